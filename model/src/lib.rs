@@ -1,0 +1,24 @@
+//! The words every other crate speaks: times, labels, matchers, samples, log records, alerts.
+//!
+//! Knows no IO, no async, no JSON and no configuration. A type enters when three crates need it.
+//!
+//! Invariants:
+//! - a [`LabelSet`] is sorted by name, names are unique, no value is empty;
+//! - a [`Timestamp`] is milliseconds since the Unix epoch, UTC;
+//! - the bytes that [`record::RecordWriter`] makes are read back by [`record::RecordView`] unchanged.
+
+pub mod alert;
+pub mod labels;
+pub mod level;
+pub mod matcher;
+pub mod record;
+pub mod sample;
+pub mod time;
+
+pub use alert::{Alert, AlertState};
+pub use labels::{LabelError, LabelSet};
+pub use level::Level;
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use record::{LogRecord, RecordView, RecordWriter, Value};
+pub use sample::Sample;
+pub use time::Timestamp;

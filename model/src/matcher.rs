@@ -1,0 +1,142 @@
+//! A condition on one label.
+
+use regex::Regex;
+
+use crate::LabelSet;
+
+/// How a label's value is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored at both ends
+    Regex,
+    /// `!~`, anchored at both ends
+    NotRegex,
+}
+
+impl MatchOp {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MatchOp::Equal => "=",
+            MatchOp::NotEqual => "!=",
+            MatchOp::Regex => "=~",
+            MatchOp::NotRegex => "!~",
+        }
+    }
+}
+
+/// Why a matcher cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is not a regular expression: {reason}")]
+pub struct MatcherError {
+    /// The text given.
+    pub pattern: String,
+    /// What the regex parser says, on one line.
+    pub reason: String,
+}
+
+/// Largest compiled size of a matcher's regular expression, bytes.
+const REGEX_SIZE_LIMIT: usize = 1 << 20;
+
+/// A condition on one label; a missing label counts as the empty value.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    name: String,
+    op: MatchOp,
+    value: String,
+    regex: Option<Regex>,
+}
+
+impl Matcher {
+    /// Compiles the regular expression of `=~` and `!~`, anchored at both ends (RE2 syntax).
+    pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Matcher, MatcherError> {
+        let value = value.into();
+        let regex = match op {
+            MatchOp::Equal | MatchOp::NotEqual => None,
+            MatchOp::Regex | MatchOp::NotRegex => Some(
+                regex::RegexBuilder::new(&format!("^(?s:{value})$")).size_limit(REGEX_SIZE_LIMIT).build().map_err(
+                    |error| MatcherError {
+                        pattern: value.clone(),
+                        reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+                    },
+                )?,
+            ),
+        };
+        Ok(Matcher { name: name.into(), op, value, regex })
+    }
+
+    /// `name = value`.
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Matcher {
+        Matcher { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// The label's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The comparison.
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// The value or pattern as given.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether a value (`""` for a missing label) satisfies the condition.
+    pub fn matches(&self, value: &str) -> bool {
+        match (self.op, &self.regex) {
+            (MatchOp::NotEqual, _) => self.value != value,
+            (MatchOp::Regex, Some(regex)) => regex.is_match(value),
+            (MatchOp::NotRegex, Some(regex)) => !regex.is_match(value),
+            (MatchOp::Equal | MatchOp::Regex | MatchOp::NotRegex, _) => self.value == value,
+        }
+    }
+
+    /// Whether a series satisfies the condition.
+    pub fn matches_labels(&self, labels: &LabelSet) -> bool {
+        self.matches(labels.get(&self.name).unwrap_or(""))
+    }
+
+    /// Whether series without the label satisfy the condition.
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+}
+
+/// Equal when written the same.
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Matcher) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+impl Eq for Matcher {}
+
+/// `name="value"`, as PromQL writes it.
+impl std::fmt::Display for Matcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regexes_are_anchored_and_missing_is_empty() {
+        let matcher = Matcher::new("a", MatchOp::Regex, "x|y.*").expect("valid");
+        assert!(matcher.matches("x") && matcher.matches("yes"));
+        assert!(!matcher.matches("xx") && !matcher.matches(""));
+        let not = Matcher::new("a", MatchOp::NotRegex, "x").expect("valid");
+        assert!(not.matches_labels(&LabelSet::empty()) && not.matches_empty());
+        assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
+        assert!(Matcher::new("a", MatchOp::Regex, "a{1000}{1000}").is_err(), "exploding patterns are refused");
+    }
+}
