@@ -8,6 +8,7 @@
 //! - the bytes that [`record::RecordWriter`] makes are read back by [`record::RecordView`] unchanged.
 
 pub mod alert;
+pub mod failpoint;
 pub mod labels;
 pub mod level;
 pub mod matcher;
