@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The embedded columnar log store, and the seam to other stores.
+//!
+//! Answers: which log lines match?
+
+pub mod query;
