@@ -1,2 +1,103 @@
-//! Project tasks: `cargo xtask test`.
-fn main() {}
+//! Project tasks.
+//!
+//! `cargo xtask test` installs or starts what the tests need and runs all of them; what cannot be had is said
+//! visibly and counted as skipped. `cargo xtask bench` builds the release binary and runs the benches.
+
+mod servers;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test] | servers | bench [NAME]\n\n  \
+    test     install what the tests need, run all of them, count the skipped\n  \
+    servers  install what the tests need, and say what is missing\n  \
+    bench    run the whole-path benches against the release binary";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match arguments.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    match task {
+        "test" => test(rest),
+        "servers" => {
+            servers::provide();
+            ExitCode::SUCCESS
+        }
+        "bench" => bench(rest),
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs all tests and counts what had to be skipped: tests print `SKIP: what: why` then.
+fn test(arguments: &[String]) -> ExitCode {
+    let environment = servers::provide();
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--features", "failpoints", "--no-fail-fast"]).args(arguments);
+    // Skips are printed by passing tests too; without this the harness would swallow them.
+    let shows_output = arguments.iter().any(|argument| argument == "--");
+    command.args(if shows_output { &[][..] } else { &["--", "--show-output"][..] });
+    command.envs(environment).stdout(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("xtask: cargo could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (mut passed, mut failed, mut skips) = (0u64, 0u64, Vec::new());
+    let output = child.stdout.take().map(BufReader::new);
+    for line in output.into_iter().flat_map(|output| output.split(b'\n')).map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        if let Some(skip) = line.trim_start().strip_prefix("SKIP: ") {
+            skips.push(skip.to_owned());
+        }
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            passed += count_before(counts, " passed");
+            failed += count_before(counts, " failed");
+        }
+        // The bodies of passing tests' output are only noise here.
+        let shown =
+            ["test ", "failures:", "---- ", "thread ", "error", "running ", "SKIP: ", "   Running", "assertion"];
+        if failed > 0 || shown.iter().any(|prefix| line.trim_start().starts_with(prefix.trim_start())) {
+            println!("{line}");
+        }
+    }
+    let success = child.wait().is_ok_and(|status| status.success());
+    skips.sort();
+    skips.dedup();
+    for skip in &skips {
+        println!("skipped: {skip}");
+    }
+    println!("{passed} passed, {failed} failed, {} skipped", skips.len());
+    if success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The number that stands before a word: 3 in `ok. 3 passed; …`.
+fn count_before(text: &str, word: &str) -> u64 {
+    let before = text.split(word).next().unwrap_or_default();
+    before.rsplit([' ', ';']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn bench(arguments: &[String]) -> ExitCode {
+    let steps: [&[&str]; 2] = [&["build", "--release"], &["run", "--release", "--example", "whole_path", "--"]];
+    for (number, step) in steps.iter().enumerate() {
+        let mut command = cargo();
+        command.args(*step);
+        if number + 1 == steps.len() {
+            command.args(arguments);
+        }
+        if !command.status().is_ok_and(|status| status.success()) {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

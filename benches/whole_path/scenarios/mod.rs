@@ -1,0 +1,8 @@
+//! What is measured, a scenario per file.
+
+pub mod burst;
+pub mod data;
+pub mod latency;
+pub mod single;
+pub mod start;
+pub mod sustained;

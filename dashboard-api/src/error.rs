@@ -1,0 +1,106 @@
+//! The one shape of every error of our own endpoints (API.md, 1).
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// A place in a text that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Where {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Bytes from the start.
+    pub offset: usize,
+}
+
+/// An answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Short name for programs (`query_parse`).
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// Where, if known.
+    pub place: Option<Where>,
+    /// How to mend it, if known.
+    pub hint: Option<String>,
+    /// Seconds after which a retry makes sense.
+    pub retry_after_s: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    message: &'a str,
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    place: Option<Where>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl ApiError {
+    /// An error without place and hint.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { status, code, message: message.into(), place: None, hint: None, retry_after_s: None }
+    }
+
+    /// 400: a parameter that cannot be read.
+    pub fn bad_parameter(name: &str, problem: impl std::fmt::Display) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("`{name}`: {problem}"))
+    }
+
+    /// 404.
+    pub fn not_found(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// 503 with a time to come back.
+    pub fn unavailable(code: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { retry_after_s: Some(1), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
+    }
+
+    /// 500: a fault of ours; the cause goes to the log, not to the caller.
+    pub fn internal(cause: impl std::fmt::Display) -> ApiError {
+        tracing::error!(%cause, "request failed");
+        let message = "something failed on our side; the server's log has the cause";
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// The same error with a way to mend it.
+    pub fn hint(mut self, hint: impl Into<String>) -> ApiError {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Body {
+            error: self.code,
+            message: &self.message,
+            place: self.place,
+            hint: self.hint.as_deref(),
+        };
+        let mut response = (self.status, axum::Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// Pointers into a search text.
+impl From<watchfire_log_store::query::QueryError> for ApiError {
+    fn from(error: watchfire_log_store::query::QueryError) -> ApiError {
+        let place = Where { line: error.line, column: error.column, offset: error.offset };
+        ApiError {
+            place: Some(place),
+            hint: error.hint.clone(),
+            ..ApiError::new(StatusCode::BAD_REQUEST, "query_parse", error.message)
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What every request passes before it reaches its endpoint: request id, Host, Origin, key, CORS.
+//!
+//! One layer for all routes, whoever serves them, so that no route can be forgotten. While only loopback
+//! addresses are bound and no keys are set, a page of another site must not reach us through the browser of
+//! someone on this machine: a foreign `Host` is answered 421 (DNS rebinding), and a foreign `Origin` on a call
+//! that changes something is answered 403, always.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Uri};
+
+use crate::auth::{Keys, Refusal, Scope};
+use crate::error::ApiError;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Rules of passage; fixed at start.
+#[derive(Debug)]
+pub struct Guard {
+    /// Keys, if keys are asked for.
+    pub keys: Option<Keys>,
+    /// Whether `Host` must be ours: while bound to loopback without keys.
+    pub check_host: bool,
+    /// Names, beside loopback ones, under which requests may come.
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may call us; `*` for all.
+    pub cors: Vec<String>,
+    /// Tells this process' request ids from another's.
+    pub process: u32,
+    /// Number of the last request.
+    pub requests: AtomicU64,
+}
+
+impl Guard {
+    /// Decides whether a request may pass.
+    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+        if self.check_host {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            if !self.is_our_host(host) {
+                let message = format!("this server is not `{}`", host.chars().take(100).collect::<String>());
+                return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", message)
+                    .hint("ask for 127.0.0.1 or localhost, or add the name to `allowed_hosts`"));
+            }
+        }
+        let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let upgrade = headers.contains_key(header::SEC_WEBSOCKET_KEY);
+        if let Some(origin) = headers.get(header::ORIGIN)
+            && (changes || upgrade)
+            && !self.is_our_origin(origin, headers)
+        {
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", "pages of another site may not do this")
+                .hint("add the page's origin to `cors`"));
+        }
+        let Some(keys) = &self.keys else { return Ok(()) };
+        let Some(scope) = required_scope(method, uri.path()) else { return Ok(()) };
+        match keys.check(headers, scope) {
+            Ok(_) => Ok(()),
+            Err(Refusal::Missing) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "no_key", "a key is needed")
+                .hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`")),
+            Err(Refusal::Unknown) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unknown_key", "this key is unknown")),
+            Err(Refusal::Forbidden) => {
+                let message = format!("this key has no scope `{}`", scope.as_str());
+                Err(ApiError::new(StatusCode::FORBIDDEN, "scope", message))
+            }
+        }
+    }
+
+    fn is_our_host(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        let loopback = name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        loopback
+            || name.eq_ignore_ascii_case("localhost")
+            || name.to_ascii_lowercase().ends_with(".localhost")
+            || self.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name) || allowed == host)
+    }
+
+    fn is_our_origin(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+        let Ok(origin) = origin.to_str() else { return false };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let own = origin.split_once("://").is_some_and(|(_, name)| !host.is_empty() && name.eq_ignore_ascii_case(host));
+        own || self.cors_allows(origin)
+    }
+
+    fn cors_allows(&self, origin: &str) -> bool {
+        self.cors.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin))
+    }
+
+    fn add_cors(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|text| self.cors_allows(text))) else {
+            return;
+        };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        let exposed = HeaderValue::from_static("X-Request-Id, X-Total-Count");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+
+    fn preflight(&self) -> Response {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        let headers = response.headers_mut();
+        let methods = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let allowed = "authorization, content-type, content-encoding, idempotency-key, x-api-key";
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        response
+    }
+
+    fn request_id(&self) -> HeaderValue {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{:08x}-{number:x}", self.process);
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
+    }
+}
+
+/// What a request must be allowed to do; `None` for those that everyone may make (health, preflight).
+fn required_scope(method: &Method, path: &str) -> Option<Scope> {
+    if *method == Method::OPTIONS || matches!(path, "/-/healthy" | "/-/ready" | "/health" | "/api/v1/health") {
+        return None;
+    }
+    if path.starts_with("/-/") {
+        return Some(Scope::Admin);
+    }
+    let writes = ["/ingest", "/data", "/parse"].iter().any(|prefix| path.starts_with(prefix));
+    if writes || (path == "/api/v1/metrics" && *method == Method::POST) {
+        return Some(Scope::Ingest);
+    }
+    let is_query = path.starts_with("/api/v1/logs/") || path.starts_with("/api/v1/metrics/") || path == "/api/query";
+    match *method {
+        Method::GET | Method::HEAD => Some(Scope::Read),
+        Method::POST if is_query => Some(Scope::Read),
+        _ => Some(Scope::Admin),
+    }
+}
+
+/// The layer: admits or refuses, adds the request id and CORS headers.
+pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut response = match guard.admit(request.method(), request.uri(), request.headers()) {
+        Err(refusal) => refusal.into_response(),
+        Ok(()) if request.method() == Method::OPTIONS => guard.preflight(),
+        Ok(()) => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, guard.request_id());
+    guard.add_cors(origin.as_ref(), headers);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> Guard {
+        Guard {
+            keys: None,
+            check_host: true,
+            allowed_hosts: vec!["logs.example.org".into()],
+            cors: vec!["https://app.example.org".into()],
+            process: 1,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    fn admit(method: Method, path: &str, headers: &[(&'static str, &str)]) -> u16 {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().expect("a header value"));
+        }
+        let uri = path.parse().expect("a path");
+        open().admit(&method, &uri, &map).err().map_or(200, |error| error.status.as_u16())
+    }
+
+    #[test]
+    fn foreign_hosts_and_origins_are_refused() {
+        for (host, status) in [
+            ("127.0.0.1:8080", 200),
+            ("localhost:8080", 200),
+            ("[::1]:8080", 200),
+            ("logs.example.org", 200),
+            ("evil.example", 421),
+            ("127.0.0.1.evil.example", 421),
+            ("", 421),
+        ] {
+            assert_eq!(admit(Method::GET, "/recent", &[("host", host)]), status, "{host}");
+        }
+        let host = ("host", "localhost:8080");
+        for (origin, status) in [
+            ("http://localhost:8080", 200),
+            ("https://app.example.org", 200),
+            ("http://localhost:3000", 403),
+            ("null", 403),
+        ] {
+            assert_eq!(admit(Method::POST, "/ingest", &[host, ("origin", origin)]), status, "{origin}");
+            let upgrade = [host, ("origin", origin), ("sec-websocket-key", "x")];
+            assert_eq!(admit(Method::GET, "/ws/logs", &upgrade), status, "websocket from {origin}");
+        }
+        assert_eq!(admit(Method::GET, "/recent", &[host, ("origin", "http://localhost:3000")]), 200);
+    }
+
+    #[test]
+    fn scopes_by_route() {
+        for (method, path, scope) in [
+            (Method::POST, "/ingest", Some(Scope::Ingest)),
+            (Method::POST, "/data/", Some(Scope::Ingest)),
+            (Method::POST, "/api/v1/metrics", Some(Scope::Ingest)),
+            (Method::POST, "/api/v1/metrics/query", Some(Scope::Read)),
+            (Method::GET, "/api/v1/logs/search", Some(Scope::Read)),
+            (Method::GET, "/metrics", Some(Scope::Read)),
+            (Method::POST, "/-/reload", Some(Scope::Admin)),
+            (Method::PUT, "/api/v1/saved/x", Some(Scope::Admin)),
+            (Method::GET, "/-/ready", None),
+            (Method::GET, "/api/v1/health", None),
+        ] {
+            assert_eq!(required_scope(&method, path), scope, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `config.yaml`: read into a tree with positions, validated as a whole, every fault told at once.
+//!
+//! [`Config`] is plain data, a struct per section, and does not change after it is read. What API.md names and
+//! this version does not do is refused by name.
+
+mod read;
+mod section;
+mod tree;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use read::parse;
+pub use section::nearest;
+pub use tree::{Fault, Place};
+
+/// The whole configuration; [`Config::default`] is what runs without a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Addresses that serve everything.
+    pub listen: Vec<SocketAddr>,
+    /// Folder of all data.
+    pub data_dir: PathBuf,
+    /// Series and the second listener.
+    pub metrics: Metrics,
+    /// The log store.
+    pub logs: Logs,
+    /// Largest size of the queue on disk, bytes.
+    pub queue_disk_limit_bytes: u64,
+    /// Addresses that take syslog.
+    pub syslog: Vec<Syslog>,
+    /// The user's line formats.
+    pub parsers: Vec<LineParser>,
+    /// Metrics made from logs, beside those out of the box.
+    pub extract: Vec<Extract>,
+    /// Rules and who is told.
+    pub alerting: Alerting,
+    /// Who may do what.
+    pub auth: Auth,
+    /// Host names, beside our own addresses, under which requests may come.
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may call us.
+    pub cors: Vec<String>,
+    /// Bounds on what comes from outside.
+    pub limits: Limits,
+}
+
+/// `metrics:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metrics {
+    /// Port of the second listener; 0 for none.
+    pub port: u16,
+    /// Whether the port was asked for (then it must be free).
+    pub port_given: bool,
+    /// How long series are kept, milliseconds.
+    pub retention_ms: i64,
+    /// How long in memory, milliseconds.
+    pub memory_ms: i64,
+    /// Budget of the series in memory, bytes.
+    pub memory_limit_bytes: u64,
+    /// Most series at a time.
+    pub max_series: u64,
+    /// Records older than this on arrival are dated by their event time.
+    pub late_after_ms: i64,
+}
+
+/// `logs:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logs {
+    /// How long records are kept, milliseconds.
+    pub retention_ms: i64,
+    /// Largest size of the log store on disk, bytes.
+    pub disk_limit_bytes: u64,
+}
+
+/// One entry of `sources.syslog`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syslog {
+    /// Datagrams.
+    Udp(SocketAddr),
+    /// Streams, octet-counted or a line each.
+    Tcp(SocketAddr),
+}
+
+/// One entry of `parsers`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineParser {
+    /// Its format is `regex:NAME`.
+    pub name: String,
+    /// With named groups.
+    pub pattern: String,
+    /// Field of the record → group.
+    pub fields: Vec<(String, String)>,
+}
+
+/// One entry of `extract`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extract {
+    /// Name of the metric.
+    pub metric: String,
+    /// What it is.
+    pub kind: ExtractKind,
+    /// Which records (search language); empty = all.
+    pub condition: String,
+    /// Whence the value; none counts records.
+    pub value: Option<String>,
+    /// Label → field.
+    pub labels: Vec<(String, String)>,
+    /// Most series before label values fold into `__overflow__`.
+    pub max_series: u64,
+}
+
+/// What an extraction makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtractKind {
+    /// Events, or the sum of a value.
+    Counter,
+    /// The newest value.
+    Gauge,
+    /// All values, for percentiles.
+    Distribution,
+}
+
+/// `alerting:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alerting {
+    /// Files and globs.
+    pub rules_path: Vec<String>,
+    /// Whether they were named (then they must exist).
+    pub rules_path_given: bool,
+    /// How often rules run, milliseconds.
+    pub check_interval_ms: i64,
+    /// Who can be told.
+    pub receivers: Vec<Receiver>,
+    /// Who is told of alerts that name nobody; all when empty.
+    pub default_receivers: Vec<String>,
+    /// After how long a firing alert is told again, milliseconds.
+    pub repeat_interval_ms: i64,
+    /// Our own address in messages.
+    pub external_url: Option<String>,
+}
+
+/// One entry of `alerting.receivers`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Receiver {
+    /// Its name.
+    pub name: String,
+    /// HTTP, if told that way.
+    pub webhook: Option<Webhook>,
+    /// Mail, if told that way.
+    pub email: Option<Email>,
+}
+
+/// `webhook:` of a receiver.
+#[derive(Clone, PartialEq)]
+pub struct Webhook {
+    /// Where to.
+    pub url: Option<String>,
+    /// A file with the address, for addresses that are secrets.
+    pub url_file: Option<PathBuf>,
+    /// Name for basic authentication.
+    pub username: Option<String>,
+    /// File with its password.
+    pub password_file: Option<PathBuf>,
+    /// File with a bearer token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// How long an answer may take, milliseconds.
+    pub timeout_ms: i64,
+    /// Whether resolved alerts are told.
+    pub send_resolved: bool,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // An address may carry a token.
+        f.debug_struct("Webhook").field("url", &"<secret>").field("timeout_ms", &self.timeout_ms).finish()
+    }
+}
+
+/// `email:` of a receiver.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Email {
+    /// `smtp://`, `smtp+starttls://` or `smtps://`, with the user's name.
+    pub smtp: String,
+    /// File with the password.
+    pub password_file: Option<PathBuf>,
+    /// Sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// File with a certificate authority of one's own.
+    pub ca_file: Option<PathBuf>,
+    /// Whether resolved alerts are told.
+    pub send_resolved: bool,
+}
+
+/// `auth:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Not said: loopback addresses only.
+    Absent,
+    /// `none`, in words.
+    None,
+    /// A file of API keys.
+    Keys(PathBuf),
+}
+
+/// `limits:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Largest body as sent, bytes.
+    pub body_bytes: u64,
+    /// Largest line or record, bytes.
+    pub line_bytes: u64,
+    /// Largest body unpacked, bytes.
+    pub decompressed_bytes: u64,
+    /// Most labels of a series.
+    pub labels_per_series: u64,
+    /// Most samples that a query may read.
+    pub query_samples: u64,
+    /// Longest time that a query may take, milliseconds.
+    pub query_timeout_ms: i64,
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Default for Config {
+    fn default() -> Config {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Config {
+            listen: vec![loopback(8080)],
+            data_dir: PathBuf::from("./watchfire-data"),
+            metrics: Metrics {
+                port: 9090,
+                port_given: false,
+                retention_ms: 15 * DAY_MS,
+                memory_ms: DAY_MS,
+                memory_limit_bytes: 1 << 30,
+                max_series: 1_000_000,
+                late_after_ms: 600_000,
+            },
+            logs: Logs { retention_ms: 30 * DAY_MS, disk_limit_bytes: 50 << 30 },
+            queue_disk_limit_bytes: 10 << 30,
+            syslog: Vec::new(),
+            parsers: Vec::new(),
+            extract: Vec::new(),
+            alerting: Alerting {
+                rules_path: vec!["alert_rules.json".to_owned()],
+                rules_path_given: false,
+                check_interval_ms: 1000,
+                receivers: Vec::new(),
+                default_receivers: Vec::new(),
+                repeat_interval_ms: 4 * 3_600_000,
+                external_url: None,
+            },
+            auth: Auth::Absent,
+            allowed_hosts: Vec::new(),
+            cors: Vec::new(),
+            limits: Limits {
+                body_bytes: 16 << 20,
+                line_bytes: 1 << 20,
+                decompressed_bytes: 128 << 20,
+                labels_per_series: 64,
+                query_samples: 50_000_000,
+                query_timeout_ms: 120_000,
+            },
+        }
+    }
+}

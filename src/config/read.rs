@@ -1,0 +1,375 @@
+//! From the tree to [`Config`], a function per section.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use watchfire_model::time::parse_duration_ms;
+
+use super::section::Section;
+use super::tree::{self, Fault, Kind, Node, Place};
+use super::{Alerting, Auth, Config, Email, Extract, ExtractKind, LineParser, Receiver, Syslog, Webhook};
+
+/// Reads a configuration file; `environment` answers `${NAME}` in values.
+///
+/// Errors: every fault, in the order of the file.
+pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Fault>> {
+    let root = tree::parse(text, environment)?;
+    let mut faults = Vec::new();
+    let config = read_root(&root, &mut faults);
+    faults.sort();
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
+    let mut config = Config::default();
+    let mut top = Section::new("", Some(root), faults);
+    let listen: Vec<SocketAddr> = read_addresses(&mut top, "listen");
+    if !listen.is_empty() {
+        config.listen = listen;
+    }
+    if let Some(dir) = top.text("data_dir") {
+        config.data_dir = PathBuf::from(dir);
+    }
+    read_dashboard(&mut top, &mut config);
+    read_metrics(&mut top, &mut config);
+    read_logs(&mut top, &mut config);
+    read_queue(&mut top, &mut config);
+    read_sources(&mut top, &mut config);
+    config.parsers = top.list("parsers").into_iter().filter_map(|node| read_parser(node, &mut top)).collect();
+    config.extract = top.list("extract").into_iter().filter_map(|node| read_extract(node, &mut top)).collect();
+    read_alerting(&mut top, &mut config);
+    read_auth(&mut top, &mut config);
+    config.allowed_hosts = top.texts("allowed_hosts").into_iter().map(|(text, _)| text.to_owned()).collect();
+    config.cors = top.texts("cors").into_iter().map(|(text, _)| text.to_owned()).collect();
+    read_limits(&mut top, &mut config);
+    for (key, what) in [
+        ("kafka", "reading logs from Kafka"),
+        ("elasticsearch", "Elasticsearch as a store"),
+        ("postgres", "PostgreSQL as a store"),
+        ("valkey", "Valkey as a store or a queue"),
+        ("scrape_configs", "scraping other servers"),
+        ("remote_write", "remote-write to other servers"),
+        ("tls", "TLS on our own listeners"),
+        ("canary", "the canary"),
+        ("dead_mans_switch", "the dead man's switch"),
+        ("admin_api", "the admin API"),
+    ] {
+        top.not_yet(key, what);
+    }
+    top.finish();
+    config
+}
+
+fn resolve(text: &str) -> Option<SocketAddr> {
+    text.parse().ok().or_else(|| text.to_socket_addrs().ok()?.next())
+}
+
+fn read_addresses(section: &mut Section<'_>, key: &'static str) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for (text, place) in section.texts(key) {
+        match resolve(text) {
+            Some(address) => addresses.push(address),
+            None => {
+                let message = format!("`{}`: `{text}` is no address (write 127.0.0.1:8080)", section.name(key));
+                section.fault(place, message);
+            }
+        }
+    }
+    addresses
+}
+
+fn read_dashboard(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("dashboard");
+    let mut dashboard = Section::new(&path, node, top.faults());
+    let port = dashboard.parsed("port", "a port (1 to 65535)", |text| text.parse::<u16>().ok().filter(|p| *p > 0));
+    if let (Some(port), Some(first)) = (port, config.listen.first_mut()) {
+        first.set_port(port);
+    }
+    dashboard.finish();
+}
+
+fn read_metrics(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("metrics");
+    let mut section = Section::new(&path, node, top.faults());
+    let metrics = &mut config.metrics;
+    if let Some(port) = section.parsed("port", "a port (0 for none, to 65535)", |text| text.parse().ok()) {
+        metrics.port = port;
+        metrics.port_given = true;
+    }
+    read_days(&mut section, "retention_days", &mut metrics.retention_ms);
+    if let Some(hours) = section.integer("memory_hours", 1) {
+        metrics.memory_ms = i64::try_from(hours).unwrap_or(i64::MAX / 4_000_000).saturating_mul(3_600_000);
+    }
+    set(&mut metrics.memory_limit_bytes, section.bytes("memory_limit"));
+    set(&mut metrics.max_series, section.integer("max_series", 1));
+    set(&mut metrics.late_after_ms, section.duration_ms("late_after"));
+    section.not_yet("backend", "another cluster as the metrics store");
+    section.finish();
+}
+
+fn read_days(section: &mut Section<'_>, key: &'static str, millis: &mut i64) {
+    let days = section.parsed(key, "a number of days above 0", |text| {
+        text.parse::<f64>().ok().filter(|days| *days > 0.0 && *days <= 36_500.0)
+    });
+    set(millis, days.map(|days| (days * 86_400_000.0) as i64));
+}
+
+fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+fn read_logs(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("logs");
+    let mut section = Section::new(&path, node, top.faults());
+    only_embedded(&mut section, "store");
+    section.not_yet("also", "several log stores at once");
+    section.not_yet("archive", "archives of old days");
+    read_days(&mut section, "retention_days", &mut config.logs.retention_ms);
+    set(&mut config.logs.disk_limit_bytes, section.bytes("disk_limit"));
+    section.finish();
+}
+
+/// A key whose only value in this version is `embedded`.
+fn only_embedded(section: &mut Section<'_>, key: &'static str) {
+    let Some(place) = section.node(key).map(|node| node.place) else { return };
+    let name = section.name(key);
+    match section.text(key) {
+        Some("embedded") | None => {}
+        Some(other @ ("elasticsearch" | "postgres" | "valkey" | "kafka")) => {
+            section.fault(place, format!("`{name}: {other}` is not in this version yet; write `embedded`"));
+        }
+        Some(other) => section.fault(place, format!("`{name}`: `{other}` is unknown; write `embedded`")),
+    }
+}
+
+fn read_queue(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("queue");
+    let mut section = Section::new(&path, node, top.faults());
+    only_embedded(&mut section, "type");
+    set(&mut config.queue_disk_limit_bytes, section.bytes("disk_limit"));
+    // These shape batches of external queues and stores only; the embedded ones never wait for a batch to fill.
+    section.integer("batch_size", 1);
+    section.duration_ms("batch_wait");
+    section.integer("max_retries", 0);
+    section.finish();
+}
+
+fn read_sources(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("sources");
+    let mut section = Section::new(&path, node, top.faults());
+    for node in section.list("syslog") {
+        let path = section.name("syslog");
+        let mut entry = Section::new(&path, Some(node), section.faults());
+        let expected = "an address (write 127.0.0.1:5514)";
+        let udp = entry.parsed("udp", expected, resolve).map(Syslog::Udp);
+        let tcp = entry.parsed("tcp", expected, resolve).map(Syslog::Tcp);
+        if entry.node("udp").is_none() && entry.node("tcp").is_none() {
+            entry.fault(node.place, "a syslog source needs `udp: ADDRESS` or `tcp: ADDRESS`");
+        }
+        entry.finish();
+        config.syslog.extend(udp);
+        config.syslog.extend(tcp);
+    }
+    section.not_yet("files", "tailing files");
+    section.not_yet("journald", "reading the journal");
+    section.finish();
+}
+
+fn read_parser(node: &Node, top: &mut Section<'_>) -> Option<LineParser> {
+    let mut section = Section::new("parsers", Some(node), top.faults());
+    let name = section.required_text("name").map(str::to_owned);
+    let pattern = section.required_text("pattern").map(str::to_owned);
+    if let (Some(pattern), Some(place)) = (&pattern, section.node("pattern").map(|node| node.place))
+        && let Err(error) = watchfire_ingest::formats::check_pattern(pattern)
+    {
+        section.fault(place, format!("`parsers.pattern`: {error}"));
+    }
+    let (fields, path) = section.section("fields");
+    let fields = Section::new(&path, fields, section.faults()).free_texts();
+    let fields = fields.into_iter().map(|(field, group, _)| (field.to_owned(), group.to_owned())).collect();
+    section.finish();
+    Some(LineParser { name: name?, pattern: pattern?, fields })
+}
+
+fn is_metric_name(text: &str) -> bool {
+    let mut letters = text.chars();
+    letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == ':')
+        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+}
+
+fn read_extract(node: &Node, top: &mut Section<'_>) -> Option<Extract> {
+    let mut section = Section::new("extract", Some(node), top.faults());
+    let metric = section.required_text("metric").map(str::to_owned);
+    if let Some(name) = metric.as_deref().filter(|name| !is_metric_name(name)) {
+        let message = format!("`{name}` is no metric name; use letters, digits, `_` and `:`, not a digit first");
+        section.fault(node.place, message);
+    }
+    let kind = section.parsed("type", "one of counter, gauge, distribution", |text| match text {
+        "counter" => Some(ExtractKind::Counter),
+        "gauge" => Some(ExtractKind::Gauge),
+        "distribution" => Some(ExtractKind::Distribution),
+        _ => None,
+    });
+    let condition = section.text("where").unwrap_or_default().to_owned();
+    if let Some(place) = section.node("where").map(|node| node.place)
+        && let Err(error) =
+            watchfire_log_store::query::parse(&condition, watchfire_model::Timestamp::from_millis(0))
+    {
+        section.fault(place, format!("`extract.where`, character {}: {error}", error.column));
+    }
+    let value = section.text("value").map(str::to_owned);
+    if matches!(kind, Some(ExtractKind::Gauge | ExtractKind::Distribution)) && value.is_none() {
+        section.fault(node.place, "a gauge or a distribution needs `value: FIELD`");
+    }
+    let (labels, path) = section.section("labels");
+    let labels = Section::new(&path, labels, section.faults()).free_texts();
+    let labels = labels.into_iter().map(|(label, field, _)| (label.to_owned(), field.to_owned())).collect();
+    let max_series = section.integer("max_series", 1).unwrap_or(1000);
+    section.finish();
+    Some(Extract { metric: metric?, kind: kind.unwrap_or(ExtractKind::Counter), condition, value, labels, max_series })
+}
+
+fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("alerting");
+    let mut section = Section::new(&path, node, top.faults());
+    let alerting: &mut Alerting = &mut config.alerting;
+    let rules: Vec<_> = section.texts("rules_path");
+    if !rules.is_empty() {
+        alerting.rules_path = rules.into_iter().map(|(text, _)| text.to_owned()).collect();
+        alerting.rules_path_given = true;
+    }
+    let interval = section.parsed("check_interval", "a duration of at least 100ms", |text| {
+        parse_duration_ms(text).filter(|millis| *millis >= 100)
+    });
+    set(&mut alerting.check_interval_ms, interval);
+    section.not_yet("alertmanager_config", "Alertmanager's configuration");
+    let repeat = section.parsed("repeat_interval", "a duration of at least 1s", |text| {
+        parse_duration_ms(text).filter(|millis| *millis >= 1000)
+    });
+    set(&mut alerting.repeat_interval_ms, repeat);
+    alerting.external_url = section.text("external_url").map(str::to_owned);
+    for node in section.list("receivers") {
+        if let Some(receiver) = read_receiver(node, &mut section) {
+            if alerting.receivers.iter().any(|have| have.name == receiver.name) {
+                section.fault(node.place, format!("two receivers are named `{}`; rename one", receiver.name));
+            }
+            alerting.receivers.push(receiver);
+        }
+    }
+    for (name, place) in section.texts("default_receivers") {
+        if !alerting.receivers.iter().any(|receiver| receiver.name == name) {
+            section.fault(place, format!("no receiver is named `{name}`; add it under `alerting.receivers`"));
+        }
+        alerting.default_receivers.push(name.to_owned());
+    }
+    section.finish();
+}
+
+fn read_receiver(node: &Node, alerting: &mut Section<'_>) -> Option<Receiver> {
+    let mut section = Section::new("alerting.receivers", Some(node), alerting.faults());
+    let name = section.required_text("name").map(str::to_owned);
+    let webhook = section.node("webhook").and_then(|node| read_webhook(node, &mut section));
+    let email = section.node("email").and_then(|node| read_email(node, &mut section));
+    if section.node("webhook").is_none() && section.node("email").is_none() {
+        section.fault(node.place, "a receiver needs `webhook: {url: …}` or `email: {…}`");
+    }
+    section.finish();
+    Some(Receiver { name: name?, webhook, email })
+}
+
+fn path(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+    section.text(key).map(PathBuf::from)
+}
+
+fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
+    section.parsed(key, "true or false", |text| text.parse().ok())
+}
+
+fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
+    let mut section = Section::new("alerting.receivers.webhook", Some(node), receiver.faults());
+    let url = section.parsed("url", "an address (write http://127.0.0.1:9000/hook)", |text| {
+        (text.starts_with("http://") || text.starts_with("https://")).then(|| text.to_owned())
+    });
+    let url_file = path(&mut section, "url_file");
+    if section.node("url").is_none() && url_file.is_none() {
+        section.fault(node.place, "a webhook needs `url` (or `url_file`)");
+    }
+    let webhook = Webhook {
+        url,
+        url_file,
+        username: section.text("username").map(str::to_owned),
+        password_file: path(&mut section, "password_file"),
+        bearer_token_file: path(&mut section, "bearer_token_file"),
+        timeout_ms: section.duration_ms("timeout").unwrap_or(10_000),
+        send_resolved: boolean(&mut section, "send_resolved").unwrap_or(true),
+    };
+    section.finish();
+    Some(webhook)
+}
+
+fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
+    let mut section = Section::new("alerting.receivers.email", Some(node), receiver.faults());
+    section.required_text("smtp");
+    let smtp = section.parsed("smtp", "an address (write smtp://user@127.0.0.1:2525)", |text| {
+        let known = ["smtp://", "smtp+starttls://", "smtps://"].iter().any(|scheme| text.starts_with(scheme));
+        known.then(|| text.to_owned())
+    });
+    let from = section.required_text("from").map(str::to_owned);
+    let to: Vec<String> = section.texts("to").into_iter().map(|(text, _)| text.to_owned()).collect();
+    if to.is_empty() {
+        section.fault(node.place, "an e-mail receiver needs `to: [ADDRESS]`");
+    }
+    let password_file = path(&mut section, "password_file");
+    let ca_file = path(&mut section, "ca_file");
+    let send_resolved = boolean(&mut section, "send_resolved").unwrap_or(true);
+    section.finish();
+    Some(Email { smtp: smtp?, password_file, from: from?, to, ca_file, send_resolved })
+}
+
+fn read_auth(top: &mut Section<'_>, config: &mut Config) {
+    match top.node("auth") {
+        None => {}
+        Some(Node { kind: Kind::Scalar { text, .. }, place }) => {
+            if text == "none" {
+                config.auth = Auth::None;
+            } else {
+                top.fault(*place, format!("`auth`: `{text}` is unknown; write `none` or `{{api_keys_file: FILE}}`"));
+            }
+        }
+        Some(node) => {
+            let mut section = Section::new("auth", Some(node), top.faults());
+            match path(&mut section, "api_keys_file") {
+                Some(file) => config.auth = Auth::Keys(file),
+                None => section.fault(node.place, "`auth` needs `api_keys_file: FILE` (or write `auth: none`)"),
+            }
+            section.not_yet("basic_users_file", "basic authentication");
+            section.finish();
+        }
+    }
+    let given: Option<Place> = top.node("listen").map(|node| node.place);
+    if config.auth == Auth::Absent
+        && let Some(address) = config.listen.iter().find(|address| !address.ip().is_loopback())
+    {
+        let message = format!(
+            "`listen`: {address} can be reached from other machines; add `auth: {{api_keys_file: FILE}}`, \
+             or write `auth: none` if everyone may read and write"
+        );
+        top.fault(given.unwrap_or_default(), message);
+    }
+}
+
+fn read_limits(top: &mut Section<'_>, config: &mut Config) {
+    let (node, path) = top.section("limits");
+    let mut section = Section::new(&path, node, top.faults());
+    let limits = &mut config.limits;
+    set(&mut limits.body_bytes, section.bytes("body"));
+    set(&mut limits.line_bytes, section.bytes("line"));
+    set(&mut limits.decompressed_bytes, section.bytes("decompressed"));
+    set(&mut limits.labels_per_series, section.integer("labels_per_series", 1));
+    set(&mut limits.query_samples, section.integer("query_samples", 1));
+    set(&mut limits.query_timeout_ms, section.duration_ms("query_timeout"));
+    section.not_yet("requests_per_second", "rate limits");
+    section.finish();
+}

@@ -1,0 +1,262 @@
+//! Reading a section of the tree key by key, gathering every fault.
+
+use std::collections::BTreeSet;
+
+use watchfire_model::time::parse_duration_ms;
+
+use super::tree::{Fault, Kind, Node, Place};
+
+/// A section being read: each key is asked for once, what nobody asked for is unknown.
+pub struct Section<'a> {
+    path: String,
+    place: Place,
+    entries: &'a [(String, Place, Node)],
+    known: BTreeSet<&'static str>,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl<'a> Section<'a> {
+    /// Reads a node that should be a section; another kind is a fault, and reads as empty.
+    pub fn new(path: &str, node: Option<&'a Node>, faults: &'a mut Vec<Fault>) -> Section<'a> {
+        let (entries, place): (&[_], _) = match node {
+            None => (&[], Place::default()),
+            Some(Node { kind: Kind::Map(entries), place }) => (entries, *place),
+            Some(Node { kind: Kind::Null, place }) => (&[], *place),
+            Some(Node { kind, place }) => {
+                let message = format!("`{path}` must be a section with keys, this is {}", kind.name());
+                faults.push(Fault { place: *place, message });
+                (&[], *place)
+            }
+        };
+        Section { path: path.to_owned(), place, entries, known: BTreeSet::new(), faults }
+    }
+
+    /// Where the section begins.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The full name of a key, for messages.
+    pub fn name(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Reports a fault at a place.
+    pub fn fault(&mut self, place: Place, message: impl Into<String>) {
+        self.faults.push(Fault { place, message: message.into() });
+    }
+
+    /// The node of a key; `None` if it is absent or empty.
+    pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.known.insert(key);
+        let (_, _, node) = self.entries.iter().find(|(name, ..)| name == key)?;
+        (!matches!(node.kind, Kind::Null)).then_some(node)
+    }
+
+    /// A section below this one.
+    pub fn section(&mut self, key: &'static str) -> (Option<&'a Node>, String) {
+        (self.node(key), self.name(key))
+    }
+
+    /// The faults, for reading what stands below.
+    pub fn faults(&mut self) -> &mut Vec<Fault> {
+        self.faults
+    }
+
+    /// A key whose value is there, but which this version does not do yet: refused by name.
+    pub fn not_yet(&mut self, key: &'static str, what: &str) {
+        self.known.insert(key);
+        let found = self.entries.iter().find(|(name, ..)| name == key);
+        let Some((_, place, node)) = found else { return };
+        let empty = match &node.kind {
+            Kind::Null => true,
+            Kind::List(items) => items.is_empty(),
+            Kind::Scalar { text, .. } => text == "false" || text == "0",
+            Kind::Map(entries) => entries.is_empty(),
+        };
+        if !empty {
+            let message = format!("`{}` ({what}) is not in this version yet; remove it", self.name(key));
+            self.fault(*place, message);
+        }
+    }
+
+    /// Plain text (numbers and booleans too, as written).
+    pub fn text(&mut self, key: &'static str) -> Option<&'a str> {
+        let node = self.node(key)?;
+        match &node.kind {
+            Kind::Scalar { text, .. } => Some(text),
+            kind => {
+                let message = format!("`{}` must be text, this is {}", self.name(key), kind.name());
+                self.fault(node.place, message);
+                None
+            }
+        }
+    }
+
+    /// Text that has to be there.
+    pub fn required_text(&mut self, key: &'static str) -> Option<&'a str> {
+        let absent = self.node(key).is_none();
+        if absent {
+            let message = format!("`{}` is missing; it must be given", self.name(key));
+            self.fault(self.place, message);
+        }
+        self.text(key)
+    }
+
+    /// A value read from text by `parse`, `expected` says what it should be.
+    pub fn parsed<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let place = self.node(key)?.place;
+        let text = self.text(key)?;
+        let value = parse(text.trim());
+        if value.is_none() {
+            let message = format!("`{}`: `{text}` is not {expected}", self.name(key));
+            self.fault(place, message);
+        }
+        value
+    }
+
+    /// A duration (`30s`), in milliseconds.
+    pub fn duration_ms(&mut self, key: &'static str) -> Option<i64> {
+        self.parsed(key, "a duration (write 500ms, 30s, 5m, 1h or 1d)", parse_duration_ms)
+    }
+
+    /// A size (`512MiB`), in bytes.
+    pub fn bytes(&mut self, key: &'static str) -> Option<u64> {
+        self.parsed(key, "a size (write 512KiB, 64MiB, 10GiB or a number of bytes)", parse_bytes)
+    }
+
+    /// A whole number of at least `least`.
+    pub fn integer(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        self.parsed(key, &format!("a whole number of at least {least}"), |text| {
+            text.parse().ok().filter(|number| *number >= least)
+        })
+    }
+
+    /// The items of a list; one plain item counts as a list of one.
+    pub fn list(&mut self, key: &'static str) -> Vec<&'a Node> {
+        match self.node(key) {
+            None => Vec::new(),
+            Some(Node { kind: Kind::List(items), .. }) => items.iter().collect(),
+            Some(node) => vec![node],
+        }
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, key: &'static str) -> Vec<(&'a str, Place)> {
+        let mut texts = Vec::new();
+        for node in self.list(key) {
+            match &node.kind {
+                Kind::Scalar { text, .. } => texts.push((text.as_str(), node.place)),
+                kind => {
+                    let message = format!("`{}` must be a list of texts, this is {}", self.name(key), kind.name());
+                    self.fault(node.place, message);
+                }
+            }
+        }
+        texts
+    }
+
+    /// All names and texts of a section whose keys the user chooses.
+    pub fn free_texts(self) -> Vec<(&'a str, &'a str, Place)> {
+        let mut texts = Vec::new();
+        for (name, _, node) in self.entries {
+            match &node.kind {
+                Kind::Scalar { text, .. } => texts.push((name.as_str(), text.as_str(), node.place)),
+                kind => {
+                    let message = format!("`{}.{name}` must be text, this is {}", self.path, kind.name());
+                    self.faults.push(Fault { place: node.place, message });
+                }
+            }
+        }
+        texts
+    }
+
+    /// Reports every key that nobody asked for, with the nearest known one.
+    pub fn finish(self) {
+        for (name, place, _) in self.entries {
+            if self.known.contains(name.as_str()) {
+                continue;
+            }
+            let path = if self.path.is_empty() { String::new() } else { format!(" in `{}`", self.path) };
+            let hint = match nearest(name, self.known.iter().copied()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("known are {}", self.known.iter().copied().collect::<Vec<_>>().join(", ")),
+            };
+            self.faults.push(Fault { place: *place, message: format!("unknown key `{name}`{path}; {hint}") });
+        }
+    }
+}
+
+/// The candidate that differs from the word in the fewest letters, if that is few.
+pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    candidates
+        .map(|candidate| (edit_distance(word, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, remove or replace to make one word of the other (Levenshtein).
+fn edit_distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, other) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// `512MiB`, `10GB` (powers of 1000), `4096`: a number of bytes.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    let unit: f64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        _ => return None,
+    };
+    let bytes = number * unit;
+    (bytes.is_finite() && bytes < 9e18).then_some(bytes as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_bytes("512MiB"), Some(512 << 20));
+        assert_eq!(parse_bytes("1.5 GiB"), Some(3 << 29));
+        assert_eq!(parse_bytes("4096"), Some(4096));
+        assert_eq!(parse_bytes("10GB"), Some(10_000_000_000));
+        for text in ["", "MiB", "-1", "1 apple", "1e3"] {
+            assert_eq!(parse_bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn nearest_words() {
+        let known = ["listen", "data_dir", "alerting"];
+        assert_eq!(nearest("listn", known.into_iter()), Some("listen"));
+        assert_eq!(nearest("datadir", known.into_iter()), Some("data_dir"));
+        assert_eq!(nearest("zzz", known.into_iter()), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! A YAML file as a tree in which every node knows its line and column.
+//!
+//! serde stops at the first error and forgets positions; a configuration wants all errors at once, each with
+//! its place. The tree keeps scalars as text: what type a key wants is known only to who reads it.
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+/// Deepest nesting that is read.
+const DEPTH_MAX: usize = 64;
+
+/// A place in a file; line and column count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+/// What is wrong, where in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Where.
+    pub place: Place,
+    /// What, and how to mend it.
+    pub message: String,
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Nothing: an empty value, `null` or `~`.
+    Null,
+    /// Text as written (environment expanded), and whether it stood in quotes.
+    Scalar {
+        /// The text.
+        text: String,
+        /// Whether it was quoted, so that it is text whatever it looks like.
+        quoted: bool,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// Keys in order, each with its own place.
+    Map(Vec<(String, Place, Node)>),
+}
+
+impl Kind {
+    /// What to call it in a message.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Null => "nothing",
+            Kind::Scalar { .. } => "a plain value",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a section with keys",
+        }
+    }
+}
+
+/// Reads the first document of a file; `environment` answers `${NAME}` and `${NAME:-default}` in values.
+///
+/// Errors: all faults that can be told apart; a syntax error ends the reading.
+pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Node, Vec<Fault>> {
+    let mut builder = Builder { events: Parser::new_from_str(text), environment, faults: Vec::new() };
+    match builder.document() {
+        Ok(node) if builder.faults.is_empty() => Ok(node),
+        Ok(_) => Err(builder.faults),
+        Err(fault) => {
+            builder.faults.push(fault);
+            Err(builder.faults)
+        }
+    }
+}
+
+struct Builder<'a> {
+    events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    faults: Vec<Fault>,
+}
+
+fn place(span: &Span) -> Place {
+    Place { line: span.start.line(), column: span.start.col() + 1 }
+}
+
+impl<'a> Builder<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
+        match self.events.next() {
+            Some(Ok((event, span))) => Ok((event, place(&span))),
+            Some(Err(error)) => Err(Fault {
+                place: Place { line: error.marker().line(), column: error.marker().col() + 1 },
+                message: format!("not valid YAML: {}", error.info()),
+            }),
+            None => Ok((Event::StreamEnd, Place::default())),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, Fault> {
+        loop {
+            let (event, place) = self.next()?;
+            match event {
+                Event::StreamStart | Event::DocumentStart(_) | Event::Nothing => {}
+                Event::StreamEnd | Event::DocumentEnd => return Ok(Node { place, kind: Kind::Null }),
+                event => return self.node(event, place, 0),
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, place: Place, depth: usize) -> Result<Node, Fault> {
+        let fault = |message: &str| Err(Fault { place, message: message.to_owned() });
+        if depth > DEPTH_MAX {
+            return fault("nested too deep (64 levels are read)");
+        }
+        let kind = match event {
+            Event::Scalar(text, style, _, _) => self.scalar(&text, style, place),
+            Event::SequenceStart(..) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, _) => break Kind::List(items),
+                        (event, place) => items.push(self.node(event, place, depth + 1)?),
+                    }
+                }
+            }
+            Event::MappingStart(..) => {
+                let mut entries: Vec<(String, Place, Node)> = Vec::new();
+                loop {
+                    let (key, key_place) = match self.next()? {
+                        (Event::MappingEnd, _) => break Kind::Map(entries),
+                        (Event::Scalar(text, ..), place) => (text.into_owned(), place),
+                        (_, place) => {
+                            return Err(Fault { place, message: "a key must be plain text".to_owned() });
+                        }
+                    };
+                    let (event, value_place) = self.next()?;
+                    let value = self.node(event, value_place, depth + 1)?;
+                    if entries.iter().any(|(have, ..)| *have == key) {
+                        let message = format!("`{key}` stands twice; keep one of them");
+                        self.faults.push(Fault { place: key_place, message });
+                    }
+                    entries.push((key, key_place, value));
+                }
+            }
+            Event::Alias(_) => return fault("aliases (`*name`) are not read; write the value out"),
+            _ => return fault("the file ends in the middle of a value"),
+        };
+        Ok(Node { place, kind })
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, place: Place) -> Kind {
+        let quoted = style != ScalarStyle::Plain;
+        if !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
+            return Kind::Null;
+        }
+        Kind::Scalar { text: self.expand(text, place), quoted }
+    }
+
+    /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`.
+    fn expand(&mut self, text: &str, place: Place) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('$') {
+                out.push('$');
+                rest = after;
+                continue;
+            }
+            let Some(end) = rest.strip_prefix('{').and_then(|inner| inner.find('}')) else {
+                out.push('$');
+                continue;
+            };
+            let (name, default) = match rest[1..=end].split_once(":-") {
+                Some((name, default)) => (name, Some(default)),
+                None => (&rest[1..=end], None),
+            };
+            match ((self.environment)(name), default) {
+                (Some(value), _) => out.push_str(&value),
+                (None, Some(default)) => out.push_str(default),
+                (None, None) => self.faults.push(Fault {
+                    place,
+                    message: format!(
+                        "the environment variable `{name}` is not set; set it or write ${{{name}:-default}}"
+                    ),
+                }),
+            }
+            rest = &rest[end + 2..];
+        }
+        out.push_str(rest);
+        out
+    }
+}
