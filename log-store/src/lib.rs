@@ -3,3 +3,4 @@
 //! Answers: which log lines match?
 
 pub mod query;
+pub mod document;
