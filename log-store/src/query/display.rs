@@ -63,7 +63,7 @@ fn write_list(f: &mut Formatter<'_>, nodes: &[Node], between: &str, inside: Plac
 
 fn write_phrase(f: &mut Formatter<'_>, phrase: &Phrase) -> Result {
     write_text(f, phrase.text())?;
-    if phrase.is_prefix() { f.write_char('*') } else { Ok(()) }
+    if phrase.has_star() { f.write_char('*') } else { Ok(()) }
 }
 
 fn write_test(f: &mut Formatter<'_>, field: &Field, test: &Test) -> Result {

@@ -160,7 +160,7 @@ impl std::fmt::Display for Field {
             Field::Core(core) => f.write_str(core.name()),
             Field::Leaf(root, path) if path.0.is_empty() => f.write_str(root.name()),
             Field::Leaf(root, path) => {
-                let plain = path.0.starts_with(|first: char| first.is_alphabetic() || first == '_');
+                let plain = path.0.starts_with(super::scan::begins_name);
                 let short = *root == Root::Fields && plain && Field::parse(&path.0).as_ref() == Some(self);
                 if !short {
                     write!(f, "{}.", root.name())?;

@@ -10,6 +10,9 @@ use super::tokens::{fold, folded_eq, folded_starts_with, is_token_byte, tokens};
 pub struct Phrase {
     text: Box<str>,
     words: Box<[Box<str>]>,
+    /// A `*` stands after the text.
+    star: bool,
+    /// The last word may go on: there is a star, and a word right before it.
     prefix: bool,
     number: Option<Number>,
     /// Where the seldomest byte of the first word stands in it; `None` unless all words are ASCII.
@@ -17,11 +20,11 @@ pub struct Phrase {
 }
 
 impl Phrase {
-    /// The tokens of a text; with `prefix`, the last may go on. `None` if the text has no token.
+    /// The tokens of a text; with `star`, the last may go on. `None` if the text has no token.
     ///
     /// A text that ends in something else than a token (`foo-*`) has nothing that could go on: its tokens count
     /// as they are.
-    pub fn new(text: &str, prefix: bool) -> Option<Phrase> {
+    pub fn new(text: &str, star: bool) -> Option<Phrase> {
         let words: Box<[Box<str>]> = tokens(text).map(|token| fold(token.text).into()).collect();
         let ends_in_token = tokens(text).last().is_some_and(|token| token.start + token.text.len() == text.len());
         let first = words.first()?;
@@ -31,8 +34,9 @@ impl Phrase {
             text: text.into(),
             rare_at: rare_at.filter(|_| ascii),
             words,
-            prefix: prefix && ends_in_token,
-            number: if prefix { None } else { Number::from_text(text) },
+            star,
+            prefix: star && ends_in_token,
+            number: if star { None } else { Number::from_text(text) },
         })
     }
 
@@ -51,6 +55,11 @@ impl Phrase {
         self.prefix
     }
 
+    /// Whether a `*` stands after the text; then numbers are matched by their leading digits.
+    pub fn has_star(&self) -> bool {
+        self.star
+    }
+
     /// The number that the text spells, if it does.
     pub fn number(&self) -> Option<Number> {
         self.number
@@ -61,8 +70,8 @@ impl Phrase {
         if text.is_ascii() { self.is_in_ascii(text.as_bytes()) } else { self.is_in_any(text) }
     }
 
-    /// Whether a value of a field matches: a text by its tokens, a number by its value (by its digits if this is
-    /// a prefix), true and false by name, a list by any of its values.
+    /// Whether a value of a field matches: a text by its tokens, a number by its value (by its digits if there is
+    /// a star), true and false by name, a list by any of its values.
     pub fn matches_value(&self, value: ValueRef<'_>) -> bool {
         match value {
             ValueRef::Text(text) => self.is_in(text),
@@ -70,7 +79,7 @@ impl Phrase {
             ValueRef::Float(float) => self.matches_number(Number::float(float)),
             ValueRef::Bool(bool) => {
                 let (name, text) = (if bool { "true" } else { "false" }, fold(&self.text));
-                if self.prefix { name.starts_with(&text) } else { folded_eq(name, &text) }
+                if self.star { name.starts_with(&text) } else { folded_eq(name, &text) }
             }
             ValueRef::Array(values) => values.values().any(|value| self.matches_value(value)),
             ValueRef::Null | ValueRef::Object(_) => false,
@@ -79,7 +88,7 @@ impl Phrase {
 
     /// [`Phrase::matches_value`] for a number.
     pub fn matches_number(&self, number: Number) -> bool {
-        if self.prefix {
+        if self.star {
             return folded_starts_with(&number.to_string(), &fold(&self.text));
         }
         self.number.is_some_and(|wanted| wanted.compare(number) == Some(std::cmp::Ordering::Equal))
