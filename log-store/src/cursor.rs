@@ -1,0 +1,89 @@
+//! Where a walk through results stands, as an opaque text.
+
+use watchfire_model::Timestamp;
+
+/// The place behind the last hit of a page.
+///
+/// `upper` bounds the walk: records accepted after its first page (`seq >= upper`) are not part of it, so each
+/// record is seen once while new ones arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Event time of the last hit.
+    pub timestamp: Timestamp,
+    /// Its sequence number.
+    pub seq: u64,
+    /// Records from this sequence number on came after the walk began.
+    pub upper: u64,
+}
+
+/// A text that is no cursor of this version.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no cursor; pass `next_cursor` of an answer unchanged")]
+pub struct CursorError;
+
+/// First byte of every cursor.
+const VERSION: u8 = 1;
+const BYTES: usize = 1 + 8 + 8 + 8 + 4;
+
+impl Cursor {
+    /// Reads what [`Cursor::encode`] wrote.
+    pub fn decode(text: &str) -> Result<Cursor, CursorError> {
+        let text = text.as_bytes();
+        if text.len() != BYTES * 2 {
+            return Err(CursorError);
+        }
+        let mut bytes = [0u8; BYTES];
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+            let digit = |at: usize| pair.get(at).and_then(|digit| char::from(*digit).to_digit(16)).ok_or(CursorError);
+            *byte = (digit(0)? << 4 | digit(1)?) as u8;
+        }
+        let (body, sum) = bytes.split_at(BYTES - 4);
+        if body.first() != Some(&VERSION) || crc32fast::hash(body).to_le_bytes() != *sum {
+            return Err(CursorError);
+        }
+        let number = |at: usize| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(&body[at..at + 8]);
+            u64::from_le_bytes(eight)
+        };
+        Ok(Cursor { timestamp: Timestamp::from_millis(number(1) as i64), seq: number(9), upper: number(17) })
+    }
+
+    /// The text to hand out.
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::with_capacity(BYTES);
+        bytes.push(VERSION);
+        for number in [self.timestamp.millis() as u64, self.seq, self.upper] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        let mut text = String::with_capacity(BYTES * 2);
+        for byte in bytes {
+            text.extend([byte >> 4, byte & 15].iter().filter_map(|digit| char::from_digit(u32::from(*digit), 16)));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cursors_read_back(time in any::<i64>(), seq in any::<u64>(), upper in any::<u64>(), at in 0usize..BYTES * 2) {
+            let cursor = Cursor { timestamp: Timestamp::from_millis(time), seq, upper };
+            let text = cursor.encode();
+            prop_assert_eq!(Cursor::decode(&text), Ok(cursor));
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
+            prop_assert_eq!(Cursor::decode(&String::from_utf8(damaged).expect("hex")), Err(CursorError));
+        }
+
+        #[test]
+        fn any_text_is_answered(text in ".{0,80}") {
+            let _ = Cursor::decode(&text);
+        }
+    }
+}

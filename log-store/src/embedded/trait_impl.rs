@@ -1,0 +1,105 @@
+//! The embedded store as a [`LogStore`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchfire_model::Timestamp;
+use watchfire_model::record::Core;
+
+use super::EmbeddedStore;
+use crate::executor::budget::Budget;
+use crate::executor::run;
+use crate::query::{Field, Folded, Test};
+use crate::search::{Hit, SearchError, SearchRequest, SearchResponse, TimeRange};
+use crate::store::{BoxFuture, LogStore, StoreHealth, ValueCount};
+
+/// Limits of what has none in its request.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+const MEMORY_LIMIT_BYTES: usize = 256 << 20;
+/// Records with one id that are looked at to find the one that has it letter by letter.
+const SAME_ID_MAX: usize = 100;
+
+/// Cancels the work when nobody waits for it any more.
+struct CancelOnDrop(Arc<Budget>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl EmbeddedStore {
+    /// Runs `work` on the pool for searches.
+    fn on_pool<T: Send + 'static>(
+        &self,
+        budget: Budget,
+        work: impl FnOnce(&EmbeddedStore, &Budget) -> Result<T, SearchError> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, SearchError>> {
+        Box::pin(async move {
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            let budget = Arc::new(budget);
+            let _guard = CancelOnDrop(Arc::clone(&budget));
+            let store = self.clone();
+            self.inner.pool.spawn(move || {
+                // The receiver is gone when the search was cancelled.
+                let _ = sender.send(work(&store, &budget));
+            });
+            let unavailable = |_| SearchError::Unavailable { reason: "a search thread failed".to_owned() };
+            receiver.await.map_err(unavailable)?
+        })
+    }
+}
+
+impl LogStore for EmbeddedStore {
+    fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResponse, SearchError>> {
+        let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
+        self.on_pool(budget, move |store, budget| store.search_within(&request, budget))
+    }
+
+    fn distinct(
+        &self,
+        field: Field,
+        range: TimeRange,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<ValueCount>, SearchError>> {
+        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+            run::distinct(&store.inner.snapshot.load().parts(), &field, range, limit, budget)
+        })
+    }
+
+    fn get(&self, seq: u64) -> BoxFuture<'_, Result<Option<Hit>, SearchError>> {
+        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+            run::get(&store.inner.snapshot.load().parts(), seq, budget)
+        })
+    }
+
+    fn get_by_id(&self, id: String) -> BoxFuture<'_, Result<Option<Hit>, SearchError>> {
+        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+            let query = run::field_query(Field::Core(Core::Id), Test::Whole(Folded::new(&id)));
+            let request = SearchRequest { limit: SAME_ID_MAX, ..SearchRequest::new(query, TimeRange::ALL) };
+            let found = store.search_within(&request, budget)?;
+            Ok(found.hits.into_iter().find(|hit| hit.record.id == id))
+        })
+    }
+
+    fn health(&self) -> BoxFuture<'_, StoreHealth> {
+        Box::pin(async move {
+            let stats = self.stats();
+            let mut problems = Vec::new();
+            if let Some(error) = &stats.last_write_error {
+                problems.push(format!("blocks cannot be written: {error}"));
+            }
+            if stats.damaged_blocks > 0 {
+                problems.push(format!("{} damaged blocks", stats.damaged_blocks));
+            }
+            StoreHealth {
+                ok: problems.is_empty(),
+                problems,
+                records: stats.records,
+                disk_bytes: stats.disk_bytes,
+                oldest: stats.oldest_ms.map(Timestamp::from_millis),
+                newest: stats.newest_ms.map(Timestamp::from_millis),
+            }
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! Searching a chunk of the open block: brute force over plain columns.
+
+use watchfire_model::LogRecord;
+use watchfire_model::record::{Column, ValueRef};
+
+use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
+use super::leaf::{Kind, Leaf};
+use super::scan::scan;
+use crate::histogram::Bars;
+use crate::open_block::Rows;
+use crate::query::{Field, LevelSet, Number, Relation};
+use crate::values::Bits;
+use crate::values::rest::RestEntries;
+use watchfire_model::Level;
+
+/// A chunk, up to a number of rows.
+pub(crate) struct OpenView<'a> {
+    pub rows: &'a Rows,
+    /// Rows that existed when the search began.
+    pub len: usize,
+}
+
+impl OpenView<'_> {
+    fn place(&self, row: usize) -> Place {
+        Place { time_ms: self.rows.timestamps[row], seq: self.rows.seqs[row], row: row as u32 }
+    }
+
+    /// Goes through the entries without a column of their own, of rows in the set.
+    fn each_rest(&self, rows: &Bits, mut visit: impl FnMut(usize, Column<'_>, ValueRef<'_>)) {
+        for index in 0..self.rows.rest.len() {
+            let row = self.rows.rest.row(index) as usize;
+            if rows.get(row)
+                && let Ok(entries) = RestEntries::read(self.rows.rest.get(index).bytes())
+            {
+                entries.iter().for_each(|(column, value)| visit(row, column, value));
+            }
+        }
+    }
+}
+
+impl BlockView for OpenView<'_> {
+    fn rows(&self) -> usize {
+        self.len
+    }
+
+    fn leaf(&self, leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure> {
+        let mut found = Bits::none(self.len);
+        for column in &self.rows.columns {
+            let Some(test) = column.name.column().and_then(|name| leaf.on(name)) else { continue };
+            scan(&column.values, &test, candidates, &mut found);
+        }
+        self.each_rest(candidates, |row, column, value| {
+            if leaf.matches(column, value) {
+                found.set(row);
+            }
+        });
+        Ok(found)
+    }
+
+    fn leaf_cost(&self, leaf: &Leaf<'_>) -> u32 {
+        let cost = |column: Column<'_>, bytes: usize| match leaf.on(column)?.kind {
+            Kind::Exists => Some(5),
+            Kind::Numbers(_) => Some(10),
+            Kind::Regex(_) | Kind::FieldRegex(_) => Some(100 + bytes / 64),
+            _ => Some(20 + bytes / 256),
+        };
+        let columns = self.rows.columns.iter();
+        let sum: usize = columns.filter_map(|c| cost(c.name.column()?, c.values.bytes().len())).sum();
+        u32::try_from(sum).unwrap_or(u32::MAX)
+    }
+
+    fn levels(&self, wanted: LevelSet) -> Result<Bits, Failure> {
+        let mut found = Bits::none(self.len);
+        let is_wanted = Level::ALL.map(|level| wanted.contains(level));
+        for (row, level) in self.rows.levels.iter().take(self.len).enumerate() {
+            if is_wanted[usize::from(level & 7)] {
+                found.set(row);
+            }
+        }
+        Ok(found)
+    }
+
+    fn integers(&self, which: Integer, low: i64, high: i64) -> Result<Bits, Failure> {
+        let mut found = Bits::none(self.len);
+        let mut check = |row: usize, int: i64| {
+            if low <= int && int <= high {
+                found.set(row);
+            }
+        };
+        let rows = 0..self.len;
+        match which {
+            Integer::Timestamp => rows.for_each(|row| check(row, self.rows.timestamps[row])),
+            Integer::AcceptedAt => rows.for_each(|row| check(row, self.rows.accepted_at[row])),
+            Integer::Seq => rows.for_each(|row| check(row, i64::try_from(self.rows.seqs[row]).unwrap_or(i64::MAX))),
+        }
+        Ok(found)
+    }
+
+    fn count_levels(&self, rows: &Bits) -> Result<[u64; 8], Failure> {
+        let mut counts = [0; 8];
+        rows.iter().for_each(|row| counts[usize::from(self.rows.levels[row] & 7)] += 1);
+        Ok(counts)
+    }
+
+    fn count_bars(&self, rows: &Bits, bars: &Bars, counts: &mut [BarCounts]) -> Result<(), Failure> {
+        for row in rows.iter() {
+            if let Some(bar) = counts.get_mut(bars.bar_of(self.rows.timestamps[row])) {
+                bar[usize::from(self.rows.levels[row] & 7)] += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn places(&self, rows: &Bits, wanted: &Wanted) -> Result<Vec<Place>, Failure> {
+        let places = rows.iter().map(|row| self.place(row));
+        let mut places: Vec<Place> = places.filter(|place| wanted.is_behind(place.time_ms, place.seq)).collect();
+        wanted.cut(&mut places);
+        Ok(places)
+    }
+
+    fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(Place, Option<Number>)>, Failure> {
+        let mut numbers: Vec<(Place, Option<Number>)> = rows.iter().map(|row| (self.place(row), None)).collect();
+        let own = |row: usize| match field {
+            Field::Level => Some(i64::from(self.rows.levels[row])),
+            Field::Timestamp => Some(self.rows.timestamps[row]),
+            Field::AcceptedAt => Some(self.rows.accepted_at[row]),
+            Field::Seq => i64::try_from(self.rows.seqs[row]).ok(),
+            Field::Core(_) | Field::Leaf(..) => None,
+        };
+        for (place, number) in &mut numbers {
+            *number = own(place.row as usize).map(Number::Int);
+        }
+        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
+        for column in self.rows.columns.iter().filter(|c| c.name.column().is_some_and(is_field)) {
+            for (place, number) in &mut numbers {
+                let value = column.values.of_row(place.row).and_then(|raw| Number::of_value(raw.value()?));
+                *number = number.or(value);
+            }
+        }
+        self.each_rest(rows, |row, column, value| {
+            if is_field(column)
+                && let Ok(at) = numbers.binary_search_by_key(&(row as u32), |(place, _)| place.row)
+            {
+                numbers[at].1 = numbers[at].1.or(Number::of_value(value));
+            }
+        });
+        Ok(numbers)
+    }
+
+    fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
+        for column in self.rows.columns.iter().filter(|c| c.name.column().is_some_and(is_field)) {
+            for index in 0..column.values.len() {
+                if rows.get(column.values.row(index) as usize)
+                    && let Some(value) = column.values.get(index).value()
+                {
+                    super::collect::count_text(value, 1, count);
+                }
+            }
+        }
+        self.each_rest(rows, |_, column, value| {
+            if is_field(column) {
+                super::collect::count_text(value, 1, count);
+            }
+        });
+        Ok(())
+    }
+
+    fn records(&self, rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {
+        Ok(rows.iter().map(|row| self.rows.record(*row as usize)).collect())
+    }
+}

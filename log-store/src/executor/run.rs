@@ -1,0 +1,338 @@
+//! A search over all blocks of a snapshot.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use watchfire_model::{Level, LogRecord, Timestamp};
+
+use super::block::{BlockView, Failure, Place, Wanted};
+use super::budget::Budget;
+use super::collect::{Keyed, Tally, compare_keyed, cut_keyed};
+use super::eval::eval;
+use super::open::OpenView;
+use crate::cursor::Cursor;
+use crate::histogram::Bars;
+use crate::open_block::Chunk;
+use crate::query::{Expr, Field, Node, Number, Query, Span, Test};
+use crate::search::{Bucket, Histogram, Hit, Order, SearchError, SearchRequest, SearchResponse, TimeRange};
+use crate::store::ValueCount;
+use crate::values::Bits;
+
+/// A block of a snapshot.
+#[derive(Clone, Debug)]
+pub(crate) enum Part {
+    Open(Arc<Chunk>),
+}
+
+/// Event times and numbers that a part spans.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    time_min: i64,
+    time_max: i64,
+    seq_max: u64,
+}
+
+impl Part {
+    /// Runs `work` on the part as it is now. Open chunks are locked against appending meanwhile.
+    fn with<T>(&self, work: impl FnOnce(&dyn BlockView, Extent) -> T) -> T {
+        match self {
+            Part::Open(chunk) => {
+                let rows = chunk.rows.read();
+                let extent = Extent {
+                    time_min: rows.time_min,
+                    time_max: rows.time_max,
+                    seq_max: rows.seqs.last().copied().unwrap_or(0),
+                };
+                work(&OpenView { rows: &rows, len: rows.len() }, extent)
+            }
+        }
+    }
+
+    /// First and last event time, if it has rows.
+    fn times(&self) -> Option<(i64, i64)> {
+        match self {
+            Part::Open(chunk) => {
+                let rows = chunk.rows.read();
+                (rows.len() > 0).then_some((rows.time_min, rows.time_max))
+            }
+        }
+    }
+}
+
+/// Rows of a block inside a range of time and below a number.
+fn rows_inside(view: &dyn BlockView, extent: Extent, range: TimeRange, upper: u64) -> Result<Bits, Failure> {
+    use super::block::Integer;
+    let (start, end) = (range.start.millis(), range.end.millis());
+    let mut rows = Bits::all(view.rows());
+    if extent.time_min < start || extent.time_max >= end {
+        if end == i64::MIN {
+            return Ok(Bits::none(view.rows()));
+        }
+        // The end of all time includes the last millisecond that there is.
+        let last = if end == i64::MAX { i64::MAX } else { end - 1 };
+        rows.and(&view.integers(Integer::Timestamp, start, last)?);
+    }
+    if extent.seq_max >= upper {
+        let last = upper.checked_sub(1).map_or(-1, |last| i64::try_from(last).unwrap_or(i64::MAX));
+        rows.and(&view.integers(Integer::Seq, 0, last)?);
+    }
+    Ok(rows)
+}
+
+/// Skips a damaged block, but counts it.
+fn report_damage<T: Default>(result: Result<T, Failure>, budget: &Budget) -> Result<T, SearchError> {
+    match result {
+        Ok(value) => Ok(value),
+        Err(Failure::Stop(error)) => Err(error),
+        Err(Failure::Damaged(reason)) => {
+            tracing::error!(%reason, "a block cannot be read and is left out of a search");
+            budget.count_damaged();
+            Ok(T::default())
+        }
+    }
+}
+
+/// One search: everything that its threads share.
+struct Search<'a> {
+    request: &'a SearchRequest,
+    budget: &'a Budget,
+    wanted: Wanted,
+    by_field: Option<(&'a Field, bool)>,
+    bars: Option<Bars>,
+    upper: u64,
+}
+
+/// Runs a search over `parts`; records from number `upper` on are left out.
+pub(crate) fn search(
+    parts: &[Part],
+    request: &SearchRequest,
+    upper: u64,
+    budget: &Budget,
+) -> Result<SearchResponse, SearchError> {
+    let upper = request.cursor.map_or(upper, |cursor| cursor.upper.min(upper));
+    let by_field = match &request.order {
+        Order::NewestFirst | Order::OldestFirst => None,
+        Order::ByField { .. } if request.cursor.is_some() => return Err(SearchError::CursorWithSort),
+        Order::ByField { field, descending } => Some((field, *descending)),
+    };
+    let page_end = request.offset.saturating_add(request.limit);
+    let wanted = Wanted {
+        newest_first: request.order != Order::OldestFirst,
+        // One more tells whether there is a next page.
+        count: if request.limit == 0 { 0 } else { page_end.saturating_add(1) },
+        after: request.cursor.map(|cursor| (cursor.timestamp.millis(), cursor.seq)),
+    };
+    let bars = (request.buckets > 0).then(|| bars_over(parts, request));
+    let search = Search { request, budget, wanted, by_field, bars, upper };
+    let mut tally = search.tally(parts)?;
+
+    let is_more = tally.places.len() > page_end;
+    let page: Vec<(Place, usize)> = match by_field {
+        None => tally.places.iter().copied().take(page_end).skip(request.offset).collect(),
+        Some((_, descending)) => {
+            tally.keyed.sort_unstable_by(|a, b| compare_keyed(a, b, descending));
+            let page = tally.keyed.iter().take(page_end).skip(request.offset);
+            page.map(|keyed| (keyed.place, keyed.part)).collect()
+        }
+    };
+    let next_cursor = page
+        .last()
+        .filter(|_| is_more)
+        .map(|(place, _)| Cursor { timestamp: Timestamp::from_millis(place.time_ms), seq: place.seq, upper }.encode());
+    let hits = fetch(parts, &page, budget)?;
+    let cost = budget.cost();
+    Ok(SearchResponse {
+        total: tally.total(),
+        total_exact: cost.damaged_blocks == 0,
+        hits,
+        next_cursor,
+        histogram: search.bars.map(|bars| histogram(&bars, &tally)),
+        levels: tally.levels,
+        cost,
+    })
+}
+
+impl Search<'_> {
+    fn tally(&self, parts: &[Part]) -> Result<Tally, SearchError> {
+        let by_field = self.by_field.map(|(_, descending)| descending);
+        let merge = |a: Tally, b: Tally| a.merge(b, &self.wanted, by_field);
+        let tallies = parts.par_iter().enumerate().map(|(number, part)| {
+            self.budget.check()?;
+            report_damage(part.with(|view, extent| self.tally_part(view, extent, number)), self.budget)
+        });
+        tallies.try_reduce(Tally::default, |a, b| Ok(merge(a, b)))
+    }
+
+    fn tally_part(&self, view: &dyn BlockView, extent: Extent, part: usize) -> Result<Tally, Failure> {
+        let (start, end) = (self.request.range.start.millis(), self.request.range.end.millis());
+        let mut tally = Tally::default();
+        if view.rows() == 0 || extent.time_max < start || (extent.time_min >= end && end != i64::MAX) {
+            return Ok(tally);
+        }
+        self.budget.count_block();
+        let inside = rows_inside(view, extent, self.request.range, self.upper)?;
+        let rows = eval(&self.request.query.root, view, &inside, self.budget)?;
+        if rows.is_empty() {
+            return Ok(tally);
+        }
+        tally.levels = view.count_levels(&rows)?;
+        if let Some(bars) = &self.bars {
+            tally.bars = vec![[0; 8]; bars.count];
+            view.count_bars(&rows, bars, &mut tally.bars)?;
+        }
+        if self.wanted.count == 0 {
+            return Ok(tally);
+        }
+        match self.by_field {
+            None => {
+                let places = view.places(&rows, &self.wanted)?;
+                tally.places = places.into_iter().map(|place| (place, part)).collect();
+            }
+            Some((field, descending)) => {
+                let numbers = view.numbers(field, &rows)?;
+                let is_nan = |number: &Number| number.as_f64().is_nan();
+                let keyed = numbers.into_iter().map(|(place, number)| {
+                    let number = number.filter(|number| !is_nan(number));
+                    Keyed { number, place, part }
+                });
+                tally.keyed = keyed.collect();
+                cut_keyed(&mut tally.keyed, self.wanted.count, descending);
+            }
+        }
+        Ok(tally)
+    }
+}
+
+/// Bars over the range asked for; over the records that there are, where the range has no end.
+fn bars_over(parts: &[Part], request: &SearchRequest) -> Bars {
+    let (mut start, mut end) = (request.range.start.millis(), request.range.end.millis());
+    if start == i64::MIN || end == i64::MAX {
+        let times: Vec<(i64, i64)> = parts.iter().filter_map(Part::times).collect();
+        let first = times.iter().map(|(first, _)| *first).min().unwrap_or(0);
+        let last = times.iter().map(|(_, last)| *last).max().unwrap_or(0);
+        if start == i64::MIN {
+            start = first.min(end);
+        }
+        if end == i64::MAX {
+            end = last.saturating_add(1).max(start);
+        }
+    }
+    Bars::over(start, end, request.buckets)
+}
+
+fn histogram(bars: &Bars, tally: &Tally) -> Histogram {
+    let mut histogram = bars.empty();
+    for (bucket, levels) in histogram.buckets.iter_mut().zip(&tally.bars) {
+        *bucket = Bucket { total: levels.iter().sum(), levels: *levels };
+    }
+    histogram
+}
+
+/// Rough memory of a record, bytes.
+fn memory_of(record: &LogRecord) -> usize {
+    let fields = record.fields.len() + record.error_details.len() + record.performance_metrics.len();
+    size_of::<LogRecord>() + record.message.len() + record.received_bytes as usize + fields * 64
+}
+
+/// The records of some places, in their order. Records of damaged blocks are left out (and counted).
+fn fetch(parts: &[Part], page: &[(Place, usize)], budget: &Budget) -> Result<Vec<Hit>, SearchError> {
+    let mut by_part: HashMap<usize, Vec<u32>> = HashMap::new();
+    for (place, part) in page {
+        by_part.entry(*part).or_default().push(place.row);
+    }
+    let fetched = by_part.into_par_iter().map(|(number, mut rows)| {
+        budget.check()?;
+        rows.sort_unstable();
+        let Some(part) = parts.get(number) else { return Ok(Vec::new()) };
+        let records = report_damage(part.with(|view, _| view.records(&rows)), budget)?;
+        budget.take(records.iter().map(memory_of).sum())?;
+        Ok(rows.into_iter().zip(records).map(|(row, record)| ((number, row), record)).collect())
+    });
+    let fetched: Result<Vec<Vec<((usize, u32), LogRecord)>>, SearchError> = fetched.collect();
+    let mut records: HashMap<(usize, u32), LogRecord> = fetched?.into_iter().flatten().collect();
+    let hits = page
+        .iter()
+        .filter_map(|(place, part)| records.remove(&(*part, place.row)).map(|record| Hit { seq: place.seq, record }));
+    Ok(hits.collect())
+}
+
+/// The values of a field in a range, most frequent first.
+pub(crate) fn distinct(
+    parts: &[Part],
+    field: &Field,
+    range: TimeRange,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Vec<ValueCount>, SearchError> {
+    let counted = parts.par_iter().map(|part| {
+        budget.check()?;
+        report_damage(part.with(|view, extent| distinct_part(view, extent, field, range)), budget)
+    });
+    let add = |mut a: HashMap<String, u64>, b: HashMap<String, u64>| {
+        for (value, count) in b {
+            *a.entry(value).or_default() += count;
+        }
+        a
+    };
+    let counts = counted.try_reduce(HashMap::new, |a, b| {
+        // Into the larger one.
+        Ok(if a.len() < b.len() { add(b, a) } else { add(a, b) })
+    })?;
+    let mut values: Vec<ValueCount> = counts.into_iter().map(|(value, count)| ValueCount { value, count }).collect();
+    values.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
+    values.truncate(limit);
+    Ok(values)
+}
+
+fn distinct_part(
+    view: &dyn BlockView,
+    extent: Extent,
+    field: &Field,
+    range: TimeRange,
+) -> Result<HashMap<String, u64>, Failure> {
+    let mut counts = HashMap::new();
+    if view.rows() == 0 {
+        return Ok(counts);
+    }
+    let rows = rows_inside(view, extent, range, u64::MAX)?;
+    if *field == Field::Level {
+        let levels = view.count_levels(&rows)?;
+        for (level, count) in Level::ALL.iter().zip(levels).filter(|(_, count)| *count > 0) {
+            counts.insert(level.as_str().to_owned(), count);
+        }
+        return Ok(counts);
+    }
+    view.values(field, &rows, &mut |value, count| match counts.get_mut(value) {
+        Some(have) => *have += count,
+        None => {
+            counts.insert(value.to_owned(), count);
+        }
+    })?;
+    Ok(counts)
+}
+
+/// The record with a number.
+pub(crate) fn get(parts: &[Part], seq: u64, budget: &Budget) -> Result<Option<Hit>, SearchError> {
+    let wanted = i64::try_from(seq).unwrap_or(i64::MAX);
+    for part in parts {
+        budget.check()?;
+        let found = part.with(|view, extent| {
+            if extent.seq_max < seq || view.rows() == 0 {
+                return Ok(None);
+            }
+            let rows = view.integers(super::block::Integer::Seq, wanted, wanted)?;
+            let Some(row) = rows.iter().next() else { return Ok(None) };
+            Ok(view.records(&[row as u32])?.pop())
+        });
+        if let Some(record) = report_damage(found, budget)? {
+            return Ok(Some(Hit { seq, record }));
+        }
+    }
+    Ok(None)
+}
+
+/// A query for one test of a field.
+pub(crate) fn field_query(field: Field, test: Test) -> Query {
+    Query { root: Node { span: Span::default(), expr: Expr::Field(field, test) } }
+}

@@ -1,0 +1,237 @@
+//! A part of the open block: rows in queue order, a plain arena per column.
+//!
+//! Rows are only ever added at the end, by one thread; whoever has seen `n` rows may rely on them for good.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use parking_lot::RwLock;
+use watchfire_model::record::{Column, Root, ValueRef};
+use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
+
+use super::shapes::{REST, Shapes};
+use crate::values::rest::{self, RestEntries};
+use crate::values::{Arena, ColumnName, Raw};
+
+/// Rows of a full chunk. A search holds up the appending thread for one chunk at most.
+pub(crate) const CHUNK_ROWS: usize = 8192;
+/// Record bytes of a full chunk.
+const CHUNK_BYTES: usize = 8 << 20;
+/// Columns of a chunk; further keys go to the rest.
+const COLUMNS_MAX: usize = 4096;
+
+/// Rows behind a lock, shared by the appending thread and searches.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    /// Written by the appending thread while this is the newest chunk, never afterwards.
+    pub rows: RwLock<Rows>,
+}
+
+/// One column of a chunk.
+#[derive(Debug)]
+pub(crate) struct OpenColumn {
+    pub name: ColumnName,
+    pub values: Arena,
+}
+
+/// The rows of a chunk. All vectors by row are of equal length.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub seqs: Vec<u64>,
+    pub timestamps: Vec<i64>,
+    pub accepted_at: Vec<i64>,
+    pub levels: Vec<u8>,
+    pub received_bytes: Vec<u32>,
+    pub shape_ids: Vec<u32>,
+    pub shapes: Shapes,
+    pub columns: Vec<OpenColumn>,
+    /// Entries without a column of their own, in the order of the record.
+    pub rest: Arena,
+    pub level_counts: [u64; 8],
+    pub time_min: i64,
+    pub time_max: i64,
+    /// Bytes of all records.
+    pub bytes: usize,
+    by_name: HashTable<u16>,
+    hasher: FixedState,
+    scratch: Vec<u8>,
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows {
+            seqs: Vec::new(),
+            timestamps: Vec::new(),
+            accepted_at: Vec::new(),
+            levels: Vec::new(),
+            received_bytes: Vec::new(),
+            shape_ids: Vec::new(),
+            shapes: Shapes::new(),
+            columns: Vec::new(),
+            rest: Arena::default(),
+            level_counts: [0; 8],
+            time_min: i64::MAX,
+            time_max: i64::MIN,
+            bytes: 0,
+            by_name: HashTable::new(),
+            hasher: FixedState::default(),
+            scratch: Vec::new(),
+        }
+    }
+}
+
+impl Rows {
+    pub fn len(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// Whether the next record belongs into a new chunk.
+    pub fn is_full(&self) -> bool {
+        self.seqs.len() >= CHUNK_ROWS || self.bytes >= CHUNK_BYTES
+    }
+
+    /// Adds a record at the end.
+    pub fn push(&mut self, seq: u64, record: &RecordView<'_>) {
+        let row = self.seqs.len() as u32;
+        let time = record.timestamp().millis();
+        self.seqs.push(seq);
+        self.timestamps.push(time);
+        self.accepted_at.push(record.accepted_at().millis());
+        self.levels.push(record.level() as u8);
+        self.received_bytes.push(record.received_bytes());
+        self.level_counts[record.level() as usize] += 1;
+        self.time_min = self.time_min.min(time);
+        self.time_max = self.time_max.max(time);
+        self.bytes += record.bytes().len();
+        self.scratch.clear();
+        let mut walk = self.shapes.start();
+        for (column, value) in record.entries() {
+            let (kind, path) = ColumnName::parts(column);
+            let guess = self.shapes.guess(&walk).filter(|guess| self.is_named(*guess, kind, path));
+            let at = guess.unwrap_or_else(|| self.column_at(kind, path));
+            let stored = self.columns.get_mut(usize::from(at)).is_some_and(|c| c.values.push(row, Raw::of(value)));
+            if !stored {
+                // Too many columns, or a name twice in one record.
+                rest::put(&mut self.scratch, column, value);
+                self.shapes.step(&mut walk, REST);
+            } else if guess.is_some() {
+                self.shapes.follow_guess(&mut walk);
+            } else {
+                self.shapes.step(&mut walk, at);
+            }
+        }
+        if !self.scratch.is_empty() {
+            self.rest.push(row, Raw::Object(&self.scratch));
+        }
+        let shape = self.shapes.finish(walk);
+        self.shape_ids.push(shape);
+    }
+
+    #[inline]
+    fn is_named(&self, column: u16, kind: u8, path: &str) -> bool {
+        self.columns.get(usize::from(column)).is_some_and(|c| c.name.kind == kind && *c.name.path == *path)
+    }
+
+    /// The column of that name, made if need be; [`REST`] if there are too many.
+    fn column_at(&mut self, kind: u8, path: &str) -> u16 {
+        if let Some(at) = self.find(kind, path) {
+            return at;
+        }
+        if self.columns.len() >= COLUMNS_MAX {
+            return REST;
+        }
+        let at = self.columns.len() as u16;
+        self.columns.push(OpenColumn { name: ColumnName::new(kind, path), values: Arena::default() });
+        let (columns, hasher) = (&self.columns, &self.hasher);
+        self.by_name.insert_unique(hasher.hash_one((kind, path)), at, |at| {
+            columns.get(usize::from(*at)).map_or(0, |c| hasher.hash_one((c.name.kind, &*c.name.path)))
+        });
+        at
+    }
+
+    fn find(&self, kind: u8, path: &str) -> Option<u16> {
+        self.by_name.find(self.hasher.hash_one((kind, path)), |at| self.is_named(*at, kind, path)).copied()
+    }
+
+    /// The values of a column.
+    pub fn column(&self, column: Column<'_>) -> Option<&Arena> {
+        let (kind, path) = ColumnName::parts(column);
+        self.find(kind, path).and_then(|at| self.columns.get(usize::from(at))).map(|column| &column.values)
+    }
+
+    /// The record of a row, as it was put in.
+    pub fn record(&self, row: usize) -> LogRecord {
+        let mut record = LogRecord {
+            timestamp: Timestamp::from_millis(self.timestamps[row]),
+            accepted_at: Timestamp::from_millis(self.accepted_at[row]),
+            level: Level::from_u8(self.levels[row]).unwrap_or_default(),
+            received_bytes: self.received_bytes[row],
+            ..LogRecord::default()
+        };
+        self.each_entry(row, |column, value| record.put(column, value));
+        record
+    }
+
+    /// Column and value of each entry of a row, in the order of writing.
+    pub fn each_entry(&self, row: usize, mut visit: impl FnMut(Column<'_>, ValueRef<'_>)) {
+        let rest = self.rest.of_row(row as u32).and_then(|entries| RestEntries::read(entries.bytes()).ok());
+        let mut rest = rest.iter().flat_map(RestEntries::iter);
+        for at in self.shapes.columns_of(self.shape_ids[row]) {
+            if at == REST {
+                if let Some((column, value)) = rest.next() {
+                    visit(column, value);
+                }
+                continue;
+            }
+            let column = &self.columns[usize::from(at)];
+            let value = column.values.of_row(row as u32).and_then(Raw::value);
+            if let (Some(name), Some(value)) = (column.name.column(), value) {
+                visit(name, value);
+            }
+        }
+    }
+
+    /// Memory in use, bytes.
+    pub fn memory(&self) -> usize {
+        self.columns.iter().map(|column| column.values.memory() + 128).sum::<usize>()
+            + self.rest.memory()
+            + self.len() * (8 * 3 + 1 + 4 * 2)
+    }
+}
+
+/// Whether bare words look into this column: the message and every leaf of `fields`.
+pub(crate) fn words_look_into(column: Column<'_>) -> bool {
+    matches!(column, Column::Core(watchfire_model::record::Core::Message) | Column::Leaf(Root::Fields, _))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use watchfire_model::record::Core;
+    use watchfire_model::{RecordWriter, Value};
+
+    #[test]
+    fn thousands_of_keys_and_a_name_twice_read_back() {
+        let mut rows = Rows::default();
+        let mut wanted = Vec::new();
+        for n in 0..50u32 {
+            let mut bytes = Vec::new();
+            let mut writer =
+                RecordWriter::new(&mut bytes, Timestamp::from_millis(5), Timestamp::default(), Level::Warn, n);
+            writer.core(Core::Message, "first");
+            writer.core(Core::Message, "last");
+            for k in 0..100u32 {
+                writer.tree(Root::Fields, &format!("key{}", n * 100 + k), &Value::Int(i64::from(k)));
+            }
+            writer.leaf(Root::Fields, "key0", ValueRef::Null);
+            let view = RecordView::parse(&bytes).expect("just written");
+            rows.push(u64::from(n), &view);
+            wanted.push(view.to_record());
+        }
+        assert_eq!(rows.columns.len(), COLUMNS_MAX);
+        for (row, record) in wanted.iter().enumerate() {
+            assert_eq!(&rows.record(row), record);
+        }
+    }
+}

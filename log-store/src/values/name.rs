@@ -1,0 +1,45 @@
+//! The name of a column.
+
+use watchfire_model::record::{Column, Core, Root};
+
+/// Which column: a number for a core text or for the root, and the path below the root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ColumnName {
+    /// A [`Core`] number, or `0x10 +` a [`Root`] number.
+    pub kind: u8,
+    /// Empty for core texts.
+    pub path: Box<str>,
+}
+
+const ROOT: u8 = 0x10;
+
+impl ColumnName {
+    /// The parts of a column's name, without a copy.
+    pub fn parts(column: Column<'_>) -> (u8, &str) {
+        match column {
+            Column::Core(core) => (core as u8, ""),
+            Column::Leaf(root, path) => (ROOT + root as u8, path),
+        }
+    }
+
+    pub fn new(kind: u8, path: &str) -> ColumnName {
+        ColumnName { kind, path: path.into() }
+    }
+
+    pub fn core(core: Core) -> ColumnName {
+        ColumnName { kind: core as u8, path: "".into() }
+    }
+
+    /// `None` if the number is of a kind that this version does not know.
+    pub fn column(&self) -> Option<Column<'_>> {
+        match self.kind.checked_sub(ROOT) {
+            Some(root) => Root::ALL.get(usize::from(root)).map(|root| Column::Leaf(*root, &self.path)),
+            None => Core::ALL.get(usize::from(self.kind).checked_sub(1)?).map(|core| Column::Core(*core)),
+        }
+    }
+
+    /// Whether this is a leaf below `fields`, whose texts bare words search.
+    pub fn is_field(&self) -> bool {
+        self.kind == ROOT + Root::Fields as u8
+    }
+}
