@@ -1,1 +1,29 @@
-//! Placeholder.
+//! What does a text mean, and what is its value at time t?
+//!
+//! One grammar, one tree, one evaluator for two spellings: the short form (`p95 latency service=api
+//! over 5m`) and PromQL. The parser and the tree know nothing of storage.
+//!
+//! Invariants:
+//! - every text is answered with a tree or an error that points into it, whatever its length or depth;
+//! - the printed form of a query reads back as the same tree;
+//! - what is part of the language but not here yet is refused by name.
+
+pub mod ast;
+pub mod error;
+pub mod eval;
+pub mod functions;
+mod parse;
+mod print;
+mod query;
+pub mod read;
+
+pub use error::{ParseError, ParseErrorKind};
+pub use eval::{CancelToken, EvalError, Limits};
+pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
+pub use query::{Language, Query};
+pub use read::{MetricsRead, RangeSeries, RangeSteps};
+
+/// Reads a query; see [`Query::parse`].
+pub fn parse(text: &str) -> Result<Query, ParseError> {
+    Query::parse(text)
+}

@@ -1,0 +1,247 @@
+//! What an evaluation may use, how it is stopped, and why it can fail.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use watchfire_model::LabelSet;
+
+/// Stops evaluations from another thread, when the client has left or the server drains. Clones
+/// share one switch.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// A switch that is off.
+    pub fn new() -> CancelToken {
+        CancelToken::default()
+    }
+
+    /// Evaluations that hold a clone end with [`EvalError::Cancelled`] soon.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is switched.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one evaluation may use.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Most samples that are read. `limits.query_samples`.
+    pub samples_max: u64,
+    /// Longest time it may take. `limits.query_timeout`.
+    pub timeout: Duration,
+    /// Most memory that intermediate and final values may take at once, bytes; an estimate.
+    pub memory_max_bytes: u64,
+    /// Most steps of a range evaluation; 11,000 in Prometheus.
+    pub steps_max: usize,
+    /// How far back an instant selector looks for the newest sample, milliseconds.
+    pub lookback_ms: i64,
+    /// Step of subqueries that name none, milliseconds.
+    pub default_step_ms: i64,
+    /// Who may stop it.
+    pub cancel: CancelToken,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            samples_max: 50_000_000,
+            timeout: Duration::from_secs(120),
+            memory_max_bytes: 1 << 30,
+            steps_max: 11_000,
+            lookback_ms: 300_000,
+            default_step_ms: 60_000,
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+/// Why a query has no value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EvalError {
+    /// It would read more samples than allowed.
+    #[error("the query reads more than {limit} samples; select fewer series, a shorter range or a longer step")]
+    Samples {
+        /// The limit.
+        limit: u64,
+    },
+    /// It would take more memory than allowed.
+    #[error("the query needs more than {limit} bytes of memory; select fewer series, a shorter range or a longer step")]
+    Memory {
+        /// The limit.
+        limit: u64,
+    },
+    /// More steps than allowed.
+    #[error("the range has {steps} steps, at most {limit} are evaluated; take a longer step")]
+    Steps {
+        /// Steps asked for.
+        steps: u64,
+        /// The limit.
+        limit: usize,
+    },
+    /// The range of a range evaluation makes no sense.
+    #[error("{reason}")]
+    Range {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// It took too long.
+    #[error("the query took longer than {} s", timeout.as_secs_f64())]
+    Timeout {
+        /// The limit.
+        timeout: Duration,
+    },
+    /// Its [`CancelToken`] was switched.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// The query gives something that this kind of evaluation cannot show.
+    #[error("{reason}")]
+    Type {
+        /// What, and the remedy.
+        reason: String,
+    },
+    /// Series that do not go together: several with the same labels, or ambiguous matches.
+    #[error("{reason}: {labels}")]
+    Labels {
+        /// What is wrong.
+        reason: &'static str,
+        /// The labels in question.
+        labels: LabelSet,
+    },
+    /// A parameter has no meaning, such as a label name or regular expression of `label_replace`.
+    #[error("{reason}")]
+    Parameter {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Part of the language, but not in this version for the series found.
+    #[error("{what} is not in this version yet{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())]
+    NotYet {
+        /// What.
+        what: String,
+        /// What to do instead.
+        hint: Option<&'static str>,
+    },
+    /// The store or remote cluster could not answer.
+    #[error("the metrics could not be read: {reason}")]
+    Storage {
+        /// What it said.
+        reason: String,
+        /// Whether asking again later can help.
+        retry: bool,
+    },
+}
+
+/// How many small steps of work pass between two looks at clock and switch.
+const LOOK_EVERY: u32 = 256;
+
+/// Counts what an evaluation uses, and stops it.
+pub(crate) struct Guard<'l> {
+    limits: &'l Limits,
+    started: Instant,
+    samples: Cell<u64>,
+    memory_bytes: Cell<u64>,
+    until_look: Cell<u32>,
+}
+
+impl<'l> Guard<'l> {
+    pub(crate) fn new(limits: &'l Limits) -> Guard<'l> {
+        Guard {
+            limits,
+            started: Instant::now(),
+            samples: Cell::new(0),
+            memory_bytes: Cell::new(0),
+            until_look: Cell::new(LOOK_EVERY),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &'l Limits {
+        self.limits
+    }
+
+    /// Counts samples that were read.
+    pub(crate) fn samples(&self, count: usize) -> Result<(), EvalError> {
+        let total = self.samples.get() + count as u64;
+        self.samples.set(total);
+        if total > self.limits.samples_max {
+            return Err(EvalError::Samples { limit: self.limits.samples_max });
+        }
+        // A thousand samples are about one small step of work.
+        self.tick_by(1 + u32::try_from(count / 1024).unwrap_or(LOOK_EVERY))
+    }
+
+    /// Counts memory that is taken until [`Guard::release`].
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<(), EvalError> {
+        let total = self.memory_bytes.get() + bytes as u64;
+        self.memory_bytes.set(total);
+        if total > self.limits.memory_max_bytes {
+            return Err(EvalError::Memory { limit: self.limits.memory_max_bytes });
+        }
+        Ok(())
+    }
+
+    /// Gives memory back.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.memory_bytes.set(self.memory_bytes.get().saturating_sub(bytes as u64));
+    }
+
+    /// One small step of work, some microseconds.
+    pub(crate) fn tick(&self) -> Result<(), EvalError> {
+        self.tick_by(1)
+    }
+
+    fn tick_by(&self, steps: u32) -> Result<(), EvalError> {
+        let left = self.until_look.get();
+        if left > steps {
+            self.until_look.set(left - steps);
+            return Ok(());
+        }
+        self.until_look.set(LOOK_EVERY);
+        self.look()
+    }
+
+    /// Looks at the switch and the clock.
+    pub(crate) fn look(&self) -> Result<(), EvalError> {
+        if self.limits.cancel.is_cancelled() {
+            return Err(EvalError::Cancelled);
+        }
+        if self.started.elapsed() > self.limits.timeout {
+            return Err(EvalError::Timeout { timeout: self.limits.timeout });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_is_counted() {
+        let limits = Limits { samples_max: 10, memory_max_bytes: 100, ..Limits::default() };
+        let guard = Guard::new(&limits);
+        assert_eq!(guard.samples(10), Ok(()));
+        assert_eq!(guard.samples(1), Err(EvalError::Samples { limit: 10 }));
+        assert_eq!(guard.reserve(100), Ok(()));
+        guard.release(50);
+        assert_eq!(guard.reserve(50), Ok(()));
+        assert_eq!(guard.reserve(1), Err(EvalError::Memory { limit: 100 }));
+    }
+
+    #[test]
+    fn a_switch_or_the_clock_stops_it() {
+        let limits = Limits::default();
+        let guard = Guard::new(&limits);
+        limits.cancel.clone().cancel();
+        let steps = (0..=LOOK_EVERY).map(|_| guard.tick()).find(Result::is_err);
+        assert_eq!(steps, Some(Err(EvalError::Cancelled)));
+        let limits = Limits { timeout: Duration::ZERO, ..Limits::default() };
+        assert_eq!(Guard::new(&limits).look(), Err(EvalError::Timeout { timeout: Duration::ZERO }));
+    }
+}

@@ -1,0 +1,277 @@
+//! PromQL's functions: names, arguments, results, and which family evaluates them.
+//!
+//! All names of Prometheus 3 are known, so that one that is not here yet is refused by its name and
+//! not as a spelling mistake.
+
+use crate::ast::ValueType;
+
+/// A function of the language.
+#[derive(Debug, PartialEq)]
+pub struct Function {
+    /// Its name.
+    pub name: &'static str,
+    /// Types of its arguments.
+    pub args: &'static [ValueType],
+    /// How many of the last arguments may be left out.
+    pub optional: usize,
+    /// Whether the last argument may be repeated.
+    pub repeats: bool,
+    /// What it gives.
+    pub returns: ValueType,
+    /// Who evaluates it.
+    pub family: Family,
+}
+
+/// The families of functions; the evaluator has a file for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// A number for each number.
+    Math(MathFunction),
+    /// A number from the samples of a range.
+    Window(WindowFunction),
+    /// What is missing.
+    Absence(AbsenceFunction),
+    /// Changes of labels.
+    Label(LabelFunction),
+    /// Order of an instant result.
+    Sort(SortFunction),
+    /// Between scalars and vectors, and times.
+    Convert(ConvertFunction),
+    /// Over buckets of classic histograms.
+    Histogram(HistogramFunction),
+    /// Part of the language, but not in this version.
+    NotYet,
+}
+
+/// Functions of one number, some with scalar parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum MathFunction {
+    Abs,
+    Ceil,
+    Floor,
+    Sqrt,
+    Ln,
+    Log2,
+    Log10,
+    Exp,
+    Sgn,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Sinh,
+    Cosh,
+    Tanh,
+    Asinh,
+    Acosh,
+    Atanh,
+    Deg,
+    Rad,
+    Round,
+    Clamp,
+    ClampMin,
+    ClampMax,
+}
+
+/// Functions of the samples of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum WindowFunction {
+    Rate,
+    Increase,
+    Delta,
+    Irate,
+    Idelta,
+    Changes,
+    Resets,
+    Deriv,
+    PredictLinear,
+    AvgOverTime,
+    MinOverTime,
+    MaxOverTime,
+    SumOverTime,
+    CountOverTime,
+    FirstOverTime,
+    LastOverTime,
+    PresentOverTime,
+    StdDevOverTime,
+    StdVarOverTime,
+    MadOverTime,
+    QuantileOverTime,
+    TsOfFirstOverTime,
+    TsOfLastOverTime,
+    TsOfMinOverTime,
+    TsOfMaxOverTime,
+}
+
+/// `absent` and its sister.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum AbsenceFunction {
+    Absent,
+    AbsentOverTime,
+}
+
+/// Functions that change labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum LabelFunction {
+    Replace,
+    Join,
+}
+
+/// Functions that order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum SortFunction {
+    Ascending,
+    Descending,
+}
+
+/// Functions between types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum ConvertFunction {
+    Time,
+    Pi,
+    Vector,
+    Scalar,
+    Timestamp,
+}
+
+/// Functions of classic histograms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum HistogramFunction {
+    Quantile,
+}
+
+/// The function of a name.
+pub fn find(name: &str) -> Option<&'static Function> {
+    FUNCTIONS.iter().find(|function| function.name == name)
+}
+
+const S: ValueType = ValueType::Scalar;
+const V: ValueType = ValueType::Vector;
+const M: ValueType = ValueType::Matrix;
+const T: ValueType = ValueType::String;
+
+const fn function(name: &'static str, args: &'static [ValueType], returns: ValueType, family: Family) -> Function {
+    Function { name, args, optional: 0, repeats: false, returns, family }
+}
+
+const fn optional(name: &'static str, args: &'static [ValueType], returns: ValueType, family: Family) -> Function {
+    Function { name, args, optional: 1, repeats: false, returns, family }
+}
+
+const fn repeating(name: &'static str, args: &'static [ValueType], returns: ValueType, family: Family) -> Function {
+    Function { name, args, optional: 1, repeats: true, returns, family }
+}
+
+const fn math(name: &'static str, which: MathFunction) -> Function {
+    function(name, &[V], V, Family::Math(which))
+}
+
+const fn window(name: &'static str, which: WindowFunction) -> Function {
+    function(name, &[M], V, Family::Window(which))
+}
+
+/// Known to the language and to come.
+const fn later(name: &'static str) -> Function {
+    function(name, &[], V, Family::NotYet)
+}
+
+/// Every function of Prometheus 3, in the order of names within a family.
+pub static FUNCTIONS: [Function; 88] = [
+    math("abs", MathFunction::Abs),
+    math("acos", MathFunction::Acos),
+    math("acosh", MathFunction::Acosh),
+    math("asin", MathFunction::Asin),
+    math("asinh", MathFunction::Asinh),
+    math("atan", MathFunction::Atan),
+    math("atanh", MathFunction::Atanh),
+    math("ceil", MathFunction::Ceil),
+    math("cos", MathFunction::Cos),
+    math("cosh", MathFunction::Cosh),
+    math("deg", MathFunction::Deg),
+    math("exp", MathFunction::Exp),
+    math("floor", MathFunction::Floor),
+    math("ln", MathFunction::Ln),
+    math("log10", MathFunction::Log10),
+    math("log2", MathFunction::Log2),
+    math("rad", MathFunction::Rad),
+    math("sgn", MathFunction::Sgn),
+    math("sin", MathFunction::Sin),
+    math("sinh", MathFunction::Sinh),
+    math("sqrt", MathFunction::Sqrt),
+    math("tan", MathFunction::Tan),
+    math("tanh", MathFunction::Tanh),
+    function("clamp", &[V, S, S], V, Family::Math(MathFunction::Clamp)),
+    function("clamp_max", &[V, S], V, Family::Math(MathFunction::ClampMax)),
+    function("clamp_min", &[V, S], V, Family::Math(MathFunction::ClampMin)),
+    optional("round", &[V, S], V, Family::Math(MathFunction::Round)),
+    window("avg_over_time", WindowFunction::AvgOverTime),
+    window("changes", WindowFunction::Changes),
+    window("count_over_time", WindowFunction::CountOverTime),
+    window("delta", WindowFunction::Delta),
+    window("deriv", WindowFunction::Deriv),
+    window("first_over_time", WindowFunction::FirstOverTime),
+    window("idelta", WindowFunction::Idelta),
+    window("increase", WindowFunction::Increase),
+    window("irate", WindowFunction::Irate),
+    window("last_over_time", WindowFunction::LastOverTime),
+    window("mad_over_time", WindowFunction::MadOverTime),
+    window("max_over_time", WindowFunction::MaxOverTime),
+    window("min_over_time", WindowFunction::MinOverTime),
+    window("present_over_time", WindowFunction::PresentOverTime),
+    window("rate", WindowFunction::Rate),
+    window("resets", WindowFunction::Resets),
+    window("stddev_over_time", WindowFunction::StdDevOverTime),
+    window("stdvar_over_time", WindowFunction::StdVarOverTime),
+    window("sum_over_time", WindowFunction::SumOverTime),
+    window("ts_of_first_over_time", WindowFunction::TsOfFirstOverTime),
+    window("ts_of_last_over_time", WindowFunction::TsOfLastOverTime),
+    window("ts_of_max_over_time", WindowFunction::TsOfMaxOverTime),
+    window("ts_of_min_over_time", WindowFunction::TsOfMinOverTime),
+    function("predict_linear", &[M, S], V, Family::Window(WindowFunction::PredictLinear)),
+    function("quantile_over_time", &[S, M], V, Family::Window(WindowFunction::QuantileOverTime)),
+    function("absent", &[V], V, Family::Absence(AbsenceFunction::Absent)),
+    function("absent_over_time", &[M], V, Family::Absence(AbsenceFunction::AbsentOverTime)),
+    function("label_replace", &[V, T, T, T, T], V, Family::Label(LabelFunction::Replace)),
+    repeating("label_join", &[V, T, T, T], V, Family::Label(LabelFunction::Join)),
+    function("sort", &[V], V, Family::Sort(SortFunction::Ascending)),
+    function("sort_desc", &[V], V, Family::Sort(SortFunction::Descending)),
+    function("time", &[], S, Family::Convert(ConvertFunction::Time)),
+    function("pi", &[], S, Family::Convert(ConvertFunction::Pi)),
+    function("vector", &[S], V, Family::Convert(ConvertFunction::Vector)),
+    function("scalar", &[V], S, Family::Convert(ConvertFunction::Scalar)),
+    function("timestamp", &[V], V, Family::Convert(ConvertFunction::Timestamp)),
+    function("histogram_quantile", &[S, V], V, Family::Histogram(HistogramFunction::Quantile)),
+    later("day_of_month"),
+    later("day_of_week"),
+    later("day_of_year"),
+    later("days_in_month"),
+    later("double_exponential_smoothing"),
+    later("end"),
+    later("histogram_avg"),
+    later("histogram_count"),
+    later("histogram_fraction"),
+    later("histogram_quantiles"),
+    later("histogram_stddev"),
+    later("histogram_stdvar"),
+    later("histogram_sum"),
+    later("hour"),
+    later("info"),
+    later("integral"),
+    later("minute"),
+    later("month"),
+    later("range"),
+    later("sort_by_label"),
+    later("sort_by_label_desc"),
+    later("start"),
+    later("step"),
+    later("year"),
+];

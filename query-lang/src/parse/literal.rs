@@ -1,0 +1,152 @@
+//! Numbers, strings, durations and matchers, which both languages share.
+
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::time::parse_duration_ms;
+use watchfire_model::{MatchOp, Matcher};
+
+use super::{Pair, Rule, meaning};
+use crate::error::ParseError;
+
+/// The value of a `number`: decimal, `0x` hexadecimal, octal with a leading 0 (as Prometheus reads
+/// it), `Inf`, `NaN`; underscores between digits are skipped.
+pub(super) fn number(text: &str, pair: &Pair<'_>) -> Result<f64, ParseError> {
+    let digits: String = pair.as_str().chars().filter(|c| *c != '_').collect::<String>().to_ascii_lowercase();
+    let value = if let Some(hex) = digits.strip_prefix("0x") {
+        i64::from_str_radix(hex, 16).ok().map(|value| value as f64)
+    } else if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7')) {
+        i64::from_str_radix(&digits, 8).ok().map(|value| value as f64)
+    } else {
+        digits.parse().ok()
+    };
+    value.ok_or_else(|| meaning(text, pair, format!("`{}` is no number", pair.as_str())))
+}
+
+/// The milliseconds of a `duration`.
+pub(super) fn duration_ms(text: &str, pair: &Pair<'_>) -> Result<i64, ParseError> {
+    parse_duration_ms(pair.as_str()).ok_or_else(|| meaning(text, pair, "the duration is out of range"))
+}
+
+/// The milliseconds of a `duration` that must be positive.
+pub(super) fn positive_duration_ms(text: &str, pair: &Pair<'_>) -> Result<i64, ParseError> {
+    let millis = duration_ms(text, pair)?;
+    if millis <= 0 {
+        return Err(meaning(text, pair, "the duration must be greater than 0"));
+    }
+    Ok(millis)
+}
+
+/// The text of a `string`: escapes of Go in `"` and `'`, none in backticks.
+pub(super) fn string(text: &str, pair: &Pair<'_>) -> Result<String, ParseError> {
+    let quoted = pair.as_str();
+    let inner = &quoted[1..quoted.len() - 1];
+    if quoted.starts_with('`') {
+        return Ok(inner.to_owned());
+    }
+    unescape(inner).map_err(|at| {
+        let mut error = meaning(text, pair, "unknown escape in the string");
+        error = ParseError::at(error.kind, text, pair.as_span().start() + 1 + at, error.message);
+        error.with_hint("write a backslash as `\\\\`, or put the string in backticks")
+    })
+}
+
+/// Resolves the escapes; the error is the place of the first bad one.
+fn unescape(inner: &str) -> Result<String, usize> {
+    let mut out: Vec<u8> = Vec::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        let place = inner.len() - rest.len() + at;
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        let escape = &rest[at + 1..];
+        let code = escape.chars().next().ok_or(place)?;
+        let mut used = 1;
+        match code {
+            'a' => out.push(7),
+            'b' => out.push(8),
+            'f' => out.push(12),
+            'n' => out.push(b'\n'),
+            'r' => out.push(b'\r'),
+            't' => out.push(b'\t'),
+            'v' => out.push(11),
+            '\\' | '"' | '\'' => out.push(code as u8),
+            'x' => {
+                out.push(u8::try_from(radix(escape, 1, 2, 16).ok_or(place)?).map_err(|_| place)?);
+                used = 3;
+            }
+            '0'..='7' => {
+                out.push(u8::try_from(radix(escape, 0, 3, 8).ok_or(place)?).map_err(|_| place)?);
+                used = 3;
+            }
+            'u' | 'U' => {
+                let digits = if code == 'u' { 4 } else { 8 };
+                let character = radix(escape, 1, digits, 16).and_then(char::from_u32).ok_or(place)?;
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                used = 1 + digits;
+            }
+            _ => return Err(place),
+        }
+        rest = &escape[used..];
+    }
+    out.extend_from_slice(rest.as_bytes());
+    // Bytes given by `\x` and octals need not be UTF-8; labels always are.
+    Ok(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+fn radix(text: &str, from: usize, count: usize, radix: u32) -> Option<u32> {
+    let digits = text.get(from..from + count)?;
+    // `from_str_radix` would take a sign.
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, radix).ok())?
+}
+
+/// The name of a `label`, bare or quoted.
+pub(super) fn label(text: &str, pair: &Pair<'_>) -> Result<String, ParseError> {
+    let inner = pair.clone().into_inner().next().expect("a label is a string or a name");
+    let name = match inner.as_rule() {
+        Rule::string => string(text, &inner)?,
+        _ => inner.as_str().to_owned(),
+    };
+    if name.is_empty() {
+        return Err(meaning(text, &inner, "a label has an empty name"));
+    }
+    Ok(name)
+}
+
+/// The comparison of a `match_op`.
+pub(super) fn match_op(pair: &Pair<'_>) -> MatchOp {
+    match pair.as_str() {
+        "=" => MatchOp::Equal,
+        "!=" => MatchOp::NotEqual,
+        "=~" => MatchOp::Regex,
+        _ => MatchOp::NotRegex,
+    }
+}
+
+/// A matcher; a regular expression that does not compile is an error at `value`.
+pub(super) fn matcher(
+    text: &str,
+    name: String,
+    op: MatchOp,
+    pattern: String,
+    value: &Pair<'_>,
+) -> Result<Matcher, ParseError> {
+    Matcher::new(name, op, pattern).map_err(|error| meaning(text, value, error.to_string()))
+}
+
+/// The matcher of a metric name.
+pub(super) fn name_matcher(name: &str) -> Matcher {
+    Matcher::equal(METRIC_NAME, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape;
+
+    #[test]
+    fn escapes_are_those_of_go() {
+        assert_eq!(unescape(r#"a\n\t\\\"\'\x41\101\u00e9\U0001F600"#).as_deref(), Ok("a\n\t\\\"'AAé😀"));
+        assert_eq!(unescape(r"\xc3\xa9").as_deref(), Ok("é"));
+        for (bad, at) in [(r"ab\q", 2), (r"\", 0), (r"\x4", 0), (r"\u12", 0), (r"\ud800", 0), (r"\777", 0), (r"\é", 0)]
+        {
+            assert_eq!(unescape(bad), Err(at), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! From text to tree: chooses the language, checks the limits, and hands over to the grammar.
+
+mod check;
+mod literal;
+mod message;
+mod promql;
+mod scan;
+mod short;
+
+use pest::Parser;
+
+use crate::ast::Expr;
+use crate::error::{ParseError, ParseErrorKind};
+use crate::query::Language;
+
+/// The grammar and the parser that is made of it.
+mod grammar {
+    #![allow(missing_docs, reason = "the rules are documented in the grammar")]
+    /// The generated parser.
+    #[derive(pest_derive::Parser)]
+    #[grammar = "grammar.pest"]
+    pub(super) struct Grammar;
+}
+
+use grammar::{Grammar, Rule};
+pub(crate) use scan::is_short_word;
+
+type Pair<'t> = pest::iterators::Pair<'t, Rule>;
+type Pairs<'t> = pest::iterators::Pairs<'t, Rule>;
+
+/// Longest text of a query, bytes.
+pub const TEXT_BYTES_MAX: usize = 512 << 10;
+/// Deepest nesting of brackets.
+pub const BRACKETS_MAX: usize = 100;
+/// Deepest tree; chains of operators count too (`a + b + c` is 3 deep).
+pub const DEPTH_MAX: usize = 500;
+
+/// The language of a text and its tree.
+pub(crate) fn parse_text(text: &str) -> Result<(Language, Expr), ParseError> {
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
+        return Err(ParseError::at(ParseErrorKind::Limit, text, 0, message));
+    }
+    if scan::is_short_form(text) {
+        let pairs = Grammar::parse(Rule::short_query, text).map_err(|error| message::explain(text, &error, true))?;
+        return Ok((Language::Short, short::build(text, pairs)?));
+    }
+    scan::check(text)?;
+    let pairs = Grammar::parse(Rule::promql_query, text).map_err(|error| message::explain(text, &error, false))?;
+    Ok((Language::PromQl, promql::build(text, pairs)?))
+}
+
+/// A part that the grammar always gives.
+fn part<'t>(pairs: &mut Pairs<'t>) -> Pair<'t> {
+    pairs.next().expect("the grammar gives this part")
+}
+
+/// An error at the start of a part.
+fn meaning(text: &str, pair: &Pair<'_>, message: impl Into<String>) -> ParseError {
+    ParseError::at(ParseErrorKind::Meaning, text, pair.as_span().start(), message)
+}
+
+/// A span of the tree.
+fn span(pair: &Pair<'_>) -> crate::ast::Span {
+    crate::ast::Span { start: pair.as_span().start(), end: pair.as_span().end() }
+}

@@ -1,0 +1,412 @@
+//! PromQL: from the grammar's parts to the tree, with the checks of Prometheus' parser.
+
+use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
+use crate::ast::{
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Matching, MatrixSelector,
+    NumberLiteral, Paren, Shift, Span, StringLiteral, Subquery, Unary, VectorSelector,
+};
+use crate::error::{ParseError, ParseErrorKind};
+use crate::functions;
+
+/// A tree and how deep it is.
+struct Built {
+    expr: Expr,
+    depth: usize,
+}
+
+/// The tree of a `promql_query`.
+pub(super) fn build(text: &str, pairs: Pairs<'_>) -> Result<Expr, ParseError> {
+    let query = pairs.into_iter().next().expect("the grammar gives a query");
+    let expression = part(&mut query.into_inner());
+    Ok(Builder { text }.expression(expression)?.expr)
+}
+
+/// What waits for its right side while an expression is read.
+enum Pending<'t> {
+    Sign { negative: bool, span: Span },
+    Infix { op: BinaryOp, pair: Pair<'t> },
+}
+
+/// How tightly a sign binds: `-1 ^ 2` is `-(1 ^ 2)`, `-1 * 2` is `(-1) * 2`.
+const SIGN_PRECEDENCE: u8 = 6;
+
+struct Builder<'t> {
+    text: &'t str,
+}
+
+impl<'t> Builder<'t> {
+    fn not_yet(&self, pair: &Pair<'_>, what: &str) -> ParseError {
+        let message = format!("{what} is not in this version yet");
+        ParseError::at(ParseErrorKind::NotYet, self.text, pair.as_span().start(), message)
+    }
+
+    /// Operator precedence by a stack of what waits, so that long chains do not recurse.
+    fn expression(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
+        let mut done: Vec<Built> = Vec::new();
+        let mut waiting: Vec<Pending<'t>> = Vec::new();
+        for item in pair.into_inner() {
+            match item.as_rule() {
+                Rule::sign => waiting.push(Pending::Sign { negative: item.as_str() == "-", span: span(&item) }),
+                Rule::operand => done.push(self.operand(item)?),
+                _ => {
+                    let word = part(&mut item.clone().into_inner());
+                    let op = binary_op(word.as_str());
+                    while let Some(top) = waiting.last() {
+                        let binds = match top {
+                            Pending::Sign { .. } => SIGN_PRECEDENCE > op.precedence(),
+                            Pending::Infix { op: before, .. } => {
+                                before.precedence() > op.precedence()
+                                    || (before.precedence() == op.precedence() && op != BinaryOp::Power)
+                            }
+                        };
+                        if !binds {
+                            break;
+                        }
+                        self.reduce(&mut waiting, &mut done)?;
+                    }
+                    waiting.push(Pending::Infix { op, pair: item });
+                }
+            }
+        }
+        while !waiting.is_empty() {
+            self.reduce(&mut waiting, &mut done)?;
+        }
+        Ok(done.pop().expect("an expression has an operand"))
+    }
+
+    fn reduce(&self, waiting: &mut Vec<Pending<'t>>, done: &mut Vec<Built>) -> Result<(), ParseError> {
+        let pending = waiting.pop().expect("something waits");
+        let right = done.pop().expect("a sign or operator has a right side");
+        let built = match pending {
+            Pending::Sign { negative, span: at } => self.signed(negative, at, right)?,
+            Pending::Infix { op, pair } => {
+                let left = done.pop().expect("an operator has a left side");
+                self.binary(op, &pair, left, right)?
+            }
+        };
+        if built.depth > DEPTH_MAX {
+            let message = format!("the query is nested more than {DEPTH_MAX} deep");
+            return Err(ParseError::at(ParseErrorKind::Limit, self.text, built.expr.span().start, message)
+                .with_hint("split it into recording rules"));
+        }
+        done.push(built);
+        Ok(())
+    }
+
+    fn signed(&self, negative: bool, at: Span, right: Built) -> Result<Built, ParseError> {
+        let whole = Span { start: at.start, end: right.expr.span().end };
+        if let Expr::Number(number) = right.expr {
+            let value = if negative { -number.value } else { number.value };
+            return Ok(Built { expr: Expr::Number(NumberLiteral { value, span: whole }), depth: right.depth });
+        }
+        check::unary(self.text, &right.expr)?;
+        let unary = Unary { negative, expr: right.expr, span: whole };
+        Ok(Built { expr: Expr::Unary(Box::new(unary)), depth: right.depth + 1 })
+    }
+
+    fn binary(&self, op: BinaryOp, pair: &Pair<'t>, left: Built, right: Built) -> Result<Built, ParseError> {
+        let mut returns_bool = false;
+        let mut written: Option<Matching> = None;
+        for item in pair.clone().into_inner().skip(1) {
+            match item.as_rule() {
+                Rule::bool_word => returns_bool = true,
+                Rule::matching => {
+                    let mut inner = item.into_inner();
+                    let on = part(&mut inner).as_str().eq_ignore_ascii_case("on");
+                    let labels = self.label_list(part(&mut inner))?;
+                    written = Some(Matching { cardinality: Cardinality::OneToOne, on, labels, include: Vec::new() });
+                }
+                Rule::group_side => {
+                    let mut inner = item.into_inner();
+                    let left = part(&mut inner).as_str().eq_ignore_ascii_case("group_left");
+                    if let Some(matching) = &mut written {
+                        matching.cardinality = if left { Cardinality::ManyToOne } else { Cardinality::OneToMany };
+                        matching.include = match inner.next() {
+                            Some(list) => self.label_list(list)?,
+                            None => Vec::new(),
+                        };
+                    }
+                }
+                _ => {
+                    let word = item.as_str().split(['(', ' ', '\t', '\n']).next().unwrap_or("fill");
+                    return Err(self.not_yet(&item, &format!("`{word}()`")));
+                }
+            }
+        }
+        let operator = pair.as_span();
+        let span = Span { start: operator.start(), end: operator.end() };
+        let matching = check::binary(self.text, op, span, returns_bool, written, &left.expr, &right.expr)?;
+        let depth = left.depth.max(right.depth) + 1;
+        let binary = Binary { op, left: left.expr, right: right.expr, returns_bool, matching, span };
+        Ok(Built { expr: Expr::Binary(Box::new(binary)), depth })
+    }
+
+    fn operand(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
+        let mut parts = pair.into_inner();
+        let mut built = self.primary(part(&mut parts))?;
+        for suffix in parts {
+            match suffix.as_rule() {
+                Rule::range_suffix => built = self.range(suffix, built)?,
+                Rule::offset_suffix => {
+                    let term = suffix.clone().into_inner().nth(1).expect("`offset` has a duration");
+                    let offset_ms = self.span_term(term)?;
+                    let shift = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "offset"))?;
+                    if shift.offset_ms != 0 {
+                        return Err(meaning(self.text, &suffix, "`offset` stands twice"));
+                    }
+                    shift.offset_ms = offset_ms;
+                }
+                Rule::at_suffix => {
+                    let at = self.at(part(&mut suffix.clone().into_inner()))?;
+                    let shift = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "@"))?;
+                    if shift.at.is_some() {
+                        return Err(meaning(self.text, &suffix, "`@` stands twice"));
+                    }
+                    shift.at = Some(at);
+                }
+                _ => return Err(self.not_yet(&suffix, &format!("`{}`", suffix.as_str().to_ascii_lowercase()))),
+            }
+        }
+        // Brackets are limited before parsing, so that this recursion is too.
+        debug_assert!(built.depth <= DEPTH_MAX * (BRACKETS_MAX + 2));
+        if built.depth > DEPTH_MAX {
+            let message = format!("the query is nested more than {DEPTH_MAX} deep");
+            return Err(ParseError::at(ParseErrorKind::Limit, self.text, built.expr.span().start, message)
+                .with_hint("split it into recording rules"));
+        }
+        Ok(built)
+    }
+
+    fn at(&self, pair: Pair<'t>) -> Result<At, ParseError> {
+        if pair.as_rule() == Rule::at_edge {
+            let word = part(&mut pair.into_inner());
+            return Ok(if word.as_str().eq_ignore_ascii_case("start") { At::Start } else { At::End });
+        }
+        let mut negative = false;
+        let mut seconds = 0.0;
+        for item in pair.clone().into_inner() {
+            match item.as_rule() {
+                Rule::sign => negative = item.as_str() == "-",
+                Rule::duration => seconds = literal::duration_ms(self.text, &item)? as f64 / 1000.0,
+                _ => seconds = literal::number(self.text, &item)?,
+            }
+        }
+        let millis = (if negative { -seconds } else { seconds } * 1000.0).round();
+        // Up to 2^53 ms, some 285,000 years, every millisecond is a float of its own.
+        if !millis.is_finite() || millis.abs() > 9_007_199_254_740_992.0 {
+            return Err(meaning(self.text, &pair, "the time after `@` is out of range"));
+        }
+        Ok(At::Time(millis as i64))
+    }
+
+    /// A span of time in milliseconds; expressions of several terms are refused.
+    fn span_sum(&self, pair: Pair<'t>) -> Result<i64, ParseError> {
+        let mut terms = pair.clone().into_inner();
+        let first = part(&mut terms);
+        if terms.next().is_some() {
+            return Err(self.not_yet(&pair, "arithmetic on durations"));
+        }
+        self.span_term(first)
+    }
+
+    fn span_term(&self, pair: Pair<'t>) -> Result<i64, ParseError> {
+        let mut sign = 1;
+        for item in pair.clone().into_inner() {
+            match item.as_rule() {
+                Rule::sign => sign = if item.as_str() == "-" { -sign } else { sign },
+                Rule::duration => return Ok(sign * literal::duration_ms(self.text, &item)?),
+                Rule::number => {
+                    let millis = (literal::number(self.text, &item)? * 1000.0).round();
+                    if !millis.is_finite() || millis.abs() > 253_402_300_799_999.0 {
+                        return Err(meaning(self.text, &item, "the duration is out of range"));
+                    }
+                    return Ok(sign * millis as i64);
+                }
+                Rule::span_call => {
+                    let word = part(&mut item.clone().into_inner());
+                    return Err(self.not_yet(&item, &format!("`{}()` in a duration", word.as_str())));
+                }
+                _ => return Err(self.not_yet(&item, "arithmetic on durations")),
+            }
+        }
+        Err(meaning(self.text, &pair, "a duration is missing"))
+    }
+
+    fn positive_span(&self, pair: Pair<'t>) -> Result<i64, ParseError> {
+        let millis = self.span_sum(pair.clone())?;
+        if millis <= 0 {
+            return Err(meaning(self.text, &pair, "the duration must be greater than 0"));
+        }
+        Ok(millis)
+    }
+
+    fn range(&self, suffix: Pair<'t>, built: Built) -> Result<Built, ParseError> {
+        let whole = Span { start: built.expr.span().start, end: suffix.as_span().end() };
+        let (mut range_ms, mut step_ms, mut is_subquery) = (0, None, false);
+        for item in suffix.clone().into_inner() {
+            match item.as_rule() {
+                Rule::span_sum if is_subquery => step_ms = Some(self.positive_span(item)?),
+                Rule::span_sum => range_ms = self.positive_span(item)?,
+                Rule::colon => is_subquery = true,
+                _ => {}
+            }
+        }
+        if is_subquery {
+            check::subquery(self.text, &built.expr)?;
+            let node = Subquery { expr: built.expr, range_ms, step_ms, shift: Shift::default(), span: whole };
+            return Ok(Built { expr: Expr::Subquery(Box::new(node)), depth: built.depth + 1 });
+        }
+        let Expr::Vector(selector) = built.expr else {
+            return Err(meaning(self.text, &suffix, "a range stands only after a selector")
+                .with_hint("for a range of an expression write a subquery: `(…)[5m:]`"));
+        };
+        if selector.shift != Shift::default() {
+            return Err(meaning(self.text, &suffix, "`offset` and `@` stand after the range, not before it"));
+        }
+        let node = MatrixSelector { selector, range_ms, span: whole };
+        Ok(Built { expr: Expr::Matrix(node), depth: built.depth })
+    }
+
+    fn primary(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
+        let at = span(&pair);
+        let expr = match pair.as_rule() {
+            Rule::duration => {
+                let value = literal::duration_ms(self.text, &pair)? as f64 / 1000.0;
+                Expr::Number(NumberLiteral { value, span: at })
+            }
+            Rule::number => Expr::Number(NumberLiteral { value: literal::number(self.text, &pair)?, span: at }),
+            Rule::string => Expr::String(StringLiteral { value: literal::string(self.text, &pair)?, span: at }),
+            Rule::selector => Expr::Vector(self.selector(pair)?),
+            Rule::aggregate => return self.aggregate(pair),
+            Rule::call => return self.call(pair),
+            _ => {
+                let inner = self.expression(part(&mut pair.into_inner()))?;
+                let paren = Paren { expr: inner.expr, span: at };
+                return Ok(Built { expr: Expr::Paren(Box::new(paren)), depth: inner.depth + 1 });
+            }
+        };
+        Ok(Built { expr, depth: 1 })
+    }
+
+    fn arguments(&self, pair: Pair<'t>) -> Result<(Vec<Expr>, usize), ParseError> {
+        let mut args = Vec::new();
+        let mut depth = 0;
+        for item in pair.into_inner().filter(|item| item.as_rule() == Rule::expression) {
+            let built = self.expression(item)?;
+            depth = depth.max(built.depth);
+            args.push(built.expr);
+        }
+        Ok((args, depth + 1))
+    }
+
+    fn call(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
+        let at = span(&pair);
+        let mut parts = pair.into_inner();
+        let name = part(&mut parts);
+        let Some(function) = functions::find(name.as_str()) else {
+            let mut error = meaning(self.text, &name, format!("unknown function `{}`", name.as_str()));
+            if let Some(near) = check::nearest_function(name.as_str()) {
+                error = error.with_hint(format!("did you mean `{near}`?"));
+            }
+            return Err(error);
+        };
+        if function.family == functions::Family::NotYet {
+            return Err(self.not_yet(&name, &format!("`{}()`", function.name)));
+        }
+        let (args, depth) = self.arguments(part(&mut parts))?;
+        check::call(self.text, function, at, &args)?;
+        Ok(Built { expr: Expr::Call(Call { function, args, span: at }), depth })
+    }
+
+    fn aggregate(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
+        let at = span(&pair);
+        let mut parts = pair.into_inner();
+        let word = part(&mut parts);
+        let lower = word.as_str().to_ascii_lowercase();
+        let Some(op) = AggregateOp::ALL.into_iter().find(|op| op.as_str() == lower) else {
+            return Err(self.not_yet(&word, &format!("`{lower}`")));
+        };
+        let mut grouping = Grouping::default();
+        let (mut args, mut depth) = (Vec::new(), 1);
+        for item in parts {
+            if item.as_rule() == Rule::grouping {
+                let mut inner = item.into_inner();
+                grouping.without = part(&mut inner).as_str().eq_ignore_ascii_case("without");
+                grouping.labels = self.label_list(part(&mut inner))?;
+            } else {
+                (args, depth) = self.arguments(item)?;
+            }
+        }
+        let (parameter, expr) = check::aggregate(self.text, op, at, args)?;
+        Ok(Built { expr: Expr::Aggregate(Box::new(Aggregate { op, expr, parameter, grouping, span: at })), depth })
+    }
+
+    fn label_list(&self, pair: Pair<'t>) -> Result<Vec<String>, ParseError> {
+        let labels = pair.into_inner().filter(|item| item.as_rule() == Rule::label);
+        labels.map(|label| literal::label(self.text, &label)).collect()
+    }
+
+    fn selector(&self, pair: Pair<'t>) -> Result<VectorSelector, ParseError> {
+        let at = span(&pair);
+        let mut name = None;
+        let mut matchers = Vec::new();
+        for item in pair.clone().into_inner() {
+            if item.as_rule() == Rule::metric_name {
+                name = Some(item.as_str().to_owned());
+                continue;
+            }
+            for matcher in item.into_inner().filter(|item| item.as_rule() == Rule::matcher) {
+                let mut inner = matcher.clone().into_inner();
+                let first = part(&mut inner);
+                let label = match first.as_rule() {
+                    Rule::string => literal::string(self.text, &first)?,
+                    _ => first.as_str().to_owned(),
+                };
+                let Some(op) = inner.next() else {
+                    if name.is_some() {
+                        return Err(meaning(self.text, &matcher, "the metric name stands twice"));
+                    }
+                    name = Some(label);
+                    continue;
+                };
+                if label.is_empty() {
+                    return Err(meaning(self.text, &first, "a label has an empty name"));
+                }
+                let value = part(&mut inner);
+                let pattern = literal::string(self.text, &value)?;
+                matchers.push(literal::matcher(self.text, label, literal::match_op(&op), pattern, &value)?);
+            }
+        }
+        let named_by_matcher = matchers.iter().any(|m| m.name() == watchfire_model::labels::METRIC_NAME);
+        if let Some(name) = &name {
+            if named_by_matcher {
+                return Err(meaning(self.text, &pair, "the metric name stands twice"));
+            }
+            matchers.insert(0, literal::name_matcher(name));
+        }
+        if matchers.iter().all(watchfire_model::Matcher::matches_empty) {
+            return Err(meaning(self.text, &pair, "a selector needs a condition that not every series meets")
+                .with_hint("name a metric, or a label with a value: `{service=\"api\"}`"));
+        }
+        Ok(VectorSelector { name, matchers, shift: Shift::default(), span: at })
+    }
+}
+
+fn binary_op(word: &str) -> BinaryOp {
+    let op = BinaryOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word));
+    op.expect("the grammar knows only these operators")
+}
+
+/// The shift of what can be shifted.
+fn shift_of(expr: &mut Expr) -> Option<&mut Shift> {
+    match expr {
+        Expr::Vector(node) => Some(&mut node.shift),
+        Expr::Matrix(node) => Some(&mut node.selector.shift),
+        Expr::Subquery(node) => Some(&mut node.shift),
+        _ => None,
+    }
+}
+
+fn no_shift(text: &str, pair: &Pair<'_>, word: &str) -> ParseError {
+    meaning(text, pair, format!("`{word}` stands only after a selector or a subquery"))
+}

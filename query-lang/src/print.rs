@@ -1,0 +1,250 @@
+//! The canonical spelling of a tree; it reads back as the same tree.
+
+use std::fmt::{Display, Formatter, Result, Write};
+
+use watchfire_model::time::format_duration_ms;
+use watchfire_model::{MatchOp, Matcher};
+
+use crate::ast::{At, BinaryOp, Cardinality, Expr, Grouping, Matching, Shift, ShortScope, VectorSelector};
+
+/// A text in quotes, with the escapes that the parser reads.
+pub(crate) struct Quoted<'t>(pub &'t str);
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+/// Words that cannot stand bare as a metric name.
+const RESERVED: [&str; 8] = ["bool", "on", "ignoring", "group_left", "group_right", "atan2", "inf", "nan"];
+
+fn is_bare_label(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+pub(crate) fn is_bare_metric(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == ':')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':')
+        && !RESERVED.iter().any(|word| word.eq_ignore_ascii_case(name))
+}
+
+struct Label<'t>(&'t str);
+
+impl Display for Label<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        if is_bare_label(self.0) { f.write_str(self.0) } else { Quoted(self.0).fmt(f) }
+    }
+}
+
+fn list(f: &mut Formatter<'_>, labels: &[String]) -> Result {
+    f.write_char('(')?;
+    for (at, label) in labels.iter().enumerate() {
+        write!(f, "{}{}", if at == 0 { "" } else { ", " }, Label(label))?;
+    }
+    f.write_char(')')
+}
+
+/// A number as the parser reads it.
+pub(crate) struct Number(pub f64);
+
+impl Display for Number {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let value = self.0;
+        if value.is_nan() {
+            f.write_str("NaN")
+        } else if value.is_infinite() {
+            f.write_str(if value > 0.0 { "Inf" } else { "-Inf" })
+        } else if value != 0.0 && !(1e-6..1e17).contains(&value.abs()) {
+            write!(f, "{value:e}")
+        } else {
+            write!(f, "{value}")
+        }
+    }
+}
+
+/// A selector without its shift, and with a range if one is given.
+pub(crate) struct Selector<'t> {
+    pub selector: &'t VectorSelector,
+    pub range_ms: Option<i64>,
+}
+
+impl Display for Selector<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let VectorSelector { name, matchers, .. } = self.selector;
+        let quoted_name = name.as_deref().filter(|name| !is_bare_metric(name));
+        let conditions = if name.is_some() { matchers.get(1..).unwrap_or_default() } else { matchers };
+        if let (Some(name), None) = (name, quoted_name) {
+            f.write_str(name)?;
+        }
+        // A bare `sum` before another word would read as the short form.
+        let looks_short = name.as_deref().is_some_and(crate::parse::is_short_word);
+        if quoted_name.is_some() || !conditions.is_empty() || looks_short {
+            f.write_char('{')?;
+            let mut separator = "";
+            if let Some(name) = quoted_name {
+                Quoted(name).fmt(f)?;
+                separator = ", ";
+            }
+            for matcher in conditions {
+                write!(f, "{separator}{}{}{}", Label(matcher.name()), matcher.op().as_str(), Quoted(matcher.value()))?;
+                separator = ", ";
+            }
+            f.write_char('}')?;
+        }
+        match self.range_ms {
+            Some(range) => write!(f, "[{}]", format_duration_ms(range)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn shift(f: &mut Formatter<'_>, shift: &Shift) -> Result {
+    match shift.at {
+        Some(At::Time(millis)) => write!(f, " @ {}", Millis(millis))?,
+        Some(At::Start) => f.write_str(" @ start()")?,
+        Some(At::End) => f.write_str(" @ end()")?,
+        None => {}
+    }
+    if shift.offset_ms != 0 {
+        write!(f, " offset {}", format_duration_ms(shift.offset_ms))?;
+    }
+    Ok(())
+}
+
+/// Milliseconds as seconds with three decimals.
+struct Millis(i64);
+
+impl Display for Millis {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let millis = self.0.unsigned_abs();
+        write!(f, "{sign}{}.{:03}", millis / 1000, millis % 1000)
+    }
+}
+
+fn grouping(f: &mut Formatter<'_>, grouping: &Grouping) -> Result {
+    if !grouping.without && grouping.labels.is_empty() {
+        return Ok(());
+    }
+    f.write_str(if grouping.without { " without " } else { " by " })?;
+    list(f, &grouping.labels)?;
+    f.write_char(' ')
+}
+
+fn matching(f: &mut Formatter<'_>, op: BinaryOp, matching: &Matching) -> Result {
+    let side = match matching.cardinality {
+        Cardinality::ManyToOne => Some("group_left"),
+        Cardinality::OneToMany => Some("group_right"),
+        Cardinality::OneToOne | Cardinality::ManyToMany => None,
+    };
+    if matching.on || !matching.labels.is_empty() || side.is_some() {
+        f.write_str(if matching.on { " on " } else { " ignoring " })?;
+        list(f, &matching.labels)?;
+    }
+    if let (Some(side), false) = (side, op.is_set()) {
+        write!(f, " {side} ")?;
+        list(f, &matching.include)?;
+    }
+    Ok(())
+}
+
+/// A value of the short form, bare where it can be.
+fn short_value(f: &mut Formatter<'_>, matcher: &Matcher) -> Result {
+    let value = matcher.value();
+    let bare = !value.is_empty()
+        && !value.starts_with('#')
+        && !value.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | ','))
+        // After `=` a value that opens with `~` would read as another operator.
+        && !(matches!(matcher.op(), MatchOp::Equal) && value.starts_with('~'));
+    if bare { f.write_str(value) } else { Quoted(value).fmt(f) }
+}
+
+fn short(f: &mut Formatter<'_>, word: &dyn Display, scope: &ShortScope) -> Result {
+    let metric = scope.selector.name.as_deref().unwrap_or_default();
+    write!(f, "{word} ")?;
+    if is_bare_metric(metric) && !matches!(metric.to_ascii_lowercase().as_str(), "by" | "without") {
+        f.write_str(metric)?;
+    } else {
+        Quoted(metric).fmt(f)?;
+    }
+    for matcher in scope.selector.matchers.iter().skip(1) {
+        write!(f, " {}{}", Label(matcher.name()), matcher.op().as_str())?;
+        short_value(f, matcher)?;
+    }
+    if let Some(window) = scope.over_ms {
+        write!(f, " over {}", format_duration_ms(window))?;
+    }
+    for (at, label) in scope.by.iter().enumerate() {
+        write!(f, "{}{}", if at == 0 { " by " } else { "," }, Label(label))?;
+    }
+    Ok(())
+}
+
+impl Display for Expr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Expr::Number(node) => Number(node.value).fmt(f),
+            Expr::String(node) => Quoted(&node.value).fmt(f),
+            Expr::Vector(node) => {
+                Selector { selector: node, range_ms: None }.fmt(f)?;
+                shift(f, &node.shift)
+            }
+            Expr::Matrix(node) => {
+                Selector { selector: &node.selector, range_ms: Some(node.range_ms) }.fmt(f)?;
+                shift(f, &node.selector.shift)
+            }
+            Expr::Subquery(node) => {
+                write!(f, "{}[{}:", node.expr, format_duration_ms(node.range_ms))?;
+                if let Some(step) = node.step_ms {
+                    f.write_str(&format_duration_ms(step))?;
+                }
+                f.write_char(']')?;
+                shift(f, &node.shift)
+            }
+            Expr::Unary(node) => write!(f, "{}{}", if node.negative { "-" } else { "+" }, node.expr),
+            Expr::Paren(node) => write!(f, "({})", node.expr),
+            Expr::Binary(node) => {
+                write!(f, "{} {}", node.left, node.op.as_str())?;
+                if node.returns_bool {
+                    f.write_str(" bool")?;
+                }
+                if let Some(how) = &node.matching {
+                    matching(f, node.op, how)?;
+                }
+                write!(f, " {}", node.right)
+            }
+            Expr::Aggregate(node) => {
+                f.write_str(node.op.as_str())?;
+                grouping(f, &node.grouping)?;
+                match &node.parameter {
+                    Some(parameter) => write!(f, "({parameter}, {})", node.expr),
+                    None => write!(f, "({})", node.expr),
+                }
+            }
+            Expr::Call(node) => {
+                write!(f, "{}(", node.function.name)?;
+                for (at, arg) in node.args.iter().enumerate() {
+                    write!(f, "{}{arg}", if at == 0 { "" } else { ", " })?;
+                }
+                f.write_char(')')
+            }
+            Expr::ShortAggregate(node) => short(f, &node.op.as_str(), &node.scope),
+            Expr::ShortRate(node) => short(f, &"rate", &node.scope),
+            Expr::ShortQuantile(node) => short(f, &format_args!("p{}", node.percentile), &node.scope),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A parsed query: its text, its language, its tree.
+
+use crate::ast::{Expr, ValueType};
+use crate::error::ParseError;
+
+/// How a query is spelt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// `p95 latency service=api over 5m`
+    Short,
+    /// `histogram_quantile(0.95, …)`
+    PromQl,
+}
+
+/// A query that can be evaluated many times; `Send` and `Sync`.
+///
+/// Its `Display` is the query in its canonical spelling, which reads back as the same tree.
+#[derive(Clone, Debug)]
+pub struct Query {
+    text: String,
+    language: Language,
+    root: Expr,
+}
+
+impl Query {
+    /// Reads a text of either language (API.md, 4): it is the short form if its first word is one
+    /// of the short form's functions and the next a metric name, otherwise PromQL.
+    ///
+    /// Errors: the place, what is wrong, and if known how to mend it.
+    pub fn parse(text: &str) -> Result<Query, ParseError> {
+        let (language, root) = crate::parse::parse_text(text)?;
+        Ok(Query { text: text.to_owned(), language, root })
+    }
+
+    /// The text as given.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How it is spelt.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// The tree.
+    pub fn root(&self) -> &Expr {
+        &self.root
+    }
+
+    /// What it gives.
+    pub fn value_type(&self) -> ValueType {
+        self.root.value_type()
+    }
+}
+
+/// Equal when they mean the same.
+impl PartialEq for Query {
+    fn eq(&self, other: &Query) -> bool {
+        self.root == other.root
+    }
+}
+
+impl std::fmt::Display for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.root.fmt(f)
+    }
+}
