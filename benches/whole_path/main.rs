@@ -3,12 +3,11 @@
 //! `cargo bench --bench whole_path -- [SCENARIO…] [--seconds N]`; without a scenario, all of them. The load
 //! generator runs on the same machine, so that its own share of the cores is part of every figure.
 
-mod client;
-mod lines;
 mod scenarios;
-mod server;
 
 use std::time::Duration;
+
+use watchfire_test_support::Server;
 
 const SCENARIOS: [(&str, fn(&Options)); 6] = [
     ("start", scenarios::start::run),
@@ -45,6 +44,11 @@ fn main() {
             run(&options);
         }
     }
+}
+
+/// Starts the release binary with a piece of configuration.
+pub fn start(config: &str) -> Server {
+    Server::start(env!("CARGO_BIN_EXE_watchfire"), config)
 }
 
 /// The value at a share of all values (sorted here), in the unit given; 0 without values.

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Options;
-use crate::client::Client;
-use crate::lines::{self, Body, Random};
-use crate::server::{Server, disk_bytes};
+use watchfire_test_support::Server;
+use watchfire_test_support::lines::{self, Body, Random};
+use watchfire_test_support::server::disk_bytes;
 
 const CONNECTIONS: u64 = 4;
 const BODY_BYTES: usize = 1_000_000;
@@ -32,7 +32,7 @@ pub fn send_bodies(server: &Server, duration: Duration, rate: u64) -> Load {
                 let mut random = Random::new(connection + 1);
                 // Enough different lines that no block of the store meets one twice.
                 let mut bodies: Vec<Body> = (0..16).map(|_| Body::new(&mut random, BODY_BYTES)).collect();
-                let mut client = Client::new(server.address);
+                let mut client = server.client();
                 let mut next = 0;
                 while begun.elapsed() < duration {
                     if rate > 0 {
@@ -50,10 +50,9 @@ pub fn send_bodies(server: &Server, duration: Duration, rate: u64) -> Load {
                          Content-Length: {}\r\n\r\n",
                         body.bytes.len()
                     );
-                    client.send(head.as_bytes());
-                    client.send(&body.bytes);
-                    let (status, answer) = client.receive();
-                    assert_eq!(status, 202, "{}", String::from_utf8_lossy(&answer));
+                    let sent = client.send(head.as_bytes()).and_then(|()| client.send(&body.bytes));
+                    let answer = sent.and_then(|()| client.receive()).expect("the server answers");
+                    assert_eq!(answer.status, 202, "{}", answer.text());
                     sent_lines.fetch_add(body.times.len() as u64, Ordering::Relaxed);
                     sent_bytes.fetch_add(body.bytes.len() as u64, Ordering::Relaxed);
                 }
@@ -70,7 +69,7 @@ pub fn report(server: Server, load: &Load) {
     let drained = Instant::now();
     server.wait_drained();
     let (lag, peak) = (drained.elapsed(), server.memory_mib("VmHWM"));
-    let mut client = Client::new(server.address);
+    let mut client = server.client();
     let found = client.get("/api/v1/logs/search?start=6h&limit=1&buckets=0&q=-service:watchfire");
     assert_eq!(found["total"], load.lines, "every acknowledged line is found, once");
     let counted = client.get("/api/v1/metrics/query?query=sum%20log_events_total%20service!%3Dwatchfire");
@@ -94,7 +93,7 @@ pub fn report(server: Server, load: &Load) {
 
 /// As fast as it goes.
 pub fn run(options: &Options) {
-    let server = Server::start("");
+    let server = crate::start("");
     let load = send_bodies(&server, options.duration, 0);
     report(server, &load);
 }

@@ -2,57 +2,17 @@
 //! webhook that a rule of duration 0 sends.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::single::requests;
-use crate::client::Client;
-use crate::server::Server;
 use crate::{Options, percentile};
-
-/// A server of one's own that takes webhooks and tells when.
-fn receiver() -> (SocketAddr, Receiver<(Instant, String)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("a bound address");
-    let (told, events) = channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let told = told.clone();
-            std::thread::spawn(move || take_webhooks(stream, &told));
-        }
-    });
-    (address, events)
-}
-
-fn take_webhooks(mut stream: TcpStream, told: &std::sync::mpsc::Sender<(Instant, String)>) {
-    let (mut buffer, mut piece) = (Vec::new(), [0; 65536]);
-    loop {
-        let Ok(count @ 1..) = stream.read(&mut piece) else { return };
-        buffer.extend_from_slice(&piece[..count]);
-        let text = String::from_utf8_lossy(&buffer).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
-        if body.len() < length.unwrap_or(0) {
-            continue;
-        }
-        if told.send((Instant::now(), body.to_owned())).is_err() {
-            return;
-        }
-        buffer.clear();
-        if stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").is_err() {
-            return;
-        }
-    }
-}
+use watchfire_test_support::{Server, WebhookReceiver};
 
 /// A background of 1,000 lines a second, and probes beside it.
 pub fn run(options: &Options) {
-    let (hook, events) = receiver();
+    let hook = WebhookReceiver::start();
     let rules = tempfile::tempdir().expect("a folder");
     let probes = (options.duration.as_secs() / 2).clamp(5, 30);
     let rule = |number: u64| {
@@ -62,9 +22,10 @@ pub fn run(options: &Options) {
     let rule_file = rules.path().join("rules.json");
     let all = serde_json::Value::Array((0..probes).map(rule).collect());
     std::fs::write(&rule_file, all.to_string()).expect("the folder can be written");
-    let server = Server::start(&format!(
-        "alerting:\n  rules_path: {}\n  check_interval: 100ms\n  receivers:\n    - {{name: hook, webhook: {{url: \"http://{hook}/\"}}}}\n",
-        rule_file.display()
+    let server = crate::start(&format!(
+        "alerting:\n  rules_path: {}\n  check_interval: 100ms\n  receivers:\n    - {{name: hook, webhook: {{url: \"http://{}/\"}}}}\n",
+        rule_file.display(),
+        hook.address
     ));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -74,7 +35,7 @@ pub fn run(options: &Options) {
         for number in 0..probes {
             shown.push(websocket_probe(&server, number));
             found.push(search_probe(&server, number));
-            paged.push(webhook_probe(&server, number, &events));
+            paged.push(webhook_probe(&server, number, &hook));
         }
         done.store(true, Ordering::Relaxed);
         for (what, times) in [("searchable", &mut found), ("WebSocket", &mut shown), ("webhook", &mut paged)] {
@@ -90,7 +51,7 @@ pub fn run(options: &Options) {
 
 fn background(server: &Server, done: &AtomicBool) {
     let requests = requests("/data/fast", 1000, 3);
-    let mut client = Client::new(server.address);
+    let mut client = server.client();
     let begun = Instant::now();
     for number in 0.. {
         if done.load(Ordering::Relaxed) {
@@ -106,7 +67,7 @@ fn background(server: &Server, done: &AtomicBool) {
 
 fn post(server: &Server, service: &str) -> Instant {
     let body = format!("{{\"message\":\"probe\",\"service\":\"{service}\",\"level\":\"error\"}}");
-    let (status, _) = Client::new(server.address).call(&Client::post("/ingest", "application/json", body.as_bytes()));
+    let status = server.client().post("/ingest", "application/json", body).status;
     assert_eq!(status, 202);
     Instant::now()
 }
@@ -117,7 +78,7 @@ fn millis_since(answered: Instant) -> f64 {
 
 fn search_probe(server: &Server, number: u64) -> f64 {
     let service = format!("found{number}");
-    let mut client = Client::new(server.address);
+    let mut client = server.client();
     let answered = post(server, &service);
     while client.get(&format!("/api/v1/logs/search?service={service}&limit=1"))["total"] == 0 {}
     millis_since(answered)
@@ -140,13 +101,9 @@ fn websocket_probe(server: &Server, number: u64) -> f64 {
     millis_since(answered)
 }
 
-fn webhook_probe(server: &Server, number: u64, events: &Receiver<(Instant, String)>) -> f64 {
-    let name = format!("Probe{number}\"");
+fn webhook_probe(server: &Server, number: u64, hook: &WebhookReceiver) -> f64 {
+    let name = format!("Probe{number}");
     let answered = post(server, &format!("probe{number}"));
-    loop {
-        let (at, body) = events.recv_timeout(Duration::from_secs(10)).expect("a webhook within ten seconds");
-        if body.contains(&name) {
-            return at.saturating_duration_since(answered).as_secs_f64() * 1e3;
-        }
-    }
+    let delivery = hook.wait_for(&name, |delivery| delivery.body["commonLabels"]["alertname"] == name.as_str());
+    delivery.at.saturating_duration_since(answered).as_secs_f64() * 1e3
 }

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Options;
-use crate::client::Client;
-use crate::lines::{self, Random};
-use crate::server::Server;
+use watchfire_test_support::lines::{self, Random};
+use watchfire_test_support::{Client, Server};
 
 const CONNECTIONS: usize = 64;
 const THREADS: usize = 2;
@@ -18,14 +17,14 @@ pub fn requests(path: &str, count: usize, seed: u64) -> Vec<Vec<u8>> {
         let mut line = String::new();
         let at = lines::push_line(&mut random, &mut line);
         line.replace_range(at..at + lines::TIME_WIDTH, &lines::now());
-        Client::post(path, "application/json", line.as_bytes())
+        Client::request("POST", path, &["Content-Type: application/json"], line.as_bytes())
     };
     (0..count).map(request).collect()
 }
 
 /// Both loads.
 pub fn run(options: &Options) {
-    let server = Server::start("");
+    let server = crate::start("");
     let duration = options.duration.min(Duration::from_secs(20));
     let (sent, cpu_before, begun) = (AtomicU64::new(0), server.cpu(), Instant::now());
     std::thread::scope(|scope| {
@@ -33,23 +32,22 @@ pub fn run(options: &Options) {
             let (sent, server) = (&sent, &server);
             scope.spawn(move || {
                 let requests = requests("/data/fast", 1000, thread as u64 + 1);
-                let mut clients: Vec<Client> =
-                    (0..CONNECTIONS / THREADS).map(|_| Client::new(server.address)).collect();
+                let mut clients: Vec<Client> = (0..CONNECTIONS / THREADS).map(|_| server.client()).collect();
                 for (client, request) in clients.iter_mut().zip(&requests) {
-                    client.send(request);
+                    client.send(request).expect("the server reads");
                 }
                 let mut next = 0;
                 while begun.elapsed() < duration {
                     for client in &mut clients {
-                        let (status, _) = client.receive();
-                        assert_eq!(status, 202);
-                        client.send(&requests[next]);
+                        let answer = client.receive().expect("the server answers");
+                        assert_eq!(answer.status, 202, "{}", answer.text());
+                        client.send(&requests[next]).expect("the server reads");
                         next = (next + 1) % requests.len();
                     }
                     sent.fetch_add(clients.len() as u64, Ordering::Relaxed);
                 }
                 for client in &mut clients {
-                    client.receive();
+                    client.receive().expect("the server answers");
                 }
             });
         }
@@ -71,7 +69,7 @@ fn paced(server: &Server, duration: Duration) {
             .map(|connection| {
                 scope.spawn(move || {
                     let requests = requests("/data/fast", 500, 100 + connection as u64);
-                    let mut client = Client::new(server.address);
+                    let mut client = server.client();
                     let mut times = Vec::new();
                     for number in 0.. {
                         let due = (number * PACED_CONNECTIONS + connection) as f64 / RATE;

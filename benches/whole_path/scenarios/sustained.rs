@@ -5,18 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::burst::{report, send_bodies};
 use crate::Options;
-use crate::client::Client;
-use crate::server::Server;
 
 const LINES_PER_SECOND: u64 = 100_000;
 
 /// A search and a query each 200 ms beside the load.
 pub fn run(options: &Options) {
-    let server = Server::start("");
+    let server = crate::start("");
     let done = AtomicBool::new(false);
     let (load, mut searches, mut worst_lag) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let mut client = Client::new(server.address);
+            let mut client = server.client();
             let (mut times, mut worst_lag) = (Vec::new(), 0f64);
             while !done.load(Ordering::Relaxed) {
                 let begun = Instant::now();

@@ -1,0 +1,125 @@
+//! Parameters of a call: of the query string, and of a body in JSON or form encoding, by the same names.
+
+use axum::extract::{FromRequest, Request};
+use http::header;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use watchfire_model::Timestamp;
+
+use crate::error::ApiError;
+
+/// Largest body of parameters, bytes.
+const BODY_BYTES_MAX: usize = 2 << 20;
+
+/// Names and values, those of the body after those of the query string.
+#[derive(Clone, Debug, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// The last value of a name; empty ones count as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().rev().find(|(have, _)| have == name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A whole number of at most `most`.
+    pub fn number(&self, name: &str, default: usize, most: usize) -> Result<usize, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        let number: usize = text
+            .parse()
+            .map_err(|_| ApiError::bad_parameter(name, format!("`{}` is not a whole number", shown(text))))?;
+        if number > most {
+            return Err(ApiError::bad_parameter(name, format!("{number} is more than {most}, the most there is")));
+        }
+        Ok(number)
+    }
+
+    /// A time (API.md, 1).
+    pub fn time(&self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        Timestamp::parse_parameter(text, now).map(Some).map_err(|error| ApiError::bad_parameter(name, error))
+    }
+}
+
+/// At most 80 characters of what was sent, for a message.
+pub fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Params, ApiError> {
+        let mut params = Params::default();
+        if let Some(query) = request.uri().query() {
+            params.add_form(query.as_bytes());
+        }
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        let body = match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+                return Err(ApiError::new(http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+            }
+            Err(_) => return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "body", "the body ended too early")),
+        };
+        if is_form {
+            params.add_form(&body);
+        } else if !body.is_empty() {
+            params.add_json(&body)?;
+        }
+        Ok(params)
+    }
+}
+
+impl Params {
+    fn add_form(&mut self, text: &[u8]) {
+        self.0.extend(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())));
+    }
+
+    fn add_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
+        use serde_json::Value;
+        let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+            let message = format!("the body is no JSON object: {error}");
+            ApiError::new(http::StatusCode::BAD_REQUEST, "body", message)
+        })?;
+        for (name, value) in object {
+            let plain = |value: &Value| match value {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                Value::Bool(bool) => Some(bool.to_string()),
+                Value::Null => Some(String::new()),
+                Value::Array(_) | Value::Object(_) => None,
+            };
+            let text = match &value {
+                Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+                value => plain(value),
+            };
+            let text = text.ok_or_else(|| ApiError::bad_parameter(&name, "text, a number or a list of them is wanted"))?;
+            self.0.push((name, text));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn form_and_json_say_the_same() {
+        let mut form = Params::default();
+        form.add_form(b"q=a+b%20c&level=error,warn&limit=5&x=");
+        let mut json = Params::default();
+        json.add_json(br#"{"q":"a b c","level":["error","warn"],"limit":5,"x":null}"#).expect("valid");
+        for params in [form, json] {
+            assert_eq!(params.get("q"), Some("a b c"));
+            assert_eq!(params.get("level"), Some("error,warn"));
+            assert_eq!(params.number("limit", 1, 10).ok(), Some(5));
+            assert_eq!(params.number("limit", 1, 4).ok(), None);
+            assert_eq!(params.get("x"), None);
+        }
+        assert!(Params::default().add_json(b"[1]").is_err());
+        assert!(Params::default().add_json(br#"{"a":{"b":1}}"#).is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! What the endpoints answer from.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prometheus::Registry;
+use watchfire_engine::Engine;
+use watchfire_log_store::LogStore;
+use watchfire_query_lang::MetricsRead;
+
+use crate::health::{Health, QueueStatus};
+use crate::tail::TailHub;
+
+/// Reloads the configuration; answers what was done, or every fault.
+pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+/// Handles to the parts; all cheap to share.
+pub struct Api {
+    /// Answers searches.
+    pub store: Arc<dyn LogStore>,
+    /// Answers queries.
+    pub metrics: Arc<dyn MetricsRead>,
+    /// Takes pushed samples, lists what series there are.
+    pub engine: Arc<Engine>,
+    /// Live tail.
+    pub tail: Arc<TailHub>,
+    /// Our own metrics.
+    pub registry: Registry,
+    /// A reading of the whole server.
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
+    /// A reading of the queue.
+    pub queue_status: Arc<dyn Fn() -> QueueStatus + Send + Sync>,
+    /// Rules, as they stand.
+    pub rules: Arc<dyn Fn() -> watchfire_rules::RulesSnapshot + Send + Sync>,
+    /// `POST /-/reload`.
+    pub reload: Reload,
+    /// When the process started.
+    pub started: Instant,
+    /// Bounds of queries.
+    pub limits: QueryLimits,
+}
+
+/// Bounds of queries and searches.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryLimits {
+    /// Most samples that a query may read.
+    pub samples: u64,
+    /// Longest time.
+    pub timeout: std::time::Duration,
+    /// Most labels of a pushed series.
+    pub labels_per_series: usize,
+}

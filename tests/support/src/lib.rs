@@ -1,0 +1,10 @@
+//! What the tests and benches of the running binary share: a server process, a plain client, log lines.
+
+pub mod client;
+pub mod lines;
+pub mod receiver;
+pub mod server;
+
+pub use client::{Answer, Client};
+pub use receiver::WebhookReceiver;
+pub use server::Server;

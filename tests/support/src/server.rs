@@ -1,0 +1,210 @@
+//! The server under test: a process of its own on free ports.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+
+/// Longest wait for readiness; a debug binary on a busy machine takes its time.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// Holds `config.yaml`, `data` and `log`.
+    pub folder: tempfile::TempDir,
+    /// From the start of the process to readiness.
+    pub start_time: Duration,
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+/// Bytes of all files below a folder.
+pub fn disk_bytes(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    let sizes = entries.flatten().map(|entry| {
+        if entry.path().is_dir() { disk_bytes(&entry.path()) } else { entry.metadata().map_or(0, |m| m.len()) }
+    });
+    sizes.sum()
+}
+
+impl Server {
+    /// Starts `binary` with what stands in `config` beside address and folder, and waits until it is ready.
+    pub fn start(binary: impl AsRef<Path>, config: &str) -> Server {
+        Server::start_with(binary, config, &[])
+    }
+
+    /// The same, with environment variables.
+    pub fn start_with(binary: impl AsRef<Path>, config: &str, environment: &[(&str, &str)]) -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let data = folder.path().join("data");
+        let metrics = if config.contains("metrics:") { "" } else { "metrics: {port: 0}\n" };
+        let text = format!("listen: [\"{address}\"]\ndata_dir: {}\n{metrics}{config}", data.display());
+        std::fs::write(folder.path().join("config.yaml"), text).expect("the folder can be written");
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let binary = binary.as_ref().to_owned();
+        let child = spawn(&binary, folder.path(), &environment);
+        let mut server = Server { child, binary, environment, address, folder, start_time: Duration::ZERO };
+        server.wait_ready();
+        server
+    }
+
+    fn wait_ready(&mut self) {
+        let begun = Instant::now();
+        while !self.is_ready() {
+            let ended = self.child.try_wait().expect("our child");
+            assert!(ended.is_none() && begun.elapsed() < START_MAX, "not ready ({ended:?}): {}", self.log());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.start_time = begun.elapsed();
+    }
+
+    fn is_ready(&self) -> bool {
+        let answer = Client::connect(self.address).and_then(|mut client| {
+            client.send(&Client::request("GET", "/-/ready", &[], b""))?;
+            client.receive()
+        });
+        answer.is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// A new connection.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// What it wrote to stderr.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn process_file(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("the process runs")
+    }
+
+    /// CPU time so far, user and system.
+    pub fn cpu(&self) -> Duration {
+        let stat = self.process_file("stat");
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks: Vec<u64> = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
+        // Linux counts in hundredths of a second on every machine this runs on.
+        Duration::from_millis(ticks.iter().sum::<u64>() * 10)
+    }
+
+    /// A line of /proc/PID/status, in MiB.
+    pub fn memory_mib(&self, name: &str) -> f64 {
+        let status = self.process_file("status");
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    }
+
+    /// Waits until every consumer has read all that was accepted.
+    pub fn wait_drained(&self) {
+        let mut client = self.client();
+        let begun = Instant::now();
+        while client.get("/api/v1/health")["components"]["queue"]["lag_records"] != 0 {
+            assert!(begun.elapsed() < Duration::from_secs(120), "the consumers do not keep up: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it ends by itself, for a minute.
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status;
+            }
+            assert!(begun.elapsed() < START_MAX, "it does not end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Starts again on the same folder and address, with other environment variables.
+    pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        self.environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.restart();
+    }
+
+    /// Kills it if it runs, and starts again on the same folder and address.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.binary, self.folder.path(), &self.environment);
+        self.wait_ready();
+    }
+
+    /// Sends a signal by name (`TERM`, `HUP`, `STOP`).
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill is there");
+    }
+
+    /// SIGTERM, and waits for the end: everything is sealed then. Answers its folder and the CPU time of its whole life.
+    pub fn stop(mut self) -> (tempfile::TempDir, Duration) {
+        let before = children_cpu();
+        self.signal("TERM");
+        let status = self.wait_end();
+        assert!(status.success(), "{status}: {}", self.log());
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        (folder, children_cpu() - before)
+    }
+}
+
+fn spawn(binary: &Path, folder: &Path, environment: &[(String, String)]) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"));
+    Command::new(binary)
+        .args(["serve", "--config", "config.yaml"])
+        .current_dir(folder)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log.expect("the folder can be written"))
+        .spawn()
+        .expect("the binary is built")
+}
+
+/// CPU time of all children that have ended and been waited for.
+fn children_cpu() -> Duration {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: getrusage writes a whole rusage to the pointer, and zeroes are a valid one.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let duration = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    duration(usage.ru_utime) + duration(usage.ru_stime)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
