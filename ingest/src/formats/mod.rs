@@ -1,0 +1,213 @@
+//! The formats that a line may have, and finding out which.
+//!
+//! Order of detection: JSON, syslog RFC 5424 and RFC 3164, access logs, the configuration's own patterns, then
+//! logfmt and nginx's error log. What none of them takes is kept whole.
+
+pub mod access_log;
+pub mod custom;
+pub mod json;
+pub mod logfmt;
+pub mod nginx_error;
+mod syslog_header;
+pub mod syslog_rfc3164;
+pub mod syslog_rfc5424;
+
+use std::borrow::Cow;
+
+use watchfire_model::Timestamp;
+
+pub use custom::{CustomParser, PatternError};
+
+use crate::draft::Draft;
+
+/// The format of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// A JSON object.
+    Json,
+    /// Syslog as RFC 5424 writes it.
+    SyslogRfc5424,
+    /// Syslog as RFC 3164 describes it, and its many relatives.
+    SyslogRfc3164,
+    /// The common log format.
+    ApacheCommon,
+    /// The combined log format, nginx' default too.
+    ApacheCombined,
+    /// `key=value key="value"`.
+    Logfmt,
+    /// nginx' error log.
+    NginxError,
+    /// A pattern of the configuration, by its position.
+    Custom(u16),
+    /// None of the others: the line is the message.
+    Unknown,
+}
+
+impl Format {
+    /// The built-in ones, in the order of [`Format::index`].
+    pub const BUILT_IN: [Format; 8] = [
+        Format::Json,
+        Format::SyslogRfc5424,
+        Format::SyslogRfc3164,
+        Format::ApacheCommon,
+        Format::ApacheCombined,
+        Format::Logfmt,
+        Format::NginxError,
+        Format::Unknown,
+    ];
+
+    /// A small number for tables of counters: the built-in formats first, then the configured ones.
+    pub fn index(self) -> usize {
+        match self {
+            Format::Json => 0,
+            Format::SyslogRfc5424 => 1,
+            Format::SyslogRfc3164 => 2,
+            Format::ApacheCommon => 3,
+            Format::ApacheCombined => 4,
+            Format::Logfmt => 5,
+            Format::NginxError => 6,
+            Format::Unknown => 7,
+            Format::Custom(at) => Format::BUILT_IN.len() + usize::from(at),
+        }
+    }
+}
+
+/// Why a line is not of a format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not {format}: {what} at byte {at}")]
+pub struct ParseError {
+    /// The format that was expected.
+    pub format: Cow<'static, str>,
+    /// What is missing or wrong.
+    pub what: Cow<'static, str>,
+    /// Where, as a byte offset into the line.
+    pub at: usize,
+}
+
+impl ParseError {
+    /// An error at the start of `rest`, a suffix of `line`.
+    fn before(format: &'static str, what: &'static str, line: &str, rest: &str) -> ParseError {
+        ParseError {
+            format: Cow::Borrowed(format),
+            what: Cow::Borrowed(what),
+            at: line.len().saturating_sub(rest.len()),
+        }
+    }
+}
+
+/// All parsers in force: the built-in ones and those of the configuration.
+#[derive(Default)]
+pub struct Parsers {
+    custom: Vec<CustomParser>,
+}
+
+impl Parsers {
+    /// With these patterns, tried in their order. At most 65,535 of them count.
+    pub fn new(mut custom: Vec<CustomParser>) -> Parsers {
+        custom.truncate(usize::from(u16::MAX));
+        Parsers { custom }
+    }
+
+    /// How many formats there are, for tables by [`Format::index`].
+    pub fn formats(&self) -> usize {
+        Format::BUILT_IN.len() + self.custom.len()
+    }
+
+    /// The name of a format outside, `regex:NAME` for a configured one.
+    pub fn name(&self, format: Format) -> &str {
+        match format {
+            Format::Json => "json",
+            Format::SyslogRfc5424 => "syslog_rfc5424",
+            Format::SyslogRfc3164 => "syslog_rfc3164",
+            Format::ApacheCommon => "apache_common",
+            Format::ApacheCombined => "apache_combined",
+            Format::Logfmt => "logfmt",
+            Format::NginxError => "nginx_error",
+            Format::Unknown => "unknown",
+            Format::Custom(at) => self.custom.get(usize::from(at)).map_or("unknown", CustomParser::format_name),
+        }
+    }
+
+    /// The format of that name; a configured one with or without `regex:`.
+    pub fn find(&self, name: &str) -> Option<Format> {
+        let built_in = Format::BUILT_IN.into_iter().find(|format| self.name(*format) == name);
+        built_in.or_else(|| {
+            let name = name.strip_prefix("regex:").unwrap_or(name);
+            let at = self.custom.iter().position(|parser| parser.name() == name)?;
+            u16::try_from(at).ok().map(Format::Custom)
+        })
+    }
+
+    /// The names of all formats, for messages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let custom = self.custom.iter().map(CustomParser::format_name);
+        Format::BUILT_IN.iter().map(|format| self.name(*format)).chain(custom)
+    }
+
+    /// Parses a line as one format.
+    pub fn parse_as(&self, format: Format, line: &str, now: Timestamp, draft: &mut Draft) -> Result<(), ParseError> {
+        match format {
+            Format::Json => json::parse(line, draft),
+            Format::SyslogRfc5424 => syslog_rfc5424::parse(line, draft),
+            Format::SyslogRfc3164 => syslog_rfc3164::parse(line, now, draft),
+            Format::ApacheCommon | Format::ApacheCombined => {
+                let found = access_log::parse(line, draft)?;
+                match (format, found) {
+                    (Format::ApacheCombined, Format::ApacheCommon) => Err(ParseError {
+                        format: "apache_combined".into(),
+                        what: "expected the quoted referer and user agent".into(),
+                        at: line.len(),
+                    }),
+                    _ => Ok(()),
+                }
+            }
+            Format::Logfmt => logfmt::parse(line, draft),
+            Format::NginxError => nginx_error::parse(line, draft),
+            Format::Custom(at) => match self.custom.get(usize::from(at)) {
+                Some(parser) => parser.parse(line, draft),
+                None => Err(ParseError { format: "regex".into(), what: "no such pattern".into(), at: 0 }),
+            },
+            Format::Unknown => {
+                whole(line, draft);
+                Ok(())
+            }
+        }
+    }
+
+    /// Finds out the format of a line and parses it.
+    pub fn parse_auto(&self, line: &str, now: Timestamp, draft: &mut Draft) -> Format {
+        let first = line.trim_start().as_bytes().first().copied().unwrap_or(b' ');
+        if first == b'{' && json::parse(line, draft).is_ok() {
+            return Format::Json;
+        }
+        if first == b'<' && syslog_rfc5424::parse(line, draft).is_ok() {
+            return Format::SyslogRfc5424;
+        }
+        if (first == b'<' || syslog_rfc3164::may_start(line)) && syslog_rfc3164::parse(line, now, draft).is_ok() {
+            return Format::SyslogRfc3164;
+        }
+        if let Ok(format) = access_log::parse(line, draft) {
+            return format;
+        }
+        for (at, parser) in (0u16..).zip(&self.custom) {
+            if parser.parse(line, draft).is_ok() {
+                return Format::Custom(at);
+            }
+        }
+        if logfmt::parse_strictly(line, draft).is_ok() {
+            return Format::Logfmt;
+        }
+        if first.is_ascii_digit() && nginx_error::parse(line, draft).is_ok() {
+            return Format::NginxError;
+        }
+        whole(line, draft);
+        Format::Unknown
+    }
+}
+
+/// The line as it is, as the message.
+fn whole(line: &str, draft: &mut Draft) {
+    let mut members = draft.begin(line);
+    members.text("message", line);
+    members.end();
+}

@@ -1,0 +1,127 @@
+//! Ids of records: unique, in the order of time, in the form of a UUID (version 7; version 8 when made from a key).
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use watchfire_model::Timestamp;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Length of an id, bytes.
+pub const ID_BYTES: usize = 36;
+
+/// Makes ids: 48 bits of time, 32 bits of a counter, 42 bits that are this process' own.
+///
+/// Two ids of one process are equal only if 2^32 records come in one millisecond.
+pub struct IdMaker {
+    counter: AtomicU32,
+    process: u64,
+}
+
+impl Default for IdMaker {
+    fn default() -> IdMaker {
+        // The standard library seeds each `RandomState` from the operating system.
+        IdMaker { counter: AtomicU32::new(0), process: RandomState::new().hash_one(std::process::id()) }
+    }
+}
+
+impl IdMaker {
+    /// Reserves ids for `count` records that arrived at `now`.
+    pub fn reserve(&self, now: Timestamp, count: u32) -> IdRange {
+        IdRange {
+            millis: now.millis().max(0) as u64,
+            next: self.counter.fetch_add(count, Ordering::Relaxed),
+            process: self.process,
+        }
+    }
+}
+
+/// Reserved ids.
+#[derive(Clone, Copy)]
+pub struct IdRange {
+    millis: u64,
+    next: u32,
+    process: u64,
+}
+
+impl IdRange {
+    /// The next id. Taking more than were reserved repeats ids of others.
+    pub fn take(&mut self) -> [u8; ID_BYTES] {
+        let count = u64::from(self.next);
+        self.next = self.next.wrapping_add(1);
+        let high = self.millis << 16 | 0x7000 | count >> 20;
+        let low = 0x8000_0000_0000_0000 | (count & 0xf_ffff) << 42 | self.process & ((1 << 42) - 1);
+        format_uuid(u128::from(high) << 64 | u128::from(low))
+    }
+}
+
+/// The id of the record at `index` of a request with this `Idempotency-Key`: the same for every repeat.
+pub fn from_key(key: &[u8; 16]) -> [u8; ID_BYTES] {
+    let bits = u128::from_le_bytes(*key);
+    format_uuid(bits & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62)
+}
+
+/// What the queue remembers of a record with an id of its own.
+pub fn key_of_id(id: &str) -> [u8; 16] {
+    xxh3_128(id.as_bytes()).to_le_bytes()
+}
+
+/// What the queue remembers of the record at `index` of a request with an `Idempotency-Key`.
+pub fn key_of_request(idempotency_key: &[u8], index: u32) -> [u8; 16] {
+    // The prefix keeps keys of requests apart from ids of records.
+    let mut seed = xxh3_128(idempotency_key).to_le_bytes().to_vec();
+    seed.extend_from_slice(b"\0request");
+    seed.extend_from_slice(&index.to_le_bytes());
+    xxh3_128(&seed).to_le_bytes()
+}
+
+/// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
+fn format_uuid(bits: u128) -> [u8; ID_BYTES] {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let bytes = bits.to_be_bytes();
+    let mut text = [b'-'; ID_BYTES];
+    let mut at = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    text
+}
+
+/// The text of an id.
+pub fn as_str(id: &[u8; ID_BYTES]) -> &str {
+    std::str::from_utf8(id).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_ascend_and_are_version_7() {
+        let maker = IdMaker::default();
+        let mut last = String::new();
+        for millis in [1_700_000_000_000, 1_700_000_000_001, 1_700_000_300_000] {
+            let mut range = maker.reserve(Timestamp::from_millis(millis), 2000);
+            for _ in 0..2000 {
+                let id = range.take();
+                let text = as_str(&id).to_owned();
+                assert!(text > last, "{text} after {last}");
+                assert_eq!((text.len(), text.get(14..15), text.get(19..20)), (36, Some("7"), Some("8")));
+                last = text;
+            }
+        }
+    }
+
+    #[test]
+    fn ids_from_keys_repeat_and_differ() {
+        let key = key_of_request(b"abc", 0);
+        assert_eq!(from_key(&key), from_key(&key_of_request(b"abc", 0)));
+        assert_ne!(key, key_of_request(b"abc", 1));
+        assert_ne!(key, key_of_id("abc"));
+        assert_eq!(as_str(&from_key(&key)).get(14..15), Some("8"));
+    }
+}

@@ -1,0 +1,7 @@
+//! JSON in: the tape that holds a parsed record, and the scanner that fills it from JSON.
+
+pub mod scan;
+pub mod tape;
+
+pub use scan::{JsonError, JsonErrorKind};
+pub use tape::{Node, NodeIndex, Span, Tape};
