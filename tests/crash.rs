@@ -1,0 +1,183 @@
+//! What is left after kill -9: every acknowledged record once, unanswered ones once or not at all, and the
+//! counters equal to what is stored.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use watchfire_test_support::client::encode;
+use watchfire_test_support::lines::Random;
+use watchfire_test_support::{Client, Server};
+
+/// Rounds of the random test; `WATCHFIRE_CRASH_ROUNDS` asks for more.
+const ROUNDS: u64 = 50;
+const WRITERS: u64 = 4;
+
+/// What was sent, and whether it was answered as accepted.
+#[derive(Default)]
+struct Ledger {
+    acknowledged: HashMap<String, bool>,
+}
+
+/// A writer posts batches of its own ids until the connection breaks or it is told to stop.
+fn write(server: &Server, round: u64, writer: u64, stop: &AtomicBool, padding: usize) -> Ledger {
+    let mut ledger = Ledger::default();
+    let Ok(mut client) = Client::connect(server.address) else { return ledger };
+    let mut random = Random::new(round * 1000 + writer + 1);
+    let padding = "x".repeat(padding);
+    for batch in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut body = String::new();
+        let ids: Vec<String> = (0..1 + random.below(40)).map(|n| format!("r{round}w{writer}b{batch}n{n}")).collect();
+        for id in &ids {
+            body.push_str(&format!(
+                "{{\"id\":\"{id}\",\"service\":\"crash\",\"level\":\"error\",\"message\":\"{padding}\",\"duration_ms\":{}}}\n",
+                random.below(500)
+            ));
+        }
+        let request = Client::request("POST", "/ingest", &["Content-Type: application/x-ndjson"], body.as_bytes());
+        let answer = client.send(&request).and_then(|()| client.receive());
+        let accepted = answer.as_ref().is_ok_and(|answer| answer.status == 202);
+        ledger.acknowledged.extend(ids.into_iter().map(|id| (id, accepted)));
+        if answer.is_err() {
+            break;
+        }
+    }
+    ledger
+}
+
+/// Loads the server until `end` says so (or it dies), and gathers what was sent.
+fn load(server: &Server, round: u64, padding: usize, end: impl FnOnce()) -> Ledger {
+    let stop = AtomicBool::new(false);
+    let mut all = Ledger::default();
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        let writers: Vec<_> =
+            (0..WRITERS).map(|writer| scope.spawn(move || write(server, round, writer, stop, padding))).collect();
+        end();
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            all.acknowledged.extend(writer.join().expect("a writer ends").acknowledged);
+        }
+    });
+    all
+}
+
+/// How often each id is stored: a walk over everything by cursor.
+fn stored(server: &Server) -> HashMap<String, u64> {
+    let mut counts = HashMap::new();
+    let mut client = server.client();
+    let mut cursor = String::new();
+    loop {
+        let page = client.get(&format!(
+            "/api/v1/logs/search?service=crash&start=24h&limit=5000&buckets=0&cursor={}",
+            encode(&cursor)
+        ));
+        for log in page["logs"].as_array().expect("a list of records") {
+            *counts.entry(log["id"].as_str().expect("an id").to_owned()).or_default() += 1;
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return counts,
+        }
+    }
+}
+
+/// Compares the ledger with what is stored and counted.
+fn verify(server: &Server, ledger: &Ledger, context: &str) {
+    server.wait_drained();
+    let stored = stored(server);
+    for (id, acknowledged) in &ledger.acknowledged {
+        let count = stored.get(id).copied().unwrap_or(0);
+        assert!(count <= 1, "{context}: {id} is stored {count} times");
+        assert!(!acknowledged || count == 1, "{context}: {id} was acknowledged and is gone");
+    }
+    let unknown = stored.keys().find(|id| !ledger.acknowledged.contains_key(*id));
+    assert_eq!(unknown, None, "{context}: nobody sent this");
+    let mut client = server.client();
+    let total = stored.len() as f64;
+    let search = client.get("/api/v1/logs/search?service=crash&start=24h&limit=0&buckets=0");
+    assert_eq!(search["total"].as_f64(), Some(total), "{context}: the total of a search");
+    for query in ["sum log_events_total service=crash", "sum error_count service=crash"] {
+        let answer = client.get(&format!("/api/v1/metrics/query?query={}", encode(query)));
+        assert_eq!(answer["value"].as_f64(), Some(total), "{context}: {query}: {answer}");
+    }
+    let query = encode("count request_duration_ms service=crash over 1h");
+    let answer = client.get(&format!("/api/v1/metrics/query?query={query}"));
+    assert_eq!(answer["value"].as_f64(), Some(total), "{context}: observations: {answer}");
+}
+
+#[test]
+fn kill_at_random_moments_loses_and_doubles_nothing() {
+    let rounds = std::env::var("WATCHFIRE_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let mut server = Server::start(env!("CARGO_BIN_EXE_watchfire"), "");
+    let mut ledger = Ledger::default();
+    let mut random = Random::new(7);
+    for round in 0..rounds {
+        let pid = server.pid().to_string();
+        let sent = load(&server, round, 100, || {
+            // The moment of death; nothing is waited for.
+            std::thread::sleep(Duration::from_millis(20 + random.below(200)));
+            std::process::Command::new("kill").args(["-9", &pid]).status().expect("kill is there");
+        });
+        ledger.acknowledged.extend(sent.acknowledged);
+        server.restart();
+    }
+    let acknowledged = ledger.acknowledged.values().filter(|acknowledged| **acknowledged).count();
+    assert!(acknowledged > 100, "the load was too small to prove anything: {acknowledged}");
+    verify(&server, &ledger, "after all rounds");
+}
+
+/// Names of the places on the path of a record, and how much text a record must carry to reach them soon.
+const FAILPOINTS: [(&str, usize); 14] = [
+    ("queue.before_write:20", 100),
+    ("queue.after_write:20", 100),
+    ("queue.after_sync:20", 100),
+    ("queue.segment_roll", 30_000),
+    ("queue.keys_sidecar", 30_000),
+    ("queue.segment_delete", 30_000),
+    ("log_store.seal_before_manifest", 200),
+    ("log_store.manifest", 200),
+    ("log_store.merge", 200),
+    ("engine.wal_append:20", 100),
+    ("engine.wal_sync:3", 100),
+    ("engine.snapshot_write", 100),
+    ("engine.snapshot_rename", 100),
+    ("engine.wal_delete", 100),
+];
+
+/// How long a load may take to reach a failpoint before the server is asked to stop (some lie on that path).
+const REACH_MAX: Duration = Duration::from_secs(20);
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn death_at_each_named_place_loses_and_doubles_nothing() {
+    let reached = AtomicU64::new(0);
+    for (number, (name, padding)) in FAILPOINTS.iter().enumerate() {
+        let environment = [("WATCHFIRE_FAILPOINT", *name)];
+        let mut server = Server::start_with(env!("CARGO_BIN_EXE_watchfire"), "", &environment);
+        let pid = server.pid();
+        let sent = load(&server, number as u64, *padding, || {
+            let begun = Instant::now();
+            while alive(pid) && begun.elapsed() < REACH_MAX {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        if alive(pid) {
+            server.signal("TERM");
+        }
+        let status = server.wait_end();
+        assert!(!status.success(), "{name} was not reached under load or while stopping");
+        reached.fetch_add(1, Ordering::Relaxed);
+        server.restart_with(&[]);
+        verify(&server, &sent, name);
+    }
+    assert_eq!(reached.into_inner(), FAILPOINTS.len() as u64);
+}
+
+#[cfg(feature = "failpoints")]
+fn alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
