@@ -1,4 +1,9 @@
 //! What every log store must answer alike, and the language as its document tells it.
+//!
+//! `suite` is data (`records.ndjson`, `cases.ndjson`) and checks for any store; each store has a file that runs it.
 
+mod embedded;
 mod json;
+mod naive;
 mod search_doc;
+mod suite;
