@@ -3,6 +3,7 @@
 use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::{LogRecord, Timestamp};
 
+use crate::naive::encoded;
 use crate::suite;
 
 fn now() -> Timestamp {
@@ -11,14 +12,7 @@ fn now() -> Timestamp {
 
 /// Puts records into a store, under numbers from `first` on.
 pub fn append(store: &EmbeddedStore, first: u64, records: &[LogRecord]) {
-    let encoded: Vec<Vec<u8>> = records
-        .iter()
-        .map(|record| {
-            let mut bytes = Vec::new();
-            record.encode(&mut bytes);
-            bytes
-        })
-        .collect();
+    let encoded: Vec<Vec<u8>> = records.iter().map(encoded).collect();
     let report = store.append(first, encoded.iter().map(Vec::as_slice)).expect("the store takes records");
     assert_eq!((report.damaged, report.visible_offset), (0, first + records.len() as u64));
 }

@@ -3,7 +3,9 @@
 //! `suite` is data (`records.ndjson`, `cases.ndjson`) and checks for any store; each store has a file that runs it.
 
 mod embedded;
+mod generate;
 mod json;
 mod naive;
+mod properties;
 mod search_doc;
 mod suite;
