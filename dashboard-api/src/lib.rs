@@ -1,1 +1,60 @@
-//! Placeholder.
+//! What a browser or a script sees: every endpoint that reads, the live tail, and the guard of all requests.
+//!
+//! Nobody but this crate chooses HTTP codes for them. It knows no parser and no queue: what arrives is the
+//! business of `ingest`, whose routes the binary puts beside these, under the same [`guard`].
+//!
+//! Invariants:
+//! - every answer passes the guard: Host, Origin and key are checked in one place;
+//! - a query or a search runs off the async threads, with limits, and ends when its client leaves;
+//! - a slow reader of the live tail loses records and is told how many; nothing is buffered without bound.
+
+pub mod alerts;
+pub mod auth;
+pub mod documents;
+pub mod error;
+pub mod exposition;
+mod filters;
+pub mod guard;
+pub mod health;
+pub mod live;
+pub mod logs;
+pub mod metrics;
+pub mod own_metrics;
+mod params;
+pub mod push;
+pub mod self_scrape;
+pub mod serve;
+pub mod state;
+pub mod tail;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use state::Api;
+
+/// All routes of this crate.
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .merge(logs::routes())
+        .merge(documents::routes())
+        .merge(live::routes())
+        .merge(metrics::routes())
+        .merge(push::routes())
+        .merge(exposition::routes())
+        .merge(alerts::routes())
+        .merge(health::routes())
+        .with_state(api)
+}
+
+/// Answers requests that no route knows.
+pub async fn unknown(request: axum::extract::Request) -> error::ApiError {
+    let path: String = request.uri().path().chars().take(200).collect();
+    error::ApiError::not_found(format!("there is nothing at `{path}`"))
+}
+
+/// Answers requests whose route does not know their method.
+pub async fn wrong_method(request: axum::extract::Request) -> error::ApiError {
+    let message = format!("`{}` is not answered here", request.method());
+    error::ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "method", message)
+}

@@ -1,0 +1,287 @@
+//! Queries of metrics: `/api/v1/metrics/query`, `/range`, `/api/query`, and what there is: `/api/metrics`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Json, Router, routing};
+use http::StatusCode;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+use serde_json::{Value, json};
+use watchfire_engine::MetricInfo;
+use watchfire_model::time::parse_duration_ms;
+use watchfire_model::{LabelSet, Timestamp};
+use watchfire_query_lang::{CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query, RangeSeries, RangeSteps};
+
+use crate::error::{ApiError, Where};
+use crate::params::{Params, shown};
+use crate::state::Api;
+
+/// Points of a range that names no step, about.
+const DEFAULT_POINTS: i64 = 250;
+/// The range that names no start.
+const DEFAULT_RANGE_MS: i64 = 3_600_000;
+/// Steps that people read easily, milliseconds.
+const NICE_STEPS_MS: [i64; 16] = [
+    1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000,
+    14_400_000, 43_200_000, 86_400_000,
+];
+
+/// Routes of this file.
+pub fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/metrics/query", routing::get(instant).post(instant))
+        .route("/api/v1/metrics/range", routing::get(range).post(range))
+        .route("/api/query", routing::get(instant).post(instant))
+        .route("/api/metrics", routing::get(catalogue))
+}
+
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> ApiError {
+        let (status, code) = match error.kind {
+            ParseErrorKind::Syntax | ParseErrorKind::Meaning | ParseErrorKind::Limit => {
+                (StatusCode::BAD_REQUEST, "query_parse")
+            }
+            ParseErrorKind::NotYet => (StatusCode::UNPROCESSABLE_ENTITY, "not_in_this_version"),
+        };
+        let place = Where { line: error.line, column: error.column, offset: error.offset };
+        ApiError { place: Some(place), hint: error.hint, ..ApiError::new(status, code, error.message) }
+    }
+}
+
+impl From<EvalError> for ApiError {
+    fn from(error: EvalError) -> ApiError {
+        let message = error.to_string();
+        let (status, code) = match error {
+            EvalError::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
+            EvalError::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
+            EvalError::Storage { retry: true, .. } => return ApiError::unavailable("storage", message),
+            EvalError::Range { .. } => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            EvalError::NotYet { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_in_this_version"),
+            EvalError::Samples { .. } | EvalError::Memory { .. } | EvalError::Steps { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "limit")
+            }
+            EvalError::Type { .. }
+            | EvalError::Labels { .. }
+            | EvalError::Parameter { .. }
+            | EvalError::Storage { retry: false, .. } => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
+        };
+        ApiError::new(status, code, message)
+    }
+}
+
+/// Cancels an evaluation when its request is dropped, because the client left.
+struct CancelOnDrop(CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Runs an evaluation off the async threads.
+async fn evaluate<T: Send + 'static>(
+    api: &Arc<Api>,
+    work: impl FnOnce(&Api, &Limits) -> Result<T, EvalError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let cancel = CancelToken::new();
+    let _cancel_on_drop = CancelOnDrop(cancel.clone());
+    let limits = Limits {
+        samples_max: api.limits.samples,
+        timeout: api.limits.timeout,
+        cancel,
+        ..Limits::default()
+    };
+    let api = api.clone();
+    let done = tokio::task::spawn_blocking(move || work(&api, &limits)).await.map_err(ApiError::internal)?;
+    done.map_err(ApiError::from)
+}
+
+fn read_query(params: &Params) -> Result<Query, ApiError> {
+    let text = params.get("query").ok_or_else(|| {
+        ApiError::bad_parameter("query", "it is missing").hint("try `query=rate log_events_total by service`")
+    })?;
+    Ok(Query::parse(text)?)
+}
+
+async fn instant(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Instant>, ApiError> {
+    let query = read_query(&params)?;
+    let now = Timestamp::now();
+    let at = params.time("time", now)?.unwrap_or(now);
+    let text = query.text().to_owned();
+    let (result, promql) = evaluate(&api, move |api, limits| {
+        let result = api.metrics.instant(&query, at, limits)?;
+        Ok((result, api.metrics.promql(&query, at)))
+    })
+    .await?;
+    Ok(Json(Instant { text, promql, at, result }))
+}
+
+async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Range>, ApiError> {
+    let query = read_query(&params)?;
+    let now = Timestamp::now();
+    let end = params.time("end", now)?.unwrap_or(now);
+    let start = params.time("start", now)?.unwrap_or_else(|| end.plus_millis(-DEFAULT_RANGE_MS));
+    if end < start {
+        return Err(ApiError::bad_parameter("start", "the start lies after the end"));
+    }
+    let step_ms = read_step(&params, end.since(start))?;
+    let steps = RangeSteps { start, end, step_ms };
+    let text = query.text().to_owned();
+    let (result, promql) = evaluate(&api, move |api, limits| {
+        let result = api.metrics.range(&query, steps, limits)?;
+        Ok((result, api.metrics.promql(&query, end)))
+    })
+    .await?;
+    Ok(Json(Range { text, promql, steps, result }))
+}
+
+/// A step in seconds (with decimals) or as a duration; about [`DEFAULT_POINTS`] points without one.
+fn read_step(params: &Params, range_ms: i64) -> Result<i64, ApiError> {
+    let Some(text) = params.get("step") else {
+        let wanted = range_ms / DEFAULT_POINTS;
+        return Ok(NICE_STEPS_MS.into_iter().find(|step| *step >= wanted).unwrap_or(wanted));
+    };
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds < 1e12).map(|seconds| (seconds * 1000.0) as i64);
+    let millis = seconds.or_else(|| parse_duration_ms(text)).filter(|millis| *millis > 0);
+    millis.ok_or_else(|| {
+        ApiError::bad_parameter("step", format!("`{}` is no step; write 15s, 1m or a number of seconds", shown(text)))
+    })
+}
+
+async fn catalogue(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Value>>, ApiError> {
+    let prefix = params.get("prefix").unwrap_or_default().to_owned();
+    let list = move |api: &Api| {
+        let metrics = api.engine.metrics(&prefix);
+        let row = |metric: MetricInfo| {
+            json!({
+                "name": metric.name,
+                "type": metric.kind.as_str(),
+                "help": metric.help.unwrap_or_default(),
+                "series": metric.series,
+                "labels": metric.labels,
+            })
+        };
+        metrics.into_iter().map(row).collect()
+    };
+    let api = api.clone();
+    tokio::task::spawn_blocking(move || list(&api)).await.map(Json).map_err(ApiError::internal)
+}
+
+/// A value; numbers that JSON cannot hold are texts.
+pub struct Number(pub f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = self.0;
+        if value.is_finite() {
+            if value.fract() == 0.0 && value.abs() < 9e15 && !(value == 0.0 && value.is_sign_negative()) {
+                return serializer.serialize_i64(value as i64);
+            }
+            return serializer.serialize_f64(value);
+        }
+        serializer.serialize_str(if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        })
+    }
+}
+
+/// Labels as an object.
+pub struct Labels<'a>(pub &'a LabelSet);
+
+impl Serialize for Labels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
+}
+
+struct Instant {
+    text: String,
+    promql: Option<String>,
+    at: Timestamp,
+    result: Vec<(LabelSet, f64)>,
+}
+
+struct InstantSeries<'a>(&'a LabelSet, f64);
+
+impl Serialize for InstantSeries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("labels", &Labels(self.0))?;
+        map.serialize_entry("value", &Number(self.1))?;
+        map.end()
+    }
+}
+
+impl Serialize for Instant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("query", &self.text)?;
+        map.serialize_entry("promql", &self.promql)?;
+        map.serialize_entry("time", &self.at.millis())?;
+        if let [(_, value)] = self.result.as_slice() {
+            map.serialize_entry("value", &Number(*value))?;
+        }
+        let result: Vec<_> = self.result.iter().map(|(labels, value)| InstantSeries(labels, *value)).collect();
+        map.serialize_entry("result", &result)?;
+        map.end()
+    }
+}
+
+struct Range {
+    text: String,
+    promql: Option<String>,
+    steps: RangeSteps,
+    result: Vec<RangeSeries>,
+}
+
+struct Points<'a>(&'a [(Timestamp, f64)]);
+
+impl Serialize for Points<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for (at, value) in self.0 {
+            list.serialize_element(&Point(*at, *value))?;
+        }
+        list.end()
+    }
+}
+
+struct Point(Timestamp, f64);
+
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pair = serializer.serialize_tuple(2)?;
+        pair.serialize_element(&self.0.millis())?;
+        pair.serialize_element(&Number(self.1))?;
+        pair.end()
+    }
+}
+
+struct RangeResult<'a>(&'a RangeSeries);
+
+impl Serialize for RangeResult<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (labels, values) = self.0;
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("labels", &Labels(labels))?;
+        map.serialize_entry("values", &Points(values))?;
+        map.end()
+    }
+}
+
+impl Serialize for Range {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("query", &self.text)?;
+        map.serialize_entry("promql", &self.promql)?;
+        map.serialize_entry("start", &self.steps.start.millis())?;
+        map.serialize_entry("end", &self.steps.end.millis())?;
+        map.serialize_entry("step", &self.steps.step_ms)?;
+        map.serialize_entry("result", &self.result.iter().map(RangeResult).collect::<Vec<_>>())?;
+        map.end()
+    }
+}
