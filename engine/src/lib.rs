@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Which samples does this series hold between these times?
+//!
+//! A synchronous, sharded, in-memory time-series store with a write-ahead log. Three kinds of series: *samples*
+//! (values at times, by Prometheus' rules), *increments* (events counted per second, exact) and
+//! *distributions* (histograms of observations per interval).
+//!
+//! Invariants:
+//! - what `append_samples` reports as accepted is durable; what `apply` takes is one record of the log together
+//!   with the offsets that it was derived from, so a replay neither loses nor doubles a count;
+//! - a series is in exactly one shard, by the hash of its label set; at most one shard lock is held at a time, and
+//!   locks are taken in the order positions, log, shard, series;
+//! - times within a series ascend strictly; a posting list names exactly the series that carry its pair;
+//! - the engine reads no clock: time comes with the call.
+//!
+//! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
+//! `pairs`, `postings`, `matching`; the numbers in `samples`, `increments`, `cumulative`, `chunk`; the disk in `wal`,
+//! `recovery`.
+
+mod append;
+mod batch;
+mod bytes;
+mod catalogue;
+mod chunk;
+mod config;
+mod cumulative;
+mod engine;
+mod increments;
+mod key;
+mod kind;
+mod limits;
+mod matching;
+mod pairs;
+mod positions;
+mod postings;
+mod recovery;
+mod registry;
+mod samples;
+mod select;
+mod series;
+mod shard;
+mod stats;
+mod texts;
+mod view;
+mod wal;
+
+pub use append::{AppendError, AppendReport, ApplyError, ApplyReport};
+pub use batch::{BatchSeries, Derived, GaugeSample, Increment, Observation, SampleBatch, SourcePosition};
+pub use catalogue::MetricInfo;
+pub use config::EngineConfig;
+pub use engine::{Engine, OpenError};
+pub use kind::{MetricType, SeriesKind};
+pub use limits::Rejection;
+pub use recovery::RecoveryReport;
+pub use registry::OVERFLOW;
+pub use select::SelectError;
+pub use series::TimeRange;
+pub use stats::EngineStats;
+pub use view::SeriesView;
+pub use wal::segment::Damage;

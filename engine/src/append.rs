@@ -1,0 +1,319 @@
+//! Taking numbers in: look the series up, decide point by point, write the record, answer.
+//!
+//! Samples are idempotent (a series holds one value per time), so they enter memory first and only what was
+//! accepted is logged; replaying it in any order gives the same series. Counts and observations add up: their
+//! record is written first, and all of them enter memory in the order of the log, under one lock, so that a
+//! snapshot can say exactly which records it contains.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use watchfire_model::Sample;
+use watchfire_model::labels::METRIC_NAME;
+
+use crate::batch::{BatchEntry, Derived, Point, SampleBatch, from_derived};
+use crate::chunk::{Codec, with_codec};
+use crate::engine::Engine;
+use crate::key;
+use crate::kind::SeriesKind;
+use crate::limits::{Rejection, TimeBounds, bucket_second};
+use crate::positions::Arrival;
+use crate::samples::Pushed;
+use crate::series::{Numbers, Series};
+use crate::wal::Undefined;
+use crate::wal::record::{Groups, put_head};
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppendReport {
+    /// Points that are in the engine now.
+    pub accepted: u64,
+    /// Points that were there already, with the same value.
+    pub duplicates: u64,
+    /// Points that were not taken: number within the batch (in the order of pushing), and why.
+    pub rejected: Vec<(u32, Rejection)>,
+}
+
+/// Why a batch was not taken. Nothing of it counts; sending it again is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The log could not be written or synced; a retry can help when the disk has room again.
+    #[error("the log of the engine cannot be written: {0}")]
+    Log(#[from] io::Error),
+}
+
+/// What became of derived numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplyReport {
+    /// Everything from these offsets was applied before; nothing was done.
+    pub known: bool,
+    /// Points that are in the engine now.
+    pub accepted: u64,
+    /// Of these, points that went to an `__overflow__` series.
+    pub overflowed: u64,
+    /// Points that could not be counted, by reason.
+    pub rejected: Vec<(Rejection, u64)>,
+}
+
+/// Why derived numbers were not applied. Nothing of them counts.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The log could not be written; a retry can help when the disk has room again.
+    #[error("the log of the engine cannot be written: {0}")]
+    Log(#[from] io::Error),
+    /// The offsets begin before what is applied and end after it: read again from `applied`.
+    #[error("offsets up to {applied} are applied already; read the queue from there")]
+    Overlap {
+        /// The offset to read from.
+        applied: u64,
+    },
+}
+
+/// The series of a batch, or why there is none.
+struct Target {
+    series: Result<Arc<Series>, Rejection>,
+    overflowed: bool,
+}
+
+/// What a batch led to, point by point.
+#[derive(Default)]
+struct Outcome {
+    accepted: u64,
+    duplicates: u64,
+    overflowed: u64,
+    rejected: Vec<(u32, Rejection)>,
+    samples_applied: bool,
+}
+
+impl Engine {
+    /// Takes samples (and pushed counts and observations). What is reported as accepted is durable.
+    pub fn append_samples(&self, batch: &SampleBatch) -> Result<AppendReport, AppendError> {
+        self.see_time(batch.received_at);
+        let additive = batch.series.iter().any(|entry| entry.kind.is_additive());
+        let mut outcome = Outcome::default();
+        let lsn = {
+            let _ordered = additive.then(|| self.positions.lock());
+            let mut targets = self.resolve_all(batch, &|_| None);
+            self.commit(batch, &mut targets, &[1, 0], &mut outcome)?
+        };
+        if let Some(lsn) = lsn {
+            self.wal.sync_to(lsn)?;
+        } else if outcome.duplicates > 0 {
+            // The twin may still be on its way to the disk.
+            self.wal.sync()?;
+        }
+        self.count(&outcome);
+        Ok(AppendReport { accepted: outcome.accepted, duplicates: outcome.duplicates, rejected: outcome.rejected })
+    }
+
+    /// Takes numbers derived from a queue, once: offsets that are applied already change nothing.
+    ///
+    /// They are visible when this returns and durable soon after; until [`Engine::durable_offset`] covers them
+    /// the queue has to be able to give their records again.
+    pub fn apply(&self, derived: &Derived) -> Result<ApplyReport, ApplyError> {
+        let mut batch = from_derived(derived);
+        batch.received_at = self.now();
+        let mut head = Vec::with_capacity(64);
+        put_head(Some(&derived.source), &mut head);
+        let cap_of = |name: &str| derived.max_series.get(name).copied();
+        let mut outcome = Outcome::default();
+        {
+            let mut positions = self.positions.lock();
+            match positions.arrival(&derived.source) {
+                Arrival::New => {}
+                Arrival::Known => return Ok(ApplyReport { known: true, ..ApplyReport::default() }),
+                Arrival::Overlap { applied } => return Err(ApplyError::Overlap { applied }),
+            }
+            let mut targets = self.resolve_all(&batch, &cap_of);
+            if let Some(lsn) = self.commit(&batch, &mut targets, &head, &mut outcome)? {
+                positions.applied(&derived.source, lsn);
+            }
+        }
+        self.count(&outcome);
+        self.overflowed.fetch_add(outcome.overflowed, Ordering::Relaxed);
+        let mut rejected: Vec<(Rejection, u64)> = Vec::new();
+        for (_, reason) in &outcome.rejected {
+            match rejected.iter_mut().find(|(have, _)| have == reason) {
+                Some((_, count)) => *count += 1,
+                None => rejected.push((*reason, 1)),
+            }
+        }
+        Ok(ApplyReport { known: false, accepted: outcome.accepted, overflowed: outcome.overflowed, rejected })
+    }
+
+    fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {
+        batch
+            .series
+            .iter()
+            .map(|entry| match self.resolve_entry(batch, entry, cap_of) {
+                Ok((series, overflowed)) => Target { series: Ok(series), overflowed },
+                Err(reason) => Target { series: Err(reason), overflowed: false },
+            })
+            .collect()
+    }
+
+    fn resolve_entry(
+        &self,
+        batch: &SampleBatch,
+        entry: &BatchEntry,
+        cap_of: &dyn Fn(&str) -> Option<u32>,
+    ) -> Result<(Arc<Series>, bool), Rejection> {
+        let key = batch.key(entry);
+        if let Some(series) = self.registry.find(entry.kind, key) {
+            return Ok((series, false));
+        }
+        let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
+        let resolved = self.registry.resolve(entry.kind, key, name.and_then(cap_of))?;
+        Ok((resolved.series, resolved.overflowed))
+    }
+
+    /// Puts the points into memory and one record into the log. `None` if there was nothing to log.
+    fn commit(
+        &self,
+        batch: &SampleBatch,
+        targets: &mut [Target],
+        head: &[u8],
+        outcome: &mut Outcome,
+    ) -> io::Result<Option<u64>> {
+        if self.wal.is_broken() {
+            return Err(io::Error::other("an earlier write to the log failed; waiting for a snapshot"));
+        }
+        with_codec(|codec| self.commit_with(batch, targets, head, outcome, codec))
+    }
+
+    fn commit_with(
+        &self,
+        batch: &SampleBatch,
+        targets: &mut [Target],
+        head: &[u8],
+        outcome: &mut Outcome,
+        codec: &mut Codec,
+    ) -> io::Result<Option<u64>> {
+        let derived = head.get(1) == Some(&1);
+        let mut groups = Groups::default();
+        let bounds = self.bounds(batch.received_at);
+        for (index, point) in batch.points.iter().enumerate() {
+            let (Some(target), Some(entry)) =
+                (targets.get_mut(point.series as usize), batch.series.get(point.series as usize))
+            else {
+                continue;
+            };
+            let decided = match &target.series {
+                Err(reason) => Err(*reason),
+                Ok(series) if series.kind.is_additive() => {
+                    check_additive(series.kind, point, derived, &bounds).map(|()| {
+                        groups.additive(series.id, bucket_second(point.at), point.late, point.value);
+                        outcome.overflowed += u64::from(target.overflowed);
+                        Pushed::Accepted
+                    })
+                }
+                Ok(_) => {
+                    self.push_sample(target, batch.key(entry), entry.kind, point, &bounds, codec).map(|(id, pushed)| {
+                        if pushed == Pushed::Accepted {
+                            groups.sample(id, point.at.millis(), point.value);
+                            outcome.samples_applied = true;
+                        }
+                        pushed
+                    })
+                }
+            };
+            match decided {
+                Ok(Pushed::Accepted) => outcome.accepted += 1,
+                Ok(Pushed::Known) => outcome.duplicates += 1,
+                Err(reason) => outcome.rejected.push((index as u32, reason)),
+            }
+        }
+        if groups.is_empty() && !derived {
+            return Ok(None);
+        }
+        let undefined = self.undefined(batch, targets);
+        let lsn = match self.wal.append(head, &undefined, groups.finish()) {
+            Ok(lsn) => lsn,
+            Err(error) => {
+                if outcome.samples_applied {
+                    // Memory holds what the log does not: a repetition would be taken for a duplicate.
+                    self.wal.mark_broken();
+                }
+                return Err(error);
+            }
+        };
+        for point in &batch.points {
+            if let Some(Target { series: Ok(series), overflowed }) = targets.get(point.series as usize)
+                && series.kind.is_additive()
+                && check_additive(series.kind, point, derived, &bounds).is_ok()
+            {
+                series.state.lock().numbers.add(bucket_second(point.at), point.value, point.late, codec);
+                if *overflowed && let Some(entry) = batch.series.get(point.series as usize) {
+                    self.registry.catalogue.overflowed(batch.key(entry), 1);
+                }
+            }
+        }
+        Ok(Some(lsn))
+    }
+
+    /// Pushes a sample; a series that was pruned away meanwhile is made again.
+    fn push_sample(
+        &self,
+        target: &mut Target,
+        key: &[u8],
+        kind: SeriesKind,
+        point: &Point,
+        bounds: &TimeBounds,
+        codec: &mut Codec,
+    ) -> Result<(u64, Pushed), Rejection> {
+        let sample = Sample { timestamp: point.at, value: point.value };
+        loop {
+            let series = target.series.clone()?;
+            let mut state = series.state.lock();
+            let removed = state.removed;
+            if let (false, Numbers::Samples(samples)) = (removed, &mut state.numbers) {
+                return samples.push(sample, bounds, codec).map(|pushed| (series.id, pushed));
+            }
+            drop(state);
+            target.series = self.registry.resolve(kind, key, None).map(|resolved| resolved.series);
+        }
+    }
+
+    fn undefined(&self, batch: &SampleBatch, targets: &[Target]) -> Vec<Undefined> {
+        let mut undefined: Vec<Undefined> = Vec::new();
+        for (entry, target) in batch.series.iter().zip(targets) {
+            let Ok(series) = &target.series else { continue };
+            if series.defined.load(Ordering::Relaxed)
+                || undefined.iter().rev().take(8).any(|u| u.series.id == series.id)
+            {
+                continue;
+            }
+            let mut key = Vec::new();
+            if target.overflowed {
+                self.registry.shards[series.shard as usize].read().key_of(series, &mut key);
+            } else {
+                key.extend_from_slice(batch.key(entry));
+            }
+            undefined.push(Undefined { series: series.clone(), key });
+        }
+        undefined
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        self.accepted.fetch_add(outcome.accepted, Ordering::Relaxed);
+        for (_, reason) in &outcome.rejected {
+            self.rejected[reason.index()].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether a count or an observation can be taken. What is dated by our own clock is taken whatever its time.
+fn check_additive(kind: SeriesKind, point: &Point, derived: bool, bounds: &TimeBounds) -> Result<(), Rejection> {
+    let countable = match kind {
+        SeriesKind::Increments => point.value.is_finite() && point.value >= 0.0,
+        SeriesKind::Distribution | SeriesKind::Samples(_) => !point.value.is_nan(),
+    };
+    if !countable {
+        Err(Rejection::NotCountable)
+    } else if derived && !point.late {
+        Ok(())
+    } else {
+        bounds.check(point.at.millis())
+    }
+}

@@ -1,0 +1,217 @@
+//! What is handed to the engine: samples that were pushed, and numbers derived from logs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use watchfire_model::{LabelError, LabelSet, Timestamp};
+
+use crate::key;
+use crate::kind::SeriesKind;
+
+/// Where derived numbers come from. Together with them it is one record of the engine's log, so that a replay
+/// of the queue changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourcePosition {
+    /// Name of the queue.
+    pub queue: String,
+    /// The life of the queue's folder; offsets of different epochs are different records.
+    pub epoch: u64,
+    /// Partition of the queue, 0 for the embedded one.
+    pub partition: u32,
+    /// First offset that the numbers are derived from.
+    pub first_offset: u64,
+    /// The offset after the last one.
+    pub next_offset: u64,
+}
+
+/// Events to be counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Increment {
+    /// Their series, metric name included.
+    pub labels: LabelSet,
+    /// When they were accepted; when they happened if they are late.
+    pub at: Timestamp,
+    /// How many.
+    pub count: f64,
+    /// Dated by event time: in windows and sums, not in the running total.
+    pub late: bool,
+}
+
+/// One value to be put into a distribution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation {
+    /// Its series, metric name included.
+    pub labels: LabelSet,
+    /// When it was accepted; when it happened if it is late.
+    pub at: Timestamp,
+    /// The value, in the unit of the metric.
+    pub value: f64,
+    /// Dated by event time.
+    pub late: bool,
+}
+
+/// The newest value of something, taken from a log record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GaugeSample {
+    /// Its series, metric name included.
+    pub labels: LabelSet,
+    /// When.
+    pub at: Timestamp,
+    /// The value.
+    pub value: f64,
+}
+
+/// Numbers derived from a run of queue records.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// The records they are derived from.
+    pub source: SourcePosition,
+    /// Events counted.
+    pub increments: Vec<Increment>,
+    /// Values for distributions.
+    pub observations: Vec<Observation>,
+    /// Values for gauges; one that is out of order is counted as rejected.
+    pub gauges: Vec<GaugeSample>,
+    /// Most series of a metric, by its name; further label sets become the one whose values are all
+    /// `__overflow__`. A metric without an entry has no cap.
+    pub max_series: Arc<HashMap<String, u32>>,
+}
+
+impl Derived {
+    /// Nothing yet, derived from these records.
+    pub fn new(source: SourcePosition) -> Derived {
+        Derived {
+            source,
+            increments: Vec::new(),
+            observations: Vec::new(),
+            gauges: Vec::new(),
+            max_series: Arc::default(),
+        }
+    }
+}
+
+/// A series within a [`SampleBatch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSeries(u32);
+
+pub(crate) struct BatchEntry {
+    pub(crate) kind: SeriesKind,
+    start: u32,
+    end: u32,
+}
+
+/// A number within a batch. For samples its time in milliseconds, else that of the event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Point {
+    pub(crate) series: u32,
+    pub(crate) late: bool,
+    pub(crate) at: Timestamp,
+    pub(crate) value: f64,
+}
+
+/// Samples by series, label sets as flat bytes: filling one does not allocate per label.
+///
+/// Beside ordinary samples it takes counted events and observations that are pushed and not derived from logs
+/// (OTLP delta sums, `POST /api/v1/metrics` with a histogram): the kind of the series decides.
+pub struct SampleBatch {
+    pub(crate) received_at: Timestamp,
+    pub(crate) keys: Vec<u8>,
+    pub(crate) series: Vec<BatchEntry>,
+    pub(crate) points: Vec<Point>,
+}
+
+impl SampleBatch {
+    /// An empty batch that arrived at this time; too old and too new are measured from it.
+    pub fn new(received_at: Timestamp) -> SampleBatch {
+        SampleBatch { received_at, keys: Vec::new(), series: Vec::new(), points: Vec::new() }
+    }
+
+    /// Empties the batch and keeps its room.
+    pub fn clear(&mut self, received_at: Timestamp) {
+        self.received_at = received_at;
+        self.keys.clear();
+        self.series.clear();
+        self.points.clear();
+    }
+
+    /// Names a series; points pushed with the answer belong to it.
+    pub fn series(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
+        let start = self.keys.len();
+        key::write(labels, &mut self.keys);
+        self.add(kind, start)
+    }
+
+    /// Names a series by label pairs in any order; those with an empty value are dropped.
+    ///
+    /// Errors: a name twice, an empty name.
+    pub fn series_of(&mut self, kind: SeriesKind, pairs: &mut [(&str, &str)]) -> Result<BatchSeries, LabelError> {
+        let start = self.keys.len();
+        key::write_pairs(pairs, &mut self.keys)?;
+        Ok(self.add(kind, start))
+    }
+
+    fn add(&mut self, kind: SeriesKind, start: usize) -> BatchSeries {
+        // A batch is bounded by the body limit of its endpoint, far below 4 GiB.
+        self.series.push(BatchEntry { kind, start: start as u32, end: self.keys.len() as u32 });
+        BatchSeries(self.series.len() as u32 - 1)
+    }
+
+    /// Adds a point: a sample, a count of events, or an observation, by the kind of the series.
+    pub fn push(&mut self, series: BatchSeries, at: Timestamp, value: f64) {
+        self.points.push(Point { series: series.0, late: false, at, value });
+    }
+
+    /// Adds a count or an observation that is dated by event time and stays out of the running total.
+    pub fn push_late(&mut self, series: BatchSeries, at: Timestamp, value: f64) {
+        self.points.push(Point { series: series.0, late: true, at, value });
+    }
+
+    /// How many points it has.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Whether it has no points.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    pub(crate) fn key(&self, entry: &BatchEntry) -> &[u8] {
+        self.keys.get(entry.start as usize..entry.end as usize).unwrap_or_default()
+    }
+}
+
+/// The points of a [`Derived`] as a batch.
+pub(crate) fn from_derived(derived: &Derived) -> SampleBatch {
+    let mut batch = SampleBatch::new(Timestamp::default());
+    for increment in &derived.increments {
+        let series = batch.series_again(SeriesKind::Increments, &increment.labels);
+        batch.points.push(Point { series: series.0, late: increment.late, at: increment.at, value: increment.count });
+    }
+    for observation in &derived.observations {
+        let series = batch.series_again(SeriesKind::Distribution, &observation.labels);
+        let (at, value) = (observation.at, observation.value);
+        batch.points.push(Point { series: series.0, late: observation.late, at, value });
+    }
+    for gauge in &derived.gauges {
+        let series = batch.series_again(SeriesKind::Samples(crate::kind::MetricType::Gauge), &gauge.labels);
+        batch.push(series, gauge.at, gauge.value);
+    }
+    batch
+}
+
+impl SampleBatch {
+    /// Like `series`, but a label set equal to the one before is the same series.
+    fn series_again(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
+        let start = self.keys.len();
+        key::write(labels, &mut self.keys);
+        if let Some(last) = self.series.last()
+            && last.kind == kind
+            && self.keys.get(last.start as usize..last.end as usize) == self.keys.get(start..)
+        {
+            self.keys.truncate(start);
+            return BatchSeries(self.series.len() as u32 - 1);
+        }
+        self.add(kind, start)
+    }
+}

@@ -1,0 +1,142 @@
+//! What metrics there are: kind, help, how many series, which label names.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use watchfire_model::labels::METRIC_NAME;
+
+use crate::key;
+use crate::kind::{MetricType, SeriesClass, SeriesKind};
+
+/// One metric, for people who look around.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Its name.
+    pub name: String,
+    /// What its series hold.
+    pub kind: SeriesKind,
+    /// What its sender says about it.
+    pub help: Option<String>,
+    /// How many series it has.
+    pub series: u64,
+    /// Names of its labels, sorted, without `__name__`.
+    pub labels: Vec<String>,
+    /// Points that went to its `__overflow__` series since the start.
+    pub overflowed: u64,
+}
+
+#[derive(Default)]
+struct Metric {
+    /// Series by class.
+    series: [u32; 3],
+    sample_type: MetricType,
+    help: Option<Arc<str>>,
+    labels: Vec<Arc<str>>,
+    overflowed: u64,
+}
+
+/// All metrics, by name. Its locks are never held while another lock is taken.
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    metrics: DashMap<Arc<str>, Metric, foldhash::fast::RandomState>,
+}
+
+impl Catalogue {
+    /// Counts a new series.
+    pub(crate) fn added(&self, kind: SeriesKind, key: &[u8]) {
+        let Some(name) = metric_name(key) else { return };
+        let mut metric = match self.metrics.get_mut(name) {
+            Some(metric) => metric,
+            None => self.metrics.entry(name.into()).or_default(),
+        };
+        metric.series[kind.class() as usize] += 1;
+        if let (SeriesKind::Samples(said), MetricType::Untyped) = (kind, metric.sample_type) {
+            metric.sample_type = said;
+        }
+        for (label, _) in key::pairs(key) {
+            let Ok(label) = std::str::from_utf8(label) else { continue };
+            if label != METRIC_NAME && !metric.labels.iter().any(|have| &**have == label) {
+                metric.labels.push(label.into());
+            }
+        }
+    }
+
+    /// Counts a series that went; a metric without series is forgotten.
+    pub(crate) fn removed(&self, class: SeriesClass, name: &str) {
+        let empty = self.metrics.get_mut(name).is_some_and(|mut metric| {
+            let count = &mut metric.series[class as usize];
+            *count = count.saturating_sub(1);
+            metric.series == [0; 3]
+        });
+        if empty {
+            self.metrics.remove_if(name, |_, metric| metric.series == [0; 3]);
+        }
+    }
+
+    /// How many series of a class the metric of this key has.
+    pub(crate) fn series_of(&self, class: SeriesClass, key: &[u8]) -> u32 {
+        let metric = metric_name(key).and_then(|name| self.metrics.get(name));
+        metric.map_or(0, |metric| metric.series[class as usize])
+    }
+
+    /// Whether the metric of this key is derived from logs.
+    pub(crate) fn is_derived(&self, key: &[u8]) -> bool {
+        let metric = metric_name(key).and_then(|name| self.metrics.get(name));
+        metric.is_some_and(|metric| {
+            metric.series[SeriesClass::Increments as usize] + metric.series[SeriesClass::Distribution as usize] > 0
+        })
+    }
+
+    /// Counts points that went to the overflow series.
+    pub(crate) fn overflowed(&self, key: &[u8], points: u64) {
+        if let Some(mut metric) = metric_name(key).and_then(|name| self.metrics.get_mut(name)) {
+            metric.overflowed += points;
+        }
+    }
+
+    /// Notes what a sender says about a metric that has series.
+    pub(crate) fn describe(&self, name: &str, said: Option<MetricType>, help: Option<&str>) {
+        if let Some(mut metric) = self.metrics.get_mut(name) {
+            metric.sample_type = said.unwrap_or(metric.sample_type);
+            if let Some(help) = help
+                && metric.help.as_deref() != Some(help)
+            {
+                metric.help = Some(help.into());
+            }
+        }
+    }
+
+    /// The metrics whose name begins so, sorted by name.
+    pub(crate) fn list(&self, prefix: &str) -> Vec<MetricInfo> {
+        let mut all: Vec<MetricInfo> = self
+            .metrics
+            .iter()
+            .filter(|entry| entry.key().starts_with(prefix))
+            .map(|entry| {
+                let metric = entry.value();
+                let [samples, increments, distributions] = metric.series;
+                let kind = match (samples, increments, distributions) {
+                    (_, _, 1..) => SeriesKind::Distribution,
+                    (_, 1.., _) => SeriesKind::Increments,
+                    _ => SeriesKind::Samples(metric.sample_type),
+                };
+                let mut labels: Vec<String> = metric.labels.iter().map(|label| label.to_string()).collect();
+                labels.sort_unstable();
+                MetricInfo {
+                    name: entry.key().to_string(),
+                    kind,
+                    help: metric.help.as_deref().map(str::to_owned),
+                    series: metric.series.iter().map(|count| u64::from(*count)).sum(),
+                    labels,
+                    overflowed: metric.overflowed,
+                }
+            })
+            .collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+}
+
+fn metric_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key::value_of(key, METRIC_NAME).unwrap_or_default()).ok()
+}

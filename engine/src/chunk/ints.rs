@@ -1,0 +1,216 @@
+//! A column of integers: frame of reference, of the numbers or of their differences, bit-packed.
+//!
+//! ```text
+//! column = flags u8 (1 differences, 2 divisor) | [varint divisor] | [zigzag first, if differences] | block*
+//! block  = zigzag minimum | width u8 in 0..=64 | ceil(n * width / 8) bytes, least significant bit first
+//! ```
+//! A block holds 128 numbers, the last one what is left. The number of numbers is known to the caller.
+
+use crate::bytes::{Cursor, Damaged, put_varint, put_zigzag};
+
+const BLOCK: usize = 128;
+const DIFFERENCES: u8 = 1;
+const DIVISOR: u8 = 2;
+
+/// Appends the column of `numbers`; `scratch` is overwritten.
+pub(super) fn encode(numbers: &[i64], scratch: &mut Vec<i64>, out: &mut Vec<u8>) {
+    let Some(&first) = numbers.first() else { return };
+    scratch.clear();
+    scratch.extend(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
+    if bits_of(scratch) < bits_of(numbers) {
+        write(scratch, Some(first), out);
+    } else {
+        write(numbers, None, out);
+    }
+}
+
+fn bits_of(numbers: &[i64]) -> usize {
+    numbers.chunks(BLOCK).map(|block| block.len() * width_of(range_of(block).1) + 8).sum()
+}
+
+/// The smallest number and how far the largest lies above it.
+fn range_of(block: &[i64]) -> (i64, u64) {
+    let (mut low, mut high) = (i64::MAX, i64::MIN);
+    for &number in block {
+        low = low.min(number);
+        high = high.max(number);
+    }
+    (low, high.wrapping_sub(low) as u64)
+}
+
+fn width_of(range: u64) -> usize {
+    (64 - range.leading_zeros()) as usize
+}
+
+fn write(numbers: &[i64], first: Option<i64>, out: &mut Vec<u8>) {
+    let divisor = common_divisor(numbers);
+    let flags = if first.is_some() { DIFFERENCES } else { 0 } | if divisor > 1 { DIVISOR } else { 0 };
+    out.push(flags);
+    if divisor > 1 {
+        put_varint(out, divisor);
+    }
+    if let Some(first) = first {
+        put_zigzag(out, first);
+    }
+    for block in numbers.chunks(BLOCK) {
+        let (low, range) = range_of(block);
+        let width = width_of(range / divisor);
+        put_zigzag(out, low);
+        out.push(width as u8);
+        if divisor > 1 {
+            pack(block.iter().map(|number| number.wrapping_sub(low) as u64 / divisor), width, out);
+        } else {
+            pack(block.iter().map(|number| number.wrapping_sub(low) as u64), width, out);
+        }
+    }
+}
+
+/// The greatest divisor of all distances from the minimum of their block; 1 where there is none.
+fn common_divisor(numbers: &[i64]) -> u64 {
+    let mut divisor = 0u64;
+    for block in numbers.chunks(BLOCK) {
+        let (low, _) = range_of(block);
+        for number in block {
+            let (mut a, mut b) = (number.wrapping_sub(low) as u64, divisor);
+            if b != 0 && a % b == 0 {
+                continue;
+            }
+            while b != 0 {
+                (a, b) = (b, a % b);
+            }
+            divisor = a;
+            if divisor == 1 {
+                return 1;
+            }
+        }
+    }
+    divisor.max(1)
+}
+
+fn pack(numbers: impl Iterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
+    if width == 0 {
+        return;
+    }
+    let (mut word, mut filled) = (0u64, 0usize);
+    for number in numbers {
+        word |= number << filled;
+        filled += width;
+        if filled >= 64 {
+            out.extend_from_slice(&word.to_le_bytes());
+            filled -= 64;
+            word = if filled == 0 { 0 } else { number >> (width - filled) };
+        }
+    }
+    let bytes = filled.div_ceil(8);
+    out.extend_from_slice(&word.to_le_bytes()[..bytes]);
+}
+
+/// Reads a column of `count` numbers into `numbers` (what was in it is dropped).
+pub(super) fn decode(cursor: &mut Cursor, count: usize, numbers: &mut Vec<i64>) -> Result<(), Damaged> {
+    numbers.clear();
+    if count == 0 {
+        return Ok(());
+    }
+    let flags = cursor.u8()?;
+    if flags > (DIFFERENCES | DIVISOR) {
+        return Err(Damaged("a column of integers has unknown flags"));
+    }
+    let divisor = if flags & DIVISOR != 0 { cursor.varint()? } else { 1 };
+    let first = if flags & DIFFERENCES != 0 { Some(cursor.zigzag()?) } else { None };
+    numbers.reserve(count + BLOCK);
+    if let Some(first) = first {
+        numbers.push(first);
+    }
+    while numbers.len() < count {
+        let n = (count - numbers.len()).min(BLOCK);
+        let low = cursor.zigzag()?;
+        let width = usize::from(cursor.u8()?);
+        if width > 64 {
+            return Err(Damaged("a bit width is above 64"));
+        }
+        let packed = cursor.take((n * width).div_ceil(8))?;
+        unpack(packed, n, width, low, divisor, first.is_some(), numbers);
+    }
+    Ok(())
+}
+
+/// Appends `n` numbers; with `differences` each is added to the one before it.
+fn unpack(packed: &[u8], n: usize, width: usize, low: i64, divisor: u64, differences: bool, out: &mut Vec<i64>) {
+    let mut residuals = [0u64; BLOCK];
+    let residuals = &mut residuals[..n];
+    if width > 0 {
+        unpack_bits(packed, width, residuals);
+    }
+    if divisor > 1 {
+        residuals.iter_mut().for_each(|residual| *residual = residual.wrapping_mul(divisor));
+    }
+    if differences {
+        let mut number = out.last().copied().unwrap_or(0);
+        out.extend(residuals.iter().map(|residual| {
+            number = number.wrapping_add(low).wrapping_add(*residual as i64);
+            number
+        }));
+    } else {
+        out.extend(residuals.iter().map(|residual| low.wrapping_add(*residual as i64)));
+    }
+}
+
+fn unpack_bits(packed: &[u8], width: usize, out: &mut [u64]) {
+    // The longest block has 128 numbers of 64 bits; sixteen more bytes let every number be read whole.
+    let mut padded = [0u8; BLOCK * 8 + 16];
+    padded[..packed.len()].copy_from_slice(packed);
+    if width <= 56 {
+        let mask = (1u64 << width) - 1;
+        let mut bit = 0usize;
+        for slot in out {
+            let mut word = [0u8; 8];
+            word.copy_from_slice(&padded[bit >> 3..(bit >> 3) + 8]);
+            *slot = (u64::from_le_bytes(word) >> (bit & 7)) & mask;
+            bit += width;
+        }
+    } else {
+        let mask = u64::MAX >> (64 - width);
+        let mut bit = 0usize;
+        for slot in out {
+            let mut word = [0u8; 16];
+            word.copy_from_slice(&padded[bit >> 3..(bit >> 3) + 16]);
+            *slot = (u128::from_le_bytes(word) >> (bit & 7)) as u64 & mask;
+            bit += width;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn numbers() -> impl Strategy<Value = Vec<i64>> {
+        prop_oneof![
+            prop::collection::vec(any::<i64>(), 0..300),
+            prop::collection::vec(-50i64..50, 0..300),
+            (any::<i32>(), 1i64..100_000, prop::collection::vec(0i64..30, 0..300)).prop_map(|(base, step, noise)| {
+                let start = i64::from(base) * 1000;
+                noise.iter().enumerate().map(|(i, n)| start + step * (i as i64) * 7 + n * step).collect()
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn columns_read_back(numbers in numbers()) {
+            let (mut bytes, mut scratch, mut back) = (Vec::new(), Vec::new(), Vec::new());
+            encode(&numbers, &mut scratch, &mut bytes);
+            bytes.extend_from_slice(b"after");
+            let mut cursor = Cursor::new(&bytes);
+            decode(&mut cursor, numbers.len(), &mut back).expect("what was encoded is whole");
+            prop_assert_eq!(back, numbers);
+            prop_assert_eq!(cursor.rest(), b"after");
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 0usize..1000) {
+            let _ = decode(&mut Cursor::new(&bytes), count, &mut Vec::new());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A run of samples, compressed, immutable, bit-exact.
+//!
+//! ```text
+//! chunk   = codec u8 | varint count | column of times (integers) | values
+//! values  = decimal column (codec 1) | XOR bits (codec 2) | 8 bytes each (codec 3)
+//! ```
+//! Values that are decimals of at most 15 places become integers; a chunk of anything else falls back.
+//! Invariant: times ascend strictly; a chunk is never empty.
+
+mod decimal;
+mod ints;
+#[cfg(test)]
+mod tests;
+mod xor;
+
+use watchfire_model::{Sample, Timestamp};
+
+use crate::bytes::{Cursor, Damaged, put_varint};
+
+/// Most samples of one chunk; what is read from a disk may not claim more.
+pub(crate) const CHUNK_SAMPLES_MAX: usize = 4096;
+
+const DECIMAL: u8 = 1;
+const XOR: u8 = 2;
+const RAW: u8 = 3;
+
+/// A sealed run of samples.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    first: i64,
+    last: i64,
+    count: u32,
+    bytes: Box<[u8]>,
+}
+
+/// Room for encoding and decoding, reused from chunk to chunk.
+#[derive(Default)]
+pub(crate) struct Codec {
+    times: Vec<i64>,
+    values: Vec<f64>,
+    integers: Vec<i64>,
+    scratch: decimal::Scratch,
+    out: Vec<u8>,
+}
+
+thread_local! {
+    static CODEC: std::cell::RefCell<Codec> = std::cell::RefCell::default();
+}
+
+/// Lends this thread's codec. What runs inside must not borrow it again; it takes the codec as an argument.
+pub(crate) fn with_codec<T>(work: impl FnOnce(&mut Codec) -> T) -> T {
+    CODEC.with_borrow_mut(work)
+}
+
+impl Codec {
+    /// The bytes of a run whose times ascend. They stand in a buffer of the codec.
+    pub(crate) fn encode(&mut self, samples: &[Sample]) -> &[u8] {
+        debug_assert!(samples.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp), "times ascend");
+        debug_assert!(samples.len() <= CHUNK_SAMPLES_MAX);
+        self.times.clear();
+        self.values.clear();
+        self.times.extend(samples.iter().map(|sample| sample.timestamp.millis()));
+        self.values.extend(samples.iter().map(|sample| sample.value));
+        let out = &mut self.out;
+        out.clear();
+        out.push(DECIMAL);
+        put_varint(out, samples.len() as u64);
+        ints::encode(&self.times, &mut self.scratch.differences, out);
+        if !decimal::encode(&self.values, &mut self.scratch, out) {
+            let start = out.len();
+            out[0] = XOR;
+            xor::encode(&self.values, out);
+            if out.len() - start > 8 * samples.len() {
+                out.truncate(start);
+                out[0] = RAW;
+                out.extend(self.values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
+            }
+        }
+        out
+    }
+
+    /// Seals a run into a chunk. `None` if there are no samples.
+    pub(crate) fn seal(&mut self, samples: &[Sample]) -> Option<Chunk> {
+        let (first, last) = (samples.first()?.timestamp.millis(), samples.last()?.timestamp.millis());
+        let count = samples.len() as u32;
+        Some(Chunk { first, last, count, bytes: self.encode(samples).into() })
+    }
+
+    /// Reads the columns of encoded bytes.
+    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Result<(&[i64], &[f64]), Damaged> {
+        let mut cursor = Cursor::new(bytes);
+        let codec = cursor.u8()?;
+        let count = cursor.length(CHUNK_SAMPLES_MAX)?;
+        ints::decode(&mut cursor, count, &mut self.times)?;
+        self.values.clear();
+        match codec {
+            DECIMAL => decimal::decode(&mut cursor, count, &mut self.integers, &mut self.values)?,
+            XOR => xor::decode(cursor.rest(), count, &mut self.values)?,
+            RAW => {
+                for _ in 0..count {
+                    self.values.push(cursor.f64()?);
+                }
+            }
+            _ => return Err(Damaged("a chunk has an unknown codec")),
+        }
+        Ok((&self.times, &self.values))
+    }
+
+    /// Appends the samples with `start < time <= end`.
+    pub(crate) fn decode_range(
+        &mut self,
+        bytes: &[u8],
+        start: i64,
+        end: i64,
+        out: &mut Vec<Sample>,
+    ) -> Result<(), Damaged> {
+        let (times, values) = self.decode(bytes)?;
+        let from = times.partition_point(|time| *time <= start);
+        let to = times.partition_point(|time| *time <= end);
+        if from < to {
+            out.extend(
+                times[from..to]
+                    .iter()
+                    .zip(&values[from..to])
+                    .map(|(time, value)| Sample { timestamp: Timestamp::from_millis(*time), value: *value }),
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Chunk {
+    /// A chunk from bytes of a disk: decoded once to prove that it is whole.
+    pub(crate) fn read(bytes: &[u8], codec: &mut Codec) -> Result<Chunk, Damaged> {
+        let (times, values) = codec.decode(bytes)?;
+        let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
+            return Err(Damaged("a chunk is empty"));
+        };
+        if values.len() != times.len() || times.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Damaged("the times of a chunk do not ascend"));
+        }
+        Ok(Chunk { first, last, count: times.len() as u32, bytes: bytes.into() })
+    }
+
+    /// Time of the first sample, milliseconds.
+    pub(crate) fn first(&self) -> i64 {
+        self.first
+    }
+
+    /// Time of the last sample, milliseconds.
+    pub(crate) fn last(&self) -> i64 {
+        self.last
+    }
+
+    /// How many samples.
+    pub(crate) fn count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// As they stand on disk.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Memory that it takes, with its own reference counts.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Chunk>() + 16 + self.bytes.len()
+    }
+}

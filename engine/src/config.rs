@@ -1,0 +1,56 @@
+//! What the engine is told when it starts.
+
+use std::path::PathBuf;
+
+/// Settings of an engine; they do not change while it runs.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Folder of the log and the snapshots; it belongs to one process at a time.
+    pub dir: PathBuf,
+    /// Number of shards, a power of two.
+    pub shards: usize,
+    /// Numbers younger than this stay in memory for sure, milliseconds.
+    pub memory_ms: i64,
+    /// Numbers older than this are dropped, milliseconds.
+    pub retention_ms: i64,
+    /// Memory for series and their numbers, bytes. Past it the oldest go first, then new series are refused.
+    pub memory_limit_bytes: usize,
+    /// Most series.
+    pub max_series: usize,
+    /// Most labels of a series, the metric name included.
+    pub labels_per_series: usize,
+    /// Longest label name or value, bytes.
+    pub label_bytes: usize,
+    /// A sample may be this much older than the newest one of its series, milliseconds.
+    pub out_of_order_ms: i64,
+    /// A sample may be this far in the future, milliseconds.
+    pub future_ms: i64,
+    /// A file of the log is followed by the next one at this size, bytes.
+    pub segment_bytes: u64,
+    /// A snapshot is taken when the log since the last one is longer than this and than that snapshot, bytes.
+    pub snapshot_log_bytes: u64,
+    /// Derived numbers are made durable at most this much later, milliseconds.
+    pub sync_ms: i64,
+}
+
+impl EngineConfig {
+    /// The defaults, with the data in this folder.
+    pub fn new(dir: impl Into<PathBuf>) -> EngineConfig {
+        const HOUR_MS: i64 = 3_600_000;
+        EngineConfig {
+            dir: dir.into(),
+            shards: 16,
+            memory_ms: 24 * HOUR_MS,
+            retention_ms: 15 * 24 * HOUR_MS,
+            memory_limit_bytes: 1 << 30,
+            max_series: 1_000_000,
+            labels_per_series: 64,
+            label_bytes: 4096,
+            out_of_order_ms: 600_000,
+            future_ms: 600_000,
+            segment_bytes: 64 << 20,
+            snapshot_log_bytes: 128 << 20,
+            sync_ms: 200,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The engine: registry, log and positions, from opening to closing.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use watchfire_model::Timestamp;
+
+use crate::config::EngineConfig;
+use crate::limits::{Rejection, TimeBounds};
+use crate::positions::Positions;
+use crate::recovery::{self, RecoveryReport};
+use crate::registry::Registry;
+use crate::wal::Wal;
+
+/// Why an engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process uses the folder.
+    #[error("{folder} is in use by another process; stop it, or choose another data folder")]
+    Locked {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file was written by a later version.
+    #[error("{file} has format version {version}, newer than this program reads; use the newer program")]
+    NewerVersion {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        version: u16,
+    },
+    /// The disk said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// The time-series engine. Share it in an `Arc`; every method takes `&self`.
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) registry: Registry,
+    pub(crate) wal: Wal,
+    /// How far the sources are applied. Whoever adds counts or observations holds this from the writing of the
+    /// record to the end of its application, so that memory follows the order of the log.
+    pub(crate) positions: Mutex<Positions>,
+    /// The latest time that was seen, milliseconds.
+    clock: AtomicI64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) overflowed: AtomicU64,
+    pub(crate) rejected: [AtomicU64; Rejection::ALL.len()],
+    /// Locked as long as the engine lives.
+    _folder_lock: File,
+}
+
+impl Engine {
+    /// Opens a folder (made if it is not there) and recovers what was acknowledged.
+    pub fn open(config: EngineConfig, now: Timestamp) -> Result<(Engine, RecoveryReport), OpenError> {
+        let at = |path: &std::path::Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        std::fs::create_dir_all(&config.dir).map_err(at(&config.dir))?;
+        let lock_path = config.dir.join("LOCK");
+        let folder_lock =
+            File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(at(&lock_path))?;
+        match folder_lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::Locked { folder: config.dir.clone() });
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
+        }
+        let registry = Registry::new(&config);
+        let recovered = recovery::recover(&config, &registry)?;
+        let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn).map_err(at(&config.dir))?;
+        let mut positions = recovered.positions;
+        positions.synced(recovered.next_lsn);
+        let engine = Engine {
+            config,
+            registry,
+            wal,
+            positions: Mutex::new(positions),
+            clock: AtomicI64::new(now.millis()),
+            accepted: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            rejected: std::array::from_fn(|_| AtomicU64::new(0)),
+            _folder_lock: folder_lock,
+        };
+        engine.registry.recount();
+        Ok((engine, recovered.report))
+    }
+
+    /// The offset of a queue to read next; `None` if nothing of that life of it was ever applied.
+    pub fn applied(&self, queue: &str, epoch: u64, partition: u32) -> Option<u64> {
+        self.positions.lock().next(queue, epoch, partition)
+    }
+
+    /// The offset below which the queue may forget: everything derived from there survives a power cut.
+    pub fn durable_offset(&self, queue: &str, epoch: u64, partition: u32) -> Option<u64> {
+        let mut positions = self.positions.lock();
+        positions.synced(self.wal.synced());
+        positions.durable(queue, epoch, partition)
+    }
+
+    /// Makes everything durable that was taken in.
+    pub fn sync(&self) -> io::Result<()> {
+        self.wal.sync()
+    }
+
+    /// What has to be done from time to time; call it every 100 ms or so.
+    pub fn tick(&self, now: Timestamp) {
+        self.see_time(now);
+        if let Err(error) = self.wal.sync() {
+            tracing::error!(%error, "the log of the engine cannot be synced");
+        }
+    }
+
+    /// Makes everything durable. The engine can still be read.
+    pub fn close(&self) -> io::Result<()> {
+        self.wal.sync()
+    }
+
+    pub(crate) fn see_time(&self, now: Timestamp) {
+        self.clock.fetch_max(now.millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.clock.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn bounds(&self, now: Timestamp) -> TimeBounds {
+        TimeBounds {
+            oldest: now.millis().saturating_sub(self.config.retention_ms),
+            latest: now.millis().saturating_add(self.config.future_ms),
+            out_of_order_ms: self.config.out_of_order_ms,
+        }
+    }
+}

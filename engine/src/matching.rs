@@ -1,0 +1,207 @@
+//! Matchers against the index: which series of a shard satisfy all of them.
+//!
+//! Equality goes by postings. A regular expression that is only a set of texts becomes that set; one with a
+//! fixed beginning tests it before the expression runs. Negative matchers, and all that a missing label
+//! satisfies, subtract the postings of the values that do not match.
+
+use std::collections::HashMap;
+
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use roaring::RoaringBitmap;
+use watchfire_model::{MatchOp, Matcher};
+
+use crate::shard::Shard;
+
+/// Largest set of texts that a regular expression is replaced by.
+const SET_MAX: usize = 250;
+
+/// A matcher with what its expression says in plain text.
+pub(crate) struct Prepared<'m> {
+    matcher: &'m Matcher,
+    /// Missing labels satisfy it.
+    matches_empty: bool,
+    /// Exactly these values satisfy it (or fail it, if `negative`).
+    values: Option<Vec<String>>,
+    /// Every value that satisfies the expression begins with one of these.
+    prefixes: Vec<String>,
+    negative: bool,
+}
+
+impl<'m> Prepared<'m> {
+    pub(crate) fn new(matcher: &'m Matcher) -> Prepared<'m> {
+        let (negative, regex) = match matcher.op() {
+            MatchOp::Equal => (false, false),
+            MatchOp::NotEqual => (true, false),
+            MatchOp::Regex => (false, true),
+            MatchOp::NotRegex => (true, true),
+        };
+        let (values, prefixes) =
+            if regex { literals_of(matcher.value()) } else { (Some(vec![matcher.value().to_owned()]), Vec::new()) };
+        Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, negative }
+    }
+
+    /// Whether a value that is present satisfies the matcher.
+    fn matches(&self, value: &str) -> bool {
+        if !self.prefixes.is_empty() && !self.prefixes.iter().any(|prefix| value.starts_with(&**prefix)) {
+            return self.negative;
+        }
+        self.matcher.matches(value)
+    }
+}
+
+/// The texts that an anchored expression consists of, or the beginnings that its matches have.
+fn literals_of(pattern: &str) -> (Option<Vec<String>>, Vec<String>) {
+    let nothing = (None, Vec::new());
+    let Ok(hir) = regex_syntax::parse(&format!("(?s:{pattern})")) else { return nothing };
+    let mut extractor = Extractor::new();
+    extractor.kind(ExtractKind::Prefix).limit_total(SET_MAX).limit_class(16).limit_repeat(8);
+    let found = extractor.extract(&hir);
+    let Some(literals) = found.literals() else { return nothing };
+    let texts: Option<Vec<String>> =
+        literals.iter().map(|literal| std::str::from_utf8(literal.as_bytes()).ok().map(str::to_owned)).collect();
+    let Some(texts) = texts else { return nothing };
+    // Look-around such as `\b` or `^` inside an expression is not part of the literals.
+    let plain = hir.properties().look_set().is_empty();
+    if found.is_exact() && plain && !literals.is_empty() {
+        (Some(texts), Vec::new())
+    } else if texts.iter().all(|text| !text.is_empty()) && texts.len() <= 16 {
+        (None, texts)
+    } else {
+        nothing
+    }
+}
+
+/// The slots of the series that satisfy all matchers.
+pub(crate) fn select(shard: &Shard, matchers: &[Prepared]) -> RoaringBitmap {
+    let mut chosen: Option<RoaringBitmap> = None;
+    // Sets of values first: they cost a look-up per value and leave little for the rest.
+    let (sets, others): (Vec<&Prepared>, Vec<&Prepared>) =
+        matchers.iter().partition(|matcher| !matcher.negative && !matcher.matches_empty && matcher.values.is_some());
+    for matcher in sets {
+        let mut union = RoaringBitmap::new();
+        let Some(name) = shard.pairs.name(matcher.matcher.name().as_bytes()) else { return union };
+        let values = matcher.values.as_deref().unwrap_or_default();
+        let mut postings = values
+            .iter()
+            .filter_map(|value| shard.pairs.pair(name, value.as_bytes()))
+            .filter_map(|pair| shard.pairs.postings(pair));
+        if let (1, Some(chosen)) = (values.len(), &mut chosen) {
+            match postings.next() {
+                Some(only) => only.intersect_into(chosen),
+                None => return union,
+            }
+        } else {
+            postings.for_each(|postings| postings.union_into(&mut union));
+            chosen = Some(match chosen {
+                Some(chosen) => chosen & union,
+                None => union,
+            });
+        }
+        if chosen.as_ref().is_some_and(RoaringBitmap::is_empty) {
+            return chosen.unwrap_or_default();
+        }
+    }
+    let (positive, subtractive): (Vec<&Prepared>, Vec<&Prepared>) =
+        others.into_iter().partition(|matcher| !matcher.matches_empty);
+    for matcher in positive {
+        chosen = Some(restrict(shard, chosen, matcher));
+    }
+    let mut chosen = chosen.unwrap_or_else(|| shard.live().clone());
+    for matcher in subtractive {
+        if chosen.is_empty() {
+            break;
+        }
+        subtract(shard, &mut chosen, matcher);
+    }
+    chosen
+}
+
+/// Leaves the series whose label is there and satisfies the matcher.
+fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, matcher: &Prepared) -> RoaringBitmap {
+    let name = shard.pairs.name(matcher.matcher.name().as_bytes());
+    let Some((name, pairs)) = name.and_then(|name| Some((name, shard.pairs.pairs_of(name)?))) else {
+        return RoaringBitmap::new();
+    };
+    match chosen {
+        Some(mut chosen) if chosen.len() < pairs.len() => {
+            retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| matcher.matches(value)));
+            chosen
+        }
+        chosen => {
+            let mut union = RoaringBitmap::new();
+            for pair in pairs.iter().filter(|pair| matcher.matches(shard.pairs.value_of(*pair))) {
+                if let Some(postings) = shard.pairs.postings(pair) {
+                    postings.union_into(&mut union);
+                }
+            }
+            match chosen {
+                Some(chosen) => chosen & union,
+                None => union,
+            }
+        }
+    }
+}
+
+/// Takes away the series whose label fails the matcher (a missing one does if the empty value does).
+fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, matcher: &Prepared) {
+    let name = shard.pairs.name(matcher.matcher.name().as_bytes());
+    let Some((name, pairs)) = name.and_then(|name| Some((name, shard.pairs.pairs_of(name)?))) else {
+        if !matcher.matches_empty {
+            chosen.clear();
+        }
+        return;
+    };
+    if let (true, Some(values)) = (matcher.negative, &matcher.values) {
+        for pair in values.iter().filter_map(|value| shard.pairs.pair(name, value.as_bytes())) {
+            if let Some(postings) = shard.pairs.postings(pair) {
+                postings.subtract_from(chosen);
+            }
+        }
+        return;
+    }
+    if chosen.len() < pairs.len() {
+        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value)));
+        return;
+    }
+    for pair in pairs.iter().filter(|pair| !matcher.matches(shard.pairs.value_of(*pair))) {
+        if let Some(postings) = shard.pairs.postings(pair) {
+            postings.subtract_from(chosen);
+        }
+    }
+}
+
+/// Leaves the series whose value of a label (`None` if they have none) is wanted; asks once per value.
+fn retain_by_value(shard: &Shard, chosen: &mut RoaringBitmap, name: u32, wanted: impl Fn(Option<&str>) -> bool) {
+    let mut known: HashMap<Option<u32>, bool, foldhash::fast::RandomState> = HashMap::default();
+    let keep = |slot: &u32| {
+        let series = shard.slot(*slot)?;
+        let pair = series.pairs.iter().copied().find(|pair| shard.pairs.name_of(*pair) == Some(name));
+        let decided = known.entry(pair).or_insert_with(|| wanted(pair.map(|pair| shard.pairs.value_of(pair))));
+        decided.then_some(*slot)
+    };
+    *chosen = chosen.iter().collect::<Vec<u32>>().iter().filter_map(keep).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_become_sets_and_prefixes() {
+        let set = |pattern: &str| {
+            literals_of(pattern).0.map(|mut set| {
+                set.sort();
+                set.join(" ")
+            })
+        };
+        assert_eq!(set("a|b|c").as_deref(), Some("a b c"));
+        assert_eq!(set("(web|api)-[12]").as_deref(), Some("api-1 api-2 web-1 web-2"));
+        assert_eq!(set("api").as_deref(), Some("api"));
+        assert_eq!(set("api.*"), None);
+        assert_eq!(set("api\\b"), None);
+        assert_eq!(literals_of("api.*").1, ["api"]);
+        assert_eq!(literals_of(".*").1, [""; 0]);
+        assert_eq!(literals_of("(?i)ab").0.map(|set| set.len()), Some(4));
+        assert_eq!(literals_of("(").1, [""; 0]);
+    }
+}

@@ -1,0 +1,213 @@
+//! The inverted index of a shard: label pair → postings, and label name → its pairs.
+//!
+//! A pair has a number as long as a series of the shard carries it; its count of references is the
+//! length of its postings. Freed numbers are given out again, lowest first, so that the tables shrink.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use roaring::RoaringBitmap;
+
+use crate::postings::Postings;
+use crate::texts::Texts;
+
+/// A label pair.
+struct Pair {
+    name: u32,
+    value: Arc<str>,
+}
+
+struct Name {
+    text: Arc<str>,
+    pairs: RoaringBitmap,
+}
+
+/// The pairs of one shard.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    pairs: Vec<Option<Pair>>,
+    postings: Vec<Postings>,
+    free: RoaringBitmap,
+    lookup: HashTable<u32>,
+    names: Vec<Option<Name>>,
+    free_names: RoaringBitmap,
+    name_lookup: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+}
+
+impl Pairs {
+    /// The number of a name that some series has.
+    pub(crate) fn name(&self, text: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(text);
+        self.name_lookup.find(hash, |at| self.name_text(*at).as_bytes() == text).copied()
+    }
+
+    /// The number of a pair that some series has.
+    pub(crate) fn pair(&self, name: u32, value: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one((name, value));
+        self.lookup
+            .find(hash, |at| self.entry(*at).is_some_and(|pair| pair.name == name && pair.value.as_bytes() == value))
+            .copied()
+    }
+
+    fn entry(&self, pair: u32) -> Option<&Pair> {
+        self.pairs.get(pair as usize).and_then(Option::as_ref)
+    }
+
+    fn name_text(&self, name: u32) -> &str {
+        self.names.get(name as usize).and_then(Option::as_ref).map_or("", |name| &name.text)
+    }
+
+    /// Name and value of a pair.
+    pub(crate) fn texts(&self, pair: u32) -> Option<(&Arc<str>, &Arc<str>)> {
+        let pair = self.entry(pair)?;
+        let name = self.names.get(pair.name as usize)?.as_ref()?;
+        Some((&name.text, &pair.value))
+    }
+
+    /// The number of a pair's name.
+    pub(crate) fn name_of(&self, pair: u32) -> Option<u32> {
+        self.entry(pair).map(|pair| pair.name)
+    }
+
+    /// The value of a pair.
+    pub(crate) fn value_of(&self, pair: u32) -> &str {
+        self.entry(pair).map_or("", |pair| &pair.value)
+    }
+
+    /// The series with a pair.
+    pub(crate) fn postings(&self, pair: u32) -> Option<&Postings> {
+        self.postings.get(pair as usize)
+    }
+
+    /// All pairs of a name.
+    pub(crate) fn pairs_of(&self, name: u32) -> Option<&RoaringBitmap> {
+        self.names.get(name as usize)?.as_ref().map(|name| &name.pairs)
+    }
+
+    /// All names and how many values each has.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&Arc<str>, &RoaringBitmap)> {
+        self.names.iter().flatten().map(|name| (&name.text, &name.pairs))
+    }
+
+    /// Enters a series under a pair and gives the pair's number, and how much memory that took.
+    pub(crate) fn insert(&mut self, name: &str, value: &str, series: u32, texts: &Texts) -> (u32, usize) {
+        let name = self.name(name.as_bytes()).unwrap_or_else(|| self.add_name(name, texts));
+        if let Some(pair) = self.pair(name, value.as_bytes()) {
+            self.postings[pair as usize].insert(series);
+            return (pair, 4);
+        }
+        let pair = self.add_pair(name, value, texts);
+        self.postings[pair as usize].insert(series);
+        (pair, PAIR_BYTES + value.len())
+    }
+
+    fn add_name(&mut self, text: &str, texts: &Texts) -> u32 {
+        let number = take_lowest(&mut self.free_names, self.names.len());
+        let entry = Some(Name { text: texts.intern(text), pairs: RoaringBitmap::new() });
+        put(&mut self.names, number, entry);
+        let (names, hasher) = (&self.names, &self.hasher);
+        let text_of = |at: &u32| names.get(*at as usize).and_then(Option::as_ref).map_or("", |name| &*name.text);
+        self.name_lookup
+            .insert_unique(hasher.hash_one(text.as_bytes()), number, |at| hasher.hash_one(text_of(at).as_bytes()));
+        number
+    }
+
+    fn add_pair(&mut self, name: u32, value: &str, texts: &Texts) -> u32 {
+        let number = take_lowest(&mut self.free, self.pairs.len());
+        put(&mut self.pairs, number, Some(Pair { name, value: texts.intern(value) }));
+        put(&mut self.postings, number, Postings::new());
+        let (pairs, hasher) = (&self.pairs, &self.hasher);
+        self.lookup.insert_unique(hasher.hash_one((name, value.as_bytes())), number, |at| {
+            let pair = pairs.get(*at as usize).and_then(Option::as_ref);
+            pair.map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
+        });
+        if let Some(Some(entry)) = self.names.get_mut(name as usize) {
+            entry.pairs.insert(number);
+        }
+        number
+    }
+
+    /// Takes a series out from under a pair; frees the pair, and the name, that nobody carries any more.
+    /// Says how much memory came free.
+    pub(crate) fn remove(&mut self, pair: u32, series: u32, texts: &Texts) -> usize {
+        let Some(postings) = self.postings.get_mut(pair as usize) else { return 0 };
+        postings.remove(series);
+        if !postings.is_empty() {
+            return 4;
+        }
+        *postings = Postings::new();
+        let Some(freed) = self.pairs.get_mut(pair as usize).and_then(Option::take) else { return 4 };
+        self.free.insert(pair);
+        let hash = self.hasher.hash_one((freed.name, freed.value.as_bytes()));
+        if let Ok(found) = self.lookup.find_entry(hash, |at| *at == pair) {
+            found.remove();
+        }
+        texts.released(1);
+        if let Some(Some(name)) = self.names.get_mut(freed.name as usize) {
+            name.pairs.remove(pair);
+            if name.pairs.is_empty() {
+                let hash = self.hasher.hash_one(name.text.as_bytes());
+                if let Ok(found) = self.name_lookup.find_entry(hash, |at| *at == freed.name) {
+                    found.remove();
+                }
+                self.names[freed.name as usize] = None;
+                self.free_names.insert(freed.name);
+                texts.released(1);
+            }
+        }
+        PAIR_BYTES + freed.value.len()
+    }
+
+    /// Gives back table room that is no longer needed.
+    pub(crate) fn shrink(&mut self) {
+        while self.pairs.last().is_some_and(Option::is_none) {
+            self.pairs.pop();
+            self.postings.pop();
+            self.free.remove(self.pairs.len() as u32);
+        }
+        if self.pairs.capacity() > 2 * self.pairs.len() + 64 {
+            self.pairs.shrink_to_fit();
+            self.postings.shrink_to_fit();
+        }
+        if self.lookup.capacity() > 4 * self.lookup.len() + 64 {
+            let (pairs, hasher) = (&self.pairs, &self.hasher);
+            self.lookup.shrink_to_fit(|at| {
+                let pair = pairs.get(*at as usize).and_then(Option::as_ref);
+                pair.map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
+            });
+        }
+    }
+
+    /// How many distinct pairs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lookup.len()
+    }
+
+    /// Memory of the postings beside four bytes an entry, estimated.
+    pub(crate) fn postings_bytes(&self) -> usize {
+        self.postings.iter().map(Postings::memory_bytes).sum()
+    }
+}
+
+/// Memory of a new pair beside its text: the entries of the tables and the text's header.
+const PAIR_BYTES: usize = size_of::<Option<Pair>>() + size_of::<Postings>() + 8 + 40;
+
+/// The lowest free number, else the next one.
+fn take_lowest(free: &mut RoaringBitmap, next: usize) -> u32 {
+    match free.min() {
+        Some(number) => {
+            free.remove(number);
+            number
+        }
+        None => next as u32,
+    }
+}
+
+fn put<T>(slots: &mut Vec<T>, at: u32, value: T) {
+    match slots.get_mut(at as usize) {
+        Some(slot) => *slot = value,
+        None => slots.push(value),
+    }
+}

@@ -1,0 +1,191 @@
+//! Label set → series, across the shards, within the limits.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+use watchfire_model::labels::METRIC_NAME;
+
+use crate::catalogue::Catalogue;
+use crate::config::EngineConfig;
+use crate::key;
+use crate::kind::SeriesKind;
+use crate::limits::Rejection;
+use crate::series::{Numbers, Series};
+use crate::shard::{NewSeries, Shard};
+use crate::texts::Texts;
+
+/// Value of every label of the series that takes what is past a metric's cap.
+pub const OVERFLOW: &str = "__overflow__";
+
+/// The series of an engine.
+pub(crate) struct Registry {
+    pub(crate) shards: Box<[RwLock<Shard>]>,
+    hasher: foldhash::quality::RandomState,
+    pub(crate) texts: Texts,
+    pub(crate) catalogue: Catalogue,
+    next_id: AtomicU64,
+    series: AtomicUsize,
+    /// Memory of everything, as last counted, plus new series since.
+    memory_bytes: AtomicUsize,
+    max_series: usize,
+    memory_limit_bytes: usize,
+    labels_per_series: usize,
+    label_bytes: usize,
+}
+
+/// What a look-up gave.
+pub(crate) struct Resolved {
+    pub(crate) series: Arc<Series>,
+    /// It is the overflow series of its metric.
+    pub(crate) overflowed: bool,
+}
+
+impl Registry {
+    pub(crate) fn new(config: &EngineConfig) -> Registry {
+        Registry {
+            shards: (0..config.shards.next_power_of_two()).map(|_| RwLock::default()).collect(),
+            hasher: foldhash::quality::RandomState::default(),
+            texts: Texts::default(),
+            catalogue: Catalogue::default(),
+            next_id: AtomicU64::new(1),
+            series: AtomicUsize::new(0),
+            memory_bytes: AtomicUsize::new(0),
+            max_series: config.max_series,
+            memory_limit_bytes: config.memory_limit_bytes,
+            labels_per_series: config.labels_per_series,
+            label_bytes: config.label_bytes,
+        }
+    }
+
+    /// The keyed hash of a key.
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The shard of a hash. The map inside a shard uses the lowest and the highest bits.
+    pub(crate) fn shard_of(&self, hash: u64) -> usize {
+        (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    /// The series of a key, if there is one.
+    pub(crate) fn find(&self, kind: SeriesKind, key: &[u8]) -> Option<Arc<Series>> {
+        let hash = self.hash(key);
+        self.shards[self.shard_of(hash)].read().find(hash, kind.class(), key).cloned()
+    }
+
+    /// The series of a key; a new one if there is none and the limits allow it.
+    ///
+    /// With `cap`, a new series of a metric that has that many already is the overflow series instead.
+    pub(crate) fn resolve(&self, kind: SeriesKind, key: &[u8], cap: Option<u32>) -> Result<Resolved, Rejection> {
+        if let Some(series) = self.find(kind, key) {
+            return Ok(Resolved { series, overflowed: false });
+        }
+        if let Some(cap) = cap
+            && self.catalogue.series_of(kind.class(), key) >= cap
+        {
+            let mut folded = Vec::new();
+            for (name, value) in key::pairs(key) {
+                let value = if name == METRIC_NAME.as_bytes() { value } else { OVERFLOW.as_bytes() };
+                crate::bytes::put_bytes(&mut folded, name);
+                crate::bytes::put_bytes(&mut folded, value);
+            }
+            let series = match self.find(kind, &folded) {
+                Some(series) => series,
+                None => self.create(kind, &folded)?,
+            };
+            return Ok(Resolved { series, overflowed: true });
+        }
+        Ok(Resolved { series: self.create(kind, key)?, overflowed: false })
+    }
+
+    fn create(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
+        let mut labels = 0;
+        for (name, value) in key::pairs(key) {
+            labels += 1;
+            if name.len().max(value.len()) > self.label_bytes || labels > self.labels_per_series {
+                return Err(Rejection::LabelsTooLarge);
+            }
+        }
+        if !kind.is_additive() && self.catalogue.is_derived(key) {
+            return Err(Rejection::KindMismatch);
+        }
+        if self.series.load(Ordering::Relaxed) >= self.max_series {
+            return Err(Rejection::SeriesLimit);
+        }
+        if self.memory_bytes.load(Ordering::Relaxed) >= self.memory_limit_bytes {
+            return Err(Rejection::MemoryLimit);
+        }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        // The keys of a batch are made from texts, so this cannot fail.
+        self.insert(id, kind, key, Numbers::new(kind.class()), false, 0).map_err(|_| Rejection::LabelsTooLarge)
+    }
+
+    /// Enters a series with an id of its own, unless the key has one.
+    pub(crate) fn insert(
+        &self,
+        id: u64,
+        kind: SeriesKind,
+        key: &[u8],
+        numbers: Numbers,
+        defined: bool,
+        contains_lsn: u64,
+    ) -> Result<Arc<Series>, crate::bytes::Damaged> {
+        self.next_id.fetch_max(id.saturating_add(1), Ordering::Relaxed);
+        let hash = self.hash(key);
+        let shard_number = self.shard_of(hash);
+        let mut shard = self.shards[shard_number].write();
+        if let Some(series) = shard.find(hash, kind.class(), key) {
+            return Ok(series.clone());
+        }
+        let before = shard.identity_bytes;
+        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined, contains_lsn };
+        let series = shard.insert(new, key, numbers, &self.texts)?;
+        self.memory_bytes.fetch_add(shard.identity_bytes.saturating_sub(before), Ordering::Relaxed);
+        self.series.fetch_add(1, Ordering::Relaxed);
+        self.catalogue.added(kind, key);
+        Ok(series)
+    }
+
+    /// Takes a series out; the caller holds its shard and has marked it as removed.
+    pub(crate) fn remove(&self, shard: &mut Shard, slot: u32) {
+        let Some(series) = shard.slot(slot).cloned() else { return };
+        let name = series.pairs.iter().filter_map(|pair| shard.pairs.texts(*pair));
+        let name = name.into_iter().find(|(name, _)| &***name == METRIC_NAME).map(|(_, value)| value.clone());
+        shard.remove(slot, &self.texts);
+        self.series.fetch_sub(1, Ordering::Relaxed);
+        self.catalogue.removed(series.kind.class(), name.as_deref().unwrap_or_default());
+    }
+
+    /// How many series there are.
+    pub(crate) fn len(&self) -> usize {
+        self.series.load(Ordering::Relaxed)
+    }
+
+    /// The number that the next new series gets.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed)
+    }
+
+    /// Series get numbers from here on.
+    pub(crate) fn continue_from(&self, id: u64) {
+        self.next_id.fetch_max(id, Ordering::Relaxed);
+    }
+
+    /// Memory of series and numbers, as last counted.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Adds up what the shards counted.
+    pub(crate) fn recount(&self) -> usize {
+        let all = self.shards.iter().map(|shard| {
+            let shard = shard.read();
+            shard.identity_bytes + shard.numbers_bytes
+        });
+        let bytes = all.sum();
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+        bytes
+    }
+}

@@ -1,0 +1,411 @@
+//! The samples of one series: sealed chunks, a packed tail, and a few raw ones at the end.
+//!
+//! A new sample goes to the raw ones (at most 32). Full, they are packed into a block of the tail; a tail of
+//! 480 samples is encoded anew as one sealed chunk. So an append does not allocate, and a series never
+//! keeps more than 32 samples at 16 bytes.
+//!
+//! ```text
+//! tail  = block*
+//! block = length u16 | first i64 | last i64 | bytes of a chunk
+//! ```
+//! Invariant: times ascend strictly from the sealed chunks through the tail to the raw ones.
+
+use std::sync::Arc;
+
+use watchfire_model::{Sample, Timestamp};
+
+use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::chunk::{CHUNK_SAMPLES_MAX, Chunk, Codec};
+use crate::limits::{Rejection, TimeBounds};
+
+/// Most raw samples of a series.
+const RAW_MAX: usize = 32;
+/// Samples in the tail that make a sealed chunk.
+const SEAL_AT: usize = 480;
+const BLOCK_HEADER: usize = 18;
+
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    Accepted,
+    /// The series has this very sample.
+    Known,
+}
+
+/// The samples of one series.
+#[derive(Default)]
+pub(crate) struct Samples {
+    sealed: Vec<Arc<Chunk>>,
+    tail: Vec<u8>,
+    tail_count: u16,
+    raw: Vec<Sample>,
+}
+
+impl Samples {
+    /// Time of the newest sample.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.raw
+            .last()
+            .map(|sample| sample.timestamp.millis())
+            .or_else(|| blocks(&self.tail).last().map(|block| block.last))
+            .or_else(|| self.sealed.last().map(|chunk| chunk.last()))
+    }
+
+    /// Time of the oldest sample.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        self.sealed
+            .first()
+            .map(|chunk| chunk.first())
+            .or_else(|| blocks(&self.tail).next().map(|block| block.first))
+            .or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.tail.is_empty() && self.raw.is_empty()
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.sealed.iter().map(|chunk| chunk.count() as u64).sum::<u64>()
+            + u64::from(self.tail_count)
+            + self.raw.len() as u64
+    }
+
+    /// Takes a sample, in order or within the out-of-order window.
+    pub(crate) fn push(&mut self, sample: Sample, bounds: &TimeBounds, codec: &mut Codec) -> Result<Pushed, Rejection> {
+        let at = sample.timestamp.millis();
+        bounds.check(at)?;
+        if let Some(last) = self.raw.last() {
+            if at <= last.timestamp.millis() {
+                return self.push_out_of_order(sample, bounds, codec);
+            }
+            if self.raw.len() >= RAW_MAX {
+                self.pack(codec);
+            }
+        } else if self.newest().is_some_and(|newest| at <= newest) {
+            return self.push_out_of_order(sample, bounds, codec);
+        }
+        self.raw.push(sample);
+        Ok(Pushed::Accepted)
+    }
+
+    fn push_out_of_order(
+        &mut self,
+        sample: Sample,
+        bounds: &TimeBounds,
+        codec: &mut Codec,
+    ) -> Result<Pushed, Rejection> {
+        let at = sample.timestamp.millis();
+        let newest = self.newest().unwrap_or(i64::MIN);
+        let outside = at < newest.saturating_sub(bounds.out_of_order_ms);
+        if self.raw.first().is_some_and(|first| at >= first.timestamp.millis())
+            || (self.tail.is_empty() && self.sealed.is_empty())
+        {
+            let place = place_of(&self.raw, sample, outside)?;
+            if let Some(place) = place {
+                self.raw.insert(place, sample);
+                if self.raw.len() > RAW_MAX {
+                    self.pack(codec);
+                }
+            }
+            return Ok(if place.is_some() { Pushed::Accepted } else { Pushed::Known });
+        }
+        let first_of_tail = blocks(&self.tail).next().map(|block| block.first);
+        let in_tail = first_of_tail.is_some_and(|first| at >= first || self.sealed.is_empty());
+        let mut run = Vec::with_capacity(SEAL_AT + 1);
+        if in_tail {
+            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
+            run.insert(place, sample);
+            self.tail.clear();
+            self.tail_count = 0;
+            self.append_to_tail(&run, codec);
+            return Ok(Pushed::Accepted);
+        }
+        // The last chunk that begins at or before the sample, else the first one.
+        let chunk_at = self.sealed.partition_point(|chunk| chunk.first() <= at).saturating_sub(1);
+        let Some(chunk) = self.sealed.get(chunk_at) else { return Err(Rejection::OutOfOrder) };
+        if codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, &mut run).is_err() {
+            return Err(Rejection::OutOfOrder);
+        }
+        let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
+        run.insert(place, sample);
+        let parts = if run.len() > 2 * SEAL_AT { run.len().div_ceil(2) } else { run.len() };
+        let chunks: Vec<Arc<Chunk>> = run.chunks(parts).filter_map(|part| codec.seal(part)).map(Arc::new).collect();
+        self.sealed.splice(chunk_at..=chunk_at, chunks);
+        Ok(Pushed::Accepted)
+    }
+
+    /// Moves the raw samples to the tail, and a long tail to a sealed chunk.
+    fn pack(&mut self, codec: &mut Codec) {
+        let raw = std::mem::take(&mut self.raw);
+        self.append_to_tail(&raw, codec);
+        self.raw = raw;
+        self.raw.clear();
+    }
+
+    fn append_to_tail(&mut self, run: &[Sample], codec: &mut Codec) {
+        for block in run.chunks(RAW_MAX) {
+            let (Some(first), Some(last)) = (block.first(), block.last()) else { continue };
+            let bytes = codec.encode(block);
+            // 33 samples of 16 bytes and the headers are far below 64 KiB.
+            self.tail.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+            self.tail.extend_from_slice(&first.timestamp.millis().to_le_bytes());
+            self.tail.extend_from_slice(&last.timestamp.millis().to_le_bytes());
+            self.tail.extend_from_slice(bytes);
+            self.tail_count += block.len() as u16;
+        }
+        if usize::from(self.tail_count) >= SEAL_AT {
+            let mut run = Vec::with_capacity(usize::from(self.tail_count));
+            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            self.sealed.extend(codec.seal(&run).map(Arc::new));
+            self.tail.clear();
+            self.tail_count = 0;
+        }
+    }
+
+    fn read_tail(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+        for block in blocks(&self.tail).filter(|block| block.last > start && block.first <= end) {
+            // The tail is made by `append_to_tail` alone, and read from disk only after a check.
+            let whole = codec.decode_range(block.bytes, start, end, out);
+            debug_assert!(whole.is_ok(), "a block of the tail is whole");
+        }
+    }
+
+    /// Appends the samples with `start < time <= end`, ascending.
+    pub(crate) fn read(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+        let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
+        for chunk in self.sealed[from..].iter().take_while(|chunk| chunk.first() <= end) {
+            // A chunk from a disk was decoded once when it was read.
+            let whole = codec.decode_range(chunk.bytes(), start, end, out);
+            debug_assert!(whole.is_ok(), "a sealed chunk is whole");
+        }
+        self.read_tail(start, end, codec, out);
+        let from = self.raw.partition_point(|sample| sample.timestamp.millis() <= start);
+        let to = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
+        out.extend_from_slice(self.raw.get(from..to).unwrap_or_default());
+    }
+
+    /// Whether there may be samples with `start < time <= end`.
+    pub(crate) fn overlaps(&self, start: i64, end: i64) -> bool {
+        self.newest().is_some_and(|newest| newest > start) && self.oldest().is_some_and(|oldest| oldest <= end)
+    }
+
+    /// Drops chunks that lie wholly before a time; says how many samples went.
+    pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
+        let before = self.count();
+        let old = self.sealed.partition_point(|chunk| chunk.last() < horizon);
+        self.sealed.drain(..old);
+        if self.sealed.is_empty() {
+            self.sealed.shrink_to_fit();
+            let (bytes, count) =
+                blocks(&self.tail).take_while(|block| block.last < horizon).fold((0, 0), |(bytes, count), block| {
+                    (bytes + BLOCK_HEADER + block.bytes.len(), count + block.count())
+                });
+            self.tail.drain(..bytes);
+            self.tail_count = self.tail_count.saturating_sub(count);
+            if self.tail.is_empty() {
+                self.tail_count = 0;
+                if self.raw.last().is_some_and(|last| last.timestamp.millis() < horizon) {
+                    self.raw = Vec::new();
+                }
+            }
+        }
+        before - self.count()
+    }
+
+    /// Calls back with the end time and memory of each sealed chunk.
+    pub(crate) fn sealed_sizes(&self, mut each: impl FnMut(i64, usize)) {
+        self.sealed.iter().for_each(|chunk| each(chunk.last(), chunk.memory_bytes()));
+    }
+
+    /// Packs the raw samples of a series that has been quiet, and gives spare room back.
+    pub(crate) fn compact(&mut self, codec: &mut Codec) {
+        if !self.raw.is_empty() {
+            self.pack(codec);
+        }
+        self.raw = Vec::new();
+        self.tail.shrink_to_fit();
+        self.sealed.shrink_to_fit();
+    }
+
+    /// Memory beside the value itself.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.sealed.iter().map(|chunk| chunk.memory_bytes()).sum::<usize>()
+            + self.sealed.capacity() * size_of::<Arc<Chunk>>()
+            + self.tail.capacity()
+            + self.raw.capacity() * size_of::<Sample>()
+    }
+
+    /// Appends all of it for a snapshot.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.sealed.len() as u64);
+        for chunk in &self.sealed {
+            put_bytes(out, chunk.bytes());
+        }
+        put_bytes(out, &self.tail);
+        put_varint(out, self.raw.len() as u64);
+        for sample in &self.raw {
+            out.extend_from_slice(&sample.timestamp.millis().to_le_bytes());
+            out.extend_from_slice(&sample.value.to_bits().to_le_bytes());
+        }
+    }
+
+    /// Reads what `write` wrote, and checks the invariants.
+    pub(crate) fn read_from(cursor: &mut Cursor, codec: &mut Codec) -> Result<Samples, Damaged> {
+        let mut samples = Samples::default();
+        let mut newest = i64::MIN;
+        for _ in 0..cursor.length(1 << 24)? {
+            let chunk = Chunk::read(cursor.bytes()?, codec)?;
+            ascending(newest, chunk.first())?;
+            newest = chunk.last();
+            samples.sealed.push(Arc::new(chunk));
+        }
+        let tail = cursor.bytes()?;
+        let mut count = 0;
+        let mut covered = 0;
+        for block in blocks(tail) {
+            let chunk = Chunk::read(block.bytes, codec)?;
+            if (chunk.first(), chunk.last()) != (block.first, block.last) {
+                return Err(Damaged("a block of the tail lies about its times"));
+            }
+            ascending(newest, chunk.first())?;
+            newest = chunk.last();
+            count += chunk.count();
+            covered += BLOCK_HEADER + block.bytes.len();
+        }
+        if covered != tail.len() || count > CHUNK_SAMPLES_MAX {
+            return Err(Damaged("a tail does not consist of blocks"));
+        }
+        samples.tail = tail.to_vec();
+        samples.tail_count = count as u16;
+        for _ in 0..cursor.length(RAW_MAX)? {
+            let (at, value) = (cursor.i64()?, cursor.f64()?);
+            ascending(newest, at)?;
+            newest = at;
+            samples.raw.push(Sample { timestamp: Timestamp::from_millis(at), value });
+        }
+        Ok(samples)
+    }
+}
+
+fn ascending(before: i64, next: i64) -> Result<(), Damaged> {
+    // The first time of all may be the smallest number there is.
+    if next > before || before == i64::MIN { Ok(()) } else { Err(Damaged("the times of a series do not ascend")) }
+}
+
+/// Where a sample belongs in a run; `None` if the run has it.
+fn place_of(run: &[Sample], sample: Sample, outside: bool) -> Result<Option<usize>, Rejection> {
+    match run.binary_search_by_key(&sample.timestamp, |have| have.timestamp) {
+        Ok(at) if run[at].value.to_bits() == sample.value.to_bits() => Ok(None),
+        Ok(_) => Err(Rejection::DuplicateTimestamp),
+        Err(_) if outside => Err(Rejection::OutOfOrder),
+        Err(at) => Ok(Some(at)),
+    }
+}
+
+struct Block<'a> {
+    first: i64,
+    last: i64,
+    bytes: &'a [u8],
+}
+
+impl Block<'_> {
+    /// Number of samples: the second field of a chunk's bytes.
+    fn count(&self) -> u16 {
+        let mut cursor = Cursor::new(self.bytes.get(1..).unwrap_or_default());
+        cursor.varint().map_or(0, |count| count.min(u64::from(u16::MAX)) as u16)
+    }
+}
+
+fn blocks(tail: &[u8]) -> impl Iterator<Item = Block<'_>> {
+    let mut cursor = Cursor::new(tail);
+    std::iter::from_fn(move || {
+        let length = cursor.u16().ok()?;
+        let (first, last) = (cursor.i64().ok()?, cursor.i64().ok()?);
+        Some(Block { first, last, bytes: cursor.take(usize::from(length)).ok()? })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sample(at: i64, value: f64) -> Sample {
+        Sample { timestamp: Timestamp::from_millis(at), value }
+    }
+
+    fn check(samples: &Samples, model: &BTreeMap<i64, u64>, codec: &mut Codec, range: (i64, i64)) {
+        let mut got = Vec::new();
+        samples.read(range.0, range.1, codec, &mut got);
+        let wanted: Vec<(i64, u64)> =
+            model.iter().filter(|(at, _)| **at > range.0 && **at <= range.1).map(|(at, bits)| (*at, *bits)).collect();
+        let got: Vec<(i64, u64)> = got.iter().map(|s| (s.timestamp.millis(), s.value.to_bits())).collect();
+        assert_eq!(got, wanted);
+    }
+
+    proptest! {
+        #[test]
+        fn behave_like_a_sorted_map(
+            steps in prop::collection::vec((prop_oneof![9 => 1i64..30, 1 => -400i64..400], 0i64..3), 1..1500),
+            window in prop_oneof![Just(0i64), Just(300), Just(i64::MAX)],
+            range in (-500i64..40_000, -500i64..40_000),
+            horizon in 0i64..40_000,
+        ) {
+            let mut codec = Codec::default();
+            let (mut samples, mut model) = (Samples::default(), BTreeMap::<i64, u64>::new());
+            let bounds = TimeBounds { out_of_order_ms: window, ..TimeBounds::ALL };
+            let mut time = 10_000;
+            for (step, value) in steps {
+                time += step;
+                let newest = model.last_key_value().map(|(at, _)| *at);
+                let sample = sample(time, value as f64);
+                let wanted = match (model.get(&time), newest) {
+                    (Some(bits), _) if *bits == sample.value.to_bits() => Ok(Pushed::Known),
+                    (Some(_), _) => Err(Rejection::DuplicateTimestamp),
+                    (None, Some(newest)) if time < newest.saturating_sub(window) => Err(Rejection::OutOfOrder),
+                    (None, _) => Ok(Pushed::Accepted),
+                };
+                // A sample between chunks may meet a neighbour's run that does not hold its twin, never the reverse.
+                prop_assert_eq!(samples.push(sample, &bounds, &mut codec), wanted);
+                if wanted == Ok(Pushed::Accepted) { model.insert(time, sample.value.to_bits()); }
+            }
+            prop_assert_eq!(samples.count(), model.len() as u64);
+            prop_assert_eq!(samples.newest(), model.last_key_value().map(|(at, _)| *at));
+            prop_assert_eq!(samples.oldest(), model.first_key_value().map(|(at, _)| *at));
+            check(&samples, &model, &mut codec, (i64::MIN, i64::MAX));
+            check(&samples, &model, &mut codec, range);
+
+            let mut bytes = Vec::new();
+            samples.write(&mut bytes);
+            let mut again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
+            check(&again, &model, &mut codec, range);
+            again.compact(&mut codec);
+            check(&again, &model, &mut codec, range);
+
+            let gone = samples.prune(horizon);
+            let mut left = Vec::new();
+            samples.read(i64::MIN, i64::MAX, &mut codec, &mut left);
+            prop_assert_eq!(left.len() as u64 + gone, model.len() as u64);
+            check(&samples, &model, &mut codec, (horizon.max(range.0), i64::MAX));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Samples::read_from(&mut Cursor::new(&bytes), &mut Codec::default());
+        }
+    }
+
+    #[test]
+    fn never_many_raw_samples() {
+        let (mut samples, mut codec) = (Samples::default(), Codec::default());
+        for i in 0..10_000 {
+            assert_eq!(samples.push(sample(i * 10_000, i as f64), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+            assert!(samples.raw.len() <= RAW_MAX && samples.raw.capacity() <= 2 * RAW_MAX);
+        }
+        assert!(samples.memory_bytes() < 12_000, "{} bytes", samples.memory_bytes());
+    }
+}

@@ -1,0 +1,93 @@
+//! Reading: which series match, what metrics, labels and values there are.
+
+use std::collections::BTreeSet;
+
+use watchfire_model::Matcher;
+
+use crate::catalogue::MetricInfo;
+use crate::engine::Engine;
+use crate::matching::{Prepared, select};
+use crate::series::TimeRange;
+use crate::view::SeriesView;
+
+/// Why a selection was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// Without a single matcher everything would be read.
+    #[error("a selection needs at least one matcher")]
+    NoMatcher,
+}
+
+impl Engine {
+    /// The series that satisfy all matchers and can have something to say about these times, in no order.
+    pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<SeriesView>, SelectError> {
+        if matchers.is_empty() {
+            return Err(SelectError::NoMatcher);
+        }
+        let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
+        let mut views = Vec::new();
+        for shard in &self.registry.shards {
+            let shard = shard.read();
+            for slot in select(&shard, &prepared) {
+                let Some(series) = shard.slot(slot) else { continue };
+                let mut state = series.state.lock();
+                if state.numbers.overlaps(range) {
+                    let labels = shard.labels_of(series, &mut state);
+                    views.push(SeriesView { labels, series: series.clone() });
+                }
+            }
+        }
+        Ok(views)
+    }
+
+    /// The metrics whose name begins so, sorted by name.
+    pub fn metrics(&self, prefix: &str) -> Vec<MetricInfo> {
+        self.registry.catalogue.list(prefix)
+    }
+
+    /// Notes what a sender says about a metric.
+    pub fn describe(&self, metric: &str, said: Option<crate::kind::MetricType>, help: Option<&str>) {
+        self.registry.catalogue.describe(metric, said, help);
+    }
+
+    /// The values of a label among the series that satisfy all matchers (all series, if there are none), sorted.
+    pub fn label_values(&self, name: &str, matchers: &[Matcher]) -> Vec<String> {
+        let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
+        let mut values = BTreeSet::new();
+        for shard in &self.registry.shards {
+            let shard = shard.read();
+            let pairs = shard.pairs.name(name.as_bytes()).and_then(|name| shard.pairs.pairs_of(name));
+            let chosen = (!prepared.is_empty()).then(|| select(&shard, &prepared));
+            for pair in pairs.into_iter().flatten() {
+                let wanted = match (&chosen, shard.pairs.postings(pair)) {
+                    (Some(chosen), Some(postings)) => !chosen.is_disjoint(&postings.to_bitmap()),
+                    (None, _) => true,
+                    (Some(_), None) => false,
+                };
+                if wanted && !values.contains(shard.pairs.value_of(pair)) {
+                    values.insert(shard.pairs.value_of(pair).to_owned());
+                }
+            }
+        }
+        values.into_iter().collect()
+    }
+
+    /// The names of labels among the series that satisfy all matchers (all series, if there are none), sorted.
+    pub fn label_names(&self, matchers: &[Matcher]) -> Vec<String> {
+        let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
+        let mut names = BTreeSet::new();
+        for shard in &self.registry.shards {
+            let shard = shard.read();
+            if prepared.is_empty() {
+                names.extend(shard.pairs.names().map(|(name, _)| name.to_string()));
+                continue;
+            }
+            let mut pairs: BTreeSet<u32> = BTreeSet::new();
+            for series in select(&shard, &prepared).iter().filter_map(|slot| shard.slot(slot)) {
+                pairs.extend(series.pairs.iter().copied());
+            }
+            names.extend(pairs.iter().filter_map(|pair| shard.pairs.texts(*pair)).map(|(name, _)| name.to_string()));
+        }
+        names.into_iter().collect()
+    }
+}

@@ -1,0 +1,163 @@
+//! One series: its identity and, behind its own lock, its numbers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::Mutex;
+use watchfire_model::{LabelSet, Timestamp};
+
+use crate::bytes::{Cursor, Damaged};
+use crate::chunk::Codec;
+use crate::increments::Increments;
+use crate::kind::{SeriesClass, SeriesKind};
+use crate::samples::Samples;
+
+/// Times of a query: `start < time <= end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeRange {
+    /// Left end, not itself inside.
+    pub start: Timestamp,
+    /// Right end, inside.
+    pub end: Timestamp,
+}
+
+/// The numbers of a series.
+pub(crate) enum Numbers {
+    Samples(Samples),
+    Increments(Increments),
+}
+
+/// What the lock of a series guards.
+pub(crate) struct SeriesState {
+    /// It left the registry; whoever holds it must look the label set up again.
+    pub(crate) removed: bool,
+    pub(crate) numbers: Numbers,
+    /// Made when a query first asks for it; dropped when none does for a while.
+    pub(crate) labels: Option<LabelSet>,
+    /// A query asked for the labels since the last sweep.
+    pub(crate) labels_used: bool,
+}
+
+/// One series. Its number (`id`) is never given to another one.
+pub(crate) struct Series {
+    pub(crate) id: u64,
+    pub(crate) hash: u64,
+    pub(crate) shard: u32,
+    pub(crate) kind: SeriesKind,
+    /// Its definition stands in the log or in a snapshot that the log continues.
+    pub(crate) defined: AtomicBool,
+    /// Records of the log up to this number are in it already; only used while recovering.
+    pub(crate) contains_lsn: AtomicU64,
+    /// Numbers of its label pairs in its shard, in the order of names.
+    pub(crate) pairs: Box<[u32]>,
+    pub(crate) state: Mutex<SeriesState>,
+}
+
+impl Numbers {
+    pub(crate) fn new(class: SeriesClass) -> Numbers {
+        match class {
+            SeriesClass::Samples => Numbers::Samples(Samples::default()),
+            SeriesClass::Increments => Numbers::Increments(Increments::default()),
+            SeriesClass::Distribution => Numbers::Increments(Increments::default()),
+        }
+    }
+
+    /// Whether a query of these times can see anything of it.
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        match self {
+            Numbers::Samples(samples) => samples.overlaps(range.start.millis(), range.end.millis()),
+            Numbers::Increments(increments) => increments.overlaps(range.end),
+        }
+    }
+
+    /// Adds a count or an observation to a second; samples take none.
+    pub(crate) fn add(&mut self, second: u32, value: f64, late: bool, codec: &mut Codec) {
+        match self {
+            Numbers::Samples(_) => {}
+            Numbers::Increments(increments) => increments.add(second, value, late, codec),
+        }
+    }
+
+    /// How many samples (or seconds, or intervals) it holds.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Numbers::Samples(samples) => samples.count(),
+            Numbers::Increments(increments) => increments.count(),
+        }
+    }
+
+    /// Time of the newest number, milliseconds.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        match self {
+            Numbers::Samples(samples) => samples.newest(),
+            Numbers::Increments(increments) => increments.newest().map(|second| i64::from(second) * 1000),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Numbers::Samples(samples) => samples.is_empty(),
+            Numbers::Increments(increments) => !increments.has_buckets(),
+        }
+    }
+
+    /// Drops what lies before a time; says how many samples, seconds or intervals went.
+    pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
+        match self {
+            Numbers::Samples(samples) => samples.prune(horizon),
+            Numbers::Increments(increments) => increments.prune(horizon),
+        }
+    }
+
+    /// Calls back with the end (milliseconds) and memory of each sealed piece.
+    pub(crate) fn sealed_sizes(&self, each: impl FnMut(i64, usize)) {
+        match self {
+            Numbers::Samples(samples) => samples.sealed_sizes(each),
+            Numbers::Increments(increments) => increments.packed_sizes(each),
+        }
+    }
+
+    /// Packs what a quiet series keeps open.
+    pub(crate) fn compact(&mut self, codec: &mut Codec) {
+        match self {
+            Numbers::Samples(samples) => samples.compact(codec),
+            Numbers::Increments(increments) => increments.compact(codec),
+        }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Numbers::Samples(samples) => samples.memory_bytes(),
+            Numbers::Increments(increments) => increments.memory_bytes(),
+        }
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Numbers::Samples(samples) => samples.write(out),
+            Numbers::Increments(increments) => increments.write(out),
+        }
+    }
+
+    pub(crate) fn read_from(class: SeriesClass, cursor: &mut Cursor, codec: &mut Codec) -> Result<Numbers, Damaged> {
+        Ok(match class {
+            SeriesClass::Samples => Numbers::Samples(Samples::read_from(cursor, codec)?),
+            SeriesClass::Increments => Numbers::Increments(Increments::read_from(cursor, codec)?),
+            SeriesClass::Distribution => Numbers::Increments(Increments::read_from(cursor, codec)?),
+        })
+    }
+}
+
+impl Series {
+    /// Memory of the series without its numbers: itself, its reference counts, its list of pairs and its places
+    /// in the registry and the postings.
+    pub(crate) fn identity_bytes(pairs: usize) -> usize {
+        size_of::<Series>() + 16 + pairs * 4 + 8 + 6
+    }
+
+    /// Memory of its numbers and cached labels.
+    pub(crate) fn numbers_bytes(state: &SeriesState) -> usize {
+        let labels = state.labels.as_ref().map_or(0, |labels| 16 + labels.len() * size_of::<(Arc<str>, Arc<str>)>());
+        state.numbers.memory_bytes() + labels
+    }
+}

@@ -1,0 +1,178 @@
+//! A shard: the registry of its series and their index, behind one lock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use watchfire_model::LabelSet;
+
+use crate::bytes::Damaged;
+use crate::key;
+use crate::kind::{SeriesClass, SeriesKind};
+use crate::pairs::Pairs;
+use crate::series::{Numbers, Series, SeriesState};
+use crate::texts::Texts;
+
+/// What the lock of a shard guards.
+#[derive(Default)]
+pub(crate) struct Shard {
+    table: HashTable<u32>,
+    slots: Vec<Option<Arc<Series>>>,
+    free: RoaringBitmap,
+    live: RoaringBitmap,
+    pub(crate) pairs: Pairs,
+    /// Memory of identities and index, kept up to date.
+    pub(crate) identity_bytes: usize,
+    /// Memory of numbers, counted at the last sweep.
+    pub(crate) numbers_bytes: usize,
+    /// Samples and so on, counted at the last sweep.
+    pub(crate) numbers_count: u64,
+}
+
+impl Shard {
+    /// The series with this key.
+    pub(crate) fn find(&self, hash: u64, class: SeriesClass, key: &[u8]) -> Option<&Arc<Series>> {
+        let slot = self.table.find(hash, |slot| {
+            self.slot(*slot)
+                .is_some_and(|series| series.hash == hash && series.kind.class() == class && self.has_key(series, key))
+        })?;
+        self.slot(*slot)
+    }
+
+    fn has_key(&self, series: &Series, key: &[u8]) -> bool {
+        let mut have = series.pairs.iter();
+        for (name, value) in key::pairs(key) {
+            let Some((have_name, have_value)) = have.next().and_then(|pair| self.pairs.texts(*pair)) else {
+                return false;
+            };
+            if have_value.as_bytes() != value || have_name.as_bytes() != name {
+                return false;
+            }
+        }
+        have.next().is_none()
+    }
+
+    /// The series in a slot.
+    pub(crate) fn slot(&self, slot: u32) -> Option<&Arc<Series>> {
+        self.slots.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    /// Slots from 0 up to this are in use or free.
+    pub(crate) fn slots_end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// The slots of all series.
+    pub(crate) fn live(&self) -> &RoaringBitmap {
+        &self.live
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Enters a new series; the caller has looked that there is none.
+    pub(crate) fn insert(
+        &mut self,
+        new: NewSeries,
+        key: &[u8],
+        numbers: Numbers,
+        texts: &Texts,
+    ) -> Result<Arc<Series>, Damaged> {
+        let slot = self.free.min().unwrap_or(self.slots.len() as u32);
+        let mut bytes = 0;
+        let pairs: Box<[u32]> = key::checked_pairs(key)?
+            .into_iter()
+            .map(|(name, value)| {
+                let (pair, more) = self.pairs.insert(name, value, slot, texts);
+                bytes += more;
+                pair
+            })
+            .collect();
+        self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
+        let series = Arc::new(Series {
+            id: new.id,
+            hash: new.hash,
+            shard: new.shard,
+            kind: new.kind,
+            defined: AtomicBool::new(new.defined),
+            contains_lsn: AtomicU64::new(new.contains_lsn),
+            pairs,
+            state: Mutex::new(SeriesState { removed: false, numbers, labels: None, labels_used: false }),
+        });
+        self.free.remove(slot);
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => *place = Some(series.clone()),
+            None => self.slots.push(Some(series.clone())),
+        }
+        self.live.insert(slot);
+        let slots = &self.slots;
+        self.table.insert_unique(new.hash, slot, |slot| hash_of(slots, *slot));
+        Ok(series)
+    }
+
+    /// Takes a series out of the registry and the index. Its holders see `removed`.
+    pub(crate) fn remove(&mut self, slot: u32, texts: &Texts) -> Option<Arc<Series>> {
+        let series = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        if let Ok(found) = self.table.find_entry(series.hash, |have| *have == slot) {
+            found.remove();
+        }
+        self.live.remove(slot);
+        self.free.insert(slot);
+        let freed: usize = series.pairs.iter().map(|pair| self.pairs.remove(*pair, slot, texts)).sum();
+        self.identity_bytes = self.identity_bytes.saturating_sub(freed + Series::identity_bytes(series.pairs.len()));
+        Some(series)
+    }
+
+    /// Gives back table room that is no longer needed.
+    pub(crate) fn shrink(&mut self) {
+        while self.slots.last().is_some_and(Option::is_none) {
+            self.slots.pop();
+            self.free.remove(self.slots.len() as u32);
+        }
+        if self.slots.capacity() > 2 * self.slots.len() + 64 {
+            self.slots.shrink_to_fit();
+        }
+        if self.table.capacity() > 4 * self.table.len() + 64 {
+            let slots = &self.slots;
+            self.table.shrink_to_fit(|slot| hash_of(slots, *slot));
+        }
+        self.pairs.shrink();
+    }
+
+    /// The labels of a series, made at the first call and then shared.
+    pub(crate) fn labels_of(&self, series: &Series, state: &mut SeriesState) -> LabelSet {
+        state.labels_used = true;
+        if let Some(labels) = &state.labels {
+            return labels.clone();
+        }
+        let pairs = series.pairs.iter().filter_map(|pair| self.pairs.texts(*pair));
+        // The pairs of a series are unique and sorted, so this cannot fail.
+        let labels = LabelSet::from_pairs(pairs.map(|(name, value)| (name.clone(), value.clone()))).unwrap_or_default();
+        state.labels.insert(labels).clone()
+    }
+
+    /// The key of a series, for the disk.
+    pub(crate) fn key_of(&self, series: &Series, out: &mut Vec<u8>) {
+        for (name, value) in series.pairs.iter().filter_map(|pair| self.pairs.texts(*pair)) {
+            crate::bytes::put_bytes(out, name.as_bytes());
+            crate::bytes::put_bytes(out, value.as_bytes());
+        }
+    }
+}
+
+fn hash_of(slots: &[Option<Arc<Series>>], slot: u32) -> u64 {
+    slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |series| series.hash)
+}
+
+/// What a new series is.
+pub(crate) struct NewSeries {
+    pub(crate) id: u64,
+    pub(crate) hash: u64,
+    pub(crate) shard: u32,
+    pub(crate) kind: SeriesKind,
+    pub(crate) defined: bool,
+    pub(crate) contains_lsn: u64,
+}

@@ -1,0 +1,68 @@
+//! What the engine tells about itself.
+
+use std::sync::atomic::Ordering;
+
+use crate::engine::Engine;
+use crate::limits::Rejection;
+
+/// Figures of an engine; the totals count from its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Series in memory.
+    pub series: u64,
+    /// Samples, seconds with events and intervals with observations in memory, as last counted by a tick.
+    pub samples: u64,
+    /// Distinct label texts.
+    pub texts: u64,
+    /// Memory of all that, as last counted, bytes.
+    pub memory_bytes: u64,
+    /// What it may be, bytes.
+    pub memory_limit_bytes: u64,
+    /// Length of the log on disk, bytes.
+    pub log_bytes: u64,
+    /// Length of the newest snapshot, bytes.
+    pub snapshot_bytes: u64,
+    /// Snapshots taken.
+    pub snapshots_total: u64,
+    /// Snapshots that failed.
+    pub snapshot_failures_total: u64,
+    /// Points taken.
+    pub accepted_total: u64,
+    /// Points that went to an `__overflow__` series.
+    pub overflowed_total: u64,
+    /// Samples, seconds and intervals dropped by age.
+    pub pruned_total: u64,
+    /// The same, dropped before their time because memory was short.
+    pub pruned_early_total: u64,
+    /// Series that left because nothing of them was left.
+    pub series_removed_total: u64,
+    /// Observations that were put to the nearest value that a distribution can hold.
+    pub clamped_total: u64,
+    /// Points not taken, by reason.
+    pub rejected_total: Vec<(Rejection, u64)>,
+    /// The log cannot be written until a snapshot succeeds.
+    pub log_broken: bool,
+}
+
+impl Engine {
+    /// Figures of this moment.
+    pub fn stats(&self) -> EngineStats {
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        EngineStats {
+            series: self.registry.len() as u64,
+            samples: self.registry.shards.iter().map(|shard| shard.read().numbers_count).sum(),
+            texts: self.registry.texts.len() as u64,
+            memory_bytes: self.registry.memory_bytes() as u64,
+            memory_limit_bytes: self.config.memory_limit_bytes as u64,
+            log_bytes: self.wal.disk_bytes(),
+            accepted_total: count(&self.accepted),
+            overflowed_total: count(&self.overflowed),
+            rejected_total: Rejection::ALL
+                .iter()
+                .map(|reason| (*reason, count(&self.rejected[reason.index()])))
+                .collect(),
+            log_broken: self.wal.is_broken(),
+            ..EngineStats::default()
+        }
+    }
+}

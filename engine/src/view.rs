@@ -1,0 +1,72 @@
+//! One selected series, to be read.
+
+use std::sync::Arc;
+
+use watchfire_model::{LabelSet, Sample, Timestamp};
+
+use crate::chunk::with_codec;
+use crate::kind::SeriesKind;
+use crate::series::{Numbers, Series};
+
+/// A series that a query selected. Cheap to clone and to keep; it copies nothing until it is read, and each
+/// read sees what is there at that moment.
+#[derive(Clone)]
+pub struct SeriesView {
+    pub(crate) labels: LabelSet,
+    pub(crate) series: Arc<Series>,
+}
+
+impl SeriesView {
+    /// Its labels, the metric name included.
+    pub fn labels(&self) -> &LabelSet {
+        &self.labels
+    }
+
+    /// What its numbers are.
+    pub fn kind(&self) -> SeriesKind {
+        self.series.kind
+    }
+
+    /// Appends the samples with `start < time <= end`, ascending.
+    ///
+    /// Of increments: the running total at the end of each second with events. Of a distribution: nothing.
+    pub fn samples(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
+        with_codec(|codec| match &self.series.state.lock().numbers {
+            Numbers::Samples(samples) => samples.read(start.millis(), end.millis(), codec, out),
+            Numbers::Increments(increments) => increments.totals(start, end, codec, out),
+        });
+    }
+
+    /// Increments: the events of the window `(start, end]`, its end rounded up to the whole second. `Some(0.0)`
+    /// if there were none but the series had one in the 24 h before `end`; `None` if it had not, and for
+    /// other kinds of series.
+    pub fn increase(&self, start: Timestamp, end: Timestamp) -> Option<f64> {
+        with_codec(|codec| match &self.series.state.lock().numbers {
+            Numbers::Increments(increments) => increments.increase(start, end, codec),
+            Numbers::Samples(_) => None,
+        })
+    }
+
+    /// Increments: appends (end of the second, events) for each second of the window that has any.
+    pub fn buckets(&self, start: Timestamp, end: Timestamp, out: &mut Vec<(Timestamp, f64)>) {
+        with_codec(|codec| match &self.series.state.lock().numbers {
+            Numbers::Increments(increments) => increments.buckets(start, end, codec, out),
+            Numbers::Samples(_) => {}
+        });
+    }
+
+    /// Increments: the running total at a time, the current second with it. `None` before the first event, and
+    /// for other kinds of series.
+    pub fn total_at(&self, at: Timestamp) -> Option<f64> {
+        with_codec(|codec| match &self.series.state.lock().numbers {
+            Numbers::Increments(increments) => increments.total_at(at, codec),
+            Numbers::Samples(_) => None,
+        })
+    }
+}
+
+impl std::fmt::Debug for SeriesView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} ({})", self.labels, self.series.kind.as_str())
+    }
+}

@@ -1,0 +1,243 @@
+//! The write-ahead log: what was accepted, in files of bounded size.
+//!
+//! A record is written by one `write`; who needs it durable calls `sync_to`, and one `fdatasync` serves all who
+//! wait (group commit). Numbers of records (`lsn`) ascend by one.
+
+pub(crate) mod record;
+pub(crate) mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use watchfire_model::failpoint;
+
+use crate::bytes::put_varint;
+use crate::kind::SeriesKind;
+use crate::series::Series;
+
+/// What the lock of the log guards.
+struct State {
+    file: Arc<File>,
+    file_first_lsn: u64,
+    file_bytes: u64,
+    /// Files before the current one that no `fdatasync` has covered yet.
+    unsynced: Vec<Arc<File>>,
+    next_lsn: u64,
+    /// Where the next record is put together.
+    buffer: Vec<u8>,
+}
+
+/// The log.
+pub(crate) struct Wal {
+    folder: PathBuf,
+    segment_bytes: u64,
+    state: Mutex<State>,
+    /// Only one thread syncs at a time; the others wait here and find the work done.
+    syncing: Mutex<()>,
+    /// All records below this are durable.
+    synced: AtomicU64,
+    /// All records below this are written.
+    written: AtomicU64,
+    /// A write or a sync failed in a way that leaves memory ahead of the files: only a snapshot mends it.
+    broken: AtomicBool,
+}
+
+/// A series that a record uses and that no record before it defined, with its key.
+pub(crate) struct Undefined {
+    pub(crate) series: Arc<Series>,
+    pub(crate) key: Vec<u8>,
+}
+
+impl Wal {
+    /// Starts a new file whose first record has this number.
+    pub(crate) fn start(folder: &Path, segment_bytes: u64, next_lsn: u64) -> io::Result<Wal> {
+        let file = Arc::new(create(folder, next_lsn)?);
+        Ok(Wal {
+            folder: folder.to_owned(),
+            segment_bytes,
+            state: Mutex::new(State {
+                file,
+                file_first_lsn: next_lsn,
+                file_bytes: segment::HEAD_BYTES as u64,
+                unsynced: Vec::new(),
+                next_lsn,
+                buffer: Vec::new(),
+            }),
+            syncing: Mutex::new(()),
+            synced: AtomicU64::new(next_lsn),
+            written: AtomicU64::new(next_lsn),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Writes a record and gives its number. After an error nothing of it stands in the log, or the log is
+    /// marked broken.
+    pub(crate) fn append(&self, head: &[u8], undefined: &[Undefined], groups: (u64, &[u8])) -> io::Result<u64> {
+        if self.is_broken() {
+            return Err(io::Error::other("an earlier write to the log failed; a snapshot has to succeed first"));
+        }
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if state.file_bytes >= self.segment_bytes {
+            self.next_file(state)?;
+        }
+        failpoint::hit("engine.wal_append");
+        let lsn = state.next_lsn;
+        state.buffer.clear();
+        segment::put_record(&mut state.buffer, lsn, |out| {
+            out.extend_from_slice(head);
+            // Two batches may both have met a series undefined; the one that is written first defines it.
+            let open = |wanted: &&Undefined| !wanted.series.defined.load(Ordering::Relaxed);
+            put_varint(out, undefined.iter().filter(open).count() as u64);
+            for wanted in undefined.iter().filter(open) {
+                let kind: SeriesKind = wanted.series.kind;
+                record::put_definition(wanted.series.id, kind, &wanted.key, out);
+            }
+            put_varint(out, groups.0);
+            out.extend_from_slice(groups.1);
+        })?;
+        if let Err(error) = (&*state.file).write_all(&state.buffer) {
+            self.cut_back(state);
+            return Err(error);
+        }
+        undefined.iter().for_each(|wanted| wanted.series.defined.store(true, Ordering::Relaxed));
+        state.file_bytes += state.buffer.len() as u64;
+        state.next_lsn = lsn + 1;
+        self.written.store(lsn + 1, Ordering::Release);
+        if state.buffer.capacity() > 1 << 22 {
+            state.buffer = Vec::new();
+        }
+        Ok(lsn)
+    }
+
+    /// Takes a half-written record away again.
+    fn cut_back(&self, state: &State) {
+        use std::io::Seek;
+        let mended = state
+            .file
+            .set_len(state.file_bytes)
+            .and_then(|()| (&*state.file).seek(io::SeekFrom::Start(state.file_bytes)).map(drop));
+        if mended.is_err() {
+            self.mark_broken();
+        }
+    }
+
+    /// Makes all records up to and with this one durable.
+    pub(crate) fn sync_to(&self, lsn: u64) -> io::Result<()> {
+        if self.synced.load(Ordering::Acquire) > lsn {
+            return Ok(());
+        }
+        let _one = self.syncing.lock();
+        if self.synced.load(Ordering::Acquire) > lsn {
+            return Ok(());
+        }
+        let (files, upto) = {
+            let mut state = self.state.lock();
+            let mut files = std::mem::take(&mut state.unsynced);
+            files.push(state.file.clone());
+            (files, state.next_lsn)
+        };
+        for file in &files {
+            failpoint::hit("engine.wal_sync");
+            if let Err(error) = file.sync_data() {
+                // After a failed sync the kernel may have dropped the pages: trying again would prove nothing.
+                self.mark_broken();
+                return Err(error);
+            }
+        }
+        self.synced.store(upto, Ordering::Release);
+        if self.is_broken() { Err(io::Error::other("the log is broken")) } else { Ok(()) }
+    }
+
+    /// Makes everything that is written durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match self.written.load(Ordering::Acquire).checked_sub(1) {
+            Some(lsn) if self.synced.load(Ordering::Acquire) <= lsn => self.sync_to(lsn),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins a new file, from which a snapshot that is taken now will be continued; gives its first number.
+    pub(crate) fn rotate(&self) -> io::Result<u64> {
+        let mut state = self.state.lock();
+        if state.next_lsn > state.file_first_lsn || self.is_broken() {
+            self.next_file(&mut state)?;
+        }
+        Ok(state.next_lsn)
+    }
+
+    fn next_file(&self, state: &mut State) -> io::Result<()> {
+        if state.next_lsn == state.file_first_lsn {
+            // A broken file without records: begin it anew.
+            std::fs::remove_file(segment::path_of(&self.folder, state.next_lsn))?;
+        }
+        let file = Arc::new(create(&self.folder, state.next_lsn)?);
+        let before = std::mem::replace(&mut state.file, file);
+        state.unsynced.push(before);
+        state.file_first_lsn = state.next_lsn;
+        state.file_bytes = segment::HEAD_BYTES as u64;
+        Ok(())
+    }
+
+    /// Deletes the files that hold only records below a number.
+    pub(crate) fn delete_before(&self, lsn: u64) -> io::Result<()> {
+        let files = segment::list(&self.folder)?;
+        for pair in files.windows(2) {
+            if pair[1].0 <= lsn {
+                failpoint::hit("engine.wal_delete");
+                std::fs::remove_file(&pair[0].1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number that the next record gets.
+    pub(crate) fn next_lsn(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// All records below this are durable.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Whether only a snapshot makes the log usable again.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    /// Memory is ahead of the log.
+    pub(crate) fn mark_broken(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// A snapshot holds everything; the log goes on from it.
+    pub(crate) fn mend(&self) {
+        self.broken.store(false, Ordering::Release);
+    }
+
+    /// Bytes of all its files.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        let files = segment::list(&self.folder).unwrap_or_default();
+        files.iter().filter_map(|(_, path)| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
+    }
+}
+
+fn create(folder: &Path, first_lsn: u64) -> io::Result<File> {
+    let path = segment::path_of(folder, first_lsn);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(&segment::head(first_lsn))?;
+    sync_folder(folder)?;
+    Ok(file)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,239 @@
+//! What a record of the log says: one batch, with the position it was derived from.
+//!
+//! ```text
+//! record  = kind u8 = 1 | source u8 (0, 1) | [source] | varint definitions | definition* | varint groups | group*
+//! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
+//! definition = varint id | kind u8 | bytes key
+//! group   = zigzag id - id of the group before | additive u8 (0, 1) | varint points | point*
+//! point   = zigzag time - time before | value                     (samples: milliseconds)
+//!         | zigzag (second - second before) * 2 + late | value    (counts, observations)
+//! ```
+//! A series is defined once; a recovery starts at a snapshot that holds those defined before it.
+
+use crate::batch::SourcePosition;
+use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
+use crate::kind::SeriesKind;
+
+const BATCH: u8 = 1;
+
+/// Appends the head of a record.
+pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
+    out.push(BATCH);
+    out.push(u8::from(source.is_some()));
+    if let Some(source) = source {
+        put_source(source, out);
+    }
+}
+
+/// Appends a source position.
+pub(crate) fn put_source(source: &SourcePosition, out: &mut Vec<u8>) {
+    put_bytes(out, source.queue.as_bytes());
+    out.extend_from_slice(&source.epoch.to_le_bytes());
+    put_varint(out, u64::from(source.partition));
+    put_varint(out, source.first_offset);
+    put_varint(out, source.next_offset.wrapping_sub(source.first_offset));
+}
+
+/// Reads a source position.
+pub(crate) fn read_source(cursor: &mut Cursor) -> Result<SourcePosition, Damaged> {
+    let queue = cursor.text()?.to_owned();
+    let (epoch, partition, first_offset) = (cursor.u64()?, cursor.varint_u32()?, cursor.varint()?);
+    let next_offset = first_offset.wrapping_add(cursor.varint()?);
+    Ok(SourcePosition { queue, epoch, partition, first_offset, next_offset })
+}
+
+/// Appends a definition.
+pub(crate) fn put_definition(id: u64, kind: SeriesKind, key: &[u8], out: &mut Vec<u8>) {
+    put_varint(out, id);
+    out.push(kind.code());
+    put_bytes(out, key);
+}
+
+/// Collects the groups of a record.
+#[derive(Default)]
+pub(crate) struct Groups {
+    bytes: Vec<u8>,
+    group: Vec<u8>,
+    count: u64,
+    points: u64,
+    open: Option<(u64, bool)>,
+    last_id: u64,
+    last_time: i64,
+    last_second: i64,
+}
+
+impl Groups {
+    fn open(&mut self, id: u64, additive: bool) {
+        if self.open != Some((id, additive)) {
+            self.close();
+            self.open = Some((id, additive));
+        }
+        self.points += 1;
+    }
+
+    fn close(&mut self) {
+        let Some((id, additive)) = self.open.take() else { return };
+        put_zigzag(&mut self.bytes, id.wrapping_sub(self.last_id) as i64);
+        self.last_id = id;
+        self.bytes.push(u8::from(additive));
+        put_varint(&mut self.bytes, self.points);
+        self.bytes.extend_from_slice(&self.group);
+        self.group.clear();
+        self.points = 0;
+        self.count += 1;
+    }
+
+    /// Adds a sample of a series.
+    pub(crate) fn sample(&mut self, id: u64, at: i64, value: f64) {
+        self.open(id, false);
+        put_zigzag(&mut self.group, at.wrapping_sub(self.last_time));
+        self.last_time = at;
+        put_value(&mut self.group, value);
+    }
+
+    /// Adds a count or an observation of a series.
+    pub(crate) fn additive(&mut self, id: u64, second: u32, late: bool, value: f64) {
+        self.open(id, true);
+        put_zigzag(&mut self.group, (i64::from(second) - self.last_second) * 2 + i64::from(late));
+        self.last_second = i64::from(second);
+        put_value(&mut self.group, value);
+    }
+
+    /// Whether there are no points.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0 && self.open.is_none()
+    }
+
+    /// The number of groups, and their bytes.
+    pub(crate) fn finish(&mut self) -> (u64, &[u8]) {
+        self.close();
+        (self.count, &self.bytes)
+    }
+}
+
+/// A point read back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Replayed {
+    Sample { at: i64, value: f64 },
+    Additive { second: u32, late: bool, value: f64 },
+}
+
+/// Who takes in what records say.
+pub(crate) trait Replay {
+    /// A definition.
+    fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
+    /// The points that follow belong to this series.
+    fn group(&mut self, id: u64);
+    /// A point of the group.
+    fn point(&mut self, point: Replayed);
+}
+
+/// Reads a record and hands its parts on. The source comes back at the end, when all was read.
+pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<Option<SourcePosition>, Damaged> {
+    let mut cursor = Cursor::new(payload);
+    if cursor.u8()? != BATCH {
+        return Err(Damaged("a record is of an unknown kind"));
+    }
+    let source = if cursor.u8()? == 1 { Some(read_source(&mut cursor)?) } else { None };
+    for _ in 0..cursor.varint()? {
+        let id = cursor.varint()?;
+        let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
+        replay.define(id, kind, cursor.bytes()?)?;
+    }
+    let (mut id, mut time, mut second) = (0u64, 0i64, 0i64);
+    for _ in 0..cursor.varint()? {
+        id = id.wrapping_add(cursor.zigzag()? as u64);
+        let additive = cursor.u8()? == 1;
+        replay.group(id);
+        for _ in 0..cursor.varint()? {
+            let step = cursor.zigzag()?;
+            if additive {
+                second = second.wrapping_add(step >> 1);
+                let second = u32::try_from(second).map_err(|_| Damaged("a second is out of range"))?;
+                replay.point(Replayed::Additive { second, late: step & 1 == 1, value: cursor.value()? });
+            } else {
+                time = time.wrapping_add(step);
+                replay.point(Replayed::Sample { at: time, value: cursor.value()? });
+            }
+        }
+    }
+    if cursor.is_empty() { Ok(source) } else { Err(Damaged("a record is longer than what it says")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Collect {
+        defined: Vec<(u64, u8, Vec<u8>)>,
+        points: Vec<(u64, Replayed)>,
+        id: u64,
+    }
+
+    impl Replay for Collect {
+        fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
+            self.defined.push((id, kind.code(), key.to_vec()));
+            Ok(())
+        }
+        fn group(&mut self, id: u64) {
+            self.id = id;
+        }
+        fn point(&mut self, point: Replayed) {
+            self.points.push((self.id, point));
+        }
+    }
+
+    fn point() -> impl Strategy<Value = Replayed> {
+        prop_oneof![
+            (any::<i64>(), -1e6..1e6).prop_map(|(at, value)| Replayed::Sample { at, value }),
+            (any::<u32>(), any::<bool>(), 0u32..100).prop_map(|(second, late, n)| Replayed::Additive {
+                second,
+                late,
+                value: f64::from(n)
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn records_read_back(
+            points in prop::collection::vec((0u64..5, point()), 0..100),
+            defined in prop::collection::vec((any::<u64>(), 1u8..6, prop::collection::vec(any::<u8>(), 0..20)), 0..5),
+            offsets in prop::option::of((any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>())),
+        ) {
+            let source = offsets.map(|(epoch, partition, first_offset, next_offset)| SourcePosition {
+                queue: "logs".into(), epoch, partition, first_offset, next_offset,
+            });
+            let mut groups = Groups::default();
+            for (id, point) in &points {
+                match point {
+                    Replayed::Sample { at, value } => groups.sample(*id, *at, *value),
+                    Replayed::Additive { second, late, value } => groups.additive(*id, *second, *late, *value),
+                }
+            }
+            let mut bytes = Vec::new();
+            put_head(source.as_ref(), &mut bytes);
+            put_varint(&mut bytes, defined.len() as u64);
+            for (id, kind, key) in &defined {
+                put_definition(*id, SeriesKind::from_code(*kind).expect("known"), key, &mut bytes);
+            }
+            let (count, group_bytes) = groups.finish();
+            put_varint(&mut bytes, count);
+            bytes.extend_from_slice(group_bytes);
+            let mut back = Collect::default();
+            prop_assert_eq!(read(&bytes, &mut back), Ok(source));
+            prop_assert_eq!(back.points, points);
+            prop_assert_eq!(back.defined, defined);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut bytes = bytes;
+            if let Some(first) = bytes.first_mut() { *first = BATCH; }
+            let _ = read(&bytes, &mut Collect::default());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! A file of the log, and how what stands in it is found again.
+//!
+//! ```text
+//! file   = "WFWAL\0" | version u16 | first lsn u64 | crc32 of that | record*
+//! record = length u32 | crc32 u32 of lsn and payload | lsn u64 | payload
+//! ```
+//! `lsn` counts records, over all files. Where a record is damaged, the reader looks for the next place
+//! at which a whole one with a later number begins, and says what it left out.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::bytes::Cursor;
+
+const MAGIC: &[u8; 6] = b"WFWAL\0";
+const VERSION: u16 = 1;
+/// Length of the head of a file.
+pub(crate) const HEAD_BYTES: usize = 20;
+/// Length of the head of a record.
+pub(crate) const RECORD_HEAD_BYTES: usize = 16;
+/// Longest payload.
+pub(crate) const RECORD_BYTES_MAX: usize = 1 << 28;
+
+/// The name of the file whose first record has this number.
+pub(crate) fn path_of(folder: &Path, first_lsn: u64) -> PathBuf {
+    folder.join(format!("wal-{first_lsn:020}.log"))
+}
+
+/// The files of a folder with the number of their first record, ascending.
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    numbered(folder, "wal-", ".log")
+}
+
+/// Files named `prefix`, number, `suffix`; ascending by number.
+pub(crate) fn numbered(folder: &Path, prefix: &str, suffix: &str) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+        if let Some(number) = number.and_then(|digits| digits.parse().ok()) {
+            files.push((number, path));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The head of a file.
+pub(crate) fn head(first_lsn: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEAD_BYTES);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&first_lsn.to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
+    out
+}
+
+/// Appends a record to a buffer; `fill` writes the payload.
+pub(crate) fn put_record(out: &mut Vec<u8>, lsn: u64, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+    let start = out.len();
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&lsn.to_le_bytes());
+    fill(out);
+    let length = out.len() - start - RECORD_HEAD_BYTES;
+    if length > RECORD_BYTES_MAX {
+        out.truncate(start);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a batch is too large for the log"));
+    }
+    let crc = crc32fast::hash(&out[start + 8..]);
+    out[start..start + 4].copy_from_slice(&(length as u32).to_le_bytes());
+    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+    Ok(())
+}
+
+/// A part of a file that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the damage begins, bytes.
+    pub offset: u64,
+    /// How many bytes were left out.
+    pub bytes: u64,
+    /// What was found.
+    pub reason: String,
+    /// It is at the end of the last file: what a crash in the middle of a write leaves, and nothing acknowledged.
+    pub torn_tail: bool,
+}
+
+/// Why a file cannot be read at all.
+#[derive(Debug)]
+pub(crate) enum SegmentError {
+    Io(io::Error),
+    NewerVersion(u16),
+}
+
+/// What was found in a file.
+pub(crate) struct Found {
+    /// Where the last whole record ends.
+    pub(crate) good_end: u64,
+    pub(crate) damages: Vec<Damage>,
+}
+
+/// Reads a file and hands its records on: number and payload. `each` says whether it could use the payload.
+pub(crate) fn read(
+    path: &Path,
+    last_file: bool,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), crate::bytes::Damaged>,
+) -> Result<Found, SegmentError> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
+    let mut found = Found { good_end: 0, damages: Vec::new() };
+    let damage = |offset: usize, length: usize, reason: &str, torn_tail: bool| Damage {
+        file: path.to_owned(),
+        offset: offset as u64,
+        bytes: length as u64,
+        reason: reason.to_owned(),
+        torn_tail,
+    };
+    let mut expected = match read_head(&bytes)? {
+        Some(lsn) => lsn,
+        None if last_file && bytes.len() <= HEAD_BYTES => {
+            found.damages.push(damage(0, bytes.len(), "the head of the file is not whole", true));
+            return Ok(found);
+        }
+        None => {
+            found.damages.push(damage(0, HEAD_BYTES.min(bytes.len()), "the head of the file is damaged", false));
+            0
+        }
+    };
+    found.good_end = HEAD_BYTES.min(bytes.len()) as u64;
+    let mut at = HEAD_BYTES;
+    while at < bytes.len() {
+        if let Some((lsn, payload)) = record_at(&bytes, at, expected) {
+            if each(lsn, payload).is_err() {
+                found.damages.push(damage(at, payload.len(), "a record with a right checksum makes no sense", false));
+            }
+            expected = lsn + 1;
+            at += RECORD_HEAD_BYTES + payload.len();
+            found.good_end = at as u64;
+            continue;
+        }
+        match (at + 1..bytes.len()).find(|next| record_at(&bytes, *next, expected).is_some()) {
+            Some(next) => {
+                found.damages.push(damage(at, next - at, "the checksum of a record is wrong", false));
+                at = next;
+            }
+            None => {
+                let reason = if last_file { "the last record is not whole" } else { "the end of the file is damaged" };
+                found.damages.push(damage(at, bytes.len() - at, reason, last_file));
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_head(bytes: &[u8]) -> Result<Option<u64>, SegmentError> {
+    let Some(head) = bytes.get(..HEAD_BYTES) else { return Ok(None) };
+    let mut cursor = Cursor::new(head);
+    let magic = cursor.take(6).unwrap_or_default() == MAGIC;
+    let (Ok(version), Ok(lsn), Ok(crc)) = (cursor.u16(), cursor.u64(), cursor.u32()) else { return Ok(None) };
+    if !magic || crc != crc32fast::hash(&head[..HEAD_BYTES - 4]) {
+        return Ok(None);
+    }
+    if version > VERSION {
+        return Err(SegmentError::NewerVersion(version));
+    }
+    Ok(Some(lsn))
+}
+
+/// The whole record that begins here, if its number is not below the expected one.
+fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<(u64, &[u8])> {
+    let mut cursor = Cursor::new(bytes.get(at..)?);
+    let (length, crc) = (cursor.u32().ok()? as usize, cursor.u32().ok()?);
+    if length > RECORD_BYTES_MAX {
+        return None;
+    }
+    let checked = cursor.rest();
+    let lsn = cursor.u64().ok()?;
+    // A million records are never missing; this makes the search for the next record quick.
+    if lsn < expected || (expected > 0 && lsn - expected > 1_000_000) {
+        return None;
+    }
+    let payload = cursor.take(length).ok()?;
+    (crc32fast::hash(checked.get(..8 + length)?) == crc).then_some((lsn, payload))
+}
