@@ -5,21 +5,30 @@
 //! character, one by one: no rule that looks at neighbours (a final sigma is an ordinary sigma), no locale, no
 //! normal form. What lower-casing brings forth is not cut again. A store that keeps tokens of its own copies this.
 
-/// Whether an ASCII byte belongs into a token.
-const IS_TOKEN_BYTE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0usize;
+/// What an ASCII byte is to a token: [`PART`] of it, perhaps [`UPPER`]. Bytes of longer characters are [`LONG`].
+const CLASSES: [u8; 256] = {
+    let mut table = [LONG; 256];
+    let mut byte = 0u8;
     while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        let part = byte.is_ascii_alphanumeric() || byte == b'_';
+        table[byte as usize] = if part { PART } else { 0 } | if byte.is_ascii_uppercase() { UPPER } else { 0 };
         byte += 1;
     }
     table
 };
+const PART: u8 = 1;
+const UPPER: u8 = 2;
+const LONG: u8 = 4;
+
+#[inline]
+fn class(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
 
 /// Whether an ASCII byte belongs into a token; false for every byte of a longer character.
 #[inline]
 pub fn is_token_byte(byte: u8) -> bool {
-    IS_TOKEN_BYTE[usize::from(byte)]
+    class(byte) & PART != 0
 }
 
 /// Whether a character belongs into a token.
@@ -40,26 +49,10 @@ pub struct Tokens<'a> {
     at: usize,
 }
 
-impl<'a> Tokens<'a> {
-    /// The first place at or after `at` whose character is (`wanted`) or is not part of a token.
-    #[inline]
-    fn seek(&self, mut at: usize, wanted: bool) -> usize {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(at) {
-            if byte.is_ascii() {
-                if is_token_byte(*byte) == wanted {
-                    return at;
-                }
-                at += 1;
-            } else {
-                let Some(character) = self.text.get(at..).and_then(|rest| rest.chars().next()) else { return at };
-                if is_token_char(character) == wanted {
-                    return at;
-                }
-                at += character.len_utf8();
-            }
-        }
-        at
+impl Tokens<'_> {
+    /// The character that begins at `at`.
+    fn long_at(&self, at: usize) -> Option<char> {
+        self.text.get(at..)?.chars().next()
     }
 }
 
@@ -68,10 +61,35 @@ impl<'a> Iterator for Tokens<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Token<'a>> {
-        let start = self.seek(self.at, true);
-        let end = self.seek(start, false);
-        self.at = end;
-        (start < end).then(|| Token { text: &self.text[start..end], start })
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        loop {
+            match class(*bytes.get(at)?) {
+                0 => at += 1,
+                LONG => match self.long_at(at)? {
+                    character if is_token_char(character) => break,
+                    character => at += character.len_utf8(),
+                },
+                _ => break,
+            }
+        }
+        let start = at;
+        let mut classes = 0;
+        while let Some(byte) = bytes.get(at) {
+            let class = class(*byte);
+            if class == 0 {
+                break;
+            }
+            if class == LONG {
+                let Some(character) = self.long_at(at).filter(|character| is_token_char(*character)) else { break };
+                at += character.len_utf8();
+            } else {
+                at += 1;
+            }
+            classes |= class;
+        }
+        self.at = at;
+        Some(Token { text: &self.text[start..at], start, classes })
     }
 }
 
@@ -82,6 +100,8 @@ pub struct Token<'a> {
     pub text: &'a str,
     /// Where it starts there, in bytes.
     pub start: usize,
+    /// The classes of its bytes, put together.
+    classes: u8,
 }
 
 impl<'a> Token<'a> {
@@ -91,11 +111,16 @@ impl<'a> Token<'a> {
     where
         'a: 'b,
     {
-        if self.text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        if self.classes == PART {
             return self.text;
         }
         buffer.clear();
-        buffer.extend(folded(self.text));
+        if self.classes & LONG == 0 {
+            buffer.push_str(self.text);
+            buffer.make_ascii_lowercase();
+        } else {
+            buffer.extend(folded(self.text));
+        }
         buffer
     }
 
