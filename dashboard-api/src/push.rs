@@ -60,13 +60,13 @@ fn store(api: &Api, body: &[u8]) -> Result<Response, ApiError> {
             Err(error) => errors.push((index, error)),
         }
     }
-    let report = api.engine.append_samples(&batch).map_err(|error| match error {
-        AppendError::Closed => ApiError::unavailable("draining", "the server is stopping"),
-        error => ApiError::internal(error),
+    let report = api.engine.append_samples(&batch).map_err(|AppendError::Log(error)| {
+        tracing::error!(%error, "the engine's log cannot be written");
+        ApiError::unavailable("storage", "the metrics cannot be written now; the server's log has the cause")
     })?;
-    for rejection in &report.rejections {
-        let index = items.get(rejection.point).copied().unwrap_or_default();
-        errors.push((index, rejection.reason.to_string()));
+    for (point, rejection) in &report.rejected {
+        let index = items.get(*point as usize).copied().unwrap_or_default();
+        errors.push((index, rejection.to_string()));
     }
     let rejected = errors.len();
     errors.sort();
