@@ -12,28 +12,19 @@ use super::phrase::Phrase;
 
 impl std::fmt::Display for Query {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write_node(f, &self.root, Place::Top)
+        write_node(f, &self.root, false)
     }
 }
 
-/// Where a part stands, which decides whether it needs brackets.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Top,
-    InOr,
-    InAnd,
-    InNot,
-}
-
-fn write_node(f: &mut Formatter<'_>, node: &Node, place: Place) -> Result {
-    let nested = place != Place::Top;
+/// Lists that are part of something else stand in brackets: needed to read back the same, or plainer to people.
+fn write_node(f: &mut Formatter<'_>, node: &Node, nested: bool) -> Result {
     match &node.expr {
         Expr::All => f.write_char('*'),
-        Expr::And(nodes) => write_list(f, nodes, " ", Place::InAnd, nested),
-        Expr::Or(nodes) => write_list(f, nodes, " OR ", Place::InOr, nested),
+        Expr::And(nodes) => write_list(f, nodes, " ", nested),
+        Expr::Or(nodes) => write_list(f, nodes, " OR ", nested),
         Expr::Not(inner) => {
             f.write_char('-')?;
-            write_node(f, inner, Place::InNot)
+            write_node(f, inner, true)
         }
         Expr::Text(phrase) => write_phrase(f, phrase),
         Expr::TextRegex(pattern) => write!(f, "{pattern}"),
@@ -44,7 +35,7 @@ fn write_node(f: &mut Formatter<'_>, node: &Node, place: Place) -> Result {
     }
 }
 
-fn write_list(f: &mut Formatter<'_>, nodes: &[Node], between: &str, inside: Place, brackets: bool) -> Result {
+fn write_list(f: &mut Formatter<'_>, nodes: &[Node], between: &str, brackets: bool) -> Result {
     if brackets {
         f.write_char('(')?;
     }
@@ -52,8 +43,7 @@ fn write_list(f: &mut Formatter<'_>, nodes: &[Node], between: &str, inside: Plac
         if number > 0 {
             f.write_str(between)?;
         }
-        // Without brackets an AND inside an OR would read back the same; with them it is plain to people too.
-        write_node(f, node, inside)?;
+        write_node(f, node, true)?;
     }
     if brackets {
         f.write_char(')')?;

@@ -58,7 +58,7 @@ impl<'a> Scanner<'a> {
     /// Whether the operator `name` stands here, as a word of its own.
     pub fn is_operator(&self, name: &str) -> bool {
         let after = self.rest().strip_prefix(name).map(|rest| rest.chars().next());
-        after.is_some_and(|next| next.is_none_or(|next| ends_word(next)))
+        after.is_some_and(|next| next.is_none_or(ends_word))
     }
 
     pub fn error(&self, offset: usize, message: impl Into<String>, hint: &str) -> QueryError {

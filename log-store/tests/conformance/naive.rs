@@ -42,11 +42,6 @@ impl Naive {
         self.rows.iter().map(|row| (row.seq, &row.record))
     }
 
-    /// The byte form of every record.
-    pub fn bytes(&self) -> impl Iterator<Item = &[u8]> {
-        self.rows.iter().map(|row| row.bytes.as_slice())
-    }
-
     /// What a request must find, its page and cursor left aside.
     pub fn search(&self, request: &SearchRequest) -> Expected<'_> {
         let mut found: Vec<(&Row, RecordView<'_>)> = self
