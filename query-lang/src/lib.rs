@@ -9,6 +9,7 @@
 //! - what is part of the language but not here yet is refused by name.
 
 pub mod ast;
+pub mod equivalent;
 pub mod error;
 pub mod eval;
 pub mod functions;
@@ -17,11 +18,12 @@ mod print;
 mod query;
 pub mod read;
 
+pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};
-pub use eval::{CancelToken, EvalError, Limits};
+pub use eval::{CancelToken, EvalError, Limits, evaluate_instant, evaluate_range};
 pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
 pub use query::{Language, Query};
-pub use read::{MetricsRead, RangeSeries, RangeSteps};
+pub use read::{LocalMetrics, MetricsRead, RangeSeries, RangeSteps};
 
 /// Reads a query; see [`Query::parse`].
 pub fn parse(text: &str) -> Result<Query, ParseError> {

@@ -136,13 +136,19 @@ impl Display for Millis {
     }
 }
 
-fn grouping(f: &mut Formatter<'_>, grouping: &Grouping) -> Result {
-    if !grouping.without && grouping.labels.is_empty() {
-        return Ok(());
+/// What stands between an aggregation's name and its brackets.
+pub(crate) struct GroupingWords<'t>(pub &'t Grouping);
+
+impl Display for GroupingWords<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Grouping { without, labels } = self.0;
+        if !without && labels.is_empty() {
+            return Ok(());
+        }
+        f.write_str(if *without { " without " } else { " by " })?;
+        list(f, labels)?;
+        f.write_char(' ')
     }
-    f.write_str(if grouping.without { " without " } else { " by " })?;
-    list(f, &grouping.labels)?;
-    f.write_char(' ')
 }
 
 fn matching(f: &mut Formatter<'_>, op: BinaryOp, matching: &Matching) -> Result {
@@ -229,7 +235,7 @@ impl Display for Expr {
             }
             Expr::Aggregate(node) => {
                 f.write_str(node.op.as_str())?;
-                grouping(f, &node.grouping)?;
+                GroupingWords(&node.grouping).fmt(f)?;
                 match &node.parameter {
                     Some(parameter) => write!(f, "({parameter}, {})", node.expr),
                     None => write!(f, "({})", node.expr),

@@ -1,9 +1,12 @@
 //! The seam between who asks (rules, the API) and who knows: the local engine or a remote cluster.
 
+use std::sync::Arc;
+
+use watchfire_engine::Engine;
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::Query;
-use crate::eval::{EvalError, Limits};
+use crate::eval::{self, EvalError, Limits};
 
 /// The times of a range evaluation: `start`, `start + step`, … up to and including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,4 +33,31 @@ pub trait MetricsRead: Send + Sync {
 
     /// The PromQL that gives the same for the series that the query finds, where one exists.
     fn promql(&self, query: &Query, at: Timestamp) -> Option<String>;
+}
+
+/// Evaluates on the engine of this process.
+#[derive(Clone)]
+pub struct LocalMetrics {
+    engine: Arc<Engine>,
+}
+
+impl LocalMetrics {
+    /// An adapter of this engine.
+    pub fn new(engine: Arc<Engine>) -> LocalMetrics {
+        LocalMetrics { engine }
+    }
+}
+
+impl MetricsRead for LocalMetrics {
+    fn instant(&self, query: &Query, at: Timestamp, limits: &Limits) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+        eval::evaluate_instant(query, &self.engine, at, limits)
+    }
+
+    fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {
+        eval::evaluate_range(query, &self.engine, steps, limits)
+    }
+
+    fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {
+        query.promql_for(eval::found(query, &self.engine, at))
+    }
 }

@@ -1,5 +1,203 @@
 //! What is the value of a query at time t? A pure function of data and time.
+//!
+//! An expression gives a column per series: a value, or none, for each time of a grid of steps; one
+//! moment is a grid of one step. Series are read once for all steps. A file per kind of expression:
+//! [`selector`], [`window`], [`binary`], [`aggregate`], [`functions`], and [`short`] for the nodes
+//! of the short form.
 
+mod aggregate;
+mod binary;
+mod column;
+mod context;
+mod functions;
 mod limits;
+mod quantile;
+mod selector;
+mod short;
+mod source;
+mod sum;
+mod window;
+
+use watchfire_engine::{Engine, SeriesKind};
+use watchfire_model::{LabelSet, Timestamp};
 
 pub use limits::{CancelToken, EvalError, Limits};
+
+use crate::Query;
+use crate::ast::{AggregateOp, Expr, Unary, ValueType};
+use crate::equivalent::Found;
+use crate::functions::Family;
+use crate::read::{RangeSeries, RangeSteps};
+use column::{Column, Value, is_absent};
+use context::{Context, Steps};
+use limits::Guard;
+
+/// The values of a query at one time, in the order of labels unless the query gives one (`sort`, `topk`). A
+/// scalar is one value without labels.
+///
+/// Errors: [`EvalError::Type`] for a query that gives a range or a text, and what else stands in the way.
+pub fn evaluate_instant(
+    query: &Query,
+    engine: &Engine,
+    at: Timestamp,
+    limits: &Limits,
+) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+    let steps = Steps { start: at.millis(), step: 1, count: 1 };
+    let columns = evaluate(query, engine, steps, limits, true)?;
+    let values = columns.into_iter().filter_map(|column| Some((column.labels, *column.values.first()?)));
+    let mut out: Vec<_> = values.filter(|(_, value)| !is_absent(*value)).collect();
+    if !gives_order(query.root()) {
+        out.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+    }
+    Ok(out)
+}
+
+/// Whether the order of an instant result means something.
+fn gives_order(expr: &Expr) -> bool {
+    match expr.without_parens() {
+        Expr::Aggregate(node) => matches!(node.op, AggregateOp::TopK | AggregateOp::BottomK),
+        Expr::Call(node) => matches!(node.function.family, Family::Sort(_)),
+        _ => false,
+    }
+}
+
+/// The values of a query at each time of a range, series in the order of their labels.
+///
+/// Errors: as [`evaluate_instant`], and [`EvalError::Steps`] and [`EvalError::Range`].
+pub fn evaluate_range(
+    query: &Query,
+    engine: &Engine,
+    range: RangeSteps,
+    limits: &Limits,
+) -> Result<Vec<RangeSeries>, EvalError> {
+    let steps = grid(range, limits)?;
+    let mut columns = evaluate(query, engine, steps, limits, false)?;
+    columns.retain(Column::has_values);
+    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
+    let points = |values: Vec<f64>| {
+        let present = steps.times().zip(values).filter(|(_, value)| !is_absent(*value));
+        present.map(|(at, value)| (Timestamp::from_millis(at), value)).collect()
+    };
+    Ok(columns.into_iter().map(|column| (column.labels, points(column.values))).collect())
+}
+
+/// The kind of the series that a query in the short form finds.
+pub(crate) fn found(query: &Query, engine: &Engine, at: Timestamp) -> Found {
+    match short::kind_found(query.root(), engine, at.millis(), &Limits::default()) {
+        None => Found::Unknown,
+        Some(SeriesKind::Samples(_)) => Found::Samples,
+        Some(SeriesKind::Increments) => Found::Increments,
+        Some(SeriesKind::Distribution) => Found::Distribution,
+    }
+}
+
+fn grid(range: RangeSteps, limits: &Limits) -> Result<Steps, EvalError> {
+    if range.step_ms <= 0 {
+        return Err(EvalError::Range { reason: "the step must be greater than 0" });
+    }
+    let length = range.end.since(range.start);
+    if length < 0 {
+        return Err(EvalError::Range { reason: "the end of the range lies before its start" });
+    }
+    let steps = length.unsigned_abs() / range.step_ms.unsigned_abs() + 1;
+    let count = usize::try_from(steps).unwrap_or(usize::MAX);
+    if count > limits.steps_max {
+        return Err(EvalError::Steps { steps, limit: limits.steps_max });
+    }
+    Ok(Steps { start: range.start.millis(), step: range.step_ms, count })
+}
+
+fn evaluate(
+    query: &Query,
+    engine: &Engine,
+    steps: Steps,
+    limits: &Limits,
+    is_instant: bool,
+) -> Result<Vec<Column>, EvalError> {
+    let guard = Guard::new(limits);
+    guard.look()?;
+    let ctx = Context { engine, guard: &guard, steps, query_start: steps.start, query_end: steps.last(), is_instant };
+    let wrong_type = |found: ValueType, hint: &str| EvalError::Type {
+        reason: format!("the query gives a {}, not values at a time{hint}", found.name()),
+    };
+    match query.value_type() {
+        ValueType::Matrix => {
+            Err(wrong_type(ValueType::Matrix, "; wrap it in a function such as `rate(…)` or leave the range out"))
+        }
+        ValueType::String => Err(wrong_type(ValueType::String, "")),
+        ValueType::Scalar | ValueType::Vector => match eval(&ctx, query.root())? {
+            Value::Vector(columns) => Ok(columns),
+            Value::Scalar(values) => Ok(vec![Column { labels: LabelSet::empty(), values }]),
+            Value::Text(_) => Err(wrong_type(ValueType::String, "")),
+        },
+    }
+}
+
+/// The value of an expression at each step.
+fn eval(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
+    ctx.guard.tick()?;
+    match expr {
+        Expr::Number(number) => Ok(Value::Scalar(vec![number.value; ctx.steps.count])),
+        Expr::String(text) => Ok(Value::Text(text.value.clone())),
+        Expr::Vector(node) => selector::eval(ctx, node, selector::Wanted::Value).map(Value::Vector),
+        Expr::Matrix(_) | Expr::Subquery(_) => {
+            Err(EvalError::Type { reason: format!("the range `{expr}` has no value at one time") })
+        }
+        Expr::Paren(paren) => eval(ctx, &paren.expr),
+        Expr::Unary(node) => eval_unary(ctx, node),
+        Expr::Binary(node) => binary::eval(ctx, node),
+        Expr::Aggregate(node) => aggregate::eval(ctx, node).map(Value::Vector),
+        Expr::Call(node) => functions::eval(ctx, node),
+        Expr::ShortAggregate(node) => short::aggregate(ctx, node).map(Value::Vector),
+        Expr::ShortRate(node) => short::rate(ctx, node).map(Value::Vector),
+        Expr::ShortQuantile(node) => short::quantile(ctx, node).map(Value::Vector),
+    }
+}
+
+/// The columns of an expression that the parser proved to be an instant vector.
+fn eval_vector(ctx: &Context, expr: &Expr) -> Result<Vec<Column>, EvalError> {
+    match eval(ctx, expr)? {
+        Value::Vector(columns) => Ok(columns),
+        Value::Scalar(values) => Ok(vec![ctx.keep(LabelSet::empty(), values)?]),
+        Value::Text(_) => Err(EvalError::Type { reason: format!("expected an instant vector, got `{expr}`") }),
+    }
+}
+
+/// The values of an expression that the parser proved to be a scalar.
+fn eval_scalar(ctx: &Context, expr: &Expr) -> Result<Vec<f64>, EvalError> {
+    match eval(ctx, expr)? {
+        Value::Scalar(values) => Ok(values),
+        Value::Vector(_) | Value::Text(_) => {
+            Err(EvalError::Type { reason: format!("expected a scalar, got `{expr}`") })
+        }
+    }
+}
+
+/// The text of an expression that the parser proved to be one.
+fn eval_text(expr: &Expr) -> Result<&str, EvalError> {
+    match expr.without_parens() {
+        Expr::String(text) => Ok(&text.value),
+        other => Err(EvalError::Type { reason: format!("expected a string, got `{other}`") }),
+    }
+}
+
+fn eval_unary(ctx: &Context, node: &Unary) -> Result<Value, EvalError> {
+    let value = eval(ctx, &node.expr)?;
+    if !node.negative {
+        return Ok(value);
+    }
+    match value {
+        Value::Scalar(values) => Ok(Value::Scalar(values.into_iter().map(|value| -value).collect())),
+        Value::Vector(mut columns) => {
+            for column in &mut columns {
+                column.labels = column::without_name(&column.labels);
+                for value in column.values.iter_mut().filter(|value| !is_absent(**value)) {
+                    *value = -*value;
+                }
+            }
+            column::refuse_same_labels(&columns)?;
+            Ok(Value::Vector(columns))
+        }
+        Value::Text(_) => Err(EvalError::Type { reason: "a sign stands before a text".to_owned() }),
+    }
+}

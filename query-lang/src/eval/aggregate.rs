@@ -1,0 +1,267 @@
+//! Aggregations over series: `sum by (a) (x)` and its kin.
+
+use watchfire_model::LabelSet;
+
+use super::column::{ABSENT, Column, Places, describes_metric, is_absent};
+use super::context::Context;
+use super::limits::EvalError;
+use super::quantile;
+use super::sum::{Mean, Sum};
+use crate::ast::{Aggregate, AggregateOp, Grouping};
+
+pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalError> {
+    let parameter = node.parameter.as_ref();
+    match (node.op, parameter) {
+        (AggregateOp::TopK | AggregateOp::BottomK, Some(parameter)) => {
+            let k = super::eval_scalar(ctx, parameter)?;
+            extremes(ctx, node, &k, super::eval_vector(ctx, &node.expr)?)
+        }
+        (AggregateOp::Quantile, Some(parameter)) => {
+            let q = super::eval_scalar(ctx, parameter)?;
+            quantiles(ctx, &node.grouping, &q, super::eval_vector(ctx, &node.expr)?)
+        }
+        (AggregateOp::CountValues, Some(parameter)) => {
+            let label = super::eval_text(parameter)?;
+            if label.is_empty() {
+                return Err(EvalError::Parameter { reason: "`count_values` needs the name of a label".to_owned() });
+            }
+            count_values(ctx, &node.grouping, label, super::eval_vector(ctx, &node.expr)?)
+        }
+        (op, _) => {
+            let columns = super::eval_vector(ctx, &node.expr)?;
+            let groups = Groups::new(ctx, &node.grouping, &columns)?;
+            let mut out = groups.empty_columns(ctx)?;
+            let mut states = vec![State::default(); groups.labels.len()];
+            for step in 0..ctx.steps.count {
+                ctx.guard.tick()?;
+                states.fill(State::default());
+                for (column, group) in columns.iter().zip(&groups.of) {
+                    let value = column.values[step];
+                    if !is_absent(value) {
+                        states[*group].add(op, value);
+                    }
+                }
+                for (column, state) in out.iter_mut().zip(&states) {
+                    column.values[step] = state.result(op);
+                }
+            }
+            ctx.used_up(columns);
+            out.retain(Column::has_values);
+            Ok(out)
+        }
+    }
+}
+
+/// Which group each column belongs to, and the labels of the groups.
+struct Groups {
+    of: Vec<usize>,
+    labels: Vec<LabelSet>,
+}
+
+impl Groups {
+    fn new(ctx: &Context, grouping: &Grouping, columns: &[Column]) -> Result<Groups, EvalError> {
+        let mut places = Places::default();
+        let mut groups = Groups { of: Vec::with_capacity(columns.len()), labels: Vec::new() };
+        let everything = !grouping.without && grouping.labels.is_empty();
+        for column in columns {
+            ctx.guard.tick()?;
+            let key = if everything { LabelSet::empty() } else { group_labels(grouping, &column.labels) };
+            let (place, is_new) = places.place(&key);
+            if is_new {
+                groups.labels.push(key);
+            }
+            groups.of.push(place);
+        }
+        Ok(groups)
+    }
+
+    fn empty_columns(&self, ctx: &Context) -> Result<Vec<Column>, EvalError> {
+        self.labels.iter().map(|labels| ctx.column(labels.clone())).collect()
+    }
+
+    /// The columns of each group.
+    fn members(&self) -> Vec<Vec<usize>> {
+        let mut members = vec![Vec::new(); self.labels.len()];
+        for (column, group) in self.of.iter().enumerate() {
+            members[*group].push(column);
+        }
+        members
+    }
+}
+
+fn group_labels(grouping: &Grouping, labels: &LabelSet) -> LabelSet {
+    let listed = |name: &str| grouping.labels.iter().any(|label| label == name);
+    if grouping.without {
+        labels.retain(|name| !describes_metric(name) && !listed(name))
+    } else {
+        labels.retain(listed)
+    }
+}
+
+/// What has been seen of a group at one step.
+#[derive(Clone, Copy, Default)]
+struct State {
+    count: f64,
+    sum: Sum,
+    mean: Mean,
+    /// Smallest or largest.
+    extreme: f64,
+    /// Running mean and sum of squared differences (Welford).
+    center: f64,
+    squares: f64,
+}
+
+impl State {
+    fn add(&mut self, op: AggregateOp, value: f64) {
+        self.count += 1.0;
+        let is_first = self.count == 1.0;
+        match op {
+            AggregateOp::Sum => self.sum.add(value),
+            AggregateOp::Avg => self.mean.add(value),
+            AggregateOp::Min => {
+                if is_first || value < self.extreme || self.extreme.is_nan() {
+                    self.extreme = value;
+                }
+            }
+            AggregateOp::Max => {
+                if is_first || value > self.extreme || self.extreme.is_nan() {
+                    self.extreme = value;
+                }
+            }
+            AggregateOp::StdDev | AggregateOp::StdVar => {
+                if is_first {
+                    self.center = value;
+                    self.squares = if value.is_finite() { 0.0 } else { f64::NAN };
+                } else {
+                    let difference = value - self.center;
+                    self.center += difference / self.count;
+                    self.squares += difference * (value - self.center);
+                }
+            }
+            AggregateOp::Count
+            | AggregateOp::Group
+            | AggregateOp::TopK
+            | AggregateOp::BottomK
+            | AggregateOp::Quantile
+            | AggregateOp::CountValues => {}
+        }
+    }
+
+    fn result(&self, op: AggregateOp) -> f64 {
+        if self.count == 0.0 {
+            return ABSENT;
+        }
+        match op {
+            AggregateOp::Sum => self.sum.total(),
+            AggregateOp::Avg => self.mean.mean(),
+            AggregateOp::Min | AggregateOp::Max => self.extreme,
+            AggregateOp::StdDev => (self.squares / self.count).sqrt(),
+            AggregateOp::StdVar => self.squares / self.count,
+            AggregateOp::Group => 1.0,
+            AggregateOp::Count
+            | AggregateOp::TopK
+            | AggregateOp::BottomK
+            | AggregateOp::Quantile
+            | AggregateOp::CountValues => self.count,
+        }
+    }
+}
+
+fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+    let groups = Groups::new(ctx, grouping, &columns)?;
+    let mut out = groups.empty_columns(ctx)?;
+    let mut values = Vec::new();
+    for (result, members) in out.iter_mut().zip(groups.members()) {
+        for (step, q) in q.iter().enumerate() {
+            ctx.guard.tick()?;
+            values.clear();
+            values.extend(members.iter().map(|at| columns[*at].values[step]).filter(|value| !is_absent(*value)));
+            if !values.is_empty() {
+                result.values[step] = quantile::of_values(*q, &mut values);
+            }
+        }
+    }
+    ctx.used_up(columns);
+    out.retain(Column::has_values);
+    Ok(out)
+}
+
+/// `topk`, `bottomk`: the k largest or smallest of each group, under their own labels. NaN comes last in both.
+fn extremes(ctx: &Context, node: &Aggregate, k: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+    let groups = Groups::new(ctx, &node.grouping, &columns)?;
+    let largest = node.op == AggregateOp::TopK;
+    let mut out = Vec::with_capacity(columns.len());
+    for column in &columns {
+        out.push(ctx.column(column.labels.clone())?);
+    }
+    // Columns in the order in which an instant result lists them.
+    let mut order = Vec::with_capacity(columns.len());
+    let mut ranked: Vec<usize> = Vec::new();
+    for members in groups.members() {
+        for (step, k) in k.iter().enumerate() {
+            ctx.guard.tick()?;
+            if k.is_nan() || k.abs() >= 9_223_372_036_854_775_808.0 {
+                let reason = format!("the parameter of `{}` is no whole number: {k}", node.op.as_str());
+                return Err(EvalError::Parameter { reason });
+            }
+            // Below 1 there are none; more than there are is all.
+            let k = if *k < 1.0 { 0 } else { (*k as usize).min(members.len()) };
+            ranked.clear();
+            ranked.extend(members.iter().filter(|at| !is_absent(columns[**at].values[step])));
+            ranked.sort_by(|left, right| {
+                let labels = || columns[*left].labels.cmp(&columns[*right].labels);
+                let (left, right) = (columns[*left].values[step], columns[*right].values[step]);
+                let by_value = if largest { right.partial_cmp(&left) } else { left.partial_cmp(&right) };
+                by_value.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then_with(labels)
+            });
+            ranked.truncate(k);
+            for at in &ranked {
+                out[*at].values[step] = columns[*at].values[step];
+            }
+            if ctx.is_instant {
+                order.extend_from_slice(&ranked);
+            }
+        }
+    }
+    ctx.used_up(columns);
+    if ctx.is_instant && ctx.steps.count == 1 {
+        let mut slots: Vec<Option<Column>> = out.into_iter().map(Some).collect();
+        return Ok(order.into_iter().filter_map(|at| slots[at].take()).collect());
+    }
+    out.retain(Column::has_values);
+    Ok(out)
+}
+
+/// `count_values`: how many series of a group have each value.
+fn count_values(
+    ctx: &Context,
+    grouping: &Grouping,
+    label: &str,
+    columns: Vec<Column>,
+) -> Result<Vec<Column>, EvalError> {
+    let groups = Groups::new(ctx, grouping, &columns)?;
+    let mut places = Places::default();
+    let mut out: Vec<Column> = Vec::new();
+    for (column, group) in columns.iter().zip(&groups.of) {
+        for (step, value) in column.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
+            ctx.guard.tick()?;
+            let labels = groups.labels[*group].with(label, &printed(*value));
+            let (place, is_new) = places.place(&labels);
+            if is_new {
+                out.push(ctx.column(labels)?);
+            }
+            let count = &mut out[place].values[step];
+            *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+        }
+    }
+    ctx.used_up(columns);
+    Ok(out)
+}
+
+/// A value as Prometheus writes it into a label: all digits, no exponent.
+fn printed(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    value.to_string()
+}

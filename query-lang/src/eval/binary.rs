@@ -1,0 +1,287 @@
+//! Binary operators, and how the series of two vectors meet.
+
+use watchfire_model::LabelSet;
+use watchfire_model::labels::METRIC_NAME;
+
+use super::column::{
+    ABSENT, Column, Places, Value, describes_metric, is_absent, join_or, join_same_labels, without_name,
+};
+use super::context::Context;
+use super::limits::EvalError;
+use crate::ast::{Binary, BinaryOp, Cardinality, Matching};
+
+pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
+    let left = super::eval(ctx, &node.left)?;
+    let right = super::eval(ctx, &node.right)?;
+    match (left, right) {
+        (Value::Scalar(left), Value::Scalar(right)) => {
+            // Comparisons of scalars always have `bool`, so that nothing is filtered.
+            let values = left.iter().zip(&right).map(|(left, right)| match apply(node.op, *left, *right) {
+                Outcome::Number(value) => value,
+                Outcome::Holds(holds) => f64::from(u8::from(holds)),
+            });
+            Ok(Value::Scalar(values.collect()))
+        }
+        (Value::Vector(columns), Value::Scalar(scalar)) => {
+            with_scalar(node, columns, &scalar, false).map(Value::Vector)
+        }
+        (Value::Scalar(scalar), Value::Vector(columns)) => with_scalar(node, columns, &scalar, true).map(Value::Vector),
+        (Value::Vector(left), Value::Vector(right)) => {
+            let plain =
+                Matching { cardinality: Cardinality::OneToOne, on: false, labels: Vec::new(), include: Vec::new() };
+            let matching = node.matching.as_ref().unwrap_or(&plain);
+            let pairing = Pairing::new(matching, &left, &right);
+            let columns = match node.op {
+                BinaryOp::And => keep_where(ctx, left, &right, &pairing, true)?,
+                BinaryOp::Unless => keep_where(ctx, left, &right, &pairing, false)?,
+                BinaryOp::Or => either(ctx, left, right, &pairing)?,
+                _ => pairwise(ctx, node, matching, left, right, &pairing)?,
+            };
+            Ok(Value::Vector(columns))
+        }
+        (Value::Text(_), _) | (_, Value::Text(_)) => {
+            Err(EvalError::Type { reason: format!("`{}` stands beside a text", node.op.as_str()) })
+        }
+    }
+}
+
+/// What an operator makes of two numbers.
+enum Outcome {
+    Number(f64),
+    Holds(bool),
+}
+
+fn apply(op: BinaryOp, left: f64, right: f64) -> Outcome {
+    match op {
+        BinaryOp::Add => Outcome::Number(left + right),
+        BinaryOp::Subtract => Outcome::Number(left - right),
+        BinaryOp::Multiply => Outcome::Number(left * right),
+        BinaryOp::Divide => Outcome::Number(left / right),
+        BinaryOp::Modulo => Outcome::Number(left % right),
+        BinaryOp::Power => Outcome::Number(left.powf(right)),
+        BinaryOp::Atan2 => Outcome::Number(left.atan2(right)),
+        BinaryOp::Equal => Outcome::Holds(left == right),
+        BinaryOp::NotEqual => Outcome::Holds(left != right),
+        BinaryOp::Greater => Outcome::Holds(left > right),
+        BinaryOp::Less => Outcome::Holds(left < right),
+        BinaryOp::GreaterOrEqual => Outcome::Holds(left >= right),
+        BinaryOp::LessOrEqual => Outcome::Holds(left <= right),
+        // Set operators do not look at numbers.
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => Outcome::Holds(true),
+    }
+}
+
+/// The value that a pair leaves: the number, or for a comparison `kept` where it holds (0 or 1 with `bool`).
+fn outcome(node: &Binary, left: f64, right: f64, kept: f64) -> f64 {
+    match apply(node.op, left, right) {
+        Outcome::Number(value) => value,
+        Outcome::Holds(holds) if node.returns_bool => f64::from(u8::from(holds)),
+        Outcome::Holds(true) => kept,
+        Outcome::Holds(false) => ABSENT,
+    }
+}
+
+/// Whether the result is another metric than its left side.
+fn drops_name(node: &Binary) -> bool {
+    node.returns_bool || !node.op.is_comparison()
+}
+
+fn with_scalar(
+    node: &Binary,
+    mut columns: Vec<Column>,
+    scalar: &[f64],
+    scalar_is_left: bool,
+) -> Result<Vec<Column>, EvalError> {
+    for column in &mut columns {
+        if drops_name(node) {
+            column.labels = without_name(&column.labels);
+        }
+        for (value, scalar) in column.values.iter_mut().zip(scalar) {
+            if !is_absent(*value) {
+                let (left, right) = if scalar_is_left { (*scalar, *value) } else { (*value, *scalar) };
+                *value = outcome(node, left, right, *value);
+            }
+        }
+    }
+    columns.retain(Column::has_values);
+    join_same_labels(columns)
+}
+
+/// Which series of both sides agree in the labels that count.
+struct Pairing {
+    /// The group of each left and right column.
+    left: Vec<usize>,
+    right: Vec<usize>,
+    groups: usize,
+}
+
+impl Pairing {
+    fn new(matching: &Matching, left: &[Column], right: &[Column]) -> Pairing {
+        let mut places = Places::default();
+        let mut group = |column: &Column| {
+            let key: LabelSet = if matching.on {
+                column.labels.retain(|name| matching.labels.iter().any(|label| label == name))
+            } else {
+                column.labels.retain(|name| name != METRIC_NAME && !matching.labels.iter().any(|label| label == name))
+            };
+            places.place(&key).0
+        };
+        let left: Vec<usize> = left.iter().map(&mut group).collect();
+        let right: Vec<usize> = right.iter().map(&mut group).collect();
+        let groups = left.iter().chain(&right).max().map_or(0, |most| most + 1);
+        Pairing { left, right, groups }
+    }
+
+    /// The columns of each group.
+    fn members(&self, of: &[usize]) -> Vec<Vec<usize>> {
+        let mut members = vec![Vec::new(); self.groups];
+        for (column, group) in of.iter().enumerate() {
+            members[*group].push(column);
+        }
+        members
+    }
+}
+
+fn any_present(columns: &[Column], members: &[usize], step: usize) -> bool {
+    members.iter().any(|at| !is_absent(columns[*at].values[step]))
+}
+
+/// `and`, `unless`: left values where the right side has, or has not, a partner.
+fn keep_where(
+    ctx: &Context,
+    mut left: Vec<Column>,
+    right: &[Column],
+    pairing: &Pairing,
+    partnered: bool,
+) -> Result<Vec<Column>, EvalError> {
+    let partners = pairing.members(&pairing.right);
+    for (column, group) in left.iter_mut().zip(&pairing.left) {
+        ctx.guard.tick()?;
+        for step in 0..ctx.steps.count {
+            if any_present(right, &partners[*group], step) != partnered {
+                column.values[step] = ABSENT;
+            }
+        }
+    }
+    left.retain(Column::has_values);
+    Ok(left)
+}
+
+/// `or`: all of the left, and of the right what has no partner there.
+fn either(
+    ctx: &Context,
+    left: Vec<Column>,
+    mut right: Vec<Column>,
+    pairing: &Pairing,
+) -> Result<Vec<Column>, EvalError> {
+    let partners = pairing.members(&pairing.left);
+    for (column, group) in right.iter_mut().zip(&pairing.right) {
+        ctx.guard.tick()?;
+        for step in 0..ctx.steps.count {
+            if any_present(&left, &partners[*group], step) {
+                column.values[step] = ABSENT;
+            }
+        }
+    }
+    right.retain(Column::has_values);
+    let mut all = left;
+    all.append(&mut right);
+    join_same_labels(all)
+}
+
+const MANY_TO_MANY: &str = "several series of one side have the same matching labels; many-to-many matching is not \
+                            allowed, so one side must be unique in them";
+const NOT_EXPLICIT: &str =
+    "several series match the same one; many-to-one matching must be explicit (`group_left` or `group_right`)";
+const NOT_UNIQUE: &str = "several matches give the same labels; the grouping labels must make them unique";
+
+/// Arithmetic and comparisons.
+fn pairwise(
+    ctx: &Context,
+    node: &Binary,
+    matching: &Matching,
+    left: Vec<Column>,
+    right: Vec<Column>,
+    pairing: &Pairing,
+) -> Result<Vec<Column>, EvalError> {
+    // From here on `one` is the side that must be unique.
+    let is_swapped = matching.cardinality == Cardinality::OneToMany;
+    let (many, one) = if is_swapped { (&right, &left) } else { (&left, &right) };
+    let (many_groups, one_groups) =
+        if is_swapped { (&pairing.right, &pairing.left) } else { (&pairing.left, &pairing.right) };
+    let partners = pairing.members(one_groups);
+    refuse_ambiguous(ctx, many, one, &partners)?;
+    let mut out = Vec::with_capacity(many.len());
+    let mut origins = Vec::with_capacity(many.len());
+    for (column, group) in many.iter().zip(many_groups) {
+        for partner in &partners[*group] {
+            ctx.guard.tick()?;
+            let partner = &one[*partner];
+            let mut result = ctx.column(result_labels(node, matching, &column.labels, &partner.labels))?;
+            for (step, value) in result.values.iter_mut().enumerate() {
+                let (many, one) = (column.values[step], partner.values[step]);
+                if is_absent(many) || is_absent(one) {
+                    continue;
+                }
+                let (left, right) = if is_swapped { (one, many) } else { (many, one) };
+                *value = outcome(node, left, right, left);
+            }
+            if result.has_values() {
+                out.push(result);
+                origins.push(*group);
+            }
+        }
+    }
+    if matching.cardinality == Cardinality::OneToOne {
+        refuse_implicit(ctx, &out, &origins, pairing.groups)?;
+    }
+    ctx.used_up(left);
+    ctx.used_up(right);
+    join_or(out, NOT_UNIQUE)
+}
+
+/// An error where the "one" side has two series for a group, at a step where the other side has any.
+fn refuse_ambiguous(ctx: &Context, many: &[Column], one: &[Column], partners: &[Vec<usize>]) -> Result<(), EvalError> {
+    for members in partners.iter().filter(|members| members.len() > 1) {
+        for step in 0..ctx.steps.count {
+            let mut present = members.iter().filter(|at| !is_absent(one[**at].values[step]));
+            if let (Some(_), Some(second)) = (present.next(), present.next())
+                && many.iter().any(|column| !is_absent(column.values[step]))
+            {
+                return Err(EvalError::Labels { reason: MANY_TO_MANY, labels: one[*second].labels.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An error where two results of a one-to-one match come from the same group at the same step.
+fn refuse_implicit(ctx: &Context, out: &[Column], origins: &[usize], groups: usize) -> Result<(), EvalError> {
+    let mut members = vec![Vec::new(); groups];
+    for (at, group) in origins.iter().enumerate() {
+        members[*group].push(at);
+    }
+    for members in members.iter().filter(|members| members.len() > 1) {
+        for step in 0..ctx.steps.count {
+            let mut present = members.iter().filter(|at| !is_absent(out[**at].values[step]));
+            if let (Some(_), Some(second)) = (present.next(), present.next()) {
+                return Err(EvalError::Labels { reason: NOT_EXPLICIT, labels: out[*second].labels.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Labels of a pair: those of the "many" side, less what does not count one-to-one, plus what `group_…` takes over.
+fn result_labels(node: &Binary, matching: &Matching, many: &LabelSet, one: &LabelSet) -> LabelSet {
+    let drops_name = drops_name(node);
+    let mut labels = many.retain(|name| {
+        let listed = || matching.labels.iter().any(|label| label == name);
+        !(drops_name && describes_metric(name))
+            && (matching.cardinality != Cardinality::OneToOne || listed() == matching.on)
+    });
+    for name in &matching.include {
+        labels = labels.with(name, one.get(name).unwrap_or(""));
+    }
+    labels
+}

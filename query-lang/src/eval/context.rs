@@ -1,0 +1,124 @@
+//! Where and when an expression is evaluated.
+
+use watchfire_engine::Engine;
+use watchfire_model::LabelSet;
+
+use super::column::{ABSENT, Column};
+use super::limits::{EvalError, Guard};
+use crate::ast::{At, Shift};
+
+/// The times of an evaluation: `start + i * step` for `i` in `0..count`; milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Steps {
+    pub start: i64,
+    pub step: i64,
+    pub count: usize,
+}
+
+impl Steps {
+    /// The time of a step.
+    pub fn at(&self, index: usize) -> i64 {
+        self.start.saturating_add(self.step.saturating_mul(index as i64))
+    }
+
+    /// The last time.
+    pub fn last(&self) -> i64 {
+        self.at(self.count.saturating_sub(1))
+    }
+
+    /// All times.
+    pub fn times(&self) -> impl Iterator<Item = i64> + '_ {
+        (0..self.count).map(|index| self.at(index))
+    }
+}
+
+/// The times at which a selector looks: the steps moved by `offset`, or one time for all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looks {
+    steps: Steps,
+    offset_ms: i64,
+    fixed: Option<i64>,
+}
+
+impl Looks {
+    /// The time at which it looks for a step.
+    pub fn at(&self, index: usize) -> i64 {
+        self.fixed.unwrap_or_else(|| self.steps.at(index)).saturating_sub(self.offset_ms)
+    }
+
+    /// How many distinct looks there are: one if `@` fixes the time, else one per step.
+    pub fn distinct(&self) -> usize {
+        if self.fixed.is_some() { self.steps.count.min(1) } else { self.steps.count }
+    }
+
+    /// The earliest.
+    pub fn first(&self) -> i64 {
+        self.at(0)
+    }
+
+    /// The latest.
+    pub fn last(&self) -> i64 {
+        self.at(self.steps.count.saturating_sub(1))
+    }
+
+    /// A column of as many values as there are steps, from those of the distinct looks.
+    pub fn spread(&self, mut values: Vec<f64>) -> Vec<f64> {
+        if self.fixed.is_some()
+            && let Some(value) = values.first().copied()
+        {
+            values.resize(self.steps.count, value);
+        }
+        values
+    }
+}
+
+/// What every part of an evaluation needs.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'e> {
+    pub engine: &'e Engine,
+    pub guard: &'e Guard<'e>,
+    pub steps: Steps,
+    /// The range of the whole query, for `@ start()` and `@ end()`; a subquery keeps it.
+    pub query_start: i64,
+    pub query_end: i64,
+    /// Whether the whole query asks for one moment, so that order has a meaning.
+    pub is_instant: bool,
+}
+
+impl<'e> Context<'e> {
+    /// The same, at other times.
+    pub fn at_steps(&self, steps: Steps) -> Result<Context<'e>, EvalError> {
+        // Refused before anything of that length is made.
+        let bytes = steps.count.saturating_mul(8);
+        self.guard.reserve(bytes)?;
+        self.guard.release(bytes);
+        Ok(Context { steps, ..*self })
+    }
+
+    /// When a shifted selector looks.
+    pub fn looks(&self, shift: &Shift) -> Looks {
+        let fixed = shift.at.map(|at| match at {
+            At::Time(millis) => millis,
+            At::Start => self.query_start,
+            At::End => self.query_end,
+        });
+        Looks { steps: self.steps, offset_ms: shift.offset_ms, fixed }
+    }
+
+    /// A column without values.
+    pub fn column(&self, labels: LabelSet) -> Result<Column, EvalError> {
+        self.guard.reserve(Column::bytes(self.steps.count))?;
+        Ok(Column { labels, values: vec![ABSENT; self.steps.count] })
+    }
+
+    /// Counts a column made elsewhere.
+    pub fn keep(&self, labels: LabelSet, values: Vec<f64>) -> Result<Column, EvalError> {
+        self.guard.reserve(Column::bytes(values.len()))?;
+        Ok(Column { labels, values })
+    }
+
+    /// Gives the memory of columns back that are used up.
+    pub fn used_up(&self, columns: Vec<Column>) {
+        self.guard.release(columns.len() * Column::bytes(self.steps.count));
+    }
+}

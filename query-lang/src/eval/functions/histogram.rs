@@ -1,0 +1,46 @@
+//! Classic histograms: series that differ only in `le`, each counting what is at or below it.
+
+use super::arg;
+use crate::ast::Call;
+use crate::eval::column::{Column, Places, describes_metric, is_absent};
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::eval::quantile::{self, Bucket};
+use crate::functions::HistogramFunction;
+
+const BOUND_LABEL: &str = "le";
+
+pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
+    let HistogramFunction::Quantile = function;
+    let q = crate::eval::eval_scalar(ctx, arg(call, 0)?)?;
+    let columns = crate::eval::eval_vector(ctx, arg(call, 1)?)?;
+    let mut places = Places::default();
+    let mut out: Vec<Column> = Vec::new();
+    let mut members: Vec<Vec<(f64, usize)>> = Vec::new();
+    for (at, column) in columns.iter().enumerate() {
+        // A series without a readable bound is no bucket.
+        let Some(upper) = column.labels.get(BOUND_LABEL).and_then(|bound| bound.parse::<f64>().ok()) else { continue };
+        let labels = column.labels.retain(|name| name != BOUND_LABEL && !describes_metric(name));
+        let (place, is_new) = places.place(&labels);
+        if is_new {
+            out.push(ctx.column(labels)?);
+            members.push(Vec::new());
+        }
+        members[place].push((upper, at));
+    }
+    let mut buckets = Vec::new();
+    for (result, members) in out.iter_mut().zip(&members) {
+        for (step, value) in result.values.iter_mut().enumerate() {
+            ctx.guard.tick()?;
+            let present = members.iter().map(|(upper, at)| Bucket { upper: *upper, count: columns[*at].values[step] });
+            buckets.clear();
+            buckets.extend(present.filter(|bucket| !is_absent(bucket.count)));
+            if !buckets.is_empty() {
+                *value = quantile::of_buckets(q[step], &mut buckets);
+            }
+        }
+    }
+    ctx.used_up(columns);
+    out.retain(Column::has_values);
+    Ok(out)
+}

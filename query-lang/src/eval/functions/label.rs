@@ -1,0 +1,74 @@
+//! `label_replace` and `label_join`.
+
+use regex::RegexBuilder;
+
+use super::arg;
+use crate::ast::Call;
+use crate::eval::column::{Column, join_same_labels};
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::functions::LabelFunction;
+
+/// Largest compiled size of a regular expression, bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+pub(super) fn eval(ctx: &Context, function: LabelFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
+    let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
+    match function {
+        LabelFunction::Replace => replace(ctx, call, &mut columns)?,
+        LabelFunction::Join => join(ctx, call, &mut columns)?,
+    }
+    join_same_labels(columns)
+}
+
+fn text(call: &Call, at: usize) -> Result<&str, EvalError> {
+    crate::eval::eval_text(arg(call, at)?)
+}
+
+fn label_name<'c>(call: &'c Call, at: usize, what: &str) -> Result<&'c str, EvalError> {
+    let name = text(call, at)?;
+    if name.is_empty() {
+        let reason = format!("`{}` needs a name for its {what} label", call.function.name);
+        return Err(EvalError::Parameter { reason });
+    }
+    Ok(name)
+}
+
+/// `label_replace(v, destination, replacement, source, regex)`
+fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalError> {
+    let destination = label_name(call, 1, "destination")?;
+    let (replacement, source, pattern) = (text(call, 2)?, text(call, 3)?, text(call, 4)?);
+    let regex =
+        RegexBuilder::new(&format!("^(?s:{pattern})$")).size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
+            let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+            EvalError::Parameter {
+                reason: format!("`{pattern}` in `label_replace` is not a regular expression: {why}"),
+            }
+        })?;
+    let mut value = String::new();
+    for column in columns {
+        ctx.guard.tick()?;
+        if let Some(captures) = regex.captures(column.labels.get(source).unwrap_or("")) {
+            value.clear();
+            captures.expand(replacement, &mut value);
+            column.labels = column.labels.with(destination, &value);
+        }
+    }
+    Ok(())
+}
+
+/// `label_join(v, destination, separator, source…)`
+fn join(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalError> {
+    let destination = label_name(call, 1, "destination")?;
+    let separator = text(call, 2)?;
+    let mut sources = Vec::new();
+    for at in 3..call.args.len() {
+        sources.push(label_name(call, at, "source")?);
+    }
+    for column in columns {
+        ctx.guard.tick()?;
+        let values: Vec<&str> = sources.iter().map(|source| column.labels.get(source).unwrap_or("")).collect();
+        column.labels = column.labels.with(destination, &values.join(separator));
+    }
+    Ok(())
+}

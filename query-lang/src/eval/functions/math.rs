@@ -1,0 +1,78 @@
+//! Functions that make a number of each number.
+
+use super::arg;
+use crate::ast::Call;
+use crate::eval::column::{ABSENT, Column, is_absent, join_same_labels, without_name};
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::functions::MathFunction;
+
+pub(super) fn eval(ctx: &Context, function: MathFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
+    let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
+    let mut parameters = Vec::new();
+    for parameter in call.args.iter().skip(1) {
+        parameters.push(crate::eval::eval_scalar(ctx, parameter)?);
+    }
+    let parameter = |at: usize, step: usize, default: f64| parameters.get(at).map_or(default, |values| values[step]);
+    for column in &mut columns {
+        ctx.guard.tick()?;
+        column.labels = without_name(&column.labels);
+        for (step, value) in column.values.iter_mut().enumerate() {
+            if !is_absent(*value) {
+                *value = apply(function, *value, parameter(0, step, 1.0), parameter(1, step, 0.0));
+            }
+        }
+    }
+    columns.retain(Column::has_values);
+    join_same_labels(columns)
+}
+
+fn apply(function: MathFunction, value: f64, first: f64, second: f64) -> f64 {
+    match function {
+        MathFunction::Abs => value.abs(),
+        MathFunction::Ceil => value.ceil(),
+        MathFunction::Floor => value.floor(),
+        MathFunction::Sqrt => value.sqrt(),
+        MathFunction::Ln => value.ln(),
+        MathFunction::Log2 => value.log2(),
+        MathFunction::Log10 => value.log10(),
+        MathFunction::Exp => value.exp(),
+        MathFunction::Sgn if value < 0.0 => -1.0,
+        MathFunction::Sgn if value > 0.0 => 1.0,
+        // Zero and NaN are their own sign.
+        MathFunction::Sgn => value,
+        MathFunction::Sin => value.sin(),
+        MathFunction::Cos => value.cos(),
+        MathFunction::Tan => value.tan(),
+        MathFunction::Asin => value.asin(),
+        MathFunction::Acos => value.acos(),
+        MathFunction::Atan => value.atan(),
+        MathFunction::Sinh => value.sinh(),
+        MathFunction::Cosh => value.cosh(),
+        MathFunction::Tanh => value.tanh(),
+        MathFunction::Asinh => value.asinh(),
+        MathFunction::Acosh => value.acosh(),
+        MathFunction::Atanh => value.atanh(),
+        MathFunction::Deg => value * 180.0 / std::f64::consts::PI,
+        MathFunction::Rad => value * std::f64::consts::PI / 180.0,
+        MathFunction::Round => {
+            // The inverse is exact more often than the number itself, 0.1 for one.
+            let inverse = 1.0 / first;
+            (value * inverse + 0.5).floor() / inverse
+        }
+        MathFunction::Clamp if second < first => ABSENT,
+        MathFunction::Clamp => larger(first, smaller(second, value)),
+        MathFunction::ClampMin => larger(first, value),
+        MathFunction::ClampMax => smaller(first, value),
+    }
+}
+
+/// The larger number; NaN if either is.
+fn larger(left: f64, right: f64) -> f64 {
+    if left.is_nan() || right.is_nan() { f64::NAN } else { left.max(right) }
+}
+
+/// The smaller number; NaN if either is.
+fn smaller(left: f64, right: f64) -> f64 {
+    if left.is_nan() || right.is_nan() { f64::NAN } else { left.min(right) }
+}

@@ -1,0 +1,36 @@
+//! Calls: a file per family of functions.
+
+mod absence;
+mod convert;
+mod histogram;
+mod label;
+mod math;
+mod over_time;
+pub(crate) mod rate;
+mod regression;
+mod sort;
+mod window;
+
+use super::column::Value;
+use super::context::Context;
+use super::limits::EvalError;
+use crate::ast::{Call, Expr};
+use crate::functions::Family;
+
+pub(crate) fn eval(ctx: &Context, call: &Call) -> Result<Value, EvalError> {
+    match call.function.family {
+        Family::Math(function) => math::eval(ctx, function, call).map(Value::Vector),
+        Family::Window(function) => window::eval(ctx, function, call).map(Value::Vector),
+        Family::Absence(function) => absence::eval(ctx, function, call).map(Value::Vector),
+        Family::Label(function) => label::eval(ctx, function, call).map(Value::Vector),
+        Family::Sort(function) => sort::eval(ctx, function, call).map(Value::Vector),
+        Family::Convert(function) => convert::eval(ctx, function, call),
+        Family::Histogram(function) => histogram::eval(ctx, function, call).map(Value::Vector),
+        Family::NotYet => Err(EvalError::NotYet { what: format!("`{}()`", call.function.name), hint: None }),
+    }
+}
+
+/// An argument whose presence the parser has checked.
+fn arg<'c>(call: &'c Call, at: usize) -> Result<&'c Expr, EvalError> {
+    call.args.get(at).ok_or_else(|| EvalError::Type { reason: format!("`{}` lacks an argument", call.function.name) })
+}

@@ -1,0 +1,124 @@
+//! Functions of the samples of a range: reads each series once and asks the families for each window.
+
+use watchfire_model::Sample;
+
+use super::{arg, over_time, rate, regression};
+use crate::ast::Call;
+use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::eval::source;
+use crate::eval::window::{Series, Slices, Windows, for_each_series};
+use crate::functions::WindowFunction;
+
+/// A window of one series.
+#[derive(Clone, Copy)]
+pub(super) struct Window<'s> {
+    pub samples: &'s [Sample],
+    /// Left end, outside; milliseconds.
+    pub start: i64,
+    /// Right end, inside; milliseconds.
+    pub end: i64,
+    /// The evaluation time, which `offset` does not move; milliseconds.
+    pub now: i64,
+    /// The scalar argument of the functions that take one.
+    pub parameter: f64,
+}
+
+pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
+    // `quantile_over_time` has its number first, `predict_linear` last.
+    let (range, parameter) = match function {
+        WindowFunction::QuantileOverTime => (arg(call, 1)?, Some(arg(call, 0)?)),
+        WindowFunction::PredictLinear => (arg(call, 0)?, Some(arg(call, 1)?)),
+        _ => (arg(call, 0)?, None),
+    };
+    let parameter = match parameter {
+        Some(parameter) => crate::eval::eval_scalar(ctx, parameter)?,
+        None => Vec::new(),
+    };
+    let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
+    let mut out = Vec::new();
+    for_each_series(ctx, range, &mut |series, windows| {
+        let values = match (function, series.increments) {
+            (WindowFunction::Rate | WindowFunction::Increase, Some(_)) => counted(ctx, function, series, windows)?,
+            _ => walked(ctx, function, series, windows, &parameter)?,
+        };
+        if values.iter().any(|value| !is_absent(*value)) {
+            let labels = if keeps_name { series.labels.clone() } else { without_name(series.labels) };
+            out.push(ctx.keep(labels, values)?);
+        }
+        Ok(())
+    })?;
+    refuse_same_labels(&out)?;
+    Ok(out)
+}
+
+/// Increments know their windows exactly.
+fn counted(ctx: &Context, function: WindowFunction, series: &Series, windows: &Windows) -> Result<Vec<f64>, EvalError> {
+    let Some(view) = series.increments else { return Ok(Vec::new()) };
+    let seconds = if function == WindowFunction::Rate { windows.range_ms as f64 / 1000.0 } else { 1.0 };
+    let mut values = Vec::with_capacity(windows.distinct());
+    for index in 0..windows.distinct() {
+        ctx.guard.samples(1)?;
+        let (start, end) = windows.bounds(index);
+        let increase = view.increase(source::at(start), source::at(end));
+        values.push(increase.map_or(ABSENT, |events| events / seconds));
+    }
+    Ok(windows.spread(values))
+}
+
+/// A value from each window. Only functions that look at the evaluation time or a parameter differ between the
+/// steps of a fixed window.
+fn walked(
+    ctx: &Context,
+    function: WindowFunction,
+    series: &Series,
+    windows: &Windows,
+    parameter: &[f64],
+) -> Result<Vec<f64>, EvalError> {
+    let count = if parameter.is_empty() { windows.distinct() } else { ctx.steps.count };
+    let mut slices = Slices::new(series.samples);
+    let mut resets = rate::Resets::new(function, series.samples);
+    let mut scratch = Vec::new();
+    let mut values = Vec::with_capacity(count);
+    for index in 0..count {
+        let (start, end) = windows.bounds(index);
+        let samples = slices.advance(start, end);
+        // Walking a window costs as much as reading it.
+        ctx.guard.tick()?;
+        let parameter = parameter.get(index).copied().unwrap_or(f64::NAN);
+        let window = Window { samples, start, end, now: ctx.steps.at(index), parameter };
+        let value = if samples.is_empty() { None } else { value(function, &window, &mut resets, &mut scratch) };
+        values.push(value.unwrap_or(ABSENT));
+    }
+    Ok(if count == ctx.steps.count { values } else { windows.spread(values) })
+}
+
+fn value(function: WindowFunction, window: &Window, resets: &mut rate::Resets, scratch: &mut Vec<f64>) -> Option<f64> {
+    match function {
+        WindowFunction::Rate
+        | WindowFunction::Increase
+        | WindowFunction::Delta
+        | WindowFunction::Irate
+        | WindowFunction::Idelta
+        | WindowFunction::Changes
+        | WindowFunction::Resets => rate::value(function, window, resets),
+        WindowFunction::Deriv | WindowFunction::PredictLinear => regression::value(function, window),
+        WindowFunction::AvgOverTime
+        | WindowFunction::MinOverTime
+        | WindowFunction::MaxOverTime
+        | WindowFunction::SumOverTime
+        | WindowFunction::CountOverTime
+        | WindowFunction::FirstOverTime
+        | WindowFunction::LastOverTime
+        | WindowFunction::PresentOverTime
+        | WindowFunction::StdDevOverTime
+        | WindowFunction::StdVarOverTime
+        | WindowFunction::MadOverTime
+        | WindowFunction::QuantileOverTime
+        | WindowFunction::TsOfFirstOverTime
+        | WindowFunction::TsOfLastOverTime
+        | WindowFunction::TsOfMinOverTime
+        | WindowFunction::TsOfMaxOverTime => over_time::value(function, window, scratch),
+    }
+}

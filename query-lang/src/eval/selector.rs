@@ -1,0 +1,82 @@
+//! Instant selectors: the newest sample within the lookback delta.
+
+use watchfire_engine::{SeriesKind, SeriesView};
+use watchfire_model::Sample;
+
+use super::column::{ABSENT, Column, is_absent};
+use super::context::{Context, Looks};
+use super::limits::EvalError;
+use super::source;
+use crate::ast::VectorSelector;
+
+/// What of the newest sample is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Value,
+    /// Its time in seconds, for `timestamp()`.
+    Time,
+}
+
+/// The value of a selector at each step.
+pub(crate) fn eval(ctx: &Context, selector: &VectorSelector, wanted: Wanted) -> Result<Vec<Column>, EvalError> {
+    let looks = ctx.looks(&selector.shift);
+    let lookback = ctx.guard.limits().lookback_ms;
+    let start = looks.first().saturating_sub(lookback);
+    let views = source::select_promql(ctx, &selector.matchers, start, looks.last())?;
+    let mut buffer = Vec::new();
+    let mut out = Vec::with_capacity(views.len());
+    for view in &views {
+        let values = newest(ctx, view, &looks, wanted, &mut buffer)?;
+        if values.iter().any(|value| !is_absent(*value)) {
+            out.push(ctx.keep(view.labels().clone(), looks.spread(values))?);
+        }
+    }
+    Ok(out)
+}
+
+/// The newest value of a series at each look: of samples within the lookback delta, of increments
+/// the running total, also when quiet. A distribution has none.
+pub(crate) fn newest(
+    ctx: &Context,
+    view: &SeriesView,
+    looks: &Looks,
+    wanted: Wanted,
+    buffer: &mut Vec<Sample>,
+) -> Result<Vec<f64>, EvalError> {
+    let mut values = vec![ABSENT; looks.distinct()];
+    match view.kind() {
+        SeriesKind::Samples(_) => {
+            let lookback = ctx.guard.limits().lookback_ms;
+            source::samples(ctx, view, looks.first().saturating_sub(lookback), looks.last(), true, buffer)?;
+            let mut seen = 0;
+            for (index, value) in values.iter_mut().enumerate() {
+                let at = looks.at(index);
+                seen += buffer[seen..].iter().take_while(|sample| sample.timestamp.millis() <= at).count();
+                if let Some(sample) = buffer[..seen].last()
+                    && sample.timestamp.millis() > at.saturating_sub(lookback)
+                {
+                    *value = match wanted {
+                        Wanted::Value => sample.value,
+                        Wanted::Time if is_absent(sample.value) => ABSENT,
+                        Wanted::Time => sample.timestamp.millis() as f64 / 1000.0,
+                    };
+                }
+            }
+        }
+        SeriesKind::Increments => {
+            for (index, value) in values.iter_mut().enumerate() {
+                ctx.guard.samples(1)?;
+                let at = looks.at(index);
+                if let Some(total) = view.total_at(source::at(at)) {
+                    *value = match wanted {
+                        Wanted::Value => total,
+                        // The running total stands at every moment.
+                        Wanted::Time => at as f64 / 1000.0,
+                    };
+                }
+            }
+        }
+        SeriesKind::Distribution => {}
+    }
+    Ok(values)
+}

@@ -1,0 +1,119 @@
+//! `sum|avg|min|max|count M over W`: over everything in the window of every series.
+
+use watchfire_engine::SeriesKind;
+
+use super::{Pool, distribution, pools, seconds_in, window};
+use crate::ast::{ShortOp, ShortScope};
+use crate::eval::column::{ABSENT, Column};
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::eval::source;
+use crate::eval::sum::Sum;
+use crate::eval::window::Slices;
+
+/// What has been pooled of one window.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tally {
+    /// Whether any series spoke, be it of nothing.
+    pub seen: bool,
+    pub count: f64,
+    pub sum: Sum,
+    pub extreme: Option<f64>,
+}
+
+impl Tally {
+    /// Adds one number.
+    pub fn add(&mut self, op: ShortOp, value: f64) {
+        self.seen = true;
+        self.count += 1.0;
+        self.sum.add(value);
+        self.add_extreme(op, value);
+    }
+
+    /// Lets a number compete for the smallest or largest; anything beats NaN.
+    pub fn add_extreme(&mut self, op: ShortOp, value: f64) {
+        let beats = |have: f64| match op {
+            ShortOp::Min => value < have || have.is_nan(),
+            _ => value > have || have.is_nan(),
+        };
+        if self.extreme.is_none_or(beats) {
+            self.extreme = Some(value);
+        }
+    }
+
+    /// The answer; of nothing, sum and count are 0 and the others have none.
+    pub fn result(&self, op: ShortOp) -> f64 {
+        if !self.seen {
+            return ABSENT;
+        }
+        match op {
+            ShortOp::Sum => self.sum.total(),
+            ShortOp::Count => self.count,
+            ShortOp::Avg if self.count == 0.0 => ABSENT,
+            ShortOp::Avg => self.sum.total() / self.count,
+            ShortOp::Min | ShortOp::Max => self.extreme.unwrap_or(ABSENT),
+        }
+    }
+}
+
+pub(super) fn eval(ctx: &Context, op: ShortOp, scope: &ShortScope, window_ms: i64) -> Result<Vec<Column>, EvalError> {
+    let mut out = Vec::new();
+    for pool in pools(ctx, scope, window_ms)? {
+        let tallies = tally(ctx, op, &pool, window_ms)?;
+        let values = tallies.iter().map(|tally| tally.result(op)).collect();
+        let column = ctx.keep(pool.labels, values)?;
+        if column.has_values() {
+            out.push(column);
+        }
+    }
+    Ok(out)
+}
+
+/// A tally for each step.
+fn tally(ctx: &Context, op: ShortOp, pool: &Pool, window_ms: i64) -> Result<Vec<Tally>, EvalError> {
+    let mut tallies = vec![Tally::default(); ctx.steps.count];
+    let mut samples = Vec::new();
+    let mut buckets = Vec::new();
+    for view in &pool.views {
+        match view.kind() {
+            SeriesKind::Samples(_) => {
+                let start = window(ctx, 0, window_ms).0;
+                source::samples(ctx, view, start, ctx.steps.last(), false, &mut samples)?;
+                let mut slices = Slices::new(&samples);
+                for (step, tally) in tallies.iter_mut().enumerate() {
+                    ctx.guard.tick()?;
+                    let (start, end) = window(ctx, step, window_ms);
+                    slices.advance(start, end).iter().for_each(|sample| tally.add(op, sample.value));
+                }
+            }
+            SeriesKind::Increments => {
+                for (step, tally) in tallies.iter_mut().enumerate() {
+                    ctx.guard.samples(1)?;
+                    let (start, end) = window(ctx, step, window_ms);
+                    let (start, end) = (source::at(start), source::at(end));
+                    let Some(events) = view.increase(start, end) else { continue };
+                    tally.seen = true;
+                    tally.sum.add(events);
+                    tally.count += seconds_in(window_ms) as f64;
+                    if matches!(op, ShortOp::Min | ShortOp::Max) {
+                        buckets.clear();
+                        view.buckets(start, end, &mut buckets);
+                        ctx.guard.samples(buckets.len())?;
+                        buckets.iter().for_each(|(_, events)| tally.add_extreme(op, *events));
+                        // A second without events counts as 0.
+                        if buckets.len() < seconds_in(window_ms) {
+                            tally.add_extreme(op, 0.0);
+                        }
+                    }
+                }
+            }
+            SeriesKind::Distribution => {
+                for (step, tally) in tallies.iter_mut().enumerate() {
+                    let (start, end) = window(ctx, step, window_ms);
+                    distribution::tally(ctx, op, view, start, end, tally)?;
+                }
+            }
+        }
+    }
+    Ok(tallies)
+}

@@ -1,0 +1,93 @@
+//! `pNN M [over W]`: a quantile over everything in the window of every series.
+
+use watchfire_engine::{SeriesKind, SeriesView};
+use watchfire_model::Sample;
+
+use super::{Pool, distribution, pools, seconds_in, window};
+use crate::ast::ShortScope;
+use crate::eval::column::{ABSENT, Column};
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::eval::quantile;
+use crate::eval::source;
+use crate::eval::window::Slices;
+
+/// Of samples the exact quantile, interpolated; of increments that of the counts per second, a second
+/// without events counting as 0; of distributions that of the merged histograms.
+pub(super) fn eval(ctx: &Context, q: f64, scope: &ShortScope, window_ms: i64) -> Result<Vec<Column>, EvalError> {
+    let mut out = Vec::new();
+    for pool in pools(ctx, scope, window_ms)? {
+        let distributions = pool.views.iter().filter(|view| view.kind() == SeriesKind::Distribution).count();
+        let values = if distributions == 0 {
+            of_numbers(ctx, q, &pool, window_ms)?
+        } else if distributions == pool.views.len() {
+            let mut values = Vec::with_capacity(ctx.steps.count);
+            for step in 0..ctx.steps.count {
+                let (start, end) = window(ctx, step, window_ms);
+                values.push(distribution::quantile(ctx, q, &pool.views, start, end)?.unwrap_or(ABSENT));
+            }
+            values
+        } else {
+            return Err(EvalError::Labels {
+                reason: "a quantile cannot mix a distribution with other series; narrow the selection",
+                labels: pool.labels,
+            });
+        };
+        let column = ctx.keep(pool.labels, values)?;
+        if column.has_values() {
+            out.push(column);
+        }
+    }
+    Ok(out)
+}
+
+/// The samples of every series of a pool for all windows.
+fn read(ctx: &Context, views: &[&SeriesView], window_ms: i64) -> Result<Vec<Vec<Sample>>, EvalError> {
+    let start = window(ctx, 0, window_ms).0;
+    let mut all = Vec::with_capacity(views.len());
+    for view in views {
+        let mut samples = Vec::new();
+        source::samples(ctx, view, start, ctx.steps.last(), false, &mut samples)?;
+        ctx.guard.reserve(samples.len() * size_of::<Sample>())?;
+        all.push(samples);
+    }
+    Ok(all)
+}
+
+fn of_numbers(ctx: &Context, q: f64, pool: &Pool, window_ms: i64) -> Result<Vec<f64>, EvalError> {
+    let of_kind = |increments: bool| {
+        let views = pool.views.iter().filter(move |view| (view.kind() == SeriesKind::Increments) == increments);
+        views.collect::<Vec<_>>()
+    };
+    let all = read(ctx, &of_kind(false), window_ms)?;
+    let counted = of_kind(true);
+    let mut slices: Vec<Slices> = all.iter().map(|samples| Slices::new(samples)).collect();
+    let (mut numbers, mut buckets) = (Vec::new(), Vec::new());
+    let mut values = Vec::with_capacity(ctx.steps.count);
+    for step in 0..ctx.steps.count {
+        let (start, end) = window(ctx, step, window_ms);
+        numbers.clear();
+        for slices in &mut slices {
+            numbers.extend(slices.advance(start, end).iter().map(|sample| sample.value));
+        }
+        for view in &counted {
+            let (start, end) = (source::at(start), source::at(end));
+            if view.increase(start, end).is_none() {
+                continue;
+            }
+            buckets.clear();
+            view.buckets(start, end, &mut buckets);
+            ctx.guard.samples(1 + buckets.len())?;
+            let quiet = seconds_in(window_ms).saturating_sub(buckets.len());
+            ctx.guard.reserve(quiet * 8)?;
+            numbers.extend(buckets.iter().map(|(_, events)| *events));
+            numbers.resize(numbers.len() + quiet, 0.0);
+            ctx.guard.release(quiet * 8);
+        }
+        // Ordering the numbers costs about as much as reading them.
+        ctx.guard.samples(numbers.len() / 8)?;
+        values.push(if numbers.is_empty() { ABSENT } else { quantile::of_values(q, &mut numbers) });
+    }
+    ctx.guard.release(all.iter().map(|samples| samples.len() * size_of::<Sample>()).sum());
+    Ok(values)
+}

@@ -1,0 +1,72 @@
+//! Series of the engine as the evaluator sees them: the only file that asks the engine for series.
+
+use hashbrown::HashSet;
+use watchfire_engine::{SelectError, SeriesKind, SeriesView, TimeRange};
+use watchfire_model::sample::is_stale;
+use watchfire_model::{Matcher, Sample, Timestamp};
+
+use super::context::Context;
+use super::limits::EvalError;
+
+/// The series that satisfy the matchers and may have something in `(start, end]`, in the order of their labels.
+pub(crate) fn select(ctx: &Context, matchers: &[Matcher], start: i64, end: i64) -> Result<Vec<SeriesView>, EvalError> {
+    let range = TimeRange { start: Timestamp::from_millis(start), end: Timestamp::from_millis(end) };
+    ctx.guard.tick()?;
+    ctx.engine.select(matchers, range).map_err(unreadable)
+}
+
+fn unreadable(error: SelectError) -> EvalError {
+    EvalError::Storage { reason: error.to_string(), retry: false }
+}
+
+/// The series for PromQL: without distributions (which it cannot show yet), each label set once.
+pub(crate) fn select_promql(
+    ctx: &Context,
+    matchers: &[Matcher],
+    start: i64,
+    end: i64,
+) -> Result<Vec<SeriesView>, EvalError> {
+    let views = select(ctx, matchers, start, end)?;
+    let mut kinds = views.iter().map(SeriesView::kind);
+    let first = kinds.next();
+    if let Some(view) = views.iter().find(|view| view.kind() == SeriesKind::Distribution) {
+        return Err(EvalError::NotYet {
+            what: format!("the distribution `{}` in PromQL", view.labels().metric_name()),
+            hint: Some("write the short form: `p95 METRIC over 5m`"),
+        });
+    }
+    // Only different kinds can share a label set.
+    if kinds.any(|kind| Some(kind) != first) {
+        let mut seen = HashSet::new();
+        if let Some(view) = views.iter().find(|view| !seen.insert(view.labels())) {
+            return Err(EvalError::Labels {
+                reason: "counted events and pushed samples have the same labels; rename one of the metrics",
+                labels: view.labels().clone(),
+            });
+        }
+    }
+    Ok(views)
+}
+
+/// Replaces `out` by the samples of `(start, end]`, without staleness markers unless they are asked for.
+pub(crate) fn samples(
+    ctx: &Context,
+    view: &SeriesView,
+    start: i64,
+    end: i64,
+    keep_stale: bool,
+    out: &mut Vec<Sample>,
+) -> Result<(), EvalError> {
+    out.clear();
+    view.samples(Timestamp::from_millis(start), Timestamp::from_millis(end), out);
+    ctx.guard.samples(out.len())?;
+    if !keep_stale {
+        out.retain(|sample| !is_stale(sample.value));
+    }
+    Ok(())
+}
+
+/// The time that a window of increments ends at: they are looked at in whole seconds, rounded up.
+pub(crate) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}

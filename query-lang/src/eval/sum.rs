@@ -1,0 +1,90 @@
+//! Sums and means that lose nothing to rounding.
+
+/// A sum with the rounding errors kept apart (Neumaier's variant of Kahan's summation), as Prometheus sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sum {
+    sum: f64,
+    rest: f64,
+}
+
+impl Sum {
+    pub fn of(value: f64) -> Sum {
+        Sum { sum: value, rest: 0.0 }
+    }
+
+    pub fn add(&mut self, value: f64) {
+        let total = self.sum + value;
+        if total.is_infinite() {
+            self.rest = 0.0;
+        } else if self.sum.abs() >= value.abs() {
+            self.rest += (self.sum - total) + value;
+        } else {
+            self.rest += (value - total) + self.sum;
+        }
+        self.sum = total;
+    }
+
+    pub fn total(&self) -> f64 {
+        self.sum + self.rest
+    }
+}
+
+/// A mean: a sum divided at the end, or, once the sum would overflow, a running mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mean {
+    count: f64,
+    sum: Sum,
+    /// Whether `sum` holds the running mean.
+    is_running: bool,
+}
+
+impl Mean {
+    pub fn add(&mut self, value: f64) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.sum = Sum::of(value);
+            return;
+        }
+        if !self.is_running {
+            let mut sum = self.sum;
+            sum.add(value);
+            if !sum.sum.is_infinite() {
+                self.sum = sum;
+                return;
+            }
+            self.is_running = true;
+            let before = self.count - 1.0;
+            self.sum = Sum { sum: self.sum.sum / before, rest: self.sum.rest / before };
+        }
+        let share = (self.count - 1.0) / self.count;
+        self.sum = Sum { sum: share * self.sum.sum, rest: share * self.sum.rest };
+        self.sum.add(value / self.count);
+    }
+
+    /// NaN if nothing was added.
+    pub fn mean(&self) -> f64 {
+        if self.is_running {
+            self.sum.sum + self.sum.rest
+        } else {
+            self.sum.sum / self.count + self.sum.rest / self.count
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost() {
+        let mut sum = Sum::default();
+        [1e100, 1.0, -1e100, 1.0].into_iter().for_each(|value| sum.add(value));
+        assert_eq!(sum.total(), 2.0);
+        let mut mean = Mean::default();
+        [f64::MAX, f64::MAX, f64::MAX].into_iter().for_each(|value| mean.add(value));
+        assert_eq!(mean.mean(), f64::MAX);
+        let mut infinite = Mean::default();
+        [f64::INFINITY, 1.0].into_iter().for_each(|value| infinite.add(value));
+        assert_eq!(infinite.mean(), f64::INFINITY);
+    }
+}

@@ -1,0 +1,141 @@
+//! Range selectors and subqueries: the samples of a left-open window before each step.
+//!
+//! A series is read once for all steps; each window is a slice of it, found by two pointers that only advance.
+
+use watchfire_engine::{SeriesKind, SeriesView};
+use watchfire_model::sample::is_stale;
+use watchfire_model::{LabelSet, Sample};
+
+use super::column::Value;
+use super::context::{Context, Looks, Steps};
+use super::limits::EvalError;
+use super::source;
+use crate::ast::{Expr, MatrixSelector, Subquery};
+
+/// One series with what lies in the windows of all steps.
+pub(crate) struct Series<'s> {
+    pub labels: &'s LabelSet,
+    /// Ascending in time, without staleness markers. Of increments: the running total.
+    pub samples: &'s [Sample],
+    /// The series itself if it holds increments.
+    pub increments: Option<&'s SeriesView>,
+}
+
+/// The windows `(end - range, end]` of the steps.
+#[derive(Clone, Copy)]
+pub(crate) struct Windows {
+    looks: Looks,
+    pub range_ms: i64,
+}
+
+impl Windows {
+    /// Left end (outside) and right end (inside) of a step's window.
+    pub fn bounds(&self, index: usize) -> (i64, i64) {
+        let end = self.looks.at(index);
+        (end.saturating_sub(self.range_ms), end)
+    }
+
+    /// How many distinct windows there are.
+    pub fn distinct(&self) -> usize {
+        self.looks.distinct()
+    }
+
+    /// A column from the values of the distinct windows.
+    pub fn spread(&self, values: Vec<f64>) -> Vec<f64> {
+        self.looks.spread(values)
+    }
+}
+
+/// Finds each window in a series, step by step.
+pub(crate) struct Slices<'s> {
+    samples: &'s [Sample],
+    from: usize,
+    to: usize,
+}
+
+impl<'s> Slices<'s> {
+    pub fn new(samples: &'s [Sample]) -> Slices<'s> {
+        Slices { samples, from: 0, to: 0 }
+    }
+
+    /// The samples in `(start, end]`; neither end may go back.
+    pub fn advance(&mut self, start: i64, end: i64) -> &'s [Sample] {
+        while self.samples.get(self.to).is_some_and(|sample| sample.timestamp.millis() <= end) {
+            self.to += 1;
+        }
+        while self.from < self.to && self.samples[self.from].timestamp.millis() <= start {
+            self.from += 1;
+        }
+        &self.samples[self.from..self.to]
+    }
+}
+
+/// Calls back for each series of a range argument.
+pub(crate) fn for_each_series(
+    ctx: &Context,
+    arg: &Expr,
+    each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
+) -> Result<(), EvalError> {
+    match arg.without_parens() {
+        Expr::Matrix(matrix) => of_selector(ctx, matrix, each),
+        Expr::Subquery(subquery) => of_subquery(ctx, subquery, each),
+        // The parser lets nothing else through as a range.
+        other => Err(EvalError::Type { reason: format!("expected a range, got `{other}`") }),
+    }
+}
+
+fn of_selector(
+    ctx: &Context,
+    matrix: &MatrixSelector,
+    each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
+) -> Result<(), EvalError> {
+    let windows = Windows { looks: ctx.looks(&matrix.selector.shift), range_ms: matrix.range_ms };
+    let start = windows.bounds(0).0;
+    let end = windows.looks.last();
+    let views = source::select_promql(ctx, &matrix.selector.matchers, start, end)?;
+    let mut samples = Vec::new();
+    for view in &views {
+        source::samples(ctx, view, start, end, false, &mut samples)?;
+        let increments = (view.kind() == SeriesKind::Increments).then_some(view);
+        each(&Series { labels: view.labels(), samples: &samples, increments }, &windows)?;
+    }
+    Ok(())
+}
+
+fn of_subquery(
+    ctx: &Context,
+    subquery: &Subquery,
+    each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
+) -> Result<(), EvalError> {
+    let windows = Windows { looks: ctx.looks(&subquery.shift), range_ms: subquery.range_ms };
+    let steps = inner_steps(&windows, subquery.step_ms.unwrap_or(ctx.guard.limits().default_step_ms));
+    let inner = ctx.at_steps(steps)?;
+    let columns = match super::eval(&inner, &subquery.expr)? {
+        Value::Vector(columns) => columns,
+        Value::Scalar(values) => vec![inner.keep(LabelSet::empty(), values)?],
+        Value::Text(_) => Vec::new(),
+    };
+    let mut samples = Vec::new();
+    for column in &columns {
+        samples.clear();
+        let points = steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value));
+        samples.extend(points.map(|(at, value)| Sample { timestamp: source::at(at), value: *value }));
+        ctx.guard.samples(samples.len())?;
+        each(&Series { labels: &column.labels, samples: &samples, increments: None }, &windows)?;
+    }
+    inner.used_up(columns);
+    Ok(())
+}
+
+/// The times at which a subquery is evaluated: multiples of its step inside its windows.
+fn inner_steps(windows: &Windows, step: i64) -> Steps {
+    let step = step.max(1);
+    let (left, _) = windows.bounds(0);
+    let last = windows.looks.last();
+    let mut start = (left / step).saturating_mul(step);
+    if start <= left {
+        start = start.saturating_add(step);
+    }
+    let count = if start > last { 0 } else { (last - start) / step + 1 };
+    Steps { start, step, count: usize::try_from(count).unwrap_or(usize::MAX) }
+}
