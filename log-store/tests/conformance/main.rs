@@ -5,6 +5,7 @@
 mod embedded;
 mod generate;
 mod json;
+mod moving;
 mod naive;
 mod properties;
 mod search_doc;
