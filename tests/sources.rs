@@ -71,7 +71,10 @@ fn logger_speaks_both_syslogs_over_both_transports_and_framings() {
     send(&["--udp", "--rfc5424", "--priority", "user.warning", "second udp new"]);
     send(&["--tcp", "--rfc3164", "--priority", "user.crit", "third tcp old"]);
     let data = ["--sd-id", "order@1", "--sd-param", "id=\"77\""];
-    send(&[&["--tcp", "--rfc5424", "--octet-count"][..], &data, &["--priority", "user.info", "fourth tcp counted"]].concat());
+    send(
+        &[&["--tcp", "--rfc5424", "--octet-count"][..], &data, &["--priority", "user.info", "fourth tcp counted"]]
+            .concat(),
+    );
     let logs = found(&server, "service:shop", 4);
     let by_message = |word: &str| {
         let hit = logs.iter().find(|log| log["message"].as_str().is_some_and(|message| message.contains(word)));
@@ -90,7 +93,8 @@ fn both_framings_share_one_connection() {
     let (server, port) = syslog_server();
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
     let counted = "<11>1 - h framed 1 - - counted\nwith a line end";
-    let text = format!("<11>1 - h framed 1 - - by line\n{} {counted}<11>1 - h framed 1 - - again by line\n", counted.len());
+    let text =
+        format!("<11>1 - h framed 1 - - by line\n{} {counted}<11>1 - h framed 1 - - again by line\n", counted.len());
     stream.write_all(text.as_bytes()).expect("it reads");
     let logs = found(&server, "service:framed", 3);
     let messages: Vec<_> = logs.iter().map(|log| log["message"].as_str().unwrap_or_default()).collect();
@@ -150,7 +154,8 @@ fn the_access_log_of_nginx_is_understood() {
          server {{ listen 127.0.0.1:{port}; location /good {{ return 200 'hello'; }} location /bad {{ return 503; }} }} }}\n"
     );
     std::fs::write(&config, text).expect("the folder can be written");
-    let daemon = Command::new(nginx).arg("-c").arg(&config).args(["-p"]).arg(folder.path()).stderr(Stdio::null()).spawn();
+    let daemon =
+        Command::new(nginx).arg("-c").arg(&config).args(["-p"]).arg(folder.path()).stderr(Stdio::null()).spawn();
     let _daemon = Daemon(daemon.expect("nginx starts"));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let deadline = Instant::now() + Duration::from_secs(30);

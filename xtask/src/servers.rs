@@ -17,14 +17,9 @@ const PROGRAMS: [Program; 4] = [
     Program { name: "strace", package: "strace", tests: "fdatasync between append and answer" },
 ];
 
-/// Where what we unpack is kept between runs: beside the build, outside the sources.
-fn cache() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    target.join("servers")
-}
-
-/// Installs what is missing; answers the environment that tests look at.
-pub fn provide() -> Vec<(&'static str, String)> {
+/// Installs what is missing, and says what could not be installed. (The SMTP server comes by itself: the tests'
+/// script makes an environment of its own for it.)
+pub fn provide() {
     let missing: Vec<&Program> = PROGRAMS.iter().filter(|program| !is_there(program.name)).collect();
     if !missing.is_empty() {
         let packages: Vec<&str> = missing.iter().map(|program| program.package).collect();
@@ -37,27 +32,6 @@ pub fn provide() -> Vec<(&'static str, String)> {
     for program in PROGRAMS.iter().filter(|program| !is_there(program.name)) {
         println!("SKIP: {} ({}) is not here and could not be installed", program.name, program.tests);
     }
-    smtp_python().map(|python| ("WATCHFIRE_TEST_SMTP_PYTHON", python)).into_iter().collect()
-}
-
-/// A Python with a real SMTP server (aiosmtpd) in an environment of its own.
-fn smtp_python() -> Option<String> {
-    let folder = cache().join("smtp");
-    let python = folder.join("bin/python");
-    let has_server = |python: &std::path::Path| {
-        let check = Command::new(python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
-        check.is_ok_and(|status| status.success())
-    };
-    if !has_server(&python) {
-        println!("installing aiosmtpd");
-        run("python3", &["-m", "venv", &folder.to_string_lossy()]);
-        run(&python.to_string_lossy(), &["-m", "pip", "install", "-q", "aiosmtpd"]);
-    }
-    if has_server(&python) {
-        return Some(std::path::absolute(&python).unwrap_or(python).to_string_lossy().into_owned());
-    }
-    println!("SKIP: aiosmtpd (e-mail through a real SMTP server) could not be installed");
-    None
 }
 
 fn is_there(program: &str) -> bool {

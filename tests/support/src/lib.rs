@@ -4,7 +4,9 @@ pub mod client;
 pub mod lines;
 pub mod receiver;
 pub mod server;
+pub mod smtp;
 
 pub use client::{Answer, Client};
 pub use receiver::WebhookReceiver;
 pub use server::Server;
+pub use smtp::SmtpSink;
