@@ -1,12 +1,38 @@
-//! Alert rules.
-mod json_tree;
-mod nearest;
-mod rule;
+//! Which alerts are pending or firing now?
+//!
+//! Rule files are read with positions, all mistakes at once; rules are evaluated on their schedule through
+//! [`watchfire_query_lang::MetricsRead`]; a pure state machine decides; a journal remembers; alerts are handed
+//! over to whoever tells people.
+//!
+//! Invariants:
+//! - time is an argument: the same rules, data and times give the same alerts;
+//! - who fires has held for the rule's duration;
+//! - a change of an alert is in the journal before it is handed over, and what fires or is resolved and not
+//!   acknowledged is handed over again and again;
+//! - a rule that fails leaves its alerts as they are, and no other rule.
+
 mod rule_fields;
 mod rule_set;
-mod state;
-mod template;
-pub use rule::*;
-pub use rule_set::*;
-pub use state::*;
-pub use template::*;
+
+pub mod rule;
+pub mod state;
+pub mod template;
+
+mod alert_set;
+mod identity;
+mod journal;
+mod rule_engine;
+mod samples;
+mod schedule;
+mod snapshot;
+mod table;
+
+mod json_tree;
+mod nearest;
+
+pub use journal::{JournalError, JournalReport};
+pub use rule::{NoData, Operator, Rule};
+pub use rule_engine::{Round, RuleEngine, RuleEngineConfig};
+pub use rule_set::{LoadedRule, RuleFileError, RuleGroup, RuleSet};
+pub use samples::{SampleSink, SeriesSample, SinkError};
+pub use snapshot::{AlertSnapshot, GroupSnapshot, Health, RuleSnapshot, RuleState, RuleStats};

@@ -9,8 +9,6 @@ mod functions;
 mod go_format;
 mod parse;
 
-pub(crate) use go_format::shortest;
-
 use functions::Function;
 use watchfire_model::LabelSet;
 

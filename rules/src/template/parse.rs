@@ -18,7 +18,7 @@ pub(super) fn parse(source: &str) -> Parse<Vec<Piece>> {
     let (pieces, end) = parser.body(0)?;
     match end {
         End::Text => Ok(pieces),
-        End::End(at) | End::Else(at, _) => {
+        End::Closed(at) | End::Else(at, _) => {
             Err(error(at, "`end` or `else` without an `if` before it", "remove it, or open with {{ if … }}"))
         }
     }
@@ -35,7 +35,7 @@ struct Parser<'a> {
 /// What a body ended with, and where that stands.
 enum End {
     Text,
-    End(usize),
+    Closed(usize),
     /// `else`, with the condition of `else if`.
     Else(usize, Option<Expr>),
 }
@@ -108,7 +108,7 @@ impl Parser<'_> {
             "end" => {
                 self.at += "end".len();
                 self.close(start)?;
-                Ok(Some(End::End(word_at)))
+                Ok(Some(End::Closed(word_at)))
             }
             _ => {
                 let expr = self.pipeline(start, 0)?;
@@ -133,7 +133,7 @@ impl Parser<'_> {
             }
             match end {
                 End::Text => return Err(error(start, "this `if` has no end", "add {{ end }}")),
-                End::End(_) => return Ok(Piece::If { branches, otherwise }),
+                End::Closed(_) => return Ok(Piece::If { branches, otherwise }),
                 End::Else(at, _) if branches.len() > DEPTH_MAX => {
                     return Err(error(at, format!("more than {DEPTH_MAX} branches of one `if`"), ""));
                 }

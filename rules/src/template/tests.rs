@@ -104,6 +104,6 @@ proptest! {
 
     #[test]
     fn printed_values_read_back(value in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
-        prop_assert_eq!(super::shortest(value).parse(), Ok(value));
+        prop_assert_eq!(super::go_format::shortest(value).parse(), Ok(value));
     }
 }
