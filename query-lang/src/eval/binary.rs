@@ -39,7 +39,7 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
             };
             Ok(Value::Vector(columns))
         }
-        (Value::Text(_), _) | (_, Value::Text(_)) => {
+        (Value::Text, _) | (_, Value::Text) => {
             Err(EvalError::Type { reason: format!("`{}` stands beside a text", node.op.as_str()) })
         }
     }

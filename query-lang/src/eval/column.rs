@@ -38,7 +38,8 @@ impl Column {
 pub(crate) enum Value {
     Scalar(Vec<f64>),
     Vector(Vec<Column>),
-    Text(String),
+    /// Functions read texts from the tree.
+    Text,
 }
 
 /// Labels that describe a metric and do not outlive a change of its values.
@@ -70,11 +71,6 @@ impl Places {
         }
         self.places.insert(labels.clone(), next);
         (next, true)
-    }
-
-    /// The place of a label set that was seen.
-    pub fn find(&self, labels: &LabelSet) -> Option<usize> {
-        self.places.get(labels).copied()
     }
 }
 

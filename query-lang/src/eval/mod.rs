@@ -128,7 +128,7 @@ fn evaluate(
         ValueType::Scalar | ValueType::Vector => match eval(&ctx, query.root())? {
             Value::Vector(columns) => Ok(columns),
             Value::Scalar(values) => Ok(vec![Column { labels: LabelSet::empty(), values }]),
-            Value::Text(_) => Err(wrong_type(ValueType::String, "")),
+            Value::Text => Err(wrong_type(ValueType::String, "")),
         },
     }
 }
@@ -138,7 +138,7 @@ fn eval(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     ctx.guard.tick()?;
     match expr {
         Expr::Number(number) => Ok(Value::Scalar(vec![number.value; ctx.steps.count])),
-        Expr::String(text) => Ok(Value::Text(text.value.clone())),
+        Expr::String(_) => Ok(Value::Text),
         Expr::Vector(node) => selector::eval(ctx, node, selector::Wanted::Value).map(Value::Vector),
         Expr::Matrix(_) | Expr::Subquery(_) => {
             Err(EvalError::Type { reason: format!("the range `{expr}` has no value at one time") })
@@ -159,7 +159,7 @@ fn eval_vector(ctx: &Context, expr: &Expr) -> Result<Vec<Column>, EvalError> {
     match eval(ctx, expr)? {
         Value::Vector(columns) => Ok(columns),
         Value::Scalar(values) => Ok(vec![ctx.keep(LabelSet::empty(), values)?]),
-        Value::Text(_) => Err(EvalError::Type { reason: format!("expected an instant vector, got `{expr}`") }),
+        Value::Text => Err(EvalError::Type { reason: format!("expected an instant vector, got `{expr}`") }),
     }
 }
 
@@ -167,9 +167,7 @@ fn eval_vector(ctx: &Context, expr: &Expr) -> Result<Vec<Column>, EvalError> {
 fn eval_scalar(ctx: &Context, expr: &Expr) -> Result<Vec<f64>, EvalError> {
     match eval(ctx, expr)? {
         Value::Scalar(values) => Ok(values),
-        Value::Vector(_) | Value::Text(_) => {
-            Err(EvalError::Type { reason: format!("expected a scalar, got `{expr}`") })
-        }
+        Value::Vector(_) | Value::Text => Err(EvalError::Type { reason: format!("expected a scalar, got `{expr}`") }),
     }
 }
 
@@ -198,6 +196,6 @@ fn eval_unary(ctx: &Context, node: &Unary) -> Result<Value, EvalError> {
             column::refuse_same_labels(&columns)?;
             Ok(Value::Vector(columns))
         }
-        Value::Text(_) => Err(EvalError::Type { reason: "a sign stands before a text".to_owned() }),
+        Value::Text => Err(EvalError::Type { reason: "a sign stands before a text".to_owned() }),
     }
 }

@@ -113,7 +113,7 @@ fn of_subquery(
     let columns = match super::eval(&inner, &subquery.expr)? {
         Value::Vector(columns) => columns,
         Value::Scalar(values) => vec![inner.keep(LabelSet::empty(), values)?],
-        Value::Text(_) => Vec::new(),
+        Value::Text => Vec::new(),
     };
     let mut samples = Vec::new();
     for column in &columns {

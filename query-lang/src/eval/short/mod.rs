@@ -18,9 +18,6 @@ use super::limits::{EvalError, Guard, Limits};
 use super::source;
 use crate::ast::{Expr, QUANTILE_WINDOW_MS, RATE_WINDOW_MS, ShortAggregate, ShortQuantile, ShortRate, ShortScope};
 
-/// A series that counted within this time before a moment is quiet then, not gone; milliseconds.
-pub(super) const QUIET_MS: i64 = 24 * 3_600_000;
-
 /// `sum|avg|min|max|count M …`
 pub(crate) fn aggregate(ctx: &Context, node: &ShortAggregate) -> Result<Vec<Column>, EvalError> {
     match node.scope.over_ms {
