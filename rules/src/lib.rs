@@ -19,6 +19,7 @@ pub mod state;
 pub mod template;
 
 mod alert_set;
+mod engine_sink;
 mod identity;
 mod journal;
 mod rule_engine;
@@ -30,6 +31,7 @@ mod table;
 mod json_tree;
 mod nearest;
 
+pub use engine_sink::EngineSink;
 pub use journal::{JournalError, JournalReport};
 pub use rule::{NoData, Operator, Rule};
 pub use rule_engine::{Round, RuleEngine, RuleEngineConfig};
