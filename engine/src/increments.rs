@@ -12,7 +12,7 @@ use crate::cumulative::Cumulative;
 use crate::limits::bucket_second;
 
 /// A window without events is 0, and not absent, this long after the last one.
-const QUIET_SECONDS: u32 = 86_400;
+pub(crate) const QUIET_SECONDS: u32 = 86_400;
 
 /// The events of one series.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Increments {
 }
 
 /// The seconds of a window: `after < second <= last`.
-fn seconds_of(start: Timestamp, end: Timestamp) -> (i64, u32) {
+pub(crate) fn seconds_of(start: Timestamp, end: Timestamp) -> (i64, u32) {
     let last = bucket_second(end);
     let length_ms = end.since(start).max(0);
     ((i64::from(last) * 1000).saturating_sub(length_ms).div_euclid(1000), last)

@@ -13,7 +13,8 @@
 //! - the engine reads no clock: time comes with the call.
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
-//! `pairs`, `postings`, `matching`; the numbers in `samples`, `increments`, `cumulative`, `chunk`; the disk in `wal`,
+//! `pairs`, `postings`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
+//! `distribution`, `chunk`; the disk in `wal`,
 //! `recovery`.
 
 mod append;
@@ -23,6 +24,7 @@ mod catalogue;
 mod chunk;
 mod config;
 mod cumulative;
+mod distribution;
 mod engine;
 mod increments;
 mod key;
@@ -47,6 +49,7 @@ pub use append::{AppendError, AppendReport, ApplyError, ApplyReport};
 pub use batch::{BatchSeries, Derived, GaugeSample, Increment, Observation, SampleBatch, SourcePosition};
 pub use catalogue::MetricInfo;
 pub use config::EngineConfig;
+pub use distribution::DistributionWindow;
 pub use engine::{Engine, OpenError};
 pub use kind::{MetricType, SeriesKind};
 pub use limits::Rejection;

@@ -8,6 +8,7 @@ use watchfire_model::{LabelSet, Timestamp};
 
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::Codec;
+use crate::distribution::Distribution;
 use crate::increments::Increments;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::samples::Samples;
@@ -25,6 +26,7 @@ pub struct TimeRange {
 pub(crate) enum Numbers {
     Samples(Samples),
     Increments(Increments),
+    Distribution(Box<Distribution>),
 }
 
 /// What the lock of a series guards.
@@ -58,7 +60,7 @@ impl Numbers {
         match class {
             SeriesClass::Samples => Numbers::Samples(Samples::default()),
             SeriesClass::Increments => Numbers::Increments(Increments::default()),
-            SeriesClass::Distribution => Numbers::Increments(Increments::default()),
+            SeriesClass::Distribution => Numbers::Distribution(Box::default()),
         }
     }
 
@@ -67,6 +69,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.overlaps(range.start.millis(), range.end.millis()),
             Numbers::Increments(increments) => increments.overlaps(range.end),
+            Numbers::Distribution(distribution) => distribution.overlaps(range.end),
         }
     }
 
@@ -75,6 +78,7 @@ impl Numbers {
         match self {
             Numbers::Samples(_) => {}
             Numbers::Increments(increments) => increments.add(second, value, late, codec),
+            Numbers::Distribution(distribution) => distribution.add(second, value, late),
         }
     }
 
@@ -83,6 +87,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.count(),
             Numbers::Increments(increments) => increments.count(),
+            Numbers::Distribution(distribution) => distribution.count(),
         }
     }
 
@@ -91,6 +96,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.newest(),
             Numbers::Increments(increments) => increments.newest().map(|second| i64::from(second) * 1000),
+            Numbers::Distribution(distribution) => distribution.newest().map(|second| i64::from(second) * 1000),
         }
     }
 
@@ -98,6 +104,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.is_empty(),
             Numbers::Increments(increments) => !increments.has_buckets(),
+            Numbers::Distribution(distribution) => distribution.is_empty(),
         }
     }
 
@@ -106,6 +113,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.prune(horizon),
             Numbers::Increments(increments) => increments.prune(horizon),
+            Numbers::Distribution(distribution) => distribution.prune(horizon),
         }
     }
 
@@ -114,6 +122,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.sealed_sizes(each),
             Numbers::Increments(increments) => increments.packed_sizes(each),
+            Numbers::Distribution(distribution) => distribution.sizes(each),
         }
     }
 
@@ -122,6 +131,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.compact(codec),
             Numbers::Increments(increments) => increments.compact(codec),
+            Numbers::Distribution(_) => {}
         }
     }
 
@@ -129,6 +139,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.memory_bytes(),
             Numbers::Increments(increments) => increments.memory_bytes(),
+            Numbers::Distribution(distribution) => distribution.memory_bytes(),
         }
     }
 
@@ -136,6 +147,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.write(out),
             Numbers::Increments(increments) => increments.write(out),
+            Numbers::Distribution(distribution) => distribution.write(out),
         }
     }
 
@@ -143,7 +155,7 @@ impl Numbers {
         Ok(match class {
             SeriesClass::Samples => Numbers::Samples(Samples::read_from(cursor, codec)?),
             SeriesClass::Increments => Numbers::Increments(Increments::read_from(cursor, codec)?),
-            SeriesClass::Distribution => Numbers::Increments(Increments::read_from(cursor, codec)?),
+            SeriesClass::Distribution => Numbers::Distribution(Box::new(Distribution::read_from(cursor)?)),
         })
     }
 }

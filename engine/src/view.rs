@@ -5,6 +5,7 @@ use std::sync::Arc;
 use watchfire_model::{LabelSet, Sample, Timestamp};
 
 use crate::chunk::with_codec;
+use crate::distribution::DistributionWindow;
 use crate::kind::SeriesKind;
 use crate::series::{Numbers, Series};
 
@@ -34,6 +35,7 @@ impl SeriesView {
         with_codec(|codec| match &self.series.state.lock().numbers {
             Numbers::Samples(samples) => samples.read(start.millis(), end.millis(), codec, out),
             Numbers::Increments(increments) => increments.totals(start, end, codec, out),
+            Numbers::Distribution(_) => {}
         });
     }
 
@@ -43,7 +45,7 @@ impl SeriesView {
     pub fn increase(&self, start: Timestamp, end: Timestamp) -> Option<f64> {
         with_codec(|codec| match &self.series.state.lock().numbers {
             Numbers::Increments(increments) => increments.increase(start, end, codec),
-            Numbers::Samples(_) => None,
+            Numbers::Samples(_) | Numbers::Distribution(_) => None,
         })
     }
 
@@ -51,7 +53,7 @@ impl SeriesView {
     pub fn buckets(&self, start: Timestamp, end: Timestamp, out: &mut Vec<(Timestamp, f64)>) {
         with_codec(|codec| match &self.series.state.lock().numbers {
             Numbers::Increments(increments) => increments.buckets(start, end, codec, out),
-            Numbers::Samples(_) => {}
+            Numbers::Samples(_) | Numbers::Distribution(_) => {}
         });
     }
 
@@ -60,8 +62,27 @@ impl SeriesView {
     pub fn total_at(&self, at: Timestamp) -> Option<f64> {
         with_codec(|codec| match &self.series.state.lock().numbers {
             Numbers::Increments(increments) => increments.total_at(at, codec),
-            Numbers::Samples(_) => None,
+            Numbers::Samples(_) | Numbers::Distribution(_) => None,
         })
+    }
+
+    /// Distributions: the observations of the window `(start, end]`, its end rounded up to the whole second (and
+    /// both edges down to 10 s after 10 min, to 1 min after a day). Empty if there were none but the series had
+    /// one in the 24 h before `end`; `None` if it had not, and for other kinds of series.
+    pub fn histogram(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
+        match &self.series.state.lock().numbers {
+            Numbers::Distribution(distribution) => distribution.window(start, end),
+            Numbers::Samples(_) | Numbers::Increments(_) => None,
+        }
+    }
+
+    /// Distributions: count and sum of all observations since the series began, late ones apart; they survive a
+    /// restart and pruning. `None` for other kinds of series.
+    pub fn observed(&self) -> Option<(u64, f64)> {
+        match &self.series.state.lock().numbers {
+            Numbers::Distribution(distribution) => Some(distribution.totals()),
+            Numbers::Samples(_) | Numbers::Increments(_) => None,
+        }
     }
 }
 

@@ -199,3 +199,38 @@ fn matchers_agree_with_the_label_sets() {
         check(&[matchers[(i * 7 + 3) % matchers.len()].clone(), matcher.clone(), Matcher::equal("__name__", "m1")]);
     }
 }
+
+#[test]
+fn observations_are_merged_over_windows_and_survive() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let latency = labels(&[("__name__", "request_duration_ms"), ("service", "api")]);
+    {
+        let engine = open(dir.path());
+        let mut derived = Derived::new(source(0, 1000));
+        for i in 0..1000i64 {
+            derived.observations.push(watchfire_engine::Observation {
+                labels: latency.clone(),
+                at: at(i * 50),
+                value: (i + 1) as f64,
+                late: false,
+            });
+        }
+        assert_eq!(engine.apply(&derived).expect("applies").accepted, 1000);
+        let mut pushed = SampleBatch::new(at(60_000));
+        let series = pushed.series(SeriesKind::Distribution, &latency);
+        pushed.push(series, at(60_000), 5000.0);
+        pushed.push(series, at(60_000), f64::NAN);
+        let report = engine.append_samples(&pushed).expect("appends");
+        assert_eq!((report.accepted, report.rejected), (1, vec![(1, Rejection::NotCountable)]));
+    }
+    let engine = open(dir.path());
+    let views = engine.select(&[Matcher::equal("__name__", "request_duration_ms")], all()).expect("selects");
+    let [view] = &views[..] else { panic!("one series") };
+    let window = view.histogram(at(-1000), at(50_000)).expect("has observations");
+    assert_eq!((window.count(), window.min(), window.max()), (1000, Some(1.0), Some(1000.0)));
+    let p95 = window.quantile(0.95).expect("has observations");
+    assert!((p95 - 950.0).abs() <= 9.5, "{p95}");
+    assert_eq!(view.observed(), Some((1001, 505_500.0)));
+    assert_eq!(view.histogram(at(100_000), at(200_000)).map(|window| window.count()), Some(0));
+    assert!(view.histogram(at(200_000_000), at(200_100_000)).is_none());
+}

@@ -1,0 +1,404 @@
+//! Interval histograms of one series at several widths.
+//!
+//! The newest seconds are open; closed, a second becomes a piece of the finest level. When ten seconds are
+//! complete they are merged into one piece of the next level, six of those into a minute, sixty into an hour. So a
+//! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day; from then
+//! on the edges of a window round down to the interval.
+//!
+//! Times here are the seconds at which a bucket begins: an event of bucket `e` (the second that ends at `e`)
+//! stands at `e - 1`.
+//!
+//! Invariants: slots ascend strictly within a level; a level above the finest holds every observation before
+//! `built`; every level holds every observation from `kept` on (up to `built`).
+
+use hdrhistogram::Histogram;
+
+use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::distribution::piece::{Dense, with_dense};
+use crate::distribution::scale::{DIGITS, MAX, index_of, scaled};
+
+/// Widths of the levels, seconds.
+const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
+/// How long the levels keep their pieces, seconds; the coarse ones as long as the retention says.
+const KEPT: [Option<u32>; 4] = [Some(660), Some(86_400), None, None];
+/// Seconds that may be open at once.
+const OPEN_MAX: usize = 2;
+/// Values of an open second that are kept as a list; more go into a histogram.
+const LIST_MAX: usize = 1024;
+/// A second is closed this long after it began, seconds.
+const CLOSE_AFTER: u32 = 3;
+
+/// The histogram of a slot.
+struct Piece {
+    slot: u32,
+    bytes: Box<[u8]>,
+}
+
+#[derive(Default)]
+struct Level {
+    pieces: Vec<Piece>,
+    /// The second up to which it is merged from the level below; not used of the finest.
+    built: u32,
+    /// The second from which on nothing is dropped yet.
+    kept: u32,
+}
+
+/// A second that still takes observations cheaply.
+struct Open {
+    second: u32,
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+    list: Vec<u16>,
+    many: Option<Box<Histogram<u32>>>,
+}
+
+/// The observations of one series.
+#[derive(Default)]
+pub(super) struct Layer {
+    open: Vec<Open>,
+    levels: [Level; 4],
+    newest: Option<u32>,
+}
+
+impl Open {
+    fn new(second: u32, list: Vec<u16>) -> Open {
+        Open { second, count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, list, many: None }
+    }
+
+    fn record(&mut self, value: f64, scaled: u64) {
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        match &mut self.many {
+            Some(many) => many.saturating_record(scaled),
+            None if self.list.len() < LIST_MAX => self.list.push(index_of(scaled)),
+            None => {
+                // Two digits up to the scale's end are a valid range; without it the list would only grow.
+                match Histogram::new_with_max(MAX, DIGITS) {
+                    Ok(mut many) => {
+                        many.saturating_record(scaled);
+                        self.many = Some(Box::new(many));
+                    }
+                    Err(_) => self.list.push(index_of(scaled)),
+                }
+            }
+        }
+    }
+
+    fn add_to(&self, dense: &mut Dense) {
+        dense.add_summary(self.sum, self.min, self.max);
+        self.list.iter().for_each(|index| dense.add(*index, 1));
+        if let Some(many) = &self.many {
+            for step in many.iter_recorded() {
+                dense.add(index_of(step.value_iterated_to()), u64::from(step.count_at_value()));
+            }
+        }
+    }
+}
+
+impl Level {
+    /// Adds counts to a slot.
+    fn add(&mut self, slot: u32, dense: &mut Dense, coarser: bool) {
+        match self.pieces.last() {
+            Some(last) if last.slot >= slot => {}
+            _ => return self.pieces.push(Piece { slot, bytes: dense.to_piece(coarser) }),
+        }
+        match self.pieces.binary_search_by_key(&slot, |piece| piece.slot) {
+            Ok(at) => {
+                if let Some(piece) = self.pieces.get_mut(at)
+                    && dense.add_piece(&piece.bytes).is_ok()
+                {
+                    piece.bytes = dense.to_piece(coarser);
+                }
+            }
+            Err(at) => self.pieces.insert(at, Piece { slot, bytes: dense.to_piece(coarser) }),
+        }
+    }
+
+    fn between(&self, from: u32, to: u32) -> &[Piece] {
+        let start = self.pieces.partition_point(|piece| piece.slot < from);
+        let end = self.pieces.partition_point(|piece| piece.slot < to);
+        self.pieces.get(start..end).unwrap_or_default()
+    }
+}
+
+impl Layer {
+    /// Records a value; says whether it had to be clamped.
+    pub(super) fn record(&mut self, second: u32, value: f64) -> bool {
+        let (scaled, clamped) = scaled(value);
+        self.newest = self.newest.max(Some(second));
+        if let Some(open) = self.open.iter_mut().find(|open| open.second == second) {
+            open.record(value, scaled);
+            return clamped;
+        }
+        let list = if self.open.len() >= OPEN_MAX {
+            let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.second).map_or(0, |(at, _)| at);
+            self.close(oldest)
+        } else {
+            Vec::new()
+        };
+        let mut open = Open::new(second, list);
+        open.record(value, scaled);
+        self.open.push(open);
+        clamped
+    }
+
+    /// Turns an open second into pieces; gives back its empty list.
+    fn close(&mut self, at: usize) -> Vec<u16> {
+        let open = self.open.swap_remove(at);
+        for (number, level) in self.levels.iter_mut().enumerate() {
+            let width = WIDTHS[number];
+            if open.second >= level.kept && (number == 0 || open.second < level.built) {
+                with_dense(|dense| {
+                    open.add_to(dense);
+                    level.add(open.second / width, dense, number > 0);
+                });
+            }
+        }
+        let mut list = open.list;
+        list.clear();
+        let first_open = self.open.iter().map(|open| open.second).min();
+        self.build(first_open.unwrap_or(open.second).min(open.second.saturating_add(1)));
+        list
+    }
+
+    /// Merges the slots that are complete before a second into the coarser levels.
+    fn build(&mut self, complete: u32) {
+        let mut complete = complete;
+        for number in 1..WIDTHS.len() {
+            let (finer, coarser) = self.levels.split_at_mut(number);
+            let (Some(finer), Some(level)) = (finer.last(), coarser.first_mut()) else { return };
+            let width = WIDTHS[number];
+            let ratio = width / WIDTHS[number - 1];
+            complete = complete / width * width;
+            if complete <= level.built {
+                complete = level.built;
+                continue;
+            }
+            let mut pieces = finer.between(level.built / WIDTHS[number - 1], complete / WIDTHS[number - 1]);
+            while let Some(first) = pieces.first() {
+                let slot = first.slot / ratio;
+                let many = pieces.partition_point(|piece| piece.slot / ratio == slot);
+                let (now, rest) = pieces.split_at(many);
+                with_dense(|dense| {
+                    // Pieces are made by `to_piece` alone, and read from disk only after a check.
+                    let whole = now.iter().all(|piece| dense.add_piece(&piece.bytes).is_ok());
+                    debug_assert!(whole, "a piece is whole");
+                    level.add(slot, dense, true);
+                });
+                pieces = rest;
+            }
+            level.built = complete;
+        }
+    }
+
+    /// Adds everything in `[from, to)` to the counts; edges round down to the interval that is still kept.
+    pub(super) fn collect(&self, from: u32, to: u32, dense: &mut Dense) {
+        let (from, to) = (self.round_down(from), self.round_down(to));
+        self.collect_level(WIDTHS.len() - 1, from, to, dense);
+        for open in self.open.iter().filter(|open| open.second >= from && open.second < to) {
+            open.add_to(dense);
+        }
+    }
+
+    fn collect_level(&self, number: usize, from: u32, to: u32, dense: &mut Dense) {
+        let (Some(level), Some(width)) = (self.levels.get(number), WIDTHS.get(number)) else { return };
+        if from >= to {
+            return;
+        }
+        let end = if number == 0 { to } else { to.min(level.built) / width };
+        let start = if number == 0 { from } else { from.max(level.kept).div_ceil(*width) };
+        if start < end {
+            for piece in level.between(start, end) {
+                let whole = dense.add_piece(&piece.bytes);
+                debug_assert!(whole.is_ok(), "a piece is whole");
+            }
+        }
+        if let Some(finer) = number.checked_sub(1) {
+            if start < end {
+                self.collect_level(finer, from, start * width, dense);
+                self.collect_level(finer, end * width, to, dense);
+            } else {
+                self.collect_level(finer, from, to, dense);
+            }
+        }
+    }
+
+    fn round_down(&self, second: u32) -> u32 {
+        let finest = self.levels.iter().position(|level| level.kept <= second).unwrap_or(WIDTHS.len() - 1);
+        second / WIDTHS[finest] * WIDTHS[finest]
+    }
+
+    /// Whether there is any observation in `[from, to)`, as far as it is known.
+    pub(super) fn any(&self, from: u32, to: u32) -> bool {
+        self.newest.is_some_and(|newest| newest >= from && newest < to)
+            || self.open.iter().any(|open| open.second >= from && open.second < to)
+            || self
+                .levels
+                .iter()
+                .zip(WIDTHS)
+                .any(|(level, width)| !level.between(from.div_ceil(width), to / width).is_empty())
+    }
+
+    /// The newest second with an observation.
+    pub(super) fn newest(&self) -> Option<u32> {
+        self.newest
+    }
+
+    /// The oldest second that is known.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        let pieces = self.levels.iter().zip(WIDTHS);
+        let pieces = pieces.filter_map(|(level, width)| Some(level.pieces.first()?.slot.saturating_mul(width)));
+        pieces.chain(self.open.iter().map(|open| open.second)).chain(self.newest).min()
+    }
+
+    /// How many pieces and open seconds there are.
+    pub(super) fn count(&self) -> u64 {
+        (self.levels.iter().map(|level| level.pieces.len()).sum::<usize>() + self.open.len()) as u64
+    }
+
+    /// Closes what is old enough and lets the fine levels go by age.
+    pub(super) fn age(&mut self, now: u32) {
+        let settled = now.saturating_sub(CLOSE_AFTER);
+        while let Some(at) = self.open.iter().position(|open| open.second < settled) {
+            self.close(at);
+        }
+        let first_open = self.open.iter().map(|open| open.second).min();
+        self.build(settled.min(first_open.unwrap_or(u32::MAX)));
+        for number in 0..WIDTHS.len() - 1 {
+            if let Some(kept) = KEPT[number] {
+                self.drop_before(number, now.saturating_sub(kept));
+            }
+        }
+    }
+
+    /// Drops the pieces of a level before a second, as far as the next level has them.
+    fn drop_before(&mut self, number: usize, second: u32) {
+        let next = number + 1;
+        let second = match (self.levels.get(next), WIDTHS.get(next)) {
+            (Some(coarser), Some(width)) => second.min(coarser.built) / width * width,
+            _ => second,
+        };
+        if let Some(level) = self.levels.get_mut(number)
+            && second > level.kept
+        {
+            level.kept = second;
+            let old = level.pieces.partition_point(|piece| piece.slot.saturating_mul(WIDTHS[number]) < second);
+            level.pieces.drain(..old);
+            if level.pieces.capacity() > 2 * level.pieces.len() + 16 {
+                level.pieces.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Drops everything before a second; says how many pieces went.
+    pub(super) fn prune(&mut self, second: u32) -> u64 {
+        let before = self.count();
+        // Whole hours, so that no level knows of a part of an hour that another does not.
+        let second = second / 3600 * 3600;
+        self.open.retain(|open| open.second >= second);
+        for (level, width) in self.levels.iter_mut().zip(WIDTHS) {
+            let old = level.pieces.partition_point(|piece| piece.slot.saturating_mul(width) < second);
+            level.pieces.drain(..old);
+            level.kept = level.kept.max(second);
+            level.built = level.built.max(second);
+        }
+        before - self.count()
+    }
+
+    /// Whether nothing is left but the memory of the newest second.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Calls back with the end (seconds) and memory of each piece of the coarsest kept detail.
+    pub(super) fn sizes(&self, mut each: impl FnMut(i64, usize)) {
+        for (level, width) in self.levels.iter().zip(WIDTHS) {
+            for piece in &level.pieces {
+                each(
+                    i64::from(piece.slot.saturating_add(1)) * i64::from(width),
+                    size_of::<Piece>() + piece.bytes.len(),
+                );
+            }
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let pieces: usize = self
+            .levels
+            .iter()
+            .map(|level| {
+                level.pieces.capacity() * size_of::<Piece>()
+                    + level.pieces.iter().map(|piece| piece.bytes.len() + 8).sum::<usize>()
+            })
+            .sum();
+        let many = |open: &Open| open.many.as_ref().map_or(0, |many| many.distinct_values() * 4 + 128);
+        let open: usize = self.open.iter().map(|open| size_of::<Open>() + open.list.capacity() * 2 + many(open)).sum();
+        pieces + open
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.newest.map_or(0, |newest| u64::from(newest) + 1));
+        put_varint(out, self.open.len() as u64);
+        for open in &self.open {
+            put_varint(out, u64::from(open.second));
+            with_dense(|dense| {
+                open.add_to(dense);
+                put_bytes(out, &dense.to_piece(false));
+            });
+        }
+        for level in &self.levels {
+            put_varint(out, u64::from(level.built));
+            put_varint(out, u64::from(level.kept));
+            put_varint(out, level.pieces.len() as u64);
+            let mut before = 0;
+            for piece in &level.pieces {
+                put_varint(out, u64::from(piece.slot - before));
+                before = piece.slot;
+                put_bytes(out, &piece.bytes);
+            }
+        }
+    }
+
+    pub(super) fn read_from(cursor: &mut Cursor) -> Result<Layer, Damaged> {
+        let mut layer = Layer { newest: cursor.varint_u32()?.checked_sub(1), ..Layer::default() };
+        let mut open: Vec<(u32, Box<[u8]>)> = Vec::new();
+        for _ in 0..cursor.length(OPEN_MAX)? {
+            open.push((cursor.varint_u32()?, read_piece(cursor)?));
+        }
+        for level in &mut layer.levels {
+            (level.built, level.kept) = (cursor.varint_u32()?, cursor.varint_u32()?);
+            let mut slot = 0u32;
+            for at in 0..cursor.length(1 << 24)? {
+                let step = cursor.varint_u32()?;
+                if step == 0 && at > 0 {
+                    return Err(Damaged("the slots of a distribution do not ascend"));
+                }
+                slot = slot.checked_add(step).ok_or(Damaged("a slot is out of range"))?;
+                level.pieces.push(Piece { slot, bytes: read_piece(cursor)? });
+            }
+        }
+        // What was open continues as closed: later observations of that second are merged into its pieces.
+        for (second, bytes) in open {
+            for (number, level) in layer.levels.iter_mut().enumerate() {
+                if second >= level.kept && (number == 0 || second < level.built) {
+                    with_dense(|dense| {
+                        if dense.add_piece(&bytes).is_ok() {
+                            level.add(second / WIDTHS[number], dense, number > 0);
+                        }
+                    });
+                }
+            }
+        }
+        Ok(layer)
+    }
+}
+
+fn read_piece(cursor: &mut Cursor) -> Result<Box<[u8]>, Damaged> {
+    let bytes = cursor.bytes()?;
+    with_dense(|dense| dense.add_piece(bytes))?;
+    Ok(bytes.into())
+}

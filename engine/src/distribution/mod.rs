@@ -1,0 +1,132 @@
+//! Observations of one series as interval histograms, live and late ones apart.
+
+mod layer;
+mod piece;
+mod scale;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use watchfire_model::Timestamp;
+
+pub use window::DistributionWindow;
+
+use crate::bytes::{Cursor, Damaged, put_value, put_varint};
+use crate::distribution::layer::Layer;
+use crate::distribution::piece::with_dense;
+use crate::increments::{QUIET_SECONDS, seconds_of};
+use crate::limits::bucket_second;
+
+/// The observations of one series.
+#[derive(Default)]
+pub(crate) struct Distribution {
+    live: Layer,
+    late: Option<Box<Layer>>,
+    /// Live observations since the series began; they survive pruning.
+    count: u64,
+    sum: f64,
+    /// Observations outside the range that a histogram can hold, put to its nearest end.
+    pub(crate) clamped: u64,
+}
+
+impl Distribution {
+    /// Records a value in the bucket that ends at this second.
+    pub(crate) fn add(&mut self, bucket: u32, value: f64, late: bool) {
+        let second = bucket.saturating_sub(1);
+        let clamped = if late {
+            self.late.get_or_insert_default().record(second, value)
+        } else {
+            self.count += 1;
+            self.sum += value;
+            self.live.record(second, value)
+        };
+        self.clamped += u64::from(clamped);
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.live).chain(self.late.as_deref())
+    }
+
+    /// The observations of `(start, end]`, its end rounded up to the second; `None` if there were none in the
+    /// 24 h before the end either.
+    pub(crate) fn window(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
+        let (after, last) = seconds_of(start, end);
+        // The bucket that ends at e begins at e - 1.
+        let from = u32::try_from(after.max(0)).unwrap_or(u32::MAX);
+        let window = with_dense(|dense| {
+            self.layers().for_each(|layer| layer.collect(from, last, dense));
+            (dense.count > 0).then(|| DistributionWindow::from_dense(dense))
+        });
+        window.or_else(|| {
+            let recent = self.layers().any(|layer| layer.any(last.saturating_sub(QUIET_SECONDS), last));
+            recent.then(DistributionWindow::empty)
+        })
+    }
+
+    /// Count and sum of all live observations ever.
+    pub(crate) fn totals(&self) -> (u64, f64) {
+        (self.count, self.sum)
+    }
+
+    /// Whether a query that ends here can see anything.
+    pub(crate) fn overlaps(&self, end: Timestamp) -> bool {
+        let last = bucket_second(end);
+        self.layers().any(|layer| layer.oldest().is_some_and(|oldest| oldest < last))
+    }
+
+    /// The end of the newest second with an observation.
+    pub(crate) fn newest(&self) -> Option<u32> {
+        self.layers().filter_map(Layer::newest).max().map(|second| second.saturating_add(1))
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.layers().map(Layer::count).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers().all(Layer::is_empty)
+    }
+
+    /// Closes old seconds, merges them upwards, lets fine levels go by age. `now` in milliseconds.
+    pub(crate) fn age(&mut self, now: i64) {
+        let now = u32::try_from(now.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
+        self.live.age(now);
+        if let Some(late) = &mut self.late {
+            late.age(now);
+        }
+    }
+
+    /// Drops what lies before a time (milliseconds); the totals stay.
+    pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
+        let second = u32::try_from(horizon.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
+        self.live.prune(second) + self.late.as_mut().map_or(0, |late| late.prune(second))
+    }
+
+    /// Calls back with the end (milliseconds) and memory of each piece.
+    pub(crate) fn sizes(&self, mut each: impl FnMut(i64, usize)) {
+        self.layers().for_each(|layer| layer.sizes(|end, bytes| each(end * 1000, bytes)));
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let late = self.late.as_ref().map_or(0, |late| size_of::<Layer>() + late.memory_bytes());
+        size_of::<Distribution>() + self.live.memory_bytes() + late
+    }
+
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.count);
+        put_value(out, self.sum);
+        put_varint(out, self.clamped);
+        self.live.write(out);
+        out.push(u8::from(self.late.is_some()));
+        if let Some(late) = &self.late {
+            late.write(out);
+        }
+    }
+
+    pub(crate) fn read_from(cursor: &mut Cursor) -> Result<Distribution, Damaged> {
+        let (count, sum, clamped) = (cursor.varint()?, cursor.value()?, cursor.varint()?);
+        let live = Layer::read_from(cursor)?;
+        let late = if cursor.u8()? == 1 { Some(Box::new(Layer::read_from(cursor)?)) } else { None };
+        Ok(Distribution { live, late, count, sum, clamped })
+    }
+}

@@ -1,0 +1,195 @@
+//! The histogram of one interval at rest: sparse bytes, and sum, minimum and maximum as they are.
+//!
+//! ```text
+//! piece  = sum 8 bytes | minimum | maximum | token*
+//! number = varint (zigzag(millionths) + 1), or varint 0 and 8 bytes where that is not exact
+//! token  = varint of 2 * n (n empty buckets) or 2 * n + 1 (n values in this bucket, then the next bucket)
+//! ```
+
+use crate::bytes::{Cursor, Damaged, put_varint};
+use crate::distribution::scale::{BUCKETS, SCALE, coarse, lowest_of};
+
+/// Counts by bucket, to add pieces up in. Only the buckets between `low` and `high` can be other than zero.
+pub(super) struct Dense {
+    counts: Vec<u64>,
+    low: usize,
+    high: usize,
+    pub(super) count: u64,
+    pub(super) sum: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+}
+
+thread_local! {
+    static DENSE: std::cell::RefCell<Dense> = std::cell::RefCell::new(Dense::new());
+}
+
+/// Lends this thread's empty counts. What runs inside must not borrow them again.
+pub(super) fn with_dense<T>(work: impl FnOnce(&mut Dense) -> T) -> T {
+    DENSE.with_borrow_mut(|dense| {
+        dense.clear();
+        work(dense)
+    })
+}
+
+impl Dense {
+    fn new() -> Dense {
+        let counts = vec![0; BUCKETS];
+        Dense { counts, low: BUCKETS, high: 0, count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+    }
+
+    fn clear(&mut self) {
+        if let Some(used) = self.counts.get_mut(self.low..self.high) {
+            used.fill(0);
+        }
+        (self.low, self.high, self.count, self.sum) = (BUCKETS, 0, 0, 0.0);
+        (self.min, self.max) = (f64::INFINITY, f64::NEG_INFINITY);
+    }
+
+    /// Adds values of one bucket.
+    pub(super) fn add(&mut self, index: u16, count: u64) {
+        let index = usize::from(index);
+        if let Some(have) = self.counts.get_mut(index) {
+            *have = have.saturating_add(count);
+            self.count = self.count.saturating_add(count);
+            self.low = self.low.min(index);
+            self.high = self.high.max(index + 1);
+        }
+    }
+
+    /// Adds what is known of values beside their buckets.
+    pub(super) fn add_summary(&mut self, sum: f64, min: f64, max: f64) {
+        self.sum += sum;
+        self.min = self.min.min(min);
+        self.max = self.max.max(max);
+    }
+
+    /// Adds a piece.
+    pub(super) fn add_piece(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        let mut cursor = Cursor::new(bytes);
+        let (sum, min, max) = (cursor.f64()?, read_number(&mut cursor)?, read_number(&mut cursor)?);
+        self.add_summary(sum, min, max);
+        let mut index = 0usize;
+        while !cursor.is_empty() {
+            let token = cursor.varint()?;
+            let n = token >> 1;
+            if token & 1 == 0 {
+                index = usize::try_from(n).ok().and_then(|n| index.checked_add(n)).ok_or(TOO_FAR)?;
+                continue;
+            }
+            let have = self.counts.get_mut(index).ok_or(TOO_FAR)?;
+            *have = have.saturating_add(n);
+            self.count = self.count.saturating_add(n);
+            self.low = self.low.min(index);
+            index += 1;
+            self.high = self.high.max(index);
+        }
+        Ok(())
+    }
+
+    /// (bucket, count) of the buckets that hold something, ascending.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
+        let used = self.counts.get(self.low..self.high).unwrap_or_default();
+        used.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, count)| ((self.low + at) as u16, *count))
+    }
+
+    /// The largest integer that can have been recorded.
+    pub(super) fn highest(&self) -> u64 {
+        lowest_of(self.high.max(1) as u16).saturating_sub(1)
+    }
+
+    /// As a piece; with `coarser`, pairs of buckets become one.
+    pub(super) fn to_piece(&self, coarser: bool) -> Box<[u8]> {
+        let mut out = Vec::with_capacity(32 + self.high.saturating_sub(self.low));
+        out.extend_from_slice(&self.sum.to_bits().to_le_bytes());
+        put_number(&mut out, self.min);
+        put_number(&mut out, self.max);
+        let mut next = 0u64;
+        let mut open: Option<(u16, u64)> = None;
+        let mut put = |index: u16, count: u64, out: &mut Vec<u8>| {
+            if u64::from(index) > next {
+                put_varint(out, (u64::from(index) - next) << 1);
+            }
+            put_varint(out, (count.min(u64::MAX >> 1) << 1) | 1);
+            next = u64::from(index) + 1;
+        };
+        for (index, count) in self.buckets() {
+            let index = if coarser { coarse(index) } else { index };
+            match &mut open {
+                Some((have, sum)) if *have == index => *sum = sum.saturating_add(count),
+                Some((have, sum)) => {
+                    put(*have, *sum, &mut out);
+                    open = Some((index, count));
+                }
+                None => open = Some((index, count)),
+            }
+        }
+        if let Some((index, count)) = open {
+            put(index, count, &mut out);
+        }
+        out.into()
+    }
+}
+
+const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
+
+fn put_number(out: &mut Vec<u8>, value: f64) {
+    let millionths = value * SCALE;
+    let integer = millionths.round_ties_even() as i64;
+    if integer.unsigned_abs() < 1 << 52 && (integer as f64 / SCALE).to_bits() == value.to_bits() {
+        put_varint(out, (((integer << 1) ^ (integer >> 63)) as u64) + 1);
+    } else {
+        out.push(0);
+        out.extend_from_slice(&value.to_bits().to_le_bytes());
+    }
+}
+
+fn read_number(cursor: &mut Cursor) -> Result<f64, Damaged> {
+    match cursor.varint()? {
+        0 => cursor.f64(),
+        code => {
+            let code = code - 1;
+            Ok((((code >> 1) as i64) ^ -((code & 1) as i64)) as f64 / SCALE)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_read_back(
+            buckets in prop::collection::btree_map(0u16..6000, 1u64..100_000, 1..300),
+            sum in any::<f64>(), min in -1e9..1e9, max in prop_oneof![any::<f64>(), (0i64..1_000_000).prop_map(|n| n as f64 / 1000.0)],
+        ) {
+            let bytes = with_dense(|dense| {
+                buckets.iter().for_each(|(index, count)| dense.add(*index, *count));
+                (dense.sum, dense.min, dense.max) = (sum, min, max);
+                dense.to_piece(false)
+            });
+            with_dense(|dense| {
+                dense.add_piece(&bytes).expect("whole");
+                assert_eq!(dense.buckets().collect::<Vec<_>>(), buckets.iter().map(|(i, c)| (*i, *c)).collect::<Vec<_>>());
+                assert_eq!(dense.count, buckets.values().sum::<u64>());
+                assert_eq!(dense.min.to_bits(), min.to_bits());
+                let coarse_bytes = dense.to_piece(true);
+                let total = dense.count;
+                dense.clear();
+                dense.add_piece(&coarse_bytes).expect("whole");
+                assert_eq!(dense.count, total);
+                assert!(dense.buckets().all(|(index, _)| index < 256 || index % 2 == 0));
+            });
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            with_dense(|dense| { let _ = dense.add_piece(&bytes); });
+            // The counts are empty again, whatever was in the bytes.
+            with_dense(|dense| assert!(dense.counts.iter().all(|count| *count == 0)));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Distributions against the list of all observations.
+
+use proptest::prelude::*;
+use watchfire_model::Timestamp;
+
+use super::*;
+
+/// (bucket second, value, late)
+type Seen = (u32, f64, bool);
+
+fn exact_quantile(values: &mut [f64], q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (q * values.len() as f64).ceil().max(1.0) as usize;
+    values[rank.min(values.len()) - 1]
+}
+
+fn within(got: f64, wanted: f64) -> bool {
+    (got - wanted).abs() <= wanted.abs() * 0.01 + 1e-6
+}
+
+fn check(distribution: &Distribution, seen: &[Seen], start: i64, end: i64) {
+    let window = distribution.window(Timestamp::from_millis(start * 1000), Timestamp::from_millis(end * 1000));
+    let mut values: Vec<f64> =
+        seen.iter().filter(|(at, ..)| i64::from(*at) > start && i64::from(*at) <= end).map(|(_, v, _)| *v).collect();
+    let recent = seen.iter().any(|(at, ..)| i64::from(*at) > end - 86_400 && i64::from(*at) <= end);
+    let Some(window) = window else {
+        assert!(values.is_empty() && !recent, "({start}, {end}] has {} values", values.len());
+        return;
+    };
+    assert_eq!(window.count(), values.len() as u64, "({start}, {end}]");
+    if values.is_empty() {
+        assert_eq!((window.min(), window.quantile(0.5)), (None, None));
+        return;
+    }
+    assert!((window.sum() - values.iter().sum::<f64>()).abs() <= 1e-9 * values.iter().map(|v| v.abs()).sum::<f64>());
+    for q in [0.0, 0.01, 0.5, 0.9, 0.99, 1.0] {
+        let wanted = exact_quantile(&mut values, q);
+        let got = window.quantile(q).expect("there are values");
+        assert!(within(got, wanted), "q {q}: {got} for {wanted}");
+    }
+    assert_eq!((window.min(), window.max()), (values.first().copied(), values.last().copied()));
+    let ends: Vec<(f64, u64)> = window.buckets().collect();
+    assert!(ends.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    assert_eq!(ends.iter().map(|(_, count)| count).sum::<u64>(), window.count());
+}
+
+fn value() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => (1u32..2_000_000).prop_map(|n| f64::from(n) / 1000.0),
+        2 => (-4.0f64..12.0).prop_map(|e| 10f64.powf(e)),
+        1 => prop::sample::select(vec![0.0, 0.00005, 1e12, 1.0, 255.0, 256.0, 257.0]),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn windows_merge_what_was_observed(
+        steps in prop::collection::vec((prop_oneof![8 => 0i64..2, 3 => 0i64..40, 1 => -120i64..0], value(), prop::bool::weighted(0.1)), 1..400),
+        windows in prop::collection::vec((0i64..4000, 0i64..4000), 1..15),
+        age_at in prop::option::of(0usize..400),
+    ) {
+        let mut distribution = Distribution::default();
+        let mut seen: Vec<Seen> = Vec::new();
+        let mut second = 1_000_000i64;
+        let first = second - 200;
+        for (at, (step, value, late)) in steps.iter().enumerate() {
+            second += step;
+            distribution.add(second as u32, *value, *late);
+            seen.push((second as u32, *value, *late));
+            if age_at == Some(at) { distribution.age(second * 1000); }
+        }
+        for (a, b) in &windows { check(&distribution, &seen, first + a.min(b), first + a.max(b)); }
+        let live = seen.iter().filter(|(.., late)| !late);
+        prop_assert_eq!(distribution.totals().0, live.count() as u64);
+
+        let mut bytes = Vec::new();
+        distribution.write(&mut bytes);
+        let mut again = Distribution::read_from(&mut Cursor::new(&bytes)).expect("whole");
+        for (a, b) in &windows { check(&again, &seen, first + a.min(b), first + a.max(b)); }
+        again.add(second as u32, 7.0, false);
+        seen.push((second as u32, 7.0, false));
+        for (a, b) in &windows { check(&again, &seen, first + a.min(b), first + a.max(b)); }
+    }
+
+    /// When fine levels are gone, a window is the exact one with its edges rounded down to the interval.
+    #[test]
+    fn edges_round_with_age(
+        values in prop::collection::vec((0u32..7200, value()), 1..300),
+        late in prop::collection::vec((0u32..7200, value()), 0..20),
+        windows in prop::collection::vec((0u32..7300, 0u32..7300), 1..15),
+        days in 0u32..3,
+    ) {
+        let mut distribution = Distribution::default();
+        let base = 1_000_000 / 3600 * 3600;
+        let mut values = values;
+        values.sort_by_key(|(at, _)| *at);
+        for (at, value) in &values { distribution.add(base + at + 1, *value, false); }
+        let now = base + 7200 + 700 + days * 86_400;
+        distribution.age(i64::from(now) * 1000);
+        for (at, value) in &late { distribution.add(base + at + 1, *value, false); }
+        let mut seen: Vec<Seen> = values.iter().chain(&late).map(|(at, value)| (base + at + 1, *value, false)).collect();
+        seen.sort_by_key(|(at, ..)| *at);
+        let width = if days == 0 { 10 } else { 60 };
+        for (a, b) in windows {
+            let (a, b) = (base + a.min(b), base + a.max(b));
+            let window = distribution.window(Timestamp::from_millis(i64::from(a) * 1000), Timestamp::from_millis(i64::from(b) * 1000));
+            let (a, b) = (a / width * width, b / width * width);
+            let wanted = seen.iter().filter(|(at, ..)| *at > a && *at <= b).count() as u64;
+            prop_assert_eq!(window.map_or(0, |window| window.count()), wanted);
+        }
+        let total = distribution.totals();
+        distribution.prune(i64::from(now) * 1000 + 3_600_000);
+        prop_assert!(distribution.is_empty());
+        prop_assert_eq!(distribution.totals(), total);
+    }
+
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Distribution::read_from(&mut Cursor::new(&bytes));
+    }
+}
+
+#[test]
+fn values_beyond_the_range_are_clamped_and_counted() {
+    let mut distribution = Distribution::default();
+    for value in [-5.0, 1e15, f64::INFINITY, 3.0] {
+        distribution.add(1000, value, false);
+    }
+    assert_eq!(distribution.clamped, 3);
+    let window = distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000)).expect("values");
+    assert_eq!((window.count(), window.min(), window.max()), (4, Some(-5.0), Some(f64::INFINITY)));
+}
+
+#[test]
+fn a_busy_second_goes_into_a_histogram() {
+    let mut distribution = Distribution::default();
+    let mut seen = Vec::new();
+    for i in 0..5000u32 {
+        let value = f64::from(i % 977) + 0.5;
+        distribution.add(5_000, value, false);
+        seen.push((5_000, value, false));
+    }
+    check(&distribution, &seen, 4_999, 5_000);
+    assert!(distribution.memory_bytes() < 64_000, "{}", distribution.memory_bytes());
+}
+
+#[test]
+fn windows_of_several_series_merge() {
+    let mut all = DistributionWindow::empty();
+    let mut values = Vec::new();
+    for series in 0..3 {
+        let mut distribution = Distribution::default();
+        for i in 1..100 {
+            let value = f64::from(i) * 10f64.powi(series);
+            distribution.add(1000 + i as u32, value, false);
+            values.push(value);
+        }
+        all.merge(&distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(2_000_000)).expect("values"));
+    }
+    assert_eq!(all.count(), 297);
+    for q in [0.1, 0.5, 0.95, 0.99] {
+        let wanted = exact_quantile(&mut values, q);
+        assert!(within(all.quantile(q).expect("values"), wanted));
+    }
+}
