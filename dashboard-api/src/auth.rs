@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn every_bad_line_is_told_with_its_place() {
         let hex = "0".repeat(64);
-        let text = format!("md5:00 read\nsha256:00 read\nsha256:{hex}\nsha256:{hex} write\nsha256:{} read", "zz".repeat(32));
+        let text =
+            format!("md5:00 read\nsha256:00 read\nsha256:{hex}\nsha256:{hex} write\nsha256:{} read", "zz".repeat(32));
         let errors = Keys::parse(&text).expect_err("five bad lines");
         let places: Vec<_> = errors.iter().map(|error| (error.line, error.column)).collect();
         assert_eq!(places, [(1, 1), (2, 8), (3, 72), (4, 73), (5, 8)]);

@@ -8,9 +8,9 @@ use axum::{Json, Router, routing};
 use serde_json::{Value, json};
 use watchfire_log_store::document::Members;
 use watchfire_log_store::query::{Field, Query};
-use watchfire_log_store::{FieldRef, Hit, SearchRequest, TimeRange};
-use watchfire_model::record::Core;
+use watchfire_log_store::{Hit, SearchRequest, TimeRange};
 use watchfire_model::Timestamp;
+use watchfire_model::record::Core;
 
 use crate::error::ApiError;
 use crate::filters::with_filters;
@@ -27,8 +27,8 @@ pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/recent", routing::get(recent))
         .route("/api/logs", routing::get(logs))
-        .route("/api/log-levels", routing::get(|State(api): State<Arc<Api>>| values(api, FieldRef::Level)))
-        .route("/api/services", routing::get(|State(api): State<Arc<Api>>| values(api, FieldRef::Core(Core::Service))))
+        .route("/api/log-levels", routing::get(|State(api): State<Arc<Api>>| values(api, Field::Level)))
+        .route("/api/services", routing::get(|State(api): State<Arc<Api>>| values(api, Field::Core(Core::Service))))
 }
 
 async fn recent(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
@@ -77,7 +77,7 @@ async fn logs(State(api): State<Arc<Api>>, params: Params) -> Result<Response, A
     Ok(Json(response.hits.iter().map(document).collect::<Vec<_>>()).into_response())
 }
 
-async fn values(api: Arc<Api>, field: FieldRef) -> Result<Json<Vec<String>>, ApiError> {
+async fn values(api: Arc<Api>, field: Field) -> Result<Json<Vec<String>>, ApiError> {
     let counted = api.store.distinct(field, TimeRange::ALL, VALUES_MAX).await?;
     let mut values: Vec<String> = counted.into_iter().map(|counted| counted.value).collect();
     values.sort();

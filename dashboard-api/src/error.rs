@@ -79,12 +79,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Body {
-            error: self.code,
-            message: &self.message,
-            place: self.place,
-            hint: self.hint.as_deref(),
-        };
+        let body = Body { error: self.code, message: &self.message, place: self.place, hint: self.hint.as_deref() };
         let mut response = (self.status, axum::Json(body)).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

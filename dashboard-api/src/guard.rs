@@ -53,8 +53,12 @@ impl Guard {
             && (changes || upgrade)
             && !self.is_our_origin(origin, headers)
         {
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", "pages of another site may not do this")
-                .hint("add the page's origin to `cors`"));
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "foreign_origin",
+                "pages of another site may not do this",
+            )
+            .hint("add the page's origin to `cors`"));
         }
         let Some(keys) = &self.keys else { return Ok(()) };
         let Some(scope) = required_scope(method, uri.path()) else { return Ok(()) };

@@ -90,7 +90,9 @@ async fn health(State(api): State<Arc<Api>>) -> Response {
         if let Some(problem) = &component.problem {
             part.insert("problem".to_owned(), json!(problem));
         }
-        part.extend(component.figures.iter().map(|(name, figure)| ((*name).to_owned(), number(*figure))));
+        part.extend(
+            component.figures.iter().map(|(name, figure)| ((*name).to_owned(), crate::metrics::number(*figure))),
+        );
         components.insert(component.name.to_owned(), Value::Object(part));
     }
     let body = json!({
@@ -104,11 +106,6 @@ async fn health(State(api): State<Arc<Api>>) -> Response {
         Status::Starting | Status::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     (code, Json(body)).into_response()
-}
-
-/// A figure as JSON: whole numbers without decimals.
-fn number(figure: f64) -> Value {
-    if figure.fract() == 0.0 && figure.abs() < 9e15 { json!(figure as i64) } else { json!(figure) }
 }
 
 async fn short_health(State(api): State<Arc<Api>>) -> Json<Value> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::State;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use axum::{Router, routing};
 use serde::Serialize;
@@ -46,7 +46,11 @@ async fn flat(State(api): State<Arc<Api>>, upgrade: WebSocketUpgrade, params: Pa
     open(api, upgrade, &params, Shape::Flat)
 }
 
-async fn envelope(State(api): State<Arc<Api>>, upgrade: WebSocketUpgrade, params: Params) -> Result<Response, ApiError> {
+async fn envelope(
+    State(api): State<Arc<Api>>,
+    upgrade: WebSocketUpgrade,
+    params: Params,
+) -> Result<Response, ApiError> {
     open(api, upgrade, &params, Shape::Envelope)
 }
 

@@ -12,8 +12,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use watchfire_log_store::document::Document;
 use watchfire_log_store::query::Field;
-use watchfire_log_store::{Cursor, FieldRef, Hit, Order, SearchError, SearchRequest, SearchResponse, TimeRange};
-use watchfire_model::record::PATH_SEPARATOR;
+use watchfire_log_store::{Cursor, Hit, Order, SearchError, SearchRequest, SearchResponse, TimeRange};
 use watchfire_model::{Level, Timestamp};
 
 use crate::error::ApiError;
@@ -47,7 +46,12 @@ async fn later(what: &str) -> ApiError {
 }
 
 /// Times from `start` (default: an hour before the end) to `end` (default: now), the end included.
-pub fn time_range(params: &Params, names: (&str, &str), default_ms: i64, now: Timestamp) -> Result<TimeRange, ApiError> {
+pub fn time_range(
+    params: &Params,
+    names: (&str, &str),
+    default_ms: i64,
+    now: Timestamp,
+) -> Result<TimeRange, ApiError> {
     let end = params.time(names.1, now)?;
     // Without an end everything up to now is meant, and clocks ahead of ours (by at most ten minutes) too.
     let last = end.unwrap_or_else(|| now.plus_millis(600_000));
@@ -64,8 +68,8 @@ fn read_order(params: &Params) -> Result<Order, ApiError> {
             Some(name) => (true, name),
             None => (false, text),
         };
-        let field = Field::parse(name).and_then(|field| field_ref(&field));
-        let field = field.ok_or_else(|| ApiError::bad_parameter("sort", format!("`{}` is no field", shown(text))))?;
+        let field = Field::parse(name)
+            .ok_or_else(|| ApiError::bad_parameter("sort", format!("`{}` is no field", shown(text))))?;
         return Ok(Order::ByField { field, descending });
     }
     match params.get("order") {
@@ -75,29 +79,15 @@ fn read_order(params: &Params) -> Result<Order, ApiError> {
     }
 }
 
-fn field_ref(field: &Field) -> Option<FieldRef> {
-    Some(match field {
-        Field::Level => FieldRef::Level,
-        Field::Timestamp => FieldRef::Timestamp,
-        Field::AcceptedAt => FieldRef::AcceptedAt,
-        Field::Seq => FieldRef::Seq,
-        Field::Core(core) => FieldRef::Core(*core),
-        Field::Leaf(root, path) if !path.as_str().is_empty() => {
-            FieldRef::Leaf(*root, path.as_str().replace('.', &PATH_SEPARATOR.to_string()))
-        }
-        Field::Leaf(..) => return None,
-    })
-}
-
 fn read_request(api: &Api, params: &Params, now: Timestamp) -> Result<SearchRequest, ApiError> {
     let range = time_range(params, ("start", "end"), DEFAULT_RANGE_MS, now)?;
     let cursor = params.get("cursor").map(Cursor::decode).transpose();
     let order = read_order(params)?;
     Ok(SearchRequest {
         limit: params.number("limit", 100, LIMIT_MAX)?,
-        offset: params.number("offset", 0, LIMIT_MAX).map_err(|error| {
-            error.hint("walk further with `cursor`: pass `next_cursor` of the answer before")
-        })?,
+        offset: params
+            .number("offset", 0, LIMIT_MAX)
+            .map_err(|error| error.hint("walk further with `cursor`: pass `next_cursor` of the answer before"))?,
         cursor: cursor.map_err(|error| ApiError::bad_parameter("cursor", error))?,
         order,
         buckets: params.number("buckets", 60, BUCKETS_MAX)?,

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use watchfire_engine::MetricInfo;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query, RangeSeries, RangeSteps};
+use watchfire_query_lang::{
+    CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query, RangeSeries, RangeSteps,
+};
 
 use crate::error::{ApiError, Where};
 use crate::params::{Params, shown};
@@ -85,12 +87,7 @@ async fn evaluate<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let cancel = CancelToken::new();
     let _cancel_on_drop = CancelOnDrop(cancel.clone());
-    let limits = Limits {
-        samples_max: api.limits.samples,
-        timeout: api.limits.timeout,
-        cancel,
-        ..Limits::default()
-    };
+    let limits = Limits { samples_max: api.limits.samples, timeout: api.limits.timeout, cancel, ..Limits::default() };
     let api = api.clone();
     let done = tokio::task::spawn_blocking(move || work(&api, &limits)).await.map_err(ApiError::internal)?;
     done.map_err(ApiError::from)
@@ -187,6 +184,11 @@ impl Serialize for Number {
             "-Inf"
         })
     }
+}
+
+/// The same as a value of JSON.
+pub fn number(value: f64) -> Value {
+    serde_json::to_value(Number(value)).unwrap_or_default()
 }
 
 /// Labels as an object.

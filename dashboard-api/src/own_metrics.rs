@@ -60,7 +60,7 @@ impl Collector for OwnMetric {
     fn collect(&self) -> Vec<MetricFamily> {
         let metric = |reading: Reading| {
             let labels = reading.labels.into_iter().map(|(name, value)| {
-                let mut pair = LabelPair::new();
+                let mut pair = LabelPair::default();
                 pair.set_name(name.to_owned());
                 pair.set_value(value);
                 pair
@@ -68,19 +68,19 @@ impl Collector for OwnMetric {
             let mut metric = Metric::from_label(labels.collect());
             match self.kind {
                 Kind::Counter => {
-                    let mut counter = Counter::new();
+                    let mut counter = Counter::default();
                     counter.set_value(reading.value);
                     metric.set_counter(counter);
                 }
                 Kind::Gauge => {
-                    let mut gauge = Gauge::new();
+                    let mut gauge = Gauge::default();
                     gauge.set_value(reading.value);
                     metric.set_gauge(gauge);
                 }
             }
             metric
         };
-        let mut family = MetricFamily::new();
+        let mut family = MetricFamily::default();
         family.set_name(self.desc.fq_name.clone());
         family.set_help(self.desc.help.clone());
         family.set_field_type(match self.kind {

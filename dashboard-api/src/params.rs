@@ -95,7 +95,8 @@ impl Params {
                 Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
                 value => plain(value),
             };
-            let text = text.ok_or_else(|| ApiError::bad_parameter(&name, "text, a number or a list of them is wanted"))?;
+            let text =
+                text.ok_or_else(|| ApiError::bad_parameter(&name, "text, a number or a list of them is wanted"))?;
             self.0.push((name, text));
         }
         Ok(())

@@ -10,8 +10,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use watchfire_engine::{AppendError, MetricType, SampleBatch, SeriesKind};
-use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::Timestamp;
+use watchfire_model::labels::METRIC_NAME;
 
 use crate::error::ApiError;
 use crate::state::Api;

@@ -30,8 +30,8 @@ fn add_family(batch: &mut SampleBatch, family: &MetricFamily, instance: &str, no
             add_sample(batch, kind, &format!("{name}{suffix}"), metric, extra, instance, now, value);
         };
         match family.get_field_type() {
-            FamilyType::COUNTER => add("", kind, None, metric.get_counter().value()),
-            FamilyType::GAUGE => add("", kind, None, metric.get_gauge().value()),
+            FamilyType::COUNTER => add("", kind, None, metric.get_counter().get_value()),
+            FamilyType::GAUGE => add("", kind, None, metric.get_gauge().get_value()),
             FamilyType::HISTOGRAM => {
                 let histogram = metric.get_histogram();
                 for bucket in histogram.get_bucket() {

@@ -36,7 +36,7 @@ pub async fn serve(
         let Ok(permit) = connections.clone().acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -59,6 +59,12 @@ pub async fn serve(
     if drained.is_err() {
         tracing::warn!(connections = tasks.len(), "connections did not end in time and are cut");
     }
+}
+
+/// Waits until we are to stop. (The value itself may not be held across an await.)
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, and then we stop as well.
+    let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
 }
 
 async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>) {
@@ -84,7 +90,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, m
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = stopped(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

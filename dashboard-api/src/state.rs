@@ -7,6 +7,7 @@ use prometheus::Registry;
 use watchfire_engine::Engine;
 use watchfire_log_store::LogStore;
 use watchfire_query_lang::MetricsRead;
+use watchfire_rules::RuleEngine;
 
 use crate::health::{Health, QueueStatus};
 use crate::tail::TailHub;
@@ -31,7 +32,7 @@ pub struct Api {
     /// A reading of the queue.
     pub queue_status: Arc<dyn Fn() -> QueueStatus + Send + Sync>,
     /// Rules, as they stand.
-    pub rules: Arc<dyn Fn() -> watchfire_rules::RulesSnapshot + Send + Sync>,
+    pub rules: Arc<RuleEngine>,
     /// `POST /-/reload`.
     pub reload: Reload,
     /// When the process started.

@@ -12,10 +12,12 @@
 //! `values` (plain columns), `open_block`, `executor`, [`embedded`].
 
 pub mod cursor;
+pub mod document;
 pub mod embedded;
 mod executor;
 mod histogram;
 mod open_block;
+mod sealed;
 pub mod query;
 pub mod search;
 pub mod store;

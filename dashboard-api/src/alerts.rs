@@ -1,0 +1,134 @@
+//! Rules and alerts as they stand: in Prometheus' shape at `/api/v1/rules` and `/api/v1/alerts`, in D1's at
+//! `/api/v1/alerting/alerts`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::{Json, Router, routing};
+use serde_json::{Map, Value, json};
+use watchfire_model::time::format_duration_ms;
+use watchfire_model::{Alert, AlertState, Timestamp};
+use watchfire_rules::{AlertSnapshot, GroupSnapshot, Rule, RuleSnapshot};
+
+use crate::metrics::Labels;
+use crate::state::Api;
+
+/// What Prometheus writes where there is no time.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// Routes of this file.
+pub fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/rules", routing::get(rules))
+        .route("/api/v1/alerts", routing::get(alerts))
+        .route("/api/v1/alerting/alerts", routing::get(own_alerts))
+}
+
+async fn rules(State(api): State<Arc<Api>>) -> Json<Value> {
+    let groups: Vec<Value> = api.rules.rules_snapshot().iter().map(group).collect();
+    Json(json!({"status": "success", "data": {"groups": groups}}))
+}
+
+async fn alerts(State(api): State<Arc<Api>>) -> Json<Value> {
+    let snapshot = api.rules.alerts_snapshot();
+    let active = snapshot.iter().filter(|entry| entry.alert.state != AlertState::Resolved);
+    Json(json!({"status": "success", "data": {"alerts": active.map(prometheus_alert).collect::<Vec<_>>()}}))
+}
+
+async fn own_alerts(State(api): State<Arc<Api>>) -> Json<Value> {
+    let alerts: Vec<Value> = api.rules.alerts_snapshot().iter().map(own_alert).collect();
+    Json(json!({ "alerts": alerts }))
+}
+
+fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| NO_TIME.to_owned(), Timestamp::to_rfc3339)
+}
+
+fn object(pairs: &[(String, String)]) -> Value {
+    pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>().into()
+}
+
+fn group(group: &GroupSnapshot) -> Value {
+    json!({
+        "name": group.name,
+        "file": group.file,
+        "interval": group.interval_ms as f64 / 1000.0,
+        "limit": 0,
+        "rules": group.rules.iter().map(rule).collect::<Vec<_>>(),
+        "evaluationTime": group.evaluation_seconds,
+        "lastEvaluation": time(group.last_evaluation),
+    })
+}
+
+fn rule(snapshot: &RuleSnapshot) -> Value {
+    let rule = &*snapshot.rule;
+    let active = snapshot.alerts.iter().filter(|entry| entry.alert.state != AlertState::Resolved);
+    json!({
+        "type": "alerting",
+        "name": rule.name,
+        "query": condition(rule),
+        "duration": rule.duration_ms as f64 / 1000.0,
+        "keepFiringFor": rule.keep_firing_for_ms as f64 / 1000.0,
+        "labels": templates(rule.labels.iter().map(|(name, template)| (name, template.source()))),
+        "annotations": templates(rule.annotations.iter().map(|(name, template)| (name, template.source()))),
+        "state": snapshot.state.as_str(),
+        "health": snapshot.health.as_str(),
+        "lastError": snapshot.last_error.as_deref().unwrap_or_default(),
+        "evaluationTime": snapshot.evaluation_seconds,
+        "lastEvaluation": time(snapshot.last_evaluation),
+        "alerts": active.map(prometheus_alert).collect::<Vec<_>>(),
+    })
+}
+
+/// The query with its comparison, which Prometheus' shape has in one text.
+fn condition(rule: &Rule) -> String {
+    format!("{} {} {}", rule.query.text(), rule.operator.as_str(), rule.threshold)
+}
+
+fn templates<'a>(pairs: impl Iterator<Item = (&'a String, &'a str)>) -> Value {
+    pairs.map(|(name, text)| (name.clone(), json!(text))).collect::<Map<_, _>>().into()
+}
+
+fn prometheus_alert(entry: &AlertSnapshot) -> Value {
+    let alert = &entry.alert;
+    let mut shape = json!({
+        "labels": Labels(&alert.labels),
+        "annotations": object(&alert.annotations),
+        "state": alert.state.as_str(),
+        "activeAt": time(Some(alert.active_at)),
+        "value": alert.value.to_string(),
+    });
+    if let Some(since) = entry.kept_since {
+        shape["keepFiringSince"] = json!(time(Some(since)));
+    }
+    shape
+}
+
+/// D1's alert, with what newer clients want beside it.
+fn own_alert(entry: &AlertSnapshot) -> Value {
+    let Alert { labels, annotations, state, value, active_at, fired_at, resolved_at, evaluated_at, .. } = &entry.alert;
+    json!({
+        "rule": own_rule(&entry.rule),
+        "value": crate::metrics::number(*value),
+        "timestamp": evaluated_at.to_rfc3339(),
+        "status": state.as_str(),
+        "labels": Labels(labels),
+        "annotations": object(annotations),
+        "active_at": active_at.to_rfc3339(),
+        "starts_at": fired_at.unwrap_or(*active_at).to_rfc3339(),
+        "ends_at": resolved_at.map(Timestamp::to_rfc3339),
+        "fingerprint": format!("{:016x}", entry.alert.fingerprint()),
+    })
+}
+
+fn own_rule(rule: &Rule) -> Value {
+    json!({
+        "name": rule.name,
+        "query": rule.query.text(),
+        "threshold": crate::metrics::number(rule.threshold),
+        "operator": rule.operator.as_str(),
+        "duration": format_duration_ms(rule.duration_ms),
+        "labels": templates(rule.labels.iter().map(|(name, template)| (name, template.source()))),
+        "annotations": templates(rule.annotations.iter().map(|(name, template)| (name, template.source()))),
+    })
+}
