@@ -41,9 +41,8 @@ fn batch(samples: &[SeriesSample], newest: Timestamp) -> SampleBatch {
     let mut batch = SampleBatch::new(newest);
     let mut known: HashMap<&LabelSet, BatchSeries> = HashMap::new();
     for (labels, sample) in samples {
-        let series = *known
-            .entry(labels)
-            .or_insert_with(|| batch.series(SeriesKind::Samples(MetricType::Gauge), labels));
+        let series =
+            *known.entry(labels).or_insert_with(|| batch.series(SeriesKind::Samples(MetricType::Gauge), labels));
         batch.push(series, sample.timestamp, sample.value);
     }
     batch

@@ -28,7 +28,7 @@ const FILE_HEADER_BYTES: usize = 16;
 /// Largest journal that is read, bytes.
 const FILE_BYTES_MAX: u64 = 4 << 30;
 /// A journal below this many entries is not worth rewriting.
-const REWRITE_ENTRIES_MIN: usize = 4096;
+const REWRITE_ENTRIES_MIN: usize = 1024;
 /// Rewritten when it has this many times the entries it needs.
 const REWRITE_FACTOR: usize = 4;
 
@@ -180,6 +180,12 @@ impl Journal {
     /// Whether changes are missing in it.
     pub fn is_behind(&self) -> bool {
         self.is_behind
+    }
+
+    /// As after a write that failed.
+    #[cfg(test)]
+    pub fn break_for_test(&mut self) {
+        self.is_behind = true;
     }
 
     /// Length of the file.
