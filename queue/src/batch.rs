@@ -1,0 +1,186 @@
+//! A batch of opaque records on its way into the queue, and the walk over records that lie in one buffer.
+//!
+//! ```text
+//! records = (length u32 | bytes)*        integers little-endian
+//! ```
+
+/// Bytes before each record.
+const LENGTH_BYTES: usize = 4;
+
+/// What makes a record the same as an earlier one: a 128-bit hash made by the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DedupKey(pub [u8; 16]);
+
+/// Records that are appended together: all of them become durable, or none.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub(crate) records: Vec<u8>,
+    pub(crate) keys: Vec<(u32, DedupKey)>,
+    pub(crate) count: u32,
+    oversized: bool,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// An empty batch with room for records of `bytes` in all.
+    pub fn with_capacity(bytes: usize) -> Batch {
+        Batch { records: Vec::with_capacity(bytes), ..Batch::default() }
+    }
+
+    /// Adds a record.
+    pub fn push(&mut self, record: &[u8], key: Option<DedupKey>) {
+        self.push_with(key, |out| out.extend_from_slice(record));
+    }
+
+    /// Adds the record that `write` appends to the buffer it is given, and returns what `write` returns.
+    ///
+    /// # Panics
+    /// If `write` removes bytes that were there before.
+    pub fn push_with<R>(&mut self, key: Option<DedupKey>, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let start = self.begin();
+        let result = write(&mut self.records);
+        self.finish(start, key);
+        result
+    }
+
+    /// Like [`Batch::push_with`], but an error of `write` leaves the batch as it was.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    ///
+    /// # Panics
+    /// If `write` removes bytes that were there before.
+    pub fn try_push_with<R, E>(
+        &mut self,
+        key: Option<DedupKey>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let start = self.begin();
+        let result = write(&mut self.records);
+        match result {
+            Ok(_) => self.finish(start, key),
+            Err(_) => self.records.truncate(start - LENGTH_BYTES),
+        }
+        result
+    }
+
+    fn begin(&mut self) -> usize {
+        self.records.extend_from_slice(&[0; LENGTH_BYTES]);
+        self.records.len()
+    }
+
+    fn finish(&mut self, start: usize, key: Option<DedupKey>) {
+        assert!(self.records.len() >= start, "the writer of a record only appends");
+        let length = u32::try_from(self.records.len() - start).unwrap_or_else(|_| {
+            self.oversized = true;
+            0
+        });
+        self.records[start - LENGTH_BYTES..start].copy_from_slice(&length.to_le_bytes());
+        if let Some(key) = key {
+            self.keys.push((self.count, key));
+        }
+        match self.count.checked_add(1) {
+            Some(count) => self.count = count,
+            None => self.oversized = true,
+        }
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes that the records and their keys take on disk, without the frame around them.
+    pub fn bytes(&self) -> usize {
+        self.records.len() + self.keys.len() * crate::frame::KEY_BYTES
+    }
+
+    /// The records in order.
+    pub fn records(&self) -> Records<'_> {
+        Records { rest: &self.records }
+    }
+
+    /// Whether a record or the number of records is beyond what any frame can hold.
+    pub(crate) fn is_oversized(&self) -> bool {
+        self.oversized
+    }
+
+    /// The records without those at `dropped`, which ascends.
+    pub(crate) fn records_without(&self, dropped: impl Iterator<Item = u32>) -> Vec<u8> {
+        let mut kept = Vec::with_capacity(self.records.len());
+        let mut dropped = dropped.peekable();
+        for (index, record) in (0u32..).zip(self.records()) {
+            if dropped.next_if_eq(&index).is_none() {
+                kept.extend_from_slice(&(record.len() as u32).to_le_bytes());
+                kept.extend_from_slice(record);
+            }
+        }
+        kept
+    }
+}
+
+/// The records that lie one after the other in a buffer.
+#[derive(Clone, Debug)]
+pub struct Records<'a> {
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.rest.split_first_chunk::<LENGTH_BYTES>()?;
+        let (record, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        self.rest = rest;
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_writer_leaves_the_batch_as_it_was() {
+        let mut batch = Batch::new();
+        batch.push(b"one", None);
+        let failed: Result<(), &str> = batch.try_push_with(Some(DedupKey([1; 16])), |out| {
+            out.extend_from_slice(b"half");
+            Err("no")
+        });
+        assert_eq!(failed, Err("no"));
+        batch.push(b"", Some(DedupKey([2; 16])));
+        assert_eq!(batch.records().collect::<Vec<_>>(), [&b"one"[..], b""]);
+        assert_eq!(batch.keys, [(1, DedupKey([2; 16]))]);
+        assert_eq!(batch.len(), 2);
+    }
+
+    #[test]
+    fn dropped_records_leave_the_others_in_order() {
+        let mut batch = Batch::new();
+        for text in ["a", "bb", "", "dddd"] {
+            batch.push(text.as_bytes(), None);
+        }
+        let kept = batch.records_without([0, 2].into_iter());
+        assert_eq!(Records { rest: &kept }.collect::<Vec<_>>(), [&b"bb"[..], b"dddd"]);
+    }
+
+    #[test]
+    fn a_cut_buffer_ends_the_walk() {
+        let mut batch = Batch::new();
+        batch.push(b"whole", None);
+        batch.push(b"cut", None);
+        let cut = &batch.records[..batch.records.len() - 1];
+        assert_eq!(Records { rest: cut }.collect::<Vec<_>>(), [b"whole"]);
+    }
+}

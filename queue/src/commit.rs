@@ -1,0 +1,274 @@
+//! The committer: one thread that takes all waiting appends, writes them, syncs once, and answers.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use crate::dedup::DedupIndex;
+use crate::disk::Writer;
+use crate::error::AppendError;
+use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind};
+use crate::log::{Frame, Segment, segment_path};
+use crate::plan::{Plan, PlannedFrame, Room};
+use crate::shared::{Request, Shared};
+use crate::sidecar::SegmentKeys;
+
+/// The segment that is written to.
+pub(crate) struct Active {
+    pub writer: Writer,
+    /// Durable bytes, where the next frame goes.
+    pub bytes: u64,
+}
+
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    dedup: DedupIndex,
+    /// `None` after a failure: nothing is written to that file again, the next commit begins a new one.
+    active: Option<Active>,
+    next_offset: u64,
+    waiting: VecDeque<Request>,
+    /// The last append that had to be stored was refused for want of room.
+    is_full: bool,
+}
+
+impl Committer {
+    pub(crate) fn new(shared: Arc<Shared>, dedup: DedupIndex, active: Option<Active>, next_offset: u64) -> Committer {
+        let committer = Committer { shared, dedup, active, next_offset, waiting: VecDeque::new(), is_full: false };
+        committer.show_keys();
+        committer
+    }
+
+    /// Works until the queue is closed and nothing waits.
+    pub(crate) fn run(mut self) {
+        while self.wait() {
+            self.commit();
+        }
+    }
+
+    /// Waits for appends; false when there will be none.
+    fn wait(&mut self) -> bool {
+        let mut inbox = self.shared.inbox.lock();
+        let advance = loop {
+            self.waiting.extend(inbox.requests.drain(..));
+            let advance = std::mem::take(&mut inbox.advance);
+            if !advance.is_empty() || !self.waiting.is_empty() {
+                break advance;
+            }
+            if inbox.closing {
+                return false;
+            }
+            inbox.sleeping = true;
+            self.shared.work.wait(&mut inbox);
+            inbox.sleeping = false;
+        };
+        drop(inbox);
+        for (offset, done) in advance {
+            self.advance(offset, done);
+        }
+        true
+    }
+
+    /// One commit of what waits, or as much of it as fits.
+    fn commit(&mut self) {
+        let now_ms = self.shared.now_ms();
+        self.dedup.expire(now_ms);
+        let mark = self.dedup.mark();
+        let room = self.room();
+        let mut plan =
+            Plan::new(&mut self.waiting, &mut self.dedup, self.shared.epoch, self.next_offset, now_ms, &room);
+        let mut failure = None;
+        if plan.frames.is_empty() {
+            if plan.segment_is_full
+                && let Err(error) = self.begin_segment(self.next_offset)
+            {
+                self.refuse_waiting(&Arc::new(error));
+            }
+        } else {
+            match self.write(&plan.frames, now_ms) {
+                Ok(()) => self.publish(&mut plan),
+                Err(error) => {
+                    self.dedup.roll_back(mark);
+                    failure = Some(self.abandon(error));
+                }
+            }
+        }
+        self.count(&plan);
+        self.shared.permits.add_permits(plan.permits);
+        plan.answer(failure.as_ref());
+    }
+
+    fn room(&self) -> Room {
+        let limit_bytes = self.shared.config.disk_limit_bytes;
+        let disk_bytes = self.shared.disk_bytes.load(Ordering::Acquire);
+        let used = self.active.as_ref().map_or(FILE_HEADER_BYTES as u64, |active| active.bytes);
+        Room {
+            segment_bytes: self.shared.config.effective_segment_bytes().saturating_sub(used),
+            segment_is_empty: used <= FILE_HEADER_BYTES as u64,
+            disk_bytes: limit_bytes.saturating_sub(disk_bytes),
+            full: AppendError::Full { limit_bytes, disk_bytes },
+        }
+    }
+
+    /// Writes the frames and makes them durable.
+    fn write(&mut self, frames: &[PlannedFrame], now_ms: i64) -> io::Result<()> {
+        if self.active.is_none() {
+            self.begin_segment(self.next_offset)?;
+        }
+        let Some(active) = &mut self.active else { return Err(io::Error::other("no segment")) };
+        let heads: Vec<Vec<u8>> =
+            frames.iter().enumerate().map(|(index, frame)| frame.head(self.shared.epoch, now_ms, index > 0)).collect();
+        let mut slices: Vec<IoSlice<'_>> = heads
+            .iter()
+            .zip(frames)
+            .flat_map(|(head, planned)| [IoSlice::new(head), IoSlice::new(&planned.frame.records)])
+            .collect();
+        (self.shared.config.failpoint)("queue.before_write");
+        active.writer.write_all(&mut slices)?;
+        (self.shared.config.failpoint)("queue.after_write");
+        let started = Instant::now();
+        active.writer.sync()?;
+        let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Shared::add(&self.shared.counters.sync_nanos, nanos);
+        (self.shared.config.failpoint)("queue.after_sync");
+        Ok(())
+    }
+
+    /// The commit is durable: readers may see it.
+    fn publish(&mut self, plan: &mut Plan) {
+        let frames: Vec<Frame> = plan.frames.drain(..).map(|planned| planned.frame).collect();
+        let records: u64 = frames.iter().map(|frame| u64::from(frame.count)).sum();
+        let record_bytes: usize = frames.iter().map(|frame| frame.records.len()).sum();
+        self.next_offset += records;
+        if let Some(active) = &mut self.active {
+            active.bytes += plan.bytes;
+        }
+        self.shared.disk_bytes.fetch_add(plan.bytes, Ordering::AcqRel);
+        let mut log = self.shared.log.lock();
+        log.publish(frames, plan.bytes);
+        self.shared.readable.notify_all();
+        drop(log);
+        Shared::add(&self.shared.counters.records, records);
+        Shared::add(&self.shared.counters.record_bytes, record_bytes as u64);
+        Shared::add(&self.shared.counters.commits, 1);
+        self.show_keys();
+    }
+
+    fn count(&mut self, plan: &Plan) {
+        Shared::add(&self.shared.counters.duplicates, plan.duplicates);
+        Shared::add(&self.shared.counters.full, plan.refused);
+        if plan.refused > 0 && !self.is_full {
+            tracing::warn!("the queue is full: appends are refused until consumers release records");
+        }
+        if plan.refused > 0 || plan.bytes > 0 {
+            self.is_full = plan.refused > 0;
+        }
+    }
+
+    /// A write or sync failed. The page cache may now pretend that the data is on disk, so nothing is built on this
+    /// file any more: what was durable in it stays, and the next commit begins a new segment.
+    fn abandon(&mut self, error: io::Error) -> Arc<io::Error> {
+        tracing::error!(%error, "cannot write to the queue; nothing of this commit is acknowledged");
+        Shared::add(&self.shared.counters.io_errors, 1);
+        if let Some(mut active) = self.active.take() {
+            // Best effort: recovery knows left-overs by the offset of the segment that follows.
+            if let Err(error) = active.writer.set_length(active.bytes) {
+                tracing::warn!(%error, "cannot cut the failed commit off");
+            }
+        }
+        Arc::new(error)
+    }
+
+    fn refuse_waiting(&mut self, error: &Arc<io::Error>) {
+        Shared::add(&self.shared.counters.io_errors, 1);
+        tracing::error!(%error, "cannot begin a queue segment");
+        for request in self.waiting.drain(..) {
+            self.shared.permits.add_permits(request.permits as usize);
+            let _ = request.answer.send(Err(AppendError::Io(Arc::clone(error))));
+        }
+    }
+
+    /// Makes a new segment durable and writes there from now on. The full one goes to the janitor.
+    pub(crate) fn begin_segment(&mut self, first_offset: u64) -> io::Result<()> {
+        let dir = &self.shared.config.dir;
+        // A segment without records gives its name to the new one.
+        let replaced = {
+            let mut log = self.shared.log.lock();
+            let is_empty = |last: &Segment| last.first_offset == last.end_offset;
+            if log.segments.back().is_some_and(is_empty) { log.segments.pop_back() } else { None }
+        };
+        self.active = None;
+        if let Some(empty) = replaced {
+            self.shared.disk_bytes.fetch_sub(empty.bytes, Ordering::AcqRel);
+            self.shared.disk.remove(&segment_path(dir, empty.first_offset))?;
+        }
+        (self.shared.config.failpoint)("queue.segment_roll");
+        let active = create_segment(&self.shared, first_offset)?;
+        let bytes = active.bytes;
+        self.shared.disk_bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.active = Some(active);
+        let mut log = self.shared.log.lock();
+        let sealed = log.segments.back().map(|segment| (segment.first_offset, segment.end_offset));
+        log.begin_segment(Segment { first_offset, end_offset: first_offset, bytes, keys_bytes: 0 });
+        drop(log);
+        if let Some((first_offset, end_offset)) = sealed {
+            let keys = self.dedup.keys_from(first_offset);
+            self.shared.chores.lock().sealed.push(SegmentKeys { first_offset, end_offset, keys });
+            self.shared.chore.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Gives no offset below this one: a consumer has seen it used.
+    fn advance(&mut self, offset: u64, done: mpsc::Sender<()>) {
+        if offset > self.next_offset {
+            tracing::error!(
+                from = self.next_offset,
+                to = offset,
+                "a consumer is ahead of the queue; offsets are skipped"
+            );
+            match self.begin_segment(offset) {
+                Ok(()) => self.next_offset = offset,
+                Err(error) => {
+                    self.abandon(error);
+                    self.next_offset = offset;
+                }
+            }
+        }
+        let _ = done.send(());
+    }
+
+    fn show_keys(&self) {
+        let counters = &self.shared.counters;
+        counters.dedup_keys.store(self.dedup.len() as u64, Ordering::Relaxed);
+        counters.dedup_forgotten_early.store(self.dedup.forgotten_early(), Ordering::Relaxed);
+        counters.dedup_oldest_offset.store(self.dedup.oldest_offset().unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Committer {
+    /// Also after a panic: nobody may wait for an answer that will not come.
+    fn drop(&mut self) {
+        let mut inbox = self.shared.inbox.lock();
+        inbox.closing = true;
+        inbox.requests.clear();
+        inbox.advance.clear();
+        drop(inbox);
+        self.waiting.clear();
+        self.shared.permits.close();
+        self.shared.log.lock().closed = true;
+        self.shared.readable.notify_all();
+    }
+}
+
+/// A new segment file with its header, durable under its name.
+pub(crate) fn create_segment(shared: &Shared, first_offset: u64) -> io::Result<Active> {
+    let mut writer = shared.disk.create(&segment_path(&shared.config.dir, first_offset))?;
+    let header = FileHeader { epoch: shared.epoch, first_offset, base_ms: shared.now_ms(), ..FileHeader::default() };
+    let bytes = header.encode(FileKind::Segment);
+    writer.write_all(&mut [IoSlice::new(&bytes)])?;
+    writer.sync()?;
+    shared.disk.sync_folder(&shared.config.dir)?;
+    Ok(Active { writer, bytes: FILE_HEADER_BYTES as u64 })
+}

@@ -1,0 +1,1 @@
+//! Tests that need to see or to fail what happens to the files.
