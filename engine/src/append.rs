@@ -82,6 +82,7 @@ struct Outcome {
     accepted: u64,
     duplicates: u64,
     overflowed: u64,
+    clamped: u64,
     rejected: Vec<(u32, Rejection)>,
     samples_applied: bool,
 }
@@ -131,7 +132,6 @@ impl Engine {
             }
         }
         self.count(&outcome);
-        self.overflowed.fetch_add(outcome.overflowed, Ordering::Relaxed);
         let mut rejected: Vec<(Rejection, u64)> = Vec::new();
         for (_, reason) in &outcome.rejected {
             match rejected.iter_mut().find(|(have, _)| have == reason) {
@@ -243,7 +243,8 @@ impl Engine {
                 && series.kind.is_additive()
                 && check_additive(series.kind, point, derived, &bounds).is_ok()
             {
-                series.state.lock().numbers.add(bucket_second(point.at), point.value, point.late, codec);
+                let second = bucket_second(point.at);
+                outcome.clamped += u64::from(series.state.lock().numbers.add(second, point.value, point.late, codec));
                 if *overflowed && let Some(entry) = batch.series.get(point.series as usize) {
                     self.registry.catalogue.overflowed(batch.key(entry), 1);
                 }
@@ -297,6 +298,8 @@ impl Engine {
 
     fn count(&self, outcome: &Outcome) {
         self.accepted.fetch_add(outcome.accepted, Ordering::Relaxed);
+        self.overflowed.fetch_add(outcome.overflowed, Ordering::Relaxed);
+        self.clamped.fetch_add(outcome.clamped, Ordering::Relaxed);
         for (_, reason) in &outcome.rejected {
             self.rejected[reason.index()].fetch_add(1, Ordering::Relaxed);
         }

@@ -25,6 +25,13 @@ pub struct MetricInfo {
     pub overflowed: u64,
 }
 
+/// What was said about a metric, for the disk.
+pub(crate) struct MetricNote {
+    pub(crate) name: Arc<str>,
+    pub(crate) sample_type: MetricType,
+    pub(crate) help: Option<Arc<str>>,
+}
+
 #[derive(Default)]
 struct Metric {
     /// Series by class.
@@ -104,6 +111,19 @@ impl Catalogue {
                 metric.help = Some(help.into());
             }
         }
+    }
+
+    /// What was said about the metrics, as far as the series themselves do not tell it.
+    pub(crate) fn notes(&self) -> Vec<MetricNote> {
+        self.metrics
+            .iter()
+            .filter(|entry| entry.help.is_some() || entry.sample_type != MetricType::Untyped)
+            .map(|entry| MetricNote {
+                name: entry.key().clone(),
+                sample_type: entry.sample_type,
+                help: entry.help.clone(),
+            })
+            .collect()
     }
 
     /// The metrics whose name begins so, sorted by name.

@@ -32,6 +32,14 @@ pub enum OpenError {
         /// Its version.
         version: u16,
     },
+    /// No snapshot can be read, and the log does not go back to the beginning: counting from a part would be wrong.
+    #[error(
+        "{folder}: no snapshot can be read and the log does not reach back to the beginning; restore a backup, or move the folder away to begin anew"
+    )]
+    SnapshotMissing {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The disk said no.
     #[error("{path}: {source}")]
     Io {
@@ -52,8 +60,23 @@ pub struct Engine {
     pub(crate) positions: Mutex<Positions>,
     /// The latest time that was seen, milliseconds.
     clock: AtomicI64,
+    /// Only one snapshot is taken at a time.
+    pub(crate) checkpointing: Mutex<()>,
+    /// Length of the newest snapshot.
+    pub(crate) snapshot_bytes: AtomicU64,
+    /// What the log had written when the newest snapshot was begun.
+    pub(crate) snapshot_at_bytes: AtomicU64,
+    /// After a failure, when to try again, milliseconds.
+    pub(crate) snapshot_again_at: AtomicI64,
+    pub(crate) sweep_turn: AtomicI64,
+    pub(crate) snapshots: AtomicU64,
+    pub(crate) snapshot_failures: AtomicU64,
+    pub(crate) pruned: AtomicU64,
+    pub(crate) pruned_early: AtomicU64,
+    pub(crate) series_removed: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) overflowed: AtomicU64,
+    pub(crate) clamped: AtomicU64,
     pub(crate) rejected: [AtomicU64; Rejection::ALL.len()],
     /// Locked as long as the engine lives.
     _folder_lock: File,
@@ -77,19 +100,30 @@ impl Engine {
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
         }
-        let registry = Registry::new(&config);
-        let recovered = recovery::recover(&config, &registry)?;
-        let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn).map_err(at(&config.dir))?;
+        let recovered = recovery::recover(&config)?;
+        let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes)
+            .map_err(at(&config.dir))?;
         let mut positions = recovered.positions;
         positions.synced(recovered.next_lsn);
         let engine = Engine {
             config,
-            registry,
+            registry: recovered.registry,
             wal,
             positions: Mutex::new(positions),
             clock: AtomicI64::new(now.millis()),
+            checkpointing: Mutex::new(()),
+            snapshot_bytes: AtomicU64::new(recovered.snapshot_bytes),
+            snapshot_at_bytes: AtomicU64::new(0),
+            snapshot_again_at: AtomicI64::new(i64::MIN),
+            sweep_turn: AtomicI64::new(i64::MIN),
+            snapshots: AtomicU64::new(0),
+            snapshot_failures: AtomicU64::new(0),
+            pruned: AtomicU64::new(0),
+            pruned_early: AtomicU64::new(0),
+            series_removed: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
+            clamped: AtomicU64::new(0),
             rejected: std::array::from_fn(|_| AtomicU64::new(0)),
             _folder_lock: folder_lock,
         };
@@ -112,14 +146,6 @@ impl Engine {
     /// Makes everything durable that was taken in.
     pub fn sync(&self) -> io::Result<()> {
         self.wal.sync()
-    }
-
-    /// What has to be done from time to time; call it every 100 ms or so.
-    pub fn tick(&self, now: Timestamp) {
-        self.see_time(now);
-        if let Err(error) = self.wal.sync() {
-            tracing::error!(%error, "the log of the engine cannot be synced");
-        }
     }
 
     /// Makes everything durable. The engine can still be read.

@@ -15,7 +15,7 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
 //! `pairs`, `postings`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
-//! `recovery`.
+//! `snapshot`, `recovery`; housekeeping in `prune`.
 
 mod append;
 mod batch;
@@ -34,12 +34,14 @@ mod matching;
 mod pairs;
 mod positions;
 mod postings;
+mod prune;
 mod recovery;
 mod registry;
 mod samples;
 mod select;
 mod series;
 mod shard;
+mod snapshot;
 mod stats;
 mod texts;
 mod view;

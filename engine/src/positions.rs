@@ -61,6 +61,12 @@ impl Positions {
         position.pending.push_back((lsn, position.applied));
     }
 
+    /// Takes over what a snapshot says.
+    pub(crate) fn restore(&mut self, source: &SourcePosition) {
+        let position = self.all.entry(key_of(source)).or_default();
+        (position.applied, position.durable) = (source.next_offset, source.next_offset);
+    }
+
     /// Notes that the records below this number are durable.
     pub(crate) fn synced(&mut self, lsn: u64) {
         for position in self.all.values_mut() {

@@ -1,4 +1,4 @@
-//! Opening a folder: what the log says is done again.
+//! Opening a folder: the newest good snapshot, then what the log says after it.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use watchfire_model::{Sample, Timestamp};
 
-use crate::bytes::Damaged;
+use crate::bytes::{Cursor, Damaged};
 use crate::chunk::{Codec, with_codec};
 use crate::config::EngineConfig;
 use crate::engine::OpenError;
@@ -17,19 +17,22 @@ use crate::limits::TimeBounds;
 use crate::positions::Positions;
 use crate::registry::Registry;
 use crate::series::{Numbers, Series};
+use crate::snapshot::{self, SnapshotError, SnapshotHead};
 use crate::wal::record::{self, Replay, Replayed};
 use crate::wal::segment::{self, Damage, SegmentError};
 
 /// What was found when a folder was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
+    /// The snapshot that was read.
+    pub snapshot: Option<PathBuf>,
     /// Series after the recovery.
     pub series: u64,
     /// Records of the log that were applied.
     pub records: u64,
     /// Points in them.
     pub points: u64,
-    /// Points whose series nothing defines, because its definition was damaged.
+    /// Points whose series nothing defines: it was pruned, or its definition was damaged.
     pub orphans: u64,
     /// Records that are missing between those that were found.
     pub records_missing: u64,
@@ -39,14 +42,199 @@ pub struct RecoveryReport {
 
 /// What a recovery leads to.
 pub(crate) struct Recovered {
-    pub(crate) next_lsn: u64,
+    pub(crate) registry: Registry,
     pub(crate) positions: Positions,
+    pub(crate) next_lsn: u64,
+    pub(crate) snapshot_bytes: u64,
+    /// Length of the log that was read.
+    pub(crate) log_bytes: u64,
     pub(crate) report: RecoveryReport,
+}
+
+type ById = HashMap<u64, Arc<Series>, foldhash::fast::RandomState>;
+
+/// What a snapshot gave.
+struct Loaded {
+    registry: Registry,
+    by_id: ById,
+    cut: u64,
+    /// The last record that any of it contains.
+    contains: u64,
+    head: SnapshotHead,
+    damages: Vec<Damage>,
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path, source }
+}
+
+/// Reads the folder.
+pub(crate) fn recover(config: &EngineConfig) -> Result<Recovered, OpenError> {
+    let files = segment::list(&config.dir).map_err(io_error(&config.dir))?;
+    let mut report = RecoveryReport::default();
+    let loaded = choose_snapshot(config, &files, &mut report)?;
+    let mut positions = Positions::default();
+    for source in &loaded.head.sources {
+        positions.restore(source);
+    }
+    loaded.registry.continue_from(loaded.head.next_id);
+    let (next_lsn, log_bytes) = with_codec(|codec| replay(&loaded, &files, codec, &mut positions, &mut report))?;
+    for note in &loaded.head.metrics {
+        loaded.registry.catalogue.describe(&note.name, Some(note.sample_type), note.help.as_deref());
+    }
+    report.series = loaded.registry.len() as u64;
+    let snapshot_bytes = report.snapshot.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |m| m.len());
+    Ok(Recovered { registry: loaded.registry, positions, next_lsn, snapshot_bytes, log_bytes, report })
+}
+
+/// The newest snapshot that is whole and that the log continues; without one, what can be saved of the newest.
+fn choose_snapshot(
+    config: &EngineConfig,
+    files: &[(u64, PathBuf)],
+    report: &mut RecoveryReport,
+) -> Result<Loaded, OpenError> {
+    let mut snapshots = snapshot::list(&config.dir).map_err(io_error(&config.dir))?;
+    snapshots.reverse();
+    // Without a file there is nothing to continue with; then any snapshot will do.
+    let log_starts = files.first().map_or(0, |(first, _)| *first);
+    for (cut, path) in &snapshots {
+        if log_starts > *cut {
+            continue;
+        }
+        match load(config, path, false) {
+            Ok(loaded) => {
+                report.snapshot = Some(path.clone());
+                return Ok(loaded);
+            }
+            Err(SnapshotError::Io(source)) => return Err(io_error(path)(source)),
+            Err(SnapshotError::NewerVersion(version)) => {
+                return Err(OpenError::NewerVersion { file: path.clone(), version });
+            }
+            Err(SnapshotError::Damaged(offset, what)) => report.damages.push(damage_of(path, offset, 0, what)),
+        }
+    }
+    if log_starts <= 1 {
+        return Ok(Loaded {
+            registry: Registry::new(config),
+            by_id: ById::default(),
+            cut: 0,
+            contains: 0,
+            head: SnapshotHead::default(),
+            damages: Vec::new(),
+        });
+    }
+    // The log alone is not the whole; counting from a part of it would be worse than saying so.
+    let Some((_, path)) = snapshots.first() else {
+        return Err(OpenError::SnapshotMissing { folder: config.dir.clone() });
+    };
+    let loaded = load(config, path, true).map_err(|error| match error {
+        SnapshotError::Io(source) => io_error(path)(source),
+        SnapshotError::NewerVersion(version) => OpenError::NewerVersion { file: path.clone(), version },
+        SnapshotError::Damaged(..) => OpenError::SnapshotMissing { folder: config.dir.clone() },
+    })?;
+    report.snapshot = Some(path.clone());
+    report.damages.extend(loaded.damages.iter().cloned());
+    Ok(loaded)
+}
+
+fn damage_of(path: &Path, offset: u64, bytes: u64, what: Damaged) -> Damage {
+    Damage { file: path.to_owned(), offset, bytes, reason: what.0.to_owned(), torn_tail: false }
+}
+
+fn load(config: &EngineConfig, path: &Path, salvage: bool) -> Result<Loaded, SnapshotError> {
+    let registry = Registry::new(config);
+    let mut by_id = ById::default();
+    let mut contains = 0;
+    let mut damages = Vec::new();
+    let (cut, head) = with_codec(|codec| {
+        snapshot::read(
+            path,
+            salvage,
+            |series| {
+                let mut cursor = Cursor::new(series.numbers);
+                let numbers = Numbers::read_from(series.kind.class(), &mut cursor, codec)?;
+                let entered = registry.insert(series.id, series.kind, series.key, numbers, true, series.lsn)?;
+                by_id.insert(series.id, entered);
+                contains = contains.max(series.lsn);
+                Ok(())
+            },
+            |offset, bytes, what| damages.push(damage_of(path, offset, bytes, what)),
+        )
+    })?;
+    Ok(Loaded { registry, by_id, cut, contains, head, damages })
+}
+
+/// Applies the log from the cut on; gives the number that the next record gets, and the length of the log read.
+fn replay(
+    loaded: &Loaded,
+    files: &[(u64, PathBuf)],
+    codec: &mut Codec,
+    positions: &mut Positions,
+    report: &mut RecoveryReport,
+) -> Result<(u64, u64), OpenError> {
+    let mut log_bytes = 0;
+    let mut replayer = Replayer {
+        registry: &loaded.registry,
+        by_id: loaded.by_id.clone(),
+        current: None,
+        lsn: 0,
+        codec,
+        points: 0,
+        orphans: 0,
+    };
+    let mut expected = loaded.cut;
+    for (index, (first, path)) in files.iter().enumerate() {
+        let last_file = index + 1 == files.len();
+        if files.get(index + 1).is_some_and(|(next, _)| *next <= loaded.cut) {
+            continue;
+        }
+        log_bytes += std::fs::metadata(path).map_or(0, |meta| meta.len());
+        let found = segment::read(path, last_file, |lsn, payload| {
+            if lsn < loaded.cut {
+                return Ok(());
+            }
+            replayer.lsn = lsn;
+            if expected > 0 {
+                report.records_missing += lsn.saturating_sub(expected);
+            }
+            expected = lsn + 1;
+            replayer.current = None;
+            let source = record::read(payload, &mut replayer)?;
+            report.records += 1;
+            if let Some(source) = source {
+                positions.applied(&source, lsn);
+            }
+            Ok(())
+        });
+        let found = found.map_err(|error| match error {
+            SegmentError::Io(source) => io_error(path)(source),
+            SegmentError::NewerVersion(version) => OpenError::NewerVersion { file: path.clone(), version },
+        })?;
+        if last_file {
+            settle(path, found.good_end).map_err(io_error(path))?;
+        }
+        report.damages.extend(found.damages);
+        expected = expected.max(*first);
+    }
+    report.points = replayer.points;
+    report.orphans = replayer.orphans;
+    Ok((expected.max(loaded.contains + 1), log_bytes))
+}
+
+/// Cuts what is not whole off the last file and makes the rest durable; a file without records goes.
+fn settle(path: &Path, good_end: u64) -> io::Result<()> {
+    if good_end <= segment::HEAD_BYTES as u64 {
+        return std::fs::remove_file(path);
+    }
+    let file = std::fs::File::options().write(true).open(path)?;
+    file.set_len(good_end)?;
+    file.sync_all()
 }
 
 struct Replayer<'r> {
     registry: &'r Registry,
-    by_id: HashMap<u64, Arc<Series>, foldhash::fast::RandomState>,
+    by_id: ById,
     current: Option<Arc<Series>>,
     lsn: u64,
     codec: &'r mut Codec,
@@ -62,9 +250,7 @@ impl Replay for Replayer<'_> {
     }
 
     fn group(&mut self, id: u64) {
-        if self.current.as_ref().is_none_or(|series| series.id != id) {
-            self.current = self.by_id.get(&id).cloned();
-        }
+        self.current = self.by_id.get(&id).cloned();
     }
 
     fn point(&mut self, point: Replayed) {
@@ -77,7 +263,7 @@ impl Replay for Replayer<'_> {
         match (point, &mut state.numbers) {
             (Replayed::Sample { at, value }, Numbers::Samples(samples)) => {
                 let sample = Sample { timestamp: Timestamp::from_millis(at), value };
-                // It was accepted once; if it is there already, a snapshot brought it.
+                // It was accepted once; if it is there already, the snapshot brought it.
                 let _ = samples.push(sample, &TimeBounds::ALL, self.codec);
             }
             (Replayed::Additive { second, late, value }, numbers) => {
@@ -88,61 +274,4 @@ impl Replay for Replayer<'_> {
             (Replayed::Sample { .. }, _) => self.orphans += 1,
         }
     }
-}
-
-/// Reads the folder into the registry.
-pub(crate) fn recover(config: &EngineConfig, registry: &Registry) -> Result<Recovered, OpenError> {
-    let at = |path: &Path| {
-        let path: PathBuf = path.to_owned();
-        move |source: io::Error| OpenError::Io { path, source }
-    };
-    let mut positions = Positions::default();
-    let mut report = RecoveryReport::default();
-    let files = segment::list(&config.dir).map_err(at(&config.dir))?;
-    let mut expected = 0u64;
-    with_codec(|codec| {
-        let mut replayer =
-            Replayer { registry, by_id: HashMap::default(), current: None, lsn: 0, codec, points: 0, orphans: 0 };
-        for (index, (first, path)) in files.iter().enumerate() {
-            let last_file = index + 1 == files.len();
-            let found = segment::read(path, last_file, |lsn, payload| {
-                replayer.lsn = lsn;
-                if expected > 0 {
-                    report.records_missing += lsn.saturating_sub(expected);
-                }
-                expected = lsn + 1;
-                replayer.current = None;
-                let source = record::read(payload, &mut replayer)?;
-                report.records += 1;
-                if let Some(source) = source {
-                    positions.applied(&source, lsn);
-                }
-                Ok(())
-            });
-            let found = found.map_err(|error| match error {
-                SegmentError::Io(source) => at(path)(source),
-                SegmentError::NewerVersion(version) => OpenError::NewerVersion { file: path.clone(), version },
-            })?;
-            if last_file {
-                settle(path, found.good_end).map_err(at(path))?;
-            }
-            report.damages.extend(found.damages);
-            expected = expected.max(*first);
-        }
-        report.points = replayer.points;
-        report.orphans = replayer.orphans;
-        Ok(())
-    })?;
-    report.series = registry.len() as u64;
-    Ok(Recovered { next_lsn: expected.max(1), positions, report })
-}
-
-/// Cuts what is not whole off the last file and makes the rest durable; a file without records goes.
-fn settle(path: &Path, good_end: u64) -> io::Result<()> {
-    if good_end <= segment::HEAD_BYTES as u64 {
-        return std::fs::remove_file(path);
-    }
-    let file = std::fs::File::options().write(true).open(path)?;
-    file.set_len(good_end)?;
-    file.sync_all()
 }

@@ -73,11 +73,14 @@ impl Numbers {
         }
     }
 
-    /// Adds a count or an observation to a second; samples take none.
-    pub(crate) fn add(&mut self, second: u32, value: f64, late: bool, codec: &mut Codec) {
+    /// Adds a count or an observation to a second; samples take none. Says whether the value was clamped.
+    pub(crate) fn add(&mut self, second: u32, value: f64, late: bool, codec: &mut Codec) -> bool {
         match self {
-            Numbers::Samples(_) => {}
-            Numbers::Increments(increments) => increments.add(second, value, late, codec),
+            Numbers::Samples(_) => false,
+            Numbers::Increments(increments) => {
+                increments.add(second, value, late, codec);
+                false
+            }
             Numbers::Distribution(distribution) => distribution.add(second, value, late),
         }
     }
@@ -114,6 +117,13 @@ impl Numbers {
             Numbers::Samples(samples) => samples.prune(horizon),
             Numbers::Increments(increments) => increments.prune(horizon),
             Numbers::Distribution(distribution) => distribution.prune(horizon),
+        }
+    }
+
+    /// Lets the fine intervals of a distribution go by age; `now` in milliseconds.
+    pub(crate) fn age(&mut self, now: i64) {
+        if let Numbers::Distribution(distribution) = self {
+            distribution.age(now);
         }
     }
 

@@ -62,7 +62,13 @@ impl Engine {
                 .map(|reason| (*reason, count(&self.rejected[reason.index()])))
                 .collect(),
             log_broken: self.wal.is_broken(),
-            ..EngineStats::default()
+            snapshot_bytes: count(&self.snapshot_bytes),
+            snapshots_total: count(&self.snapshots),
+            snapshot_failures_total: count(&self.snapshot_failures),
+            pruned_total: count(&self.pruned),
+            pruned_early_total: count(&self.pruned_early),
+            series_removed_total: count(&self.series_removed),
+            clamped_total: count(&self.clamped),
         }
     }
 }

@@ -25,22 +25,20 @@ pub(crate) struct Distribution {
     /// Live observations since the series began; they survive pruning.
     count: u64,
     sum: f64,
-    /// Observations outside the range that a histogram can hold, put to its nearest end.
-    pub(crate) clamped: u64,
 }
 
 impl Distribution {
-    /// Records a value in the bucket that ends at this second.
-    pub(crate) fn add(&mut self, bucket: u32, value: f64, late: bool) {
+    /// Records a value in the bucket that ends at this second. Says whether it lay outside the range that a
+    /// histogram can hold and went to its nearest end.
+    pub(crate) fn add(&mut self, bucket: u32, value: f64, late: bool) -> bool {
         let second = bucket.saturating_sub(1);
-        let clamped = if late {
+        if late {
             self.late.get_or_insert_default().record(second, value)
         } else {
             self.count += 1;
             self.sum += value;
             self.live.record(second, value)
-        };
-        self.clamped += u64::from(clamped);
+        }
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
@@ -115,7 +113,6 @@ impl Distribution {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put_varint(out, self.count);
         put_value(out, self.sum);
-        put_varint(out, self.clamped);
         self.live.write(out);
         out.push(u8::from(self.late.is_some()));
         if let Some(late) = &self.late {
@@ -124,9 +121,9 @@ impl Distribution {
     }
 
     pub(crate) fn read_from(cursor: &mut Cursor) -> Result<Distribution, Damaged> {
-        let (count, sum, clamped) = (cursor.varint()?, cursor.value()?, cursor.varint()?);
+        let (count, sum) = (cursor.varint()?, cursor.value()?);
         let live = Layer::read_from(cursor)?;
         let late = if cursor.u8()? == 1 { Some(Box::new(Layer::read_from(cursor)?)) } else { None };
-        Ok(Distribution { live, late, count, sum, clamped })
+        Ok(Distribution { live, late, count, sum })
     }
 }

@@ -123,10 +123,8 @@ proptest! {
 #[test]
 fn values_beyond_the_range_are_clamped_and_counted() {
     let mut distribution = Distribution::default();
-    for value in [-5.0, 1e15, f64::INFINITY, 3.0] {
-        distribution.add(1000, value, false);
-    }
-    assert_eq!(distribution.clamped, 3);
+    let clamped = [-5.0, 1e15, f64::INFINITY, 3.0].map(|value| distribution.add(1000, value, false));
+    assert_eq!(clamped, [true, true, true, false]);
     let window = distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000)).expect("values");
     assert_eq!((window.count(), window.min(), window.max()), (4, Some(-5.0), Some(f64::INFINITY)));
 }

@@ -44,6 +44,8 @@ pub(crate) struct Wal {
     synced: AtomicU64,
     /// All records below this are written.
     written: AtomicU64,
+    /// Bytes written since the start, and those that the start found behind its snapshot.
+    appended: AtomicU64,
     /// A write or a sync failed in a way that leaves memory ahead of the files: only a snapshot mends it.
     broken: AtomicBool,
 }
@@ -55,8 +57,8 @@ pub(crate) struct Undefined {
 }
 
 impl Wal {
-    /// Starts a new file whose first record has this number.
-    pub(crate) fn start(folder: &Path, segment_bytes: u64, next_lsn: u64) -> io::Result<Wal> {
+    /// Starts a new file whose first record has this number; `appended` bytes stand before it.
+    pub(crate) fn start(folder: &Path, segment_bytes: u64, next_lsn: u64, appended: u64) -> io::Result<Wal> {
         let file = Arc::new(create(folder, next_lsn)?);
         Ok(Wal {
             folder: folder.to_owned(),
@@ -72,6 +74,7 @@ impl Wal {
             syncing: Mutex::new(()),
             synced: AtomicU64::new(next_lsn),
             written: AtomicU64::new(next_lsn),
+            appended: AtomicU64::new(appended),
             broken: AtomicBool::new(false),
         })
     }
@@ -108,6 +111,7 @@ impl Wal {
         }
         undefined.iter().for_each(|wanted| wanted.series.defined.store(true, Ordering::Relaxed));
         state.file_bytes += state.buffer.len() as u64;
+        self.appended.fetch_add(state.buffer.len() as u64, Ordering::Relaxed);
         state.next_lsn = lsn + 1;
         self.written.store(lsn + 1, Ordering::Release);
         if state.buffer.capacity() > 1 << 22 {
@@ -217,9 +221,18 @@ impl Wal {
         self.broken.store(true, Ordering::Release);
     }
 
-    /// A snapshot holds everything; the log goes on from it.
-    pub(crate) fn mend(&self) {
+    /// A snapshot with this cut holds everything; the log goes on from it.
+    pub(crate) fn mend(&self, cut: u64) {
+        let _one = self.syncing.lock();
+        let mut state = self.state.lock();
+        state.unsynced.clear();
+        self.synced.fetch_max(cut, Ordering::AcqRel);
         self.broken.store(false, Ordering::Release);
+    }
+
+    /// Bytes written since the start, and those that the start found behind its snapshot.
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
     }
 
     /// Bytes of all its files.

@@ -1,0 +1,193 @@
+//! Housekeeping: what is old goes, what is quiet is packed, what is empty leaves the index, memory is counted.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use watchfire_model::Timestamp;
+
+use crate::chunk::with_codec;
+use crate::engine::Engine;
+use crate::kind::SeriesKind;
+use crate::series::{Series, SeriesState};
+
+/// Every shard is swept once in this time, milliseconds.
+const SWEEP_MS: i64 = 10_000;
+/// A series without numbers for this long is packed, milliseconds.
+const QUIET_MS: i64 = 600_000;
+/// Series looked at under one hold of a shard's lock.
+const SERIES_AT_ONCE: u32 = 4096;
+/// Memory pruning goes down to this share of the limit, in percent.
+const PRUNE_TO_PERCENT: usize = 90;
+/// Width of the steps in which memory pruning looks for its horizon, milliseconds.
+const HORIZON_STEP_MS: i64 = 600_000;
+
+impl Engine {
+    /// What has to be done from time to time; call it every 100 ms or so. It syncs the log, sweeps a part of the
+    /// series, keeps to the memory limit, and takes a snapshot when the log has grown long.
+    pub fn tick(&self, now: Timestamp) {
+        self.see_time(now);
+        if !self.wal.is_broken()
+            && let Err(error) = self.wal.sync()
+        {
+            tracing::error!(%error, "the log of the engine cannot be synced");
+        }
+        let shards = self.registry.shards.len() as i64;
+        let turn = now.millis().div_euclid((SWEEP_MS / shards).max(1));
+        if self.sweep_turn.swap(turn, Ordering::Relaxed) != turn {
+            self.sweep(turn.rem_euclid(shards) as usize, now);
+            self.registry.texts.sweep();
+            self.keep_to_memory_limit(now);
+        }
+        let grown = self.wal.appended_bytes().saturating_sub(self.snapshot_at_bytes.load(Ordering::Relaxed));
+        let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed));
+        let again_at = self.snapshot_again_at.load(Ordering::Relaxed);
+        if (grown > due || self.wal.is_broken()) && now.millis() >= again_at {
+            self.checkpoint_and_report(now);
+        }
+    }
+
+    fn checkpoint_and_report(&self, now: Timestamp) {
+        let appended = self.wal.appended_bytes();
+        match self.checkpoint() {
+            Ok(()) => self.snapshot_at_bytes.store(appended, Ordering::Relaxed),
+            Err(error) => {
+                tracing::error!(%error, "the engine cannot write a snapshot; trying again in 5 s");
+                self.snapshot_failures.fetch_add(1, Ordering::Relaxed);
+                self.snapshot_again_at.store(now.plus_millis(5000).millis(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Sweeps all shards at once: for tests, and before a measurement.
+    pub fn sweep_all(&self, now: Timestamp) {
+        self.see_time(now);
+        (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now));
+        self.registry.texts.sweep();
+        self.keep_to_memory_limit(now);
+    }
+
+    fn sweep(&self, number: usize, now: Timestamp) {
+        let horizon = now.plus_millis(-self.config.retention_ms).millis();
+        let (mut bytes, mut count, mut slot) = (0usize, 0u64, 0u32);
+        let mut empty = Vec::new();
+        loop {
+            let shard = self.registry.shards[number].read();
+            let end = shard.slots_end().min(slot.saturating_add(SERIES_AT_ONCE));
+            if slot >= end {
+                break;
+            }
+            for slot in slot..end {
+                let Some(series) = shard.slot(slot) else { continue };
+                let mut state = series.state.lock();
+                self.sweep_series(series, &mut state, horizon, now);
+                if is_over(series, &state, horizon) {
+                    empty.push(slot);
+                }
+                bytes += Series::numbers_bytes(&state);
+                count += state.numbers.count();
+            }
+            slot = end;
+        }
+        self.remove(number, &empty, horizon);
+        let mut shard = self.registry.shards[number].write();
+        (shard.numbers_bytes, shard.numbers_count) = (bytes, count);
+        if !empty.is_empty() {
+            shard.shrink();
+        }
+    }
+
+    fn sweep_series(&self, series: &Arc<Series>, state: &mut SeriesState, horizon: i64, now: Timestamp) {
+        let gone = state.numbers.prune(horizon);
+        if gone > 0 {
+            self.pruned.fetch_add(gone, Ordering::Relaxed);
+        }
+        state.numbers.age(now.millis());
+        let quiet = state.numbers.newest().is_some_and(|newest| newest < now.plus_millis(-QUIET_MS).millis());
+        if quiet && series.kind != SeriesKind::Distribution {
+            with_codec(|codec| state.numbers.compact(codec));
+        }
+        if !std::mem::take(&mut state.labels_used) {
+            state.labels = None;
+        }
+    }
+
+    /// Takes the series out that are still empty.
+    fn remove(&self, number: usize, slots: &[u32], horizon: i64) {
+        for some in slots.chunks(256) {
+            // Whoever adds counts holds this from finding a series to filling it.
+            let _ordered = self.positions.lock();
+            let mut shard = self.registry.shards[number].write();
+            for slot in some {
+                let Some(series) = shard.slot(*slot).cloned() else { continue };
+                let mut state = series.state.lock();
+                if is_over(&series, &state, horizon) {
+                    state.removed = true;
+                    drop(state);
+                    self.registry.remove(&mut shard, *slot);
+                    self.series_removed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Past the limit the oldest numbers go first, whatever series they are of.
+    fn keep_to_memory_limit(&self, now: Timestamp) {
+        let used = self.registry.recount();
+        let limit = self.config.memory_limit_bytes;
+        if used <= limit {
+            return;
+        }
+        let wanted = used - limit / 100 * PRUNE_TO_PERCENT;
+        let Some(horizon) = self.horizon_that_frees(wanted) else { return };
+        if horizon > now.plus_millis(-self.config.memory_ms).millis() {
+            tracing::warn!(
+                used,
+                limit,
+                "memory for series is short: numbers younger than the memory window are dropped"
+            );
+        }
+        for number in 0..self.registry.shards.len() {
+            let shard = self.registry.shards[number].read();
+            let mut bytes = 0;
+            for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
+                let mut state = series.state.lock();
+                let gone = state.numbers.prune(horizon);
+                self.pruned_early.fetch_add(gone, Ordering::Relaxed);
+                bytes += Series::numbers_bytes(&state);
+            }
+            drop(shard);
+            self.registry.shards[number].write().numbers_bytes = bytes;
+        }
+        self.registry.recount();
+    }
+
+    /// A time such that the sealed numbers before it take at least so many bytes; `None` if there are none.
+    fn horizon_that_frees(&self, wanted: usize) -> Option<i64> {
+        let mut by_step = std::collections::BTreeMap::<i64, usize>::new();
+        for shard in &self.registry.shards {
+            let shard = shard.read();
+            for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
+                series.state.lock().numbers.sealed_sizes(|end, bytes| {
+                    *by_step.entry(end.div_euclid(HORIZON_STEP_MS)).or_default() += bytes;
+                });
+            }
+        }
+        let mut freed = 0;
+        let mut horizon = None;
+        for (step, bytes) in by_step {
+            freed += bytes;
+            horizon = Some((step + 1).saturating_mul(HORIZON_STEP_MS));
+            if freed >= wanted {
+                break;
+            }
+        }
+        horizon
+    }
+}
+
+/// Whether nothing of a series is left to be told. A counter that memory pressure stripped of its detail still
+/// has its running total, and stays as long as the retention says.
+fn is_over(series: &Series, state: &SeriesState, horizon: i64) -> bool {
+    let old = !series.kind.is_additive() || state.numbers.newest().is_none_or(|newest| newest < horizon);
+    state.numbers.is_empty() && old
+}

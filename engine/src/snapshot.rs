@@ -1,0 +1,345 @@
+//! The whole engine as one file, from which the log goes on.
+//!
+//! ```text
+//! file    = "WFSNP\0" | version u16 | cut u64 | crc32 u32 of that | section*
+//! section = length u32 | crc32 u32 | payload
+//! payload = 1 | varint next id | varint sources, source* | varint metrics, (text name, u8 type, text help)*
+//!         | 2 | lsn u64 | varint series, (varint id, u8 kind, bytes key, bytes numbers)*
+//!         | 3 | varint series in all                                            (always the last section)
+//! ```
+//! `cut` is the number of the first record of the log that the snapshot does not wholly contain. Series are
+//! written some at a time while appends go on: counts and observations of a section contain exactly the
+//! records up to its `lsn`, samples may be met again and are known then. So before a snapshot takes its
+//! name, the log is durable up to the last `lsn`; otherwise a power cut could leave counts without their offsets.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use watchfire_model::failpoint;
+
+use crate::batch::SourcePosition;
+use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::catalogue::MetricNote;
+use crate::engine::Engine;
+use crate::kind::SeriesKind;
+use crate::wal::record::{put_source, read_source};
+use crate::wal::{segment, sync_folder};
+
+const MAGIC: &[u8; 6] = b"WFSNP\0";
+const VERSION: u16 = 1;
+const HEAD_BYTES: usize = 20;
+const HEAD: u8 = 1;
+const SERIES: u8 = 2;
+const END: u8 = 3;
+/// A section ends when it is this long, or has this many series; so long appends of counts wait for it.
+const SECTION_BYTES: usize = 1 << 20;
+const SECTION_SERIES: u32 = 1024;
+/// Longest section that is read.
+const SECTION_BYTES_MAX: u32 = 1 << 30;
+/// The log is synced in between after this many sections.
+const SYNC_EVERY: u32 = 64;
+
+/// The snapshots of a folder by their cut, ascending.
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    segment::numbered(folder, "snapshot-", ".snap")
+}
+
+/// What the first section says.
+#[derive(Default)]
+pub(crate) struct SnapshotHead {
+    pub(crate) next_id: u64,
+    pub(crate) sources: Vec<SourcePosition>,
+    pub(crate) metrics: Vec<MetricNote>,
+}
+
+/// One series as it stands in a snapshot.
+pub(crate) struct SnapshotSeries<'a> {
+    pub(crate) id: u64,
+    pub(crate) kind: SeriesKind,
+    pub(crate) key: &'a [u8],
+    pub(crate) numbers: &'a [u8],
+    pub(crate) lsn: u64,
+}
+
+/// Why a snapshot was not read.
+pub(crate) enum SnapshotError {
+    Io(io::Error),
+    NewerVersion(u16),
+    /// Where, and what is wrong.
+    Damaged(u64, Damaged),
+}
+
+impl From<io::Error> for SnapshotError {
+    fn from(error: io::Error) -> SnapshotError {
+        SnapshotError::Io(error)
+    }
+}
+
+impl Engine {
+    /// Writes a snapshot and deletes what it makes superfluous; the snapshot before it is kept, with its log.
+    ///
+    /// Appends go on meanwhile. Errors leave everything as it was.
+    pub fn checkpoint(&self) -> io::Result<()> {
+        let _one = self.checkpointing.lock();
+        let folder = &self.config.dir;
+        let (cut, head) = {
+            let positions = self.positions.lock();
+            let cut = self.wal.rotate()?;
+            let head = SnapshotHead {
+                next_id: self.registry.next_id(),
+                sources: positions.list(),
+                metrics: self.registry.catalogue.notes(),
+            };
+            (cut, head)
+        };
+        let was_broken = self.wal.is_broken();
+        let before = list(folder)?.into_iter().rfind(|(have, _)| *have < cut);
+        let temporary = folder.join("snapshot.tmp");
+        let file = File::create(&temporary)?;
+        let mut out = BufWriter::with_capacity(1 << 18, file);
+        self.write_snapshot(cut, &head, was_broken, &mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        if !was_broken {
+            self.wal.sync()?;
+        }
+        failpoint::hit("engine.snapshot_rename");
+        std::fs::rename(&temporary, folder.join(format!("snapshot-{cut:020}.snap")))?;
+        sync_folder(folder)?;
+        if was_broken {
+            self.wal.mend(cut);
+        }
+        self.snapshot_bytes.store(file.metadata().map_or(0, |meta| meta.len()), Ordering::Relaxed);
+        self.snapshots.fetch_add(1, Ordering::Relaxed);
+        let keep = before.map_or(0, |(cut, _)| cut);
+        for (have, path) in list(folder)? {
+            if have < keep {
+                std::fs::remove_file(path)?;
+            }
+        }
+        self.wal.delete_before(keep)
+    }
+
+    fn write_snapshot(&self, cut: u64, head: &SnapshotHead, broken: bool, out: &mut impl Write) -> io::Result<()> {
+        let mut start = Vec::with_capacity(HEAD_BYTES);
+        start.extend_from_slice(MAGIC);
+        start.extend_from_slice(&VERSION.to_le_bytes());
+        start.extend_from_slice(&cut.to_le_bytes());
+        start.extend_from_slice(&crc32fast::hash(&start).to_le_bytes());
+        out.write_all(&start)?;
+        let mut payload = Vec::new();
+        put_head(head, &mut payload);
+        put_section(out, &payload)?;
+        let (mut written, mut sections) = (0u64, 0u32);
+        let mut numbers = Vec::new();
+        for shard in &self.registry.shards {
+            let mut slot = 0;
+            loop {
+                payload.clear();
+                let mut series_bytes = Vec::new();
+                let mut count = 0;
+                let lsn = {
+                    // Nobody adds counts or observations while this is held.
+                    let _ordered = self.positions.lock();
+                    let shard = shard.read();
+                    while slot < shard.slots_end() && count < SECTION_SERIES && series_bytes.len() < SECTION_BYTES {
+                        if let Some(series) = shard.slot(slot) {
+                            let state = series.state.lock();
+                            put_varint(&mut series_bytes, series.id);
+                            series_bytes.push(series.kind.code());
+                            numbers.clear();
+                            shard.key_of(series, &mut numbers);
+                            put_bytes(&mut series_bytes, &numbers);
+                            numbers.clear();
+                            state.numbers.write(&mut numbers);
+                            put_bytes(&mut series_bytes, &numbers);
+                            count += 1;
+                        }
+                        slot += 1;
+                    }
+                    self.wal.next_lsn() - 1
+                };
+                if count == 0 {
+                    break;
+                }
+                failpoint::hit("engine.snapshot_write");
+                payload.push(SERIES);
+                payload.extend_from_slice(&lsn.to_le_bytes());
+                put_varint(&mut payload, u64::from(count));
+                payload.extend_from_slice(&series_bytes);
+                put_section(out, &payload)?;
+                written += u64::from(count);
+                sections += 1;
+                if sections.is_multiple_of(SYNC_EVERY) && !broken {
+                    self.wal.sync()?;
+                }
+            }
+        }
+        payload.clear();
+        payload.push(END);
+        put_varint(&mut payload, written);
+        put_section(out, &payload)?;
+        out.flush()
+    }
+}
+
+fn put_head(head: &SnapshotHead, out: &mut Vec<u8>) {
+    out.push(HEAD);
+    put_varint(out, head.next_id);
+    put_varint(out, head.sources.len() as u64);
+    head.sources.iter().for_each(|source| put_source(source, out));
+    put_varint(out, head.metrics.len() as u64);
+    for note in &head.metrics {
+        put_bytes(out, note.name.as_bytes());
+        out.push(SeriesKind::Samples(note.sample_type).code());
+        put_bytes(out, note.help.as_deref().unwrap_or_default().as_bytes());
+    }
+}
+
+fn read_head(cursor: &mut Cursor) -> Result<SnapshotHead, Damaged> {
+    let mut head = SnapshotHead { next_id: cursor.varint()?, ..SnapshotHead::default() };
+    for _ in 0..cursor.varint()? {
+        head.sources.push(read_source(cursor)?);
+    }
+    for _ in 0..cursor.varint()? {
+        let name = cursor.text()?.into();
+        let Some(SeriesKind::Samples(sample_type)) = SeriesKind::from_code(cursor.u8()?) else {
+            return Err(Damaged("a metric is of an unknown type"));
+        };
+        let help = Some(cursor.text()?).filter(|help| !help.is_empty()).map(Into::into);
+        head.metrics.push(MetricNote { name, sample_type, help });
+    }
+    Ok(head)
+}
+
+fn put_section(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(payload.len())
+        .ok()
+        .filter(|length| *length <= SECTION_BYTES_MAX)
+        .ok_or_else(|| io::Error::other("a section of a snapshot is too long"))?;
+    out.write_all(&length.to_le_bytes())?;
+    out.write_all(&crc32fast::hash(payload).to_le_bytes())?;
+    out.write_all(payload)
+}
+
+/// A section of a file, or what is wrong with it.
+enum Section {
+    Whole(Vec<u8>),
+    Broken(Damaged),
+    /// Nothing can be read from here on.
+    Lost(Damaged),
+}
+
+/// Reads a snapshot and hands its series on, with the cut. With `salvage` damaged sections are left out (and
+/// told to `damaged`: offset, length, what), else the first one is an error.
+pub(crate) fn read(
+    path: &Path,
+    salvage: bool,
+    mut each: impl FnMut(SnapshotSeries) -> Result<(), Damaged>,
+    mut damaged: impl FnMut(u64, u64, Damaged),
+) -> Result<(u64, SnapshotHead), SnapshotError> {
+    let mut file = BufReader::with_capacity(1 << 18, File::open(path)?);
+    let length = file.get_ref().metadata()?.len();
+    let cut = read_start(&mut file)?;
+    let mut at = HEAD_BYTES as u64;
+    let mut head = None;
+    let mut series = 0u64;
+    let mut ended = false;
+    while at < length && !ended {
+        let start = at;
+        let mut report = |what: Damaged, bytes: u64| {
+            if salvage {
+                damaged(start, bytes, what);
+                Ok(())
+            } else {
+                Err(SnapshotError::Damaged(start, what))
+            }
+        };
+        let payload = match read_section(&mut file, length - at)? {
+            Section::Whole(payload) => {
+                at += 8 + payload.len() as u64;
+                payload
+            }
+            Section::Broken(what) => {
+                at = std::io::Seek::stream_position(&mut file)?;
+                report(what, at - start)?;
+                continue;
+            }
+            Section::Lost(what) => {
+                report(what, length - start)?;
+                break;
+            }
+        };
+        let mut cursor = Cursor::new(&payload);
+        let result = match cursor.u8() {
+            Ok(HEAD) => read_head(&mut cursor).map(|read| head = Some(read)),
+            Ok(SERIES) => read_series(&mut cursor, &mut each).map(|count| series += count),
+            Ok(END) => cursor.varint().and_then(|wanted| {
+                ended = true;
+                if wanted == series || salvage { Ok(()) } else { Err(Damaged("series are missing from a snapshot")) }
+            }),
+            _ => Err(Damaged("a section of a snapshot is of an unknown kind")),
+        };
+        if let Err(what) = result {
+            report(what, at - start)?;
+        }
+    }
+    if !ended && !salvage {
+        return Err(SnapshotError::Damaged(at, Damaged("a snapshot has no end")));
+    }
+    let head = head.ok_or(SnapshotError::Damaged(HEAD_BYTES as u64, Damaged("a snapshot has no head")))?;
+    Ok((cut, head))
+}
+
+fn read_start(file: &mut impl Read) -> Result<u64, SnapshotError> {
+    let wrong = SnapshotError::Damaged(0, Damaged("this is no snapshot"));
+    let mut start = [0u8; HEAD_BYTES];
+    if file.read_exact(&mut start).is_err() {
+        return Err(wrong);
+    }
+    let mut cursor = Cursor::new(&start);
+    let magic = cursor.take(6).unwrap_or_default() == MAGIC;
+    let (Ok(version), Ok(cut), Ok(crc)) = (cursor.u16(), cursor.u64(), cursor.u32()) else { return Err(wrong) };
+    if !magic || crc != crc32fast::hash(&start[..HEAD_BYTES - 4]) {
+        return Err(wrong);
+    }
+    if version > VERSION { Err(SnapshotError::NewerVersion(version)) } else { Ok(cut) }
+}
+
+fn read_section(file: &mut impl Read, left: u64) -> io::Result<Section> {
+    let mut head = [0u8; 8];
+    if left < 8 {
+        return Ok(Section::Lost(Damaged("the end of a snapshot is missing")));
+    }
+    file.read_exact(&mut head)?;
+    let mut cursor = Cursor::new(&head);
+    let (Ok(length), Ok(crc)) = (cursor.u32(), cursor.u32()) else {
+        return Ok(Section::Lost(Damaged("the end of a snapshot is missing")));
+    };
+    if u64::from(length) > left - 8 || length > SECTION_BYTES_MAX {
+        return Ok(Section::Lost(Damaged("the length of a section is wrong")));
+    }
+    let mut payload = vec![0; length as usize];
+    file.read_exact(&mut payload)?;
+    if crc32fast::hash(&payload) != crc {
+        return Ok(Section::Broken(Damaged("the checksum of a section is wrong")));
+    }
+    Ok(Section::Whole(payload))
+}
+
+fn read_series(
+    cursor: &mut Cursor,
+    each: &mut impl FnMut(SnapshotSeries) -> Result<(), Damaged>,
+) -> Result<u64, Damaged> {
+    let lsn = cursor.u64()?;
+    let count = cursor.varint()?;
+    for _ in 0..count {
+        let id = cursor.varint()?;
+        let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
+        let (key, numbers) = (cursor.bytes()?, cursor.bytes()?);
+        each(SnapshotSeries { id, kind, key, numbers, lsn })?;
+    }
+    Ok(count)
+}
