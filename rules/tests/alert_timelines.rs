@@ -14,7 +14,7 @@
 //! to a start on a whole minute, shown in whole seconds, since a group's offset within its interval is a hash.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -30,16 +30,34 @@ const START: Timestamp = Timestamp::from_millis(1_700_000_040_000);
 
 #[test]
 fn alert_timelines() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alert_timelines");
-    let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .expect("the folder of cases")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    paths.sort();
+    let paths = json_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alert_timelines"));
     assert!(!paths.is_empty());
     for path in paths {
         check(&path);
+    }
+}
+
+/// Every rule that ships is loaded, and fires in a timeline.
+#[test]
+fn shipped_examples_load_and_fire() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases: Vec<Value> = json_files(&root.join("tests/alert_timelines"))
+        .iter()
+        .map(|path| serde_json::from_str(&std::fs::read_to_string(path).expect("a case")).expect("JSON"))
+        .collect();
+    let examples = json_files(&root.join("examples"));
+    assert_eq!(examples.len(), 5);
+    for path in examples {
+        let file = format!("examples/{}", path.file_name().expect("a name").to_string_lossy());
+        let content = std::fs::read(&path).expect("the rule file");
+        let set = RuleSet::load(&[(&path, content)]).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        for loaded in &set.groups()[0].rules {
+            let fires = format!(" firing {}{{", loaded.rule.name);
+            let has_fired = cases.iter().filter(|case| case["rules_file"] == *file).any(|case| {
+                list(case, "expect").iter().any(|line| line.as_str().is_some_and(|line| line.contains(&fires)))
+            });
+            assert!(has_fired, "{file}: `{}` fires in no timeline", loaded.rule.name);
+        }
     }
 }
 
@@ -235,6 +253,16 @@ impl<'c> Run<'c> {
             assert_eq!(alert.fired_at.is_none(), alert.state == AlertState::Pending);
         }
     }
+}
+
+fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    paths.sort();
+    paths
 }
 
 fn rule_set(of: &Value) -> RuleSet {
