@@ -37,7 +37,7 @@ pub enum Verb {
 }
 
 /// `serve`
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Serve {
     /// Configuration file (API.md, 7); without one, the embedded defaults.
     #[arg(long, env = "WATCHFIRE_CONFIG", value_name = "FILE")]

@@ -1,10 +1,16 @@
 //! Reading configuration and rule files from disk, with every fault told as `FILE:line:col: what`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use tokio::net::{TcpListener, UdpSocket};
+use watchfire_ingest::extract::Extractor;
+use watchfire_ingest::formats::{CustomParser, Parsers};
+use watchfire_query_lang::Limits;
 use watchfire_rules::RuleSet;
 
-use crate::config::{self, Config};
+use crate::cli::Serve;
+use crate::config::{self, Config, Syslog};
 
 /// What is wrong with a file, a line each.
 #[derive(Debug)]
@@ -30,6 +36,19 @@ pub fn config(file: Option<&Path>) -> Result<Config, Faults> {
         };
         Faults(faults.into_iter().map(line).collect())
     })
+}
+
+/// The configuration in force: the file, then what flags and environment say over it.
+pub fn effective_config(options: &Serve) -> Result<Config, Faults> {
+    let mut config = config(options.config.as_deref())?;
+    if let Some(dir) = &options.data_dir {
+        config.data_dir.clone_from(dir);
+    }
+    if !options.listen.is_empty() {
+        config.listen.clone_from(&options.listen);
+    }
+    config::check_exposure(&config).map_err(|message| Faults(vec![message]))?;
+    Ok(config)
 }
 
 fn read(file: &Path) -> Result<String, Faults> {
@@ -75,4 +94,47 @@ pub fn rules(files: &[PathBuf]) -> Result<RuleSet, Faults> {
             Err(Faults(faults))
         }
     }
+}
+
+/// The user's line formats.
+pub fn parsers(config: &Config) -> Result<Parsers, String> {
+    let custom = config.parsers.iter().map(|parser| {
+        CustomParser::new(&parser.name, &parser.pattern, &parser.fields)
+            .map_err(|error| format!("parser `{}`: {error}", parser.name))
+    });
+    Ok(Parsers::new(custom.collect::<Result<_, _>>()?))
+}
+
+/// The extraction rules, those out of the box with them.
+pub fn extractor(config: &Config) -> Result<Extractor, String> {
+    Extractor::new(&config.extract, config.metrics.late_after_ms)
+        .map_err(|(at, error)| format!("extract[{at}]: {error}"))
+}
+
+/// Milliseconds as a duration; negative ones are none.
+pub fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// What a query may use.
+pub fn query_limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits { samples_max: limits.query_samples, timeout: duration(limits.query_timeout_ms), ..Limits::default() }
+}
+
+/// A bound syslog address.
+pub enum SyslogSocket {
+    /// Datagrams.
+    Udp(UdpSocket),
+    /// Streams.
+    Tcp(TcpListener),
+}
+
+/// Binds a syslog address.
+pub async fn bind_syslog(source: Syslog) -> Result<SyslogSocket, String> {
+    let (address, bound) = match source {
+        Syslog::Udp(address) => (address, UdpSocket::bind(address).await.map(SyslogSocket::Udp)),
+        Syslog::Tcp(address) => (address, TcpListener::bind(address).await.map(SyslogSocket::Tcp)),
+    };
+    bound.map_err(|error| format!("syslog on {address} cannot be received: {error}"))
 }

@@ -1,2 +1,39 @@
-//! The binary.
-fn main() {}
+//! Watchfire: logs and metrics in, alerts out, one binary. Reads the command line and hands over.
+
+mod app;
+mod check;
+mod cli;
+mod config;
+mod keys;
+mod load;
+mod logging;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, EXIT_FAILED, KeysVerb, Verb};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Cli::parse().verb {
+        Verb::Serve(options) => app::serve(&options),
+        Verb::Check(check) => check::run(check.kind, &check.files),
+        Verb::Keys(keys) => {
+            let KeysVerb::Add { file, scopes, name } = keys.verb;
+            match keys::add(&file, &scopes, &name) {
+                Ok(key) => {
+                    println!("{key}");
+                    eprintln!("kept as a hash in {}; this is the only time that the key is shown", file.display());
+                    ExitCode::SUCCESS
+                }
+                Err(message) => {
+                    eprintln!("{message}");
+                    ExitCode::from(EXIT_FAILED)
+                }
+            }
+        }
+    }
+}

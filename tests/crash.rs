@@ -2,8 +2,8 @@
 //! counters equal to what is stored.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use watchfire_test_support::client::encode;
 use watchfire_test_support::lines::Random;
@@ -131,6 +131,7 @@ fn kill_at_random_moments_loses_and_doubles_nothing() {
 }
 
 /// Names of the places on the path of a record, and how much text a record must carry to reach them soon.
+#[cfg(feature = "failpoints")]
 const FAILPOINTS: [(&str, usize); 14] = [
     ("queue.before_write:20", 100),
     ("queue.after_write:20", 100),
@@ -149,18 +150,18 @@ const FAILPOINTS: [(&str, usize); 14] = [
 ];
 
 /// How long a load may take to reach a failpoint before the server is asked to stop (some lie on that path).
+#[cfg(feature = "failpoints")]
 const REACH_MAX: Duration = Duration::from_secs(20);
 
 #[test]
 #[cfg(feature = "failpoints")]
 fn death_at_each_named_place_loses_and_doubles_nothing() {
-    let reached = AtomicU64::new(0);
     for (number, (name, padding)) in FAILPOINTS.iter().enumerate() {
         let environment = [("WATCHFIRE_FAILPOINT", *name)];
         let mut server = Server::start_with(env!("CARGO_BIN_EXE_watchfire"), "", &environment);
         let pid = server.pid();
         let sent = load(&server, number as u64, *padding, || {
-            let begun = Instant::now();
+            let begun = std::time::Instant::now();
             while alive(pid) && begun.elapsed() < REACH_MAX {
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -170,11 +171,9 @@ fn death_at_each_named_place_loses_and_doubles_nothing() {
         }
         let status = server.wait_end();
         assert!(!status.success(), "{name} was not reached under load or while stopping");
-        reached.fetch_add(1, Ordering::Relaxed);
         server.restart_with(&[]);
         verify(&server, &sent, name);
     }
-    assert_eq!(reached.into_inner(), FAILPOINTS.len() as u64);
 }
 
 #[cfg(feature = "failpoints")]

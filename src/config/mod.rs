@@ -10,6 +10,8 @@ mod tree;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use watchfire_ingest::extract::RuleConfig;
+
 pub use read::parse;
 pub use section::nearest;
 pub use tree::{Fault, Place};
@@ -32,7 +34,7 @@ pub struct Config {
     /// The user's line formats.
     pub parsers: Vec<LineParser>,
     /// Metrics made from logs, beside those out of the box.
-    pub extract: Vec<Extract>,
+    pub extract: Vec<RuleConfig>,
     /// Rules and who is told.
     pub alerting: Alerting,
     /// Who may do what.
@@ -91,34 +93,6 @@ pub struct LineParser {
     pub pattern: String,
     /// Field of the record → group.
     pub fields: Vec<(String, String)>,
-}
-
-/// One entry of `extract`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Extract {
-    /// Name of the metric.
-    pub metric: String,
-    /// What it is.
-    pub kind: ExtractKind,
-    /// Which records (search language); empty = all.
-    pub condition: String,
-    /// Whence the value; none counts records.
-    pub value: Option<String>,
-    /// Label → field.
-    pub labels: Vec<(String, String)>,
-    /// Most series before label values fold into `__overflow__`.
-    pub max_series: u64,
-}
-
-/// What an extraction makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExtractKind {
-    /// Events, or the sum of a value.
-    Counter,
-    /// The newest value.
-    Gauge,
-    /// All values, for percentiles.
-    Distribution,
 }
 
 /// `alerting:`
@@ -223,6 +197,18 @@ pub struct Limits {
 }
 
 const DAY_MS: i64 = 86_400_000;
+
+/// Refuses addresses that other machines can reach while nobody has said who may do what.
+pub fn check_exposure(config: &Config) -> Result<(), String> {
+    let exposed = config.listen.iter().find(|address| !address.ip().is_loopback());
+    match exposed {
+        Some(address) if config.auth == Auth::Absent => Err(format!(
+            "`listen`: {address} can be reached from other machines; add `auth: {{api_keys_file: FILE}}` to the \
+             configuration, or write `auth: none` if everyone may read and write"
+        )),
+        _ => Ok(()),
+    }
+}
 
 impl Default for Config {
     fn default() -> Config {

@@ -3,11 +3,13 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind};
+use watchfire_ingest::formats::CustomParser;
 use watchfire_model::time::parse_duration_ms;
 
 use super::section::Section;
-use super::tree::{self, Fault, Kind, Node, Place};
-use super::{Alerting, Auth, Config, Email, Extract, ExtractKind, LineParser, Receiver, Syslog, Webhook};
+use super::tree::{self, Fault, Kind, Node};
+use super::{Alerting, Auth, Config, Email, LineParser, Receiver, Syslog, Webhook, check_exposure};
 
 /// Reads a configuration file; `environment` answers `${NAME}` in values.
 ///
@@ -181,54 +183,38 @@ fn read_parser(node: &Node, top: &mut Section<'_>) -> Option<LineParser> {
     let mut section = Section::new("parsers", Some(node), top.faults());
     let name = section.required_text("name").map(str::to_owned);
     let pattern = section.required_text("pattern").map(str::to_owned);
-    if let (Some(pattern), Some(place)) = (&pattern, section.node("pattern").map(|node| node.place))
-        && let Err(error) = watchfire_ingest::formats::check_pattern(pattern)
-    {
-        section.fault(place, format!("`parsers.pattern`: {error}"));
-    }
     let (fields, path) = section.section("fields");
     let fields = Section::new(&path, fields, section.faults()).free_texts();
-    let fields = fields.into_iter().map(|(field, group, _)| (field.to_owned(), group.to_owned())).collect();
+    let fields: Vec<_> = fields.into_iter().map(|(field, group, _)| (field.to_owned(), group.to_owned())).collect();
+    if let (Some(name), Some(pattern)) = (&name, &pattern)
+        && let Err(error) = CustomParser::new(name, pattern, &fields)
+    {
+        let place = section.node("pattern").map_or(node.place, |node| node.place);
+        section.fault(place, format!("`parsers`: {error}"));
+    }
     section.finish();
     Some(LineParser { name: name?, pattern: pattern?, fields })
 }
 
-fn is_metric_name(text: &str) -> bool {
-    let mut letters = text.chars();
-    letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == ':')
-        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
-}
-
-fn read_extract(node: &Node, top: &mut Section<'_>) -> Option<Extract> {
+fn read_extract(node: &Node, top: &mut Section<'_>) -> Option<RuleConfig> {
     let mut section = Section::new("extract", Some(node), top.faults());
     let metric = section.required_text("metric").map(str::to_owned);
-    if let Some(name) = metric.as_deref().filter(|name| !is_metric_name(name)) {
-        let message = format!("`{name}` is no metric name; use letters, digits, `_` and `:`, not a digit first");
-        section.fault(node.place, message);
-    }
-    let kind = section.parsed("type", "one of counter, gauge, distribution", |text| match text {
-        "counter" => Some(ExtractKind::Counter),
-        "gauge" => Some(ExtractKind::Gauge),
-        "distribution" => Some(ExtractKind::Distribution),
-        _ => None,
-    });
-    let condition = section.text("where").unwrap_or_default().to_owned();
-    if let Some(place) = section.node("where").map(|node| node.place)
-        && let Err(error) =
-            watchfire_log_store::query::parse(&condition, watchfire_model::Timestamp::from_millis(0))
-    {
-        section.fault(place, format!("`extract.where`, character {}: {error}", error.column));
-    }
+    let kind = section.parsed("type", "one of counter, gauge, distribution", RuleKind::parse);
+    let matching = section.text("where").unwrap_or_default().to_owned();
     let value = section.text("value").map(str::to_owned);
-    if matches!(kind, Some(ExtractKind::Gauge | ExtractKind::Distribution)) && value.is_none() {
-        section.fault(node.place, "a gauge or a distribution needs `value: FIELD`");
-    }
     let (labels, path) = section.section("labels");
     let labels = Section::new(&path, labels, section.faults()).free_texts();
     let labels = labels.into_iter().map(|(label, field, _)| (label.to_owned(), field.to_owned())).collect();
-    let max_series = section.integer("max_series", 1).unwrap_or(1000);
+    let max_series = section.integer("max_series", 1).map_or(1000, |most| u32::try_from(most).unwrap_or(u32::MAX));
+    let kind = kind.unwrap_or(RuleKind::Counter);
+    let rule = RuleConfig { metric: metric.clone().unwrap_or_default(), kind, matching, labels, value, max_series };
+    if metric.is_some()
+        && let Err((_, error)) = Extractor::new(std::slice::from_ref(&rule), 0)
+    {
+        section.fault(node.place, format!("`extract`: {error}"));
+    }
     section.finish();
-    Some(Extract { metric: metric?, kind: kind.unwrap_or(ExtractKind::Counter), condition, value, labels, max_series })
+    metric.map(|_| rule)
 }
 
 fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
@@ -348,14 +334,8 @@ fn read_auth(top: &mut Section<'_>, config: &mut Config) {
             section.finish();
         }
     }
-    let given: Option<Place> = top.node("listen").map(|node| node.place);
-    if config.auth == Auth::Absent
-        && let Some(address) = config.listen.iter().find(|address| !address.ip().is_loopback())
-    {
-        let message = format!(
-            "`listen`: {address} can be reached from other machines; add `auth: {{api_keys_file: FILE}}`, \
-             or write `auth: none` if everyone may read and write"
-        );
+    let given = top.node("listen").map(|node| node.place);
+    if let Err(message) = check_exposure(config) {
         top.fault(given.unwrap_or_default(), message);
     }
 }

@@ -1,0 +1,119 @@
+//! How the whole server is doing, from the figures of its parts.
+
+use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
+
+use super::parts::Parts;
+
+/// Use of the disk from which on something must be done.
+const DISK_USED_MAX: f64 = 0.95;
+
+/// Used share of the file system that holds a path, 0 to 1.
+pub fn disk_used_ratio(path: &std::path::Path) -> Option<f64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut figures = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: `path` ends with a zero byte, and statvfs writes a whole struct, for which zeroes are valid.
+    let (code, figures) = unsafe {
+        let code = libc::statvfs(path.as_ptr(), figures.as_mut_ptr());
+        (code, figures.assume_init())
+    };
+    let total = figures.f_blocks as f64;
+    (code == 0 && total > 0.0).then(|| (total - figures.f_bavail as f64) / total)
+}
+
+/// The most records and seconds that a consumer is behind.
+fn worst_lag(parts: &Parts) -> (u64, f64) {
+    parts.lags().into_iter().fold((0, 0.0), |(records, seconds), (_, lag)| {
+        (lag.records.max(records), lag.seconds.max(seconds))
+    })
+}
+
+/// The queue as D2 shows it.
+pub fn queue_status(parts: &Parts) -> QueueStatus {
+    let stats = parts.queue.stats();
+    QueueStatus {
+        pending_records: worst_lag(parts).0,
+        consumers: stats.consumers.len(),
+        last_offset: stats.next_offset.checked_sub(1),
+    }
+}
+
+/// All of it.
+pub fn read(parts: &Parts) -> Health {
+    let components = vec![queue(parts), log_store(parts), engine(parts), alerting(parts), disk(parts)];
+    let problem = components.iter().any(|component| component.problem.is_some());
+    let replayed = parts.store.visible_offset() >= parts.replay_until;
+    let (status, progress) = if parts.intake.is_draining() {
+        (Status::Draining, None)
+    } else if !replayed {
+        let (done, all) = (parts.store.visible_offset(), parts.replay_until);
+        (Status::Starting, Some(format!("the queue is replayed: record {done} of {all}")))
+    } else if problem {
+        (Status::Degraded, None)
+    } else {
+        (Status::Ok, None)
+    };
+    Health { status, components, progress }
+}
+
+fn queue(parts: &Parts) -> Component {
+    let stats = parts.queue.stats();
+    let (records, seconds) = worst_lag(parts);
+    let failing = parts.lags().into_iter().find(|(_, lag)| lag.failing);
+    let full = stats.disk_bytes as f64 > stats.disk_limit_bytes as f64 * DISK_USED_MAX;
+    Component {
+        name: "queue",
+        problem: failing
+            .map(|(consumer, _)| format!("the consumer {consumer} fails; the server's log says why"))
+            .or_else(|| full.then(|| "its disk limit is nearly reached".to_owned())),
+        figures: vec![
+            ("lag_records", records as f64),
+            ("lag_s", seconds),
+            ("disk_bytes", stats.disk_bytes as f64),
+            ("lost_records", stats.lost_records_total as f64),
+        ],
+    }
+}
+
+fn log_store(parts: &Parts) -> Component {
+    let stats = parts.store.stats();
+    let damaged = (stats.damaged_blocks > 0).then(|| format!("{} blocks are damaged", stats.damaged_blocks));
+    Component {
+        name: "log_store",
+        problem: stats.last_write_error.or(damaged),
+        figures: vec![
+            ("records", stats.records as f64),
+            ("blocks", stats.sealed_blocks as f64),
+            ("disk_bytes", stats.disk_bytes as f64),
+        ],
+    }
+}
+
+fn engine(parts: &Parts) -> Component {
+    let stats = parts.engine.stats();
+    Component {
+        name: "engine",
+        problem: None,
+        figures: vec![("series", stats.series as f64), ("memory_bytes", stats.memory_bytes as f64)],
+    }
+}
+
+fn alerting(parts: &Parts) -> Component {
+    let stats = parts.alerting.stats();
+    let waiting: usize = stats.targets.iter().map(|target| target.queue.messages).sum();
+    let failing = parts.rules.stats().failing_rules;
+    Component {
+        name: "alerting",
+        problem: (failing > 0).then(|| format!("{failing} rules fail; /api/v1/rules says why")),
+        figures: vec![("rules", parts.rules.stats().rules as f64), ("undelivered", waiting as f64)],
+    }
+}
+
+fn disk(parts: &Parts) -> Component {
+    let used = disk_used_ratio(&parts.data_dir);
+    Component {
+        name: "disk",
+        problem: used.filter(|used| *used > DISK_USED_MAX).map(|used| format!("{:.0} % are used", used * 100.0)),
+        figures: used.map(|used| ("used_ratio", used)).into_iter().collect(),
+    }
+}

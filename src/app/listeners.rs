@@ -1,0 +1,130 @@
+//! Addresses: bound before anything else, so that a taken port is told before data is touched.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use watchfire_dashboard_api::auth::Keys;
+use watchfire_dashboard_api::guard::{Guard, guard};
+use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, serve};
+
+use super::parts::Parts;
+use super::reload::Reloader;
+use crate::config::{Auth, Config};
+use crate::load::{self, SyslogSocket};
+
+/// Bound listeners that nobody serves yet.
+pub struct Bound {
+    listeners: Vec<TcpListener>,
+    metrics: Option<TcpListener>,
+    syslog: Vec<SyslogSocket>,
+}
+
+/// Listeners being served.
+pub struct Servers {
+    tasks: JoinSet<()>,
+    /// Where everything is served.
+    pub addresses: Vec<SocketAddr>,
+    /// The second listener.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Bound {
+    /// Binds every configured address. The metrics port may be taken if nobody asked for it: then we go on without.
+    pub async fn bind(config: &Config) -> Result<Bound, String> {
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let taken = |error| format!("{address} cannot be listened on: {error}; stop what is there, or choose another with --listen");
+            listeners.push(TcpListener::bind(address).await.map_err(taken)?);
+        }
+        let mut syslog = Vec::new();
+        for source in &config.syslog {
+            syslog.push(load::bind_syslog(*source).await?);
+        }
+        Ok(Bound { listeners, metrics: bind_metrics(config).await?, syslog })
+    }
+
+    /// The sockets that take syslog; they are served by who stores records.
+    pub fn take_syslog(&mut self) -> Vec<SyslogSocket> {
+        std::mem::take(&mut self.syslog)
+    }
+
+    /// Serves all of them with all routes.
+    pub fn serve(
+        self,
+        config: &Config,
+        parts: &Arc<Parts>,
+        reloader: &Arc<Reloader>,
+        started: Instant,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Servers, String> {
+        let router = router(config, parts, reloader, started)?;
+        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        let metrics = self.metrics.as_ref().map(address).transpose()?;
+        let mut tasks = JoinSet::new();
+        for listener in self.listeners.into_iter().chain(self.metrics) {
+            tasks.spawn(serve(listener, router.clone(), connections.clone(), stopping.clone()));
+        }
+        Ok(Servers { tasks, addresses, metrics })
+    }
+}
+
+impl Servers {
+    /// Waits until all have let go of their connections.
+    pub async fn finished(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, String> {
+    let Some(first) = config.listen.first().filter(|_| config.metrics.port != 0) else { return Ok(None) };
+    let address = SocketAddr::new(first.ip(), config.metrics.port);
+    if config.listen.contains(&address) {
+        return Ok(None);
+    }
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if config.metrics.port_given => Err(format!(
+            "{address} cannot be listened on: {error}; stop what is there, or set another `metrics.port` (0 for none)"
+        )),
+        Err(error) => {
+            tracing::warn!(%address, %error, "no second listener for metrics: the port is taken; the first one serves all");
+            Ok(None)
+        }
+    }
+}
+
+/// All routes, under one guard.
+fn router(config: &Config, parts: &Arc<Parts>, reloader: &Arc<Reloader>, started: Instant) -> Result<Router, String> {
+    let api = Arc::new(parts.api(config, reloader, started));
+    let guards = Guard {
+        keys: read_keys(config)?,
+        check_host: config.auth == Auth::Absent,
+        allowed_hosts: config.allowed_hosts.clone(),
+        cors: config.cors.clone(),
+        process: std::process::id() ^ started.elapsed().subsec_nanos(),
+        requests: Default::default(),
+    };
+    Ok(Router::new()
+        .merge(watchfire_ingest::http::router(parts.intake.clone()))
+        .merge(watchfire_dashboard_api::router(api))
+        .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)
+        .fallback(watchfire_dashboard_api::unknown)
+        .layer(axum::middleware::from_fn_with_state(Arc::new(guards), guard)))
+}
+
+fn read_keys(config: &Config) -> Result<Option<Keys>, String> {
+    let Auth::Keys(file) = &config.auth else { return Ok(None) };
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}:1:1: cannot be read: {error}", file.display()))?;
+    let keys = Keys::parse(&text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(|error| format!("{}:{error}", file.display())).collect();
+        lines.join("\n")
+    })?;
+    Ok(Some(keys))
+}

@@ -1,0 +1,109 @@
+//! Joins the parts: opens them in order, starts what runs, waits for signals, stops from upstream to downstream.
+
+mod banner;
+mod health;
+mod listeners;
+mod own_metrics;
+mod parts;
+mod receivers;
+mod reload;
+mod rules_loop;
+mod upkeep;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::{EXIT_FAILED, LogFormat, Serve};
+use crate::config::Config;
+use crate::{load, logging};
+use watchfire_ingest::own_log::OwnLog;
+
+use parts::Parts;
+use reload::Reloader;
+
+/// How long alerting may take to deliver what waits when we stop.
+const ALERTING_DRAIN: Duration = Duration::from_secs(5);
+
+/// `watchfire serve`: runs until SIGTERM or SIGINT.
+pub fn serve(options: &Serve) -> ExitCode {
+    let started = Instant::now();
+    let config = match load::effective_config(options) {
+        Ok(config) => config,
+        Err(faults) => return failed(&faults),
+    };
+    watchfire_alerting::install_crypto();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("async").build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("threads could not be started: {error}")),
+    };
+    let own_logs = logging::start(options.log_format == LogFormat::Json);
+    match runtime.block_on(run(config, options, own_logs, started)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => failed(&message),
+    }
+}
+
+fn failed(message: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::from(EXIT_FAILED)
+}
+
+async fn run(config: Config, options: &Serve, own_logs: OwnLog, started: Instant) -> Result<(), String> {
+    let rule_files = load::rule_files(&config).map_err(|faults| faults.to_string())?;
+    let rules = load::rules(&rule_files).map_err(|faults| faults.to_string())?;
+    let mut bound = listeners::Bound::bind(&config).await?;
+    let handle = tokio::runtime::Handle::current();
+    let opened = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || Parts::open(&config, &rules, &handle)).await
+    };
+    let parts = Arc::new(opened.map_err(|error| error.to_string())??);
+    let reloader = Arc::new(Reloader::new(parts.clone(), options.clone(), config.clone()));
+    let (stop, stopping) = watch::channel(false);
+    let running = parts.start(own_logs, bound.take_syslog(), &stopping)?;
+    let servers = bound.serve(&config, &parts, &reloader, started, &stopping)?;
+    print!("{}", banner::text(&config, &servers.addresses, servers.metrics, rule_files.len()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
+    wait_for_end(&reloader).await?;
+    tracing::info!("stopping");
+    parts.intake.drain();
+    // Nobody is left to hear of it once all receivers are gone.
+    let _ = stop.send(true);
+    servers.finished().await;
+    running.stop(&parts).await;
+    let report = parts.alerting.close(ALERTING_DRAIN).await;
+    if report.undelivered > 0 {
+        tracing::info!(messages = report.undelivered, "undelivered messages are sent after the next start");
+    }
+    let closing = parts.clone();
+    let closed = tokio::task::spawn_blocking(move || closing.close()).await;
+    closed.map_err(|error| error.to_string())
+}
+
+/// Waits for SIGTERM or SIGINT; reloads at SIGHUP meanwhile.
+async fn wait_for_end(reloader: &Arc<Reloader>) -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                let reloader = reloader.clone();
+                let outcome = tokio::task::spawn_blocking(move || reloader.reload()).await;
+                match outcome {
+                    Ok(Ok(done)) => tracing::info!("{done}"),
+                    Ok(Err(faults)) => tracing::error!("not reloaded, the old configuration stays in force: {faults}"),
+                    Err(error) => tracing::error!(%error, "the reload panicked"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The figures of all parts as `watchfire_*` metrics, and those of the process.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus::process_collector::ProcessCollector;
+use watchfire_alerting::AlertingStats;
+use watchfire_alerting::stats::TargetStats;
+use watchfire_dashboard_api::own_metrics::{Kind, OwnMetric, Reading};
+use watchfire_rules::GroupSnapshot;
+
+use super::health::disk_used_ratio;
+use super::parts::Parts;
+
+type Read = fn(&Parts) -> Vec<Reading>;
+
+/// Metrics without labels of their own kind: name, help, what they read.
+const PLAIN: [(Kind, &str, &str, Read); 18] = [
+    (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| {
+        Reading::plain(parts.engine.stats().series as f64)
+    }),
+    (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
+        Reading::plain(parts.engine.stats().memory_bytes as f64)
+    }),
+    (Kind::Counter, "watchfire_engine_points_total", "Samples, counts and observations taken.", |parts| {
+        Reading::plain(parts.engine.stats().accepted_total as f64)
+    }),
+    (Kind::Counter, "watchfire_series_overflowed_total", "Points that went to an __overflow__ series.", |parts| {
+        Reading::plain(parts.engine.stats().overflowed_total as f64)
+    }),
+    (Kind::Counter, "watchfire_pruned_early_total", "Points dropped before their time as memory was short.", |parts| {
+        Reading::plain(parts.engine.stats().pruned_early_total as f64)
+    }),
+    (Kind::Gauge, "watchfire_disk_used_ratio", "Used share of the file system of the data folder.", |parts| {
+        disk_used_ratio(&parts.data_dir).map(Reading::plain).unwrap_or_default()
+    }),
+    (Kind::Gauge, "watchfire_queue_disk_bytes", "Size of the queue on disk.", |parts| {
+        Reading::plain(parts.queue.stats().disk_bytes as f64)
+    }),
+    (Kind::Counter, "watchfire_queue_commits_total", "Group commits, each with one fdatasync.", |parts| {
+        Reading::plain(parts.queue.stats().commits_total as f64)
+    }),
+    (Kind::Counter, "watchfire_queue_full_total", "Appends refused because the queue was full.", |parts| {
+        Reading::plain(parts.queue.stats().full_total as f64)
+    }),
+    (Kind::Counter, "watchfire_queue_lost_records_total", "Accepted records found damaged on disk.", |parts| {
+        Reading::plain(parts.queue.stats().lost_records_total as f64)
+    }),
+    (Kind::Gauge, "watchfire_log_store_records", "Log records that a search can find.", |parts| {
+        Reading::plain(parts.store.stats().records as f64)
+    }),
+    (Kind::Gauge, "watchfire_log_store_disk_bytes", "Size of the log store on disk.", |parts| {
+        Reading::plain(parts.store.stats().disk_bytes as f64)
+    }),
+    (Kind::Gauge, "watchfire_log_store_blocks", "Sealed blocks of the log store.", |parts| {
+        Reading::plain(parts.store.stats().sealed_blocks as f64)
+    }),
+    (Kind::Gauge, "watchfire_log_store_damaged_blocks", "Blocks that cannot be read.", |parts| {
+        Reading::plain(parts.store.stats().damaged_blocks as f64)
+    }),
+    (Kind::Counter, "watchfire_log_store_dropped_records_total", "Records dropped early: the disk limit.", |parts| {
+        Reading::plain(parts.store.stats().dropped_records_total as f64)
+    }),
+    (Kind::Gauge, "watchfire_websocket_connections", "Readers of the live tail.", |parts| {
+        Reading::plain(parts.tail.readers() as f64)
+    }),
+    (Kind::Gauge, "watchfire_config_last_reload_successful", "1 if the last reload was good.", |parts| {
+        Reading::plain(f64::from(u8::from(parts.reload_successful.load(Ordering::Relaxed))))
+    }),
+    (
+        Kind::Gauge,
+        "watchfire_config_last_reload_success_timestamp_seconds",
+        "When the last good reload was.",
+        |parts| Reading::plain(parts.reload_success_ms.load(Ordering::Relaxed) as f64 / 1000.0),
+    ),
+];
+
+/// Metrics per rule group.
+const PER_GROUP: [(Kind, &str, &str, fn(&GroupSnapshot) -> f64); 3] = [
+    (Kind::Gauge, "watchfire_rule_group_last_duration_seconds", "How long the last evaluation took.", |group| {
+        group.evaluation_seconds
+    }),
+    (Kind::Counter, "watchfire_rule_group_iterations_total", "Evaluations.", |group| group.iterations as f64),
+    (Kind::Counter, "watchfire_rule_group_iterations_missed_total", "Evaluations passed over: too late.", |group| {
+        group.missed as f64
+    }),
+];
+
+/// Metrics per way of telling.
+const PER_TARGET: [(Kind, &str, &str, fn(&TargetStats) -> f64); 3] = [
+    (Kind::Counter, "watchfire_notifications_total", "Messages tried.", |target| target.notifications_total as f64),
+    (Kind::Counter, "watchfire_notifications_failed_total", "Messages given up.", |target| target.failed_total as f64),
+    (Kind::Gauge, "watchfire_notifications_waiting", "Messages that wait or are under way.", |target| {
+        target.queue.messages as f64
+    }),
+];
+
+/// Registers all of them.
+pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
+    let registry = &parts.registry;
+    for (kind, name, help, read) in PLAIN {
+        let parts = parts.clone();
+        registry.register(Box::new(OwnMetric::new(kind, name, help, &[], move || read(&parts))?))?;
+    }
+    for (kind, name, help, read) in PER_GROUP {
+        let parts = parts.clone();
+        let readings = move || {
+            let groups = parts.rules.rules_snapshot();
+            groups.iter().map(|group| Reading { labels: vec![("group", group.name.clone())], value: read(group) }).collect()
+        };
+        registry.register(Box::new(OwnMetric::new(kind, name, help, &["group"], readings)?))?;
+    }
+    for (kind, name, help, read) in PER_TARGET {
+        let parts = parts.clone();
+        let readings = move || per_target(&parts.alerting.stats(), read);
+        registry.register(Box::new(OwnMetric::new(kind, name, help, &["receiver", "integration"], readings)?))?;
+    }
+    registry.register(Box::new(ProcessCollector::for_self()))
+}
+
+fn per_target(stats: &AlertingStats, read: fn(&TargetStats) -> f64) -> Vec<Reading> {
+    let reading = |target: &TargetStats| Reading {
+        labels: vec![
+            ("receiver", target.target.receiver.to_string()),
+            ("integration", target.target.kind.as_str().to_owned()),
+        ],
+        value: read(target),
+    };
+    stats.targets.iter().map(reading).collect()
+}

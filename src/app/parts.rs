@@ -1,0 +1,305 @@
+//! The parts of the server, opened in the order in which data flows backwards: who is read from comes last.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use prometheus::Registry;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use watchfire_alerting::decide::Policy;
+use watchfire_alerting::{Alerting, Settings};
+use watchfire_dashboard_api::Api;
+use watchfire_dashboard_api::state::QueryLimits;
+use watchfire_dashboard_api::tail::{Stored, TailHub};
+use watchfire_engine::{Engine, EngineConfig};
+use watchfire_ingest::consume::{ExtractorSlot, MetricsConsumer, Progress, StoreConsumer};
+use watchfire_ingest::formats::Parsers;
+use watchfire_ingest::intake::{Intake, Limits};
+use watchfire_ingest::metrics::IngestMetrics;
+use watchfire_ingest::own_log::OwnLog;
+use watchfire_ingest::syslog::{serve_tcp, serve_udp};
+use watchfire_log_store::{EmbeddedStore, StoreConfig};
+use watchfire_model::Timestamp;
+use watchfire_query_lang::{LocalMetrics, MetricsRead};
+use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
+use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
+
+use super::reload::Reloader;
+use super::rules_loop::RulesLoop;
+use super::upkeep::Upkeep;
+use super::{health, own_metrics, receivers};
+use crate::config::Config;
+use crate::load::{self, SyslogSocket};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Everything that is open. Cheap to share.
+pub struct Parts {
+    /// Folder of all data.
+    pub data_dir: PathBuf,
+    /// Accepted records.
+    pub queue: Arc<EmbeddedQueue>,
+    /// Series.
+    pub engine: Arc<Engine>,
+    /// Records to search.
+    pub store: Arc<EmbeddedStore>,
+    /// Rules and their alerts.
+    pub rules: Arc<RuleEngine>,
+    /// Who tells people.
+    pub alerting: Arc<Alerting>,
+    /// What all ways in share.
+    pub intake: Arc<Intake>,
+    /// Live tail.
+    pub tail: Arc<TailHub>,
+    /// Our own metrics.
+    pub registry: Registry,
+    /// Other extraction rules are put here.
+    pub extraction: ExtractorSlot,
+    /// Records below this offset were accepted before the start; until they are visible we are not ready.
+    pub replay_until: u64,
+    progress: [Arc<Progress>; 2],
+    consumers: Mutex<Option<(StoreConsumer, MetricsConsumer)>>,
+    /// Label `instance` of our own metrics.
+    pub instance: String,
+    /// Whether the last reload was good, and when the last good one was, milliseconds.
+    pub reload_successful: Arc<AtomicBool>,
+    /// See above.
+    pub reload_success_ms: Arc<AtomicI64>,
+    /// Where async work runs.
+    pub runtime: Handle,
+}
+
+/// What runs until it is stopped.
+pub struct Running {
+    consumers: Vec<JoinHandle<()>>,
+    rules: RulesLoop,
+    upkeep: Upkeep,
+    own_logs: tokio::task::JoinHandle<()>,
+    syslog: tokio::task::JoinSet<()>,
+}
+
+impl Parts {
+    /// Opens or makes everything in the data folder. Blocks.
+    pub fn open(config: &Config, rules: &RuleSet, runtime: &Handle) -> Result<Parts, String> {
+        let now = Timestamp::now();
+        let dir = &config.data_dir;
+        std::fs::create_dir_all(dir).map_err(|error| format!("{}: cannot be made: {error}", dir.display()))?;
+        let (queue, _) = EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
+        let queue = Arc::new(queue);
+        let (engine, recovered) = Engine::open(engine_config(config), now).map_err(|error| error.to_string())?;
+        tracing::info!(?recovered, "engine opened");
+        let engine = Arc::new(engine);
+        let store = EmbeddedStore::open(store_config(config), now).map_err(|error| error.to_string())?;
+        let store = Arc::new(store);
+        let (alerting, _) =
+            Alerting::open(alerting_settings(config), runtime, now).map_err(|error| error.to_string())?;
+        let rule_config = RuleEngineConfig {
+            dir: dir.join("rules"),
+            check_interval_ms: config.alerting.check_interval_ms,
+            limits: load::query_limits(config),
+        };
+        let (rules, _) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;
+        let registry = Registry::new();
+        let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
+        let tail = Arc::new(TailHub::default());
+        let shared_queue: Arc<dyn Queue> = queue.clone();
+        let store_consumer =
+            StoreConsumer::new(shared_queue.clone(), store.clone(), publish_to(&tail), &ingest_metrics);
+        let extractor = load::extractor(config)?;
+        let metrics_consumer = MetricsConsumer::new(shared_queue.clone(), engine.clone(), extractor, &ingest_metrics);
+        let intake = Intake::new(
+            shared_queue,
+            load::parsers(config)?,
+            intake_limits(config),
+            Some(config.logs.retention_ms),
+            ingest_metrics,
+            store.subscribe_visible(),
+        );
+        Ok(Parts {
+            data_dir: dir.clone(),
+            replay_until: queue.stats().next_offset,
+            progress: [store_consumer.progress(), metrics_consumer.progress()],
+            extraction: metrics_consumer.slot(),
+            consumers: Mutex::new(Some((store_consumer, metrics_consumer))),
+            instance: config.listen.first().map_or_else(String::new, ToString::to_string),
+            reload_successful: Arc::new(AtomicBool::new(true)),
+            reload_success_ms: Arc::new(AtomicI64::new(now.millis())),
+            runtime: runtime.clone(),
+            queue,
+            engine,
+            store,
+            rules: Arc::new(rules),
+            alerting: Arc::new(alerting),
+            intake: Arc::new(intake),
+            tail,
+            registry,
+        })
+    }
+
+    /// Starts consumers, rules, upkeep, syslog listeners and the storing of our own logs. To be called once.
+    pub fn start(
+        self: &Arc<Parts>,
+        own_logs: OwnLog,
+        syslog_sockets: Vec<SyslogSocket>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Running, String> {
+        own_metrics::register(self).map_err(|error| error.to_string())?;
+        let failed = |error: std::io::Error| format!("a thread could not be started: {error}");
+        let mut consumers = Vec::new();
+        if let Some((store, metrics)) = self.consumers.lock().take() {
+            let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+                std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(failed)
+            };
+            consumers.push(spawn("to-store", Box::new(move || store.run()))?);
+            consumers.push(spawn("to-engine", Box::new(move || metrics.run()))?);
+        }
+        let metrics: Arc<dyn MetricsRead> = Arc::new(LocalMetrics::new(self.engine.clone()));
+        let sink = Arc::new(EngineSink::new(self.engine.clone()));
+        let rules = RulesLoop::start(self.rules.clone(), metrics, sink, self.alerting.clone()).map_err(failed)?;
+        let mut syslog = tokio::task::JoinSet::new();
+        for socket in syslog_sockets {
+            match socket {
+                SyslogSocket::Udp(socket) => syslog.spawn(serve_udp(socket, self.intake.clone(), stopping.clone())),
+                SyslogSocket::Tcp(listener) => syslog.spawn(serve_tcp(listener, self.intake.clone(), stopping.clone())),
+            };
+        }
+        let upkeep = Upkeep::start(self).map_err(failed)?;
+        let own_logs = tokio::spawn(own_logs.run(self.intake.clone()));
+        Ok(Running { consumers, rules, upkeep, own_logs, syslog })
+    }
+
+    /// What the endpoints answer from.
+    pub fn api(self: &Arc<Parts>, config: &Config, reloader: &Arc<Reloader>, started: Instant) -> Api {
+        let (for_health, for_queue, reloader) = (self.clone(), self.clone(), reloader.clone());
+        Api {
+            store: self.store.clone(),
+            metrics: Arc::new(LocalMetrics::new(self.engine.clone())),
+            engine: self.engine.clone(),
+            tail: self.tail.clone(),
+            registry: self.registry.clone(),
+            health: Arc::new(move || health::read(&for_health)),
+            queue_status: Arc::new(move || health::queue_status(&for_queue)),
+            rules: self.rules.clone(),
+            reload: Arc::new(move || reloader.reload()),
+            started,
+            limits: QueryLimits {
+                samples: config.limits.query_samples,
+                timeout: load::duration(config.limits.query_timeout_ms),
+                labels_per_series: usize::try_from(config.limits.labels_per_series).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
+    /// Name, records and seconds that each consumer is behind.
+    pub fn lags(&self) -> [(&'static str, watchfire_ingest::consume::Lag); 2] {
+        let now = Timestamp::now();
+        [0, 1].map(|at| (self.progress[at].name(), self.progress[at].lag(now)))
+    }
+
+    /// Closes what holds data, upstream first. Blocks.
+    pub fn close(&self) {
+        self.queue.close();
+        if let Err(error) = self.engine.close() {
+            tracing::error!(%error, "the engine could not be synced; what is missing is counted again from the queue");
+        }
+        self.store.close();
+    }
+}
+
+impl Running {
+    /// Ends everything that runs, upstream first: what was accepted is still taken in.
+    pub async fn stop(mut self, parts: &Arc<Parts>) {
+        while self.syslog.join_next().await.is_some() {}
+        // The lines of the last moments are on stderr only.
+        self.own_logs.abort();
+        let parts = parts.clone();
+        let joined = tokio::task::spawn_blocking(move || {
+            self.rules.stop();
+            // The consumers read what is left, then find the queue closed.
+            parts.queue.close();
+            for thread in self.consumers {
+                if thread.join().is_err() {
+                    tracing::error!("a consumer panicked");
+                }
+            }
+            self.upkeep.stop();
+        })
+        .await;
+        if let Err(error) = joined {
+            tracing::error!(%error, "stopping failed");
+        }
+    }
+}
+
+fn queue_config(config: &Config) -> QueueConfig {
+    QueueConfig {
+        disk_limit_bytes: config.queue_disk_limit_bytes,
+        failpoint: watchfire_model::failpoint::hit,
+        ..QueueConfig::new(config.data_dir.join("queue"))
+    }
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    EngineConfig {
+        memory_ms: config.metrics.memory_ms,
+        retention_ms: config.metrics.retention_ms,
+        memory_limit_bytes: whole(config.metrics.memory_limit_bytes),
+        max_series: whole(config.metrics.max_series),
+        // The metric name is a label to the engine, and none to the user.
+        labels_per_series: whole(config.limits.labels_per_series).saturating_add(1),
+        ..EngineConfig::new(config.data_dir.join("engine"))
+    }
+}
+
+fn store_config(config: &Config) -> StoreConfig {
+    let days = (config.logs.retention_ms + DAY_MS - 1) / DAY_MS;
+    StoreConfig {
+        retention_days: u32::try_from(days).unwrap_or(u32::MAX),
+        disk_limit_bytes: config.logs.disk_limit_bytes,
+        ..StoreConfig::new(config.data_dir.join("logs"))
+    }
+}
+
+fn alerting_settings(config: &Config) -> Settings {
+    let policy = Policy { repeat_interval_ms: config.alerting.repeat_interval_ms, ..Policy::default() };
+    let receivers = receivers::settings(config);
+    Settings { receivers, policy, ..Settings::new(config.data_dir.join("alerting")) }
+}
+
+fn intake_limits(config: &Config) -> Limits {
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        body_bytes: whole(config.limits.body_bytes),
+        decompressed_bytes: whole(config.limits.decompressed_bytes),
+        line_bytes: whole(config.limits.line_bytes),
+        ..Limits::default()
+    }
+}
+
+/// A batch of the queue, as the live tail reads it.
+struct Tailed(ReadBatch);
+
+impl Stored for Tailed {
+    fn first_seq(&self) -> u64 {
+        self.0.first_offset()
+    }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&[u8])) {
+        self.0.records().for_each(visit);
+    }
+}
+
+/// What happens to a batch that searches find: who watches sees it.
+fn publish_to(tail: &Arc<TailHub>) -> watchfire_ingest::consume::Tail {
+    let tail = tail.clone();
+    Box::new(move |batch| tail.publish(|| Arc::new(Tailed(batch.clone()))))
+}

@@ -1,0 +1,55 @@
+//! From the configuration's receivers to those of alerting.
+
+use std::time::Duration;
+
+use watchfire_alerting::{EmailConfig, Integration, Receiver, ReceiverSettings, Secret, WebhookAuth, WebhookConfig};
+
+use crate::config::{self, Config};
+
+/// The settings that alerting wants.
+pub fn settings(config: &Config) -> ReceiverSettings {
+    let alerting = &config.alerting;
+    let own_address = || config.listen.first().map_or_else(String::new, |address| format!("http://{address}"));
+    ReceiverSettings {
+        receivers: alerting.receivers.iter().map(receiver).collect(),
+        default_receivers: alerting.default_receivers.clone(),
+        external_url: alerting.external_url.clone().unwrap_or_else(own_address),
+    }
+}
+
+fn receiver(receiver: &config::Receiver) -> Receiver {
+    let webhook = receiver.webhook.as_ref().map(|config| Integration::Webhook(webhook(config)));
+    let email = receiver.email.as_ref().map(|config| Integration::Email(email(config)));
+    Receiver { name: receiver.name.clone(), integrations: webhook.into_iter().chain(email).collect() }
+}
+
+fn duration(millis: i64) -> Duration {
+    Duration::from_millis(millis.unsigned_abs())
+}
+
+fn webhook(webhook: &config::Webhook) -> WebhookConfig {
+    let url = match (&webhook.url, &webhook.url_file) {
+        (Some(url), _) => Secret::inline(url.as_str()),
+        (None, Some(file)) => Secret::file(file),
+        // The reader of the configuration has refused a webhook without both.
+        (None, None) => Secret::inline(""),
+    };
+    let auth = match (&webhook.username, &webhook.password_file, &webhook.bearer_token_file) {
+        (_, _, Some(file)) => WebhookAuth::Bearer(Secret::file(file)),
+        (Some(username), Some(file), None) => {
+            WebhookAuth::Basic { username: username.clone(), password: Secret::file(file) }
+        }
+        _ => WebhookAuth::None,
+    };
+    let timeout = duration(webhook.timeout_ms);
+    WebhookConfig { auth, send_resolved: webhook.send_resolved, timeout, ..WebhookConfig::new(url) }
+}
+
+fn email(email: &config::Email) -> EmailConfig {
+    EmailConfig {
+        password: email.password_file.as_ref().map(Secret::file),
+        ca_file: email.ca_file.clone(),
+        send_resolved: email.send_resolved,
+        ..EmailConfig::new(Secret::inline(email.smtp.as_str()), email.from.as_str(), email.to.clone())
+    }
+}

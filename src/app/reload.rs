@@ -1,0 +1,86 @@
+//! Reloading: rules, receivers, parsers and extraction change as a whole or not at all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use watchfire_model::Timestamp;
+
+use super::parts::Parts;
+use super::receivers;
+use crate::cli::Serve;
+use crate::config::Config;
+use crate::load;
+
+/// Reads the files again when asked.
+pub struct Reloader {
+    parts: Arc<Parts>,
+    options: Serve,
+    /// What is in force; guards against two reloads at once.
+    config: Mutex<Config>,
+    successful: Arc<AtomicBool>,
+    last_success_ms: Arc<AtomicI64>,
+}
+
+impl Reloader {
+    /// Of what was read at the start.
+    pub fn new(parts: Arc<Parts>, options: Serve, config: Config) -> Reloader {
+        let (successful, last_success_ms) = (parts.reload_successful.clone(), parts.reload_success_ms.clone());
+        Reloader { parts, options, config: Mutex::new(config), successful, last_success_ms }
+    }
+
+    /// Reads configuration and rules again. Answers what was done; on any fault nothing changes, and the error tells
+    /// all of them. Blocks.
+    pub fn reload(&self) -> Result<String, String> {
+        let outcome = self.try_reload();
+        self.successful.store(outcome.is_ok(), Ordering::Relaxed);
+        if outcome.is_ok() {
+            self.last_success_ms.store(Timestamp::now().millis(), Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn try_reload(&self) -> Result<String, String> {
+        let mut current = self.config.lock();
+        let next = load::effective_config(&self.options).map_err(|faults| faults.to_string())?;
+        let files = load::rule_files(&next).map_err(|faults| faults.to_string())?;
+        let rules = load::rules(&files).map_err(|faults| faults.to_string())?;
+        let parsers = load::parsers(&next)?;
+        let extractor = load::extractor(&next)?;
+        let now = Timestamp::now();
+        // The only step that can still refuse comes first; the others cannot fail.
+        let runtime = self.parts.runtime.clone();
+        runtime
+            .block_on(self.parts.alerting.reload(&receivers::settings(&next), now))
+            .map_err(|error| error.to_string())?;
+        self.parts.intake.set_parsers(parsers);
+        self.parts.extraction.replace(extractor);
+        self.parts.rules.reload(&rules, next.alerting.check_interval_ms, now);
+        let restart = needs_restart(&current, &next);
+        *current = next;
+        let count = files.len();
+        let mut done = format!("reloaded: {count} rule file{}, receivers, parsers, extraction", if count == 1 { "" } else { "s" });
+        if !restart.is_empty() {
+            done.push_str(&format!("; changed, but in force only after a restart: {}", restart.join(", ")));
+        }
+        Ok(done + "\n")
+    }
+}
+
+/// Names of what differs and does not reload.
+fn needs_restart(current: &Config, next: &Config) -> Vec<&'static str> {
+    let changes = [
+        ("listen", current.listen != next.listen),
+        ("data_dir", current.data_dir != next.data_dir),
+        ("metrics", current.metrics != next.metrics),
+        ("logs", current.logs != next.logs),
+        ("queue", current.queue_disk_limit_bytes != next.queue_disk_limit_bytes),
+        ("sources.syslog", current.syslog != next.syslog),
+        ("auth", current.auth != next.auth),
+        ("allowed_hosts", current.allowed_hosts != next.allowed_hosts),
+        ("cors", current.cors != next.cors),
+        ("limits", current.limits != next.limits),
+        ("alerting.repeat_interval", current.alerting.repeat_interval_ms != next.alerting.repeat_interval_ms),
+    ];
+    changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+}

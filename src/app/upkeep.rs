@@ -1,0 +1,64 @@
+//! What is due by time alone: pruning, sealing, retention, repeats of alerts, the look at ourselves.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use watchfire_dashboard_api::self_scrape::scrape;
+use watchfire_model::Timestamp;
+
+use super::parts::Parts;
+
+/// Between two rounds.
+const EVERY: Duration = Duration::from_secs(1);
+/// Rounds between two looks at our own metrics.
+const SCRAPE_ROUNDS: u64 = 5;
+
+/// The running thread.
+pub struct Upkeep {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Upkeep {
+    /// Starts it; the first look at ourselves is taken at once.
+    pub fn start(parts: &Arc<Parts>) -> std::io::Result<Upkeep> {
+        let (stop, stopped) = bounded::<()>(0);
+        let parts = parts.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new().name("upkeep".into()).spawn(move || {
+            for round in 0.. {
+                let now = Timestamp::now();
+                if round % SCRAPE_ROUNDS == 0 {
+                    scrape_ourselves(&parts, now);
+                }
+                parts.engine.tick(now);
+                parts.store.tick(now);
+                // `Closed` means that we are stopping.
+                let _ = runtime.block_on(parts.alerting.tick(now));
+                if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        })?;
+        Ok(Upkeep { stop, thread })
+    }
+
+    /// Ends it after the round at hand. Blocks.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the upkeep panicked");
+        }
+    }
+}
+
+fn scrape_ourselves(parts: &Parts, now: Timestamp) {
+    let batch = scrape(&parts.registry, &parts.instance, now);
+    match parts.engine.append_samples(&batch) {
+        Ok(report) if report.rejected.is_empty() => {}
+        Ok(report) => tracing::debug!(rejected = report.rejected.len(), "own samples were rejected"),
+        Err(error) => tracing::warn!(%error, "our own metrics could not be stored"),
+    }
+}
