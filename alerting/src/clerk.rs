@@ -119,7 +119,7 @@ impl Clerk {
         directory: Directory,
         now: Timestamp,
     ) -> Clerk {
-        let compact_at_bytes = COMPACT_BYTES_MIN.max(journal.len());
+        let compact_at_bytes = COMPACT_BYTES_MIN.max(journal.file_bytes());
         let stats = Arc::new(Mutex::new(LogStats { durable: true, ..LogStats::default() }));
         let (opened_at, expired_at) = (now, now);
         let clerk = Clerk {
@@ -325,7 +325,7 @@ impl Clerk {
     }
 
     fn compact_if_due(&mut self) {
-        if self.broken.is_none() && self.journal.len() > self.compact_at_bytes {
+        if self.broken.is_none() && self.journal.file_bytes() > self.compact_at_bytes {
             self.rewrite();
         }
     }
@@ -337,14 +337,14 @@ impl Clerk {
                 if self.broken.take().is_some() {
                     tracing::info!("the notification log can be written again");
                 }
-                self.compact_at_bytes = COMPACT_BYTES_MIN.max(self.journal.len().saturating_mul(COMPACT_FACTOR));
+                self.compact_at_bytes = COMPACT_BYTES_MIN.max(self.journal.file_bytes().saturating_mul(COMPACT_FACTOR));
             }
             Err(error) => {
                 self.stats.lock().errors_total += 1;
                 tracing::error!(%error, "the notification log cannot be rewritten");
                 let old_is_good = self.broken.is_none() && matches!(error, RewriteError::OldStays(_));
                 if old_is_good {
-                    self.compact_at_bytes = self.journal.len().saturating_mul(2);
+                    self.compact_at_bytes = self.journal.file_bytes().saturating_mul(2);
                 } else {
                     self.broken = Some(Instant::now());
                 }
@@ -354,7 +354,7 @@ impl Clerk {
 
     fn publish_stats(&self) {
         let mut stats = self.stats.lock();
-        stats.bytes = self.journal.len();
+        stats.bytes = self.journal.file_bytes();
         stats.open_messages = self.state.open().len() as u64;
         stats.flows = self.state.flow_count() as u64;
         stats.durable = self.broken.is_none();
@@ -367,3 +367,6 @@ enum Reply {
     Done(oneshot::Sender<()>),
     Closed(oneshot::Sender<usize>),
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,7 +134,7 @@ impl Journal {
     }
 
     /// Bytes of the file.
-    pub fn len(&self) -> u64 {
+    pub fn file_bytes(&self) -> u64 {
         self.len
     }
 
@@ -168,6 +168,12 @@ impl Journal {
         self.file = file;
         self.len = len;
         sync_dir(&self.path).map_err(RewriteError::Unknown)
+    }
+
+    /// Makes every further write to the present file fail.
+    #[cfg(test)]
+    pub(crate) fn break_file(&mut self) {
+        self.file = File::open(&self.path).expect("it is there");
     }
 
     fn start_anew(&mut self) -> std::io::Result<()> {

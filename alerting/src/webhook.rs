@@ -144,6 +144,8 @@ async fn read(secret: &Secret) -> Result<Arc<str>, SendError> {
 
 /// Blocks: reads the system's certificates.
 fn build_client(tls: bool, ca_file: Option<&Path>) -> Result<Client, String> {
+    // The client panics without one, even if it never speaks TLS.
+    crate::install_crypto();
     let builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(USER_AGENT)
