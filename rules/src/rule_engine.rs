@@ -93,13 +93,18 @@ struct Acknowledged {
 impl RuleEngine {
     /// Opens the journal and puts its alerts back where they stood.
     ///
-    /// Errors: a folder that cannot be written, a journal of a newer version. Damage is no error but reported.
+    /// Errors: a folder that cannot be written, a journal of a newer version. Damage is no error but logged and
+    /// reported.
     pub fn open(
         config: RuleEngineConfig,
         rules: &RuleSet,
         now: Timestamp,
     ) -> Result<(RuleEngine, JournalReport), JournalError> {
         let (journal, replayed, report) = Journal::open(&config.dir)?;
+        if report.cut_bytes > 0 || !report.damaged.is_empty() {
+            let (cut_bytes, damaged) = (report.cut_bytes, report.damaged.len());
+            tracing::warn!(cut_bytes, damaged, "the journal of alert rules was damaged; the good part is in force");
+        }
         let last_seen = replayed.last_seen;
         let table = Table::new(rules, config.check_interval_ms.max(INTERVAL_MIN_MS));
         let owed = table.give_alerts(Carried::from_journal(replayed), now);
