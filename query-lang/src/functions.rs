@@ -185,7 +185,7 @@ const fn later(name: &'static str) -> Function {
 }
 
 /// Every function of Prometheus 3, in the order of names within a family.
-pub static FUNCTIONS: [Function; 88] = [
+pub static FUNCTIONS: [Function; 90] = [
     math("abs", MathFunction::Abs),
     math("acos", MathFunction::Acos),
     math("acosh", MathFunction::Acosh),
@@ -265,13 +265,15 @@ pub static FUNCTIONS: [Function; 88] = [
     later("histogram_sum"),
     later("hour"),
     later("info"),
-    later("integral"),
+    later("max_of"),
+    later("min_of"),
     later("minute"),
     later("month"),
     later("range"),
     later("sort_by_label"),
     later("sort_by_label_desc"),
     later("start"),
+    later("start_timestamp"),
     later("step"),
     later("year"),
 ];

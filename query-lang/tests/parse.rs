@@ -139,6 +139,8 @@ fn mistakes_point_into_the_text() {
         ("foo[5m + 1m]", NotYet, 4, "arithmetic on durations is not in this version yet"),
         ("foo[step()]", NotYet, 4, "`step()` in a duration"),
         ("a + fill(0) b", NotYet, 4, "`fill()` is not in this version yet"),
+        ("foo >/ 1", NotYet, 4, "the operator `>/` is not in this version yet"),
+        ("min_of(1, 2)", NotYet, 0, "`min_of()`"),
         ("a && b", Syntax, 2, "write `and`"),
         ("1 > 2", Meaning, 2, "`> bool`"),
         ("a and 1", Meaning, 2, "between instant vectors"),

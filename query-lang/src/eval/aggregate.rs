@@ -188,6 +188,10 @@ fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>
 
 /// `topk`, `bottomk`: the k largest or smallest of each group, under their own labels. NaN comes last in both.
 fn extremes(ctx: &Context, node: &Aggregate, k: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+    if let Some(k) = k.iter().find(|k| k.is_nan() || k.abs() >= 9_223_372_036_854_775_808.0) {
+        let reason = format!("the parameter of `{}` is no whole number: {k}", node.op.as_str());
+        return Err(EvalError::Parameter { reason });
+    }
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let largest = node.op == AggregateOp::TopK;
     let mut out = Vec::with_capacity(columns.len());
@@ -200,10 +204,6 @@ fn extremes(ctx: &Context, node: &Aggregate, k: &[f64], columns: Vec<Column>) ->
     for members in groups.members() {
         for (step, k) in k.iter().enumerate() {
             ctx.guard.tick()?;
-            if k.is_nan() || k.abs() >= 9_223_372_036_854_775_808.0 {
-                let reason = format!("the parameter of `{}` is no whole number: {k}", node.op.as_str());
-                return Err(EvalError::Parameter { reason });
-            }
             // Below 1 there are none; more than there are is all.
             let k = if *k < 1.0 { 0 } else { (*k as usize).min(members.len()) };
             ranked.clear();

@@ -211,8 +211,10 @@ fn pairwise(
         if is_swapped { (&pairing.right, &pairing.left) } else { (&pairing.left, &pairing.right) };
     let partners = pairing.members(one_groups);
     refuse_ambiguous(ctx, many, one, &partners)?;
+    if matching.cardinality == Cardinality::OneToOne {
+        refuse_implicit(ctx, many, one, &pairing.members(many_groups), &partners)?;
+    }
     let mut out = Vec::with_capacity(many.len());
-    let mut origins = Vec::with_capacity(many.len());
     for (column, group) in many.iter().zip(many_groups) {
         for partner in &partners[*group] {
             ctx.guard.tick()?;
@@ -228,12 +230,8 @@ fn pairwise(
             }
             if result.has_values() {
                 out.push(result);
-                origins.push(*group);
             }
         }
-    }
-    if matching.cardinality == Cardinality::OneToOne {
-        refuse_implicit(ctx, &out, &origins, pairing.groups)?;
     }
     ctx.used_up(left);
     ctx.used_up(right);
@@ -244,32 +242,40 @@ fn pairwise(
 fn refuse_ambiguous(ctx: &Context, many: &[Column], one: &[Column], partners: &[Vec<usize>]) -> Result<(), EvalError> {
     for members in partners.iter().filter(|members| members.len() > 1) {
         for step in 0..ctx.steps.count {
-            let mut present = members.iter().filter(|at| !is_absent(one[**at].values[step]));
-            if let (Some(_), Some(second)) = (present.next(), present.next())
+            if let Some(second) = second_present(one, members, step)
                 && many.iter().any(|column| !is_absent(column.values[step]))
             {
-                return Err(EvalError::Labels { reason: MANY_TO_MANY, labels: one[*second].labels.clone() });
+                return Err(EvalError::Labels { reason: MANY_TO_MANY, labels: second.labels.clone() });
             }
         }
     }
     Ok(())
 }
 
-/// An error where two results of a one-to-one match come from the same group at the same step.
-fn refuse_implicit(ctx: &Context, out: &[Column], origins: &[usize], groups: usize) -> Result<(), EvalError> {
-    let mut members = vec![Vec::new(); groups];
-    for (at, group) in origins.iter().enumerate() {
-        members[*group].push(at);
-    }
-    for members in members.iter().filter(|members| members.len() > 1) {
+/// An error where two series of the left side meet the same one of the right, whether or not a comparison
+/// would filter them away.
+fn refuse_implicit(
+    ctx: &Context,
+    many: &[Column],
+    one: &[Column],
+    members: &[Vec<usize>],
+    partners: &[Vec<usize>],
+) -> Result<(), EvalError> {
+    for (members, partners) in members.iter().zip(partners).filter(|(members, _)| members.len() > 1) {
         for step in 0..ctx.steps.count {
-            let mut present = members.iter().filter(|at| !is_absent(out[**at].values[step]));
-            if let (Some(_), Some(second)) = (present.next(), present.next()) {
-                return Err(EvalError::Labels { reason: NOT_EXPLICIT, labels: out[*second].labels.clone() });
+            if let Some(second) = second_present(many, members, step)
+                && any_present(one, partners, step)
+            {
+                return Err(EvalError::Labels { reason: NOT_EXPLICIT, labels: second.labels.clone() });
             }
         }
     }
     Ok(())
+}
+
+/// The second of the columns that have a value at a step.
+fn second_present<'c>(columns: &'c [Column], members: &[usize], step: usize) -> Option<&'c Column> {
+    members.iter().map(|at| &columns[*at]).filter(|column| !is_absent(column.values[step])).nth(1)
 }
 
 /// Labels of a pair: those of the "many" side, less what does not count one-to-one, plus what `group_…` takes over.

@@ -193,8 +193,7 @@ fn eval_unary(ctx: &Context, node: &Unary) -> Result<Value, EvalError> {
                     *value = -*value;
                 }
             }
-            column::refuse_same_labels(&columns)?;
-            Ok(Value::Vector(columns))
+            column::join_same_labels(columns).map(Value::Vector)
         }
         Value::Text => Err(EvalError::Type { reason: "a sign stands before a text".to_owned() }),
     }

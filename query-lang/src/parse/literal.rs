@@ -43,7 +43,7 @@ pub(super) fn string(text: &str, pair: &Pair<'_>) -> Result<String, ParseError> 
         return Ok(inner.to_owned());
     }
     unescape(inner).map_err(|at| {
-        let mut error = meaning(text, pair, "unknown escape in the string");
+        let mut error = meaning(text, pair, "the string has an unknown escape, or bytes that are no UTF-8");
         error = ParseError::at(error.kind, text, pair.as_span().start() + 1 + at, error.message);
         error.with_hint("write a backslash as `\\\\`, or put the string in backticks")
     })
@@ -87,8 +87,8 @@ fn unescape(inner: &str) -> Result<String, usize> {
         rest = &escape[used..];
     }
     out.extend_from_slice(rest.as_bytes());
-    // Bytes given by `\x` and octals need not be UTF-8; labels always are.
-    Ok(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    // Bytes given by `\x` and octals need not be UTF-8, but labels always are.
+    String::from_utf8(out).map_err(|_| inner.find('\\').unwrap_or(0))
 }
 
 fn radix(text: &str, from: usize, count: usize, radix: u32) -> Option<u32> {
@@ -144,7 +144,8 @@ mod tests {
     fn escapes_are_those_of_go() {
         assert_eq!(unescape(r#"a\n\t\\\"\'\x41\101\u00e9\U0001F600"#).as_deref(), Ok("a\n\t\\\"'AAé😀"));
         assert_eq!(unescape(r"\xc3\xa9").as_deref(), Ok("é"));
-        for (bad, at) in [(r"ab\q", 2), (r"\", 0), (r"\x4", 0), (r"\u12", 0), (r"\ud800", 0), (r"\777", 0), (r"\é", 0)]
+        for (bad, at) in
+            [(r"ab\q", 2), (r"\", 0), (r"\x4", 0), (r"\u12", 0), (r"\ud800", 0), (r"\777", 0), (r"\é", 0), (r"\xff", 0)]
         {
             assert_eq!(unescape(bad), Err(at), "{bad}");
         }

@@ -50,7 +50,8 @@ impl<'t> Builder<'t> {
                 Rule::operand => done.push(self.operand(item)?),
                 _ => {
                     let word = part(&mut item.clone().into_inner());
-                    let op = binary_op(word.as_str());
+                    let op = binary_op(word.as_str())
+                        .ok_or_else(|| self.not_yet(&word, &format!("the operator `{}`", word.as_str())))?;
                     while let Some(top) = waiting.last() {
                         let binds = match top {
                             Pending::Sign { .. } => SIGN_PRECEDENCE > op.precedence(),
@@ -392,9 +393,9 @@ impl<'t> Builder<'t> {
     }
 }
 
-fn binary_op(word: &str) -> BinaryOp {
-    let op = BinaryOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word));
-    op.expect("the grammar knows only these operators")
+/// The operator; `None` for those on native histograms (`</`, `>/`), which are to come.
+fn binary_op(word: &str) -> Option<BinaryOp> {
+    BinaryOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word))
 }
 
 /// The shift of what can be shifted.

@@ -18,7 +18,7 @@ pub fn parse_line(line: &str) -> Result<Line, String> {
     let split = match line.rfind('}') {
         Some(at) => at + 1,
         None if number(line.split_whitespace().next().unwrap_or("")).is_ok() => 0,
-        None => line.find(' ').unwrap_or(line.len()),
+        None => line.find([' ', '\t']).unwrap_or(line.len()),
     };
     let (name, values) = line.split_at(split);
     let mut out = Vec::new();
@@ -73,14 +73,14 @@ fn expand(word: &str, out: &mut Vec<Option<f64>>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether two values agree within rounding.
-pub fn same(left: Option<f64>, right: Option<f64>) -> bool {
+/// Whether two values differ by at most a share of the larger one.
+pub fn same(left: Option<f64>, right: Option<f64>, share: f64) -> bool {
     match (left, right) {
         (None, None) => true,
         (Some(left), Some(right)) => {
             left == right
                 || (left.is_nan() && right.is_nan())
-                || (left - right).abs() <= 1e-9 * left.abs().max(right.abs())
+                || (left - right).abs() <= share * left.abs().max(right.abs())
         }
         (Some(_), None) | (None, Some(_)) => false,
     }

@@ -2,7 +2,7 @@
 
 use super::arg;
 use crate::ast::Call;
-use crate::eval::column::{Column, Places, describes_metric, is_absent};
+use crate::eval::column::{Column, Places, is_absent, join_same_labels, without_name};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
 use crate::eval::quantile::{self, Bucket};
@@ -20,7 +20,7 @@ pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> R
     for (at, column) in columns.iter().enumerate() {
         // A series without a readable bound is no bucket.
         let Some(upper) = column.labels.get(BOUND_LABEL).and_then(|bound| bound.parse::<f64>().ok()) else { continue };
-        let labels = column.labels.retain(|name| name != BOUND_LABEL && !describes_metric(name));
+        let labels = column.labels.retain(|name| name != BOUND_LABEL);
         let (place, is_new) = places.place(&labels);
         if is_new {
             out.push(ctx.column(labels)?);
@@ -42,5 +42,8 @@ pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> R
     }
     ctx.used_up(columns);
     out.retain(Column::has_values);
-    Ok(out)
+    for column in &mut out {
+        column.labels = without_name(&column.labels);
+    }
+    join_same_labels(out)
 }

@@ -38,6 +38,8 @@ pub(super) fn value(function: WindowFunction, window: &Window, scratch: &mut Vec
             fill(scratch, samples);
             quantile::of_values(window.parameter, scratch)
         }
+        // The median of anything with a NaN is undefined.
+        WindowFunction::MadOverTime if samples.iter().any(|sample| sample.value.is_nan()) => f64::NAN,
         WindowFunction::MadOverTime => {
             fill(scratch, samples);
             let median = quantile::of_values(0.5, scratch);
