@@ -1,25 +1,33 @@
 //! The embedded store: one thread appends, one seals, searches run on a pool of their own.
 
 mod config;
+mod maintain;
+mod manifest;
+mod recover;
+mod sealer;
+mod shared;
 mod snapshot;
 mod trait_impl;
+mod writer;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use watchfire_model::{RecordView, Timestamp};
+use watchfire_model::Timestamp;
 
 pub use config::{AppendError, AppendReport, StoreConfig, StoreStats};
 
 use crate::executor::budget::Budget;
 use crate::executor::run;
-use crate::open_block::Chunk;
 use crate::search::{SearchError, SearchRequest, SearchResponse};
-use snapshot::Snapshot;
+use recover::{RecoverError, Recovered, recover};
+use sealer::Sealer;
+use shared::{Message, Shared};
+use writer::Writer;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -32,60 +40,113 @@ pub enum OpenError {
         /// What the system says.
         source: io::Error,
     },
-    /// The threads for searches cannot be started.
-    #[error("cannot start search threads: {0}")]
+    /// The folder was written by a later version of the program.
+    #[error("{what} is of version {version}, written by a later version of this program; use that one")]
+    Newer {
+        /// Which file.
+        what: String,
+        /// Its version.
+        version: u32,
+    },
+    /// The threads of the store cannot be started.
+    #[error("cannot start the threads of the log store: {0}")]
     Threads(String),
 }
 
+/// Why the open block could not be sealed on demand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// A block cannot be written; it is tried again.
+    #[error("a block cannot be written: {0}")]
+    Write(String),
+    /// The store was closed.
+    #[error("the log store is closed")]
+    Closed,
+}
+
 /// The embedded log store. Cheap to clone; all clones are one store.
+///
+/// Dropping the last clone stops its threads; what is not sealed then is replayed from the queue.
 #[derive(Clone)]
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    config: StoreConfig,
-    snapshot: ArcSwap<Snapshot>,
+    shared: Arc<Shared>,
     /// Guards the newest chunk and the order of appends.
     writer: Mutex<Writer>,
     visible: watch::Sender<u64>,
     visible_offset: AtomicU64,
-    damaged_records: AtomicU64,
+    messages: Sender<Message>,
+    /// The sealing thread, until it is joined.
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     pool: rayon::ThreadPool,
 }
 
-struct Writer {
-    chunk: Arc<Chunk>,
-    next_offset: u64,
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        // The thread may be gone already.
+        let _ = self.messages.send(Message::Stop);
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the sealing thread of the log store has failed");
+        }
+    }
 }
 
 impl EmbeddedStore {
-    /// Opens or makes the store in `config.dir`. `now` dates retention.
+    /// Opens or makes the store in `config.dir`. Nothing is read but the manifest, so it takes milliseconds. `now`
+    /// dates the first round of retention, which runs in the background.
     pub fn open(config: StoreConfig, now: Timestamp) -> Result<EmbeddedStore, OpenError> {
-        let _ = now;
         let io = |source| OpenError::Io { dir: config.dir.clone(), source };
         std::fs::create_dir_all(&config.dir).map_err(io)?;
+        let recovered = recover(&config.dir).map_err(|error| match error {
+            RecoverError::Io(source) => io(source),
+            RecoverError::Newer { what, version } => OpenError::Newer { what, version },
+        })?;
+        let Recovered { manifest, mut snapshot, damaged_blocks } = recovered;
+        let sealed_offset = manifest.state.sealed_offset;
+        let threads = |error: &dyn std::fmt::Display| OpenError::Threads(error.to_string());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.search_threads.max(1))
             .thread_name(|number| format!("log-search-{number}"))
             .build()
-            .map_err(|error| OpenError::Threads(error.to_string()))?;
-        let chunk = Arc::new(Chunk::default());
-        let snapshot = Snapshot { chunks: vec![Arc::clone(&chunk)] };
+            .map_err(|error| threads(&error))?;
+        let writer = Writer::new(sealed_offset);
+        snapshot.chunks.push(writer.chunk());
+        let shared = Arc::new(Shared::new(config, snapshot, sealed_offset, damaged_blocks));
+        let (messages, received) = crossbeam_channel::unbounded();
+        let sealer = Sealer { shared: Arc::clone(&shared), manifest, unreadable: Default::default() };
+        let thread = std::thread::Builder::new()
+            .name("log-seal".to_owned())
+            .spawn(move || sealer::run(sealer, received))
+            .map_err(|error| threads(&error))?;
         let inner = Inner {
-            config,
-            snapshot: ArcSwap::from_pointee(snapshot),
-            writer: Mutex::new(Writer { chunk, next_offset: 0 }),
-            visible: watch::Sender::new(0),
-            visible_offset: AtomicU64::new(0),
-            damaged_records: AtomicU64::new(0),
+            shared,
+            writer: Mutex::new(writer),
+            visible: watch::Sender::new(sealed_offset),
+            visible_offset: AtomicU64::new(sealed_offset),
+            messages,
+            thread: Mutex::new(Some(thread)),
             pool,
         };
-        Ok(EmbeddedStore { inner: Arc::new(inner) })
+        let store = EmbeddedStore { inner: Arc::new(inner) };
+        store.tick(now);
+        Ok(store)
     }
 
     /// Takes records of the queue: `records[i]` has offset (and `seq`) `first_offset + i`. They are visible to
     /// searches when this returns. Offsets below the visible one are skipped, so a batch may come twice.
+    ///
+    /// Waits for up to a second when sealing is behind; then it is an error, and the same batch may be given again.
     pub fn append<'a>(
         &self,
         first_offset: u64,
@@ -93,50 +154,11 @@ impl EmbeddedStore {
     ) -> Result<AppendReport, AppendError> {
         let inner = &*self.inner;
         let mut writer = inner.writer.lock();
-        let mut report = AppendReport::default();
-        let mut records = records.into_iter();
-        let mut offset = first_offset;
-        let mut more = true;
-        while more {
-            let chunk = Arc::clone(&writer.chunk);
-            let mut rows = chunk.rows.write();
-            while !rows.is_full() {
-                let Some(bytes) = records.next() else {
-                    more = false;
-                    break;
-                };
-                let seq = offset;
-                offset = offset.saturating_add(1);
-                if seq < writer.next_offset {
-                    report.skipped += 1;
-                    continue;
-                }
-                writer.next_offset = offset;
-                match RecordView::parse(bytes) {
-                    Ok(record) => {
-                        rows.push(seq, &record);
-                        report.appended += 1;
-                    }
-                    Err(error) => {
-                        tracing::warn!(seq, %error, "a record of the queue cannot be read and is left out");
-                        report.damaged += 1;
-                    }
-                }
-            }
-            drop(rows);
-            if more {
-                let next = Arc::new(Chunk::default());
-                let mut snapshot = Snapshot::clone(&inner.snapshot.load());
-                snapshot.chunks.push(Arc::clone(&next));
-                inner.snapshot.store(Arc::new(snapshot));
-                writer.chunk = next;
-            }
-        }
-        inner.damaged_records.fetch_add(report.damaged, Ordering::Relaxed);
-        report.visible_offset = writer.next_offset;
-        inner.visible_offset.store(writer.next_offset, Ordering::Release);
-        inner.visible.send_replace(writer.next_offset);
-        Ok(report)
+        let result = writer.append(&inner.shared, &inner.messages, first_offset, records.into_iter());
+        inner.visible_offset.store(writer.next_offset(), Ordering::Release);
+        inner.visible.send_replace(writer.next_offset());
+        drop(writer);
+        result
     }
 
     /// Records below this offset are visible to searches.
@@ -158,7 +180,7 @@ impl EmbeddedStore {
 
     /// From where the queue must be replayed after a crash: all below is sealed.
     pub fn sealed_offset(&self) -> u64 {
-        0
+        self.inner.shared.sealed_offset.load(Ordering::Acquire)
     }
 
     /// Finds records; for threads that may block. Async callers use [`crate::LogStore::search`].
@@ -169,36 +191,40 @@ impl EmbeddedStore {
 
     fn search_within(&self, request: &SearchRequest, budget: &Budget) -> Result<SearchResponse, SearchError> {
         let upper = self.visible_offset();
-        let parts = self.inner.snapshot.load().parts();
+        let parts = self.inner.shared.snapshot().parts();
         run::search(&parts, request, upper, budget)
     }
 
-    /// Work that is due: sealing by age, merging, retention, the disk limit. Call it about once a second.
+    /// Starts what is due, in the background: sealing by age, merging, retention, the disk limit. Call it about once
+    /// a second; it does not block.
     pub fn tick(&self, now: Timestamp) {
-        let _ = now;
+        let inner = &*self.inner;
+        // While a batch is being appended the next tick will do.
+        if let Some(mut writer) = inner.writer.try_lock() {
+            writer.cut_if_aged(&inner.shared, &inner.messages, now);
+        }
+        let _ = inner.messages.send(Message::Tick(now));
+    }
+
+    /// Seals what is open, and waits until all is sealed and everything due has been done. Blocks.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        let (done, answer) = crossbeam_channel::bounded(1);
+        {
+            let mut writer = self.inner.writer.lock();
+            writer.cut(&self.inner.shared, &self.inner.messages);
+            self.inner.messages.send(Message::Flush(done)).map_err(|_| FlushError::Closed)?;
+        }
+        answer.recv().map_err(|_| FlushError::Closed)?.map_err(FlushError::Write)
     }
 
     /// How the store stands.
     pub fn stats(&self) -> StoreStats {
-        let snapshot = self.inner.snapshot.load();
-        let mut stats = StoreStats {
-            damaged_records_total: self.inner.damaged_records.load(Ordering::Relaxed),
-            visible_offset: self.visible_offset(),
-            sealed_offset: self.sealed_offset(),
-            ..StoreStats::default()
-        };
-        for chunk in &snapshot.chunks {
-            let rows = chunk.rows.read();
-            stats.records += rows.len() as u64;
-            stats.open_bytes += rows.memory() as u64;
-            if rows.len() > 0 {
-                stats.oldest_ms = Some(stats.oldest_ms.map_or(rows.time_min, |oldest| oldest.min(rows.time_min)));
-                stats.newest_ms = Some(stats.newest_ms.map_or(rows.time_max, |newest| newest.max(rows.time_max)));
-            }
-        }
-        stats
+        StoreStats { visible_offset: self.visible_offset(), ..self.inner.shared.stats() }
     }
 
-    /// Stops the background thread after the work at hand; what is not sealed is replayed from the queue.
-    pub fn close(&self) {}
+    /// Stops the background thread after the work at hand; what is not sealed is replayed from the queue. Searches
+    /// go on.
+    pub fn close(&self) {
+        self.inner.stop();
+    }
 }

@@ -63,13 +63,13 @@ impl LogStore for EmbeddedStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<ValueCount>, SearchError>> {
         self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
-            run::distinct(&store.inner.snapshot.load().parts(), &field, range, limit, budget)
+            run::distinct(&store.inner.shared.snapshot().parts(), &field, range, limit, budget)
         })
     }
 
     fn get(&self, seq: u64) -> BoxFuture<'_, Result<Option<Hit>, SearchError>> {
         self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
-            run::get(&store.inner.snapshot.load().parts(), seq, budget)
+            run::get(&store.inner.shared.snapshot().parts(), seq, budget)
         })
     }
 

@@ -1,5 +1,6 @@
 //! A leaf of a query, and what it asks of one column.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 use watchfire_model::record::{Column, Core, Root, ValueRef};
@@ -36,7 +37,7 @@ impl<'q> Leaf<'q> {
                 (Relation::Same, Test::Exists) => Kind::Exists,
                 (Relation::Same, Test::Phrase(phrase)) => Kind::Phrase(phrase),
                 (Relation::Same, Test::Whole(whole)) => Kind::Whole(whole),
-                (Relation::Same, Test::Numbers(range)) => Kind::Numbers(IntBounds::of(range)),
+                (Relation::Same, Test::Numbers(range)) => Kind::Numbers(range),
                 (Relation::Same, Test::Regex(pattern)) => Kind::FieldRegex(pattern),
                 (Relation::Same, Test::Prefix(_) | Test::Levels(_) | Test::Integers { .. }) => Kind::Other,
             },
@@ -70,8 +71,8 @@ pub(crate) enum Kind<'q> {
     Phrase(&'q Phrase),
     /// A whole text without regard to case.
     Whole(&'q Folded),
-    /// A number in a range; for integers, these bounds.
-    Numbers(IntBounds),
+    /// A number in a range.
+    Numbers(&'q NumberRange),
     /// An expression in a text; no number matches.
     Regex(&'q Pattern),
     /// An expression in a text or in the text of a number.
@@ -151,16 +152,31 @@ impl<'q> ColumnTest<'q, '_> {
     pub fn matches(&self, value: Raw<'_>) -> bool {
         match (self.kind, value) {
             (Kind::Exists, value) => !matches!(value, Raw::Null),
-            (Kind::Numbers(bounds), Raw::Int(int)) => bounds.contains(int),
+            (Kind::Numbers(range), Raw::Int(int)) => range.contains(Number::Int(int)),
             (Kind::Words(_) | Kind::Regex(_), Raw::Null | Raw::Bool(_) | Raw::Int(_) | Raw::Float(_)) => false,
             (_, value) => value.value().is_some_and(|value| self.matches_value(value)),
         }
     }
 
-    /// The words of which every matching text has all, if the test is of that kind; for filters of tokens.
-    pub fn phrase(&self) -> Option<&'q Phrase> {
+    /// The words that every matching text has in a row, if the test is of that kind; for filters.
+    pub fn words(&self) -> Option<Cow<'q, Phrase>> {
         match self.kind {
-            Kind::Words(phrase) | Kind::Phrase(phrase) => Some(phrase),
+            Kind::Words(phrase) | Kind::Phrase(phrase) => Some(Cow::Borrowed(phrase)),
+            // Lower-casing other characters may bring forth what is no part of a word.
+            Kind::Whole(whole) if whole.as_str().is_ascii() => Phrase::new(whole.as_str(), false).map(Cow::Owned),
+            _ => None,
+        }
+    }
+
+    /// The integers that pass, if the test is of that kind.
+    pub fn int_bounds(&self) -> Option<IntBounds> {
+        match self.kind {
+            Kind::Numbers(range) => Some(IntBounds::of(range)),
+            Kind::Phrase(phrase) if !phrase.is_prefix() => Some(match phrase.number() {
+                Some(Number::Int(int)) => IntBounds { low: int, high: int },
+                Some(Number::Float(_)) | None => IntBounds::NONE,
+            }),
+            Kind::Words(_) | Kind::Regex(_) | Kind::Inside => Some(IntBounds::NONE),
             _ => None,
         }
     }

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use watchfire_model::{Level, LogRecord, Timestamp};
+use watchfire_model::{Level, LogRecord, Timestamp, Value};
 
 use super::block::{BlockView, Failure, Place, Wanted};
 use super::budget::Budget;
 use super::collect::{Keyed, Tally, compare_keyed, cut_keyed};
 use super::eval::eval;
 use super::open::OpenView;
+use super::sealed::SealedView;
 use crate::cursor::Cursor;
 use crate::histogram::Bars;
-use crate::open_block::Chunk;
+use crate::open_block::{Chunk, Rows};
 use crate::query::{Expr, Field, Node, Number, Query, Span, Test};
+use crate::sealed::block::SealedBlock;
 use crate::search::{Bucket, Histogram, Hit, Order, SearchError, SearchRequest, SearchResponse, TimeRange};
 use crate::store::ValueCount;
 use crate::values::Bits;
@@ -23,6 +25,7 @@ use crate::values::Bits;
 #[derive(Clone, Debug)]
 pub(crate) enum Part {
     Open(Arc<Chunk>),
+    Sealed(Arc<SealedBlock>),
 }
 
 /// Event times and numbers that a part spans.
@@ -30,33 +33,57 @@ pub(crate) enum Part {
 struct Extent {
     time_min: i64,
     time_max: i64,
+    seq_min: u64,
     seq_max: u64,
 }
 
+impl Extent {
+    fn overlaps(&self, range: TimeRange) -> bool {
+        let (start, end) = (range.start.millis(), range.end.millis());
+        self.time_max >= start && (self.time_min < end || end == i64::MAX)
+    }
+}
+
 impl Part {
-    /// Runs `work` on the part as it is now. Open chunks are locked against appending meanwhile.
-    fn with<T>(&self, work: impl FnOnce(&dyn BlockView, Extent) -> T) -> T {
+    /// What it spans at this moment; `None` if it is empty. An open chunk may grow.
+    fn extent(&self) -> Option<Extent> {
         match self {
-            Part::Open(chunk) => {
-                let rows = chunk.rows.read();
-                let extent = Extent {
-                    time_min: rows.time_min,
-                    time_max: rows.time_max,
-                    seq_max: rows.seqs.last().copied().unwrap_or(0),
-                };
-                work(&OpenView { rows: &rows, len: rows.len() }, extent)
-            }
+            Part::Open(chunk) => Extent::of_rows(&chunk.rows.read()),
+            Part::Sealed(block) => Some(Extent {
+                time_min: block.info.time_min,
+                time_max: block.info.time_max,
+                seq_min: block.info.seq_min,
+                seq_max: block.info.seq_max,
+            }),
         }
     }
 
-    /// First and last event time, if it has rows.
-    fn times(&self) -> Option<(i64, i64)> {
+    /// Runs `work` on the part as it is now. Open chunks are locked against appending meanwhile.
+    fn with<T: Default>(
+        &self,
+        budget: &Budget,
+        work: impl FnOnce(&dyn BlockView, Extent) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         match self {
             Part::Open(chunk) => {
                 let rows = chunk.rows.read();
-                (rows.len() > 0).then_some((rows.time_min, rows.time_max))
+                match Extent::of_rows(&rows) {
+                    Some(extent) => work(&OpenView { rows: &rows, len: rows.len() }, extent),
+                    None => Ok(T::default()),
+                }
+            }
+            Part::Sealed(block) => {
+                let Some(extent) = self.extent() else { return Ok(T::default()) };
+                work(&SealedView::open(block, budget)?, extent)
             }
         }
+    }
+}
+
+impl Extent {
+    fn of_rows(rows: &Rows) -> Option<Extent> {
+        let (first, last) = (rows.seqs.first()?, rows.seqs.last()?);
+        Some(Extent { time_min: rows.time_min, time_max: rows.time_max, seq_min: *first, seq_max: *last })
     }
 }
 
@@ -159,18 +186,17 @@ impl Search<'_> {
         let merge = |a: Tally, b: Tally| a.merge(b, &self.wanted, by_field);
         let tallies = parts.par_iter().enumerate().map(|(number, part)| {
             self.budget.check()?;
-            report_damage(part.with(|view, extent| self.tally_part(view, extent, number)), self.budget)
+            if !part.extent().is_some_and(|extent| extent.overlaps(self.request.range)) {
+                return Ok(Tally::default());
+            }
+            self.budget.count_block();
+            report_damage(part.with(self.budget, |view, extent| self.tally_part(view, extent, number)), self.budget)
         });
         tallies.try_reduce(Tally::default, |a, b| Ok(merge(a, b)))
     }
 
     fn tally_part(&self, view: &dyn BlockView, extent: Extent, part: usize) -> Result<Tally, Failure> {
-        let (start, end) = (self.request.range.start.millis(), self.request.range.end.millis());
         let mut tally = Tally::default();
-        if view.rows() == 0 || extent.time_max < start || (extent.time_min >= end && end != i64::MAX) {
-            return Ok(tally);
-        }
-        self.budget.count_block();
         let inside = rows_inside(view, extent, self.request.range, self.upper)?;
         let rows = eval(&self.request.query.root, view, &inside, self.budget)?;
         if rows.is_empty() {
@@ -208,9 +234,9 @@ impl Search<'_> {
 fn bars_over(parts: &[Part], request: &SearchRequest) -> Bars {
     let (mut start, mut end) = (request.range.start.millis(), request.range.end.millis());
     if start == i64::MIN || end == i64::MAX {
-        let times: Vec<(i64, i64)> = parts.iter().filter_map(Part::times).collect();
-        let first = times.iter().map(|(first, _)| *first).min().unwrap_or(0);
-        let last = times.iter().map(|(_, last)| *last).max().unwrap_or(0);
+        let extents: Vec<Extent> = parts.iter().filter_map(Part::extent).collect();
+        let first = extents.iter().map(|extent| extent.time_min).min().unwrap_or(0);
+        let last = extents.iter().map(|extent| extent.time_max).max().unwrap_or(0);
         if start == i64::MIN {
             start = first.min(end);
         }
@@ -229,10 +255,27 @@ fn histogram(bars: &Bars, tally: &Tally) -> Histogram {
     histogram
 }
 
-/// Rough memory of a record, bytes.
+/// About the memory of a record, bytes.
 fn memory_of(record: &LogRecord) -> usize {
-    let fields = record.fields.len() + record.error_details.len() + record.performance_metrics.len();
-    size_of::<LogRecord>() + record.message.len() + record.received_bytes as usize + fields * 64
+    let texts = [Some(&record.message), Some(&record.service), Some(&record.id)];
+    let optional = [&record.source, &record.host, &record.correlation_id, &record.user_id].map(Option::as_ref);
+    let texts: usize = texts.into_iter().chain(optional).flatten().map(String::len).sum();
+    let tags: usize = record.tags.iter().map(|(name, value)| 48 + name.len() + value.len()).sum();
+    let fields = [&record.fields, &record.error_details, &record.performance_metrics, &record.insight];
+    size_of::<LogRecord>() + texts + tags + fields.into_iter().map(|fields| memory_of_fields(fields)).sum::<usize>()
+}
+
+fn memory_of_fields(fields: &[(String, Value)]) -> usize {
+    fields.iter().map(|(name, value)| size_of::<(String, Value)>() + name.len() + memory_of_value(value)).sum()
+}
+
+fn memory_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+        Value::Text(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + memory_of_value(value)).sum(),
+        Value::Object(fields) => memory_of_fields(fields),
+    }
 }
 
 /// The records of some places, in their order. Records of damaged blocks are left out (and counted).
@@ -245,7 +288,7 @@ fn fetch(parts: &[Part], page: &[(Place, usize)], budget: &Budget) -> Result<Vec
         budget.check()?;
         rows.sort_unstable();
         let Some(part) = parts.get(number) else { return Ok(Vec::new()) };
-        let records = report_damage(part.with(|view, _| view.records(&rows)), budget)?;
+        let records = report_damage(part.with(budget, |view, _| view.records(&rows)), budget)?;
         budget.take(records.iter().map(memory_of).sum())?;
         Ok(rows.into_iter().zip(records).map(|(row, record)| ((number, row), record)).collect())
     });
@@ -267,7 +310,10 @@ pub(crate) fn distinct(
 ) -> Result<Vec<ValueCount>, SearchError> {
     let counted = parts.par_iter().map(|part| {
         budget.check()?;
-        report_damage(part.with(|view, extent| distinct_part(view, extent, field, range)), budget)
+        if !part.extent().is_some_and(|extent| extent.overlaps(range)) {
+            return Ok(HashMap::new());
+        }
+        report_damage(part.with(budget, |view, extent| distinct_part(view, extent, field, range)), budget)
     });
     let add = |mut a: HashMap<String, u64>, b: HashMap<String, u64>| {
         for (value, count) in b {
@@ -292,9 +338,6 @@ fn distinct_part(
     range: TimeRange,
 ) -> Result<HashMap<String, u64>, Failure> {
     let mut counts = HashMap::new();
-    if view.rows() == 0 {
-        return Ok(counts);
-    }
     let rows = rows_inside(view, extent, range, u64::MAX)?;
     if *field == Field::Level {
         let levels = view.count_levels(&rows)?;
@@ -317,10 +360,10 @@ pub(crate) fn get(parts: &[Part], seq: u64, budget: &Budget) -> Result<Option<Hi
     let wanted = i64::try_from(seq).unwrap_or(i64::MAX);
     for part in parts {
         budget.check()?;
-        let found = part.with(|view, extent| {
-            if extent.seq_max < seq || view.rows() == 0 {
-                return Ok(None);
-            }
+        if !part.extent().is_some_and(|extent| (extent.seq_min..=extent.seq_max).contains(&seq)) {
+            continue;
+        }
+        let found = part.with(budget, |view, _| {
             let rows = view.integers(super::block::Integer::Seq, wanted, wanted)?;
             let Some(row) = rows.iter().next() else { return Ok(None) };
             Ok(view.records(&[row as u32])?.pop())

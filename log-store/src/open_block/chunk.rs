@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
-use watchfire_model::record::{Column, Root, ValueRef};
+use watchfire_model::record::{Column, ValueRef};
 use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
 
 use super::shapes::{REST, Shapes};
@@ -86,9 +86,9 @@ impl Rows {
         self.seqs.len()
     }
 
-    /// Whether the next record belongs into a new chunk.
-    pub fn is_full(&self) -> bool {
-        self.seqs.len() >= CHUNK_ROWS || self.bytes >= CHUNK_BYTES
+    /// Whether the next record belongs into a new chunk, if that may have at most `rows_max` rows.
+    pub fn is_full(&self, rows_max: usize) -> bool {
+        self.seqs.len() >= rows_max.min(CHUNK_ROWS) || self.bytes >= CHUNK_BYTES
     }
 
     /// Adds a record at the end.
@@ -154,12 +154,6 @@ impl Rows {
         self.by_name.find(self.hasher.hash_one((kind, path)), |at| self.is_named(*at, kind, path)).copied()
     }
 
-    /// The values of a column.
-    pub fn column(&self, column: Column<'_>) -> Option<&Arena> {
-        let (kind, path) = ColumnName::parts(column);
-        self.find(kind, path).and_then(|at| self.columns.get(usize::from(at))).map(|column| &column.values)
-    }
-
     /// The record of a row, as it was put in.
     pub fn record(&self, row: usize) -> LogRecord {
         let mut record = LogRecord {
@@ -200,15 +194,10 @@ impl Rows {
     }
 }
 
-/// Whether bare words look into this column: the message and every leaf of `fields`.
-pub(crate) fn words_look_into(column: Column<'_>) -> bool {
-    matches!(column, Column::Core(watchfire_model::record::Core::Message) | Column::Leaf(Root::Fields, _))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use watchfire_model::record::Core;
+    use watchfire_model::record::{Core, Root};
     use watchfire_model::{RecordWriter, Value};
 
     #[test]

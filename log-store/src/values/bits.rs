@@ -58,6 +58,13 @@ impl Bits {
         }
     }
 
+    /// Puts every row of `range` into the set.
+    pub fn set_range(&mut self, range: std::ops::Range<usize>) {
+        let mut inside = Bits::all(self.len);
+        inside.keep_range(range);
+        self.or(&inside);
+    }
+
     #[inline]
     pub fn get(&self, row: usize) -> bool {
         self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)

@@ -1,0 +1,325 @@
+//! The manifest: which blocks there are, and up to which offset of the queue they reach.
+//!
+//! ```text
+//! "WFLOGMAN" | version u32 | edit*
+//! edit = "WFME" | length u32 | crc u32 | sealed_offset, next_block: varint | removed ids | added blocks
+//! ```
+//! Edits are appended and synced; a new file with one edit replaces the old one by renaming when it has grown. An
+//! edit counts as a whole or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::sealed::directory::BlockInfo;
+use crate::sealed::wire::{Wire, WireError, put_varint};
+
+const MAGIC: &[u8; 8] = b"WFLOGMAN";
+const EDIT_MAGIC: &[u8; 4] = b"WFME";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 12;
+const EDIT_HEADER_BYTES: usize = 12;
+/// Length from which the manifest is written anew when most of it is outdated.
+const COMPACT_FROM: u64 = 1 << 20;
+/// Blocks that one edit names at most.
+const BLOCKS_MAX: usize = 1 << 24;
+
+/// A block as the manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BlockEntry {
+    pub info: BlockInfo,
+    /// Length of its file.
+    pub bytes: u64,
+}
+
+/// A change that happens as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Edit {
+    /// The queue must be replayed from here.
+    pub sealed_offset: u64,
+    /// The next block's number.
+    pub next_block: u64,
+    pub removed: Vec<u64>,
+    pub added: Vec<BlockEntry>,
+}
+
+impl Edit {
+    fn encode(&self) -> Vec<u8> {
+        let mut payload = Vec::new();
+        put_varint(&mut payload, self.sealed_offset);
+        put_varint(&mut payload, self.next_block);
+        put_varint(&mut payload, self.removed.len() as u64);
+        self.removed.iter().for_each(|id| put_varint(&mut payload, *id));
+        put_varint(&mut payload, self.added.len() as u64);
+        for block in &self.added {
+            block.info.put(&mut payload);
+            put_varint(&mut payload, block.bytes);
+        }
+        let mut out = EDIT_MAGIC.to_vec();
+        out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        out.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+        out.extend_from_slice(&payload);
+        out
+    }
+
+    fn decode(payload: &[u8]) -> Result<Edit, WireError> {
+        let mut wire = Wire::new(payload);
+        let mut edit = Edit { sealed_offset: wire.varint()?, next_block: wire.varint()?, ..Edit::default() };
+        for _ in 0..wire.count(BLOCKS_MAX)? {
+            edit.removed.push(wire.varint()?);
+        }
+        for _ in 0..wire.count(BLOCKS_MAX)? {
+            edit.added.push(BlockEntry { info: BlockInfo::read(&mut wire)?, bytes: wire.varint()? });
+        }
+        if wire.is_empty() { Ok(edit) } else { wire.fail("more than an edit") }
+    }
+}
+
+/// What all edits come to.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct ManifestState {
+    pub blocks: BTreeMap<u64, BlockEntry>,
+    /// Blocks named once, and not any more.
+    pub removed: BTreeSet<u64>,
+    pub sealed_offset: u64,
+    pub next_block: u64,
+}
+
+impl ManifestState {
+    pub fn apply(&mut self, edit: Edit) {
+        for id in edit.removed {
+            self.blocks.remove(&id);
+            self.removed.insert(id);
+        }
+        for block in edit.added {
+            self.next_block = self.next_block.max(block.info.id + 1);
+            self.blocks.insert(block.info.id, block);
+        }
+        self.sealed_offset = self.sealed_offset.max(edit.sealed_offset);
+        self.next_block = self.next_block.max(edit.next_block);
+    }
+
+    fn as_edit(&self) -> Edit {
+        Edit {
+            sealed_offset: self.sealed_offset,
+            next_block: self.next_block,
+            removed: Vec::new(),
+            added: self.blocks.values().cloned().collect(),
+        }
+    }
+}
+
+/// What was found in a manifest's file.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Loaded {
+    pub state: ManifestState,
+    /// Bytes that are no edits; some edits are lost with them. A write that the system did not finish looks alike.
+    pub damaged_bytes: usize,
+    /// There was none.
+    pub is_new: bool,
+}
+
+/// Why a manifest cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ManifestError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("version {0}")]
+    Newer(u32),
+}
+
+/// Reads a manifest. Damage is skipped, as far as the next edit that is sound.
+pub(crate) fn load(path: &Path) -> Result<Loaded, ManifestError> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Loaded { is_new: true, ..Loaded::default() });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut loaded = Loaded::default();
+    let mut at = HEADER_BYTES;
+    let header = (bytes.get(..8), Wire::new(bytes.get(8..).unwrap_or_default()).u32());
+    match header {
+        (Some(magic), Ok(version)) if magic == MAGIC && version > VERSION => return Err(ManifestError::Newer(version)),
+        (Some(magic), Ok(_)) if magic == MAGIC => {}
+        _ => {
+            loaded.damaged_bytes += bytes.len().min(HEADER_BYTES);
+            at = 0;
+        }
+    }
+    while at < bytes.len() {
+        match edit_at(&bytes, at) {
+            Some((edit, end)) => {
+                loaded.state.apply(edit);
+                at = end;
+            }
+            None => {
+                loaded.damaged_bytes += 1;
+                at += 1;
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+fn edit_at(bytes: &[u8], at: usize) -> Option<(Edit, usize)> {
+    let mut wire = Wire::new(bytes.get(at..)?);
+    if wire.take(4).ok()? != EDIT_MAGIC {
+        return None;
+    }
+    let (length, crc) = (wire.u32().ok()? as usize, wire.u32().ok()?);
+    let payload = wire.take(length).ok()?;
+    let is_sound = crc32fast::hash(payload) == crc;
+    let edit = is_sound.then(|| Edit::decode(payload).ok()).flatten()?;
+    Some((edit, at + EDIT_HEADER_BYTES + length))
+}
+
+/// A manifest that is appended to.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    pub state: ManifestState,
+    /// The file's end may be half an edit: it must be written anew before anything else.
+    is_torn: bool,
+}
+
+impl Manifest {
+    /// Writes a manifest of `state` in place of what is there.
+    pub fn create(path: &Path, state: ManifestState) -> io::Result<Manifest> {
+        let (file, length) = write_new(path, &state)?;
+        Ok(Manifest { path: path.to_owned(), file, length, state, is_torn: false })
+    }
+
+    /// Goes on with a manifest that was loaded without damage.
+    pub fn reopen(path: &Path, state: ManifestState) -> io::Result<Manifest> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Manifest { path: path.to_owned(), file, length, state, is_torn: false })
+    }
+
+    /// Appends an edit; it is in force, and on the disk, when this returns.
+    pub fn append(&mut self, edit: Edit) -> io::Result<()> {
+        let mut state = self.state.clone();
+        state.apply(edit.clone());
+        if self.is_torn || (self.length > COMPACT_FROM && self.length > 4 * state.as_edit().encode().len() as u64) {
+            let (file, length) = write_new(&self.path, &state)?;
+            (self.file, self.length, self.is_torn) = (file, length, false);
+            self.state = state;
+            self.state.removed.clear();
+            return Ok(());
+        }
+        let bytes = edit.encode();
+        self.is_torn = true;
+        self.file.write_all_at(&bytes, self.length)?;
+        self.file.sync_data()?;
+        self.is_torn = false;
+        self.length += bytes.len() as u64;
+        self.state = state;
+        Ok(())
+    }
+}
+
+fn write_new(path: &Path, state: &ManifestState) -> io::Result<(File, u64)> {
+    let temporary = path.with_extension("new");
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&state.as_edit().encode());
+    let mut file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&temporary)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    if let Some(dir) = path.parent() {
+        sync_dir(dir)?;
+    }
+    Ok((file, bytes.len() as u64))
+}
+
+/// Makes names of a folder durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block(id: u64) -> BlockEntry {
+        let info = BlockInfo { id, day: 3, rows: 1, level_counts: [0, 0, 1, 0, 0, 0, 0, 0], ..BlockInfo::default() };
+        BlockEntry { info, bytes: id * 10 }
+    }
+
+    fn written(path: &Path, edits: u64) -> Vec<ManifestState> {
+        let mut manifest = Manifest::create(path, ManifestState::default()).expect("writable");
+        let mut states = vec![manifest.state.clone()];
+        for id in 1..=edits {
+            let removed = if id % 3 == 0 { vec![id - 1] } else { Vec::new() };
+            let edit = Edit { sealed_offset: id * 100, next_block: id + 1, removed, added: vec![block(id)] };
+            manifest.append(edit).expect("writable");
+            states.push(manifest.state.clone());
+        }
+        states
+    }
+
+    #[test]
+    fn what_is_cut_off_is_as_if_it_had_not_been_written() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("MANIFEST");
+        let states = written(&path, 5);
+        let whole = std::fs::read(&path).expect("readable");
+        for length in HEADER_BYTES..whole.len() {
+            std::fs::write(&path, &whole[..length]).expect("writable");
+            let loaded = load(&path).expect("readable");
+            let is_a_state = loaded.state == ManifestState::default() || states.contains(&loaded.state);
+            assert!(is_a_state, "cut to {length}");
+        }
+        std::fs::write(&path, &whole).expect("writable");
+        let loaded = load(&path).expect("readable");
+        assert_eq!((Some(&loaded.state), loaded.damaged_bytes), (states.last(), 0));
+    }
+
+    #[test]
+    fn a_flipped_byte_costs_one_edit() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("MANIFEST");
+        written(&path, 6);
+        let whole = std::fs::read(&path).expect("readable");
+        for at in HEADER_BYTES..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x40;
+            std::fs::write(&path, &bytes).expect("writable");
+            let loaded = load(&path).expect("readable");
+            assert!(loaded.damaged_bytes > 0, "byte {at}");
+            assert!(loaded.state.sealed_offset >= 500, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("MANIFEST");
+        written(&path, 1);
+        let mut bytes = std::fs::read(&path).expect("readable");
+        bytes[8] = 9;
+        std::fs::write(&path, &bytes).expect("writable");
+        assert!(matches!(load(&path), Err(ManifestError::Newer(9))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let dir = tempfile::tempdir().expect("a folder");
+            let path = dir.path().join("MANIFEST");
+            let mut file = MAGIC.to_vec();
+            file.extend_from_slice(&VERSION.to_le_bytes());
+            file.extend_from_slice(&bytes);
+            std::fs::write(&path, &file).expect("writable");
+            prop_assert!(load(&path).is_ok());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What appending, sealing and searching share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use watchfire_model::Timestamp;
+
+use super::config::{StoreConfig, StoreStats};
+use super::snapshot::Snapshot;
+use crate::open_block::Chunk;
+
+/// Milliseconds of a day.
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// The common state.
+pub(crate) struct Shared {
+    pub config: StoreConfig,
+    /// Loaded by searches, changed through [`Shared::update`] only.
+    snapshot: ArcSwap<Snapshot>,
+    /// Guards changes of the snapshot.
+    changing: Mutex<()>,
+    pub sealed_offset: AtomicU64,
+    /// Guards how many cuts wait to be sealed, and what the last write failed with.
+    pub backlog: Mutex<Backlog>,
+    /// Told when the backlog shrinks.
+    pub backlog_shrank: Condvar,
+    pub counters: Counters,
+}
+
+/// Cuts that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    pub pending: usize,
+    pub last_error: Option<String>,
+    /// No more sealing: appending must not wait for it.
+    pub is_closed: bool,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub damaged_records: AtomicU64,
+    pub sealed_blocks: AtomicU64,
+    pub merges: AtomicU64,
+    pub write_errors: AtomicU64,
+    pub expired_records: AtomicU64,
+    pub dropped_records: AtomicU64,
+    pub damaged_blocks: AtomicU64,
+}
+
+/// A stretch of the queue to be sealed at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    pub chunks: Vec<Arc<Chunk>>,
+    /// Offsets `start..end`.
+    pub start: u64,
+    pub end: u64,
+}
+
+/// A message to the sealing thread.
+pub(crate) enum Message {
+    Seal(Cut),
+    /// Merge, drop what is too old or too much.
+    Tick(Timestamp),
+    /// Answer when everything before is done, or has failed.
+    Flush(crossbeam_channel::Sender<Result<(), String>>),
+    Stop,
+}
+
+impl Shared {
+    pub fn new(config: StoreConfig, snapshot: Snapshot, sealed_offset: u64, damaged_blocks: u64) -> Shared {
+        let counters = Counters { damaged_blocks: AtomicU64::new(damaged_blocks), ..Counters::default() };
+        Shared {
+            config,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            changing: Mutex::new(()),
+            sealed_offset: AtomicU64::new(sealed_offset),
+            backlog: Mutex::new(Backlog::default()),
+            backlog_shrank: Condvar::new(),
+            counters,
+        }
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Changes the snapshot; searches see all of the change or nothing of it.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        let _guard = self.changing.lock();
+        let mut snapshot = Snapshot::clone(&self.snapshot.load());
+        change(&mut snapshot);
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Everything but the offsets of the writer.
+    pub fn stats(&self) -> StoreStats {
+        let snapshot = self.snapshot();
+        let counter = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut stats = StoreStats {
+            sealed_blocks: snapshot.sealed.len() as u64,
+            damaged_records_total: counter(&self.counters.damaged_records),
+            sealed_blocks_total: counter(&self.counters.sealed_blocks),
+            merges_total: counter(&self.counters.merges),
+            write_errors_total: counter(&self.counters.write_errors),
+            expired_records_total: counter(&self.counters.expired_records),
+            dropped_records_total: counter(&self.counters.dropped_records),
+            damaged_blocks: counter(&self.counters.damaged_blocks),
+            sealed_offset: self.sealed_offset.load(Ordering::Acquire),
+            ..StoreStats::default()
+        };
+        {
+            let backlog = self.backlog.lock();
+            stats.pending_blocks = backlog.pending as u64;
+            stats.last_write_error = backlog.last_error.clone();
+        }
+        let mut spans = Vec::with_capacity(snapshot.sealed.len() + snapshot.chunks.len());
+        for block in &snapshot.sealed {
+            stats.sealed_records += u64::from(block.info.rows);
+            stats.disk_bytes += block.bytes;
+            spans.push((block.info.time_min, block.info.time_max));
+        }
+        stats.records = stats.sealed_records;
+        for chunk in &snapshot.chunks {
+            let rows = chunk.rows.read();
+            stats.records += rows.len() as u64;
+            stats.open_bytes += rows.memory() as u64;
+            if rows.len() > 0 {
+                spans.push((rows.time_min, rows.time_max));
+            }
+        }
+        stats.oldest_ms = spans.iter().map(|(oldest, _)| *oldest).min();
+        stats.newest_ms = spans.iter().map(|(_, newest)| *newest).max();
+        stats
+    }
+}

@@ -1,0 +1,156 @@
+//! Appending: the newest chunk, and when what is open is cut off to be sealed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use watchfire_model::{RecordView, Timestamp};
+
+use super::config::{AppendError, AppendReport};
+use super::shared::{Cut, Message, Shared};
+use crate::open_block::Chunk;
+
+/// Longest that appending waits for sealing.
+const WAIT: Duration = Duration::from_secs(1);
+/// Largest record that is taken, bytes; the queue takes no larger ones either.
+const RECORD_BYTES_MAX: usize = 256 << 20;
+
+/// The appending side of the store.
+pub(crate) struct Writer {
+    /// The open block's chunks; the last is appended to.
+    open: Vec<Arc<Chunk>>,
+    /// Rows and bytes in all of `open` but the last chunk.
+    rows_before: usize,
+    bytes_before: usize,
+    /// Offsets below are visible.
+    next_offset: u64,
+    /// Where the open block begins.
+    cut_start: u64,
+    /// When the open block was first seen to have rows.
+    open_since: Option<Timestamp>,
+}
+
+impl Writer {
+    pub fn new(offset: u64) -> Writer {
+        Writer {
+            open: vec![Arc::new(Chunk::default())],
+            rows_before: 0,
+            bytes_before: 0,
+            next_offset: offset,
+            cut_start: offset,
+            open_since: None,
+        }
+    }
+
+    /// The chunk that is appended to.
+    pub fn chunk(&self) -> Arc<Chunk> {
+        // There always is one.
+        self.open.last().map_or_else(|| Arc::new(Chunk::default()), Arc::clone)
+    }
+
+    pub fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    pub fn append<'a>(
+        &mut self,
+        shared: &Shared,
+        messages: &Sender<Message>,
+        first_offset: u64,
+        mut records: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<AppendReport, AppendError> {
+        let mut report = AppendReport::default();
+        let mut offset = first_offset;
+        loop {
+            let chunk = self.chunk();
+            let rows_max = shared.config.block_rows.saturating_sub(self.rows_before);
+            let mut rows = chunk.rows.write();
+            while !rows.is_full(rows_max) {
+                let Some(bytes) = records.next() else {
+                    report.visible_offset = self.next_offset;
+                    return Ok(report);
+                };
+                let seq = offset;
+                offset = offset.saturating_add(1);
+                if seq < self.next_offset {
+                    report.skipped += 1;
+                    continue;
+                }
+                match RecordView::parse(bytes) {
+                    Ok(record) if bytes.len() <= RECORD_BYTES_MAX => {
+                        rows.push(seq, &record);
+                        report.appended += 1;
+                    }
+                    Ok(_) => {
+                        tracing::warn!(seq, bytes = bytes.len(), "a record is too large and is left out");
+                        report.damaged += 1;
+                        shared.counters.damaged_records.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(error) => {
+                        tracing::warn!(seq, %error, "a record of the queue cannot be read and is left out");
+                        report.damaged += 1;
+                        shared.counters.damaged_records.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                self.next_offset = offset;
+            }
+            let (rows, bytes) = (self.rows_before + rows.len(), self.bytes_before + rows.bytes);
+            if rows >= shared.config.block_rows || bytes >= shared.config.block_bytes {
+                self.wait_for_sealing(shared)?;
+                self.cut(shared, messages);
+            } else {
+                (self.rows_before, self.bytes_before) = (rows, bytes);
+                self.add_chunk(shared);
+            }
+        }
+    }
+
+    fn add_chunk(&mut self, shared: &Shared) {
+        let chunk = Arc::new(Chunk::default());
+        self.open.push(Arc::clone(&chunk));
+        shared.update(|snapshot| snapshot.chunks.push(chunk));
+    }
+
+    fn wait_for_sealing(&self, shared: &Shared) -> Result<(), AppendError> {
+        let most = shared.config.pending_blocks_max.max(1);
+        let mut backlog = shared.backlog.lock();
+        if backlog.pending >= most && !backlog.is_closed {
+            shared.backlog_shrank.wait_while_for(&mut backlog, |b| b.pending >= most && !b.is_closed, WAIT);
+        }
+        if backlog.is_closed {
+            return Err(AppendError::Closed);
+        }
+        if backlog.pending >= most {
+            return Err(AppendError::Behind { pending: backlog.pending, reason: backlog.last_error.clone() });
+        }
+        Ok(())
+    }
+
+    /// Hands what is open to the sealing thread and begins a new block.
+    pub fn cut(&mut self, shared: &Shared, messages: &Sender<Message>) {
+        if self.cut_start == self.next_offset {
+            return;
+        }
+        let cut = Cut { chunks: std::mem::take(&mut self.open), start: self.cut_start, end: self.next_offset };
+        shared.backlog.lock().pending += 1;
+        // Refused only after the store was closed; then the queue is replayed.
+        let _ = messages.send(Message::Seal(cut));
+        (self.rows_before, self.bytes_before) = (0, 0);
+        self.cut_start = self.next_offset;
+        self.open_since = None;
+        self.add_chunk(shared);
+    }
+
+    /// Cuts if the open block is old enough.
+    pub fn cut_if_aged(&mut self, shared: &Shared, messages: &Sender<Message>, now: Timestamp) {
+        if self.cut_start == self.next_offset {
+            return;
+        }
+        let since = *self.open_since.get_or_insert(now);
+        let is_busy = shared.backlog.lock().pending >= shared.config.pending_blocks_max;
+        if now.since(since) >= shared.config.seal_age_ms && !is_busy {
+            self.cut(shared, messages);
+        }
+    }
+}

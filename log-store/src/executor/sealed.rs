@@ -1,0 +1,530 @@
+//! Searching a sealed block: counts and spans first, then only the columns that are needed.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use watchfire_model::record::{Column as RecordColumn, ValueRef};
+use watchfire_model::{Level, LogRecord, Timestamp};
+
+use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
+use super::budget::Budget;
+use super::collect::count_text;
+use super::layouts;
+use super::leaf::{IntBounds, Kind, Leaf};
+use crate::histogram::Bars;
+use crate::query::{Field, LevelSet, Number, Relation};
+use crate::sealed::PAGE_VALUES;
+use crate::sealed::block::SealedBlock;
+use crate::sealed::dictionary::Planes;
+use crate::sealed::directory::{Column, Directory, system};
+use crate::sealed::ints::{self, IntPage};
+use crate::sealed::layout::Layout;
+use crate::sealed::read::{BlockFile, gather, page_len};
+use crate::sealed::section::ReadSections;
+use crate::sealed::wire::Wire;
+use crate::values::rest::RestEntries;
+use crate::values::{Arena, Bits, Raw};
+
+/// A sealed block, opened for one search.
+pub(crate) struct SealedView<'a> {
+    directory: Arc<Directory>,
+    file: BlockFile,
+    budget: &'a Budget,
+    name: String,
+    /// Pages of times and numbers read so far, by kind and page.
+    pages: RefCell<HashMap<(u8, usize), Rc<Vec<i64>>>>,
+    /// The level that each id stands for, and the ids.
+    levels: OnceCell<(Vec<u8>, Planes)>,
+}
+
+impl Drop for SealedView<'_> {
+    fn drop(&mut self) {
+        self.budget.count_bytes(self.file.read_bytes.get(), self.file.decoded_bytes.get());
+    }
+}
+
+impl<'a> SealedView<'a> {
+    pub fn open(block: &SealedBlock, budget: &'a Budget) -> Result<SealedView<'a>, Failure> {
+        let (directory, file) = block.open().map_err(Failure::Damaged)?;
+        Ok(SealedView {
+            directory,
+            file,
+            budget,
+            name: block.path.display().to_string(),
+            pages: RefCell::new(HashMap::new()),
+            levels: OnceCell::new(),
+        })
+    }
+
+    fn damaged(&self, reason: impl std::fmt::Display) -> Failure {
+        Failure::Damaged(format!("{}: {reason}", self.name))
+    }
+
+    fn count(&self) -> usize {
+        self.directory.info.rows as usize
+    }
+
+    fn system(&self, kind: u8) -> Result<&Column, Failure> {
+        self.directory.system(kind).ok_or_else(|| self.damaged("a column is missing"))
+    }
+
+    fn int_pages(&self, kind: u8) -> Result<&[IntPage], Failure> {
+        match &self.system(kind)?.layout {
+            Layout::Ints(pages) if pages.len() == self.count().div_ceil(PAGE_VALUES) => Ok(pages),
+            _ => Err(self.damaged("no column of integers")),
+        }
+    }
+
+    fn int_page(&self, kind: u8, number: usize) -> Result<Rc<Vec<i64>>, Failure> {
+        if let Some(page) = self.pages.borrow().get(&(kind, number)) {
+            return Ok(Rc::clone(page));
+        }
+        let page = self.int_pages(kind)?.get(number).ok_or_else(|| self.damaged("a page is missing"))?;
+        let bytes = self.file.section(&page.section).map_err(|reason| self.damaged(reason))?;
+        let values = ints::decode(&bytes, page_len(number, self.count())).map_err(|error| self.damaged(error))?;
+        let values = Rc::new(values);
+        self.pages.borrow_mut().insert((kind, number), Rc::clone(&values));
+        Ok(values)
+    }
+
+    fn int_at(&self, kind: u8, row: usize) -> Result<i64, Failure> {
+        let page = self.int_page(kind, row / PAGE_VALUES)?;
+        page.get(row % PAGE_VALUES).copied().ok_or_else(|| self.damaged("a row is missing"))
+    }
+
+    fn place(&self, row: usize) -> Result<Place, Failure> {
+        let time_ms = self.int_at(system::TIMESTAMP, row)?;
+        Ok(Place { time_ms, seq: self.int_at(system::SEQ, row)? as u64, row: row as u32 })
+    }
+
+    /// The first row at or after a time.
+    fn row_of_time(&self, time_ms: i64) -> Result<usize, Failure> {
+        let pages = self.int_pages(system::TIMESTAMP)?;
+        let number = pages.partition_point(|page| page.max < time_ms);
+        match pages.get(number) {
+            None => Ok(self.count()),
+            Some(page) if page.min >= time_ms => Ok(number * PAGE_VALUES),
+            Some(_) => {
+                let page = self.int_page(system::TIMESTAMP, number)?;
+                Ok(number * PAGE_VALUES + page.partition_point(|time| *time < time_ms))
+            }
+        }
+    }
+
+    fn present(&self, column: &Column) -> Result<Option<Vec<u32>>, Failure> {
+        let rows = column.presence.rows(self.count(), column.values as usize, &self.file);
+        rows.map_err(|reason| self.damaged(reason))
+    }
+
+    fn levels(&self) -> Result<&(Vec<u8>, Planes), Failure> {
+        if let Some(levels) = self.levels.get() {
+            return Ok(levels);
+        }
+        let Layout::Dictionary(dictionary) = &self.system(system::LEVEL)?.layout else {
+            return Err(self.damaged("levels without a dictionary"));
+        };
+        let entries = dictionary.entries(&self.file).map_err(|reason| self.damaged(reason))?;
+        let planes = dictionary.planes(self.count(), &self.file).map_err(|reason| self.damaged(reason))?;
+        let levels = (0..entries.values.len()).map(|id| entries.values.get(id).bits() as u8).collect();
+        Ok(self.levels.get_or_init(|| (levels, planes)))
+    }
+
+    fn rows_of_levels(&self, wanted: impl Fn(Level) -> bool) -> Result<Bits, Failure> {
+        let (levels, planes) = self.levels()?;
+        let is_wanted = |level: &u8| Level::from_u8(*level).is_some_and(&wanted);
+        Ok(planes.find(&levels.iter().map(is_wanted).collect::<Vec<bool>>()))
+    }
+
+    /// The levels that the block has, with their rows.
+    fn each_level(&self, mut visit: impl FnMut(usize, Bits)) -> Result<(), Failure> {
+        for level in Level::ALL {
+            if self.directory.info.level_counts[level as usize] > 0 {
+                visit(level as usize, self.rows_of_levels(|have| have == level)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns that records name, and which are the field itself.
+    fn columns_of(&self, field: &Field) -> impl Iterator<Item = &Column> {
+        let is_field =
+            |column: &&Column| column.name.column().is_some_and(|name| field.relation(name) == Relation::Same);
+        self.directory.columns.iter().filter(|column| column.is_own()).filter(is_field)
+    }
+
+    /// Whether the rest may have values of columns like these.
+    fn rest_has(&self, wanted: impl Fn(RecordColumn<'_>) -> bool) -> bool {
+        match &self.directory.rest_names {
+            None => true,
+            Some(names) => names.iter().filter_map(|name| name.column()).any(wanted),
+        }
+    }
+
+    /// Goes through the entries of rare keys of the rows in the set.
+    fn each_rest(
+        &self,
+        rows: &Bits,
+        mut visit: impl FnMut(usize, RecordColumn<'_>, ValueRef<'_>),
+    ) -> Result<(), Failure> {
+        let Some(column) = self.directory.system(system::REST) else { return Ok(()) };
+        let (values, present) = self.values_of(column, &mut rows.iter())?;
+        for (index, row) in present.iter().enumerate() {
+            let entries = RestEntries::read(values.get(index).bytes()).map_err(|error| self.damaged(error))?;
+            entries.iter().for_each(|(column, value)| visit(*row as usize, column, value));
+        }
+        Ok(())
+    }
+
+    /// The values of a column at some rows (ascending), and which of the rows have one.
+    fn values_of(&self, column: &Column, rows: &mut dyn Iterator<Item = usize>) -> Result<(Arena, Vec<u32>), Failure> {
+        let (indexes, rows): (Vec<u32>, Vec<u32>) = match self.present(column)? {
+            None => rows.map(|row| (row as u32, row as u32)).unzip(),
+            Some(present) => rows
+                .filter_map(|row| present.binary_search(&(row as u32)).ok().map(|index| (index as u32, row as u32)))
+                .unzip(),
+        };
+        let values = gather(&column.layout, column.values as usize, &indexes, &self.file);
+        Ok((values.map_err(|reason| self.damaged(reason))?, rows))
+    }
+
+    fn leaf_in_column(
+        &self,
+        column: &Column,
+        leaf: &Leaf<'_>,
+        candidates: &Bits,
+        found: &mut Bits,
+    ) -> Result<(), Failure> {
+        let Some(test) = column.name.column().and_then(|name| leaf.on(name)) else { return Ok(()) };
+        let find = |candidates: &Bits| {
+            layouts::find(column, &test, candidates, &self.file).map_err(|reason| self.damaged(reason))
+        };
+        let Some(present) = self.present(column)? else {
+            found.or(&find(candidates)?);
+            return Ok(());
+        };
+        let mut of_values = Bits::none(present.len());
+        for (index, row) in present.iter().enumerate() {
+            if candidates.get(*row as usize) {
+                of_values.set(index);
+            }
+        }
+        if !of_values.is_empty() {
+            let inside = find(&of_values)?;
+            inside.iter().filter_map(|index| present.get(index)).for_each(|row| found.set(*row as usize));
+        }
+        Ok(())
+    }
+
+    fn leaf_in_rest(&self, leaf: &Leaf<'_>, candidates: &Bits, found: &mut Bits) -> Result<(), Failure> {
+        let Some(rest) = self.directory.system(system::REST) else { return Ok(()) };
+        if !self.rest_has(|column| leaf.on(column).is_some()) {
+            return Ok(());
+        }
+        if let (Leaf::Text(phrase), Some(filter)) = (leaf, &rest.filter)
+            && !filter.may_have(phrase, &self.file).map_err(|reason| self.damaged(reason))?
+        {
+            return Ok(());
+        }
+        self.each_rest(candidates, |row, column, value| {
+            if leaf.matches(column, value) {
+                found.set(row);
+            }
+        })
+    }
+}
+
+impl BlockView for SealedView<'_> {
+    fn rows(&self) -> usize {
+        self.count()
+    }
+
+    fn leaf(&self, leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure> {
+        let mut found = Bits::none(self.count());
+        for column in self.directory.columns.iter().filter(|column| column.is_own()) {
+            self.budget.check()?;
+            self.leaf_in_column(column, leaf, candidates, &mut found)?;
+        }
+        self.leaf_in_rest(leaf, candidates, &mut found)?;
+        Ok(found)
+    }
+
+    fn leaf_cost(&self, leaf: &Leaf<'_>) -> u32 {
+        let cost = |column: &Column| {
+            let test = leaf.on(column.name.column()?)?;
+            Some(match (&column.layout, test.kind) {
+                (_, Kind::Exists) => 2,
+                (Layout::Dictionary(_), _) => 5,
+                (Layout::Ints(_) | Layout::Scaled { .. } | Layout::Floats(_), _) => 20,
+                (_, _) if column.filter.is_some() && test.words().is_some() => 40,
+                (Layout::Chars { .. }, _) => 200,
+                (Layout::Bytes { .. } | Layout::Mixed { .. }, _) => 1000,
+            })
+        };
+        self.directory.columns.iter().filter_map(cost).sum()
+    }
+
+    fn levels(&self, wanted: LevelSet) -> Result<Bits, Failure> {
+        self.rows_of_levels(|level| wanted.contains(level))
+    }
+
+    fn integers(&self, which: Integer, low: i64, high: i64) -> Result<Bits, Failure> {
+        let kind = match which {
+            Integer::Timestamp => {
+                let first = self.row_of_time(low)?;
+                let end = high.checked_add(1).map_or(Ok(self.count()), |end| self.row_of_time(end))?;
+                let mut found = Bits::none(self.count());
+                found.set_range(first..end);
+                return Ok(found);
+            }
+            Integer::AcceptedAt => system::ACCEPTED_AT,
+            Integer::Seq => system::SEQ,
+        };
+        let (pages, bounds) = (self.int_pages(kind)?, IntBounds { low, high });
+        let found = layouts::find_in_bounds(pages, bounds, self.count(), &Bits::all(self.count()), &self.file);
+        found.map_err(|reason| self.damaged(reason))
+    }
+
+    fn count_levels(&self, rows: &Bits) -> Result<[u64; 8], Failure> {
+        let info = &self.directory.info;
+        let total = rows.count();
+        if total == self.count() {
+            return Ok(info.level_counts);
+        }
+        let mut counts = [0; 8];
+        self.each_level(|level, mut of_level| {
+            of_level.and(rows);
+            counts[level] = of_level.count() as u64;
+        })?;
+        Ok(counts)
+    }
+
+    fn count_bars(&self, rows: &Bits, bars: &Bars, counts: &mut [BarCounts]) -> Result<(), Failure> {
+        let info = &self.directory.info;
+        let (first, last) = (bars.bar_of(info.time_min), bars.bar_of(info.time_max));
+        let mut ranges = Vec::new();
+        let mut start = 0;
+        for bar in first..=last {
+            let end = if bar == last { self.count() } else { self.row_of_time(bars.end_of(bar))? };
+            ranges.push((bar, start..end));
+            start = end;
+        }
+        self.each_level(|level, mut of_level| {
+            of_level.and(rows);
+            for (bar, range) in &ranges {
+                if let Some(bar) = counts.get_mut(*bar) {
+                    bar[level] += of_level.count_range(range.clone()) as u64;
+                }
+            }
+        })
+    }
+
+    fn places(&self, rows: &Bits, wanted: &Wanted) -> Result<Vec<Place>, Failure> {
+        let mut rows = rows.clone();
+        if let Some((time_ms, _)) = wanted.after {
+            if wanted.newest_first {
+                let end = time_ms.checked_add(1).map_or(Ok(self.count()), |end| self.row_of_time(end))?;
+                rows.keep_range(0..end);
+            } else {
+                rows.keep_range(self.row_of_time(time_ms)?..self.count());
+            }
+        }
+        let mut places = Vec::new();
+        let mut next: Box<dyn Iterator<Item = usize>> =
+            if wanted.newest_first { Box::new(rows.iter_back()) } else { Box::new(rows.iter()) };
+        while places.len() < wanted.count
+            && let Some(row) = next.next()
+        {
+            let place = self.place(row)?;
+            if wanted.is_behind(place.time_ms, place.seq) {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(Place, Option<Number>)>, Failure> {
+        let mut numbers = Vec::with_capacity(rows.count());
+        for row in rows.iter() {
+            let place = self.place(row)?;
+            let own = match field {
+                Field::Timestamp => Some(place.time_ms),
+                Field::Seq => i64::try_from(place.seq).ok(),
+                Field::AcceptedAt => Some(self.int_at(system::ACCEPTED_AT, row)?),
+                Field::Level => {
+                    let (levels, planes) = self.levels()?;
+                    levels.get(planes.id(row)).map(|level| i64::from(*level))
+                }
+                Field::Core(_) | Field::Leaf(..) => None,
+            };
+            numbers.push((place, own.map(Number::Int)));
+        }
+        let mut put = |row: u32, number: Option<Number>| {
+            if let Ok(at) = numbers.binary_search_by_key(&row, |(place, _)| place.row) {
+                numbers[at].1 = numbers[at].1.or(number);
+            }
+        };
+        for column in self.columns_of(field) {
+            let (values, present) = self.values_of(column, &mut rows.iter())?;
+            for (index, row) in present.iter().enumerate() {
+                put(*row, values.get(index).value().and_then(Number::of_value));
+            }
+        }
+        if self.rest_has(|column| field.relation(column) == Relation::Same) {
+            self.each_rest(rows, |row, column, value| {
+                if field.relation(column) == Relation::Same {
+                    put(row as u32, Number::of_value(value));
+                }
+            })?;
+        }
+        Ok(numbers)
+    }
+
+    fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        for column in self.columns_of(field) {
+            if let Layout::Dictionary(dictionary) = &column.layout {
+                let entries = dictionary.entries(&self.file).map_err(|reason| self.damaged(reason))?;
+                let mut counts = entries.counts;
+                if rows.count() != self.count() {
+                    let ids = dictionary.planes(column.values as usize, &self.file);
+                    let ids = ids.map_err(|reason| self.damaged(reason))?.ids();
+                    counts = vec![0; counts.len()];
+                    let present = self.present(column)?;
+                    for (index, id) in ids.iter().enumerate() {
+                        let row = present.as_ref().map_or(index, |present| present[index] as usize);
+                        if let Some(count) = counts.get_mut(usize::from(*id)).filter(|_| rows.get(row)) {
+                            *count += 1;
+                        }
+                    }
+                }
+                for (id, times) in counts.into_iter().enumerate().filter(|(_, times)| *times > 0) {
+                    if let Some(value) = entries.values.get(id).value() {
+                        count_text(value, times, count);
+                    }
+                }
+                continue;
+            }
+            let (values, _) = self.values_of(column, &mut rows.iter())?;
+            for value in (0..values.len()).filter_map(|index| values.get(index).value()) {
+                count_text(value, 1, count);
+            }
+        }
+        if self.rest_has(|column| field.relation(column) == Relation::Same) {
+            self.each_rest(rows, |_, column, value| {
+                if field.relation(column) == Relation::Same {
+                    count_text(value, 1, count);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn records(&self, rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {
+        RecordReader::read(self, rows)
+    }
+}
+
+/// Reads whole records of some rows, column by column.
+struct RecordReader<'v, 'a> {
+    view: &'v SealedView<'a>,
+    rows: &'v [u32],
+    /// By column of the directory (from 1): its values, and by wanted row the index of its value.
+    columns: HashMap<u64, (Arena, Vec<Option<u32>>)>,
+}
+
+impl<'v, 'a> RecordReader<'v, 'a> {
+    fn read(view: &'v SealedView<'a>, rows: &'v [u32]) -> Result<Vec<LogRecord>, Failure> {
+        let mut reader = RecordReader { view, rows, columns: HashMap::new() };
+        let (shapes, with_shape) = view.values_of(view.system(system::SHAPE)?, &mut reader.wanted())?;
+        if with_shape.len() != rows.len() {
+            return Err(view.damaged("rows without a shape"));
+        }
+        let mut columns_of_rows = Vec::with_capacity(rows.len());
+        for index in 0..rows.len() {
+            let mut wire = Wire::new(shapes.get(index).bytes());
+            let mut columns = Vec::new();
+            while !wire.is_empty() {
+                columns.push(wire.varint().map_err(|error| view.damaged(error))?);
+            }
+            for column in &columns {
+                reader.load(*column)?;
+            }
+            columns_of_rows.push(columns);
+        }
+        let records = columns_of_rows.iter().enumerate();
+        records.map(|(index, columns)| reader.record(index, columns)).collect()
+    }
+
+    fn wanted(&self) -> impl Iterator<Item = usize> + use<'v> {
+        let rows = self.rows;
+        rows.iter().map(|row| *row as usize)
+    }
+
+    /// Reads the values that the wanted rows have in a column; 0 is the rest.
+    fn load(&mut self, number: u64) -> Result<(), Failure> {
+        if self.columns.contains_key(&number) {
+            return Ok(());
+        }
+        let view = self.view;
+        let column = match number.checked_sub(1) {
+            None => view.system(system::REST)?,
+            Some(at) => {
+                let column = usize::try_from(at).ok().and_then(|at| view.directory.columns.get(at));
+                column.ok_or_else(|| view.damaged("a shape of an unknown column"))?
+            }
+        };
+        let (values, with_value) = view.values_of(column, &mut self.wanted())?;
+        let mut of_rows = vec![None; self.rows.len()];
+        for (index, row) in with_value.iter().enumerate() {
+            if let Ok(at) = self.rows.binary_search(row) {
+                of_rows[at] = Some(index as u32);
+            }
+        }
+        self.columns.insert(number, (values, of_rows));
+        Ok(())
+    }
+
+    fn value(&self, number: u64, index: usize) -> Result<Raw<'_>, Failure> {
+        let missing = || self.view.damaged("a value is missing");
+        let (values, of_rows) = self.columns.get(&number).ok_or_else(missing)?;
+        let at = of_rows.get(index).copied().flatten().ok_or_else(missing)?;
+        Ok(values.get(at as usize))
+    }
+
+    fn record(&self, index: usize, columns: &[u64]) -> Result<LogRecord, Failure> {
+        let view = self.view;
+        let row = self.rows[index] as usize;
+        let (levels, planes) = view.levels()?;
+        let mut record = LogRecord {
+            timestamp: Timestamp::from_millis(view.int_at(system::TIMESTAMP, row)?),
+            accepted_at: Timestamp::from_millis(view.int_at(system::ACCEPTED_AT, row)?),
+            level: levels.get(planes.id(row)).and_then(|level| Level::from_u8(*level)).unwrap_or_default(),
+            received_bytes: view.int_at(system::RECEIVED_BYTES, row)? as u32,
+            ..LogRecord::default()
+        };
+        let mut rest = Vec::new();
+        let entries;
+        if columns.contains(&0) {
+            entries = RestEntries::read(self.value(0, index)?.bytes()).map_err(|error| view.damaged(error))?;
+            rest = entries.iter().collect();
+            rest.reverse();
+        }
+        for number in columns {
+            if *number == 0 {
+                if let Some((column, value)) = rest.pop() {
+                    record.put(column, value);
+                }
+                continue;
+            }
+            let column = usize::try_from(*number - 1).ok().and_then(|at| view.directory.columns.get(at));
+            let name = column.and_then(|column| column.name.column());
+            let value = self.value(*number, index)?.value();
+            match (name, value) {
+                (Some(name), Some(value)) => record.put(name, value),
+                _ => return Err(view.damaged("a value that cannot be read")),
+            }
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,241 @@
+//! Texts of one length over few characters (hex ids, UUIDs, ULIDs, times): a plane per position.
+//!
+//! ```text
+//! page = position × length
+//! position = characters: count u8 (1..=128), the characters | plane: codes of `bits(count)` bits each, none if count is 1
+//! ```
+//! A position that is the same in a whole page (a dash, the high digits of a sortable id) costs nothing.
+
+use super::PAGE_VALUES;
+use super::section::{Section, SectionWriter, put_plane, read_plane};
+use super::source::ColumnSource;
+use super::wire::{Wire, WireError};
+use crate::values::Raw;
+
+/// Longest text of this kind.
+pub(crate) const LENGTH_MAX: usize = 64;
+/// Bits per character, on average, above which general compression does better.
+const BITS_MEAN_MAX: usize = 6;
+
+/// The one length of all texts, if this is an encoding for them: all ASCII, few characters a position.
+pub(crate) fn length_of(source: &ColumnSource<'_>) -> Option<usize> {
+    let length = match source.get(0) {
+        Raw::Text(text) if (1..=LENGTH_MAX).contains(&text.len()) => text.len(),
+        _ => return None,
+    };
+    let mut seen = vec![[false; 256]; length];
+    for (index, value) in source.iter().enumerate() {
+        let Raw::Text(text) = value else { return None };
+        if text.len() != length || !text.is_ascii() {
+            return None;
+        }
+        // The first page tells how well it packs.
+        if index < PAGE_VALUES {
+            for (seen, byte) in seen.iter_mut().zip(text) {
+                seen[usize::from(*byte)] = true;
+            }
+        }
+    }
+    let bits: u32 = seen.iter().map(|seen| code_bits(seen.iter().filter(|seen| **seen).count())).sum();
+    (bits as usize <= length * BITS_MEAN_MAX).then_some(length)
+}
+
+fn code_bits(characters: usize) -> u32 {
+    characters.saturating_sub(1).checked_ilog2().map_or(0, |bits| bits + 1)
+}
+
+/// Writes all texts as pages.
+pub(crate) fn write(source: &ColumnSource<'_>, length: usize, sections: &mut SectionWriter) -> Vec<Section> {
+    let mut pages = Vec::new();
+    let mut columns = vec![Vec::with_capacity(PAGE_VALUES); length];
+    let mut start = 0;
+    while start < source.len() {
+        let end = (start + PAGE_VALUES).min(source.len());
+        columns.iter_mut().for_each(Vec::clear);
+        for index in start..end {
+            for (column, byte) in columns.iter_mut().zip(source.get(index).bytes()) {
+                column.push(*byte);
+            }
+        }
+        let mut page = Vec::with_capacity((end - start) * length / 2 + length * 20);
+        columns.iter().for_each(|column| put_position(&mut page, column));
+        pages.push(sections.add_raw(&page));
+        start = end;
+    }
+    pages
+}
+
+fn put_position(page: &mut Vec<u8>, column: &[u8]) {
+    let mut seen = [false; 128];
+    for byte in column {
+        seen[usize::from(byte & 127)] = true;
+    }
+    let characters: Vec<u8> = (0..128u8).filter(|byte| seen[usize::from(*byte)]).collect();
+    page.push(characters.len() as u8);
+    page.extend_from_slice(&characters);
+    let bits = code_bits(characters.len());
+    if bits == 0 {
+        return;
+    }
+    let mut codes = [0u8; 128];
+    for (code, byte) in characters.iter().enumerate() {
+        codes[usize::from(*byte)] = code as u8;
+    }
+    let mut plane = Vec::with_capacity(column.len() * bits as usize / 8 + 8);
+    if bits == 4 {
+        // Hex digits, by far the most frequent case.
+        plane.extend(column.chunks(2).map(|pair| {
+            let high = pair.get(1).map_or(0, |byte| codes[usize::from(byte & 127)]);
+            codes[usize::from(pair[0] & 127)] | high << 4
+        }));
+    } else {
+        let (mut buffer, mut filled) = (0u64, 0);
+        for byte in column {
+            buffer |= u64::from(codes[usize::from(byte & 127)]) << filled;
+            filled += bits;
+            while filled >= 8 {
+                plane.push(buffer as u8);
+                buffer >>= 8;
+                filled -= 8;
+            }
+        }
+        if filled > 0 {
+            plane.push(buffer as u8);
+        }
+    }
+    put_plane(page, &plane);
+}
+
+/// One position of a page, read.
+#[derive(Debug)]
+struct Position<'a> {
+    characters: &'a [u8],
+    bits: u32,
+    plane: std::borrow::Cow<'a, [u8]>,
+}
+
+impl Position<'_> {
+    #[inline]
+    fn code(&self, index: usize) -> usize {
+        if self.bits == 0 {
+            return 0;
+        }
+        let at = index * self.bits as usize;
+        let low = self.plane.get(at / 8).copied().unwrap_or(0);
+        let high = self.plane.get(at / 8 + 1).copied().unwrap_or(0);
+        (usize::from(u16::from_le_bytes([low, high])) >> (at % 8)) & ((1 << self.bits) - 1)
+    }
+
+    #[inline]
+    fn byte(&self, index: usize) -> u8 {
+        self.characters.get(self.code(index)).copied().unwrap_or(b'?')
+    }
+}
+
+/// A page of texts, read.
+#[derive(Debug)]
+pub(crate) struct CharsPage<'a> {
+    positions: Vec<Position<'a>>,
+    pub count: usize,
+}
+
+impl<'a> CharsPage<'a> {
+    /// Reads a page of `count` texts of `length` characters.
+    pub fn read(page: &'a [u8], length: usize, count: usize) -> Result<CharsPage<'a>, WireError> {
+        let mut wire = Wire::new(page);
+        let mut positions = Vec::with_capacity(length.min(LENGTH_MAX));
+        for _ in 0..length {
+            let number = usize::from(wire.u8()?);
+            let characters = wire.take(number)?;
+            if number == 0 || !characters.is_ascii() {
+                return wire.fail("a position without characters");
+            }
+            let bits = code_bits(number);
+            let plane = match bits {
+                0 => Vec::new().into(),
+                bits => read_plane(&mut wire, (count * bits as usize).div_ceil(8))?,
+            };
+            positions.push(Position { characters, bits, plane });
+        }
+        Ok(CharsPage { positions, count })
+    }
+
+    /// The text at `index` of the page, appended to `out`.
+    pub fn text(&self, index: usize, out: &mut Vec<u8>) {
+        out.extend(self.positions.iter().map(|position| position.byte(index)));
+    }
+
+    /// The indexes of texts that are `lower` without regard to case (`lower` is ASCII and lower-case).
+    pub fn find(&self, lower: &[u8]) -> Vec<usize> {
+        if lower.len() != self.positions.len() {
+            return Vec::new();
+        }
+        let mut found: Option<Vec<usize>> = None;
+        // Positions with many characters rule out most.
+        let mut order: Vec<usize> = (0..lower.len()).collect();
+        order.sort_by_key(|at| std::cmp::Reverse(self.positions[*at].bits));
+        for at in order {
+            let (position, wanted) = (&self.positions[at], lower[at]);
+            let is_wanted = |index: &usize| position.byte(*index).to_ascii_lowercase() == wanted;
+            if position.bits == 0 {
+                if !is_wanted(&0) {
+                    return Vec::new();
+                }
+                continue;
+            }
+            found = Some(match found {
+                None => (0..self.count).filter(is_wanted).collect(),
+                Some(found) => found.into_iter().filter(is_wanted).collect(),
+            });
+            if found.as_ref().is_some_and(Vec::is_empty) {
+                return Vec::new();
+            }
+        }
+        found.unwrap_or_else(|| (0..self.count).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::Arena;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn texts_of_one_length_read_back_and_are_found(
+            texts in prop_oneof![
+                prop::collection::vec("[0-9a-f]{32}", 1..60),
+                prop::collection::vec("01[0-9A-Z]{8}-[xy]", 1..60),
+                prop::collection::vec("[a-dA-D]{3}", 1..60),
+            ],
+            pick in any::<prop::sample::Index>(),
+        ) {
+            let mut arena = Arena::default();
+            texts.iter().for_each(|text| arena.push_next(Raw::Text(text.as_bytes())));
+            let source = ColumnSource::plain(&arena);
+            let Some(length) = length_of(&source) else { return Ok(()) };
+            let mut sections = SectionWriter::default();
+            let pages = write(&source, length, &mut sections);
+            prop_assert_eq!(pages.len(), 1);
+            let page = CharsPage::read(&sections.file, length, texts.len()).expect("just written");
+            for (index, text) in texts.iter().enumerate() {
+                let mut back = Vec::new();
+                page.text(index, &mut back);
+                prop_assert_eq!(&back, text.as_bytes());
+            }
+            let wanted = pick.get(&texts).to_ascii_lowercase();
+            let expected: Vec<usize> =
+                (0..texts.len()).filter(|index| texts[*index].eq_ignore_ascii_case(&wanted)).collect();
+            prop_assert_eq!(page.find(wanted.as_bytes()), expected);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..80), length in 1usize..6, count in 0usize..20) {
+            if let Ok(page) = CharsPage::read(&bytes, length, count) {
+                (0..count).for_each(|index| page.text(index, &mut Vec::new()));
+                let _ = page.find(b"abc");
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Filters: which words a column of a block surely does not have.
+//!
+//! A blocked Bloom filter: a key belongs to one line of 64 bytes and sets five of its 480 bits; the last four bytes
+//! of a line are its CRC-32, so that a look-up reads and checks one line. About 1 % of absent keys seem present.
+//! Keys are xxh3 hashes of lower-cased words; where every text of a column has the same number of words (an id with
+//! dashes), the key is all of them together.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashSet;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::section::{ReadSections, SectionWriter};
+use super::wire::{Wire, WireError, put_varint};
+use crate::query::{Phrase, tokens};
+
+const LINE_BYTES: usize = 64;
+const LINE_DATA: usize = 60;
+const LINE_BITS: u64 = LINE_DATA as u64 * 8;
+const BITS_PER_KEY: u64 = 9;
+const KEY_BITS: usize = 5;
+/// Stands between the words of a key of several.
+const WORD_END: u8 = 0;
+/// More words than this in each text, and words are keys one by one.
+const WORDS_MAX: usize = 16;
+
+/// Where a filter lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    offset: u64,
+    lines: u32,
+    /// How many words together are a key; 1 for words one by one.
+    words: u32,
+}
+
+impl Filter {
+    pub fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.offset);
+        put_varint(out, u64::from(self.lines));
+        put_varint(out, u64::from(self.words));
+    }
+
+    pub fn read(wire: &mut Wire<'_>) -> Result<Filter, WireError> {
+        Ok(Filter { offset: wire.varint()?, lines: wire.u32_varint()?, words: wire.u32_varint()? })
+    }
+
+    /// False if no text of the column has these words in a row.
+    pub fn may_have(&self, phrase: &Phrase, file: &dyn ReadSections) -> Result<bool, String> {
+        let words = phrase.words();
+        if self.words > 1 {
+            if phrase.is_prefix() || words.len() != self.words as usize {
+                return Ok(true);
+            }
+            let mut key = Vec::new();
+            words.iter().for_each(|word| put_word(&mut key, word.as_bytes()));
+            return self.has_key(xxh3_64(&key), file);
+        }
+        // The last word of a prefix is not known whole.
+        let whole = words.len() - usize::from(phrase.is_prefix());
+        for word in words.iter().take(whole) {
+            if !self.has_key(xxh3_64(word.as_bytes()), file)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_key(&self, key: u64, file: &dyn ReadSections) -> Result<bool, String> {
+        if self.lines == 0 {
+            return Ok(false);
+        }
+        let line = file.stretch(self.offset + line_of(key, self.lines) as u64 * LINE_BYTES as u64, LINE_BYTES)?;
+        let (data, sum) = line.split_at_checked(LINE_DATA).ok_or("a filter is cut short")?;
+        if crc32fast::hash(data).to_le_bytes() != sum {
+            return Err("a filter has a wrong checksum".to_owned());
+        }
+        Ok(bits_of(key).iter().all(|bit| data.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)))
+    }
+}
+
+fn line_of(key: u64, lines: u32) -> usize {
+    ((key >> 32) * u64::from(lines) >> 32) as usize
+}
+
+fn bits_of(key: u64) -> [usize; KEY_BITS] {
+    let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 4;
+    std::array::from_fn(|number| (((mixed >> (number * 12)) & 0xfff) * LINE_BITS >> 12) as usize)
+}
+
+fn put_word(key: &mut Vec<u8>, word: &[u8]) {
+    if !key.is_empty() {
+        key.push(WORD_END);
+    }
+    key.extend_from_slice(word);
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// The words of a column's texts.
+pub(crate) struct FilterBuilder {
+    keys: HashSet<u64, BuildHasherDefault<AsItIs>>,
+    /// Keys seen lately, by their low bits: most words come again and again.
+    recent: Vec<u64>,
+    /// Words that make a key.
+    words: usize,
+    lower: String,
+    key: Vec<u8>,
+}
+
+const RECENT: usize = 2048;
+
+impl FilterBuilder {
+    /// `texts` are all texts of the column; how many words make a key is found from them.
+    pub fn new<'t>(mut texts: impl Iterator<Item = &'t str>, count: usize) -> FilterBuilder {
+        let words = texts.next().map_or(1, |text| tokens(text).count());
+        let even = (2..=WORDS_MAX).contains(&words) && texts.all(|text| tokens(text).count() == words);
+        FilterBuilder {
+            keys: HashSet::with_capacity_and_hasher(count, BuildHasherDefault::default()),
+            recent: vec![0; RECENT],
+            words: if even { words } else { 1 },
+            lower: String::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// For a column whose texts have words of any number.
+    pub fn of_words() -> FilterBuilder {
+        FilterBuilder::new(std::iter::empty(), 0)
+    }
+
+    pub fn add(&mut self, text: &str) {
+        if self.words == 1 {
+            for token in tokens(text) {
+                let key = xxh3_64(token.lower(&mut self.lower).as_bytes());
+                let slot = &mut self.recent[key as usize % RECENT];
+                if *slot != key {
+                    *slot = key;
+                    self.keys.insert(key);
+                }
+            }
+            return;
+        }
+        self.key.clear();
+        for token in tokens(text) {
+            put_word(&mut self.key, token.lower(&mut self.lower).as_bytes());
+        }
+        self.keys.insert(xxh3_64(&self.key));
+    }
+
+    /// Writes the filter.
+    pub fn finish(self, sections: &mut SectionWriter) -> Filter {
+        let lines = (self.keys.len() as u64 * BITS_PER_KEY).div_ceil(LINE_BITS);
+        let lines = u32::try_from(lines).unwrap_or(u32::MAX);
+        let mut bytes = vec![0u8; lines as usize * LINE_BYTES];
+        for key in &self.keys {
+            let start = line_of(*key, lines) * LINE_BYTES;
+            for bit in bits_of(*key) {
+                bytes[start + bit / 8] |= 1 << (bit % 8);
+            }
+        }
+        for line in bytes.chunks_exact_mut(LINE_BYTES) {
+            let (data, sum) = line.split_at_mut(LINE_DATA);
+            sum.copy_from_slice(&crc32fast::hash(data).to_le_bytes());
+        }
+        let offset = sections.file.len() as u64;
+        sections.file.extend_from_slice(&bytes);
+        Filter { offset, lines, words: self.words as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sealed::section::Section;
+
+    struct InMemory(Vec<u8>);
+
+    impl ReadSections for InMemory {
+        fn section(&self, _: &Section) -> Result<Vec<u8>, String> {
+            Err("no sections here".to_owned())
+        }
+
+        fn stretch(&self, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+            let at = offset as usize;
+            self.0.get(at..at + length).map(<[u8]>::to_vec).ok_or_else(|| "cut short".to_owned())
+        }
+    }
+
+    fn filter(texts: &[String], mut builder: FilterBuilder) -> (Filter, InMemory) {
+        texts.iter().for_each(|text| builder.add(text));
+        let mut sections = SectionWriter::default();
+        let filter = builder.finish(&mut sections);
+        (filter, InMemory(sections.file))
+    }
+
+    fn phrase(text: &str, prefix: bool) -> Phrase {
+        Phrase::new(text, prefix).expect("has a word")
+    }
+
+    #[test]
+    fn nothing_present_is_missed_and_little_absent_is_suspected() {
+        let texts: Vec<String> = (0..20_000).map(|n| format!("User{n} logged in ({})", n * 7)).collect();
+        let (filter, file) = filter(&texts, FilterBuilder::of_words());
+        for n in (0..20_000).step_by(37) {
+            assert_eq!(filter.may_have(&phrase(&format!("user{n} LOGGED"), false), &file), Ok(true));
+            assert_eq!(filter.may_have(&phrase(&format!("in {}x", n * 7), true), &file), Ok(true));
+        }
+        let suspected =
+            (0..10_000).filter(|n| filter.may_have(&phrase(&format!("absent{n}"), false), &file) == Ok(true)).count();
+        assert!(suspected < 400, "{suspected} of 10000");
+    }
+
+    #[test]
+    fn ids_with_dashes_are_one_key() {
+        let texts: Vec<String> = (0..1000).map(|n| format!("{n:08x}-ABCD-{n:04x}")).collect();
+        let builder = FilterBuilder::new(texts.iter().map(String::as_str), texts.len());
+        let (filter, file) = filter(&texts, builder);
+        assert_eq!(filter.words, 3);
+        assert_eq!(filter.may_have(&phrase("000003e7-abcd-03e7", false), &file), Ok(true));
+        assert_eq!(filter.may_have(&phrase("000003e7-abcd", false), &file), Ok(true));
+        let absent =
+            (0..1000).filter(|n| filter.may_have(&phrase(&format!("{n:08x}-abcd-ffff"), false), &file) == Ok(true));
+        assert!(absent.count() < 60);
+    }
+
+    #[test]
+    fn a_flipped_bit_is_noticed() {
+        let texts = vec!["hello world".to_owned(), "again".to_owned()];
+        let (filter, mut file) = filter(&texts, FilterBuilder::of_words());
+        file.0[3] ^= 1;
+        assert!(filter.may_have(&phrase("hello", false), &file).is_err());
+    }
+}
