@@ -25,30 +25,10 @@ impl Default for IdMaker {
 }
 
 impl IdMaker {
-    /// Reserves ids for `count` records that arrived at `now`.
-    pub fn reserve(&self, now: Timestamp, count: u32) -> IdRange {
-        IdRange {
-            millis: now.millis().max(0) as u64,
-            next: self.counter.fetch_add(count, Ordering::Relaxed),
-            process: self.process,
-        }
-    }
-}
-
-/// Reserved ids.
-#[derive(Clone, Copy)]
-pub struct IdRange {
-    millis: u64,
-    next: u32,
-    process: u64,
-}
-
-impl IdRange {
-    /// The next id. Taking more than were reserved repeats ids of others.
-    pub fn take(&mut self) -> [u8; ID_BYTES] {
-        let count = u64::from(self.next);
-        self.next = self.next.wrapping_add(1);
-        let high = self.millis << 16 | 0x7000 | count >> 20;
+    /// A new id for a record that arrived at `now`.
+    pub fn make(&self, now: Timestamp) -> [u8; ID_BYTES] {
+        let count = u64::from(self.counter.fetch_add(1, Ordering::Relaxed));
+        let high = (now.millis().max(0) as u64) << 16 | 0x7000 | count >> 20;
         let low = 0x8000_0000_0000_0000 | (count & 0xf_ffff) << 42 | self.process & ((1 << 42) - 1);
         format_uuid(u128::from(high) << 64 | u128::from(low))
     }
@@ -105,9 +85,8 @@ mod tests {
         let maker = IdMaker::default();
         let mut last = String::new();
         for millis in [1_700_000_000_000, 1_700_000_000_001, 1_700_000_300_000] {
-            let mut range = maker.reserve(Timestamp::from_millis(millis), 2000);
             for _ in 0..2000 {
-                let id = range.take();
+                let id = maker.make(Timestamp::from_millis(millis));
                 let text = as_str(&id).to_owned();
                 assert!(text > last, "{text} after {last}");
                 assert_eq!((text.len(), text.get(14..15), text.get(19..20)), (36, Some("7"), Some("8")));

@@ -8,12 +8,27 @@
 //! - nothing that was sent is dropped silently: what is refused is told to the sender and counted;
 //! - no bytes from outside make anything here panic.
 
-pub mod json;
+//!
+//! In reading order: [`json`] and [`draft`] (a parsed line), [`formats`], [`names`] and [`normalise`] (the canonical
+//! record and its bytes), [`gather`] (from a text to batches), [`intake`] (what all ways in share), the ways in
+//! ([`http`], [`syslog`], [`own_log`]), and behind the queue [`extract`] and [`consume`].
 
+pub mod consume;
 pub mod draft;
+pub mod extract;
 pub mod formats;
+pub mod gather;
+pub mod http;
 pub mod id;
+pub mod intake;
+pub mod json;
 pub mod json_text;
+pub mod metrics;
 pub mod names;
 pub mod normalise;
+pub mod own_log;
+pub mod syslog;
 pub mod timestamp;
+
+pub use intake::{Intake, Limits};
+pub use metrics::IngestMetrics;

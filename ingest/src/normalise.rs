@@ -10,7 +10,7 @@ mod write;
 use watchfire_model::{Level, Timestamp};
 
 use crate::draft::Draft;
-use crate::id::{self, ID_BYTES, IdRange};
+use crate::id::{self, ID_BYTES, IdMaker};
 use crate::json::{Node, NodeIndex, Span};
 use crate::names::Slot;
 use crate::timestamp;
@@ -84,16 +84,6 @@ pub enum Reject {
     },
 }
 
-impl Reject {
-    /// A word for counters.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Reject::NoMessage => "no_message",
-            Reject::TooOld { .. } => "too_old",
-        }
-    }
-}
-
 /// What was decided about the last draft.
 #[derive(Clone, Copy, Debug)]
 struct Decision {
@@ -146,7 +136,7 @@ impl Normaliser {
         draft: &Draft,
         input: &str,
         context: &Context<'_>,
-        ids: &mut IdRange,
+        ids: &IdMaker,
     ) -> Result<Option<[u8; 16]>, Reject> {
         self.decision = None;
         self.shape.read(draft, input);
@@ -169,7 +159,7 @@ impl Normaliser {
             }
             None => match context.request_key {
                 Some(key) => (IdSource::Made(id::from_key(&key)), Some(key)),
-                None => (IdSource::Made(ids.take()), None),
+                None => (IdSource::Made(ids.make(context.now)), None),
             },
         };
         self.decision = Some(Decision { timestamp, raw_time, level, raw_level, id });

@@ -52,7 +52,7 @@ fn parse_lines(name: &str, text: &str) -> String {
             ..Context::at(NOW)
         };
         let mut normaliser = Normaliser::default();
-        let ids = &mut IdMaker::default().reserve(NOW, 1);
+        let ids = &IdMaker::default();
         normaliser.decide(&draft, line, &context, ids).expect("with a fallback message nothing is refused");
         let mut bytes = Vec::new();
         normaliser.write(&draft, line, &context, &mut bytes);

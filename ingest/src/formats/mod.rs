@@ -70,6 +70,14 @@ impl Format {
             Format::Custom(at) => Format::BUILT_IN.len() + usize::from(at),
         }
     }
+
+    /// The format with this number.
+    pub fn from_index(index: usize) -> Format {
+        match Format::BUILT_IN.get(index) {
+            Some(format) => *format,
+            None => u16::try_from(index - Format::BUILT_IN.len()).map_or(Format::Unknown, Format::Custom),
+        }
+    }
 }
 
 /// Why a line is not of a format.

@@ -5,7 +5,6 @@ use watchfire_model::{LogRecord, RecordView, Value};
 
 use super::*;
 use crate::formats::{Format, Parsers};
-use crate::id::IdMaker;
 
 /// 2023-11-14T22:13:20Z
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -14,7 +13,7 @@ fn normalise(text: &str, context: &Context<'_>) -> Result<LogRecord, Reject> {
     let mut draft = Draft::default();
     Parsers::default().parse_as(Format::Json, text, NOW, &mut draft).expect("test input is a JSON object");
     let mut normaliser = Normaliser::default();
-    normaliser.decide(&draft, text, context, &mut IdMaker::default().reserve(NOW, 1))?;
+    normaliser.decide(&draft, text, context, &IdMaker::default())?;
     let mut bytes = Vec::new();
     normaliser.write(&draft, text, context, &mut bytes);
     let record = RecordView::parse(&bytes).expect("just written").to_record();
@@ -261,7 +260,7 @@ proptest! {
         let mut draft = Draft::default();
         Parsers::default().parse_as(Format::Json, &text, NOW, &mut draft).expect("printed JSON");
         let mut normaliser = Normaliser::default();
-        normaliser.decide(&draft, &text, &context, &mut IdMaker::default().reserve(NOW, 1)).expect("nothing to refuse");
+        normaliser.decide(&draft, &text, &context, &IdMaker::default()).expect("nothing to refuse");
         let mut bytes = Vec::new();
         normaliser.write(&draft, &text, &context, &mut bytes);
         prop_assert!(columns_are_unique(&bytes), "{}", text);

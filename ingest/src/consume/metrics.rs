@@ -1,0 +1,168 @@
+//! Records to the engine, as counts and observations.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use watchfire_engine::{ApplyError, Engine, SourcePosition, TimeRange};
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::{Matcher, Timestamp};
+use watchfire_queue::{Positions, Queue, ReadBatch};
+
+use super::Progress;
+use crate::extract::{BatchReport, Extractor, REQUEST_DURATION};
+use crate::metrics::IngestMetrics;
+
+/// Name of the embedded queue in the engine's log.
+pub const QUEUE_NAME: &str = "embedded";
+
+/// Takes metrics out of records and hands them to the engine.
+pub struct MetricsConsumer {
+    queue: Arc<dyn Queue>,
+    engine: Arc<Engine>,
+    extractor: Extractor,
+    replacement: ExtractorSlot,
+    metrics: IngestMetrics,
+    progress: Arc<Progress>,
+}
+
+/// Puts other extraction rules in force while the consumer runs, from the next batch on.
+#[derive(Clone, Default)]
+pub struct ExtractorSlot(Arc<Mutex<Option<Extractor>>>);
+
+impl ExtractorSlot {
+    /// The next batch is taken by this one.
+    pub fn replace(&self, extractor: Extractor) {
+        *self.0.lock() = Some(extractor);
+    }
+}
+
+impl MetricsConsumer {
+    /// Name of the consumer at the queue.
+    pub const NAME: &'static str = "metrics";
+
+    /// Registers at the queue with what the engine holds safely.
+    pub fn new(
+        queue: Arc<dyn Queue>,
+        engine: Arc<Engine>,
+        extractor: Extractor,
+        metrics: IngestMetrics,
+    ) -> MetricsConsumer {
+        let epoch = queue.stats().epoch;
+        let durable = engine.durable_offset(QUEUE_NAME, epoch, 0).unwrap_or(0);
+        queue.register(Self::NAME, &Positions::from([(0, durable)]));
+        let next = engine.applied(QUEUE_NAME, epoch, 0).unwrap_or_else(|| queue.stats().first_offset);
+        let progress = Arc::new(Progress::new(Self::NAME, Arc::clone(&queue), next, &metrics));
+        MetricsConsumer { queue, engine, extractor, replacement: ExtractorSlot::default(), metrics, progress }
+    }
+
+    /// How far it is, and the way to stop it.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// The way to give it other rules.
+    pub fn slot(&self) -> ExtractorSlot {
+        self.replacement.clone()
+    }
+
+    /// Runs until it is stopped or the queue is closed and read to its end. Blocks the thread.
+    pub fn run(mut self) {
+        let epoch = self.queue.stats().epoch;
+        let mut released = 0;
+        self.know_routes();
+        let mut from = self.progress.next_offset();
+        loop {
+            let mut batches = self.queue.batches(&Positions::from([(0, from)]));
+            let (queue, engine) = (Arc::clone(&self.queue), Arc::clone(&self.engine));
+            let mut release = || {
+                let durable = engine.durable_offset(QUEUE_NAME, epoch, 0).unwrap_or(0);
+                if durable > released {
+                    released = durable;
+                    queue.release(Self::NAME, 0, durable);
+                }
+            };
+            let progress = Arc::clone(&self.progress);
+            let again_from = loop {
+                let Some(batch) = progress.next(&mut *batches, &mut release) else { return };
+                match self.take(&batch) {
+                    Taken::Applied => release(),
+                    Taken::ReadAgain(offset) => break offset,
+                    Taken::Stopped => return,
+                }
+            };
+            tracing::warn!(from = again_from, "reading the queue again from where the engine stands");
+            from = again_from;
+        }
+    }
+
+    /// Extracts from a batch and applies it.
+    fn take(&mut self, batch: &ReadBatch) -> Taken {
+        let replacement = self.replacement.0.lock().take();
+        if let Some(extractor) = replacement {
+            self.extractor = extractor;
+            self.know_routes();
+        }
+        let source = SourcePosition {
+            queue: QUEUE_NAME.to_owned(),
+            epoch: batch.epoch(),
+            partition: batch.partition(),
+            first_offset: batch.first_offset(),
+            next_offset: batch.next_offset(),
+        };
+        let (derived, report) = self.extractor.extract(source, batch.records());
+        let mut overlap = None;
+        let applied = self.progress.retry(
+            "apply metrics",
+            |error: &ApplyError| matches!(error, ApplyError::Overlap { .. }),
+            || {
+                self.engine.apply(&derived).inspect_err(|error| {
+                    if let ApplyError::Overlap { applied } = error {
+                        overlap = Some(*applied);
+                    }
+                })
+            },
+        );
+        match (applied, overlap) {
+            (Some(_), _) => {
+                self.count(&report);
+                self.progress.took(batch);
+                Taken::Applied
+            }
+            (None, Some(applied)) => Taken::ReadAgain(applied),
+            (None, None) => Taken::Stopped,
+        }
+    }
+
+    fn count(&self, report: &BatchReport) {
+        let BatchReport { late, not_numbers, damaged } = *report;
+        self.metrics.late.inc_by(late);
+        self.metrics.extract_errors.inc_by(not_numbers);
+        if damaged > 0 {
+            tracing::error!(records = damaged, "records could not be read and are not counted");
+        }
+    }
+
+    /// Tells the extractor which routes the engine has already.
+    fn know_routes(&mut self) {
+        let all = TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
+        let matchers = [Matcher::equal(METRIC_NAME, REQUEST_DURATION)];
+        match self.engine.select(&matchers, all) {
+            Ok(series) => {
+                for view in series {
+                    let labels = view.labels();
+                    self.extractor
+                        .know_route(labels.get("service").unwrap_or_default(), labels.get("route").unwrap_or_default());
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the routes known before are not known now"),
+        }
+    }
+}
+
+/// What became of a batch.
+enum Taken {
+    Applied,
+    /// The engine stands elsewhere: at this offset.
+    ReadAgain(u64),
+    Stopped,
+}

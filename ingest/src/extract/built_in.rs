@@ -1,0 +1,161 @@
+//! What every record is counted in: events, bytes, errors, and how long requests took.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::record::{Column, Core, Root, ValueRef};
+use watchfire_model::{LabelSet, Level, RecordView};
+
+use super::rule::number_of;
+use super::series::{SeriesId, SeriesTable};
+use super::{Collected, Moment, normalise_route};
+
+/// Events by service and level.
+const EVENTS: &str = "log_events_total";
+/// Bytes as received, by service.
+const BYTES: &str = "log_bytes_total";
+/// Events of level error and above, by service.
+const ERRORS: &str = "error_count";
+/// How long requests took, milliseconds, by service and route.
+pub const REQUEST_DURATION: &str = "request_duration_ms";
+
+/// Services, and so series of a metric, that logs can bring about.
+const SERVICES_MAX: u32 = 10_000;
+/// Routes of a service.
+const ROUTES_MAX: usize = 200;
+/// Longest service name that becomes a label, bytes.
+const LABEL_BYTES_MAX: usize = 256;
+/// The route of all beyond [`ROUTES_MAX`].
+const OVERFLOW_ROUTE: &str = watchfire_engine::OVERFLOW;
+
+/// Fields that say how long a request took, best first, and what makes milliseconds of them.
+const DURATIONS: [(&str, f64); 6] = [
+    ("duration_ms", 1.0),
+    ("latency_ms", 1.0),
+    ("response_time_ms", 1.0),
+    ("elapsed_ms", 1.0),
+    ("request_time", 1000.0),
+    ("duration_s", 1000.0),
+];
+/// Fields that say which way a request went, best first; all but the first are paths.
+const ROUTES: [&str; 4] = ["route", "path", "uri", "url"];
+
+/// Most series of each of these metrics.
+pub(super) fn max_series() -> HashMap<String, u32> {
+    HashMap::from([
+        (EVENTS.to_owned(), SERVICES_MAX * Level::ALL.len() as u32),
+        (BYTES.to_owned(), SERVICES_MAX),
+        (ERRORS.to_owned(), SERVICES_MAX),
+        (REQUEST_DURATION.to_owned(), SERVICES_MAX * 2),
+    ])
+}
+
+/// The series of one service.
+#[derive(Default)]
+struct Service {
+    events: [Option<SeriesId>; Level::ALL.len()],
+    bytes: Option<SeriesId>,
+    errors: Option<SeriesId>,
+    routes: HashMap<String, SeriesId, FixedState>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct BuiltIn {
+    services: hashbrown::HashMap<String, Service, foldhash::fast::RandomState>,
+    route: String,
+}
+
+impl BuiltIn {
+    pub(super) fn forget_series(&mut self) {
+        self.services.clear();
+    }
+
+    pub(super) fn know_route(&mut self, service: &str, route: &str, table: &mut SeriesTable) {
+        let entry = self.services.entry_ref(service).or_default();
+        if !entry.routes.contains_key(route) {
+            let series = table.add(labels(REQUEST_DURATION, service, "route", route));
+            entry.routes.insert(route.to_owned(), series);
+        }
+    }
+
+    pub(super) fn record(&mut self, view: &RecordView<'_>, moment: Moment, collected: &mut Collected) {
+        let mut service = "";
+        let mut duration: Option<(usize, ValueRef<'_>)> = None;
+        let mut route: Option<(usize, &str)> = None;
+        for (column, value) in view.entries() {
+            match (column, value) {
+                (Column::Core(Core::Service), ValueRef::Text(text)) => service = text,
+                (Column::Leaf(Root::Fields | Root::PerformanceMetrics, name), value) => {
+                    if !matches!(name.len(), 3..=5 | 10..=12 | 16) {
+                        continue;
+                    }
+                    if let Some(rank) = DURATIONS.iter().position(|(known, _)| *known == name) {
+                        if duration.is_none_or(|(have, _)| rank < have) {
+                            duration = Some((rank, value));
+                        }
+                    } else if let Some(rank) = ROUTES.iter().position(|known| *known == name)
+                        && let ValueRef::Text(text) = value
+                        && route.is_none_or(|(have, _)| rank < have)
+                    {
+                        route = Some((rank, text));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let service = cut(service);
+        let level = view.level();
+        let entry = self.services.entry_ref(service).or_default();
+        let Collected { table, .. } = collected;
+        let events = *entry.events[level as usize]
+            .get_or_insert_with(|| table.add(labels(EVENTS, service, "level", level.as_str())));
+        let bytes = *entry.bytes.get_or_insert_with(|| table.add(labels(BYTES, service, "", "")));
+        table.count(events, moment.at, moment.late, 1.0);
+        table.count(bytes, moment.at, moment.late, f64::from(view.received_bytes()));
+        if level.is_error() {
+            let errors = *entry.errors.get_or_insert_with(|| table.add(labels(ERRORS, service, "", "")));
+            table.count(errors, moment.at, moment.late, 1.0);
+        }
+        let Some((rank, value)) = duration else { return };
+        let Some(millis) = number_of(value).map(|number| number * DURATIONS[rank].1).filter(|millis| *millis >= 0.0)
+        else {
+            return;
+        };
+        match route {
+            None => self.route.clear(),
+            Some((0, route)) => {
+                self.route.clear();
+                self.route.push_str(cut(route));
+            }
+            Some((_, path)) => normalise_route(path, &mut self.route),
+        }
+        let series = match entry.routes.get(&self.route) {
+            Some(series) => *series,
+            None => {
+                if entry.routes.len() >= ROUTES_MAX {
+                    self.route.clear();
+                    self.route.push_str(OVERFLOW_ROUTE);
+                }
+                let table = &mut collected.table;
+                *entry
+                    .routes
+                    .entry(self.route.clone())
+                    .or_insert_with(|| table.add(labels(REQUEST_DURATION, service, "route", &self.route)))
+            }
+        };
+        collected.observe(series, moment, millis);
+    }
+}
+
+fn labels(metric: &str, service: &str, name: &str, value: &str) -> LabelSet {
+    let pairs = [(METRIC_NAME, metric), ("service", service), (name, value)];
+    // The names are different constants; without a third label its name is empty, and so it is left out.
+    LabelSet::from_pairs(pairs.into_iter().filter(|(name, _)| !name.is_empty())).unwrap_or_default()
+}
+
+/// A text short enough for a label.
+pub(super) fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LABEL_BYTES_MAX)).unwrap_or(text)
+}

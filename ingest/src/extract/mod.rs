@@ -1,0 +1,163 @@
+//! Metrics out of logs: what every record is counted in, and what the configuration asks for.
+//!
+//! One pass over a batch of queue records gives one [`Derived`] for the engine: events are added up by series and
+//! second before they are handed over, and label sets are made once and kept, so that a steady stream allocates
+//! nothing per record.
+//!
+//! An event is dated by the moment its record was accepted; a record older than `late_after` by its own time, and
+//! marked late.
+
+mod built_in;
+mod route;
+mod rule;
+mod series;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use watchfire_engine::{Derived, GaugeSample, Increment, Observation, SourcePosition};
+use watchfire_model::{LabelSet, RecordView, Timestamp};
+
+pub use built_in::REQUEST_DURATION;
+pub use route::normalise_route;
+pub use rule::{RuleConfig, RuleError, RuleKind};
+
+use built_in::BuiltIn;
+use rule::Rule;
+use series::{SeriesId, SeriesTable};
+
+/// Series kept between batches; above it the table starts anew.
+const SERIES_KEPT_MAX: usize = 100_000;
+
+/// When an event happened, for the engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    at: Timestamp,
+    late: bool,
+}
+
+/// Counts per series and second, and observations, of the batch at hand.
+#[derive(Default)]
+pub(crate) struct Collected {
+    table: SeriesTable,
+    observations: Vec<(SeriesId, Moment, f64)>,
+    gauges: Vec<(SeriesId, Moment, f64)>,
+}
+
+impl Collected {
+    fn observe(&mut self, series: SeriesId, moment: Moment, value: f64) {
+        self.observations.push((series, moment, value));
+    }
+}
+
+/// What one batch gave beside the numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchReport {
+    /// Records dated by their own time.
+    pub late: u64,
+    /// Values of rules that were no finite number.
+    pub not_numbers: u64,
+    /// Records that could not be read.
+    pub damaged: u64,
+}
+
+/// Takes numbers out of records.
+pub struct Extractor {
+    late_after_ms: i64,
+    built_in: BuiltIn,
+    rules: Vec<Rule>,
+    max_series: Arc<HashMap<String, u32>>,
+    collected: Collected,
+}
+
+impl Extractor {
+    /// With the rules of the configuration; `late_after_ms` is how old a record may be to be counted now. Relative
+    /// times in conditions count from `now`.
+    ///
+    /// Errors: of the first bad rule, with its position in the list.
+    pub fn new(rules: &[RuleConfig], late_after_ms: i64, now: Timestamp) -> Result<Extractor, (usize, RuleError)> {
+        let mut max_series = built_in::max_series();
+        let mut compiled = Vec::with_capacity(rules.len());
+        for (at, config) in rules.iter().enumerate() {
+            let rule = Rule::new(config, now).map_err(|error| (at, error))?;
+            let cap = max_series.entry(config.metric.clone()).or_insert(0);
+            *cap = (*cap).max(config.max_series);
+            compiled.push(rule);
+        }
+        Ok(Extractor {
+            late_after_ms,
+            built_in: BuiltIn::default(),
+            rules: compiled,
+            max_series: Arc::new(max_series),
+            collected: Collected::default(),
+        })
+    }
+
+    /// Makes a route known that the engine already has, so that the limit of routes per service holds over restarts.
+    pub fn know_route(&mut self, service: &str, route: &str) {
+        self.built_in.know_route(service, route, &mut self.collected.table);
+    }
+
+    /// Takes the numbers out of a batch of records of which the first has the offset `source.first_offset`.
+    pub fn extract<'r>(
+        &mut self,
+        source: SourcePosition,
+        records: impl Iterator<Item = &'r [u8]>,
+    ) -> (Derived, BatchReport) {
+        if self.collected.table.len() > SERIES_KEPT_MAX {
+            self.forget_series();
+        }
+        let mut report = BatchReport::default();
+        let first = source.first_offset;
+        for (bytes, seq) in records.zip(first..) {
+            match RecordView::parse(bytes) {
+                Ok(view) => self.record(&view, seq, &mut report),
+                Err(_) => report.damaged += 1,
+            }
+        }
+        (self.take(source), report)
+    }
+
+    fn record(&mut self, view: &RecordView<'_>, seq: u64, report: &mut BatchReport) {
+        let accepted_at = view.accepted_at();
+        let late = accepted_at.since(view.timestamp()) > self.late_after_ms;
+        let moment = Moment { at: if late { view.timestamp() } else { accepted_at }, late };
+        report.late += u64::from(late);
+        self.built_in.record(view, moment, &mut self.collected);
+        for rule in &mut self.rules {
+            rule.record(view, seq, moment, &mut self.collected, report);
+        }
+    }
+
+    /// The numbers collected so far, as one record of the engine's log.
+    fn take(&mut self, source: SourcePosition) -> Derived {
+        let Collected { table, observations, gauges } = &mut self.collected;
+        let mut derived = Derived::new(source);
+        derived.max_series = Arc::clone(&self.max_series);
+        table.take_counts(|labels: &LabelSet, second_end, late, count| {
+            derived.increments.push(Increment { labels: labels.clone(), at: second_end, count, late });
+        });
+        derived.observations.extend(observations.drain(..).map(|(series, Moment { at, late }, value)| Observation {
+            labels: table.labels(series),
+            at,
+            value,
+            late,
+        }));
+        derived.gauges.extend(gauges.drain(..).map(|(series, Moment { at, .. }, value)| GaugeSample {
+            labels: table.labels(series),
+            at,
+            value,
+        }));
+        derived
+    }
+
+    /// Starts the table of series anew; what is still in use comes back with its next record.
+    fn forget_series(&mut self) {
+        self.built_in.forget_series();
+        self.rules.iter_mut().for_each(Rule::forget_series);
+        self.collected.table.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

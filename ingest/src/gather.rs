@@ -1,0 +1,531 @@
+//! From a text of many records to batches for the queue, with what was wrong with which record.
+
+use watchfire_model::{LogRecord, RecordView, Timestamp};
+use watchfire_queue::{Batch, DedupKey};
+
+use crate::draft::Draft;
+use crate::formats::{Format, Parsers};
+use crate::id::{IdMaker, key_of_request};
+use crate::json::{JsonError, JsonErrorKind, Node, scan};
+use crate::normalise::{Context, Marks, Normaliser, Reject};
+
+/// Errors that an answer names one by one; the others are only counted.
+const ERRORS_MAX: usize = 100;
+/// Size at which a batch is full and the next one begins, bytes.
+const BATCH_BYTES: usize = 4 << 20;
+/// Room for what a record's bytes have beside its text.
+const RECORD_OVERHEAD_BYTES: usize = 160;
+
+/// Why a record was refused; the label `reason` of the counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Not of the format that it should have.
+    Malformed,
+    /// No message.
+    NoMessage,
+    /// Before the retention.
+    TooOld,
+    /// Longer than the limit.
+    TooLong,
+    /// No room in the queue.
+    QueueFull,
+    /// The queue could not write.
+    QueueError,
+    /// A datagram that came faster than the queue could take it.
+    Dropped,
+}
+
+impl Reason {
+    /// All of them, in order of their numbers.
+    pub const ALL: [Reason; 7] = [
+        Reason::Malformed,
+        Reason::NoMessage,
+        Reason::TooOld,
+        Reason::TooLong,
+        Reason::QueueFull,
+        Reason::QueueError,
+        Reason::Dropped,
+    ];
+
+    /// As the counter's label writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Malformed => "malformed",
+            Reason::NoMessage => "no_message",
+            Reason::TooOld => "too_old",
+            Reason::TooLong => "too_long",
+            Reason::QueueFull => "queue_full",
+            Reason::QueueError => "queue_error",
+            Reason::Dropped => "dropped",
+        }
+    }
+}
+
+/// A record that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordError {
+    /// Its position among the records of the request, from 0.
+    pub index: u32,
+    /// Why.
+    pub reason: Reason,
+    /// Why, in words.
+    pub message: String,
+}
+
+/// A body that is no list of records at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// Not JSON.
+    #[error("{kind}")]
+    Json {
+        /// What is wrong.
+        kind: JsonErrorKind,
+        /// Byte offset into the body.
+        at: usize,
+    },
+    /// JSON, but neither object nor list.
+    #[error("expected a JSON object, a list of objects, or one object per line")]
+    NotRecords,
+}
+
+/// What came of a text: batches for the queue, and what was refused.
+#[derive(Default)]
+pub struct Gathered {
+    /// Batches in order; none is empty.
+    pub batches: Vec<GatheredBatch>,
+    /// Records seen, refused ones too.
+    pub total: u32,
+    /// Records refused.
+    pub rejected: u32,
+    /// The first hundred of them.
+    pub errors: Vec<RecordError>,
+    /// Refused records by [`Reason`].
+    pub reasons: [u32; Reason::ALL.len()],
+    /// Whether the body was one object and no list.
+    pub single: bool,
+    /// Id of the record accepted last.
+    pub last_id: String,
+}
+
+/// A batch, and what is to be counted when the queue has taken it.
+#[derive(Clone, Default)]
+pub struct GatheredBatch {
+    /// The records.
+    pub batch: Batch,
+    /// Records by [`Format::index`].
+    pub formats: Vec<u32>,
+    /// Position in the batch and format of the records that may turn out to be repeats.
+    pub keyed: Vec<(u32, Format)>,
+}
+
+impl Gathered {
+    /// Notes a refused record.
+    pub fn reject(&mut self, index: u32, reason: Reason, message: impl FnOnce() -> String) {
+        self.rejected += 1;
+        if let Some(count) = self.reasons.get_mut(reason as usize) {
+            *count += 1;
+        }
+        if self.errors.len() < ERRORS_MAX {
+            self.errors.push(RecordError { index, reason, message: message() });
+        }
+    }
+}
+
+impl GatheredBatch {
+    fn with_room(bytes: usize) -> GatheredBatch {
+        GatheredBatch {
+            batch: Batch::with_capacity(bytes),
+            formats: vec![0; Format::BUILT_IN.len()],
+            keyed: Vec::new(),
+        }
+    }
+
+    /// Adds the record that `write` appends.
+    pub fn push(&mut self, format: Format, write: impl FnOnce(&mut Vec<u8>)) {
+        self.count(format, false);
+        self.batch.push_with(None, write);
+    }
+
+    fn count(&mut self, format: Format, keyed: bool) {
+        if keyed {
+            self.keyed.push((self.batch.len() as u32, format));
+        }
+        let at = format.index();
+        if self.formats.len() <= at {
+            self.formats.resize(at + 1, 0);
+        }
+        self.formats[at] += 1;
+    }
+}
+
+/// What is known of a whole text.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// When it was accepted.
+    pub now: Timestamp,
+    /// Records of an earlier time are refused.
+    pub oldest: Option<Timestamp>,
+    /// Service, for records that name none.
+    pub service: Option<&'a str>,
+    /// Source, for records that name none.
+    pub source: Option<&'a str>,
+    /// Host, for records that name none.
+    pub host: Option<&'a str>,
+    /// The request's `Idempotency-Key`.
+    pub idempotency_key: Option<&'a [u8]>,
+    /// Longest record, bytes.
+    pub line_max: usize,
+}
+
+/// Memory for parsing, reused from text to text.
+#[derive(Default)]
+pub struct Worker {
+    /// The parsed line.
+    pub draft: Draft,
+    /// Its canonical form.
+    pub normaliser: Normaliser,
+}
+
+/// Turns one text into batches.
+pub struct Gatherer<'a> {
+    parsers: &'a Parsers,
+    ids: &'a IdMaker,
+    worker: &'a mut Worker,
+    origin: Origin<'a>,
+    out: Gathered,
+    echoes: Option<Vec<Echo>>,
+}
+
+/// A record as it is shown to its sender.
+#[derive(Clone, Debug)]
+pub struct Echo {
+    /// Its format; `None` if it is not of the one that was asked for.
+    pub format: Option<Format>,
+    /// The canonical record; `None` if there is none.
+    pub record: Option<LogRecord>,
+    /// Why it was refused, if it was.
+    pub refused: Option<(Reason, String)>,
+}
+
+impl<'a> Gatherer<'a> {
+    /// Starts with nothing gathered.
+    pub fn new(parsers: &'a Parsers, ids: &'a IdMaker, worker: &'a mut Worker, origin: Origin<'a>) -> Gatherer<'a> {
+        Gatherer { parsers, ids, worker, origin, out: Gathered::default(), echoes: None }
+    }
+
+    /// Keeps a copy of each record, to be shown to its sender.
+    pub fn with_echoes(self) -> Gatherer<'a> {
+        Gatherer { echoes: Some(Vec::new()), ..self }
+    }
+
+    /// The copies, in order, one for each record seen.
+    pub fn take_echoes(&mut self) -> Vec<Echo> {
+        self.echoes.take().unwrap_or_default()
+    }
+
+    /// What was gathered.
+    pub fn finish(mut self) -> Gathered {
+        self.out.batches.retain(|gathered| !gathered.batch.is_empty());
+        self.out
+    }
+
+    /// A JSON body: one object, a list of objects, or one object per line. `lines` says that it is the latter, else its
+    /// content does.
+    ///
+    /// Errors: it is not JSON, and no lines of it are. Then nothing was gathered.
+    pub fn json(&mut self, body: &[u8], lines: bool) -> Result<(), BodyError> {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => text,
+            Err(_) if lines || self.second_line_is_record(body) => {
+                self.json_lines(body);
+                return Ok(());
+            }
+            Err(error) => return Err(BodyError::Json { kind: JsonErrorKind::Utf8, at: error.valid_up_to() }),
+        };
+        let start = scan::skip_blanks(body, 0);
+        match body.get(start) {
+            None => return Ok(()),
+            Some(_) if lines => {}
+            Some(b'[') => return self.json_list(text, start),
+            Some(b'{') => {
+                self.worker.draft.clear();
+                match scan::parse_prefix(text, start, &mut self.worker.draft.tape) {
+                    Ok(end) if scan::skip_blanks(body, end) == body.len() => {
+                        self.out.single = true;
+                        self.record(text, Format::Json, end - start, None, Marks::default());
+                        return Ok(());
+                    }
+                    Ok(_) => {}
+                    Err(_) if self.second_line_is_record(body) => {}
+                    Err(JsonError { kind, at }) => return Err(BodyError::Json { kind, at }),
+                }
+            }
+            Some(_) if self.second_line_is_record(body) => {}
+            Some(_) => {
+                return match scan::parse(text, &mut self.worker.draft.tape) {
+                    Ok(()) => Err(BodyError::NotRecords),
+                    Err(JsonError { kind, at }) => Err(BodyError::Json { kind, at }),
+                };
+            }
+        }
+        self.json_lines(body);
+        Ok(())
+    }
+
+    /// Whether the second line that is not blank starts an object: then a bad first line is just one bad line.
+    fn second_line_is_record(&self, body: &[u8]) -> bool {
+        let mut lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+        lines.next().is_some_and(|first| !matches!(first, b"{" | b"["))
+            && lines.next().is_some_and(|line| line.starts_with(b"{"))
+    }
+
+    /// One object per line; a bad line is refused alone.
+    fn json_lines(&mut self, body: &[u8]) {
+        self.make_room(body.len());
+        for line in Lines::of(body) {
+            let line = line.trim_ascii();
+            if line.is_empty() {
+                continue;
+            }
+            if line.len() > self.origin.line_max {
+                self.too_long(line.len());
+                continue;
+            }
+            match std::str::from_utf8(line) {
+                Ok(text) => self.json_text(text),
+                Err(error) => {
+                    let at = error.valid_up_to();
+                    self.refuse(Reason::Malformed, || JsonError { kind: JsonErrorKind::Utf8, at }.to_string());
+                }
+            }
+        }
+    }
+
+    fn json_text(&mut self, text: &str) {
+        self.worker.draft.clear();
+        match scan::parse(text, &mut self.worker.draft.tape) {
+            Ok(()) => self.record(text, Format::Json, text.len(), None, Marks::default()),
+            Err(error) => self.refuse(Reason::Malformed, || error.to_string()),
+        }
+    }
+
+    /// A JSON list that starts at `start`. A mistake in it makes the whole body useless, as where the next object
+    /// starts cannot be known.
+    fn json_list(&mut self, text: &str, start: usize) -> Result<(), BodyError> {
+        self.make_room(text.len());
+        let bytes = text.as_bytes();
+        let fail = |kind: JsonErrorKind, at: usize| {
+            let kind = if at >= bytes.len() { JsonErrorKind::Eof } else { kind };
+            Err(BodyError::Json { kind, at })
+        };
+        let mut at = scan::skip_blanks(bytes, start + 1);
+        let mut first = true;
+        loop {
+            if first && bytes.get(at) == Some(&b']') {
+                break;
+            }
+            first = false;
+            self.worker.draft.clear();
+            let parsed = scan::parse_prefix(text, at, &mut self.worker.draft.tape);
+            let end = match parsed {
+                Ok(end) => end,
+                Err(JsonError { kind, at }) => {
+                    self.out = Gathered::default();
+                    return fail(kind, at);
+                }
+            };
+            if end - at > self.origin.line_max {
+                self.too_long(end - at);
+            } else {
+                self.record(text, Format::Json, end - at, None, Marks::default());
+            }
+            at = scan::skip_blanks(bytes, end);
+            match bytes.get(at) {
+                Some(b',') => at = scan::skip_blanks(bytes, at + 1),
+                Some(b']') => break,
+                _ => {
+                    self.out = Gathered::default();
+                    return fail(JsonErrorKind::ExpectedCommaOrBracket, at);
+                }
+            }
+        }
+        let end = scan::skip_blanks(bytes, at + 1);
+        if end < bytes.len() {
+            self.out = Gathered::default();
+            return fail(JsonErrorKind::Trailing, end);
+        }
+        Ok(())
+    }
+
+    /// Lines of text, each of the given format or of the one that is found. Blank lines are none.
+    pub fn text_lines(&mut self, body: &[u8], format: Option<Format>) {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        self.make_room(body.len());
+        for line in Lines::of(body) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            if line.len() > self.origin.line_max {
+                self.too_long(line.len());
+            } else {
+                self.text_line(line, format, Marks::default());
+            }
+        }
+    }
+
+    /// One text, a line or several that belong together, with the limit of a line.
+    pub fn text(&mut self, text: &[u8], format: Option<Format>) {
+        let text = text.trim_ascii_end();
+        if text.len() > self.origin.line_max {
+            self.too_long(text.len());
+        } else {
+            self.text_line(text, format, Marks::default());
+        }
+    }
+
+    /// One line (or one text of several lines that belong together), however long. Bytes that are no UTF-8 are replaced, which is
+    /// marked.
+    pub fn text_line(&mut self, line: &[u8], format: Option<Format>, mut marks: Marks) {
+        let text = String::from_utf8_lossy(line);
+        marks.invalid_utf8 |= matches!(text, std::borrow::Cow::Owned(_));
+        let now = self.origin.now;
+        let format = match format {
+            None => self.parsers.parse_auto(&text, now, &mut self.worker.draft),
+            Some(format) => match self.parsers.parse_as(format, &text, now, &mut self.worker.draft) {
+                Ok(()) => format,
+                Err(error) => return self.refuse(Reason::Malformed, || error.to_string()),
+            },
+        };
+        self.record(&text, format, line.len(), Some(&text), marks);
+    }
+
+    /// The record that lies in the draft.
+    fn record(&mut self, input: &str, format: Format, received: usize, message: Option<&str>, marks: Marks) {
+        if received > self.origin.line_max {
+            return self.too_long(received);
+        }
+        if !matches!(self.worker.draft.tape.node(0), Node::Object { .. }) {
+            return self.refuse(Reason::Malformed, || "expected a JSON object".to_owned());
+        }
+        let Origin { now, oldest, service, source, host, idempotency_key, .. } = self.origin;
+        let context = Context {
+            now,
+            oldest,
+            service,
+            source,
+            host,
+            received_bytes: u32::try_from(received).unwrap_or(u32::MAX),
+            message,
+            marks,
+            request_key: idempotency_key.map(|key| key_of_request(key, self.out.total)),
+        };
+        let Worker { draft, normaliser } = &mut *self.worker;
+        match normaliser.decide(draft, input, &context, self.ids) {
+            Ok(key) => {
+                let full = self.out.batches.last().is_none_or(|last| last.batch.bytes() >= BATCH_BYTES);
+                if full {
+                    self.out.batches.push(GatheredBatch::with_room(received + RECORD_OVERHEAD_BYTES));
+                }
+                if let Some(last) = self.out.batches.last_mut() {
+                    last.count(format, key.is_some());
+                    let echoes = &mut self.echoes;
+                    last.batch.push_with(key.map(DedupKey), |out| {
+                        let from = out.len();
+                        normaliser.write(draft, input, &context, out);
+                        if let Some(echoes) = echoes {
+                            echoes.push(Echo { format: Some(format), record: read_back(out, from), refused: None });
+                        }
+                    });
+                }
+                if self.out.single {
+                    self.out.last_id.push_str(normaliser.last_id());
+                }
+                self.out.total += 1;
+            }
+            Err(reject) => {
+                let reason = match reject {
+                    Reject::NoMessage => Reason::NoMessage,
+                    Reject::TooOld { .. } => Reason::TooOld,
+                };
+                let record = self.echoes.is_some().then(|| {
+                    let mut out = Vec::new();
+                    let kept = Context { oldest: None, ..context };
+                    if normaliser.decide(draft, input, &kept, self.ids).is_ok() {
+                        normaliser.write(draft, input, &kept, &mut out);
+                    }
+                    read_back(&out, 0)
+                });
+                self.refuse(reason, || reject.to_string());
+                if let Some(last) = self.echoes.as_mut().and_then(|echoes| echoes.last_mut()) {
+                    last.format = Some(format);
+                    last.record = record.flatten();
+                }
+            }
+        }
+    }
+
+    /// Room for the records of a text of this size, up to a batch.
+    fn make_room(&mut self, bytes: usize) {
+        let bytes = (bytes + bytes / 4).min(BATCH_BYTES + BATCH_BYTES / 4);
+        if self.out.batches.is_empty() && bytes > 0 {
+            self.out.batches.push(GatheredBatch::with_room(bytes));
+        }
+    }
+
+    fn too_long(&mut self, length: usize) {
+        let limit = self.origin.line_max;
+        self.refuse(Reason::TooLong, || {
+            format!("too_long: the record has {length} bytes, more than the {limit} of `limits.line`")
+        });
+    }
+
+    fn refuse(&mut self, reason: Reason, message: impl FnOnce() -> String) {
+        let index = self.out.total;
+        self.out.total += 1;
+        match &mut self.echoes {
+            None => self.out.reject(index, reason, message),
+            Some(echoes) => {
+                let message = message();
+                self.out.reject(index, reason, || message.clone());
+                echoes.push(Echo { format: None, record: None, refused: Some((reason, message)) });
+            }
+        }
+    }
+}
+
+/// The record whose bytes start at `from`.
+fn read_back(bytes: &[u8], from: usize) -> Option<LogRecord> {
+    RecordView::parse(bytes.get(from..)?).ok().map(|view| view.to_record())
+}
+
+/// The lines of a text, without their line feeds.
+struct Lines<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a [u8]) -> Lines<'a> {
+        Lines { rest: Some(text) }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        match memchr::memchr(b'\n', rest) {
+            Some(at) => {
+                self.rest = rest.get(at + 1..);
+                rest.get(..at)
+            }
+            None => {
+                self.rest = None;
+                Some(rest)
+            }
+        }
+    }
+}

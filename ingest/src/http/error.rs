@@ -1,0 +1,139 @@
+//! Errors as the endpoints answer them.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use watchfire_queue::AppendError;
+
+use crate::gather::{BodyError, Reason};
+use crate::json_text::write_text;
+
+/// Seconds after which a sender may try again.
+const RETRY_AFTER_S: u64 = 1;
+
+/// An error of an endpoint: `{"error", "message", "where", "hint"}` and a status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    /// A word for programs.
+    pub(super) error: &'static str,
+    /// What is wrong, for people.
+    pub(super) message: String,
+    pub(super) place: Option<Place>,
+    /// How to mend it.
+    pub(super) hint: Option<&'static str>,
+    /// Further members of the answer, as JSON that starts with a comma.
+    pub(super) extra: String,
+}
+
+/// A place in the body that was sent; lines and columns from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    line: usize,
+    column: usize,
+    offset: usize,
+}
+
+impl Place {
+    /// Of a byte offset. Columns count bytes.
+    pub(super) fn of(body: &[u8], offset: usize) -> Place {
+        let before = body.get(..offset.min(body.len())).unwrap_or_default();
+        let line_from = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        Place { line: memchr::memchr_iter(b'\n', before).count() + 1, column: before.len() - line_from + 1, offset }
+    }
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, error: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { status, error, message: message.into(), place: None, hint: None, extra: String::new() }
+    }
+
+    pub(super) fn bad_request(error: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, error, message)
+    }
+
+    pub(super) fn not_now(error: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, message)
+    }
+
+    pub(super) fn with_hint(mut self, hint: &'static str) -> ApiError {
+        self.hint = Some(hint);
+        self
+    }
+
+    pub(super) fn with_extra(mut self, extra: String) -> ApiError {
+        self.extra = extra;
+        self
+    }
+
+    /// A body that is no list of records.
+    pub(super) fn of_body(error: &BodyError, body: &[u8]) -> ApiError {
+        match error {
+            BodyError::Json { at, .. } => ApiError {
+                place: Some(Place::of(body, *at)),
+                ..ApiError::bad_request("malformed_json", error.to_string())
+            },
+            BodyError::NotRecords => ApiError::bad_request("not_records", error.to_string()),
+        }
+    }
+
+    /// What the queue says.
+    pub(super) fn of_queue(error: &AppendError) -> ApiError {
+        match error {
+            AppendError::Full { .. } => ApiError::not_now("queue_full", error.to_string())
+                .with_hint("send it again later; nothing of this request was stored"),
+            AppendError::TooLarge { .. } => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
+            }
+            AppendError::Io(_) | AppendError::Closed => ApiError::not_now("queue_error", error.to_string()),
+        }
+    }
+
+    /// A refused record that was the only one.
+    pub(super) fn of_record(reason: Reason, message: &str) -> ApiError {
+        let status = match reason {
+            Reason::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Reason::QueueFull | Reason::QueueError | Reason::Dropped => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::Malformed | Reason::NoMessage | Reason::TooOld => StatusCode::BAD_REQUEST,
+        };
+        ApiError::new(status, reason.as_str(), message)
+    }
+
+    fn body(&self) -> String {
+        use std::fmt::Write;
+        let mut out = String::from("{\"error\":");
+        write_text(self.error, &mut out);
+        out.push_str(",\"message\":");
+        write_text(&self.message, &mut out);
+        if let Some(Place { line, column, offset }) = self.place {
+            // Writing to a string cannot fail.
+            let _ = write!(out, ",\"where\":{{\"line\":{line},\"column\":{column},\"offset\":{offset}}}");
+        }
+        if let Some(hint) = self.hint {
+            out.push_str(",\"hint\":");
+            write_text(hint, &mut out);
+        }
+        out.push_str(&self.extra);
+        out.push('}');
+        out
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = json(self.status, self.body());
+        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        response
+    }
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,187 @@
+//! `POST /parse/auto` and `POST /parse/{format}`: raw lines in, parsed records out.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::{Request, StatusCode};
+
+use super::HttpState;
+use super::error::{ApiError, json};
+use super::ingest::{answer, find_format};
+use super::request::{Job, Parameters, with_body};
+use crate::gather::{Echo, Gathered, Gatherer, Reason};
+use crate::json::{Node, Tape, scan};
+use crate::json_text::{Extra, write_record, write_text};
+
+pub(super) async fn parse(
+    State(state): State<Arc<HttpState>>,
+    Path(format): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    answer(take(&state, format, request).await)
+}
+
+/// What is to be parsed.
+enum Raw {
+    /// `{"raw_log": "…"}` or one line of text.
+    One(String),
+    /// `{"raw_logs": […]}` or several lines of text.
+    Several(Vec<String>),
+}
+
+struct Parsed {
+    gathered: Gathered,
+    echoes: Vec<Echo>,
+    one: bool,
+}
+
+async fn take(state: &HttpState, format: String, request: Request<Body>) -> Result<Response, ApiError> {
+    let parameters = Parameters::of(request.uri())?;
+    let store = match Parameters::text(&parameters.store) {
+        None | Some("true" | "1" | "yes") => true,
+        Some("false" | "0" | "no") => false,
+        Some(other) => {
+            let message = format!("`store` is true or false, not `{}`", other.escape_debug());
+            return Err(ApiError::bad_request("parameters", message));
+        }
+    };
+    let work = move |job: Job<'_>| {
+        let format = if format == "auto" { None } else { Some(find_format(job.parsers, &format)?) };
+        let raw = read_raw(job.body, job.content_type)?;
+        let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin).with_echoes();
+        let one = match &raw {
+            Raw::One(line) => {
+                gatherer.text(line.as_bytes(), format);
+                true
+            }
+            Raw::Several(lines) => {
+                for line in lines {
+                    gatherer.text(line.as_bytes(), format);
+                }
+                false
+            }
+        };
+        let echoes = gatherer.take_echoes();
+        Ok(Parsed { gathered: gatherer.finish(), echoes, one })
+    };
+    let (Parsed { mut gathered, echoes, one }, parsers) = with_body(&state.intake, request, parameters, work).await?;
+    if echoes.is_empty() {
+        return Err(ApiError::bad_request("empty", "the body has no line"));
+    }
+    let mut refused_later = None;
+    if store {
+        let before = gathered.rejected;
+        let submitted = state.intake.submit(&mut gathered, &state.counters, &parsers).await;
+        submitted.map_err(|error| ApiError::of_queue(&error))?;
+        if gathered.rejected > before {
+            refused_later = Some(gathered.rejected - before);
+        }
+    }
+    if let (true, Some(Echo { record: None, refused: Some((reason, message)), .. })) = (one, echoes.first()) {
+        return Err(match reason {
+            Reason::TooLong => ApiError::of_record(*reason, message),
+            _ => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "not_of_format", message),
+        });
+    }
+    // Should the queue have taken only a part, the last ones are those that are missing.
+    let stored_of = echoes.iter().filter(|echo| echo.refused.is_none()).count() - refused_later.unwrap_or(0) as usize;
+    let mut stored_so_far = 0;
+    let mut parts = Vec::with_capacity(echoes.len());
+    for echo in &echoes {
+        let mut stored = store && echo.refused.is_none();
+        if stored {
+            stored_so_far += 1;
+            stored = stored_so_far <= stored_of;
+        }
+        let format = echo.format.map(|format| parsers.name(format));
+        parts.push(show(echo, format, stored));
+    }
+    let none_parsed = echoes.iter().all(|echo| echo.record.is_none());
+    let status = if none_parsed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let body = match (one, parts.pop()) {
+        (true, Some(only)) => only,
+        (_, last) => {
+            parts.extend(last);
+            format!("{{\"results\":[{}]}}", parts.join(","))
+        }
+    };
+    Ok(json(status, body))
+}
+
+/// One line's part of the answer.
+fn show(echo: &Echo, format: Option<&str>, stored: bool) -> String {
+    let mut out = String::from("{\"format\":");
+    match format {
+        Some(name) => write_text(name, &mut out),
+        None => out.push_str("null"),
+    }
+    if let Some(record) = &echo.record {
+        out.push_str(",\"log\":");
+        write_record(record, Extra::default(), &mut out);
+    }
+    if let Some((_, message)) = &echo.refused {
+        out.push_str(",\"error\":");
+        write_text(message, &mut out);
+    }
+    out.push_str(if stored { ",\"stored\":true}" } else { ",\"stored\":false}" });
+    out
+}
+
+/// The lines of a body: named in JSON, or the body is the lines.
+fn read_raw(body: &[u8], content_type: &[u8]) -> Result<Raw, ApiError> {
+    let says_json = content_type.to_ascii_lowercase().starts_with(b"application/json");
+    if says_json || body.trim_ascii_start().starts_with(b"{") {
+        match read_named(body) {
+            Ok(Some(raw)) => return Ok(raw),
+            Ok(None) if says_json => {
+                return Err(ApiError::bad_request(
+                    "no_raw_log",
+                    "expected `raw_log`, a text, or `raw_logs`, a list of texts",
+                ));
+            }
+            Err(error) if says_json => return Err(error),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    let lines: Vec<String> = body
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .filter(|line| !line.trim_ascii().is_empty())
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    Ok(match <[String; 1]>::try_from(lines) {
+        Ok([only]) => Raw::One(only),
+        Err(lines) => Raw::Several(lines),
+    })
+}
+
+/// `raw_log` or `raw_logs` of a JSON object; `None` if it has neither.
+fn read_named(body: &[u8]) -> Result<Option<Raw>, ApiError> {
+    let malformed = |kind: String, at: usize| ApiError {
+        place: Some(super::error::Place::of(body, at)),
+        ..ApiError::bad_request("malformed_json", kind)
+    };
+    let text = std::str::from_utf8(body).map_err(|error| malformed("invalid UTF-8".into(), error.valid_up_to()))?;
+    let mut tape = Tape::default();
+    scan::parse(text, &mut tape).map_err(|error| malformed(error.kind.to_string(), error.at))?;
+    let text_of = |node: Node| match node {
+        Node::Text(span) => Some(tape.text(text, span).to_owned()),
+        _ => None,
+    };
+    for (name, value) in tape.members(0) {
+        match (tape.text(text, name), tape.node(value)) {
+            ("raw_log", Node::Text(span)) => return Ok(Some(Raw::One(tape.text(text, span).to_owned()))),
+            ("raw_logs", Node::Array { .. }) => {
+                let lines: Option<Vec<String>> = tape.values(value).map(|item| text_of(tape.node(item))).collect();
+                let Some(lines) = lines else {
+                    return Err(ApiError::bad_request("no_raw_log", "`raw_logs` holds something that is no text"));
+                };
+                return Ok(Some(Raw::Several(lines)));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}

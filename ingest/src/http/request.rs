@@ -1,0 +1,130 @@
+//! A request taken apart: its parameters, and its body handed to the work on it.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request, Uri};
+use serde::Deserialize;
+use watchfire_model::Timestamp;
+
+use super::body;
+use super::decode::Encoding;
+use super::error::ApiError;
+use crate::formats::Parsers;
+use crate::gather::{Origin, Worker};
+use crate::intake::{Intake, Share};
+
+/// Bodies up to this length are parsed where they arrive; longer ones leave the async threads.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+
+/// Parameters of the address.
+#[derive(Deserialize, Default)]
+pub(super) struct Parameters {
+    pub(super) source: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) format: Option<String>,
+    pub(super) store: Option<String>,
+}
+
+impl Parameters {
+    pub(super) fn of(uri: &Uri) -> Result<Parameters, ApiError> {
+        if uri.query().is_none() {
+            return Ok(Parameters::default());
+        }
+        axum::extract::Query::<Parameters>::try_from_uri(uri)
+            .map(|query| query.0)
+            .map_err(|error| ApiError::bad_request("parameters", error.body_text()))
+    }
+
+    /// An absent parameter is an empty one.
+    pub(super) fn text(parameter: &Option<String>) -> Option<&str> {
+        parameter.as_deref().filter(|text| !text.is_empty())
+    }
+}
+
+/// What the work on a body is given.
+pub(super) struct Job<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) parsers: &'a Parsers,
+    pub(super) intake: &'a Intake,
+    pub(super) worker: &'a mut Worker,
+    pub(super) origin: Origin<'a>,
+    pub(super) content_type: &'a [u8],
+}
+
+/// Reads the body of a request and does some work on it, off the async threads if it is long or packed.
+///
+/// Also gives the parsers that were in force. Errors: no such body, or those of the work.
+pub(super) async fn with_body<R: Send + 'static>(
+    intake: &Arc<Intake>,
+    request: Request<Body>,
+    parameters: Parameters,
+    work: impl FnOnce(Job<'_>) -> Result<R, ApiError> + Send + 'static,
+) -> Result<(R, Arc<Parsers>), ApiError> {
+    if intake.is_draining() {
+        return Err(ApiError::not_now("draining", "the server is shutting down"));
+    }
+    let (parts, body) = request.into_parts();
+    let encoding = body::encoding(&parts.headers)?;
+    let mut share = Share::new(Arc::clone(intake));
+    let packed = body::read(&parts.headers, body, intake, &mut share).await?;
+    let parsers = intake.parsers.load_full();
+    if encoding == Encoding::Identity && packed.len() <= INLINE_BYTES_MAX {
+        let result = run(intake, &parsers, &parts.headers, &parameters, &packed, work)?;
+        return Ok((result, parsers));
+    }
+    let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else {
+        return Err(ApiError::not_now("draining", "the server is shutting down"));
+    };
+    let intake = Arc::clone(intake);
+    let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let result = match encoding {
+            Encoding::Identity => run(&intake, &parsers, &parts.headers, &parameters, &packed, work),
+            packing => {
+                let unpacked = body::unpack(packing, &packed, intake.limits.decompressed_bytes, &mut share)?;
+                run(&intake, &parsers, &parts.headers, &parameters, &unpacked, work)
+            }
+        };
+        result.map(|result| (result, parsers))
+    });
+    match task.await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::not_now("internal", "the work on the body was stopped")),
+    }
+}
+
+fn run<R>(
+    intake: &Intake,
+    parsers: &Parsers,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+    body: &[u8],
+    work: impl FnOnce(Job<'_>) -> Result<R, ApiError>,
+) -> Result<R, ApiError> {
+    let origin = Origin {
+        service: Parameters::text(&parameters.service),
+        source: Parameters::text(&parameters.source),
+        host: Parameters::text(&parameters.host),
+        idempotency_key: headers.get("idempotency-key").map(|key| key.as_bytes()).filter(|key| !key.is_empty()),
+        ..intake.origin(Timestamp::now())
+    };
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    intake.with_worker(|worker| work(Job { body, parsers, intake, worker, origin, content_type }))
+}
+
+/// Whether a content type says "one JSON value per line".
+pub(super) fn is_json_lines(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    [
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/json-lines",
+    ]
+    .iter()
+    .any(|name| essence.eq_ignore_ascii_case(name.as_bytes()))
+}

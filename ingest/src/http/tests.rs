@@ -1,0 +1,388 @@
+//! The endpoints over a real queue, without a listener.
+
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use prometheus::Registry;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::ServiceExt;
+use watchfire_model::{LogRecord, RecordView, Timestamp};
+use watchfire_queue::{EmbeddedQueue, QueueConfig};
+
+use super::*;
+use crate::formats::{CustomParser, Parsers};
+use crate::{IngestMetrics, Limits};
+
+struct Server {
+    router: Router,
+    queue: Arc<EmbeddedQueue>,
+    registry: Registry,
+    intake: Arc<Intake>,
+    _dir: tempfile::TempDir,
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Server {
+    fn with(limits: Limits, change: impl FnOnce(&mut QueueConfig)) -> Server {
+        let dir = tempfile::tempdir().expect("a folder for the test");
+        let mut config = QueueConfig::new(dir.path().join("queue"));
+        change(&mut config);
+        let (queue, _) = EmbeddedQueue::open(config, Timestamp::now().millis()).expect("an empty folder opens");
+        let queue = Arc::new(queue);
+        let registry = Registry::new();
+        let metrics = IngestMetrics::new(&registry).expect("names are free");
+        // Everything is visible at once.
+        let (_, visible) = watch::channel(u64::MAX);
+        let shop = CustomParser::new("shop", r"^(?P<level>\w+): (?P<message>.*)$", &[]).expect("compiles");
+        let thirty_days = Some(30 * 86_400_000);
+        let queue_port: Arc<dyn watchfire_queue::Queue> = Arc::<EmbeddedQueue>::clone(&queue);
+        let intake = Arc::new(Intake::new(queue_port, Parsers::new(vec![shop]), limits, thirty_days, metrics, visible));
+        Server { router: router(Arc::clone(&intake)), queue, registry, intake, _dir: dir }
+    }
+
+    fn new() -> Server {
+        Server::with(
+            Limits { line_bytes: 1000, body_bytes: 100_000, decompressed_bytes: 200_000, ..Limits::default() },
+            |_| {},
+        )
+    }
+
+    async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("routers do not fail");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body in memory").to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:?}"));
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        let mut request = Request::post(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.call(request.body(body.into()).expect("a sound request")).await
+    }
+
+    async fn ingest(&self, body: impl Into<Body>) -> Answer {
+        self.post("/ingest", &[], body).await
+    }
+
+    /// All records that were stored.
+    fn stored(&self) -> Vec<LogRecord> {
+        let mut reader = self.queue.reader(0);
+        let mut records = Vec::new();
+        while let Some(batch) = reader.next(std::time::Duration::ZERO).expect("the queue is sound") {
+            records.extend(batch.records().map(|bytes| RecordView::parse(bytes).expect("sound records").to_record()));
+        }
+        records
+    }
+
+    fn messages(&self) -> Vec<String> {
+        self.stored().into_iter().map(|record| record.message).collect()
+    }
+
+    fn counter(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let families = self.registry.gather();
+        let metrics = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+        metrics
+            .filter(|metric| {
+                labels.iter().all(|(name, value)| {
+                    metric.get_label().iter().any(|pair| pair.name() == *name && pair.value() == *value)
+                })
+            })
+            .map(|metric| metric.get_counter().get_value() as u64)
+            .sum()
+    }
+}
+
+#[tokio::test]
+async fn one_object_is_answered_with_its_id_and_is_durable() {
+    let server = Server::new();
+    let answer = server.ingest(r#"{"message":"hello","level":"error","service":"api","n":1}"#).await;
+    assert_eq!((answer.status, &answer.body["status"]), (202, &json!("accepted")));
+    let stored = server.stored();
+    assert_eq!(
+        (stored.len(), &*stored[0].message, &stored[0].id),
+        (1, "hello", &answer.body["id"].as_str().expect("a text").to_owned())
+    );
+    assert_eq!(stored[0].received_bytes as usize, r#"{"message":"hello","level":"error","service":"api","n":1}"#.len());
+    assert_eq!(server.counter("watchfire_records_accepted_total", &[("source", "http"), ("format", "json")]), 1);
+    // Pretty-printed, with blanks around.
+    assert_eq!(server.ingest("\n {\n \"message\": \"two\"\n}\n").await.status, 202);
+    assert_eq!(server.messages(), ["hello", "two"]);
+}
+
+#[tokio::test]
+async fn lists_and_lines_tell_what_was_wrong_with_which() {
+    let server = Server::new();
+    let list = server.ingest(r#" [{"message":"a"}, 7, {"x":1}, {"message":"b"}] "#).await;
+    assert_eq!(list.status, 202);
+    assert_eq!(
+        (&list.body["accepted"], &list.body["rejected"], &list.body["duplicate"]),
+        (&json!(2), &json!(2), &json!(0))
+    );
+    assert_eq!(list.body["errors"][0]["index"], json!(1));
+    assert_eq!(list.body["errors"][1]["error"], json!("the record has no `message`"));
+    let lines = "{\"message\":\"c\"}\n\n{bad\r\n{\"message\":\"d\"}\r\n";
+    for headers in [&[("content-type", "application/x-ndjson; charset=utf-8")][..], &[]] {
+        let answer = server.post("/ingest", headers, lines).await;
+        assert_eq!(
+            (answer.status, &answer.body["accepted"], &answer.body["errors"][0]["index"]),
+            (202, &json!(2), &json!(1))
+        );
+        assert_eq!(answer.body["errors"][0]["error"], json!("expected a name in double quotes at byte 1"));
+    }
+    let first_bad = server.ingest("{\"message\":\n{\"message\":\"e\"}").await;
+    assert_eq!(
+        (first_bad.status, &first_bad.body["accepted"], &first_bad.body["rejected"]),
+        (202, &json!(1), &json!(1))
+    );
+    assert_eq!(server.messages(), ["a", "b", "c", "d", "c", "d", "e"]);
+    assert_eq!(server.counter("watchfire_records_rejected_total", &[("reason", "malformed")]), 4);
+    assert_eq!(server.counter("watchfire_records_rejected_total", &[("reason", "no_message")]), 1);
+}
+
+#[tokio::test]
+async fn a_hundred_errors_are_named_and_all_are_counted() {
+    let server = Server::new();
+    let body = "{}\n".repeat(150) + "{\"message\":\"m\"}\n";
+    let answer = server.post("/ingest", &[("content-type", "application/x-ndjson")], body).await;
+    assert_eq!((answer.status, &answer.body["rejected"]), (202, &json!(150)));
+    assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(100));
+}
+
+#[tokio::test]
+async fn nothing_accepted_is_an_error_that_points() {
+    let server = Server::new();
+    let too_long = format!(r#"{{"message":"{}"}}"#, "x".repeat(2000));
+    for (body, status, error) in [
+        ("", 400, "empty"),
+        ("  \n ", 400, "empty"),
+        ("[]", 400, "empty"),
+        ("{}", 400, "no_message"),
+        ("[{}]", 400, "no_message"),
+        ("{}\n{}", 400, "no_message"),
+        ("\"text\"", 400, "not_records"),
+        ("hello world", 400, "malformed_json"),
+        ("[{\"message\":\"a\"},", 400, "malformed_json"),
+        ("[{\"message\":\"a\"} {\"message\":\"b\"}]", 400, "malformed_json"),
+        (r#"{"message":"old","timestamp":"2001-01-01T00:00:00Z"}"#, 400, "too_old"),
+        (&too_long, 413, "too_long"),
+        (&format!("[{too_long}]"), 413, "too_long"),
+        (&format!("{too_long}\n{too_long}"), 413, "too_long"),
+    ] {
+        let answer = server.ingest(body.to_owned()).await;
+        assert_eq!((answer.status, &answer.body["error"]), (status, &json!(error)), "{body:.60}");
+    }
+    let malformed = server.ingest("[\n {\"message\": tru}\n]").await;
+    assert_eq!(malformed.body["where"], json!({"line": 2, "column": 14, "offset": 15}));
+    let bytes = server.ingest(b"{\"message\":\"\xff\"}".to_vec()).await;
+    assert_eq!((bytes.status, &bytes.body["where"]["offset"]), (400, &json!(12)));
+    let lines = server.ingest(b"{\"message\":\"\xff\"}\n{\"message\":\"good\"}".to_vec()).await;
+    assert_eq!((lines.status, &lines.body["errors"][0]["error"]), (202, &json!("invalid UTF-8 at byte 12")));
+    let long = server.ingest(format!("{too_long}\n{{\"message\":\"good\"}}")).await;
+    assert_eq!((long.status, &long.body["accepted"], &long.body["rejected"]), (202, &json!(1), &json!(1)));
+    assert_eq!(server.messages(), ["good", "good"]);
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_the_same_and_stored_once() {
+    let server = Server::new();
+    let key = [("idempotency-key", "k1")];
+    let first = server.post("/ingest", &key, r#"{"message":"a"}"#).await;
+    let second = server.post("/ingest", &key, r#"{"message":"a"}"#).await;
+    assert_eq!((first.status, second.status, &first.body), (202, 202, &second.body));
+    let other = server.post("/ingest", &[("idempotency-key", "k2")], r#"[{"message":"b"},{"message":"c"}]"#).await;
+    let again = server.post("/ingest", &[("idempotency-key", "k2")], r#"[{"message":"b"},{"message":"c"}]"#).await;
+    assert_eq!((&other.body["accepted"], &other.body["duplicate"]), (&json!(2), &json!(0)));
+    assert_eq!((again.status, &again.body["accepted"], &again.body["duplicate"]), (202, &json!(0), &json!(2)));
+    let own = r#"[{"message":"d","id":"x"},{"message":"d","id":"x"},{"message":"e","id":"y"}]"#;
+    let own = server.ingest(own).await;
+    assert_eq!((&own.body["accepted"], &own.body["duplicate"]), (&json!(2), &json!(1)));
+    let single = server.ingest(r#"{"message":"d","id":"x"}"#).await;
+    assert_eq!((single.status, &single.body["id"]), (202, &json!("x")));
+    assert_eq!(server.messages(), ["a", "b", "c", "d", "e"]);
+    assert_eq!(server.counter("watchfire_records_duplicate_total", &[]), 5);
+    assert_eq!(server.counter("watchfire_records_accepted_total", &[("format", "json")]), 5);
+}
+
+#[tokio::test]
+async fn text_lines_are_detected_or_taken_as_asked() {
+    let server = Server::new();
+    let body = "<34>Nov 11 22:14:15 h su: failed\r\n{\"message\":\"j\"}\n\nplain \u{e9}\nERROR: by pattern\n";
+    let answer = server.post("/ingest/raw?service=legacy&source=tail", &[], body).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.body["formats"], json!({"json": 1, "syslog_rfc3164": 1, "unknown": 1, "regex:shop": 1}));
+    let stored = server.stored();
+    let seen: Vec<(&str, &str, Option<&str>)> =
+        stored.iter().map(|record| (&*record.message, &*record.service, record.source.as_deref())).collect();
+    let tail = Some("tail");
+    assert_eq!(
+        seen,
+        [("failed", "su", tail), ("j", "legacy", tail), ("plain é", "legacy", tail), ("by pattern", "legacy", tail)]
+    );
+    let forced = server.post("/ingest/raw?format=json", &[], "{\"message\":\"k\"}\nplain").await;
+    assert_eq!((&forced.body["accepted"], &forced.body["errors"][0]["index"]), (&json!(1), &json!(1)));
+    let unknown = server.post("/ingest/raw?format=xml", &[], "x").await;
+    assert_eq!((unknown.status, &unknown.body["error"]), (404, &json!("unknown_format")));
+    let bytes = server.post("/ingest/raw", &[], b"caf\xe9".to_vec()).await;
+    assert_eq!(bytes.status, 202);
+    let last = server.stored().pop().expect("just stored");
+    assert_eq!(last.message, "caf\u{fffd}");
+    assert_eq!(last.fields, [("invalid_utf8".to_owned(), watchfire_model::Value::Bool(true))]);
+}
+
+#[tokio::test]
+async fn packed_bodies_bombs_and_halves() {
+    use std::io::Write;
+    let server = Server::new();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("memory takes all");
+        encoder.finish().expect("memory takes all")
+    };
+    let packed = gzip(b"{\"message\":\"zipped\"}");
+    let header = [("content-encoding", "gzip")];
+    assert_eq!(server.post("/ingest", &header, packed.clone()).await.status, 202);
+    let half = server.post("/ingest", &header, packed[..packed.len() / 2].to_vec()).await;
+    assert_eq!((half.status, &half.body["error"]), (400, &json!("content_encoding")));
+    let bomb = server.post("/ingest", &header, gzip(&vec![b' '; 10_000_000])).await;
+    assert_eq!((bomb.status, &bomb.body["error"]), (413, &json!("too_large")));
+    let zstd = zstd::encode_all(&b"{\"message\":\"zst\"}"[..], 1).expect("memory takes all");
+    assert_eq!(server.post("/ingest", &[("content-encoding", "zstd")], zstd).await.status, 202);
+    let brotli = server.post("/ingest", &[("content-encoding", "br")], "x").await;
+    assert_eq!(brotli.status, 415);
+    let long = server.ingest(vec![b' '; 100_001]).await;
+    assert_eq!((long.status, &long.body["error"]), (413, &json!("too_large")));
+    assert_eq!(server.messages(), ["zipped", "zst"]);
+    assert_eq!(server.intake.in_flight(), 0, "everything taken was given back");
+}
+
+#[tokio::test]
+async fn d2_records_in_d2_names() {
+    let server = Server::new();
+    let body = r#"{"level":"error","source":"web","application":"shop","message":"m","metadata":{"a":1}}"#;
+    for path in ["/data/", "/data"] {
+        let answer = server.post(path, &[], body).await;
+        assert_eq!(answer.status, 201);
+        let seq = server.stored().len() - 1;
+        for (name, value) in [
+            ("id", json!(seq)),
+            ("level", json!("ERROR")),
+            ("source", json!("web")),
+            ("application", json!("shop")),
+            ("message", json!("m")),
+            ("metadata", json!({"a": 1})),
+        ] {
+            assert_eq!(answer.body[name], value, "{name}");
+        }
+        assert!(answer.body["created_at"].is_string());
+    }
+    let fast = server.post("/data/fast", &[], body).await;
+    assert_eq!((fast.status, &fast.body["status"], &fast.body["id"]), (202, &json!("queued"), &json!(2)));
+    let list = server.post("/data/fast", &[], format!("[{body},{body}]")).await;
+    assert_eq!((list.status, &list.body["status"], &list.body["accepted"]), (202, &json!("queued"), &json!(2)));
+    assert_eq!(server.post("/data/", &[], format!("[{body},{body}]")).await.status, 400);
+    assert_eq!(server.post("/data/", &[], "{}").await.status, 400);
+    let key = [("idempotency-key", "k")];
+    let first = server.post("/data/", &key, body).await;
+    server.post("/data/fast", &[], body).await;
+    let again = server.post("/data/", &key, body).await;
+    assert_eq!((again.status, &again.body["id"]), (201, &first.body["id"]));
+}
+
+#[tokio::test]
+async fn parsing_shows_what_would_be_stored() {
+    let server = Server::new();
+    let line = r#"127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 500 2326 "-" "x""#;
+    let raw = json!({ "raw_log": line }).to_string();
+    let old = server.post("/parse/auto", &[("content-type", "application/json")], raw.clone()).await;
+    assert_eq!((old.status, &old.body["format"], &old.body["stored"]), (200, &json!("apache_combined"), &json!(false)));
+    assert_eq!((&old.body["log"]["level"], &old.body["log"]["fields"]["path"]), (&json!("error"), &json!("/a")));
+    let several = server.post("/parse/auto", &[], r#"{"raw_logs": ["a=1 b=2", "who knows"]}"#).await;
+    assert_eq!(several.body["results"][0]["format"], json!("logfmt"));
+    assert_eq!(
+        (&several.body["results"][1]["format"], &several.body["results"][1]["stored"]),
+        (&json!("unknown"), &json!(true))
+    );
+    let text = server.post("/parse/auto?store=false", &[("content-type", "text/plain")], r#"{"message":"x"}"#).await;
+    assert_eq!((&text.body["format"], &text.body["stored"]), (&json!("json"), &json!(false)));
+    let wrong = server.post("/parse/syslog_rfc5424", &[], "no syslog").await;
+    assert_eq!((wrong.status, &wrong.body["error"]), (422, &json!("not_of_format")));
+    let custom = server.post("/parse/regex:shop?store=false", &[], "WARN: x").await;
+    assert_eq!((custom.status, &custom.body["log"]["level"]), (200, &json!("warn")));
+    assert_eq!(server.post("/parse/nothing", &[], "x").await.status, 404);
+    assert_eq!(server.post("/parse/auto", &[("content-type", "application/json")], "{}").await.status, 400);
+    assert_eq!(server.post("/parse/auto", &[], "").await.status, 400);
+    assert_eq!(server.messages(), ["a=1 b=2", "who knows"]);
+}
+
+#[tokio::test]
+async fn a_full_queue_and_a_draining_server_say_when_to_come_back() {
+    let server = Server::with(Limits::default(), |config| {
+        config.disk_limit_bytes = 1 << 20;
+        config.segment_bytes = 64 << 10;
+    });
+    server.queue.register("nobody", 0);
+    let body = format!("{{\"message\":\"{}\"}}", "x".repeat(20_000));
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = server.ingest(body.clone()).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 1000, "the queue has a limit");
+    };
+    assert_eq!((refused.status, &refused.body["error"]), (503, &json!("queue_full")));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(server.stored().len(), accepted);
+    assert_eq!(server.counter("watchfire_records_rejected_total", &[("reason", "queue_full")]), 1);
+    server.intake.drain();
+    let draining = server.ingest(body).await;
+    assert_eq!((draining.status, &draining.body["error"]), (503, &json!("draining")));
+}
+
+#[tokio::test]
+async fn other_methods_are_told_what_is_understood() {
+    let server = Server::new();
+    let answer = server.call(Request::get("/ingest").body(Body::empty()).expect("a sound request")).await;
+    assert_eq!((answer.status, &answer.body["error"]), (405, &json!("method_not_allowed")));
+    assert_eq!(answer.headers.get("allow").and_then(|value| value.to_str().ok()), Some("POST"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_given_up() {
+    let server = Server::new();
+    let stalled = stalled_body(std::time::Duration::from_secs(3600));
+    let answer = server.ingest(stalled).await;
+    assert_eq!((answer.status, &answer.body["error"]), (408, &json!("timeout")));
+}
+
+/// A body whose second half comes after a while.
+fn stalled_body(pause: std::time::Duration) -> Body {
+    let parts = futures_util::stream::unfold(0, move |at| async move {
+        if at == 1 {
+            tokio::time::sleep(pause).await;
+        }
+        let part: &[u8] = [&b"{\"message\":"[..], b"\"late\"}"].get(at).copied()?;
+        Some((Ok::<_, std::convert::Infallible>(part), at + 1))
+    });
+    Body::from_stream(parts)
+}
+
+#[test]
+fn paths_that_store_are_known() {
+    for path in ["/ingest", "/ingest/raw", "/data/", "/data/fast", "/parse/auto"] {
+        assert!(stores_records(path), "{path}");
+    }
+    for path in ["/", "/health", "/api/v1/logs/search", "/ingestion"] {
+        assert!(!stores_records(path), "{path}");
+    }
+}

@@ -1,0 +1,127 @@
+//! Counters of what comes in, as Prometheus shows them.
+
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::formats::{Format, Parsers};
+use crate::gather::Reason;
+
+/// The counters that this crate owns.
+#[derive(Clone)]
+pub struct IngestMetrics {
+    accepted: IntCounterVec,
+    rejected: [IntCounter; Reason::ALL.len()],
+    /// Records that were there already.
+    pub duplicates: IntCounter,
+    /// Records dated by event time, as they were older than `metrics.late_after`.
+    pub late: IntCounter,
+    /// Values of extraction rules that were no number.
+    pub extract_errors: IntCounter,
+    /// Records that a consumer has not taken in yet.
+    pub lag_records: IntGaugeVec,
+    /// Age of the oldest of them, seconds.
+    pub lag_seconds: GaugeVec,
+    /// Open connections of syslog over TCP.
+    pub syslog_connections: IntGauge,
+    /// Own log lines that did not fit into their buffer.
+    pub own_dropped: IntCounter,
+}
+
+impl IngestMetrics {
+    /// Registers them. Errors: one of the names is taken.
+    pub fn new(registry: &Registry) -> Result<IngestMetrics, prometheus::Error> {
+        let accepted = IntCounterVec::new(
+            Opts::new(
+                "watchfire_records_accepted_total",
+                "Log records that were stored, by the way they came and their format.",
+            ),
+            &["source", "format"],
+        )?;
+        let rejected = IntCounterVec::new(
+            Opts::new("watchfire_records_rejected_total", "Log records that were refused, by reason."),
+            &["reason"],
+        )?;
+        let counter = |name: &str, help: &str| IntCounter::with_opts(Opts::new(name, help));
+        let metrics = IngestMetrics {
+            rejected: Reason::ALL.map(|reason| rejected.with_label_values(&[reason.as_str()])),
+            accepted,
+            duplicates: counter("watchfire_records_duplicate_total", "Log records that were there already.")?,
+            late: counter(
+                "watchfire_late_records_total",
+                "Log records counted at their event time, as they were older than metrics.late_after.",
+            )?,
+            extract_errors: counter(
+                "watchfire_extract_errors_total",
+                "Values of extraction rules that were no finite number.",
+            )?,
+            lag_records: IntGaugeVec::new(
+                Opts::new("watchfire_queue_lag_records", "Records that a consumer of the queue has not taken in yet."),
+                &["consumer"],
+            )?,
+            lag_seconds: GaugeVec::new(
+                Opts::new(
+                    "watchfire_queue_lag_seconds",
+                    "Age of the oldest record that a consumer has not taken in yet.",
+                ),
+                &["consumer"],
+            )?,
+            syslog_connections: IntGauge::with_opts(Opts::new(
+                "watchfire_syslog_connections",
+                "Open TCP connections of syslog senders.",
+            ))?,
+            own_dropped: counter(
+                "watchfire_own_log_dropped_total",
+                "Log lines of this server that did not fit into the buffer before its own store.",
+            )?,
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 9] = [
+            Box::new(metrics.accepted.clone()),
+            Box::new(rejected),
+            Box::new(metrics.duplicates.clone()),
+            Box::new(metrics.late.clone()),
+            Box::new(metrics.extract_errors.clone()),
+            Box::new(metrics.lag_records.clone()),
+            Box::new(metrics.lag_seconds.clone()),
+            Box::new(metrics.syslog_connections.clone()),
+            Box::new(metrics.own_dropped.clone()),
+        ];
+        for collector in all {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Counts refused records.
+    pub fn rejected(&self, reason: Reason, count: u64) {
+        if let Some(counter) = self.rejected.get(reason as usize) {
+            counter.inc_by(count);
+        }
+    }
+
+    /// The counters of one way in.
+    pub fn source(&self, source: &'static str) -> SourceCounters {
+        let names = Parsers::default();
+        let built_in = Format::BUILT_IN.map(|format| self.accepted.with_label_values(&[source, names.name(format)]));
+        SourceCounters { source, built_in, accepted: self.accepted.clone() }
+    }
+}
+
+/// The counters of accepted records of one way in (`http`, `syslog_tcp`, …).
+#[derive(Clone)]
+pub struct SourceCounters {
+    source: &'static str,
+    built_in: [IntCounter; Format::BUILT_IN.len()],
+    accepted: IntCounterVec,
+}
+
+impl SourceCounters {
+    /// Counts accepted records of a format.
+    pub fn accepted(&self, format: Format, parsers: &Parsers, count: u64) {
+        if count == 0 {
+            return;
+        }
+        match self.built_in.get(format.index()) {
+            Some(counter) => counter.inc_by(count),
+            None => self.accepted.with_label_values(&[self.source, parsers.name(format)]).inc_by(count),
+        }
+    }
+}
