@@ -22,7 +22,7 @@ pub fn run(kind: CheckKind, files: &[PathBuf]) -> ExitCode {
                 report(check_config(file));
             }
         }
-        CheckKind::Rules => report(load::rules(files).map(|rules| {
+        CheckKind::Rules => report(load::rules(files, None).map(|rules| {
             let count: usize = rules.groups().iter().map(|group| group.rules.len()).sum();
             format!("good: {count} rules in {} files", files.len())
         })),
@@ -34,6 +34,6 @@ pub fn run(kind: CheckKind, files: &[PathBuf]) -> ExitCode {
 fn check_config(file: &std::path::Path) -> Result<String, load::Faults> {
     let config = load::config(Some(file))?;
     let rules = load::rule_files(&config)?;
-    load::rules(&rules)?;
+    load::rules(&rules, Some(&config.alerting.receivers))?;
     Ok(format!("good: {} ({} rule files)", file.display(), rules.len()))
 }

@@ -10,9 +10,11 @@ pub const EXIT_FAILED: u8 = 1;
 /// Metrics and alerting time-series engine: logs and metrics in, alerts out, one binary.
 #[derive(Parser, Debug)]
 #[command(name = "watchfire", version, about, disable_help_subcommand = true)]
-#[command(after_help = "Examples:\n  watchfire serve\n  watchfire serve --config config.yaml --listen 127.0.0.1:8081\n  \
+#[command(
+    after_help = "Examples:\n  watchfire serve\n  watchfire serve --config config.yaml --listen 127.0.0.1:8081\n  \
     watchfire check config config.yaml\n\n\
-    Exit codes: 0 good, 1 failed check or start, 2 usage")]
+    Exit codes: 0 good, 1 failed check or start, 2 usage"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -27,8 +29,10 @@ pub enum Verb {
         watchfire serve --config config.yaml")]
     Serve(Serve),
     /// Look for mistakes in files: all of them, each with line and column.
-    #[command(after_help = "Examples:\n  watchfire check config config.yaml\n  watchfire check rules alert_rules.json\n  \
-        watchfire check rules rules/*.json\n\nExit codes: 0 good, 1 bad")]
+    #[command(
+        after_help = "Examples:\n  watchfire check config config.yaml\n  watchfire check rules alert_rules.json\n  \
+        watchfire check rules rules/*.json\n\nExit codes: 0 good, 1 bad"
+    )]
     Check(Check),
     /// Manage API keys.
     #[command(after_help = "Examples:\n  watchfire keys add --file keys.txt --scopes ingest shipper\n  \

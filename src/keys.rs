@@ -14,9 +14,8 @@ const KEY_BYTES: usize = 24;
 ///
 /// Errors: an unknown scope, a name that breaks the line, a file that cannot be written.
 pub fn add(file: &Path, scopes: &[String], name: &str) -> Result<String, String> {
-    let parse = |text: &String| {
-        Scope::parse(text).ok_or_else(|| format!("`{text}` is no scope; write ingest, read or admin"))
-    };
+    let parse =
+        |text: &String| Scope::parse(text).ok_or_else(|| format!("`{text}` is no scope; write ingest, read or admin"));
     let scopes = scopes.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     if name.chars().any(char::is_control) {
         return Err("a name is one line of plain text".to_owned());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
+use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
 use watchfire_rules::RuleSet;
 
@@ -52,7 +53,8 @@ pub fn effective_config(options: &Serve) -> Result<Config, Faults> {
 }
 
 fn read(file: &Path) -> Result<String, Faults> {
-    std::fs::read_to_string(file).map_err(|error| Faults(vec![format!("{}:1:1: cannot be read: {error}", file.display())]))
+    std::fs::read_to_string(file)
+        .map_err(|error| Faults(vec![format!("{}:1:1: cannot be read: {error}", file.display())]))
 }
 
 /// The rule files that the configuration names: files and globs; a file that was not asked for by name need not
@@ -75,8 +77,9 @@ pub fn rule_files(config: &Config) -> Result<Vec<PathBuf>, Faults> {
     if faults.is_empty() { Ok(files) } else { Err(Faults(faults)) }
 }
 
-/// Reads rule files, all faults of all of them at once.
-pub fn rules(files: &[PathBuf]) -> Result<RuleSet, Faults> {
+/// Reads rule files, all faults of all of them at once; `receivers` are the names that rules may use, `None` where
+/// they are not known.
+pub fn rules(files: &[PathBuf], receivers: Option<&[config::Receiver]>) -> Result<RuleSet, Faults> {
     let mut texts = Vec::new();
     let mut faults = Vec::new();
     for file in files {
@@ -87,8 +90,11 @@ pub fn rules(files: &[PathBuf]) -> Result<RuleSet, Faults> {
     }
     let loaded = RuleSet::load(&texts);
     match loaded {
-        Ok(rules) if faults.is_empty() => Ok(rules),
-        Ok(_) => Err(Faults(faults)),
+        Ok(rules) => {
+            let unknown = receivers.map(|known| rules.check_receivers(known.iter().map(|known| known.name.as_str())));
+            faults.extend(unknown.into_iter().flatten().map(|error| error.to_string()));
+            if faults.is_empty() { Ok(rules) } else { Err(Faults(faults)) }
+        }
         Err(errors) => {
             faults.extend(errors.iter().map(ToString::to_string));
             Err(Faults(faults))
@@ -107,7 +113,7 @@ pub fn parsers(config: &Config) -> Result<Parsers, String> {
 
 /// The extraction rules, those out of the box with them.
 pub fn extractor(config: &Config) -> Result<Extractor, String> {
-    Extractor::new(&config.extract, config.metrics.late_after_ms)
+    Extractor::new(&config.extract, config.metrics.late_after_ms, Timestamp::now())
         .map_err(|(at, error)| format!("extract[{at}]: {error}"))
 }
 

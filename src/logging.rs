@@ -15,9 +15,7 @@ pub fn start(json: bool) -> OwnLog {
     let to_stderr = if json { to_stderr.json().boxed() } else { to_stderr.boxed() };
     let (own, lines) = own_log();
     // An error means that somebody has installed a subscriber already; then lines go there.
-    let _ = tracing_subscriber::registry()
-        .with(to_stderr.with_filter(filter()))
-        .with(own.with_filter(filter()))
-        .try_init();
+    let _ =
+        tracing_subscriber::registry().with(to_stderr.with_filter(filter())).with(own.with_filter(filter())).try_init();
     lines
 }

@@ -23,9 +23,10 @@ pub fn disk_used_ratio(path: &std::path::Path) -> Option<f64> {
 
 /// The most records and seconds that a consumer is behind.
 fn worst_lag(parts: &Parts) -> (u64, f64) {
-    parts.lags().into_iter().fold((0, 0.0), |(records, seconds), (_, lag)| {
-        (lag.records.max(records), lag.seconds.max(seconds))
-    })
+    parts
+        .lags()
+        .into_iter()
+        .fold((0, 0.0), |(records, seconds), (_, lag)| (lag.records.max(records), lag.seconds.max(seconds)))
 }
 
 /// The queue as D2 shows it.

@@ -38,7 +38,9 @@ impl Bound {
     pub async fn bind(config: &Config) -> Result<Bound, String> {
         let mut listeners = Vec::new();
         for address in &config.listen {
-            let taken = |error| format!("{address} cannot be listened on: {error}; stop what is there, or choose another with --listen");
+            let taken = |error| {
+                format!("{address} cannot be listened on: {error}; stop what is there, or choose another with --listen")
+            };
             listeners.push(TcpListener::bind(address).await.map_err(taken)?);
         }
         let mut syslog = Vec::new();
@@ -121,7 +123,8 @@ fn router(config: &Config, parts: &Arc<Parts>, reloader: &Arc<Reloader>, started
 
 fn read_keys(config: &Config) -> Result<Option<Keys>, String> {
     let Auth::Keys(file) = &config.auth else { return Ok(None) };
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}:1:1: cannot be read: {error}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("{}:1:1: cannot be read: {error}", file.display()))?;
     let keys = Keys::parse(&text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(|error| format!("{}:{error}", file.display())).collect();
         lines.join("\n")

@@ -55,7 +55,7 @@ fn failed(message: &dyn std::fmt::Display) -> ExitCode {
 
 async fn run(config: Config, options: &Serve, own_logs: OwnLog, started: Instant) -> Result<(), String> {
     let rule_files = load::rule_files(&config).map_err(|faults| faults.to_string())?;
-    let rules = load::rules(&rule_files).map_err(|faults| faults.to_string())?;
+    let rules = load::rules(&rule_files, Some(&config.alerting.receivers)).map_err(|faults| faults.to_string())?;
     let mut bound = listeners::Bound::bind(&config).await?;
     let handle = tokio::runtime::Handle::current();
     let opened = {

@@ -16,9 +16,7 @@ type Read = fn(&Parts) -> Vec<Reading>;
 
 /// Metrics without labels of their own kind: name, help, what they read.
 const PLAIN: [(Kind, &str, &str, Read); 18] = [
-    (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| {
-        Reading::plain(parts.engine.stats().series as f64)
-    }),
+    (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
     }),
@@ -106,7 +104,10 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
         let parts = parts.clone();
         let readings = move || {
             let groups = parts.rules.rules_snapshot();
-            groups.iter().map(|group| Reading { labels: vec![("group", group.name.clone())], value: read(group) }).collect()
+            groups
+                .iter()
+                .map(|group| Reading { labels: vec![("group", group.name.clone())], value: read(group) })
+                .collect()
         };
         registry.register(Box::new(OwnMetric::new(kind, name, help, &["group"], readings)?))?;
     }

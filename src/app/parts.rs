@@ -110,7 +110,8 @@ impl Parts {
         let store_consumer =
             StoreConsumer::new(shared_queue.clone(), store.clone(), publish_to(&tail), &ingest_metrics);
         let extractor = load::extractor(config)?;
-        let metrics_consumer = MetricsConsumer::new(shared_queue.clone(), engine.clone(), extractor, &ingest_metrics);
+        let metrics_consumer =
+            MetricsConsumer::new(shared_queue.clone(), engine.clone(), extractor, ingest_metrics.clone());
         let intake = Intake::new(
             shared_queue,
             load::parsers(config)?,

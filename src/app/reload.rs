@@ -44,7 +44,7 @@ impl Reloader {
         let mut current = self.config.lock();
         let next = load::effective_config(&self.options).map_err(|faults| faults.to_string())?;
         let files = load::rule_files(&next).map_err(|faults| faults.to_string())?;
-        let rules = load::rules(&files).map_err(|faults| faults.to_string())?;
+        let rules = load::rules(&files, Some(&next.alerting.receivers)).map_err(|faults| faults.to_string())?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
         let now = Timestamp::now();
@@ -59,7 +59,8 @@ impl Reloader {
         let restart = needs_restart(&current, &next);
         *current = next;
         let count = files.len();
-        let mut done = format!("reloaded: {count} rule file{}, receivers, parsers, extraction", if count == 1 { "" } else { "s" });
+        let mut done =
+            format!("reloaded: {count} rule file{}, receivers, parsers, extraction", if count == 1 { "" } else { "s" });
         if !restart.is_empty() {
             done.push_str(&format!("; changed, but in force only after a restart: {}", restart.join(", ")));
         }

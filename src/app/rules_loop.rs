@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use watchfire_alerting::{Alerting, AlertBatch, HandleReport};
+use watchfire_alerting::{AlertBatch, Alerting, HandleReport};
 use watchfire_model::{Alert, Timestamp};
 use watchfire_query_lang::MetricsRead;
 use watchfire_rules::{RuleEngine, SampleSink};
@@ -74,14 +74,14 @@ fn evaluate(
             continue;
         }
         let round = rules.evaluate_due(now, metrics);
+        if !round.alerts.is_empty()
+            && let Err(TrySendError::Full(alerts)) = rounds.try_send(round.alerts)
+        {
+            tracing::warn!(alerts = alerts.len(), "alerting is behind; these alerts are handed over again later");
+        }
+        // After the hand-over: word goes out before the series that remember it are synced.
         if let Err(error) = sink.write(&round.samples) {
             tracing::warn!(reason = %error.reason, "the ALERTS series could not be written");
-        }
-        if round.alerts.is_empty() {
-            continue;
-        }
-        if let Err(TrySendError::Full(alerts)) = rounds.try_send(round.alerts) {
-            tracing::warn!(alerts = alerts.len(), "alerting is behind; these alerts are handed over again later");
         }
     }
 }
@@ -100,7 +100,11 @@ fn batches(alerts: &[Alert]) -> Vec<AlertBatch> {
     for alert in alerts {
         by_rule.entry((&alert.group, &alert.rule)).or_default().push(alert.clone());
     }
-    let batch = |((group, rule), alerts): ((&str, &str), _)| AlertBatch { group: group.to_owned(), rule: rule.to_owned(), alerts };
+    let batch = |((group, rule), alerts): ((&str, &str), _)| AlertBatch {
+        group: group.to_owned(),
+        rule: rule.to_owned(),
+        alerts,
+    };
     by_rule.into_iter().map(batch).collect()
 }
 

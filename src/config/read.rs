@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind};
 use watchfire_ingest::formats::CustomParser;
+use watchfire_model::Timestamp;
 use watchfire_model::time::parse_duration_ms;
 
 use super::section::Section;
@@ -209,7 +210,7 @@ fn read_extract(node: &Node, top: &mut Section<'_>) -> Option<RuleConfig> {
     let kind = kind.unwrap_or(RuleKind::Counter);
     let rule = RuleConfig { metric: metric.clone().unwrap_or_default(), kind, matching, labels, value, max_series };
     if metric.is_some()
-        && let Err((_, error)) = Extractor::new(std::slice::from_ref(&rule), 0)
+        && let Err((_, error)) = Extractor::new(std::slice::from_ref(&rule), 0, Timestamp::default())
     {
         section.fault(node.place, format!("`extract`: {error}"));
     }

@@ -104,12 +104,7 @@ impl<'a> Section<'a> {
     }
 
     /// A value read from text by `parse`, `expected` says what it should be.
-    pub fn parsed<T>(
-        &mut self,
-        key: &'static str,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
+    pub fn parsed<T>(&mut self, key: &'static str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let place = self.node(key)?.place;
         let text = self.text(key)?;
         let value = parse(text.trim());
