@@ -5,6 +5,7 @@ use crate::entry::Entry;
 use crate::flow::{Flow, SentState};
 use crate::notification::{FlowKey, Ids, Notification, NotifiedAlert, Target};
 use crate::route::Routing;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
@@ -73,7 +74,7 @@ pub fn decide(
             decision.entries.extend(forget_resolved(&key, flow, &told, &members));
         }
         let chosen = choose(policy, flow, &told, &members, route.send_resolved, now);
-        let mut alerts: Vec<Arc<NotifiedAlert>> = chosen.iter().map(|at| Arc::clone(&told[*at].alert)).collect();
+        let mut alerts: Vec<Arc<NotifiedAlert>> = chosen.iter().map(|at| told[*at].shared()).collect();
         if !alerts.is_empty() && route.send_resolved {
             let beside: HashSet<u64> = chosen.iter().map(|at| told[*at].fingerprint).collect();
             alerts.extend(unsent_beside(policy, flow, &beside, now));
@@ -92,7 +93,7 @@ pub fn decide(
         .zip(&refused)
         .filter(|(_, refused)| !**refused)
         .filter_map(|(told, _)| {
-            let resolved_at = told.alert.ends_at?;
+            let resolved_at = told.ends_at?;
             let (group, rule) = (batch.group.clone(), batch.rule.clone());
             Some(Acknowledged { group, rule, fingerprint: told.fingerprint, resolved_at })
         })
@@ -150,22 +151,39 @@ pub fn decide_expired(policy: &Policy, state: &SentState, retention_ms: i64, now
 /// An alert of the batch that fires or is resolved.
 struct Told<'a> {
     fingerprint: u64,
-    alert: Arc<NotifiedAlert>,
-    receivers: &'a [String],
+    starts_at: Timestamp,
+    ends_at: Option<Timestamp>,
+    alert: &'a Alert,
+    // Made when the first message needs it; all messages share it.
+    shared: OnceCell<Arc<NotifiedAlert>>,
 }
 
 impl<'a> Told<'a> {
     fn of(alert: &'a Alert) -> Option<Told<'a>> {
-        let mut told = match alert.state {
+        let ends_at = match alert.state {
             AlertState::Pending => return None,
-            AlertState::Firing | AlertState::Resolved => NotifiedAlert::of(alert)?,
+            AlertState::Firing => None,
+            AlertState::Resolved => Some(alert.resolved_at.unwrap_or(alert.evaluated_at)),
         };
-        if alert.state == AlertState::Firing {
-            told.ends_at = None;
-        } else {
-            told.ends_at = told.ends_at.or(Some(alert.evaluated_at));
-        }
-        Some(Told { fingerprint: alert.fingerprint(), alert: Arc::new(told), receivers: &alert.receivers })
+        let starts_at = alert.fired_at.unwrap_or(alert.active_at);
+        Some(Told { fingerprint: alert.fingerprint(), starts_at, ends_at, alert, shared: OnceCell::new() })
+    }
+
+    fn is_firing(&self) -> bool {
+        self.ends_at.is_none()
+    }
+
+    fn shared(&self) -> Arc<NotifiedAlert> {
+        let make = || {
+            Arc::new(NotifiedAlert {
+                labels: self.alert.labels.clone(),
+                annotations: self.alert.annotations.clone(),
+                starts_at: self.starts_at,
+                ends_at: self.ends_at,
+                value: self.alert.value,
+            })
+        };
+        Arc::clone(self.shared.get_or_init(make))
     }
 }
 
@@ -179,16 +197,17 @@ fn group_of(batch: &AlertBatch) -> (Arc<str>, LabelSet) {
 fn members_by_target(routing: &Routing, told: &[Told<'_>]) -> Vec<(usize, Vec<usize>)> {
     let mut members: Vec<(usize, Vec<usize>)> = (0..routing.targets().len()).map(|place| (place, Vec::new())).collect();
     let mut last: Option<(&[String], Vec<usize>)> = None;
-    for (at, alert) in told.iter().enumerate() {
+    for (at, told) in told.iter().enumerate() {
         // The alerts of a rule name the same receivers, as a rule.
+        let named = told.alert.receivers.as_slice();
         let places = match last.take() {
-            Some((receivers, places)) if receivers == alert.receivers => places,
-            _ => routing.places_for(alert.receivers),
+            Some((receivers, places)) if receivers == named => places,
+            _ => routing.places_for(named),
         };
         for place in &places {
             members[*place].1.push(at);
         }
-        last = Some((alert.receivers, places));
+        last = Some((named, places));
     }
     members.retain(|(_, members)| !members.is_empty());
     members
@@ -209,10 +228,10 @@ fn choose(
     let mut failed_is_due = false;
     let mut repeat_is_due = false;
     for at in members {
-        let Told { fingerprint, alert, .. } = &told[*at];
-        let known = flow.and_then(|flow| flow.firing.get(fingerprint));
-        match (alert.is_firing(), known) {
-            (true, Some(sent)) if sent.starts_at == alert.starts_at => match sent.failed_at {
+        let told = &told[*at];
+        let known = flow.and_then(|flow| flow.firing.get(&told.fingerprint));
+        match (told.is_firing(), known) {
+            (true, Some(sent)) if sent.starts_at == told.starts_at => match sent.failed_at {
                 Some(failed_at) => {
                     failed_is_due |= now.since(failed_at) >= policy.failed_retry_ms;
                     failed.push(*at);
@@ -259,7 +278,7 @@ fn is_worth_telling(policy: &Policy, alert: &NotifiedAlert, now: Timestamp) -> b
 /// What a target that does not want resolved alerts no longer knows as firing.
 fn forget_resolved(key: &FlowKey, flow: Option<&Flow>, told: &[Told<'_>], members: &[usize]) -> Option<Entry> {
     let flow = flow?;
-    let resolved = members.iter().map(|at| &told[*at]).filter(|told| !told.alert.is_firing());
+    let resolved = members.iter().map(|at| &told[*at]).filter(|told| !told.is_firing());
     let fingerprints: Vec<u64> =
         resolved.map(|told| told.fingerprint).filter(|fingerprint| flow.firing.contains_key(fingerprint)).collect();
     (!fingerprints.is_empty()).then(|| Entry::Forgotten { flow: key.clone(), fingerprints })

@@ -1,7 +1,7 @@
 //! A message to be sent: to whom, about which alerts, under which id.
 
 use std::sync::Arc;
-use watchfire_model::{Alert, LabelSet, Timestamp};
+use watchfire_model::{LabelSet, Timestamp};
 
 /// The kind of an integration; the label `integration` of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,18 +90,6 @@ pub struct NotifiedAlert {
 }
 
 impl NotifiedAlert {
-    /// What is told of a firing or resolved alert; `None` of a pending one.
-    pub fn of(alert: &Alert) -> Option<NotifiedAlert> {
-        let starts_at = alert.fired_at?;
-        Some(NotifiedAlert {
-            labels: alert.labels.clone(),
-            annotations: alert.annotations.clone(),
-            starts_at,
-            ends_at: alert.resolved_at,
-            value: alert.value,
-        })
-    }
-
     /// Whether it fires.
     pub fn is_firing(&self) -> bool {
         self.ends_at.is_none()

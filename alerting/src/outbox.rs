@@ -22,7 +22,7 @@ use watchfire_model::{Timestamp, failpoint};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Tries what was never tried, waits for what is under way, then ends.
+    /// Tries what can be tried now, waits for what is under way, then ends.
     Draining,
     /// Ends now.
     Stopped,
@@ -81,7 +81,7 @@ impl Outbox {
         *self.notifier.lock() = notifier;
     }
 
-    /// Lets the sender end once it has tried what was never tried.
+    /// Lets the sender end once it has tried what can be tried now.
     pub(crate) fn drain(&self) {
         self.phase.send_replace(Phase::Draining);
     }
@@ -126,7 +126,8 @@ pub(crate) async fn run(outbox: Arc<Outbox>, clerk: ClerkHandle) {
                 Next::Wait(until) => break until,
             }
         };
-        if current == Phase::Draining && !outbox.queue.lock().is_moving() {
+        // What can be tried now is under way; the rest waits for a target that is away.
+        if current == Phase::Draining && outbox.queue.lock().in_flight() == 0 {
             return;
         }
         let timer = async {
@@ -178,14 +179,14 @@ async fn attempt(
             failpoint::hit("alerting.after_send");
             outbox.counters.delivered.fetch_add(1, Ordering::Relaxed);
             outbox.counters.deliveries.add(age);
-            tracing::debug!(target = %outbox.target, id = &*id, delay_ms = age_ms, "notification delivered");
+            tracing::debug!(to = %outbox.target, id = &*id, delay_ms = age_ms, "notification delivered");
             clerk.ended(Entry::Delivered { id, at }).await;
             End::Delivered
         }
         Err(error) if error.retry == Retry::Never || age > outbox.limits.max_age => {
             outbox.counters.failed.fetch_add(1, Ordering::Relaxed);
             let attempts = failures.saturating_add(1);
-            tracing::error!(target = %outbox.target, id = &*id, attempts, error = %error, "notification given up");
+            tracing::error!(to = %outbox.target, id = &*id, attempts, error = %error, "notification given up");
             clerk.ended(Entry::Failed { id, at }).await;
             End::GivenUp
         }
@@ -193,7 +194,7 @@ async fn attempt(
             // One line for the first failure, then ever more rarely.
             if failures.saturating_add(1).is_power_of_two() {
                 let attempts = failures.saturating_add(1);
-                tracing::warn!(target = %outbox.target, id = &*id, attempts, error = %error, "notification failed, will be tried again");
+                tracing::warn!(to = %outbox.target, id = &*id, attempts, error = %error, "notification failed, will be tried again");
             }
             End::Again(error.retry)
         }

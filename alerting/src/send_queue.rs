@@ -196,11 +196,6 @@ impl SendQueue {
         self.busy.len()
     }
 
-    /// Whether some message was never tried yet, or is under way; others wait for a target that is away.
-    pub fn is_moving(&self) -> bool {
-        !self.fresh.is_empty() || !self.busy.is_empty()
-    }
-
     fn due(&mut self, at: i64, key: GroupKey) -> Due {
         self.next_order += 1;
         (at, self.next_order, key)

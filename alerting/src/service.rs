@@ -190,7 +190,7 @@ impl Alerting {
         Ok(())
     }
 
-    /// Tries what was never tried, waits for what is under way until `deadline` has passed, writes the log and
+    /// Tries what can be tried now, waits for what is under way until `deadline` has passed, writes the log and
     /// ends. What waits for a receiver that is away is not waited for: it is on disk. Nothing is taken afterwards.
     pub async fn close(&self, deadline: Duration) -> DrainReport {
         let _changing = self.changing.lock().await;
@@ -224,6 +224,13 @@ impl Alerting {
     fn start(&self, outbox: Arc<Outbox>) -> Sender {
         let task = self.runtime.spawn(outbox::run(Arc::clone(&outbox), self.clerk.clone()));
         Sender { outbox, task }
+    }
+}
+
+/// Without [`Alerting::close`] senders end at once; what is under way is sent again after the next start.
+impl Drop for Alerting {
+    fn drop(&mut self) {
+        self.senders.lock().iter().for_each(|sender| sender.outbox.stop());
     }
 }
 

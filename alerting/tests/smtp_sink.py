@@ -17,11 +17,13 @@ import email
 import email.policy
 import fcntl
 import json
+import logging
 import os
 import ssl
 import subprocess
 import sys
 import threading
+import warnings
 
 VERSION = "1.4.6"
 SKIPPED = 77
@@ -171,6 +173,9 @@ def main():
         import aiosmtpd  # noqa: F401
     except ImportError:
         install(options.cache)
+    # What clients do wrong here, they do on purpose.
+    warnings.simplefilter("ignore")
+    logging.getLogger("mail").setLevel(logging.CRITICAL + 1)
     threading.Thread(target=end_with_parent, daemon=True).start()
     asyncio.run(serve(options))
 

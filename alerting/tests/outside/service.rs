@@ -1,13 +1,14 @@
 //! The whole of it: alerts in, deliveries out, over failures and restarts.
 
 use crate::http_sink::{Answer, HttpSink, Request};
+use crate::smtp_sink::SmtpSink;
 use crate::{START, firing, resolved, within};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use watchfire_alerting::{
-    AlertBatch, Alerting, HandleReport, Integration, Receiver, ReceiverSettings, RecoveryReport, Secret, Settings,
-    WebhookConfig,
+    AlertBatch, Alerting, EmailConfig, HandleReport, Integration, Receiver, ReceiverSettings, RecoveryReport, Secret,
+    Settings, WebhookConfig,
 };
 use watchfire_model::{Alert, Timestamp};
 
@@ -222,4 +223,33 @@ async fn a_log_that_cannot_be_written_stops_no_page() {
     sink.wait_for(7).await;
     let stats = alerting.stats().log;
     assert!(stats.errors_total > 0, "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_away_gets_the_mail_when_it_is_back() {
+    let Some(sink) = SmtpSink::start(&[]).await else { return };
+    let (url, port) = (sink.url("smtp", ""), sink.port.to_string());
+    drop(sink);
+    let dir = tempfile::tempdir().expect("a folder");
+    let email = EmailConfig::new(Secret::inline(url), "watchfire@example.org", vec!["ops@example.org".to_owned()]);
+    let mail = Receiver { name: "mail".to_owned(), integrations: vec![Integration::Email(email)] };
+    let (alerting, _) = open(dir.path(), vec![mail.clone()]);
+    handle(&alerting, &[firing("A", "api")]).await;
+    handle(&alerting, &[resolved("A", "api")]).await;
+    until(&alerting, "attempts", |stats| stats.retries_total >= 2).await;
+    let drained = alerting.close(Duration::from_secs(10)).await;
+    assert_eq!((drained.undelivered, drained.broken_off), (2, false));
+
+    let (alerting, recovery) = open(dir.path(), vec![mail]);
+    assert_eq!(recovery.undelivered, 2);
+    until(&alerting, "an attempt", |stats| stats.notifications_total >= 1).await;
+    let mut sink = SmtpSink::start(&["--port", &port]).await.expect("it was to be had before");
+    for subject in ["[FIRING:1] A (api critical)", "[RESOLVED] A (api critical)"] {
+        let mail = sink.event().await;
+        let headers = mail["headers"].as_array().expect("headers");
+        let found = headers.iter().find(|pair| pair[0] == "Subject").expect("a subject");
+        assert_eq!(found[1], subject);
+    }
+    until(&alerting, "both delivered", |stats| stats.delivered_total == 2).await;
+    assert!(sink.rest().is_empty());
 }
