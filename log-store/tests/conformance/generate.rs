@@ -338,8 +338,12 @@ pub enum Step {
     Append(usize),
     /// So many milliseconds pass.
     Tick(i64),
+    /// Everything is sealed.
+    Flush,
     /// It is closed and opened again, and the queue is replayed.
     Close,
+    /// It is dropped without closing and opened again, and the queue is replayed.
+    Drop,
 }
 
 /// A life of a store.
@@ -347,7 +351,9 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0usize..40).prop_map(Step::Append),
         4 => select(vec![1i64, 1_000, 61_000, 3_600_000]).prop_map(Step::Tick),
+        2 => Just(Step::Flush),
         1 => Just(Step::Close),
+        1 => Just(Step::Drop),
     ];
     vec(step, 1..8)
 }

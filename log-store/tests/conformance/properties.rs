@@ -82,6 +82,8 @@ struct Life {
     records: Vec<LogRecord>,
     given: usize,
     naive: Naive,
+    /// An empty folder, for a store that stands in while the other is opened again.
+    spare: tempfile::TempDir,
     now: watchfire_model::Timestamp,
 }
 
@@ -100,8 +102,13 @@ impl Life {
                 self.now = self.now.plus_millis(millis);
                 self.store.tick(self.now);
             }
-            Step::Close => {
-                self.store.close();
+            Step::Flush => self.store.flush().expect("everything is sealed"),
+            Step::Close | Step::Drop => {
+                if matches!(step, Step::Close) {
+                    self.store.close();
+                }
+                // The old one goes first: it holds the folder.
+                self.store = EmbeddedStore::open(StoreConfig::new(self.spare.path()), self.now).expect("opens");
                 self.store = EmbeddedStore::open(self.config.clone(), self.now).expect("opens again");
                 let sealed = self.store.sealed_offset() as usize;
                 assert!(sealed <= self.given, "sealed only what it was given");
@@ -130,12 +137,13 @@ proptest! {
             ..StoreConfig::new(dir.path())
         };
         let store = EmbeddedStore::open(config.clone(), NOW).expect("opens");
-        let mut life = Life { config, store, records, given: 0, naive: Naive::default(), now: NOW };
+        let mut life = Life { config, store, records, given: 0, naive: Naive::default(), spare: tempfile::tempdir().expect("a folder"), now: NOW };
         for step in &steps {
             life.step(*step);
             check(&life.store, &life.naive, &questions[..4], &format!("after {step:?} of {steps:?}"));
         }
-        for step in [Step::Append(usize::MAX / 2), Step::Tick(120_000), Step::Close, Step::Tick(120_000)] {
+        // In the end all is open or sealed, sealed, merged, read back.
+        for step in [Step::Append(usize::MAX / 2), Step::Flush, Step::Tick(90_000_000), Step::Close, Step::Flush] {
             life.step(step);
             check(&life.store, &life.naive, &questions, &format!("after {steps:?} and {step:?}"));
         }
