@@ -12,7 +12,7 @@ use crate::error::AppendError;
 use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind};
 use crate::log::{Frame, Segment, segment_path};
 use crate::plan::{Plan, PlannedFrame, Room};
-use crate::shared::{Request, Shared};
+use crate::shared::{GATHER_BYTES, Request, Shared};
 use crate::sidecar::SegmentKeys;
 
 /// The segment that is written to.
@@ -29,13 +29,16 @@ pub(crate) struct Committer {
     active: Option<Active>,
     next_offset: u64,
     waiting: VecDeque<Request>,
+    /// How many callers the last commit answered.
+    answered: usize,
     /// The last append that had to be stored was refused for want of room.
     is_full: bool,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, dedup: DedupIndex, active: Option<Active>, next_offset: u64) -> Committer {
-        let committer = Committer { shared, dedup, active, next_offset, waiting: VecDeque::new(), is_full: false };
+        let committer =
+            Committer { shared, dedup, active, next_offset, waiting: VecDeque::new(), answered: 0, is_full: false };
         committer.show_keys();
         committer
     }
@@ -48,26 +51,36 @@ impl Committer {
     }
 
     /// Waits for appends; false when there will be none.
+    ///
+    /// Callers that were answered a moment ago mostly come back at once. Waiting for them, for a short while, makes
+    /// one sync of many: a sync costs far more than a record.
     fn wait(&mut self) -> bool {
+        let deadline = Instant::now() + self.shared.config.gather_max;
         let mut inbox = self.shared.inbox.lock();
+        let mut expected = (self.answered + self.waiting.len() + inbox.requests.len()).max(1);
         let advance = loop {
-            self.waiting.extend(inbox.requests.drain(..));
-            let advance = std::mem::take(&mut inbox.advance);
-            if !advance.is_empty() || !self.waiting.is_empty() {
-                break advance;
+            let missing = expected.saturating_sub(self.waiting.len() + inbox.requests.len());
+            let is_worth_it = missing == 0 || inbox.bytes >= GATHER_BYTES || !self.waiting.is_empty();
+            if is_worth_it || inbox.closing || !inbox.advance.is_empty() {
+                self.waiting.extend(inbox.requests.drain(..));
+                inbox.bytes = 0;
+                break std::mem::take(&mut inbox.advance);
             }
-            if inbox.closing {
-                return false;
+            inbox.wake_at = Some(missing);
+            if expected == 1 {
+                self.shared.work.wait(&mut inbox);
+            } else if self.shared.work.wait_until(&mut inbox, deadline).timed_out() {
+                // Those that are here, or the first one that comes.
+                expected = 1;
             }
-            inbox.sleeping = true;
-            self.shared.work.wait(&mut inbox);
-            inbox.sleeping = false;
+            inbox.wake_at = None;
         };
+        let is_over = inbox.closing && self.waiting.is_empty() && advance.is_empty();
         drop(inbox);
         for (offset, done) in advance {
             self.advance(offset, done);
         }
-        true
+        !is_over
     }
 
     /// One commit of what waits, or as much of it as fits.
@@ -76,6 +89,9 @@ impl Committer {
         self.dedup.expire(now_ms);
         let mark = self.dedup.mark();
         let room = self.room();
+        if self.waiting.is_empty() {
+            return;
+        }
         let mut plan =
             Plan::new(&mut self.waiting, &mut self.dedup, self.shared.epoch, self.next_offset, now_ms, &room);
         let mut failure = None;
@@ -95,8 +111,12 @@ impl Committer {
             }
         }
         self.count(&plan);
+        self.answered = plan.pending.len();
         self.shared.permits.add_permits(plan.permits);
         plan.answer(failure.as_ref());
+        if let Some(active) = &mut self.active {
+            active.writer.release_pages();
+        }
     }
 
     fn room(&self) -> Room {

@@ -1,6 +1,7 @@
 //! What an embedded queue may use, and where it lives.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Bytes of disk that a kept dedup key takes in its sidecar file.
 const KEY_DISK_BYTES: u64 = crate::sidecar::ENTRY_BYTES as u64;
@@ -21,6 +22,9 @@ pub struct QueueConfig {
     pub dedup_window_ms: i64,
     /// Most keys that are remembered; the oldest go first. So many as fit into an eighth of the disk limit are used.
     pub dedup_keys_max: usize,
+    /// How long a commit waits for callers that the last commits have shown to be there. A single caller never waits,
+    /// and nobody waits when all of them are back; else it costs this much at most and saves a sync.
+    pub gather_max: Duration,
     /// Most bytes of committed records kept in memory for readers that keep up; the others read from files.
     pub tail_bytes: usize,
     /// Most bytes of appends that wait for their commit; further callers wait before they are taken in.
@@ -41,6 +45,7 @@ impl QueueConfig {
             segment_bytes: 64 << 20,
             dedup_window_ms: 24 * 3600 * 1000,
             dedup_keys_max: 4_000_000,
+            gather_max: Duration::from_millis(1),
             tail_bytes: 32 << 20,
             in_flight_bytes: 64 << 20,
             verify_bytes: 256 << 20,

@@ -18,6 +18,9 @@ use crate::sidecar::SegmentKeys;
 /// Unit in which waiting appends are counted against the memory limit.
 const PERMIT_BYTES: usize = 256;
 
+/// A commit is worth its cost when so many bytes wait; it waits for no more callers then.
+pub(crate) const GATHER_BYTES: usize = 256 << 10;
+
 /// Where a record of the batch stood already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Duplicate {
@@ -56,8 +59,10 @@ pub(crate) struct Inbox {
     /// Offsets below are used up, with whom to tell.
     pub advance: Vec<(u64, mpsc::Sender<()>)>,
     pub closing: bool,
-    /// The committer waits for the signal.
-    pub sleeping: bool,
+    /// Bytes of `requests`.
+    pub bytes: usize,
+    /// The committer sleeps and wants the signal when so many requests are there.
+    pub wake_at: Option<usize>,
 }
 
 /// What the janitor has to do.
@@ -155,9 +160,10 @@ impl Shared {
         if inbox.closing {
             return Err(AppendError::Closed);
         }
+        inbox.bytes += request.batch.bytes();
         inbox.requests.push(request);
-        if inbox.sleeping {
-            inbox.sleeping = false;
+        if inbox.wake_at.is_some_and(|count| inbox.requests.len() >= count || inbox.bytes >= GATHER_BYTES) {
+            inbox.wake_at = None;
             self.work.notify_one();
         }
         Ok(())
