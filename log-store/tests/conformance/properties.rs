@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use watchfire_log_store::query::{Field, Query, parse};
 use watchfire_log_store::{Cursor, EmbeddedStore, Order, SearchRequest, StoreConfig, TimeRange};
-use watchfire_model::LogRecord;
+use watchfire_model::{LogRecord, Value};
 
 use crate::embedded::append;
 use crate::generate::{NOW, Step, query, records, steps};
@@ -118,8 +118,83 @@ impl Life {
     }
 }
 
+/// So many cases, unless `PROPTEST_CASES` says otherwise.
+fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(cases), max_shrink_iters: 400, ..ProptestConfig::default() }
+}
+
+fn store_config(dir: &std::path::Path, block_rows: usize) -> StoreConfig {
+    StoreConfig {
+        block_rows,
+        retention_days: 36_500,
+        search_threads: 2,
+        pending_blocks_max: 1_000,
+        ..StoreConfig::new(dir)
+    }
+}
+
+/// Many records made of few: numbers, times, ids and some texts change from one to the next.
+fn multiplied(few: &[LogRecord], count: usize) -> Vec<LogRecord> {
+    let vary = |(number, record): (usize, &LogRecord)| {
+        let mut record = record.clone();
+        let scattered = number.wrapping_mul(7919) % 104_729;
+        record.id = format!("i{number}");
+        record.timestamp = record.timestamp.plus_millis(scattered as i64);
+        record.accepted_at = record.accepted_at.plus_millis(number as i64);
+        if number % 3 == 0 {
+            record.message.push_str(&format!(" took {} ms", scattered % 60));
+        }
+        for (name, value) in &mut record.fields {
+            match (name.as_str(), value) {
+                ("duration_ms", Value::Int(int)) => *int += scattered as i64,
+                ("span", Value::Text(text)) => *text = format!("{scattered:08x}{number:08x}"),
+                ("n", Value::Float(float)) => *float += scattered as f64 / 8.0,
+                ("s", Value::Text(text)) => text.push_str(&format!(" {scattered}")),
+                _ => {}
+            }
+        }
+        record
+    };
+    few.iter().cycle().take(count).enumerate().map(vary).collect()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(config(4))]
+
+    /// Blocks of several pages.
+    #[test]
+    fn large_blocks_agree_with_the_naive_store(
+        few in records(60).prop_filter("some", |few| !few.is_empty()),
+        count in 8_000usize..18_000,
+        questions in prop::collection::vec(asked(), 12),
+        block_rows in select(vec![5_000usize, 65_536]),
+    ) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let config = store_config(dir.path(), block_rows);
+        let records = multiplied(&few, count);
+        let mut naive = Naive::default();
+        for (seq, record) in records.iter().enumerate() {
+            naive.push(seq as u64, record);
+        }
+        let store = EmbeddedStore::open(config, NOW).expect("opens");
+        // A walk of small pages through so many records would take long.
+        let questions: Vec<Asked> = questions.into_iter().map(|asked| Asked { limit: asked.limit.max(1000) * 20, ..asked }).collect();
+        for (part, records) in records.chunks(count.div_ceil(3)).enumerate() {
+            append(&store, (part * count.div_ceil(3)) as u64, records);
+        }
+        check(&store, &naive, &questions[..3], "while open or being sealed");
+        store.flush().expect("everything is sealed");
+        check(&store, &naive, &questions, "sealed");
+        store.tick(NOW.plus_millis(10 * 86_400_000));
+        store.flush().expect("everything is merged");
+        check(&store, &naive, &questions[..3], "merged");
+        store.close();
+    }
+}
+
+proptest! {
+    #![proptest_config(config(48))]
 
     #[test]
     fn the_embedded_store_agrees_with_the_naive_one(
@@ -129,13 +204,7 @@ proptest! {
         block_rows in select(vec![1usize, 3, 16, 64, 65_536]),
     ) {
         let dir = tempfile::tempdir().expect("a folder");
-        let config = StoreConfig {
-            block_rows,
-            retention_days: 36_500,
-            search_threads: 2,
-            pending_blocks_max: 1_000,
-            ..StoreConfig::new(dir.path())
-        };
+        let config = store_config(dir.path(), block_rows);
         let store = EmbeddedStore::open(config.clone(), NOW).expect("opens");
         let mut life = Life { config, store, records, given: 0, naive: Naive::default(), spare: tempfile::tempdir().expect("a folder"), now: NOW };
         for step in &steps {
