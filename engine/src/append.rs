@@ -9,10 +9,10 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use watchfire_model::Sample;
 use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::{LabelSet, Sample};
 
-use crate::batch::{BatchEntry, Derived, Point, SampleBatch, from_derived};
+use crate::batch::{BatchEntry, Derived, Point, SampleBatch, SeriesHandle, from_derived};
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
 use crate::key;
@@ -142,6 +142,14 @@ impl Engine {
         Ok(ApplyReport { known: false, accepted: outcome.accepted, overflowed: outcome.overflowed, rejected })
     }
 
+    /// Looks a series up, or makes it, for many appends to come.
+    pub fn handle(&self, kind: SeriesKind, labels: &LabelSet) -> Result<SeriesHandle, Rejection> {
+        let mut key = Vec::new();
+        key::write(labels, &mut key);
+        let series = self.registry.resolve(kind, &key, None)?.series;
+        Ok(SeriesHandle { series, key: key.into() })
+    }
+
     fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {
         batch
             .series
@@ -159,6 +167,11 @@ impl Engine {
         entry: &BatchEntry,
         cap_of: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<(Arc<Series>, bool), Rejection> {
+        if let Some(known) = &entry.known
+            && !known.series.state.lock().removed
+        {
+            return Ok((known.series.clone(), false));
+        }
         let key = batch.key(entry);
         if let Some(series) = self.registry.find(entry.kind, key) {
             return Ok((series, false));

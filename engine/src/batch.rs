@@ -7,6 +7,7 @@ use watchfire_model::{LabelError, LabelSet, Timestamp};
 
 use crate::key;
 use crate::kind::SeriesKind;
+use crate::series::Series;
 
 /// Where derived numbers come from. Together with them it is one record of the engine's log, so that a replay
 /// of the queue changes nothing.
@@ -96,8 +97,17 @@ pub struct BatchSeries(u32);
 
 pub(crate) struct BatchEntry {
     pub(crate) kind: SeriesKind,
+    pub(crate) known: Option<SeriesHandle>,
     start: u32,
     end: u32,
+}
+
+/// A series that was looked up once, for who appends to it again and again. It stays usable when the series has
+/// been pruned away meanwhile: the next append makes it again.
+#[derive(Clone)]
+pub struct SeriesHandle {
+    pub(crate) series: Arc<Series>,
+    pub(crate) key: Arc<[u8]>,
 }
 
 /// A number within a batch. For samples its time in milliseconds, else that of the event.
@@ -150,9 +160,15 @@ impl SampleBatch {
         Ok(self.add(kind, start))
     }
 
+    /// Names a series that was looked up before (`Engine::handle`).
+    pub fn series_again(&mut self, handle: &SeriesHandle) -> BatchSeries {
+        self.series.push(BatchEntry { kind: handle.series.kind, known: Some(handle.clone()), start: 0, end: 0 });
+        BatchSeries(self.series.len() as u32 - 1)
+    }
+
     fn add(&mut self, kind: SeriesKind, start: usize) -> BatchSeries {
         // A batch is bounded by the body limit of its endpoint, far below 4 GiB.
-        self.series.push(BatchEntry { kind, start: start as u32, end: self.keys.len() as u32 });
+        self.series.push(BatchEntry { kind, known: None, start: start as u32, end: self.keys.len() as u32 });
         BatchSeries(self.series.len() as u32 - 1)
     }
 
@@ -176,7 +192,10 @@ impl SampleBatch {
         self.points.is_empty()
     }
 
-    pub(crate) fn key(&self, entry: &BatchEntry) -> &[u8] {
+    pub(crate) fn key<'b>(&'b self, entry: &'b BatchEntry) -> &'b [u8] {
+        if let Some(known) = &entry.known {
+            return &known.key;
+        }
         self.keys.get(entry.start as usize..entry.end as usize).unwrap_or_default()
     }
 }
@@ -185,16 +204,16 @@ impl SampleBatch {
 pub(crate) fn from_derived(derived: &Derived) -> SampleBatch {
     let mut batch = SampleBatch::new(Timestamp::default());
     for increment in &derived.increments {
-        let series = batch.series_again(SeriesKind::Increments, &increment.labels);
+        let series = batch.series_or_last(SeriesKind::Increments, &increment.labels);
         batch.points.push(Point { series: series.0, late: increment.late, at: increment.at, value: increment.count });
     }
     for observation in &derived.observations {
-        let series = batch.series_again(SeriesKind::Distribution, &observation.labels);
+        let series = batch.series_or_last(SeriesKind::Distribution, &observation.labels);
         let (at, value) = (observation.at, observation.value);
         batch.points.push(Point { series: series.0, late: observation.late, at, value });
     }
     for gauge in &derived.gauges {
-        let series = batch.series_again(SeriesKind::Samples(crate::kind::MetricType::Gauge), &gauge.labels);
+        let series = batch.series_or_last(SeriesKind::Samples(crate::kind::MetricType::Gauge), &gauge.labels);
         batch.push(series, gauge.at, gauge.value);
     }
     batch
@@ -202,7 +221,7 @@ pub(crate) fn from_derived(derived: &Derived) -> SampleBatch {
 
 impl SampleBatch {
     /// Like `series`, but a label set equal to the one before is the same series.
-    fn series_again(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
+    fn series_or_last(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
         let start = self.keys.len();
         key::write(labels, &mut self.keys);
         if let Some(last) = self.series.last()

@@ -133,7 +133,7 @@ impl Increments {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let late = self.late.as_ref().map_or(0, |late| size_of::<Cumulative>() + late.memory_bytes());
-        self.live.memory_bytes() + late
+        size_of::<Increments>() + self.live.memory_bytes() + late
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {

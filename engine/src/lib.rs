@@ -48,7 +48,7 @@ mod view;
 mod wal;
 
 pub use append::{AppendError, AppendReport, ApplyError, ApplyReport};
-pub use batch::{BatchSeries, Derived, GaugeSample, Increment, Observation, SampleBatch, SourcePosition};
+pub use batch::{BatchSeries, Derived, GaugeSample, Increment, Observation, SampleBatch, SeriesHandle, SourcePosition};
 pub use catalogue::MetricInfo;
 pub use config::EngineConfig;
 pub use distribution::DistributionWindow;

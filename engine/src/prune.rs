@@ -14,6 +14,8 @@ use crate::series::{Series, SeriesState};
 const SWEEP_MS: i64 = 10_000;
 /// A series without numbers for this long is packed, milliseconds.
 const QUIET_MS: i64 = 600_000;
+/// Label sets that no query asked for during this many sweeps are forgotten.
+const LABELS_SWEEPS: i64 = 30;
 /// Series looked at under one hold of a shard's lock.
 const SERIES_AT_ONCE: u32 = 4096;
 /// Memory pruning goes down to this share of the limit, in percent.
@@ -34,7 +36,11 @@ impl Engine {
         let shards = self.registry.shards.len() as i64;
         let turn = now.millis().div_euclid((SWEEP_MS / shards).max(1));
         if self.sweep_turn.swap(turn, Ordering::Relaxed) != turn {
-            self.sweep(turn.rem_euclid(shards) as usize, now);
+            let shard = turn.rem_euclid(shards) as usize;
+            self.sweep(shard, now);
+            if turn.div_euclid(shards) % LABELS_SWEEPS == 0 {
+                self.registry.shards[shard].read().age_labels();
+            }
             self.registry.texts.sweep();
             self.keep_to_memory_limit(now);
         }
@@ -83,7 +89,7 @@ impl Engine {
                 if is_over(series, &state, horizon) {
                     empty.push(slot);
                 }
-                bytes += Series::numbers_bytes(&state);
+                bytes += state.numbers.memory_bytes();
                 count += state.numbers.count();
             }
             slot = end;
@@ -105,9 +111,6 @@ impl Engine {
         let quiet = state.numbers.newest().is_some_and(|newest| newest < now.plus_millis(-QUIET_MS).millis());
         if quiet && series.kind != SeriesKind::Distribution {
             with_codec(|codec| state.numbers.compact(codec));
-        }
-        if !std::mem::take(&mut state.labels_used) {
-            state.labels = None;
         }
     }
 
@@ -153,7 +156,7 @@ impl Engine {
                 let mut state = series.state.lock();
                 let gone = state.numbers.prune(horizon);
                 self.pruned_early.fetch_add(gone, Ordering::Relaxed);
-                bytes += Series::numbers_bytes(&state);
+                bytes += state.numbers.memory_bytes();
             }
             drop(shard);
             self.registry.shards[number].write().numbers_bytes = bytes;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use watchfire_model::{Sample, Timestamp};
 
@@ -51,7 +50,8 @@ pub(crate) struct Recovered {
     pub(crate) report: RecoveryReport,
 }
 
-type ById = HashMap<u64, Arc<Series>, foldhash::fast::RandomState>;
+/// Series by their number, with the last record of the log that they contain already.
+type ById = HashMap<u64, (Arc<Series>, u64), foldhash::fast::RandomState>;
 
 /// What a snapshot gave.
 struct Loaded {
@@ -154,8 +154,8 @@ fn load(config: &EngineConfig, path: &Path, salvage: bool) -> Result<Loaded, Sna
             |series| {
                 let mut cursor = Cursor::new(series.numbers);
                 let numbers = Numbers::read_from(series.kind.class(), &mut cursor, codec)?;
-                let entered = registry.insert(series.id, series.kind, series.key, numbers, true, series.lsn)?;
-                by_id.insert(series.id, entered);
+                let entered = registry.insert(series.id, series.kind, series.key, numbers, true)?;
+                by_id.insert(series.id, (entered, series.lsn));
                 contains = contains.max(series.lsn);
                 Ok(())
             },
@@ -235,7 +235,7 @@ fn settle(path: &Path, good_end: u64) -> io::Result<()> {
 struct Replayer<'r> {
     registry: &'r Registry,
     by_id: ById,
-    current: Option<Arc<Series>>,
+    current: Option<(Arc<Series>, u64)>,
     lsn: u64,
     codec: &'r mut Codec,
     points: u64,
@@ -244,8 +244,8 @@ struct Replayer<'r> {
 
 impl Replay for Replayer<'_> {
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
-        let series = self.registry.insert(id, kind, key, Numbers::new(kind.class()), true, 0)?;
-        self.by_id.insert(id, series);
+        let series = self.registry.insert(id, kind, key, Numbers::new(kind.class()), true)?;
+        self.by_id.entry(id).or_insert((series, 0));
         Ok(())
     }
 
@@ -254,7 +254,7 @@ impl Replay for Replayer<'_> {
     }
 
     fn point(&mut self, point: Replayed) {
-        let Some(series) = &self.current else {
+        let Some((series, contains_lsn)) = &self.current else {
             self.orphans += 1;
             return;
         };
@@ -267,7 +267,7 @@ impl Replay for Replayer<'_> {
                 let _ = samples.push(sample, &TimeBounds::ALL, self.codec);
             }
             (Replayed::Additive { second, late, value }, numbers) => {
-                if self.lsn > series.contains_lsn.load(Ordering::Relaxed) {
+                if self.lsn > *contains_lsn {
                     numbers.add(second, value, late, self.codec);
                 }
             }

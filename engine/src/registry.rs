@@ -119,7 +119,7 @@ impl Registry {
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // The keys of a batch are made from texts, so this cannot fail.
-        self.insert(id, kind, key, Numbers::new(kind.class()), false, 0).map_err(|_| Rejection::LabelsTooLarge)
+        self.insert(id, kind, key, Numbers::new(kind.class()), false).map_err(|_| Rejection::LabelsTooLarge)
     }
 
     /// Enters a series with an id of its own, unless the key has one.
@@ -130,7 +130,6 @@ impl Registry {
         key: &[u8],
         numbers: Numbers,
         defined: bool,
-        contains_lsn: u64,
     ) -> Result<Arc<Series>, crate::bytes::Damaged> {
         self.next_id.fetch_max(id.saturating_add(1), Ordering::Relaxed);
         let hash = self.hash(key);
@@ -140,7 +139,7 @@ impl Registry {
             return Ok(series.clone());
         }
         let before = shard.identity_bytes;
-        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined, contains_lsn };
+        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
         let series = shard.insert(new, key, numbers, &self.texts)?;
         self.memory_bytes.fetch_add(shard.identity_bytes.saturating_sub(before), Ordering::Relaxed);
         self.series.fetch_add(1, Ordering::Relaxed);
@@ -182,7 +181,7 @@ impl Registry {
     pub(crate) fn recount(&self) -> usize {
         let all = self.shards.iter().map(|shard| {
             let shard = shard.read();
-            shard.identity_bytes + shard.numbers_bytes
+            shard.identity_bytes + shard.numbers_bytes + shard.labels_bytes()
         });
         let bytes = all.sum();
         self.memory_bytes.store(bytes, Ordering::Relaxed);

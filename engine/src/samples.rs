@@ -32,42 +32,169 @@ pub(crate) enum Pushed {
     Known,
 }
 
-/// The samples of one series.
+/// What is compressed.
 #[derive(Default)]
-pub(crate) struct Samples {
+struct Packed {
     sealed: Vec<Arc<Chunk>>,
     tail: Vec<u8>,
     tail_count: u16,
+}
+
+/// The samples of one series.
+#[derive(Default)]
+pub(crate) struct Samples {
     raw: Vec<Sample>,
+    /// Not there as long as the raw ones are all.
+    packed: Option<Box<Packed>>,
+}
+
+impl Packed {
+    fn newest(&self) -> Option<i64> {
+        blocks(&self.tail).last().map(|block| block.last).or_else(|| self.sealed.last().map(|chunk| chunk.last()))
+    }
+
+    fn oldest(&self) -> Option<i64> {
+        self.sealed.first().map(|chunk| chunk.first()).or_else(|| blocks(&self.tail).next().map(|block| block.first))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.tail.is_empty()
+    }
+
+    fn count(&self) -> u64 {
+        self.sealed.iter().map(|chunk| chunk.count() as u64).sum::<u64>() + u64::from(self.tail_count)
+    }
+
+    /// Adds a run that lies after everything else; a long tail becomes a sealed chunk.
+    fn append(&mut self, run: &[Sample], codec: &mut Codec) {
+        for block in run.chunks(RAW_MAX) {
+            let (Some(first), Some(last)) = (block.first(), block.last()) else { continue };
+            let bytes = codec.encode(block);
+            // 32 samples of 16 bytes and the headers are far below 64 KiB.
+            self.tail.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+            self.tail.extend_from_slice(&first.timestamp.millis().to_le_bytes());
+            self.tail.extend_from_slice(&last.timestamp.millis().to_le_bytes());
+            self.tail.extend_from_slice(bytes);
+            self.tail_count += block.len() as u16;
+        }
+        if usize::from(self.tail_count) >= SEAL_AT {
+            let mut run = Vec::with_capacity(usize::from(self.tail_count));
+            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            self.sealed.extend(codec.seal(&run).map(Arc::new));
+            self.tail.clear();
+            self.tail_count = 0;
+        }
+    }
+
+    /// Puts a sample between others.
+    fn insert(&mut self, sample: Sample, outside: bool, codec: &mut Codec) -> Result<Pushed, Rejection> {
+        let at = sample.timestamp.millis();
+        let first_of_tail = blocks(&self.tail).next().map(|block| block.first);
+        let mut run = Vec::with_capacity(SEAL_AT + 1);
+        if first_of_tail.is_some_and(|first| at >= first || self.sealed.is_empty()) {
+            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
+            run.insert(place, sample);
+            self.tail.clear();
+            self.tail_count = 0;
+            self.append(&run, codec);
+            return Ok(Pushed::Accepted);
+        }
+        // The last chunk that begins at or before the sample, else the first one.
+        let chunk_at = self.sealed.partition_point(|chunk| chunk.first() <= at).saturating_sub(1);
+        let Some(chunk) = self.sealed.get(chunk_at) else { return Err(Rejection::OutOfOrder) };
+        if codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, &mut run).is_err() {
+            return Err(Rejection::OutOfOrder);
+        }
+        let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
+        run.insert(place, sample);
+        let part = if run.len() > 2 * SEAL_AT { run.len().div_ceil(2) } else { run.len() };
+        let chunks: Vec<Arc<Chunk>> = run.chunks(part).filter_map(|part| codec.seal(part)).map(Arc::new).collect();
+        self.sealed.splice(chunk_at..=chunk_at, chunks);
+        Ok(Pushed::Accepted)
+    }
+
+    fn read(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+        let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
+        for chunk in self.sealed[from..].iter().take_while(|chunk| chunk.first() <= end) {
+            // A chunk from a disk was decoded once when it was read.
+            let whole = codec.decode_range(chunk.bytes(), start, end, out);
+            debug_assert!(whole.is_ok(), "a sealed chunk is whole");
+        }
+        self.read_tail(start, end, codec, out);
+    }
+
+    fn read_tail(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+        for block in blocks(&self.tail).filter(|block| block.last > start && block.first <= end) {
+            // The tail is made by `append` alone, and read from disk only after a check.
+            let whole = codec.decode_range(block.bytes, start, end, out);
+            debug_assert!(whole.is_ok(), "a block of the tail is whole");
+        }
+    }
+
+    /// Drops sealed chunks, and when there are none any more blocks of the tail, that lie wholly before a time.
+    fn prune(&mut self, horizon: i64) {
+        let old = self.sealed.partition_point(|chunk| chunk.last() < horizon);
+        self.sealed.drain(..old);
+        if self.sealed.is_empty() {
+            self.sealed.shrink_to_fit();
+            let (bytes, count) =
+                blocks(&self.tail).take_while(|block| block.last < horizon).fold((0, 0), |(bytes, count), block| {
+                    (bytes + BLOCK_HEADER + block.bytes.len(), count + block.count())
+                });
+            self.tail.drain(..bytes);
+            self.tail_count = self.tail_count.saturating_sub(count);
+        }
+    }
+
+    fn read_from(cursor: &mut Cursor, codec: &mut Codec) -> Result<Packed, Damaged> {
+        let mut packed = Packed::default();
+        let mut newest = i64::MIN;
+        for _ in 0..cursor.length(1 << 24)? {
+            let chunk = Chunk::read(cursor.bytes()?, codec)?;
+            ascending(newest, chunk.first())?;
+            newest = chunk.last();
+            packed.sealed.push(Arc::new(chunk));
+        }
+        let tail = cursor.bytes()?;
+        let (mut count, mut covered) = (0, 0);
+        for block in blocks(tail) {
+            let chunk = Chunk::read(block.bytes, codec)?;
+            if (chunk.first(), chunk.last()) != (block.first, block.last) {
+                return Err(Damaged("a block of the tail lies about its times"));
+            }
+            ascending(newest, chunk.first())?;
+            newest = chunk.last();
+            count += chunk.count();
+            covered += BLOCK_HEADER + block.bytes.len();
+        }
+        if covered != tail.len() || count > CHUNK_SAMPLES_MAX {
+            return Err(Damaged("a tail does not consist of blocks"));
+        }
+        packed.tail = tail.to_vec();
+        packed.tail_count = count as u16;
+        Ok(packed)
+    }
 }
 
 impl Samples {
     /// Time of the newest sample.
     pub(crate) fn newest(&self) -> Option<i64> {
-        self.raw
-            .last()
-            .map(|sample| sample.timestamp.millis())
-            .or_else(|| blocks(&self.tail).last().map(|block| block.last))
-            .or_else(|| self.sealed.last().map(|chunk| chunk.last()))
+        self.raw.last().map(|sample| sample.timestamp.millis()).or_else(|| self.packed.as_ref()?.newest())
     }
 
     /// Time of the oldest sample.
     pub(crate) fn oldest(&self) -> Option<i64> {
-        self.sealed
-            .first()
-            .map(|chunk| chunk.first())
-            .or_else(|| blocks(&self.tail).next().map(|block| block.first))
-            .or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()))
+        let packed = self.packed.as_ref().and_then(|packed| packed.oldest());
+        packed.or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.sealed.is_empty() && self.tail.is_empty() && self.raw.is_empty()
+        self.raw.is_empty() && self.packed.is_none()
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.sealed.iter().map(|chunk| chunk.count() as u64).sum::<u64>()
-            + u64::from(self.tail_count)
-            + self.raw.len() as u64
+        self.raw.len() as u64 + self.packed.as_ref().map_or(0, |packed| packed.count())
     }
 
     /// Takes a sample, in order or within the out-of-order window.
@@ -97,89 +224,31 @@ impl Samples {
         let at = sample.timestamp.millis();
         let newest = self.newest().unwrap_or(i64::MIN);
         let outside = at < newest.saturating_sub(bounds.out_of_order_ms);
-        if self.raw.first().is_some_and(|first| at >= first.timestamp.millis())
-            || (self.tail.is_empty() && self.sealed.is_empty())
-        {
-            let place = place_of(&self.raw, sample, outside)?;
-            if let Some(place) = place {
-                self.raw.insert(place, sample);
-                if self.raw.len() > RAW_MAX {
-                    self.pack(codec);
-                }
-            }
-            return Ok(if place.is_some() { Pushed::Accepted } else { Pushed::Known });
+        let in_raw = self.raw.first().is_some_and(|first| at >= first.timestamp.millis());
+        if let (false, Some(packed)) = (in_raw, &mut self.packed) {
+            return packed.insert(sample, outside, codec);
         }
-        let first_of_tail = blocks(&self.tail).next().map(|block| block.first);
-        let in_tail = first_of_tail.is_some_and(|first| at >= first || self.sealed.is_empty());
-        let mut run = Vec::with_capacity(SEAL_AT + 1);
-        if in_tail {
-            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
-            let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
-            run.insert(place, sample);
-            self.tail.clear();
-            self.tail_count = 0;
-            self.append_to_tail(&run, codec);
-            return Ok(Pushed::Accepted);
+        let Some(place) = place_of(&self.raw, sample, outside)? else { return Ok(Pushed::Known) };
+        self.raw.insert(place, sample);
+        if self.raw.len() > RAW_MAX {
+            self.pack(codec);
         }
-        // The last chunk that begins at or before the sample, else the first one.
-        let chunk_at = self.sealed.partition_point(|chunk| chunk.first() <= at).saturating_sub(1);
-        let Some(chunk) = self.sealed.get(chunk_at) else { return Err(Rejection::OutOfOrder) };
-        if codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, &mut run).is_err() {
-            return Err(Rejection::OutOfOrder);
-        }
-        let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
-        run.insert(place, sample);
-        let parts = if run.len() > 2 * SEAL_AT { run.len().div_ceil(2) } else { run.len() };
-        let chunks: Vec<Arc<Chunk>> = run.chunks(parts).filter_map(|part| codec.seal(part)).map(Arc::new).collect();
-        self.sealed.splice(chunk_at..=chunk_at, chunks);
         Ok(Pushed::Accepted)
     }
 
-    /// Moves the raw samples to the tail, and a long tail to a sealed chunk.
+    /// Moves the raw samples to the tail.
     fn pack(&mut self, codec: &mut Codec) {
-        let raw = std::mem::take(&mut self.raw);
-        self.append_to_tail(&raw, codec);
-        self.raw = raw;
+        self.packed.get_or_insert_default().append(&self.raw, codec);
         self.raw.clear();
-    }
-
-    fn append_to_tail(&mut self, run: &[Sample], codec: &mut Codec) {
-        for block in run.chunks(RAW_MAX) {
-            let (Some(first), Some(last)) = (block.first(), block.last()) else { continue };
-            let bytes = codec.encode(block);
-            // 33 samples of 16 bytes and the headers are far below 64 KiB.
-            self.tail.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
-            self.tail.extend_from_slice(&first.timestamp.millis().to_le_bytes());
-            self.tail.extend_from_slice(&last.timestamp.millis().to_le_bytes());
-            self.tail.extend_from_slice(bytes);
-            self.tail_count += block.len() as u16;
-        }
-        if usize::from(self.tail_count) >= SEAL_AT {
-            let mut run = Vec::with_capacity(usize::from(self.tail_count));
-            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
-            self.sealed.extend(codec.seal(&run).map(Arc::new));
-            self.tail.clear();
-            self.tail_count = 0;
-        }
-    }
-
-    fn read_tail(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
-        for block in blocks(&self.tail).filter(|block| block.last > start && block.first <= end) {
-            // The tail is made by `append_to_tail` alone, and read from disk only after a check.
-            let whole = codec.decode_range(block.bytes, start, end, out);
-            debug_assert!(whole.is_ok(), "a block of the tail is whole");
-        }
     }
 
     /// Appends the samples with `start < time <= end`, ascending.
     pub(crate) fn read(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
-        let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
-        for chunk in self.sealed[from..].iter().take_while(|chunk| chunk.first() <= end) {
-            // A chunk from a disk was decoded once when it was read.
-            let whole = codec.decode_range(chunk.bytes(), start, end, out);
-            debug_assert!(whole.is_ok(), "a sealed chunk is whole");
+        if let Some(packed) = &self.packed
+            && self.raw.first().is_none_or(|first| start < first.timestamp.millis())
+        {
+            packed.read(start, end, codec, out);
         }
-        self.read_tail(start, end, codec, out);
         let from = self.raw.partition_point(|sample| sample.timestamp.millis() <= start);
         let to = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
         out.extend_from_slice(self.raw.get(from..to).unwrap_or_default());
@@ -192,57 +261,62 @@ impl Samples {
 
     /// Drops chunks that lie wholly before a time; says how many samples went.
     pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
+        if self.oldest().is_none_or(|oldest| oldest >= horizon) {
+            return 0;
+        }
         let before = self.count();
-        let old = self.sealed.partition_point(|chunk| chunk.last() < horizon);
-        self.sealed.drain(..old);
-        if self.sealed.is_empty() {
-            self.sealed.shrink_to_fit();
-            let (bytes, count) =
-                blocks(&self.tail).take_while(|block| block.last < horizon).fold((0, 0), |(bytes, count), block| {
-                    (bytes + BLOCK_HEADER + block.bytes.len(), count + block.count())
-                });
-            self.tail.drain(..bytes);
-            self.tail_count = self.tail_count.saturating_sub(count);
-            if self.tail.is_empty() {
-                self.tail_count = 0;
-                if self.raw.last().is_some_and(|last| last.timestamp.millis() < horizon) {
-                    self.raw = Vec::new();
-                }
+        if let Some(packed) = &mut self.packed {
+            packed.prune(horizon);
+            if packed.is_empty() {
+                self.packed = None;
             }
+        }
+        if self.packed.is_none() && self.raw.last().is_some_and(|last| last.timestamp.millis() < horizon) {
+            self.raw = Vec::new();
         }
         before - self.count()
     }
 
     /// Calls back with the end time and memory of each sealed chunk.
     pub(crate) fn sealed_sizes(&self, mut each: impl FnMut(i64, usize)) {
-        self.sealed.iter().for_each(|chunk| each(chunk.last(), chunk.memory_bytes()));
+        let sealed = self.packed.iter().flat_map(|packed| &packed.sealed);
+        sealed.for_each(|chunk| each(chunk.last(), chunk.memory_bytes()));
     }
 
     /// Packs the raw samples of a series that has been quiet, and gives spare room back.
     pub(crate) fn compact(&mut self, codec: &mut Codec) {
-        if !self.raw.is_empty() {
+        // A few samples take less room as they are than with the headers of a block.
+        if self.raw.len() > RAW_MAX / 8 {
             self.pack(codec);
         }
-        self.raw = Vec::new();
-        self.tail.shrink_to_fit();
-        self.sealed.shrink_to_fit();
+        self.raw.shrink_to_fit();
+        if let Some(packed) = &mut self.packed {
+            packed.tail.shrink_to_fit();
+            packed.sealed.shrink_to_fit();
+        }
     }
 
     /// Memory beside the value itself.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.sealed.iter().map(|chunk| chunk.memory_bytes()).sum::<usize>()
-            + self.sealed.capacity() * size_of::<Arc<Chunk>>()
-            + self.tail.capacity()
-            + self.raw.capacity() * size_of::<Sample>()
+        let packed = self.packed.as_ref().map_or(0, |packed| {
+            size_of::<Packed>()
+                + packed.sealed.iter().map(|chunk| chunk.memory_bytes()).sum::<usize>()
+                + packed.sealed.capacity() * size_of::<Arc<Chunk>>()
+                + packed.tail.capacity()
+        });
+        packed + self.raw.capacity() * size_of::<Sample>()
     }
 
     /// Appends all of it for a snapshot.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.sealed.len() as u64);
-        for chunk in &self.sealed {
-            put_bytes(out, chunk.bytes());
+        out.push(u8::from(self.packed.is_some()));
+        if let Some(packed) = &self.packed {
+            put_varint(out, packed.sealed.len() as u64);
+            for chunk in &packed.sealed {
+                put_bytes(out, chunk.bytes());
+            }
+            put_bytes(out, &packed.tail);
         }
-        put_bytes(out, &self.tail);
         put_varint(out, self.raw.len() as u64);
         for sample in &self.raw {
             out.extend_from_slice(&sample.timestamp.millis().to_le_bytes());
@@ -252,39 +326,16 @@ impl Samples {
 
     /// Reads what `write` wrote, and checks the invariants.
     pub(crate) fn read_from(cursor: &mut Cursor, codec: &mut Codec) -> Result<Samples, Damaged> {
-        let mut samples = Samples::default();
-        let mut newest = i64::MIN;
-        for _ in 0..cursor.length(1 << 24)? {
-            let chunk = Chunk::read(cursor.bytes()?, codec)?;
-            ascending(newest, chunk.first())?;
-            newest = chunk.last();
-            samples.sealed.push(Arc::new(chunk));
-        }
-        let tail = cursor.bytes()?;
-        let mut count = 0;
-        let mut covered = 0;
-        for block in blocks(tail) {
-            let chunk = Chunk::read(block.bytes, codec)?;
-            if (chunk.first(), chunk.last()) != (block.first, block.last) {
-                return Err(Damaged("a block of the tail lies about its times"));
-            }
-            ascending(newest, chunk.first())?;
-            newest = chunk.last();
-            count += chunk.count();
-            covered += BLOCK_HEADER + block.bytes.len();
-        }
-        if covered != tail.len() || count > CHUNK_SAMPLES_MAX {
-            return Err(Damaged("a tail does not consist of blocks"));
-        }
-        samples.tail = tail.to_vec();
-        samples.tail_count = count as u16;
+        let packed = if cursor.u8()? == 1 { Some(Box::new(Packed::read_from(cursor, codec)?)) } else { None };
+        let mut newest = packed.as_ref().and_then(|packed| packed.newest()).unwrap_or(i64::MIN);
+        let mut raw = Vec::new();
         for _ in 0..cursor.length(RAW_MAX)? {
             let (at, value) = (cursor.i64()?, cursor.f64()?);
             ascending(newest, at)?;
             newest = at;
-            samples.raw.push(Sample { timestamp: Timestamp::from_millis(at), value });
+            raw.push(Sample { timestamp: Timestamp::from_millis(at), value });
         }
-        Ok(samples)
+        Ok(Samples { raw, packed })
     }
 }
 

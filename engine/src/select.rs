@@ -30,9 +30,8 @@ impl Engine {
             let shard = shard.read();
             for slot in select(&shard, &prepared) {
                 let Some(series) = shard.slot(slot) else { continue };
-                let mut state = series.state.lock();
-                if state.numbers.overlaps(range) {
-                    let labels = shard.labels_of(series, &mut state);
+                if series.state.lock().numbers.overlaps(range) {
+                    let labels = shard.labels_of(slot, series);
                     views.push(SeriesView { labels, series: series.clone() });
                 }
             }

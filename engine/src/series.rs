@@ -1,10 +1,9 @@
 //! One series: its identity and, behind its own lock, its numbers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_model::Timestamp;
 
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::Codec;
@@ -25,7 +24,7 @@ pub struct TimeRange {
 /// The numbers of a series.
 pub(crate) enum Numbers {
     Samples(Samples),
-    Increments(Increments),
+    Increments(Box<Increments>),
     Distribution(Box<Distribution>),
 }
 
@@ -34,10 +33,6 @@ pub(crate) struct SeriesState {
     /// It left the registry; whoever holds it must look the label set up again.
     pub(crate) removed: bool,
     pub(crate) numbers: Numbers,
-    /// Made when a query first asks for it; dropped when none does for a while.
-    pub(crate) labels: Option<LabelSet>,
-    /// A query asked for the labels since the last sweep.
-    pub(crate) labels_used: bool,
 }
 
 /// One series. Its number (`id`) is never given to another one.
@@ -48,8 +43,6 @@ pub(crate) struct Series {
     pub(crate) kind: SeriesKind,
     /// Its definition stands in the log or in a snapshot that the log continues.
     pub(crate) defined: AtomicBool,
-    /// Records of the log up to this number are in it already; only used while recovering.
-    pub(crate) contains_lsn: AtomicU64,
     /// Numbers of its label pairs in its shard, in the order of names.
     pub(crate) pairs: Box<[u32]>,
     pub(crate) state: Mutex<SeriesState>,
@@ -59,7 +52,7 @@ impl Numbers {
     pub(crate) fn new(class: SeriesClass) -> Numbers {
         match class {
             SeriesClass::Samples => Numbers::Samples(Samples::default()),
-            SeriesClass::Increments => Numbers::Increments(Increments::default()),
+            SeriesClass::Increments => Numbers::Increments(Box::default()),
             SeriesClass::Distribution => Numbers::Distribution(Box::default()),
         }
     }
@@ -164,7 +157,7 @@ impl Numbers {
     pub(crate) fn read_from(class: SeriesClass, cursor: &mut Cursor, codec: &mut Codec) -> Result<Numbers, Damaged> {
         Ok(match class {
             SeriesClass::Samples => Numbers::Samples(Samples::read_from(cursor, codec)?),
-            SeriesClass::Increments => Numbers::Increments(Increments::read_from(cursor, codec)?),
+            SeriesClass::Increments => Numbers::Increments(Box::new(Increments::read_from(cursor, codec)?)),
             SeriesClass::Distribution => Numbers::Distribution(Box::new(Distribution::read_from(cursor)?)),
         })
     }
@@ -175,11 +168,5 @@ impl Series {
     /// in the registry and the postings.
     pub(crate) fn identity_bytes(pairs: usize) -> usize {
         size_of::<Series>() + 16 + pairs * 4 + 8 + 6
-    }
-
-    /// Memory of its numbers and cached labels.
-    pub(crate) fn numbers_bytes(state: &SeriesState) -> usize {
-        let labels = state.labels.as_ref().map_or(0, |labels| 16 + labels.len() * size_of::<(Arc<str>, Arc<str>)>());
-        state.numbers.memory_bytes() + labels
     }
 }

@@ -1,9 +1,9 @@
 //! A shard: the registry of its series and their index, behind one lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use watchfire_model::LabelSet;
@@ -23,6 +23,8 @@ pub(crate) struct Shard {
     free: RoaringBitmap,
     live: RoaringBitmap,
     pub(crate) pairs: Pairs,
+    /// Label sets that queries asked for.
+    labels: Mutex<LabelCache>,
     /// Memory of identities and index, kept up to date.
     pub(crate) identity_bytes: usize,
     /// Memory of numbers, counted at the last sweep.
@@ -98,9 +100,8 @@ impl Shard {
             shard: new.shard,
             kind: new.kind,
             defined: AtomicBool::new(new.defined),
-            contains_lsn: AtomicU64::new(new.contains_lsn),
             pairs,
-            state: Mutex::new(SeriesState { removed: false, numbers, labels: None, labels_used: false }),
+            state: Mutex::new(SeriesState { removed: false, numbers }),
         });
         self.free.remove(slot);
         match self.slots.get_mut(slot as usize) {
@@ -121,9 +122,15 @@ impl Shard {
         }
         self.live.remove(slot);
         self.free.insert(slot);
+        self.labels.lock().remove(slot);
         let freed: usize = series.pairs.iter().map(|pair| self.pairs.remove(*pair, slot, texts)).sum();
         self.identity_bytes = self.identity_bytes.saturating_sub(freed + Series::identity_bytes(series.pairs.len()));
         Some(series)
+    }
+
+    /// Memory of the label sets that queries asked for, estimated.
+    pub(crate) fn labels_bytes(&self) -> usize {
+        self.labels.lock().memory_bytes()
     }
 
     /// Gives back table room that is no longer needed.
@@ -142,16 +149,21 @@ impl Shard {
         self.pairs.shrink();
     }
 
-    /// The labels of a series, made at the first call and then shared.
-    pub(crate) fn labels_of(&self, series: &Series, state: &mut SeriesState) -> LabelSet {
-        state.labels_used = true;
-        if let Some(labels) = &state.labels {
-            return labels.clone();
+    /// The labels of a series, made when a query first asks for them and kept while queries do.
+    pub(crate) fn labels_of(&self, slot: u32, series: &Series) -> LabelSet {
+        if let Some(labels) = self.labels.lock().get(slot) {
+            return labels;
         }
         let pairs = series.pairs.iter().filter_map(|pair| self.pairs.texts(*pair));
         // The pairs of a series are unique and sorted, so this cannot fail.
         let labels = LabelSet::from_pairs(pairs.map(|(name, value)| (name.clone(), value.clone()))).unwrap_or_default();
-        state.labels.insert(labels).clone()
+        self.labels.lock().put(slot, labels.clone());
+        labels
+    }
+
+    /// Forgets the labels that no query asked for since the last time.
+    pub(crate) fn age_labels(&self) {
+        self.labels.lock().age();
     }
 
     /// The key of a series, for the disk.
@@ -167,6 +179,42 @@ fn hash_of(slots: &[Option<Arc<Series>>], slot: u32) -> u64 {
     slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |series| series.hash)
 }
 
+/// Label sets by slot, in two generations: what was asked for since the last ageing, and before.
+#[derive(Default)]
+struct LabelCache {
+    young: HashMap<u32, LabelSet, foldhash::fast::RandomState>,
+    old: HashMap<u32, LabelSet, foldhash::fast::RandomState>,
+}
+
+impl LabelCache {
+    fn get(&mut self, slot: u32) -> Option<LabelSet> {
+        if let Some(labels) = self.young.get(&slot) {
+            return Some(labels.clone());
+        }
+        let labels = self.old.remove(&slot)?;
+        self.young.insert(slot, labels.clone());
+        Some(labels)
+    }
+
+    fn put(&mut self, slot: u32, labels: LabelSet) {
+        self.young.insert(slot, labels);
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.young.remove(&slot);
+        self.old.remove(&slot);
+    }
+
+    fn age(&mut self) {
+        self.old = std::mem::take(&mut self.young);
+    }
+
+    fn memory_bytes(&self) -> usize {
+        // A set of ten labels, and its entry.
+        (self.young.len() + self.old.len()) * (16 + 10 * 32 + 32)
+    }
+}
+
 /// What a new series is.
 pub(crate) struct NewSeries {
     pub(crate) id: u64,
@@ -174,5 +222,4 @@ pub(crate) struct NewSeries {
     pub(crate) shard: u32,
     pub(crate) kind: SeriesKind,
     pub(crate) defined: bool,
-    pub(crate) contains_lsn: u64,
 }

@@ -1,13 +1,15 @@
 //! The histogram of one interval at rest: sparse bytes, and sum, minimum and maximum as they are.
 //!
 //! ```text
-//! piece  = sum 8 bytes | minimum | maximum | token*
+//! piece  = form u8 = 1 | sum 8 bytes | minimum | maximum | token*
 //! number = varint (zigzag(millionths) + 1), or varint 0 and 8 bytes where that is not exact
 //! token  = varint of 2 * n (n empty buckets) or 2 * n + 1 (n values in this bucket, then the next bucket)
 //! ```
 
 use crate::bytes::{Cursor, Damaged, put_varint};
 use crate::distribution::scale::{BUCKETS, SCALE, coarse, lowest_of};
+
+const PLAIN: u8 = 1;
 
 /// Counts by bucket, to add pieces up in. Only the buckets between `low` and `high` can be other than zero.
 pub(super) struct Dense {
@@ -67,6 +69,9 @@ impl Dense {
     /// Adds a piece.
     pub(super) fn add_piece(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
         let mut cursor = Cursor::new(bytes);
+        if cursor.u8()? != PLAIN {
+            return Err(Damaged("a histogram is of an unknown form"));
+        }
         let (sum, min, max) = (cursor.f64()?, read_number(&mut cursor)?, read_number(&mut cursor)?);
         self.add_summary(sum, min, max);
         let mut index = 0usize;
@@ -101,6 +106,7 @@ impl Dense {
     /// As a piece; with `coarser`, pairs of buckets become one.
     pub(super) fn to_piece(&self, coarser: bool) -> Box<[u8]> {
         let mut out = Vec::with_capacity(32 + self.high.saturating_sub(self.low));
+        out.push(PLAIN);
         out.extend_from_slice(&self.sum.to_bits().to_le_bytes());
         put_number(&mut out, self.min);
         put_number(&mut out, self.max);

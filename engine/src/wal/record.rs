@@ -4,7 +4,7 @@
 //! record  = kind u8 = 1 | source u8 (0, 1) | [source] | varint definitions | definition* | varint groups | group*
 //! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
 //! definition = varint id | kind u8 | bytes key
-//! group   = zigzag id - id of the group before | additive u8 (0, 1) | varint points | point*
+//! group   = zigzag id - id of the group before | varint points * 2 + additive (0, 1) | point*
 //! point   = zigzag time - time before | value                     (samples: milliseconds)
 //!         | zigzag (second - second before) * 2 + late | value    (counts, observations)
 //! ```
@@ -75,8 +75,7 @@ impl Groups {
         let Some((id, additive)) = self.open.take() else { return };
         put_zigzag(&mut self.bytes, id.wrapping_sub(self.last_id) as i64);
         self.last_id = id;
-        self.bytes.push(u8::from(additive));
-        put_varint(&mut self.bytes, self.points);
+        put_varint(&mut self.bytes, self.points * 2 + u64::from(additive));
         self.bytes.extend_from_slice(&self.group);
         self.group.clear();
         self.points = 0;
@@ -143,9 +142,10 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<Option<So
     let (mut id, mut time, mut second) = (0u64, 0i64, 0i64);
     for _ in 0..cursor.varint()? {
         id = id.wrapping_add(cursor.zigzag()? as u64);
-        let additive = cursor.u8()? == 1;
+        let head = cursor.varint()?;
+        let additive = head & 1 == 1;
         replay.group(id);
-        for _ in 0..cursor.varint()? {
+        for _ in 0..head >> 1 {
             let step = cursor.zigzag()?;
             if additive {
                 second = second.wrapping_add(step >> 1);
