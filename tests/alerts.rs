@@ -114,6 +114,16 @@ fn kill_9_forgets_neither_pending_nor_firing_nor_what_was_told() {
     };
     let before = (started(&server, "AtOnce"), started(&server, "Later"));
     assert_eq!((&before.0.0, &before.1.0), (&json!("firing"), &json!("pending")));
+    // A delivery under way may be repeated; so nothing may be under way.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !server
+        .client()
+        .try_get("/metrics")
+        .text()
+        .contains("watchfire_notifications_waiting{integration=\"webhook\",receiver=\"hook\"} 0")
+    {
+        assert!(Instant::now() < deadline, "a message is under way for a minute");
+    }
     for _ in 0..3 {
         server.restart();
         let deadline = Instant::now() + Duration::from_secs(60);

@@ -17,7 +17,6 @@ use watchfire_dashboard_api::state::QueryLimits;
 use watchfire_dashboard_api::tail::{Stored, TailHub};
 use watchfire_engine::{Engine, EngineConfig};
 use watchfire_ingest::consume::{ExtractorSlot, MetricsConsumer, Progress, StoreConsumer};
-use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::intake::{Intake, Limits};
 use watchfire_ingest::metrics::IngestMetrics;
 use watchfire_ingest::own_log::OwnLog;

@@ -13,8 +13,7 @@ use std::path::PathBuf;
 use watchfire_ingest::extract::RuleConfig;
 
 pub use read::parse;
-pub use section::nearest;
-pub use tree::{Fault, Place};
+pub use tree::Fault;
 
 /// The whole configuration; [`Config::default`] is what runs without a file.
 #[derive(Clone, Debug, PartialEq)]

@@ -31,11 +31,6 @@ impl<'a> Section<'a> {
         Section { path: path.to_owned(), place, entries, known: BTreeSet::new(), faults }
     }
 
-    /// Where the section begins.
-    pub fn place(&self) -> Place {
-        self.place
-    }
-
     /// The full name of a key, for messages.
     pub fn name(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
