@@ -171,12 +171,11 @@ fn matching(f: &mut Formatter<'_>, op: BinaryOp, matching: &Matching) -> Result 
 /// A value of the short form, bare where it can be.
 fn short_value(f: &mut Formatter<'_>, matcher: &Matcher) -> Result {
     let value = matcher.value();
-    let bare = !value.is_empty()
-        && !value.starts_with('#')
-        && !value.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | ','))
-        // After `=` a value that opens with `~` would read as another operator.
-        && !(matches!(matcher.op(), MatchOp::Equal) && value.starts_with('~'));
-    if bare { f.write_str(value) } else { Quoted(value).fmt(f) }
+    let needs_quotes = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | ',');
+    // After `=` a value that opens with `~` would read as another operator.
+    let reads_as_operator = matcher.op() == MatchOp::Equal && value.starts_with('~');
+    let quoted = value.is_empty() || value.starts_with('#') || value.contains(needs_quotes) || reads_as_operator;
+    if quoted { Quoted(value).fmt(f) } else { f.write_str(value) }
 }
 
 fn short(f: &mut Formatter<'_>, word: &dyn Display, scope: &ShortScope) -> Result {

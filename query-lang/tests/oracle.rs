@@ -6,7 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{EvalError, Limits, RangeSteps, evaluate_instant, evaluate_range, parse};
+use watchfire_query_lang::{
+    BRACKETS_MAX, DEPTH_MAX, EvalError, Limits, RangeSteps, evaluate_instant, evaluate_range, parse,
+};
 
 /// A point of one of a few series.
 type Point = (u8, i64, f64);
@@ -250,4 +252,19 @@ fn limits_stop_an_evaluation() {
     assert!(matches!(range(-1, 1), Err(EvalError::Range { .. })));
     assert!(matches!(range(1, 0), Err(EvalError::Range { .. })));
     assert!(range(i64::MAX, i64::MAX).is_ok());
+}
+
+/// The deepest queries that are read are evaluated on an ordinary thread's stack.
+#[test]
+fn deep_queries_are_evaluated() {
+    let (engine, _dir) = engine(SeriesKind::Samples(MetricType::Untyped), &[(0, 60_000, 1.0)]);
+    let chain = format!("{}m", "m + ".repeat(DEPTH_MAX - 1));
+    assert_eq!(only(ask(&engine, &chain, 60_000)), Some(DEPTH_MAX as f64));
+    for (open, close) in
+        [("abs(", ")"), ("(", ")"), ("sum by (g) (", ")"), ("max_over_time(", "[2m:1m])"), ("m + (", ")")]
+    {
+        let levels = BRACKETS_MAX - 2;
+        let text = format!("{}m{}", open.repeat(levels), close.repeat(levels));
+        assert!(only(ask(&engine, &text, 60_000)).is_some(), "{open}");
+    }
 }

@@ -63,13 +63,14 @@ pub(crate) fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> f64 {
         return f64::NAN;
     }
     let highest_bound = before_last.upper;
-    let mut rank = q * observations;
-    let at = buckets[..buckets.len() - 1].partition_point(|bucket| !(bucket.count >= rank));
+    let rank = q * observations;
+    let reaches = |bucket: &Bucket| bucket.count >= rank;
+    let at = buckets[..buckets.len() - 1].partition_point(|bucket| !reaches(bucket));
     if at == buckets.len() - 1 {
         return highest_bound;
     }
     let Bucket { upper, mut count } = buckets[at];
-    let mut lower = 0.0;
+    let (mut lower, mut rank) = (0.0, rank);
     if at > 0 {
         let before = buckets[at - 1];
         lower = before.upper;

@@ -42,9 +42,10 @@ fn expectations(rules: &[Rule]) -> Vec<&'static str> {
         if opens_clause && *rule == Rule::match_op {
             continue;
         }
-        if !(closing && goes_on) && !out.contains(&word) {
-            out.push(word);
+        if (closing && goes_on) || out.contains(&word) {
+            continue;
         }
+        out.push(word);
     }
     out.truncate(EXPECTED_MAX);
     out

@@ -31,6 +31,6 @@ pub(crate) fn eval(ctx: &Context, call: &Call) -> Result<Value, EvalError> {
 }
 
 /// An argument whose presence the parser has checked.
-fn arg<'c>(call: &'c Call, at: usize) -> Result<&'c Expr, EvalError> {
+fn arg(call: &Call, at: usize) -> Result<&Expr, EvalError> {
     call.args.get(at).ok_or_else(|| EvalError::Type { reason: format!("`{}` lacks an argument", call.function.name) })
 }
