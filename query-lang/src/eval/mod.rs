@@ -9,6 +9,7 @@ mod aggregate;
 mod binary;
 mod column;
 mod context;
+mod counted;
 mod functions;
 mod limits;
 mod quantile;

@@ -10,18 +10,31 @@ pub(crate) fn nan_first(left: &f64, right: &f64) -> Ordering {
 /// The quantile `q` in `[0, 1]`, interpolated between the two nearest values; infinite for other
 /// `q`, NaN without values. Reorders the values.
 pub(crate) fn of_values(q: f64, values: &mut [f64]) -> f64 {
-    if values.is_empty() || q.is_nan() {
+    with_zeros(q, values, 0)
+}
+
+/// [`of_values`] of the values and so many zeros, which are never written down.
+pub(crate) fn with_zeros(q: f64, values: &mut [f64], zeros: usize) -> f64 {
+    let count = values.len().saturating_add(zeros);
+    if count == 0 || q.is_nan() {
         return f64::NAN;
     }
     if !(0.0..=1.0).contains(&q) {
         return if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
     }
-    let rank = q * (values.len() - 1) as f64;
-    let lower_at = (rank.floor() as usize).min(values.len() - 1);
+    let rank = q * (count - 1) as f64;
+    let lower_at = (rank.floor() as usize).min(count - 1);
     let weight = rank - rank.floor();
-    let (_, lower, above) = values.select_nth_unstable_by(lower_at, nan_first);
-    let lower = *lower;
-    let upper = above.iter().copied().min_by(nan_first).unwrap_or(lower);
+    let below = if zeros == 0 { values.len() } else { values.iter().filter(|v| v.is_nan() || **v < 0.0).count() };
+    let mut nth = |at: usize| {
+        if at >= below && at - below < zeros {
+            return 0.0;
+        }
+        let at = if at < below { at } else { at - zeros };
+        *values.select_nth_unstable_by(at, nan_first).1
+    };
+    let lower = nth(lower_at);
+    let upper = if weight > 0.0 { nth((lower_at + 1).min(count - 1)) } else { lower };
     lower * (1.0 - weight) + upper * weight
 }
 
@@ -134,6 +147,14 @@ mod tests {
             let (lower, upper) = (sorted[rank.floor() as usize], sorted[(rank.floor() as usize + 1).min(sorted.len() - 1)]);
             let weight = rank - rank.floor();
             prop_assert_eq!(of_values(q, &mut values.clone()), lower * (1.0 - weight) + upper * weight);
+        }
+
+        #[test]
+        fn zeros_need_not_be_written(q in 0.0f64..=1.0, mut values in prop::collection::vec(-5i8..5, 0..20), zeros in 0usize..20) {
+            let mut all: Vec<f64> = values.drain(..).map(f64::from).collect();
+            let mut some = all.clone();
+            all.resize(all.len() + zeros, 0.0);
+            prop_assert_eq!(with_zeros(q, &mut some, zeros).to_bits(), of_values(q, &mut all).to_bits());
         }
     }
 }

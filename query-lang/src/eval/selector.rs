@@ -5,6 +5,7 @@ use watchfire_model::Sample;
 
 use super::column::{ABSENT, Column, is_absent};
 use super::context::{Context, Looks};
+use super::counted;
 use super::limits::EvalError;
 use super::source;
 use crate::ast::VectorSelector;
@@ -64,15 +65,11 @@ pub(crate) fn newest(
             }
         }
         SeriesKind::Increments => {
-            for (index, value) in values.iter_mut().enumerate() {
-                ctx.guard.samples(1)?;
-                let at = looks.at(index);
-                if let Some(total) = view.total_at(source::at(at)) {
-                    *value = match wanted {
-                        Wanted::Value => total,
-                        // The running total stands at every moment.
-                        Wanted::Time => at as f64 / 1000.0,
-                    };
+            values = counted::totals(ctx, view, looks)?;
+            if wanted == Wanted::Time {
+                // The running total stands at every moment.
+                for (index, value) in values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
+                    *value = looks.at(index) as f64 / 1000.0;
                 }
             }
         }

@@ -6,8 +6,8 @@ use super::{arg, over_time, rate, regression};
 use crate::ast::Call;
 use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
 use crate::eval::context::Context;
+use crate::eval::counted::Counted;
 use crate::eval::limits::EvalError;
-use crate::eval::source;
 use crate::eval::window::{Series, Slices, Windows, for_each_series};
 use crate::functions::WindowFunction;
 
@@ -57,11 +57,14 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
 fn counted(ctx: &Context, function: WindowFunction, series: &Series, windows: &Windows) -> Result<Vec<f64>, EvalError> {
     let Some(view) = series.increments else { return Ok(Vec::new()) };
     let seconds = if function == WindowFunction::Rate { windows.range_ms as f64 / 1000.0 } else { 1.0 };
-    let mut values = Vec::with_capacity(windows.distinct());
-    for index in 0..windows.distinct() {
-        ctx.guard.samples(1)?;
+    let count = windows.distinct();
+    let (start, _) = windows.bounds(0);
+    let (_, end) = windows.bounds(count.saturating_sub(1));
+    let mut counted = Counted::new(ctx, view, count, start, end)?;
+    let mut values = Vec::with_capacity(count);
+    for index in 0..count {
         let (start, end) = windows.bounds(index);
-        let increase = view.increase(source::at(start), source::at(end));
+        let increase = counted.increase(ctx, start, end)?;
         values.push(increase.map_or(ABSENT, |events| events / seconds));
     }
     Ok(windows.spread(values))

@@ -69,11 +69,6 @@ fn window(ctx: &Context, step: usize, window_ms: i64) -> (i64, i64) {
     (end.saturating_sub(window_ms), end)
 }
 
-/// How many whole seconds a window of increments has.
-fn seconds_in(window_ms: i64) -> usize {
-    usize::try_from((window_ms + 999) / 1000).unwrap_or(0)
-}
-
 /// The kind of the series that a short query finds, if it is a short query and they are all of one kind.
 pub(crate) fn kind_found(
     expr: &Expr,

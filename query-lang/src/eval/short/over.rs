@@ -2,10 +2,11 @@
 
 use watchfire_engine::SeriesKind;
 
-use super::{Pool, distribution, pools, seconds_in, window};
+use super::{Pool, distribution, pools, window};
 use crate::ast::{ShortOp, ShortScope};
 use crate::eval::column::{ABSENT, Column};
 use crate::eval::context::Context;
+use crate::eval::counted::{Counted, seconds_in};
 use crate::eval::limits::EvalError;
 use crate::eval::source;
 use crate::eval::sum::Sum;
@@ -73,7 +74,6 @@ pub(super) fn eval(ctx: &Context, op: ShortOp, scope: &ShortScope, window_ms: i6
 fn tally(ctx: &Context, op: ShortOp, pool: &Pool, window_ms: i64) -> Result<Vec<Tally>, EvalError> {
     let mut tallies = vec![Tally::default(); ctx.steps.count];
     let mut samples = Vec::new();
-    let mut buckets = Vec::new();
     for view in &pool.views {
         match view.kind() {
             SeriesKind::Samples(_) => {
@@ -87,21 +87,19 @@ fn tally(ctx: &Context, op: ShortOp, pool: &Pool, window_ms: i64) -> Result<Vec<
                 }
             }
             SeriesKind::Increments => {
+                let start = window(ctx, 0, window_ms).0;
+                let mut counted = Counted::new(ctx, view, ctx.steps.count, start, ctx.steps.last())?;
                 for (step, tally) in tallies.iter_mut().enumerate() {
-                    ctx.guard.samples(1)?;
                     let (start, end) = window(ctx, step, window_ms);
-                    let (start, end) = (source::at(start), source::at(end));
-                    let Some(events) = view.increase(start, end) else { continue };
+                    let Some(events) = counted.increase(ctx, start, end)? else { continue };
                     tally.seen = true;
                     tally.sum.add(events);
                     tally.count += seconds_in(window_ms) as f64;
                     if matches!(op, ShortOp::Min | ShortOp::Max) {
-                        buckets.clear();
-                        view.buckets(start, end, &mut buckets);
-                        ctx.guard.samples(buckets.len())?;
-                        buckets.iter().for_each(|(_, events)| tally.add_extreme(op, *events));
+                        let seconds = counted.seconds(ctx, start, end)?;
+                        seconds.iter().for_each(|(_, events)| tally.add_extreme(op, *events));
                         // A second without events counts as 0.
-                        if buckets.len() < seconds_in(window_ms) {
+                        if seconds.len() < seconds_in(window_ms) {
                             tally.add_extreme(op, 0.0);
                         }
                     }

@@ -3,10 +3,11 @@
 use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::Sample;
 
-use super::{Pool, distribution, pools, seconds_in, window};
+use super::{Pool, distribution, pools, window};
 use crate::ast::ShortScope;
 use crate::eval::column::{ABSENT, Column};
 use crate::eval::context::Context;
+use crate::eval::counted::{Counted, seconds_in};
 use crate::eval::limits::EvalError;
 use crate::eval::quantile;
 use crate::eval::source;
@@ -61,32 +62,33 @@ fn of_numbers(ctx: &Context, q: f64, pool: &Pool, window_ms: i64) -> Result<Vec<
     };
     let all = read(ctx, &of_kind(false), window_ms)?;
     let counted = of_kind(true);
+    let start = window(ctx, 0, window_ms).0;
+    let counted = counted.iter().map(|view| Counted::new(ctx, view, ctx.steps.count, start, ctx.steps.last()));
+    let mut counted = counted.collect::<Result<Vec<_>, _>>()?;
     let mut slices: Vec<Slices> = all.iter().map(|samples| Slices::new(samples)).collect();
-    let (mut numbers, mut buckets) = (Vec::new(), Vec::new());
+    let mut numbers = Vec::new();
     let mut values = Vec::with_capacity(ctx.steps.count);
     for step in 0..ctx.steps.count {
         let (start, end) = window(ctx, step, window_ms);
         numbers.clear();
+        let mut quiet_seconds = 0;
         for slices in &mut slices {
             numbers.extend(slices.advance(start, end).iter().map(|sample| sample.value));
         }
-        for view in &counted {
-            let (start, end) = (source::at(start), source::at(end));
-            if view.increase(start, end).is_none() {
+        for counted in &mut counted {
+            if counted.increase(ctx, start, end)?.is_none() {
                 continue;
             }
-            buckets.clear();
-            view.buckets(start, end, &mut buckets);
-            ctx.guard.samples(1 + buckets.len())?;
-            let quiet = seconds_in(window_ms).saturating_sub(buckets.len());
-            ctx.guard.reserve(quiet * 8)?;
-            numbers.extend(buckets.iter().map(|(_, events)| *events));
-            numbers.resize(numbers.len() + quiet, 0.0);
-            ctx.guard.release(quiet * 8);
+            let seconds = counted.seconds(ctx, start, end)?;
+            numbers.extend(seconds.iter().map(|(_, events)| *events));
+            quiet_seconds += seconds_in(window_ms).saturating_sub(seconds.len());
         }
         // Ordering the numbers costs about as much as reading them.
         ctx.guard.samples(numbers.len() / 8)?;
-        values.push(if numbers.is_empty() { ABSENT } else { quantile::of_values(q, &mut numbers) });
+        ctx.guard.reserve(numbers.len() * 8)?;
+        let is_empty = numbers.is_empty() && quiet_seconds == 0;
+        values.push(if is_empty { ABSENT } else { quantile::with_zeros(q, &mut numbers, quiet_seconds) });
+        ctx.guard.release(numbers.len() * 8);
     }
     ctx.guard.release(all.iter().map(|samples| samples.len() * size_of::<Sample>()).sum());
     Ok(values)

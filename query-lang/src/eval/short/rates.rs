@@ -6,6 +6,7 @@ use super::{distribution, pools, window};
 use crate::ast::ShortScope;
 use crate::eval::column::{ABSENT, Column};
 use crate::eval::context::Context;
+use crate::eval::counted::Counted;
 use crate::eval::functions::rate::{Resets, extrapolated};
 use crate::eval::limits::EvalError;
 use crate::eval::source;
@@ -40,11 +41,11 @@ pub(super) fn eval(ctx: &Context, scope: &ShortScope, window_ms: i64) -> Result<
                     }
                 }
                 SeriesKind::Increments => {
+                    let start = window(ctx, 0, window_ms).0;
+                    let mut counted = Counted::new(ctx, view, ctx.steps.count, start, ctx.steps.last())?;
                     for step in 0..ctx.steps.count {
-                        ctx.guard.samples(1)?;
                         let (start, end) = window(ctx, step, window_ms);
-                        let events = view.increase(source::at(start), source::at(end));
-                        add(step, events.map(|events| events / seconds));
+                        add(step, counted.increase(ctx, start, end)?.map(|events| events / seconds));
                     }
                 }
                 SeriesKind::Distribution => {
