@@ -184,11 +184,12 @@ impl Clerk {
                     outbox.push(notification);
                 }
             }
+            // Who has the reply may count on the counters.
+            self.publish_stats();
             for reply in replies {
                 self.give(reply);
             }
             self.compact_if_due();
-            self.publish_stats();
             if is_closing {
                 return;
             }

@@ -1,10 +1,10 @@
 //! What every adapter of `Notifier` promises, checked on each of them against a real other side.
 
 use crate::http_sink::{Answer, HttpSink};
-use crate::notification;
 use crate::smtp_sink::SmtpSink;
+use crate::{notification, within};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use watchfire_alerting::email::EmailNotifier;
 use watchfire_alerting::webhook::WebhookNotifier;
 use watchfire_alerting::{EmailConfig, Notifier, Retry, Secret, WebhookConfig};
@@ -84,11 +84,10 @@ async fn check<A: Adapter>() {
     assert_eq!(error.retry, Retry::Never, "{error}");
 
     let place = A::place(Behaviour::Hangs).await.expect("it was to be had before");
-    let began = Instant::now();
     let short = Duration::from_millis(200);
-    let error = place.notifier(short).send(&notification("00ee", "s")).await.expect_err("no answer");
+    let (notifier, message) = (place.notifier(short), notification("00ee", "s"));
+    let error = within("the adapter's own timeout", notifier.send(&message)).await.expect_err("no answer");
     assert_eq!(error.retry, Retry::BackOff, "{error}");
-    assert!(began.elapsed() < long, "the adapter's own timeout ended the attempt");
 
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr());
     let error = A::nobody(free.expect("a port").port()).send(&notification("00ff", "s")).await.expect_err("nobody");
