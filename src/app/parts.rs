@@ -250,6 +250,7 @@ fn engine_config(config: &Config) -> EngineConfig {
         retention_ms: config.metrics.retention_ms,
         memory_limit_bytes: whole(config.metrics.memory_limit_bytes),
         max_series: whole(config.metrics.max_series),
+        snapshot_log_bytes: config.metrics.snapshot_log_bytes,
         // The metric name is a label to the engine, and none to the user.
         labels_per_series: whole(config.limits.labels_per_series).saturating_add(1),
         ..EngineConfig::new(config.data_dir.join("engine"))

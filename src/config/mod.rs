@@ -61,6 +61,8 @@ pub struct Metrics {
     pub memory_limit_bytes: u64,
     /// Most series at a time.
     pub max_series: u64,
+    /// A snapshot of the series is taken when their log has grown by this, bytes.
+    pub snapshot_log_bytes: u64,
     /// Records older than this on arrival are dated by their event time.
     pub late_after_ms: i64,
 }
@@ -222,6 +224,7 @@ impl Default for Config {
                 memory_ms: DAY_MS,
                 memory_limit_bytes: 1 << 30,
                 max_series: 1_000_000,
+                snapshot_log_bytes: 128 << 20,
                 late_after_ms: 600_000,
             },
             logs: Logs { retention_ms: 30 * DAY_MS, disk_limit_bytes: 50 << 30 },

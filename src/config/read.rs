@@ -105,6 +105,7 @@ fn read_metrics(top: &mut Section<'_>, config: &mut Config) {
     }
     set(&mut metrics.memory_limit_bytes, section.bytes("memory_limit"));
     set(&mut metrics.max_series, section.integer("max_series", 1));
+    set(&mut metrics.snapshot_log_bytes, section.bytes("snapshot_log"));
     set(&mut metrics.late_after_ms, section.duration_ms("late_after"));
     section.not_yet("backend", "another cluster as the metrics store");
     section.finish();
