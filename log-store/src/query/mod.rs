@@ -41,6 +41,8 @@ pub const QUERY_BYTES_MAX: usize = 64 * 1024;
 pub const DEPTH_MAX: usize = 100;
 /// Most clauses (words, phrases, predicates) of a query.
 pub const CLAUSES_MAX: usize = 1024;
+/// Most words of a phrase.
+pub const WORDS_MAX: usize = 1000;
 /// Most regular expressions of a query.
 pub const PATTERNS_MAX: usize = 32;
 

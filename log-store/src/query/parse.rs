@@ -20,8 +20,9 @@ use super::field::Field;
 use super::pattern::Pattern;
 use super::phrase::Phrase;
 use super::scan::{Scanned, Scanner, Word};
+use super::tokens::tokens;
 use super::value::{Bounds, Value};
-use super::{CLAUSES_MAX, DEPTH_MAX, PATTERNS_MAX, QUERY_BYTES_MAX};
+use super::{CLAUSES_MAX, DEPTH_MAX, PATTERNS_MAX, QUERY_BYTES_MAX, WORDS_MAX};
 
 /// Reads a query. `now` is what times in it (`timestamp:>now-1h`) go by. Blank text matches every record.
 pub fn parse(text: &str, now: Timestamp) -> Result<Query, QueryError> {
@@ -154,7 +155,16 @@ impl Parser<'_> {
         }
     }
 
+    /// Refuses endless phrases: finding one takes time by its length times that of the text.
+    fn check_length(&self, scanned: &Scanned) -> Result<(), QueryError> {
+        if tokens(&scanned.text).count() <= WORDS_MAX {
+            return Ok(());
+        }
+        Err(self.scan.error(scanned.span.start, format!("more than {WORDS_MAX} words in a row"), ""))
+    }
+
     fn words(&self, scanned: &Scanned) -> Result<Expr, QueryError> {
+        self.check_length(scanned)?;
         Phrase::new(&scanned.text, scanned.star).map(Expr::Text).ok_or_else(|| {
             let hint = match scanned.text.as_str() {
                 "&&" => "write AND, or just a blank",
@@ -206,6 +216,7 @@ impl Parser<'_> {
             Some('"') => {
                 let phrase = self.scan.quoted()?;
                 self.scan.end_of_clause("the value", brackets)?;
+                self.check_length(&phrase)?;
                 Ok(Value::Text(phrase))
             }
             Some('/') => Ok(Value::Regex { pattern: self.pattern()?, start }),
@@ -235,6 +246,7 @@ impl Parser<'_> {
             Some(next) if !next.is_whitespace() && next != ')' => {
                 let (Word::Plain(word) | Word::Name(word)) = self.scan.word(false)?;
                 self.scan.end_of_clause("the value", brackets)?;
+                self.check_length(&word)?;
                 Ok(if word.star && word.text.is_empty() { Value::Exists } else { Value::Text(word) })
             }
             _ => {

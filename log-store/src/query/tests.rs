@@ -173,6 +173,11 @@ fn limits_hold_and_nothing_overflows_the_stack() {
     assert!(parse(&"a ".repeat(CLAUSES_MAX), NOW).is_ok());
     assert!(parse(&"a ".repeat(CLAUSES_MAX + 1), NOW).is_err());
     assert!(parse(&"/a/ ".repeat(PATTERNS_MAX + 1), NOW).is_err());
+    for (start, end) in [("\"", "\""), ("x:\"", "\""), ("", ""), ("x:", "")] {
+        let phrase = |words| format!("{start}{}{end}", vec!["a"; words].join("-"));
+        assert!(parse(&phrase(WORDS_MAX), NOW).is_ok());
+        assert!(parse(&phrase(WORDS_MAX + 1), NOW).is_err());
+    }
     let error = parse("x:/((((a{1,1000}){1,1000}){1,1000}){1,1000})/", NOW).expect_err("too large");
     assert!(error.message.contains("larger than"), "{error}");
 }
