@@ -28,7 +28,7 @@ const LOCK_FILE: &str = "lock";
 
 /// A durable log in a folder of its own. Share it in an `Arc`; dropping it closes it.
 pub struct EmbeddedQueue {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
 }
 

@@ -131,9 +131,14 @@ impl Janitor {
     fn delete(&mut self, first_offsets: &[u64]) -> io::Result<()> {
         for first_offset in first_offsets {
             (self.shared.config.failpoint)("queue.segment_delete");
-            self.shared.disk.remove(&segment_path(&self.shared.config.dir, *first_offset))?;
+            // Out of the list first: a reader that does not find the file then knows why.
+            let Some(segment) = self.shared.log.lock().segments.pop_front() else { break };
+            let removed = self.shared.disk.remove(&segment_path(&self.shared.config.dir, *first_offset));
             let mut log = self.shared.log.lock();
-            let Some(segment) = log.segments.pop_front() else { break };
+            if let Err(error) = removed {
+                log.segments.push_front(segment);
+                return Err(error);
+            }
             let first_kept = log.first_offset();
             drop(log);
             self.shared.damage.lock().forget_below(first_kept);

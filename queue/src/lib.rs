@@ -36,6 +36,9 @@ mod sidecar;
 mod state_file;
 mod walk;
 
+// The helpers of the tests serve inner and outer ones.
+#[cfg(test)]
+extern crate self as watchfire_queue;
 #[cfg(test)]
 mod tests;
 

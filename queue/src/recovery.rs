@@ -57,7 +57,9 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
         }
     }
     // A power failure while a segment was made leaves a file without anything in it.
+    let mut begin_offset = 0;
     while let Some(last) = segments.pop_if(|last| last.is_unborn()) {
+        begin_offset = last.first_offset;
         disk.remove(&last.path).map_err(|source| io_error("remove", &last.path, source))?;
         report.damaged_files.retain(|path| *path != last.path);
     }
@@ -98,7 +100,7 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
         }
     }
 
-    let end_offset = found.back().map_or(0, |last| last.end_offset);
+    let end_offset = found.back().map_or(begin_offset, |last| last.end_offset);
     let next_offset = state.consumers.values().copied().fold(end_offset.max(state.used_offsets), u64::max);
     if next_offset > end_offset && !report.created {
         let last = found.back().map_or_else(|| config.dir.clone(), |last| segment_path(&config.dir, last.first_offset));

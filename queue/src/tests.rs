@@ -1,1 +1,7 @@
 //! Tests that need to see or to fail what happens to the files.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+mod faults;
+mod power_cut;
