@@ -95,19 +95,21 @@ impl Writer {
                 }
                 self.next_offset = offset;
             }
-            let (rows, bytes) = (self.rows_before + rows.len(), self.bytes_before + rows.bytes);
-            if rows >= shared.config.block_rows || bytes >= shared.config.block_bytes {
+            let (rows_open, bytes_open) = (self.rows_before + rows.len(), self.bytes_before + rows.bytes);
+            // What follows reads the chunk.
+            drop(rows);
+            if rows_open >= shared.config.block_rows || bytes_open >= shared.config.block_bytes {
                 self.wait_for_sealing(shared)?;
                 self.cut(shared, messages);
             } else {
-                (self.rows_before, self.bytes_before) = (rows, bytes);
-                self.add_chunk(shared);
+                (self.rows_before, self.bytes_before) = (rows_open, bytes_open);
+                self.add_chunk(shared, &chunk);
             }
         }
     }
 
-    fn add_chunk(&mut self, shared: &Shared) {
-        let chunk = Arc::new(Chunk::default());
+    fn add_chunk(&mut self, shared: &Shared, before: &Chunk) {
+        let chunk = Arc::new(Chunk::like(before));
         self.open.push(Arc::clone(&chunk));
         shared.update(|snapshot| snapshot.chunks.push(chunk));
     }
@@ -132,6 +134,7 @@ impl Writer {
         if self.cut_start == self.next_offset {
             return;
         }
+        let last = self.chunk();
         let cut = Cut { chunks: std::mem::take(&mut self.open), start: self.cut_start, end: self.next_offset };
         shared.backlog.lock().pending += 1;
         // Refused only after the store was closed; then the queue is replayed.
@@ -139,7 +142,7 @@ impl Writer {
         (self.rows_before, self.bytes_before) = (0, 0);
         self.cut_start = self.next_offset;
         self.open_since = None;
-        self.add_chunk(shared);
+        self.add_chunk(shared, &last);
     }
 
     /// Cuts if the open block is old enough.

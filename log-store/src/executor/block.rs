@@ -3,7 +3,8 @@
 use watchfire_model::LogRecord;
 
 use super::leaf::Leaf;
-use crate::query::{Field, LevelSet, Number};
+use super::ranking::{Ranked, Ranking};
+use crate::query::{Field, LevelSet};
 use crate::search::SearchError;
 use crate::values::Bits;
 
@@ -104,8 +105,8 @@ pub(crate) trait BlockView {
     /// The wanted places among the rows in the set, in order.
     fn places(&self, rows: &Bits, wanted: &Wanted) -> Result<Vec<Place>, Failure>;
 
-    /// Place and value of a field of each row in the set; `None` where the field is no number.
-    fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(Place, Option<Number>)>, Failure>;
+    /// The first `wanted.count` rows of the set in an order by field, in any order among themselves.
+    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure>;
 
     /// Calls `count` with each text of a field and how many rows of the set have it; a text may come more than once.
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure>;

@@ -5,6 +5,7 @@ use watchfire_model::record::{Column, ValueRef};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
 use super::leaf::{Kind, Leaf};
+use super::ranking::{Ranked, Ranking, number_of};
 use super::scan::scan;
 use crate::histogram::Bars;
 use crate::open_block::Rows;
@@ -118,8 +119,8 @@ impl BlockView for OpenView<'_> {
         Ok(places)
     }
 
-    fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(Place, Option<Number>)>, Failure> {
-        let mut numbers: Vec<(Place, Option<Number>)> = rows.iter().map(|row| (self.place(row), None)).collect();
+    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure> {
+        let field = wanted.field;
         let own = |row: usize| match field {
             Field::Level => Some(i64::from(self.rows.levels[row])),
             Field::Timestamp => Some(self.rows.timestamps[row]),
@@ -127,24 +128,24 @@ impl BlockView for OpenView<'_> {
             Field::Seq => i64::try_from(self.rows.seqs[row]).ok(),
             Field::Core(_) | Field::Leaf(..) => None,
         };
-        for (place, number) in &mut numbers {
-            *number = own(place.row as usize).map(Number::Int);
-        }
+        let ranked = rows.iter().map(|row| Ranked { number: own(row).map(Number::Int), place: self.place(row) });
+        let mut ranked: Vec<Ranked> = ranked.collect();
         let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
         for column in self.rows.columns.iter().filter(|c| c.name.column().is_some_and(is_field)) {
-            for (place, number) in &mut numbers {
-                let value = column.values.of_row(place.row).and_then(|raw| Number::of_value(raw.value()?));
+            for Ranked { number, place } in &mut ranked {
+                let value = column.values.of_row(place.row).and_then(|raw| number_of(raw.value()?));
                 *number = number.or(value);
             }
         }
         self.each_rest(rows, |row, column, value| {
             if is_field(column)
-                && let Ok(at) = numbers.binary_search_by_key(&(row as u32), |(place, _)| place.row)
+                && let Ok(at) = ranked.binary_search_by_key(&(row as u32), |ranked| ranked.place.row)
             {
-                numbers[at].1 = numbers[at].1.or(Number::of_value(value));
+                ranked[at].number = ranked[at].number.or(number_of(value));
             }
         });
-        Ok(numbers)
+        wanted.cut(&mut ranked);
+        Ok(ranked)
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rayon::prelude::*;
 use watchfire_model::{Level, LogRecord, Timestamp, Value};
 
 use super::block::{BlockView, Failure, Place, Wanted};
 use super::budget::Budget;
-use super::collect::{Keyed, Tally, compare_keyed, cut_keyed};
+use super::collect::Tally;
 use super::eval::eval;
 use super::open::OpenView;
+use super::ranking::Ranking;
 use super::sealed::SealedView;
 use crate::cursor::Cursor;
 use crate::histogram::Bars;
 use crate::open_block::{Chunk, Rows};
-use crate::query::{Expr, Field, Node, Number, Query, Span, Test};
+use crate::query::{Expr, Field, Node, Query, Span, Test};
 use crate::sealed::block::SealedBlock;
 use crate::search::{Bucket, Histogram, Hit, Order, SearchError, SearchRequest, SearchResponse, TimeRange};
 use crate::store::ValueCount;
@@ -38,6 +40,11 @@ struct Extent {
 }
 
 impl Extent {
+    fn is_inside(&self, range: TimeRange) -> bool {
+        let (start, end) = (range.start.millis(), range.end.millis());
+        start <= self.time_min && (self.time_max < end || end == i64::MAX)
+    }
+
     fn overlaps(&self, range: TimeRange) -> bool {
         let (start, end) = (range.start.millis(), range.end.millis());
         self.time_max >= start && (self.time_min < end || end == i64::MAX)
@@ -92,7 +99,7 @@ fn rows_inside(view: &dyn BlockView, extent: Extent, range: TimeRange, upper: u6
     use super::block::Integer;
     let (start, end) = (range.start.millis(), range.end.millis());
     let mut rows = Bits::all(view.rows());
-    if extent.time_min < start || extent.time_max >= end {
+    if !extent.is_inside(range) {
         if end == i64::MIN {
             return Ok(Bits::none(view.rows()));
         }
@@ -125,9 +132,11 @@ struct Search<'a> {
     request: &'a SearchRequest,
     budget: &'a Budget,
     wanted: Wanted,
-    by_field: Option<(&'a Field, bool)>,
+    ranking: Option<Ranking<'a>>,
     bars: Option<Bars>,
     upper: u64,
+    /// Among the newest that are wanted are none older than this; blocks of older ones are only counted.
+    newest_from: AtomicI64,
 }
 
 /// Runs a search over `parts`; records from number `upper` on are left out.
@@ -138,11 +147,6 @@ pub(crate) fn search(
     budget: &Budget,
 ) -> Result<SearchResponse, SearchError> {
     let upper = request.cursor.map_or(upper, |cursor| cursor.upper.min(upper));
-    let by_field = match &request.order {
-        Order::NewestFirst | Order::OldestFirst => None,
-        Order::ByField { .. } if request.cursor.is_some() => return Err(SearchError::CursorWithSort),
-        Order::ByField { field, descending } => Some((field, *descending)),
-    };
     let page_end = request.offset.saturating_add(request.limit);
     let wanted = Wanted {
         newest_first: request.order != Order::OldestFirst,
@@ -150,17 +154,23 @@ pub(crate) fn search(
         count: if request.limit == 0 { 0 } else { page_end.saturating_add(1) },
         after: request.cursor.map(|cursor| (cursor.timestamp.millis(), cursor.seq)),
     };
+    let ranking = match &request.order {
+        Order::NewestFirst | Order::OldestFirst => None,
+        Order::ByField { .. } if request.cursor.is_some() => return Err(SearchError::CursorWithSort),
+        Order::ByField { field, descending } => Some(Ranking { field, descending: *descending, count: wanted.count }),
+    };
     let bars = (request.buckets > 0).then(|| bars_over(parts, request));
-    let search = Search { request, budget, wanted, by_field, bars, upper };
+    let newest_from = AtomicI64::new(i64::MIN);
+    let search = Search { request, budget, wanted, ranking, bars, upper, newest_from };
     let mut tally = search.tally(parts)?;
 
     let is_more = tally.places.len() > page_end;
-    let page: Vec<(Place, usize)> = match by_field {
+    let page: Vec<(Place, usize)> = match ranking {
         None => tally.places.iter().copied().take(page_end).skip(request.offset).collect(),
-        Some((_, descending)) => {
-            tally.keyed.sort_unstable_by(|a, b| compare_keyed(a, b, descending));
-            let page = tally.keyed.iter().take(page_end).skip(request.offset);
-            page.map(|keyed| (keyed.place, keyed.part)).collect()
+        Some(ranking) => {
+            tally.ranked.sort_unstable_by(|(a, _), (b, _)| ranking.compare(a, b));
+            let page = tally.ranked.iter().take(page_end).skip(request.offset);
+            page.map(|(ranked, part)| (ranked.place, *part)).collect()
         }
     };
     let next_cursor = page
@@ -182,17 +192,44 @@ pub(crate) fn search(
 
 impl Search<'_> {
     fn tally(&self, parts: &[Part]) -> Result<Tally, SearchError> {
-        let by_field = self.by_field.map(|(_, descending)| descending);
-        let merge = |a: Tally, b: Tally| a.merge(b, &self.wanted, by_field);
+        let merge = |a: Tally, b: Tally| a.merge(b, &self.wanted, self.ranking.as_ref());
         let tallies = parts.par_iter().enumerate().map(|(number, part)| {
             self.budget.check()?;
-            if !part.extent().is_some_and(|extent| extent.overlaps(self.request.range)) {
+            let Some(extent) = part.extent().filter(|extent| extent.overlaps(self.request.range)) else {
                 return Ok(Tally::default());
-            }
+            };
             self.budget.count_block();
+            if let Part::Sealed(block) = part
+                && self.is_told_by_counts(extent)
+            {
+                let mut tally = Tally { levels: block.info.level_counts, ..Tally::default() };
+                if let Some(bars) = &self.bars {
+                    tally.bars = vec![[0; 8]; bars.count];
+                    tally.bars[bars.bar_of(extent.time_min)] = block.info.level_counts;
+                }
+                return Ok(tally);
+            }
             report_damage(part.with(self.budget, |view, extent| self.tally_part(view, extent, number)), self.budget)
         });
         tallies.try_reduce(Tally::default, |a, b| Ok(merge(a, b)))
+    }
+
+    /// Whether all records of a block match, are of one bar, and none is among those that are wanted.
+    fn is_told_by_counts(&self, extent: Extent) -> bool {
+        let is_one_bar = |bars: &Bars| bars.bar_of(extent.time_min) == bars.bar_of(extent.time_max);
+        self.request.query.root.expr == Expr::All
+            && extent.is_inside(self.request.range)
+            && extent.seq_max < self.upper
+            && self.bars.as_ref().is_none_or(is_one_bar)
+            && !self.may_be_wanted(extent)
+    }
+
+    /// Whether a block may have hits of this page.
+    fn may_be_wanted(&self, extent: Extent) -> bool {
+        self.wanted.count > 0
+            && (self.ranking.is_some()
+                || !self.wanted.newest_first
+                || extent.time_max >= self.newest_from.load(Ordering::Relaxed))
     }
 
     fn tally_part(&self, view: &dyn BlockView, extent: Extent, part: usize) -> Result<Tally, Failure> {
@@ -207,23 +244,21 @@ impl Search<'_> {
             tally.bars = vec![[0; 8]; bars.count];
             view.count_bars(&rows, bars, &mut tally.bars)?;
         }
-        if self.wanted.count == 0 {
+        if !self.may_be_wanted(extent) {
             return Ok(tally);
         }
-        match self.by_field {
+        match &self.ranking {
             None => {
                 let places = view.places(&rows, &self.wanted)?;
+                // As many as are wanted: nothing older than the last of them can be wanted.
+                if let Some(last) = self.wanted.count.checked_sub(1).and_then(|last| places.get(last)) {
+                    self.newest_from.fetch_max(last.time_ms, Ordering::Relaxed);
+                }
                 tally.places = places.into_iter().map(|place| (place, part)).collect();
             }
-            Some((field, descending)) => {
-                let numbers = view.numbers(field, &rows)?;
-                let is_nan = |number: &Number| number.as_f64().is_nan();
-                let keyed = numbers.into_iter().map(|(place, number)| {
-                    let number = number.filter(|number| !is_nan(number));
-                    Keyed { number, place, part }
-                });
-                tally.keyed = keyed.collect();
-                cut_keyed(&mut tally.keyed, self.wanted.count, descending);
+            Some(ranking) => {
+                let ranked = view.ranked(&rows, ranking)?;
+                tally.ranked = ranked.into_iter().map(|ranked| (ranked, part)).collect();
             }
         }
         Ok(tally)

@@ -13,12 +13,14 @@ use super::budget::Budget;
 use super::collect::count_text;
 use super::layouts;
 use super::leaf::{IntBounds, Kind, Leaf};
+use super::ranking::{Best, Ranked, Ranking, number_of};
 use crate::histogram::Bars;
 use crate::query::{Field, LevelSet, Number, Relation};
 use crate::sealed::PAGE_VALUES;
 use crate::sealed::block::SealedBlock;
 use crate::sealed::dictionary::Planes;
 use crate::sealed::directory::{Column, Directory, system};
+use crate::sealed::floats::unscale;
 use crate::sealed::ints::{self, IntPage};
 use crate::sealed::layout::Layout;
 use crate::sealed::read::{BlockFile, gather, page_len};
@@ -189,6 +191,73 @@ impl<'a> SealedView<'a> {
         Ok((values.map_err(|reason| self.damaged(reason))?, rows))
     }
 
+    /// Ranks rows by the one column of numbers that a field is, page by page; false if it is not so simple.
+    fn rank_by_pages(&self, rows: &Bits, field: &Field, best: &mut Best<'_>) -> Result<bool, Failure> {
+        let mut columns = self.columns_of(field);
+        let (Some(column), None) = (columns.next(), columns.next()) else { return Ok(false) };
+        if column.values != self.directory.info.rows || self.rest_has(|name| field.relation(name) == Relation::Same) {
+            return Ok(false);
+        }
+        let (pages, number): (_, &dyn Fn(i64) -> Number) = match &column.layout {
+            Layout::Ints(pages) => (pages, &Number::Int),
+            Layout::Scaled { exponent, pages } => (pages, &|int| Number::Float(unscale(int, *exponent))),
+            _ => return Ok(false),
+        };
+        for (page_number, page) in pages.iter().enumerate() {
+            let (first, length) = (page_number * PAGE_VALUES, page_len(page_number, self.count()));
+            if best.is_beaten_by_all(number(page.min), number(page.max)) || rows.count_range(first..first + length) == 0
+            {
+                continue;
+            }
+            self.budget.check()?;
+            let bytes = self.file.section(&page.section).map_err(|reason| self.damaged(reason))?;
+            let values = ints::decode(&bytes, length).map_err(|error| self.damaged(error))?;
+            for (at, int) in values.into_iter().enumerate().filter(|(at, _)| rows.get(first + at)) {
+                best.add(Some(number(int)), (first + at) as u32);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ranks rows by whatever a field is.
+    fn rank_each(&self, rows: &Bits, field: &Field, best: &mut Best<'_>) -> Result<(), Failure> {
+        let mut numbers = Vec::with_capacity(rows.count());
+        for row in rows.iter() {
+            let own = match field {
+                Field::Timestamp => Some(self.int_at(system::TIMESTAMP, row)?),
+                Field::AcceptedAt => Some(self.int_at(system::ACCEPTED_AT, row)?),
+                // As large as a queue's offset, below 2^53.
+                Field::Seq => Some(self.int_at(system::SEQ, row)?),
+                Field::Level => {
+                    let (levels, planes) = self.levels()?;
+                    levels.get(planes.id(row)).map(|level| i64::from(*level))
+                }
+                Field::Core(_) | Field::Leaf(..) => None,
+            };
+            numbers.push((row as u32, own.map(Number::Int)));
+        }
+        let mut put = |row: u32, number: Option<Number>| {
+            if let Ok(at) = numbers.binary_search_by_key(&row, |(row, _)| *row) {
+                numbers[at].1 = numbers[at].1.or(number);
+            }
+        };
+        for column in self.columns_of(field) {
+            let (values, present) = self.values_of(column, &mut rows.iter())?;
+            for (index, row) in present.iter().enumerate() {
+                put(*row, values.get(index).value().and_then(number_of));
+            }
+        }
+        if self.rest_has(|column| field.relation(column) == Relation::Same) {
+            self.each_rest(rows, |row, column, value| {
+                if field.relation(column) == Relation::Same {
+                    put(row as u32, number_of(value));
+                }
+            })?;
+        }
+        numbers.into_iter().for_each(|(row, number)| best.add(number, row));
+        Ok(())
+    }
+
     fn leaf_in_column(
         &self,
         column: &Column,
@@ -344,41 +413,13 @@ impl BlockView for SealedView<'_> {
         Ok(places)
     }
 
-    fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(Place, Option<Number>)>, Failure> {
-        let mut numbers = Vec::with_capacity(rows.count());
-        for row in rows.iter() {
-            let place = self.place(row)?;
-            let own = match field {
-                Field::Timestamp => Some(place.time_ms),
-                Field::Seq => i64::try_from(place.seq).ok(),
-                Field::AcceptedAt => Some(self.int_at(system::ACCEPTED_AT, row)?),
-                Field::Level => {
-                    let (levels, planes) = self.levels()?;
-                    levels.get(planes.id(row)).map(|level| i64::from(*level))
-                }
-                Field::Core(_) | Field::Leaf(..) => None,
-            };
-            numbers.push((place, own.map(Number::Int)));
+    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure> {
+        let mut best = Best::new(*wanted);
+        if !self.rank_by_pages(rows, wanted.field, &mut best)? {
+            self.rank_each(rows, wanted.field, &mut best)?;
         }
-        let mut put = |row: u32, number: Option<Number>| {
-            if let Ok(at) = numbers.binary_search_by_key(&row, |(place, _)| place.row) {
-                numbers[at].1 = numbers[at].1.or(number);
-            }
-        };
-        for column in self.columns_of(field) {
-            let (values, present) = self.values_of(column, &mut rows.iter())?;
-            for (index, row) in present.iter().enumerate() {
-                put(*row, values.get(index).value().and_then(Number::of_value));
-            }
-        }
-        if self.rest_has(|column| field.relation(column) == Relation::Same) {
-            self.each_rest(rows, |row, column, value| {
-                if field.relation(column) == Relation::Same {
-                    put(row as u32, Number::of_value(value));
-                }
-            })?;
-        }
-        Ok(numbers)
+        let ranked = best.finish().into_iter();
+        ranked.map(|(number, row)| Ok(Ranked { number, place: self.place(row as usize)? })).collect()
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {

@@ -18,6 +18,8 @@ use crate::values::{Arena, ColumnName, Raw};
 pub(crate) const CHUNK_ROWS: usize = 8192;
 /// Record bytes of a full chunk.
 const CHUNK_BYTES: usize = 8 << 20;
+/// A column that at least one in so many rows has is expected in the next chunk, too.
+const FREQUENT_ROWS: usize = 8;
 /// Columns of a chunk; further keys go to the rest.
 const COLUMNS_MAX: usize = 4096;
 
@@ -81,9 +83,38 @@ impl Default for Rows {
     }
 }
 
+impl Chunk {
+    /// An empty chunk, ready for what another one got.
+    pub fn like(other: &Chunk) -> Chunk {
+        Chunk { rows: RwLock::new(Rows::like(&other.rows.read())) }
+    }
+}
+
 impl Rows {
     pub fn len(&self) -> usize {
         self.seqs.len()
+    }
+
+    /// Empty rows with room for as many as another chunk came to, and its frequent columns.
+    pub fn like(other: &Rows) -> Rows {
+        let len = other.len();
+        let mut rows = Rows {
+            seqs: Vec::with_capacity(len),
+            timestamps: Vec::with_capacity(len),
+            accepted_at: Vec::with_capacity(len),
+            levels: Vec::with_capacity(len),
+            received_bytes: Vec::with_capacity(len),
+            shape_ids: Vec::with_capacity(len),
+            ..Rows::default()
+        };
+        for column in other.columns.iter().filter(|column| column.values.len() * FREQUENT_ROWS >= len) {
+            let at = rows.column_at(column.name.kind, &column.name.path);
+            if let Some(new) = rows.columns.get_mut(usize::from(at)) {
+                let bytes = column.values.bytes().len();
+                new.values.reserve(column.values.len(), bytes + bytes / 16);
+            }
+        }
+        rows
     }
 
     /// Whether the next record belongs into a new chunk, if that may have at most `rows_max` rows.
@@ -130,7 +161,7 @@ impl Rows {
 
     #[inline]
     fn is_named(&self, column: u16, kind: u8, path: &str) -> bool {
-        self.columns.get(usize::from(column)).is_some_and(|c| c.name.kind == kind && *c.name.path == *path)
+        self.columns.get(usize::from(column)).is_some_and(|c| c.name.is(kind, path))
     }
 
     /// The column of that name, made if need be; [`REST`] if there are too many.

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use super::section::{ReadSections, Section, SectionWriter, looks_compressible};
 use super::source::ColumnSource;
 use super::wire::{Wire, WireError, put_bytes, put_signed, put_varint};
+use crate::values::name::same_bytes;
 use crate::values::raw::tag;
 use crate::values::{Arena, Bits, Raw};
 
@@ -48,7 +49,7 @@ impl<'a> Found<'a> {
 }
 
 fn same(a: Raw<'_>, b: Raw<'_>) -> bool {
-    a.tag() == b.tag() && a.bits() == b.bits() && a.bytes() == b.bytes()
+    a.tag() == b.tag() && a.bits() == b.bits() && same_bytes(a.bytes(), b.bytes())
 }
 
 /// Finds the different values, if they are few enough for a dictionary to pay.

@@ -12,6 +12,8 @@ use crate::values::{ColumnName, Raw};
 
 /// Texts below this number are not worth a plane per position.
 const CHARS_MIN: usize = 64;
+/// Texts in so many times the bytes of their filter, or fewer, are searched themselves: ids that ascend, say.
+const FILTER_WORTH: u64 = 4;
 /// A dictionary of fewer values is looked through as quickly as a filter.
 const DICTIONARY_FILTER_MIN: usize = 256;
 
@@ -102,7 +104,13 @@ fn filter(source: &ColumnSource<'_>, layout: &Layout, sections: &mut SectionWrit
         })
     };
     let mut builder = match layout {
-        Layout::Chars { .. } => FilterBuilder::new(texts(), source.len()),
+        Layout::Chars { pages, .. } => {
+            let stored: u64 = pages.iter().map(|page| u64::from(page.stored)).sum();
+            if stored < FILTER_WORTH * FilterBuilder::bytes_of(source.len()) {
+                return None;
+            }
+            FilterBuilder::new(texts(), source.len())
+        }
         Layout::Bytes { tag: tag::TEXT, .. } => FilterBuilder::of_words(),
         Layout::Mixed { parts, .. } => {
             let has = |tag| parts.iter().any(|part| part.tag == tag);

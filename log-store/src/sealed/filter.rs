@@ -2,13 +2,12 @@
 //!
 //! A blocked Bloom filter: a key belongs to one line of 64 bytes and sets five of its 480 bits; the last four bytes
 //! of a line are its CRC-32, so that a look-up reads and checks one line. About 1 % of absent keys seem present.
-//! Keys are xxh3 hashes of lower-cased words; where every text of a column has the same number of words (an id with
-//! dashes), the key is all of them together.
+//! Keys are hashes of lower-cased words ([`KeyHash`]); where every text of a column has the same number of words (an
+//! id with dashes), the key is all of them together.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashSet;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::section::{ReadSections, SectionWriter};
 use super::wire::{Wire, WireError, put_varint};
@@ -51,14 +50,19 @@ impl Filter {
             if phrase.is_prefix() || words.len() != self.words as usize {
                 return Ok(true);
             }
-            let mut key = Vec::new();
-            words.iter().for_each(|word| put_word(&mut key, word.as_bytes()));
-            return self.has_key(xxh3_64(&key), file);
+            let mut key = KeyHash::new();
+            for (number, word) in words.iter().enumerate() {
+                if number > 0 {
+                    key.put(WORD_END);
+                }
+                key.put_all(word.as_bytes());
+            }
+            return self.has_key(key.finish(), file);
         }
         // The last word of a prefix is not known whole.
         let whole = words.len() - usize::from(phrase.is_prefix());
         for word in words.iter().take(whole) {
-            if !self.has_key(xxh3_64(word.as_bytes()), file)? {
+            if !self.has_key(KeyHash::of(word.as_bytes()), file)? {
                 return Ok(false);
             }
         }
@@ -87,12 +91,53 @@ fn bits_of(key: u64) -> [usize; KEY_BITS] {
     std::array::from_fn(|number| (((mixed >> (number * 12)) & 0xfff) * LINE_BITS >> 12) as usize)
 }
 
-fn put_word(key: &mut Vec<u8>, word: &[u8]) {
-    if !key.is_empty() {
-        key.push(WORD_END);
+/// The hash of a key, byte by byte, so that words are hashed while they are found: FNV-1a, its bits mixed at the end.
+/// It stands on disk.
+#[derive(Clone, Copy)]
+struct KeyHash(u64);
+
+impl KeyHash {
+    fn new() -> KeyHash {
+        KeyHash(0xcbf2_9ce4_8422_2325)
     }
-    key.extend_from_slice(word);
+
+    fn of(bytes: &[u8]) -> u64 {
+        let mut hash = KeyHash::new();
+        hash.put_all(bytes);
+        hash.finish()
+    }
+
+    #[inline]
+    fn put(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+
+    fn put_all(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.put(*byte));
+    }
+
+    /// Mixing of MurmurHash3 (Austin Appleby).
+    #[inline]
+    fn finish(self) -> u64 {
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        bits = (bits ^ (bits >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        bits ^ (bits >> 33)
+    }
 }
+
+/// The lower-case form of each byte of an ASCII word; 0 for bytes that are part of none.
+const LOWER: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_' {
+            table[byte] = (byte as u8).to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// Keys are hashes already.
 #[derive(Default)]
@@ -122,7 +167,6 @@ pub(crate) struct FilterBuilder {
     /// Words that make a key.
     words: usize,
     lower: String,
-    key: Vec<u8>,
 }
 
 const RECENT: usize = 2048;
@@ -137,8 +181,12 @@ impl FilterBuilder {
             recent: vec![0; RECENT],
             words: if even { words } else { 1 },
             lower: String::new(),
-            key: Vec::new(),
         }
+    }
+
+    /// Bytes of a filter of `keys` keys.
+    pub fn bytes_of(keys: usize) -> u64 {
+        (keys as u64 * BITS_PER_KEY).div_ceil(LINE_BITS) * LINE_BYTES as u64
     }
 
     /// For a column whose texts have words of any number.
@@ -147,22 +195,76 @@ impl FilterBuilder {
     }
 
     pub fn add(&mut self, text: &str) {
-        if self.words == 1 {
-            for token in tokens(text) {
-                let key = xxh3_64(token.lower(&mut self.lower).as_bytes());
-                let slot = &mut self.recent[key as usize % RECENT];
-                if *slot != key {
-                    *slot = key;
-                    self.keys.insert(key);
-                }
+        if !text.is_ascii() {
+            self.add_any(text);
+        } else if self.words == 1 {
+            self.add_words(text.as_bytes());
+        } else {
+            self.add_together(text.as_bytes());
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, key: u64) {
+        let slot = &mut self.recent[key as usize % RECENT];
+        if *slot != key {
+            *slot = key;
+            self.keys.insert(key);
+        }
+    }
+
+    /// The words of an ASCII text, one by one.
+    fn add_words(&mut self, text: &[u8]) {
+        let mut word: Option<KeyHash> = None;
+        for byte in text {
+            let lower = LOWER[usize::from(*byte)];
+            if lower != 0 {
+                word.get_or_insert_with(KeyHash::new).put(lower);
+            } else if let Some(word) = word.take() {
+                self.put(word.finish());
             }
-            return;
         }
-        self.key.clear();
-        for token in tokens(text) {
-            put_word(&mut self.key, token.lower(&mut self.lower).as_bytes());
+        if let Some(word) = word {
+            self.put(word.finish());
         }
-        self.keys.insert(xxh3_64(&self.key));
+    }
+
+    /// The words of an ASCII text as one key.
+    fn add_together(&mut self, text: &[u8]) {
+        let (mut key, mut has_word, mut in_word) = (KeyHash::new(), false, false);
+        for byte in text {
+            let lower = LOWER[usize::from(*byte)];
+            if lower == 0 {
+                in_word = false;
+                continue;
+            }
+            if has_word && !in_word {
+                key.put(WORD_END);
+            }
+            key.put(lower);
+            (has_word, in_word) = (true, true);
+        }
+        self.put(key.finish());
+    }
+
+    fn add_any(&mut self, text: &str) {
+        let mut lower = std::mem::take(&mut self.lower);
+        let mut key = KeyHash::new();
+        for (number, token) in tokens(text).enumerate() {
+            let word = token.lower(&mut lower).as_bytes();
+            if self.words == 1 {
+                self.put(KeyHash::of(word));
+                continue;
+            }
+            if number > 0 {
+                key.put(WORD_END);
+            }
+            key.put_all(word);
+        }
+        if self.words > 1 {
+            self.put(key.finish());
+        }
+        self.lower = lower;
     }
 
     /// Writes the filter.

@@ -26,8 +26,10 @@ impl ColumnName {
         ColumnName { kind, path: path.into() }
     }
 
-    pub fn core(core: Core) -> ColumnName {
-        ColumnName { kind: core as u8, path: "".into() }
+    /// Whether these are the parts of this name.
+    #[inline]
+    pub fn is(&self, kind: u8, path: &str) -> bool {
+        self.kind == kind && same_bytes(self.path.as_bytes(), path.as_bytes())
     }
 
     /// `None` if the number is of a kind that this version does not know.
@@ -37,9 +39,11 @@ impl ColumnName {
             None => Core::ALL.get(usize::from(self.kind).checked_sub(1)?).map(|core| Column::Core(*core)),
         }
     }
+}
 
-    /// Whether this is a leaf below `fields`, whose texts bare words search.
-    pub fn is_field(&self) -> bool {
-        self.kind == ROOT + Root::Fields as u8
-    }
+/// Equality of bytes. Nothing is compared with nothing without a call of `memcmp`: some implementations take long for
+/// an empty slice, whose address need not be readable.
+#[inline]
+pub(crate) fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && (a.is_empty() || a == b)
 }
