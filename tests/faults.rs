@@ -221,10 +221,9 @@ fn one_folder_one_process_and_no_newer_version() {
     server.kill();
     let file = newest_segment(&server);
     let mut bytes = std::fs::read(&file).expect("the segment can be read");
-    // The version stands behind the magic number, the header's checksum (itself taken as zeroes) behind that.
+    // The version stands behind the magic number, the header's checksum of all but itself behind that.
     bytes[8..12].copy_from_slice(&99u32.to_le_bytes());
-    bytes[12..16].fill(0);
-    let checksum = crc32fast::hash(&bytes[..64]);
+    let checksum = crc32fast::hash(&[&bytes[..12], &bytes[16..64]].concat());
     bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
     std::fs::write(&file, &bytes).expect("the segment can be written");
     let (code, message) = second(&server);

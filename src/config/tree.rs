@@ -40,12 +40,10 @@ pub struct Node {
 pub enum Kind {
     /// Nothing: an empty value, `null` or `~`.
     Null,
-    /// Text as written (environment expanded), and whether it stood in quotes.
+    /// Text as written, environment expanded; what type it should have, its reader knows.
     Scalar {
         /// The text.
         text: String,
-        /// Whether it was quoted, so that it is text whatever it looks like.
-        quoted: bool,
     },
     /// A list.
     List(Vec<Node>),
@@ -159,7 +157,7 @@ impl<'a> Builder<'a> {
         if !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
             return Kind::Null;
         }
-        Kind::Scalar { text: self.expand(text, place), quoted }
+        Kind::Scalar { text: self.expand(text, place) }
     }
 
     /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`.
