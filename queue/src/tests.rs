@@ -1,6 +1,6 @@
 //! Tests that need to see or to fail what happens to the files.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/all/support.rs"]
 mod support;
 
 mod faults;

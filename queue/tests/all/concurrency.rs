@@ -1,15 +1,11 @@
 //! Many callers at once.
 
-#![allow(missing_docs)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use support::{batch, config, key, read_all, wait};
+use crate::support::{batch, config, key, read_all, wait};
 use watchfire_queue::{Batch, EmbeddedQueue, QueueConfig, ReadError};
 
 #[test]

@@ -1,12 +1,8 @@
 //! What every adapter of the `Queue` port has to do, run on the embedded one.
 
-#![allow(missing_docs)]
-
-#[path = "conformance/suite.rs"]
-mod suite;
-mod support;
-
 use watchfire_queue::{EmbeddedQueue, Queue};
+
+use crate::{suite, support};
 
 struct Embedded(tempfile::TempDir);
 

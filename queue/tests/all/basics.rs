@@ -1,12 +1,8 @@
 //! The promises one by one: order, duplicates, readers, limits, deletion, locks, versions.
 
-#![allow(missing_docs)]
-
-mod support;
-
 use std::time::Duration;
 
-use support::{batch, config, eventually, key, read_all, read_on, wait};
+use crate::support::{batch, config, eventually, key, read_all, read_on, wait};
 use watchfire_queue::{AppendError, Batch, Duplicate, EmbeddedQueue, OpenError, QueueConfig, ReadError};
 
 #[test]
@@ -195,6 +191,7 @@ fn keys_outlive_their_segments_and_go_when_their_time_is_over() {
         let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
         names.filter(|path| path.extension().is_some_and(|extension| extension == "keys")).count()
     };
+    queue.close();
     assert!(key_files() > 3);
     let disk_bytes = queue.stats().disk_bytes;
     drop(queue);

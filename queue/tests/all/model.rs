@@ -1,15 +1,11 @@
 //! Random operations against a vector and a map.
 
-#![allow(missing_docs)]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::{config, key, read_all, read_on, wait};
 use proptest::prelude::*;
-use support::{config, key, read_all, read_on, wait};
 use watchfire_queue::{Batch, EmbeddedQueue};
 
 #[derive(Clone, Debug)]

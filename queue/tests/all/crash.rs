@@ -1,13 +1,9 @@
 //! What a killed process or a bad disk leaves: files that are cut, and bytes that are flipped.
 
-#![allow(missing_docs)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{batch, config, eventually, key, read_all, wait};
+use crate::support::{batch, config, eventually, key, read_all, wait};
 use watchfire_queue::{Batch, Duplicate, EmbeddedQueue, OpenError, QueueConfig};
 
 /// A folder as a killed process leaves it.
@@ -101,7 +97,7 @@ fn a_flipped_byte_costs_its_frame_and_nothing_else() {
         let found = read_all(&queue, 0);
         if at < 64 {
             assert_eq!(found, all, "byte {at} of the file header");
-            assert_eq!(report.damaged_files, [segment.clone()]);
+            assert_eq!(report.damaged_files, std::slice::from_ref(segment));
         } else if at < last_frame {
             let missing: Vec<u64> = (0..8).filter(|offset| found.iter().all(|(other, _)| other != offset)).collect();
             assert_eq!(missing.len(), 2, "byte {at}");
