@@ -2,7 +2,7 @@
 //!
 //! An expression gives a column per series: a value, or none, for each time of a grid of steps; one
 //! moment is a grid of one step. Series are read once for all steps. A file per kind of expression:
-//! [`selector`], [`window`], [`binary`], [`aggregate`], [`functions`], and [`short`] for the nodes
+//! `selector`, `window`, `binary`, `aggregate`, `functions`, and `short` for the nodes
 //! of the short form.
 
 mod aggregate;

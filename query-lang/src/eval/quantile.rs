@@ -34,7 +34,7 @@ pub(crate) fn with_zeros(q: f64, values: &mut [f64], zeros: usize) -> f64 {
         *values.select_nth_unstable_by(at, nan_first).1
     };
     let lower = nth(lower_at);
-    let upper = if weight > 0.0 { nth((lower_at + 1).min(count - 1)) } else { lower };
+    let upper = nth((lower_at + 1).min(count - 1));
     lower * (1.0 - weight) + upper * weight
 }
 

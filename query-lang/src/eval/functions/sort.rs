@@ -14,13 +14,14 @@ pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result
         return Ok(columns);
     }
     columns.sort_by(|left, right| {
+        let labels = || left.labels.cmp(&right.labels);
         let value = |column: &Column| column.values.first().copied().unwrap_or(ABSENT);
         let (left, right) = (value(left), value(right));
         let ascending = left.partial_cmp(&right).map(|order| match function {
             SortFunction::Ascending => order,
             SortFunction::Descending => order.reverse(),
         });
-        ascending.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
+        ascending.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then_with(labels)
     });
     Ok(columns)
 }

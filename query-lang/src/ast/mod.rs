@@ -5,9 +5,12 @@
 //! selected. Durations are milliseconds. Two trees are equal when they mean the same: positions and
 //! the bits of NaN aside.
 
+mod operators;
+
 use watchfire_model::Matcher;
 
 use crate::functions::Function;
+pub use operators::{AggregateOp, BinaryOp, ShortOp};
 
 /// Where a node stands in the text, in bytes. Takes no part in equality.
 #[derive(Clone, Copy, Debug, Default)]
@@ -185,114 +188,6 @@ pub struct Paren {
     pub span: Span,
 }
 
-/// Binary operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
-    /// `+`
-    Add,
-    /// `-`
-    Subtract,
-    /// `*`
-    Multiply,
-    /// `/`
-    Divide,
-    /// `%`
-    Modulo,
-    /// `^`
-    Power,
-    /// `atan2`
-    Atan2,
-    /// `==`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `>`
-    Greater,
-    /// `<`
-    Less,
-    /// `>=`
-    GreaterOrEqual,
-    /// `<=`
-    LessOrEqual,
-    /// `and`
-    And,
-    /// `or`
-    Or,
-    /// `unless`
-    Unless,
-}
-
-impl BinaryOp {
-    /// Every operator.
-    pub const ALL: [BinaryOp; 16] = [
-        BinaryOp::Add,
-        BinaryOp::Subtract,
-        BinaryOp::Multiply,
-        BinaryOp::Divide,
-        BinaryOp::Modulo,
-        BinaryOp::Power,
-        BinaryOp::Atan2,
-        BinaryOp::Equal,
-        BinaryOp::NotEqual,
-        BinaryOp::Greater,
-        BinaryOp::Less,
-        BinaryOp::GreaterOrEqual,
-        BinaryOp::LessOrEqual,
-        BinaryOp::And,
-        BinaryOp::Or,
-        BinaryOp::Unless,
-    ];
-
-    /// As it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            BinaryOp::Add => "+",
-            BinaryOp::Subtract => "-",
-            BinaryOp::Multiply => "*",
-            BinaryOp::Divide => "/",
-            BinaryOp::Modulo => "%",
-            BinaryOp::Power => "^",
-            BinaryOp::Atan2 => "atan2",
-            BinaryOp::Equal => "==",
-            BinaryOp::NotEqual => "!=",
-            BinaryOp::Greater => ">",
-            BinaryOp::Less => "<",
-            BinaryOp::GreaterOrEqual => ">=",
-            BinaryOp::LessOrEqual => "<=",
-            BinaryOp::And => "and",
-            BinaryOp::Or => "or",
-            BinaryOp::Unless => "unless",
-        }
-    }
-
-    /// How tightly it binds; a sign stands between `*` and `^`.
-    pub const fn precedence(self) -> u8 {
-        match self {
-            BinaryOp::Or => 1,
-            BinaryOp::And | BinaryOp::Unless => 2,
-            BinaryOp::Equal
-            | BinaryOp::NotEqual
-            | BinaryOp::Greater
-            | BinaryOp::Less
-            | BinaryOp::GreaterOrEqual
-            | BinaryOp::LessOrEqual => 3,
-            BinaryOp::Add | BinaryOp::Subtract => 4,
-            BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo | BinaryOp::Atan2 => 5,
-            BinaryOp::Power => 7,
-        }
-    }
-
-    /// Whether it compares.
-    pub const fn is_comparison(self) -> bool {
-        self.precedence() == 3
-    }
-
-    /// Whether it is `and`, `or` or `unless`.
-    pub const fn is_set(self) -> bool {
-        self.precedence() <= 2
-    }
-}
-
 /// How many series of each side may meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cardinality {
@@ -336,87 +231,6 @@ pub struct Binary {
     pub span: Span,
 }
 
-/// Aggregations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AggregateOp {
-    /// `sum`
-    Sum,
-    /// `avg`
-    Avg,
-    /// `min`
-    Min,
-    /// `max`
-    Max,
-    /// `count`
-    Count,
-    /// `stddev`
-    StdDev,
-    /// `stdvar`
-    StdVar,
-    /// `group`
-    Group,
-    /// `topk`
-    TopK,
-    /// `bottomk`
-    BottomK,
-    /// `quantile`
-    Quantile,
-    /// `count_values`
-    CountValues,
-}
-
-impl AggregateOp {
-    /// Every aggregation.
-    pub const ALL: [AggregateOp; 12] = [
-        AggregateOp::Sum,
-        AggregateOp::Avg,
-        AggregateOp::Min,
-        AggregateOp::Max,
-        AggregateOp::Count,
-        AggregateOp::StdDev,
-        AggregateOp::StdVar,
-        AggregateOp::Group,
-        AggregateOp::TopK,
-        AggregateOp::BottomK,
-        AggregateOp::Quantile,
-        AggregateOp::CountValues,
-    ];
-
-    /// As it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AggregateOp::Sum => "sum",
-            AggregateOp::Avg => "avg",
-            AggregateOp::Min => "min",
-            AggregateOp::Max => "max",
-            AggregateOp::Count => "count",
-            AggregateOp::StdDev => "stddev",
-            AggregateOp::StdVar => "stdvar",
-            AggregateOp::Group => "group",
-            AggregateOp::TopK => "topk",
-            AggregateOp::BottomK => "bottomk",
-            AggregateOp::Quantile => "quantile",
-            AggregateOp::CountValues => "count_values",
-        }
-    }
-
-    /// The type of its parameter, if it takes one.
-    pub const fn parameter(self) -> Option<ValueType> {
-        match self {
-            AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::Quantile => Some(ValueType::Scalar),
-            AggregateOp::CountValues => Some(ValueType::String),
-            AggregateOp::Sum
-            | AggregateOp::Avg
-            | AggregateOp::Min
-            | AggregateOp::Max
-            | AggregateOp::Count
-            | AggregateOp::StdDev
-            | AggregateOp::StdVar
-            | AggregateOp::Group => None,
-        }
-    }
-}
-
 /// Which labels make a group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grouping {
@@ -450,37 +264,6 @@ pub struct Call {
     pub args: Vec<Expr>,
     /// Where.
     pub span: Span,
-}
-
-/// Aggregations of the short form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShortOp {
-    /// `sum`
-    Sum,
-    /// `avg`
-    Avg,
-    /// `min`
-    Min,
-    /// `max`
-    Max,
-    /// `count`
-    Count,
-}
-
-impl ShortOp {
-    /// Every aggregation of the short form.
-    pub const ALL: [ShortOp; 5] = [ShortOp::Sum, ShortOp::Avg, ShortOp::Min, ShortOp::Max, ShortOp::Count];
-
-    /// As it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ShortOp::Sum => "sum",
-            ShortOp::Avg => "avg",
-            ShortOp::Min => "min",
-            ShortOp::Max => "max",
-            ShortOp::Count => "count",
-        }
-    }
 }
 
 /// What all short queries have: `M label=value … [over W] [by a,b]`.
