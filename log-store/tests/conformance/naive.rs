@@ -1,8 +1,10 @@
 //! The store that every other is held against: a list of records, and the row matcher.
 
-use watchfire_log_store::query::{Field, Number, Relation, matches};
+use std::collections::BTreeMap;
+
+use watchfire_log_store::query::{Field, Number, Relation, matches, scalar_text};
 use watchfire_log_store::search::{Bucket, SearchResponse};
-use watchfire_log_store::{Order, SearchRequest};
+use watchfire_log_store::{Order, SearchRequest, TimeRange};
 use watchfire_model::record::ValueRef;
 use watchfire_model::{LogRecord, RecordView};
 
@@ -42,6 +44,23 @@ impl Naive {
         self.rows.iter().map(|row| (row.seq, &row.record))
     }
 
+    /// The values of a field in a range and how often each is there: those of lists one by one, null not at all.
+    pub fn distinct(&self, field: &Field, range: TimeRange) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for row in &self.rows {
+            let view = RecordView::parse(&row.bytes).expect("just written");
+            if !range.contains(view.timestamp()) {
+                continue;
+            }
+            if *field == Field::Level {
+                *counts.entry(view.level().as_str().to_owned()).or_default() += 1;
+            }
+            let same = view.entries().filter(|(column, _)| field.relation(*column) == Relation::Same);
+            same.for_each(|(_, value)| count_values(value, &mut counts));
+        }
+        counts
+    }
+
     /// What a request must find, its page and cursor left aside.
     pub fn search(&self, request: &SearchRequest) -> Expected<'_> {
         let mut found: Vec<(&Row, RecordView<'_>)> = self
@@ -72,6 +91,18 @@ impl Naive {
             levels[view.level() as usize] += 1;
         }
         Expected { hits: found.into_iter().map(|(row, _)| (row.seq, &row.record)).collect(), levels }
+    }
+}
+
+fn count_values(value: ValueRef<'_>, counts: &mut BTreeMap<String, u64>) {
+    match value {
+        ValueRef::Array(values) => values.values().for_each(|value| count_values(value, counts)),
+        ValueRef::Text(text) => *counts.entry(text.to_owned()).or_default() += 1,
+        value => {
+            if let Some(text) = scalar_text(value) {
+                *counts.entry(text).or_default() += 1;
+            }
+        }
     }
 }
 
