@@ -117,6 +117,8 @@ pub(crate) struct Loaded {
     pub state: ManifestState,
     /// Bytes that are no edits; some edits are lost with them. A write that the system did not finish looks alike.
     pub damaged_bytes: usize,
+    /// Edits may be missing: the file is damaged, or was cut before its first edit.
+    pub is_damaged: bool,
     /// There was none.
     pub is_new: bool,
 }
@@ -146,10 +148,12 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ManifestError> {
         (Some(magic), Ok(version)) if magic == MAGIC && version > VERSION => return Err(ManifestError::Newer(version)),
         (Some(magic), Ok(_)) if magic == MAGIC => {}
         _ => {
-            loaded.damaged_bytes += bytes.len().min(HEADER_BYTES);
+            loaded.is_damaged = true;
             at = 0;
         }
     }
+    // The first edit is written together with the header.
+    loaded.is_damaged |= bytes.len() <= HEADER_BYTES;
     while at < bytes.len() {
         match edit_at(&bytes, at) {
             Some((edit, end)) => {
@@ -162,6 +166,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ManifestError> {
             }
         }
     }
+    loaded.is_damaged |= loaded.damaged_bytes > 0;
     Ok(loaded)
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::{BlockEntry, Loaded, Manifest, ManifestError, load};
+use super::manifest::{BlockEntry, Manifest, ManifestError, ManifestState, load};
 use super::sealer::{day_dir, file_name};
 use super::snapshot::Snapshot;
 use crate::sealed::block::{SealedBlock, verify};
@@ -39,26 +39,45 @@ impl From<io::Error> for RecoverError {
 
 /// Reads the manifest, mends it from the files if it is damaged, and deletes files that it does not name.
 pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
-    let manifest_path = dir.join(MANIFEST);
-    let loaded = load(&manifest_path).map_err(|error| match error {
+    let path = dir.join(MANIFEST);
+    let loaded = load(&path).map_err(|error| match error {
         ManifestError::Io(error) => RecoverError::Io(error),
-        ManifestError::Newer(version) => RecoverError::Newer { what: manifest_path.display().to_string(), version },
+        ManifestError::Newer(version) => RecoverError::Newer { what: path.display().to_string(), version },
     })?;
     let files = files(dir)?;
-    let before = loaded.state.clone();
-    if loaded.damaged_bytes > 0 {
-        tracing::error!(bytes = loaded.damaged_bytes, "the manifest of the log store is damaged; blocks tell the rest");
+    let is_damaged = loaded.is_damaged || (loaded.is_new && !files.is_empty());
+    if is_damaged {
+        tracing::error!(path = %path.display(), bytes = loaded.damaged_bytes, "the manifest is damaged; the blocks tell the rest");
     }
-    let is_new = loaded.is_new;
-    let is_damaged = loaded.damaged_bytes > 0;
-    let mut state = adopt(loaded, &files)?;
+    let mut state = loaded.state.clone();
+    let unnamed = Unnamed::read(&state, &files)?;
+    let spoilt = unnamed.spoilt.clone();
+    unnamed.adopt_merged(&mut state, &files);
+    if is_damaged {
+        unnamed.adopt_after_damage(&mut state);
+    } else {
+        unnamed.adopt_next_cuts(&mut state);
+    }
     state.next_block = state.next_block.max(files.keys().last().map_or(0, |id| id + 1));
     for (id, path) in files.iter().filter(|(id, _)| !state.blocks.contains_key(id)) {
-        tracing::info!(id, path = %path.display(), "a block that was not finished, or is not needed any more, is deleted");
+        if is_damaged && spoilt.contains(id) {
+            let aside = path.with_extension("damaged");
+            tracing::error!(path = %aside.display(), "a damaged block that the manifest does not name is set aside");
+            std::fs::rename(path, aside)?;
+            continue;
+        }
+        tracing::info!(path = %path.display(), "a block that was not finished, or is of no more use, is deleted");
         std::fs::remove_file(path)?;
     }
+    let (snapshot, damaged_blocks) = snapshot_of(dir, &state);
+    let is_changed = loaded.is_new || is_damaged || state != loaded.state;
+    let manifest = if is_changed { Manifest::create(&path, state)? } else { Manifest::reopen(&path, state)? };
+    Ok(Recovered { manifest, snapshot, damaged_blocks })
+}
+
+/// The blocks of a manifest, and how many of their files are missing or of another length.
+fn snapshot_of(dir: &Path, state: &ManifestState) -> (Snapshot, u64) {
     let mut damaged_blocks = 0;
-    let mut snapshot = Snapshot::default();
     let mut blocks = Vec::with_capacity(state.blocks.len());
     for entry in state.blocks.values() {
         let path = block_path(dir, &entry.info);
@@ -66,18 +85,15 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
             Ok(metadata) if metadata.len() == entry.bytes => {}
             found => {
                 damaged_blocks += 1;
-                let found =
-                    found.map_or_else(|error| error.to_string(), |metadata| format!("{} bytes", metadata.len()));
+                let found = found.map_or_else(|error| error.to_string(), |metadata| format!("{} bytes", metadata.len()));
                 tracing::error!(path = %path.display(), wanted = entry.bytes, %found, "a block is damaged");
             }
         }
         blocks.push(Arc::new(SealedBlock::new(entry.info.clone(), path, entry.bytes)));
     }
+    let mut snapshot = Snapshot::default();
     snapshot.replace(&[], &[], &blocks);
-    let is_changed = is_new || is_damaged || state != before;
-    let manifest =
-        if is_changed { Manifest::create(&manifest_path, state)? } else { Manifest::reopen(&manifest_path, state)? };
-    Ok(Recovered { manifest, snapshot, damaged_blocks })
+    (snapshot, damaged_blocks)
 }
 
 fn block_path(dir: &Path, info: &BlockInfo) -> PathBuf {
@@ -105,76 +121,91 @@ fn files(dir: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
     Ok(files)
 }
 
-/// Takes up blocks that the manifest should name, and would if its end (or a part of it) were not lost:
-///
-/// - the blocks of the next stretch of the queue, if all are there and sound: they were written, but not named;
-/// - a merged block whose sources are named but gone;
-/// - after damage, blocks of stretches that are sealed, if nothing else has their records.
-fn adopt(loaded: Loaded, files: &BTreeMap<u64, PathBuf>) -> Result<super::manifest::ManifestState, RecoverError> {
-    let is_damaged = loaded.damaged_bytes > 0 || (loaded.is_new && !files.is_empty());
-    let mut state = loaded.state;
-    let mut unnamed: BTreeMap<u64, BlockEntry> = BTreeMap::new();
-    for (id, path) in files.iter().filter(|(id, _)| !state.blocks.contains_key(id)) {
-        match verify(path) {
-            Ok(info) if info.id == *id => {
-                // It is named below only if it is on the disk for sure.
-                File::open(path)?.sync_all()?;
-                unnamed.insert(*id, BlockEntry { info, bytes: std::fs::metadata(path)?.len() });
-            }
-            Err(BlockError::Newer { version }) => {
-                return Err(RecoverError::Newer { what: path.display().to_string(), version });
-            }
-            Ok(_) | Err(BlockError::Damaged(_)) => {}
-        }
-    }
-    let replaced: BTreeSet<u64> =
-        state.blocks.values().flat_map(|block| block.info.merged_from.iter().copied()).collect();
-    let is_gone = |id: &u64| !files.contains_key(id);
-    let merged: Vec<BlockEntry> =
-        unnamed.values().filter(|block| !block.info.merged_from.is_empty()).cloned().collect();
-    for block in merged {
-        let sources = &block.info.merged_from;
-        let is_named = sources.iter().any(|id| state.blocks.contains_key(id));
-        let are_sources_lost = sources.iter().any(|id| state.blocks.contains_key(id) && is_gone(id));
-        let is_only_copy = is_damaged && !is_named && !state.removed.contains(&block.info.id);
-        if are_sources_lost || is_only_copy {
-            sources.iter().for_each(|id| drop(state.blocks.remove(id)));
-            sources.iter().for_each(|id| drop(unnamed.remove(id)));
-            unnamed.remove(&block.info.id);
-            state.blocks.insert(block.info.id, block);
-        }
-    }
-    if is_damaged {
-        let sealed = state.sealed_offset;
-        let is_lost = |block: &BlockEntry| {
-            let id = block.info.id;
-            let is_plain = block.info.merged_from.is_empty() && block.info.cut.1 <= sealed;
-            is_plain && !replaced.contains(&id) && !state.removed.contains(&id)
-        };
-        let lost: Vec<BlockEntry> = unnamed.values().filter(|block| is_lost(block)).cloned().collect();
-        for block in lost {
-            unnamed.remove(&block.info.id);
-            state.blocks.insert(block.info.id, block);
-        }
-    }
-    while let Some(next) = next_cut(&unnamed, state.sealed_offset, is_damaged && loaded.is_new) {
-        state.sealed_offset = next.first().map_or(state.sealed_offset, |block| block.info.cut.1);
-        for block in next {
-            unnamed.remove(&block.info.id);
-            state.blocks.insert(block.info.id, block);
-        }
-    }
-    Ok(state)
+/// Files that the manifest does not name.
+struct Unnamed {
+    /// Those that are sound from the first byte to the last, and on the disk for sure.
+    sound: BTreeMap<u64, BlockEntry>,
+    /// Those that are not.
+    spoilt: BTreeSet<u64>,
 }
 
-/// The blocks of the stretch that begins at `offset`, if all of them are there. Without any manifest, of the stretch
-/// that begins first from there on.
-fn next_cut(unnamed: &BTreeMap<u64, BlockEntry>, offset: u64, any_later: bool) -> Option<Vec<BlockEntry>> {
-    let mut cuts: BTreeMap<(u64, u64), Vec<BlockEntry>> = BTreeMap::new();
-    for block in unnamed.values().filter(|block| block.info.merged_from.is_empty() && block.info.cut.0 >= offset) {
-        cuts.entry(block.info.cut).or_default().push(block.clone());
+impl Unnamed {
+    fn read(state: &ManifestState, files: &BTreeMap<u64, PathBuf>) -> Result<Unnamed, RecoverError> {
+        let mut unnamed = Unnamed { sound: BTreeMap::new(), spoilt: BTreeSet::new() };
+        for (id, path) in files.iter().filter(|(id, _)| !state.blocks.contains_key(id)) {
+            match verify(path) {
+                Ok(info) if info.id == *id => {
+                    File::open(path)?.sync_all()?;
+                    unnamed.sound.insert(*id, BlockEntry { info, bytes: std::fs::metadata(path)?.len() });
+                }
+                Err(BlockError::Newer { version }) => {
+                    return Err(RecoverError::Newer { what: path.display().to_string(), version });
+                }
+                Ok(_) | Err(BlockError::Damaged(_)) => {
+                    unnamed.spoilt.insert(*id);
+                }
+            }
+        }
+        Ok(unnamed)
     }
-    let is_whole =
-        |blocks: &Vec<BlockEntry>| blocks.first().is_some_and(|b| b.info.cut_blocks as usize == blocks.len());
-    cuts.into_iter().find(|(cut, blocks)| (any_later || cut.0 == offset) && is_whole(blocks)).map(|(_, blocks)| blocks)
+
+    /// Takes up merged blocks whose sources are named but gone: the edit that named the merged one is lost.
+    fn adopt_merged(&self, state: &mut ManifestState, files: &BTreeMap<u64, PathBuf>) {
+        for block in self.sound.values() {
+            let sources = &block.info.merged_from;
+            if sources.iter().any(|id| state.blocks.contains_key(id) && !files.contains_key(id)) {
+                sources.iter().for_each(|id| drop(state.blocks.remove(id)));
+                state.blocks.insert(block.info.id, block.clone());
+            }
+        }
+    }
+
+    /// Takes up the blocks of the next stretches of the queue, if all of a stretch are there: they were written, but
+    /// the process died before they were named.
+    fn adopt_next_cuts(&self, state: &mut ManifestState) {
+        let cuts = self.plain_cuts(|_| true);
+        while let Some((cut, blocks)) = cuts.iter().find(|(cut, _)| cut.0 == state.sealed_offset && cut.0 < cut.1)
+            && is_whole(blocks)
+        {
+            state.sealed_offset = cut.1;
+            state.blocks.extend(blocks.iter().map(|block| (block.info.id, (*block).clone())));
+        }
+    }
+
+    /// Takes up everything whose edit may be lost.
+    ///
+    /// A stretch of the queue is sealed only after the one before it was named, and blocks are merged only after
+    /// they were named. So only the last stretch may be unfinished: it counts if all its blocks are there.
+    fn adopt_after_damage(&self, state: &mut ManifestState) {
+        let all = || state.blocks.values().chain(self.sound.values());
+        let replaced: BTreeSet<u64> = all().flat_map(|block| block.info.merged_from.iter().copied()).collect();
+        let is_lost = |block: &BlockEntry| {
+            let id = block.info.id;
+            let is_copy = block.info.merged_from.iter().any(|source| state.blocks.contains_key(source));
+            !state.blocks.contains_key(&id) && !state.removed.contains(&id) && !is_copy
+        };
+        let merged = self.sound.values().filter(|block| is_lost(block) && !block.info.merged_from.is_empty());
+        let merged: Vec<BlockEntry> = merged.filter(|block| !replaced.contains(&block.info.id)).cloned().collect();
+        let cuts = self.plain_cuts(|block| is_lost(block) && !replaced.contains(&block.info.id));
+        let of_merged = all().filter(|block| !block.info.merged_from.is_empty()).map(|block| block.info.cut.1);
+        let of_whole = cuts.iter().filter(|(_, blocks)| is_whole(blocks)).map(|(cut, _)| cut.1);
+        let sealed = of_merged.chain(of_whole).fold(state.sealed_offset, u64::max);
+        let plain = cuts.iter().filter(|(cut, _)| cut.1 <= sealed).flat_map(|(_, blocks)| blocks.iter().copied());
+        let found: Vec<BlockEntry> = plain.cloned().chain(merged).collect();
+        state.sealed_offset = sealed;
+        state.blocks.extend(found.into_iter().map(|block| (block.info.id, block)));
+    }
+
+    /// Blocks that were not merged, by the stretch of the queue that they are of.
+    fn plain_cuts(&self, is_wanted: impl Fn(&BlockEntry) -> bool) -> BTreeMap<(u64, u64), Vec<&BlockEntry>> {
+        let mut cuts: BTreeMap<(u64, u64), Vec<&BlockEntry>> = BTreeMap::new();
+        for block in self.sound.values().filter(|block| block.info.merged_from.is_empty() && is_wanted(block)) {
+            cuts.entry(block.info.cut).or_default().push(block);
+        }
+        cuts
+    }
+}
+
+fn is_whole(blocks: &[&BlockEntry]) -> bool {
+    blocks.first().is_some_and(|block| block.info.cut_blocks as usize == blocks.len())
 }

@@ -1,0 +1,335 @@
+//! Crashes and damage: what was sealed is there, the queue brings the rest, nothing is there twice, and what cannot
+//! be read is reported.
+
+mod store_common;
+
+use std::path::{Path, PathBuf};
+
+use store_common::*;
+use watchfire_log_store::embedded::{AppendError, OpenError};
+use watchfire_log_store::{EmbeddedStore, LogStore, SearchRequest, StoreConfig, TimeRange};
+use watchfire_model::{LogRecord, Timestamp};
+
+const RECORDS: u64 = 400;
+
+/// Every third record is of the day before.
+fn records() -> Vec<LogRecord> {
+    let of = |number| {
+        let mut record = simple(number);
+        if number % 3 == 0 {
+            record.timestamp = record.timestamp.plus_millis(-DAY_MS);
+        }
+        record
+    };
+    (0..RECORDS).map(of).collect()
+}
+
+fn small(dir: &Path) -> StoreConfig {
+    StoreConfig { block_rows: 50, ..config(dir) }
+}
+
+/// A store with everything sealed, some of it merged; gives the offset that the queue was told to forget.
+fn filled(dir: &Path) -> u64 {
+    let store = open(&small(dir));
+    let records = records();
+    append(&store, 0, &records[..320]);
+    store.flush().expect("writes");
+    store.tick(Timestamp::from_millis(NOON_MS + 10 * DAY_MS));
+    append(&store, 320, &records[320..]);
+    store.flush().expect("writes");
+    assert!(store.stats().merges_total > 0);
+    store.sealed_offset()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a kind").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Opens, replays what the queue still has, and wants every record once.
+fn replay_and_check(dir: &Path, released: u64, what: &str) {
+    let store = open(&small(dir));
+    let from = store.sealed_offset().max(released);
+    append(&store, from, &records()[from as usize..]);
+    let found = all(&store);
+    let expected = records();
+    assert_eq!(found.iter().map(|hit| hit.seq).collect::<Vec<_>>(), (0..RECORDS).collect::<Vec<_>>(), "{what}");
+    assert!(found.iter().zip(&expected).all(|(hit, record)| hit.record == *record), "{what}");
+    // And the files are in order: once more.
+    store.flush().expect("writes");
+    drop(store);
+    let store = open(&small(dir));
+    assert_eq!((all(&store).len() as u64, store.sealed_offset()), (RECORDS, RECORDS), "{what}, again");
+}
+
+#[test]
+fn what_is_not_sealed_is_replayed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&small(dir.path()));
+    append(&store, 0, &records()[..175]);
+    // Some blocks are sealed in the background, the rest is gone with the store.
+    drop(store);
+    replay_and_check(dir.path(), 0, "after a crash");
+}
+
+#[test]
+fn a_manifest_cut_anywhere_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let released = filled(dir.path());
+    let whole = std::fs::read(dir.path().join("MANIFEST")).expect("readable");
+    for length in (0..whole.len()).step_by(23).chain([whole.len() - 1, whole.len()]) {
+        let other = tempfile::tempdir().expect("a folder");
+        copy(dir.path(), other.path());
+        std::fs::write(other.path().join("MANIFEST"), &whole[..length]).expect("writable");
+        replay_and_check(other.path(), released, &format!("manifest cut to {length} of {}", whole.len()));
+    }
+}
+
+#[test]
+fn a_manifest_with_a_flipped_byte_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let released = filled(dir.path());
+    let whole = std::fs::read(dir.path().join("MANIFEST")).expect("readable");
+    for at in (12..whole.len()).step_by(29) {
+        let other = tempfile::tempdir().expect("a folder");
+        copy(dir.path(), other.path());
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        std::fs::write(other.path().join("MANIFEST"), &bytes).expect("writable");
+        replay_and_check(other.path(), released, &format!("byte {at} of the manifest"));
+    }
+}
+
+#[test]
+fn without_a_manifest_the_blocks_tell() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let released = filled(dir.path());
+    std::fs::remove_file(dir.path().join("MANIFEST")).expect("removed");
+    replay_and_check(dir.path(), released, "no manifest");
+}
+
+#[test]
+fn files_that_nobody_names_go() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let released = filled(dir.path());
+    let block = files(dir.path()).into_iter().find(|path| path.extension().is_some()).expect("a block");
+    let half = std::fs::read(&block).expect("readable");
+    let stray = block.with_file_name("00000000000fffff.wfb");
+    std::fs::write(&stray, &half[..half.len() / 2]).expect("writable");
+    std::fs::create_dir(dir.path().join("2020-01-01")).expect("a folder");
+    replay_and_check(dir.path(), released, "with a stray file");
+    assert!(!stray.exists() && !dir.path().join("2020-01-01").exists());
+}
+
+#[test]
+fn a_flipped_byte_of_a_block_is_reported_and_the_rest_served() {
+    let dir = tempfile::tempdir().expect("a folder");
+    filled(dir.path());
+    let blocks: Vec<PathBuf> = files(dir.path()).into_iter().filter(|path| path.extension().is_some()).collect();
+    assert!(blocks.len() > 2);
+    let block = &blocks[1];
+    let whole = std::fs::read(block).expect("readable");
+    let expected = records();
+    let rows_of_block = {
+        let store = open(&small(dir.path()));
+        let all_rows = all(&store).len() as u64;
+        drop(store);
+        std::fs::write(block, []).expect("writable");
+        let store = open(&small(dir.path()));
+        assert!(store.stats().damaged_blocks == 1);
+        let rows = all_rows - all(&store).len() as u64;
+        std::fs::write(block, &whole).expect("writable");
+        rows
+    };
+    let store = open(&small(dir.path()));
+    let mut reported = 0;
+    for at in (0..whole.len()).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x21;
+        std::fs::write(block, &bytes).expect("writable");
+        let response = search(&store, "");
+        for hit in &response.hits {
+            assert_eq!(hit.record, expected[hit.seq as usize], "byte {at}");
+        }
+        assert!(response.hits.len() as u64 + rows_of_block >= RECORDS, "byte {at}");
+        if (response.hits.len() as u64) < RECORDS {
+            assert!(!response.total_exact && response.cost.damaged_blocks > 0, "byte {at}");
+            reported += 1;
+        }
+        // Queries of other columns, words and counts do not fail either.
+        for text in ["request 17", "service:web level:error", "duration_ms:>500", "request"] {
+            search(&store, text);
+        }
+    }
+    assert!(reported > 20, "{reported}");
+}
+
+#[tokio::test]
+async fn a_missing_block_is_reported() {
+    let dir = tempfile::tempdir().expect("a folder");
+    filled(dir.path());
+    let blocks: Vec<PathBuf> = files(dir.path()).into_iter().filter(|path| path.extension().is_some()).collect();
+    std::fs::remove_file(&blocks[0]).expect("removed");
+    let store = open(&small(dir.path()));
+    assert_eq!(store.stats().damaged_blocks, 1);
+    assert!(!search(&store, "").total_exact);
+    let health = store.health().await;
+    assert!(!health.ok && health.problems.iter().any(|problem| problem.contains("damaged")), "{health:?}");
+}
+
+#[test]
+fn a_folder_of_a_later_version_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    filled(dir.path());
+    let path = dir.path().join("MANIFEST");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[8] = 200;
+    std::fs::write(&path, &bytes).expect("writable");
+    match EmbeddedStore::open(small(dir.path()), NOON) {
+        Err(OpenError::Newer { version: 200, what }) => assert!(what.ends_with("MANIFEST")),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened"),
+    }
+}
+
+#[test]
+fn days_beyond_the_retention_go_and_others_stay() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = StoreConfig { retention_days: 2, ..small(dir.path()) };
+    let store = open(&config);
+    append(&store, 0, &records());
+    store.flush().expect("writes");
+    store.tick(Timestamp::from_millis(NOON_MS + DAY_MS));
+    store.flush().expect("done");
+    assert_eq!(all(&store).len() as u64, RECORDS);
+    // The day before ends two days earlier.
+    store.tick(Timestamp::from_millis(NOON_MS + 2 * DAY_MS));
+    store.flush().expect("done");
+    let left = all(&store);
+    assert!(left.iter().all(|hit| hit.seq % 3 != 0) && left.len() as u64 == RECORDS - RECORDS.div_ceil(3));
+    assert_eq!(store.stats().expired_records_total, RECORDS.div_ceil(3));
+    assert!(!dir.path().join("2023-12-31").exists() && dir.path().join("2024-01-01").exists());
+    drop(store);
+    let store = open(&config);
+    assert_eq!(all(&store), left);
+    assert_eq!(store.sealed_offset(), RECORDS);
+}
+
+#[test]
+fn the_disk_limit_drops_the_oldest_and_counts_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&small(dir.path()));
+    append(&store, 0, &records());
+    store.flush().expect("writes");
+    let bytes = store.stats().disk_bytes;
+    drop(store);
+    let limited = StoreConfig { disk_limit_bytes: bytes - 1, ..small(dir.path()) };
+    let store = open(&limited);
+    store.tick(NOON);
+    store.flush().expect("done");
+    let stats = store.stats();
+    assert!(stats.disk_bytes < bytes);
+    assert_eq!(stats.dropped_records_total, RECORDS.div_ceil(3), "the day before went");
+    assert!(all(&store).iter().all(|hit| hit.seq % 3 != 0));
+    drop(store);
+    // A single day loses its oldest blocks only.
+    let limited = StoreConfig { disk_limit_bytes: stats.disk_bytes - 1, ..small(dir.path()) };
+    let store = open(&limited);
+    store.tick(NOON);
+    store.flush().expect("done");
+    let left = all(&store);
+    assert!(!left.is_empty() && (left.len() as u64) < RECORDS - RECORDS.div_ceil(3));
+    assert_eq!(left.last().map(|hit| hit.seq), Some(RECORDS - 2));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_holds_appending_up_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = StoreConfig { pending_blocks_max: 2, ..small(dir.path()) };
+    let store = open(&config);
+    // Where the folder of the day should be is a file.
+    let in_the_way = [dir.path().join("2024-01-01"), dir.path().join("2023-12-31")];
+    in_the_way.iter().for_each(|path| std::fs::write(path, b"").expect("writable"));
+    let bytes: Vec<Vec<u8>> = records().iter().map(encode).collect();
+    let error = store.append(0, bytes.iter().map(Vec::as_slice)).expect_err("is behind");
+    assert!(matches!(&error, AppendError::Behind { pending: 2, reason: Some(_) }), "{error}");
+    // What was taken is found all the same.
+    assert_eq!(all(&store).len() as u64, store.visible_offset());
+    assert!(store.stats().last_write_error.is_some() && store.stats().write_errors_total > 0);
+    in_the_way.iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
+    while let Err(error) = store.append(0, bytes.iter().map(Vec::as_slice)) {
+        assert!(matches!(error, AppendError::Behind { .. }), "{error}");
+    }
+    while store.flush().is_err() {}
+    assert_eq!(all(&store).len() as u64, RECORDS);
+    assert_eq!((store.sealed_offset(), store.stats().last_write_error), (RECORDS, None));
+}
+
+#[test]
+fn damaged_records_are_counted_and_left_out() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&small(dir.path()));
+    let good = encode(&simple(1));
+    let report = store.append(5, [&good[..], b"\x07nonsense", &good[..10], &good[..]]).expect("takes");
+    assert_eq!((report.appended, report.damaged, report.visible_offset), (2, 2, 9));
+    assert_eq!(all(&store).iter().map(|hit| hit.seq).collect::<Vec<_>>(), [5, 8]);
+    store.flush().expect("writes");
+    assert_eq!((all(&store).len(), store.sealed_offset(), store.stats().damaged_records_total), (2, 9, 2));
+}
+
+#[tokio::test]
+async fn records_are_got_by_number_and_by_id() {
+    let dir = tempfile::tempdir().expect("a folder");
+    filled(dir.path());
+    let store = open(&small(dir.path()));
+    append(&store, RECORDS, &[simple(RECORDS)]);
+    for number in [0, 57, 399, RECORDS] {
+        let wanted = if number == RECORDS { simple(number) } else { records()[number as usize].clone() };
+        let hit = store.get(number).await.expect("answers").expect("is there");
+        assert_eq!((hit.seq, &hit.record), (number, &wanted));
+        let by_id = store.get_by_id(wanted.id.clone()).await.expect("answers").expect("is there");
+        assert_eq!(by_id, hit);
+        assert_eq!(store.get_by_id(wanted.id.to_uppercase() + "x").await, Ok(None));
+    }
+    assert_eq!(store.get(RECORDS + 1).await, Ok(None));
+    store.wait_visible(RECORDS).await;
+}
+
+#[tokio::test]
+async fn limits_are_kept() {
+    use watchfire_log_store::SearchError;
+    let dir = tempfile::tempdir().expect("a folder");
+    filled(dir.path());
+    let store = open(&small(dir.path()));
+    let request = SearchRequest { limit: 400, ..SearchRequest::new(query(""), TimeRange::ALL) };
+    let none = SearchRequest { time_limit: std::time::Duration::ZERO, ..request.clone() };
+    assert!(matches!(store.search(none).await, Err(SearchError::TimedOut { .. })));
+    let little = SearchRequest { memory_limit_bytes: 10_000, ..request.clone() };
+    assert_eq!(store.search(little).await, Err(SearchError::Memory { limit: 10_000 }));
+    store.close();
+    assert_eq!(store.search(request).await.expect("answers").total, RECORDS);
+    assert_eq!(store.append(RECORDS, [encode(&simple(1)).as_slice()]).map(|report| report.appended), Ok(1));
+    assert!(store.flush().is_err());
+}
