@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, HirKind};
 use roaring::RoaringBitmap;
 use watchfire_model::{MatchOp, Matcher};
 
@@ -24,6 +25,8 @@ pub(crate) struct Prepared<'m> {
     values: Option<Vec<String>>,
     /// Every value that satisfies the expression begins with one of these.
     prefixes: Vec<String>,
+    /// Every value that satisfies the expression has this inside.
+    inside: Option<memchr::memmem::Finder<'static>>,
     negative: bool,
 }
 
@@ -37,12 +40,16 @@ impl<'m> Prepared<'m> {
         };
         let (values, prefixes) =
             if regex { literals_of(matcher.value()) } else { (Some(vec![matcher.value().to_owned()]), Vec::new()) };
-        Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, negative }
+        let inside = if regex { inside_of(matcher.value()) } else { None };
+        Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative }
     }
 
     /// Whether a value that is present satisfies the matcher.
     fn matches(&self, value: &str) -> bool {
         if !self.prefixes.is_empty() && !self.prefixes.iter().any(|prefix| value.starts_with(&**prefix)) {
+            return self.negative;
+        }
+        if self.inside.as_ref().is_some_and(|inside| inside.find(value.as_bytes()).is_none()) {
             return self.negative;
         }
         self.matcher.matches(value)
@@ -69,6 +76,22 @@ fn literals_of(pattern: &str) -> (Option<Vec<String>>, Vec<String>) {
     } else {
         nothing
     }
+}
+
+/// The longest text that every match of an expression contains, if it does not begin with it.
+fn inside_of(pattern: &str) -> Option<memchr::memmem::Finder<'static>> {
+    let hir = regex_syntax::parse(&format!("(?s:{pattern})")).ok()?;
+    let mut parts: Vec<&Hir> = vec![&hir];
+    let mut longest: &[u8] = &[];
+    while let Some(part) = parts.pop() {
+        match part.kind() {
+            HirKind::Concat(inner) => parts.extend(inner),
+            HirKind::Capture(capture) => parts.push(&capture.sub),
+            HirKind::Literal(literal) if literal.0.len() > longest.len() => longest = &literal.0,
+            _ => {}
+        }
+    }
+    (!longest.is_empty()).then(|| memchr::memmem::Finder::new(longest).into_owned())
 }
 
 /// The slots of the series that satisfy all matchers.

@@ -179,16 +179,6 @@ impl Pairs {
             });
         }
     }
-
-    /// How many distinct pairs there are.
-    pub(crate) fn len(&self) -> usize {
-        self.lookup.len()
-    }
-
-    /// Memory of the postings beside four bytes an entry, estimated.
-    pub(crate) fn postings_bytes(&self) -> usize {
-        self.postings.iter().map(Postings::memory_bytes).sum()
-    }
 }
 
 /// Memory of a new pair beside its text: the entries of the tables and the text's header.
@@ -208,6 +198,12 @@ fn take_lowest(free: &mut RoaringBitmap, next: usize) -> u32 {
 fn put<T>(slots: &mut Vec<T>, at: u32, value: T) {
     match slots.get_mut(at as usize) {
         Some(slot) => *slot = value,
-        None => slots.push(value),
+        None => {
+            // Doubling would leave a third of these large tables empty.
+            if slots.len() == slots.capacity() {
+                slots.reserve_exact((slots.len() / 8).max(16));
+            }
+            slots.push(value);
+        }
     }
 }

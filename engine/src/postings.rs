@@ -19,14 +19,6 @@ impl Postings {
         Postings::Few(Vec::new())
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        match self {
-            Postings::One(_) => 1,
-            Postings::Few(numbers) => numbers.len() as u64,
-            Postings::Many(bitmap) => bitmap.len(),
-        }
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Postings::Few(numbers) if numbers.is_empty())
     }
@@ -110,15 +102,6 @@ impl Postings {
             Postings::Many(bitmap) => (**bitmap).clone(),
         }
     }
-
-    /// Memory beside the value itself, estimated.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        match self {
-            Postings::One(_) => 0,
-            Postings::Few(numbers) => numbers.capacity() * 4,
-            Postings::Many(bitmap) => 64 + bitmap.serialized_size(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -133,7 +116,6 @@ mod tests {
             let (mut postings, mut model) = (Postings::new(), BTreeSet::new());
             for (insert, number) in steps {
                 if insert { postings.insert(number); model.insert(number); } else { postings.remove(number); model.remove(&number); }
-                prop_assert_eq!(postings.len(), model.len() as u64);
                 prop_assert_eq!(postings.is_empty(), model.is_empty());
             }
             let set = |numbers: &BTreeSet<u32>| numbers.iter().copied().collect::<RoaringBitmap>();

@@ -71,10 +71,6 @@ impl Shard {
         &self.live
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.table.len()
-    }
-
     /// Enters a new series; the caller has looked that there is none.
     pub(crate) fn insert(
         &mut self,

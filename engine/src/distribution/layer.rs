@@ -2,8 +2,9 @@
 //!
 //! The newest seconds are open; closed, a second becomes a piece of the finest level. When ten seconds are
 //! complete they are merged into one piece of the next level, six of those into a minute, sixty into an hour. So a
-//! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day; from then
-//! on the edges of a window round down to the interval.
+//! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day (of a series
+//! so busy that they would take more than `DETAIL_BYTES`, earlier, but not before an hour); from then on the
+//! edges of a window round down to the interval. Pieces that are no longer fresh are written smaller.
 //!
 //! Times here are the seconds at which a bucket begins: an event of bucket `e` (the second that ends at `e`)
 //! stands at `e - 1`.
@@ -14,13 +15,19 @@
 use hdrhistogram::Histogram;
 
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
-use crate::distribution::piece::{Dense, with_dense};
+use crate::distribution::piece::{Dense, Form, with_dense};
 use crate::distribution::scale::{DIGITS, MAX, index_of, scaled};
 
 /// Widths of the levels, seconds.
 const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
 /// How long the levels keep their pieces, seconds; the coarse ones as long as the retention says.
 const KEPT: [Option<u32>; 4] = [Some(660), Some(86_400), None, None];
+/// Pieces are written for quick reading up to this age, and small from then on, seconds.
+const FRESH: u32 = 660;
+/// Memory that seconds and tens of a series may take; past it tens go early.
+const DETAIL_BYTES: usize = 400 << 10;
+/// Tens stay at least so long, seconds.
+const TENS_KEPT_MIN: u32 = 3600;
 /// Seconds that may be open at once.
 const OPEN_MAX: usize = 2;
 /// Values of an open second that are kept as a list; more go into a histogram.
@@ -41,6 +48,10 @@ struct Level {
     built: u32,
     /// The second from which on nothing is dropped yet.
     kept: u32,
+    /// The slot before which pieces are written small.
+    small: u32,
+    /// Memory of the pieces.
+    bytes: usize,
 }
 
 /// A second that still takes observations cheaply.
@@ -99,22 +110,60 @@ impl Open {
     }
 }
 
+/// Memory of a piece with its allocation.
+fn piece_bytes(bytes: &[u8]) -> usize {
+    size_of::<Piece>() + 16 + bytes.len()
+}
+
 impl Level {
-    /// Adds counts to a slot.
-    fn add(&mut self, slot: u32, dense: &mut Dense, coarser: bool) {
-        match self.pieces.last() {
-            Some(last) if last.slot >= slot => {}
-            _ => return self.pieces.push(Piece { slot, bytes: dense.to_piece(coarser) }),
-        }
-        match self.pieces.binary_search_by_key(&slot, |piece| piece.slot) {
-            Ok(at) => {
-                if let Some(piece) = self.pieces.get_mut(at)
-                    && dense.add_piece(&piece.bytes).is_ok()
-                {
-                    piece.bytes = dense.to_piece(coarser);
-                }
+    /// Adds counts to a slot of a level.
+    fn add(&mut self, slot: u32, dense: &mut Dense, number: usize) {
+        let form = match number {
+            0 => Form::Fine,
+            _ if slot < self.small => Form::Small,
+            _ => Form::Coarse,
+        };
+        let at = match self.pieces.last() {
+            Some(last) if last.slot >= slot => self.pieces.binary_search_by_key(&slot, |piece| piece.slot),
+            _ => Err(self.pieces.len()),
+        };
+        if let Some(piece) = at.ok().and_then(|at| self.pieces.get_mut(at)) {
+            if dense.add_piece(&piece.bytes).is_ok() {
+                self.bytes -= piece_bytes(&piece.bytes);
+                piece.bytes = dense.to_piece(form);
+                self.bytes += piece_bytes(&piece.bytes);
             }
-            Err(at) => self.pieces.insert(at, Piece { slot, bytes: dense.to_piece(coarser) }),
+            return;
+        }
+        let bytes = dense.to_piece(form);
+        self.bytes += piece_bytes(&bytes);
+        self.pieces.insert(at.unwrap_or_else(|at| at), Piece { slot, bytes });
+    }
+
+    /// Drops the pieces before a slot.
+    fn drop_before(&mut self, slot: u32) {
+        let old = self.pieces.partition_point(|piece| piece.slot < slot);
+        self.bytes -= self.pieces.drain(..old).map(|piece| piece_bytes(&piece.bytes)).sum::<usize>();
+        if self.pieces.capacity() > 2 * self.pieces.len() + 16 {
+            self.pieces.shrink_to_fit();
+        }
+    }
+
+    /// Writes the pieces before a slot small.
+    fn make_small(&mut self, slot: u32) {
+        if slot <= self.small {
+            return;
+        }
+        let from = self.pieces.partition_point(|piece| piece.slot < self.small);
+        self.small = slot;
+        for piece in self.pieces.iter_mut().skip(from).take_while(|piece| piece.slot < slot) {
+            with_dense(|dense| {
+                if dense.add_piece(&piece.bytes).is_ok() {
+                    self.bytes -= piece_bytes(&piece.bytes);
+                    piece.bytes = dense.to_piece(Form::Small);
+                    self.bytes += piece_bytes(&piece.bytes);
+                }
+            });
         }
     }
 
@@ -154,7 +203,7 @@ impl Layer {
             if open.second >= level.kept && (number == 0 || open.second < level.built) {
                 with_dense(|dense| {
                     open.add_to(dense);
-                    level.add(open.second / width, dense, number > 0);
+                    level.add(open.second / width, dense, number);
                 });
             }
         }
@@ -187,7 +236,7 @@ impl Layer {
                     // Pieces are made by `to_piece` alone, and read from disk only after a check.
                     let whole = now.iter().all(|piece| dense.add_piece(&piece.bytes).is_ok());
                     debug_assert!(whole, "a piece is whole");
-                    level.add(slot, dense, true);
+                    level.add(slot, dense, number);
                 });
                 pieces = rest;
             }
@@ -273,6 +322,19 @@ impl Layer {
                 self.drop_before(number, now.saturating_sub(kept));
             }
         }
+        for (number, level) in self.levels.iter_mut().enumerate().skip(1) {
+            level.make_small(now.saturating_sub(FRESH).min(level.built) / WIDTHS[number]);
+        }
+        while self.levels[0].bytes + self.levels[1].bytes > DETAIL_BYTES
+            && let Some(oldest) = self.levels[1].pieces.first().map(|piece| piece.slot * WIDTHS[1])
+            && oldest.saturating_add(TENS_KEPT_MIN) < now
+        {
+            let kept = self.levels[1].kept;
+            self.drop_before(1, oldest.saturating_add(600).min(now - TENS_KEPT_MIN));
+            if self.levels[1].kept == kept {
+                break;
+            }
+        }
     }
 
     /// Drops the pieces of a level before a second, as far as the next level has them.
@@ -286,11 +348,7 @@ impl Layer {
             && second > level.kept
         {
             level.kept = second;
-            let old = level.pieces.partition_point(|piece| piece.slot.saturating_mul(WIDTHS[number]) < second);
-            level.pieces.drain(..old);
-            if level.pieces.capacity() > 2 * level.pieces.len() + 16 {
-                level.pieces.shrink_to_fit();
-            }
+            level.drop_before(second / WIDTHS[number]);
         }
     }
 
@@ -301,8 +359,7 @@ impl Layer {
         let second = second / 3600 * 3600;
         self.open.retain(|open| open.second >= second);
         for (level, width) in self.levels.iter_mut().zip(WIDTHS) {
-            let old = level.pieces.partition_point(|piece| piece.slot.saturating_mul(width) < second);
-            level.pieces.drain(..old);
+            level.drop_before(second / width);
             level.kept = level.kept.max(second);
             level.built = level.built.max(second);
         }
@@ -327,14 +384,7 @@ impl Layer {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let pieces: usize = self
-            .levels
-            .iter()
-            .map(|level| {
-                level.pieces.capacity() * size_of::<Piece>()
-                    + level.pieces.iter().map(|piece| piece.bytes.len() + 8).sum::<usize>()
-            })
-            .sum();
+        let pieces: usize = self.levels.iter().map(|level| level.bytes).sum();
         let many = |open: &Open| open.many.as_ref().map_or(0, |many| many.distinct_values() * 4 + 128);
         let open: usize = self.open.iter().map(|open| size_of::<Open>() + open.list.capacity() * 2 + many(open)).sum();
         pieces + open
@@ -347,12 +397,13 @@ impl Layer {
             put_varint(out, u64::from(open.second));
             with_dense(|dense| {
                 open.add_to(dense);
-                put_bytes(out, &dense.to_piece(false));
+                put_bytes(out, &dense.to_piece(Form::Fine));
             });
         }
         for level in &self.levels {
             put_varint(out, u64::from(level.built));
             put_varint(out, u64::from(level.kept));
+            put_varint(out, u64::from(level.small));
             put_varint(out, level.pieces.len() as u64);
             let mut before = 0;
             for piece in &level.pieces {
@@ -370,7 +421,7 @@ impl Layer {
             open.push((cursor.varint_u32()?, read_piece(cursor)?));
         }
         for level in &mut layer.levels {
-            (level.built, level.kept) = (cursor.varint_u32()?, cursor.varint_u32()?);
+            (level.built, level.kept, level.small) = (cursor.varint_u32()?, cursor.varint_u32()?, cursor.varint_u32()?);
             let mut slot = 0u32;
             for at in 0..cursor.length(1 << 24)? {
                 let step = cursor.varint_u32()?;
@@ -378,7 +429,9 @@ impl Layer {
                     return Err(Damaged("the slots of a distribution do not ascend"));
                 }
                 slot = slot.checked_add(step).ok_or(Damaged("a slot is out of range"))?;
-                level.pieces.push(Piece { slot, bytes: read_piece(cursor)? });
+                let bytes = read_piece(cursor)?;
+                level.bytes += piece_bytes(&bytes);
+                level.pieces.push(Piece { slot, bytes });
             }
         }
         // What was open continues as closed: later observations of that second are merged into its pieces.
@@ -387,7 +440,7 @@ impl Layer {
                 if second >= level.kept && (number == 0 || second < level.built) {
                     with_dense(|dense| {
                         if dense.add_piece(&bytes).is_ok() {
-                            level.add(second / WIDTHS[number], dense, number > 0);
+                            level.add(second / WIDTHS[number], dense, number);
                         }
                     });
                 }

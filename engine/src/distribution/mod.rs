@@ -2,6 +2,7 @@
 
 mod layer;
 mod piece;
+mod rice;
 mod scale;
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,29 @@
 //! The histogram of one interval at rest: sparse bytes, and sum, minimum and maximum as they are.
 //!
 //! ```text
-//! piece  = form u8 = 1 | sum 8 bytes | minimum | maximum | token*
+//! piece  = form u8 | sum 8 bytes | minimum | maximum | token* (form 1, quick to add) or bits (form 2, small)
 //! number = varint (zigzag(millionths) + 1), or varint 0 and 8 bytes where that is not exact
 //! token  = varint of 2 * n (n empty buckets) or 2 * n + 1 (n values in this bucket, then the next bucket)
+//! bits   = varint buckets | Rice codes: (empty buckets before it, values in it - 1)*      (pairs of buckets only)
 //! ```
 
 use crate::bytes::{Cursor, Damaged, put_varint};
+use crate::distribution::rice::{BitReader, BitWriter, Mean};
 use crate::distribution::scale::{BUCKETS, SCALE, coarse, lowest_of};
 
 const PLAIN: u8 = 1;
+const SMALL: u8 = 2;
+
+/// How a piece is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Single buckets, quick to read.
+    Fine,
+    /// Pairs of buckets, quick to read.
+    Coarse,
+    /// Pairs of buckets in as few bits as can be.
+    Small,
+}
 
 /// Counts by bucket, to add pieces up in. Only the buckets between `low` and `high` can be other than zero.
 pub(super) struct Dense {
@@ -69,11 +83,41 @@ impl Dense {
     /// Adds a piece.
     pub(super) fn add_piece(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
         let mut cursor = Cursor::new(bytes);
-        if cursor.u8()? != PLAIN {
-            return Err(Damaged("a histogram is of an unknown form"));
-        }
+        let form = cursor.u8()?;
         let (sum, min, max) = (cursor.f64()?, read_number(&mut cursor)?, read_number(&mut cursor)?);
         self.add_summary(sum, min, max);
+        match form {
+            PLAIN => self.add_tokens(cursor),
+            SMALL => self.add_bits(cursor),
+            _ => Err(Damaged("a histogram is of an unknown form")),
+        }
+    }
+
+    fn add_bits(&mut self, mut cursor: Cursor) -> Result<(), Damaged> {
+        let buckets = cursor.length(BUCKETS)?;
+        let mut reader = BitReader::new(cursor.rest());
+        let (mut gaps, mut counts) = (Mean::new(), Mean::new());
+        let mut place = 0usize;
+        let mut low = None;
+        let mut count = 0u64;
+        for _ in 0..buckets {
+            let gap = reader.number(&mut gaps)?;
+            let n = reader.number(&mut counts)?.saturating_add(1);
+            place = usize::try_from(gap).ok().and_then(|gap| place.checked_add(gap)).ok_or(TOO_FAR)?;
+            let index = bucket_at(place);
+            let have = self.counts.get_mut(index).ok_or(TOO_FAR)?;
+            *have = have.saturating_add(n);
+            count = count.saturating_add(n);
+            // What is counted is cleared again, even if the rest turns out to be damaged.
+            self.low = self.low.min(*low.get_or_insert(index));
+            self.high = self.high.max(index + 1);
+            place += 1;
+        }
+        self.count = self.count.saturating_add(count);
+        Ok(())
+    }
+
+    fn add_tokens(&mut self, mut cursor: Cursor) -> Result<(), Damaged> {
         let mut index = 0usize;
         while !cursor.is_empty() {
             let token = cursor.varint()?;
@@ -103,13 +147,18 @@ impl Dense {
         lowest_of(self.high.max(1) as u16).saturating_sub(1)
     }
 
-    /// As a piece; with `coarser`, pairs of buckets become one.
-    pub(super) fn to_piece(&self, coarser: bool) -> Box<[u8]> {
+    /// As a piece.
+    pub(super) fn to_piece(&self, form: Form) -> Box<[u8]> {
         let mut out = Vec::with_capacity(32 + self.high.saturating_sub(self.low));
-        out.push(PLAIN);
+        out.push(if form == Form::Small { SMALL } else { PLAIN });
         out.extend_from_slice(&self.sum.to_bits().to_le_bytes());
         put_number(&mut out, self.min);
         put_number(&mut out, self.max);
+        if form == Form::Small {
+            self.put_bits(&mut out);
+            return out.into();
+        }
+        let coarser = form == Form::Coarse;
         let mut next = 0u64;
         let mut open: Option<(u16, u64)> = None;
         let mut put = |index: u16, count: u64, out: &mut Vec<u8>| {
@@ -135,6 +184,39 @@ impl Dense {
         }
         out.into()
     }
+}
+
+impl Dense {
+    fn put_bits(&self, out: &mut Vec<u8>) {
+        let mut pairs: Vec<(usize, u64)> = Vec::with_capacity(self.high.saturating_sub(self.low) / 2 + 1);
+        for (index, count) in self.buckets() {
+            let place = place_of(coarse(index));
+            match pairs.last_mut() {
+                Some((have, sum)) if *have == place => *sum = sum.saturating_add(count),
+                _ => pairs.push((place, count)),
+            }
+        }
+        put_varint(out, pairs.len() as u64);
+        let mut writer = BitWriter::default();
+        let (mut gaps, mut counts) = (Mean::new(), Mean::new());
+        let mut next = 0;
+        for (place, count) in pairs {
+            writer.number((place - next) as u64, &mut gaps);
+            writer.number(count - 1, &mut counts);
+            next = place + 1;
+        }
+        out.extend_from_slice(&writer.finish());
+    }
+}
+
+/// The place of a pair of buckets among the pairs; its inverse is `bucket_at`.
+fn place_of(even: u16) -> usize {
+    let index = usize::from(even);
+    if index < 256 { index } else { 256 + (index - 256) / 2 }
+}
+
+fn bucket_at(place: usize) -> usize {
+    if place < 256 { place } else { 256 + (place - 256).saturating_mul(2) }
 }
 
 const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
@@ -175,24 +257,32 @@ mod tests {
             let bytes = with_dense(|dense| {
                 buckets.iter().for_each(|(index, count)| dense.add(*index, *count));
                 (dense.sum, dense.min, dense.max) = (sum, min, max);
-                dense.to_piece(false)
+                dense.to_piece(Form::Fine)
             });
             with_dense(|dense| {
                 dense.add_piece(&bytes).expect("whole");
                 assert_eq!(dense.buckets().collect::<Vec<_>>(), buckets.iter().map(|(i, c)| (*i, *c)).collect::<Vec<_>>());
                 assert_eq!(dense.count, buckets.values().sum::<u64>());
                 assert_eq!(dense.min.to_bits(), min.to_bits());
-                let coarse_bytes = dense.to_piece(true);
+                let coarse_bytes = dense.to_piece(Form::Coarse);
+                let small_bytes = dense.to_piece(Form::Small);
                 let total = dense.count;
                 dense.clear();
                 dense.add_piece(&coarse_bytes).expect("whole");
                 assert_eq!(dense.count, total);
                 assert!(dense.buckets().all(|(index, _)| index < 256 || index % 2 == 0));
+                let from_coarse: Vec<(u16, u64)> = dense.buckets().collect();
+                dense.clear();
+                dense.add_piece(&small_bytes).expect("whole");
+                assert_eq!(dense.buckets().collect::<Vec<_>>(), from_coarse);
+                assert_eq!((dense.count, dense.max.to_bits()), (total, max.to_bits()));
             });
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100), form in 0u8..4) {
+            let mut bytes = bytes;
+            if let Some(first) = bytes.first_mut() { *first = form; }
             with_dense(|dense| { let _ = dense.add_piece(&bytes); });
             // The counts are empty again, whatever was in the bytes.
             with_dense(|dense| assert!(dense.counts.iter().all(|count| *count == 0)));

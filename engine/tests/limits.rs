@@ -1,0 +1,259 @@
+//! What bounds the engine: series, memory, ages; and what comes free when series go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use watchfire_engine::{
+    Derived, Engine, EngineConfig, EngineStats, Increment, MetricType, Observation, Rejection, SampleBatch, SeriesKind,
+    SourcePosition, TimeRange,
+};
+use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
+
+const NOW: i64 = 1_700_000_000_000;
+const DAY_MS: i64 = 86_400_000;
+const GAUGE: SeriesKind = SeriesKind::Samples(MetricType::Gauge);
+
+fn at(offset_ms: i64) -> Timestamp {
+    Timestamp::from_millis(NOW + offset_ms)
+}
+
+fn labels(metric: &str, number: u64) -> LabelSet {
+    LabelSet::from_pairs([("__name__", metric), ("pod", &*format!("checkout-{number:08x}")), ("job", "api")])
+        .expect("valid")
+}
+
+fn open(change: impl FnOnce(&mut EngineConfig)) -> (tempfile::TempDir, Engine) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut config = EngineConfig::new(dir.path());
+    change(&mut config);
+    let engine = Engine::open(config, at(0)).expect("opens").0;
+    (dir, engine)
+}
+
+fn fill(engine: &Engine, metric: &str, numbers: std::ops::Range<u64>, times: &[i64]) -> Vec<(u32, Rejection)> {
+    let mut batch = SampleBatch::new(at(times.iter().copied().max().unwrap_or(0)));
+    for number in numbers {
+        let series = batch.series(GAUGE, &labels(metric, number));
+        times.iter().for_each(|offset| batch.push(series, at(*offset), number as f64));
+    }
+    engine.append_samples(&batch).expect("appends").rejected
+}
+
+fn derived(offset: u64, metric: &str, number: u64, offset_ms: i64) -> Derived {
+    let source =
+        SourcePosition { queue: "logs".into(), epoch: 1, partition: 0, first_offset: offset, next_offset: offset + 1 };
+    let mut derived = Derived::new(source);
+    derived.increments.push(Increment { labels: labels(metric, number), at: at(offset_ms), count: 1.0, late: false });
+    derived
+}
+
+fn rejected(stats: &EngineStats, reason: Rejection) -> u64 {
+    stats.rejected_total.iter().find(|(have, _)| *have == reason).map_or(0, |(_, count)| *count)
+}
+
+#[test]
+fn no_more_series_than_allowed() {
+    let (_dir, engine) = open(|config| config.max_series = 10);
+    let refused = fill(&engine, "m", 0..15, &[0]);
+    assert_eq!(refused.len(), 5);
+    assert!(refused.iter().all(|(_, reason)| *reason == Rejection::SeriesLimit));
+    assert_eq!(fill(&engine, "m", 0..10, &[1000]), [], "known series go on");
+    let stats = engine.stats();
+    assert_eq!((stats.series, rejected(&stats, Rejection::SeriesLimit)), (10, 5));
+}
+
+#[test]
+fn large_label_sets_are_refused() {
+    let (_dir, engine) = open(|config| (config.labels_per_series, config.label_bytes) = (3, 100));
+    let mut batch = SampleBatch::new(at(0));
+    let many = LabelSet::from_pairs([("__name__", "m"), ("a", "1"), ("b", "2"), ("c", "3")]).expect("valid");
+    let long = LabelSet::from_pairs([("__name__".to_owned(), "m".repeat(101))]).expect("valid");
+    for set in [&many, &long, &labels("m", 1)] {
+        let series = batch.series(GAUGE, set);
+        batch.push(series, at(0), 1.0);
+    }
+    let report = engine.append_samples(&batch).expect("appends");
+    assert_eq!(report.accepted, 1);
+    assert_eq!(report.rejected, [(0, Rejection::LabelsTooLarge), (1, Rejection::LabelsTooLarge)]);
+}
+
+#[test]
+fn series_that_age_out_free_everything() {
+    let (_dir, engine) = open(|config| (config.shards, config.retention_ms) = (4, DAY_MS));
+    fill(&engine, "stays", 0..500, &[0]);
+    engine.sweep_all(at(0));
+    let before = engine.stats();
+    for round in 0..5u64 {
+        for start in (0..20_000).step_by(5000) {
+            fill(&engine, "goes", round * 20_000 + start..round * 20_000 + start + 5000, &[0]);
+        }
+    }
+    engine.sweep_all(at(0));
+    let full = engine.stats();
+    assert_eq!((full.series, full.samples), (100_500, 100_500));
+    assert!(full.memory_bytes > 50 * before.memory_bytes, "{full:?}");
+    let later = 2 * DAY_MS;
+    fill(&engine, "stays", 0..500, &[later]);
+    engine.sweep_all(at(later));
+    engine.sweep_all(at(later));
+    let after = engine.stats();
+    // What is old goes chunk by chunk: the few raw samples of a living series stay together.
+    assert_eq!((after.series, after.samples, after.texts), (500, 1000, before.texts));
+    assert_eq!((after.series_removed_total, after.pruned_total), (100_000, 100_000));
+    assert!(after.memory_bytes * 10 <= before.memory_bytes * 13, "{} of {}", after.memory_bytes, before.memory_bytes);
+    assert!(
+        engine
+            .select(&[Matcher::equal("__name__", "goes")], TimeRange { start: at(-DAY_MS), end: at(3 * DAY_MS) })
+            .expect("selects")
+            .is_empty()
+    );
+    assert_eq!(engine.metrics("").len(), 1);
+    assert_eq!(engine.label_values("pod", &[]).len(), 500);
+}
+
+#[test]
+fn a_counter_outlives_its_detail_but_not_the_retention() {
+    let (dir, engine) = open(|config| config.retention_ms = 2 * DAY_MS);
+    engine.apply(&derived(0, "events_total", 1, 0)).expect("applies");
+    engine.apply(&derived(1, "events_total", 1, DAY_MS * 3 / 2)).expect("applies");
+    let end = at(5 * DAY_MS / 2);
+    engine.sweep_all(end);
+    let select = |engine: &Engine, end: Timestamp| {
+        engine
+            .select(&[Matcher::equal("__name__", "events_total")], TimeRange { start: end.plus_millis(-1000), end })
+            .expect("selects")
+    };
+    assert_eq!(select(&engine, end)[0].total_at(end), Some(2.0), "the running total survives pruning");
+    engine.sweep_all(at(4 * DAY_MS));
+    assert_eq!(engine.stats().series, 0);
+    // It begins anew, also over a restart.
+    engine.apply(&derived(2, "events_total", 1, 4 * DAY_MS)).expect("applies");
+    assert_eq!(select(&engine, at(4 * DAY_MS))[0].total_at(at(4 * DAY_MS)), Some(1.0));
+    engine.checkpoint().expect("checkpoints");
+    drop(engine);
+    let (engine, _) = Engine::open(EngineConfig::new(dir.path()), at(4 * DAY_MS)).expect("opens");
+    assert_eq!(select(&engine, at(4 * DAY_MS))[0].total_at(at(4 * DAY_MS)), Some(1.0));
+}
+
+#[test]
+fn past_the_memory_limit_the_oldest_go_then_new_series_are_refused() {
+    let (_dir, engine) = open(|config| (config.shards, config.memory_limit_bytes) = (2, 1 << 19));
+    let mut value = 1u64;
+    for hour in 0..48i64 {
+        let mut batch = SampleBatch::new(at(hour * 3_600_000));
+        for number in 0..50 {
+            let series = batch.series(GAUGE, &labels("m", number));
+            for i in 0..60 {
+                value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                batch.push(series, at(hour * 3_600_000 + i * 60_000 - 3_600_000), (value >> 11) as f64 / 1e5);
+            }
+        }
+        assert_eq!(engine.append_samples(&batch).expect("appends").rejected, []);
+        engine.tick(at(hour * 3_600_000));
+        engine.sweep_all(at(hour * 3_600_000));
+        assert!(engine.stats().memory_bytes <= 1 << 19, "{:?}", engine.stats());
+    }
+    let stats = engine.stats();
+    assert!(stats.pruned_early_total > 0 && stats.series == 50, "{stats:?}");
+    let view = &engine
+        .select(&[Matcher::equal("pod", "checkout-00000001")], TimeRange { start: at(0), end: at(3 * DAY_MS) })
+        .expect("selects")[0];
+    let mut samples = Vec::new();
+    view.samples(at(-DAY_MS), at(3 * DAY_MS), &mut samples);
+    assert!(samples.len() > 500 && samples.len() < 48 * 60);
+    assert_eq!(samples.last().map(|s| s.timestamp), Some(at(47 * 3_600_000 - 60_000)), "the newest stay");
+    // Identities cannot be pruned: in the end new series are refused.
+    let mut refused = 0;
+    for start in (0..40_000).step_by(2000) {
+        refused += fill(&engine, "more", start..start + 2000, &[47 * 3_600_000])
+            .iter()
+            .filter(|(_, reason)| *reason == Rejection::MemoryLimit)
+            .count();
+    }
+    assert!(refused > 20_000);
+    assert_eq!(fill(&engine, "m", 0..50, &[48 * 3_600_000]), [], "known series go on");
+}
+
+/// Appends, counts, queries, sweeps and snapshots at once; the sum is exact at the end and after a restart.
+#[test]
+fn many_threads_and_snapshots_lose_and_double_nothing() {
+    let (dir, engine) = open(|config| (config.shards, config.segment_bytes) = (4, 20_000));
+    let engine = Arc::new(engine);
+    let done = AtomicBool::new(false);
+    const ROUNDS: u64 = 400;
+    std::thread::scope(|scope| {
+        let applier = scope.spawn(|| {
+            for offset in 0..ROUNDS {
+                let mut one = derived(offset, "events_total", offset % 37, offset as i64 * 500);
+                for n in 0..5 {
+                    let more = Increment {
+                        labels: labels("events_total", (offset + n) % 37),
+                        at: at(offset as i64 * 500),
+                        count: 2.0,
+                        late: n == 4,
+                    };
+                    one.increments.push(more);
+                    one.observations.push(Observation {
+                        labels: labels("latency", n),
+                        at: at(offset as i64 * 500),
+                        value: 5.0,
+                        late: false,
+                    });
+                }
+                engine.apply(&one).expect("applies");
+            }
+        });
+        let appenders: Vec<_> = (0..2u64)
+            .map(|thread| {
+                let engine = engine.clone();
+                scope.spawn(move || {
+                    for round in 0..ROUNDS / 4 {
+                        let offset = round as i64 * 1000;
+                        assert_eq!(fill(&engine, "m", thread * 20..thread * 20 + 30, &[offset]), []);
+                        let mut pushed = SampleBatch::new(at(offset));
+                        let series = pushed.series(SeriesKind::Increments, &labels("pushed_total", thread));
+                        pushed.push(series, at(offset), 1.0);
+                        engine.append_samples(&pushed).expect("appends");
+                    }
+                })
+            })
+            .collect();
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                engine.checkpoint().expect("checkpoints");
+                engine.sweep_all(at(0));
+                let any = Matcher::new("__name__", MatchOp::Regex, ".+").expect("valid");
+                for view in engine.select(&[any], TimeRange { start: at(-1000), end: at(DAY_MS) }).expect("selects") {
+                    let _ = view.increase(at(-1000), at(DAY_MS));
+                }
+            }
+        });
+        applier.join().expect("applies");
+        appenders.into_iter().for_each(|thread| thread.join().expect("appends"));
+        done.store(true, Ordering::Relaxed);
+    });
+    let check = |engine: &Engine| {
+        let range = TimeRange { start: at(-1000), end: at(DAY_MS / 2) };
+        let views = |metric: &str| engine.select(&[Matcher::equal("__name__", metric)], range).expect("selects");
+        let events: f64 = views("events_total").iter().filter_map(|view| view.increase(range.start, range.end)).sum();
+        let totals: f64 = views("events_total").iter().filter_map(|view| view.total_at(range.end)).sum();
+        assert_eq!((events, totals), (11.0 * ROUNDS as f64, 9.0 * ROUNDS as f64));
+        let pushed: Vec<Option<f64>> = views("pushed_total").iter().map(|view| view.total_at(range.end)).collect();
+        assert_eq!(pushed, [Some(ROUNDS as f64 / 4.0); 2]);
+        let observed: u64 = views("latency")
+            .iter()
+            .filter_map(|view| view.histogram(range.start, range.end))
+            .map(|window| window.count())
+            .sum();
+        assert_eq!(observed, 5 * ROUNDS);
+        let mut samples = Vec::new();
+        views("m").iter().for_each(|view| view.samples(range.start, range.end, &mut samples));
+        assert_eq!(samples.len() as u64, 50 * ROUNDS / 4);
+        assert_eq!(engine.applied("logs", 1, 0), Some(ROUNDS));
+    };
+    check(&engine);
+    drop(engine);
+    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    assert_eq!((report.damages, report.records_missing, report.orphans), (vec![], 0, 0));
+    check(&engine);
+}
