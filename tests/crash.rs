@@ -158,8 +158,8 @@ const REACH_MAX: Duration = Duration::from_secs(20);
 fn death_at_each_named_place_loses_and_doubles_nothing() {
     for (number, (name, padding)) in FAILPOINTS.iter().enumerate() {
         let environment = [("WATCHFIRE_FAILPOINT", *name)];
-        // Small enough that a load of seconds leads to a snapshot.
-        let config = "metrics: {port: 0, snapshot_log: 256KiB}\n";
+        // Small enough that a load of seconds leads to a snapshot and to merges.
+        let config = "metrics: {port: 0, snapshot_log: 256KiB}\nlogs: {seal_after: 500ms}\n";
         let mut server = Server::start_with(env!("CARGO_BIN_EXE_watchfire"), config, &environment);
         let pid = server.pid();
         let sent = load(&server, number as u64, *padding, || {

@@ -112,7 +112,7 @@ fn hostile_queries_are_answered() {
         }
     }
     let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
-    for query in [deep.as_str(), "sum by", "p95 x over", "p95 x over 5parsecs", "sum x y=z=", "1 +", "{"] {
+    for query in [deep.as_str(), "sum by", "p95 x over", "p95 x over 5parsecs", "1 +", "{"] {
         let answer = client.try_get(&format!("/api/v1/metrics/query?query={}", encode(query)));
         is_error(&answer, 400);
     }

@@ -71,10 +71,11 @@ fn every_dependency_says_what_it_saves_us() {
         assert!(names.contains(&name), "docs/dependencies.md lists {name}, which is no dependency");
     }
     for name in names {
-        let used = files("Cargo.toml")
-            .iter()
-            .filter(|file| file.parent() != Some(root()))
-            .any(|file| read(file).lines().any(|line| line.starts_with(&format!("{name}."))));
+        let used = files("Cargo.toml").iter().filter(|file| file.parent() != Some(root())).any(|file| {
+            read(file)
+                .lines()
+                .any(|line| line.starts_with(&format!("{name}.")) || line.starts_with(&format!("{name} =")))
+        });
         let used_by_root = manifest.contains(&format!("\n{name}.workspace"));
         assert!(used || used_by_root, "{name} is declared and used nowhere");
     }

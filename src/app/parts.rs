@@ -262,6 +262,7 @@ fn store_config(config: &Config) -> StoreConfig {
     StoreConfig {
         retention_days: u32::try_from(days).unwrap_or(u32::MAX),
         disk_limit_bytes: config.logs.disk_limit_bytes,
+        seal_age_ms: config.logs.seal_after_ms,
         ..StoreConfig::new(config.data_dir.join("logs"))
     }
 }

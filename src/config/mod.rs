@@ -74,6 +74,8 @@ pub struct Logs {
     pub retention_ms: i64,
     /// Largest size of the log store on disk, bytes.
     pub disk_limit_bytes: u64,
+    /// A block that is not full is written out after this time, milliseconds.
+    pub seal_after_ms: i64,
 }
 
 /// One entry of `sources.syslog`.
@@ -227,7 +229,7 @@ impl Default for Config {
                 snapshot_log_bytes: 128 << 20,
                 late_after_ms: 600_000,
             },
-            logs: Logs { retention_ms: 30 * DAY_MS, disk_limit_bytes: 50 << 30 },
+            logs: Logs { retention_ms: 30 * DAY_MS, disk_limit_bytes: 50 << 30, seal_after_ms: 60_000 },
             queue_disk_limit_bytes: 10 << 30,
             syslog: Vec::new(),
             parsers: Vec::new(),

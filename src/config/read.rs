@@ -132,6 +132,7 @@ fn read_logs(top: &mut Section<'_>, config: &mut Config) {
     section.not_yet("archive", "archives of old days");
     read_days(&mut section, "retention_days", &mut config.logs.retention_ms);
     set(&mut config.logs.disk_limit_bytes, section.bytes("disk_limit"));
+    set(&mut config.logs.seal_after_ms, section.duration_ms("seal_after"));
     section.finish();
 }
 
