@@ -440,9 +440,8 @@ impl<'a> Gatherer<'a> {
                         }
                     });
                 }
-                if self.out.single {
-                    self.out.last_id.push_str(normaliser.last_id());
-                }
+                self.out.last_id.clear();
+                self.out.last_id.push_str(normaliser.last_id());
                 self.out.total += 1;
             }
             Err(reject) => {

@@ -28,6 +28,7 @@ pub mod names;
 pub mod normalise;
 pub mod own_log;
 pub mod syslog;
+mod text;
 pub mod timestamp;
 
 pub use intake::{Intake, Limits};

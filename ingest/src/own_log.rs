@@ -20,6 +20,7 @@ use crate::gather::{Gathered, GatheredBatch};
 use crate::http::stores_records;
 use crate::id;
 use crate::intake::Intake;
+use crate::text::cut;
 
 /// Target of the events that tell of a request; they have a field `path`.
 pub const REQUEST_LOG_TARGET: &str = "watchfire::request";
@@ -153,15 +154,14 @@ impl Visit for Seen {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let cut = value.get(..value.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(value);
-        self.put(field, Value::Text(cut.to_owned()));
+        self.put(field, Value::Text(cut(value, TEXT_BYTES_MAX).to_owned()));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = write!(text, "{value:?}");
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.truncate(cut(&text, TEXT_BYTES_MAX).len());
         self.put(field, Value::Text(text));
     }
 }

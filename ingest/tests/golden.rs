@@ -1,11 +1,14 @@
-//! Lines in, records out: every `golden/*.log` against its `.golden`; `UPDATE_GOLDEN=1` rewrites the latter.
+//! Lines in, records and metrics out: every `golden/*.log` against its `.golden`; `UPDATE_GOLDEN=1` rewrites the latter.
 //!
 //! The part of a file's name before the first dot is the format to parse as, or `auto`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use watchfire_engine::{Increment, SourcePosition};
 use watchfire_ingest::draft::Draft;
+use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind};
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_ingest::id::IdMaker;
 use watchfire_ingest::json_text::{Extra, write_record};
@@ -32,6 +35,7 @@ fn parse_lines(name: &str, text: &str) -> String {
         Some(format) => Some(parsers.find(format).expect("the file is named after a format")),
     };
     let mut out = String::new();
+    let mut records: Vec<Vec<u8>> = Vec::new();
     for line in text.lines() {
         let mut draft = Draft::default();
         writeln!(out, "> {line}").expect("strings take all");
@@ -63,8 +67,45 @@ fn parse_lines(name: &str, text: &str) -> String {
         let json =
             json.replacen("{\"id\":\"\",", "{", 1).replacen(",\"accepted_at\":\"2024-03-01T12:00:00.000Z\"", "", 1);
         writeln!(out, "{}: {json}", parsers.name(format)).expect("strings take all");
+        records.push(bytes);
     }
+    out.push_str("= metrics\n");
+    out.push_str(&metrics(&records));
     out
+}
+
+/// What is counted of the records: `series late? = count`, and the observations.
+fn metrics(records: &[Vec<u8>]) -> String {
+    let rule = |metric: &str, kind, matching: &str, labels: &[(&str, &str)], value: Option<&str>| RuleConfig {
+        metric: metric.to_owned(),
+        kind,
+        matching: matching.to_owned(),
+        labels: labels.iter().map(|(name, field)| ((*name).to_owned(), (*field).to_owned())).collect(),
+        value: value.map(str::to_owned),
+        max_series: 1000,
+    };
+    let rules = [
+        rule(
+            "requests_total",
+            RuleKind::Counter,
+            "method:*",
+            &[("method", "method"), ("status", "fields.status")],
+            None,
+        ),
+        rule("order_amount", RuleKind::Distribution, "amount:>0", &[], Some("fields.amount")),
+    ];
+    let mut extractor = Extractor::new(&rules, 600_000, NOW).expect("the rules are sound");
+    let end = records.len() as u64;
+    let source = SourcePosition { queue: "q".into(), epoch: 1, partition: 0, first_offset: 0, next_offset: end };
+    let (derived, report) = extractor.extract(source, records.iter().map(Vec::as_slice));
+    assert_eq!(report.damaged, 0);
+    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+    for Increment { labels, count, late, .. } in &derived.increments {
+        *counts.entry(format!("{labels}{}", if *late { " late" } else { "" })).or_default() += count;
+    }
+    let mut lines: Vec<String> = counts.into_iter().map(|(series, count)| format!("{series} = {count}\n")).collect();
+    lines.extend(derived.observations.iter().map(|seen| format!("{} saw {}\n", seen.labels, seen.value)));
+    lines.concat()
 }
 
 #[test]

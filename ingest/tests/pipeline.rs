@@ -11,7 +11,7 @@ use pipe::Pipe;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use watchfire_ingest::own_log::own_log;
-use watchfire_ingest::syslog::{serve_tcp, serve_udp};
+use watchfire_ingest::syslog::{bind_udp, serve_tcp, serve_udp};
 
 async fn tcp_listener(pipe: &Pipe) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
@@ -21,7 +21,7 @@ async fn tcp_listener(pipe: &Pipe) -> SocketAddr {
 }
 
 async fn udp_listener(pipe: &Pipe) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let socket = bind_udp(([127, 0, 0, 1], 0).into()).expect("loopback has a free port");
     let address = socket.local_addr().expect("bound");
     tokio::spawn(serve_udp(socket, Arc::clone(&pipe.intake), pipe.stopping.subscribe()));
     address

@@ -10,6 +10,7 @@ use watchfire_model::{LabelSet, Level, RecordView};
 use super::rule::number_of;
 use super::series::{SeriesId, SeriesTable};
 use super::{Collected, Moment, normalise_route};
+use crate::text::cut;
 
 /// Events by service and level.
 const EVENTS: &str = "log_events_total";
@@ -24,7 +25,7 @@ pub const REQUEST_DURATION: &str = "request_duration_ms";
 const SERVICES_MAX: u32 = 10_000;
 /// Routes of a service.
 const ROUTES_MAX: usize = 200;
-/// Longest service name that becomes a label, bytes.
+/// Longest text from a record that becomes a label, bytes.
 const LABEL_BYTES_MAX: usize = 256;
 /// The route of all beyond [`ROUTES_MAX`].
 const OVERFLOW_ROUTE: &str = watchfire_engine::OVERFLOW;
@@ -105,7 +106,7 @@ impl BuiltIn {
                 _ => {}
             }
         }
-        let service = cut(service);
+        let service = label_text(service);
         let level = view.level();
         let entry = self.services.entry_ref(service).or_default();
         let Collected { table, .. } = collected;
@@ -127,7 +128,7 @@ impl BuiltIn {
             None => self.route.clear(),
             Some((0, route)) => {
                 self.route.clear();
-                self.route.push_str(cut(route));
+                self.route.push_str(label_text(route));
             }
             Some((_, path)) => normalise_route(path, &mut self.route),
         }
@@ -156,6 +157,6 @@ fn labels(metric: &str, service: &str, name: &str, value: &str) -> LabelSet {
 }
 
 /// A text short enough for a label.
-pub(super) fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(LABEL_BYTES_MAX)).unwrap_or(text)
+pub(super) fn label_text(text: &str) -> &str {
+    cut(text, LABEL_BYTES_MAX)
 }

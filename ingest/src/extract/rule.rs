@@ -8,7 +8,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::record::{Column, ValueRef};
 use watchfire_model::{LabelSet, RecordView, Timestamp};
 
-use super::built_in::cut;
+use super::built_in::label_text;
 use super::series::SeriesId;
 use super::{BatchReport, Collected, Moment};
 
@@ -222,7 +222,7 @@ fn write_label(value: ValueRef<'_>, out: &mut String) {
     // Writing to a string cannot fail.
     let _ = match value {
         ValueRef::Text(text) => {
-            let text = cut(text);
+            let text = label_text(text);
             if text.contains('\u{10ffff}') {
                 out.push_str(&text.replace('\u{10ffff}', "\u{fffd}"));
             } else {

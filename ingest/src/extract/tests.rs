@@ -139,7 +139,8 @@ fn seconds_are_left_open_and_late_records_keep_their_own_time() {
 
 #[test]
 fn request_durations_by_route() {
-    let cases: [(&[(&str, Value)], Option<&str>); 9] = [
+    type Case<'a> = (&'a [(&'a str, Value)], Option<&'a str>);
+    let cases: [Case<'_>; 9] = [
         (
             &[("duration_ms", Value::Float(12.5)), ("path", text("/a/42"))],
             Some(r#"{route="/a/:id", service="s"} = 12.5"#),

@@ -219,3 +219,6 @@ fn whole(line: &str, draft: &mut Draft) {
     members.text("message", line);
     members.end();
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,10 @@ fn several(gathered: &Gathered, submitted: &Submitted, status: Status, more: Str
     }
     counts.push(']');
     counts.push_str(&more);
+    if gathered.total == 1 && gathered.rejected == 0 {
+        counts.push_str(",\"id\":");
+        write_text(&gathered.last_id, &mut counts);
+    }
     if accepted + duplicates == 0 {
         let first = gathered.errors.first();
         let reason = first.map_or(Reason::Malformed, |error| error.reason);

@@ -9,4 +9,4 @@ mod tcp;
 mod udp;
 
 pub use tcp::serve_tcp;
-pub use udp::serve_udp;
+pub use udp::{bind_udp, serve_udp};

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use watchfire_model::Timestamp;
 
 use super::framing::Framing;
-use crate::gather::{Gathered, Gatherer, Origin};
+use crate::gather::{Gathered, Gatherer, Origin, Reason};
 use crate::intake::{Intake, Share};
 use crate::metrics::SourceCounters;
 use crate::normalise::Marks;
@@ -24,7 +24,7 @@ const READ_BYTES: usize = 64 << 10;
 /// Wait after a failed accept (no more file descriptors, say).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Takes connections until `stop` says true; then reads what has arrived, and returns when all of it is durable.
+/// Takes connections until `stop` says true; returns when all that was read until then is durable.
 pub async fn serve_tcp(listener: TcpListener, intake: Arc<Intake>, mut stop: watch::Receiver<bool>) {
     let counters = intake.metrics.source("syslog_tcp");
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -78,10 +78,9 @@ async fn connection(
     let mut buffer = BytesMut::new();
     let mut share = Share::new(Arc::clone(intake));
     let mut share_bytes = 0;
-    loop {
+    while !*stop.borrow() {
         // An idle connection holds no buffer: it waits until there is something to read.
         tokio::select! {
-            biased;
             readable = stream.readable() => readable?,
             _ = stop.wait_for(|stop| *stop) => break,
         }
@@ -107,9 +106,14 @@ async fn connection(
         }
         if buffer.is_empty() {
             buffer = BytesMut::new();
+            if share_bytes > 0 {
+                share = Share::new(Arc::clone(intake));
+                share_bytes = 0;
+            }
         } else if buffer.len() > share_bytes {
             // Half messages of many connections together are bounded too.
             if !share.take(buffer.len() - share_bytes) {
+                intake.metrics.rejected(Reason::Dropped, 1);
                 return Err(io::Error::other("too many half messages are held"));
             }
             share_bytes = buffer.len();

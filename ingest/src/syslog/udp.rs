@@ -19,6 +19,20 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 /// Bytes parsed in one go on an async thread.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
+/// Room asked of the system for datagrams that wait to be received, bytes; it may give less.
+const SOCKET_BYTES: usize = 8 << 20;
+
+/// A socket with a large buffer for [`serve_udp`]. Errors: the address cannot be had.
+pub fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+    if let Err(error) = socket.set_recv_buffer_size(SOCKET_BYTES) {
+        tracing::debug!(%error, "the buffer of the syslog socket stays small");
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
 /// Datagrams that wait to be parsed.
 #[derive(Default)]
 struct Waiting {
