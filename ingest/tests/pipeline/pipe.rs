@@ -71,6 +71,15 @@ impl Pipe {
         (status, String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Serves the endpoints on loopback; gives the address.
+    pub async fn listen(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let router = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
     /// Waits until both consumers have taken in so many records of the queue.
     pub async fn counted(&self, records: usize) {
         let started = Instant::now();

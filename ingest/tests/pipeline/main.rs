@@ -1,5 +1,6 @@
 //! From the ways in to the store and the engine: what is answered is found and counted, once.
 
+mod docs;
 mod pipe;
 
 use std::net::SocketAddr;
