@@ -16,7 +16,7 @@ const RECORDS: u64 = 400;
 fn records() -> Vec<LogRecord> {
     let of = |number| {
         let mut record = simple(number);
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             record.timestamp = record.timestamp.plus_millis(-DAY_MS);
         }
         record
@@ -228,7 +228,7 @@ fn days_beyond_the_retention_go_and_others_stay() {
     store.tick(Timestamp::from_millis(NOON_MS + 2 * DAY_MS));
     store.flush().expect("done");
     let left = all(&store);
-    assert!(left.iter().all(|hit| hit.seq % 3 != 0) && left.len() as u64 == RECORDS - RECORDS.div_ceil(3));
+    assert!(left.iter().all(|hit| !hit.seq.is_multiple_of(3)) && left.len() as u64 == RECORDS - RECORDS.div_ceil(3));
     assert_eq!(store.stats().expired_records_total, RECORDS.div_ceil(3));
     assert!(!dir.path().join("2023-12-31").exists() && dir.path().join("2024-01-01").exists());
     drop(store);
@@ -252,7 +252,7 @@ fn the_disk_limit_drops_the_oldest_and_counts_it() {
     let stats = store.stats();
     assert!(stats.disk_bytes < bytes);
     assert_eq!(stats.dropped_records_total, RECORDS.div_ceil(3), "the day before went");
-    assert!(all(&store).iter().all(|hit| hit.seq % 3 != 0));
+    assert!(all(&store).iter().all(|hit| !hit.seq.is_multiple_of(3)));
     drop(store);
     // A single day loses its oldest blocks only.
     let limited = StoreConfig { disk_limit_bytes: stats.disk_bytes - 1, ..small(dir.path()) };

@@ -85,7 +85,8 @@ fn snapshot_of(dir: &Path, state: &ManifestState) -> (Snapshot, u64) {
             Ok(metadata) if metadata.len() == entry.bytes => {}
             found => {
                 damaged_blocks += 1;
-                let found = found.map_or_else(|error| error.to_string(), |metadata| format!("{} bytes", metadata.len()));
+                let found =
+                    found.map_or_else(|error| error.to_string(), |metadata| format!("{} bytes", metadata.len()));
                 tracing::error!(path = %path.display(), wanted = entry.bytes, %found, "a block is damaged");
             }
         }

@@ -50,17 +50,13 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes memory for good (hits, that is) or until [`Budget::give_back`].
+    /// Takes memory for good: for hits, that is.
     pub fn take(&self, bytes: usize) -> Result<(), SearchError> {
         let used = self.memory_used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if used > self.memory_limit {
             return Err(SearchError::Memory { limit: self.memory_limit });
         }
         Ok(())
-    }
-
-    pub fn give_back(&self, bytes: usize) {
-        self.memory_used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub fn count_block(&self) {

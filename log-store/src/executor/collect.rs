@@ -1,6 +1,7 @@
 //! Counting and picking over blocks: totals, levels, bars, the first places of an order.
 
 use watchfire_model::record::ValueRef;
+use watchfire_model::{LogRecord, Value};
 
 use super::block::{BarCounts, Place, Wanted};
 use super::ranking::{Ranked, Ranking};
@@ -54,5 +55,28 @@ pub(crate) fn count_text(value: ValueRef<'_>, times: u64, count: &mut dyn FnMut(
                 count(&text, times);
             }
         }
+    }
+}
+
+/// About the memory of a record, bytes.
+pub(crate) fn memory_of(record: &LogRecord) -> usize {
+    let texts = [Some(&record.message), Some(&record.service), Some(&record.id)];
+    let optional = [&record.source, &record.host, &record.correlation_id, &record.user_id].map(Option::as_ref);
+    let texts: usize = texts.into_iter().chain(optional).flatten().map(String::len).sum();
+    let tags: usize = record.tags.iter().map(|(name, value)| 48 + name.len() + value.len()).sum();
+    let fields = [&record.fields, &record.error_details, &record.performance_metrics, &record.insight];
+    size_of::<LogRecord>() + texts + tags + fields.into_iter().map(|fields| memory_of_fields(fields)).sum::<usize>()
+}
+
+fn memory_of_fields(fields: &[(String, Value)]) -> usize {
+    fields.iter().map(|(name, value)| size_of::<(String, Value)>() + name.len() + memory_of_value(value)).sum()
+}
+
+fn memory_of_value(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
+        Value::Text(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + memory_of_value(value)).sum(),
+        Value::Object(fields) => memory_of_fields(fields),
     }
 }

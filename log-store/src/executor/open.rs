@@ -4,6 +4,8 @@ use watchfire_model::LogRecord;
 use watchfire_model::record::{Column, ValueRef};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
+use super::budget::Budget;
+use super::collect::{count_text, memory_of};
 use super::leaf::{Kind, Leaf};
 use super::ranking::{Ranked, Ranking, number_of};
 use super::scan::scan;
@@ -19,6 +21,7 @@ pub(crate) struct OpenView<'a> {
     pub rows: &'a Rows,
     /// Rows that existed when the search began.
     pub len: usize,
+    pub budget: &'a Budget,
 }
 
 impl OpenView<'_> {
@@ -155,19 +158,24 @@ impl BlockView for OpenView<'_> {
                 if rows.get(column.values.row(index) as usize)
                     && let Some(value) = column.values.get(index).value()
                 {
-                    super::collect::count_text(value, 1, count);
+                    count_text(value, 1, count);
                 }
             }
         }
         self.each_rest(rows, |_, column, value| {
             if is_field(column) {
-                super::collect::count_text(value, 1, count);
+                count_text(value, 1, count);
             }
         });
         Ok(())
     }
 
     fn records(&self, rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {
-        Ok(rows.iter().map(|row| self.rows.record(*row as usize)).collect())
+        let read = |row: &u32| {
+            let record = self.rows.record(*row as usize);
+            self.budget.take(memory_of(&record))?;
+            Ok(record)
+        };
+        rows.iter().map(read).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rayon::prelude::*;
-use watchfire_model::{Level, LogRecord, Timestamp, Value};
+use watchfire_model::{Level, LogRecord, Timestamp};
 
 use super::block::{BlockView, Failure, Place, Wanted};
 use super::budget::Budget;
@@ -75,7 +75,7 @@ impl Part {
             Part::Open(chunk) => {
                 let rows = chunk.rows.read();
                 match Extent::of_rows(&rows) {
-                    Some(extent) => work(&OpenView { rows: &rows, len: rows.len() }, extent),
+                    Some(extent) => work(&OpenView { rows: &rows, len: rows.len(), budget }, extent),
                     None => Ok(T::default()),
                 }
             }
@@ -290,29 +290,6 @@ fn histogram(bars: &Bars, tally: &Tally) -> Histogram {
     histogram
 }
 
-/// About the memory of a record, bytes.
-fn memory_of(record: &LogRecord) -> usize {
-    let texts = [Some(&record.message), Some(&record.service), Some(&record.id)];
-    let optional = [&record.source, &record.host, &record.correlation_id, &record.user_id].map(Option::as_ref);
-    let texts: usize = texts.into_iter().chain(optional).flatten().map(String::len).sum();
-    let tags: usize = record.tags.iter().map(|(name, value)| 48 + name.len() + value.len()).sum();
-    let fields = [&record.fields, &record.error_details, &record.performance_metrics, &record.insight];
-    size_of::<LogRecord>() + texts + tags + fields.into_iter().map(|fields| memory_of_fields(fields)).sum::<usize>()
-}
-
-fn memory_of_fields(fields: &[(String, Value)]) -> usize {
-    fields.iter().map(|(name, value)| size_of::<(String, Value)>() + name.len() + memory_of_value(value)).sum()
-}
-
-fn memory_of_value(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
-        Value::Text(text) => text.len(),
-        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + memory_of_value(value)).sum(),
-        Value::Object(fields) => memory_of_fields(fields),
-    }
-}
-
 /// The records of some places, in their order. Records of damaged blocks are left out (and counted).
 fn fetch(parts: &[Part], page: &[(Place, usize)], budget: &Budget) -> Result<Vec<Hit>, SearchError> {
     let mut by_part: HashMap<usize, Vec<u32>> = HashMap::new();
@@ -324,11 +301,10 @@ fn fetch(parts: &[Part], page: &[(Place, usize)], budget: &Budget) -> Result<Vec
         rows.sort_unstable();
         let Some(part) = parts.get(number) else { return Ok(Vec::new()) };
         let records = report_damage(part.with(budget, |view, _| view.records(&rows)), budget)?;
-        budget.take(records.iter().map(memory_of).sum())?;
         Ok(rows.into_iter().zip(records).map(|(row, record)| ((number, row), record)).collect())
     });
-    let fetched: Result<Vec<Vec<((usize, u32), LogRecord)>>, SearchError> = fetched.collect();
-    let mut records: HashMap<(usize, u32), LogRecord> = fetched?.into_iter().flatten().collect();
+    let fetched = fetched.collect::<Result<Vec<Vec<_>>, SearchError>>()?;
+    let mut records: HashMap<(usize, u32), LogRecord> = fetched.into_iter().flatten().collect();
     let hits = page
         .iter()
         .filter_map(|(place, part)| records.remove(&(*part, place.row)).map(|record| Hit { seq: place.seq, record }));

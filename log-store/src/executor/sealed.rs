@@ -10,7 +10,7 @@ use watchfire_model::{Level, LogRecord, Timestamp};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
 use super::budget::Budget;
-use super::collect::count_text;
+use super::collect::{count_text, memory_of};
 use super::layouts;
 use super::leaf::{IntBounds, Kind, Leaf};
 use super::ranking::{Best, Ranked, Ranking, number_of};
@@ -29,6 +29,12 @@ use crate::sealed::wire::Wire;
 use crate::values::rest::RestEntries;
 use crate::values::{Arena, Bits, Raw};
 
+/// Records of more than so many bytes as received are not read at once.
+const RUN_BYTES: i64 = 16 << 20;
+
+/// Pages of integers by kind of column and number of page.
+type PageCache = HashMap<(u8, usize), Rc<Vec<i64>>>;
+
 /// A sealed block, opened for one search.
 pub(crate) struct SealedView<'a> {
     directory: Arc<Directory>,
@@ -36,7 +42,7 @@ pub(crate) struct SealedView<'a> {
     budget: &'a Budget,
     name: String,
     /// Pages of times and numbers read so far, by kind and page.
-    pages: RefCell<HashMap<(u8, usize), Rc<Vec<i64>>>>,
+    pages: RefCell<PageCache>,
     /// The level that each id stands for, and the ids.
     levels: OnceCell<(Vec<u8>, Planes)>,
 }
@@ -461,8 +467,22 @@ impl BlockView for SealedView<'_> {
         Ok(())
     }
 
-    fn records(&self, rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {
-        RecordReader::read(self, rows)
+    fn records(&self, mut rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {
+        let mut records = Vec::with_capacity(rows.len());
+        while !rows.is_empty() {
+            let mut bytes = 0;
+            let mut count = 0;
+            while count < rows.len() && (count == 0 || bytes < RUN_BYTES) {
+                bytes += self.int_at(system::RECEIVED_BYTES, rows[count] as usize)?;
+                count += 1;
+            }
+            let (run, behind) = rows.split_at(count);
+            let read = RecordReader::read(self, run)?;
+            self.budget.take(read.iter().map(memory_of).sum())?;
+            records.extend(read);
+            rows = behind;
+        }
+        Ok(records)
     }
 }
 

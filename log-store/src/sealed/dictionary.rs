@@ -312,9 +312,9 @@ mod tests {
             let entries = dictionary.entries(&file).expect("just written");
             let planes = dictionary.planes(texts.len(), &file).expect("just written");
             let ids = planes.ids();
-            for index in 0..texts.len() {
+            for (index, id) in ids.iter().enumerate() {
                 prop_assert_eq!(entries.values.get(planes.id(index)), arena.get(index));
-                prop_assert_eq!(usize::from(ids[index]), planes.id(index));
+                prop_assert_eq!(usize::from(*id), planes.id(index));
             }
             let counted: Vec<u64> =
                 (0..entries.counts.len()).map(|id| ids.iter().filter(|have| usize::from(**have) == id).count() as u64).collect();

@@ -83,12 +83,12 @@ impl Filter {
 }
 
 fn line_of(key: u64, lines: u32) -> usize {
-    ((key >> 32) * u64::from(lines) >> 32) as usize
+    (((key >> 32) * u64::from(lines)) >> 32) as usize
 }
 
 fn bits_of(key: u64) -> [usize; KEY_BITS] {
     let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 4;
-    std::array::from_fn(|number| (((mixed >> (number * 12)) & 0xfff) * LINE_BITS >> 12) as usize)
+    std::array::from_fn(|number| ((((mixed >> (number * 12)) & 0xfff) * LINE_BITS) >> 12) as usize)
 }
 
 /// The hash of a key, byte by byte, so that words are hashed while they are found: FNV-1a, its bits mixed at the end.

@@ -103,14 +103,6 @@ impl Arena {
         &self.bytes
     }
 
-    /// Where in [`Arena::bytes`] the bytes of the value at `index` lie (kinds with bytes only).
-    #[inline]
-    pub fn byte_range(&self, index: usize) -> std::ops::Range<usize> {
-        let slot = self.slots[index];
-        let start = (slot >> 32) as usize;
-        start..start + (slot & 0xffff_ffff) as usize
-    }
-
     /// The row of the value at `index`.
     #[inline]
     pub fn row(&self, index: usize) -> u32 {
