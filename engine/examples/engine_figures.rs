@@ -3,19 +3,12 @@
 //! Codec, append by label set and by handle, memory per series, select, regular expressions, apply, distributions,
 //! snapshot, recovery, churn. Times are CPU time of the whole process, so the work of helpers counts.
 
-#[path = "../src/bytes.rs"]
-#[allow(dead_code)]
-mod bytes;
-#[path = "../src/chunk/mod.rs"]
-#[allow(dead_code)]
-mod chunk;
-
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use watchfire_engine::{
-    Derived, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesHandle, SeriesKind,
+    Codec, Derived, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesHandle, SeriesKind,
     SourcePosition, TimeRange,
 };
 use watchfire_model::{LabelSet, MatchOp, Matcher, Sample, Timestamp};
@@ -106,7 +99,7 @@ fn series_values(kind: &str, count: usize, random: &mut Random) -> Vec<f64> {
 fn codec_figures() {
     println!("## codec (bytes/sample, M samples/s encode, decode)");
     let mut random = Random(7);
-    let mut codec = chunk::Codec::default();
+    let mut codec = Codec::default();
     let kinds = [
         ("cpu, 2 decimals", 0.4),
         ("integer counter", 0.4),

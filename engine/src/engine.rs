@@ -1,5 +1,8 @@
 //! The engine: registry, log and positions, from opening to closing.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;

@@ -49,7 +49,9 @@ mod wal;
 
 pub use append::{AppendError, AppendReport, ApplyError, ApplyReport};
 pub use batch::{BatchSeries, Derived, GaugeSample, Increment, Observation, SampleBatch, SeriesHandle, SourcePosition};
+pub use bytes::Damaged;
 pub use catalogue::MetricInfo;
+pub use chunk::Codec;
 pub use config::EngineConfig;
 pub use distribution::DistributionWindow;
 pub use engine::{Engine, OpenError};

@@ -165,7 +165,7 @@ fn matchers_agree_with_the_label_sets() {
         if i % 2 == 0 {
             pairs.push(("job".to_owned(), ["api", "web", "db-1", "db-2"][i / 2 % 4].to_owned()));
         }
-        let set = LabelSet::from_pairs(pairs.into_iter()).expect("valid");
+        let set = LabelSet::from_pairs(pairs).expect("valid");
         let series = batch.series(SeriesKind::Samples(MetricType::Gauge), &set);
         batch.push(series, at(0), i as f64);
         sets.push(set);

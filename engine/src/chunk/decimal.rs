@@ -34,7 +34,7 @@ fn scaled(value: f64, power: f64) -> Option<i64> {
     let shifted = value * power + ROUND;
     let rounded = shifted - ROUND;
     // The first comparison fails for NaN and infinities.
-    (rounded.abs() <= LIMIT && (rounded / power).to_bits() == value.to_bits()).then(|| rounded as i64)
+    (rounded.abs() <= LIMIT && (rounded / power).to_bits() == value.to_bits()).then_some(rounded as i64)
 }
 
 /// The smallest exponent that makes the value an integer.

@@ -33,9 +33,9 @@ pub(crate) struct Chunk {
     bytes: Box<[u8]>,
 }
 
-/// Room for encoding and decoding, reused from chunk to chunk.
+/// Encodes runs of samples and reads them back, bit by bit the same; its room is reused from run to run.
 #[derive(Default)]
-pub(crate) struct Codec {
+pub struct Codec {
     times: Vec<i64>,
     values: Vec<f64>,
     integers: Vec<i64>,
@@ -53,8 +53,8 @@ pub(crate) fn with_codec<T>(work: impl FnOnce(&mut Codec) -> T) -> T {
 }
 
 impl Codec {
-    /// The bytes of a run whose times ascend. They stand in a buffer of the codec.
-    pub(crate) fn encode(&mut self, samples: &[Sample]) -> &[u8] {
+    /// The bytes of a run of at most 4096 samples whose times ascend. They stand in a buffer of the codec.
+    pub fn encode(&mut self, samples: &[Sample]) -> &[u8] {
         debug_assert!(samples.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp), "times ascend");
         debug_assert!(samples.len() <= CHUNK_SAMPLES_MAX);
         self.times.clear();
@@ -86,8 +86,10 @@ impl Codec {
         Some(Chunk { first, last, count, bytes: self.encode(samples).into() })
     }
 
-    /// Reads the columns of encoded bytes.
-    pub(crate) fn decode(&mut self, bytes: &[u8]) -> Result<(&[i64], &[f64]), Damaged> {
+    /// The times (milliseconds) and values of an encoded run. They stand in a buffer of the codec.
+    ///
+    /// Errors: the bytes are not what `encode` made.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<(&[i64], &[f64]), Damaged> {
         let mut cursor = Cursor::new(bytes);
         let codec = cursor.u8()?;
         let count = cursor.length(CHUNK_SAMPLES_MAX)?;

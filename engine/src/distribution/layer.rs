@@ -317,9 +317,9 @@ impl Layer {
         }
         let first_open = self.open.iter().map(|open| open.second).min();
         self.build(settled.min(first_open.unwrap_or(u32::MAX)));
-        for number in 0..WIDTHS.len() - 1 {
-            if let Some(kept) = KEPT[number] {
-                self.drop_before(number, now.saturating_sub(kept));
+        for (number, kept) in KEPT.iter().enumerate() {
+            if let Some(kept) = kept {
+                self.drop_before(number, now.saturating_sub(*kept));
             }
         }
         for (number, level) in self.levels.iter_mut().enumerate().skip(1) {

@@ -235,6 +235,13 @@ impl Wal {
         self.appended.load(Ordering::Relaxed)
     }
 
+    /// From now on the disk is full.
+    #[cfg(test)]
+    pub(crate) fn break_for_test(&self) {
+        let full = File::options().write(true).open("/dev/full").expect("opens");
+        self.state.lock().file = Arc::new(full);
+    }
+
     /// Bytes of all its files.
     pub(crate) fn disk_bytes(&self) -> u64 {
         let files = segment::list(&self.folder).unwrap_or_default();

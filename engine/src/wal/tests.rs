@@ -1,1 +1,137 @@
+//! The log against the list of its records: whole, cut, flipped, written by many, on a full disk.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::wal::segment::Damage;
+
+/// All records of a folder, and the damages.
+fn read_all(folder: &Path) -> (BTreeMap<u64, Vec<u8>>, Vec<Damage>) {
+    let (mut records, mut damages) = (BTreeMap::new(), Vec::new());
+    let files = segment::list(folder).expect("lists");
+    for (index, (_, path)) in files.iter().enumerate() {
+        let found = segment::read(path, index + 1 == files.len(), |lsn, payload| {
+            assert_eq!(records.insert(lsn, payload.to_vec()), None, "no number twice");
+            Ok(())
+        });
+        damages.extend(found.unwrap_or_else(|error| panic!("{error:?}")).damages);
+    }
+    (records, damages)
+}
+
+fn append(wal: &Wal, body: &[u8]) -> u64 {
+    wal.append(body, &[], (0, &[])).expect("appends")
+}
+
+/// What a record holds: its head, no definitions, no groups.
+fn payload(body: &[u8]) -> Vec<u8> {
+    [body, &[0, 0]].concat()
+}
+
+fn bodies() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..60)
+}
+
+proptest! {
+    #[test]
+    fn what_was_written_is_read(bodies in bodies(), segment_bytes in 30u64..2000) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wal = Wal::start(dir.path(), segment_bytes, 1, 0).expect("starts");
+        for (index, body) in bodies.iter().enumerate() {
+            prop_assert_eq!(append(&wal, body), index as u64 + 1);
+        }
+        wal.sync().expect("syncs");
+        prop_assert_eq!(wal.synced(), bodies.len() as u64 + 1);
+        let (records, damages) = read_all(dir.path());
+        prop_assert_eq!(damages, []);
+        let wanted: BTreeMap<u64, Vec<u8>> = (1..).zip(bodies.iter().map(|body| payload(body))).collect();
+        prop_assert_eq!(records, wanted);
+    }
+
+    #[test]
+    fn a_cut_leaves_a_prefix(bodies in bodies(), cut in 0.0f64..1.0) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+        bodies.iter().for_each(|body| drop(append(&wal, body)));
+        let path = segment::path_of(dir.path(), 1);
+        let bytes = std::fs::read(&path).expect("reads");
+        std::fs::write(&path, &bytes[..(bytes.len() as f64 * cut) as usize]).expect("writes");
+        let (records, damages) = read_all(dir.path());
+        prop_assert!(damages.len() <= 1 && damages.iter().all(|damage| damage.torn_tail));
+        for (number, (lsn, record)) in records.iter().enumerate() {
+            prop_assert_eq!(*lsn, number as u64 + 1);
+            prop_assert_eq!(record, &payload(&bodies[number]));
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_one_record(bodies in bodies(), place in 0.0f64..1.0, bit in 0u8..8) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+        bodies.iter().for_each(|body| drop(append(&wal, body)));
+        let path = segment::path_of(dir.path(), 1);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        let place = segment::HEAD_BYTES + ((bytes.len() - segment::HEAD_BYTES) as f64 * place) as usize;
+        bytes[place] ^= 1 << bit;
+        std::fs::write(&path, &bytes).expect("writes");
+        let (records, damages) = read_all(dir.path());
+        prop_assert_eq!(damages.len(), 1);
+        prop_assert_eq!(records.len(), bodies.len() - 1);
+        prop_assert!(records.iter().all(|(lsn, record)| *record == payload(&bodies[*lsn as usize - 1])));
+    }
+}
+
+#[test]
+fn one_sync_serves_many_and_covers_all_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wal = Wal::start(dir.path(), 500, 1, 0).expect("starts");
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let wal = &wal;
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    let lsn = append(wal, &[thread; 20]);
+                    wal.sync_to(lsn).expect("syncs");
+                    assert!(wal.synced() > lsn);
+                }
+            });
+        }
+    });
+    let (records, damages) = read_all(dir.path());
+    assert_eq!((records.len(), damages.len()), (200, 0));
+}
+
+#[test]
+fn files_are_deleted_only_as_far_as_a_snapshot_reaches() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+    let mut cuts = Vec::new();
+    for _ in 0..4 {
+        append(&wal, b"x");
+        append(&wal, b"y");
+        cuts.push(wal.rotate().expect("rotates"));
+    }
+    assert_eq!(cuts, [3, 5, 7, 9]);
+    assert_eq!(wal.rotate().expect("rotates"), 9, "an empty file is not followed by another");
+    wal.delete_before(5).expect("deletes");
+    assert_eq!(read_all(dir.path()).0.keys().copied().collect::<Vec<_>>(), [5, 6, 7, 8]);
+}
+
+#[test]
+fn a_full_disk_is_an_error_until_a_snapshot_mends_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+    append(&wal, b"before");
+    wal.break_for_test();
+    assert!(wal.append(b"lost", &[], (0, &[])).is_err());
+    assert!(wal.is_broken(), "what cannot be cut back is not written to again");
+    assert!(wal.append(b"lost", &[], (0, &[])).is_err());
+    let cut = wal.rotate().expect("rotates");
+    wal.mend(cut);
+    assert_eq!(append(&wal, b"after"), 2);
+    wal.sync().expect("syncs");
+    let (records, _) = read_all(dir.path());
+    assert_eq!(records.into_values().collect::<Vec<_>>(), [payload(b"before"), payload(b"after")]);
+}

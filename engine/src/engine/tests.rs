@@ -1,0 +1,82 @@
+//! A log that cannot be written: nothing acknowledged is lost, nothing is counted twice, and it mends itself.
+
+use std::sync::Arc;
+
+use watchfire_model::{LabelSet, Matcher};
+
+use super::*;
+use crate::batch::{Derived, Increment, SampleBatch, SourcePosition};
+use crate::kind::{MetricType, SeriesKind};
+use crate::series::TimeRange;
+
+fn at(offset_ms: i64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + offset_ms)
+}
+
+fn labels(metric: &str) -> LabelSet {
+    LabelSet::from_pairs([("__name__", metric)]).expect("valid")
+}
+
+fn samples(offset_ms: i64) -> SampleBatch {
+    let mut batch = SampleBatch::new(at(offset_ms));
+    let series = batch.series(SeriesKind::Samples(MetricType::Gauge), &labels("up"));
+    batch.push(series, at(offset_ms), 1.0);
+    batch
+}
+
+fn derived(offset: u64) -> Derived {
+    let source =
+        SourcePosition { queue: "logs".into(), epoch: 1, partition: 0, first_offset: offset, next_offset: offset + 1 };
+    let mut derived = Derived::new(source);
+    derived.increments.push(Increment { labels: labels("events_total"), at: at(0), count: 1.0, late: false });
+    derived
+}
+
+fn read(engine: &Engine) -> (Option<f64>, usize) {
+    let range = TimeRange { start: at(-1000), end: at(100_000) };
+    let events = engine.select(&[Matcher::equal("__name__", "events_total")], range).expect("selects");
+    let up = engine.select(&[Matcher::equal("__name__", "up")], range).expect("selects");
+    let mut samples = Vec::new();
+    up.iter().for_each(|view| view.samples(range.start, range.end, &mut samples));
+    (events.first().and_then(|view| view.total_at(range.end)), samples.len())
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_mends_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    engine.apply(&derived(0)).expect("applies");
+    engine.append_samples(&samples(0)).expect("appends");
+    engine.wal.break_for_test();
+    assert!(engine.append_samples(&samples(1000)).is_err());
+    assert!(engine.apply(&derived(1)).is_err());
+    assert_eq!(engine.applied("logs", 1, 0), Some(1));
+    assert!(engine.stats().log_broken);
+    engine.tick(at(2000));
+    assert!(!engine.stats().log_broken, "a snapshot holds what the log could not");
+    // The sender tries again: what memory had kept is known, and durable now.
+    assert_eq!(engine.append_samples(&samples(1000)).expect("appends").duplicates, 1);
+    assert!(!engine.apply(&derived(1)).expect("applies").known);
+    assert_eq!(read(&engine), (Some(2.0), 2));
+    drop(engine);
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    assert_eq!(read(&engine), (Some(2.0), 2));
+    assert_eq!(engine.applied("logs", 1, 0), Some(2));
+}
+
+#[test]
+fn a_series_that_went_is_made_again_by_its_handle() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Arc::new(Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0);
+    let handle = engine.handle(SeriesKind::Samples(MetricType::Gauge), &labels("up")).expect("new");
+    engine.sweep_all(at(0));
+    assert_eq!(engine.stats().series, 0, "a series without samples does not stay");
+    let mut batch = SampleBatch::new(at(0));
+    let series = batch.series_again(&handle);
+    batch.push(series, at(0), 1.0);
+    assert_eq!(engine.append_samples(&batch).expect("appends").accepted, 1);
+    assert_eq!(read(&engine), (None, 1));
+    drop(engine);
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    assert_eq!(read(&engine), (None, 1), "its definition is in the log");
+}
