@@ -29,8 +29,8 @@ pub(crate) struct Committer {
     active: Option<Active>,
     next_offset: u64,
     waiting: VecDeque<Request>,
-    /// How many callers the last commit answered.
-    answered: usize,
+    /// How many callers the last commit has shown to be there.
+    expected: usize,
     /// The last append that had to be stored was refused for want of room.
     is_full: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Committer {
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, dedup: DedupIndex, active: Option<Active>, next_offset: u64) -> Committer {
         let committer =
-            Committer { shared, dedup, active, next_offset, waiting: VecDeque::new(), answered: 0, is_full: false };
+            Committer { shared, dedup, active, next_offset, waiting: VecDeque::new(), expected: 0, is_full: false };
         committer.show_keys();
         committer
     }
@@ -57,16 +57,16 @@ impl Committer {
     fn wait(&mut self) -> bool {
         let deadline = Instant::now() + self.shared.config.gather_max;
         let mut inbox = self.shared.inbox.lock();
-        let mut expected = (self.answered + self.waiting.len() + inbox.requests.len()).max(1);
+        let mut expected = self.expected.max(1);
         let advance = loop {
-            let missing = expected.saturating_sub(self.waiting.len() + inbox.requests.len());
-            let is_worth_it = missing == 0 || inbox.bytes >= GATHER_BYTES || !self.waiting.is_empty();
+            let all_are_here = inbox.requests.len() >= expected;
+            let is_worth_it = all_are_here || inbox.bytes >= GATHER_BYTES || !self.waiting.is_empty();
             if is_worth_it || inbox.closing || !inbox.advance.is_empty() {
                 self.waiting.extend(inbox.requests.drain(..));
                 inbox.bytes = 0;
                 break std::mem::take(&mut inbox.advance);
             }
-            inbox.wake_at = Some(missing);
+            inbox.wake_at = Some(expected);
             if expected == 1 {
                 self.shared.work.wait(&mut inbox);
             } else if self.shared.work.wait_until(&mut inbox, deadline).timed_out() {
@@ -85,13 +85,13 @@ impl Committer {
 
     /// One commit of what waits, or as much of it as fits.
     fn commit(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let now_ms = self.shared.now_ms();
         self.dedup.expire(now_ms);
         let mark = self.dedup.mark();
         let room = self.room();
-        if self.waiting.is_empty() {
-            return;
-        }
         let mut plan =
             Plan::new(&mut self.waiting, &mut self.dedup, self.shared.epoch, self.next_offset, now_ms, &room);
         let mut failure = None;
@@ -111,7 +111,8 @@ impl Committer {
             }
         }
         self.count(&plan);
-        self.answered = plan.pending.len();
+        // Counted before the answers: after them, the callers that came back would be counted twice.
+        self.expected = plan.pending.len() + self.waiting.len() + self.shared.inbox.lock().requests.len();
         self.shared.permits.add_permits(plan.permits);
         plan.answer(failure.as_ref());
         if let Some(active) = &mut self.active {

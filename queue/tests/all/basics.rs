@@ -80,6 +80,17 @@ fn a_slow_reader_reads_files_and_a_quick_one_memory_and_both_see_the_same() {
 }
 
 #[test]
+fn a_single_caller_waits_for_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = QueueConfig { gather_max: Duration::from_secs(3600), ..config(dir.path()) };
+    let (queue, _) = EmbeddedQueue::open(config, 1).unwrap();
+    for number in 0..10 {
+        assert_eq!(wait(queue.append(batch(["alone"]))).unwrap().first_offset, number);
+    }
+    assert_eq!(queue.stats().commits_total, 10);
+}
+
+#[test]
 fn a_key_is_stored_once() {
     let dir = tempfile::tempdir().unwrap();
     let keyed = |texts: &[(&str, Option<u64>)]| {
