@@ -1,7 +1,11 @@
 //! From a text of many records to batches for the queue, with what was wrong with which record.
 
+mod gathered;
+
 use watchfire_model::{LogRecord, RecordView, Timestamp};
-use watchfire_queue::{Batch, DedupKey};
+use watchfire_queue::DedupKey;
+
+pub use gathered::{Echo, Gathered, GatheredBatch, Reason, RecordError};
 
 use crate::draft::Draft;
 use crate::formats::{Format, Parsers};
@@ -9,69 +13,10 @@ use crate::id::{IdMaker, key_of_request};
 use crate::json::{JsonError, JsonErrorKind, Node, scan};
 use crate::normalise::{Context, Marks, Normaliser, Reject};
 
-/// Errors that an answer names one by one; the others are only counted.
-const ERRORS_MAX: usize = 100;
 /// Size at which a batch is full and the next one begins, bytes.
 const BATCH_BYTES: usize = 4 << 20;
 /// Room for what a record's bytes have beside its text.
 const RECORD_OVERHEAD_BYTES: usize = 160;
-
-/// Why a record was refused; the label `reason` of the counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Reason {
-    /// Not of the format that it should have.
-    Malformed,
-    /// No message.
-    NoMessage,
-    /// Before the retention.
-    TooOld,
-    /// Longer than the limit.
-    TooLong,
-    /// No room in the queue.
-    QueueFull,
-    /// The queue could not write.
-    QueueError,
-    /// A datagram that came faster than the queue could take it.
-    Dropped,
-}
-
-impl Reason {
-    /// All of them, in order of their numbers.
-    pub const ALL: [Reason; 7] = [
-        Reason::Malformed,
-        Reason::NoMessage,
-        Reason::TooOld,
-        Reason::TooLong,
-        Reason::QueueFull,
-        Reason::QueueError,
-        Reason::Dropped,
-    ];
-
-    /// As the counter's label writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Reason::Malformed => "malformed",
-            Reason::NoMessage => "no_message",
-            Reason::TooOld => "too_old",
-            Reason::TooLong => "too_long",
-            Reason::QueueFull => "queue_full",
-            Reason::QueueError => "queue_error",
-            Reason::Dropped => "dropped",
-        }
-    }
-}
-
-/// A record that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordError {
-    /// Its position among the records of the request, from 0.
-    pub index: u32,
-    /// Why.
-    pub reason: Reason,
-    /// Why, in words.
-    pub message: String,
-}
 
 /// A body that is no list of records at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,76 +32,6 @@ pub enum BodyError {
     /// JSON, but neither object nor list.
     #[error("expected a JSON object, a list of objects, or one object per line")]
     NotRecords,
-}
-
-/// What came of a text: batches for the queue, and what was refused.
-#[derive(Default)]
-pub struct Gathered {
-    /// Batches in order; none is empty.
-    pub batches: Vec<GatheredBatch>,
-    /// Records seen, refused ones too.
-    pub total: u32,
-    /// Records refused.
-    pub rejected: u32,
-    /// The first hundred of them.
-    pub errors: Vec<RecordError>,
-    /// Refused records by [`Reason`].
-    pub reasons: [u32; Reason::ALL.len()],
-    /// Whether the body was one object and no list.
-    pub single: bool,
-    /// Id of the record accepted last.
-    pub last_id: String,
-}
-
-/// A batch, and what is to be counted when the queue has taken it.
-#[derive(Clone, Default)]
-pub struct GatheredBatch {
-    /// The records.
-    pub batch: Batch,
-    /// Records by [`Format::index`].
-    pub formats: Vec<u32>,
-    /// Position in the batch and format of the records that may turn out to be repeats.
-    pub keyed: Vec<(u32, Format)>,
-}
-
-impl Gathered {
-    /// Notes a refused record.
-    pub fn reject(&mut self, index: u32, reason: Reason, message: impl FnOnce() -> String) {
-        self.rejected += 1;
-        if let Some(count) = self.reasons.get_mut(reason as usize) {
-            *count += 1;
-        }
-        if self.errors.len() < ERRORS_MAX {
-            self.errors.push(RecordError { index, reason, message: message() });
-        }
-    }
-}
-
-impl GatheredBatch {
-    fn with_room(bytes: usize) -> GatheredBatch {
-        GatheredBatch {
-            batch: Batch::with_capacity(bytes),
-            formats: vec![0; Format::BUILT_IN.len()],
-            keyed: Vec::new(),
-        }
-    }
-
-    /// Adds the record that `write` appends.
-    pub fn push(&mut self, format: Format, write: impl FnOnce(&mut Vec<u8>)) {
-        self.count(format, false);
-        self.batch.push_with(None, write);
-    }
-
-    fn count(&mut self, format: Format, keyed: bool) {
-        if keyed {
-            self.keyed.push((self.batch.len() as u32, format));
-        }
-        let at = format.index();
-        if self.formats.len() <= at {
-            self.formats.resize(at + 1, 0);
-        }
-        self.formats[at] += 1;
-    }
 }
 
 /// What is known of a whole text.
@@ -178,6 +53,9 @@ pub struct Origin<'a> {
     pub line_max: usize,
 }
 
+/// Memory that a worker may hold on to between texts, bytes.
+const WORKER_BYTES_MAX: usize = 1 << 20;
+
 /// Memory for parsing, reused from text to text.
 #[derive(Default)]
 pub struct Worker {
@@ -185,6 +63,13 @@ pub struct Worker {
     pub draft: Draft,
     /// Its canonical form.
     pub normaliser: Normaliser,
+}
+
+impl Worker {
+    /// Whether it holds so much memory after an unusual text that it is better not kept.
+    pub fn is_bloated(&self) -> bool {
+        self.draft.tape.held_bytes() > WORKER_BYTES_MAX
+    }
 }
 
 /// Turns one text into batches.
@@ -195,23 +80,20 @@ pub struct Gatherer<'a> {
     origin: Origin<'a>,
     out: Gathered,
     echoes: Option<Vec<Echo>>,
-}
-
-/// A record as it is shown to its sender.
-#[derive(Clone, Debug)]
-pub struct Echo {
-    /// Its format; `None` if it is not of the one that was asked for.
-    pub format: Option<Format>,
-    /// The canonical record; `None` if there is none.
-    pub record: Option<LogRecord>,
-    /// Why it was refused, if it was.
-    pub refused: Option<(Reason, String)>,
+    /// Asked before the batches grow by so many bytes; false stops the work.
+    grow: Option<&'a mut dyn FnMut(usize) -> bool>,
 }
 
 impl<'a> Gatherer<'a> {
     /// Starts with nothing gathered.
     pub fn new(parsers: &'a Parsers, ids: &'a IdMaker, worker: &'a mut Worker, origin: Origin<'a>) -> Gatherer<'a> {
-        Gatherer { parsers, ids, worker, origin, out: Gathered::default(), echoes: None }
+        worker.draft.tape.set_limit(origin.line_max);
+        Gatherer { parsers, ids, worker, origin, out: Gathered::default(), echoes: None, grow: None }
+    }
+
+    /// Asks before its batches grow; if the answer is no, what comes is [`Gathered::no_memory`] and nothing else.
+    pub fn bounded_by(self, grow: &'a mut dyn FnMut(usize) -> bool) -> Gatherer<'a> {
+        Gatherer { grow: Some(grow), ..self }
     }
 
     /// Keeps a copy of each record, to be shown to its sender.
@@ -226,6 +108,9 @@ impl<'a> Gatherer<'a> {
 
     /// What was gathered.
     pub fn finish(mut self) -> Gathered {
+        if self.out.no_memory {
+            return Gathered { no_memory: true, total: self.out.total, ..Gathered::default() };
+        }
         self.out.batches.retain(|gathered| !gathered.batch.is_empty());
         self.out
     }
@@ -404,7 +289,7 @@ impl<'a> Gatherer<'a> {
 
     /// The record that lies in the draft.
     fn record(&mut self, input: &str, format: Format, received: usize, message: Option<&str>, marks: Marks) {
-        if received > self.origin.line_max {
+        if received > self.origin.line_max || self.worker.draft.tape.is_overflowed() {
             return self.too_long(received);
         }
         if !matches!(self.worker.draft.tape.node(0), Node::Object { .. }) {
@@ -427,6 +312,13 @@ impl<'a> Gatherer<'a> {
             Ok(key) => {
                 let full = self.out.batches.last().is_none_or(|last| last.batch.bytes() >= BATCH_BYTES);
                 if full {
+                    // The first batch is about as long as the text, which is accounted for.
+                    if !self.out.batches.is_empty() && !self.grow.as_mut().is_none_or(|grow| grow(BATCH_BYTES)) {
+                        self.out.no_memory = true;
+                    }
+                    if self.out.no_memory {
+                        self.out.batches.clear();
+                    }
                     self.out.batches.push(GatheredBatch::with_room(received + RECORD_OVERHEAD_BYTES));
                 }
                 if let Some(last) = self.out.batches.last_mut() {

@@ -131,6 +131,9 @@ impl Intake {
     pub(crate) fn with_worker<R>(&self, work: impl FnOnce(&mut Worker) -> R) -> R {
         let mut worker = self.workers.lock().pop().unwrap_or_default();
         let result = work(&mut worker);
+        if worker.is_bloated() {
+            return result;
+        }
         let mut kept = self.workers.lock();
         if kept.len() < WORKERS_KEPT {
             kept.push(worker);
@@ -275,6 +278,11 @@ impl Share {
     /// Nothing taken yet.
     pub(crate) fn new(intake: Arc<Intake>) -> Share {
         Share { intake, bytes: 0 }
+    }
+
+    /// Whether this request alone has taken more than there is for all.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.bytes > self.intake.in_flight.limit
     }
 
     /// Takes so many bytes more; false if there are no more.

@@ -81,19 +81,14 @@ fn put_value<'a>(members: &mut Members<'_>, name: &str, text: &'a str) -> Option
         ends
     })?;
     let (value, rest) = (inner.get(..end)?, inner.get(end + 1..)?);
-    let span = if escapes {
-        let start = members.tape.arena().len();
-        unescape(value, members.tape.arena());
-        members.tape.arena_span(start)
-    } else {
-        members.span(value)
-    };
+    let span = if escapes { members.tape.own(&unescape(value)) } else { members.span(value) };
     members.tape.push(Node::Text(span));
     Some(rest)
 }
 
 /// Go's and JSON's simple escapes; others stay as they are.
-fn unescape(text: &str, out: &mut String) {
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         if character != '\\' {
@@ -109,4 +104,5 @@ fn unescape(text: &str, out: &mut String) {
             None => out.push('\\'),
         }
     }
+    out
 }

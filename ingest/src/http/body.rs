@@ -137,6 +137,6 @@ fn too_large(limit: usize) -> ApiError {
         .with_hint("send less at once, or raise `limits.body`")
 }
 
-fn busy() -> ApiError {
+pub(super) fn busy() -> ApiError {
     ApiError::not_now("busy", "too many bodies are being worked on")
 }

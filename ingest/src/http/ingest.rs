@@ -9,7 +9,7 @@ use http::{Request, StatusCode};
 
 use super::HttpState;
 use super::error::{ApiError, json};
-use super::request::{Job, Parameters, is_json_lines, with_body};
+use super::request::{Job, Parameters, check_memory, is_json_lines, with_body};
 use crate::formats::{Format, Parsers};
 use crate::gather::{Gathered, Gatherer, Reason};
 use crate::intake::Submitted;
@@ -40,10 +40,15 @@ pub(super) enum Status {
 
 /// The records of a JSON body, parsed.
 pub(super) fn gather_json(job: Job<'_>) -> Result<Gathered, ApiError> {
-    let Job { body, parsers, intake, worker, origin, content_type } = job;
-    let mut gatherer = Gatherer::new(parsers, &intake.ids, worker, origin);
+    let Job { body, parsers, intake, worker, origin, content_type, share } = job;
+    let mut grow = |bytes| share.take(bytes);
+    let mut gatherer = Gatherer::new(parsers, &intake.ids, worker, origin).bounded_by(&mut grow);
     match gatherer.json(body, is_json_lines(content_type)) {
-        Ok(()) => Ok(gatherer.finish()),
+        Ok(()) => {
+            let gathered = gatherer.finish();
+            check_memory(&gathered, share)?;
+            Ok(gathered)
+        }
         Err(error) => {
             intake.metrics.rejected(Reason::Malformed, 1);
             let error = ApiError::of_body(&error, body);
@@ -73,9 +78,13 @@ async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Respons
             None => None,
             Some(name) => Some(find_format(job.parsers, name)?),
         };
-        let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin);
+        let mut grow = |bytes| job.share.take(bytes);
+        let gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin);
+        let mut gatherer = gatherer.bounded_by(&mut grow);
         gatherer.text_lines(job.body, format);
-        Ok(gatherer.finish())
+        let gathered = gatherer.finish();
+        check_memory(&gathered, job.share)?;
+        Ok(gathered)
     };
     let (mut gathered, parsers) = with_body(&state.intake, request, parameters, work).await?;
     nothing_sent(&gathered)?;

@@ -23,6 +23,10 @@ pub(super) async fn parse(
     answer(take(&state, format, request).await)
 }
 
+/// Longest body, bytes, and most lines of it: the answer shows every record. [`super::ingest`] takes more.
+const BODY_BYTES_MAX: usize = 4 << 20;
+const LINES_MAX: usize = 10_000;
+
 /// What is to be parsed.
 enum Raw {
     /// `{"raw_log": "…"}` or one line of text.
@@ -49,12 +53,18 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
     };
     let work = move |job: Job<'_>| {
         let format = if format == "auto" { None } else { Some(find_format(job.parsers, &format)?) };
+        if job.body.len() > BODY_BYTES_MAX {
+            return Err(too_much(format!("the body is longer than {BODY_BYTES_MAX} bytes")));
+        }
         let raw = read_raw(job.body, job.content_type)?;
         let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin).with_echoes();
         let one = match &raw {
             Raw::One(line) => {
                 gatherer.text(line.as_bytes(), format);
                 true
+            }
+            Raw::Several(lines) if lines.len() > LINES_MAX => {
+                return Err(too_much(format!("{} lines are more than {LINES_MAX}", lines.len())));
             }
             Raw::Several(lines) => {
                 for line in lines {
@@ -108,6 +118,10 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
         }
     };
     Ok(json(status, body))
+}
+
+fn too_much(message: String) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with_hint("/ingest/raw takes more at once")
 }
 
 /// One line's part of the answer.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri};
 use serde::Deserialize;
 use watchfire_model::Timestamp;
 
@@ -12,7 +12,7 @@ use super::body;
 use super::decode::Encoding;
 use super::error::ApiError;
 use crate::formats::Parsers;
-use crate::gather::{Origin, Worker};
+use crate::gather::{Gathered, Origin, Worker};
 use crate::intake::{Intake, Share};
 
 /// Bodies up to this length are parsed where they arrive; longer ones leave the async threads.
@@ -52,6 +52,7 @@ pub(super) struct Job<'a> {
     pub(super) worker: &'a mut Worker,
     pub(super) origin: Origin<'a>,
     pub(super) content_type: &'a [u8],
+    pub(super) share: &'a mut Share,
 }
 
 /// Reads the body of a request and does some work on it, off the async threads if it is long or packed.
@@ -72,7 +73,7 @@ pub(super) async fn with_body<R: Send + 'static>(
     let packed = body::read(&parts.headers, body, intake, &mut share).await?;
     let parsers = intake.parsers.load_full();
     if encoding == Encoding::Identity && packed.len() <= INLINE_BYTES_MAX {
-        let result = run(intake, &parsers, &parts.headers, &parameters, &packed, work)?;
+        let result = run(intake, &parsers, &parts.headers, &parameters, &packed, &mut share, work)?;
         return Ok((result, parsers));
     }
     let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else {
@@ -82,10 +83,10 @@ pub(super) async fn with_body<R: Send + 'static>(
     let task = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let result = match encoding {
-            Encoding::Identity => run(&intake, &parsers, &parts.headers, &parameters, &packed, work),
+            Encoding::Identity => run(&intake, &parsers, &parts.headers, &parameters, &packed, &mut share, work),
             packing => {
                 let unpacked = body::unpack(packing, &packed, intake.limits.decompressed_bytes, &mut share)?;
-                run(&intake, &parsers, &parts.headers, &parameters, &unpacked, work)
+                run(&intake, &parsers, &parts.headers, &parameters, &unpacked, &mut share, work)
             }
         };
         result.map(|result| (result, parsers))
@@ -102,6 +103,7 @@ fn run<R>(
     headers: &HeaderMap,
     parameters: &Parameters,
     body: &[u8],
+    share: &mut Share,
     work: impl FnOnce(Job<'_>) -> Result<R, ApiError>,
 ) -> Result<R, ApiError> {
     let origin = Origin {
@@ -112,7 +114,19 @@ fn run<R>(
         ..intake.origin(Timestamp::now())
     };
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    intake.with_worker(|worker| work(Job { body, parsers, intake, worker, origin, content_type }))
+    intake.with_worker(|worker| work(Job { body, parsers, intake, worker, origin, content_type, share }))
+}
+
+/// An error if there was no memory for the records of a body.
+pub(super) fn check_memory(gathered: &Gathered, share: &Share) -> Result<(), ApiError> {
+    match (gathered.no_memory, share.is_hopeless()) {
+        (false, _) => Ok(()),
+        (true, false) => Err(body::busy()),
+        (true, true) => {
+            let message = "the records of this body take too much memory at once";
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with_hint("send less at once"))
+        }
+    }
 }
 
 /// Whether a content type says "one JSON value per line".

@@ -320,6 +320,7 @@ async fn parsing_shows_what_would_be_stored() {
     assert_eq!(server.post("/parse/nothing", &[], "x").await.status, 404);
     assert_eq!(server.post("/parse/auto", &[("content-type", "application/json")], "{}").await.status, 400);
     assert_eq!(server.post("/parse/auto", &[], "").await.status, 400);
+    assert_eq!(server.post("/parse/auto", &[], "x\n".repeat(10_001)).await.status, 413);
     assert_eq!(server.messages(), ["a=1 b=2", "who knows"]);
 }
 
@@ -385,4 +386,30 @@ fn paths_that_store_are_known() {
     for path in ["/", "/health", "/api/v1/logs/search", "/ingestion"] {
         assert!(!stores_records(path), "{path}");
     }
+}
+
+#[tokio::test]
+async fn values_that_explode_stay_small_and_spare_the_rest() {
+    let limits = Limits { line_bytes: 1000, body_bytes: 8 << 20, in_flight_bytes: 64 << 20, ..Limits::default() };
+    let server = Server::with(limits, |_| {});
+    let ones = "1,".repeat(500_000);
+    let escapes = "\\n".repeat(500_000);
+    let keys: String = (0..100_000).map(|n| format!("\"k{n}\":0,")).collect();
+    let body = format!(
+        "[{{\"message\":\"first\"}},{{\"a\":[{ones}1]}},{{\"message\":\"{escapes}\"}},{{{keys}\"k\":1}},{{\"message\":\"last\"}}]"
+    );
+    let answer = server.ingest(body).await;
+    assert_eq!((answer.status, &answer.body["accepted"], &answer.body["rejected"]), (202, &json!(2), &json!(3)));
+    assert_eq!(server.messages(), ["first", "last"]);
+    assert!(server.intake.with_worker(|worker| worker.draft.tape.held_bytes() < 256 << 10));
+    assert_eq!(server.intake.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn records_that_take_too_much_memory_are_refused_as_a_whole() {
+    let limits = Limits { body_bytes: 8 << 20, in_flight_bytes: 10 << 20, ..Limits::default() };
+    let server = Server::with(limits, |_| {});
+    let answer = server.ingest("{\"message\":\"\"}\n".repeat(400_000)).await;
+    assert_eq!((answer.status, &answer.body["error"]), (413, &json!("too_large")));
+    assert_eq!((server.stored().len(), server.intake.in_flight()), (0, 0));
 }

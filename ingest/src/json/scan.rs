@@ -244,11 +244,11 @@ impl Scanner<'_> {
     /// The rest of a text that has an escape (or an error) at the current position.
     #[cold]
     fn escaped_string(&mut self, mut plain_from: usize) -> Result<Span, JsonError> {
-        let arena_from = self.tape.arena().len();
+        let arena_from = self.tape.arena_end();
         loop {
             // Both ends stand beside ASCII bytes, so they are character boundaries.
             let plain = self.text.get(plain_from..self.at).unwrap_or_default();
-            self.tape.arena().push_str(plain);
+            self.tape.append(plain);
             match self.peek() {
                 b'"' => {
                     self.at += 1;
@@ -257,7 +257,7 @@ impl Scanner<'_> {
                 b'\\' => {
                     self.at += 1;
                     let character = self.escape()?;
-                    self.tape.arena().push(character);
+                    self.tape.append(character.encode_utf8(&mut [0; 4]));
                 }
                 _ => return self.fail(JsonErrorKind::ControlCharacter),
             }

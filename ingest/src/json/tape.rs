@@ -22,6 +22,9 @@ pub struct Span {
 
 const IN_ARENA: u32 = 1 << 31;
 
+/// Room in the arena beyond the limit, for names that are ours, bytes.
+const ARENA_SLACK: usize = 4096;
+
 /// Longest input that spans can describe, bytes.
 pub const INPUT_MAX: usize = (IN_ARENA - 1) as usize;
 
@@ -75,19 +78,70 @@ pub struct OpenObject {
 }
 
 /// The nodes of one record. See the module.
-#[derive(Default)]
 pub struct Tape {
     nodes: Vec<Node>,
     arena: String,
     open_keys: Vec<OpenKey>,
+    limit: usize,
+    overflowed: bool,
+}
+
+impl Default for Tape {
+    fn default() -> Tape {
+        Tape { nodes: Vec::new(), arena: String::new(), open_keys: Vec::new(), limit: usize::MAX, overflowed: false }
+    }
 }
 
 impl Tape {
+    /// Limits the tape to the nodes that a text of so many bytes can have. A longer text is still read to its end, so
+    /// that what follows it is found, but then the tape is of no use: see [`Tape::is_overflowed`].
+    pub fn set_limit(&mut self, text_bytes: usize) {
+        self.limit = text_bytes;
+    }
+
+    /// Whether the text was longer than the limit; what is on the tape is then only a part of it.
+    pub fn is_overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Memory that the tape holds, bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.arena.capacity()
+            + self.open_keys.capacity() * size_of::<OpenKey>()
+    }
+
     /// Forgets everything but the memory.
     pub fn clear(&mut self) {
         self.nodes.clear();
         self.arena.clear();
         self.open_keys.clear();
+        self.overflowed = false;
+    }
+
+    /// Adds a node; past the limit the tape starts over, so that it stays small.
+    #[inline]
+    fn add(&mut self, node: Node) {
+        if self.nodes.len() >= self.limit {
+            self.overflow();
+        }
+        self.nodes.push(node);
+    }
+
+    #[cold]
+    fn overflow(&mut self) {
+        self.clear();
+        self.overflowed = true;
+    }
+
+    /// Appends a part of a text to the arena, unless that is longer than texts of the limit can need.
+    pub fn append(&mut self, part: &str) {
+        // A name that must be changed stands there twice.
+        if self.arena.len().saturating_add(part.len()) > self.limit.saturating_mul(2).saturating_add(ARENA_SLACK) {
+            self.overflowed = true;
+        } else {
+            self.arena.push_str(part);
+        }
     }
 
     /// Whether nothing was put in.
@@ -98,7 +152,7 @@ impl Tape {
     /// Adds a plain value (not a container, not a key).
     #[inline]
     pub fn push(&mut self, node: Node) {
-        self.nodes.push(node);
+        self.add(node);
     }
 
     /// A span of the input. `start` and `end` lie within [`INPUT_MAX`].
@@ -111,13 +165,13 @@ impl Tape {
     /// Copies a text into the arena.
     pub fn own(&mut self, text: &str) -> Span {
         let start = self.arena.len();
-        self.arena.push_str(text);
+        self.append(text);
         self.arena_span(start)
     }
 
-    /// The arena, to append to; [`Tape::arena_span`] then names what was appended.
-    pub fn arena(&mut self) -> &mut String {
-        &mut self.arena
+    /// Where [`Tape::append`] appends next; [`Tape::arena_span`] then names what was appended.
+    pub fn arena_end(&self) -> usize {
+        self.arena.len()
     }
 
     /// Everything in the arena from `start` on.
@@ -127,7 +181,7 @@ impl Tape {
 
     /// Opens a list; give the result to [`Tape::end_array`].
     pub fn begin_array(&mut self) -> NodeIndex {
-        self.nodes.push(Node::Array { end: 0 });
+        self.add(Node::Array { end: 0 });
         self.nodes.len() as u32 - 1
     }
 
@@ -142,7 +196,7 @@ impl Tape {
     /// Opens an object; give the result to [`Tape::key`] and [`Tape::end_object`].
     #[inline]
     pub fn begin_object(&mut self) -> OpenObject {
-        self.nodes.push(Node::Object { end: 0 });
+        self.add(Node::Object { end: 0 });
         OpenObject {
             node: self.nodes.len() as u32 - 1,
             keys_from: self.open_keys.len() as u32,
@@ -162,8 +216,8 @@ impl Tape {
         let bit = 1 << (hash >> 58);
         object.suspicious |= object.seen & bit != 0;
         object.seen |= bit;
-        self.open_keys.push(OpenKey { hash, node: self.nodes.len() as u32 });
-        self.nodes.push(Node::Key(span));
+        self.add(Node::Key(span));
+        self.open_keys.push(OpenKey { hash, node: self.nodes.len() as u32 - 1 });
     }
 
     /// Names the next member by a name that is not in the input.
@@ -194,7 +248,7 @@ impl Tape {
 
     #[cold]
     fn bury_duplicates(&mut self, keys_from: usize, input: &str) {
-        let mut keys = self.open_keys.split_off(keys_from);
+        let mut keys = self.open_keys.split_off(keys_from.min(self.open_keys.len()));
         keys.sort_unstable_by_key(|key| (key.hash, key.node));
         let mut dead = Vec::new();
         for same_hash in keys.chunk_by(|a, b| a.hash == b.hash).filter(|keys| keys.len() > 1) {
@@ -209,7 +263,9 @@ impl Tape {
             dead.extend(named.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].1));
         }
         for node in dead {
-            self.nodes[node as usize] = Node::DeadKey;
+            if let Some(node) = self.nodes.get_mut(node as usize) {
+                *node = Node::DeadKey;
+            }
         }
     }
 
