@@ -131,6 +131,10 @@ impl Engine {
             _folder_lock: folder_lock,
         };
         engine.registry.recount();
+        if recovered.report.damages.iter().any(|damage| !damage.torn_tail) || recovered.report.records_missing > 0 {
+            // What was decided about the damage must not be decided anew, and differently, the next time.
+            engine.checkpoint_keeping(false).map_err(at(&engine.config.dir))?;
+        }
         Ok((engine, recovered.report))
     }
 

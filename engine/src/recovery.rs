@@ -1,4 +1,10 @@
 //! Opening a folder: the newest good snapshot, then what the log says after it.
+//!
+//! Records can be missing in the middle for two reasons. A power cut can drop any page that no `fdatasync` covered:
+//! then nothing behind the hole was promised to a queue either, and counts derived from offsets behind it are left
+//! out, so that the queue gives them again, hole and all. Or bytes of the durable part went bad: the queue may have
+//! forgotten those records, so everything else is applied and the loss is told. Which of the two it is follows
+//! from the records themselves: each says up to where the log was durable when it was written.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,6 +13,7 @@ use std::sync::Arc;
 
 use watchfire_model::{Sample, Timestamp};
 
+use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::{Codec, with_codec};
 use crate::config::EngineConfig;
@@ -35,6 +42,8 @@ pub struct RecoveryReport {
     pub orphans: u64,
     /// Records that are missing between those that were found.
     pub records_missing: u64,
+    /// Records whose counts were left to the queue, which still has them, because of others missing before them.
+    pub records_left_to_queue: u64,
     /// The places that could not be read. A torn tail is what a crash leaves, and loses nothing acknowledged.
     pub damages: Vec<Damage>,
 }
@@ -176,9 +185,13 @@ fn replay(
     let mut log_bytes = 0;
     let mut replayer = Replayer {
         registry: &loaded.registry,
+        positions,
         by_id: loaded.by_id.clone(),
         current: None,
         lsn: 0,
+        source_is_taken: true,
+        hole_is_open: false,
+        left_to_queue: 0,
         codec,
         points: 0,
         orphans: 0,
@@ -190,27 +203,21 @@ fn replay(
             continue;
         }
         log_bytes += std::fs::metadata(path).map_or(0, |meta| meta.len());
-        let found = segment::read(path, last_file, |lsn, payload| {
-            if lsn < loaded.cut {
+        let found = segment::read(path, last_file, |record| {
+            if record.lsn < loaded.cut {
                 return Ok(());
             }
-            replayer.lsn = lsn;
-            if expected > 0 {
-                report.records_missing += lsn.saturating_sub(expected);
+            if expected > 0 && record.lsn > expected {
+                report.records_missing += record.lsn - expected;
+                replayer.hole_is_open |= expected.max(1) >= durable_before(files);
             }
-            expected = lsn + 1;
-            replayer.current = None;
-            let source = record::read(payload, &mut replayer)?;
+            expected = record.lsn + 1;
+            replayer.lsn = record.lsn;
+            record::read(record.payload, &mut replayer)?;
             report.records += 1;
-            if let Some(source) = source {
-                positions.applied(&source, lsn);
-            }
             Ok(())
         });
-        let found = found.map_err(|error| match error {
-            SegmentError::Io(source) => io_error(path)(source),
-            SegmentError::NewerVersion(version) => OpenError::NewerVersion { file: path.clone(), version },
-        })?;
+        let found = found.map_err(|error| segment_error(path, error))?;
         if last_file {
             settle(path, found.good_end).map_err(io_error(path))?;
         }
@@ -219,7 +226,27 @@ fn replay(
     }
     report.points = replayer.points;
     report.orphans = replayer.orphans;
+    report.records_left_to_queue = replayer.left_to_queue;
     Ok((expected.max(loaded.contains + 1), log_bytes))
+}
+
+/// All records below this were durable, as the records themselves say.
+fn durable_before(files: &[(u64, PathBuf)]) -> u64 {
+    let mut durable = 0;
+    for (_, path) in files {
+        let _ = segment::read(path, false, |record| {
+            durable = durable.max(record.synced);
+            Ok(())
+        });
+    }
+    durable
+}
+
+fn segment_error(path: &Path, error: SegmentError) -> OpenError {
+    match error {
+        SegmentError::Io(source) => io_error(path)(source),
+        SegmentError::NewerVersion(version) => OpenError::NewerVersion { file: path.to_owned(), version },
+    }
 }
 
 /// Cuts what is not whole off the last file and makes the rest durable; a file without records goes.
@@ -234,15 +261,34 @@ fn settle(path: &Path, good_end: u64) -> io::Result<()> {
 
 struct Replayer<'r> {
     registry: &'r Registry,
+    positions: &'r mut Positions,
     by_id: ById,
     current: Option<(Arc<Series>, u64)>,
     lsn: u64,
+    /// Counts and observations of the current record are applied.
+    source_is_taken: bool,
+    /// Records that were not durable are missing: what is derived from offsets behind them is left to the queue.
+    hole_is_open: bool,
+    left_to_queue: u64,
     codec: &'r mut Codec,
     points: u64,
     orphans: u64,
 }
 
 impl Replay for Replayer<'_> {
+    fn begin(&mut self, source: Option<&SourcePosition>) {
+        self.current = None;
+        self.source_is_taken = true;
+        let Some(source) = source else { return };
+        let next = self.positions.next(&source.queue, source.epoch, source.partition).unwrap_or(0);
+        if self.hole_is_open && source.first_offset > next {
+            self.source_is_taken = false;
+            self.left_to_queue += 1;
+        } else {
+            self.positions.applied(source, self.lsn);
+        }
+    }
+
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
         let series = self.registry.insert(id, kind, key, Numbers::new(kind.class()), true)?;
         self.by_id.entry(id).or_insert((series, 0));
@@ -267,7 +313,7 @@ impl Replay for Replayer<'_> {
                 let _ = samples.push(sample, &TimeBounds::ALL, self.codec);
             }
             (Replayed::Additive { second, late, value }, numbers) => {
-                if self.lsn > *contains_lsn {
+                if self.source_is_taken && self.lsn > *contains_lsn {
                     numbers.add(second, value, late, self.codec);
                 }
             }

@@ -82,6 +82,11 @@ impl Engine {
     ///
     /// Appends go on meanwhile. Errors leave everything as it was.
     pub fn checkpoint(&self) -> io::Result<()> {
+        self.checkpoint_keeping(true)
+    }
+
+    /// Without the snapshot before, a later recovery cannot meet the log that this one has settled.
+    pub(crate) fn checkpoint_keeping(&self, the_one_before: bool) -> io::Result<()> {
         let _one = self.checkpointing.lock();
         let folder = &self.config.dir;
         let (cut, head) = {
@@ -113,7 +118,7 @@ impl Engine {
         }
         self.snapshot_bytes.store(file.metadata().map_or(0, |meta| meta.len()), Ordering::Relaxed);
         self.snapshots.fetch_add(1, Ordering::Relaxed);
-        let keep = before.map_or(0, |(cut, _)| cut);
+        let keep = if the_one_before { before.map_or(0, |(cut, _)| cut) } else { cut };
         for (have, path) in list(folder)? {
             if have < keep {
                 std::fs::remove_file(path)?;

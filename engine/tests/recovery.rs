@@ -328,3 +328,63 @@ fn a_folder_belongs_to_one_and_a_newer_version_is_refused() {
     std::fs::write(&log, bytes).expect("writes");
     assert!(matches!(Engine::open(config(dir.path()), at(0)), Err(OpenError::NewerVersion { version: 9, .. })));
 }
+
+/// Overwrites a stretch in the middle of the newest log with zeros.
+fn punch_a_hole(dir: &Path) {
+    let log = files(dir).into_iter().rfind(|path| path.extension().is_some_and(|e| e == "log")).expect("a log");
+    let mut bytes = std::fs::read(&log).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20].fill(0);
+    std::fs::write(&log, bytes).expect("writes");
+}
+
+fn twenty_batches(dir: &Path, synced: bool) -> Content {
+    let (engine, _) = Engine::open(EngineConfig::new(dir), at(0)).expect("opens");
+    for batch in 0..20u64 {
+        engine.apply(&derived(batch, batch + 1, &[(batch % 3, batch as i64 * 1000, 1, false)])).expect("applies");
+    }
+    if synced {
+        engine.sync().expect("syncs");
+        // The record that tells that the ones before it were durable.
+        engine.apply(&derived(20, 21, &[])).expect("applies");
+    }
+    content(&engine)
+}
+
+/// The power goes before a sync, and of the unsynced pages a middle one is lost: the queue makes it whole.
+#[test]
+fn a_hole_in_what_was_not_durable_is_left_to_the_queue() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let whole = twenty_batches(dir.path(), false);
+    punch_a_hole(dir.path());
+    for _ in 0..2 {
+        let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+        let applied = engine.applied("logs", 1, 0).expect("something was applied");
+        assert!(applied > 0 && applied < 20, "{report:?}");
+        assert_eq!(content(&engine).totals.values().sum::<u64>(), applied);
+    }
+    let (engine, _) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    for batch in engine.applied("logs", 1, 0).expect("something")..20 {
+        engine.apply(&derived(batch, batch + 1, &[(batch % 3, batch as i64 * 1000, 1, false)])).expect("applies");
+    }
+    assert_eq!(content(&engine), whole);
+    drop(engine);
+    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    assert_eq!((report.damages, report.records_missing), (vec![], 0), "it was settled the first time");
+    assert_eq!(content(&engine), whole);
+}
+
+/// Bytes of the durable part go bad: the rest is served, the loss is told, nothing is counted twice.
+#[test]
+fn a_hole_in_what_was_durable_costs_only_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let whole = twenty_batches(dir.path(), true);
+    punch_a_hole(dir.path());
+    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    assert_eq!(engine.applied("logs", 1, 0), Some(21));
+    assert!(!report.damages.is_empty() && report.records_left_to_queue == 0);
+    let (got, wanted) = (content(&engine), whole);
+    assert!(is_part_of(&got, &wanted));
+    let missing = wanted.totals.values().sum::<u64>() - got.totals.values().sum::<u64>();
+    assert_eq!(missing, report.records_missing);
+}

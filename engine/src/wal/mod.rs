@@ -93,7 +93,7 @@ impl Wal {
         failpoint::hit("engine.wal_append");
         let lsn = state.next_lsn;
         state.buffer.clear();
-        segment::put_record(&mut state.buffer, lsn, |out| {
+        segment::put_record(&mut state.buffer, lsn, self.synced(), |out| {
             out.extend_from_slice(head);
             // Two batches may both have met a series undefined; the one that is written first defines it.
             let open = |wanted: &&Undefined| !wanted.series.defined.load(Ordering::Relaxed);

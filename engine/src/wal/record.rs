@@ -119,6 +119,8 @@ pub(crate) enum Replayed {
 
 /// Who takes in what records say.
 pub(crate) trait Replay {
+    /// A record begins, with the offsets that it was derived from.
+    fn begin(&mut self, source: Option<&SourcePosition>);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
     /// The points that follow belong to this series.
@@ -127,13 +129,14 @@ pub(crate) trait Replay {
     fn point(&mut self, point: Replayed);
 }
 
-/// Reads a record and hands its parts on. The source comes back at the end, when all was read.
-pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<Option<SourcePosition>, Damaged> {
+/// Reads a record and hands its parts on.
+pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damaged> {
     let mut cursor = Cursor::new(payload);
     if cursor.u8()? != BATCH {
         return Err(Damaged("a record is of an unknown kind"));
     }
     let source = if cursor.u8()? == 1 { Some(read_source(&mut cursor)?) } else { None };
+    replay.begin(source.as_ref());
     for _ in 0..cursor.varint()? {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
@@ -157,7 +160,7 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<Option<So
             }
         }
     }
-    if cursor.is_empty() { Ok(source) } else { Err(Damaged("a record is longer than what it says")) }
+    if cursor.is_empty() { Ok(()) } else { Err(Damaged("a record is longer than what it says")) }
 }
 
 #[cfg(test)]
@@ -171,9 +174,13 @@ mod tests {
         defined: Vec<(u64, u8, Vec<u8>)>,
         points: Vec<(u64, Replayed)>,
         id: u64,
+        source: Option<SourcePosition>,
     }
 
     impl Replay for Collect {
+        fn begin(&mut self, source: Option<&SourcePosition>) {
+            self.source = source.cloned();
+        }
         fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
             self.defined.push((id, kind.code(), key.to_vec()));
             Ok(())
@@ -224,7 +231,8 @@ mod tests {
             put_varint(&mut bytes, count);
             bytes.extend_from_slice(group_bytes);
             let mut back = Collect::default();
-            prop_assert_eq!(read(&bytes, &mut back), Ok(source));
+            prop_assert_eq!(read(&bytes, &mut back), Ok(()));
+            prop_assert_eq!(back.source, source);
             prop_assert_eq!(back.points, points);
             prop_assert_eq!(back.defined, defined);
         }

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! file   = "WFWAL\0" | version u16 | first lsn u64 | crc32 of that | record*
-//! record = length u32 | crc32 u32 of lsn and payload | lsn u64 | payload
+//! record = length u32 | crc32 u32 of what follows | lsn u64 | synced u64 | payload
 //! ```
-//! `lsn` counts records, over all files. Where a record is damaged, the reader looks for the next place
+//! `lsn` counts records, over all files; records below `synced` were durable when this one was written. Where a record is damaged, the reader looks for the next place
 //! at which a whole one with a later number begins, and says what it left out.
 
 use std::fs::File;
@@ -18,7 +18,7 @@ const VERSION: u16 = 1;
 /// Length of the head of a file.
 pub(crate) const HEAD_BYTES: usize = 20;
 /// Length of the head of a record.
-pub(crate) const RECORD_HEAD_BYTES: usize = 16;
+pub(crate) const RECORD_HEAD_BYTES: usize = 24;
 /// Longest payload.
 pub(crate) const RECORD_BYTES_MAX: usize = 1 << 28;
 
@@ -58,10 +58,11 @@ pub(crate) fn head(first_lsn: u64) -> Vec<u8> {
 }
 
 /// Appends a record to a buffer; `fill` writes the payload.
-pub(crate) fn put_record(out: &mut Vec<u8>, lsn: u64, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+pub(crate) fn put_record(out: &mut Vec<u8>, lsn: u64, synced: u64, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&lsn.to_le_bytes());
+    out.extend_from_slice(&synced.to_le_bytes());
     fill(out);
     let length = out.len() - start - RECORD_HEAD_BYTES;
     if length > RECORD_BYTES_MAX {
@@ -96,6 +97,15 @@ pub(crate) enum SegmentError {
     NewerVersion(u16),
 }
 
+/// A record of a file.
+#[derive(Clone, Copy)]
+pub(crate) struct Record<'a> {
+    pub(crate) lsn: u64,
+    /// Records below this were durable when it was written.
+    pub(crate) synced: u64,
+    pub(crate) payload: &'a [u8],
+}
+
 /// What was found in a file.
 pub(crate) struct Found {
     /// Where the last whole record ends.
@@ -103,11 +113,11 @@ pub(crate) struct Found {
     pub(crate) damages: Vec<Damage>,
 }
 
-/// Reads a file and hands its records on: number and payload. `each` says whether it could use the payload.
+/// Reads a file and hands its records on. `each` says whether it could use the payload.
 pub(crate) fn read(
     path: &Path,
     last_file: bool,
-    mut each: impl FnMut(u64, &[u8]) -> Result<(), crate::bytes::Damaged>,
+    mut each: impl FnMut(Record) -> Result<(), crate::bytes::Damaged>,
 ) -> Result<Found, SegmentError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
@@ -133,12 +143,13 @@ pub(crate) fn read(
     found.good_end = HEAD_BYTES.min(bytes.len()) as u64;
     let mut at = HEAD_BYTES;
     while at < bytes.len() {
-        if let Some((lsn, payload)) = record_at(&bytes, at, expected) {
-            if each(lsn, payload).is_err() {
-                found.damages.push(damage(at, payload.len(), "a record with a right checksum makes no sense", false));
+        if let Some(record) = record_at(&bytes, at, expected) {
+            let length = RECORD_HEAD_BYTES + record.payload.len();
+            if each(record).is_err() {
+                found.damages.push(damage(at, length, "a record with a right checksum makes no sense", false));
             }
-            expected = lsn + 1;
-            at += RECORD_HEAD_BYTES + payload.len();
+            expected = record.lsn + 1;
+            at += length;
             found.good_end = at as u64;
             continue;
         }
@@ -172,7 +183,7 @@ fn read_head(bytes: &[u8]) -> Result<Option<u64>, SegmentError> {
 }
 
 /// The whole record that begins here, if its number is not below the expected one.
-fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<(u64, &[u8])> {
+fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<Record<'_>> {
     let mut cursor = Cursor::new(bytes.get(at..)?);
     let (length, crc) = (cursor.u32().ok()? as usize, cursor.u32().ok()?);
     if length > RECORD_BYTES_MAX {
@@ -184,6 +195,7 @@ fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<(u64, &[u8])> {
     if lsn < expected || (expected > 0 && lsn - expected > 1_000_000) {
         return None;
     }
+    let synced = cursor.u64().ok()?;
     let payload = cursor.take(length).ok()?;
-    (crc32fast::hash(checked.get(..8 + length)?) == crc).then_some((lsn, payload))
+    (crc32fast::hash(checked.get(..16 + length)?) == crc).then_some(Record { lsn, synced, payload })
 }
