@@ -31,11 +31,11 @@ fn theirs(value: &serde_json::Value) -> Value {
     }
 }
 
-/// Equal, objects as sets; doubles may differ in the last bit, as serde_json's quick way rounds twice.
+/// Equal, objects as sets; doubles may differ in their last bits, as serde_json's quick way rounds twice.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Float(a), Value::Float(b)) => {
-            a.to_bits() == b.to_bits() || (a - b).abs() <= (a.abs() * f64::EPSILON).max(1e-323)
+            a.to_bits() == b.to_bits() || (a - b).abs() <= (a.abs() * 8.0 * f64::EPSILON).max(1e-322)
         }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
