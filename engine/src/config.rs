@@ -9,7 +9,8 @@ pub struct EngineConfig {
     pub dir: PathBuf,
     /// Number of shards, a power of two.
     pub shards: usize,
-    /// Numbers younger than this stay in memory for sure, milliseconds.
+    /// The window that is meant to stay in memory, milliseconds. When the limit forces younger numbers out, a
+    /// warning is logged; older ones go quietly.
     pub memory_ms: i64,
     /// Numbers older than this are dropped, milliseconds.
     pub retention_ms: i64,
@@ -29,8 +30,6 @@ pub struct EngineConfig {
     pub segment_bytes: u64,
     /// A snapshot is taken when the log since the last one is longer than this and than that snapshot, bytes.
     pub snapshot_log_bytes: u64,
-    /// Derived numbers are made durable at most this much later, milliseconds.
-    pub sync_ms: i64,
 }
 
 impl EngineConfig {
@@ -50,7 +49,6 @@ impl EngineConfig {
             future_ms: 600_000,
             segment_bytes: 64 << 20,
             snapshot_log_bytes: 128 << 20,
-            sync_ms: 200,
         }
     }
 }

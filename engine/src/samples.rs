@@ -399,6 +399,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
         #[test]
         fn behave_like_a_sorted_map(
             steps in prop::collection::vec((prop_oneof![9 => 1i64..30, 1 => -400i64..400], 0i64..3), 1..1500),

@@ -53,6 +53,8 @@ fn value() -> impl Strategy<Value = f64> {
 }
 
 proptest! {
+#![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn windows_merge_what_was_observed(
         steps in prop::collection::vec((prop_oneof![8 => 0i64..2, 3 => 0i64..40, 1 => -120i64..0], value(), prop::bool::weighted(0.1)), 1..400),
