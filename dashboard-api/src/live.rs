@@ -61,7 +61,7 @@ fn open(api: Arc<Api>, upgrade: WebSocketUpgrade, params: &Params, shape: Shape)
 }
 
 async fn show(mut socket: WebSocket, mut reader: TailReader, shape: Shape) {
-    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         let messages = tokio::select! {
             tailed = reader.next() => match tailed {
