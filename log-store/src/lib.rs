@@ -9,7 +9,7 @@
 //! - a record comes out exactly as it was put in.
 //!
 //! In reading order: [`query`] (the language), [`search`] (what is asked and answered), [`store`] (the seam),
-//! `values` (plain columns), `open_block`, `executor`, [`embedded`].
+//! `values` (plain columns), `open_block`, `sealed` (the file format), `executor`, [`embedded`].
 
 pub mod cursor;
 pub mod document;

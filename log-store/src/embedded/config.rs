@@ -21,7 +21,7 @@ pub struct StoreConfig {
     pub pending_blocks_max: usize,
     /// Threads for searches.
     pub search_threads: usize,
-    /// Memory for filters and dictionaries read from disk, bytes.
+    /// Memory for the directories of blocks read from disk, bytes.
     pub cache_bytes: usize,
 }
 

@@ -29,12 +29,31 @@ const LATE_MS: i64 = 900_000;
 impl Sealer {
     /// Does all that is due.
     pub fn maintain(&mut self, now: Timestamp) -> io::Result<()> {
+        self.forget_directories(now);
         let dropped = self.expire(now)? + self.keep_disk_limit()?;
         if dropped > 0 {
             self.remove_empty_days();
         }
         while self.merge_one(now)? {}
         Ok(())
+    }
+
+    /// Keeps the memory of the blocks' directories within its limit: those not used for longest go.
+    fn forget_directories(&self, now: Timestamp) {
+        let blocks = self.blocks();
+        let mut used: Vec<(i64, usize, &SealedBlock)> = blocks
+            .iter()
+            .filter_map(|block| block.directory_use(now.millis()).map(|(at, bytes)| (at, bytes, &**block)))
+            .collect();
+        let mut bytes: usize = used.iter().map(|(_, bytes, _)| bytes).sum();
+        used.sort_unstable_by_key(|(at, _, _)| *at);
+        for (_, of_block, block) in used {
+            if bytes <= self.shared.config.cache_bytes {
+                break;
+            }
+            block.forget_directory();
+            bytes -= of_block;
+        }
     }
 
     /// Removes the folders of days whose files are gone. One that a search still reads stays until the next start.

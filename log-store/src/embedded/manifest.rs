@@ -21,8 +21,9 @@ const EDIT_MAGIC: &[u8; 4] = b"WFME";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 12;
 const EDIT_HEADER_BYTES: usize = 12;
-/// Length from which the manifest is written anew when most of it is outdated.
+/// Length from which the manifest is written anew when it has grown by a factor since the last time.
 const COMPACT_FROM: u64 = 1 << 20;
+const COMPACT_GROWTH: u64 = 4;
 /// Blocks that one edit names at most.
 const BLOCKS_MAX: usize = 1 << 24;
 
@@ -188,6 +189,8 @@ pub(crate) struct Manifest {
     path: PathBuf,
     file: File,
     length: u64,
+    /// Its length when it was written anew.
+    compact_length: u64,
     pub state: ManifestState,
     /// The file's end may be half an edit: it must be written anew before anything else.
     is_torn: bool,
@@ -197,25 +200,25 @@ impl Manifest {
     /// Writes a manifest of `state` in place of what is there.
     pub fn create(path: &Path, state: ManifestState) -> io::Result<Manifest> {
         let (file, length) = write_new(path, &state)?;
-        Ok(Manifest { path: path.to_owned(), file, length, state, is_torn: false })
+        Ok(Manifest { path: path.to_owned(), file, length, compact_length: length, state, is_torn: false })
     }
 
     /// Goes on with a manifest that was loaded without damage.
     pub fn reopen(path: &Path, state: ManifestState) -> io::Result<Manifest> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
-        Ok(Manifest { path: path.to_owned(), file, length, state, is_torn: false })
+        Ok(Manifest { path: path.to_owned(), file, length, compact_length: 0, state, is_torn: false })
     }
 
     /// Appends an edit; it is in force, and on the disk, when this returns.
     pub fn append(&mut self, edit: Edit) -> io::Result<()> {
-        let mut state = self.state.clone();
-        state.apply(edit.clone());
-        if self.is_torn || (self.length > COMPACT_FROM && self.length > 4 * state.as_edit().encode().len() as u64) {
+        if self.is_torn || self.length > COMPACT_FROM.max(self.compact_length.saturating_mul(COMPACT_GROWTH)) {
+            let mut state = self.state.clone();
+            state.apply(edit);
+            state.removed.clear();
             let (file, length) = write_new(&self.path, &state)?;
-            (self.file, self.length, self.is_torn) = (file, length, false);
-            self.state = state;
-            self.state.removed.clear();
+            (self.file, self.length, self.compact_length) = (file, length, length);
+            (self.state, self.is_torn) = (state, false);
             return Ok(());
         }
         let bytes = edit.encode();
@@ -224,7 +227,7 @@ impl Manifest {
         self.file.sync_data()?;
         self.is_torn = false;
         self.length += bytes.len() as u64;
-        self.state = state;
+        self.state.apply(edit);
         Ok(())
     }
 }

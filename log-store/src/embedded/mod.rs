@@ -203,7 +203,10 @@ impl EmbeddedStore {
         if let Some(mut writer) = inner.writer.try_lock() {
             writer.cut_if_aged(&inner.shared, &inner.messages, now);
         }
-        let _ = inner.messages.send(Message::Tick(now));
+        if inner.shared.tick(now) {
+            // Refused only after the store was closed.
+            let _ = inner.messages.send(Message::Tick);
+        }
     }
 
     /// Seals what is open, and waits until all is sealed and everything due has been done. Blocks.

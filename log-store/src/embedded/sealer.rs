@@ -47,8 +47,8 @@ pub(crate) fn run(mut sealer: Sealer, messages: Receiver<Message>) {
         };
         match message {
             Ok(Message::Seal(cut)) => cuts.push_back(cut),
-            Ok(Message::Tick(now)) => {
-                let result = sealer.maintain(now);
+            Ok(Message::Tick) => {
+                let result = sealer.maintain(sealer.shared.take_tick());
                 sealer.note(result);
             }
             Ok(Message::Flush(done)) => flushes.push(done),

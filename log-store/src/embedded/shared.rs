@@ -1,7 +1,7 @@
 //! What appending, sealing and searching share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
@@ -22,6 +22,10 @@ pub(crate) struct Shared {
     /// Guards changes of the snapshot.
     changing: Mutex<()>,
     pub sealed_offset: AtomicU64,
+    /// The time of the last tick, milliseconds.
+    now_ms: AtomicI64,
+    /// A tick waits to be worked on; further ones only move the time.
+    is_tick_due: AtomicBool,
     /// Guards how many cuts wait to be sealed, and what the last write failed with.
     pub backlog: Mutex<Backlog>,
     /// Told when the backlog shrinks.
@@ -62,8 +66,8 @@ pub(crate) struct Cut {
 /// A message to the sealing thread.
 pub(crate) enum Message {
     Seal(Cut),
-    /// Merge, drop what is too old or too much.
-    Tick(Timestamp),
+    /// Merge, drop what is too old or too much, by [`Shared::now`].
+    Tick,
     /// Answer when everything before is done, or has failed.
     Flush(crossbeam_channel::Sender<Result<(), String>>),
     Stop,
@@ -77,10 +81,24 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             changing: Mutex::new(()),
             sealed_offset: AtomicU64::new(sealed_offset),
+            now_ms: AtomicI64::new(0),
+            is_tick_due: AtomicBool::new(false),
             backlog: Mutex::new(Backlog::default()),
             backlog_shrank: Condvar::new(),
             counters,
         }
+    }
+
+    /// Sets the time; true if a tick must be sent, because none is waiting.
+    pub fn tick(&self, now: Timestamp) -> bool {
+        self.now_ms.store(now.millis(), Ordering::SeqCst);
+        !self.is_tick_due.swap(true, Ordering::SeqCst)
+    }
+
+    /// Begins the work of a tick; gives the time of the last one.
+    pub fn take_tick(&self) -> Timestamp {
+        self.is_tick_due.store(false, Ordering::SeqCst);
+        Timestamp::from_millis(self.now_ms.load(Ordering::SeqCst))
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {

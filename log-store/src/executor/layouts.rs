@@ -60,7 +60,13 @@ impl Search<'_> {
             Layout::Ints(pages) => self.find_ints(pages, count, candidates),
             Layout::Scaled { exponent, pages } => self.find_scaled(pages, *exponent, count, candidates),
             Layout::Floats(pages) => self.find_floats(pages, count, candidates),
-            Layout::Chars { length, pages } => self.find_chars(pages, *length as usize, count, candidates),
+            Layout::Chars { length, characters, pages } => {
+                let needle = Needle::of(self.test);
+                if needle.is_some_and(|needle| !characters.may_have(needle.bytes(), needle.is_folded())) {
+                    return Ok(Bits::none(count));
+                }
+                self.find_chars(pages, *length as usize, count, candidates)
+            }
             Layout::Bytes { tag, pages } => self.find_bytes(*tag, pages, count, candidates),
             Layout::Mixed { tags, parts } => self.find_mixed(&self.file.section(tags)?, parts, count, candidates),
         }

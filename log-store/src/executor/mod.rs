@@ -11,6 +11,7 @@ pub(crate) mod layouts;
 pub(crate) mod leaf;
 pub(crate) mod open;
 pub(crate) mod ranking;
+pub(crate) mod records;
 pub(crate) mod run;
 pub(crate) mod scan;
 pub(crate) mod sealed;

@@ -1,6 +1,7 @@
 //! Brute force over a plain column.
 
 use super::leaf::{ColumnTest, Kind};
+use super::text::{Needle, TextRun, scan_texts};
 use crate::values::raw::tag;
 use crate::values::{Arena, Bits, Raw};
 
@@ -9,8 +10,33 @@ pub(crate) fn scan(values: &Arena, test: &ColumnTest<'_, '_>, candidates: &Bits,
     match (test.kind, values.uniform_tag()) {
         (Kind::Words(_) | Kind::Regex(_), Some(tag)) if !tag::has_bytes(tag) => {}
         (Kind::Inside, Some(tag)) if tag != tag::ARRAY => {}
+        (_, Some(tag::TEXT)) => match Needle::of(test) {
+            Some(needle) => scan_run(values, test, &needle, candidates, found),
+            None => scan_each(values, test, candidates, found),
+        },
         _ => scan_each(values, test, candidates, found),
     }
+}
+
+/// All texts in one pass.
+fn scan_run(values: &Arena, test: &ColumnTest<'_, '_>, needle: &Needle, candidates: &Bits, found: &mut Bits) {
+    let ends: Vec<u32> = (0..values.len()).map(|index| values.end_of(index)).collect();
+    let run = TextRun { bytes: values.bytes(), ends: &ends };
+    let Some(rows) = values.rows() else {
+        // A chunk may have grown since the search began.
+        let mut wanted = Bits::none(values.len());
+        wanted.words_mut().iter_mut().zip(candidates.words()).for_each(|(wanted, word)| *wanted = *word);
+        let mut inside = Bits::none(values.len());
+        scan_texts(run, 0, test, Some(needle), &wanted, &mut inside);
+        inside.iter().for_each(|row| found.set(row));
+        return;
+    };
+    let mut wanted = Bits::none(values.len());
+    let of_candidates = rows.iter().enumerate().filter(|(_, row)| candidates.get(**row as usize));
+    of_candidates.for_each(|(index, _)| wanted.set(index));
+    let mut inside = Bits::none(values.len());
+    scan_texts(run, 0, test, Some(needle), &wanted, &mut inside);
+    inside.iter().filter_map(|index| rows.get(index)).for_each(|row| found.set(*row as usize));
 }
 
 /// Value by value.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use watchfire_model::record::{Column as RecordColumn, ValueRef};
-use watchfire_model::{Level, LogRecord, Timestamp};
+use watchfire_model::{Level, LogRecord};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
 use super::budget::Budget;
@@ -14,6 +14,7 @@ use super::collect::{count_text, memory_of};
 use super::layouts;
 use super::leaf::{IntBounds, Kind, Leaf};
 use super::ranking::{Best, Ranked, Ranking, number_of};
+use super::records::RecordReader;
 use crate::histogram::Bars;
 use crate::query::{Field, LevelSet, Number, Relation};
 use crate::sealed::PAGE_VALUES;
@@ -25,9 +26,8 @@ use crate::sealed::ints::{self, IntPage};
 use crate::sealed::layout::Layout;
 use crate::sealed::read::{BlockFile, gather, page_len};
 use crate::sealed::section::ReadSections;
-use crate::sealed::wire::Wire;
 use crate::values::rest::RestEntries;
-use crate::values::{Arena, Bits, Raw};
+use crate::values::{Arena, Bits};
 
 /// Records of more than so many bytes as received are not read at once.
 const RUN_BYTES: i64 = 16 << 20;
@@ -37,7 +37,7 @@ type PageCache = HashMap<(u8, usize), Rc<Vec<i64>>>;
 
 /// A sealed block, opened for one search.
 pub(crate) struct SealedView<'a> {
-    directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
     file: BlockFile,
     budget: &'a Budget,
     name: String,
@@ -66,7 +66,7 @@ impl<'a> SealedView<'a> {
         })
     }
 
-    fn damaged(&self, reason: impl std::fmt::Display) -> Failure {
+    pub(super) fn damaged(&self, reason: impl std::fmt::Display) -> Failure {
         Failure::Damaged(format!("{}: {reason}", self.name))
     }
 
@@ -74,7 +74,7 @@ impl<'a> SealedView<'a> {
         self.directory.info.rows as usize
     }
 
-    fn system(&self, kind: u8) -> Result<&Column, Failure> {
+    pub(super) fn system(&self, kind: u8) -> Result<&Column, Failure> {
         self.directory.system(kind).ok_or_else(|| self.damaged("a column is missing"))
     }
 
@@ -97,7 +97,7 @@ impl<'a> SealedView<'a> {
         Ok(values)
     }
 
-    fn int_at(&self, kind: u8, row: usize) -> Result<i64, Failure> {
+    pub(super) fn int_at(&self, kind: u8, row: usize) -> Result<i64, Failure> {
         let page = self.int_page(kind, row / PAGE_VALUES)?;
         page.get(row % PAGE_VALUES).copied().ok_or_else(|| self.damaged("a row is missing"))
     }
@@ -126,7 +126,7 @@ impl<'a> SealedView<'a> {
         rows.map_err(|reason| self.damaged(reason))
     }
 
-    fn levels(&self) -> Result<&(Vec<u8>, Planes), Failure> {
+    pub(super) fn levels(&self) -> Result<&(Vec<u8>, Planes), Failure> {
         if let Some(levels) = self.levels.get() {
             return Ok(levels);
         }
@@ -186,7 +186,11 @@ impl<'a> SealedView<'a> {
     }
 
     /// The values of a column at some rows (ascending), and which of the rows have one.
-    fn values_of(&self, column: &Column, rows: &mut dyn Iterator<Item = usize>) -> Result<(Arena, Vec<u32>), Failure> {
+    pub(super) fn values_of(
+        &self,
+        column: &Column,
+        rows: &mut dyn Iterator<Item = usize>,
+    ) -> Result<(Arena, Vec<u32>), Failure> {
         let (indexes, rows): (Vec<u32>, Vec<u32>) = match self.present(column)? {
             None => rows.map(|row| (row as u32, row as u32)).unzip(),
             Some(present) => rows
@@ -483,109 +487,5 @@ impl BlockView for SealedView<'_> {
             rows = behind;
         }
         Ok(records)
-    }
-}
-
-/// Reads whole records of some rows, column by column.
-struct RecordReader<'v, 'a> {
-    view: &'v SealedView<'a>,
-    rows: &'v [u32],
-    /// By column of the directory (from 1): its values, and by wanted row the index of its value.
-    columns: HashMap<u64, (Arena, Vec<Option<u32>>)>,
-}
-
-impl<'v, 'a> RecordReader<'v, 'a> {
-    fn read(view: &'v SealedView<'a>, rows: &'v [u32]) -> Result<Vec<LogRecord>, Failure> {
-        let mut reader = RecordReader { view, rows, columns: HashMap::new() };
-        let (shapes, with_shape) = view.values_of(view.system(system::SHAPE)?, &mut reader.wanted())?;
-        if with_shape.len() != rows.len() {
-            return Err(view.damaged("rows without a shape"));
-        }
-        let mut columns_of_rows = Vec::with_capacity(rows.len());
-        for index in 0..rows.len() {
-            let mut wire = Wire::new(shapes.get(index).bytes());
-            let mut columns = Vec::new();
-            while !wire.is_empty() {
-                columns.push(wire.varint().map_err(|error| view.damaged(error))?);
-            }
-            for column in &columns {
-                reader.load(*column)?;
-            }
-            columns_of_rows.push(columns);
-        }
-        let records = columns_of_rows.iter().enumerate();
-        records.map(|(index, columns)| reader.record(index, columns)).collect()
-    }
-
-    fn wanted(&self) -> impl Iterator<Item = usize> + use<'v> {
-        let rows = self.rows;
-        rows.iter().map(|row| *row as usize)
-    }
-
-    /// Reads the values that the wanted rows have in a column; 0 is the rest.
-    fn load(&mut self, number: u64) -> Result<(), Failure> {
-        if self.columns.contains_key(&number) {
-            return Ok(());
-        }
-        let view = self.view;
-        let column = match number.checked_sub(1) {
-            None => view.system(system::REST)?,
-            Some(at) => {
-                let column = usize::try_from(at).ok().and_then(|at| view.directory.columns.get(at));
-                column.ok_or_else(|| view.damaged("a shape of an unknown column"))?
-            }
-        };
-        let (values, with_value) = view.values_of(column, &mut self.wanted())?;
-        let mut of_rows = vec![None; self.rows.len()];
-        for (index, row) in with_value.iter().enumerate() {
-            if let Ok(at) = self.rows.binary_search(row) {
-                of_rows[at] = Some(index as u32);
-            }
-        }
-        self.columns.insert(number, (values, of_rows));
-        Ok(())
-    }
-
-    fn value(&self, number: u64, index: usize) -> Result<Raw<'_>, Failure> {
-        let missing = || self.view.damaged("a value is missing");
-        let (values, of_rows) = self.columns.get(&number).ok_or_else(missing)?;
-        let at = of_rows.get(index).copied().flatten().ok_or_else(missing)?;
-        Ok(values.get(at as usize))
-    }
-
-    fn record(&self, index: usize, columns: &[u64]) -> Result<LogRecord, Failure> {
-        let view = self.view;
-        let row = self.rows[index] as usize;
-        let (levels, planes) = view.levels()?;
-        let mut record = LogRecord {
-            timestamp: Timestamp::from_millis(view.int_at(system::TIMESTAMP, row)?),
-            accepted_at: Timestamp::from_millis(view.int_at(system::ACCEPTED_AT, row)?),
-            level: levels.get(planes.id(row)).and_then(|level| Level::from_u8(*level)).unwrap_or_default(),
-            received_bytes: view.int_at(system::RECEIVED_BYTES, row)? as u32,
-            ..LogRecord::default()
-        };
-        let mut rest = Vec::new();
-        let entries;
-        if columns.contains(&0) {
-            entries = RestEntries::read(self.value(0, index)?.bytes()).map_err(|error| view.damaged(error))?;
-            rest = entries.iter().collect();
-            rest.reverse();
-        }
-        for number in columns {
-            if *number == 0 {
-                if let Some((column, value)) = rest.pop() {
-                    record.put(column, value);
-                }
-                continue;
-            }
-            let column = usize::try_from(*number - 1).ok().and_then(|at| view.directory.columns.get(at));
-            let name = column.and_then(|column| column.name.column());
-            let value = self.value(*number, index)?.value();
-            match (name, value) {
-                (Some(name), Some(value)) => record.put(name, value),
-                _ => return Err(view.damaged("a value that cannot be read")),
-            }
-        }
-        Ok(record)
     }
 }

@@ -4,7 +4,7 @@ use memchr::memmem;
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::leaf::{ColumnTest, Kind};
-use crate::query::Phrase;
+use crate::query::{Phrase, is_token_byte};
 use crate::values::{Bits, Raw};
 
 /// Below this share of candidates among the texts, each is looked at by itself.
@@ -16,6 +16,8 @@ pub(crate) struct Needle {
     finder: memmem::Finder<'static>,
     /// Look in a lower-cased copy.
     folded: bool,
+    /// It is the whole test: a word that stands by itself, or (if `Some(true)`) one that may go on.
+    is_prefix: Option<bool>,
 }
 
 impl Needle {
@@ -26,7 +28,7 @@ impl Needle {
             Kind::Regex(pattern) | Kind::FieldRegex(pattern) => {
                 let hir = regex_syntax::parse(pattern.source()).ok()?;
                 let literal = required_literal(&hir)?;
-                Some(Needle { finder: memmem::Finder::new(&literal).into_owned(), folded: false })
+                Some(Needle { finder: memmem::Finder::new(&literal).into_owned(), folded: false, is_prefix: None })
             }
             _ => None,
         }
@@ -35,7 +37,27 @@ impl Needle {
     /// The longest word; a text without other than ASCII characters has it in lower case if it has the phrase.
     fn of_phrase(phrase: &Phrase) -> Option<Needle> {
         let word = phrase.words().iter().max_by_key(|word| word.len())?;
-        Some(Needle { finder: memmem::Finder::new(word.as_bytes()).into_owned(), folded: true })
+        let is_prefix = (phrase.words().len() == 1 && word.is_ascii()).then(|| phrase.is_prefix());
+        Some(Needle { finder: memmem::Finder::new(word.as_bytes()).into_owned(), folded: true, is_prefix })
+    }
+}
+
+impl Needle {
+    /// What every text that passes has in it.
+    pub fn bytes(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
+    /// Whether the bytes are in lower case, and the text's case does not matter.
+    pub fn is_folded(&self) -> bool {
+        self.folded
+    }
+
+    /// Whether the needle at `hit` stands as a word in the ASCII text at `range`.
+    fn is_word_at(&self, haystack: &[u8], range: &std::ops::Range<usize>, hit: usize, is_prefix: bool) -> bool {
+        let is_in_word = |at: usize| range.contains(&at) && haystack.get(at).is_some_and(|byte| is_token_byte(*byte));
+        let end = hit + self.finder.needle().len();
+        hit.checked_sub(1).is_none_or(|before| !is_in_word(before)) && (is_prefix || !is_in_word(end))
     }
 }
 
@@ -127,8 +149,16 @@ fn scan_by_needle(
             at = hit + 1;
             continue;
         }
-        if candidates.get(first + next) && test.matches(Raw::Text(texts.get(next))) {
-            found.set(first + next);
+        if candidates.get(first + next) {
+            if let Some(is_prefix) = needle.is_prefix.filter(|_| is_ascii) {
+                if !needle.is_word_at(haystack, &range, hit, is_prefix) {
+                    at = hit + 1;
+                    continue;
+                }
+                found.set(first + next);
+            } else if test.matches(Raw::Text(texts.get(next))) {
+                found.set(first + next);
+            }
         }
         at = range.end;
         next += 1;

@@ -1,8 +1,10 @@
 //! A sealed block: what it spans, and its file, opened when it is needed.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::directory::{BlockInfo, Directory};
 use super::read::{BlockError, BlockFile};
@@ -15,8 +17,10 @@ pub(crate) struct SealedBlock {
     pub path: PathBuf,
     /// Length of the file.
     pub bytes: u64,
-    /// Read at first use.
-    directory: OnceLock<Arc<Directory>>,
+    /// Read at first use, let go when others are used more.
+    directory: Mutex<Option<Arc<Directory>>>,
+    /// When it was used last, in ticks of the store.
+    used_at: AtomicI64,
     /// The manifest does not name it any more: the file goes when the last search has left it.
     is_doomed: AtomicBool,
 }
@@ -34,7 +38,14 @@ impl Drop for SealedBlock {
 
 impl SealedBlock {
     pub fn new(info: BlockInfo, path: PathBuf, bytes: u64) -> SealedBlock {
-        SealedBlock { info, path, bytes, directory: OnceLock::new(), is_doomed: AtomicBool::new(false) }
+        SealedBlock {
+            info,
+            path,
+            bytes,
+            directory: Mutex::new(None),
+            used_at: AtomicI64::new(i64::MIN),
+            is_doomed: AtomicBool::new(false),
+        }
     }
 
     /// Lets the file go when nobody uses it any more.
@@ -46,7 +57,8 @@ impl SealedBlock {
     pub fn open(&self) -> Result<(Arc<Directory>, BlockFile), String> {
         let name = |reason: String| format!("{}: {reason}", self.path.display());
         let file = BlockFile::open(&self.path).map_err(name)?;
-        if let Some(directory) = self.directory.get() {
+        self.used_at.store(i64::MAX, Ordering::Relaxed);
+        if let Some(directory) = &*self.directory.lock() {
             return Ok((Arc::clone(directory), file));
         }
         let directory = file.directory().map_err(|error| name(error.to_string()))?;
@@ -54,7 +66,23 @@ impl SealedBlock {
             return Err(name("it is not the block that the manifest names".to_owned()));
         }
         let directory = Arc::new(directory);
-        Ok((Arc::clone(self.directory.get_or_init(|| directory)), file))
+        *self.directory.lock() = Some(Arc::clone(&directory));
+        Ok((directory, file))
+    }
+
+    /// When the directory was used last, and about the memory that it takes; `None` if it is not in memory. A use
+    /// since the last call counts as one at `now`.
+    pub fn directory_use(&self, now: i64) -> Option<(i64, usize)> {
+        if self.used_at.load(Ordering::Relaxed) == i64::MAX {
+            self.used_at.store(now, Ordering::Relaxed);
+        }
+        let bytes = self.directory.lock().as_ref().map(|directory| directory.memory())?;
+        Some((self.used_at.load(Ordering::Relaxed), bytes))
+    }
+
+    /// Lets the directory go; the next use reads it again.
+    pub fn forget_directory(&self) {
+        *self.directory.lock() = None;
     }
 }
 

@@ -17,6 +17,23 @@ pub(crate) const LENGTH_MAX: usize = 64;
 /// Bits per character, on average, above which general compression does better.
 const BITS_MEAN_MAX: usize = 6;
 
+/// A set of ASCII characters, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct CharacterSet(pub u128);
+
+impl CharacterSet {
+    fn add(&mut self, byte: u8) {
+        self.0 |= 1 << (byte & 127);
+    }
+
+    /// Whether a text made of these characters may have `needle` in it; with `folded`, a lower-case needle in a text of
+    /// either case.
+    pub fn may_have(self, needle: &[u8], folded: bool) -> bool {
+        let has = |byte: u8| byte.is_ascii() && self.0 >> byte & 1 == 1;
+        needle.iter().all(|byte| has(*byte) || (folded && has(byte.to_ascii_uppercase())))
+    }
+}
+
 /// The one length of all texts, if this is an encoding for them: all ASCII, few characters a position.
 pub(crate) fn length_of(source: &ColumnSource<'_>) -> Option<usize> {
     let length = match source.get(0) {
@@ -44,9 +61,14 @@ fn code_bits(characters: usize) -> u32 {
     characters.saturating_sub(1).checked_ilog2().map_or(0, |bits| bits + 1)
 }
 
-/// Writes all texts as pages.
-pub(crate) fn write(source: &ColumnSource<'_>, length: usize, sections: &mut SectionWriter) -> Vec<Section> {
+/// Writes all texts as pages; gives the characters that occur, too.
+pub(crate) fn write(
+    source: &ColumnSource<'_>,
+    length: usize,
+    sections: &mut SectionWriter,
+) -> (Vec<Section>, CharacterSet) {
     let mut pages = Vec::new();
+    let mut characters = CharacterSet::default();
     let mut columns = vec![Vec::with_capacity(PAGE_VALUES); length];
     let mut start = 0;
     while start < source.len() {
@@ -58,19 +80,20 @@ pub(crate) fn write(source: &ColumnSource<'_>, length: usize, sections: &mut Sec
             }
         }
         let mut page = Vec::with_capacity((end - start) * length / 2 + length * 20);
-        columns.iter().for_each(|column| put_position(&mut page, column));
+        columns.iter().for_each(|column| put_position(&mut page, column, &mut characters));
         pages.push(sections.add_raw(&page));
         start = end;
     }
-    pages
+    (pages, characters)
 }
 
-fn put_position(page: &mut Vec<u8>, column: &[u8]) {
+fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {
     let mut seen = [false; 128];
     for byte in column {
         seen[usize::from(byte & 127)] = true;
     }
     let characters: Vec<u8> = (0..128u8).filter(|byte| seen[usize::from(*byte)]).collect();
+    characters.iter().for_each(|byte| all.add(*byte));
     page.push(characters.len() as u8);
     page.extend_from_slice(&characters);
     let bits = code_bits(characters.len());
@@ -216,7 +239,7 @@ mod tests {
             let source = ColumnSource::plain(&arena);
             let Some(length) = length_of(&source) else { return Ok(()) };
             let mut sections = SectionWriter::default();
-            let pages = write(&source, length, &mut sections);
+            let (pages, characters) = write(&source, length, &mut sections);
             prop_assert_eq!(pages.len(), 1);
             let page = CharsPage::read(&sections.file, length, texts.len()).expect("just written");
             for (index, text) in texts.iter().enumerate() {
@@ -228,6 +251,9 @@ mod tests {
             let expected: Vec<usize> =
                 (0..texts.len()).filter(|index| texts[*index].eq_ignore_ascii_case(&wanted)).collect();
             prop_assert_eq!(page.find(wanted.as_bytes()), expected);
+            prop_assert!(characters.may_have(wanted.as_bytes(), true));
+            prop_assert!(characters.may_have(pick.get(&texts).as_bytes(), false));
+            prop_assert!(!characters.may_have(b"~", true));
         }
 
         #[test]

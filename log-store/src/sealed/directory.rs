@@ -157,6 +157,16 @@ impl Directory {
         Ok(Directory { info, columns, rest_names })
     }
 
+    /// About the memory in use, bytes.
+    pub fn memory(&self) -> usize {
+        let mut sections = 0;
+        for column in &self.columns {
+            column.layout.each_section(&mut |_| sections += 1);
+        }
+        let names = self.rest_names.as_ref().map_or(0, Vec::len);
+        (self.columns.len() + names) * size_of::<Column>() + sections * size_of::<super::ints::IntPage>()
+    }
+
     /// A column that no record names.
     pub fn system(&self, kind: u8) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.kind == kind)

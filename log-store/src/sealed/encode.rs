@@ -67,7 +67,10 @@ fn encode_values(source: &ColumnSource<'_>, sections: &mut SectionWriter, may_be
             }
         }
         Some(tag) if tag == tag::TEXT && source.len() >= CHARS_MIN => match chars::length_of(source) {
-            Some(length) => Layout::Chars { length: length as u32, pages: chars::write(source, length, sections) },
+            Some(length) => {
+                let (pages, characters) = chars::write(source, length, sections);
+                Layout::Chars { length: length as u32, characters, pages }
+            }
             None => Layout::Bytes { tag, pages: bytes::write(source, sections) },
         },
         Some(tag) if tag::has_bytes(tag) => Layout::Bytes { tag, pages: bytes::write(source, sections) },

@@ -1,6 +1,7 @@
 //! How the values of a column are encoded, as the directory says it.
 
 use super::bytes::BytesPage;
+use super::chars::CharacterSet;
 use super::dictionary::Dictionary;
 use super::floats::FloatPage;
 use super::ints::IntPage;
@@ -20,7 +21,7 @@ pub(crate) enum Layout {
     /// Floats as bits.
     Floats(Vec<FloatPage>),
     /// Texts of one length, a page each.
-    Chars { length: u32, pages: Vec<Section> },
+    Chars { length: u32, characters: CharacterSet, pages: Vec<Section> },
     /// Texts, lists or objects.
     Bytes { tag: u8, pages: Vec<BytesPage> },
     /// Values of several kinds: the kind of each, and a layout for each kind that has more than its kind.
@@ -76,9 +77,10 @@ impl Layout {
                 out.push(FLOATS);
                 put_all(out, pages, FloatPage::put);
             }
-            Layout::Chars { length, pages } => {
+            Layout::Chars { length, characters, pages } => {
                 out.push(CHARS);
                 put_varint(out, u64::from(*length));
+                out.extend_from_slice(&characters.0.to_le_bytes());
                 put_all(out, pages, Section::put);
             }
             Layout::Bytes { tag, pages } => {
@@ -112,7 +114,9 @@ impl Layout {
                 if length as usize > super::chars::LENGTH_MAX {
                     return wire.fail("texts beyond their length");
                 }
-                Layout::Chars { length, pages: read_all(wire, Section::read)? }
+                let low = u128::from(wire.u64()?);
+                let characters = CharacterSet(low | u128::from(wire.u64()?) << 64);
+                Layout::Chars { length, characters, pages: read_all(wire, Section::read)? }
             }
             BYTES => {
                 let tag = wire.u8()?;

@@ -149,7 +149,7 @@ pub(crate) fn gather(layout: &Layout, count: usize, indexes: &[u32], file: &dyn 
             wanted.for_each(|at| values.push_next(Raw::Float(floats[at])));
             Ok(())
         })?,
-        Layout::Chars { length, pages } => each_page(indexes, pages, |page, number, wanted| {
+        Layout::Chars { length, pages, .. } => each_page(indexes, pages, |page, number, wanted| {
             let bytes = file.section(page)?;
             let page = CharsPage::read(&bytes, *length as usize, page_len(number, count));
             let page = page.map_err(|error| error.to_string())?;

@@ -103,6 +103,12 @@ impl Arena {
         &self.bytes
     }
 
+    /// Where in [`Arena::bytes`] the bytes of the value at `index` end (kinds with bytes only).
+    pub fn end_of(&self, index: usize) -> u32 {
+        let slot = self.slots[index];
+        ((slot >> 32) + (slot & 0xffff_ffff)) as u32
+    }
+
     /// The row of the value at `index`.
     #[inline]
     pub fn row(&self, index: usize) -> u32 {
