@@ -21,8 +21,8 @@ const MERGE_MIN: usize = 8;
 const MERGE_MAX: usize = 64;
 /// Sizes apart by this factor are not of about one size.
 const TIER: u32 = 4;
-/// Bytes of a merged block at most, encoded.
-const MERGED_BYTES_MAX: u64 = 64 << 20;
+/// Texts of a merged block at most, decoded, bytes: what a merge needs in memory.
+const MERGED_BYTES_MAX: u64 = 128 << 20;
 /// After a day has ended, its blocks wait this long for late records before they are all merged.
 const LATE_MS: i64 = 900_000;
 
@@ -138,7 +138,7 @@ impl Sealer {
         for (day, mut blocks) in days {
             blocks.sort_by_key(|block| (block.info.time_min, block.info.id));
             let is_past = (day + 1).saturating_mul(DAY_MS).saturating_add(LATE_MS) <= now.millis();
-            let sizes: Vec<(u32, u64)> = blocks.iter().map(|block| (block.info.rows, block.bytes)).collect();
+            let sizes: Vec<(u32, u64)> = blocks.iter().map(|block| (block.info.rows, block.info.text_bytes)).collect();
             let group = pick_group(&sizes, self.shared.config.block_rows, is_past);
             if group.is_empty() {
                 continue;
@@ -190,7 +190,7 @@ impl Sealer {
     }
 }
 
-/// Which blocks of a day (rows and bytes of each, in order of time) to merge; none if it is not worth it.
+/// Which blocks of a day (rows and bytes of texts of each, in order of time) to merge; none if it is not worth it.
 fn pick_group(sizes: &[(u32, u64)], block_rows: usize, is_past: bool) -> Vec<usize> {
     let is_small = |size: &(u32, u64)| size.0 as usize <= block_rows / 2 && size.1 <= MERGED_BYTES_MAX / 2;
     let small: Vec<usize> = (0..sizes.len()).filter(|at| is_small(&sizes[*at])).collect();

@@ -66,7 +66,7 @@ pub(crate) struct Cut {
 /// A message to the sealing thread.
 pub(crate) enum Message {
     Seal(Cut),
-    /// Merge, drop what is too old or too much, by [`Shared::now`].
+    /// Merge, drop what is too old or too much, by the time of the last [`Shared::tick`].
     Tick,
     /// Answer when everything before is done, or has failed.
     Flush(crossbeam_channel::Sender<Result<(), String>>),

@@ -45,6 +45,8 @@ pub(crate) struct BlockInfo {
     /// Days since the epoch, UTC.
     pub day: i64,
     pub rows: u32,
+    /// Bytes of all texts and lists, decoded: what reading the whole block takes.
+    pub text_bytes: u64,
     pub time_min: i64,
     pub time_max: i64,
     pub seq_min: u64,
@@ -63,6 +65,7 @@ impl BlockInfo {
         put_varint(out, self.id);
         put_signed(out, self.day);
         put_varint(out, u64::from(self.rows));
+        put_varint(out, self.text_bytes);
         put_signed(out, self.time_min);
         put_signed(out, self.time_max);
         put_varint(out, self.seq_min);
@@ -78,6 +81,7 @@ impl BlockInfo {
     pub fn read(wire: &mut Wire<'_>) -> Result<BlockInfo, WireError> {
         let mut info = BlockInfo { id: wire.varint()?, day: wire.signed()?, ..BlockInfo::default() };
         info.rows = wire.count(ROWS_MAX)? as u32;
+        info.text_bytes = wire.varint()?;
         (info.time_min, info.time_max) = (wire.signed()?, wire.signed()?);
         (info.seq_min, info.seq_max) = (wire.varint()?, wire.varint()?);
         for count in &mut info.level_counts {

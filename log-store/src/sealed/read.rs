@@ -10,7 +10,7 @@ use super::bytes::{BytesPage, Texts};
 use super::chars::CharsPage;
 use super::directory::{Column, Directory};
 use super::layout::{Layout, MixedPart};
-use super::section::{ReadSections, Section, decompress};
+use super::section::{RAW_MAX, ReadSections, Section, decompress};
 use super::wire::Wire;
 use super::write::{HEADER_BYTES, MAGIC, TRAILER_BYTES, VERSION};
 use super::{floats, ints};
@@ -131,6 +131,9 @@ pub(crate) fn gather(layout: &Layout, count: usize, indexes: &[u32], file: &dyn 
                     return Err("an id beyond its dictionary".to_owned());
                 }
                 values.push_next(entries.values.get(id));
+                if values.bytes().len() > RAW_MAX {
+                    return Err("texts beyond their limit".to_owned());
+                }
             }
         }
         Layout::Ints(pages) => each_page(indexes, pages, |page, number, wanted| {

@@ -57,6 +57,14 @@ impl<'a> ColumnSource<'a> {
         (0..self.len()).map(|index| self.get(index))
     }
 
+    /// Bytes of all values that have bytes of their own.
+    pub fn text_bytes(&self) -> u64 {
+        if self.arenas.iter().flatten().all(|arena| arena.bytes().is_empty()) {
+            return 0;
+        }
+        self.iter().map(|value| value.bytes().len() as u64).sum()
+    }
+
     /// The one kind of all values, if there is just one.
     pub fn uniform_tag(&self) -> Option<u8> {
         let mut tags = self.arenas.iter().flatten().filter(|arena| arena.len() > 0).map(|arena| arena.uniform_tag());

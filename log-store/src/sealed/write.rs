@@ -58,6 +58,7 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
     info.time_max = times.last().copied().unwrap_or(0);
     info.seq_min = seqs.iter().map(|seq| *seq as u64).min().unwrap_or(0);
     info.seq_max = seqs.iter().map(|seq| *seq as u64).max().unwrap_or(0);
+    info.text_bytes = 0;
     info.level_counts = [0; 8];
     let levels = ints(&|rows, row| i64::from(rows.levels[row]));
     levels.iter().for_each(|level| info.level_counts[*level as usize & 7] += 1);
@@ -87,11 +88,13 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
         if source.len() == 0 {
             continue;
         }
+        info.text_bytes += source.text_bytes();
         columns.push(encode(column.name.clone(), &source, order.len(), &mut sections));
         place_of[number] = columns.len() as u64;
     }
     let mut rest = RestWriter::new();
     let shapes = shapes_and_rest(parts, order, &merged, &numbers, &place_of, &mut rest);
+    info.text_bytes += (shapes.bytes().len() + rest.rows.bytes().len()) as u64;
     columns.push(plain(&shapes, system::SHAPE, &mut sections));
     if rest.rows.len() > 0 {
         let mut column = plain(&rest.rows, system::REST, &mut sections);
