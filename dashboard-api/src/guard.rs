@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -145,18 +146,36 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     }
 }
 
-/// The layer: admits or refuses, adds the request id and CORS headers.
+/// Target of the request log; whoever stores our own lines leaves out those about storing records.
+const REQUEST_LOG_TARGET: &str = "watchfire::request";
+/// A request that takes longer is told at once, not only when somebody listens closely.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// The layer: admits or refuses, adds the request id and CORS headers, logs.
 pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match guard.admit(request.method(), request.uri(), request.headers()) {
+    let (method, path) = (request.method().clone(), request.uri().clone());
+    let mut response = match guard.admit(&method, &path, request.headers()) {
         Err(refusal) => refusal.into_response(),
-        Ok(()) if request.method() == Method::OPTIONS => guard.preflight(),
+        Ok(()) if method == Method::OPTIONS => guard.preflight(),
         Ok(()) => next.run(request).await,
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, guard.request_id());
     guard.add_cors(origin.as_ref(), headers);
+    log(&method, path.path(), response.status(), begun.elapsed());
     response
+}
+
+/// One line per request: of what failed or was slow always, of the rest when the level is `debug`.
+fn log(method: &Method, path: &str, status: StatusCode, took: Duration) {
+    let (status, ms) = (status.as_u16(), took.as_secs_f64() * 1e3);
+    if status >= 500 || took >= SLOW {
+        tracing::warn!(target: REQUEST_LOG_TARGET, %method, path, status, ms, "request");
+    } else {
+        tracing::debug!(target: REQUEST_LOG_TARGET, %method, path, status, ms, "request");
+    }
 }
 
 #[cfg(test)]

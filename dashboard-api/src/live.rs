@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::{Router, routing};
 use serde::Serialize;
 use serde_json::json;
-use watchfire_log_store::document::Document;
+use watchfire_log_store::document::{Document, Names};
 use watchfire_model::{LogRecord, Timestamp};
 
 use crate::error::ApiError;
@@ -102,15 +102,10 @@ fn text(value: &impl Serialize) -> Message {
 }
 
 fn record_message(seq: u64, record: &LogRecord, shape: Shape) -> Message {
-    let document = Document { record, seq: Some(seq) };
+    let document = |names| Document { record, seq: Some(seq), names };
     match shape {
-        Shape::Envelope => text(&Envelope { topic: "logs.insights", payload: document }),
-        Shape::Flat => {
-            let mut flat = serde_json::to_value(document).unwrap_or_default();
-            flat["id"] = json!(seq);
-            flat["level"] = json!(record.level.as_str().to_uppercase());
-            text(&flat)
-        }
+        Shape::Envelope => text(&Envelope { topic: "logs.insights", payload: document(Names::Canonical) }),
+        Shape::Flat => text(&document(Names::D2)),
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{Json, Router, routing};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use watchfire_log_store::document::Document;
+use watchfire_log_store::document::{Document, Names};
 use watchfire_log_store::query::Field;
 use watchfire_log_store::{Cursor, Hit, Order, SearchError, SearchRequest, SearchResponse, TimeRange};
 use watchfire_model::{Level, Timestamp};
@@ -121,7 +121,7 @@ fn lines(hits: &[Hit]) -> Response {
 
 /// A hit as it is shown.
 pub fn document(hit: &Hit) -> Document<'_> {
-    Document { record: &hit.record, seq: Some(hit.seq) }
+    Document { record: &hit.record, seq: Some(hit.seq), names: Names::Canonical }
 }
 
 async fn by_id(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, ApiError> {

@@ -12,15 +12,43 @@ pub struct Document<'a> {
     pub record: &'a LogRecord,
     /// Its offset in the queue; `None` if it was only parsed.
     pub seq: Option<u64>,
+    /// In whose words.
+    pub names: Names,
+}
+
+/// In whose words a record is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Names {
+    /// Ours.
+    #[default]
+    Canonical,
+    /// D2's beside ours: `id` is the number (ours is then `uuid`), the level is in upper case, and there are
+    /// `application`, `metadata` and `created_at`.
+    D2,
 }
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let record = self.record;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &record.id)?;
+        let accepted_at = record.accepted_at.to_rfc3339();
+        match (self.names, self.seq) {
+            (Names::D2, Some(seq)) => {
+                map.serialize_entry("id", &seq)?;
+                map.serialize_entry("uuid", &record.id)?;
+            }
+            (Names::Canonical, _) | (Names::D2, None) => map.serialize_entry("id", &record.id)?,
+        }
         map.serialize_entry("timestamp", &record.timestamp.to_rfc3339())?;
-        map.serialize_entry("level", record.level.as_str())?;
+        match self.names {
+            Names::Canonical => map.serialize_entry("level", record.level.as_str())?,
+            Names::D2 => {
+                map.serialize_entry("level", &record.level.as_str().to_uppercase())?;
+                map.serialize_entry("application", &record.service)?;
+                map.serialize_entry("metadata", &Members(&record.fields))?;
+                map.serialize_entry("created_at", &accepted_at)?;
+            }
+        }
         map.serialize_entry("message", &record.message)?;
         map.serialize_entry("service", &record.service)?;
         let optional = [
@@ -46,7 +74,7 @@ impl Serialize for Document<'_> {
                 map.serialize_entry(name, &Members(fields))?;
             }
         }
-        map.serialize_entry("accepted_at", &record.accepted_at.to_rfc3339())?;
+        map.serialize_entry("accepted_at", &accepted_at)?;
         if let Some(seq) = self.seq {
             map.serialize_entry("seq", &seq)?;
         }
@@ -76,7 +104,9 @@ impl Serialize for Tags<'_> {
     }
 }
 
-struct Plain<'a>(&'a Value);
+/// A value.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a>(pub &'a Value);
 
 impl Serialize for Plain<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -122,7 +152,7 @@ mod tests {
             ],
             ..LogRecord::default()
         };
-        let json = serde_json::to_string(&Document { record: &record, seq: Some(7) }).expect("serialises");
+        let json = serde_json::to_string(&Document { record: &record, seq: Some(7), names: Names::Canonical }).expect("serialises");
         assert_eq!(
             json,
             r#"{"id":"x1","timestamp":"2023-11-14T22:13:20.123Z","level":"error","message":"a \"b\"\n","service":"api","host":"n1","tags":{"env":"prod"},"fields":{"n":5,"list":[null,0.5,true],"deep":{"x.y":"z"}},"accepted_at":"1970-01-01T00:00:00.000Z","seq":7}"#

@@ -10,10 +10,12 @@ use watchfire_model::Timestamp;
 
 use super::parts::Parts;
 
-/// Between two rounds.
-const EVERY: Duration = Duration::from_secs(1);
+/// Between two rounds: as often as the engine wants to sync what was derived from logs.
+const EVERY: Duration = Duration::from_millis(100);
+/// Rounds between two looks at what is due each second.
+const SECOND_ROUNDS: u64 = 10;
 /// Rounds between two looks at our own metrics.
-const SCRAPE_ROUNDS: u64 = 5;
+const SCRAPE_ROUNDS: u64 = 50;
 
 /// The running thread.
 pub struct Upkeep {
@@ -34,9 +36,11 @@ impl Upkeep {
                     scrape_ourselves(&parts, now);
                 }
                 parts.engine.tick(now);
-                parts.store.tick(now);
-                // `Closed` means that we are stopping.
-                let _ = runtime.block_on(parts.alerting.tick(now));
+                if round % SECOND_ROUNDS == 0 {
+                    parts.store.tick(now);
+                    // `Closed` means that we are stopping.
+                    let _ = runtime.block_on(parts.alerting.tick(now));
+                }
                 if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -55,6 +59,8 @@ impl Upkeep {
 }
 
 fn scrape_ourselves(parts: &Parts, now: Timestamp) {
+    // Reading how far the consumers are behind sets their gauges.
+    parts.lags();
     let batch = scrape(&parts.registry, &parts.instance, now);
     match parts.engine.append_samples(&batch) {
         Ok(report) if report.rejected.is_empty() => {}

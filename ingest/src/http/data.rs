@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode};
+use watchfire_log_store::document::{Document, Names};
 use watchfire_model::{LogRecord, RecordView};
 
 use super::HttpState;
@@ -13,7 +14,7 @@ use super::error::{ApiError, json};
 use super::ingest::{Status, answer, gather_json, nothing_sent, take_json};
 use super::request::{Job, Parameters, with_body};
 use crate::gather::Gathered;
-use crate::json_text::{Extra, write_record};
+use crate::json_text::write_record;
 
 /// One record, stored and visible to searches before the answer.
 pub(super) async fn data(State(state): State<Arc<HttpState>>, request: Request<Body>) -> Response {
@@ -53,7 +54,7 @@ async fn store(state: &HttpState, request: Request<Body>) -> Result<Response, Ap
     let mut visible = state.intake.visible.clone();
     let visible = matches!(tokio::time::timeout(patience, visible.wait_for(|next| *next > seq)).await, Ok(Ok(_)));
     let mut body = String::with_capacity(512);
-    write_record(&record, Extra { seq: Some(seq), d2: true }, &mut body);
+    write_record(Document { record: &record, seq: Some(seq), names: Names::D2 }, &mut body);
     // It is durable, so an error would make the sender store it twice; but it is not found yet.
     Ok(json(if visible { StatusCode::CREATED } else { StatusCode::ACCEPTED }, body))
 }

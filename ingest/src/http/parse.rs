@@ -13,7 +13,8 @@ use super::ingest::{answer, find_format};
 use super::request::{Job, Parameters, with_body};
 use crate::gather::{Echo, Gathered, Gatherer, Reason};
 use crate::json::{Node, Tape, scan};
-use crate::json_text::{Extra, write_record, write_text};
+use crate::json_text::{write_record, write_text};
+use watchfire_log_store::document::{Document, Names};
 
 pub(super) async fn parse(
     State(state): State<Arc<HttpState>>,
@@ -133,7 +134,7 @@ fn show(echo: &Echo, format: Option<&str>, stored: bool) -> String {
     }
     if let Some(record) = &echo.record {
         out.push_str(",\"log\":");
-        write_record(record, Extra::default(), &mut out);
+        write_record(Document { record, seq: None, names: Names::Canonical }, &mut out);
     }
     if let Some((_, message)) = &echo.refused {
         out.push_str(",\"error\":");
