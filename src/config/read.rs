@@ -16,8 +16,7 @@ use super::{Alerting, Auth, Config, Email, LineParser, Receiver, Syslog, Webhook
 ///
 /// Errors: every fault, in the order of the file.
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Fault>> {
-    let root = tree::parse(text, environment)?;
-    let mut faults = Vec::new();
+    let (root, mut faults) = tree::parse(text, environment)?;
     let config = read_root(&root, &mut faults);
     faults.sort();
     if faults.is_empty() { Ok(config) } else { Err(faults) }

@@ -65,12 +65,13 @@ impl Kind {
 
 /// Reads the first document of a file; `environment` answers `${NAME}` and `${NAME:-default}` in values.
 ///
-/// Errors: all faults that can be told apart; a syntax error ends the reading.
-pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Node, Vec<Fault>> {
+/// Answers the tree, and the faults that do not hinder reading on (unset variables, keys that stand twice).
+///
+/// Errors: those, and the syntax error at which reading ended.
+pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
     let mut builder = Builder { events: Parser::new_from_str(text), environment, faults: Vec::new() };
     match builder.document() {
-        Ok(node) if builder.faults.is_empty() => Ok(node),
-        Ok(_) => Err(builder.faults),
+        Ok(node) => Ok((node, builder.faults)),
         Err(fault) => {
             builder.faults.push(fault);
             Err(builder.faults)
@@ -94,7 +95,10 @@ impl<'a> Builder<'a> {
             Some(Ok((event, span))) => Ok((event, place(&span))),
             Some(Err(error)) => Err(Fault {
                 place: Place { line: error.marker().line(), column: error.marker().col() + 1 },
-                message: format!("not valid YAML: {}", error.info()),
+                message: format!(
+                    "not valid YAML: {}; look for a missing bracket or quote, or wrong indentation, up to here",
+                    error.info()
+                ),
             }),
             None => Ok((Event::StreamEnd, Place::default())),
         }

@@ -1,0 +1,48 @@
+//! What `watchfire check` says of broken files, against golden texts: `tests/check/NAME` and `NAME.golden`.
+//! `UPDATE_GOLDEN=1` writes the golden files anew.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn every_fault_is_told_with_its_place() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).expect("the folder is there").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let kind = match entry.path().extension().and_then(|ending| ending.to_str()) {
+            Some("yaml") => "config",
+            Some("json") => "rules",
+            _ => continue,
+        };
+        let output = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+            .args(["check", kind, &name])
+            .current_dir(&folder)
+            .output()
+            .expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        for line in told.lines() {
+            let mut parts = line.splitn(4, ':');
+            let place = (parts.next(), parts.next().map(str::parse::<u32>), parts.next().map(str::parse::<u32>));
+            assert!(matches!(place, (Some(file), Some(Ok(1..)), Some(Ok(1..))) if file == name), "{line}");
+        }
+        let golden = folder.join(format!("{name}.golden"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &told).expect("the golden file can be written");
+        }
+        assert_eq!(told, std::fs::read_to_string(&golden).unwrap_or_default(), "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 4, "{seen} files");
+}
+
+#[test]
+fn good_files_are_called_good() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/examples");
+    let files: Vec<_> =
+        std::fs::read_dir(examples).expect("the examples are there").flatten().map(|f| f.path()).collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_watchfire")).args(["check", "rules"]).args(&files).output();
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
