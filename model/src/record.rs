@@ -451,13 +451,13 @@ impl ValueRef<'_> {
 impl<'a> Encoded<'a> {
     /// The values of a list.
     pub fn values(self) -> impl Iterator<Item = ValueRef<'a>> {
-        let mut cursor = Cursor { bytes: self.0, at: 0 };
+        let mut cursor = Checked::new(self.0, 0);
         std::iter::from_fn(move || (!cursor.at_end()).then(|| cursor.value(0).ok()).flatten())
     }
 
     /// The members of an object.
     pub fn members(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> {
-        let mut cursor = Cursor { bytes: self.0, at: 0 };
+        let mut cursor = Checked::new(self.0, 0);
         std::iter::from_fn(move || {
             if cursor.at_end() {
                 return None;
@@ -473,13 +473,13 @@ impl<'a> Encoded<'a> {
 
     /// Checks the values of a list read from elsewhere (a column, say).
     pub fn check_values(bytes: &'a [u8]) -> Result<Encoded<'a>, RecordError> {
-        Cursor { bytes, at: 0 }.check_values(0)?;
+        Unchecked::new(bytes, 0).check_values(0)?;
         Ok(Encoded(bytes))
     }
 
     /// Checks the members of an object read from elsewhere.
     pub fn check_members(bytes: &'a [u8]) -> Result<Encoded<'a>, RecordError> {
-        Cursor { bytes, at: 0 }.check_members(0)?;
+        Unchecked::new(bytes, 0).check_members(0)?;
         Ok(Encoded(bytes))
     }
 }
@@ -502,7 +502,7 @@ impl<'a> RecordView<'a> {
         if Level::from_u8(bytes[1]).is_none() {
             return Err(RecordError { what: "unknown level", at: 1 });
         }
-        let mut cursor = Cursor { bytes, at: HEADER_BYTES };
+        let mut cursor = Unchecked::new(bytes, HEADER_BYTES);
         while !cursor.at_end() {
             cursor.entry()?;
         }
@@ -537,7 +537,7 @@ impl<'a> RecordView<'a> {
 
     /// Every column that this record has, with its value, in the order of writing.
     pub fn entries(&self) -> impl Iterator<Item = (Column<'a>, ValueRef<'a>)> + use<'a> {
-        let mut cursor = Cursor { bytes: self.bytes, at: HEADER_BYTES };
+        let mut cursor = Checked::new(self.bytes, HEADER_BYTES);
         std::iter::from_fn(move || (!cursor.at_end()).then(|| cursor.entry().ok()).flatten())
     }
 
@@ -570,12 +570,21 @@ impl<'a> RecordView<'a> {
     }
 }
 
-struct Cursor<'a> {
+/// Reads entries and values. `CHECKED` says that a cursor which was not has read these bytes to their end before:
+/// only [`RecordView::parse`], [`Encoded::check_values`] and [`Encoded::check_members`] make what others read.
+struct Cursor<'a, const CHECKED: bool> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Cursor<'a> {
+type Checked<'a> = Cursor<'a, true>;
+type Unchecked<'a> = Cursor<'a, false>;
+
+impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
+    fn new(bytes: &'a [u8], at: usize) -> Cursor<'a, CHECKED> {
+        Cursor { bytes, at }
+    }
+
     fn at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }
@@ -616,6 +625,11 @@ impl<'a> Cursor<'a> {
 
     fn text(&mut self) -> Result<&'a str, RecordError> {
         let block = self.block()?;
+        if CHECKED {
+            // SAFETY: these bytes were read by an unchecked cursor before, in the same steps, which refuses texts
+            // that are not UTF-8; nothing can change them while they are borrowed.
+            return Ok(unsafe { std::str::from_utf8_unchecked(block) });
+        }
         match std::str::from_utf8(block) {
             Ok(text) => Ok(text),
             Err(_) => self.fail("text that is not UTF-8"),
@@ -646,12 +660,16 @@ impl<'a> Cursor<'a> {
                     return self.fail("nested too deep");
                 }
                 let block = self.block()?;
-                let mut inner = Cursor { bytes: block, at: 0 };
+                let mut inner = Cursor::<CHECKED>::new(block, 0);
                 if kind == 6 {
-                    inner.check_values(depth)?;
+                    if !CHECKED {
+                        inner.check_values(depth)?;
+                    }
                     ValueRef::Array(Encoded(block))
                 } else {
-                    inner.check_members(depth)?;
+                    if !CHECKED {
+                        inner.check_members(depth)?;
+                    }
                     ValueRef::Object(Encoded(block))
                 }
             }

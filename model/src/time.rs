@@ -230,7 +230,8 @@ fn parse_date_time(text: &[u8]) -> Option<Timestamp> {
     }
     let mut millis = 0;
     if matches!(text.get(at), Some(b'.' | b',')) {
-        let fraction: Vec<u8> = text[at + 1..].iter().copied().take_while(u8::is_ascii_digit).collect();
+        let fraction = text[at + 1..].iter().take_while(|digit| digit.is_ascii_digit()).count();
+        let fraction = &text[at + 1..at + 1 + fraction];
         if fraction.is_empty() {
             return None;
         }
