@@ -152,7 +152,8 @@ mod tests {
             ],
             ..LogRecord::default()
         };
-        let json = serde_json::to_string(&Document { record: &record, seq: Some(7), names: Names::Canonical }).expect("serialises");
+        let json = serde_json::to_string(&Document { record: &record, seq: Some(7), names: Names::Canonical })
+            .expect("serialises");
         assert_eq!(
             json,
             r#"{"id":"x1","timestamp":"2023-11-14T22:13:20.123Z","level":"error","message":"a \"b\"\n","service":"api","host":"n1","tags":{"env":"prod"},"fields":{"n":5,"list":[null,0.5,true],"deep":{"x.y":"z"}},"accepted_at":"1970-01-01T00:00:00.000Z","seq":7}"#
