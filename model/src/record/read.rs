@@ -1,0 +1,252 @@
+//! Reading the bytes of a record in place: checked once, then without checks.
+
+use super::{Column, Core, DEPTH_MAX, HEADER_BYTES, LogRecord, ROOT_TAG, RecordError, Root, VERSION, ValueRef};
+use crate::{Level, Timestamp};
+
+/// Checked bytes of an array's values or an object's members.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Encoded<'a>(&'a [u8]);
+
+impl<'a> Encoded<'a> {
+    /// The values of a list.
+    pub fn values(self) -> impl Iterator<Item = ValueRef<'a>> {
+        let mut cursor = Checked::new(self.0, 0);
+        std::iter::from_fn(move || (!cursor.at_end()).then(|| cursor.value(0).ok()).flatten())
+    }
+
+    /// The members of an object.
+    pub fn members(self) -> impl Iterator<Item = (&'a str, ValueRef<'a>)> {
+        let mut cursor = Checked::new(self.0, 0);
+        std::iter::from_fn(move || {
+            if cursor.at_end() {
+                return None;
+            }
+            Some((cursor.text().ok()?, cursor.value(0).ok()?))
+        })
+    }
+
+    /// The bytes, as they stand in a record.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Checks the values of a list read from elsewhere (a column, say).
+    pub fn check_values(bytes: &'a [u8]) -> Result<Encoded<'a>, RecordError> {
+        Unchecked::new(bytes, 0).check_values(0)?;
+        Ok(Encoded(bytes))
+    }
+
+    /// Checks the members of an object read from elsewhere.
+    pub fn check_members(bytes: &'a [u8]) -> Result<Encoded<'a>, RecordError> {
+        Unchecked::new(bytes, 0).check_members(0)?;
+        Ok(Encoded(bytes))
+    }
+}
+
+/// A record read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordView<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> RecordView<'a> {
+    /// Checks every entry, so that reading cannot fail afterwards.
+    pub fn parse(bytes: &'a [u8]) -> Result<RecordView<'a>, RecordError> {
+        if bytes.len() < HEADER_BYTES {
+            return Err(RecordError { what: "shorter than its header", at: bytes.len() });
+        }
+        if bytes[0] != VERSION {
+            return Err(RecordError { what: "unknown version", at: 0 });
+        }
+        if Level::from_u8(bytes[1]).is_none() {
+            return Err(RecordError { what: "unknown level", at: 1 });
+        }
+        let mut cursor = Unchecked::new(bytes, HEADER_BYTES);
+        while !cursor.at_end() {
+            cursor.entry()?;
+        }
+        Ok(RecordView { bytes })
+    }
+
+    fn i64_at(&self, at: usize) -> i64 {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&self.bytes[at..at + 8]);
+        i64::from_le_bytes(eight)
+    }
+
+    /// When it happened.
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::from_millis(self.i64_at(2))
+    }
+
+    /// When this server accepted it.
+    pub fn accepted_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.i64_at(10))
+    }
+
+    /// Its severity.
+    pub fn level(&self) -> Level {
+        Level::from_u8(self.bytes[1]).unwrap_or_default()
+    }
+
+    /// Size on the wire, bytes.
+    pub fn received_bytes(&self) -> u32 {
+        u32::from_le_bytes([self.bytes[18], self.bytes[19], self.bytes[20], self.bytes[21]])
+    }
+
+    /// Every column that this record has, with its value, in the order of writing.
+    pub fn entries(&self) -> impl Iterator<Item = (Column<'a>, ValueRef<'a>)> + use<'a> {
+        let mut cursor = Checked::new(self.bytes, HEADER_BYTES);
+        std::iter::from_fn(move || (!cursor.at_end()).then(|| cursor.entry().ok()).flatten())
+    }
+
+    /// One of the record's own texts.
+    pub fn core(&self, wanted: Core) -> Option<&'a str> {
+        self.entries().find_map(|(column, value)| match (column, value) {
+            (Column::Core(core), ValueRef::Text(text)) if core == wanted => Some(text),
+            _ => None,
+        })
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// An owned copy, as a tree.
+    pub fn to_record(&self) -> LogRecord {
+        let mut record = LogRecord {
+            timestamp: self.timestamp(),
+            accepted_at: self.accepted_at(),
+            level: self.level(),
+            received_bytes: self.received_bytes(),
+            ..LogRecord::default()
+        };
+        for (column, value) in self.entries() {
+            record.put(column, value);
+        }
+        record
+    }
+}
+/// Reads entries and values. `CHECKED` says that a cursor which was not has read these bytes to their end before:
+/// only [`RecordView::parse`], [`Encoded::check_values`] and [`Encoded::check_members`] make what others read.
+struct Cursor<'a, const CHECKED: bool> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+type Checked<'a> = Cursor<'a, true>;
+type Unchecked<'a> = Cursor<'a, false>;
+
+impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
+    fn new(bytes: &'a [u8], at: usize) -> Cursor<'a, CHECKED> {
+        Cursor { bytes, at }
+    }
+
+    fn at_end(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
+    fn fail<T>(&self, what: &'static str) -> Result<T, RecordError> {
+        Err(RecordError { what, at: self.at })
+    }
+
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        let Some(byte) = self.bytes.get(self.at) else { return self.fail("cut short") };
+        self.at += 1;
+        Ok(*byte)
+    }
+
+    fn eight(&mut self) -> Result<[u8; 8], RecordError> {
+        let Some(bytes) = self.bytes.get(self.at..self.at + 8) else { return self.fail("cut short") };
+        self.at += 8;
+        let mut eight = [0; 8];
+        eight.copy_from_slice(bytes);
+        Ok(eight)
+    }
+
+    fn block(&mut self) -> Result<&'a [u8], RecordError> {
+        let mut length = 0usize;
+        for shift in (0..35).step_by(7) {
+            let byte = self.byte()?;
+            length |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
+                let Some(end) = end else { return self.fail("a length beyond the end") };
+                let block = &self.bytes[self.at..end];
+                self.at = end;
+                return Ok(block);
+            }
+        }
+        self.fail("a length of more than five bytes")
+    }
+
+    fn text(&mut self) -> Result<&'a str, RecordError> {
+        let block = self.block()?;
+        if CHECKED {
+            // SAFETY: these bytes were read by an unchecked cursor before, in the same steps, which refuses texts
+            // that are not UTF-8; nothing can change them while they are borrowed.
+            return Ok(unsafe { std::str::from_utf8_unchecked(block) });
+        }
+        match std::str::from_utf8(block) {
+            Ok(text) => Ok(text),
+            Err(_) => self.fail("text that is not UTF-8"),
+        }
+    }
+
+    fn entry(&mut self) -> Result<(Column<'a>, ValueRef<'a>), RecordError> {
+        let tag = self.byte()?;
+        if let Some(core) = Core::from_u8(tag) {
+            return Ok((Column::Core(core), ValueRef::Text(self.text()?)));
+        }
+        let root = tag.checked_sub(ROOT_TAG).and_then(|number| Root::ALL.get(usize::from(number)));
+        let Some(root) = root else { return self.fail("unknown kind of entry") };
+        let path = self.text()?;
+        Ok((Column::Leaf(*root, path), self.value(0)?))
+    }
+
+    fn value(&mut self, depth: usize) -> Result<ValueRef<'a>, RecordError> {
+        Ok(match self.byte()? {
+            0 => ValueRef::Null,
+            1 => ValueRef::Bool(false),
+            2 => ValueRef::Bool(true),
+            3 => ValueRef::Int(i64::from_le_bytes(self.eight()?)),
+            4 => ValueRef::Float(f64::from_le_bytes(self.eight()?)),
+            5 => ValueRef::Text(self.text()?),
+            kind @ (6 | 7) => {
+                if depth > DEPTH_MAX {
+                    return self.fail("nested too deep");
+                }
+                let block = self.block()?;
+                let mut inner = Cursor::<CHECKED>::new(block, 0);
+                if kind == 6 {
+                    if !CHECKED {
+                        inner.check_values(depth)?;
+                    }
+                    ValueRef::Array(Encoded(block))
+                } else {
+                    if !CHECKED {
+                        inner.check_members(depth)?;
+                    }
+                    ValueRef::Object(Encoded(block))
+                }
+            }
+            _ => return self.fail("unknown kind of value"),
+        })
+    }
+
+    fn check_values(&mut self, depth: usize) -> Result<(), RecordError> {
+        while !self.at_end() {
+            self.value(depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn check_members(&mut self, depth: usize) -> Result<(), RecordError> {
+        while !self.at_end() {
+            self.text()?;
+            self.value(depth + 1)?;
+        }
+        Ok(())
+    }
+}

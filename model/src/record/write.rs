@@ -1,0 +1,191 @@
+//! Writing the bytes of a record.
+
+use super::{Core, DEPTH_MAX, LogRecord, PATH_SEPARATOR, ROOT_TAG, Root, VERSION, Value, ValueRef};
+use crate::{Level, Timestamp};
+
+impl Value {
+    /// Appends the byte form of this value.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_nested(out, 0);
+    }
+
+    fn encode_nested(&self, out: &mut Vec<u8>, depth: usize) {
+        match self {
+            Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => out.push(0),
+            Value::Null => out.push(0),
+            Value::Bool(false) => out.push(1),
+            Value::Bool(true) => out.push(2),
+            Value::Int(int) => {
+                out.push(3);
+                out.extend_from_slice(&int.to_le_bytes());
+            }
+            Value::Float(float) => {
+                out.push(4);
+                out.extend_from_slice(&float.to_le_bytes());
+            }
+            Value::Text(text) => {
+                out.push(5);
+                put_text(out, text);
+            }
+            Value::Array(values) => put_block(out, 6, |out| {
+                for value in values {
+                    value.encode_nested(out, depth + 1);
+                }
+            }),
+            Value::Object(members) => put_block(out, 7, |out| {
+                for (name, value) in members {
+                    put_text(out, name);
+                    value.encode_nested(out, depth + 1);
+                }
+            }),
+        }
+    }
+}
+
+/// Writes a tag, the byte length of what `fill` appends, and that.
+fn put_block(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) {
+    out.push(tag);
+    let mut inner = Vec::new();
+    fill(&mut inner);
+    put_varint(out, inner.len());
+    out.extend_from_slice(&inner);
+}
+
+fn put_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends one record to a buffer. A column may be written once only.
+pub struct RecordWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> RecordWriter<'a> {
+    /// Starts a record at the end of `out`.
+    pub fn new(
+        out: &'a mut Vec<u8>,
+        timestamp: Timestamp,
+        accepted_at: Timestamp,
+        level: Level,
+        received_bytes: u32,
+    ) -> RecordWriter<'a> {
+        out.push(VERSION);
+        out.push(level as u8);
+        out.extend_from_slice(&timestamp.millis().to_le_bytes());
+        out.extend_from_slice(&accepted_at.millis().to_le_bytes());
+        out.extend_from_slice(&received_bytes.to_le_bytes());
+        RecordWriter { out }
+    }
+
+    /// One of the record's own texts.
+    pub fn core(&mut self, column: Core, text: &str) {
+        self.out.push(column as u8);
+        put_text(self.out, text);
+    }
+
+    /// A leaf with a plain value. `path` joins names by [`PATH_SEPARATOR`].
+    pub fn leaf(&mut self, root: Root, path: &str, value: ValueRef<'_>) {
+        self.leaf_name(root, path);
+        let out = &mut *self.out;
+        match value {
+            ValueRef::Null => out.push(0),
+            ValueRef::Bool(bool) => out.push(1 + u8::from(bool)),
+            ValueRef::Int(int) => {
+                out.push(3);
+                out.extend_from_slice(&int.to_le_bytes());
+            }
+            ValueRef::Float(float) => {
+                out.push(4);
+                out.extend_from_slice(&float.to_le_bytes());
+            }
+            ValueRef::Text(text) => {
+                out.push(5);
+                put_text(out, text);
+            }
+            ValueRef::Array(values) => {
+                let bytes = values.bytes();
+                out.push(6);
+                put_varint(out, bytes.len());
+                out.extend_from_slice(bytes);
+            }
+            ValueRef::Object(members) => {
+                let bytes = members.bytes();
+                out.push(7);
+                put_varint(out, bytes.len());
+                out.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// A tree of values below a root: objects become leaves of their own, names joined.
+    pub fn tree(&mut self, root: Root, name: &str, value: &Value) {
+        let mut path = name.to_owned();
+        self.tree_below(root, &mut path, value, 0);
+    }
+
+    fn tree_below(&mut self, root: Root, path: &mut String, value: &Value, depth: usize) {
+        match value {
+            Value::Object(members) if !members.is_empty() && depth < DEPTH_MAX => {
+                let length = path.len();
+                for (name, value) in members {
+                    path.push(PATH_SEPARATOR);
+                    path.push_str(name);
+                    self.tree_below(root, path, value, depth + 1);
+                    path.truncate(length);
+                }
+            }
+            value => {
+                self.leaf_name(root, path);
+                value.encode_nested(self.out, depth);
+            }
+        }
+    }
+
+    fn leaf_name(&mut self, root: Root, path: &str) {
+        self.out.push(ROOT_TAG + root as u8);
+        put_text(self.out, path);
+    }
+}
+impl LogRecord {
+    /// Appends the byte form of this record.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut writer = RecordWriter::new(out, self.timestamp, self.accepted_at, self.level, self.received_bytes);
+        writer.core(Core::Message, &self.message);
+        writer.core(Core::Service, &self.service);
+        writer.core(Core::Id, &self.id);
+        let optional = [
+            (Core::Source, &self.source),
+            (Core::Host, &self.host),
+            (Core::CorrelationId, &self.correlation_id),
+            (Core::UserId, &self.user_id),
+        ];
+        for (column, text) in optional {
+            if let Some(text) = text {
+                writer.core(column, text);
+            }
+        }
+        for (name, value) in &self.tags {
+            writer.leaf(Root::Tags, name, ValueRef::Text(value));
+        }
+        let trees = [
+            (Root::Fields, &self.fields),
+            (Root::ErrorDetails, &self.error_details),
+            (Root::PerformanceMetrics, &self.performance_metrics),
+            (Root::Insight, &self.insight),
+        ];
+        for (root, fields) in trees {
+            for (name, value) in fields {
+                writer.tree(root, name, value);
+            }
+        }
+    }
+}
