@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use watchfire_test_support::Server;
 
-const SCENARIOS: [(&str, fn(&Options)); 6] = [
+type Scenario = fn(&Options);
+
+const SCENARIOS: [(&str, Scenario); 6] = [
     ("start", scenarios::start::run),
     ("burst", scenarios::burst::run),
     ("sustained", scenarios::sustained::run),

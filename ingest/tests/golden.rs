@@ -11,8 +11,9 @@ use watchfire_ingest::draft::Draft;
 use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind};
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_ingest::id::IdMaker;
-use watchfire_ingest::json_text::{Extra, write_record};
+use watchfire_ingest::json_text::write_record;
 use watchfire_ingest::normalise::{Context, Normaliser};
+use watchfire_log_store::document::{Document, Names};
 use watchfire_model::{RecordView, Timestamp};
 
 /// 2024-03-01T12:00:00Z
@@ -63,7 +64,7 @@ fn parse_lines(name: &str, text: &str) -> String {
         let mut record = RecordView::parse(&bytes).expect("just written").to_record();
         record.id.clear();
         let mut json = String::new();
-        write_record(&record, Extra::default(), &mut json);
+        write_record(Document { record: &record, seq: None, names: Names::Canonical }, &mut json);
         let json =
             json.replacen("{\"id\":\"\",", "{", 1).replacen(",\"accepted_at\":\"2024-03-01T12:00:00.000Z\"", "", 1);
         writeln!(out, "{}: {json}", parsers.name(format)).expect("strings take all");

@@ -12,10 +12,13 @@ use watchfire_rules::GroupSnapshot;
 use super::health::disk_used_ratio;
 use super::parts::Parts;
 
+/// Kind, name, help, and how the figure is read.
+type Row<R> = (Kind, &'static str, &'static str, R);
 type Read = fn(&Parts) -> Vec<Reading>;
+type ReadOf<T> = fn(&T) -> f64;
 
-/// Metrics without labels of their own kind: name, help, what they read.
-const PLAIN: [(Kind, &str, &str, Read); 18] = [
+/// Metrics of one figure each.
+const PLAIN: [Row<Read>; 18] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
@@ -74,7 +77,7 @@ const PLAIN: [(Kind, &str, &str, Read); 18] = [
 ];
 
 /// Metrics per rule group.
-const PER_GROUP: [(Kind, &str, &str, fn(&GroupSnapshot) -> f64); 3] = [
+const PER_GROUP: [Row<ReadOf<GroupSnapshot>>; 3] = [
     (Kind::Gauge, "watchfire_rule_group_last_duration_seconds", "How long the last evaluation took.", |group| {
         group.evaluation_seconds
     }),
@@ -85,7 +88,7 @@ const PER_GROUP: [(Kind, &str, &str, fn(&GroupSnapshot) -> f64); 3] = [
 ];
 
 /// Metrics per way of telling.
-const PER_TARGET: [(Kind, &str, &str, fn(&TargetStats) -> f64); 3] = [
+const PER_TARGET: [Row<ReadOf<TargetStats>>; 3] = [
     (Kind::Counter, "watchfire_notifications_total", "Messages tried.", |target| target.notifications_total as f64),
     (Kind::Counter, "watchfire_notifications_failed_total", "Messages given up.", |target| target.failed_total as f64),
     (Kind::Gauge, "watchfire_notifications_waiting", "Messages that wait or are under way.", |target| {
@@ -119,7 +122,7 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
     registry.register(Box::new(ProcessCollector::for_self()))
 }
 
-fn per_target(stats: &AlertingStats, read: fn(&TargetStats) -> f64) -> Vec<Reading> {
+fn per_target(stats: &AlertingStats, read: ReadOf<TargetStats>) -> Vec<Reading> {
     let reading = |target: &TargetStats| Reading {
         labels: vec![
             ("receiver", target.target.receiver.to_string()),

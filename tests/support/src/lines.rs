@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below a bound.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 11) % bound
+        (self.number() >> 11) % bound
     }
 }
 
@@ -96,7 +96,7 @@ pub fn push_line(random: &mut Random, text: &mut String) -> usize {
     let (number, user, host) = (random.below(100_000), random.below(50_000), random.below(40));
     let duration = random.below(200) as f64 * random.below(50) as f64 / 10.0 + 0.3;
     let status = [200, 200, 200, 200, 201, 204, 301, 404, 500, 503][random.below(10) as usize];
-    let trace = (random.next(), random.next());
+    let trace = (random.number(), random.number());
     text.push_str("{\"timestamp\":\"");
     let at = text.len();
     text.push_str("2026-01-01T00:00:00.000Z");
