@@ -34,7 +34,7 @@ enum Shape {
     Envelope,
 }
 
-/// Routes of this file; an upgrade on `/` is [`envelope`], joined with the page there by the root router.
+/// Routes of this file. On `/` there is only the upgrade, until the page comes.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/ws/logs", routing::get(flat))
