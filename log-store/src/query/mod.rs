@@ -1,6 +1,6 @@
 //! The search language: `level:error service:api "connection refused" duration_ms:>5000 -host:db1`.
 //!
-//! One language for every store; `docs/search.md` tells it to people. What a query means is [`matches`], word for
+//! One language for every store; `docs/search.md` tells it to people. What a query means is [`matches()`], word for
 //! word; a store may answer in any way that gives the same.
 //!
 //! Invariants:
