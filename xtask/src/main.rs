@@ -55,6 +55,7 @@ fn test(arguments: &[String]) -> ExitCode {
     };
     let (mut passed, mut failed, mut skips) = (0u64, 0u64, Vec::new());
     let output = child.stdout.take().map(BufReader::new);
+    let mut in_successes = false;
     for line in output.into_iter().flat_map(|output| output.split(b'\n')).map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
         if let Some(skip) = line.trim_start().strip_prefix("SKIP: ") {
@@ -64,10 +65,14 @@ fn test(arguments: &[String]) -> ExitCode {
             passed += count_before(counts, " passed");
             failed += count_before(counts, " failed");
         }
-        // The bodies of passing tests' output are only noise here.
-        let shown =
-            ["test ", "failures:", "---- ", "thread ", "error", "running ", "SKIP: ", "   Running", "assertion"];
-        if failed > 0 || shown.iter().any(|prefix| line.trim_start().starts_with(prefix.trim_start())) {
+        match line.as_ref() {
+            "successes:" => in_successes = true,
+            "failures:" => in_successes = false,
+            _ if line.starts_with("test result: ") => in_successes = false,
+            _ => {}
+        }
+        // What passing tests print is only noise here.
+        if !in_successes {
             println!("{line}");
         }
     }

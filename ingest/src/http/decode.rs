@@ -48,6 +48,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 const SNAPPY_STREAM: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 /// Step in which the result grows, bytes.
 const STEP_BYTES: usize = 64 << 10;
+/// From this size on the result no longer grows by copying.
+const LARGE_BYTES: usize = 8 << 20;
 
 impl Encoding {
     /// Of the header's value; several encodings on top of each other are not understood.
@@ -125,6 +127,10 @@ fn read_all(
         let step = STEP_BYTES.max(out.len() / 2);
         if !grow(step) {
             return Err(DecodeError::Busy);
+        }
+        if out.len() > LARGE_BYTES && out.capacity() <= limit {
+            // Room for all of it at once: address space costs nothing, copies of what is large cost memory twice.
+            out.reserve_exact(limit + 1 - out.len());
         }
         let before = out.len();
         // One byte more than allowed tells "exactly the limit" from "more".
