@@ -13,6 +13,20 @@ use watchfire_test_support::{Client, Server};
 const ROUNDS: u64 = 50;
 const WRITERS: u64 = 4;
 
+/// How a load is shaped.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Length of each message.
+    message_bytes: usize,
+    /// Between two batches of a writer.
+    pause: Duration,
+}
+
+/// As fast as it goes.
+const fn fast(message_bytes: usize) -> Pace {
+    Pace { message_bytes, pause: Duration::ZERO }
+}
+
 /// What was sent, and whether it was answered as accepted.
 #[derive(Default)]
 struct Ledger {
@@ -20,11 +34,11 @@ struct Ledger {
 }
 
 /// A writer posts batches of its own ids until the connection breaks or it is told to stop.
-fn write(server: &Server, round: u64, writer: u64, stop: &AtomicBool, padding: usize) -> Ledger {
+fn write(server: &Server, round: u64, writer: u64, stop: &AtomicBool, pace: Pace) -> Ledger {
     let mut ledger = Ledger::default();
     let Ok(mut client) = Client::connect(server.address) else { return ledger };
     let mut random = Random::new(round * 1000 + writer + 1);
-    let padding = "x".repeat(padding);
+    let padding = "x".repeat(pace.message_bytes);
     for batch in 0.. {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -44,18 +58,19 @@ fn write(server: &Server, round: u64, writer: u64, stop: &AtomicBool, padding: u
         if answer.is_err() {
             break;
         }
+        std::thread::sleep(pace.pause);
     }
     ledger
 }
 
 /// Loads the server until `end` says so (or it dies), and gathers what was sent.
-fn load(server: &Server, round: u64, padding: usize, end: impl FnOnce()) -> Ledger {
+fn load(server: &Server, round: u64, pace: Pace, end: impl FnOnce()) -> Ledger {
     let stop = AtomicBool::new(false);
     let mut all = Ledger::default();
     std::thread::scope(|scope| {
         let stop = &stop;
         let writers: Vec<_> =
-            (0..WRITERS).map(|writer| scope.spawn(move || write(server, round, writer, stop, padding))).collect();
+            (0..WRITERS).map(|writer| scope.spawn(move || write(server, round, writer, stop, pace))).collect();
         end();
         stop.store(true, Ordering::Relaxed);
         for writer in writers {
@@ -117,7 +132,7 @@ fn kill_at_random_moments_loses_and_doubles_nothing() {
     let mut random = Random::new(7);
     for round in 0..rounds {
         let pid = server.pid().to_string();
-        let sent = load(&server, round, 100, || {
+        let sent = load(&server, round, fast(100), || {
             // The moment of death; nothing is waited for.
             std::thread::sleep(Duration::from_millis(20 + random.below(200)));
             std::process::Command::new("kill").args(["-9", &pid]).status().expect("kill is there");
@@ -130,23 +145,24 @@ fn kill_at_random_moments_loses_and_doubles_nothing() {
     verify(&server, &ledger, "after all rounds");
 }
 
-/// Names of the places on the path of a record, and how much text a record must carry to reach them soon.
+/// Names of the places on the path of a record, and the load that reaches them soon.
 #[cfg(feature = "failpoints")]
-const FAILPOINTS: [(&str, usize); 14] = [
-    ("queue.before_write:20", 100),
-    ("queue.after_write:20", 100),
-    ("queue.after_sync:20", 100),
-    ("queue.segment_roll:2", 30_000),
-    ("queue.keys_sidecar", 30_000),
-    ("queue.segment_delete", 30_000),
-    ("log_store.seal_before_manifest", 200),
-    ("log_store.manifest", 200),
-    ("log_store.merge", 200),
-    ("engine.wal_append:20", 100),
-    ("engine.wal_sync:6", 100),
-    ("engine.snapshot_write", 100),
-    ("engine.snapshot_rename", 100),
-    ("engine.wal_delete", 100),
+const FAILPOINTS: [(&str, Pace); 14] = [
+    ("queue.before_write:20", fast(100)),
+    ("queue.after_write:20", fast(100)),
+    ("queue.after_sync:20", fast(100)),
+    ("queue.segment_roll:2", fast(30_000)),
+    ("queue.keys_sidecar", fast(30_000)),
+    ("queue.segment_delete", fast(30_000)),
+    ("log_store.seal_before_manifest", fast(200)),
+    ("log_store.manifest", fast(200)),
+    // Blocks are sealed by age, and so small enough to be merged, only while the writer is idle now and then.
+    ("log_store.merge", Pace { message_bytes: 100, pause: Duration::from_millis(50) }),
+    ("engine.wal_append:20", fast(100)),
+    ("engine.wal_sync:6", fast(100)),
+    ("engine.snapshot_write", fast(100)),
+    ("engine.snapshot_rename", fast(100)),
+    ("engine.wal_delete", fast(100)),
 ];
 
 /// How long a load may take to reach a failpoint before the server is asked to stop (some lie on that path).
@@ -156,13 +172,13 @@ const REACH_MAX: Duration = Duration::from_secs(20);
 #[test]
 #[cfg(feature = "failpoints")]
 fn death_at_each_named_place_loses_and_doubles_nothing() {
-    for (number, (name, padding)) in FAILPOINTS.iter().enumerate() {
+    for (number, (name, pace)) in FAILPOINTS.iter().enumerate() {
         let environment = [("WATCHFIRE_FAILPOINT", *name)];
         // Small enough that a load of seconds leads to a snapshot and to merges.
         let config = "metrics: {port: 0, snapshot_log: 256KiB}\nlogs: {seal_after: 500ms}\n";
         let mut server = Server::start_with(env!("CARGO_BIN_EXE_watchfire"), config, &environment);
         let pid = server.pid();
-        let sent = load(&server, number as u64, *padding, || {
+        let sent = load(&server, number as u64, *pace, || {
             let begun = std::time::Instant::now();
             while alive(pid) && begun.elapsed() < REACH_MAX {
                 std::thread::sleep(Duration::from_millis(10));
