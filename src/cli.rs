@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Exit code: a check failed, a start failed.
 pub const EXIT_FAILED: u8 = 1;
+/// Exit code: the call itself is wrong.
+pub const EXIT_USAGE: u8 = 2;
 
 /// Metrics and alerting time-series engine: logs and metrics in, alerts out, one binary.
 #[derive(Parser, Debug)]
@@ -34,6 +36,14 @@ pub enum Verb {
         watchfire check rules rules/*.json\n\nExit codes: 0 good, 1 bad"
     )]
     Check(Check),
+    /// A verb of a later version, refused by name.
+    #[command(name = "demo", hide = true, aliases = ["backup", "restore", "verify", "backfill", "import", "test",
+        "backtest", "query", "tail", "silence", "alerts", "push", "top", "completions", "man"])]
+    NotYet {
+        /// Whatever follows.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
     /// Manage API keys.
     #[command(after_help = "Examples:\n  watchfire keys add --file keys.txt --scopes ingest shipper\n  \
         watchfire keys add --file keys.txt --scopes read,admin anna")]

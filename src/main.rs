@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, EXIT_FAILED, KeysVerb, Verb};
+use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, Verb};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -21,6 +21,11 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(options) => app::serve(&options),
         Verb::Check(check) => check::run(check.kind, &check.files),
+        Verb::NotYet { .. } => {
+            let verb = std::env::args().nth(1).unwrap_or_default();
+            eprintln!("`watchfire {verb}` is not in this version yet; `watchfire --help` shows what there is");
+            ExitCode::from(EXIT_USAGE)
+        }
         Verb::Keys(keys) => {
             let KeysVerb::Add { file, scopes, name } = keys.verb;
             match keys::add(&file, &scopes, &name) {

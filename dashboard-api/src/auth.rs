@@ -90,7 +90,10 @@ impl Keys {
 
     /// Whether the key in the headers (`Authorization: Bearer` or `X-API-Key`) has a scope; the name of the key.
     pub fn check(&self, headers: &HeaderMap, scope: Scope) -> Result<&str, Refusal> {
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+            let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(key)
+        });
         let sent = bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()));
         let digest: [u8; 32] = Sha256::digest(sent.ok_or(Refusal::Missing)?).into();
         // Every key is compared, in constant time, so that time tells nothing of the file.

@@ -53,6 +53,17 @@ impl ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("`{name}`: {problem}"))
     }
 
+    /// 400: a body that is no JSON, or not the JSON that is wanted.
+    pub fn malformed_json(body: &[u8], error: &serde_json::Error) -> ApiError {
+        let before: usize =
+            body.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+        let place =
+            Where { line: error.line(), column: error.column(), offset: before + error.column().saturating_sub(1) };
+        let place = (error.line() > 0).then_some(place);
+        let message = format!("the body is not the JSON that is wanted: {error}");
+        ApiError { place, ..ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", message) }
+    }
+
     /// 404.
     pub fn not_found(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "not_found", message)
@@ -83,6 +94,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, axum::Json(body)).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

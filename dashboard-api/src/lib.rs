@@ -56,5 +56,5 @@ pub async fn unknown(request: axum::extract::Request) -> error::ApiError {
 /// Answers requests whose route does not know their method.
 pub async fn wrong_method(request: axum::extract::Request) -> error::ApiError {
     let message = format!("`{}` is not answered here", request.method());
-    error::ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "method", message)
+    error::ApiError::new(http::StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use axum::{Router, routing};
+use futures_util::SinkExt;
 use serde::Serialize;
 use serde_json::json;
 use watchfire_log_store::document::{Document, Names};
@@ -42,19 +44,22 @@ pub fn routes() -> Router<Arc<Api>> {
         .route("/", routing::get(envelope))
 }
 
-async fn flat(State(api): State<Arc<Api>>, upgrade: WebSocketUpgrade, params: Params) -> Result<Response, ApiError> {
+/// The upgrade, or why there is none.
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+async fn flat(State(api): State<Arc<Api>>, upgrade: Upgrade, params: Params) -> Result<Response, ApiError> {
     open(api, upgrade, &params, Shape::Flat)
 }
 
-async fn envelope(
-    State(api): State<Arc<Api>>,
-    upgrade: WebSocketUpgrade,
-    params: Params,
-) -> Result<Response, ApiError> {
+async fn envelope(State(api): State<Arc<Api>>, upgrade: Upgrade, params: Params) -> Result<Response, ApiError> {
     open(api, upgrade, &params, Shape::Envelope)
 }
 
-fn open(api: Arc<Api>, upgrade: WebSocketUpgrade, params: &Params, shape: Shape) -> Result<Response, ApiError> {
+fn open(api: Arc<Api>, upgrade: Upgrade, params: &Params, shape: Shape) -> Result<Response, ApiError> {
+    let upgrade = upgrade.map_err(|rejection| {
+        ApiError::new(http::StatusCode::BAD_REQUEST, "no_websocket", rejection.body_text())
+            .hint("records are streamed here over a WebSocket; to search, GET /api/v1/logs/search")
+    })?;
     let reader = api.tail.read(filtered_query(params, Timestamp::now())?);
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| show(socket, reader, shape)))
@@ -69,7 +74,12 @@ async fn show(mut socket: WebSocket, mut reader: TailReader, shape: Shape) {
                 None => return,
             },
             received = socket.recv() => match received {
-                Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
+                Some(Ok(Message::Close(_))) => {
+                    // The answer to the close frame is queued already; this sends it.
+                    let _ = tokio::time::timeout(SEND_TIMEOUT, socket.close()).await;
+                    return;
+                }
+                Some(Err(_)) | None => return,
                 Some(Ok(_)) => continue,
             },
             _ = ping.tick() => vec![Message::Ping(bytes::Bytes::new())],

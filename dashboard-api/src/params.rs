@@ -63,7 +63,9 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             }
             Err(_) => return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "body", "the body ended too early")),
         };
-        if is_form {
+        // Told by content first: who posts JSON with a tool's default content type means JSON.
+        let is_json = body.trim_ascii_start().starts_with(b"{");
+        if is_form && !is_json {
             params.add_form(&body);
         } else if !body.is_empty() {
             params.add_json(&body)?;
@@ -79,10 +81,8 @@ impl Params {
 
     fn add_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
         use serde_json::Value;
-        let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-            let message = format!("the body is no JSON object: {error}");
-            ApiError::new(http::StatusCode::BAD_REQUEST, "body", message)
-        })?;
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_slice(body).map_err(|error| ApiError::malformed_json(body, &error))?;
         for (name, value) in object {
             let plain = |value: &Value| match value {
                 Value::String(text) => Some(text.clone()),

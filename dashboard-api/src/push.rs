@@ -84,8 +84,7 @@ fn store(api: &Api, body: &[u8]) -> Result<Response, ApiError> {
 fn read_items(body: &[u8]) -> Result<Vec<Result<Pushed, String>>, ApiError> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
-        let items: Vec<Value> = serde_json::from_slice(body)
-            .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "json", format!("the body is no JSON: {error}")))?;
+        let items: Vec<Value> = serde_json::from_slice(body).map_err(|error| ApiError::malformed_json(body, &error))?;
         return Ok(items.into_iter().map(|item| serde_json::from_value(item).map_err(|e| e.to_string())).collect());
     }
     if let Ok(single) = serde_json::from_slice::<Value>(body) {

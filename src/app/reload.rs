@@ -33,6 +33,10 @@ impl Reloader {
     /// all of them. Blocks.
     pub fn reload(&self) -> Result<String, String> {
         let outcome = self.try_reload();
+        match &outcome {
+            Ok(done) => tracing::info!("{}", done.trim_end()),
+            Err(faults) => tracing::error!("not reloaded, the old configuration stays in force: {faults}"),
+        }
         self.successful.store(outcome.is_ok(), Ordering::Relaxed);
         if outcome.is_ok() {
             self.last_success_ms.store(Timestamp::now().millis(), Ordering::Relaxed);

@@ -203,10 +203,13 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Refuses addresses that other machines can reach while nobody has said who may do what.
 pub fn check_exposure(config: &Config) -> Result<(), String> {
-    let exposed = config.listen.iter().find(|address| !address.ip().is_loopback());
-    match exposed {
-        Some(address) if config.auth == Auth::Absent => Err(format!(
-            "`listen`: {address} can be reached from other machines; add `auth: {{api_keys_file: FILE}}` to the \
+    let syslog = config.syslog.iter().map(|source| match source {
+        Syslog::Udp(address) | Syslog::Tcp(address) => ("sources.syslog", address),
+    });
+    let mut all = config.listen.iter().map(|address| ("listen", address)).chain(syslog);
+    match all.find(|(_, address)| !address.ip().is_loopback()) {
+        Some((key, address)) if config.auth == Auth::Absent => Err(format!(
+            "`{key}`: {address} can be reached from other machines; add `auth: {{api_keys_file: FILE}}` to the \
              configuration, or write `auth: none` if everyone may read and write"
         )),
         _ => Ok(()),

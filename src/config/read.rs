@@ -25,9 +25,11 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result
 fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     let mut config = Config::default();
     let mut top = Section::new("", Some(root), faults);
-    let listen: Vec<SocketAddr> = read_addresses(&mut top, "listen");
+    let listen = read_addresses(&mut top, "listen");
     if !listen.is_empty() {
         config.listen = listen;
+    } else if let Some(node) = top.node("listen") {
+        top.fault(node.place, "`listen` names no address; write [\"127.0.0.1:8080\"], or leave it out");
     }
     if let Some(dir) = top.text("data_dir") {
         config.data_dir = PathBuf::from(dir);
@@ -42,7 +44,13 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config);
     config.allowed_hosts = top.texts("allowed_hosts").into_iter().map(|(text, _)| text.to_owned()).collect();
-    config.cors = top.texts("cors").into_iter().map(|(text, _)| text.to_owned()).collect();
+    for (text, place) in top.texts("cors") {
+        let host = text.split_once("://").map_or("", |(_, host)| host);
+        if text != "*" && (host.is_empty() || host.contains(['/', ' '])) {
+            top.fault(place, format!("`cors`: `{text}` is no origin; write https://app.example.org, without a path"));
+        }
+        config.cors.push(text.to_owned());
+    }
     read_limits(&mut top, &mut config);
     for (key, what) in [
         ("kafka", "reading logs from Kafka"),
@@ -70,6 +78,9 @@ fn read_addresses(section: &mut Section<'_>, key: &'static str) -> Vec<SocketAdd
     let mut addresses = Vec::new();
     for (text, place) in section.texts(key) {
         match resolve(text) {
+            Some(address) if addresses.contains(&address) => {
+                section.fault(place, format!("`{}`: {address} stands twice; keep one", section.name(key)));
+            }
             Some(address) => addresses.push(address),
             None => {
                 let message = format!("`{}`: `{text}` is no address (write 127.0.0.1:8080)", section.name(key));
@@ -346,9 +357,9 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("limits");
     let mut section = Section::new(&path, node, top.faults());
     let limits = &mut config.limits;
-    set(&mut limits.body_bytes, section.bytes("body"));
-    set(&mut limits.line_bytes, section.bytes("line"));
-    set(&mut limits.decompressed_bytes, section.bytes("decompressed"));
+    set(&mut limits.body_bytes, section.bytes_from("body", 1024));
+    set(&mut limits.line_bytes, section.bytes_from("line", 256));
+    set(&mut limits.decompressed_bytes, section.bytes_from("decompressed", 1024));
     set(&mut limits.labels_per_series, section.integer("labels_per_series", 1));
     set(&mut limits.query_samples, section.integer("query_samples", 1));
     set(&mut limits.query_timeout_ms, section.duration_ms("query_timeout"));

@@ -63,13 +63,13 @@ impl<'a> Section<'a> {
         self.known.insert(key);
         let found = self.entries.iter().find(|(name, ..)| name == key);
         let Some((_, place, node)) = found else { return };
-        let empty = match &node.kind {
-            Kind::Null => true,
+        let is_off = match &node.kind {
+            // Naming a section switches its part on, also without anything in it.
+            Kind::Null | Kind::Map(_) => false,
             Kind::List(items) => items.is_empty(),
-            Kind::Scalar { text, .. } => text == "false" || text == "0",
-            Kind::Map(entries) => entries.is_empty(),
+            Kind::Scalar { text } => text == "false" || text == "0",
         };
-        if !empty {
+        if !is_off {
             let message = format!("`{}` ({what}) is not in this version yet; remove it", self.name(key));
             self.fault(*place, message);
         }
@@ -118,6 +118,12 @@ impl<'a> Section<'a> {
     /// A size (`512MiB`), in bytes.
     pub fn bytes(&mut self, key: &'static str) -> Option<u64> {
         self.parsed(key, "a size (write 512KiB, 64MiB, 10GiB or a number of bytes)", parse_bytes)
+    }
+
+    /// A size of at least `least` bytes.
+    pub fn bytes_from(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        let expected = format!("a size of at least {least} bytes (write 512KiB, 64MiB, 10GiB or a number of bytes)");
+        self.parsed(key, &expected, |text| parse_bytes(text).filter(|bytes| *bytes >= least))
     }
 
     /// A whole number of at least `least`.

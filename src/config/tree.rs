@@ -72,7 +72,11 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result
     let mut builder = Builder { events: Parser::new_from_str(text), environment, faults: Vec::new() };
     match builder.document() {
         Ok(node) => Ok((node, builder.faults)),
-        Err(fault) => {
+        Err(mut fault) => {
+            let line = text.lines().nth(fault.place.line.saturating_sub(1)).unwrap_or_default();
+            if line.contains("${") && !line.contains("\"${") {
+                fault.message.push_str("; inside of braces a variable stands in quotes: \"${NAME}\"");
+            }
             builder.faults.push(fault);
             Err(builder.faults)
         }
