@@ -30,10 +30,8 @@ pub fn run(kind: CheckKind, files: &[PathBuf]) -> ExitCode {
     if faulty { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
 }
 
-/// The file itself, and the rule files that it names.
+/// The file itself, and the files that it names.
 fn check_config(file: &std::path::Path) -> Result<String, load::Faults> {
-    let config = load::config(Some(file))?;
-    let rules = load::rule_files(&config)?;
-    load::rules(&rules, Some(&config.alerting.receivers))?;
-    Ok(format!("good: {} ({} rule files)", file.display(), rules.len()))
+    let setup = load::setup(Some(file), None)?;
+    Ok(format!("good: {} ({} rule files)", file.display(), setup.rule_files.len()))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
+use watchfire_dashboard_api::auth::Keys;
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
@@ -11,7 +12,7 @@ use watchfire_query_lang::Limits;
 use watchfire_rules::RuleSet;
 
 use crate::cli::Serve;
-use crate::config::{self, Config, Syslog};
+use crate::config::{self, Auth, Config, Syslog};
 
 /// What is wrong with a file, a line each.
 #[derive(Debug)]
@@ -27,29 +28,72 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads a configuration file; without one, the defaults. Relative paths in it are meant from where we run.
-pub fn config(file: Option<&Path>) -> Result<Config, Faults> {
-    let Some(file) = file else { return Ok(Config::default()) };
-    let text = read(file)?;
-    config::parse(&text, &environment).map_err(|faults| {
-        let line = |fault: config::Fault| {
-            format!("{}:{}:{}: {}", file.display(), fault.place.line, fault.place.column, fault.message)
-        };
-        Faults(faults.into_iter().map(line).collect())
-    })
+/// Variables of the user's documents that switch on what this version does not have.
+const NOT_YET: [(&str, &str); 5] = [
+    ("KAFKA_BROKERS", "reading logs from Kafka"),
+    ("POSTGRES_URL", "PostgreSQL as a store"),
+    ("VALKEY_HOST", "Valkey as a store or a queue"),
+    ("VALKEY_PORT", "Valkey as a store or a queue"),
+    ("VALKEY_DB", "Valkey as a store or a queue"),
+];
+
+/// All that is read from files before anything starts, or again at a reload.
+pub struct Setup {
+    /// The configuration in force.
+    pub config: Config,
+    /// The rule files that are there.
+    pub rule_files: Vec<PathBuf>,
+    /// Their rules.
+    pub rules: RuleSet,
+    /// API keys, if keys are asked for.
+    pub keys: Option<Keys>,
 }
 
-/// The configuration in force: the file, then what flags and environment say over it.
-pub fn effective_config(options: &Serve) -> Result<Config, Faults> {
-    let mut config = config(options.config.as_deref())?;
-    if let Some(dir) = &options.data_dir {
-        config.data_dir.clone_from(dir);
+/// Reads the configuration and every file that it names, and puts over it what flags say. Relative paths are meant
+/// from where we run.
+///
+/// Errors: all faults of all files at once.
+pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults> {
+    let (mut config, mut faults) = config(file)?;
+    if let Some(flags) = flags {
+        if let Some(dir) = &flags.data_dir {
+            config.data_dir.clone_from(dir);
+        }
+        if !flags.listen.is_empty() {
+            config.listen.clone_from(&flags.listen);
+            faults.extend(config::check_exposure(&config).err());
+        }
+        let set = NOT_YET.iter().filter(|(name, _)| environment(name).is_some_and(|value| !value.is_empty()));
+        faults.extend(
+            set.map(|(name, what)| {
+                format!("environment variable {name} ({what}) is not in this version yet; unset it")
+            }),
+        );
     }
-    if !options.listen.is_empty() {
-        config.listen.clone_from(&options.listen);
-    }
-    config::check_exposure(&config).map_err(|message| Faults(vec![message]))?;
-    Ok(config)
+    let mut keep = |outcome: Faults| faults.extend(outcome.0);
+    let rule_files = rule_files(&config).map_err(&mut keep).unwrap_or_default();
+    let rules = rules(&rule_files, Some(&config.alerting.receivers)).map_err(&mut keep).unwrap_or_default();
+    let keys = keys(&config).map_err(&mut keep).unwrap_or_default();
+    if faults.is_empty() { Ok(Setup { config, rule_files, rules, keys }) } else { Err(Faults(faults)) }
+}
+
+/// Reads a configuration file; without one, the defaults. Answers its faults too.
+fn config(file: Option<&Path>) -> Result<(Config, Vec<String>), Faults> {
+    let Some(file) = file else { return Ok((Config::default(), Vec::new())) };
+    let text = read(file)?;
+    let line = |fault: config::Fault| {
+        format!("{}:{}:{}: {}", file.display(), fault.place.line, fault.place.column, fault.message)
+    };
+    let (config, faults) =
+        config::parse(&text, &environment).map_err(|faults| Faults(faults.into_iter().map(line).collect()))?;
+    Ok((config, faults.into_iter().map(line).collect()))
+}
+
+/// The API keys that the configuration names.
+fn keys(config: &Config) -> Result<Option<Keys>, Faults> {
+    let Auth::Keys(file) = &config.auth else { return Ok(None) };
+    let keys = Keys::parse(&read(file)?);
+    keys.map(Some).map_err(|errors| Faults(errors.iter().map(|error| format!("{}:{error}", file.display())).collect()))
 }
 
 fn read(file: &Path) -> Result<String, Faults> {
@@ -59,7 +103,7 @@ fn read(file: &Path) -> Result<String, Faults> {
 
 /// The rule files that the configuration names: files and globs; a file that was not asked for by name need not
 /// be there.
-pub fn rule_files(config: &Config) -> Result<Vec<PathBuf>, Faults> {
+fn rule_files(config: &Config) -> Result<Vec<PathBuf>, Faults> {
     let mut files = Vec::new();
     let mut faults = Vec::new();
     for path in &config.alerting.rules_path {

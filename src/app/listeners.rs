@@ -59,12 +59,13 @@ impl Bound {
     pub fn serve(
         self,
         config: &Config,
+        keys: Option<Keys>,
         parts: &Arc<Parts>,
         reloader: &Arc<Reloader>,
         started: Instant,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Servers, String> {
-        let router = router(config, parts, reloader, started)?;
+        let router = router(config, keys, parts, reloader, started);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
@@ -103,31 +104,26 @@ async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, String> {
 }
 
 /// All routes, under one guard.
-fn router(config: &Config, parts: &Arc<Parts>, reloader: &Arc<Reloader>, started: Instant) -> Result<Router, String> {
+fn router(
+    config: &Config,
+    keys: Option<Keys>,
+    parts: &Arc<Parts>,
+    reloader: &Arc<Reloader>,
+    started: Instant,
+) -> Router {
     let api = Arc::new(parts.api(config, reloader, started));
     let guards = Guard {
-        keys: read_keys(config)?,
+        keys,
         check_host: config.auth == Auth::Absent,
         allowed_hosts: config.allowed_hosts.clone(),
         cors: config.cors.clone(),
         process: std::process::id() ^ started.elapsed().subsec_nanos(),
         requests: Default::default(),
     };
-    Ok(Router::new()
+    Router::new()
         .merge(watchfire_ingest::http::router(parts.intake.clone()))
         .merge(watchfire_dashboard_api::router(api))
         .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)
         .fallback(watchfire_dashboard_api::unknown)
-        .layer(axum::middleware::from_fn_with_state(Arc::new(guards), guard)))
-}
-
-fn read_keys(config: &Config) -> Result<Option<Keys>, String> {
-    let Auth::Keys(file) = &config.auth else { return Ok(None) };
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("{}:1:1: cannot be read: {error}", file.display()))?;
-    let keys = Keys::parse(&text).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(|error| format!("{}:{error}", file.display())).collect();
-        lines.join("\n")
-    })?;
-    Ok(Some(keys))
+        .layer(axum::middleware::from_fn_with_state(Arc::new(guards), guard))
 }

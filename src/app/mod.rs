@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::cli::{EXIT_FAILED, LogFormat, Serve};
-use crate::config::Config;
+use crate::load::Setup;
 use crate::{load, logging};
 use watchfire_ingest::own_log::OwnLog;
 
@@ -31,8 +31,8 @@ const ALERTING_DRAIN: Duration = Duration::from_secs(5);
 /// `watchfire serve`: runs until SIGTERM or SIGINT.
 pub fn serve(options: &Serve) -> ExitCode {
     let started = Instant::now();
-    let config = match load::effective_config(options) {
-        Ok(config) => config,
+    let setup = match load::setup(options.config.as_deref(), Some(options)) {
+        Ok(setup) => setup,
         Err(faults) => return failed(&faults),
     };
     watchfire_alerting::install_crypto();
@@ -42,7 +42,7 @@ pub fn serve(options: &Serve) -> ExitCode {
         Err(error) => return failed(&format!("threads could not be started: {error}")),
     };
     let own_logs = logging::start(options.log_format == LogFormat::Json);
-    match runtime.block_on(run(config, options, own_logs, started)) {
+    match runtime.block_on(run(setup, options, own_logs, started)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
@@ -53,9 +53,8 @@ fn failed(message: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(EXIT_FAILED)
 }
 
-async fn run(config: Config, options: &Serve, own_logs: OwnLog, started: Instant) -> Result<(), String> {
-    let rule_files = load::rule_files(&config).map_err(|faults| faults.to_string())?;
-    let rules = load::rules(&rule_files, Some(&config.alerting.receivers)).map_err(|faults| faults.to_string())?;
+async fn run(setup: Setup, options: &Serve, own_logs: OwnLog, started: Instant) -> Result<(), String> {
+    let Setup { config, rule_files, rules, keys } = setup;
     let mut bound = listeners::Bound::bind(&config).await?;
     let handle = tokio::runtime::Handle::current();
     let opened = {
@@ -66,7 +65,7 @@ async fn run(config: Config, options: &Serve, own_logs: OwnLog, started: Instant
     let reloader = Arc::new(Reloader::new(parts.clone(), options.clone(), config.clone()));
     let (stop, stopping) = watch::channel(false);
     let running = parts.start(own_logs, bound.take_syslog(), &stopping)?;
-    let servers = bound.serve(&config, &parts, &reloader, started, &stopping)?;
+    let servers = bound.serve(&config, keys, &parts, &reloader, started, &stopping)?;
     print!("{}", banner::text(&config, &servers.addresses, servers.metrics, rule_files.len()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
     wait_for_end(&reloader).await?;

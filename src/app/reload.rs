@@ -10,7 +10,7 @@ use super::parts::Parts;
 use super::receivers;
 use crate::cli::Serve;
 use crate::config::Config;
-use crate::load;
+use crate::load::{self, Setup};
 
 /// Reads the files again when asked.
 pub struct Reloader {
@@ -46,9 +46,8 @@ impl Reloader {
 
     fn try_reload(&self) -> Result<String, String> {
         let mut current = self.config.lock();
-        let next = load::effective_config(&self.options).map_err(|faults| faults.to_string())?;
-        let files = load::rule_files(&next).map_err(|faults| faults.to_string())?;
-        let rules = load::rules(&files, Some(&next.alerting.receivers)).map_err(|faults| faults.to_string())?;
+        let setup = load::setup(self.options.config.as_deref(), Some(&self.options));
+        let Setup { config: next, rule_files: files, rules, keys: _ } = setup.map_err(|faults| faults.to_string())?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
         let now = Timestamp::now();

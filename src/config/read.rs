@@ -14,12 +14,15 @@ use super::{Alerting, Auth, Config, Email, LineParser, Receiver, Syslog, Webhook
 
 /// Reads a configuration file; `environment` answers `${NAME}` in values.
 ///
-/// Errors: every fault, in the order of the file.
-pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Fault>> {
+/// Answers what could be read and every fault in it, in the order of the file: with faults, the configuration is
+/// good only for finding more of them in the files that it names.
+///
+/// Errors: faults of a file that is no YAML.
+pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
     let (root, mut faults) = tree::parse(text, environment)?;
     let config = read_root(&root, &mut faults);
     faults.sort();
-    if faults.is_empty() { Ok(config) } else { Err(faults) }
+    Ok((config, faults))
 }
 
 fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
