@@ -7,7 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
-use watchfire_model::Timestamp;
+use tokio::time::Instant;
+use watchfire_log_store::LogStore;
+use watchfire_model::{LogRecord, Timestamp};
 use watchfire_queue::{AppendError, Queue};
 
 use crate::formats::{Format, Parsers};
@@ -56,7 +58,8 @@ pub struct Intake {
     pub(crate) parsers: ArcSwap<Parsers>,
     pub(crate) limits: Limits,
     pub(crate) metrics: IngestMetrics,
-    pub(crate) visible: watch::Receiver<u64>,
+    visible: watch::Receiver<u64>,
+    store: Arc<dyn LogStore>,
     pub(crate) ids: IdMaker,
     pub(crate) in_flight: InFlight,
     /// CPU work off the async threads: at most as many at once as there are cores.
@@ -69,7 +72,8 @@ pub struct Intake {
 
 impl Intake {
     /// Joins the parts. `retention_ms` is how far back records are kept, `None` for ever; `visible` is the offset below
-    /// which searches find every record, as the log store tells it.
+    /// which searches find every record, as the log store tells it; `store` shows the original of a record that was sent
+    /// again.
     pub fn new(
         queue: Arc<dyn Queue>,
         parsers: Parsers,
@@ -77,6 +81,7 @@ impl Intake {
         retention_ms: Option<i64>,
         metrics: IngestMetrics,
         visible: watch::Receiver<u64>,
+        store: Arc<dyn LogStore>,
     ) -> Intake {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Intake {
@@ -85,6 +90,7 @@ impl Intake {
             limits,
             metrics,
             visible,
+            store,
             ids: IdMaker::default(),
             in_flight: InFlight { used: AtomicUsize::new(0), limit: limits.in_flight_bytes },
             cpu: Arc::new(Semaphore::new(cores)),
@@ -127,6 +133,31 @@ impl Intake {
         }
     }
 
+    /// Until when a request may wait for its records to be found by searches.
+    pub(crate) fn visible_deadline(&self) -> Instant {
+        Instant::now() + self.limits.visible_timeout
+    }
+
+    /// Waits until searches find the record with this offset; false if they do not by then.
+    pub(crate) async fn wait_visible(&self, seq: u64, deadline: Instant) -> bool {
+        let mut visible = self.visible.clone();
+        matches!(tokio::time::timeout_at(deadline, visible.wait_for(|next| *next > seq)).await, Ok(Ok(_)))
+    }
+
+    /// The stored record with this offset, once it is visible; `None` if it is not there by then, or no more.
+    pub(crate) async fn stored(&self, seq: u64, deadline: Instant) -> Option<LogRecord> {
+        if !self.wait_visible(seq, deadline).await {
+            return None;
+        }
+        match tokio::time::timeout_at(deadline, self.store.get(seq)).await.ok()? {
+            Ok(hit) => hit.map(|hit| hit.record),
+            Err(error) => {
+                tracing::warn!(%error, seq, "the original of a repeated record could not be read");
+                None
+            }
+        }
+    }
+
     /// A worker for the time of the call.
     pub(crate) fn with_worker<R>(&self, work: impl FnOnce(&mut Worker) -> R) -> R {
         let mut worker = self.workers.lock().pop().unwrap_or_default();
@@ -157,7 +188,7 @@ impl Intake {
         for part in std::mem::take(&mut gathered.batches) {
             let count = part.batch.len();
             match self.append(part, counters, parsers).await {
-                Ok(part) => done.add(&part),
+                Ok(part) => done.add(part),
                 Err(error) => {
                     let reason = reason_of(&error);
                     // The records' places in the request are not known here; those of the first ones stand for all.
@@ -214,7 +245,9 @@ impl Intake {
         for (index, count) in formats.into_iter().enumerate() {
             counters.accepted(Format::from_index(index), parsers, u64::from(count));
         }
-        let duplicates = appended.duplicates.len() as u64;
+        let repeats: Vec<(u64, u64)> =
+            appended.duplicates.iter().map(|duplicate| (u64::from(duplicate.index), duplicate.offset)).collect();
+        let duplicates = repeats.len() as u64;
         if duplicates > 0 {
             self.metrics.duplicates.inc_by(duplicates);
         }
@@ -222,7 +255,7 @@ impl Intake {
             Some(duplicate) if duplicate.index == 0 => duplicate.offset,
             _ => appended.first_offset,
         };
-        Ok(Submitted { accepted: u64::from(appended.accepted), duplicates, first_offset: Some(first_offset) })
+        Ok(Submitted { accepted: u64::from(appended.accepted), duplicates, first_offset: Some(first_offset), repeats })
     }
 
     fn count_rejected(&self, gathered: &Gathered) {
@@ -236,7 +269,7 @@ impl Intake {
 }
 
 /// What the queue did with a request's records.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Submitted {
     /// Records stored.
     pub(crate) accepted: u64,
@@ -244,10 +277,14 @@ pub(crate) struct Submitted {
     pub(crate) duplicates: u64,
     /// Offset of the first record, of the original if it is a repeat.
     pub(crate) first_offset: Option<u64>,
+    /// Repeats: position among the records that were handed to the queue, and offset of the original.
+    pub(crate) repeats: Vec<(u64, u64)>,
 }
 
 impl Submitted {
-    fn add(&mut self, part: &Submitted) {
+    fn add(&mut self, part: Submitted) {
+        let before = self.accepted + self.duplicates;
+        self.repeats.extend(part.repeats.iter().map(|(at, original)| (before + at, *original)));
         self.accepted += part.accepted;
         self.duplicates += part.duplicates;
         self.first_offset = self.first_offset.or(part.first_offset);

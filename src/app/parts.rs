@@ -118,6 +118,7 @@ impl Parts {
             Some(config.logs.retention_ms),
             ingest_metrics,
             store.subscribe_visible(),
+            store.clone(),
         );
         Ok(Parts {
             data_dir: dir.clone(),

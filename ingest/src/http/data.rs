@@ -50,9 +50,13 @@ async fn store(state: &HttpState, request: Request<Body>) -> Result<Response, Ap
     let (Some(record), Some(seq)) = (record, submitted.first_offset) else {
         return Err(ApiError::bad_request("empty", "the body has no record"));
     };
-    let patience = state.intake.limits.visible_timeout;
-    let mut visible = state.intake.visible.clone();
-    let visible = matches!(tokio::time::timeout(patience, visible.wait_for(|next| *next > seq)).await, Ok(Ok(_)));
+    let deadline = state.intake.visible_deadline();
+    let visible = state.intake.wait_visible(seq, deadline).await;
+    let original = match submitted.repeats.first() {
+        Some(_) if visible => state.intake.stored(seq, deadline).await,
+        Some(_) | None => None,
+    };
+    let record = original.unwrap_or(record);
     let mut body = String::with_capacity(512);
     write_record(Document { record: &record, seq: Some(seq), names: Names::D2 }, &mut body);
     // It is durable, so an error would make the sender store it twice; but it is not found yet.

@@ -1,5 +1,6 @@
 //! `POST /parse/auto` and `POST /parse/{format}`: raw lines in, parsed records out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use crate::gather::{Echo, Gathered, Gatherer, Reason};
 use crate::json::{Node, Tape, scan};
 use crate::json_text::{write_record, write_text};
 use watchfire_log_store::document::{Document, Names};
+use watchfire_model::LogRecord;
 
 pub(super) async fn parse(
     State(state): State<Arc<HttpState>>,
@@ -82,10 +84,12 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
         return Err(ApiError::bad_request("empty", "the body has no line"));
     }
     let mut refused_later = None;
+    let mut repeats = HashMap::new();
     if store {
         let before = gathered.rejected;
         let submitted = state.intake.submit(&mut gathered, &state.counters, &parsers).await;
-        submitted.map_err(|error| ApiError::of_queue(&error))?;
+        let submitted = submitted.map_err(|error| ApiError::of_queue(&error))?;
+        repeats.extend(submitted.repeats);
         if gathered.rejected > before {
             refused_later = Some(gathered.rejected - before);
         }
@@ -99,15 +103,20 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
     // Should the queue have taken only a part, the last ones are those that are missing.
     let stored_of = echoes.iter().filter(|echo| echo.refused.is_none()).count() - refused_later.unwrap_or(0) as usize;
     let mut stored_so_far = 0;
+    let deadline = state.intake.visible_deadline();
     let mut parts = Vec::with_capacity(echoes.len());
     for echo in &echoes {
         let mut stored = store && echo.refused.is_none();
+        let mut repeated = Repeated::No;
         if stored {
+            if let Some(original) = repeats.get(&(stored_so_far as u64)) {
+                repeated = Repeated::Of(state.intake.stored(*original, deadline).await.map(Box::new));
+            }
             stored_so_far += 1;
             stored = stored_so_far <= stored_of;
         }
         let format = echo.format.map(|format| parsers.name(format));
-        parts.push(show(echo, format, stored));
+        parts.push(show(echo, format, stored, &repeated));
     }
     let none_parsed = echoes.iter().all(|echo| echo.record.is_none());
     let status = if none_parsed { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
@@ -125,20 +134,34 @@ fn too_much(message: String) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with_hint("/ingest/raw takes more at once")
 }
 
+/// Whether a line's record was stored before.
+enum Repeated {
+    No,
+    /// It was; the stored record, if it could be found.
+    Of(Option<Box<LogRecord>>),
+}
+
 /// One line's part of the answer.
-fn show(echo: &Echo, format: Option<&str>, stored: bool) -> String {
+fn show(echo: &Echo, format: Option<&str>, stored: bool, repeated: &Repeated) -> String {
     let mut out = String::from("{\"format\":");
     match format {
         Some(name) => write_text(name, &mut out),
         None => out.push_str("null"),
     }
-    if let Some(record) = &echo.record {
+    let original = match repeated {
+        Repeated::Of(Some(original)) => Some(&**original),
+        Repeated::Of(None) | Repeated::No => None,
+    };
+    if let Some(record) = original.or(echo.record.as_ref()) {
         out.push_str(",\"log\":");
         write_record(Document { record, seq: None, names: Names::Canonical }, &mut out);
     }
     if let Some((_, message)) = &echo.refused {
         out.push_str(",\"error\":");
         write_text(message, &mut out);
+    }
+    if matches!(repeated, Repeated::Of(_)) {
+        out.push_str(",\"duplicate\":true");
     }
     out.push_str(if stored { ",\"stored\":true}" } else { ",\"stored\":false}" });
     out

@@ -7,6 +7,7 @@ use prometheus::Registry;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::ServiceExt;
+use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::{LogRecord, RecordView, Timestamp};
 use watchfire_queue::{EmbeddedQueue, QueueConfig};
 
@@ -42,7 +43,11 @@ impl Server {
         let shop = CustomParser::new("shop", r"^(?P<level>\w+): (?P<message>.*)$", &[]).expect("compiles");
         let thirty_days = Some(30 * 86_400_000);
         let queue_port: Arc<dyn watchfire_queue::Queue> = Arc::<EmbeddedQueue>::clone(&queue);
-        let intake = Arc::new(Intake::new(queue_port, Parsers::new(vec![shop]), limits, thirty_days, metrics, visible));
+        // Empty: originals cannot be found any more.
+        let store = EmbeddedStore::open(StoreConfig::new(dir.path().join("logs")), Timestamp::now());
+        let store = Arc::new(store.expect("an empty folder opens"));
+        let parsers = Parsers::new(vec![shop]);
+        let intake = Arc::new(Intake::new(queue_port, parsers, limits, thirty_days, metrics, visible, store));
         Server { router: router(Arc::clone(&intake)), queue, registry, intake, _dir: dir }
     }
 

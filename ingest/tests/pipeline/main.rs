@@ -53,6 +53,23 @@ async fn answered_records_are_found_and_counted_once_over_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_shows_what_was_stored() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let pipe = Pipe::open(folder.path());
+    let first = pipe.post("/data/", r#"{"message":"first","level":"error","id":"x"}"#).await;
+    let again = pipe.post("/data/", r#"{"message":"second","level":"info","id":"x"}"#).await;
+    assert_eq!((first.0, again.0), (201, 201));
+    assert_eq!(first.1, again.1);
+    let line = |message: &str| format!(r#"{{"raw_logs":["{{\"message\":\"{message}\",\"id\":\"x\"}}", "new"]}}"#);
+    let parsed = pipe.post("/parse/auto", &line("third")).await;
+    assert_eq!(parsed.0, 200);
+    assert!(parsed.1.contains(r#""message":"first""#) && !parsed.1.contains("third"), "{}", parsed.1);
+    assert_eq!(parsed.1.matches(r#""duplicate":true,"stored":true"#).count(), 1, "{}", parsed.1);
+    assert_eq!(pipe.found("").await, 2);
+    pipe.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn syslog_of_both_framings_over_tcp() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let pipe = Pipe::open(folder.path());

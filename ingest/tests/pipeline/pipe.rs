@@ -46,7 +46,8 @@ impl Pipe {
         let metrics = IngestMetrics::new(&prometheus::Registry::new()).expect("names are free");
         let limits = Limits { line_bytes: 4096, ..Limits::default() };
         let visible = store.subscribe_visible();
-        let intake = Intake::new(Arc::clone(&queue), Parsers::default(), limits, None, metrics.clone(), visible);
+        let intake =
+            Intake::new(Arc::clone(&queue), Parsers::default(), limits, None, metrics.clone(), visible, store.clone());
         let intake = Arc::new(intake);
         let to_store = StoreConsumer::new(Arc::clone(&queue), Arc::clone(&store), Box::new(|_| {}), &metrics);
         let extractor = Extractor::new(&[], 600_000, now).expect("no rules, no mistakes");
