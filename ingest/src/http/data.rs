@@ -34,7 +34,7 @@ fn gather_one(job: Job<'_>) -> Result<(Gathered, Option<LogRecord>), ApiError> {
 }
 
 async fn store(state: &HttpState, request: Request<Body>) -> Result<Response, ApiError> {
-    let parameters = Parameters::of(request.uri())?;
+    let parameters = Parameters::of(request.uri(), &[])?;
     let ((mut gathered, record), parsers) = with_body(&state.intake, request, parameters, gather_one).await?;
     nothing_sent(&gathered)?;
     if gathered.total > 1 {

@@ -62,6 +62,11 @@ impl ApiError {
         self
     }
 
+    pub(super) fn with_status(mut self, status: StatusCode) -> ApiError {
+        self.status = status;
+        self
+    }
+
     pub(super) fn with_extra(mut self, extra: String) -> ApiError {
         self.extra = extra;
         self

@@ -59,7 +59,7 @@ pub(super) fn gather_json(job: Job<'_>) -> Result<Gathered, ApiError> {
 }
 
 pub(super) async fn take_json(state: &HttpState, request: Request<Body>, status: Status) -> Result<Response, ApiError> {
-    let parameters = Parameters::of(request.uri())?;
+    let parameters = Parameters::of(request.uri(), &[])?;
     let (mut gathered, parsers) = with_body(&state.intake, request, parameters, gather_json).await?;
     nothing_sent(&gathered)?;
     let submitted = state.intake.submit(&mut gathered, &state.counters, &parsers).await;
@@ -71,12 +71,15 @@ pub(super) async fn take_json(state: &HttpState, request: Request<Body>, status:
 }
 
 async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Response, ApiError> {
-    let parameters = Parameters::of(request.uri())?;
+    let parameters = Parameters::of(request.uri(), &["format"])?;
     let name = parameters.format.clone().filter(|name| !name.is_empty() && name != "auto");
     let work = move |job: Job<'_>| {
         let format = match &name {
             None => None,
-            Some(name) => Some(find_format(job.parsers, name)?),
+            // Here the address is right, only what it asks for is not.
+            Some(name) => {
+                Some(find_format(job.parsers, name).map_err(|error| error.with_status(StatusCode::BAD_REQUEST))?)
+            }
         };
         let mut grow = |bytes| job.share.take(bytes);
         let gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin);

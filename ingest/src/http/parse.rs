@@ -45,7 +45,7 @@ struct Parsed {
 }
 
 async fn take(state: &HttpState, format: String, request: Request<Body>) -> Result<Response, ApiError> {
-    let parameters = Parameters::of(request.uri())?;
+    let parameters = Parameters::of(request.uri(), &["store"])?;
     let store = match Parameters::text(&parameters.store) {
         None | Some("true" | "1" | "yes") => true,
         Some("false" | "0" | "no") => false,
@@ -167,20 +167,21 @@ fn show(echo: &Echo, format: Option<&str>, stored: bool, repeated: &Repeated) ->
     out
 }
 
-/// The lines of a body: named in JSON, or the body is the lines.
+/// The lines of a body: named in JSON, or the body is the lines. An object that has one of the names asks for
+/// parsing; it is never a line itself.
 fn read_raw(body: &[u8], content_type: &[u8]) -> Result<Raw, ApiError> {
     let says_json = content_type.to_ascii_lowercase().starts_with(b"application/json");
     if says_json || body.trim_ascii_start().starts_with(b"{") {
-        match read_named(body) {
-            Ok(Some(raw)) => return Ok(raw),
-            Ok(None) if says_json => {
-                return Err(ApiError::bad_request(
-                    "no_raw_log",
-                    "expected `raw_log`, a text, or `raw_logs`, a list of texts",
-                ));
-            }
+        match scan_object(body) {
+            Ok((text, tape)) => match read_named(text, &tape)? {
+                Some(raw) => return Ok(raw),
+                None if says_json => {
+                    return Err(no_raw_log("expected `raw_log`, a text, or `raw_logs`, a list of texts"));
+                }
+                None => {}
+            },
             Err(error) if says_json => return Err(error),
-            Ok(None) | Err(_) => {}
+            Err(_) => {}
         }
     }
     let lines: Vec<String> = body
@@ -195,8 +196,12 @@ fn read_raw(body: &[u8], content_type: &[u8]) -> Result<Raw, ApiError> {
     })
 }
 
-/// `raw_log` or `raw_logs` of a JSON object; `None` if it has neither.
-fn read_named(body: &[u8]) -> Result<Option<Raw>, ApiError> {
+fn no_raw_log(message: impl Into<String>) -> ApiError {
+    ApiError::bad_request("no_raw_log", message)
+}
+
+/// A body that is one JSON value.
+fn scan_object(body: &[u8]) -> Result<(&str, Tape), ApiError> {
     let malformed = |kind: String, at: usize| ApiError {
         place: Some(super::error::Place::of(body, at)),
         ..ApiError::bad_request("malformed_json", kind)
@@ -204,22 +209,32 @@ fn read_named(body: &[u8]) -> Result<Option<Raw>, ApiError> {
     let text = std::str::from_utf8(body).map_err(|error| malformed("invalid UTF-8".into(), error.valid_up_to()))?;
     let mut tape = Tape::default();
     scan::parse(text, &mut tape).map_err(|error| malformed(error.kind.to_string(), error.at))?;
+    Ok((text, tape))
+}
+
+/// `raw_log` or `raw_logs` of a JSON object; `None` if it has neither.
+fn read_named(text: &str, tape: &Tape) -> Result<Option<Raw>, ApiError> {
     let text_of = |node: Node| match node {
         Node::Text(span) => Some(tape.text(text, span).to_owned()),
         _ => None,
     };
-    for (name, value) in tape.members(0) {
-        match (tape.text(text, name), tape.node(value)) {
-            ("raw_log", Node::Text(span)) => return Ok(Some(Raw::One(tape.text(text, span).to_owned()))),
-            ("raw_logs", Node::Array { .. }) => {
-                let lines: Option<Vec<String>> = tape.values(value).map(|item| text_of(tape.node(item))).collect();
-                let Some(lines) = lines else {
-                    return Err(ApiError::bad_request("no_raw_log", "`raw_logs` holds something that is no text"));
-                };
-                return Ok(Some(Raw::Several(lines)));
-            }
-            _ => {}
+    let member = |wanted: &str| {
+        tape.members(0).find(|(name, _)| tape.text(text, *name) == wanted).map(|(_, value)| (value, tape.node(value)))
+    };
+    match (member("raw_log"), member("raw_logs")) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(no_raw_log("give `raw_log` or `raw_logs`, not both")),
+        (Some((_, node)), None) => {
+            let line = text_of(node).ok_or_else(|| no_raw_log("`raw_log` must be a text"))?;
+            Ok(Some(Raw::One(line)))
         }
+        (None, Some((list, Node::Array { .. }))) => {
+            let lines = tape.values(list).enumerate().map(|(at, item)| {
+                let line = text_of(tape.node(item));
+                line.ok_or_else(|| no_raw_log(format!("`raw_logs` must be a list of texts; item {at} is none")))
+            });
+            Ok(Some(Raw::Several(lines.collect::<Result<_, _>>()?)))
+        }
+        (None, Some(_)) => Err(no_raw_log("`raw_logs` must be a list of texts")),
     }
-    Ok(None)
 }

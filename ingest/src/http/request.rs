@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, StatusCode, Uri};
-use serde::Deserialize;
 use watchfire_model::Timestamp;
 
 use super::body;
@@ -18,8 +17,11 @@ use crate::intake::{Intake, Share};
 /// Bodies up to this length are parsed where they arrive; longer ones leave the async threads.
 const INLINE_BYTES_MAX: usize = 16 << 10;
 
+/// Parameters that all endpoints know.
+const COMMON: [&str; 3] = ["service", "source", "host"];
+
 /// Parameters of the address.
-#[derive(Deserialize, Default)]
+#[derive(Default)]
 pub(super) struct Parameters {
     pub(super) source: Option<String>,
     pub(super) service: Option<String>,
@@ -29,19 +31,58 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    pub(super) fn of(uri: &Uri) -> Result<Parameters, ApiError> {
+    /// Reads those that all endpoints know and the `further` ones of this endpoint.
+    ///
+    /// Errors: one is not known, or given twice.
+    pub(super) fn of(uri: &Uri, further: &[&'static str]) -> Result<Parameters, ApiError> {
+        let mut parameters = Parameters::default();
         if uri.query().is_none() {
-            return Ok(Parameters::default());
+            return Ok(parameters);
         }
-        axum::extract::Query::<Parameters>::try_from_uri(uri)
-            .map(|query| query.0)
-            .map_err(|error| ApiError::bad_request("parameters", error.body_text()))
+        let wrong = |message: String| ApiError::bad_request("parameters", message);
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
+        for (name, value) in pairs.map_err(|error| wrong(error.body_text()))?.0 {
+            let known = || COMMON.iter().chain(further).copied();
+            let Some(slot) = known().find(|known| *known == name).and_then(|name| parameters.slot(name)) else {
+                let name = name.escape_debug();
+                return Err(wrong(match nearest(&name.to_string(), known()) {
+                    Some(nearest) => format!("unknown parameter `{name}`; did you mean `{nearest}`?"),
+                    None => {
+                        let known: Vec<&str> = known().collect();
+                        format!("unknown parameter `{name}`; known are {}", known.join(", "))
+                    }
+                }));
+            };
+            if slot.replace(value).is_some() {
+                return Err(wrong(format!("parameter `{name}` is given twice")));
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
+        Some(match name {
+            "service" => &mut self.service,
+            "source" => &mut self.source,
+            "host" => &mut self.host,
+            "format" => &mut self.format,
+            "store" => &mut self.store,
+            _ => return None,
+        })
     }
 
     /// An absent parameter is an empty one.
     pub(super) fn text(parameter: &Option<String>) -> Option<&str> {
         parameter.as_deref().filter(|text| !text.is_empty())
     }
+}
+
+/// The known name that a misspelt one most likely stands for.
+fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong = wrong.to_lowercase();
+    let near = known.map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
+    let near = near.filter(|(distance, name)| *distance <= (name.len() / 3).max(1));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// What the work on a body is given.

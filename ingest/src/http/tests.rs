@@ -235,7 +235,7 @@ async fn text_lines_are_detected_or_taken_as_asked() {
     let forced = server.post("/ingest/raw?format=json", &[], "{\"message\":\"k\"}\nplain").await;
     assert_eq!((&forced.body["accepted"], &forced.body["errors"][0]["index"]), (&json!(1), &json!(1)));
     let unknown = server.post("/ingest/raw?format=xml", &[], "x").await;
-    assert_eq!((unknown.status, &unknown.body["error"]), (404, &json!("unknown_format")));
+    assert_eq!((unknown.status, &unknown.body["error"]), (400, &json!("unknown_format")));
     let bytes = server.post("/ingest/raw", &[], b"caf\xe9".to_vec()).await;
     assert_eq!(bytes.status, 202);
     let last = server.stored().pop().expect("just stored");
@@ -327,6 +327,47 @@ async fn parsing_shows_what_would_be_stored() {
     assert_eq!(server.post("/parse/auto", &[], "").await.status, 400);
     assert_eq!(server.post("/parse/auto", &[], "x\n".repeat(10_001)).await.status, 413);
     assert_eq!(server.messages(), ["a=1 b=2", "who knows"]);
+}
+
+#[tokio::test]
+async fn a_request_to_parse_is_never_a_line() {
+    let server = Server::new();
+    for (body, message) in [
+        (r#"{"raw_log":"a","raw_logs":["b"]}"#, "give `raw_log` or `raw_logs`, not both"),
+        (r#"{"raw_logs":["a",5]}"#, "`raw_logs` must be a list of texts; item 1 is none"),
+        (r#"{"raw_logs":"x"}"#, "`raw_logs` must be a list of texts"),
+        (r#"{"raw_log":5}"#, "`raw_log` must be a text"),
+        (r#"{"raw_log":null,"message":"m"}"#, "`raw_log` must be a text"),
+    ] {
+        for headers in [&[][..], &[("content-type", "application/json")], &[("content-type", "text/plain")]] {
+            let answer = server.post("/parse/auto", headers, body).await;
+            let seen = (answer.status, &answer.body["error"], &answer.body["message"]);
+            assert_eq!(seen, (400, &json!("no_raw_log"), &json!(message)), "{body}");
+        }
+    }
+    assert_eq!(server.messages().len(), 0);
+}
+
+#[tokio::test]
+async fn parameters_that_are_not_known_are_told_before_anything_is_stored() {
+    let server = Server::new();
+    for (path, message) in [
+        ("/ingest?sevice=a", "unknown parameter `sevice`; did you mean `service`?"),
+        ("/ingest?format=json", "unknown parameter `format`; known are service, source, host"),
+        ("/ingest/raw?fromat=json", "unknown parameter `fromat`; did you mean `format`?"),
+        ("/data/?Host=a", "unknown parameter `Host`; did you mean `host`?"),
+        ("/data/fast?stor=a", "unknown parameter `stor`; known are service, source, host"),
+        ("/parse/auto?stor=false", "unknown parameter `stor`; did you mean `store`?"),
+        ("/parse/auto?dry_run=1", "unknown parameter `dry_run`; known are service, source, host, store"),
+        ("/ingest?service=a&service=b", "parameter `service` is given twice"),
+    ] {
+        let answer = server.post(path, &[], r#"{"message":"m"}"#).await;
+        let seen = (answer.status, &answer.body["error"], &answer.body["message"]);
+        assert_eq!(seen, (400, &json!("parameters"), &json!(message)), "{path}");
+    }
+    assert_eq!(server.messages().len(), 0);
+    assert_eq!(server.post("/ingest?service=a&source=&host=c", &[], r#"{"message":"m"}"#).await.status, 202);
+    assert_eq!((&*server.stored()[0].service, server.stored()[0].host.as_deref()), ("a", Some("c")));
 }
 
 #[tokio::test]
