@@ -25,7 +25,10 @@ fn every_fault_is_told_with_its_place() {
         for line in told.lines() {
             let mut parts = line.splitn(4, ':');
             let place = (parts.next(), parts.next().map(str::parse::<u32>), parts.next().map(str::parse::<u32>));
-            assert!(matches!(place, (Some(file), Some(Ok(1..)), Some(Ok(1..))) if folder.join(file).exists()), "{line}");
+            assert!(
+                matches!(place, (Some(file), Some(Ok(1..)), Some(Ok(1..))) if folder.join(file).exists()),
+                "{line}"
+            );
         }
         let golden = folder.join(format!("{name}.golden"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {

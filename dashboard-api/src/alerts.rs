@@ -10,7 +10,9 @@ use watchfire_model::time::format_duration_ms;
 use watchfire_model::{Alert, AlertState, Timestamp};
 use watchfire_rules::{AlertSnapshot, GroupSnapshot, Rule, RuleSnapshot};
 
+use crate::error::ApiError;
 use crate::metrics::Labels;
+use crate::params::{Params, shown};
 use crate::state::Api;
 
 /// What Prometheus writes where there is no time.
@@ -24,9 +26,36 @@ pub fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/alerting/alerts", routing::get(own_alerts))
 }
 
-async fn rules(State(api): State<Arc<Api>>) -> Json<Value> {
-    let groups: Vec<Value> = api.rules.rules_snapshot().iter().map(group).collect();
-    Json(json!({"status": "success", "data": {"groups": groups}}))
+/// Prometheus' filters: `type`, `rule_name[]`, `rule_group[]`, `file[]`, `exclude_alerts`.
+async fn rules(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
+    if let Some(name) =
+        ["match[]", "group_limit", "group_next_token"].into_iter().find(|name| params.get(name).is_some())
+    {
+        let message = format!("`{name}` is not in this version yet");
+        return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "not_in_this_version", message));
+    }
+    match params.get("type") {
+        None | Some("alert") => {}
+        // Recording rules come with a later version; there are none to show.
+        Some("record") => return Ok(Json(json!({"status": "success", "data": {"groups": []}}))),
+        Some(other) => {
+            let problem = format!("`{}` is neither alert nor record", shown(other));
+            return Err(ApiError::bad_parameter("type", problem));
+        }
+    }
+    let wanted = |name: &str, value: &str| {
+        let mut values = params.all(name).peekable();
+        values.peek().is_none() || values.any(|have| have == value)
+    };
+    let with_alerts = params.get("exclude_alerts") != Some("true");
+    let mut groups = api.rules.rules_snapshot();
+    groups.retain(|group| wanted("rule_group[]", &group.name) && wanted("file[]", &group.file));
+    for group in &mut groups {
+        group.rules.retain(|snapshot| wanted("rule_name[]", &snapshot.rule.name));
+    }
+    groups.retain(|group| !group.rules.is_empty());
+    let groups: Vec<Value> = groups.iter().map(|snapshot| group(snapshot, with_alerts)).collect();
+    Ok(Json(json!({"status": "success", "data": {"groups": groups}})))
 }
 
 async fn alerts(State(api): State<Arc<Api>>) -> Json<Value> {
@@ -48,21 +77,21 @@ fn object(pairs: &[(String, String)]) -> Value {
     pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>().into()
 }
 
-fn group(group: &GroupSnapshot) -> Value {
+fn group(group: &GroupSnapshot, with_alerts: bool) -> Value {
     json!({
         "name": group.name,
         "file": group.file,
         "interval": group.interval_ms as f64 / 1000.0,
         "limit": 0,
-        "rules": group.rules.iter().map(rule).collect::<Vec<_>>(),
+        "rules": group.rules.iter().map(|snapshot| rule(snapshot, with_alerts)).collect::<Vec<_>>(),
         "evaluationTime": group.evaluation_seconds,
         "lastEvaluation": time(group.last_evaluation),
     })
 }
 
-fn rule(snapshot: &RuleSnapshot) -> Value {
+fn rule(snapshot: &RuleSnapshot, with_alerts: bool) -> Value {
     let rule = &*snapshot.rule;
-    let active = snapshot.alerts.iter().filter(|entry| entry.alert.state != AlertState::Resolved);
+    let active = snapshot.alerts.iter().filter(|entry| with_alerts && entry.alert.state != AlertState::Resolved);
     json!({
         "type": "alerting",
         "name": rule.name,

@@ -99,6 +99,8 @@ fn line(text: &mut String, name: &str, labels: &LabelSet, quantile: Option<&str>
     text.push_str(name);
     let mut separator = '{';
     let labels = labels.iter().filter(|(label, _)| *label != METRIC_NAME);
+    // A label of that name in the data would stand twice in the line.
+    let labels = labels.map(|(label, value)| (if label == "quantile" { "exported_quantile" } else { label }, value));
     for (label, value) in labels.chain(quantile.map(|quantile| ("quantile", quantile))) {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         push(text, format_args!("{separator}{label}=\"{value}\""));

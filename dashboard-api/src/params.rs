@@ -21,6 +21,11 @@ impl Params {
         (!value.is_empty()).then_some(value)
     }
 
+    /// All values of a name that may be given several times.
+    pub fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
+        self.0.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
+    }
+
     /// A whole number of at most `most`.
     pub fn number(&self, name: &str, default: usize, most: usize) -> Result<usize, ApiError> {
         let Some(text) = self.get(name) else { return Ok(default) };

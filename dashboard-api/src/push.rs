@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use watchfire_engine::{AppendError, MetricType, SampleBatch, SeriesKind};
@@ -41,7 +41,11 @@ struct Pushed {
     kind: Option<String>,
 }
 
-async fn push(State(api): State<Arc<Api>>, body: Bytes) -> Result<Response, ApiError> {
+async fn push(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let message = "a packed body is not understood here; send it as it is";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", message));
+    }
     let stored = tokio::task::spawn_blocking(move || store(&api, &body)).await.map_err(ApiError::internal)??;
     Ok(stored)
 }
@@ -85,13 +89,35 @@ fn read_items(body: &[u8]) -> Result<Vec<Result<Pushed, String>>, ApiError> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
         let items: Vec<Value> = serde_json::from_slice(body).map_err(|error| ApiError::malformed_json(body, &error))?;
-        return Ok(items.into_iter().map(|item| serde_json::from_value(item).map_err(|e| e.to_string())).collect());
+        return Ok(items.into_iter().map(|item| read_item(item)).collect());
     }
     if let Ok(single) = serde_json::from_slice::<Value>(body) {
-        return Ok(vec![serde_json::from_value(single).map_err(|error| error.to_string())]);
+        return Ok(vec![read_item(single)]);
     }
     let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    Ok(lines.map(|line| serde_json::from_slice(line).map_err(|error| error.to_string())).collect())
+    let read = |line: &[u8]| {
+        let item = serde_json::from_slice(line).map_err(|error| format!("the line is no JSON: {error}"))?;
+        read_item(item)
+    };
+    Ok(lines.map(read).collect())
+}
+
+fn read_item(item: Value) -> Result<Pushed, String> {
+    if !item.is_object() {
+        return Err("a metric is an object: {\"name\": …, \"value\": …}".to_owned());
+    }
+    serde_json::from_value(item).map_err(|error| error.to_string())
+}
+
+/// Refuses observations under the name of plain samples: a metric is one or the other.
+fn check_kind(api: &Api, name: &str, kind: SeriesKind) -> Result<(), String> {
+    let known = api.engine.metrics(name).into_iter().find(|metric| metric.name == name);
+    match known.map(|metric| metric.kind) {
+        Some(SeriesKind::Samples(_)) if kind == SeriesKind::Distribution => {
+            Err(format!("`{name}` has plain samples; give the histogram another name"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn add(api: &Api, batch: &mut SampleBatch, item: Pushed, now: Timestamp) -> Result<(), String> {
@@ -130,6 +156,7 @@ fn add(api: &Api, batch: &mut SampleBatch, item: Pushed, now: Timestamp) -> Resu
     if let Some(name) = item.labels.keys().find(|name| !is_name(name, false) || *name == METRIC_NAME) {
         return Err(format!("`{name}` is no label name; use letters, digits and `_`"));
     }
+    check_kind(api, &item.name, kind)?;
     let most = api.limits.labels_per_series;
     if item.labels.len() > most {
         return Err(format!("{} labels are more than {most}, the most a series may have", item.labels.len()));

@@ -61,12 +61,14 @@ fn queue(parts: &Parts) -> Component {
     let stats = parts.queue.stats();
     let (records, seconds) = worst_lag(parts);
     let failing = parts.lags().into_iter().find(|(_, lag)| lag.failing);
+    let lost = stats.lost_records_total > 0;
     let full = stats.disk_bytes as f64 > stats.disk_limit_bytes as f64 * DISK_USED_MAX;
     Component {
         name: "queue",
         problem: failing
             .map(|(consumer, _)| format!("the consumer {consumer} fails; the server's log says why"))
-            .or_else(|| full.then(|| "its disk limit is nearly reached".to_owned())),
+            .or_else(|| full.then(|| "its disk limit is nearly reached".to_owned()))
+            .or_else(|| lost.then(|| format!("{} accepted records are damaged on disk", stats.lost_records_total))),
         figures: vec![
             ("lag_records", records as f64),
             ("lag_s", seconds),
