@@ -49,3 +49,18 @@ fn good_files_are_called_good() {
     let output = output.expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn the_example_of_the_documentation_is_good() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("config.yaml"), example).expect("the folder can be written");
+    let output = Command::new(env!("CARGO_BIN_EXE_watchfire"))
+        .args(["check", "config", "config.yaml"])
+        .current_dir(folder.path())
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
