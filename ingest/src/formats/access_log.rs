@@ -1,7 +1,8 @@
 //! Access logs: `client ident user [time] "request" status bytes`, in the combined form with `"referer"
 //! "user agent"` behind it, as Apache and nginx write them. A number behind that is the time the request took: with
 //! a point in seconds (nginx' `$request_time`), else in microseconds (Apache's `%D`); a further quoted text is the
-//! forwarded address; `name=value` words are fields.
+//! forwarded address; `name=value` words are fields. Before the client may stand the virtual host, `vhost:port `, and behind it the
+//! addresses of proxies, `client, proxy`.
 
 use watchfire_model::Level;
 
@@ -16,13 +17,16 @@ const FORMAT: &str = "an access log";
 pub fn parse(line: &str, draft: &mut Draft) -> Result<Format, ParseError> {
     let fail = |what, rest: &str| Err(ParseError::before(FORMAT, what, line, rest));
     let Some((before, rest)) = line.split_once(" [") else { return fail("expected ` [time]`", "") };
-    let mut words = before.splitn(3, ' ');
-    let (Some(client), Some(ident), Some(user)) = (words.next(), words.next(), words.next()) else {
+    let mut words = before.rsplitn(3, ' ');
+    let (Some(user), Some(ident), Some(clients)) = (words.next(), words.next(), words.next()) else {
         return fail("expected client, identity and user before the time", line);
     };
-    if client.is_empty() || ident.is_empty() || user.is_empty() {
+    if ident.is_empty() || user.is_empty() {
         return fail("expected client, identity and user before the time", line);
     }
+    let Some(clients) = Clients::read(clients) else {
+        return fail("expected one client, a list of addresses, or a virtual host and a client", line);
+    };
     let Some((time, after_time)) = rest.split_once("] \"") else { return fail("expected `] \"` after the time", rest) };
     let Some(timestamp) = read_access_log(time) else {
         return fail("expected a time, `10/Oct/2000:13:55:36 -0700`", rest);
@@ -59,9 +63,22 @@ pub fn parse(line: &str, draft: &mut Draft) -> Result<Format, ParseError> {
     *members.timestamp = Some(timestamp);
     *members.level = Some(level_of(status));
     members.text("message", if request.is_empty() || request == "-" { line } else { request });
-    members.text_unless_dash("client_ip", client);
-    members.text_unless_dash("ident", ident);
-    members.text_unless_dash("user_id", user);
+    if let Some(vhost) = clients.vhost {
+        members.text("vhost", vhost);
+    }
+    if let Some(port) = clients.vhost_port {
+        members.value("vhost_port", Node::Int(i64::from(port)));
+    }
+    members.text_unless_dash("client_ip", clients.client);
+    if let Some(list) = clients.list {
+        members.text("forwarded_for", list);
+    }
+    for (name, part) in [("ident", ident), ("user_id", user)] {
+        // Apache writes an empty name as two quotes.
+        if part != "\"\"" {
+            members.text_unless_dash(name, part);
+        }
+    }
     put_request(&mut members, request);
     if let Some(status) = status {
         members.value("status", Node::Int(i64::from(status)));
@@ -73,9 +90,60 @@ pub fn parse(line: &str, draft: &mut Draft) -> Result<Format, ParseError> {
         members.text_unless_dash("referer", referer);
         members.text_unless_dash("user_agent", agent);
     }
-    put_extra(&mut members, extra);
+    put_extra(&mut members, extra, clients.list.is_some());
     members.end();
     Ok(if agents.is_some() { Format::ApacheCombined } else { Format::ApacheCommon })
+}
+
+/// What stands before identity and user.
+struct Clients<'a> {
+    /// The virtual host that was asked, Apache's `%v`.
+    vhost: Option<&'a str>,
+    /// Its port, `%p`.
+    vhost_port: Option<u16>,
+    /// The first address.
+    client: &'a str,
+    /// The whole list, where proxies have added their addresses.
+    list: Option<&'a str>,
+}
+
+impl<'a> Clients<'a> {
+    /// `client`, `client, proxy, proxy`, or one of them behind `vhost:port ` or `vhost `. `None` if it is neither: names with
+    /// blanks cannot be told apart from what stands around them.
+    fn read(text: &'a str) -> Option<Clients<'a>> {
+        if let Some(clients) = Clients::without_vhost(text) {
+            return Some(clients);
+        }
+        let (vhost, clients) = text.split_once(' ')?;
+        let clients = Clients::without_vhost(clients)?;
+        let (name, port) = match vhost.rsplit_once(':') {
+            Some((name, port)) if !is_address(vhost) => (name, Some(port.parse::<u16>().ok()?)),
+            _ => (vhost, None),
+        };
+        let host_like = |name: &str| !name.is_empty() && !name.contains([',', '"']) && name != "-";
+        // Without a port, only an address behind it tells a virtual host from a client.
+        let is_vhost = host_like(name)
+            && !is_address(name.trim_matches(['[', ']'])) | port.is_some()
+            && is_address(clients.client) | (port.is_some() && host_like(clients.client));
+        is_vhost.then_some(Clients { vhost: Some(name), vhost_port: port, ..clients })
+    }
+
+    fn without_vhost(text: &'a str) -> Option<Clients<'a>> {
+        if text.is_empty() {
+            return None;
+        }
+        if !text.contains([' ', ',']) {
+            return Some(Clients { vhost: None, vhost_port: None, client: text, list: None });
+        }
+        let mut parts = text.split(',').map(str::trim);
+        let client = parts.next().filter(|client| is_address(client))?;
+        let all = parts.all(|part| is_address(part) || matches!(part, "unknown" | "-"));
+        (all && text.contains(',')).then_some(Clients { vhost: None, vhost_port: None, client, list: Some(text) })
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// 5xx is an error, 4xx a warning, the rest normal operation.
@@ -104,10 +172,9 @@ fn put_request(members: &mut Members<'_>, request: &str) {
 }
 
 /// What stands behind the known part.
-fn put_extra(members: &mut Members<'_>, mut extra: &str) {
+fn put_extra(members: &mut Members<'_>, mut extra: &str, mut have_forwarded: bool) {
     let mut rest_from = None;
     let mut have_duration = false;
-    let mut have_forwarded = false;
     let mut have_names = 0;
     loop {
         extra = extra.trim_start_matches(' ');

@@ -11,7 +11,8 @@ pub fn parse(line: &str, draft: &mut Draft) -> Result<(), ParseError> {
     pairs(line, draft, false)
 }
 
-/// Parses a line that has at least two pairs and nothing else: what is taken for logfmt unasked.
+/// Parses a line that starts with a pair, has at least two of them, and no more bare names than pairs: what is taken for
+/// logfmt unasked.
 pub fn parse_strictly(line: &str, draft: &mut Draft) -> Result<(), ParseError> {
     pairs(line, draft, true)
 }
@@ -21,6 +22,7 @@ fn pairs(line: &str, draft: &mut Draft, strictly: bool) -> Result<(), ParseError
     let mut members = draft.begin(line);
     let mut rest = line.trim();
     let mut count = 0;
+    let mut bare = 0;
     let mut has_message = false;
     while !rest.is_empty() {
         let length = rest.bytes().position(|byte| byte == b'=' || byte == b' ' || byte == b'\t').unwrap_or(rest.len());
@@ -31,8 +33,9 @@ fn pairs(line: &str, draft: &mut Draft, strictly: bool) -> Result<(), ParseError
         has_message |= name.eq_ignore_ascii_case("msg") || name.eq_ignore_ascii_case("message");
         members.name_in_line(name);
         rest = match after.strip_prefix('=') {
-            None if strictly => return fail("expected `=`", after),
+            None if strictly && count == 0 => return fail("expected `=`", after),
             None => {
+                bare += 1;
                 members.tape.push(Node::Bool(true));
                 after
             }
@@ -51,6 +54,9 @@ fn pairs(line: &str, draft: &mut Draft, strictly: bool) -> Result<(), ParseError
     }
     if count < if strictly { 2 } else { 1 } {
         return fail("expected `name=value` pairs", "");
+    }
+    if strictly && bare > count {
+        return fail("expected fewer names without values", "");
     }
     if !has_message {
         members.text("message", line);

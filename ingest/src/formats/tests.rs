@@ -81,6 +81,92 @@ fn each_line_is_taken_for_what_it_is() {
     LINES.iter().for_each(|line| survives(line));
 }
 
+/// The record of a line whose format is found out.
+fn detected(line: &str) -> (String, watchfire_model::LogRecord) {
+    let parsers = parsers();
+    let mut draft = Draft::default();
+    let format = parsers.parse_auto(line, NOW, &mut draft);
+    let mut normaliser = Normaliser::default();
+    let context = Context { message: Some(line), ..Context::at(NOW) };
+    normaliser.decide(&draft, line, &context, &IdMaker::default()).expect("nothing to refuse");
+    let mut bytes = Vec::new();
+    normaliser.write(&draft, line, &context, &mut bytes);
+    (parsers.name(format).to_owned(), RecordView::parse(&bytes).expect("just written").to_record())
+}
+
+#[test]
+fn virtual_hosts_and_proxies_are_told_from_clients() {
+    let rest = r#"[01/Mar/2024:11:00:00 +0000] "GET /a HTTP/1.1" 200 15"#;
+    for (start, known) in [
+        ("1.2.3.4 - -", Some((None, "1.2.3.4", None, None))),
+        ("1.2.3.4 - frank", Some((None, "1.2.3.4", None, Some("frank")))),
+        ("client.example - \"\"", Some((None, "client.example", None, None))),
+        ("shop.example:443 1.2.3.4 - -", Some((Some("shop.example"), "1.2.3.4", None, None))),
+        ("shop.example 2001:db8::1 - frank", Some((Some("shop.example"), "2001:db8::1", None, Some("frank")))),
+        ("10.0.0.1:80 1.2.3.4 - -", Some((Some("10.0.0.1"), "1.2.3.4", None, None))),
+        ("1.2.3.4, 5.6.7.8 - -", Some((None, "1.2.3.4", Some("1.2.3.4, 5.6.7.8"), None))),
+        ("::1,5.6.7.8, unknown - bob", Some((None, "::1", Some("::1,5.6.7.8, unknown"), Some("bob")))),
+        ("shop:80 1.2.3.4, 5.6.7.8 - -", Some((Some("shop"), "1.2.3.4", Some("1.2.3.4, 5.6.7.8"), None))),
+        ("1.2.3.4 - John Smith", None),
+        ("1.2.3.4 frank John Smith", None),
+        ("::1 - - -", None),
+        ("1.2.3.4, - -", None),
+        ("a, b - -", None),
+    ] {
+        let (format, record) = detected(&format!("{start} {rest}"));
+        let text = |name: &str| {
+            record.fields.iter().find(|(have, _)| have == name).map(|(_, value)| match value {
+                watchfire_model::Value::Text(text) => text.clone(),
+                other => format!("{other:?}"),
+            })
+        };
+        match known {
+            None => assert_eq!((&*format, record.user_id.as_deref()), ("unknown", None), "{start}"),
+            Some((vhost, client, list, user)) => {
+                let seen = (text("vhost"), text("client_ip"), text("forwarded_for"), record.user_id.as_deref());
+                let owned = |text: Option<&str>| text.map(str::to_owned);
+                assert_eq!(seen, (owned(vhost), owned(Some(client)), owned(list), user), "{start}");
+                assert_eq!(format, "apache_common", "{start}");
+            }
+        }
+    }
+}
+
+#[test]
+fn logfmt_is_found_with_bare_names_escapes_and_empty_values() {
+    let line = r#"level=warn ts=2024-03-01T11:00:00Z msg="hello \"w\"" caller=main.go:12 dur=12ms empty= flag"#;
+    let (format, record) = detected(line);
+    assert_eq!((&*format, &*record.message, record.level.as_str()), ("logfmt", "hello \"w\"", "warn"));
+    assert_eq!(record.timestamp.to_rfc3339(), "2024-03-01T11:00:00.000Z");
+    let text = |text: &str| watchfire_model::Value::Text(text.into());
+    let mut fields = record.fields;
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        fields,
+        [
+            ("caller".into(), text("main.go:12")),
+            ("dur".into(), text("12ms")),
+            ("empty".into(), text("")),
+            ("flag".into(), watchfire_model::Value::Bool(true)),
+        ]
+    );
+    assert_eq!(detected("a=1 ok b=").0, "logfmt");
+    for line in ["a=1", "a=1 flag", "flag a=1 b=2", "a=1 b=2 are the values", "x = 1, y=2", "a=1 b=\"2"] {
+        assert_eq!(detected(line).0, "unknown", "{line}");
+    }
+}
+
+#[test]
+fn integers_that_do_not_fit_keep_their_digits() {
+    let (_, record) = detected(
+        r#"{"message":"m","a":18446744073709551615,"b":-9223372036854775809,"c":9223372036854775807,"d":1e19,"e":10000000000000000000.5,"f":-0}"#,
+    );
+    use watchfire_model::Value::{Float, Int, Text};
+    let values: Vec<_> = record.fields.into_iter().map(|(_, value)| value).collect();
+    let large = [Text("18446744073709551615".into()), Text("-9223372036854775809".into()), Int(i64::MAX)];
+    assert_eq!(values, [&large[..], &[Float(1e19), Float(1e19), Float(-0.0)]].concat());
+}
+
 #[test]
 fn names_are_found_and_numbers_go_both_ways() {
     let parsers = parsers();

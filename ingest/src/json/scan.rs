@@ -349,7 +349,9 @@ impl Scanner<'_> {
             {
                 return Ok(Node::Int(int));
             }
-            return self.slow_float(start);
+            // Ids of 64 bits without a sign and the like: as text each digit is kept.
+            let is_zero = mantissa == 0 && digits == 1;
+            return if is_zero { self.slow_float(start) } else { Ok(Node::Text(Tape::input_span(start, self.at))) };
         }
         let mut scale = 0usize;
         if self.peek() == b'.' {

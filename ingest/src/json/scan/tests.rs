@@ -16,9 +16,10 @@ fn theirs(value: &serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(bool) => Value::Bool(*bool),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(int) => Value::Int(int),
-            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => Value::Int(int),
+            (None, Some(large)) => Value::Text(large.to_string()),
+            (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
         },
         serde_json::Value::String(text) => Value::Text(text.clone()),
         serde_json::Value::Array(values) => Value::Array(values.iter().map(theirs).collect()),
@@ -233,6 +234,10 @@ proptest! {
         let float: f64 = text.parse().expect("JSON numbers are Rust numbers");
         match value {
             Ok(Value::Int(int)) => prop_assert_eq!(int.to_string(), text),
+            Ok(Value::Text(digits)) => {
+                prop_assert!(!text.contains(['.', 'e', 'E']) && text.parse::<i64>().is_err());
+                prop_assert_eq!(digits, text);
+            }
             Ok(Value::Float(ours)) => prop_assert_eq!(ours.to_bits(), float.to_bits()),
             Err(error) => { prop_assert_eq!(error.kind, JsonErrorKind::NumberRange); prop_assert!(float.is_infinite()) }
             other => prop_assert!(false, "{:?}", other),
