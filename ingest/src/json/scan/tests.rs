@@ -38,6 +38,13 @@ fn same(a: &Value, b: &Value) -> bool {
         (Value::Float(a), Value::Float(b)) => {
             a.to_bits() == b.to_bits() || (a - b).abs() <= (a.abs() * 8.0 * f64::EPSILON).max(1e-322)
         }
+        // Integers that do not fit: serde_json rounds those that do not fit its own, we keep the digits.
+        (Value::Text(digits), Value::Float(rounded)) => {
+            let digits_only = digits.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+            digits_only
+                && digits.parse::<i64>().is_err()
+                && digits.parse().is_ok_and(|float| same(&Value::Float(float), &Value::Float(*rounded)))
+        }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             let mut a: Vec<_> = a.iter().collect();
