@@ -80,6 +80,12 @@ impl Extractor {
         let mut compiled = Vec::with_capacity(rules.len());
         for (at, config) in rules.iter().enumerate() {
             let rule = Rule::new(config, now).map_err(|error| (at, error))?;
+            if let Some(earlier) = rules.iter().take(at).find(|earlier| earlier.metric == config.metric)
+                && earlier.kind != config.kind
+            {
+                let (name, kind, other) = (config.metric.clone(), config.kind.as_str(), earlier.kind.as_str());
+                return Err((at, RuleError::OtherKind { name, kind, other }));
+            }
             let cap = max_series.entry(config.metric.clone()).or_insert(0);
             *cap = (*cap).max(config.max_series);
             compiled.push(rule);

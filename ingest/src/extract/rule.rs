@@ -24,6 +24,15 @@ pub enum RuleKind {
 }
 
 impl RuleKind {
+    /// As the configuration writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RuleKind::Counter => "counter",
+            RuleKind::Gauge => "gauge",
+            RuleKind::Distribution => "distribution",
+        }
+    }
+
     /// `counter`, `gauge`, `distribution` (or `histogram`).
     pub fn parse(text: &str) -> Option<RuleKind> {
         Some(match text {
@@ -66,6 +75,16 @@ pub enum RuleError {
     Taken {
         /// The name given.
         name: String,
+    },
+    /// Another rule makes the same metric, as something else.
+    #[error("the metric `{name}` is a {other} in an earlier rule and a {kind} here; a metric has one type")]
+    OtherKind {
+        /// The name given.
+        name: String,
+        /// What this rule makes of it.
+        kind: &'static str,
+        /// What the earlier one does.
+        other: &'static str,
     },
     /// No name that a label may have.
     #[error("`{name}` is no label name; use letters, digits and `_`, no digit first")]

@@ -239,6 +239,10 @@ fn mistakes_in_rules_are_named() {
             "`a-b` is no label name; use letters, digits and `_`, no digit first",
         ),
         (
+            RuleConfig { value: Some("n".into()), ..rule("good", RuleKind::Gauge, "") },
+            "the metric `good` is a counter in an earlier rule and a gauge here; a metric has one type",
+        ),
+        (
             RuleConfig { value: Some("fields.".into()), ..rule("x", RuleKind::Counter, "") },
             "`fields.` is no field; write `fields.name`, `tags.name`, `service`, …",
         ),

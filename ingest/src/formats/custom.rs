@@ -17,6 +17,12 @@ pub enum PatternError {
         /// The name given.
         name: String,
     },
+    /// The name is that of a format that is there without configuration.
+    #[error("parser name `{name}` is the name of a built-in format; choose another")]
+    Taken {
+        /// The name given.
+        name: String,
+    },
     /// The regular expression does not compile.
     #[error("pattern of parser `{name}`: {reason}")]
     Pattern {
@@ -67,6 +73,9 @@ impl CustomParser {
         let good_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
         if name.is_empty() || name.len() > 64 || !name.bytes().all(good_name) {
             return Err(PatternError::Name { name: name.to_owned() });
+        }
+        if super::is_built_in(name) {
+            return Err(PatternError::Taken { name: name.to_owned() });
         }
         let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build().map_err(|error| {
             let text = error.to_string();

@@ -109,7 +109,29 @@ pub struct Parsers {
     custom: Vec<CustomParser>,
 }
 
+/// Two parsers of the configuration have one name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there are two parsers named `{name}`; the name must tell them apart")]
+pub struct SameName {
+    /// The name.
+    pub name: String,
+    /// Position of the second parser in the list.
+    pub at: usize,
+}
+
 impl Parsers {
+    /// Checks that the names of the configuration's parsers, in their order, differ. Whether a name is good in itself is
+    /// checked by [`CustomParser::new`].
+    ///
+    /// Errors: the first name that was there before.
+    pub fn check_names(names: &[&str]) -> Result<(), SameName> {
+        let mut seen = std::collections::HashSet::new();
+        match names.iter().position(|name| !seen.insert(*name)) {
+            None => Ok(()),
+            Some(at) => Err(SameName { name: names.get(at).copied().unwrap_or_default().to_owned(), at }),
+        }
+    }
+
     /// With these patterns, tried in their order. At most 65,535 of them count.
     pub fn new(mut custom: Vec<CustomParser>) -> Parsers {
         custom.truncate(usize::from(u16::MAX));
@@ -211,6 +233,12 @@ impl Parsers {
         whole(line, draft);
         Format::Unknown
     }
+}
+
+/// Whether a name outside is that of a built-in format, or `auto`, which asks for any.
+fn is_built_in(name: &str) -> bool {
+    let parsers = Parsers::default();
+    name == "auto" || Format::BUILT_IN.into_iter().any(|format| parsers.name(format) == name)
 }
 
 /// The line as it is, as the message.

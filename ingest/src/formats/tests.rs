@@ -182,6 +182,8 @@ fn names_are_found_and_numbers_go_both_ways() {
 fn mistakes_in_patterns_are_named() {
     for (name, pattern, fields, message) in [
         ("a b", "(?P<x>.)", vec![], "parser name `a b` must be of letters, digits, `_`, `-` and `.`"),
+        ("logfmt", "(?P<x>.)", vec![], "parser name `logfmt` is the name of a built-in format; choose another"),
+        ("auto", "(?P<x>.)", vec![], "parser name `auto` is the name of a built-in format; choose another"),
         ("a", "(?P<x>.", vec![], "pattern of parser `a`: unclosed group"),
         (
             "a",
@@ -199,6 +201,9 @@ fn mistakes_in_patterns_are_named() {
         let error = CustomParser::new(name, pattern, &fields).err().expect("a mistake");
         assert_eq!(error.to_string(), message);
     }
+    assert_eq!(Parsers::check_names(&["a", "b", "A"]), Ok(()));
+    let same = Parsers::check_names(&["a", "b", "c", "b"]).expect_err("twice b");
+    assert_eq!((&*same.name, same.at), ("b", 3));
 }
 
 proptest! {
