@@ -5,7 +5,7 @@ mod gathered;
 use watchfire_model::{LogRecord, RecordView, Timestamp};
 use watchfire_queue::DedupKey;
 
-pub use gathered::{Echo, Gathered, GatheredBatch, Reason, RecordError};
+pub use gathered::{Echo, Gathered, GatheredBatch, Place, Reason, RecordError};
 
 use crate::draft::Draft;
 use crate::formats::{Format, Parsers};
@@ -179,20 +179,28 @@ impl<'a> Gatherer<'a> {
                 continue;
             }
             match std::str::from_utf8(line) {
-                Ok(text) => self.json_text(text),
+                Ok(text) => self.json_text(text, body),
                 Err(error) => {
-                    let at = error.valid_up_to();
-                    self.refuse(Reason::Malformed, || JsonError { kind: JsonErrorKind::Utf8, at }.to_string());
+                    self.malformed_line(line, body, JsonError { kind: JsonErrorKind::Utf8, at: error.valid_up_to() })
                 }
             }
         }
     }
 
-    fn json_text(&mut self, text: &str) {
+    fn malformed_line(&mut self, line: &[u8], body: &[u8], error: JsonError) {
+        if self.out.rejected == 0 {
+            let line_from = (line.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+            self.out.first_wrong = Some(Place::of(body, line_from + error.at));
+        }
+        self.refuse(Reason::Malformed, || error.to_string());
+    }
+
+    /// One line of a body.
+    fn json_text(&mut self, text: &str, body: &[u8]) {
         self.worker.draft.clear();
         match scan::parse(text, &mut self.worker.draft.tape) {
             Ok(()) => self.record(text, Format::Json, text.len(), None, Marks::default()),
-            Err(error) => self.refuse(Reason::Malformed, || error.to_string()),
+            Err(error) => self.malformed_line(text.as_bytes(), body, error),
         }
     }
 
@@ -369,7 +377,7 @@ impl<'a> Gatherer<'a> {
     fn too_long(&mut self, length: usize) {
         let limit = self.origin.line_max;
         self.refuse(Reason::TooLong, || {
-            format!("too_long: the record has {length} bytes, more than the {limit} of `limits.line`")
+            format!("the record has {length} bytes, more than the {limit} of `limits.line`")
         });
     }
 

@@ -194,7 +194,7 @@ impl Intake {
                     // The records' places in the request are not known here; those of the first ones stand for all.
                     let index = u32::try_from(done.accepted + done.duplicates).unwrap_or(u32::MAX);
                     for _ in 0..count {
-                        gathered.reject(index, reason, || format!("{}: {error}", reason.as_str()));
+                        gathered.reject(index, reason, || error.to_string());
                     }
                     if done.first_offset.is_none() {
                         self.count_rejected(gathered);

@@ -75,7 +75,7 @@ pub enum Reject {
     #[error("the record has no `message`")]
     NoMessage,
     /// Its time is before the retention.
-    #[error("too_old: the record's time {timestamp} is before {oldest}, where retention ends")]
+    #[error("the record's time {timestamp} is before {oldest}, where retention ends")]
     TooOld {
         /// Time of the record.
         timestamp: Timestamp,

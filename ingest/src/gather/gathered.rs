@@ -54,6 +54,26 @@ impl Reason {
     }
 }
 
+/// A place in a text; lines and columns from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column, in bytes.
+    pub column: usize,
+    /// Bytes before it.
+    pub offset: usize,
+}
+
+impl Place {
+    /// Of a byte offset.
+    pub fn of(text: &[u8], offset: usize) -> Place {
+        let before = text.get(..offset.min(text.len())).unwrap_or_default();
+        let line_from = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+        Place { line: memchr::memchr_iter(b'\n', before).count() + 1, column: before.len() - line_from + 1, offset }
+    }
+}
+
 /// A record that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
@@ -76,6 +96,8 @@ pub struct Gathered {
     pub rejected: u32,
     /// The first hundred of them.
     pub errors: Vec<RecordError>,
+    /// Where the first line is wrong, if the text was JSON lines and the first record refused is malformed.
+    pub first_wrong: Option<Place>,
     /// Refused records by [`Reason`].
     pub reasons: [u32; Reason::ALL.len()],
     /// Whether the body was one object and no list.
@@ -95,6 +117,18 @@ pub struct GatheredBatch {
     pub formats: Vec<u32>,
     /// Position in the batch and format of the records that may turn out to be repeats.
     pub keyed: Vec<(u32, Format)>,
+}
+
+impl RecordError {
+    /// The reason's word, where the words do not say it, and the words: for answers that have no place for the word.
+    pub fn full_message(&self) -> String {
+        match self.reason {
+            Reason::Malformed | Reason::NoMessage => self.message.clone(),
+            Reason::TooOld | Reason::TooLong | Reason::QueueFull | Reason::QueueError | Reason::Dropped => {
+                format!("{}: {}", self.reason.as_str(), self.message)
+            }
+        }
+    }
 }
 
 impl Gathered {

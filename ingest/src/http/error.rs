@@ -6,7 +6,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use watchfire_queue::AppendError;
 
-use crate::gather::{BodyError, Reason};
+use crate::gather::{BodyError, Place, Reason};
 use crate::json_text::write_text;
 
 /// Seconds after which a sender may try again.
@@ -25,23 +25,6 @@ pub(super) struct ApiError {
     pub(super) hint: Option<&'static str>,
     /// Further members of the answer, as JSON that starts with a comma.
     pub(super) extra: String,
-}
-
-/// A place in the body that was sent; lines and columns from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    line: usize,
-    column: usize,
-    offset: usize,
-}
-
-impl Place {
-    /// Of a byte offset. Columns count bytes.
-    pub(super) fn of(body: &[u8], offset: usize) -> Place {
-        let before = body.get(..offset.min(body.len())).unwrap_or_default();
-        let line_from = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        Place { line: memchr::memchr_iter(b'\n', before).count() + 1, column: before.len() - line_from + 1, offset }
-    }
 }
 
 impl ApiError {

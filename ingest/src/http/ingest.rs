@@ -149,7 +149,7 @@ fn several(gathered: &Gathered, submitted: &Submitted, status: Status, more: Str
     for (at, error) in gathered.errors.iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
         let _ = write!(counts, "{comma}{{\"index\":{},\"error\":", error.index);
-        write_text(&error.message, &mut counts);
+        write_text(&error.full_message(), &mut counts);
         counts.push('}');
     }
     counts.push(']');
@@ -163,10 +163,14 @@ fn several(gathered: &Gathered, submitted: &Submitted, status: Status, more: Str
         let reason = first.map_or(Reason::Malformed, |error| error.reason);
         let message = first.map_or("no record could be accepted", |error| &error.message);
         let mut error = ApiError::of_record(reason, message);
+        error.place = gathered.first_wrong;
         if gathered.total > 1 {
             let all_too_long = gathered.reasons.get(Reason::TooLong as usize) == Some(&gathered.total);
             error.status = if all_too_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
             error.message = format!("none of {} records could be accepted; the first: {message}", gathered.total);
+            if gathered.first_wrong.is_some() {
+                error = error.with_hint("write one object per line, each whole on its line, or a list in brackets");
+            }
         }
         return Err(error.with_extra(counts));
     }

@@ -12,7 +12,7 @@ use super::HttpState;
 use super::error::{ApiError, json};
 use super::ingest::{answer, find_format};
 use super::request::{Job, Parameters, with_body};
-use crate::gather::{Echo, Gathered, Gatherer, Reason};
+use crate::gather::{Echo, Gathered, Gatherer, Place, Reason};
 use crate::json::{Node, Tape, scan};
 use crate::json_text::{write_record, write_text};
 use watchfire_log_store::document::{Document, Names};
@@ -203,7 +203,7 @@ fn no_raw_log(message: impl Into<String>) -> ApiError {
 /// A body that is one JSON value.
 fn scan_object(body: &[u8]) -> Result<(&str, Tape), ApiError> {
     let malformed = |kind: String, at: usize| ApiError {
-        place: Some(super::error::Place::of(body, at)),
+        place: Some(Place::of(body, at)),
         ..ApiError::bad_request("malformed_json", kind)
     };
     let text = std::str::from_utf8(body).map_err(|error| malformed("invalid UTF-8".into(), error.valid_up_to()))?;

@@ -330,6 +330,30 @@ async fn parsing_shows_what_would_be_stored() {
 }
 
 #[tokio::test]
+async fn refusals_say_it_once_and_where() {
+    let server = Server::new();
+    let old = r#"{"message":"old","timestamp":"2001-01-01T00:00:00Z"}"#;
+    let single = server.ingest(old).await;
+    assert!(single.body["message"].as_str().expect("a text").starts_with("the record's time 2001"), "{}", single.body);
+    let listed = server.ingest(format!("[{old},{{\"message\":\"m\"}}]")).await;
+    let listed = listed.body["errors"][0]["error"].as_str().expect("a text").to_owned();
+    assert!(listed.starts_with("too_old: the record's time 2001"), "{listed}");
+    let long = server.ingest(format!(r#"{{"message":"{}"}}"#, "x".repeat(2000))).await;
+    assert!(long.body["message"].as_str().expect("a text").starts_with("the record has 20"), "{}", long.body);
+    let lines = [("content-type", "application/x-ndjson")];
+    let bad = server.post("/ingest", &lines, "\n {\"message\": tru}\n").await;
+    assert_eq!((bad.status, &bad.body["where"]), (400, &json!({"line": 2, "column": 14, "offset": 14})));
+    assert_eq!(bad.body["hint"], Value::Null);
+    let pretty = "{\n  \"message\": \"a\"\n}\n{\n  \"message\": \"b\"\n}\n";
+    for headers in [&lines[..], &[]] {
+        let answer = server.post("/ingest", headers, pretty).await;
+        assert_eq!((answer.status, &answer.body["where"]["line"]), (400, &json!(1)));
+        assert!(answer.body["hint"].as_str().expect("a hint").contains("one object per line"), "{}", answer.body);
+    }
+    assert_eq!(server.messages(), ["m"]);
+}
+
+#[tokio::test]
 async fn a_request_to_parse_is_never_a_line() {
     let server = Server::new();
     for (body, message) in [
