@@ -1,7 +1,7 @@
 //! `/api/v1/logs/search` and a record by its id.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -70,6 +70,11 @@ fn read_order(params: &Params) -> Result<Order, ApiError> {
         };
         let field = Field::parse(name)
             .ok_or_else(|| ApiError::bad_parameter("sort", format!("`{}` is no field", shown(text))))?;
+        if matches!(field, Field::Level | Field::Core(_)) {
+            let problem = format!("`{}` is neither a number nor a time", shown(name));
+            let hint = "sort by timestamp, accepted_at, seq or a field with numbers (duration_ms, fields.x)";
+            return Err(ApiError::bad_parameter("sort", problem).hint(hint));
+        }
         return Ok(Order::ByField { field, descending });
     }
     match params.get("order") {
@@ -79,26 +84,31 @@ fn read_order(params: &Params) -> Result<Order, ApiError> {
     }
 }
 
-fn read_request(api: &Api, params: &Params, now: Timestamp) -> Result<SearchRequest, ApiError> {
+fn read_request(time_limit: Duration, params: &Params, now: Timestamp) -> Result<SearchRequest, ApiError> {
     let range = time_range(params, ("start", "end"), DEFAULT_RANGE_MS, now)?;
     let cursor = params.get("cursor").map(Cursor::decode).transpose();
+    let cursor = cursor.map_err(|error| ApiError::bad_parameter("cursor", error))?;
     let order = read_order(params)?;
+    let offset = params
+        .number("offset", 0, LIMIT_MAX)
+        .map_err(|error| error.hint("walk further with `cursor`: pass `next_cursor` of the answer before"))?;
+    if cursor.is_some() && offset > 0 {
+        return Err(ApiError::bad_parameter("offset", "a cursor says where to go on already; leave one of them out"));
+    }
     Ok(SearchRequest {
         limit: params.number("limit", 100, LIMIT_MAX)?,
-        offset: params
-            .number("offset", 0, LIMIT_MAX)
-            .map_err(|error| error.hint("walk further with `cursor`: pass `next_cursor` of the answer before"))?,
-        cursor: cursor.map_err(|error| ApiError::bad_parameter("cursor", error))?,
+        offset,
+        cursor,
         order,
         buckets: params.number("buckets", 60, BUCKETS_MAX)?,
-        time_limit: api.limits.timeout,
+        time_limit,
         ..SearchRequest::new(filtered_query(params, now)?, range)
     })
 }
 
 async fn search(State(api): State<Arc<Api>>, headers: HeaderMap, params: Params) -> Result<Response, ApiError> {
     let begun = Instant::now();
-    let request = read_request(&api, &params, Timestamp::now())?;
+    let request = read_request(api.limits.timeout, &params, Timestamp::now())?;
     let response = api.store.search(request).await?;
     let wants_lines = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == b"application/x-ndjson");
     if wants_lines {
@@ -176,9 +186,59 @@ impl From<SearchError> for ApiError {
             SearchError::TimedOut { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             SearchError::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
             SearchError::Memory { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_large"),
-            SearchError::CursorWithSort => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            SearchError::CursorWithSort | SearchError::CursorMismatch => {
+                return ApiError::bad_parameter("cursor", error);
+            }
             SearchError::Unavailable { .. } => return ApiError::unavailable("log_store", error.to_string()),
         };
         ApiError::new(status, code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::FromRequest;
+
+    use super::*;
+
+    /// What a search with this query string asks for.
+    async fn request(query: &str) -> Result<SearchRequest, ApiError> {
+        let uri = format!("/api/v1/logs/search?{query}");
+        let request = http::Request::get(uri).body(Body::empty()).expect("a request");
+        let params = Params::from_request(request, &()).await?;
+        read_request(Duration::from_secs(1), &params, Timestamp::from_millis(1_714_550_400_000))
+    }
+
+    #[tokio::test]
+    async fn sorts_by_numbers_and_times_only() {
+        for name in ["level", "message", "service", "source", "host", "id", "correlation_id", "-user_id", "-LEVEL"] {
+            let error = request(&format!("sort={name}")).await.expect_err(name);
+            assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, "bad_parameter"));
+            let name = name.trim_start_matches('-');
+            assert_eq!(error.message, format!("`sort`: `{name}` is neither a number nor a time"));
+        }
+        for name in ["timestamp", "-accepted_at", "seq", "-duration_ms", "fields.level", "tags.port"] {
+            let order = request(&format!("sort={name}")).await.expect(name).order;
+            assert!(matches!(order, Order::ByField { descending, .. } if descending == name.starts_with('-')));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cursor_takes_no_offset() {
+        let cursor = Cursor { timestamp: Timestamp::from_millis(5), seq: 3, upper: 9, newest_first: true, query: 7 };
+        let text = cursor.encode();
+        let error = request(&format!("cursor={text}&offset=1")).await.expect_err("both");
+        assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, "bad_parameter"));
+        assert!(error.message.starts_with("`offset`: "), "{}", error.message);
+        let read = request(&format!("cursor={text}&offset=0")).await.expect("no offset");
+        assert_eq!((read.cursor, read.offset), (Some(cursor), 0));
+    }
+
+    #[test]
+    fn a_cursor_of_another_search_is_a_bad_parameter() {
+        let error = ApiError::from(SearchError::CursorMismatch);
+        assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, "bad_parameter"));
+        let told = "this cursor belongs to another search; pass it with the same q, filters, range and order";
+        assert_eq!(error.message, format!("`cursor`: {told}"));
     }
 }

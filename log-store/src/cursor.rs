@@ -5,7 +5,8 @@ use watchfire_model::Timestamp;
 /// The place behind the last hit of a page.
 ///
 /// `upper` bounds the walk: records accepted after its first page (`seq >= upper`) are not part of it, so each
-/// record is seen once while new ones arrive.
+/// record is seen once while new ones arrive. A cursor knows which search it belongs to, its range of time left out:
+/// the range that a search has by default moves with the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Event time of the last hit.
@@ -14,6 +15,10 @@ pub struct Cursor {
     pub seq: u64,
     /// Records from this sequence number on came after the walk began.
     pub upper: u64,
+    /// Whether the walk goes from new to old.
+    pub newest_first: bool,
+    /// [`Query::fingerprint`](crate::query::Query::fingerprint) of the walk's query.
+    pub query: u64,
 }
 
 /// A text that is no cursor of this version.
@@ -22,8 +27,9 @@ pub struct Cursor {
 pub struct CursorError;
 
 /// First byte of every cursor.
-const VERSION: u8 = 1;
-const BYTES: usize = 1 + 8 + 8 + 8 + 4;
+const VERSION: u8 = 2;
+/// Version, order, four numbers, checksum.
+const BYTES: usize = 1 + 1 + 4 * 8 + 4;
 
 impl Cursor {
     /// Reads what [`Cursor::encode`] wrote.
@@ -46,14 +52,20 @@ impl Cursor {
             eight.copy_from_slice(&body[at..at + 8]);
             u64::from_le_bytes(eight)
         };
-        Ok(Cursor { timestamp: Timestamp::from_millis(number(1) as i64), seq: number(9), upper: number(17) })
+        Ok(Cursor {
+            newest_first: body[1] != 0,
+            timestamp: Timestamp::from_millis(number(2) as i64),
+            seq: number(10),
+            upper: number(18),
+            query: number(26),
+        })
     }
 
     /// The text to hand out.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(BYTES);
-        bytes.push(VERSION);
-        for number in [self.timestamp.millis() as u64, self.seq, self.upper] {
+        bytes.extend([VERSION, u8::from(self.newest_first)]);
+        for number in [self.timestamp.millis() as u64, self.seq, self.upper, self.query] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -72,8 +84,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cursors_read_back(time in any::<i64>(), seq in any::<u64>(), upper in any::<u64>(), at in 0usize..BYTES * 2) {
-            let cursor = Cursor { timestamp: Timestamp::from_millis(time), seq, upper };
+        fn cursors_read_back(
+            (time, seq, upper, query) in any::<(i64, u64, u64, u64)>(),
+            newest_first: bool,
+            at in 0usize..BYTES * 2,
+        ) {
+            let cursor = Cursor { timestamp: Timestamp::from_millis(time), seq, upper, newest_first, query };
             let text = cursor.encode();
             prop_assert_eq!(Cursor::decode(&text), Ok(cursor));
             let mut damaged = text.clone().into_bytes();

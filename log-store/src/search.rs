@@ -55,7 +55,7 @@ pub struct SearchRequest {
     pub limit: usize,
     /// Hits to leave out first (after the cursor, if there is one).
     pub offset: usize,
-    /// Where the page before ended; only with an order by time.
+    /// Where the page before ended; only with an order by time, and the query and order of that page.
     pub cursor: Option<Cursor>,
     /// Which hits come first.
     pub order: Order,
@@ -166,6 +166,9 @@ pub enum SearchError {
     /// A cursor with an order by field.
     #[error("a cursor walks by time only; use `offset` with `sort`")]
     CursorWithSort,
+    /// A cursor of another query or order.
+    #[error("this cursor belongs to another search; pass it with the same q, filters, range and order")]
+    CursorMismatch,
     /// The store is closed, or a remote one is away.
     #[error("the log store is not available: {reason}")]
     Unavailable {

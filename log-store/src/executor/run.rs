@@ -159,6 +159,11 @@ pub(crate) fn search(
         Order::ByField { .. } if request.cursor.is_some() => return Err(SearchError::CursorWithSort),
         Order::ByField { field, descending } => Some(Ranking { field, descending: *descending, count: wanted.count }),
     };
+    if let Some(cursor) = &request.cursor
+        && (cursor.newest_first != wanted.newest_first || cursor.query != request.query.fingerprint())
+    {
+        return Err(SearchError::CursorMismatch);
+    }
     let bars = (request.buckets > 0).then(|| bars_over(parts, request));
     let newest_from = AtomicI64::new(i64::MIN);
     let search = Search { request, budget, wanted, ranking, bars, upper, newest_from };
@@ -173,10 +178,11 @@ pub(crate) fn search(
             page.map(|(ranked, part)| (ranked.place, *part)).collect()
         }
     };
-    let next_cursor = page
-        .last()
-        .filter(|_| is_more)
-        .map(|(place, _)| Cursor { timestamp: Timestamp::from_millis(place.time_ms), seq: place.seq, upper }.encode());
+    let next_cursor = page.last().filter(|_| is_more).map(|(place, _)| {
+        let timestamp = Timestamp::from_millis(place.time_ms);
+        let query = request.query.fingerprint();
+        Cursor { timestamp, seq: place.seq, upper, newest_first: search.wanted.newest_first, query }.encode()
+    });
     let hits = fetch(parts, &page, budget)?;
     let cost = budget.cost();
     Ok(SearchResponse {

@@ -194,11 +194,40 @@ pub async fn check_distinct_values(store: &dyn LogStore, naive: &Naive, name: &s
 async fn check_refusals(store: &dyn LogStore) {
     let request = SearchRequest {
         order: Order::ByField { field: Field::Seq, descending: true },
-        cursor: Some(Cursor { timestamp: Timestamp::default(), seq: 0, upper: 1 }),
+        cursor: Some(Cursor {
+            timestamp: Timestamp::default(),
+            seq: 0,
+            upper: 1,
+            newest_first: true,
+            query: watchfire_log_store::query::Query::all().fingerprint(),
+        }),
         ..SearchRequest::new(watchfire_log_store::query::Query::all(), TimeRange::ALL)
     };
     let refused = store.search(request).await;
     assert_eq!(refused, Err(watchfire_log_store::SearchError::CursorWithSort));
+    check_foreign_cursors(store).await;
+}
+
+/// A cursor goes on in its own walk only, whose range may move.
+async fn check_foreign_cursors(store: &dyn LogStore) {
+    let query = |text: &str| parse(text, Timestamp::parse_date_time(NOW).expect("a time")).expect("a query");
+    let first = SearchRequest { limit: 3, ..SearchRequest::new(query("*"), TimeRange::ALL) };
+    let cursor = answer(store, &first, "first page").await.next_cursor.expect("more than three records");
+    let cursor = Some(Cursor::decode(&cursor).expect("a cursor of the store"));
+    let next = SearchRequest { cursor, ..first };
+
+    let other_order = SearchRequest { order: Order::OldestFirst, ..next.clone() };
+    let other_query = SearchRequest { query: query("error"), ..next.clone() };
+    let other_level =
+        SearchRequest { query: next.query.clone().with_list(&Field::Level, "error").expect("a level"), ..next.clone() };
+    for foreign in [other_order, other_query, other_level] {
+        let refused = store.search(foreign.clone()).await;
+        assert_eq!(refused, Err(watchfire_log_store::SearchError::CursorMismatch), "{foreign:?}");
+    }
+
+    let range = TimeRange { start: Timestamp::from_millis(1), ..TimeRange::ALL };
+    let moved = SearchRequest { range, ..next };
+    assert_eq!(answer(store, &moved, "a range that moved").await.hits.len(), 3);
 }
 
 /// A walk sees each record once, while `append` brings new ones between its pages: newer, older and in the middle.
