@@ -132,13 +132,10 @@ pub fn rules(files: &[PathBuf], receivers: Option<&[config::Receiver]>) -> Resul
             Err(Faults(lines)) => faults.extend(lines),
         }
     }
-    let loaded = RuleSet::load(&texts);
-    match loaded {
-        Ok(rules) => {
-            let unknown = receivers.map(|known| rules.check_receivers(known.iter().map(|known| known.name.as_str())));
-            faults.extend(unknown.into_iter().flatten().map(|error| error.to_string()));
-            if faults.is_empty() { Ok(rules) } else { Err(Faults(faults)) }
-        }
+    let known: Option<Vec<&str>> = receivers.map(|known| known.iter().map(|known| known.name.as_str()).collect());
+    match RuleSet::load_with_receivers(&texts, known.as_deref()) {
+        Ok(rules) if faults.is_empty() => Ok(rules),
+        Ok(_) => Err(Faults(faults)),
         Err(errors) => {
             faults.extend(errors.iter().map(ToString::to_string));
             Err(Faults(faults))

@@ -1,7 +1,8 @@
 //! A JSON text as a tree whose every node knows where it stands.
 //!
 //! Rule files are written by people, so a mistake is reported with line and column, and reading goes on
-//! behind the slips that do not change the meaning of the rest (a comma too many, a key given twice).
+//! behind the slips that do not change the meaning of the rest (a comma too many, a key given twice, a number that
+//! is not finite).
 //!
 //! Invariant: offsets are byte offsets into the text, at the boundary of a character.
 
@@ -39,7 +40,7 @@ pub(crate) enum Json {
     Null,
     /// `true`, `false`
     Bool,
-    /// A number, and that it is finite is checked.
+    /// A finite number; NaN for one that is not finite, which is a slip.
     Number(f64),
     /// A string.
     String(JsonString),
@@ -353,8 +354,18 @@ impl Reader<'_> {
                 self.slip(offset, &format!("`{literal}` is not how JSON writes a number"), "write it as -12.5 or 1e6")?;
                 Ok(Json::Number(number))
             }
-            _ => Err(error(offset, format!("`{literal}` is no number"), "a duration such as \"5m\" stands in quotes")),
+            // `-Infinity` is one too, `1e999` is infinite when read.
+            Ok(_) => self.not_finite(offset, literal),
+            Err(_) => {
+                Err(error(offset, format!("`{literal}` is no number"), "a duration such as \"5m\" stands in quotes"))
+            }
         }
+    }
+
+    fn not_finite(&mut self, offset: usize, literal: &str) -> Read<Json> {
+        let message = format!("`{}` is not a finite number", cut(literal));
+        self.slip(offset, &message, "a threshold without end is written \"+Inf\" or \"-Inf\", in quotes")?;
+        Ok(Json::Number(f64::NAN))
     }
 
     fn word(&mut self) -> Read<Json> {
@@ -365,6 +376,7 @@ impl Reader<'_> {
         match word {
             "null" => Ok(Json::Null),
             "true" | "false" => Ok(Json::Bool),
+            _ if word.parse::<f64>().is_ok() => self.not_finite(offset, word),
             _ => Err(error(offset, format!("`{}` is no JSON value", cut(word)), "text stands in double quotes")),
         }
     }

@@ -55,18 +55,24 @@ impl Fault {
     }
 }
 
-/// A rule and the places in the file that later checks point at.
+/// A rule and the place in the file that later checks point at.
 #[derive(Debug)]
 pub(crate) struct ReadRule {
     pub rule: Rule,
     /// Offset of the rule's name.
     pub name_offset: usize,
-    /// Offset of each of the rule's receivers.
-    pub receiver_offsets: Vec<usize>,
+    /// Counts the rules of the file from 1.
+    pub position: usize,
 }
 
-/// Reads a rule; `position` counts the rules of the file from 1. `None` if anything was wrong.
-pub(crate) fn read_rule(node: &Node, position: usize, faults: &mut Vec<Fault>) -> Option<ReadRule> {
+/// Reads a rule; `position` counts the rules of the file from 1. `None` if anything was wrong with the rule itself:
+/// one whose receivers are not among the known ones is still compared with others.
+pub(crate) fn read_rule(
+    node: &Node,
+    position: usize,
+    known: Option<&[&str]>,
+    faults: &mut Vec<Fault>,
+) -> Option<ReadRule> {
     let Json::Object(members) = &node.value else {
         faults.push(Fault::new(
             node.offset,
@@ -76,10 +82,15 @@ pub(crate) fn read_rule(node: &Node, position: usize, faults: &mut Vec<Fault>) -
         return None;
     };
     let mut reader = RuleReader { title: title(members, position), members, faults: Vec::new() };
-    let rule = reader.read(node.offset);
+    let receivers = reader.receivers();
+    let rule = reader.read(node.offset, &receivers);
     let is_clean = reader.faults.is_empty();
+    if let Some(known) = known {
+        reader.check_receivers(&receivers, known);
+    }
     faults.append(&mut reader.faults);
-    rule.filter(|_| is_clean)
+    let (rule, name_offset) = rule.filter(|_| is_clean)?;
+    Some(ReadRule { rule, name_offset, position })
 }
 
 /// ``rule 2 `HighErrorRate` ``, as messages begin.
@@ -97,7 +108,8 @@ struct RuleReader<'a> {
 }
 
 impl<'a> RuleReader<'a> {
-    fn read(&mut self, offset: usize) -> Option<ReadRule> {
+    /// The rule and the offset of its name.
+    fn read(&mut self, offset: usize, receivers: &[(String, usize)]) -> Option<(Rule, usize)> {
         self.unknown_fields();
         let name = self.name(offset);
         let query = self.query(offset);
@@ -113,7 +125,6 @@ impl<'a> RuleReader<'a> {
         let no_data = self.no_data();
         let labels = self.texts("labels");
         let annotations = self.texts("annotations");
-        let (receivers, receiver_offsets) = self.receivers().into_iter().unzip();
         let (name, name_offset) = name?;
         let rule = Rule {
             name,
@@ -127,9 +138,9 @@ impl<'a> RuleReader<'a> {
             interval_ms,
             labels,
             annotations,
-            receivers,
+            receivers: receivers.iter().map(|(name, _)| name.clone()).collect(),
         };
-        Some(ReadRule { rule, name_offset, receiver_offsets })
+        Some((rule, name_offset))
     }
 
     fn unknown_fields(&mut self) {
@@ -328,6 +339,7 @@ impl<'a> RuleReader<'a> {
         }
     }
 
+    /// Names of receivers, and where they stand.
     fn receivers(&mut self) -> Vec<(String, usize)> {
         let Some(node) = self.find("receivers") else { return Vec::new() };
         let Json::Array(items) = &node.value else {
@@ -347,6 +359,18 @@ impl<'a> RuleReader<'a> {
             }
         }
         receivers
+    }
+
+    /// A mistake for every receiver that nobody knows.
+    fn check_receivers(&mut self, receivers: &[(String, usize)], known: &[&str]) {
+        for (receiver, offset) in receivers.iter().filter(|(receiver, _)| !known.contains(&receiver.as_str())) {
+            let hint = match nearest(receiver, known.iter().copied()) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None if known.is_empty() => "define it in `alerting.receivers`".to_owned(),
+                None => format!("define it in `alerting.receivers`, where there are {}", known.join(", ")),
+            };
+            self.fault(*offset, format!("unknown receiver `{}`", receiver.escape_debug()), hint);
+        }
     }
 
     fn find(&self, field: &str) -> Option<&'a Node> {

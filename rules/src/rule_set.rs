@@ -1,6 +1,6 @@
 //! Rule files become groups of rules, or the list of everything that is wrong in all of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,13 +44,11 @@ pub struct RuleGroup {
     pub rules: Vec<LoadedRule>,
 }
 
-/// A rule and where it stands.
+/// A rule that was read.
 #[derive(Clone, Debug)]
 pub struct LoadedRule {
     /// The rule.
     pub rule: Arc<Rule>,
-    /// Line and column of each of its receivers.
-    receivers_at: Vec<(usize, usize)>,
 }
 
 impl RuleSet {
@@ -62,6 +60,21 @@ impl RuleSet {
         P: AsRef<Path>,
         T: AsRef<[u8]>,
     {
+        RuleSet::load_with_receivers(files, None)
+    }
+
+    /// [`RuleSet::load`], and a receiver that is not among the known ones is a mistake too; `None` where they are
+    /// not known.
+    ///
+    /// Errors: as those of [`RuleSet::load`], all at once.
+    pub fn load_with_receivers<P, T>(
+        files: &[(P, T)],
+        receivers: Option<&[&str]>,
+    ) -> Result<RuleSet, Vec<RuleFileError>>
+    where
+        P: AsRef<Path>,
+        T: AsRef<[u8]>,
+    {
         let mut set = RuleSet::default();
         let mut errors = Vec::new();
         for (path, content) in files {
@@ -69,7 +82,7 @@ impl RuleSet {
             if set.groups.iter().any(|group| group.file == file) {
                 continue;
             }
-            match load_file(path.as_ref(), &file, content.as_ref()) {
+            match load_file(path.as_ref(), &file, content.as_ref(), receivers) {
                 Ok(group) => set.groups.push(group),
                 Err(mut found) => errors.append(&mut found),
             }
@@ -86,37 +99,14 @@ impl RuleSet {
     pub fn rule_count(&self) -> usize {
         self.groups.iter().map(|group| group.rules.len()).sum()
     }
-
-    /// A mistake for every receiver that a rule names and nobody knows.
-    pub fn check_receivers<'a>(&self, known: impl IntoIterator<Item = &'a str>) -> Vec<RuleFileError> {
-        let known: Vec<&str> = known.into_iter().collect();
-        let mut errors = Vec::new();
-        for group in &self.groups {
-            for loaded in &group.rules {
-                for (receiver, (line, column)) in loaded.rule.receivers.iter().zip(&loaded.receivers_at) {
-                    if known.contains(&receiver.as_str()) {
-                        continue;
-                    }
-                    let hint = match crate::nearest::nearest(receiver, known.iter().copied()) {
-                        Some(nearest) => format!("did you mean `{nearest}`?"),
-                        None if known.is_empty() => "define it in `alerting.receivers`".to_owned(),
-                        None => format!("define it in `alerting.receivers`, where there are {}", known.join(", ")),
-                    };
-                    errors.push(RuleFileError {
-                        file: group.file.clone(),
-                        line: *line,
-                        column: *column,
-                        message: format!("rule `{}`: unknown receiver `{receiver}`", loaded.rule.name),
-                        hint,
-                    });
-                }
-            }
-        }
-        errors
-    }
 }
 
-fn load_file(path: &Path, file: &str, content: &[u8]) -> Result<RuleGroup, Vec<RuleFileError>> {
+fn load_file(
+    path: &Path,
+    file: &str,
+    content: &[u8],
+    receivers: Option<&[&str]>,
+) -> Result<RuleGroup, Vec<RuleFileError>> {
     let whole = |message: String, hint: &str| {
         Err(vec![RuleFileError { file: file.to_owned(), line: 1, column: 1, message, hint: hint.to_owned() }])
     };
@@ -142,19 +132,12 @@ fn load_file(path: &Path, file: &str, content: &[u8]) -> Result<RuleGroup, Vec<R
         }
     };
     let mut faults = Vec::new();
-    let rules = read_text(text, &mut faults);
+    let rules = read_text(text, receivers, &mut faults);
     if !faults.is_empty() {
         return Err(placed(file, text, faults));
     }
     let name = path.file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let places = places(text, rules.iter().flat_map(|read| read.receiver_offsets.iter().copied()).collect());
-    let rules = rules
-        .into_iter()
-        .map(|read| LoadedRule {
-            receivers_at: read.receiver_offsets.iter().filter_map(|offset| places.get(offset).copied()).collect(),
-            rule: Arc::new(read.rule),
-        })
-        .collect();
+    let rules = rules.into_iter().map(|read| LoadedRule { rule: Arc::new(read.rule) }).collect();
     Ok(RuleGroup { name, file: file.to_owned(), rules })
 }
 
@@ -170,10 +153,19 @@ fn placed(file: &str, text: &str, mut faults: Vec<Fault>) -> Vec<RuleFileError> 
     faults.into_iter().map(error).collect()
 }
 
-fn read_text(text: &str, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
+fn read_text(text: &str, receivers: Option<&[&str]>, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
     let (tree, errors) = json_tree::read(text);
     faults.extend(errors.into_iter().map(|error| Fault::new(error.offset, error.message, error.hint)));
     let Some(tree) = tree else { return Vec::new() };
+    // What is wrong with the writing of a value is said once; that it does not fit its field either adds nothing.
+    let told: HashSet<usize> = faults.iter().map(|fault| fault.offset).collect();
+    let mut found = Vec::new();
+    let rules = read_tree(&tree, receivers, &mut found);
+    faults.extend(found.into_iter().filter(|fault| !told.contains(&fault.offset)));
+    rules
+}
+
+fn read_tree(tree: &Node, receivers: Option<&[&str]>, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
     let nodes: Vec<&Node> = match &tree.value {
         Json::Array(items) => items.iter().collect(),
         Json::Object(members) => match members.iter().find(|member| member.key == "rules") {
@@ -186,7 +178,7 @@ fn read_text(text: &str, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
                 ));
                 return Vec::new();
             }
-            None => vec![&tree],
+            None => vec![tree],
         },
         other => {
             faults.push(Fault::new(
@@ -198,7 +190,7 @@ fn read_text(text: &str, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
         }
     };
     let rules: Vec<ReadRule> =
-        nodes.iter().enumerate().filter_map(|(at, node)| read_rule(node, at + 1, faults)).collect();
+        nodes.iter().enumerate().filter_map(|(at, node)| read_rule(node, at + 1, receivers, faults)).collect();
     find_twins(&rules, faults);
     rules
 }
@@ -225,7 +217,7 @@ fn wrapped<'a>(list: &'a Member, members: &[Member], faults: &mut Vec<Fault>) ->
 /// Two rules of one name that ask the same and add the same labels would raise the same alert.
 fn find_twins(rules: &[ReadRule], faults: &mut Vec<Fault>) {
     let mut first_at = HashMap::new();
-    for (at, read) in rules.iter().enumerate() {
+    for read in rules {
         let rule = &read.rule;
         let labels: Vec<_> = rule.labels.iter().map(|(name, template)| (name, template.source())).collect();
         let identity = (&rule.name, rule.query.to_string(), labels);
@@ -236,7 +228,7 @@ fn find_twins(rules: &[ReadRule], faults: &mut Vec<Fault>) {
                 "give one another name or label, or their alerts cannot be told apart",
             ));
         } else {
-            first_at.insert(identity, at + 1);
+            first_at.insert(identity, read.position);
         }
     }
 }

@@ -38,9 +38,64 @@ fn reads_every_optional_field() {
     assert_eq!((rule.interval_ms, rule.keep_firing_for_ms, rule.resolve_threshold), (Some(500), 60_000, Some(12.5)));
     assert_eq!((rule.no_data, rule.duration_ms), (NoData::Keep, 0));
     assert_eq!(rule.receivers, ["ops", "mail"]);
-    let wrong = set.check_receivers(["ops", "mails"]);
+    assert!(RuleSet::load_with_receivers(&[("a.json", text)], Some(&["ops", "mail"])).is_ok());
+    let wrong = RuleSet::load_with_receivers(&[("a.json", text)], Some(&["ops", "mails"])).expect_err("unknown");
     assert_eq!(wrong.len(), 1);
-    assert_eq!(wrong[0].to_string(), "a.json:2:101: rule `a`: unknown receiver `mail`; did you mean `mails`?");
+    assert_eq!(wrong[0].to_string(), "a.json:2:101: rule 1 `a`: unknown receiver `mail`; did you mean `mails`?");
+}
+
+#[test]
+fn unknown_receivers_stand_among_all_other_mistakes() {
+    let good = r#"{"name": "a", "query": "avg m", "threshold": 1, "operator": ">", "receivers": ["ops"]}"#;
+    let bad = r#"{"name": "b", "query": "avg m", "treshold": 1, "operator": ">", "receivers": ["opps"]}"#;
+    let twin = good.replace("ops", "pager");
+    let text = format!("[{bad},\n{good},\n{twin}]");
+    let files = [("a.json", text.as_str()), ("b.json", "7"), ("c.json", &twin)];
+    let found = RuleSet::load_with_receivers(&files, Some(&["ops"])).expect_err("mistakes");
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let expected = [
+        "a.json:1:2: rule 1 `b`: `threshold` is missing",
+        "a.json:1:34: rule 1 `b`: unknown field `treshold`",
+        "a.json:1:80: rule 1 `b`: unknown receiver `opps`; did you mean `ops`?",
+        "a.json:3:10: rule `a` has the name, query and labels of rule 2",
+        "a.json:3:80: rule 3 `a`: unknown receiver `pager`; define it in `alerting.receivers`, where there are ops",
+        "b.json:1:1: the file holds a number, not rules",
+        "c.json:1:80: rule 1 `a`: unknown receiver `pager`",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (line, expected) in found.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}\n{expected}");
+    }
+    assert_eq!(RuleSet::load(&files[2..]).map(|set| set.rule_count()), Ok(1));
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_one_mistake_among_the_others() {
+    for number in ["1e999", "-1e999", "NaN", "-Infinity"] {
+        let text = format!(
+            "[{{\"name\": \"a\", \"query\": \"avg m\", \"operator\": \"=\",\n  \"threshold\": {number},\n  \
+             \"resolve_threshold\": 5, \"duration\": {number}, \"for\": 1}},\n 7]"
+        );
+        let found = errors(&text);
+        let expected = [
+            "1:46: rule 1 `a`: unknown operator `=`".to_owned(),
+            format!("2:16: `{number}` is not a finite number; a threshold without end"),
+            format!("3:39: `{number}` is not a finite number"),
+            format!("3:{}: rule 1 `a`: unknown field `for`", 41 + number.len()),
+            "4:2: rule 2 is a number".to_owned(),
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:#?}");
+        for (line, expected) in found.iter().zip(&expected) {
+            assert!(line.starts_with(&format!("dir/alert_rules.json:{expected}")), "{line}\n{expected}");
+        }
+    }
+    for operator in [">", "<"] {
+        let text = format!(
+            r#"{{"name": "a", "query": "avg m", "operator": "{operator}", "threshold": 1e999, "resolve_threshold": 5}}"#
+        );
+        assert_eq!(errors(&text).len(), 1, "{:#?}", errors(&text));
+    }
+    assert_eq!(errors("1e999").len(), 1);
 }
 
 #[test]
