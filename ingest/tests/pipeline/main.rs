@@ -65,6 +65,7 @@ async fn a_repeat_shows_what_was_stored() {
     assert_eq!(parsed.0, 200);
     assert!(parsed.1.contains(r#""message":"first""#) && !parsed.1.contains("third"), "{}", parsed.1);
     assert_eq!(parsed.1.matches(r#""duplicate":true,"stored":true"#).count(), 1, "{}", parsed.1);
+    pipe.counted(2).await;
     assert_eq!(pipe.found("").await, 2);
     pipe.close().await;
 }
