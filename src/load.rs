@@ -163,10 +163,11 @@ pub fn duration(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-/// What a query may use.
+/// What a query of a rule may use; what came late is not for rules.
 pub fn query_limits(config: &Config) -> Limits {
     let limits = &config.limits;
-    Limits { samples_max: limits.query_samples, timeout: duration(limits.query_timeout_ms), ..Limits::default() }
+    let timeout = duration(limits.query_timeout_ms);
+    Limits { samples_max: limits.query_samples, timeout, live_only: true, ..Limits::default() }
 }
 
 /// A bound syslog address.

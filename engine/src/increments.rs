@@ -10,6 +10,7 @@ use crate::bytes::{Cursor, Damaged};
 use crate::chunk::Codec;
 use crate::cumulative::Cumulative;
 use crate::limits::bucket_second;
+use crate::series::Layers;
 
 /// A window without events is 0, and not absent, this long after the last one.
 pub(crate) const QUIET_SECONDS: u32 = 86_400;
@@ -37,15 +38,19 @@ impl Increments {
         }
     }
 
-    fn layers(&self) -> impl Iterator<Item = &Cumulative> {
-        std::iter::once(&self.live).chain(self.late.as_deref())
+    fn layers(&self, which: Layers) -> impl Iterator<Item = &Cumulative> {
+        std::iter::once(&self.live).chain(self.late_of(which))
+    }
+
+    fn late_of(&self, which: Layers) -> Option<&Cumulative> {
+        self.late.as_deref().filter(|_| which == Layers::All)
     }
 
     /// Events of the window; `None` if the series had none in the 24 h before its end.
-    pub(crate) fn increase(&self, start: Timestamp, end: Timestamp, codec: &mut Codec) -> Option<f64> {
+    pub(crate) fn increase(&self, start: Timestamp, end: Timestamp, layers: Layers, codec: &mut Codec) -> Option<f64> {
         let (after, last) = seconds_of(start, end);
         let (mut sum, mut latest) = (0.0, None);
-        for layer in self.layers() {
+        for layer in self.layers(layers) {
             let standing = layer.at(last, codec);
             sum += standing.total - layer.total_before(after, codec);
             latest = latest.max(standing.last);
@@ -54,11 +59,18 @@ impl Increments {
     }
 
     /// Appends (end of the second, count) for each second of the window with events.
-    pub(crate) fn buckets(&self, start: Timestamp, end: Timestamp, codec: &mut Codec, out: &mut Vec<(Timestamp, f64)>) {
+    pub(crate) fn buckets(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        layers: Layers,
+        codec: &mut Codec,
+        out: &mut Vec<(Timestamp, f64)>,
+    ) {
         let (after, last) = seconds_of(start, end);
         let mut all = Vec::new();
         self.live.buckets(after, i64::from(last), codec, &mut all);
-        if let Some(late) = &self.late {
+        if let Some(late) = self.late_of(layers) {
             let live = all.len();
             late.buckets(after, i64::from(last), codec, &mut all);
             if all.len() > live {
@@ -94,23 +106,23 @@ impl Increments {
     }
 
     /// Whether a query of this window can see the series: from its first event on, for ever.
-    pub(crate) fn overlaps(&self, end: Timestamp) -> bool {
+    pub(crate) fn overlaps(&self, end: Timestamp, layers: Layers) -> bool {
         let last = bucket_second(end);
-        self.layers().any(|layer| layer.oldest().is_some_and(|oldest| oldest <= last))
+        self.layers(layers).any(|layer| layer.oldest().is_some_and(|oldest| oldest <= last))
     }
 
     /// The newest second with an event.
     pub(crate) fn newest(&self) -> Option<u32> {
-        self.layers().filter_map(Cumulative::newest).max()
+        self.layers(Layers::All).filter_map(Cumulative::newest).max()
     }
 
     /// How many seconds are kept in detail.
     pub(crate) fn count(&self) -> u64 {
-        self.layers().map(Cumulative::count).sum()
+        self.layers(Layers::All).map(Cumulative::count).sum()
     }
 
     pub(crate) fn has_buckets(&self) -> bool {
-        self.layers().any(Cumulative::has_buckets)
+        self.layers(Layers::All).any(Cumulative::has_buckets)
     }
 
     /// Forgets the detail of seconds before a time (milliseconds); the running total stays.
@@ -121,7 +133,7 @@ impl Increments {
 
     /// Calls back with the end (milliseconds) and memory of each packed chunk.
     pub(crate) fn packed_sizes(&self, mut each: impl FnMut(i64, usize)) {
-        self.layers().for_each(|layer| layer.packed_sizes(|end, bytes| each(end * 1000, bytes)));
+        self.layers(Layers::All).for_each(|layer| layer.packed_sizes(|end, bytes| each(end * 1000, bytes)));
     }
 
     pub(crate) fn compact(&mut self, codec: &mut Codec) {
@@ -184,11 +196,16 @@ mod tests {
                 };
                 let before = |at: i64| (at + 999).div_euclid(1000) <= end_second;
                 let had_any = events.iter().any(|(at, ..)| before(*at));
-                prop_assert_eq!(increments.increase(start, end, &mut codec), had_any.then(|| sum(true, &inside)));
+                prop_assert_eq!(increments.increase(start, end, Layers::All, &mut codec), had_any.then(|| sum(true, &inside)));
                 let had_live = events.iter().any(|(at, _, late)| !late && before(*at));
+                prop_assert_eq!(increments.increase(start, end, Layers::Live, &mut codec), had_live.then(|| sum(false, &inside)));
+                let mut live = Vec::new();
+                increments.buckets(start, end, Layers::Live, &mut codec, &mut live);
+                prop_assert_eq!(live.iter().map(|(_, count)| count).sum::<f64>(), sum(false, &inside));
+                prop_assert_eq!(increments.overlaps(end, Layers::Live), had_live);
                 prop_assert_eq!(increments.total_at(end, &mut codec), had_live.then(|| sum(false, &before)));
                 let mut buckets = Vec::new();
-                increments.buckets(start, end, &mut codec, &mut buckets);
+                increments.buckets(start, end, Layers::All, &mut codec, &mut buckets);
                 prop_assert!(buckets.windows(2).all(|pair| pair[0].0 < pair[1].0));
                 prop_assert_eq!(buckets.iter().map(|(_, count)| count).sum::<f64>(), sum(true, &inside));
                 let mut totals = Vec::new();
@@ -206,7 +223,7 @@ mod tests {
         let (mut increments, mut codec) = (Increments::default(), Codec::default());
         increments.add(1_000_000, 3.0, false, &mut codec);
         let increase = |increments: &Increments, end: i64, codec: &mut Codec| {
-            increments.increase(Timestamp::from_millis(end - 60_000), Timestamp::from_millis(end), codec)
+            increments.increase(Timestamp::from_millis(end - 60_000), Timestamp::from_millis(end), Layers::All, codec)
         };
         assert_eq!(increase(&increments, 999_999_000, &mut codec), None);
         assert_eq!(increase(&increments, 999_999_001, &mut codec), Some(3.0), "the current second is seen");

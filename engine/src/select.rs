@@ -7,7 +7,7 @@ use watchfire_model::Matcher;
 use crate::catalogue::MetricInfo;
 use crate::engine::Engine;
 use crate::matching::{Prepared, select};
-use crate::series::TimeRange;
+use crate::series::{Layers, TimeRange};
 use crate::view::SeriesView;
 
 /// Why a selection was refused.
@@ -21,6 +21,21 @@ pub enum SelectError {
 impl Engine {
     /// The series that satisfy all matchers and can have something to say about these times, in no order.
     pub fn select(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<SeriesView>, SelectError> {
+        self.select_layers(matchers, range, Layers::All)
+    }
+
+    /// The same, without a trace of counts and observations that came late: neither in what the views give nor in
+    /// which series there are. For rules, which must not fire on what is over.
+    pub fn select_live(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<SeriesView>, SelectError> {
+        self.select_layers(matchers, range, Layers::Live)
+    }
+
+    fn select_layers(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        layers: Layers,
+    ) -> Result<Vec<SeriesView>, SelectError> {
         if matchers.is_empty() {
             return Err(SelectError::NoMatcher);
         }
@@ -30,9 +45,9 @@ impl Engine {
             let shard = shard.read();
             for slot in select(&shard, &prepared) {
                 let Some(series) = shard.slot(slot) else { continue };
-                if series.state.lock().numbers.overlaps(range) {
+                if series.state.lock().numbers.overlaps(range, layers) {
                     let labels = shard.labels_of(slot, series);
-                    views.push(SeriesView { labels, series: series.clone() });
+                    views.push(SeriesView { labels, series: series.clone(), layers });
                 }
             }
         }

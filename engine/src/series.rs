@@ -21,6 +21,15 @@ pub struct TimeRange {
     pub end: Timestamp,
 }
 
+/// Which numbers of increments and distributions are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layers {
+    /// Those that count live and those that came late.
+    All,
+    /// Only those that count live; what came late leaves no trace.
+    Live,
+}
+
 /// The numbers of a series.
 pub(crate) enum Numbers {
     Samples(Samples),
@@ -58,11 +67,11 @@ impl Numbers {
     }
 
     /// Whether a query of these times can see anything of it.
-    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+    pub(crate) fn overlaps(&self, range: TimeRange, layers: Layers) -> bool {
         match self {
             Numbers::Samples(samples) => samples.overlaps(range.start.millis(), range.end.millis()),
-            Numbers::Increments(increments) => increments.overlaps(range.end),
-            Numbers::Distribution(distribution) => distribution.overlaps(range.end),
+            Numbers::Increments(increments) => increments.overlaps(range.end, layers),
+            Numbers::Distribution(distribution) => distribution.overlaps(range.end, layers),
         }
     }
 

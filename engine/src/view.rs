@@ -7,7 +7,7 @@ use watchfire_model::{LabelSet, Sample, Timestamp};
 use crate::chunk::with_codec;
 use crate::distribution::DistributionWindow;
 use crate::kind::SeriesKind;
-use crate::series::{Numbers, Series};
+use crate::series::{Layers, Numbers, Series};
 
 /// A series that a query selected. Cheap to clone and to keep; it copies nothing until it is read, and each
 /// read sees what is there at that moment.
@@ -15,6 +15,7 @@ use crate::series::{Numbers, Series};
 pub struct SeriesView {
     pub(crate) labels: LabelSet,
     pub(crate) series: Arc<Series>,
+    pub(crate) layers: Layers,
 }
 
 impl SeriesView {
@@ -44,7 +45,7 @@ impl SeriesView {
     /// other kinds of series.
     pub fn increase(&self, start: Timestamp, end: Timestamp) -> Option<f64> {
         with_codec(|codec| match &self.series.state.lock().numbers {
-            Numbers::Increments(increments) => increments.increase(start, end, codec),
+            Numbers::Increments(increments) => increments.increase(start, end, self.layers, codec),
             Numbers::Samples(_) | Numbers::Distribution(_) => None,
         })
     }
@@ -52,7 +53,7 @@ impl SeriesView {
     /// Increments: appends (end of the second, events) for each second of the window that has any.
     pub fn buckets(&self, start: Timestamp, end: Timestamp, out: &mut Vec<(Timestamp, f64)>) {
         with_codec(|codec| match &self.series.state.lock().numbers {
-            Numbers::Increments(increments) => increments.buckets(start, end, codec, out),
+            Numbers::Increments(increments) => increments.buckets(start, end, self.layers, codec, out),
             Numbers::Samples(_) | Numbers::Distribution(_) => {}
         });
     }
@@ -71,7 +72,7 @@ impl SeriesView {
     /// one in the 24 h before `end`; `None` if it had not, and for other kinds of series.
     pub fn histogram(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
         match &self.series.state.lock().numbers {
-            Numbers::Distribution(distribution) => distribution.window(start, end),
+            Numbers::Distribution(distribution) => distribution.window(start, end, self.layers),
             Numbers::Samples(_) | Numbers::Increments(_) => None,
         }
     }

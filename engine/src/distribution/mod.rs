@@ -17,6 +17,7 @@ use crate::distribution::layer::Layer;
 use crate::distribution::piece::with_dense;
 use crate::increments::{QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
+use crate::series::Layers;
 
 /// The observations of one series.
 #[derive(Default)]
@@ -42,22 +43,22 @@ impl Distribution {
         }
     }
 
-    fn layers(&self) -> impl Iterator<Item = &Layer> {
-        std::iter::once(&self.live).chain(self.late.as_deref())
+    fn layers(&self, which: Layers) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.live).chain(self.late.as_deref().filter(|_| which == Layers::All))
     }
 
     /// The observations of `(start, end]`, its end rounded up to the second; `None` if there were none in the
     /// 24 h before the end either.
-    pub(crate) fn window(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
+    pub(crate) fn window(&self, start: Timestamp, end: Timestamp, layers: Layers) -> Option<DistributionWindow> {
         let (after, last) = seconds_of(start, end);
         // The bucket that ends at e begins at e - 1.
         let from = u32::try_from(after.max(0)).unwrap_or(u32::MAX);
         let window = with_dense(|dense| {
-            self.layers().for_each(|layer| layer.collect(from, last, dense));
+            self.layers(layers).for_each(|layer| layer.collect(from, last, dense));
             (dense.count > 0).then(|| DistributionWindow::from_dense(dense))
         });
         window.or_else(|| {
-            let recent = self.layers().any(|layer| layer.any(last.saturating_sub(QUIET_SECONDS), last));
+            let recent = self.layers(layers).any(|layer| layer.any(last.saturating_sub(QUIET_SECONDS), last));
             recent.then(DistributionWindow::empty)
         })
     }
@@ -68,22 +69,22 @@ impl Distribution {
     }
 
     /// Whether a query that ends here can see anything.
-    pub(crate) fn overlaps(&self, end: Timestamp) -> bool {
+    pub(crate) fn overlaps(&self, end: Timestamp, layers: Layers) -> bool {
         let last = bucket_second(end);
-        self.layers().any(|layer| layer.oldest().is_some_and(|oldest| oldest < last))
+        self.layers(layers).any(|layer| layer.oldest().is_some_and(|oldest| oldest < last))
     }
 
     /// The end of the newest second with an observation.
     pub(crate) fn newest(&self) -> Option<u32> {
-        self.layers().filter_map(Layer::newest).max().map(|second| second.saturating_add(1))
+        self.layers(Layers::All).filter_map(Layer::newest).max().map(|second| second.saturating_add(1))
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.layers().map(Layer::count).sum()
+        self.layers(Layers::All).map(Layer::count).sum()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.layers().all(Layer::is_empty)
+        self.layers(Layers::All).all(Layer::is_empty)
     }
 
     /// Closes old seconds, merges them upwards, lets fine levels go by age. `now` in milliseconds.
@@ -103,7 +104,7 @@ impl Distribution {
 
     /// Calls back with the end (milliseconds) and memory of each piece.
     pub(crate) fn sizes(&self, mut each: impl FnMut(i64, usize)) {
-        self.layers().for_each(|layer| layer.sizes(|end, bytes| each(end * 1000, bytes)));
+        self.layers(Layers::All).for_each(|layer| layer.sizes(|end, bytes| each(end * 1000, bytes)));
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

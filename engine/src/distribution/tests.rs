@@ -19,7 +19,8 @@ fn within(got: f64, wanted: f64) -> bool {
 }
 
 fn check(distribution: &Distribution, seen: &[Seen], start: i64, end: i64) {
-    let window = distribution.window(Timestamp::from_millis(start * 1000), Timestamp::from_millis(end * 1000));
+    let window =
+        distribution.window(Timestamp::from_millis(start * 1000), Timestamp::from_millis(end * 1000), Layers::All);
     let mut values: Vec<f64> =
         seen.iter().filter(|(at, ..)| i64::from(*at) > start && i64::from(*at) <= end).map(|(_, v, _)| *v).collect();
     let recent = seen.iter().any(|(at, ..)| i64::from(*at) > end - 86_400 && i64::from(*at) <= end);
@@ -106,7 +107,7 @@ proptest! {
         let width = if days == 0 { 10 } else { 60 };
         for (a, b) in windows {
             let (a, b) = (base + a.min(b), base + a.max(b));
-            let window = distribution.window(Timestamp::from_millis(i64::from(a) * 1000), Timestamp::from_millis(i64::from(b) * 1000));
+            let window = distribution.window(Timestamp::from_millis(i64::from(a) * 1000), Timestamp::from_millis(i64::from(b) * 1000), Layers::All);
             let (a, b) = (a / width * width, b / width * width);
             let wanted = seen.iter().filter(|(at, ..)| *at > a && *at <= b).count() as u64;
             prop_assert_eq!(window.map_or(0, |window| window.count()), wanted);
@@ -128,7 +129,8 @@ fn values_beyond_the_range_are_clamped_and_counted() {
     let mut distribution = Distribution::default();
     let clamped = [-5.0, 1e15, f64::INFINITY, 3.0].map(|value| distribution.add(1000, value, false));
     assert_eq!(clamped, [true, true, true, false]);
-    let window = distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000)).expect("values");
+    let window =
+        distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000), Layers::All).expect("values");
     assert_eq!((window.count(), window.min(), window.max()), (4, Some(-5.0), Some(f64::INFINITY)));
 }
 
@@ -156,7 +158,11 @@ fn windows_of_several_series_merge() {
             distribution.add(1000 + i as u32, value, false);
             values.push(value);
         }
-        all.merge(&distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(2_000_000)).expect("values"));
+        all.merge(
+            &distribution
+                .window(Timestamp::from_millis(0), Timestamp::from_millis(2_000_000), Layers::All)
+                .expect("values"),
+        );
     }
     assert_eq!(all.count(), 297);
     for q in [0.1, 0.5, 0.95, 0.99] {

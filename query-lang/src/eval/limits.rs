@@ -44,6 +44,8 @@ pub struct Limits {
     pub lookback_ms: i64,
     /// Step of subqueries that name none, milliseconds.
     pub default_step_ms: i64,
+    /// Leaves out what came late (backfilled counts and observations), as if it had never come: for rules.
+    pub live_only: bool,
     /// Who may stop it.
     pub cancel: CancelToken,
 }
@@ -57,6 +59,7 @@ impl Default for Limits {
             steps_max: 11_000,
             lookback_ms: 300_000,
             default_step_ms: 60_000,
+            live_only: false,
             cancel: CancelToken::new(),
         }
     }

@@ -12,7 +12,12 @@ use super::limits::EvalError;
 pub(crate) fn select(ctx: &Context, matchers: &[Matcher], start: i64, end: i64) -> Result<Vec<SeriesView>, EvalError> {
     let range = TimeRange { start: Timestamp::from_millis(start), end: Timestamp::from_millis(end) };
     ctx.guard.tick()?;
-    ctx.engine.select(matchers, range).map_err(unreadable)
+    let found = if ctx.guard.limits().live_only {
+        ctx.engine.select_live(matchers, range)
+    } else {
+        ctx.engine.select(matchers, range)
+    };
+    found.map_err(unreadable)
 }
 
 fn unreadable(error: SelectError) -> EvalError {
