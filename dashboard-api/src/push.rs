@@ -89,7 +89,7 @@ fn read_items(body: &[u8]) -> Result<Vec<Result<Pushed, String>>, ApiError> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
         let items: Vec<Value> = serde_json::from_slice(body).map_err(|error| ApiError::malformed_json(body, &error))?;
-        return Ok(items.into_iter().map(|item| read_item(item)).collect());
+        return Ok(items.into_iter().map(read_item).collect());
     }
     if let Ok(single) = serde_json::from_slice::<Value>(body) {
         return Ok(vec![read_item(single)]);

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind};
-use watchfire_ingest::formats::CustomParser;
+use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
 use watchfire_model::time::parse_duration_ms;
 
@@ -42,8 +42,8 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     read_logs(&mut top, &mut config);
     read_queue(&mut top, &mut config);
     read_sources(&mut top, &mut config);
-    config.parsers = top.list("parsers").into_iter().filter_map(|node| read_parser(node, &mut top)).collect();
-    config.extract = top.list("extract").into_iter().filter_map(|node| read_extract(node, &mut top)).collect();
+    read_parsers(&mut top, &mut config);
+    read_extracts(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config);
     config.allowed_hosts = top.texts("allowed_hosts").into_iter().map(|(text, _)| text.to_owned()).collect();
@@ -193,6 +193,37 @@ fn read_sources(top: &mut Section<'_>, config: &mut Config) {
     section.not_yet("files", "tailing files");
     section.not_yet("journald", "reading the journal");
     section.finish();
+}
+
+fn read_parsers(top: &mut Section<'_>, config: &mut Config) {
+    let mut places = Vec::new();
+    for node in top.list("parsers") {
+        if let Some(parser) = read_parser(node, top) {
+            config.parsers.push(parser);
+            places.push(node.place);
+        }
+    }
+    let names: Vec<&str> = config.parsers.iter().map(|parser| parser.name.as_str()).collect();
+    if let Err(error) = Parsers::check_names(&names) {
+        top.fault(places.get(error.at).copied().unwrap_or_default(), format!("`parsers`: {error}"));
+    }
+}
+
+/// Each rule was checked alone; together they may still contradict each other.
+fn read_extracts(top: &mut Section<'_>, config: &mut Config) {
+    let mut places = Vec::new();
+    let faults_before = top.faults().len();
+    for node in top.list("extract") {
+        if let Some(rule) = read_extract(node, top) {
+            config.extract.push(rule);
+            places.push(node.place);
+        }
+    }
+    if top.faults().len() == faults_before
+        && let Err((at, error)) = Extractor::new(&config.extract, 0, Timestamp::default())
+    {
+        top.fault(places.get(at).copied().unwrap_or_default(), format!("`extract`: {error}"));
+    }
 }
 
 fn read_parser(node: &Node, top: &mut Section<'_>) -> Option<LineParser> {
