@@ -101,7 +101,7 @@ pub struct StoreStats {
     pub expired_records_total: u64,
     /// Records dropped early because the disk limit was reached.
     pub dropped_records_total: u64,
-    /// Blocks that could not be opened at the start.
+    /// Blocks that could not be opened at the start, or of which a search found a part that cannot be read.
     pub damaged_blocks: u64,
     /// Event time of the oldest record, milliseconds.
     pub oldest_ms: Option<i64>,

@@ -138,6 +138,7 @@ impl Shared {
         for block in &snapshot.sealed {
             stats.sealed_records += u64::from(block.info.rows);
             stats.disk_bytes += block.bytes;
+            stats.damaged_blocks += u64::from(block.is_damaged());
             spans.push((block.info.time_min, block.info.time_max));
         }
         stats.records = stats.sealed_records;

@@ -81,7 +81,11 @@ impl Part {
             }
             Part::Sealed(block) => {
                 let Some(extent) = self.extent() else { return Ok(T::default()) };
-                work(&SealedView::open(block, budget)?, extent)
+                let result = SealedView::open(block, budget).and_then(|view| work(&view, extent));
+                if let Err(Failure::Damaged(_)) = result {
+                    block.note_damage();
+                }
+                result
             }
         }
     }

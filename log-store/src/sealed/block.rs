@@ -23,6 +23,8 @@ pub(crate) struct SealedBlock {
     used_at: AtomicI64,
     /// The manifest does not name it any more: the file goes when the last search has left it.
     is_doomed: AtomicBool,
+    /// A search has found a part of it that cannot be read.
+    is_damaged: AtomicBool,
 }
 
 impl Drop for SealedBlock {
@@ -45,12 +47,23 @@ impl SealedBlock {
             directory: Mutex::new(None),
             used_at: AtomicI64::new(i64::MIN),
             is_doomed: AtomicBool::new(false),
+            is_damaged: AtomicBool::new(false),
         }
     }
 
     /// Lets the file go when nobody uses it any more.
     pub fn doom(&self) {
         self.is_doomed.store(true, Ordering::Relaxed);
+    }
+
+    /// Remembers that a part of it cannot be read, for whoever looks at the health of the store.
+    pub fn note_damage(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a search has found damage in it.
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
     }
 
     /// Opens the file and reads the directory, if that has not been done.
