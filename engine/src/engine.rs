@@ -6,7 +6,7 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use watchfire_model::Timestamp;
@@ -16,7 +16,7 @@ use crate::limits::{Rejection, TimeBounds};
 use crate::positions::Positions;
 use crate::recovery::{self, RecoveryReport};
 use crate::registry::Registry;
-use crate::wal::Wal;
+use crate::wal::{self, CreateFile, Wal};
 
 /// Why an engine cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,8 @@ pub struct Engine {
     pub(crate) snapshot_at_bytes: AtomicU64,
     /// After a failure, when to try again, milliseconds.
     pub(crate) snapshot_again_at: AtomicI64,
+    /// The log has damage that no snapshot has settled yet.
+    pub(crate) unsettled: AtomicBool,
     pub(crate) sweep_turn: AtomicI64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) snapshot_failures: AtomicU64,
@@ -87,7 +89,17 @@ pub struct Engine {
 
 impl Engine {
     /// Opens a folder (made if it is not there) and recovers what was acknowledged.
+    ///
+    /// On a full disk it can be read and refuses what is new, until a [`Engine::tick`] finds room again.
     pub fn open(config: EngineConfig, now: Timestamp) -> Result<(Engine, RecoveryReport), OpenError> {
+        Engine::open_with(config, now, wal::create)
+    }
+
+    fn open_with(
+        config: EngineConfig,
+        now: Timestamp,
+        create: CreateFile,
+    ) -> Result<(Engine, RecoveryReport), OpenError> {
         let at = |path: &std::path::Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
@@ -104,8 +116,11 @@ impl Engine {
             Err(std::fs::TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
         }
         let recovered = recovery::recover(&config)?;
-        let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes)
+        let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
             .map_err(at(&config.dir))?;
+        let report = recovered.report;
+        // What was decided about damage must not be decided anew, and differently, the next time.
+        let unsettled = report.records_missing > 0 || report.damages.iter().any(|damage| !damage.torn_tail);
         let mut positions = recovered.positions;
         positions.synced(recovered.next_lsn);
         let engine = Engine {
@@ -118,6 +133,7 @@ impl Engine {
             snapshot_bytes: AtomicU64::new(recovered.snapshot_bytes),
             snapshot_at_bytes: AtomicU64::new(0),
             snapshot_again_at: AtomicI64::new(i64::MIN),
+            unsettled: AtomicBool::new(unsettled),
             sweep_turn: AtomicI64::new(i64::MIN),
             snapshots: AtomicU64::new(0),
             snapshot_failures: AtomicU64::new(0),
@@ -131,11 +147,14 @@ impl Engine {
             _folder_lock: folder_lock,
         };
         engine.registry.recount();
-        if recovered.report.damages.iter().any(|damage| !damage.torn_tail) || recovered.report.records_missing > 0 {
-            // What was decided about the damage must not be decided anew, and differently, the next time.
-            engine.checkpoint_keeping(false).map_err(at(&engine.config.dir))?;
+        if unsettled && !engine.wal.is_broken() {
+            match engine.checkpoint() {
+                // Nothing is taken in before a later tick has settled it.
+                Err(error) if wal::is_no_room(&error) => engine.wal.mark_broken(),
+                settled => settled.map_err(at(&engine.config.dir))?,
+            }
         }
-        Ok((engine, recovered.report))
+        Ok((engine, report))
     }
 
     /// The offset of a queue to read next; `None` if nothing of that life of it was ever applied.

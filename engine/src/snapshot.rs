@@ -82,12 +82,17 @@ impl Engine {
     ///
     /// Appends go on meanwhile. Errors leave everything as it was.
     pub fn checkpoint(&self) -> io::Result<()> {
-        self.checkpoint_keeping(true)
+        let _one = self.checkpointing.lock();
+        let temporary = self.config.dir.join("snapshot.tmp");
+        let done = self.checkpoint_by(&temporary);
+        if done.is_err() {
+            // On a full disk it would be in the way; if it was not made or stays, nothing is lost.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        done
     }
 
-    /// Without the snapshot before, a later recovery cannot meet the log that this one has settled.
-    pub(crate) fn checkpoint_keeping(&self, the_one_before: bool) -> io::Result<()> {
-        let _one = self.checkpointing.lock();
+    fn checkpoint_by(&self, temporary: &Path) -> io::Result<()> {
         let folder = &self.config.dir;
         let (cut, head) = {
             let positions = self.positions.lock();
@@ -101,8 +106,7 @@ impl Engine {
         };
         let was_broken = self.wal.is_broken();
         let before = list(folder)?.into_iter().rfind(|(have, _)| *have < cut);
-        let temporary = folder.join("snapshot.tmp");
-        let file = File::create(&temporary)?;
+        let file = File::create(temporary)?;
         let mut out = BufWriter::with_capacity(1 << 18, file);
         self.write_snapshot(cut, &head, was_broken, &mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -111,20 +115,24 @@ impl Engine {
             self.wal.sync()?;
         }
         failpoint::hit("engine.snapshot_rename");
-        std::fs::rename(&temporary, folder.join(format!("snapshot-{cut:020}.snap")))?;
+        std::fs::rename(temporary, folder.join(format!("snapshot-{cut:020}.snap")))?;
         sync_folder(folder)?;
         if was_broken {
             self.wal.mend(cut);
         }
         self.snapshot_bytes.store(file.metadata().map_or(0, |meta| meta.len()), Ordering::Relaxed);
         self.snapshots.fetch_add(1, Ordering::Relaxed);
-        let keep = if the_one_before { before.map_or(0, |(cut, _)| cut) } else { cut };
+        // Without the snapshot before, a later recovery cannot meet the damaged log that this one has settled.
+        let unsettled = self.unsettled.load(Ordering::Relaxed);
+        let keep = if unsettled { cut } else { before.map_or(0, |(cut, _)| cut) };
         for (have, path) in list(folder)? {
             if have < keep {
                 std::fs::remove_file(path)?;
             }
         }
-        self.wal.delete_before(keep)
+        self.wal.delete_before(keep)?;
+        self.unsettled.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn write_snapshot(&self, cut: u64, head: &SnapshotHead, broken: bool, out: &mut impl Write) -> io::Result<()> {

@@ -80,3 +80,60 @@ fn a_series_that_went_is_made_again_by_its_handle() {
     let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
     assert_eq!(read(&engine), (None, 1), "its definition is in the log");
 }
+
+/// A disk that is full from the start on.
+fn full(_: &std::path::Path, _: u64) -> io::Result<File> {
+    let mut file = File::options().write(true).open("/dev/full")?;
+    io::Write::write_all(&mut file, b"head")?;
+    Ok(file)
+}
+
+#[test]
+fn a_full_disk_does_not_keep_it_from_opening() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    engine.apply(&derived(0)).expect("applies");
+    engine.append_samples(&samples(0)).expect("appends");
+    drop(engine);
+    let (engine, report) = Engine::open_with(EngineConfig::new(dir.path()), at(0), full).expect("opens");
+    assert_eq!((report.records, report.damages), (2, vec![]));
+    assert!(engine.stats().log_broken);
+    assert_eq!(read(&engine), (Some(1.0), 1), "what was there can be read");
+    assert!(matches!(engine.append_samples(&samples(1000)), Err(crate::AppendError::Log(_))));
+    assert!(matches!(engine.apply(&derived(1)), Err(crate::ApplyError::Log(_))));
+    assert_eq!((engine.applied("logs", 1, 0), engine.durable_offset("logs", 1, 0)), (Some(1), Some(1)));
+    engine.sync().expect("there is nothing to sync");
+    engine.tick(at(2000));
+    assert!(!engine.stats().log_broken, "there is room again");
+    engine.append_samples(&samples(1000)).expect("appends");
+    engine.apply(&derived(1)).expect("applies");
+    drop(engine);
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    assert_eq!(read(&engine), (Some(2.0), 2));
+}
+
+#[test]
+fn damage_on_a_full_disk_is_settled_when_there_is_room() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    for offset in 0..4 {
+        engine.apply(&derived(offset)).expect("applies");
+        engine.sync().expect("syncs");
+    }
+    drop(engine);
+    let log = crate::wal::segment::list(dir.path()).expect("lists").pop().expect("a log").1;
+    let mut bytes = std::fs::read(&log).expect("reads");
+    let inside_the_third = bytes.len() - bytes.len() / 3;
+    bytes[inside_the_third] ^= 1;
+    std::fs::write(&log, bytes).expect("writes");
+    let (engine, report) = Engine::open_with(EngineConfig::new(dir.path()), at(0), full).expect("opens");
+    assert_eq!((report.damages.len(), report.records_missing), (1, 1));
+    assert!(engine.stats().log_broken);
+    engine.tick(at(2000));
+    assert!(!engine.stats().log_broken);
+    engine.apply(&derived(4)).expect("applies");
+    drop(engine);
+    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    assert_eq!((report.damages.len(), report.records_missing), (0, 0), "settled");
+    assert_eq!(read(&engine).0, Some(4.0));
+}

@@ -23,7 +23,8 @@ use crate::series::Series;
 
 /// What the lock of the log guards.
 struct State {
-    file: Arc<File>,
+    /// None if the disk had no room for it; the log is broken then.
+    file: Option<Arc<File>>,
     file_first_lsn: u64,
     file_bytes: u64,
     /// Files before the current one that no `fdatasync` has covered yet.
@@ -57,9 +58,25 @@ pub(crate) struct Undefined {
 }
 
 impl Wal {
-    /// Starts a new file whose first record has this number; `appended` bytes stand before it.
-    pub(crate) fn start(folder: &Path, segment_bytes: u64, next_lsn: u64, appended: u64) -> io::Result<Wal> {
-        let file = Arc::new(create(folder, next_lsn)?);
+    /// Goes on in a new file whose first record has this number; `appended` bytes stand before it.
+    ///
+    /// Without room on the disk for that file the log begins broken: all that was logged can be read.
+    pub(crate) fn start(
+        folder: &Path,
+        segment_bytes: u64,
+        next_lsn: u64,
+        appended: u64,
+        create: CreateFile,
+    ) -> io::Result<Wal> {
+        let file = match create(folder, next_lsn) {
+            Ok(file) => Some(Arc::new(file)),
+            Err(error) if is_no_room(&error) => {
+                tracing::error!(%error, "the engine's log cannot go on; numbers are refused until the disk has room");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let broken = AtomicBool::new(file.is_none());
         Ok(Wal {
             folder: folder.to_owned(),
             segment_bytes,
@@ -75,7 +92,7 @@ impl Wal {
             synced: AtomicU64::new(next_lsn),
             written: AtomicU64::new(next_lsn),
             appended: AtomicU64::new(appended),
-            broken: AtomicBool::new(false),
+            broken,
         })
     }
 
@@ -105,8 +122,9 @@ impl Wal {
             put_varint(out, groups.0);
             out.extend_from_slice(groups.1);
         })?;
-        if let Err(error) = (&*state.file).write_all(&state.buffer) {
-            self.cut_back(state);
+        let Some(file) = &state.file else { return Err(io::Error::other("the log has no file")) };
+        if let Err(error) = (&**file).write_all(&state.buffer) {
+            self.cut_back(file, state.file_bytes);
             return Err(error);
         }
         undefined.iter().for_each(|wanted| wanted.series.defined.store(true, Ordering::Relaxed));
@@ -121,12 +139,9 @@ impl Wal {
     }
 
     /// Takes a half-written record away again.
-    fn cut_back(&self, state: &State) {
+    fn cut_back(&self, mut file: &File, good_bytes: u64) {
         use std::io::Seek;
-        let mended = state
-            .file
-            .set_len(state.file_bytes)
-            .and_then(|()| (&*state.file).seek(io::SeekFrom::Start(state.file_bytes)).map(drop));
+        let mended = file.set_len(good_bytes).and_then(|()| file.seek(io::SeekFrom::Start(good_bytes)).map(drop));
         if mended.is_err() {
             self.mark_broken();
         }
@@ -144,7 +159,7 @@ impl Wal {
         let (files, upto) = {
             let mut state = self.state.lock();
             let mut files = std::mem::take(&mut state.unsynced);
-            files.push(state.file.clone());
+            files.extend(state.file.clone());
             (files, state.next_lsn)
         };
         for file in &files {
@@ -178,12 +193,11 @@ impl Wal {
 
     fn next_file(&self, state: &mut State) -> io::Result<()> {
         if state.next_lsn == state.file_first_lsn {
-            // A broken file without records: begin it anew.
-            std::fs::remove_file(segment::path_of(&self.folder, state.next_lsn))?;
+            // A broken file without records, if there is one at all: begin it anew.
+            remove_if_there(&segment::path_of(&self.folder, state.next_lsn))?;
         }
         let file = Arc::new(create(&self.folder, state.next_lsn)?);
-        let before = std::mem::replace(&mut state.file, file);
-        state.unsynced.push(before);
+        state.unsynced.extend(state.file.replace(file));
         state.file_first_lsn = state.next_lsn;
         state.file_bytes = segment::HEAD_BYTES as u64;
         Ok(())
@@ -239,7 +253,7 @@ impl Wal {
     #[cfg(test)]
     pub(crate) fn break_for_test(&self) {
         let full = File::options().write(true).open("/dev/full").expect("opens");
-        self.state.lock().file = Arc::new(full);
+        self.state.lock().file = Some(Arc::new(full));
     }
 
     /// Bytes of all its files.
@@ -249,12 +263,30 @@ impl Wal {
     }
 }
 
-fn create(folder: &Path, first_lsn: u64) -> io::Result<File> {
+/// Creates the file of a folder whose first record has this number.
+pub(crate) type CreateFile = fn(&Path, u64) -> io::Result<File>;
+
+pub(crate) fn create(folder: &Path, first_lsn: u64) -> io::Result<File> {
     let path = segment::path_of(folder, first_lsn);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(&segment::head(first_lsn))?;
-    sync_folder(folder)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    if let Err(error) = file.write_all(&segment::head(first_lsn)).and_then(|()| sync_folder(folder)) {
+        // Half a file would be in the way of the next attempt.
+        remove_if_there(&path)?;
+        return Err(error);
+    }
     Ok(file)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether the disk, or our share of it, is full.
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Makes the names in a folder durable.

@@ -39,7 +39,7 @@ proptest! {
     #[test]
     fn what_was_written_is_read(bodies in bodies(), segment_bytes in 30u64..2000) {
         let dir = tempfile::tempdir().expect("a folder");
-        let wal = Wal::start(dir.path(), segment_bytes, 1, 0).expect("starts");
+        let wal = Wal::start(dir.path(), segment_bytes, 1, 0, create).expect("starts");
         for (index, body) in bodies.iter().enumerate() {
             prop_assert_eq!(append(&wal, body), index as u64 + 1);
         }
@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn a_cut_leaves_a_prefix(bodies in bodies(), cut in 0.0f64..1.0) {
         let dir = tempfile::tempdir().expect("a folder");
-        let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+        let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
         for body in &bodies {
             append(&wal, body);
         }
@@ -72,7 +72,7 @@ proptest! {
     #[test]
     fn a_flipped_bit_costs_one_record(bodies in bodies(), place in 0.0f64..1.0, bit in 0u8..8) {
         let dir = tempfile::tempdir().expect("a folder");
-        let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+        let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
         for body in &bodies {
             append(&wal, body);
         }
@@ -91,7 +91,7 @@ proptest! {
 #[test]
 fn one_sync_serves_many_and_covers_all_before() {
     let dir = tempfile::tempdir().expect("a folder");
-    let wal = Wal::start(dir.path(), 500, 1, 0).expect("starts");
+    let wal = Wal::start(dir.path(), 500, 1, 0, create).expect("starts");
     std::thread::scope(|scope| {
         for thread in 0..4u8 {
             let wal = &wal;
@@ -111,7 +111,7 @@ fn one_sync_serves_many_and_covers_all_before() {
 #[test]
 fn files_are_deleted_only_as_far_as_a_snapshot_reaches() {
     let dir = tempfile::tempdir().expect("a folder");
-    let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+    let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
     let mut cuts = Vec::new();
     for _ in 0..4 {
         append(&wal, b"x");
@@ -127,7 +127,7 @@ fn files_are_deleted_only_as_far_as_a_snapshot_reaches() {
 #[test]
 fn a_full_disk_is_an_error_until_a_snapshot_mends_it() {
     let dir = tempfile::tempdir().expect("a folder");
-    let wal = Wal::start(dir.path(), 1 << 20, 1, 0).expect("starts");
+    let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
     append(&wal, b"before");
     wal.break_for_test();
     assert!(wal.append(b"lost", &[], (0, &[])).is_err());
