@@ -184,6 +184,7 @@ fn a_flipped_byte_of_a_block_is_reported_and_the_rest_served() {
         }
     }
     assert!(reported > 20, "{reported}");
+    assert!(store.stats().damaged_blocks > 0, "what a search found shows in the store's health");
 }
 
 #[tokio::test]

@@ -170,16 +170,18 @@ fn refuses_what_it_cannot_read() {
 
 #[test]
 fn a_damaged_header_is_reported_and_the_entries_are_kept() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let change = Entry::Put(alert(1, "a", Life::Pending { active_at: time(1) }));
-    written(dir.path(), std::slice::from_ref(&change));
-    let path = dir.path().join(FILE);
-    let mut content = fs::read(&path).expect("reads");
-    content[9] ^= 1;
-    fs::write(&path, content).expect("writes");
-    let (_, replayed, report) = Journal::open(dir.path()).expect("opens");
-    assert_eq!(replayed, model(&[change], 1));
-    assert_eq!(report.damaged, [(0, 16)]);
+    for at in [0, 9, 13] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let change = Entry::Put(alert(1, "a", Life::Pending { active_at: time(1) }));
+        written(dir.path(), std::slice::from_ref(&change));
+        let path = dir.path().join(FILE);
+        let mut content = fs::read(&path).expect("reads");
+        content[at] ^= 1;
+        fs::write(&path, content).expect("writes");
+        let (_, replayed, report) = Journal::open(dir.path()).expect("opens");
+        assert_eq!(replayed, model(&[change], 1), "byte {at}");
+        assert_eq!(report.damaged, [(0, 16)], "byte {at}");
+    }
 }
 
 /// A journal as version 1 wrote it, byte for byte: later versions must read it.
