@@ -71,6 +71,10 @@ pub struct Engine {
     pub(crate) snapshot_at_bytes: AtomicU64,
     /// After a failure, when to try again, milliseconds.
     pub(crate) snapshot_again_at: AtomicI64,
+    /// Damaged places that the opening found, and records that are lost by them.
+    pub(crate) recovered_damages: u64,
+    pub(crate) lost_records: u64,
+    pub(crate) opened_at: Timestamp,
     /// The log has damage that no snapshot has settled yet.
     pub(crate) unsettled: AtomicBool,
     pub(crate) sweep_turn: AtomicI64,
@@ -120,7 +124,20 @@ impl Engine {
             .map_err(at(&config.dir))?;
         let report = recovered.report;
         // What was decided about damage must not be decided anew, and differently, the next time.
-        let unsettled = report.records_missing > 0 || report.damages.iter().any(|damage| !damage.torn_tail);
+        let damages = report.damages.iter().filter(|damage| !damage.torn_tail);
+        let recovered_damages = damages.clone().count() as u64;
+        let unsettled = report.records_missing > 0 || recovered_damages > 0;
+        if recovered_damages > 0 || report.records_lost > 0 {
+            let first = damages.clone().next().map(|damage| format!("{} at {}", damage.file.display(), damage.offset));
+            tracing::error!(
+                damages = recovered_damages,
+                first = first.as_deref().unwrap_or("a file is missing"),
+                bytes = damages.map(|damage| damage.bytes).sum::<u64>(),
+                records_lost = report.records_lost,
+                points_without_series = report.orphans,
+                "files of the engine are damaged: these numbers are lost, all others are served"
+            );
+        }
         let mut positions = recovered.positions;
         positions.synced(recovered.next_lsn);
         let engine = Engine {
@@ -133,6 +150,9 @@ impl Engine {
             snapshot_bytes: AtomicU64::new(recovered.snapshot_bytes),
             snapshot_at_bytes: AtomicU64::new(0),
             snapshot_again_at: AtomicI64::new(i64::MIN),
+            recovered_damages,
+            lost_records: report.records_lost,
+            opened_at: now,
             unsettled: AtomicBool::new(unsettled),
             sweep_turn: AtomicI64::new(i64::MIN),
             snapshots: AtomicU64::new(0),

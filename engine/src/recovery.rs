@@ -42,6 +42,8 @@ pub struct RecoveryReport {
     pub orphans: u64,
     /// Records that are missing between those that were found.
     pub records_missing: u64,
+    /// Of these and of those that could not be understood, the ones that had been durable: nobody has them any more.
+    pub records_lost: u64,
     /// Records whose counts were left to the queue, which still has them, because of others missing before them.
     pub records_left_to_queue: u64,
     /// The places that could not be read. A torn tail is what a crash leaves, and loses nothing acknowledged.
@@ -196,38 +198,56 @@ fn replay(
         points: 0,
         orphans: 0,
     };
-    let mut expected = loaded.cut;
+    // Numbers of records begin with 1.
+    let mut expected = loaded.cut.max(1);
     for (index, (first, path)) in files.iter().enumerate() {
         let last_file = index + 1 == files.len();
         if files.get(index + 1).is_some_and(|(next, _)| *next <= loaded.cut) {
             continue;
         }
         log_bytes += std::fs::metadata(path).map_or(0, |meta| meta.len());
+        note_missing(expected, *first, files, &mut replayer, report);
+        expected = expected.max(*first);
         let found = segment::read(path, last_file, |record| {
             if record.lsn < loaded.cut {
                 return Ok(());
             }
-            if expected > 0 && record.lsn > expected {
-                report.records_missing += record.lsn - expected;
-                replayer.hole_is_open |= expected.max(1) >= durable_before(files);
-            }
+            note_missing(expected, record.lsn, files, &mut replayer, report);
             expected = record.lsn + 1;
             replayer.lsn = record.lsn;
-            record::read(record.payload, &mut replayer)?;
-            report.records += 1;
-            Ok(())
+            let understood = record::read(record.payload, &mut replayer);
+            report.records += u64::from(understood.is_ok());
+            report.records_lost += u64::from(understood.is_err());
+            understood
         });
         let found = found.map_err(|error| segment_error(path, error))?;
         if last_file {
             settle(path, found.good_end).map_err(io_error(path))?;
         }
         report.damages.extend(found.damages);
-        expected = expected.max(*first);
     }
     report.points = replayer.points;
     report.orphans = replayer.orphans;
     report.records_left_to_queue = replayer.left_to_queue;
     Ok((expected.max(loaded.contains + 1), log_bytes))
+}
+
+/// Counts the records that are missing between the expected one and the next one that is there.
+fn note_missing(
+    expected: u64,
+    found: u64,
+    files: &[(u64, PathBuf)],
+    replayer: &mut Replayer,
+    report: &mut RecoveryReport,
+) {
+    if found > expected {
+        report.records_missing += found - expected;
+        if expected >= durable_before(files) {
+            replayer.hole_is_open = true;
+        } else {
+            report.records_lost += found - expected;
+        }
+    }
 }
 
 /// All records below this were durable, as the records themselves say.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use watchfire_model::Timestamp;
+
 use crate::engine::Engine;
 use crate::limits::Rejection;
 
@@ -40,6 +42,12 @@ pub struct EngineStats {
     pub clamped_total: u64,
     /// Points not taken, by reason.
     pub rejected_total: Vec<(Rejection, u64)>,
+    /// Damaged places that the last opening found in log and snapshots, torn tails apart.
+    pub recovered_damages: u64,
+    /// Records of the log that were durable and are lost by them, as far as known.
+    pub lost_records_total: u64,
+    /// When the opening found that, if it found any.
+    pub damaged_since: Option<Timestamp>,
     /// The log cannot be written until a snapshot succeeds.
     pub log_broken: bool,
 }
@@ -61,6 +69,9 @@ impl Engine {
                 .iter()
                 .map(|reason| (*reason, count(&self.rejected[reason.index()])))
                 .collect(),
+            recovered_damages: self.recovered_damages,
+            lost_records_total: self.lost_records,
+            damaged_since: (self.recovered_damages > 0 || self.lost_records > 0).then_some(self.opened_at),
             log_broken: self.wal.is_broken(),
             snapshot_bytes: count(&self.snapshot_bytes),
             snapshots_total: count(&self.snapshots),

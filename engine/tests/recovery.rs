@@ -362,6 +362,7 @@ fn a_hole_in_what_was_not_durable_is_left_to_the_queue() {
         let applied = engine.applied("logs", 1, 0).expect("something was applied");
         assert!(applied > 0 && applied < 20, "{report:?}");
         assert_eq!(content(&engine).totals.values().sum::<u64>(), applied);
+        assert_eq!(report.records_lost, 0, "the queue has them all");
     }
     let (engine, _) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
     for batch in engine.applied("logs", 1, 0).expect("something")..20 {
@@ -383,6 +384,10 @@ fn a_hole_in_what_was_durable_costs_only_itself() {
     let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
     assert_eq!(engine.applied("logs", 1, 0), Some(21));
     assert!(!report.damages.is_empty() && report.records_left_to_queue == 0);
+    assert_eq!(
+        (report.records_lost, engine.stats().lost_records_total),
+        (report.records_missing, report.records_missing)
+    );
     let (got, wanted) = (content(&engine), whole);
     assert!(is_part_of(&got, &wanted));
     let missing = wanted.totals.values().sum::<u64>() - got.totals.values().sum::<u64>();

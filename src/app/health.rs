@@ -94,10 +94,19 @@ fn log_store(parts: &Parts) -> Component {
 
 fn engine(parts: &Parts) -> Component {
     let stats = parts.engine.stats();
+    let broken = stats.log_broken.then(|| "its log cannot be written; new numbers are refused meanwhile".to_owned());
+    let damaged = stats.damaged_since.map(|since| {
+        let (places, records) = (stats.recovered_damages, stats.lost_records_total);
+        format!("{places} damaged places in its log, found {since}; some numbers are missing ({records} records known)")
+    });
     Component {
         name: "engine",
-        problem: None,
-        figures: vec![("series", stats.series as f64), ("memory_bytes", stats.memory_bytes as f64)],
+        problem: broken.or(damaged),
+        figures: vec![
+            ("series", stats.series as f64),
+            ("memory_bytes", stats.memory_bytes as f64),
+            ("lost_records", stats.lost_records_total as f64),
+        ],
     }
 }
 

@@ -18,7 +18,7 @@ type Read = fn(&Parts) -> Vec<Reading>;
 type ReadOf<T> = fn(&T) -> f64;
 
 /// Metrics of one figure each.
-const PLAIN: [Row<Read>; 18] = [
+const PLAIN: [Row<Read>; 19] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
@@ -31,6 +31,9 @@ const PLAIN: [Row<Read>; 18] = [
     }),
     (Kind::Counter, "watchfire_pruned_early_total", "Points dropped before their time as memory was short.", |parts| {
         Reading::plain(parts.engine.stats().pruned_early_total as f64)
+    }),
+    (Kind::Counter, "watchfire_engine_damages_total", "Damaged places found in the engine's files.", |parts| {
+        Reading::plain(parts.engine.stats().recovered_damages as f64)
     }),
     (Kind::Gauge, "watchfire_disk_used_ratio", "Used share of the file system of the data folder.", |parts| {
         disk_used_ratio(&parts.data_dir).map(Reading::plain).unwrap_or_default()

@@ -127,7 +127,9 @@ fn damage_on_a_full_disk_is_settled_when_there_is_room() {
     bytes[inside_the_third] ^= 1;
     std::fs::write(&log, bytes).expect("writes");
     let (engine, report) = Engine::open_with(EngineConfig::new(dir.path()), at(0), full).expect("opens");
-    assert_eq!((report.damages.len(), report.records_missing), (1, 1));
+    assert_eq!((report.damages.len(), report.records_missing, report.records_lost), (1, 1, 1));
+    let stats = engine.stats();
+    assert_eq!((stats.recovered_damages, stats.lost_records_total, stats.damaged_since), (1, 1, Some(at(0))));
     assert!(engine.stats().log_broken);
     engine.tick(at(2000));
     assert!(!engine.stats().log_broken);
@@ -135,5 +137,6 @@ fn damage_on_a_full_disk_is_settled_when_there_is_room() {
     drop(engine);
     let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
     assert_eq!((report.damages.len(), report.records_missing), (0, 0), "settled");
+    assert_eq!((engine.stats().recovered_damages, engine.stats().damaged_since), (0, None));
     assert_eq!(read(&engine).0, Some(4.0));
 }
