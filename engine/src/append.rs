@@ -293,9 +293,7 @@ impl Engine {
         let mut undefined: Vec<Undefined> = Vec::new();
         for (entry, target) in batch.series.iter().zip(targets) {
             let Ok(series) = &target.series else { continue };
-            if series.defined.load(Ordering::Relaxed)
-                || undefined.iter().rev().take(8).any(|u| u.series.id == series.id)
-            {
+            if !self.wal.wants_definition(series) || undefined.iter().rev().take(8).any(|u| u.series.id == series.id) {
                 continue;
             }
             let mut key = Vec::new();

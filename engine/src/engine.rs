@@ -122,6 +122,7 @@ impl Engine {
         let recovered = recovery::recover(&config)?;
         let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
             .map_err(at(&config.dir))?;
+        wal.in_snapshot(recovered.in_snapshot_below);
         let report = recovered.report;
         // What was decided about damage must not be decided anew, and differently, the next time.
         let damages = report.damages.iter().filter(|damage| !damage.torn_tail);

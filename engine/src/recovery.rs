@@ -55,6 +55,8 @@ pub(crate) struct Recovered {
     pub(crate) registry: Registry,
     pub(crate) positions: Positions,
     pub(crate) next_lsn: u64,
+    /// Series with numbers below this are in the snapshot.
+    pub(crate) in_snapshot_below: u64,
     pub(crate) snapshot_bytes: u64,
     /// Length of the log that was read.
     pub(crate) log_bytes: u64,
@@ -96,7 +98,16 @@ pub(crate) fn recover(config: &EngineConfig) -> Result<Recovered, OpenError> {
     }
     report.series = loaded.registry.len() as u64;
     let snapshot_bytes = report.snapshot.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |m| m.len());
-    Ok(Recovered { registry: loaded.registry, positions, next_lsn, snapshot_bytes, log_bytes, report })
+    let in_snapshot_below = loaded.head.next_id;
+    Ok(Recovered {
+        registry: loaded.registry,
+        positions,
+        next_lsn,
+        in_snapshot_below,
+        snapshot_bytes,
+        log_bytes,
+        report,
+    })
 }
 
 /// The newest snapshot that is whole and that the log continues; without one, what can be saved of the newest.

@@ -1,6 +1,6 @@
 //! One series: its identity and, behind its own lock, its numbers.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU16;
 
 use parking_lot::Mutex;
 use watchfire_model::Timestamp;
@@ -50,8 +50,8 @@ pub(crate) struct Series {
     pub(crate) hash: u64,
     pub(crate) shard: u32,
     pub(crate) kind: SeriesKind,
-    /// Its definition stands in the log or in a snapshot that the log continues.
-    pub(crate) defined: AtomicBool,
+    /// The stretch of the log in which its definition stands last; [`UNDEFINED`](crate::wal::UNDEFINED) if nowhere.
+    pub(crate) defined: AtomicU16,
     /// Numbers of its label pairs in its shard, in the order of names.
     pub(crate) pairs: Box<[u32]>,
     pub(crate) state: Mutex<SeriesState>,

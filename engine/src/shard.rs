@@ -1,7 +1,7 @@
 //! A shard: the registry of its series and their index, behind one lock.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU16;
 
 use hashbrown::{HashMap, HashTable};
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use crate::kind::{SeriesClass, SeriesKind};
 use crate::pairs::Pairs;
 use crate::series::{Numbers, Series, SeriesState};
 use crate::texts::Texts;
+use crate::wal;
 
 /// What the lock of a shard guards.
 #[derive(Default)]
@@ -95,7 +96,7 @@ impl Shard {
             hash: new.hash,
             shard: new.shard,
             kind: new.kind,
-            defined: AtomicBool::new(new.defined),
+            defined: AtomicU16::new(if new.defined { wal::DEFINED_BEFORE } else { wal::UNDEFINED }),
             pairs,
             state: Mutex::new(SeriesState { removed: false, numbers }),
         });

@@ -120,6 +120,7 @@ impl Engine {
         if was_broken {
             self.wal.mend(cut);
         }
+        self.wal.in_snapshot(head.next_id);
         self.snapshot_bytes.store(file.metadata().map_or(0, |meta| meta.len()), Ordering::Relaxed);
         self.snapshots.fetch_add(1, Ordering::Relaxed);
         // Without the snapshot before, a later recovery cannot meet the damaged log that this one has settled.

@@ -140,3 +140,30 @@ fn damage_on_a_full_disk_is_settled_when_there_is_room() {
     assert_eq!((engine.stats().recovered_damages, engine.stats().damaged_since), (0, None));
     assert_eq!(read(&engine).0, Some(4.0));
 }
+
+/// The record that defines a series is damaged: its points are found again from the next definition on.
+#[test]
+fn a_damaged_definition_costs_a_stretch_of_the_log() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    // A long name makes the log grow fast: 5 MB in all.
+    let batch = |offset: u64| {
+        let mut batch = derived(offset);
+        batch.source.queue = "q".repeat(100_000);
+        batch
+    };
+    for offset in 0..50 {
+        engine.apply(&batch(offset)).expect("applies");
+    }
+    engine.sync().expect("syncs");
+    engine.apply(&batch(50)).expect("applies");
+    drop(engine);
+    let log = crate::wal::segment::list(dir.path()).expect("lists").pop().expect("a log").1;
+    let mut bytes = std::fs::read(&log).expect("reads");
+    bytes[1000] ^= 1;
+    std::fs::write(&log, bytes).expect("writes");
+    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    assert_eq!((report.records_lost, report.orphans), (1, 41));
+    assert_eq!(read(&engine).0, Some(9.0), "those of the second stretch");
+    assert_eq!(engine.applied(&"q".repeat(100_000), 1, 0), Some(51));
+}

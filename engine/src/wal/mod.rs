@@ -12,7 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use watchfire_model::failpoint;
@@ -20,6 +20,17 @@ use watchfire_model::failpoint;
 use crate::bytes::put_varint;
 use crate::kind::SeriesKind;
 use crate::series::Series;
+
+/// The log does not know the series.
+pub(crate) const UNDEFINED: u16 = 0;
+/// The series is defined in a snapshot, or in what an earlier process logged.
+pub(crate) const DEFINED_BEFORE: u16 = 1;
+const FIRST_STRETCH: u16 = 2;
+/// A stretch of the log is at least this long, bytes. Each defines the series again that it uses and that no
+/// snapshot holds, so that a damaged record costs its series this much of the log, and not all of it.
+const STRETCH_BYTES: u64 = 4 << 20;
+/// A stretch is at least this many times as long as the definitions in it.
+const STRETCH_PER_DEFINITIONS: u64 = 8;
 
 /// What the lock of the log guards.
 struct State {
@@ -30,6 +41,9 @@ struct State {
     /// Files before the current one that no `fdatasync` has covered yet.
     unsynced: Vec<Arc<File>>,
     next_lsn: u64,
+    /// Length of the current stretch and of the definitions in it, bytes.
+    stretch_bytes: u64,
+    definition_bytes: u64,
     /// Where the next record is put together.
     buffer: Vec<u8>,
 }
@@ -47,11 +61,15 @@ pub(crate) struct Wal {
     written: AtomicU64,
     /// Bytes written since the start, and those that the start found behind its snapshot.
     appended: AtomicU64,
+    /// Number of the current stretch; changes under the lock of the state.
+    stretch: AtomicU16,
+    /// Series with smaller numbers are in a snapshot.
+    in_snapshot_below: AtomicU64,
     /// A write or a sync failed in a way that leaves memory ahead of the files: only a snapshot mends it.
     broken: AtomicBool,
 }
 
-/// A series that a record uses and that no record before it defined, with its key.
+/// A series that a record uses and that has to be defined (again), with its key.
 pub(crate) struct Undefined {
     pub(crate) series: Arc<Series>,
     pub(crate) key: Vec<u8>,
@@ -86,12 +104,16 @@ impl Wal {
                 file_bytes: segment::HEAD_BYTES as u64,
                 unsynced: Vec::new(),
                 next_lsn,
+                stretch_bytes: 0,
+                definition_bytes: 0,
                 buffer: Vec::new(),
             }),
             syncing: Mutex::new(()),
             synced: AtomicU64::new(next_lsn),
             written: AtomicU64::new(next_lsn),
             appended: AtomicU64::new(appended),
+            stretch: AtomicU16::new(FIRST_STRETCH),
+            in_snapshot_below: AtomicU64::new(0),
             broken,
         })
     }
@@ -110,15 +132,18 @@ impl Wal {
         failpoint::hit("engine.wal_append");
         let lsn = state.next_lsn;
         state.buffer.clear();
+        let mut definition_bytes = 0;
         segment::put_record(&mut state.buffer, lsn, self.synced(), |out| {
             out.extend_from_slice(head);
             // Two batches may both have met a series undefined; the one that is written first defines it.
-            let open = |wanted: &&Undefined| !wanted.series.defined.load(Ordering::Relaxed);
+            let open = |wanted: &&Undefined| self.wants_definition(&wanted.series);
             put_varint(out, undefined.iter().filter(open).count() as u64);
+            let start = out.len();
             for wanted in undefined.iter().filter(open) {
                 let kind: SeriesKind = wanted.series.kind;
                 record::put_definition(wanted.series.id, kind, &wanted.key, out);
             }
+            definition_bytes = (out.len() - start) as u64;
             put_varint(out, groups.0);
             out.extend_from_slice(groups.1);
         })?;
@@ -127,7 +152,16 @@ impl Wal {
             self.cut_back(file, state.file_bytes);
             return Err(error);
         }
-        undefined.iter().for_each(|wanted| wanted.series.defined.store(true, Ordering::Relaxed));
+        let stretch = self.stretch.load(Ordering::Relaxed);
+        for wanted in undefined.iter().filter(|wanted| self.wants_definition(&wanted.series)) {
+            wanted.series.defined.store(stretch, Ordering::Relaxed);
+        }
+        state.stretch_bytes += state.buffer.len() as u64;
+        state.definition_bytes += definition_bytes;
+        if state.stretch_bytes >= STRETCH_BYTES.max(state.definition_bytes * STRETCH_PER_DEFINITIONS) {
+            (state.stretch_bytes, state.definition_bytes) = (0, 0);
+            self.stretch.store(stretch.checked_add(1).unwrap_or(FIRST_STRETCH), Ordering::Relaxed);
+        }
         state.file_bytes += state.buffer.len() as u64;
         self.appended.fetch_add(state.buffer.len() as u64, Ordering::Relaxed);
         state.next_lsn = lsn + 1;
@@ -136,6 +170,22 @@ impl Wal {
             state.buffer = Vec::new();
         }
         Ok(lsn)
+    }
+
+    /// Whether a record that uses the series has to define it.
+    pub(crate) fn wants_definition(&self, series: &Series) -> bool {
+        match series.defined.load(Ordering::Relaxed) {
+            UNDEFINED => true,
+            stretch => {
+                stretch != self.stretch.load(Ordering::Relaxed)
+                    && series.id >= self.in_snapshot_below.load(Ordering::Relaxed)
+            }
+        }
+    }
+
+    /// Series with numbers below this are in a snapshot, which defines them as well.
+    pub(crate) fn in_snapshot(&self, below: u64) {
+        self.in_snapshot_below.fetch_max(below, Ordering::Relaxed);
     }
 
     /// Takes a half-written record away again.
