@@ -6,6 +6,9 @@ use watchfire_query_lang::{Limits, evaluate_instant, parse};
 
 const NOW: i64 = 1_700_000_000_000;
 
+/// (service, value)
+type Rows = &'static [(&'static str, f64)];
+
 fn labels(metric: &str, service: &str) -> LabelSet {
     LabelSet::from_pairs([("__name__", metric), ("service", service)]).expect("valid")
 }
@@ -36,8 +39,8 @@ fn ask(engine: &Engine, text: &str, live_only: bool) -> Vec<(String, f64)> {
 fn late_numbers_are_in_graphs_and_not_in_rules() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = engine(dir.path());
-    let rows = |rows: &[(&str, f64)]| rows.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>();
-    let cases: [(&str, &[(&str, f64)], &[(&str, f64)]); 9] = [
+    let rows = |rows: Rows| rows.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>();
+    let cases: [(&str, Rows, Rows); 9] = [
         ("sum events over 1h", &[("", 14.0)], &[("", 2.0)]),
         ("sum events over 1h by service", &[("api", 7.0), ("old", 7.0)], &[("api", 2.0)]),
         // Quiet, but there: 0. Never live: not there at all, so `== 0` does not fire.
