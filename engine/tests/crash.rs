@@ -3,13 +3,13 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
 use watchfire_engine::{
     Derived, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesKind, SourcePosition,
     TimeRange,
 };
 use watchfire_model::{LabelSet, Matcher, Timestamp};
+use watchfire_test_support::crash::dies_at;
 
 const NOW: i64 = 1_700_000_000_000;
 const BATCHES: u64 = 60;
@@ -78,14 +78,7 @@ fn child() {
 
 /// Runs the child until it dies or ends; true if it died.
 fn dies(dir: &Path, failpoint: &str) -> bool {
-    let program = std::env::current_exe().expect("this program");
-    let child = Command::new(program)
-        .args(["--exact", "child", "--quiet"])
-        .env(DIR, dir)
-        .env("WATCHFIRE_FAILPOINT", failpoint)
-        .output()
-        .expect("runs");
-    !child.status.success()
+    dies_at("child", DIR, dir, failpoint)
 }
 
 /// Events, live events, observations, and the values of the samples.

@@ -1,6 +1,7 @@
 //! What the tests and benches of the running binary share: a server process, a plain client, log lines.
 
 pub mod client;
+pub mod crash;
 pub mod lines;
 pub mod receiver;
 pub mod server;

@@ -1,5 +1,4 @@
 //! What the tests of the store share.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use proptest::prelude::*;
 use watchfire_log_store::query::Query;

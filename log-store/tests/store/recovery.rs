@@ -1,11 +1,9 @@
 //! Crashes and damage: what was sealed is there, the queue brings the rest, nothing is there twice, and what cannot
 //! be read is reported.
 
-mod store_common;
-
 use std::path::{Path, PathBuf};
 
-use store_common::*;
+use crate::common::*;
 use watchfire_log_store::embedded::{AppendError, OpenError};
 use watchfire_log_store::{EmbeddedStore, LogStore, SearchRequest, StoreConfig, TimeRange};
 use watchfire_model::{LogRecord, Timestamp};

@@ -1,9 +1,7 @@
 //! Whatever is put in comes out, from open chunks, sealed blocks, merged blocks and after a restart.
 
-mod store_common;
-
+use crate::common::*;
 use proptest::prelude::*;
-use store_common::*;
 use watchfire_log_store::{Hit, StoreConfig};
 use watchfire_model::LogRecord;
 

@@ -1,13 +1,11 @@
 //! The process dies at each place where the store's files change; what was appended is found once afterwards.
 
-mod store_common;
-
 use std::path::Path;
-use std::process::Command;
 
-use store_common::*;
+use crate::common::*;
 use watchfire_log_store::StoreConfig;
 use watchfire_model::{LogRecord, Timestamp};
+use watchfire_test_support::crash::dies_at;
 
 const RECORDS: u64 = 600;
 /// Where the child does its work.
@@ -51,14 +49,7 @@ fn child() {
 
 /// Runs the child until it dies or ends; true if it died.
 fn dies(dir: &Path, failpoint: &str) -> bool {
-    let program = std::env::current_exe().expect("this program");
-    let child = Command::new(program)
-        .args(["--exact", "child", "--quiet"])
-        .env(DIR, dir)
-        .env("WATCHFIRE_FAILPOINT", failpoint)
-        .output()
-        .expect("runs");
-    !child.status.success()
+    dies_at("crash::child", DIR, dir, failpoint)
 }
 
 #[test]

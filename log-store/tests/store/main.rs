@@ -1,0 +1,6 @@
+//! The embedded store as a whole: what is put in comes out, and survives crashes and damage.
+
+mod common;
+mod crash;
+mod recovery;
+mod round_trip;
