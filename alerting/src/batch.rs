@@ -2,8 +2,9 @@
 
 use watchfire_model::{Alert, Timestamp};
 
-/// The alerts of one rule after one evaluation, all of them: what fires, again and again while it fires, and what
-/// was resolved, again and again until it is acknowledged. Pending alerts may be among them; they are passed over.
+/// Alerts of one rule after one evaluation: what changed at once, what fires again and again while it fires (not with
+/// each evaluation), what was resolved again and again until it is acknowledged. Pending alerts may be among them; they
+/// are passed over.
 ///
 /// Level-triggered: a batch that is handed over twice, or that was lost on the way, changes nothing in the end.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +13,7 @@ pub struct AlertBatch {
     pub group: String,
     /// The rule's name.
     pub rule: String,
-    /// Its alerts.
+    /// Its alerts, or some of them.
     pub alerts: Vec<Alert>,
 }
 

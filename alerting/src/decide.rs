@@ -3,7 +3,7 @@
 use crate::batch::{Acknowledged, AlertBatch};
 use crate::entry::Entry;
 use crate::flow::{Flow, SentState};
-use crate::notification::{FlowKey, Ids, Notification, NotifiedAlert, Target};
+use crate::notification::{FlowKey, Ids, Notification, NotifiedAlert, Reason, Target};
 use crate::route::Routing;
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -79,7 +79,8 @@ pub fn decide(
             let beside: HashSet<u64> = chosen.iter().map(|at| told[*at].fingerprint).collect();
             alerts.extend(unsent_beside(policy, flow, &beside, now));
         }
-        for message in messages(policy, &key, &group_labels, alerts, ids, now) {
+        let reason = reason(flow, &alerts, still_fires(flow, &told, &members));
+        for message in messages(policy, &key, &group_labels, reason, alerts, ids, now) {
             if has_room(&key.target, message.bytes()) {
                 decision.entries.push(Entry::Intent(Arc::new(message)));
             } else {
@@ -122,8 +123,9 @@ pub fn decide_by_time(
             let fingerprints = too_old.into_iter().map(|(fingerprint, _)| *fingerprint).collect();
             decision.entries.push(Entry::Forgotten { flow: key.clone(), fingerprints });
         }
-        let alerts = alerts.into_iter().map(|(_, unsent)| Arc::clone(&unsent.alert)).collect();
-        for message in messages(policy, key, &flow.group_labels, alerts, ids, now) {
+        let alerts: Vec<_> = alerts.into_iter().map(|(_, unsent)| Arc::clone(&unsent.alert)).collect();
+        let reason = reason(Some(flow), &alerts, !flow.firing.is_empty());
+        for message in messages(policy, key, &flow.group_labels, reason, alerts, ids, now) {
             if has_room(&key.target, message.bytes()) {
                 decision.entries.push(Entry::Intent(Arc::new(message)));
             } else {
@@ -284,11 +286,38 @@ fn forget_resolved(key: &FlowKey, flow: Option<&Flow>, told: &[Told<'_>], member
     (!fingerprints.is_empty()).then(|| Entry::Forgotten { flow: key.clone(), fingerprints })
 }
 
+/// Whether anything of the group fires after this evaluation. A batch need not hold what goes on firing: of that the
+/// flow tells.
+fn still_fires(flow: Option<&Flow>, told: &[Told<'_>], members: &[usize]) -> bool {
+    let over: HashSet<u64> =
+        members.iter().map(|at| &told[*at]).filter(|told| !told.is_firing()).map(|told| told.fingerprint).collect();
+    over.len() < members.len() || flow.is_some_and(|flow| flow.firing.keys().any(|known| !over.contains(known)))
+}
+
+/// Why these alerts are told: in Alertmanager's order of precedence, by what the target knows of (a message that was
+/// given up told it nothing) and whether anything of the group fires now.
+fn reason(flow: Option<&Flow>, alerts: &[Arc<NotifiedAlert>], still_fires: bool) -> Reason {
+    let known = |alert: &NotifiedAlert| {
+        let sent = flow.and_then(|flow| flow.firing.get(&alert.labels.fingerprint()));
+        sent.is_some_and(|sent| sent.failed_at.is_none() && sent.starts_at == alert.starts_at)
+    };
+    let knows_any = flow.is_some_and(|flow| flow.firing.values().any(|sent| sent.failed_at.is_none()));
+    if alerts.iter().any(|alert| alert.is_firing() && !known(alert)) {
+        return if knows_any { Reason::NewAlertsAdded } else { Reason::FirstNotification };
+    }
+    if !still_fires {
+        return Reason::AllAlertsResolved;
+    }
+    let any_resolved = alerts.iter().any(|alert| !alert.is_firing());
+    if any_resolved { Reason::SomeAlertsResolved } else { Reason::RepeatIntervalElapsed }
+}
+
 /// The alerts as messages of bounded size: firing ones first, then by labels.
 fn messages(
     policy: &Policy,
     key: &FlowKey,
     group_labels: &LabelSet,
+    reason: Reason,
     mut alerts: Vec<Arc<NotifiedAlert>>,
     ids: &mut Ids,
     now: Timestamp,
@@ -301,6 +330,7 @@ fn messages(
             flow: key.clone(),
             group_labels: group_labels.clone(),
             created_at: now,
+            reason,
             alerts: part.to_vec(),
         })
         .collect()

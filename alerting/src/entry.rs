@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! entry   := tag u8, then by tag
-//!   1 intent     notification
+//!   1 intent     notification (version 1: without its reason, which reads as unknown)
 //!   2 delivered  id text, at i64
 //!   3 failed     id text, at i64
 //!   4 forgotten  flow, count u32, fingerprint u64 ...
 //!   5 flow       flow, group labels, count u32, (fingerprint u64, starts i64, sent i64, failed time) ...,
 //!                count u32, (fingerprint u64, failed i64, alert) ...
+//!   6 intent     reason u8 (0 unknown, 1 first, 2 new, 3 some resolved, 4 all resolved, 5 repeat), notification
+//!                (since version 2)
 //! notification := id text, flow, group labels, created i64, count u32, alert ...
 //! flow    := group key text, receiver text, kind u8 (1 webhook, 2 email), index u32
 //! alert   := labels, pairs, starts i64, ends time, value u64 (bits)
@@ -18,7 +20,7 @@
 
 use crate::codec::{DecodeError, Decoder, Encoder};
 use crate::flow::{Flow, Sent, Unsent};
-use crate::notification::{FlowKey, IntegrationKind, Notification, NotificationId, NotifiedAlert, Target};
+use crate::notification::{FlowKey, IntegrationKind, Notification, NotificationId, NotifiedAlert, Reason, Target};
 use std::sync::Arc;
 use watchfire_model::{LabelSet, Timestamp};
 
@@ -58,7 +60,8 @@ impl Entry {
         let mut out = Encoder::default();
         match self {
             Entry::Intent(notification) => {
-                out.u8(1);
+                out.u8(6);
+                out.u8(reason_number(notification.reason));
                 put_notification(&mut out, notification);
             }
             Entry::Delivered { id, at } => {
@@ -90,7 +93,7 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
         let mut input = Decoder(bytes);
         let entry = match input.u8()? {
-            1 => Entry::Intent(Arc::new(get_notification(&mut input)?)),
+            1 => Entry::Intent(Arc::new(get_notification(&mut input, Reason::Unknown)?)),
             2 => Entry::Delivered { id: input.shared_text()?, at: get_time(&mut input)? },
             3 => Entry::Failed { id: input.shared_text()?, at: get_time(&mut input)? },
             4 => {
@@ -100,6 +103,10 @@ impl Entry {
                 Entry::Forgotten { flow, fingerprints }
             }
             5 => Entry::Flow(get_flow_key(&mut input)?, get_flow(&mut input)?),
+            6 => {
+                let reason = get_reason(&mut input)?;
+                Entry::Intent(Arc::new(get_notification(&mut input, reason)?))
+            }
             _ => return Err(DecodeError),
         };
         input.end()?;
@@ -185,6 +192,29 @@ fn get_alert(input: &mut Decoder<'_>) -> Result<NotifiedAlert, DecodeError> {
     Ok(NotifiedAlert { labels, annotations, starts_at, ends_at, value: f64::from_bits(input.u64()?) })
 }
 
+fn reason_number(reason: Reason) -> u8 {
+    match reason {
+        Reason::Unknown => 0,
+        Reason::FirstNotification => 1,
+        Reason::NewAlertsAdded => 2,
+        Reason::SomeAlertsResolved => 3,
+        Reason::AllAlertsResolved => 4,
+        Reason::RepeatIntervalElapsed => 5,
+    }
+}
+
+fn get_reason(input: &mut Decoder<'_>) -> Result<Reason, DecodeError> {
+    Ok(match input.u8()? {
+        0 => Reason::Unknown,
+        1 => Reason::FirstNotification,
+        2 => Reason::NewAlertsAdded,
+        3 => Reason::SomeAlertsResolved,
+        4 => Reason::AllAlertsResolved,
+        5 => Reason::RepeatIntervalElapsed,
+        _ => return Err(DecodeError),
+    })
+}
+
 fn put_notification(out: &mut Encoder, notification: &Notification) {
     out.text(&notification.id);
     put_flow_key(out, &notification.flow);
@@ -194,7 +224,7 @@ fn put_notification(out: &mut Encoder, notification: &Notification) {
     notification.alerts.iter().for_each(|alert| put_alert(out, alert));
 }
 
-fn get_notification(input: &mut Decoder<'_>) -> Result<Notification, DecodeError> {
+fn get_notification(input: &mut Decoder<'_>, reason: Reason) -> Result<Notification, DecodeError> {
     let id = input.shared_text()?;
     let flow = get_flow_key(input)?;
     let group_labels = get_labels(input)?;
@@ -204,7 +234,7 @@ fn get_notification(input: &mut Decoder<'_>) -> Result<Notification, DecodeError
     if alerts.is_empty() {
         return Err(DecodeError);
     }
-    Ok(Notification { id, flow, group_labels, created_at, alerts })
+    Ok(Notification { id, flow, group_labels, created_at, reason, alerts })
 }
 
 fn put_flow(out: &mut Encoder, flow: &Flow) {
@@ -287,12 +317,24 @@ pub(crate) mod tests {
             .prop_map(|(group_labels, firing, unsent)| Flow { group_labels, firing, unsent })
     }
 
+    fn reason() -> impl Strategy<Value = Reason> {
+        prop::sample::select(vec![
+            Reason::Unknown,
+            Reason::FirstNotification,
+            Reason::NewAlertsAdded,
+            Reason::SomeAlertsResolved,
+            Reason::AllAlertsResolved,
+            Reason::RepeatIntervalElapsed,
+        ])
+    }
+
     pub(crate) fn entry() -> impl Strategy<Value = Entry> {
-        let notification = ("[0-9a-f]{32}", flow_key(), labels(), time(), prop::collection::vec(alert(), 1..4))
-            .prop_map(|(id, flow, group_labels, created_at, alerts)| {
-                let alerts = alerts.into_iter().map(Arc::new).collect();
-                Entry::Intent(Arc::new(Notification { id: id.into(), flow, group_labels, created_at, alerts }))
-            });
+        let alerts = prop::collection::vec(alert().prop_map(Arc::new), 1..4);
+        let notification = ("[0-9a-f]{32}", flow_key(), labels(), time(), reason(), alerts).prop_map(
+            |(id, flow, group_labels, created_at, reason, alerts)| {
+                Entry::Intent(Arc::new(Notification { id: id.into(), flow, group_labels, created_at, reason, alerts }))
+            },
+        );
         prop_oneof![
             notification,
             ("[0-9a-f]{32}", time()).prop_map(|(id, at)| Entry::Delivered { id: id.into(), at }),

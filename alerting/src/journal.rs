@@ -8,6 +8,10 @@
 //! All numbers are little-endian. An entry that was torn by a crash stands at the end and is cut off. One that is
 //! damaged in the middle is found by its checksum; the next good one is found by its marker, and a copy of the
 //! damaged file is kept beside. The file is compacted by writing a new one and renaming it over the old.
+//!
+//! Version 2 knows more kinds of entries than version 1 and is otherwise the same, so a file of version 1 is read
+//! as it is, and its header is raised before anything is appended: an older program then refuses it instead of
+//! taking new entries for damage.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -15,7 +19,7 @@ use std::path::{Path, PathBuf};
 use watchfire_model::failpoint;
 
 /// The version of the format that this code writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"WFNOTIFY";
 const HEADER_BYTES: usize = 16;
 const MARKER: u32 = 0x8ee7_9bd1;
@@ -94,11 +98,15 @@ impl Journal {
         file.read_to_end(&mut bytes).map_err(io)?;
         let mut recovery = JournalRecovery::default();
         let mut at = 0;
+        let mut is_older = false;
         match header_version(&bytes) {
             Header::Good(version) if version > VERSION => {
                 return Err(JournalOpenError::NewerVersion { path: path.to_owned(), found: version });
             }
-            Header::Good(_) => at = HEADER_BYTES,
+            Header::Good(version) => {
+                at = HEADER_BYTES;
+                is_older = version < VERSION;
+            }
             Header::Torn => recovery.torn_bytes = bytes.len() as u64,
             // The entries are still found by their markers.
             Header::Damaged => {}
@@ -128,6 +136,9 @@ impl Journal {
             journal.start_anew().map_err(io)?;
         } else if recovery.torn_bytes > 0 {
             journal.file.set_len(journal.len).and_then(|()| journal.file.sync_data()).map_err(io)?;
+        }
+        if is_older {
+            journal.raise_version().map_err(io)?;
         }
         journal.file.seek(SeekFrom::Start(journal.len)).map_err(io)?;
         Ok((journal, recovery))
@@ -174,6 +185,13 @@ impl Journal {
     #[cfg(test)]
     pub(crate) fn break_file(&mut self) {
         self.file = File::open(&self.path).expect("it is there");
+    }
+
+    /// Writes the present version over an older one. Needs no room; if it is torn, the entries are still found.
+    fn raise_version(&mut self) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&header())?;
+        self.file.sync_data()
     }
 
     fn start_anew(&mut self) -> std::io::Result<()> {

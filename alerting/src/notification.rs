@@ -101,6 +101,39 @@ impl NotifiedAlert {
     }
 }
 
+/// Why a message is sent, as it was decided: a repeated delivery carries the same.
+///
+/// Source: Alertmanager 0.34, `notification_reason` of the webhook body; the texts are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The target knows of nothing that fires in this group.
+    FirstNotification,
+    /// More alerts fire in a group of which the target knows that others fire.
+    NewAlertsAdded,
+    /// Alerts were resolved, others of the group still fire.
+    SomeAlertsResolved,
+    /// Nothing of the group fires any more.
+    AllAlertsResolved,
+    /// Nothing changed for as long as the repeat interval.
+    RepeatIntervalElapsed,
+    /// The message stands in a notification log of version 1, which did not keep it.
+    Unknown,
+}
+
+impl Reason {
+    /// As Alertmanager writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::FirstNotification => "first notification",
+            Reason::NewAlertsAdded => "new alerts added",
+            Reason::SomeAlertsResolved => "some alerts resolved",
+            Reason::AllAlertsResolved => "all alerts resolved",
+            Reason::RepeatIntervalElapsed => "repeat interval elapsed",
+            Reason::Unknown => "unknown",
+        }
+    }
+}
+
 /// A message to one target. Holds all that is needed to send it again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
@@ -112,6 +145,8 @@ pub struct Notification {
     pub group_labels: LabelSet,
     /// When it was decided.
     pub created_at: Timestamp,
+    /// Why it is sent.
+    pub reason: Reason,
     /// Firing alerts first, each part in the order of labels. Never empty.
     pub alerts: Vec<Arc<NotifiedAlert>>,
 }

@@ -227,7 +227,7 @@ impl SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notification::{FlowKey, IntegrationKind, NotifiedAlert, Target};
+    use crate::notification::{FlowKey, IntegrationKind, NotifiedAlert, Reason, Target};
     use watchfire_model::{LabelSet, Timestamp};
 
     fn message(group: &str, id: u32) -> Arc<Notification> {
@@ -240,6 +240,7 @@ mod tests {
             flow: FlowKey { group_key: group.into(), target },
             group_labels: LabelSet::empty(),
             created_at: at,
+            reason: Reason::FirstNotification,
             alerts: vec![Arc::new(alert)],
         })
     }

@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use watchfire_alerting::entry::Entry;
 use watchfire_alerting::flow::SentState;
 use watchfire_alerting::journal::{Journal, JournalOpenError, JournalRecovery};
-use watchfire_alerting::notification::{FlowKey, IntegrationKind, Notification, NotifiedAlert, Target};
+use watchfire_alerting::notification::{FlowKey, IntegrationKind, Notification, NotifiedAlert, Reason, Target};
 use watchfire_model::{LabelSet, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -35,6 +35,7 @@ fn intent(number: u8) -> Entry {
         flow: FlowKey { group_key: format!("group {}", number % 4).into(), target },
         group_labels: LabelSet::empty().with("alertname", "A"),
         created_at: NOW,
+        reason: Reason::NewAlertsAdded,
         alerts: vec![Arc::new(alert)],
     }))
 }
@@ -206,31 +207,62 @@ proptest! {
 #[test]
 fn a_newer_version_is_refused_and_left_alone() {
     let mut bytes = write(&[0, 1], 1, None).bytes;
-    bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
+    bytes[8..12].copy_from_slice(&3u32.to_le_bytes());
     let crc = crc32fast::hash(&bytes[..12]);
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
     let dir = folder();
     let path = dir.path().join("log");
     std::fs::write(&path, &bytes).expect("written");
     let error = Journal::open(&path, |_| true).expect_err("newer");
-    assert!(matches!(error, JournalOpenError::NewerVersion { found: 2, .. }), "{error}");
+    assert!(matches!(error, JournalOpenError::NewerVersion { found: 3, .. }), "{error}");
     assert!(error.to_string().contains("start the newer program again"));
     assert_eq!(std::fs::read(&path).expect("readable"), bytes);
 }
 
 #[test]
 fn the_first_version_of_the_format_is_read() {
-    // Written by version 1: three messages, the second delivered, the third given up.
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/notifications-v1.log");
+    let (dir, state) = open_sample("notifications-v1.log");
+    assert_eq!(open_reasons(&state), [Reason::Unknown], "version 1 did not keep it");
+    // It goes on as a file of the present version, with what was in it.
+    let path = dir.path().join("log");
+    let (mut journal, _, mut grown) = open(&path);
+    assert_eq!(std::fs::read(&path).expect("readable")[8], 2);
+    grown.apply(&intent(200));
+    journal.append(&intent(200).encode());
+    journal.commit().expect("written");
+    drop(journal);
+    let (_, recovery, state) = open(&path);
+    assert_eq!((recovery.entries, recovery.torn_bytes, recovery.damaged_bytes), (6, 0, 0));
+    assert_eq!(state, grown);
+    assert_eq!(open_reasons(&state), [Reason::Unknown, Reason::NewAlertsAdded]);
+}
+
+#[test]
+fn the_second_version_of_the_format_is_read() {
+    let sample = data("notifications-v2.log");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::create_dir_all(sample.parent().expect("a folder")).expect("made");
         std::fs::write(&sample, write(&[0, 1, 2], 1, None).bytes).expect("written");
     }
+    let (_, state) = open_sample("notifications-v2.log");
+    assert_eq!(open_reasons(&state), [Reason::NewAlertsAdded]);
+}
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// The state of a log with three messages, the second delivered, the third given up, and a folder with a copy of it.
+fn open_sample(name: &str) -> (tempfile::TempDir, SentState) {
     let dir = folder();
     let path = dir.path().join("log");
-    std::fs::copy(&sample, &path).expect("the sample is there");
+    std::fs::copy(data(name), &path).expect("the sample is there");
     let (_, recovery, state) = open(&path);
     assert_eq!((recovery.entries, recovery.torn_bytes, recovery.damaged_bytes), (5, 0, 0));
     assert_eq!(open_ids(&state), BTreeSet::from([id(0)]));
     assert_eq!(state.flow_count(), 2, "the resolved alert of message 0 leaves no flow");
+    (dir, state)
+}
+
+fn open_reasons(state: &SentState) -> Vec<Reason> {
+    state.open().map(|open| open.reason).collect()
 }

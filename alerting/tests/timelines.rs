@@ -237,14 +237,14 @@ fn labels(rule: &str, service: &str) -> LabelSet {
     LabelSet::from_pairs([("alertname", rule), ("service", service)]).expect("valid")
 }
 
-/// `ops/webhook/0 A firing: api firing, web resolved`.
+/// `ops/webhook/0 A firing (new alerts added): api firing, web resolved`.
 fn told(entry: &Entry) -> Option<Value> {
     let Entry::Intent(message) = entry else { return None };
-    let Notification { flow, group_labels, alerts, .. } = &**message;
+    let Notification { flow, group_labels, reason, alerts, .. } = &**message;
     let alerts: Vec<String> = alerts
         .iter()
         .map(|alert| format!("{} {}", alert.labels.get("service").unwrap_or("-"), alert.status()))
         .collect();
     let rule = group_labels.get("alertname").unwrap_or("-");
-    Some(json!(format!("{} {rule} {}: {}", flow.target, message.status(), alerts.join(", "))))
+    Some(json!(format!("{} {rule} {} ({}): {}", flow.target, message.status(), reason.as_str(), alerts.join(", "))))
 }

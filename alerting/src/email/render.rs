@@ -134,7 +134,7 @@ impl Alert {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notification::{FlowKey, IntegrationKind, Target};
+    use crate::notification::{FlowKey, IntegrationKind, Reason, Target};
     use std::sync::Arc;
     use watchfire_model::{LabelSet, Timestamp};
 
@@ -155,6 +155,7 @@ mod tests {
             flow: FlowKey { group_key: "{}".into(), target },
             group_labels: LabelSet::empty().with("alertname", "HighErrorRate"),
             created_at: Timestamp::from_millis(1_700_000_000_000),
+            reason: Reason::FirstNotification,
             alerts,
         }
     }

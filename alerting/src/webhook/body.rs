@@ -15,9 +15,11 @@ pub(crate) fn render(notification: &Notification, external_url: &str, max_alerts
         receiver: &notification.flow.target.receiver,
         status: notification.status(),
         alerts: Alerts { notification, shown, external_url },
+        notification_reason: notification.reason.as_str(),
         group_labels: Labels(&notification.group_labels),
         common_labels: Labels(&notification.common_labels()),
         common_annotations: Pairs(&notification.common_annotations()),
+        route_labels: Labels(&LabelSet::empty()),
         external_url,
         version: "4",
         group_key: &notification.flow.group_key,
@@ -33,9 +35,13 @@ struct Body<'a> {
     receiver: &'a str,
     status: &'static str,
     alerts: Alerts<'a>,
+    #[serde(rename = "notification_reason")]
+    notification_reason: &'static str,
     group_labels: Labels<'a>,
     common_labels: Labels<'a>,
     common_annotations: Pairs<'a>,
+    // Labels that a route gives to its notifications; without a route tree there are none.
+    route_labels: Labels<'a>,
     #[serde(rename = "externalURL")]
     external_url: &'a str,
     version: &'static str,

@@ -103,6 +103,8 @@ async fn death_before_sending_costs_nothing_and_repeats_nothing() {
     assert!(run_child(dir.path(), &sink.url(), 1, None).await.success());
     assert_told_once(&sink.requests(), 1);
     assert_eq!(sink.requests().len(), 2, "nothing came twice");
+    let first = &sink.requests()[0].json()["notification_reason"];
+    assert_eq!(first, "first notification", "the message that waited on disk still knows why");
     assert!(run_child(dir.path(), &sink.url(), 0, None).await.success());
     assert_eq!(sink.requests().len(), 2, "nothing is left");
 }

@@ -12,7 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use watchfire_alerting::Target;
-use watchfire_alerting::notification::{FlowKey, IntegrationKind, Notification, NotifiedAlert};
+use watchfire_alerting::notification::{FlowKey, IntegrationKind, Notification, NotifiedAlert, Reason};
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
 
 /// Longest time that a test waits for something that must happen.
@@ -47,6 +47,7 @@ fn notification(id: &str, summary: &str) -> Arc<Notification> {
         flow: FlowKey { group_key: "{}/{group=\"rules\"}:{alertname=\"HighErrorRate\"}".into(), target },
         group_labels: labels(&[("alertname", "HighErrorRate")]),
         created_at: START,
+        reason: Reason::FirstNotification,
         alerts: vec![Arc::new(alert)],
     })
 }

@@ -46,10 +46,12 @@ async fn the_body_is_alertmanagers_version_4() {
             "groupKey": "{}/{group=\"rules\"}:{alertname=\"HighErrorRate\"}",
             "truncatedAlerts": 1,
             "status": "firing",
+            "notification_reason": "first notification",
             "receiver": "ops",
             "groupLabels": {"alertname": "HighErrorRate"},
             "commonLabels": {"alertname": "HighErrorRate"},
             "commonAnnotations": {},
+            "routeLabels": {},
             "externalURL": "http://watch:8080",
             "alerts": [
                 {
