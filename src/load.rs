@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
-use watchfire_dashboard_api::auth::Keys;
+use watchfire_dashboard_api::auth::{Credentials, Keys};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
@@ -45,8 +45,8 @@ pub struct Setup {
     pub rule_files: Vec<PathBuf>,
     /// Their rules.
     pub rules: RuleSet,
-    /// API keys, if keys are asked for.
-    pub keys: Option<Keys>,
+    /// Who may come in, if anybody is asked.
+    pub credentials: Option<Credentials>,
 }
 
 /// Reads the configuration and every file that it names, and puts over it what flags say. Relative paths are meant
@@ -73,8 +73,8 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     let mut keep = |outcome: Faults| faults.extend(outcome.0);
     let rule_files = rule_files(&config).map_err(&mut keep).unwrap_or_default();
     let rules = rules(&rule_files, Some(&config.alerting.receivers)).map_err(&mut keep).unwrap_or_default();
-    let keys = keys(&config).map_err(&mut keep).unwrap_or_default();
-    if faults.is_empty() { Ok(Setup { config, rule_files, rules, keys }) } else { Err(Faults(faults)) }
+    let credentials = credentials(&config).map_err(&mut keep).unwrap_or_default();
+    if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials }) } else { Err(Faults(faults)) }
 }
 
 /// Reads a configuration file; without one, the defaults. Answers its faults too.
@@ -89,11 +89,12 @@ fn config(file: Option<&Path>) -> Result<(Config, Vec<String>), Faults> {
     Ok((config, faults.into_iter().map(line).collect()))
 }
 
-/// The API keys that the configuration names.
-fn keys(config: &Config) -> Result<Option<Keys>, Faults> {
+/// The keys that the configuration names.
+fn credentials(config: &Config) -> Result<Option<Credentials>, Faults> {
     let Auth::Keys(file) = &config.auth else { return Ok(None) };
     let keys = Keys::parse(&read(file)?);
-    keys.map(Some).map_err(|errors| Faults(errors.iter().map(|error| format!("{}:{error}", file.display())).collect()))
+    keys.map(|keys| Some(Credentials { keys }))
+        .map_err(|errors| Faults(errors.iter().map(|error| format!("{}:{error}", file.display())).collect()))
 }
 
 fn read(file: &Path) -> Result<String, Faults> {

@@ -80,3 +80,32 @@ fn every_dependency_says_what_it_saves_us() {
         assert!(used || used_by_root, "{name} is declared and used nowhere");
     }
 }
+
+#[test]
+fn every_route_says_what_it_asks_for() {
+    let mut seen = 0;
+    for file in files(".rs") {
+        let text = read(&file);
+        // Routes of servers in tests are no business of ours, and neither is this text.
+        if file.components().any(|part| part.as_os_str() == "tests") || !text.contains("axum") {
+            continue;
+        }
+        for after in text.split(".route(").skip(1) {
+            let Some(path) = after.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                panic!("{}: a route's path stands as text beside `.route(`", file.display());
+            };
+            let example: String = path
+                .split('/')
+                .map(|part| if part.starts_with('{') { "x" } else { part })
+                .collect::<Vec<_>>()
+                .join("/");
+            assert!(
+                watchfire_dashboard_api::routes::is_listed(&example),
+                "{}: `{path}` is not in the table of dashboard-api/src/routes.rs; say there what it asks for",
+                file.display()
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} routes were found");
+}

@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::auth::Refusal;
+
 /// A place in a text that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Where {
@@ -99,6 +101,24 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+/// Who asks is not known. Which of name and password was wrong is not told.
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
+        let (code, message) = match refusal {
+            Refusal::Missing => ("no_key", "a key is needed"),
+            Refusal::Malformed => ("bad_credentials", "the header `Authorization` cannot be read"),
+            Refusal::UnknownKey => ("unknown_key", "this key is unknown"),
+            Refusal::WrongPassword => ("wrong_password", "this name and password do not belong together"),
+            Refusal::SessionEnded => ("session_ended", "the session has ended; log in again"),
+        };
+        let error = ApiError::new(StatusCode::UNAUTHORIZED, code, message);
+        match refusal {
+            Refusal::Missing | Refusal::Malformed => error.hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
+            Refusal::UnknownKey | Refusal::WrongPassword | Refusal::SessionEnded => error,
+        }
     }
 }
 

@@ -15,16 +15,18 @@ use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
-use crate::auth::{Keys, Refusal, Scope};
+use crate::auth::credentials::is_upgrade;
+use crate::auth::{Access, Identity, Sent};
 use crate::error::ApiError;
+use crate::routes::{Needs, needs};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Rules of passage; fixed at start.
 #[derive(Debug)]
 pub struct Guard {
-    /// Keys, if keys are asked for.
-    pub keys: Option<Keys>,
+    /// Who may come in.
+    pub access: Arc<Access>,
     /// Whether `Host` must be ours: while bound to loopback without keys.
     pub check_host: bool,
     /// Names, beside loopback ones, under which requests may come.
@@ -38,8 +40,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Decides whether a request may pass.
-    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// Decides whether a request may pass; answers whose it is, where that is asked.
+    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Option<Identity>, ApiError> {
         if self.check_host {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             if !self.is_our_host(host) {
@@ -49,7 +51,7 @@ impl Guard {
             }
         }
         let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let upgrade = headers.contains_key(header::SEC_WEBSOCKET_KEY);
+        let upgrade = is_upgrade(headers);
         if let Some(origin) = headers.get(header::ORIGIN)
             && (changes || upgrade)
             && !self.is_our_origin(origin, headers)
@@ -61,18 +63,19 @@ impl Guard {
             )
             .hint("add the page's origin to `cors`"));
         }
-        let Some(keys) = &self.keys else { return Ok(()) };
-        let Some(scope) = required_scope(method, uri.path()) else { return Ok(()) };
-        match keys.check(headers, scope) {
-            Ok(_) => Ok(()),
-            Err(Refusal::Missing) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "no_key", "a key is needed")
-                .hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`")),
-            Err(Refusal::Unknown) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unknown_key", "this key is unknown")),
-            Err(Refusal::Forbidden) => {
-                let message = format!("this key has no scope `{}`", scope.as_str());
-                Err(ApiError::new(StatusCode::FORBIDDEN, "scope", message))
-            }
+        // A preflight is sent by the browser itself, without what it asks leave for.
+        if *method == Method::OPTIONS {
+            return Ok(None);
         }
+        let Needs::Scope(scope) = needs(method, uri.path(), upgrade) else { return Ok(None) };
+        let identity = self.access.identify(&Sent::of(headers))?;
+        if let Some(identity) = &identity
+            && !identity.scopes.allow(scope)
+        {
+            let message = format!("this needs the scope `{}`, which is not given to you", scope.as_str());
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "scope", message));
+        }
+        Ok(identity)
     }
 
     fn is_our_host(&self, host: &str) -> bool {
@@ -126,40 +129,26 @@ impl Guard {
     }
 }
 
-/// What a request must be allowed to do; `None` for those that everyone may make (health, preflight).
-fn required_scope(method: &Method, path: &str) -> Option<Scope> {
-    if *method == Method::OPTIONS || matches!(path, "/-/healthy" | "/-/ready" | "/health" | "/api/v1/health") {
-        return None;
-    }
-    if path.starts_with("/-/") {
-        return Some(Scope::Admin);
-    }
-    let writes = ["/ingest", "/data", "/parse"].iter().any(|prefix| path.starts_with(prefix));
-    if writes || (path == "/api/v1/metrics" && *method == Method::POST) {
-        return Some(Scope::Ingest);
-    }
-    let is_query = path.starts_with("/api/v1/logs/") || path.starts_with("/api/v1/metrics/") || path == "/api/query";
-    match *method {
-        Method::GET | Method::HEAD => Some(Scope::Read),
-        Method::POST if is_query => Some(Scope::Read),
-        _ => Some(Scope::Admin),
-    }
-}
-
 /// Target of the request log; whoever stores our own lines leaves out those about storing records.
 const REQUEST_LOG_TARGET: &str = "watchfire::request";
 /// A request that takes longer is told at once, not only when somebody listens closely.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The layer: admits or refuses, adds the request id and CORS headers, logs.
-pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let (method, path) = (request.method().clone(), request.uri().clone());
     let mut response = match guard.admit(&method, &path, request.headers()) {
         Err(refusal) => refusal.into_response(),
-        Ok(()) if method == Method::OPTIONS => guard.preflight(),
-        Ok(()) => next.run(request).await,
+        Ok(_) if method == Method::OPTIONS => guard.preflight(),
+        Ok(identity) => {
+            // Who acts is known to the endpoints: some write it down.
+            if let Some(identity) = identity {
+                request.extensions_mut().insert(identity);
+            }
+            next.run(request).await
+        }
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, guard.request_id());
@@ -184,7 +173,7 @@ mod tests {
 
     fn open() -> Guard {
         Guard {
-            keys: None,
+            access: Arc::new(Access::new(None)),
             check_host: true,
             allowed_hosts: vec!["logs.example.org".into()],
             cors: vec!["https://app.example.org".into()],
@@ -227,23 +216,5 @@ mod tests {
             assert_eq!(admit(Method::GET, "/ws/logs", &upgrade), status, "websocket from {origin}");
         }
         assert_eq!(admit(Method::GET, "/recent", &[host, ("origin", "http://localhost:3000")]), 200);
-    }
-
-    #[test]
-    fn scopes_by_route() {
-        for (method, path, scope) in [
-            (Method::POST, "/ingest", Some(Scope::Ingest)),
-            (Method::POST, "/data/", Some(Scope::Ingest)),
-            (Method::POST, "/api/v1/metrics", Some(Scope::Ingest)),
-            (Method::POST, "/api/v1/metrics/query", Some(Scope::Read)),
-            (Method::GET, "/api/v1/logs/search", Some(Scope::Read)),
-            (Method::GET, "/metrics", Some(Scope::Read)),
-            (Method::POST, "/-/reload", Some(Scope::Admin)),
-            (Method::PUT, "/api/v1/saved/x", Some(Scope::Admin)),
-            (Method::GET, "/-/ready", None),
-            (Method::GET, "/api/v1/health", None),
-        ] {
-            assert_eq!(required_scope(&method, path), scope, "{method} {path}");
-        }
     }
 }

@@ -22,8 +22,10 @@ pub mod metrics;
 pub mod own_metrics;
 mod params;
 pub mod push;
+pub mod routes;
 pub mod self_scrape;
 pub mod serve;
+pub mod session;
 pub mod state;
 pub mod tail;
 

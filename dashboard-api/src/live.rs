@@ -14,6 +14,7 @@ use serde_json::json;
 use watchfire_log_store::document::{Document, Names};
 use watchfire_model::{LogRecord, Timestamp};
 
+use crate::auth::credentials::SUBPROTOCOL;
 use crate::error::ApiError;
 use crate::filters::filtered_query;
 use crate::params::Params;
@@ -61,7 +62,9 @@ fn open(api: Arc<Api>, upgrade: Upgrade, params: &Params, shape: Shape) -> Resul
             .hint("records are streamed here over a WebSocket; to search, GET /api/v1/logs/search")
     })?;
     let reader = api.tail.read(filtered_query(params, Timestamp::now())?);
-    let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
+    // The only sub-protocol that is ever named back: another one may be a key.
+    let upgrade =
+        upgrade.protocols([SUBPROTOCOL]).max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
     Ok(upgrade.on_upgrade(move |socket| show(socket, reader, shape)))
 }
 

@@ -24,6 +24,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests under way may take to finish once we stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Marks requests that came over TLS, among the extensions of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Secured;
+
 /// Serves one listener until `stop` turns true, then lets requests under way finish.
 pub async fn serve(
     listener: TcpListener,

@@ -8,7 +8,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use watchfire_dashboard_api::auth::Keys;
+use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::guard::{Guard, guard};
 use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, serve};
 
@@ -59,13 +59,13 @@ impl Bound {
     pub fn serve(
         self,
         config: &Config,
-        keys: Option<Keys>,
+        access: Arc<Access>,
         parts: &Arc<Parts>,
         reloader: &Arc<Reloader>,
         started: Instant,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Servers, String> {
-        let router = router(config, keys, parts, reloader, started);
+        let router = router(config, access, parts, reloader, started);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
@@ -106,14 +106,14 @@ async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, String> {
 /// All routes, under one guard.
 fn router(
     config: &Config,
-    keys: Option<Keys>,
+    access: Arc<Access>,
     parts: &Arc<Parts>,
     reloader: &Arc<Reloader>,
     started: Instant,
 ) -> Router {
     let api = Arc::new(parts.api(config, reloader, started));
     let guards = Guard {
-        keys,
+        access: access.clone(),
         check_host: config.auth == Auth::Absent,
         allowed_hosts: config.allowed_hosts.clone(),
         cors: config.cors.clone(),
@@ -123,6 +123,7 @@ fn router(
     Router::new()
         .merge(watchfire_ingest::http::router(parts.intake.clone()))
         .merge(watchfire_dashboard_api::router(api))
+        .merge(watchfire_dashboard_api::session::router(access))
         .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)
         .fallback(watchfire_dashboard_api::unknown)
         .layer(axum::middleware::from_fn_with_state(Arc::new(guards), guard))

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::cli::{EXIT_FAILED, LogFormat, Serve};
 use crate::load::Setup;
 use crate::{load, logging};
+use watchfire_dashboard_api::auth::Access;
 use watchfire_ingest::own_log::OwnLog;
 
 use parts::Parts;
@@ -54,7 +55,8 @@ fn failed(message: &dyn std::fmt::Display) -> ExitCode {
 }
 
 async fn run(setup: Setup, options: &Serve, own_logs: OwnLog, started: Instant) -> Result<(), String> {
-    let Setup { config, rule_files, rules, keys } = setup;
+    let Setup { config, rule_files, rules, credentials } = setup;
+    let access = Arc::new(Access::new(credentials));
     let mut bound = listeners::Bound::bind(&config).await?;
     let handle = tokio::runtime::Handle::current();
     let opened = {
@@ -62,10 +64,10 @@ async fn run(setup: Setup, options: &Serve, own_logs: OwnLog, started: Instant) 
         tokio::task::spawn_blocking(move || Parts::open(&config, &rules, &handle)).await
     };
     let parts = Arc::new(opened.map_err(|error| error.to_string())??);
-    let reloader = Arc::new(Reloader::new(parts.clone(), options.clone(), config.clone()));
+    let reloader = Arc::new(Reloader::new(parts.clone(), access.clone(), options.clone(), config.clone()));
     let (stop, stopping) = watch::channel(false);
     let running = parts.start(own_logs, bound.take_syslog(), &stopping)?;
-    let servers = bound.serve(&config, keys, &parts, &reloader, started, &stopping)?;
+    let servers = bound.serve(&config, access, &parts, &reloader, started, &stopping)?;
     print!("{}", banner::text(&config, &servers.addresses, servers.metrics, rule_files.len()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
     wait_for_end(&reloader).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
+use watchfire_dashboard_api::auth::Access;
 use watchfire_model::Timestamp;
 
 use super::parts::Parts;
@@ -15,6 +16,7 @@ use crate::load::{self, Setup};
 /// Reads the files again when asked.
 pub struct Reloader {
     parts: Arc<Parts>,
+    access: Arc<Access>,
     options: Serve,
     /// What is in force; guards against two reloads at once.
     config: Mutex<Config>,
@@ -24,9 +26,9 @@ pub struct Reloader {
 
 impl Reloader {
     /// Of what was read at the start.
-    pub fn new(parts: Arc<Parts>, options: Serve, config: Config) -> Reloader {
+    pub fn new(parts: Arc<Parts>, access: Arc<Access>, options: Serve, config: Config) -> Reloader {
         let (successful, last_success_ms) = (parts.reload_successful.clone(), parts.reload_success_ms.clone());
-        Reloader { parts, options, config: Mutex::new(config), successful, last_success_ms }
+        Reloader { parts, access, options, config: Mutex::new(config), successful, last_success_ms }
     }
 
     /// Reads configuration and rules again. Answers what was done; on any fault nothing changes, and the error tells
@@ -47,7 +49,8 @@ impl Reloader {
     fn try_reload(&self) -> Result<String, String> {
         let mut current = self.config.lock();
         let setup = load::setup(self.options.config.as_deref(), Some(&self.options));
-        let Setup { config: next, rule_files: files, rules, keys: _ } = setup.map_err(|faults| faults.to_string())?;
+        let Setup { config: next, rule_files: files, rules, credentials } =
+            setup.map_err(|faults| faults.to_string())?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
         let now = Timestamp::now();
@@ -59,11 +62,16 @@ impl Reloader {
         self.parts.intake.set_parsers(parsers);
         self.parts.extraction.replace(extractor);
         self.parts.rules.reload(&rules, next.alerting.check_interval_ms, now);
+        if let Some(credentials) = credentials {
+            self.access.replace(credentials);
+        }
         let restart = needs_restart(&current, &next);
         *current = next;
         let count = files.len();
-        let mut done =
-            format!("reloaded: {count} rule file{}, receivers, parsers, extraction", if count == 1 { "" } else { "s" });
+        let mut done = format!(
+            "reloaded: {count} rule file{}, receivers, parsers, extraction, keys",
+            if count == 1 { "" } else { "s" }
+        );
         if !restart.is_empty() {
             done.push_str(&format!("; changed, but in force only after a restart: {}", restart.join(", ")));
         }
@@ -80,7 +88,7 @@ fn needs_restart(current: &Config, next: &Config) -> Vec<&'static str> {
         ("logs", current.logs != next.logs),
         ("queue", current.queue_disk_limit_bytes != next.queue_disk_limit_bytes),
         ("sources.syslog", current.syslog != next.syslog),
-        ("auth", current.auth != next.auth),
+        ("auth", std::mem::discriminant(&current.auth) != std::mem::discriminant(&next.auth)),
         ("allowed_hosts", current.allowed_hosts != next.allowed_hosts),
         ("cors", current.cors != next.cors),
         ("limits", current.limits != next.limits),

@@ -1,0 +1,37 @@
+//! Who asks, and what they may do: keys, sessions of browsers, scopes.
+//!
+//! A request says who it is by a key or by the cookie of a session ([`credentials`] reads them); [`Access`] looks them
+//! up and answers an [`Identity`]. What a route asks for stands in [`crate::routes`].
+
+pub mod access;
+pub mod credentials;
+pub mod keys;
+pub mod scope;
+pub mod sessions;
+
+pub use access::{Access, Credentials, Identity, Refusal};
+pub use credentials::Sent;
+pub use keys::{Keys, key_line};
+pub use scope::{Scope, Scopes};
+
+/// A line of a key file that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct FileError {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What is wrong, and how to mend it.
+    pub message: String,
+}
+
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
