@@ -295,7 +295,7 @@ fn reason_of(error: &AppendError) -> Reason {
     match error {
         AppendError::Full { .. } => Reason::QueueFull,
         AppendError::TooLarge { .. } => Reason::TooLong,
-        AppendError::Io(_) | AppendError::Closed => Reason::QueueError,
+        AppendError::Moved { .. } | AppendError::Io(_) | AppendError::Closed => Reason::QueueError,
     }
 }
 

@@ -4,6 +4,8 @@
 //! records = (length u32 | bytes)*        integers little-endian
 //! ```
 
+use crate::checkpoint::Checkpoint;
+
 /// Bytes before each record.
 const LENGTH_BYTES: usize = 4;
 
@@ -16,6 +18,7 @@ pub struct DedupKey(pub [u8; 16]);
 pub struct Batch {
     pub(crate) records: Vec<u8>,
     pub(crate) keys: Vec<(u32, DedupKey)>,
+    pub(crate) checkpoints: Vec<Checkpoint>,
     pub(crate) count: u32,
     oversized: bool,
 }
@@ -89,6 +92,18 @@ impl Batch {
         }
     }
 
+    /// Moves a source on together with the records of this batch. The whole batch is refused if the source does not
+    /// stand where the checkpoint says.
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.oversized |= checkpoint.is_oversized();
+        self.checkpoints.push(checkpoint);
+    }
+
+    /// Whether it neither stores a record nor moves a source.
+    pub fn does_nothing(&self) -> bool {
+        self.is_empty() && self.checkpoints.is_empty()
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.count as usize
@@ -99,9 +114,10 @@ impl Batch {
         self.count == 0
     }
 
-    /// Bytes that the records and their keys take on disk, without the frame around them.
+    /// Bytes that the records, their keys and its checkpoints take on disk, without the frame around them.
     pub fn bytes(&self) -> usize {
-        self.records.len() + self.keys.len() * crate::frame::KEY_BYTES
+        let checkpoints: usize = self.checkpoints.iter().map(Checkpoint::bytes).sum();
+        self.records.len() + self.keys.len() * crate::frame::KEY_BYTES + checkpoints
     }
 
     /// The records in order.

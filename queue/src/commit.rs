@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use crate::checkpoint::put_checkpoint;
 use crate::dedup::DedupIndex;
 use crate::disk::Writer;
 use crate::error::AppendError;
 use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind};
 use crate::log::{Frame, Segment, segment_path};
-use crate::plan::{Plan, PlannedFrame, Room};
+use crate::plan::{Plan, PlannedFrame, Room, checkpoints_frame};
 use crate::shared::{GATHER_BYTES, Request, Shared};
 use crate::sidecar::SegmentKeys;
 
@@ -92,8 +94,16 @@ impl Committer {
         self.dedup.expire(now_ms);
         let mark = self.dedup.mark();
         let room = self.room();
-        let mut plan =
-            Plan::new(&mut self.waiting, &mut self.dedup, self.shared.epoch, self.next_offset, now_ms, &room);
+        let mut plan = {
+            let checkpoints = self.shared.checkpoints.lock();
+            let (epoch, next_offset) = (self.shared.epoch, self.next_offset);
+            let mut plan =
+                Plan::new(&mut self.waiting, &mut self.dedup, &checkpoints, epoch, next_offset, now_ms, &room);
+            if room.segment_is_empty {
+                plan.name_all(&checkpoints.block());
+            }
+            plan
+        };
         let mut failure = None;
         if plan.frames.is_empty() {
             if plan.segment_is_full
@@ -103,7 +113,7 @@ impl Committer {
             }
         } else {
             match self.write(&plan.frames, now_ms) {
-                Ok(()) => self.publish(&mut plan),
+                Ok(()) => self.publish(&mut plan, now_ms),
                 Err(error) => {
                     self.dedup.roll_back(mark);
                     failure = Some(self.abandon(error));
@@ -124,10 +134,12 @@ impl Committer {
         let limit_bytes = self.shared.config.disk_limit_bytes;
         let disk_bytes = self.shared.disk_bytes.load(Ordering::Acquire);
         let used = self.active.as_ref().map_or(FILE_HEADER_BYTES as u64, |active| active.bytes);
+        let segment_is_empty = used <= FILE_HEADER_BYTES as u64;
+        let named = if segment_is_empty { self.shared.checkpoints.lock().bytes() as u64 } else { 0 };
         Room {
-            segment_bytes: self.shared.config.effective_segment_bytes().saturating_sub(used),
-            segment_is_empty: used <= FILE_HEADER_BYTES as u64,
-            disk_bytes: limit_bytes.saturating_sub(disk_bytes),
+            segment_bytes: self.shared.config.effective_segment_bytes().saturating_sub(used + named),
+            segment_is_empty,
+            disk_bytes: limit_bytes.saturating_sub(disk_bytes + named),
             full: AppendError::Full { limit_bytes, disk_bytes },
         }
     }
@@ -157,11 +169,12 @@ impl Committer {
     }
 
     /// The commit is durable: readers may see it.
-    fn publish(&mut self, plan: &mut Plan) {
+    fn publish(&mut self, plan: &mut Plan, now_ms: i64) {
         let frames: Vec<Frame> = plan.frames.drain(..).map(|planned| planned.frame).collect();
         let records: u64 = frames.iter().map(|frame| u64::from(frame.count)).sum();
         let record_bytes: usize = frames.iter().map(|frame| frame.records.len()).sum();
         self.next_offset += records;
+        self.publish_checkpoints(plan, now_ms);
         if let Some(active) = &mut self.active {
             active.bytes += plan.bytes;
         }
@@ -174,6 +187,17 @@ impl Committer {
         Shared::add(&self.shared.counters.record_bytes, record_bytes as u64);
         Shared::add(&self.shared.counters.commits, 1);
         self.show_keys();
+    }
+
+    fn publish_checkpoints(&mut self, plan: &Plan, now_ms: i64) {
+        if plan.moved.is_empty() {
+            return;
+        }
+        let mut block = Vec::new();
+        for (key, value) in &plan.moved {
+            put_checkpoint(&mut block, key, value.as_deref(), now_ms);
+        }
+        self.shared.checkpoints.lock().apply_block(&block);
     }
 
     fn count(&mut self, plan: &Plan) {
@@ -212,24 +236,31 @@ impl Committer {
 
     /// Makes a new segment durable and writes there from now on. The full one goes to the janitor.
     pub(crate) fn begin_segment(&mut self, first_offset: u64) -> io::Result<()> {
-        let dir = &self.shared.config.dir;
-        // A segment without records gives its name to the new one.
-        let replaced = {
-            let mut log = self.shared.log.lock();
-            let is_empty = |last: &Segment| last.first_offset == last.end_offset;
-            if log.segments.back().is_some_and(is_empty) { log.segments.pop_back() } else { None }
+        // A segment without records gives its name to the new one; what it holds of checkpoints alone goes over.
+        let holds_checkpoints = |last: &Segment| last.bytes > FILE_HEADER_BYTES as u64;
+        let gives_way = |last: &&Segment| {
+            last.first_offset == last.end_offset && (!holds_checkpoints(last) || last.first_offset == first_offset)
         };
+        let replaced = self.shared.log.lock().segments.back().filter(gives_way).cloned();
         self.active = None;
-        if let Some(empty) = replaced {
-            self.shared.disk_bytes.fetch_sub(empty.bytes, Ordering::AcqRel);
-            self.shared.disk.remove(&segment_path(dir, empty.first_offset))?;
-        }
+        let path = segment_path(&self.shared.config.dir, first_offset);
         (self.shared.config.failpoint)("queue.segment_roll");
-        let active = create_segment(&self.shared, first_offset)?;
+        let active = match &replaced {
+            Some(last) if holds_checkpoints(last) => replace_segment(&self.shared, first_offset, &path)?,
+            Some(empty) => {
+                self.shared.disk.remove(&segment_path(&self.shared.config.dir, empty.first_offset))?;
+                create_segment(&self.shared, first_offset, &path)?
+            }
+            None => create_segment(&self.shared, first_offset, &path)?,
+        };
         let bytes = active.bytes;
-        self.shared.disk_bytes.fetch_add(bytes, Ordering::AcqRel);
         self.active = Some(active);
         let mut log = self.shared.log.lock();
+        if let Some(replaced) = replaced {
+            log.segments.pop_back();
+            self.shared.disk_bytes.fetch_sub(replaced.bytes, Ordering::AcqRel);
+        }
+        self.shared.disk_bytes.fetch_add(bytes, Ordering::AcqRel);
         let sealed = log.segments.back().map(|segment| (segment.first_offset, segment.end_offset));
         log.begin_segment(Segment { first_offset, end_offset: first_offset, bytes, keys_bytes: 0 });
         drop(log);
@@ -283,13 +314,28 @@ impl Drop for Committer {
     }
 }
 
-/// A new segment file with its header, durable under its name.
-pub(crate) fn create_segment(shared: &Shared, first_offset: u64) -> io::Result<Active> {
-    let mut writer = shared.disk.create(&segment_path(&shared.config.dir, first_offset))?;
+fn segment_header(shared: &Shared, first_offset: u64) -> [u8; FILE_HEADER_BYTES] {
     let header = FileHeader { epoch: shared.epoch, first_offset, base_ms: shared.now_ms(), ..FileHeader::default() };
-    let bytes = header.encode(FileKind::Segment);
-    writer.write_all(&mut [IoSlice::new(&bytes)])?;
+    header.encode(FileKind::Segment)
+}
+
+/// A new segment file with its header, durable under its name.
+fn create_segment(shared: &Shared, first_offset: u64, path: &Path) -> io::Result<Active> {
+    let mut writer = shared.disk.create(path)?;
+    writer.write_all(&mut [IoSlice::new(&segment_header(shared, first_offset))])?;
     writer.sync()?;
     shared.disk.sync_folder(&shared.config.dir)?;
     Ok(Active { writer, bytes: FILE_HEADER_BYTES as u64 })
+}
+
+/// A segment file that takes the place of one of the same name, which held checkpoints and no records: it begins with
+/// all of them. The old one is there until the new one is durable.
+fn replace_segment(shared: &Shared, first_offset: u64, path: &Path) -> io::Result<Active> {
+    let all = shared.checkpoints.lock().block();
+    let header = segment_header(shared, first_offset);
+    let frame =
+        if all.is_empty() { Vec::new() } else { checkpoints_frame(shared.epoch, first_offset, shared.now_ms(), &all) };
+    shared.disk.replace(path, &[&header, &frame])?;
+    let bytes = (header.len() + frame.len()) as u64;
+    Ok(Active { writer: shared.disk.open_at(path, bytes)?, bytes })
 }

@@ -58,6 +58,11 @@ impl QueueConfig {
         self.segment_bytes.min(self.disk_limit_bytes / 4).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
     }
 
+    /// Most bytes of checkpoints: each segment names all of them once.
+    pub(crate) fn checkpoint_bytes_max(&self) -> usize {
+        usize::try_from(self.effective_segment_bytes() / 8).unwrap_or(usize::MAX)
+    }
+
     /// The number of keys that is used under the disk limit.
     pub(crate) fn effective_keys_max(&self) -> usize {
         let fitting = self.disk_limit_bytes / 8 / KEY_DISK_BYTES;

@@ -78,6 +78,10 @@ pub struct QueueStats {
     pub damaged_ranges_total: u64,
     /// Segments deleted after all consumers had released them.
     pub segments_deleted_total: u64,
+    /// Sources whose position is kept.
+    pub checkpoints: u64,
+    /// Positions forgotten because there were too many.
+    pub checkpoints_forgotten_total: u64,
     /// Each consumer with the offset below which it needs nothing.
     pub consumers: BTreeMap<String, u64>,
 }
@@ -114,6 +118,7 @@ impl EmbeddedQueue {
             keys_of_deleted,
             dedup,
             consumers,
+            checkpoints,
             damage,
             next_offset,
             last_is_usable,
@@ -128,7 +133,7 @@ impl EmbeddedQueue {
             })
             .transpose()?;
         let log = LogState::new(segments, next_offset, config.tail_bytes);
-        let shared = Shared::new(config, disk, epoch, now_ms, log, damage, consumers);
+        let shared = Shared::new(config, disk, epoch, now_ms, log, damage, consumers, checkpoints);
         shared.chores.lock().sealed.extend(unkept);
 
         let must_begin = active.is_none();
@@ -149,7 +154,7 @@ impl EmbeddedQueue {
     /// Appends a batch. `Ok` means that its records are on disk, even if the power fails in the next instant.
     ///
     /// Records whose key was seen within the configured window, or stands earlier in the batch, are not stored
-    /// again; the answer says where the first one is. Waits while too much is in flight. If the future is dropped,
+    /// again; the answer says where the first one is. Its checkpoints become durable with it. Waits while too much is in flight. If the future is dropped,
     /// the batch may be stored or not.
     ///
     /// # Errors
@@ -161,7 +166,7 @@ impl EmbeddedQueue {
         if bytes > limit_bytes || batch.is_oversized() {
             return Err(AppendError::TooLarge { bytes, limit_bytes });
         }
-        if batch.is_empty() {
+        if batch.does_nothing() {
             let first_offset = self.shared.log.lock().next_offset;
             return Ok(Appended { epoch: self.shared.epoch, first_offset, accepted: 0, duplicates: Vec::new() });
         }
@@ -214,6 +219,16 @@ impl EmbeddedQueue {
         self.shared.tidy();
     }
 
+    /// Where a source stands, durably.
+    pub fn checkpoint(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.shared.checkpoints.lock().get(key).map(<[u8]>::to_vec)
+    }
+
+    /// Where all sources stand whose keys begin with `prefix`.
+    pub fn checkpoints(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.shared.checkpoints.lock().with_prefix(prefix)
+    }
+
     /// The figures now.
     pub fn stats(&self) -> QueueStats {
         let shared = &self.shared;
@@ -225,6 +240,10 @@ impl EmbeddedQueue {
         let (lost_records_total, damaged_ranges_total) = {
             let damage = shared.damage.lock();
             (damage.lost_records, damage.ranges_total)
+        };
+        let (checkpoints, checkpoints_forgotten_total) = {
+            let checkpoints = shared.checkpoints.lock();
+            (checkpoints.len() as u64, checkpoints.forgotten_early())
         };
         let counters = &shared.counters;
         QueueStats {
@@ -246,6 +265,8 @@ impl EmbeddedQueue {
             lost_records_total,
             damaged_ranges_total,
             segments_deleted_total: read(&counters.segments_deleted),
+            checkpoints,
+            checkpoints_forgotten_total,
             consumers: shared.consumers.lock().offsets(),
         }
     }

@@ -78,6 +78,14 @@ pub enum AppendError {
         /// The most that a batch may take.
         limit_bytes: u64,
     },
+    /// A source of the batch does not stand where its checkpoint says. Nothing was stored.
+    #[error("the source stands elsewhere in the queue than the batch says")]
+    Moved {
+        /// Which source.
+        key: Vec<u8>,
+        /// Where it stands.
+        current: Option<Vec<u8>>,
+    },
     /// The system refused to write or to sync. Nothing was acknowledged; a later attempt may succeed.
     #[error("cannot write to the queue: {0}")]
     Io(Arc<io::Error>),
@@ -91,7 +99,7 @@ impl AppendError {
     pub fn is_retryable(&self) -> bool {
         match self {
             AppendError::Full { .. } | AppendError::Io(_) => true,
-            AppendError::TooLarge { .. } | AppendError::Closed => false,
+            AppendError::TooLarge { .. } | AppendError::Moved { .. } | AppendError::Closed => false,
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! offset  0  magic         8 bytes  "WFQUESEG" segment, "WFQUEKEY" keys of a segment, "WFQUESTA" state
-//!         8  version       u32      1
+//!         8  version       u32      2; segments of version 1 have no checkpoints and are not written to any more
 //!        12  header_crc    u32      crc32 of bytes 0..12 and 16..64
 //!        16  epoch         u64      made when the folder was made; the same in all its files
 //!        24  first_offset  u64      segment, keys: offset of the first record
@@ -25,25 +25,28 @@
 //!         8  epoch         u64      the file's: bytes of another queue are never taken for a frame of this one
 //!        16  first_offset  u64      offset of the first record; the others follow without gaps
 //!        24  accepted_ms   i64      when the commit was made; what keys expire by
-//!        32  record_count  u32      at least 1
+//!        32  record_count  u32      0 only if there are checkpoints
 //!        36  key_count     u32
 //!        40  records_bytes u32
 //!        44  body_crc      u32      crc32 of all that follows the header
-//!        48  flags         u32      bit 0: not the first frame of its commit
-//!        52  zero          12 bytes
+//!        48  flags         u32      bit 0: not the first frame of its commit; bit 1: names all checkpoints
+//!        52  checkpoint_bytes u32
+//!        56  zero          8 bytes
 //!        64  keys          key_count × (record index in the frame u32 | key 16 bytes), indices ascend
+//!            checkpoints   see `checkpoint`; those of records of this frame
 //!            records       (length u32 | bytes)*, see `batch`
 //! ```
 
 use crate::batch::DedupKey;
 
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const FILE_HEADER_BYTES: usize = 64;
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 pub(crate) const KEY_BYTES: usize = 20;
 pub(crate) const FRAME_MAGIC: [u8; 4] = *b"WFqf";
 
 const FLAG_CONTINUES: u32 = 1;
+const FLAG_NAMES_ALL: u32 = 2;
 
 /// Which kind of file a header begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(crate) struct FileHeader {
     pub base_ms: i64,
     pub count: u32,
     pub body_crc: u32,
+    /// Of the file that was read; always written as the newest.
+    pub version: u32,
 }
 
 /// Why a file's header cannot be used.
@@ -115,6 +120,7 @@ impl FileHeader {
             base_ms: u64_at(bytes, 40) as i64,
             count: u32_at(bytes, 48),
             body_crc: u32_at(bytes, 52),
+            version,
         })
     }
 }
@@ -136,8 +142,11 @@ pub(crate) struct FrameHeader {
     pub key_count: u32,
     pub records_bytes: u32,
     pub body_crc: u32,
+    pub checkpoint_bytes: u32,
     /// Not the first frame of its commit.
     pub continues: bool,
+    /// Its checkpoints are all that there are.
+    pub names_all: bool,
 }
 
 impl FrameHeader {
@@ -151,7 +160,10 @@ impl FrameHeader {
         bytes[36..40].copy_from_slice(&self.key_count.to_le_bytes());
         bytes[40..44].copy_from_slice(&self.records_bytes.to_le_bytes());
         bytes[44..48].copy_from_slice(&self.body_crc.to_le_bytes());
-        bytes[48..52].copy_from_slice(&(if self.continues { FLAG_CONTINUES } else { 0 }).to_le_bytes());
+        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+        let flags = flag(self.continues, FLAG_CONTINUES) | flag(self.names_all, FLAG_NAMES_ALL);
+        bytes[48..52].copy_from_slice(&flags.to_le_bytes());
+        bytes[52..56].copy_from_slice(&self.checkpoint_bytes.to_le_bytes());
         let crc = crc32fast::hash(&bytes[8..]);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -171,11 +183,13 @@ impl FrameHeader {
             key_count: u32_at(bytes, 36),
             records_bytes: u32_at(bytes, 40),
             body_crc: u32_at(bytes, 44),
+            checkpoint_bytes: u32_at(bytes, 52),
             continues: u32_at(bytes, 48) & FLAG_CONTINUES != 0,
+            names_all: u32_at(bytes, 48) & FLAG_NAMES_ALL != 0,
         };
         let ends = header.first_offset.checked_add(u64::from(header.record_count)).is_some();
-        (header.epoch == epoch && header.record_count > 0 && header.key_count <= header.record_count && ends)
-            .then_some(header)
+        let has_content = header.record_count > 0 || header.checkpoint_bytes > 0;
+        (header.epoch == epoch && has_content && header.key_count <= header.record_count && ends).then_some(header)
     }
 
     /// Offset after the last record. `decode` and the committer rule out an overflow.
@@ -189,7 +203,7 @@ impl FrameHeader {
 
     /// Bytes after the header.
     pub(crate) fn body_bytes(&self) -> usize {
-        self.keys_bytes() + self.records_bytes as usize
+        self.keys_bytes() + self.checkpoint_bytes as usize + self.records_bytes as usize
     }
 
     /// Bytes with the header.
@@ -234,10 +248,21 @@ mod tests {
             any::<u32>(),
             any::<u32>(),
             any::<u32>(),
-            any::<bool>(),
+            any::<u32>(),
+            any::<(bool, bool)>(),
         )
             .prop_map(
-                |(epoch, first_offset, accepted_ms, record_count, keys, records_bytes, body_crc, continues)| {
+                |(
+                    epoch,
+                    first_offset,
+                    accepted_ms,
+                    record_count,
+                    keys,
+                    records_bytes,
+                    checkpoint_bytes,
+                    body_crc,
+                    (continues, names_all),
+                )| {
                     let key_count = keys % record_count;
                     FrameHeader {
                         epoch,
@@ -247,7 +272,9 @@ mod tests {
                         key_count,
                         records_bytes,
                         body_crc,
+                        checkpoint_bytes,
                         continues,
+                        names_all,
                     }
                 },
             )
@@ -265,7 +292,7 @@ mod tests {
 
         #[test]
         fn a_file_header_comes_back_and_any_flip_is_seen(epoch: u64, first_offset: u64, count: u32, bit in 0..512usize) {
-            let header = FileHeader { epoch, first_offset, count, ..FileHeader::default() };
+            let header = FileHeader { epoch, first_offset, count, version: VERSION, ..FileHeader::default() };
             let mut bytes = header.encode(FileKind::Keys);
             prop_assert_eq!(FileHeader::decode(FileKind::Keys, &bytes), Ok(header));
             prop_assert_eq!(FileHeader::decode(FileKind::Segment, &bytes), Err(HeaderFault::Damaged));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::frame::FILE_HEADER_BYTES;
 use crate::log::{keys_path, segment_path};
 use crate::shared::Shared;
 use crate::sidecar::SegmentKeys;
@@ -122,7 +123,9 @@ impl Janitor {
     fn deletable(&self) -> Vec<u64> {
         let Some(released) = self.shared.consumers.lock().released() else { return Vec::new() };
         let log = self.shared.log.lock();
-        let full = log.segments.len().saturating_sub(1);
+        // The first frame of a segment names all checkpoints; until it is there, those of the one before count.
+        let is_begun = log.segments.back().is_some_and(|last| last.bytes > FILE_HEADER_BYTES as u64);
+        let full = log.segments.len().saturating_sub(if is_begun { 1 } else { 2 });
         let is_deletable = |segment: &&crate::log::Segment| segment.end_offset <= released && segment.keys_bytes > 0;
         log.segments.iter().take(full).take_while(is_deletable).map(|segment| segment.first_offset).collect()
     }

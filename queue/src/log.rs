@@ -91,7 +91,8 @@ impl LogState {
         let slowest = self.slowest_reader();
         for frame in frames {
             self.next_offset = frame.end_offset();
-            if slowest.is_some() {
+            // A frame of checkpoints alone is nothing to a reader.
+            if slowest.is_some() && frame.count > 0 {
                 self.tail_bytes += frame.records.capacity();
                 self.tail.push_back(Arc::new(frame));
             }

@@ -31,6 +31,12 @@ pub trait Queue: Send + Sync {
     /// A consumer needs nothing below `offset` of a partition any more.
     fn release(&self, consumer: &str, partition: u32, offset: u64);
 
+    /// Where a source stands; see [`Checkpoint`](crate::Checkpoint).
+    fn checkpoint(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// Where all sources stand whose keys begin with `prefix`.
+    fn checkpoints(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)>;
+
     /// The figures now.
     fn stats(&self) -> QueueStats;
 
@@ -65,6 +71,14 @@ impl Queue for EmbeddedQueue {
         if partition == 0 {
             EmbeddedQueue::release(self, consumer, offset);
         }
+    }
+
+    fn checkpoint(&self, key: &[u8]) -> Option<Vec<u8>> {
+        EmbeddedQueue::checkpoint(self, key)
+    }
+
+    fn checkpoints(&self, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        EmbeddedQueue::checkpoints(self, prefix)
     }
 
     fn stats(&self) -> QueueStats {

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::{Checkpoints, Found};
 use crate::config::QueueConfig;
 use crate::consumers::Consumers;
 use crate::dedup::DedupIndex;
@@ -27,6 +28,7 @@ pub(crate) struct Recovered {
     pub keys_of_deleted: BTreeMap<u64, KeysOfDeleted>,
     pub dedup: DedupIndex,
     pub consumers: Consumers,
+    pub checkpoints: Checkpoints,
     pub damage: DamageLog,
     /// Offset that the next record gets; it can lie behind the end of the last segment.
     pub next_offset: u64,
@@ -71,7 +73,9 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
 
     let mut kept = files.read_keys(epoch, &mut report)?;
     let released = state.consumers.values().copied().min().unwrap_or(0);
-    let mut checked = Checked { epoch, released, budget: config.verify_bytes, report: &mut report };
+    let mut checkpoints = Found::default();
+    let mut checked =
+        Checked { epoch, released, budget: config.verify_bytes, checkpoints: &mut checkpoints, report: &mut report };
     let mut found = VecDeque::new();
     let mut unkept = Vec::new();
     // The newest first: they are checked in full as far as the budget goes.
@@ -127,8 +131,8 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
     report.first_offset = found.front().map_or(next_offset, |segment| segment.first_offset);
     report.next_offset = next_offset;
     report.dedup_keys = dedup.len();
-    let last_is_usable =
-        segments.last().is_some_and(|last| last.epoch.is_some()) && next_offset == end_offset && !found.is_empty();
+    let is_current = |last: &SegmentFile| last.epoch.is_some() && last.version == VERSION;
+    let last_is_usable = segments.last().is_some_and(is_current) && next_offset == end_offset && !found.is_empty();
     let is_deleted = |first_offset: &u64| !found.iter().any(|segment| segment.first_offset == *first_offset);
     let keys_of_deleted = kept
         .iter()
@@ -144,6 +148,7 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
         keys_of_deleted,
         dedup,
         consumers: Consumers::recovered(&state.consumers),
+        checkpoints: checkpoints.finish(config.checkpoint_bytes_max()),
         damage,
         next_offset,
         last_is_usable,
@@ -166,6 +171,8 @@ struct SegmentFile {
     bytes: u64,
     /// `None` if the header is damaged.
     epoch: Option<u64>,
+    /// Of its format.
+    version: u32,
 }
 
 impl Files {
@@ -197,15 +204,15 @@ impl Files {
                 Ok((bytes, wanted))
             };
             let (bytes, filled) = read(&path, &mut head).map_err(|source| io_error("read", &path, source))?;
-            let epoch = match FileHeader::decode(FileKind::Segment, &head[..filled]) {
-                Ok(header) => Some(header.epoch),
+            let (epoch, version) = match FileHeader::decode(FileKind::Segment, &head[..filled]) {
+                Ok(header) => (Some(header.epoch), header.version),
                 Err(HeaderFault::Newer(version)) => return Err(newer(path, version)),
                 Err(HeaderFault::Damaged) => {
                     report.damaged_files.push(path.clone());
-                    None
+                    (None, VERSION)
                 }
             };
-            found.push(SegmentFile { path, first_offset, bytes, epoch });
+            found.push(SegmentFile { path, first_offset, bytes, epoch, version });
         }
         Ok(found)
     }
@@ -245,6 +252,8 @@ struct Checked<'a> {
     released: u64,
     /// How many bytes may still be read for checking only.
     budget: u64,
+    /// Where sources stand, as far as it was found.
+    checkpoints: &'a mut Found,
     report: &'a mut RecoveryReport,
 }
 
@@ -265,11 +274,17 @@ impl Checked<'_> {
             bytes: file.bytes,
             keys_bytes: known.map_or(0, |(_, bytes)| bytes),
         };
-        if known.is_some() {
+        // Segments of version 1 come before all checkpoints.
+        self.checkpoints.is_whole |= file.version < VERSION;
+        if known.is_some() && self.checkpoints.is_whole {
             if segment.end_offset <= self.released || self.budget < file.bytes {
                 return Ok((segment, None));
             }
             self.budget -= file.bytes;
+        }
+        let wants_checkpoints = !self.checkpoints.is_whole;
+        if wants_checkpoints {
+            self.checkpoints.begin_segment();
         }
         let limit_offset = follower.unwrap_or(u64::MAX);
         let failed = |source| io_error("read", &file.path, source);
@@ -279,10 +294,13 @@ impl Checked<'_> {
         let mut damaged = Vec::new();
         let junk_bytes = loop {
             match walk.next().map_err(failed)? {
-                Step::Frame { header, keys: block, .. } => {
+                Step::Frame { header, keys: block, checkpoints, .. } => {
+                    if wants_checkpoints {
+                        self.checkpoints.frame(header.names_all, walk.bytes(checkpoints));
+                    }
                     kept.keys.extend(keys(walk.bytes(block)).map(|(index, key)| KeptKey {
                         key,
-                        offset: header.first_offset + u64::from(index.min(header.record_count - 1)),
+                        offset: header.first_offset + u64::from(index.min(header.record_count.saturating_sub(1))),
                         accepted_ms: header.accepted_ms,
                     }));
                 }

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::batch::Batch;
+use crate::checkpoint::Checkpoints;
 use crate::config::QueueConfig;
 use crate::consumers::Consumers;
 use crate::disk::Disk;
@@ -104,6 +105,8 @@ pub(crate) struct Shared {
     pub permits: Semaphore,
     permits_max: u32,
     pub consumers: Mutex<Consumers>,
+    /// Where sources stand, durably. Only the committer changes it.
+    pub checkpoints: Mutex<Checkpoints>,
     pub chores: Mutex<Chores>,
     pub chore: Condvar,
     /// Bytes on disk: segments, their keys, and keys of deleted segments.
@@ -112,6 +115,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "what opening found, part by part")]
     pub(crate) fn new(
         config: QueueConfig,
         disk: Disk,
@@ -120,6 +124,7 @@ impl Shared {
         log: LogState,
         damage: DamageLog,
         consumers: Consumers,
+        checkpoints: Checkpoints,
     ) -> Arc<Shared> {
         let permits = (config.in_flight_bytes / PERMIT_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(1 << 24));
         let counters = Counters { dedup_oldest_offset: AtomicU64::new(u64::MAX), ..Counters::default() };
@@ -137,6 +142,7 @@ impl Shared {
             permits: Semaphore::new(permits),
             permits_max: permits as u32,
             consumers: Mutex::new(consumers),
+            checkpoints: Mutex::new(checkpoints),
             chores: Mutex::default(),
             chore: Condvar::new(),
             counters,

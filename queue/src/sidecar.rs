@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::batch::DedupKey;
 use crate::disk::Disk;
-use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind, HeaderFault, u32_at};
+use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind, HeaderFault, VERSION, u32_at};
 
 pub(crate) const ENTRY_BYTES: usize = 24;
 
@@ -52,6 +52,7 @@ impl SegmentKeys {
             base_ms,
             count: u32::try_from(self.keys.len()).map_err(io::Error::other)?,
             body_crc: crc32fast::hash(&body),
+            version: VERSION,
         };
         disk.replace(path, &[&header.encode(FileKind::Keys), &body])?;
         Ok((FILE_HEADER_BYTES + body.len()) as u64)

@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use crate::disk::Disk;
-use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind, HeaderFault};
+use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind, HeaderFault, VERSION};
 
 /// What the file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,7 @@ impl StateFile {
             base_ms: now_ms,
             count: u32::try_from(self.consumers.len()).map_err(io::Error::other)?,
             body_crc: crc32fast::hash(&body),
+            version: VERSION,
         };
         disk.replace(path, &[&header.encode(FileKind::State), &body])
     }

@@ -14,8 +14,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// What the walk meets next.
 pub(crate) enum Step {
-    /// A good frame; keys and records by [`FrameWalk::bytes`].
-    Frame { header: FrameHeader, keys: Range<usize>, records: Range<usize> },
+    /// A good frame; keys, checkpoints and records by [`FrameWalk::bytes`].
+    Frame { header: FrameHeader, keys: Range<usize>, checkpoints: Range<usize>, records: Range<usize> },
     /// Lost offsets; the walk goes on behind them.
     Damage(Damage),
     /// Nothing good up to the limit. `junk_bytes` lie between the last good frame and the limit.
@@ -111,8 +111,14 @@ impl FrameWalk {
             }
             self.position = at + header.frame_bytes();
             self.expected = header.end_offset();
-            let records = body.start + header.keys_bytes();
-            return Ok(Step::Frame { header, keys: body.start..records, records: records..body.end });
+            let checkpoints = body.start + header.keys_bytes();
+            let records = checkpoints + header.checkpoint_bytes as usize;
+            return Ok(Step::Frame {
+                header,
+                keys: body.start..checkpoints,
+                checkpoints: checkpoints..records,
+                records: records..body.end,
+            });
         }
     }
 

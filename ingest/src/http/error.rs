@@ -74,6 +74,7 @@ impl ApiError {
             AppendError::TooLarge { .. } => {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
             }
+            AppendError::Moved { .. } => ApiError::new(StatusCode::CONFLICT, "moved", error.to_string()),
             AppendError::Io(_) | AppendError::Closed => ApiError::not_now("queue_error", error.to_string()),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod basics;
+mod checkpoints;
 mod concurrency;
 mod conformance;
 mod crash;
