@@ -36,8 +36,11 @@ pub enum Verb {
         watchfire check rules rules/*.json\n\nExit codes: 0 good, 1 bad"
     )]
     Check(Check),
+    /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
+    #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
+    Demo(Demo),
     /// A verb of a later version, refused by name.
-    #[command(name = "demo", hide = true, aliases = ["backup", "restore", "verify", "backfill", "import", "test",
+    #[command(name = "backup", hide = true, aliases = [ "restore", "verify", "backfill", "import", "test",
         "backtest", "query", "tail", "silence", "alerts", "push", "top", "completions", "man"])]
     NotYet {
         /// Whatever follows.
@@ -65,6 +68,31 @@ pub struct Serve {
     /// How our own log lines are written to stderr.
     #[arg(long, value_enum, default_value = "human", env = "WATCHFIRE_LOG_FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// `demo`
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Address that serves everything.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: std::net::SocketAddr,
+    /// Keep the folder with data, configuration and rules; otherwise nothing is left behind.
+    #[arg(long)]
+    pub keep: bool,
+    /// Requests a second; each is logged three to six times.
+    #[arg(long, value_name = "NUMBER", default_value = "6", value_parser = rate)]
+    pub rate: f64,
+    /// How many times faster the incident comes and goes than every five minutes.
+    #[arg(long, value_name = "TIMES", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub speed: u32,
+    /// The same seed gives the same customers.
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub seed: u64,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.1..=5000.0).contains(rate));
+    rate.ok_or_else(|| "a number from 0.1 to 5000 is wanted".to_owned())
 }
 
 /// How log lines are written.

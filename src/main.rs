@@ -20,6 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(options) => app::serve(&options),
+        Verb::Demo(options) => app::demo::run(&options),
         Verb::Check(check) => check::run(check.kind, &check.files),
         Verb::NotYet { .. } => {
             let verb = std::env::args().nth(1).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Joins the parts: opens them in order, starts what runs, waits for signals, stops from upstream to downstream.
 
 mod banner;
+pub mod demo;
 mod health;
 mod listeners;
 mod own_metrics;
@@ -10,12 +11,14 @@ mod reload;
 mod rules_loop;
 mod upkeep;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::cli::{EXIT_FAILED, LogFormat, Serve};
 use crate::load::Setup;
@@ -29,8 +32,15 @@ use reload::Reloader;
 /// How long alerting may take to deliver what waits when we stop.
 const ALERTING_DRAIN: Duration = Duration::from_secs(5);
 
+/// What runs beside the server, given the address that serves everything; it ends before the server does.
+type Companion = Box<dyn FnOnce(SocketAddr) -> JoinSet<()> + Send>;
+
 /// `watchfire serve`: runs until SIGTERM or SIGINT.
 pub fn serve(options: &Serve) -> ExitCode {
+    serve_with(options, None)
+}
+
+fn serve_with(options: &Serve, companion: Option<Companion>) -> ExitCode {
     let started = Instant::now();
     let setup = match load::setup(options.config.as_deref(), Some(options)) {
         Ok(setup) => setup,
@@ -43,7 +53,7 @@ pub fn serve(options: &Serve) -> ExitCode {
         Err(error) => return failed(&format!("threads could not be started: {error}")),
     };
     let own_logs = logging::start(options.log_format == LogFormat::Json);
-    match runtime.block_on(run(setup, options, own_logs, started)) {
+    match runtime.block_on(run(setup, options, own_logs, started, companion)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => failed(&message),
     }
@@ -54,7 +64,13 @@ fn failed(message: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(EXIT_FAILED)
 }
 
-async fn run(setup: Setup, options: &Serve, own_logs: OwnLog, started: Instant) -> Result<(), String> {
+async fn run(
+    setup: Setup,
+    options: &Serve,
+    own_logs: OwnLog,
+    started: Instant,
+    companion: Option<Companion>,
+) -> Result<(), String> {
     let Setup { config, rule_files, rules, credentials } = setup;
     let access = Arc::new(Access::new(credentials));
     let mut bound = listeners::Bound::bind(&config).await?;
@@ -70,7 +86,11 @@ async fn run(setup: Setup, options: &Serve, own_logs: OwnLog, started: Instant) 
     let servers = bound.serve(&config, access, &parts, &reloader, started, &stopping)?;
     print!("{}", banner::text(&config, &servers.addresses, servers.metrics, rule_files.len()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
+    let companion = companion.zip(servers.addresses.first()).map(|(start, address)| start(*address));
     wait_for_end(&reloader).await?;
+    if let Some(mut companion) = companion {
+        companion.shutdown().await;
+    }
     tracing::info!("stopping");
     parts.intake.drain();
     // Nobody is left to hear of it once all receivers are gone.

@@ -73,6 +73,9 @@ pub fn parse(line: &str, draft: &mut Draft) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// Parameters that make the correlation id, as members of these names do elsewhere; the first in this list wins.
+const CORRELATION_NAMES: [&str; 4] = ["correlation_id", "trace_id", "traceId", "request_id"];
+
 /// `-` or elements `[id name="value" …]`; gives the rest.
 fn structured_data<'a>(whole: &str, text: &'a str, members: &mut Members<'_>) -> Result<&'a str, ParseError> {
     let fail = |what, rest: &str| Err(ParseError::before(FORMAT, what, whole, rest));
@@ -82,6 +85,7 @@ fn structured_data<'a>(whole: &str, text: &'a str, members: &mut Members<'_>) ->
     if !text.starts_with('[') {
         return fail("expected structured data, `[` or `-`", text);
     }
+    let mut traced: Option<(usize, Cow<'_, str>)> = None;
     members.name("structured_data");
     let mut elements = members.tape.begin_object();
     let mut rest = text;
@@ -108,8 +112,19 @@ fn structured_data<'a>(whole: &str, text: &'a str, members: &mut Members<'_>) ->
             after = end;
         }
         put_parameters(members, &parameters);
+        for (name, value) in parameters {
+            let rank = CORRELATION_NAMES.iter().position(|known| known.eq_ignore_ascii_case(name));
+            if let Some(rank) = rank.filter(|rank| traced.as_ref().is_none_or(|(have, _)| rank < have)) {
+                traced = Some((rank, value));
+            }
+        }
     }
     members.tape.end_object(elements, "");
+    if let Some((_, value)) = traced {
+        members.name("correlation_id");
+        let span = members.tape.own(&value);
+        members.tape.push(Node::Text(span));
+    }
     Ok(rest)
 }
 

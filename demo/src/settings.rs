@@ -1,0 +1,60 @@
+//! The configuration and the rules that go with the traffic, as files that a person can read and take over.
+
+/// `config.yaml`: one pattern for the database's log, one metric made of its messages, and who is told. Paths are
+/// absolute, so that the files also serve a later `watchfire serve --config`.
+pub fn config(rules_path: &str, webhook_url: &str) -> String {
+    let (rules_path, webhook_url) = (serde_json::json!(rules_path), serde_json::json!(webhook_url));
+    format!(
+        r#"# Written by `watchfire demo`.
+metrics: {{late_after: 10s}}       # what is older is history: right in graphs, unseen by rules
+parsers:
+  - name: postgres
+    pattern: '^(?P<timestamp>\S+ \S+) UTC \[(?P<pid>\d+)\] (?P<user>\w+)@(?P<database>\w+) (?P<level>[A-Z]+):  (?P<message>(?:duration: (?P<duration_ms>[\d.]+) ms)?.*?)(?: /\*(?P<correlation_id>[0-9a-f]+)\*/)?$'
+    fields: {{level: level, fields.db_user: user}}
+extract:
+  - {{metric: db_refused_total, type: counter, where: 'service:api "connection refused"', labels: {{host: host}}}}
+  - {{metric: payment_amount_eur, type: distribution, where: 'service:billing', value: fields.structured_data.payment@32473.amount}}
+alerting:
+  rules_path: {rules_path}
+  receivers:
+    - {{name: terminal, webhook: {{url: {webhook_url}}}}}
+"#
+    )
+}
+
+/// `alert_rules.json`: quick enough for an incident of a minute, or of one so many times faster.
+pub fn rules(speed: u32) -> String {
+    let (hold, window, minute) = (10_000 / speed.max(1), 30_000 / speed.max(1), 60_000 / speed.max(1));
+    format!(
+        r#"[
+  {{
+    "name": "SlowRequests",
+    "query": "p95 request_duration_ms over {window}ms by service",
+    "operator": ">",
+    "threshold": 800,
+    "duration": "{hold}ms",
+    "labels": {{"severity": "warning"}},
+    "annotations": {{"summary": "5 % of the requests to {{{{ $labels.service }}}} take longer than {{{{ printf \"%.0f\" $value }}}} ms"}}
+  }},
+  {{
+    "name": "DatabaseRefuses",
+    "query": "rate db_refused_total over {window}ms",
+    "operator": ">",
+    "threshold": 0.5,
+    "duration": "{hold}ms",
+    "labels": {{"severity": "critical"}},
+    "annotations": {{"summary": "{{{{ printf \"%.1f\" $value }}}} connections to the database refused a second"}}
+  }},
+  {{
+    "name": "ManyErrors",
+    "query": "rate error_count over {minute}ms by service",
+    "operator": ">",
+    "threshold": 1,
+    "duration": "{hold}ms",
+    "labels": {{"severity": "critical"}},
+    "annotations": {{"summary": "{{{{ $labels.service }}}} logs {{{{ printf \"%.1f\" $value }}}} errors a second"}}
+  }}
+]
+"#
+    )
+}

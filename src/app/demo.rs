@@ -1,0 +1,149 @@
+//! `watchfire demo`: the same server in a folder of its own, with the demo's traffic and receiver beside it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use watchfire_demo::incident::Script;
+use watchfire_demo::receiver::Receiver;
+use watchfire_demo::settings;
+use watchfire_demo::traffic::{HISTORY_MS, Settings, Traffic};
+use watchfire_model::Timestamp;
+use watchfire_model::time::format_duration_ms;
+
+use super::{failed, serve_with};
+use crate::cli::{Demo, LogFormat, Serve};
+
+/// How the names of our folders begin.
+const PREFIX: &str = "watchfire-demo-";
+/// Held for as long as the folder is in use and shall be removed.
+const LOCK: &str = "demo.lock";
+/// Younger folders may be of a demo that is just starting.
+const STALE: Duration = Duration::from_secs(60);
+/// Between the end of the history and now: what is younger counts as live (`metrics.late_after` of the demo).
+const LIVE_MS: i64 = 10_000;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(options: &Demo) -> ExitCode {
+    match prepare(options) {
+        Ok((folder, receiver)) => {
+            let serve = Serve {
+                config: Some(folder.config()),
+                data_dir: Some(folder.path.join("data")),
+                listen: vec![options.listen],
+                log_format: LogFormat::Human,
+            };
+            let (rate, seed, script) = (options.rate, options.seed, Script::LIVE.faster(options.speed));
+            let companion = move |server| companion(Settings { server, seed, rate, script }, receiver);
+            let ended = serve_with(&serve, Some(Box::new(companion)));
+            folder.leave();
+            ended
+        }
+        Err(error) => failed(&format!("the demo's folder cannot be made: {error}")),
+    }
+}
+
+fn prepare(options: &Demo) -> io::Result<(Folder, Receiver)> {
+    remove_stale();
+    let folder = Folder::make(options.keep)?;
+    let receiver = Receiver::bind()?;
+    let rules = folder.path.join("alert_rules.json");
+    fs::write(&rules, settings::rules(options.speed))?;
+    fs::write(folder.config(), settings::config(&rules.to_string_lossy(), &receiver.url()?))?;
+    Ok((folder, receiver))
+}
+
+/// Traffic and receiver, as tasks.
+fn companion(settings: Settings, receiver: Receiver) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        if let Err(error) = receiver.run().await {
+            tracing::error!(%error, "the demo's receiver failed");
+        }
+    });
+    tasks.spawn(async move {
+        println!(
+            "\nThe shop opens; its first incident comes in {}, then every {}.",
+            format_duration_ms(settings.script.slow_from_ms),
+            format_duration_ms(settings.script.cycle_ms)
+        );
+        let mut traffic = Traffic::new(settings);
+        let begun = Instant::now();
+        let filled = traffic.fill_history(Timestamp::now().plus_millis(-LIVE_MS)).await;
+        println!(
+            "{} of history: {} requests, {:.0} MB of log lines in {:.1} s",
+            format_duration_ms(HISTORY_MS),
+            filled.requests,
+            filled.bytes as f64 / 1e6,
+            begun.elapsed().as_secs_f64()
+        );
+        traffic.run(|phase| println!("{}  ---       {}", clock(), phase.announcement())).await;
+    });
+    tasks
+}
+
+/// The time of day, UTC.
+fn clock() -> String {
+    Timestamp::now().to_rfc3339().get(11..19).unwrap_or_default().to_owned()
+}
+
+/// The folder with data, configuration and rules.
+struct Folder {
+    path: PathBuf,
+    /// Only there if the folder goes when we go.
+    temporary: Option<(tempfile::TempDir, File)>,
+}
+
+impl Folder {
+    fn make(keep: bool) -> io::Result<Folder> {
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        if keep {
+            return Ok(Folder { path: dir.keep(), temporary: None });
+        }
+        let lock = File::create(dir.path().join(LOCK))?;
+        lock.lock()?;
+        Ok(Folder { path: dir.path().to_owned(), temporary: Some((dir, lock)) })
+    }
+
+    fn config(&self) -> PathBuf {
+        self.path.join("config.yaml")
+    }
+
+    /// Removes it, or says where it is.
+    fn leave(self) {
+        match self.temporary {
+            Some((dir, _lock)) => {
+                if let Err(error) = dir.close() {
+                    eprintln!("{}: not removed: {error}", self.path.display());
+                }
+            }
+            None => println!(
+                "kept; go on with\n  watchfire serve --config {} --data-dir {}",
+                self.config().display(),
+                self.path.join("data").display()
+            ),
+        }
+    }
+}
+
+/// Removes what demos have left behind that were killed.
+fn remove_stale() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_stale(&entry.path()) {
+            // What cannot be removed is somebody else's.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether a folder is one that should be gone and that nobody uses.
+fn is_stale(folder: &Path) -> bool {
+    let lock = folder.join(LOCK);
+    let Ok(file) = File::open(&lock) else { return false };
+    let age = file.metadata().and_then(|metadata| metadata.modified()).map(|modified| modified.elapsed());
+    matches!(age, Ok(Ok(age)) if age >= STALE) && file.try_lock().is_ok()
+}
