@@ -20,6 +20,26 @@ pub struct ValueCount {
     pub count: u64,
 }
 
+/// A template of messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateCount {
+    /// The same for the same text, in every block and after a restart.
+    pub id: u64,
+    /// The fixed parts, with `<*>` for each variable.
+    pub text: String,
+    /// Records with it.
+    pub count: u64,
+}
+
+/// The templates of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TemplateCounts {
+    /// Most frequent first.
+    pub templates: Vec<TemplateCount>,
+    /// Records whose message is of no template, or not sealed yet.
+    pub rest: u64,
+}
+
 /// How a store is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreHealth {

@@ -18,7 +18,8 @@ use crate::sealed::wire::{Wire, WireError, put_varint};
 
 const MAGIC: &[u8; 8] = b"WFLOGMAN";
 const EDIT_MAGIC: &[u8; 4] = b"WFME";
-const VERSION: u32 = 1;
+/// That of the blocks: a program that does not know them must not open the folder either.
+const VERSION: u32 = crate::sealed::write::VERSION;
 const HEADER_BYTES: usize = 12;
 const EDIT_HEADER_BYTES: usize = 12;
 /// Length from which the manifest is written anew when it has grown by a factor since the last time.
@@ -122,6 +123,8 @@ pub(crate) struct Loaded {
     pub is_damaged: bool,
     /// There was none.
     pub is_new: bool,
+    /// It is of an earlier version, and must be written anew before anything is added.
+    pub is_old: bool,
 }
 
 /// Why a manifest cannot be used at all.
@@ -147,7 +150,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ManifestError> {
     let header = (bytes.get(..8), Wire::new(bytes.get(8..).unwrap_or_default()).u32());
     match header {
         (Some(magic), Ok(version)) if magic == MAGIC && version > VERSION => return Err(ManifestError::Newer(version)),
-        (Some(magic), Ok(_)) if magic == MAGIC => {}
+        (Some(magic), Ok(version)) if magic == MAGIC => loaded.is_old = version < VERSION,
         _ => {
             loaded.is_damaged = true;
             at = 0;

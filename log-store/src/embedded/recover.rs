@@ -70,7 +70,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
         std::fs::remove_file(path)?;
     }
     let (snapshot, damaged_blocks) = snapshot_of(dir, &state);
-    let is_changed = loaded.is_new || is_damaged || state != loaded.state;
+    let is_changed = loaded.is_new || loaded.is_old || is_damaged || state != loaded.state;
     let manifest = if is_changed { Manifest::create(&path, state)? } else { Manifest::reopen(&path, state)? };
     Ok(Recovered { manifest, snapshot, damaged_blocks })
 }

@@ -8,10 +8,10 @@ use watchfire_model::record::Core;
 
 use super::EmbeddedStore;
 use crate::executor::budget::Budget;
-use crate::executor::run;
+use crate::executor::{patterns, run};
 use crate::query::{Field, Folded, Test};
 use crate::search::{Hit, SearchError, SearchRequest, SearchResponse, TimeRange};
-use crate::store::{BoxFuture, LogStore, StoreHealth, ValueCount};
+use crate::store::{BoxFuture, LogStore, StoreHealth, TemplateCounts, ValueCount};
 
 /// Limits of what has none in its request.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -46,6 +46,15 @@ impl EmbeddedStore {
             });
             let unavailable = |_| SearchError::Unavailable { reason: "a search thread failed".to_owned() };
             receiver.await.map_err(unavailable)?
+        })
+    }
+}
+
+impl EmbeddedStore {
+    /// The templates of the messages in a range, most frequent first, at most `limit`: from the counts of the blocks.
+    pub fn templates(&self, range: TimeRange, limit: usize) -> BoxFuture<'_, Result<TemplateCounts, SearchError>> {
+        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+            patterns::templates(&store.inner.shared.snapshot().parts(), range, limit, budget)
         })
     }
 }

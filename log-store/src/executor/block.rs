@@ -111,6 +111,10 @@ pub(crate) trait BlockView {
     /// Calls `count` with each text of a field and how many rows of the set have it; a text may come more than once.
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure>;
 
+    /// Calls `count` with each template of messages (variables as `<*>`) and how many rows of the set have it; gives
+    /// how many rows are of none.
+    fn templates(&self, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<u64, Failure>;
+
     /// The records of some rows (ascending).
     fn records(&self, rows: &[u32]) -> Result<Vec<LogRecord>, Failure>;
 }

@@ -2,6 +2,7 @@
 //! and only then the values themselves.
 
 use super::leaf::{ColumnTest, IntBounds, Kind};
+use super::templates;
 use super::text::{Needle, TextRun, scan_texts};
 use crate::query::{Number, NumberRange};
 use crate::sealed::PAGE_VALUES;
@@ -23,6 +24,9 @@ pub(crate) fn find(
     candidates: &Bits,
     file: &dyn ReadSections,
 ) -> Result<Bits, String> {
+    if let Layout::Templates(layout) = &column.layout {
+        return templates::find(layout, column.values as usize, test, candidates, column.filter.as_ref(), file);
+    }
     let mut may_have_text = true;
     if let (Some(filter), Some(words)) = (&column.filter, test.words()) {
         may_have_text = filter.may_have(&words, file)?;
@@ -68,6 +72,8 @@ impl Search<'_> {
                 self.find_chars(pages, *length as usize, count, candidates)
             }
             Layout::Bytes { tag, pages } => self.find_bytes(*tag, pages, count, candidates),
+            // Only whole columns are of templates; see [`find`].
+            Layout::Templates(layout) => templates::find(layout, count, self.test, candidates, None, self.file),
             Layout::Mixed { tags, parts } => self.find_mixed(&self.file.section(tags)?, parts, count, candidates),
         }
     }
@@ -205,21 +211,19 @@ impl Search<'_> {
         {
             return Ok(found);
         }
-        let needle = if kind == tag::TEXT { Needle::of(self.test) } else { None };
+        if kind == tag::TEXT {
+            find_texts(pages, self.test, candidates, self.file, &mut found)?;
+            return Ok(found);
+        }
         let mut first = 0;
         for page in pages {
             let end = first + page.count as usize;
             if candidates.count_range(first..end) > 0 {
                 let texts = read_texts(page, self.file)?;
-                if kind == tag::TEXT {
-                    let run = TextRun { bytes: texts.bytes(), ends: &texts.ends };
-                    scan_texts(run, first, self.test, needle.as_ref(), candidates, &mut found);
-                } else {
-                    for at in (0..texts.ends.len()).filter(|at| candidates.get(first + at)) {
-                        let value = Raw::from_parts(kind, 0, texts.get(at));
-                        if value.is_some_and(|value| self.test.matches(value)) {
-                            found.set(first + at);
-                        }
+                for at in (0..texts.ends.len()).filter(|at| candidates.get(first + at)) {
+                    let value = Raw::from_parts(kind, 0, texts.get(at));
+                    if value.is_some_and(|value| self.test.matches(value)) {
+                        found.set(first + at);
                     }
                 }
             }
@@ -252,6 +256,28 @@ impl Search<'_> {
         }
         Ok(found)
     }
+}
+
+/// Sets the texts on pages that pass, among `candidates`.
+pub(super) fn find_texts(
+    pages: &[BytesPage],
+    test: &ColumnTest<'_, '_>,
+    candidates: &Bits,
+    file: &dyn ReadSections,
+    found: &mut Bits,
+) -> Result<(), String> {
+    let needle = Needle::of(test);
+    let mut first = 0;
+    for page in pages {
+        let end = first + page.count as usize;
+        if candidates.count_range(first..end) > 0 {
+            let texts = read_texts(page, file)?;
+            let run = TextRun { bytes: texts.bytes(), ends: &texts.ends };
+            scan_texts(run, first, test, needle.as_ref(), candidates, found);
+        }
+        first = end;
+    }
+    Ok(())
 }
 
 /// Which integers lie within bounds; pages outside are not read.

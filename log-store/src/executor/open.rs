@@ -170,6 +170,11 @@ impl BlockView for OpenView<'_> {
         Ok(())
     }
 
+    fn templates(&self, rows: &Bits, _: &mut dyn FnMut(&str, u64)) -> Result<u64, Failure> {
+        // Found when the block is sealed.
+        Ok(rows.count() as u64)
+    }
+
     fn records(&self, rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {
         let read = |row: &u32| {
             let record = self.rows.record(*row as usize);

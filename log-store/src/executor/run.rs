@@ -321,6 +321,20 @@ fn fetch(parts: &[Part], page: &[(Place, usize)], budget: &Budget) -> Result<Vec
     Ok(hits.collect())
 }
 
+/// Runs `work` on the rows of a part that lie in a range; nothing of a part that is damaged.
+pub(crate) fn in_range<T: Default>(
+    part: &Part,
+    range: TimeRange,
+    budget: &Budget,
+    work: impl FnOnce(&dyn BlockView, &Bits) -> Result<T, Failure>,
+) -> Result<T, SearchError> {
+    if !part.extent().is_some_and(|extent| extent.overlaps(range)) {
+        return Ok(T::default());
+    }
+    let inside = |view: &dyn BlockView, extent| work(view, &rows_inside(view, extent, range, u64::MAX)?);
+    report_damage(part.with(budget, inside), budget)
+}
+
 /// The values of a field in a range, most frequent first.
 pub(crate) fn distinct(
     parts: &[Part],
@@ -331,10 +345,7 @@ pub(crate) fn distinct(
 ) -> Result<Vec<ValueCount>, SearchError> {
     let counted = parts.par_iter().map(|part| {
         budget.check()?;
-        if !part.extent().is_some_and(|extent| extent.overlaps(range)) {
-            return Ok(HashMap::new());
-        }
-        report_damage(part.with(budget, |view, extent| distinct_part(view, extent, field, range)), budget)
+        in_range(part, range, budget, |view, rows| distinct_part(view, rows, field))
     });
     let add = |mut a: HashMap<String, u64>, b: HashMap<String, u64>| {
         for (value, count) in b {
@@ -352,22 +363,16 @@ pub(crate) fn distinct(
     Ok(values)
 }
 
-fn distinct_part(
-    view: &dyn BlockView,
-    extent: Extent,
-    field: &Field,
-    range: TimeRange,
-) -> Result<HashMap<String, u64>, Failure> {
+fn distinct_part(view: &dyn BlockView, rows: &Bits, field: &Field) -> Result<HashMap<String, u64>, Failure> {
     let mut counts = HashMap::new();
-    let rows = rows_inside(view, extent, range, u64::MAX)?;
     if *field == Field::Level {
-        let levels = view.count_levels(&rows)?;
+        let levels = view.count_levels(rows)?;
         for (level, count) in Level::ALL.iter().zip(levels).filter(|(_, count)| *count > 0) {
             counts.insert(level.as_str().to_owned(), count);
         }
         return Ok(counts);
     }
-    view.values(field, &rows, &mut |value, count| match counts.get_mut(value) {
+    view.values(field, rows, &mut |value, count| match counts.get_mut(value) {
         Some(have) => *have += count,
         None => {
             counts.insert(value.to_owned(), count);

@@ -13,6 +13,7 @@ use super::budget::Budget;
 use super::collect::{count_text, memory_of};
 use super::layouts;
 use super::leaf::{IntBounds, Kind, Leaf};
+use super::patterns::is_message;
 use super::ranking::{Best, Ranked, Ranking, number_of};
 use super::records::RecordReader;
 use crate::histogram::Bars;
@@ -26,6 +27,7 @@ use crate::sealed::ints::{self, IntPage};
 use crate::sealed::layout::Layout;
 use crate::sealed::read::{BlockFile, gather, page_len};
 use crate::sealed::section::ReadSections;
+use crate::sealed::templates::reader::TemplateReader;
 use crate::values::rest::RestEntries;
 use crate::values::{Arena, Bits};
 
@@ -335,6 +337,8 @@ impl BlockView for SealedView<'_> {
             Some(match (&column.layout, test.kind) {
                 (_, Kind::Exists) => 2,
                 (Layout::Dictionary(_), _) => 5,
+                (Layout::Templates(_), Kind::Regex(_) | Kind::FieldRegex(_)) => 100,
+                (Layout::Templates(_), _) => 60,
                 (Layout::Ints(_) | Layout::Scaled { .. } | Layout::Floats(_), _) => 20,
                 (_, _) if column.filter.is_some() && test.words().is_some() => 40,
                 (Layout::Chars { .. }, _) => 200,
@@ -469,6 +473,34 @@ impl BlockView for SealedView<'_> {
             })?;
         }
         Ok(())
+    }
+
+    fn templates(&self, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<u64, Failure> {
+        let message = self.directory.columns.iter().find(|column| is_message(&column.name));
+        let (total, mut counted) = (rows.count() as u64, 0);
+        let Some(column) = message else { return Ok(total) };
+        let Layout::Templates(layout) = &column.layout else { return Ok(total) };
+        let wrong = |reason| self.damaged(reason);
+        let reader = TemplateReader::open(layout, column.values as usize, &self.file).map_err(wrong)?;
+        let set = &reader.set;
+        let counts: Vec<u64> = if total == self.count() as u64 {
+            set.templates.iter().map(|template| u64::from(template.rows)).collect()
+        } else {
+            let present = self.present(column)?;
+            let mut counts = vec![0; set.templates.len()];
+            for (index, id) in reader.planes().map_err(wrong)?.ids().into_iter().enumerate() {
+                let row = present.as_ref().map_or(Some(index), |present| present.get(index).map(|row| *row as usize));
+                if let Some(have) = counts.get_mut(usize::from(id)).filter(|_| row.is_some_and(|row| rows.get(row))) {
+                    *have += 1;
+                }
+            }
+            counts
+        };
+        for (template, have) in set.templates.iter().zip(counts).filter(|(template, n)| !template.is_plain && *n > 0) {
+            count(&set.text(template), have);
+            counted += have;
+        }
+        Ok(total.saturating_sub(counted))
     }
 
     fn records(&self, mut rows: &[u32]) -> Result<Vec<LogRecord>, Failure> {

@@ -4,7 +4,7 @@ use memchr::memmem;
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::leaf::{ColumnTest, Kind};
-use crate::query::{Phrase, is_token_byte};
+use crate::query::{Pattern, Phrase, is_token_byte};
 use crate::values::{Bits, Raw};
 
 /// Below this share of candidates among the texts, each is looked at by itself.
@@ -26,9 +26,7 @@ impl Needle {
         match test.kind {
             Kind::Words(phrase) | Kind::Phrase(phrase) => Needle::of_phrase(phrase),
             Kind::Regex(pattern) | Kind::FieldRegex(pattern) => {
-                let hir = regex_syntax::parse(pattern.source()).ok()?;
-                let literal = required_literal(&hir)?;
-                Some(Needle { finder: memmem::Finder::new(&literal).into_owned(), folded: false, is_prefix: None })
+                Some(Needle { finder: required_literal_of(pattern)?, folded: false, is_prefix: None })
             }
             _ => None,
         }
@@ -59,6 +57,12 @@ impl Needle {
         let end = hit + self.finder.needle().len();
         hit.checked_sub(1).is_none_or(|before| !is_in_word(before)) && (is_prefix || !is_in_word(end))
     }
+}
+
+/// The longest literal that every text has in it in which an expression is found.
+pub(crate) fn required_literal_of(pattern: &Pattern) -> Option<memmem::Finder<'static>> {
+    let hir = regex_syntax::parse(pattern.source()).ok()?;
+    required_literal(&hir).map(|literal| memmem::Finder::new(&literal).into_owned())
 }
 
 /// The longest literal that every match of an expression has in it.
@@ -178,7 +182,6 @@ fn scan_by_needle(
 mod tests {
     use super::*;
     use crate::executor::leaf::Leaf;
-    use crate::query::Pattern;
     use proptest::prelude::*;
     use watchfire_model::record::{Column, Core};
 

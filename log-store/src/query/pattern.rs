@@ -1,6 +1,10 @@
 //! Regular expressions of queries.
 
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 use regex::{Regex, RegexBuilder};
+use regex_automata::hybrid::dfa::{Cache, DFA};
 
 /// Largest compiled expression, bytes.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
@@ -15,6 +19,22 @@ const NESTING_MAX: u32 = 100;
 pub struct Pattern {
     source: Box<str>,
     regex: Regex,
+    automaton: Arc<Automaton>,
+}
+
+/// An automaton that can be followed byte by byte, made at first use.
+#[derive(Default)]
+struct Automaton {
+    /// `None` inside if the expression is too large for it.
+    dfa: OnceLock<Option<DFA>>,
+    /// What was worked out so far, by those who do not use it now.
+    caches: Mutex<Vec<Cache>>,
+}
+
+impl std::fmt::Debug for Automaton {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Automaton").finish_non_exhaustive()
+    }
 }
 
 impl Pattern {
@@ -35,7 +55,7 @@ impl Pattern {
                     last.strip_prefix("error: ").unwrap_or(last).to_owned()
                 }
             })?;
-        Ok(Pattern { source: source.into(), regex })
+        Ok(Pattern { source: source.into(), regex, automaton: Arc::default() })
     }
 
     /// The expression as text, slashes not escaped.
@@ -46,6 +66,24 @@ impl Pattern {
     /// The compiled expression.
     pub fn regex(&self) -> &Regex {
         &self.regex
+    }
+
+    /// Lends an automaton of the expression, and its memory; none if the expression is too large. The automaton
+    /// gives up, with an error, rather than forget a state that it has named.
+    pub(crate) fn with_automaton<T>(&self, work: impl FnOnce(Option<(&DFA, &mut Cache)>) -> T) -> T {
+        let config = DFA::config()
+            .cache_capacity(CACHE_BYTES_MAX)
+            .unicode_word_boundary(true)
+            .minimum_cache_clear_count(Some(0));
+        let dfa = self.automaton.dfa.get_or_init(|| DFA::builder().configure(config).build(&self.source).ok());
+        let Some(dfa) = dfa else { return work(None) };
+        let mut cache = self.automaton.caches.lock().pop().unwrap_or_else(|| dfa.create_cache());
+        let result = work(Some((dfa, &mut cache)));
+        // A full one would be of no use any more.
+        if cache.memory_usage() < CACHE_BYTES_MAX / 2 {
+            self.automaton.caches.lock().push(cache);
+        }
+        result
     }
 
     /// Whether it is found somewhere in a text.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use parking_lot::Mutex;
 
 use super::directory::{BlockInfo, Directory};
-use super::read::{BlockError, BlockFile};
+use super::read::{BlockError, BlockFile, KeptTemplates};
 use super::section::{ReadSections, Section};
 
 /// A block that a search may look into.
@@ -19,6 +19,8 @@ pub(crate) struct SealedBlock {
     pub bytes: u64,
     /// Read at first use, let go when others are used more.
     directory: Mutex<Option<Arc<Directory>>>,
+    /// As long as the directory.
+    templates: Arc<KeptTemplates>,
     /// When it was used last, in ticks of the store.
     used_at: AtomicI64,
     /// The manifest does not name it any more: the file goes when the last search has left it.
@@ -45,6 +47,7 @@ impl SealedBlock {
             path,
             bytes,
             directory: Mutex::new(None),
+            templates: Arc::default(),
             used_at: AtomicI64::new(i64::MIN),
             is_doomed: AtomicBool::new(false),
             is_damaged: AtomicBool::new(false),
@@ -69,7 +72,7 @@ impl SealedBlock {
     /// Opens the file and reads the directory, if that has not been done.
     pub fn open(&self) -> Result<(Arc<Directory>, BlockFile), String> {
         let name = |reason: String| format!("{}: {reason}", self.path.display());
-        let file = BlockFile::open(&self.path).map_err(name)?;
+        let file = BlockFile::open_with(&self.path, Arc::clone(&self.templates)).map_err(name)?;
         self.used_at.store(i64::MAX, Ordering::Relaxed);
         if let Some(directory) = &*self.directory.lock() {
             return Ok((Arc::clone(directory), file));
@@ -89,13 +92,14 @@ impl SealedBlock {
         if self.used_at.load(Ordering::Relaxed) == i64::MAX {
             self.used_at.store(now, Ordering::Relaxed);
         }
-        let bytes = self.directory.lock().as_ref().map(|directory| directory.memory())?;
+        let bytes = self.directory.lock().as_ref().map(|directory| directory.memory())? + self.templates.memory();
         Some((self.used_at.load(Ordering::Relaxed), bytes))
     }
 
     /// Lets the directory go; the next use reads it again.
     pub fn forget_directory(&self) {
         *self.directory.lock() = None;
+        self.templates.forget();
     }
 }
 

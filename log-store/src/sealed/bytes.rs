@@ -36,29 +36,32 @@ pub(crate) fn write(source: &ColumnSource<'_>, sections: &mut SectionWriter) -> 
     let mut page = Vec::with_capacity(PAGE_BYTES * 2);
     let mut start = 0;
     while start < source.len() {
-        let (mut end, mut bytes, mut longest) = (start, 0, 0);
+        let (mut end, mut bytes) = (start, 0);
         while end < source.len() && end - start < PAGE_VALUES && (bytes < PAGE_BYTES || end == start) {
-            let length = source.get(end).bytes().len();
-            bytes += length;
-            longest = longest.max(length);
+            bytes += source.get(end).bytes().len();
             end += 1;
         }
-        let width = match longest {
-            0..=0xff => 1,
-            0x100..=0xffff => 2,
-            _ => 4,
-        };
         page.clear();
-        page.push(width as u8);
-        for index in start..end {
-            let length = source.get(index).bytes().len() as u32;
-            page.extend_from_slice(length.to_le_bytes().get(..width).unwrap_or_default());
-        }
-        (start..end).for_each(|index| page.extend_from_slice(source.get(index).bytes()));
+        put_page(&mut page, (start..end).map(|index| source.get(index).bytes()));
         pages.push(BytesPage { section: sections.add(&page), count: (end - start) as u32 });
         start = end;
     }
     pages
+}
+
+/// Appends a page of these values.
+pub(crate) fn put_page<'v>(page: &mut Vec<u8>, values: impl Iterator<Item = &'v [u8]> + Clone) {
+    let width = match values.clone().map(<[u8]>::len).max().unwrap_or(0) {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        _ => 4,
+    };
+    page.push(width as u8);
+    for value in values.clone() {
+        let length = value.len() as u32;
+        page.extend_from_slice(length.to_le_bytes().get(..width).unwrap_or_default());
+    }
+    values.for_each(|value| page.extend_from_slice(value));
 }
 
 /// A page, read.

@@ -15,14 +15,14 @@ use crate::values::Raw;
 /// Longest text of this kind.
 pub(crate) const LENGTH_MAX: usize = 64;
 /// Bits per character, on average, above which general compression does better.
-const BITS_MEAN_MAX: usize = 6;
+pub(crate) const BITS_MEAN_MAX: usize = 6;
 
 /// A set of ASCII characters, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct CharacterSet(pub u128);
 
 impl CharacterSet {
-    fn add(&mut self, byte: u8) {
+    pub fn add(&mut self, byte: u8) {
         self.0 |= 1 << (byte & 127);
     }
 
@@ -57,7 +57,8 @@ pub(crate) fn length_of(source: &ColumnSource<'_>) -> Option<usize> {
     (bits as usize <= length * BITS_MEAN_MAX).then_some(length)
 }
 
-fn code_bits(characters: usize) -> u32 {
+/// Bits that tell so many characters apart.
+pub(crate) fn code_bits(characters: usize) -> u32 {
     characters.saturating_sub(1).checked_ilog2().map_or(0, |bits| bits + 1)
 }
 

@@ -104,11 +104,18 @@ pub(crate) fn write(found: Found<'_>, sections: &mut SectionWriter) -> Dictionar
         put_varint(&mut entries, count);
     }
     let bits = order.len().saturating_sub(1).checked_ilog2().map_or(0, |bits| bits as usize + 1);
-    let mut planes = vec![Vec::with_capacity(found.ids.len() / 8 + 8); bits];
-    for ids in found.ids.chunks(64) {
+    let mut ids = found.ids;
+    ids.iter_mut().for_each(|id| *id = rank[*id as usize]);
+    let entries = sections.add(&entries);
+    Dictionary { entries, planes: write_planes(&ids, bits, sections) }
+}
+
+/// Writes ids of so many bits (at most 32) as bit planes, the lowest bit first.
+pub(crate) fn write_planes(ids: &[u32], bits: usize, sections: &mut SectionWriter) -> Vec<Section> {
+    let mut planes = vec![Vec::with_capacity(ids.len() / 8 + 8); bits];
+    for ids in ids.chunks(64) {
         let mut words = [0u64; 32];
         for (row, id) in ids.iter().enumerate() {
-            let id = rank[*id as usize];
             for (bit, word) in words.iter_mut().take(bits).enumerate() {
                 *word |= u64::from(id >> bit & 1) << row;
             }
@@ -117,11 +124,22 @@ pub(crate) fn write(found: Found<'_>, sections: &mut SectionWriter) -> Dictionar
             plane.extend_from_slice(&word.to_le_bytes());
         }
     }
-    let entries = sections.add(&entries);
     let planes = planes
         .iter()
         .map(|plane| if looks_compressible(plane) { sections.add(plane) } else { sections.add_raw(plane) });
-    Dictionary { entries, planes: planes.collect() }
+    planes.collect()
+}
+
+/// Reads the bit planes of `count` ids.
+pub(crate) fn read_planes(planes: &[Section], count: usize, file: &dyn ReadSections) -> Result<Planes, String> {
+    let planes = planes.iter().map(|plane| {
+        let bytes = file.section(plane)?;
+        if bytes.len() != count.div_ceil(64) * 8 {
+            return Err("a plane of another length".to_owned());
+        }
+        Ok(bytes.chunks_exact(8).map(|word| u64::from_le_bytes(std::array::from_fn(|at| word[at]))).collect())
+    });
+    Ok(Planes { planes: planes.collect::<Result<_, String>>()?, count })
 }
 
 fn put_entry(out: &mut Vec<u8>, value: Raw<'_>) {
@@ -179,14 +197,7 @@ impl Dictionary {
 
     /// The bit planes of `count` ids.
     pub fn planes(&self, count: usize, file: &dyn ReadSections) -> Result<Planes, String> {
-        let planes = self.planes.iter().map(|plane| {
-            let bytes = file.section(plane)?;
-            if bytes.len() != count.div_ceil(64) * 8 {
-                return Err("a plane of another length".to_owned());
-            }
-            Ok(bytes.chunks_exact(8).map(|word| u64::from_le_bytes(std::array::from_fn(|at| word[at]))).collect())
-        });
-        Ok(Planes { planes: planes.collect::<Result<_, String>>()?, count })
+        read_planes(&self.planes, count, file)
     }
 }
 

@@ -6,7 +6,7 @@ use super::layout::{Layout, MixedPart};
 use super::presence::Presence;
 use super::section::SectionWriter;
 use super::source::ColumnSource;
-use super::{bytes, chars, dictionary, floats, ints};
+use super::{bytes, chars, dictionary, floats, ints, templates};
 use crate::values::raw::tag;
 use crate::values::{ColumnName, Raw};
 
@@ -25,6 +25,12 @@ pub(crate) fn encode(name: ColumnName, source: &ColumnSource<'_>, rows: usize, s
         let filter = dictionary_filter(&found, sections);
         let layout = Layout::Dictionary(dictionary::write(found, sections));
         return Column { name, presence, values, layout, filter };
+    }
+    if source.uniform_tag() == Some(tag::TEXT)
+        && chars::length_of(source).is_none()
+        && let Some((layout, filter)) = templates::write::write(source, sections)
+    {
+        return Column { name, presence, values, layout: Layout::Templates(layout), filter: Some(filter) };
     }
     let layout = encode_values(source, sections, true);
     let filter = filter(source, &layout, sections);

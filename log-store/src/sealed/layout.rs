@@ -6,6 +6,7 @@ use super::dictionary::Dictionary;
 use super::floats::FloatPage;
 use super::ints::IntPage;
 use super::section::Section;
+use super::templates::Templates;
 use super::wire::{Wire, WireError, put_varint};
 use crate::values::raw::tag;
 
@@ -24,6 +25,8 @@ pub(crate) enum Layout {
     Chars { length: u32, characters: CharacterSet, pages: Vec<Section> },
     /// Texts, lists or objects.
     Bytes { tag: u8, pages: Vec<BytesPage> },
+    /// Texts as templates and variables.
+    Templates(Templates),
     /// Values of several kinds: the kind of each, and a layout for each kind that has more than its kind.
     Mixed { tags: Section, parts: Vec<MixedPart> },
 }
@@ -36,7 +39,6 @@ pub(crate) struct MixedPart {
     pub layout: Layout,
 }
 
-// 8 is kept for messages as templates and variables.
 const DICTIONARY: u8 = 1;
 const INTS: u8 = 2;
 const SCALED: u8 = 3;
@@ -44,6 +46,8 @@ const FLOATS: u8 = 4;
 const CHARS: u8 = 5;
 const BYTES: u8 = 6;
 const MIXED: u8 = 7;
+/// From version 2 on.
+const TEMPLATES: u8 = 8;
 
 /// Most pages of a column.
 const PAGES_MAX: usize = 1 << 24;
@@ -87,6 +91,10 @@ impl Layout {
                 out.extend([BYTES, *tag]);
                 put_all(out, pages, BytesPage::put);
             }
+            Layout::Templates(templates) => {
+                out.push(TEMPLATES);
+                templates.put(out);
+            }
             Layout::Mixed { tags, parts } => {
                 out.push(MIXED);
                 tags.put(out);
@@ -125,6 +133,7 @@ impl Layout {
                 }
                 Layout::Bytes { tag, pages: read_all(wire, BytesPage::read)? }
             }
+            TEMPLATES => Layout::Templates(Templates::read(wire)?),
             MIXED if may_be_mixed => Layout::Mixed {
                 tags: Section::read(wire)?,
                 parts: read_all(wire, |wire| {
@@ -147,6 +156,7 @@ impl Layout {
             Layout::Floats(pages) => pages.iter().for_each(|page| visit(&page.section)),
             Layout::Chars { pages, .. } => pages.iter().for_each(visit),
             Layout::Bytes { pages, .. } => pages.iter().for_each(|page| visit(&page.section)),
+            Layout::Templates(templates) => templates.each_section(visit),
             Layout::Mixed { tags, parts } => {
                 visit(tags);
                 parts.iter().for_each(|part| part.layout.each_section(visit));

@@ -21,6 +21,7 @@ pub(crate) mod read;
 pub(crate) mod rows;
 pub(crate) mod section;
 pub(crate) mod source;
+pub(crate) mod templates;
 pub(crate) mod wire;
 pub(crate) mod write;
 

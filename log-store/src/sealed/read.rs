@@ -1,9 +1,13 @@
 //! Reading a block's file, and values of its columns by index.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::PAGE_VALUES;
 use super::bytes::{BytesPage, Texts};
@@ -11,6 +15,9 @@ use super::chars::CharsPage;
 use super::directory::{Column, Directory};
 use super::layout::{Layout, MixedPart};
 use super::section::{RAW_MAX, ReadSections, Section, decompress};
+use super::templates::Templates;
+use super::templates::reader::TemplateReader;
+use super::templates::set::TemplateSet;
 use super::wire::Wire;
 use super::write::{HEADER_BYTES, MAGIC, TRAILER_BYTES, VERSION};
 use super::{floats, ints};
@@ -28,18 +35,43 @@ pub(crate) enum BlockError {
     Damaged(String),
 }
 
+/// Templates of a block that have been read, by where they lie.
+#[derive(Debug, Default)]
+pub(crate) struct KeptTemplates {
+    // Guards the map only; reading goes on beside it.
+    sets: Mutex<HashMap<u64, Arc<TemplateSet>>>,
+}
+
+impl KeptTemplates {
+    /// About the memory in use, bytes.
+    pub fn memory(&self) -> usize {
+        self.sets.lock().values().map(|set| set.memory()).sum()
+    }
+
+    /// Lets all go.
+    pub fn forget(&self) {
+        self.sets.lock().clear();
+    }
+}
+
 /// An open block file. Counts what it reads.
 #[derive(Debug)]
 pub(crate) struct BlockFile {
     file: File,
+    kept: Arc<KeptTemplates>,
     pub read_bytes: Cell<usize>,
     pub decoded_bytes: Cell<usize>,
 }
 
 impl BlockFile {
     pub fn open(path: &Path) -> Result<BlockFile, String> {
+        BlockFile::open_with(path, Arc::default())
+    }
+
+    /// Opens a block's file, of which some templates may be known already.
+    pub fn open_with(path: &Path, kept: Arc<KeptTemplates>) -> Result<BlockFile, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
-        Ok(BlockFile { file, read_bytes: Cell::new(0), decoded_bytes: Cell::new(0) })
+        Ok(BlockFile { file, kept, read_bytes: Cell::new(0), decoded_bytes: Cell::new(0) })
     }
 
     /// Reads and checks the directory.
@@ -81,6 +113,16 @@ impl ReadSections for BlockFile {
         };
         self.decoded_bytes.set(self.decoded_bytes.get() + bytes.len());
         Ok(bytes)
+    }
+
+    fn templates(&self, section: &Section) -> Result<Arc<TemplateSet>, String> {
+        if let Some(kept) = self.kept.sets.lock().get(&section.offset) {
+            return Ok(Arc::clone(kept));
+        }
+        let set = TemplateSet::parse(self.section(section)?).map_err(|error| error.to_string())?;
+        let set = Arc::new(set);
+        self.kept.sets.lock().insert(section.offset, Arc::clone(&set));
+        Ok(set)
     }
 
     fn stretch(&self, offset: u64, length: usize) -> Result<Vec<u8>, String> {
@@ -165,6 +207,7 @@ pub(crate) fn gather(layout: &Layout, count: usize, indexes: &[u32], file: &dyn 
             Ok(())
         })?,
         Layout::Bytes { tag, pages } => gather_bytes(*tag, pages, indexes, file, &mut values)?,
+        Layout::Templates(templates) => gather_templates(templates, count, indexes, file, &mut values)?,
         Layout::Mixed { tags, parts } => gather_mixed(&file.section(tags)?, parts, indexes, file, &mut values)?,
     }
     if values.len() != indexes.len() { Err("values missing".to_owned()) } else { Ok(values) }
@@ -210,6 +253,23 @@ fn gather_bytes(
         (rest, first) = (behind, end);
     }
     Ok(())
+}
+
+fn gather_templates(
+    templates: &Templates,
+    count: usize,
+    indexes: &[u32],
+    file: &dyn ReadSections,
+    values: &mut Arena,
+) -> Result<(), String> {
+    let mut is_too_much = false;
+    TemplateReader::open(templates, count, file)?.each_text(indexes, |_, text| {
+        is_too_much |= values.bytes().len() + text.len() > RAW_MAX;
+        if !is_too_much {
+            values.push_next(Raw::Text(text));
+        }
+    })?;
+    if is_too_much { Err("texts beyond their limit".to_owned()) } else { Ok(()) }
 }
 
 /// A page of texts.

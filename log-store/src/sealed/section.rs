@@ -1,7 +1,9 @@
 //! Sections: stretches of a block's file, compressed where that pays, each with a checksum.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
+use super::templates::set::TemplateSet;
 use super::wire::{Wire, WireError, put_varint};
 
 /// Level of zstd; 3 gains next to nothing on log columns.
@@ -137,6 +139,11 @@ impl SectionWriter {
 pub(crate) trait ReadSections {
     /// The bytes of a section, checked and decompressed.
     fn section(&self, section: &Section) -> Result<Vec<u8>, String>;
+
+    /// The templates in a section. Whoever keeps them for the next time has another way.
+    fn templates(&self, section: &Section) -> Result<Arc<TemplateSet>, String> {
+        TemplateSet::parse(self.section(section)?).map(Arc::new).map_err(|error| error.to_string())
+    }
 
     /// A stretch of the file that has a checksum of its own inside.
     fn stretch(&self, offset: u64, length: usize) -> Result<Vec<u8>, String>;

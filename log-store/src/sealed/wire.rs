@@ -55,6 +55,11 @@ impl<'a> Wire<'a> {
         self.at >= self.bytes.len()
     }
 
+    /// How many bytes have been read.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// Bytes not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()

@@ -21,8 +21,8 @@ use crate::values::{Arena, ColumnName, Raw};
 
 /// First and last bytes of a block's file.
 pub(crate) const MAGIC: &[u8; 8] = b"WFLOGBLK";
-/// Version of the format.
-pub(crate) const VERSION: u32 = 1;
+/// Version of the format: 1 had no templates.
+pub(crate) const VERSION: u32 = 2;
 /// Magic and version.
 pub(crate) const HEADER_BYTES: usize = 12;
 /// Directory offset, stored and raw length, checksum, version, magic.

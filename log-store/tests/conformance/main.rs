@@ -10,3 +10,4 @@ mod naive;
 mod properties;
 mod search_doc;
 mod suite;
+mod templated;

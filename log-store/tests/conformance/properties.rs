@@ -10,6 +10,7 @@ use crate::embedded::append;
 use crate::generate::{NOW, Step, query, records, steps};
 use crate::naive::{Naive, encoded};
 use crate::suite;
+use crate::templated::{message, stretch, templates};
 
 /// What is asked beside the query.
 #[derive(Clone, Debug)]
@@ -237,5 +238,57 @@ proptest! {
             check_values(&life.store, &life.naive, questions[0].range);
         }
         life.store.close();
+    }
+}
+
+proptest! {
+    #![proptest_config(config(12))]
+
+    /// Messages of few templates, and queries that begin and end anywhere in them.
+    #[test]
+    fn templates_agree_with_the_naive_store(
+        templates in templates(),
+        odd in records(20),
+        stretches in prop::collection::vec(stretch(), 40),
+        count in 300usize..900,
+        block_rows in select(vec![250usize, 65_536]),
+        newest in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut records = Vec::new();
+        for number in 0..count {
+            let mut record = odd.get(number % 97).filter(|_| number % 5 == 0).cloned().unwrap_or_default();
+            record.id = format!("i{number}");
+            record.timestamp = NOW.plus_millis(number as i64 * 5);
+            record.accepted_at = record.timestamp;
+            if number % 97 >= odd.len() || number % 5 != 0 {
+                record.message = message(&templates, number);
+            }
+            if number % 2 == 0 {
+                record.fields.push(("detail".to_owned(), Value::Text(message(&templates, number / 2))));
+            }
+            records.push(record);
+        }
+        let mut naive = Naive::default();
+        for (seq, record) in records.iter().enumerate() {
+            naive.push(seq as u64, record);
+        }
+        let order = if newest { Order::NewestFirst } else { Order::OldestFirst };
+        let asked = |query: String| Asked { query, range: TimeRange::ALL, order: order.clone(), limit: 1000, offset: 0, buckets: 5 };
+        let mut questions: Vec<Asked> = stretches.iter().map(|stretch| asked(stretch.query(&templates, count))).collect();
+        for pair in stretches.chunks(2).take(6) {
+            let both: Vec<String> = pair.iter().map(|stretch| stretch.query(&templates, count)).collect();
+            questions.push(asked(format!("level:info {}", both.join(" "))));
+            questions.push(asked(both.join(" OR ")));
+        }
+        let store = EmbeddedStore::open(store_config(dir.path(), block_rows), NOW).expect("opens");
+        append(&store, 0, &records);
+        check(&store, &naive, &questions, "open");
+        store.flush().expect("everything is sealed");
+        check(&store, &naive, &questions, "sealed");
+        store.tick(NOW.plus_millis(10 * 86_400_000));
+        store.flush().expect("everything is merged");
+        check(&store, &naive, &questions, "merged");
+        store.close();
     }
 }

@@ -131,6 +131,20 @@ pub fn record() -> impl Strategy<Value = LogRecord> {
     )
 }
 
+/// Copies a folder.
+pub fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a kind").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
 /// What a record is after its bytes were read again: empty objects and the like are brought into one form.
 pub fn as_read(record: &LogRecord) -> LogRecord {
     let bytes = encode(record);

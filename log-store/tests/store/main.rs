@@ -2,5 +2,7 @@
 
 mod common;
 mod crash;
+mod old;
 mod recovery;
 mod round_trip;
+mod templates;

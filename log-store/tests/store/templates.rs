@@ -1,0 +1,33 @@
+//! The templates of messages, counted.
+
+use crate::common::*;
+use watchfire_log_store::TimeRange;
+use watchfire_model::{LogRecord, Timestamp};
+
+#[tokio::test]
+async fn templates_are_counted_over_any_range() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&watchfire_log_store::StoreConfig { block_rows: 500, ..config(dir.path()) });
+    let of = |number: u64| LogRecord {
+        message: match number % 4 {
+            0 => format!("user u{number} logged in"),
+            _ => format!("GET /items/{number} took {} ms", number * 7 % 90),
+        },
+        ..simple(number)
+    };
+    let records: Vec<LogRecord> = (0..2000).map(of).collect();
+    append(&store, 0, &records);
+    let open_yet = store.templates(TimeRange::ALL, 10).await.expect("answers");
+    assert_eq!(open_yet.templates.iter().map(|t| t.count).sum::<u64>() + open_yet.rest, 2000);
+    store.flush().expect("writes");
+    let all = store.templates(TimeRange::ALL, 10).await.expect("answers");
+    let seen: Vec<(&str, u64)> = all.templates.iter().map(|t| (t.text.as_str(), t.count)).collect();
+    assert_eq!(seen, [("GET /items/<*> took <*> ms", 1500), ("user <*> logged in", 500)]);
+    assert_eq!(all.rest, 0);
+    // From the middle of one block to the middle of another.
+    let at = |number: i64| Timestamp::from_millis(NOON_MS + number * 10);
+    let some = store.templates(TimeRange { start: at(301), end: at(1702) }, 1).await.expect("answers");
+    let expected = (301..1702).filter(|number| number % 4 != 0).count() as u64;
+    assert_eq!((some.templates[0].count, some.templates[0].id), (expected, all.templates[0].id));
+    assert_eq!(some.templates.len(), 1);
+}
