@@ -61,7 +61,7 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
         }
         if !flags.listen.is_empty() {
             config.listen.clone_from(&flags.listen);
-            faults.extend(config::check_exposure(&config).err());
+            faults.extend(config::check_exposure(&config).into_iter().map(|(_, message)| message));
         }
         let set = NOT_YET.iter().filter(|(name, _)| environment(name).is_some_and(|value| !value.is_empty()));
         faults.extend(
@@ -71,7 +71,7 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
         );
     }
     let mut keep = |outcome: Faults| faults.extend(outcome.0);
-    let rule_files = rule_files(&config).map_err(&mut keep).unwrap_or_default();
+    let rule_files = rule_files(&config);
     let rules = rules(&rule_files, Some(&config.alerting.receivers)).map_err(&mut keep).unwrap_or_default();
     let credentials = credentials(&config).map_err(&mut keep).unwrap_or_default();
     if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials }) } else { Err(Faults(faults)) }
@@ -104,22 +104,20 @@ fn read(file: &Path) -> Result<String, Faults> {
 
 /// The rule files that the configuration names: files and globs; a file that was not asked for by name need not
 /// be there.
-fn rule_files(config: &Config) -> Result<Vec<PathBuf>, Faults> {
+fn rule_files(config: &Config) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut faults = Vec::new();
     for path in &config.alerting.rules_path {
         if path.contains(['*', '?', '[']) {
-            match glob::glob(path) {
-                Ok(found) => files.extend(found.flatten().filter(|file| file.is_file())),
-                Err(error) => faults.push(format!("alerting.rules_path: `{path}`: {error}")),
-            }
+            // What is no pattern was told, with its place, by who read the configuration.
+            let found = glob::glob(path).into_iter().flatten().flatten();
+            files.extend(found.filter(|file| file.is_file()));
         } else if Path::new(path).exists() || config.alerting.rules_path_given {
             files.push(PathBuf::from(path));
         }
     }
     files.sort();
     files.dedup();
-    if faults.is_empty() { Ok(files) } else { Err(Faults(faults)) }
+    files
 }
 
 /// Reads rule files, all faults of all of them at once; `receivers` are the names that rules may use, `None` where
@@ -146,17 +144,21 @@ pub fn rules(files: &[PathBuf], receivers: Option<&[config::Receiver]>) -> Resul
 
 /// The user's line formats.
 pub fn parsers(config: &Config) -> Result<Parsers, String> {
-    let custom = config.parsers.iter().map(|parser| {
-        CustomParser::new(&parser.name, &parser.pattern, &parser.fields)
-            .map_err(|error| format!("parser `{}`: {error}", parser.name))
-    });
+    let custom = config
+        .parsers
+        .iter()
+        .map(|parser| CustomParser::new(&parser.name, &parser.pattern, &parser.fields).map_err(|faults| join(&faults)));
     Ok(Parsers::new(custom.collect::<Result<_, _>>()?))
 }
 
 /// The extraction rules, those out of the box with them.
 pub fn extractor(config: &Config) -> Result<Extractor, String> {
-    Extractor::new(&config.extract, config.metrics.late_after_ms, Timestamp::now())
-        .map_err(|(at, error)| format!("extract[{at}]: {error}"))
+    Extractor::new(&config.extract, config.metrics.late_after_ms, Timestamp::now()).map_err(|faults| join(&faults))
+}
+
+/// Faults that the reader of the configuration should have told with their places.
+fn join(faults: &[impl ToString]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Milliseconds as a duration; negative ones are none.

@@ -4,6 +4,7 @@
 //! this version does not do is refused by name.
 
 mod read;
+mod scalar;
 mod section;
 mod tree;
 
@@ -201,19 +202,22 @@ pub struct Limits {
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Refuses addresses that other machines can reach while nobody has said who may do what.
-pub fn check_exposure(config: &Config) -> Result<(), String> {
+/// Refuses addresses that other machines can reach while nobody has said who may do what: what is wrong, and with
+/// which of the addresses, counted through those of `listen` and then those of `sources.syslog`.
+pub fn check_exposure(config: &Config) -> Vec<(usize, String)> {
     let syslog = config.syslog.iter().map(|source| match source {
         Syslog::Udp(address) | Syslog::Tcp(address) => ("sources.syslog", address),
     });
-    let mut all = config.listen.iter().map(|address| ("listen", address)).chain(syslog);
-    match all.find(|(_, address)| !address.ip().is_loopback()) {
-        Some((key, address)) if config.auth == Auth::Absent => Err(format!(
+    let all = config.listen.iter().map(|address| ("listen", address)).chain(syslog).enumerate();
+    let exposed = all.filter(|(_, (_, address))| config.auth == Auth::Absent && !address.ip().is_loopback());
+    let message = |(at, (key, address))| {
+        let message = format!(
             "`{key}`: {address} can be reached from other machines; add `auth: {{api_keys_file: FILE}}` to the \
              configuration, or write `auth: none` if everyone may read and write"
-        )),
-        _ => Ok(()),
-    }
+        );
+        (at, message)
+    };
+    exposed.map(message).collect()
 }
 
 impl Default for Config {

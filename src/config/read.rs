@@ -3,13 +3,13 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind};
-use watchfire_ingest::formats::{CustomParser, Parsers};
+use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind, RulePart};
+use watchfire_ingest::formats::{CustomParser, Parsers, PatternFault, PatternPart};
 use watchfire_model::Timestamp;
 use watchfire_model::time::parse_duration_ms;
 
 use super::section::Section;
-use super::tree::{self, Fault, Kind, Node};
+use super::tree::{self, Fault, Kind, Node, Place};
 use super::{Alerting, Auth, Config, Email, LineParser, Receiver, Syslog, Webhook, check_exposure};
 
 /// Reads a configuration file; `environment` answers `${NAME}` in values.
@@ -28,12 +28,14 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result
 fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     let mut config = Config::default();
     let mut top = Section::new("", Some(root), faults);
-    let listen = read_addresses(&mut top, "listen");
+    // Where each address stands, first those of `listen`, then those of syslog.
+    let (listen, mut places): (Vec<_>, Vec<_>) = read_addresses(&mut top, "listen").into_iter().unzip();
     if !listen.is_empty() {
         config.listen = listen;
     } else if let Some(node) = top.node("listen") {
         top.fault(node.place, "`listen` names no address; write [\"127.0.0.1:8080\"], or leave it out");
     }
+    places.resize(config.listen.len(), Place::default());
     if let Some(dir) = top.text("data_dir") {
         config.data_dir = PathBuf::from(dir);
     }
@@ -41,11 +43,11 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     read_metrics(&mut top, &mut config);
     read_logs(&mut top, &mut config);
     read_queue(&mut top, &mut config);
-    read_sources(&mut top, &mut config);
+    places.extend(read_sources(&mut top, &mut config));
     read_parsers(&mut top, &mut config);
     read_extracts(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
-    read_auth(&mut top, &mut config);
+    read_auth(&mut top, &mut config, &places);
     config.allowed_hosts = top.texts("allowed_hosts").into_iter().map(|(text, _)| text.to_owned()).collect();
     for (text, place) in top.texts("cors") {
         let host = text.split_once("://").map_or("", |(_, host)| host);
@@ -77,14 +79,14 @@ fn resolve(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(|| text.to_socket_addrs().ok()?.next())
 }
 
-fn read_addresses(section: &mut Section<'_>, key: &'static str) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
+fn read_addresses(section: &mut Section<'_>, key: &'static str) -> Vec<(SocketAddr, Place)> {
+    let mut addresses: Vec<(SocketAddr, Place)> = Vec::new();
     for (text, place) in section.texts(key) {
         match resolve(text) {
-            Some(address) if addresses.contains(&address) => {
+            Some(address) if addresses.iter().any(|(have, _)| *have == address) => {
                 section.fault(place, format!("`{}`: {address} stands twice; keep one", section.name(key)));
             }
-            Some(address) => addresses.push(address),
+            Some(address) => addresses.push((address, place)),
             None => {
                 let message = format!("`{}`: `{text}` is no address (write 127.0.0.1:8080)", section.name(key));
                 section.fault(place, message);
@@ -174,7 +176,9 @@ fn read_queue(top: &mut Section<'_>, config: &mut Config) {
     section.finish();
 }
 
-fn read_sources(top: &mut Section<'_>, config: &mut Config) {
+/// Answers where each address of syslog stands.
+fn read_sources(top: &mut Section<'_>, config: &mut Config) -> Vec<Place> {
+    let mut places = Vec::new();
     let (node, path) = top.section("sources");
     let mut section = Section::new(&path, node, top.faults());
     for node in section.list("syslog") {
@@ -186,6 +190,8 @@ fn read_sources(top: &mut Section<'_>, config: &mut Config) {
         if entry.node("udp").is_none() && entry.node("tcp").is_none() {
             entry.fault(node.place, "a syslog source needs `udp: ADDRESS` or `tcp: ADDRESS`");
         }
+        places.extend(udp.and(entry.node("udp")).map(|node| node.place));
+        places.extend(tcp.and(entry.node("tcp")).map(|node| node.place));
         entry.finish();
         config.syslog.extend(udp);
         config.syslog.extend(tcp);
@@ -193,36 +199,21 @@ fn read_sources(top: &mut Section<'_>, config: &mut Config) {
     section.not_yet("files", "tailing files");
     section.not_yet("journald", "reading the journal");
     section.finish();
+    places
 }
 
 fn read_parsers(top: &mut Section<'_>, config: &mut Config) {
+    let mut names = Vec::new();
     let mut places = Vec::new();
     for node in top.list("parsers") {
-        if let Some(parser) = read_parser(node, top) {
-            config.parsers.push(parser);
-            places.push(node.place);
+        if let Some((_, Node { kind: Kind::Scalar { text, .. }, place })) = node.entry("name") {
+            names.push(text.as_str());
+            places.push(*place);
         }
+        config.parsers.extend(read_parser(node, top));
     }
-    let names: Vec<&str> = config.parsers.iter().map(|parser| parser.name.as_str()).collect();
-    if let Err(error) = Parsers::check_names(&names) {
-        top.fault(places.get(error.at).copied().unwrap_or_default(), format!("`parsers`: {error}"));
-    }
-}
-
-/// Each rule was checked alone; together they may still contradict each other.
-fn read_extracts(top: &mut Section<'_>, config: &mut Config) {
-    let mut places = Vec::new();
-    let faults_before = top.faults().len();
-    for node in top.list("extract") {
-        if let Some(rule) = read_extract(node, top) {
-            config.extract.push(rule);
-            places.push(node.place);
-        }
-    }
-    if top.faults().len() == faults_before
-        && let Err((at, error)) = Extractor::new(&config.extract, 0, Timestamp::default())
-    {
-        top.fault(places.get(at).copied().unwrap_or_default(), format!("`extract`: {error}"));
+    for same in Parsers::same_names(&names) {
+        top.fault(places.get(same.at).copied().unwrap_or_default(), format!("`parsers`: {same}"));
     }
 }
 
@@ -233,19 +224,74 @@ fn read_parser(node: &Node, top: &mut Section<'_>) -> Option<LineParser> {
     let (fields, path) = section.section("fields");
     let fields = Section::new(&path, fields, section.faults()).free_texts();
     let fields: Vec<_> = fields.into_iter().map(|(field, group, _)| (field.to_owned(), group.to_owned())).collect();
-    if let (Some(name), Some(pattern)) = (&name, &pattern)
-        && let Err(error) = CustomParser::new(name, pattern, &fields)
-    {
-        let place = section.node("pattern").map_or(node.place, |node| node.place);
-        section.fault(place, format!("`parsers`: {error}"));
+    let named = name.as_deref().unwrap_or("?");
+    let checked = CustomParser::new(named, pattern.as_deref().unwrap_or_default(), &fields);
+    for PatternFault { part, error } in checked.err().unwrap_or_default() {
+        // What is missing has been told.
+        let place = match part {
+            PatternPart::Name => name.as_ref().and(node.entry("name")).map(|(_, name)| name.place),
+            PatternPart::Pattern { offset } => {
+                pattern.as_ref().and(node.entry("pattern")).map(|(_, pattern)| pattern.place_at(offset))
+            }
+            PatternPart::Field(field) => {
+                node.entry("fields").and_then(|(_, fields)| fields.entry(&field)).map(|(_, group)| group.place)
+            }
+        };
+        if let Some(place) = place {
+            section.fault(place, format!("`parsers`: {error}"));
+        }
     }
     section.finish();
     Some(LineParser { name: name?, pattern: pattern?, fields })
 }
 
-fn read_extract(node: &Node, top: &mut Section<'_>) -> Option<RuleConfig> {
+/// A rule of `extract`, as far as it could be read.
+struct ReadExtract<'a> {
+    node: &'a Node,
+    rule: RuleConfig,
+    has_metric: bool,
+    has_kind: bool,
+}
+
+impl ReadExtract<'_> {
+    /// Where a part stands; `None` if what is wrong with it has been told.
+    fn place(&self, part: &RulePart) -> Option<Place> {
+        let value = |key: &str| self.node.entry(key).map(|(_, value)| value);
+        let labels = value("labels");
+        match part {
+            RulePart::Metric => value("metric").filter(|_| self.has_metric).map(|metric| metric.place),
+            RulePart::Kind if !self.has_metric || !self.has_kind => None,
+            RulePart::Kind => Some(value("type").unwrap_or(self.node).place),
+            RulePart::Label(name) => labels?.entry(name).map(|(place, _)| place),
+            RulePart::LabelField(name) => labels?.entry(name).map(|(_, field)| field.place),
+            RulePart::Value => match value("value") {
+                Some(field) => Some(field.place),
+                None => self.has_kind.then_some(self.node.place),
+            },
+            RulePart::Where { offset } => value("where").map(|text| text.place_at(*offset)),
+        }
+    }
+}
+
+fn read_extracts(top: &mut Section<'_>, config: &mut Config) {
+    let nodes = top.list("extract");
+    let read: Vec<ReadExtract<'_>> = nodes.into_iter().map(|node| read_extract(node, top)).collect();
+    config.extract = read.iter().map(|read| read.rule.clone()).collect();
+    for fault in Extractor::new(&config.extract, 0, Timestamp::default()).err().unwrap_or_default() {
+        let Some(of) = read.get(fault.rule) else { continue };
+        let first = read.iter().find(|other| other.rule.metric == of.rule.metric);
+        // A rule of which the type could not be read contradicts nobody.
+        let is_told = fault.part == RulePart::Kind && first.is_some_and(|first| !first.has_kind);
+        if let Some(place) = of.place(&fault.part).filter(|_| !is_told) {
+            top.fault(place, format!("`extract`: {fault}"));
+        }
+    }
+}
+
+fn read_extract<'a>(node: &'a Node, top: &mut Section<'_>) -> ReadExtract<'a> {
     let mut section = Section::new("extract", Some(node), top.faults());
     let metric = section.required_text("metric").map(str::to_owned);
+    let given = section.node("type").is_some();
     let kind = section.parsed("type", "one of counter, gauge, distribution", RuleKind::parse);
     let matching = section.text("where").unwrap_or_default().to_owned();
     let value = section.text("value").map(str::to_owned);
@@ -253,21 +299,17 @@ fn read_extract(node: &Node, top: &mut Section<'_>) -> Option<RuleConfig> {
     let labels = Section::new(&path, labels, section.faults()).free_texts();
     let labels = labels.into_iter().map(|(label, field, _)| (label.to_owned(), field.to_owned())).collect();
     let max_series = section.integer("max_series", 1).map_or(1000, |most| u32::try_from(most).unwrap_or(u32::MAX));
-    let kind = kind.unwrap_or(RuleKind::Counter);
-    let rule = RuleConfig { metric: metric.clone().unwrap_or_default(), kind, matching, labels, value, max_series };
-    if metric.is_some()
-        && let Err((_, error)) = Extractor::new(std::slice::from_ref(&rule), 0, Timestamp::default())
-    {
-        section.fault(node.place, format!("`extract`: {error}"));
-    }
     section.finish();
-    metric.map(|_| rule)
+    let (has_metric, has_kind) = (metric.is_some(), kind.is_some() || !given);
+    let (metric, kind) = (metric.unwrap_or_default(), kind.unwrap_or(RuleKind::Counter));
+    ReadExtract { node, rule: RuleConfig { metric, kind, matching, labels, value, max_series }, has_metric, has_kind }
 }
 
 fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("alerting");
     let mut section = Section::new(&path, node, top.faults());
     let alerting: &mut Alerting = &mut config.alerting;
+    check_globs(&mut section, "rules_path");
     let rules: Vec<_> = section.texts("rules_path");
     if !rules.is_empty() {
         alerting.rules_path = rules.into_iter().map(|(text, _)| text.to_owned()).collect();
@@ -298,6 +340,19 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
         alerting.default_receivers.push(name.to_owned());
     }
     section.finish();
+}
+
+fn check_globs(section: &mut Section<'_>, key: &'static str) {
+    for node in section.list(key) {
+        if let Kind::Scalar { text, .. } = &node.kind
+            && let Err(error) = glob::Pattern::new(text)
+        {
+            let offset = text.char_indices().nth(error.pos).map_or(text.len(), |(offset, _)| offset);
+            let message =
+                format!("`{}`: {}; put a character that is meant into brackets: [*]", section.name(key), error.msg);
+            section.fault(node.place_at(offset), message);
+        }
+    }
 }
 
 fn read_receiver(node: &Node, alerting: &mut Section<'_>) -> Option<Receiver> {
@@ -361,7 +416,8 @@ fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
     Some(Email { smtp: smtp?, password_file, from: from?, to, ca_file, send_resolved })
 }
 
-fn read_auth(top: &mut Section<'_>, config: &mut Config) {
+/// `places` are those of the addresses that we listen on.
+fn read_auth(top: &mut Section<'_>, config: &mut Config, places: &[Place]) {
     match top.node("auth") {
         None => {}
         Some(Node { kind: Kind::Scalar { text, .. }, place }) => {
@@ -381,9 +437,8 @@ fn read_auth(top: &mut Section<'_>, config: &mut Config) {
             section.finish();
         }
     }
-    let given = top.node("listen").map(|node| node.place);
-    if let Err(message) = check_exposure(config) {
-        top.fault(given.unwrap_or_default(), message);
+    for (at, message) in check_exposure(config) {
+        top.fault(places.get(at).copied().unwrap_or_default(), message);
     }
 }
 

@@ -67,7 +67,7 @@ impl<'a> Section<'a> {
             // Naming a section switches its part on, also without anything in it.
             Kind::Null | Kind::Map(_) => false,
             Kind::List(items) => items.is_empty(),
-            Kind::Scalar { text } => text == "false" || text == "0",
+            Kind::Scalar { text, .. } => text == "false" || text == "0",
         };
         if !is_off {
             let message = format!("`{}` ({what}) is not in this version yet; remove it", self.name(key));

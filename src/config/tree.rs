@@ -5,6 +5,8 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
+use super::scalar;
+
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 64;
 
@@ -35,6 +37,22 @@ pub struct Node {
     pub kind: Kind,
 }
 
+impl Node {
+    /// The place of the character at a byte offset of a scalar's text; what it is not known of points at its beginning.
+    pub fn place_at(&self, offset: usize) -> Place {
+        match &self.kind {
+            Kind::Scalar { text, places } => scalar::place_at(text, places, self.place, offset),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => self.place,
+        }
+    }
+
+    /// The key of that name with its value, in a section that has it.
+    pub fn entry(&self, key: &str) -> Option<(Place, &Node)> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        entries.iter().find(|(name, ..)| name == key).map(|(_, place, node)| (*place, node))
+    }
+}
+
 /// What a node holds.
 #[derive(Clone, Debug)]
 pub enum Kind {
@@ -44,6 +62,8 @@ pub enum Kind {
     Scalar {
         /// The text.
         text: String,
+        /// The place of each of its characters in the file; empty where they are not known.
+        places: Vec<Place>,
     },
     /// A list.
     List(Vec<Node>),
@@ -69,7 +89,13 @@ impl Kind {
 ///
 /// Errors: those, and the syntax error at which reading ended.
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
-    let mut builder = Builder { events: Parser::new_from_str(text), environment, faults: Vec::new() };
+    let mut builder = Builder {
+        events: Parser::new_from_str(text),
+        source: text.chars().collect(),
+        begins_at: 0,
+        environment,
+        faults: Vec::new(),
+    };
     match builder.document() {
         Ok(node) => Ok((node, builder.faults)),
         Err(mut fault) => {
@@ -85,6 +111,9 @@ pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result
 
 struct Builder<'a> {
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    source: Vec<char>,
+    /// Where in the source the newest event begins.
+    begins_at: usize,
     environment: &'a dyn Fn(&str) -> Option<String>,
     faults: Vec<Fault>,
 }
@@ -96,7 +125,10 @@ fn place(span: &Span) -> Place {
 impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Place), Fault> {
         match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, place(&span))),
+            Some(Ok((event, span))) => {
+                self.begins_at = span.start.index();
+                Ok((event, place(&span)))
+            }
             Some(Err(error)) => Err(Fault {
                 place: Place { line: error.marker().line(), column: error.marker().col() + 1 },
                 message: format!(
@@ -165,32 +197,36 @@ impl<'a> Builder<'a> {
         if !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
             return Kind::Null;
         }
-        Kind::Scalar { text: self.expand(text, place) }
+        let source = self.source.get(self.begins_at..).unwrap_or_default();
+        let places = scalar::trace(source, place, style, text);
+        self.expand(text, place, places)
     }
 
     /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`.
-    fn expand(&mut self, text: &str, place: Place) -> String {
-        let mut out = String::with_capacity(text.len());
+    fn expand(&mut self, text: &str, place: Place, places: Vec<Place>) -> Kind {
+        let mut out = Expanded { text: String::new(), places: Vec::new(), source: places.into_iter() };
         let mut rest = text;
         while let Some(at) = rest.find('$') {
-            out.push_str(&rest[..at]);
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix('$') {
-                out.push('$');
+            let (before, variable) = rest.split_at(at);
+            out.copy(before);
+            if let Some(after) = variable.strip_prefix("$$") {
+                out.replace("$$", "$");
                 rest = after;
                 continue;
             }
-            let Some(end) = rest.strip_prefix('{').and_then(|inner| inner.find('}')) else {
-                out.push('$');
+            let Some(end) = variable.strip_prefix("${").and_then(|inner| inner.find('}')) else {
+                out.copy("$");
+                rest = &variable[1..];
                 continue;
             };
-            let (name, default) = match rest[1..=end].split_once(":-") {
+            let (inner, written) = (&variable[2..end + 2], &variable[..end + 3]);
+            let (name, default) = match inner.split_once(":-") {
                 Some((name, default)) => (name, Some(default)),
-                None => (&rest[1..=end], None),
+                None => (inner, None),
             };
             match ((self.environment)(name), default) {
-                (Some(value), _) => out.push_str(&value),
-                (None, Some(default)) => out.push_str(default),
+                (Some(value), _) => out.replace(written, &value),
+                (None, Some(default)) => out.replace(written, default),
                 (None, None) => self.faults.push(Fault {
                     place,
                     message: format!(
@@ -198,9 +234,33 @@ impl<'a> Builder<'a> {
                     ),
                 }),
             }
-            rest = &rest[end + 2..];
+            rest = &variable[end + 3..];
         }
-        out.push_str(rest);
-        out
+        out.copy(rest);
+        Kind::Scalar { text: out.text, places: out.places }
+    }
+}
+
+/// A text in the making, with the place that each of its characters comes from.
+struct Expanded {
+    text: String,
+    places: Vec<Place>,
+    source: std::vec::IntoIter<Place>,
+}
+
+impl Expanded {
+    fn copy(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.places.extend(self.source.by_ref().take(text.chars().count()));
+    }
+
+    /// All of what stands in its stead comes from where it was written.
+    fn replace(&mut self, written: &str, by: &str) {
+        self.text.push_str(by);
+        let mut source = self.source.by_ref().take(written.chars().count());
+        if let Some(place) = source.next() {
+            self.places.extend(by.chars().map(|_| place));
+        }
+        source.for_each(drop);
     }
 }

@@ -20,7 +20,7 @@ use watchfire_model::{LabelSet, RecordView, Timestamp};
 
 pub use built_in::REQUEST_DURATION;
 pub use route::normalise_route;
-pub use rule::{RuleConfig, RuleError, RuleKind};
+pub use rule::{RuleConfig, RuleError, RuleFault, RuleKind, RulePart};
 
 use built_in::BuiltIn;
 use rule::Rule;
@@ -74,21 +74,28 @@ impl Extractor {
     /// With the rules of the configuration; `late_after_ms` is how old a record may be to be counted now. Relative
     /// times in conditions count from `now`.
     ///
-    /// Errors: of the first bad rule, with its position in the list.
-    pub fn new(rules: &[RuleConfig], late_after_ms: i64, now: Timestamp) -> Result<Extractor, (usize, RuleError)> {
+    /// Errors: every fault of every rule.
+    pub fn new(rules: &[RuleConfig], late_after_ms: i64, now: Timestamp) -> Result<Extractor, Vec<RuleFault>> {
         let mut max_series = built_in::max_series();
+        let mut kinds: HashMap<&str, RuleKind> = HashMap::new();
         let mut compiled = Vec::with_capacity(rules.len());
-        for (at, config) in rules.iter().enumerate() {
-            let rule = Rule::new(config, now).map_err(|error| (at, error))?;
-            if let Some(earlier) = rules.iter().take(at).find(|earlier| earlier.metric == config.metric)
-                && earlier.kind != config.kind
-            {
-                let (name, kind, other) = (config.metric.clone(), config.kind.as_str(), earlier.kind.as_str());
-                return Err((at, RuleError::OtherKind { name, kind, other }));
+        let mut faults = Vec::new();
+        for (rule, config) in rules.iter().enumerate() {
+            match Rule::new(config, now) {
+                Ok(rule) => compiled.push(rule),
+                Err(all) => faults.extend(all.into_iter().map(|(part, error)| RuleFault { rule, part, error })),
+            }
+            let earlier = *kinds.entry(&config.metric).or_insert(config.kind);
+            if earlier != config.kind {
+                let (name, kind, other) = (config.metric.clone(), config.kind.as_str(), earlier.as_str());
+                let error = RuleError::OtherKind { name, kind, other };
+                faults.push(RuleFault { rule, part: RulePart::Kind, error });
             }
             let cap = max_series.entry(config.metric.clone()).or_insert(0);
             *cap = (*cap).max(config.max_series);
-            compiled.push(rule);
+        }
+        if !faults.is_empty() {
+            return Err(faults);
         }
         Ok(Extractor {
             late_after_ms,

@@ -61,6 +61,38 @@ pub struct RuleConfig {
     pub max_series: u32,
 }
 
+/// The part of a rule that a fault lies in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RulePart {
+    /// The metric's name.
+    Metric,
+    /// What becomes of the values.
+    Kind,
+    /// The name of this label.
+    Label(String),
+    /// The field that gives this label.
+    LabelField(String),
+    /// The field that gives the number.
+    Value,
+    /// The condition, at this byte.
+    Where {
+        /// Offset in bytes.
+        offset: usize,
+    },
+}
+
+/// A fault of one rule of several.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct RuleFault {
+    /// The rule's place in the list.
+    pub rule: usize,
+    /// Where in the rule.
+    pub part: RulePart,
+    /// What is wrong.
+    pub error: RuleError,
+}
+
 /// Why a rule cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RuleError {
@@ -105,7 +137,7 @@ pub enum RuleError {
         kind: &'static str,
     },
     /// The condition is no search.
-    #[error("where: {0}")]
+    #[error("in the search: {}{}", .0.message, .0.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
     Where(QueryError),
 }
 
@@ -122,31 +154,34 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    pub(super) fn new(config: &RuleConfig, now: Timestamp) -> Result<Rule, RuleError> {
+    /// Compiles a rule. On any fault, all of them.
+    pub(super) fn new(config: &RuleConfig, now: Timestamp) -> Result<Rule, Vec<(RulePart, RuleError)>> {
+        let mut faults = Vec::new();
         let metric = config.metric.clone();
         if !is_name(&metric, true) {
-            return Err(RuleError::Metric { name: metric });
+            faults.push((RulePart::Metric, RuleError::Metric { name: metric.clone() }));
+        } else if super::built_in::max_series().contains_key(&metric) || metric.starts_with("watchfire_") {
+            faults.push((RulePart::Metric, RuleError::Taken { name: metric.clone() }));
         }
-        if super::built_in::max_series().contains_key(&metric) || metric.starts_with("watchfire_") {
-            return Err(RuleError::Taken { name: metric });
-        }
-        let field = |name: &str| Field::parse(name).ok_or_else(|| RuleError::Field { name: name.to_owned() });
-        let mut labels = Vec::with_capacity(config.labels.len());
-        for (name, from) in &config.labels {
-            if !is_name(name, false) || name.starts_with("__") || labels.iter().any(|(have, _)| have == name) {
-                return Err(RuleError::Label { name: name.clone() });
+        let labels = labels(config, &mut faults);
+        let value = config.value.as_deref().and_then(|name| field(name, || RulePart::Value, &mut faults));
+        match (config.kind, &config.value) {
+            (RuleKind::Gauge | RuleKind::Distribution, None) => {
+                faults.push((RulePart::Value, RuleError::NoValue { kind: config.kind.as_str() }));
             }
-            labels.push((name.clone(), field(from)?));
-        }
-        let value = config.value.as_deref().map(field).transpose()?;
-        match (config.kind, &value) {
-            (RuleKind::Gauge, None) => return Err(RuleError::NoValue { kind: "gauge" }),
-            (RuleKind::Distribution, None) => return Err(RuleError::NoValue { kind: "distribution" }),
             (RuleKind::Counter | RuleKind::Gauge | RuleKind::Distribution, _) => {}
         }
-        let query = query::parse(&config.matching, now).map_err(RuleError::Where)?;
-        let series = hashbrown::HashMap::default();
-        Ok(Rule { metric, kind: config.kind, query, labels, value, series, key: String::new() })
+        match query::parse(&config.matching, now) {
+            Ok(query) if faults.is_empty() => {
+                let series = hashbrown::HashMap::default();
+                Ok(Rule { metric, kind: config.kind, query, labels, value, series, key: String::new() })
+            }
+            Ok(_) => Err(faults),
+            Err(error) => {
+                faults.push((RulePart::Where { offset: error.offset }, RuleError::Where(error)));
+                Err(faults)
+            }
+        }
     }
 
     pub(super) fn forget_series(&mut self) {
@@ -207,6 +242,28 @@ impl Rule {
         series.insert(key.clone(), id);
         id
     }
+}
+
+/// The labels whose fields are known.
+fn labels(config: &RuleConfig, faults: &mut Vec<(RulePart, RuleError)>) -> Vec<(String, Field)> {
+    let mut labels = Vec::with_capacity(config.labels.len());
+    for (at, (name, from)) in config.labels.iter().enumerate() {
+        let stands_twice = config.labels.iter().take(at).any(|(have, _)| have == name);
+        if !is_name(name, false) || name.starts_with("__") || stands_twice {
+            faults.push((RulePart::Label(name.clone()), RuleError::Label { name: name.clone() }));
+        }
+        labels.extend(field(from, || RulePart::LabelField(name.clone()), faults).map(|field| (name.clone(), field)));
+    }
+    labels
+}
+
+/// The field of that name; a fault of `part` if there is none.
+fn field(name: &str, part: impl FnOnce() -> RulePart, faults: &mut Vec<(RulePart, RuleError)>) -> Option<Field> {
+    let field = Field::parse(name);
+    if field.is_none() {
+        faults.push((part(), RuleError::Field { name: name.to_owned() }));
+    }
+    field
 }
 
 /// Shows the value of a field, if the record has it.

@@ -247,12 +247,25 @@ fn mistakes_in_rules_are_named() {
             "`fields.` is no field; write `fields.name`, `tags.name`, `service`, …",
         ),
     ] {
-        let error =
-            Extractor::new(&[rule("good", RuleKind::Counter, ""), config], 0, at(NOW)).err().expect("a mistake");
-        assert_eq!((error.0, error.1.to_string().as_str()), (1, message));
+        let rules = [rule("good", RuleKind::Counter, ""), config];
+        let faults = Extractor::new(&rules, 0, at(NOW)).err().expect("a mistake");
+        assert_eq!(
+            faults.iter().map(|fault| (fault.rule, fault.to_string())).collect::<Vec<_>>(),
+            [(1, message.into())]
+        );
     }
-    let condition = Extractor::new(&[rule("x", RuleKind::Counter, "level:(")], 0, at(NOW)).err().expect("a mistake");
-    assert!(matches!(condition.1, RuleError::Where(_)));
+    let labels = vec![("a-b".into(), "fields.".into())];
+    let all = RuleConfig { labels, ..rule("1x", RuleKind::Gauge, "level:error AND (") };
+    let faults = Extractor::new(&[all], 0, at(NOW)).err().expect("mistakes");
+    let label = "a-b".to_owned();
+    let expected = [
+        RulePart::Metric,
+        RulePart::Label(label.clone()),
+        RulePart::LabelField(label),
+        RulePart::Value,
+        RulePart::Where { offset: 17 },
+    ];
+    assert_eq!(faults.into_iter().map(|fault| fault.part).collect::<Vec<_>>(), expected);
 }
 
 #[test]

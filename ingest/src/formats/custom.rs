@@ -8,6 +8,30 @@ use crate::draft::Draft;
 /// Largest compiled size of a pattern, bytes.
 const SIZE_LIMIT: usize = 4 << 20;
 
+/// The part of a parser that a fault lies in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PatternPart {
+    /// Its name.
+    Name,
+    /// Its pattern, at this byte.
+    Pattern {
+        /// Offset in bytes.
+        offset: usize,
+    },
+    /// What this field of the record is taken from.
+    Field(String),
+}
+
+/// A fault of a parser, and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct PatternFault {
+    /// Where in the parser.
+    pub part: PatternPart,
+    /// What is wrong.
+    pub error: PatternError,
+}
+
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
@@ -69,42 +93,13 @@ struct Target {
 impl CustomParser {
     /// Compiles a pattern. `fields` are pairs of a record's field (`level`, `fields.shop`) and the group that it comes
     /// from; a named group that no pair mentions becomes the field of its own name.
-    pub fn new(name: &str, pattern: &str, fields: &[(String, String)]) -> Result<CustomParser, PatternError> {
-        let good_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(good_name) {
-            return Err(PatternError::Name { name: name.to_owned() });
-        }
-        if super::is_built_in(name) {
-            return Err(PatternError::Taken { name: name.to_owned() });
-        }
-        let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build().map_err(|error| {
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-            PatternError::Pattern { name: name.to_owned(), reason }
-        })?;
-        let groups: Vec<(usize, &str)> =
-            regex.capture_names().enumerate().filter_map(|(at, group)| Some((at, group?))).collect();
-        if groups.is_empty() {
-            return Err(PatternError::NoGroups { name: name.to_owned() });
-        }
-        let mut targets = Vec::new();
-        for (field, group) in fields {
-            let Some((number, _)) = groups.iter().find(|(_, have)| have == group) else {
-                return Err(PatternError::NoSuchGroup {
-                    name: name.to_owned(),
-                    field: field.clone(),
-                    group: group.clone(),
-                });
-            };
-            targets.push(Target::new(*number, field));
-        }
-        for (number, group) in &groups {
-            if !targets.iter().any(|target| target.group == *number) {
-                targets.push(Target::new(*number, group));
-            }
-        }
-        // Members of the record first, then those of its object `fields`.
-        targets.sort_by_key(|target| target.in_fields);
+    ///
+    /// Errors: every fault.
+    pub fn new(name: &str, pattern: &str, fields: &[(String, String)]) -> Result<CustomParser, Vec<PatternFault>> {
+        let mut faults: Vec<PatternFault> = check_name(name).into_iter().collect();
+        let compiled = compile(name, pattern).map_err(|fault| faults.push(fault)).ok();
+        let targets = compiled.as_ref().map_or_else(Vec::new, |regex| targets(name, regex, fields, &mut faults));
+        let Some(regex) = compiled.filter(|_| faults.is_empty()) else { return Err(faults) };
         let has_message = targets.iter().any(|target| !target.in_fields && target.name == "message");
         Ok(CustomParser { name: name.to_owned(), format_name: format!("regex:{name}"), regex, targets, has_message })
     }
@@ -156,6 +151,61 @@ impl CustomParser {
         members.end();
         Ok(())
     }
+}
+
+fn check_name(name: &str) -> Option<PatternFault> {
+    let good_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let error = if name.is_empty() || name.len() > 64 || !name.bytes().all(good_name) {
+        PatternError::Name { name: name.to_owned() }
+    } else if super::is_built_in(name) {
+        PatternError::Taken { name: name.to_owned() }
+    } else {
+        return None;
+    };
+    Some(PatternFault { part: PatternPart::Name, error })
+}
+
+fn compile(name: &str, pattern: &str) -> Result<Regex, PatternFault> {
+    RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build().map_err(|error| {
+        // The library's own message is a picture of the pattern; its parser says the reason and the place.
+        let (reason, offset) = match regex_syntax::parse(pattern) {
+            Err(regex_syntax::Error::Parse(error)) => (error.kind().to_string(), error.span().start.offset),
+            Err(regex_syntax::Error::Translate(error)) => (error.kind().to_string(), error.span().start.offset),
+            Ok(_) | Err(_) => (error.to_string().lines().last().unwrap_or_default().trim().to_owned(), 0),
+        };
+        let error = PatternError::Pattern { name: name.to_owned(), reason };
+        PatternFault { part: PatternPart::Pattern { offset }, error }
+    })
+}
+
+/// What becomes of the pattern's groups: as `fields` says, else the field of the group's name. Members of the record
+/// first, then those of its object `fields`.
+fn targets(name: &str, regex: &Regex, fields: &[(String, String)], faults: &mut Vec<PatternFault>) -> Vec<Target> {
+    let groups: Vec<(usize, &str)> =
+        regex.capture_names().enumerate().filter_map(|(at, group)| Some((at, group?))).collect();
+    if groups.is_empty() {
+        let error = PatternError::NoGroups { name: name.to_owned() };
+        faults.push(PatternFault { part: PatternPart::Pattern { offset: 0 }, error });
+        return Vec::new();
+    }
+    let mut targets = Vec::new();
+    for (field, group) in fields {
+        match groups.iter().find(|(_, have)| have == group) {
+            Some((number, _)) => targets.push(Target::new(*number, field)),
+            None => {
+                let (name, field, group) = (name.to_owned(), field.clone(), group.clone());
+                let part = PatternPart::Field(field.clone());
+                faults.push(PatternFault { part, error: PatternError::NoSuchGroup { name, field, group } });
+            }
+        }
+    }
+    for (number, group) in &groups {
+        if !targets.iter().any(|target| target.group == *number) {
+            targets.push(Target::new(*number, group));
+        }
+    }
+    targets.sort_by_key(|target| target.in_fields);
+    targets
 }
 
 impl Target {

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use watchfire_model::Timestamp;
 
-pub use custom::{CustomParser, PatternError};
+pub use custom::{CustomParser, PatternError, PatternFault, PatternPart};
 
 use crate::draft::Draft;
 
@@ -120,16 +120,12 @@ pub struct SameName {
 }
 
 impl Parsers {
-    /// Checks that the names of the configuration's parsers, in their order, differ. Whether a name is good in itself is
-    /// checked by [`CustomParser::new`].
-    ///
-    /// Errors: the first name that was there before.
-    pub fn check_names(names: &[&str]) -> Result<(), SameName> {
+    /// Every name of the configuration's parsers, in their order, that was there before. Whether a name is good in
+    /// itself is checked by [`CustomParser::new`].
+    pub fn same_names(names: &[&str]) -> Vec<SameName> {
         let mut seen = std::collections::HashSet::new();
-        match names.iter().position(|name| !seen.insert(*name)) {
-            None => Ok(()),
-            Some(at) => Err(SameName { name: names.get(at).copied().unwrap_or_default().to_owned(), at }),
-        }
+        let known = names.iter().enumerate().filter(|(_, name)| !seen.insert(**name));
+        known.map(|(at, name)| SameName { name: (*name).to_owned(), at }).collect()
     }
 
     /// With these patterns, tried in their order. At most 65,535 of them count.

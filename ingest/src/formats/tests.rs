@@ -198,12 +198,19 @@ fn mistakes_in_patterns_are_named() {
             "parser `a` maps `level` from group `y`, which its pattern does not have",
         ),
     ] {
-        let error = CustomParser::new(name, pattern, &fields).err().expect("a mistake");
-        assert_eq!(error.to_string(), message);
+        let faults = CustomParser::new(name, pattern, &fields).err().expect("a mistake");
+        assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), [message]);
     }
-    assert_eq!(Parsers::check_names(&["a", "b", "A"]), Ok(()));
-    let same = Parsers::check_names(&["a", "b", "c", "b"]).expect_err("twice b");
-    assert_eq!((&*same.name, same.at), ("b", 3));
+    let fields = [("level".to_owned(), "y".to_owned()), ("host".to_owned(), "z".to_owned())];
+    let faults = CustomParser::new("a b", "(?P<x>.)", &fields).err().expect("three mistakes");
+    let parts: Vec<_> = faults.into_iter().map(|fault| fault.part).collect();
+    let field = |name: &str| PatternPart::Field(name.to_owned());
+    assert_eq!(parts, [PatternPart::Name, field("level"), field("host")]);
+    let faults = CustomParser::new("a", "a(b", &[]).err().expect("a mistake");
+    assert_eq!(faults[0].part, PatternPart::Pattern { offset: 1 });
+    assert_eq!(Parsers::same_names(&["a", "b", "A"]), []);
+    let same: Vec<_> = Parsers::same_names(&["a", "b", "c", "b", "a"]).into_iter().map(|same| same.at).collect();
+    assert_eq!(same, [3, 4]);
 }
 
 proptest! {
