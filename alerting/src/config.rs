@@ -1,6 +1,7 @@
 //! The receivers and limits, as plain data. The binary builds them from `config.yaml`.
 
 use crate::decide::Policy;
+use crate::inner::InnerReceiver;
 use crate::notification::{IntegrationKind, Target};
 use crate::secret::Secret;
 use std::path::PathBuf;
@@ -83,6 +84,8 @@ pub enum Integration {
     Webhook(WebhookConfig),
     /// A mail.
     Email(EmailConfig),
+    /// A call within this process; told only of alerts that name its receiver, and never of resolved ones.
+    Inner(InnerReceiver),
 }
 
 impl Integration {
@@ -91,6 +94,7 @@ impl Integration {
         match self {
             Integration::Webhook(_) => IntegrationKind::Webhook,
             Integration::Email(_) => IntegrationKind::Email,
+            Integration::Inner(_) => IntegrationKind::Inner,
         }
     }
 
@@ -99,6 +103,7 @@ impl Integration {
         match self {
             Integration::Webhook(config) => config.send_resolved,
             Integration::Email(config) => config.send_resolved,
+            Integration::Inner(_) => false,
         }
     }
 }
@@ -232,6 +237,7 @@ impl ReceiverSettings {
                 match integration {
                     Integration::Webhook(config) => crate::webhook::check(config, &mut add),
                     Integration::Email(config) => crate::email::check(config, &mut add),
+                    Integration::Inner(_) => {}
                 }
             }
         }

@@ -11,7 +11,7 @@
 //!   6 intent     reason u8 (0 unknown, 1 first, 2 new, 3 some resolved, 4 all resolved, 5 repeat), notification
 //!                (since version 2)
 //! notification := id text, flow, group labels, created i64, count u32, alert ...
-//! flow    := group key text, receiver text, kind u8 (1 webhook, 2 email), index u32
+//! flow    := group key text, receiver text, kind u8 (1 webhook, 2 email, 3 inner), index u32
 //! alert   := labels, pairs, starts i64, ends time, value u64 (bits)
 //! labels, pairs := count u32, (name text, value text) ...
 //! time    := 0 u8, or 1 u8 and i64
@@ -154,6 +154,7 @@ fn put_flow_key(out: &mut Encoder, key: &FlowKey) {
     out.u8(match key.target.kind {
         IntegrationKind::Webhook => 1,
         IntegrationKind::Email => 2,
+        IntegrationKind::Inner => 3,
     });
     out.u32(key.target.index);
 }
@@ -164,6 +165,7 @@ fn get_flow_key(input: &mut Decoder<'_>) -> Result<FlowKey, DecodeError> {
     let kind = match input.u8()? {
         1 => IntegrationKind::Webhook,
         2 => IntegrationKind::Email,
+        3 => IntegrationKind::Inner,
         _ => return Err(DecodeError),
     };
     Ok(FlowKey { group_key, target: Target { receiver, kind, index: input.u32()? } })
@@ -296,9 +298,11 @@ pub(crate) mod tests {
     }
 
     fn flow_key() -> impl Strategy<Value = FlowKey> {
-        (".{0,9}", ".{0,5}", any::<bool>(), any::<u32>()).prop_map(|(group_key, receiver, webhook, index)| {
-            let kind = if webhook { IntegrationKind::Webhook } else { IntegrationKind::Email };
-            FlowKey { group_key: group_key.into(), target: Target { receiver: receiver.into(), kind, index } }
+        let kinds = vec![IntegrationKind::Webhook, IntegrationKind::Email, IntegrationKind::Inner];
+        let kind = prop::sample::select(kinds);
+        (".{0,9}", ".{0,5}", kind, any::<u32>()).prop_map(|(group_key, receiver, kind, index)| FlowKey {
+            group_key: group_key.into(),
+            target: Target { receiver: receiver.into(), kind, index },
         })
     }
 

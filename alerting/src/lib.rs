@@ -28,6 +28,7 @@ pub mod entry;
 pub mod journal;
 
 pub mod email;
+mod inner;
 pub mod notifier;
 mod text;
 pub mod webhook;
@@ -39,12 +40,16 @@ pub mod send_queue;
 pub mod service;
 pub mod stats;
 
+pub mod heartbeat;
+
 pub use batch::{Acknowledged, AlertBatch, HandleReport};
 pub use clerk::Closed;
 pub use codec::DecodeError;
 pub use config::{
     ConfigFault, EmailConfig, Integration, Receiver, ReceiverSettings, SendLimits, Settings, WebhookAuth, WebhookConfig,
 };
+pub use heartbeat::{Heartbeat, HeartbeatStats};
+pub use inner::InnerReceiver;
 pub use notification::{IntegrationKind, Target};
 pub use notifier::{Notifier, Retry, SendError};
 pub use secret::Secret;

@@ -10,14 +10,17 @@ pub enum IntegrationKind {
     Webhook,
     /// A mail by SMTP.
     Email,
+    /// A call within this process.
+    Inner,
 }
 
 impl IntegrationKind {
-    /// `webhook` or `email`.
+    /// `webhook`, `email` or `inner`.
     pub const fn as_str(self) -> &'static str {
         match self {
             IntegrationKind::Webhook => "webhook",
             IntegrationKind::Email => "email",
+            IntegrationKind::Inner => "inner",
         }
     }
 }

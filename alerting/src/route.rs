@@ -4,7 +4,7 @@
 //! file's place: it too is asked alert by alert, and answers with targets and what groups them.
 
 use crate::config::ReceiverSettings;
-use crate::notification::Target;
+use crate::notification::{IntegrationKind, Target};
 use std::collections::HashMap;
 
 /// A target and what deciding needs to know of it.
@@ -25,7 +25,7 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// Routing without a tree. No default receivers means all; names that no receiver has are passed over (the
+    /// Routing without a tree. No default receivers means all but those inside this process; names that no receiver has are passed over (the
     /// configuration's check refuses them).
     pub fn flat(settings: &ReceiverSettings) -> Routing {
         let mut routing = Routing::default();
@@ -34,7 +34,8 @@ impl Routing {
             routing.targets.push(RouteTarget { target, send_resolved: integration.send_resolved() });
         }
         routing.default = if settings.default_receivers.is_empty() {
-            (0..routing.targets.len()).collect()
+            let is_outside = |place: &usize| routing.targets[*place].target.kind != IntegrationKind::Inner;
+            (0..routing.targets.len()).filter(is_outside).collect()
         } else {
             routing.places(&settings.default_receivers)
         };

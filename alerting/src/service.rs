@@ -268,5 +268,6 @@ fn build_notifier(integration: &Integration, external_url: &str) -> Result<Arc<d
                 vec![ConfigFault { path: "receivers".to_owned(), message }]
             })?)
         }
+        Integration::Inner(receiver) => Arc::new(receiver.clone()),
     })
 }

@@ -4,8 +4,10 @@
 //! GET, and are failures. Answers are read up to a limit.
 
 mod body;
+mod clients;
 
 pub(crate) use body::generator_url;
+pub(crate) use clients::Clients;
 
 use crate::config::{WebhookAuth, WebhookConfig};
 use crate::notification::Notification;
@@ -14,26 +16,20 @@ use crate::secret::Secret;
 use crate::text::printable;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
-use std::path::Path;
+use reqwest::{Response, StatusCode, Url};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::OnceCell;
 
 /// Most redirects that one attempt follows.
 const REDIRECTS_MAX: usize = 5;
 /// Most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// What we call ourselves.
-const USER_AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
 
 /// Sends to one webhook.
 pub struct WebhookNotifier {
     config: WebhookConfig,
     external_url: Arc<str>,
-    // Trusts nobody, and so needs no certificates of the system: for `http://`.
-    plain: OnceCell<Client>,
-    tls: OnceCell<Client>,
+    clients: Clients,
 }
 
 /// Reports what is wrong with the settings.
@@ -48,7 +44,7 @@ pub(crate) fn check(config: &WebhookConfig, add: &mut dyn FnMut(&str, String)) {
     }
 }
 
-fn parse_url(text: &str) -> Result<Url, String> {
+pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     // The URL itself is not shown: it may hold a token.
     let url = Url::parse(text).map_err(|error| format!("the URL cannot be read: {error}; write http://host/path"))?;
     match url.scheme() {
@@ -60,7 +56,8 @@ fn parse_url(text: &str) -> Result<Url, String> {
 impl WebhookNotifier {
     /// A sender with these settings. `external_url` is where people reach this server; empty if not known.
     pub fn new(config: WebhookConfig, external_url: &str) -> WebhookNotifier {
-        WebhookNotifier { config, external_url: external_url.into(), plain: OnceCell::new(), tls: OnceCell::new() }
+        let clients = Clients::new(config.ca_file.clone());
+        WebhookNotifier { config, external_url: external_url.into(), clients }
     }
 
     async fn attempt(&self, notification: &Arc<Notification>) -> Result<(), SendError> {
@@ -68,7 +65,7 @@ impl WebhookNotifier {
         let mut credentials = self.credentials().await?;
         let body = self.body(notification).await?;
         for _ in 0..=REDIRECTS_MAX {
-            let request = self.client(&url).await?.post(url.clone());
+            let request = self.clients.of(&url).await?.post(url.clone());
             let request = match &credentials {
                 Credentials::None => request,
                 Credentials::Basic(username, password) => request.basic_auth(username, Some(password)),
@@ -109,17 +106,6 @@ impl WebhookNotifier {
             WebhookAuth::Basic { username, password } => Credentials::Basic(username.clone(), read(password).await?),
         })
     }
-
-    async fn client(&self, url: &Url) -> Result<&Client, SendError> {
-        let tls = url.scheme() == "https";
-        let cell = if tls { &self.tls } else { &self.plain };
-        let build = || async {
-            let ca_file = self.config.ca_file.clone();
-            let built = tokio::task::spawn_blocking(move || build_client(tls, ca_file.as_deref())).await;
-            built.unwrap_or_else(|error| Err(error.to_string()))
-        };
-        cell.get_or_try_init(build).await.map_err(SendError::passing)
-    }
 }
 
 impl Notifier for WebhookNotifier {
@@ -138,31 +124,8 @@ enum Credentials {
 }
 
 /// A secret that cannot be read now may be readable later.
-async fn read(secret: &Secret) -> Result<Arc<str>, SendError> {
+pub(crate) async fn read(secret: &Secret) -> Result<Arc<str>, SendError> {
     secret.read().await.map_err(|error| SendError::passing(error.to_string()))
-}
-
-/// Blocks: reads the system's certificates.
-fn build_client(tls: bool, ca_file: Option<&Path>) -> Result<Client, String> {
-    // The client panics without one, even if it never speaks TLS.
-    crate::install_crypto();
-    let builder = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(USER_AGENT)
-        .no_proxy()
-        .pool_idle_timeout(Duration::from_secs(30))
-        .pool_max_idle_per_host(2);
-    let builder = match ca_file {
-        _ if !tls => builder.tls_certs_only([]),
-        None => builder,
-        Some(path) => {
-            let pem = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|_| format!("{} holds no certificates in PEM form", path.display()))?;
-            builder.tls_certs_merge(certificates)
-        }
-    };
-    builder.build().map_err(|error| format!("no HTTP client: {}", with_causes(&error.without_url())))
 }
 
 /// Where a redirect leads. Errors: nowhere, or from TLS to plain text.
@@ -205,7 +168,7 @@ async fn refusal(answer: Response) -> SendError {
 
 /// The beginning of an answer's body. Reads on to the end, so that the connection can be used again, but not beyond
 /// the limit.
-async fn read_some(mut answer: Response) -> String {
+pub(crate) async fn read_some(mut answer: Response) -> String {
     let mut bytes = Vec::new();
     let mut read = 0;
     while let Ok(Some(chunk)) = answer.chunk().await {
@@ -228,7 +191,7 @@ fn parse_retry_after(text: &str) -> Option<Duration> {
     Some(at.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-fn describe(error: reqwest::Error) -> SendError {
+pub(crate) fn describe(error: reqwest::Error) -> SendError {
     let error = error.without_url();
     let message = with_causes(&error);
     if error.is_builder() { SendError::lasting(message) } else { SendError::passing(message) }

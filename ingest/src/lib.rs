@@ -11,7 +11,7 @@
 //!
 //! In reading order: [`json`] and [`draft`] (a parsed line), [`formats`], [`names`] and [`normalise`] (the canonical
 //! record and its bytes), [`gather`] (from a text to batches), [`intake`] (what all ways in share), the ways in
-//! ([`http`], [`syslog`], [`own_log`]), and behind the queue [`extract`] and [`consume`].
+//! ([`http`], [`syslog`], [`own_log`], [`own_line`]), and behind the queue [`extract`] and [`consume`].
 
 pub mod consume;
 pub mod draft;
@@ -26,6 +26,7 @@ pub mod json_text;
 pub mod metrics;
 pub mod names;
 pub mod normalise;
+pub mod own_line;
 pub mod own_log;
 pub mod syslog;
 mod text;

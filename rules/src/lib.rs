@@ -35,6 +35,6 @@ pub use engine_sink::EngineSink;
 pub use journal::{JournalError, JournalReport};
 pub use rule::{NoData, Operator, Rule};
 pub use rule_engine::{Round, RuleEngine, RuleEngineConfig};
-pub use rule_set::{LoadedRule, RuleFileError, RuleGroup, RuleSet};
+pub use rule_set::{LoadedRule, OWN_GROUP, RuleFileError, RuleGroup, RuleSet};
 pub use samples::{SampleSink, SeriesSample, SinkError};
 pub use snapshot::{AlertSnapshot, GroupSnapshot, Health, RuleSnapshot, RuleState, RuleStats};

@@ -204,7 +204,7 @@ impl RuleEngine {
     /// All groups with their rules and alerts, in the order of the files.
     pub fn rules_snapshot(&self) -> Vec<GroupSnapshot> {
         let table = Arc::clone(&self.table.read());
-        table.groups.iter().map(snapshot::group).collect()
+        table.shown_groups().map(snapshot::group).collect()
     }
 
     /// The alerts of all rules: pending, firing, and for 15 minutes resolved ones.
@@ -219,8 +219,11 @@ impl RuleEngine {
         let mut stats = RuleStats::default();
         for slot in table.slots() {
             let state = slot.state.lock();
-            stats.rules += 1;
             stats.failing_rules += usize::from(state.health == Health::Err);
+            if slot.is_own() {
+                continue;
+            }
+            stats.rules += 1;
             for (_, tracked) in state.set.active() {
                 match tracked.life.state() {
                     AlertState::Pending => stats.pending += 1,

@@ -11,6 +11,10 @@ use crate::rule_fields::{Fault, ReadRule, read_rule};
 /// Largest rule file, bytes.
 const FILE_BYTES_MAX: usize = 16 << 20;
 
+/// The group of the server's own rules: no file's stem, so that it cannot meet a user's. They are evaluated and handed
+/// over as all others, but are not shown and leave no series.
+pub const OWN_GROUP: &str = "watchfire/own";
+
 /// A mistake in a rule file, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {message}{}", if hint.is_empty() { String::new() } else { format!("; {hint}") })]
@@ -88,6 +92,15 @@ impl RuleSet {
             }
         }
         if errors.is_empty() { Ok(set) } else { Err(errors) }
+    }
+
+    /// Adds rules of the server's own, as [`OWN_GROUP`].
+    ///
+    /// Errors: everything that is wrong in the text.
+    pub fn with_own(mut self, text: &str) -> Result<RuleSet, Vec<RuleFileError>> {
+        let group = load_file(Path::new(OWN_GROUP), OWN_GROUP, text.as_bytes(), None)?;
+        self.groups.push(RuleGroup { name: OWN_GROUP.to_owned(), ..group });
+        Ok(self)
     }
 
     /// One group per file, in the order given.

@@ -167,7 +167,7 @@ fn rule(slot: &Slot) -> RuleSnapshot {
 /// The alerts of all rules, without the rest.
 pub(crate) fn alerts(table: &Table) -> Vec<AlertSnapshot> {
     let mut alerts = Vec::new();
-    for slot in table.slots() {
+    for slot in table.slots().filter(|slot| !slot.is_own()) {
         let state = slot.state.lock();
         alerts.extend(state.set.alerts.iter().map(|(labels, tracked)| alert_snapshot(slot, labels, tracked)));
     }

@@ -11,7 +11,7 @@ use crate::alert_set::{AlertSet, Tracked};
 use crate::identity::rule_key;
 use crate::journal::{Replayed, RuleKey, StoredAlert};
 use crate::rule::Rule;
-use crate::rule_set::RuleSet;
+use crate::rule_set::{OWN_GROUP, RuleSet};
 use crate::schedule::Schedule;
 use crate::snapshot::Health;
 use crate::state::Life;
@@ -128,6 +128,11 @@ impl Table {
         schedule
     }
 
+    /// All groups of the user's.
+    pub fn shown_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| group.name != OWN_GROUP)
+    }
+
     /// All rules.
     pub fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.groups.iter().flat_map(|group| &group.slots)
@@ -198,6 +203,11 @@ impl Table {
 }
 
 impl Slot {
+    /// Whether it is a rule of the server's own, which nobody is shown.
+    pub fn is_own(&self) -> bool {
+        self.key.group == OWN_GROUP
+    }
+
     /// An alert as the journal keeps it.
     pub fn stored(&self, labels: &LabelSet, tracked: &Tracked) -> StoredAlert {
         store(&self.key, &self.rule.receivers, labels, tracked)

@@ -1,5 +1,7 @@
 //! How the whole server is doing, from the figures of its parts.
 
+use std::sync::Arc;
+
 use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
 
 use super::parts::Parts;
@@ -41,7 +43,12 @@ pub fn queue_status(parts: &Parts) -> QueueStatus {
 
 /// All of it.
 pub fn read(parts: &Parts) -> Health {
-    let components = vec![queue(parts), log_store(parts), engine(parts), alerting(parts), disk(parts)];
+    let mut components = vec![queue(parts), log_store(parts), engine(parts), alerting(parts), disk(parts)];
+    components.extend(parts.canary.as_ref().map(|canary| Component {
+        name: "canary",
+        problem: canary.trouble(),
+        figures: Vec::new(),
+    }));
     let problem = components.iter().any(|component| component.problem.is_some());
     let replayed = parts.store.visible_offset() >= parts.replay_until;
     let (status, progress) = if parts.intake.is_draining() {
@@ -55,6 +62,22 @@ pub fn read(parts: &Parts) -> Health {
         (Status::Ok, None)
     };
     Health { status, components, progress }
+}
+
+/// Whether all is well, as the dead man's switch wants it: the state is good, and the canary, if there is one, lives.
+///
+/// Errors: what is wrong, in words.
+pub async fn check(parts: Arc<Parts>) -> Result<(), String> {
+    let read = tokio::task::spawn_blocking(move || {
+        let health = read(&parts);
+        let problem = health.components.into_iter().find_map(|part| Some(format!("{}: {}", part.name, part.problem?)));
+        match health.status {
+            Status::Ok if parts.canary.as_ref().is_none_or(|canary| canary.is_alive()) => Ok(()),
+            Status::Ok => Err("the canary's first page has not come yet".to_owned()),
+            status => Err(problem.unwrap_or_else(|| format!("the server is {}", status.as_str()))),
+        }
+    });
+    read.await.unwrap_or_else(|error| Err(format!("the state cannot be read: {error}")))
 }
 
 fn queue(parts: &Parts) -> Component {

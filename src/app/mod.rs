@@ -1,6 +1,7 @@
 //! Joins the parts: opens them in order, starts what runs, waits for signals, stops from upstream to downstream.
 
 mod banner;
+mod canary;
 pub mod demo;
 mod health;
 mod listeners;
@@ -72,6 +73,7 @@ async fn run(
     companion: Option<Companion>,
 ) -> Result<(), String> {
     let Setup { config, rule_files, rules, credentials } = setup;
+    let rules = canary::with_rule(rules, config.canary_every_ms)?;
     let access = Arc::new(Access::new(credentials));
     let mut bound = listeners::Bound::bind(&config).await?;
     let handle = tokio::runtime::Handle::current();

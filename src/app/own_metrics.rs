@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use prometheus::process_collector::ProcessCollector;
-use watchfire_alerting::AlertingStats;
 use watchfire_alerting::stats::TargetStats;
+use watchfire_alerting::{AlertingStats, HeartbeatStats};
 use watchfire_dashboard_api::own_metrics::{Kind, OwnMetric, Reading};
 use watchfire_rules::GroupSnapshot;
 
@@ -99,6 +99,19 @@ const PER_TARGET: [Row<ReadOf<TargetStats>>; 3] = [
     }),
 ];
 
+/// Metrics of the dead man's switch, where there is one.
+const SWITCH: [Row<ReadOf<HeartbeatStats>>; 3] = [
+    (Kind::Counter, "watchfire_dead_mans_switch_pings_total", "Pings that were answered with success.", |stats| {
+        stats.sent_total as f64
+    }),
+    (Kind::Counter, "watchfire_dead_mans_switch_failures_total", "Pings that were not.", |stats| {
+        stats.failed_total as f64
+    }),
+    (Kind::Counter, "watchfire_dead_mans_switch_withheld_total", "Pings left out: something was wrong.", |stats| {
+        stats.withheld_total as f64
+    }),
+];
+
 /// Registers all of them.
 pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
     let registry = &parts.registry;
@@ -121,6 +134,13 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
         let parts = parts.clone();
         let readings = move || per_target(&parts.alerting.stats(), read);
         registry.register(Box::new(OwnMetric::new(kind, name, help, &["receiver", "integration"], readings)?))?;
+    }
+    if let Some(heartbeat) = &parts.heartbeat {
+        for (kind, name, help, read) in SWITCH {
+            let heartbeat = heartbeat.clone();
+            let readings = move || Reading::plain(read(&heartbeat.stats()));
+            registry.register(Box::new(OwnMetric::new(kind, name, help, &[], readings)?))?;
+        }
     }
     registry.register(Box::new(ProcessCollector::for_self()))
 }

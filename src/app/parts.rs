@@ -11,7 +11,7 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use watchfire_alerting::decide::Policy;
-use watchfire_alerting::{Alerting, Settings};
+use watchfire_alerting::{Alerting, Heartbeat, Receiver, Settings};
 use watchfire_dashboard_api::Api;
 use watchfire_dashboard_api::state::QueryLimits;
 use watchfire_dashboard_api::tail::{Stored, TailHub};
@@ -27,6 +27,7 @@ use watchfire_query_lang::{LocalMetrics, MetricsRead};
 use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
 
+use super::canary::Canary;
 use super::reload::Reloader;
 use super::rules_loop::RulesLoop;
 use super::upkeep::Upkeep;
@@ -68,6 +69,10 @@ pub struct Parts {
     pub reload_successful: Arc<AtomicBool>,
     /// See above.
     pub reload_success_ms: Arc<AtomicI64>,
+    /// Lines of our own that are measured, if that is on.
+    pub canary: Option<Arc<Canary>>,
+    /// Who is pinged while all is well, if anybody is.
+    pub heartbeat: Option<Arc<Heartbeat>>,
     /// Where async work runs.
     pub runtime: Handle,
 }
@@ -78,6 +83,8 @@ pub struct Running {
     rules: RulesLoop,
     upkeep: Upkeep,
     own_logs: tokio::task::JoinHandle<()>,
+    /// The canary and the dead man's switch.
+    watch: tokio::task::JoinSet<()>,
     syslog: tokio::task::JoinSet<()>,
 }
 
@@ -94,15 +101,17 @@ impl Parts {
         let engine = Arc::new(engine);
         let store = EmbeddedStore::open(store_config(config), now).map_err(|error| error.to_string())?;
         let store = Arc::new(store);
-        let (alerting, _) =
-            Alerting::open(alerting_settings(config), runtime, now).map_err(|error| error.to_string())?;
+        let registry = Registry::new();
+        let canary = config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), &registry));
+        let canary = canary.transpose().map_err(|error| error.to_string())?.map(Arc::new);
+        let settings = alerting_settings(config, canary.as_ref().map(Canary::receiver));
+        let (alerting, _) = Alerting::open(settings, runtime, now).map_err(|error| error.to_string())?;
         let rule_config = RuleEngineConfig {
             dir: dir.join("rules"),
             check_interval_ms: config.alerting.check_interval_ms,
             limits: load::query_limits(config),
         };
         let (rules, _) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;
-        let registry = Registry::new();
         let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
         let tail = Arc::new(TailHub::default());
         let shared_queue: Arc<dyn Queue> = queue.clone();
@@ -129,6 +138,11 @@ impl Parts {
             instance: config.listen.first().map_or_else(String::new, ToString::to_string),
             reload_successful: Arc::new(AtomicBool::new(true)),
             reload_success_ms: Arc::new(AtomicI64::new(now.millis())),
+            heartbeat: config
+                .dead_mans_switch
+                .as_ref()
+                .map(|switch| Arc::new(Heartbeat::new(switch.url.clone(), load::duration(switch.every_ms)))),
+            canary,
             runtime: runtime.clone(),
             queue,
             engine,
@@ -170,7 +184,22 @@ impl Parts {
         }
         let upkeep = Upkeep::start(self).map_err(failed)?;
         let own_logs = tokio::spawn(own_logs.run(self.intake.clone()));
-        Ok(Running { consumers, rules, upkeep, own_logs, syslog })
+        let watch = self.watch_ourselves();
+        Ok(Running { consumers, rules, upkeep, own_logs, watch, syslog })
+    }
+
+    /// Starts the canary and the dead man's switch, where they are on.
+    fn watch_ourselves(self: &Arc<Parts>) -> tokio::task::JoinSet<()> {
+        let mut watch = tokio::task::JoinSet::new();
+        if let Some(canary) = self.canary.clone() {
+            let intake = self.intake.clone();
+            watch.spawn(async move { canary.run(&intake).await });
+        }
+        if let Some(heartbeat) = self.heartbeat.clone() {
+            let parts = self.clone();
+            watch.spawn(async move { heartbeat.run(|| health::check(parts.clone())).await });
+        }
+        watch
     }
 
     /// What the endpoints answer from.
@@ -215,6 +244,7 @@ impl Running {
     /// Ends everything that runs, upstream first: what was accepted is still taken in.
     pub async fn stop(mut self, parts: &Arc<Parts>) {
         while self.syslog.join_next().await.is_some() {}
+        self.watch.abort_all();
         // The lines of the last moments are on stderr only.
         self.own_logs.abort();
         let parts = parts.clone();
@@ -268,9 +298,9 @@ fn store_config(config: &Config) -> StoreConfig {
     }
 }
 
-fn alerting_settings(config: &Config) -> Settings {
+fn alerting_settings(config: &Config, canary: Option<Receiver>) -> Settings {
     let policy = Policy { repeat_interval_ms: config.alerting.repeat_interval_ms, ..Policy::default() };
-    let receivers = receivers::settings(config);
+    let receivers = receivers::settings(config, canary);
     Settings { receivers, policy, ..Settings::new(config.data_dir.join("alerting")) }
 }
 

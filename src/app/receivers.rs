@@ -6,12 +6,12 @@ use watchfire_alerting::{EmailConfig, Integration, Receiver, ReceiverSettings, S
 
 use crate::config::{self, Config};
 
-/// The settings that alerting wants.
-pub fn settings(config: &Config) -> ReceiverSettings {
+/// The settings that alerting wants; `canary` is a receiver of our own.
+pub fn settings(config: &Config, canary: Option<Receiver>) -> ReceiverSettings {
     let alerting = &config.alerting;
     let own_address = || config.listen.first().map_or_else(String::new, |address| format!("http://{address}"));
     ReceiverSettings {
-        receivers: alerting.receivers.iter().map(receiver).collect(),
+        receivers: alerting.receivers.iter().map(receiver).chain(canary).collect(),
         default_receivers: alerting.default_receivers.clone(),
         external_url: alerting.external_url.clone().unwrap_or_else(own_address),
     }

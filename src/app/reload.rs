@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use watchfire_dashboard_api::auth::Access;
 use watchfire_model::Timestamp;
 
+use super::canary::{self, Canary};
 use super::parts::Parts;
 use super::receivers;
 use crate::cli::Serve;
@@ -51,13 +52,16 @@ impl Reloader {
         let setup = load::setup(self.options.config.as_deref(), Some(&self.options));
         let Setup { config: next, rule_files: files, rules, credentials } =
             setup.map_err(|faults| faults.to_string())?;
+        // The canary that runs keeps its rule; another one needs a restart.
+        let rules = canary::with_rule(rules, self.parts.canary.as_ref().map(|canary| canary.every_ms()))?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
         let now = Timestamp::now();
         // The only step that can still refuse comes first; the others cannot fail.
         let runtime = self.parts.runtime.clone();
+        let canary_receiver = self.parts.canary.as_ref().map(Canary::receiver);
         runtime
-            .block_on(self.parts.alerting.reload(&receivers::settings(&next), now))
+            .block_on(self.parts.alerting.reload(&receivers::settings(&next, canary_receiver), now))
             .map_err(|error| error.to_string())?;
         self.parts.intake.set_parsers(parsers);
         self.parts.extraction.replace(extractor);
@@ -92,6 +96,8 @@ fn needs_restart(current: &Config, next: &Config) -> Vec<&'static str> {
         ("allowed_hosts", current.allowed_hosts != next.allowed_hosts),
         ("cors", current.cors != next.cors),
         ("limits", current.limits != next.limits),
+        ("canary", current.canary_every_ms != next.canary_every_ms),
+        ("dead_mans_switch", current.dead_mans_switch != next.dead_mans_switch),
         ("alerting.repeat_interval", current.alerting.repeat_interval_ms != next.alerting.repeat_interval_ms),
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()

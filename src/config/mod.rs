@@ -11,6 +11,7 @@ mod tree;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use watchfire_alerting::Secret;
 use watchfire_ingest::extract::RuleConfig;
 
 pub use read::parse;
@@ -45,6 +46,19 @@ pub struct Config {
     pub cors: Vec<String>,
     /// Bounds on what comes from outside.
     pub limits: Limits,
+    /// How often a line of our own is sent all the way to a page, milliseconds; `None`: it is off.
+    pub canary_every_ms: Option<i64>,
+    /// Who is pinged while all is well.
+    pub dead_mans_switch: Option<DeadMansSwitch>,
+}
+
+/// `dead_mans_switch:`
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadMansSwitch {
+    /// What to ask for; hidden, as such addresses are secrets.
+    pub url: Secret,
+    /// How often, milliseconds.
+    pub every_ms: i64,
 }
 
 /// `metrics:`
@@ -200,6 +214,9 @@ pub struct Limits {
     pub query_timeout_ms: i64,
 }
 
+/// The service of the canary's lines, and the name of its receiver.
+pub const CANARY: &str = "watchfire-canary";
+
 const DAY_MS: i64 = 86_400_000;
 
 /// Refuses addresses that other machines can reach while nobody has said who may do what: what is wrong, and with
@@ -261,6 +278,8 @@ impl Default for Config {
                 query_samples: 50_000_000,
                 query_timeout_ms: 120_000,
             },
+            canary_every_ms: None,
+            dead_mans_switch: None,
         }
     }
 }

@@ -3,14 +3,18 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use watchfire_alerting::Secret;
 use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind, RulePart};
 use watchfire_ingest::formats::{CustomParser, Parsers, PatternFault, PatternPart};
 use watchfire_model::Timestamp;
-use watchfire_model::time::parse_duration_ms;
+use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
 use super::section::Section;
 use super::tree::{self, Fault, Kind, Node, Place};
-use super::{Alerting, Auth, Config, Email, LineParser, Receiver, Syslog, Webhook, check_exposure};
+use super::{Alerting, Auth, Config, DeadMansSwitch, Email, LineParser, Receiver, Syslog, Webhook, check_exposure};
+
+/// Shortest distance between two canary lines, milliseconds.
+const CANARY_EVERY_MIN_MS: i64 = 5000;
 
 /// Reads a configuration file; `environment` answers `${NAME}` in values.
 ///
@@ -57,6 +61,8 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         config.cors.push(text.to_owned());
     }
     read_limits(&mut top, &mut config);
+    read_canary(&mut top, &mut config);
+    config.dead_mans_switch = read_dead_mans_switch(&mut top);
     for (key, what) in [
         ("kafka", "reading logs from Kafka"),
         ("elasticsearch", "Elasticsearch as a store"),
@@ -65,8 +71,6 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         ("scrape_configs", "scraping other servers"),
         ("remote_write", "remote-write to other servers"),
         ("tls", "TLS on our own listeners"),
-        ("canary", "the canary"),
-        ("dead_mans_switch", "the dead man's switch"),
         ("admin_api", "the admin API"),
     ] {
         top.not_yet(key, what);
@@ -327,6 +331,12 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     alerting.external_url = section.text("external_url").map(str::to_owned);
     for node in section.list("receivers") {
         if let Some(receiver) = read_receiver(node, &mut section) {
+            if receiver.name == super::CANARY {
+                section.fault(
+                    node.place,
+                    format!("`{}` is the name of the canary's own receiver; rename it", receiver.name),
+                );
+            }
             if alerting.receivers.iter().any(|have| have.name == receiver.name) {
                 section.fault(node.place, format!("two receivers are named `{}`; rename one", receiver.name));
             }
@@ -454,4 +464,34 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
     set(&mut limits.query_timeout_ms, section.duration_ms("query_timeout"));
     section.not_yet("requests_per_second", "rate limits");
     section.finish();
+}
+
+fn read_canary(top: &mut Section<'_>, config: &mut Config) {
+    let Some(node) = top.named("canary") else { return };
+    // Its alert has to come and go between two lines, at the rules' pace.
+    let least_ms = CANARY_EVERY_MIN_MS.max(8 * config.alerting.check_interval_ms);
+    let mut section = Section::new("canary", Some(node), top.faults());
+    let expected = format!(
+        "a duration of at least {} (5s, and eight times `alerting.check_interval`)",
+        format_duration_ms(least_ms)
+    );
+    let every = section.parsed("every", &expected, |text| parse_duration_ms(text).filter(|millis| *millis >= least_ms));
+    config.canary_every_ms = every.or(Some(least_ms.max(30_000)));
+    section.finish();
+}
+
+fn read_dead_mans_switch(top: &mut Section<'_>) -> Option<DeadMansSwitch> {
+    let node = top.named("dead_mans_switch")?;
+    let mut section = Section::new("dead_mans_switch", Some(node), top.faults());
+    let url = section.parsed("url", "an address (write https://hc.example.org/ping/ID)", |text| {
+        (text.starts_with("http://") || text.starts_with("https://")).then(|| Secret::inline(text))
+    });
+    let url_file = path(&mut section, "url_file").map(Secret::file);
+    if section.node("url").is_none() && url_file.is_none() {
+        section.fault(node.place, "`dead_mans_switch` needs `url` (or `url_file`): who is pinged");
+    }
+    let every_ms = section
+        .parsed("every", "a duration of at least 1s", |text| parse_duration_ms(text).filter(|millis| *millis >= 1000));
+    section.finish();
+    Some(DeadMansSwitch { url: url.or(url_file)?, every_ms: every_ms.unwrap_or(60_000) })
 }

@@ -48,6 +48,12 @@ impl<'a> Section<'a> {
         (!matches!(node.kind, Kind::Null)).then_some(node)
     }
 
+    /// The node of a key that switches its part on by standing there, also with nothing in it.
+    pub fn named(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.known.insert(key);
+        self.entries.iter().find(|(name, ..)| name == key).map(|(_, _, node)| node)
+    }
+
     /// A section below this one.
     pub fn section(&mut self, key: &'static str) -> (Option<&'a Node>, String) {
         (self.node(key), self.name(key))

@@ -3,6 +3,7 @@
 mod conformance;
 mod crash;
 mod email;
+mod heartbeat;
 mod http_sink;
 mod service;
 mod smtp_sink;

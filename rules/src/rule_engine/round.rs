@@ -117,9 +117,11 @@ impl Work {
             self.apply(slot, &mut state.set, change, evaluator, at);
         }
         self.changes = changes;
-        log_news(slot, self.round.alerts.get(told_before..).unwrap_or_default());
-        for (labels, tracked) in &mut state.set.alerts {
-            samples::sample(labels, tracked, at, &mut self.round.samples);
+        if !slot.is_own() {
+            log_news(slot, self.round.alerts.get(told_before..).unwrap_or_default());
+            for (labels, tracked) in &mut state.set.alerts {
+                samples::sample(labels, tracked, at, &mut self.round.samples);
+            }
         }
         true
     }
