@@ -108,6 +108,22 @@ impl Engine {
         Ok(AppendReport { accepted: outcome.accepted, duplicates: outcome.duplicates, rejected: outcome.rejected })
     }
 
+    /// Takes samples of our own state. While the log cannot be written they are in memory only: the rules that watch
+    /// the disk must see it when it is full. What memory holds is in the snapshot that mends the log. Counts and
+    /// observations do not belong into such a batch.
+    pub fn append_own_samples(&self, batch: &SampleBatch) -> AppendReport {
+        let error = match self.append_samples(batch) {
+            Ok(report) => return report,
+            Err(AppendError::Log(error)) => error,
+        };
+        tracing::debug!(%error, "own samples are in memory only");
+        let mut outcome = Outcome::default();
+        let mut targets = self.resolve_all(batch, &|_| None);
+        with_codec(|codec| self.apply_points(batch, &mut targets, false, &mut outcome, codec));
+        self.count(&outcome);
+        AppendReport { accepted: outcome.accepted, duplicates: outcome.duplicates, rejected: outcome.rejected }
+    }
+
     /// Takes numbers derived from a queue, once: offsets that are applied already change nothing.
     ///
     /// They are visible when this returns and durable soon after; until [`Engine::durable_offset`] covers them
@@ -195,15 +211,15 @@ impl Engine {
         with_codec(|codec| self.commit_with(batch, targets, head, outcome, codec))
     }
 
-    fn commit_with(
+    /// Puts samples into memory, and gathers what a record of the log has to hold: those, and the additive points.
+    fn apply_points(
         &self,
         batch: &SampleBatch,
         targets: &mut [Target],
-        head: &[u8],
+        derived: bool,
         outcome: &mut Outcome,
         codec: &mut Codec,
-    ) -> io::Result<Option<u64>> {
-        let derived = head.get(1) == Some(&1);
+    ) -> Groups {
         let mut groups = Groups::default();
         let bounds = self.bounds(batch.received_at);
         for (index, point) in batch.points.iter().enumerate() {
@@ -237,6 +253,20 @@ impl Engine {
                 Err(reason) => outcome.rejected.push((index as u32, reason)),
             }
         }
+        groups
+    }
+
+    fn commit_with(
+        &self,
+        batch: &SampleBatch,
+        targets: &mut [Target],
+        head: &[u8],
+        outcome: &mut Outcome,
+        codec: &mut Codec,
+    ) -> io::Result<Option<u64>> {
+        let derived = head.get(1) == Some(&1);
+        let mut groups = self.apply_points(batch, targets, derived, outcome, codec);
+        let bounds = self.bounds(batch.received_at);
         if groups.is_empty() && !derived {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::put_checkpoint;
 use crate::dedup::DedupIndex;
@@ -16,6 +16,10 @@ use crate::log::{Frame, Segment, segment_path};
 use crate::plan::{Plan, PlannedFrame, Room, checkpoints_frame};
 use crate::shared::{GATHER_BYTES, Request, Shared};
 use crate::sidecar::SegmentKeys;
+
+/// While writing fails, it is said this often. Not each time: whoever stores the log lines of this process in this very
+/// queue would make the next failure out of each.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// The segment that is written to.
 pub(crate) struct Active {
@@ -35,12 +39,14 @@ pub(crate) struct Committer {
     expected: usize,
     /// The last append that had to be stored was refused for want of room.
     is_full: bool,
+    /// When it was last said that writing fails; `None`: the last write succeeded.
+    told_at: Option<Instant>,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, dedup: DedupIndex, active: Option<Active>, next_offset: u64) -> Committer {
-        let committer =
-            Committer { shared, dedup, active, next_offset, waiting: VecDeque::new(), expected: 0, is_full: false };
+        let (waiting, expected, is_full, told_at) = (VecDeque::new(), 0, false, None);
+        let committer = Committer { shared, dedup, active, next_offset, waiting, expected, is_full, told_at };
         committer.show_keys();
         committer
     }
@@ -170,6 +176,9 @@ impl Committer {
 
     /// The commit is durable: readers may see it.
     fn publish(&mut self, plan: &mut Plan, now_ms: i64) {
+        if self.told_at.take().is_some() {
+            tracing::info!("the queue can be written again");
+        }
         let frames: Vec<Frame> = plan.frames.drain(..).map(|planned| planned.frame).collect();
         let records: u64 = frames.iter().map(|frame| u64::from(frame.count)).sum();
         let record_bytes: usize = frames.iter().map(|frame| frame.records.len()).sum();
@@ -214,7 +223,7 @@ impl Committer {
     /// A write or sync failed. The page cache may now pretend that the data is on disk, so nothing is built on this
     /// file any more: what was durable in it stays, and the next commit begins a new segment.
     fn abandon(&mut self, error: io::Error) -> Arc<io::Error> {
-        tracing::error!(%error, "cannot write to the queue; nothing of this commit is acknowledged");
+        self.tell(&error);
         Shared::add(&self.shared.counters.io_errors, 1);
         if let Some(mut active) = self.active.take() {
             // Best effort: recovery knows left-overs by the offset of the segment that follows.
@@ -225,9 +234,17 @@ impl Committer {
         Arc::new(error)
     }
 
+    /// Says that writing fails, if it was not said a moment ago.
+    fn tell(&mut self, error: &io::Error) {
+        if self.told_at.is_none_or(|told_at| told_at.elapsed() >= TELL_EVERY) {
+            self.told_at = Some(Instant::now());
+            tracing::error!(%error, "cannot write to the queue; nothing is acknowledged until that succeeds again");
+        }
+    }
+
     fn refuse_waiting(&mut self, error: &Arc<io::Error>) {
         Shared::add(&self.shared.counters.io_errors, 1);
-        tracing::error!(%error, "cannot begin a queue segment");
+        self.tell(error);
         for request in self.waiting.drain(..) {
             self.shared.permits.add_permits(request.permits as usize);
             let _ = request.answer.send(Err(AppendError::Io(Arc::clone(error))));

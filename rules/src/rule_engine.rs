@@ -10,7 +10,7 @@ mod round;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
@@ -65,6 +65,7 @@ pub struct RuleEngine {
     acknowledged: Mutex<Vec<Acknowledged>>,
     journal_bytes: AtomicU64,
     journal_failures: AtomicU64,
+    journal_is_behind: AtomicBool,
 }
 
 struct Evaluator {
@@ -130,6 +131,7 @@ impl RuleEngine {
             acknowledged: Mutex::default(),
             journal_bytes: AtomicU64::default(),
             journal_failures: AtomicU64::default(),
+            journal_is_behind: AtomicBool::default(),
         };
         engine.publish(&engine.evaluator.lock());
         Ok((engine, report))
@@ -234,6 +236,7 @@ impl RuleEngine {
         }
         stats.journal_bytes = self.journal_bytes.load(Ordering::Relaxed);
         stats.journal_failures = self.journal_failures.load(Ordering::Relaxed);
+        stats.journal_is_behind = self.journal_is_behind.load(Ordering::Relaxed);
         stats
     }
 
@@ -241,6 +244,7 @@ impl RuleEngine {
     fn publish(&self, evaluator: &Evaluator) {
         self.journal_bytes.store(evaluator.journal.bytes(), Ordering::Relaxed);
         self.journal_failures.store(evaluator.journal_failures, Ordering::Relaxed);
+        self.journal_is_behind.store(evaluator.journal.is_behind(), Ordering::Relaxed);
     }
 }
 

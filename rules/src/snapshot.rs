@@ -127,6 +127,8 @@ pub struct RuleStats {
     pub journal_bytes: u64,
     /// How often the journal could not be written. What changed is handed over all the same, and written later.
     pub journal_failures: u64,
+    /// Whether changes are missing in it now: a restart would forget them.
+    pub journal_is_behind: bool,
 }
 
 pub(crate) fn group(group: &Group) -> GroupSnapshot {

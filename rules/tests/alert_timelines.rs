@@ -46,7 +46,7 @@ fn shipped_examples_load_and_fire() {
         .map(|path| serde_json::from_str(&std::fs::read_to_string(path).expect("a case")).expect("JSON"))
         .collect();
     let examples = json_files(&root.join("examples"));
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     for path in examples {
         let file = format!("examples/{}", path.file_name().expect("a name").to_string_lossy());
         let content = std::fs::read(&path).expect("the rule file");

@@ -136,11 +136,16 @@ fn engine(parts: &Parts) -> Component {
 fn alerting(parts: &Parts) -> Component {
     let stats = parts.alerting.stats();
     let waiting: usize = stats.targets.iter().map(|target| target.queue.messages).sum();
-    let failing = parts.rules.stats().failing_rules;
+    let rules = parts.rules.stats();
+    let failing =
+        (rules.failing_rules > 0).then(|| format!("{} rules fail; /api/v1/rules says why", rules.failing_rules));
+    let forgetful = rules.journal_is_behind.then(|| "the journal of rules cannot be written".to_owned());
+    let repeating = (!stats.log.durable)
+        .then(|| "the notification log cannot be written; a restart may repeat messages".to_owned());
     Component {
         name: "alerting",
-        problem: (failing > 0).then(|| format!("{failing} rules fail; /api/v1/rules says why")),
-        figures: vec![("rules", parts.rules.stats().rules as f64), ("undelivered", waiting as f64)],
+        problem: failing.or(forgetful).or(repeating),
+        figures: vec![("rules", rules.rules as f64), ("undelivered", waiting as f64)],
     }
 }
 

@@ -18,10 +18,13 @@ type Read = fn(&Parts) -> Vec<Reading>;
 type ReadOf<T> = fn(&T) -> f64;
 
 /// Metrics of one figure each.
-const PLAIN: [Row<Read>; 19] = [
+const PLAIN: [Row<Read>; 24] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
+    }),
+    (Kind::Gauge, "watchfire_engine_memory_limit_bytes", "The most that they may take.", |parts| {
+        Reading::plain(parts.engine.stats().memory_limit_bytes as f64)
     }),
     (Kind::Counter, "watchfire_engine_points_total", "Samples, counts and observations taken.", |parts| {
         Reading::plain(parts.engine.stats().accepted_total as f64)
@@ -47,6 +50,9 @@ const PLAIN: [Row<Read>; 19] = [
     (Kind::Counter, "watchfire_queue_full_total", "Appends refused because the queue was full.", |parts| {
         Reading::plain(parts.queue.stats().full_total as f64)
     }),
+    (Kind::Counter, "watchfire_queue_write_errors_total", "Failures of the system to write the queue.", |parts| {
+        Reading::plain(parts.queue.stats().io_errors_total as f64)
+    }),
     (Kind::Counter, "watchfire_queue_lost_records_total", "Accepted records found damaged on disk.", |parts| {
         Reading::plain(parts.queue.stats().lost_records_total as f64)
     }),
@@ -62,8 +68,17 @@ const PLAIN: [Row<Read>; 19] = [
     (Kind::Gauge, "watchfire_log_store_damaged_blocks", "Blocks that cannot be read.", |parts| {
         Reading::plain(parts.store.stats().damaged_blocks as f64)
     }),
+    (Kind::Counter, "watchfire_log_store_write_errors_total", "Failures to seal, merge or drop blocks.", |parts| {
+        Reading::plain(parts.store.stats().write_errors_total as f64)
+    }),
     (Kind::Counter, "watchfire_log_store_dropped_records_total", "Records dropped early: the disk limit.", |parts| {
         Reading::plain(parts.store.stats().dropped_records_total as f64)
+    }),
+    (Kind::Counter, "watchfire_rules_journal_write_errors_total", "Failures to write the rules' journal.", |parts| {
+        Reading::plain(parts.rules.stats().journal_failures as f64)
+    }),
+    (Kind::Counter, "watchfire_notification_log_write_errors_total", "Failures to write that log.", |parts| {
+        Reading::plain(parts.alerting.stats().log.errors_total as f64)
     }),
     (Kind::Gauge, "watchfire_websocket_connections", "Readers of the live tail.", |parts| {
         Reading::plain(parts.tail.readers() as f64)
@@ -78,6 +93,33 @@ const PLAIN: [Row<Read>; 19] = [
         |parts| Reading::plain(parts.reload_success_ms.load(Ordering::Relaxed) as f64 / 1000.0),
     ),
 ];
+
+/// Metrics per part that keeps data.
+const PER_PART: [Row<Read>; 2] = [
+    (Kind::Gauge, "watchfire_storage_failing", "1 while a part cannot write its data.", |parts| {
+        let failing = [
+            ("log_store", parts.store.stats().last_write_error.is_some()),
+            ("engine", parts.engine.stats().log_broken),
+            ("rules", parts.rules.stats().journal_is_behind),
+            ("alerting", !parts.alerting.stats().log.durable),
+        ];
+        failing.into_iter().map(|(part, failing)| of_part(part, f64::from(u8::from(failing)))).collect()
+    }),
+    (
+        Kind::Gauge,
+        "watchfire_retention_last_success_timestamp_seconds",
+        "When what is too old or too much was last looked for and dropped.",
+        |parts| {
+            let logs = parts.store.stats().last_upkeep.map(|at| of_part("log_store", at.millis() as f64 / 1000.0));
+            let series_ms = parts.engine_upkeep_ms.load(Ordering::Relaxed);
+            logs.into_iter().chain([of_part("engine", series_ms as f64 / 1000.0)]).collect()
+        },
+    ),
+];
+
+fn of_part(part: &str, value: f64) -> Reading {
+    Reading { labels: vec![("part", part.to_owned())], value }
+}
 
 /// Metrics per rule group.
 const PER_GROUP: [Row<ReadOf<GroupSnapshot>>; 3] = [
@@ -118,6 +160,10 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
     for (kind, name, help, read) in PLAIN {
         let parts = parts.clone();
         registry.register(Box::new(OwnMetric::new(kind, name, help, &[], move || read(&parts))?))?;
+    }
+    for (kind, name, help, read) in PER_PART {
+        let parts = parts.clone();
+        registry.register(Box::new(OwnMetric::new(kind, name, help, &["part"], move || read(&parts))?))?;
     }
     for (kind, name, help, read) in PER_GROUP {
         let parts = parts.clone();

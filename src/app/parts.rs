@@ -69,6 +69,8 @@ pub struct Parts {
     pub reload_successful: Arc<AtomicBool>,
     /// See above.
     pub reload_success_ms: Arc<AtomicI64>,
+    /// When the engine last pruned what is due, milliseconds.
+    pub engine_upkeep_ms: AtomicI64,
     /// Lines of our own that are measured, if that is on.
     pub canary: Option<Arc<Canary>>,
     /// Who is pinged while all is well, if anybody is.
@@ -138,6 +140,7 @@ impl Parts {
             instance: config.listen.first().map_or_else(String::new, ToString::to_string),
             reload_successful: Arc::new(AtomicBool::new(true)),
             reload_success_ms: Arc::new(AtomicI64::new(now.millis())),
+            engine_upkeep_ms: AtomicI64::new(now.millis()),
             heartbeat: config
                 .dead_mans_switch
                 .as_ref()

@@ -1,6 +1,7 @@
 //! What is due by time alone: pruning, sealing, retention, repeats of alerts, the look at ourselves.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ impl Upkeep {
                     scrape_ourselves(&parts, now);
                 }
                 parts.engine.tick(now);
+                parts.engine_upkeep_ms.store(now.millis(), Ordering::Relaxed);
                 if round % SECOND_ROUNDS == 0 {
                     parts.store.tick(now);
                     // `Closed` means that we are stopping.
@@ -62,9 +64,8 @@ fn scrape_ourselves(parts: &Parts, now: Timestamp) {
     // Reading how far the consumers are behind sets their gauges.
     parts.lags();
     let batch = scrape(&parts.registry, &parts.instance, now);
-    match parts.engine.append_samples(&batch) {
-        Ok(report) if report.rejected.is_empty() => {}
-        Ok(report) => tracing::debug!(rejected = report.rejected.len(), "own samples were rejected"),
-        Err(error) => tracing::warn!(%error, "our own metrics could not be stored"),
+    let rejected = parts.engine.append_own_samples(&batch).rejected.len();
+    if rejected > 0 {
+        tracing::debug!(rejected, "own samples were rejected");
     }
 }

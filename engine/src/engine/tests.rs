@@ -65,6 +65,21 @@ fn a_full_disk_is_an_error_and_mends_itself() {
 }
 
 #[test]
+fn own_samples_are_seen_while_the_log_is_broken_and_outlive_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    engine.wal.mark_broken();
+    assert!(engine.append_samples(&samples(0)).is_err());
+    assert_eq!(engine.append_own_samples(&samples(1000)).accepted, 1);
+    assert_eq!(read(&engine), (None, 1));
+    engine.tick(at(2000));
+    assert!(!engine.stats().log_broken);
+    drop(engine);
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    assert_eq!(read(&engine), (None, 1), "the snapshot that mended the log has it");
+}
+
+#[test]
 fn a_series_that_went_is_made_again_by_its_handle() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = Arc::new(Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0);

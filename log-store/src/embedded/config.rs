@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use watchfire_model::Timestamp;
+
 /// Settings of the embedded store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreConfig {
@@ -95,8 +97,10 @@ pub struct StoreStats {
     pub merges_total: u64,
     /// Attempts to seal, merge or drop that failed.
     pub write_errors_total: u64,
-    /// What the last of them failed with, until one succeeds.
+    /// What sealing, merging or dropping fails with, until it succeeds.
     pub last_write_error: Option<String>,
+    /// When all that was due by time (dropping what is too old or too much, merging) was last done.
+    pub last_upkeep: Option<Timestamp>,
     /// Records dropped because they were older than the retention.
     pub expired_records_total: u64,
     /// Records dropped early because the disk limit was reached.

@@ -190,7 +190,8 @@ fn edit_at(bytes: &[u8], at: usize) -> Option<(Edit, usize)> {
 #[derive(Debug)]
 pub(crate) struct Manifest {
     path: PathBuf,
-    file: File,
+    /// `None`: it was not written when it was due, as the disk had no room, and is before anything else.
+    file: Option<File>,
     length: u64,
     /// Its length when it was written anew.
     compact_length: u64,
@@ -203,31 +204,40 @@ impl Manifest {
     /// Writes a manifest of `state` in place of what is there.
     pub fn create(path: &Path, state: ManifestState) -> io::Result<Manifest> {
         let (file, length) = write_new(path, &state)?;
-        Ok(Manifest { path: path.to_owned(), file, length, compact_length: length, state, is_torn: false })
+        let path = path.to_owned();
+        Ok(Manifest { path, file: Some(file), length, compact_length: length, state, is_torn: false })
+    }
+
+    /// The same on a disk without room: `state` is in force, and on the disk with the first edit. Until then a start
+    /// finds it from the files again, as this one did.
+    pub fn owed(path: &Path, state: ManifestState) -> Manifest {
+        Manifest { path: path.to_owned(), file: None, length: 0, compact_length: 0, state, is_torn: false }
     }
 
     /// Goes on with a manifest that was loaded without damage.
     pub fn reopen(path: &Path, state: ManifestState) -> io::Result<Manifest> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
-        Ok(Manifest { path: path.to_owned(), file, length, compact_length: 0, state, is_torn: false })
+        let path = path.to_owned();
+        Ok(Manifest { path, file: Some(file), length, compact_length: 0, state, is_torn: false })
     }
 
     /// Appends an edit; it is in force, and on the disk, when this returns.
     pub fn append(&mut self, edit: Edit) -> io::Result<()> {
-        if self.is_torn || self.length > COMPACT_FROM.max(self.compact_length.saturating_mul(COMPACT_GROWTH)) {
+        let is_long = self.length > COMPACT_FROM.max(self.compact_length.saturating_mul(COMPACT_GROWTH));
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_torn && !is_long) else {
             let mut state = self.state.clone();
             state.apply(edit);
             state.removed.clear();
             let (file, length) = write_new(&self.path, &state)?;
-            (self.file, self.length, self.compact_length) = (file, length, length);
+            (self.file, self.length, self.compact_length) = (Some(file), length, length);
             (self.state, self.is_torn) = (state, false);
             return Ok(());
-        }
+        };
         let bytes = edit.encode();
         self.is_torn = true;
-        self.file.write_all_at(&bytes, self.length)?;
-        self.file.sync_data()?;
+        file.write_all_at(&bytes, self.length)?;
+        file.sync_data()?;
         self.is_torn = false;
         self.length += bytes.len() as u64;
         self.state.apply(edit);

@@ -71,8 +71,19 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
     }
     let (snapshot, damaged_blocks) = snapshot_of(dir, &state);
     let is_changed = loaded.is_new || loaded.is_old || is_damaged || state != loaded.state;
-    let manifest = if is_changed { Manifest::create(&path, state)? } else { Manifest::reopen(&path, state)? };
+    let manifest = if is_changed { renew(&path, state)? } else { Manifest::reopen(&path, state)? };
     Ok(Recovered { manifest, snapshot, damaged_blocks })
+}
+
+/// A full disk does not keep the store from opening: it can be searched, and owes its manifest.
+fn renew(path: &Path, state: ManifestState) -> io::Result<Manifest> {
+    match Manifest::create(path, state.clone()) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            tracing::warn!(path = %path.display(), %error, "no room for the manifest; it is written with the next block");
+            Ok(Manifest::owed(path, state))
+        }
+        other => other,
+    }
 }
 
 /// The blocks of a manifest, and how many of their files are missing or of another length.

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use watchfire_model::failpoint;
 
 use super::manifest::{BlockEntry, Edit, Manifest, sync_dir};
-use super::shared::{Cut, DAY_MS, Message, Shared};
+use super::shared::{Backlog, Cut, DAY_MS, Message, Shared};
 use crate::open_block::Rows;
 use crate::sealed::block::SealedBlock;
 use crate::sealed::directory::BlockInfo;
@@ -48,8 +48,12 @@ pub(crate) fn run(mut sealer: Sealer, messages: Receiver<Message>) {
         match message {
             Ok(Message::Seal(cut)) => cuts.push_back(cut),
             Ok(Message::Tick) => {
-                let result = sealer.maintain(sealer.shared.take_tick());
-                sealer.note(result);
+                let now = sealer.shared.take_tick();
+                let result = sealer.maintain(now);
+                if result.is_ok() {
+                    sealer.shared.upkeep_ms.store(now.millis(), Ordering::Relaxed);
+                }
+                sealer.note(result, |backlog| &mut backlog.upkeep_error);
             }
             Ok(Message::Flush(done)) => flushes.push(done),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -60,7 +64,7 @@ pub(crate) fn run(mut sealer: Sealer, messages: Receiver<Message>) {
         {
             let sealed = sealer.seal(cut);
             let error = sealed.as_ref().err().map(io::Error::to_string);
-            sealer.note(sealed);
+            sealer.note(sealed, |backlog| &mut backlog.seal_error);
             match error {
                 None => {
                     cuts.pop_front();
@@ -84,15 +88,16 @@ pub(crate) fn run(mut sealer: Sealer, messages: Receiver<Message>) {
 }
 
 impl Sealer {
-    /// Counts and logs a failure; forgets the last one after a success.
-    fn note(&self, result: io::Result<()>) {
+    /// Counts and logs a failure; forgets the last one of its kind after a success.
+    fn note(&self, result: io::Result<()>, kind: fn(&mut Backlog) -> &mut Option<String>) {
         let mut backlog = self.shared.backlog.lock();
+        let last_error = kind(&mut backlog);
         match result {
-            Ok(()) => backlog.last_error = None,
+            Ok(()) => *last_error = None,
             Err(error) => {
                 tracing::error!(%error, "the log store cannot write; it tries again");
                 self.shared.counters.write_errors.fetch_add(1, Ordering::Relaxed);
-                backlog.last_error = Some(error.to_string());
+                *last_error = Some(error.to_string());
             }
         }
     }

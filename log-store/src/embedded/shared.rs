@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     now_ms: AtomicI64,
     /// A tick waits to be worked on; further ones only move the time.
     is_tick_due: AtomicBool,
+    /// When upkeep last did all that was due, milliseconds; 0: not since the start.
+    pub upkeep_ms: AtomicI64,
     /// Guards how many cuts wait to be sealed, and what the last write failed with.
     pub backlog: Mutex<Backlog>,
     /// Told when the backlog shrinks.
@@ -37,7 +39,10 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     pub pending: usize,
-    pub last_error: Option<String>,
+    /// What sealing fails with, and what upkeep fails with, each until its own next success: upkeep that has nothing to
+    /// do succeeds on a disk on which no block can be written.
+    pub seal_error: Option<String>,
+    pub upkeep_error: Option<String>,
     /// No more sealing: appending must not wait for it.
     pub is_closed: bool,
 }
@@ -52,6 +57,13 @@ pub(crate) struct Counters {
     pub expired_records: AtomicU64,
     pub dropped_records: AtomicU64,
     pub damaged_blocks: AtomicU64,
+}
+
+impl Backlog {
+    /// What the store fails with at present.
+    pub fn error(&self) -> Option<&String> {
+        self.seal_error.as_ref().or(self.upkeep_error.as_ref())
+    }
 }
 
 /// A stretch of the queue to be sealed at once.
@@ -83,6 +95,7 @@ impl Shared {
             sealed_offset: AtomicU64::new(sealed_offset),
             now_ms: AtomicI64::new(0),
             is_tick_due: AtomicBool::new(false),
+            upkeep_ms: AtomicI64::new(0),
             backlog: Mutex::new(Backlog::default()),
             backlog_shrank: Condvar::new(),
             counters,
@@ -132,8 +145,10 @@ impl Shared {
         {
             let backlog = self.backlog.lock();
             stats.pending_blocks = backlog.pending as u64;
-            stats.last_write_error = backlog.last_error.clone();
+            stats.last_write_error = backlog.error().cloned();
         }
+        let upkeep_ms = self.upkeep_ms.load(Ordering::Relaxed);
+        stats.last_upkeep = (upkeep_ms > 0).then(|| Timestamp::from_millis(upkeep_ms));
         let mut spans = Vec::with_capacity(snapshot.sealed.len() + snapshot.chunks.len());
         for block in &snapshot.sealed {
             stats.sealed_records += u64::from(block.info.rows);

@@ -124,7 +124,7 @@ impl Writer {
             return Err(AppendError::Closed);
         }
         if backlog.pending >= most {
-            return Err(AppendError::Behind { pending: backlog.pending, reason: backlog.last_error.clone() });
+            return Err(AppendError::Behind { pending: backlog.pending, reason: backlog.seal_error.clone() });
         }
         Ok(())
     }

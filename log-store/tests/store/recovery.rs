@@ -264,6 +264,12 @@ fn a_folder_that_cannot_be_written_holds_appending_up_and_nothing_is_lost() {
     // What was taken is found all the same.
     assert_eq!(all(&store).len() as u64, store.visible_offset());
     assert!(store.stats().last_write_error.is_some() && store.stats().write_errors_total > 0);
+    // Upkeep that has nothing to do does not make a store good that cannot write.
+    store.tick(NOON);
+    while store.stats().last_upkeep != Some(NOON) {
+        std::thread::yield_now();
+    }
+    assert!(store.stats().last_write_error.is_some());
     in_the_way.iter().for_each(|path| std::fs::remove_file(path).expect("removed"));
     while let Err(error) = store.append(0, bytes.iter().map(Vec::as_slice)) {
         assert!(matches!(error, AppendError::Behind { .. }), "{error}");
@@ -271,6 +277,33 @@ fn a_folder_that_cannot_be_written_holds_appending_up_and_nothing_is_lost() {
     while store.flush().is_err() {}
     assert_eq!(all(&store).len() as u64, RECORDS);
     assert_eq!((store.sealed_offset(), store.stats().last_write_error), (RECORDS, None));
+}
+
+#[test]
+fn upkeep_that_fails_is_known_by_its_last_success() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&small(dir.path()));
+    append(&store, 0, &records());
+    store.flush().expect("done");
+    store.tick(NOON);
+    store.flush().expect("done");
+    assert_eq!(store.stats().last_upkeep, Some(NOON));
+    // A day that is over is merged; where its folder should be is a file.
+    let (day, aside) = (dir.path().join("2024-01-01"), dir.path().join("aside"));
+    std::fs::rename(&day, &aside).expect("renamed");
+    std::fs::write(&day, b"").expect("writable");
+    let later = Timestamp::from_millis(NOON_MS + DAY_MS);
+    store.tick(later);
+    // It fails, whatever it says of what was to be sealed.
+    let _ = store.flush();
+    let stats = store.stats();
+    assert_eq!(stats.last_upkeep, Some(NOON), "{:?}", stats.last_write_error);
+    assert!(stats.last_write_error.is_some());
+    std::fs::remove_file(&day).and_then(|()| std::fs::rename(&aside, &day)).expect("put back");
+    store.tick(later.plus_millis(1));
+    store.flush().expect("done");
+    let stats = store.stats();
+    assert_eq!((stats.last_upkeep, stats.last_write_error), (Some(later.plus_millis(1)), None));
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod client;
 pub mod crash;
 pub mod lines;
 pub mod receiver;
+pub mod rules;
 pub mod server;
 pub mod smtp;
 

@@ -17,8 +17,9 @@ pub struct Server {
     environment: Vec<(String, String)>,
     /// Where it serves.
     pub address: SocketAddr,
-    /// Holds `config.yaml`, `data` and `log`.
+    /// Holds `config.yaml`, `log` and, unless it was put elsewhere, `data`.
     pub folder: tempfile::TempDir,
+    data: PathBuf,
     /// From the start of the process to readiness.
     pub start_time: Duration,
 }
@@ -47,16 +48,32 @@ impl Server {
     /// The same, with environment variables.
     pub fn start_with(binary: impl AsRef<Path>, config: &str, environment: &[(&str, &str)]) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let data = folder.path().join("data");
+        Server::start_in(folder, data, binary.as_ref(), config, environment)
+    }
+
+    /// The same, with the data in a folder of the caller's.
+    pub fn start_on(binary: impl AsRef<Path>, config: &str, data: &Path) -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        Server::start_in(folder, data.to_owned(), binary.as_ref(), config, &[])
+    }
+
+    fn start_in(
+        folder: tempfile::TempDir,
+        data: PathBuf,
+        binary: &Path,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Server {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let metrics = if config.contains("metrics:") { "" } else { "metrics: {port: 0}\n" };
         let text = format!("listen: [\"{address}\"]\ndata_dir: {}\n{metrics}{config}", data.display());
         std::fs::write(folder.path().join("config.yaml"), text).expect("the folder can be written");
         let environment: Vec<_> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let binary = binary.as_ref().to_owned();
+        let binary = binary.to_owned();
         let child = spawn(&binary, folder.path(), &environment);
-        let mut server = Server { child, binary, environment, address, folder, start_time: Duration::ZERO };
+        let mut server = Server { child, binary, environment, address, folder, data, start_time: Duration::ZERO };
         server.wait_ready();
         server
     }
@@ -91,7 +108,7 @@ impl Server {
 
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.data.clone()
     }
 
     /// Its process id.
