@@ -79,6 +79,59 @@ fn bad_bodies_are_answered_and_the_good_part_is_kept() {
 }
 
 #[test]
+fn pushed_metrics_may_be_packed() {
+    let server = Server::start(BINARY, "");
+    let mut client = server.client();
+    let json = "Content-Type: application/json";
+    let push = |value: u32| format!(r#"{{"name":"packed","value":{value},"type":"gauge"}}"#).into_bytes();
+    let zstd = zstd::encode_all(push(2).as_slice(), 1).expect("memory can be written");
+    let answer = post_with(&mut client, "/api/v1/metrics", &[json, "Content-Encoding: gzip"], &gzip(&push(1)));
+    assert_eq!((answer.status, answer.json()["accepted"].clone()), (202, Value::from(1)), "{}", answer.text());
+    assert_eq!(post_with(&mut client, "/api/v1/metrics", &[json, "Content-Encoding: zstd"], &zstd).status, 202);
+    assert_eq!(client.get("/api/v1/metrics/query?query=max+packed")["value"], 2);
+    is_error(&post_with(&mut client, "/api/v1/metrics", &[json, "Content-Encoding: gzip"], b"no gzip"), 400);
+    is_error(&post_with(&mut client, "/api/v1/metrics", &[json, "Content-Encoding: cobol"], &push(3)), 415);
+    let bomb = gzip(&vec![b' '; 512 << 20]);
+    is_error(&post_with(&mut client, "/api/v1/metrics", &[json, "Content-Encoding: gzip"], &bomb), 413);
+    is_error(&post_with(&mut client, "/api/v1/metrics", &[json], &vec![b' '; 17 << 20]), 413);
+}
+
+#[test]
+fn what_is_no_request_is_answered_as_every_error_is() {
+    let server = Server::start(BINARY, "");
+    let long_address = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(65_535));
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X-More: 1\r\n".repeat(200));
+    for (request, status, code) in [
+        ("this is no HTTP at all\r\n\r\n", 400, "malformed_request"),
+        ("GET / HTTP/9.9\r\n\r\n", 400, "malformed_request"),
+        (long_address.as_str(), 431, "head_too_large"),
+        (many.as_str(), 431, "head_too_large"),
+    ] {
+        let mut client = server.client();
+        client.send(request.as_bytes()).expect("it reads");
+        let answer = client.receive().unwrap_or_else(|error| panic!("{code}: {error}"));
+        is_error(&answer, status);
+        assert_eq!(answer.json()["error"], code);
+        assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{}", answer.head);
+    }
+    // After a good request on the same connection too, and every other answer has an id as well.
+    let mut client = server.client();
+    for path in ["/-/healthy", "/nothing", "/api/v1/logs/search?limt=1", "/api/v1/logs/%FF"] {
+        let answer = client.try_get(path);
+        assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{path}: {}", answer.head);
+        if answer.status != 200 {
+            is_error(&answer, answer.status);
+        }
+    }
+    let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "a".repeat(70_000));
+    // It may hang up before it has read all of this.
+    let _ = client.send(head.as_bytes());
+    let answer = client.receive().expect("an answer");
+    is_error(&answer, 431);
+    assert!(answer.header("x-request-id").is_some(), "{}", answer.head);
+}
+
+#[test]
 fn absurd_times_and_values_stay_where_they_can_be_found() {
     let server = Server::start(BINARY, "");
     let mut client = server.client();

@@ -34,6 +34,7 @@ async fn rules(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value
         let message = format!("`{name}` is not in this version yet");
         return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "not_in_this_version", message));
     }
+    params.only(&[&["type", "rule_name[]", "rule_group[]", "file[]", "exclude_alerts"]])?;
     match params.get("type") {
         None | Some("alert") => {}
         // Recording rules come with a later version; there are none to show.
@@ -58,15 +59,17 @@ async fn rules(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value
     Ok(Json(json!({"status": "success", "data": {"groups": groups}})))
 }
 
-async fn alerts(State(api): State<Arc<Api>>) -> Json<Value> {
+async fn alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
+    params.only(&[])?;
     let snapshot = api.rules.alerts_snapshot();
     let active = snapshot.iter().filter(|entry| entry.alert.state != AlertState::Resolved);
-    Json(json!({"status": "success", "data": {"alerts": active.map(prometheus_alert).collect::<Vec<_>>()}}))
+    Ok(Json(json!({"status": "success", "data": {"alerts": active.map(prometheus_alert).collect::<Vec<_>>()}})))
 }
 
-async fn own_alerts(State(api): State<Arc<Api>>) -> Json<Value> {
+async fn own_alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
+    params.only(&[])?;
     let alerts: Vec<Value> = api.rules.alerts_snapshot().iter().map(own_alert).collect();
-    Json(json!({ "alerts": alerts }))
+    Ok(Json(json!({ "alerts": alerts })))
 }
 
 fn time(at: Option<Timestamp>) -> String {

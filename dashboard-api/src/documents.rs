@@ -27,11 +27,12 @@ pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/recent", routing::get(recent))
         .route("/api/logs", routing::get(logs))
-        .route("/api/log-levels", routing::get(|State(api): State<Arc<Api>>| values(api, Field::Level)))
-        .route("/api/services", routing::get(|State(api): State<Arc<Api>>| values(api, Field::Core(Core::Service))))
+        .route("/api/log-levels", routing::get(|api, params| values(api, params, Field::Level)))
+        .route("/api/services", routing::get(|api, params| values(api, params, Field::Core(Core::Service))))
 }
 
 async fn recent(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+    params.only(&[&["limit", "offset", "levels", "source", "sinceMinutes"]])?;
     let now = Timestamp::now();
     let minutes = params.number("sinceMinutes", 0, 100 * 366 * 24 * 60)?;
     let range = if minutes == 0 {
@@ -66,6 +67,7 @@ fn row(hit: &Hit) -> Value {
 }
 
 async fn logs(State(api): State<Arc<Api>>, params: Params) -> Result<Response, ApiError> {
+    params.only(&[&["start_time", "end_time", "level", "service", "limit"]])?;
     let range = time_range(&params, ("start_time", "end_time"), DAY_MS, Timestamp::now())?;
     let filters = [("level", Field::Level), ("service", Field::Core(Core::Service))];
     let request = SearchRequest {
@@ -77,7 +79,8 @@ async fn logs(State(api): State<Arc<Api>>, params: Params) -> Result<Response, A
     Ok(Json(response.hits.iter().map(document).collect::<Vec<_>>()).into_response())
 }
 
-async fn values(api: Arc<Api>, field: Field) -> Result<Json<Vec<String>>, ApiError> {
+async fn values(State(api): State<Arc<Api>>, params: Params, field: Field) -> Result<Json<Vec<String>>, ApiError> {
+    params.only(&[])?;
     let counted = api.store.distinct(field, TimeRange::ALL, VALUES_MAX).await?;
     let mut values: Vec<String> = counted.into_iter().map(|counted| counted.value).collect();
     values.sort();

@@ -83,6 +83,13 @@ impl ApiError {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
+    /// The body of the answer.
+    pub fn json(&self) -> String {
+        let body = Body { error: self.code, message: &self.message, place: self.place, hint: self.hint.as_deref() };
+        // Texts and numbers always serialise.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
     /// The same error with a way to mend it.
     pub fn hint(mut self, hint: impl Into<String>) -> ApiError {
         self.hint = Some(hint.into());
@@ -92,8 +99,8 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = Body { error: self.code, message: &self.message, place: self.place, hint: self.hint.as_deref() };
-        let mut response = (self.status, axum::Json(body)).into_response();
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (self.status, json, self.json()).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -119,6 +126,13 @@ impl From<Refusal> for ApiError {
             Refusal::Missing | Refusal::Malformed => error.hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
             Refusal::UnknownKey | Refusal::WrongPassword | Refusal::SessionEnded => error,
         }
+    }
+}
+
+/// A name in the path that is no text.
+impl From<axum::extract::rejection::PathRejection> for ApiError {
+    fn from(rejection: axum::extract::rejection::PathRejection) -> ApiError {
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_parameter", rejection.body_text())
     }
 }
 

@@ -15,6 +15,12 @@ const FILTERS: [(&str, Field); 4] = [
     ("host", Field::Core(Core::Host)),
 ];
 
+/// The names of these filters.
+pub const FILTER_NAMES: [&str; 4] = ["level", "service", "source", "host"];
+
+/// What every question about records takes: query, filters, range.
+pub const SEARCHED: [&str; 7] = ["q", "start", "end", "level", "service", "source", "host"];
+
 /// `q`, and comma lists of `level`, `service`, `source` and `host`, all of which must hold.
 pub fn filtered_query(params: &Params, now: Timestamp) -> Result<Query, ApiError> {
     let text = params.get("q").unwrap_or_default();

@@ -16,7 +16,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
 use crate::auth::credentials::is_upgrade;
-use crate::auth::{Access, Identity, Sent};
+use crate::auth::{Access, Identity, Scope, Sent};
 use crate::error::ApiError;
 use crate::routes::{Needs, needs};
 
@@ -122,7 +122,8 @@ impl Guard {
         response
     }
 
-    fn request_id(&self) -> HeaderValue {
+    /// An id for a request that no other of this or another process has.
+    pub fn request_id(&self) -> HeaderValue {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let text = format!("{:08x}-{number:x}", self.process);
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("0"))
@@ -133,6 +134,18 @@ impl Guard {
 const REQUEST_LOG_TARGET: &str = "watchfire::request";
 /// A request that takes longer is told at once, not only when somebody listens closely.
 const SLOW: Duration = Duration::from_secs(1);
+
+/// Runs the endpoint. What reads ends with its client, that is when this future is dropped; what changes something
+/// is not left half done because its client hung up.
+async fn run(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD)
+        || needs(request.method(), request.uri().path(), false) == Needs::Scope(Scope::Read);
+    if is_read {
+        return next.run(request).await;
+    }
+    let answered = tokio::spawn(next.run(request)).await;
+    answered.unwrap_or_else(|failed| ApiError::internal(failed).into_response())
+}
 
 /// The layer: admits or refuses, adds the request id and CORS headers, logs.
 pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
@@ -147,7 +160,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: 
             if let Some(identity) = identity {
                 request.extensions_mut().insert(identity);
             }
-            next.run(request).await
+            run(request, next).await
         }
     };
     let headers = response.headers_mut();

@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
+use crate::params::Params;
 use crate::state::Api;
 
 /// Overall state, worst first in the order of severity.
@@ -119,16 +120,17 @@ async fn short_health(State(api): State<Arc<Api>>) -> Json<Value> {
     }))
 }
 
-async fn queue_status(State(api): State<Arc<Api>>) -> Json<Value> {
+async fn queue_status(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
+    params.only(&[])?;
     let queue = (api.queue_status)();
-    Json(json!({
+    Ok(Json(json!({
         "status": "success",
         "queue_name": "log_queue",
         "pending_messages": queue.pending_records,
         "consumer_groups": queue.consumers,
         "consumers": queue.consumers,
         "last_message_id": queue.last_offset.map(|offset| offset.to_string()),
-    }))
+    })))
 }
 
 async fn ready(State(api): State<Arc<Api>>) -> Response {

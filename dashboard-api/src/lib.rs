@@ -10,9 +10,12 @@
 
 pub mod alerts;
 pub mod auth;
+mod body;
+pub mod context;
 pub mod documents;
 pub mod error;
 pub mod exposition;
+pub mod fields;
 mod filters;
 pub mod guard;
 pub mod health;
@@ -22,11 +25,15 @@ pub mod metrics;
 pub mod own_metrics;
 mod params;
 pub mod push;
+mod refused;
 pub mod routes;
+pub mod saved;
 pub mod self_scrape;
 pub mod serve;
 pub mod session;
 pub mod state;
+pub mod stats;
+mod stream;
 pub mod tail;
 
 use std::sync::Arc;
@@ -39,6 +46,10 @@ pub use state::Api;
 pub fn router(api: Arc<Api>) -> Router {
     Router::new()
         .merge(logs::routes())
+        .merge(stats::routes())
+        .merge(fields::routes())
+        .merge(context::routes())
+        .merge(saved::routes())
         .merge(documents::routes())
         .merge(live::routes())
         .merge(metrics::routes())

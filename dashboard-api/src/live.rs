@@ -16,7 +16,7 @@ use watchfire_model::{LogRecord, Timestamp};
 
 use crate::auth::credentials::SUBPROTOCOL;
 use crate::error::ApiError;
-use crate::filters::filtered_query;
+use crate::filters::{FILTER_NAMES, filtered_query};
 use crate::params::Params;
 use crate::state::Api;
 use crate::tail::{TailReader, Tailed};
@@ -61,6 +61,7 @@ fn open(api: Arc<Api>, upgrade: Upgrade, params: &Params, shape: Shape) -> Resul
         ApiError::new(http::StatusCode::BAD_REQUEST, "no_websocket", rejection.body_text())
             .hint("records are streamed here over a WebSocket; to search, GET /api/v1/logs/search")
     })?;
+    params.only(&[&FILTER_NAMES, &["q"]])?;
     let reader = api.tail.read(filtered_query(params, Timestamp::now())?);
     // The only sub-protocol that is ever named back: another one may be a key.
     let upgrade =

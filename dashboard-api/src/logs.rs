@@ -1,10 +1,9 @@
-//! `/api/v1/logs/search` and a record by its id.
+//! `/api/v1/logs/search`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use http::{HeaderMap, StatusCode, header};
@@ -16,26 +15,22 @@ use watchfire_log_store::{Cursor, Hit, Order, SearchError, SearchRequest, Search
 use watchfire_model::{Level, Timestamp};
 
 use crate::error::ApiError;
-use crate::filters::filtered_query;
+use crate::filters::{SEARCHED, filtered_query};
 use crate::params::{Params, shown};
 use crate::state::Api;
+use crate::stream;
 
 /// Most records of one answer, and the deepest offset.
 pub const LIMIT_MAX: usize = 10_000;
 /// Most bars of a histogram.
 const BUCKETS_MAX: usize = 2000;
 /// The range of a search that names none.
-const DEFAULT_RANGE_MS: i64 = 3_600_000;
+pub const DEFAULT_RANGE_MS: i64 = 3_600_000;
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v1/logs/search", routing::get(search).post(search))
-        .route("/api/v1/logs/{id}", routing::get(by_id))
-        .route("/api/v1/logs/stats", routing::any(|| later("log statistics")))
-        .route("/api/v1/logs/fields", routing::any(|| later("facets")))
-        .route("/api/v1/logs/context", routing::any(|| later("context around a record")))
-        .route("/api/v1/saved/{name}", routing::any(|| later("saved searches")))
         .route("/api/v1/import", routing::any(|| later("import over HTTP")))
 }
 
@@ -84,10 +79,18 @@ fn read_order(params: &Params) -> Result<Order, ApiError> {
     }
 }
 
-fn read_request(time_limit: Duration, params: &Params, now: Timestamp) -> Result<SearchRequest, ApiError> {
-    let range = time_range(params, ("start", "end"), DEFAULT_RANGE_MS, now)?;
+fn read_request(
+    time_limit: Duration,
+    params: &Params,
+    now: Timestamp,
+    limit_max: usize,
+) -> Result<SearchRequest, ApiError> {
+    params.only(&[&SEARCHED, &["limit", "offset", "cursor", "order", "sort", "buckets"]])?;
     let cursor = params.get("cursor").map(Cursor::decode).transpose();
     let cursor = cursor.map_err(|error| ApiError::bad_parameter("cursor", error))?;
+    // A walk goes on in the range that it began with.
+    let now = cursor.map_or(now, |cursor| cursor.now);
+    let range = time_range(params, ("start", "end"), DEFAULT_RANGE_MS, now)?;
     let order = read_order(params)?;
     let offset = params
         .number("offset", 0, LIMIT_MAX)
@@ -96,9 +99,10 @@ fn read_request(time_limit: Duration, params: &Params, now: Timestamp) -> Result
         return Err(ApiError::bad_parameter("offset", "a cursor says where to go on already; leave one of them out"));
     }
     Ok(SearchRequest {
-        limit: params.number("limit", 100, LIMIT_MAX)?,
+        limit: params.number("limit", 100, limit_max)?,
         offset,
         cursor,
+        now,
         order,
         buckets: params.number("buckets", 60, BUCKETS_MAX)?,
         time_limit,
@@ -108,37 +112,42 @@ fn read_request(time_limit: Duration, params: &Params, now: Timestamp) -> Result
 
 async fn search(State(api): State<Arc<Api>>, headers: HeaderMap, params: Params) -> Result<Response, ApiError> {
     let begun = Instant::now();
-    let request = read_request(api.limits.timeout, &params, Timestamp::now())?;
-    let response = api.store.search(request).await?;
-    let wants_lines = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == b"application/x-ndjson");
-    if wants_lines {
-        return Ok(lines(&response.hits));
+    let now = Timestamp::now();
+    if wants_lines(&headers) {
+        return lines(api, &params, now).await;
     }
+    let request = read_request(api.limits.timeout, &params, now, LIMIT_MAX)?;
+    let response = api.store.search(request).await?;
     let took_ms = begun.elapsed().as_millis() as u64;
     Ok(Json(Found { response: &response, took_ms }).into_response())
 }
 
-/// A record a line.
-fn lines(hits: &[Hit]) -> Response {
-    let mut body = Vec::new();
-    for hit in hits {
-        // Writing to a vector cannot fail, and a record has text keys only.
-        let _ = serde_json::to_writer(&mut body, &document(hit));
-        body.push(b'\n');
+/// Whether a client asks for a record a line.
+fn wants_lines(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let kinds =
+        accepted.flat_map(|value| value.split(',')).map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    kinds
+        .into_iter()
+        .any(|kind| ["application/x-ndjson", "application/ndjson"].iter().any(|lines| kind.eq_ignore_ascii_case(lines)))
+}
+
+/// The records of a search as a stream: all of them unless said. Sorted ones come on one page.
+async fn lines(api: Arc<Api>, params: &Params, now: Timestamp) -> Result<Response, ApiError> {
+    let is_limited = params.get("limit").is_some();
+    if params.get("sort").is_some() {
+        let request = read_request(api.limits.timeout, params, now, LIMIT_MAX)?;
+        let limit = if is_limited { request.limit } else { LIMIT_MAX };
+        return stream::page(&api, SearchRequest { limit, buckets: 0, ..request }).await;
     }
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from(body)).into_response()
+    let request = read_request(api.limits.timeout, params, now, usize::MAX)?;
+    let limit = is_limited.then_some(request.limit);
+    stream::lines(api, request, limit).await
 }
 
 /// A hit as it is shown.
 pub fn document(hit: &Hit) -> Document<'_> {
     Document { record: &hit.record, seq: Some(hit.seq), names: Names::Canonical }
-}
-
-async fn by_id(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Response, ApiError> {
-    match api.store.get_by_id(id.clone()).await? {
-        Some(hit) => Ok(Json(document(&hit)).into_response()),
-        None => Err(ApiError::not_found(format!("no record has the id `{}`", shown(&id)))),
-    }
 }
 
 /// The answer of a search, written without copies.
@@ -185,7 +194,8 @@ impl From<SearchError> for ApiError {
         let (status, code) = match error {
             SearchError::TimedOut { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             SearchError::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
-            SearchError::Memory { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_large"),
+            SearchError::Memory { .. } | SearchError::Rows { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit"),
+            SearchError::Steps { .. } => return ApiError::bad_parameter("step", error),
             SearchError::CursorWithSort | SearchError::CursorMismatch => {
                 return ApiError::bad_parameter("cursor", error);
             }
@@ -204,9 +214,9 @@ mod tests {
     /// What a search with this query string asks for.
     async fn request(query: &str) -> Result<SearchRequest, ApiError> {
         let uri = format!("/api/v1/logs/search?{query}");
-        let request = http::Request::get(uri).body(Body::empty()).expect("a request");
+        let request = http::Request::get(uri).body(axum::body::Body::empty()).expect("a request");
         let params = Params::from_request(request, &()).await?;
-        read_request(Duration::from_secs(1), &params, Timestamp::from_millis(1_714_550_400_000))
+        read_request(Duration::from_secs(1), &params, Timestamp::from_millis(1_714_550_400_000), LIMIT_MAX)
     }
 
     #[tokio::test]
@@ -225,13 +235,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_cursor_takes_no_offset() {
-        let cursor = Cursor { timestamp: Timestamp::from_millis(5), seq: 3, upper: 9, newest_first: true, query: 7 };
+        let (timestamp, now) = (Timestamp::from_millis(5), Timestamp::from_millis(1_714_550_000_000));
+        let cursor = Cursor { timestamp, seq: 3, upper: 9, newest_first: true, search: 7, now };
         let text = cursor.encode();
         let error = request(&format!("cursor={text}&offset=1")).await.expect_err("both");
         assert_eq!((error.status, error.code), (StatusCode::BAD_REQUEST, "bad_parameter"));
         assert!(error.message.starts_with("`offset`: "), "{}", error.message);
         let read = request(&format!("cursor={text}&offset=0")).await.expect("no offset");
-        assert_eq!((read.cursor, read.offset), (Some(cursor), 0));
+        assert_eq!((read.cursor, read.offset, read.now), (Some(cursor), 0, now));
+        assert_eq!(read.range.start, now.plus_millis(-DEFAULT_RANGE_MS), "relative times are those of the first page");
     }
 
     #[test]

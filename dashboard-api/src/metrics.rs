@@ -28,6 +28,9 @@ const NICE_STEPS_MS: [i64; 16] = [
     14_400_000, 43_200_000, 86_400_000,
 ];
 
+/// What clients of Prometheus send along with a query; it changes nothing here.
+const OF_PROMETHEUS: [&str; 5] = ["timeout", "limit", "stats", "lookback_delta", "dedup"];
+
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
@@ -101,6 +104,7 @@ fn read_query(params: &Params) -> Result<Query, ApiError> {
 }
 
 async fn instant(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Instant>, ApiError> {
+    params.only(&[&["query", "time"], &OF_PROMETHEUS])?;
     let query = read_query(&params)?;
     let now = Timestamp::now();
     let at = params.time("time", now)?.unwrap_or(now);
@@ -114,6 +118,7 @@ async fn instant(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Ins
 }
 
 async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Range>, ApiError> {
+    params.only(&[&["query", "start", "end", "step"], &OF_PROMETHEUS])?;
     let query = read_query(&params)?;
     let now = Timestamp::now();
     let end = params.time("end", now)?.unwrap_or(now);
@@ -121,7 +126,8 @@ async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Range
     if end < start {
         return Err(ApiError::bad_parameter("start", "the start lies after the end"));
     }
-    let step_ms = read_step(&params, end.since(start))?;
+    let step = params.get("step").map(|text| read_step("step", text)).transpose()?;
+    let step_ms = step.unwrap_or_else(|| default_step_ms(end.since(start)));
     let steps = RangeSteps { start, end, step_ms };
     let text = query.text().to_owned();
     let (result, promql) = evaluate(&api, move |api, limits| {
@@ -132,20 +138,23 @@ async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Range
     Ok(Json(Range { text, promql, steps, result }))
 }
 
-/// A step in seconds (with decimals) or as a duration; about [`DEFAULT_POINTS`] points without one.
-fn read_step(params: &Params, range_ms: i64) -> Result<i64, ApiError> {
-    let Some(text) = params.get("step") else {
-        let wanted = range_ms / DEFAULT_POINTS;
-        return Ok(NICE_STEPS_MS.into_iter().find(|step| *step >= wanted).unwrap_or(wanted));
-    };
+/// A step in seconds (with decimals) or as a duration, milliseconds.
+pub fn read_step(name: &str, text: &str) -> Result<i64, ApiError> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds < 1e12).map(|seconds| (seconds * 1000.0) as i64);
     let millis = seconds.or_else(|| parse_duration_ms(text)).filter(|millis| *millis > 0);
     millis.ok_or_else(|| {
-        ApiError::bad_parameter("step", format!("`{}` is no step; write 15s, 1m or a number of seconds", shown(text)))
+        ApiError::bad_parameter(name, format!("`{}` is no step; write 15s, 1m or a number of seconds", shown(text)))
     })
 }
 
+/// The step of a range that names none: about [`DEFAULT_POINTS`] points.
+fn default_step_ms(range_ms: i64) -> i64 {
+    let wanted = range_ms / DEFAULT_POINTS;
+    NICE_STEPS_MS.into_iter().find(|step| *step >= wanted).unwrap_or(wanted)
+}
+
 async fn catalogue(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Value>>, ApiError> {
+    params.only(&[&["prefix"]])?;
     let prefix = params.get("prefix").unwrap_or_default().to_owned();
     let list = move |api: &Api| {
         let metrics = api.engine.metrics(&prefix);

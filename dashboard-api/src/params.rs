@@ -2,9 +2,9 @@
 
 use axum::extract::{FromRequest, Request};
 use http::header;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use watchfire_model::Timestamp;
 
+use crate::body;
 use crate::error::ApiError;
 
 /// Largest body of parameters, bytes.
@@ -19,6 +19,22 @@ impl Params {
     pub fn get(&self, name: &str) -> Option<&str> {
         let (_, value) = self.0.iter().rev().find(|(have, _)| have == name)?;
         (!value.is_empty()).then_some(value)
+    }
+
+    /// Refuses every name that is none of these. `_` is let through: some clients add it against caches, with a
+    /// number that means nothing.
+    pub fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
+        let mut names = known.iter().copied().flatten();
+        let unknown =
+            self.0.iter().map(|(name, _)| name).find(|name| *name != "_" && !names.clone().any(|known| known == name));
+        let Some(unknown) = unknown else { return Ok(()) };
+        let message = format!("unknown parameter `{}`", shown(unknown));
+        let error = ApiError::new(http::StatusCode::BAD_REQUEST, "bad_parameter", message);
+        Err(match nearest(unknown, names.clone().copied()) {
+            Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+            None if names.next().is_none() => error.hint("no parameters are known here"),
+            None => error.hint(format!("known are {}", known.concat().join(", "))),
+        })
     }
 
     /// All values of a name that may be given several times.
@@ -45,6 +61,14 @@ impl Params {
     }
 }
 
+/// The known name that a misspelt one most likely stands for.
+fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let wrong: String = wrong.to_lowercase().chars().take(80).collect();
+    let near = known.map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
+    let near = near.filter(|(distance, name)| *distance <= (name.len() / 3).max(1));
+    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
 /// At most 80 characters of what was sent, for a message.
 pub fn shown(text: &str) -> String {
     text.chars().take(80).collect()
@@ -54,20 +78,10 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Params, ApiError> {
-        let mut params = Params::default();
-        if let Some(query) = request.uri().query() {
-            params.add_form(query.as_bytes());
-        }
+        let mut params = Params::of_query(&request);
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
-        let body = match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                let message = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-                return Err(ApiError::new(http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
-            }
-            Err(_) => return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "body", "the body ended too early")),
-        };
+        let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
         // Told by content first: who posts JSON with a tool's default content type means JSON.
         let is_json = body.trim_ascii_start().starts_with(b"{");
         if is_form && !is_json {
@@ -80,6 +94,13 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 }
 
 impl Params {
+    /// Those of the query string alone.
+    pub fn of_query(request: &Request) -> Params {
+        let mut params = Params::default();
+        params.add_form(request.uri().query().unwrap_or_default().as_bytes());
+        params
+    }
+
     fn add_form(&mut self, text: &[u8]) {
         self.0.extend(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())));
     }
@@ -125,6 +146,16 @@ mod tests {
             assert_eq!(params.number("limit", 1, 4).ok(), None);
             assert_eq!(params.get("x"), None);
         }
+        let mut params = Params::default();
+        params.add_form(b"_=17&limt=5");
+        let error = params.only(&[&["q"], &["limit", "offset"]]).expect_err("misspelt");
+        assert_eq!(
+            (error.message.as_str(), error.hint.as_deref()),
+            ("unknown parameter `limt`", Some("did you mean `limit`?"))
+        );
+        let error = params.only(&[&["q"]]).expect_err("unknown");
+        assert_eq!(error.hint.as_deref(), Some("known are q"));
+        assert_eq!(params.only(&[&["limt"]]), Ok(()));
         assert!(Params::default().add_json(b"[1]").is_err());
         assert!(Params::default().add_json(br#"{"a":{"b":1}}"#).is_err());
     }

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use watchfire_engine::{AppendError, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::Timestamp;
 use watchfire_model::labels::METRIC_NAME;
 
+use crate::body;
 use crate::error::ApiError;
+use crate::params::Params;
 use crate::state::Api;
 
 /// Errors told in one answer.
@@ -23,8 +24,7 @@ const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
-    let body_limit = axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX);
-    Router::new().route("/api/v1/metrics", routing::post(push).layer(body_limit))
+    Router::new().route("/api/v1/metrics", routing::post(push))
 }
 
 /// A metric as D1 writes it.
@@ -41,13 +41,21 @@ struct Pushed {
     kind: Option<String>,
 }
 
-async fn push(State(api): State<Arc<Api>>, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        let message = "a packed body is not understood here; send it as it is";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "encoding", message));
-    }
-    let stored = tokio::task::spawn_blocking(move || store(&api, &body)).await.map_err(ApiError::internal)??;
-    Ok(stored)
+async fn push(State(api): State<Arc<Api>>, request: Request) -> Result<Response, ApiError> {
+    Params::of_query(&request).only(&[])?;
+    let encoding = request.headers().get(header::CONTENT_ENCODING).cloned();
+    let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
+    let stored = tokio::task::spawn_blocking(move || {
+        let packing = encoding.as_ref().map(HeaderValue::as_bytes).filter(|packing| *packing != b"identity");
+        match packing {
+            None => store(&api, &body),
+            Some(packing) => {
+                let (unpacked, _held) = (api.unpack)(packing, &body)?;
+                store(&api, &unpacked)
+            }
+        }
+    });
+    stored.await.map_err(ApiError::internal)?
 }
 
 fn store(api: &Api, body: &[u8]) -> Result<Response, ApiError> {

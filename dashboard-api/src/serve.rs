@@ -13,6 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
 
+use crate::guard::Guard;
+use crate::refused::Refusing;
+
 /// Most connections at a time, over all listeners; further ones wait to be accepted.
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// A head that is not there after this time ends the connection, and so does an idle one.
@@ -32,6 +35,7 @@ pub struct Secured;
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    guard: Arc<Guard>,
     connections: Arc<Semaphore>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -44,7 +48,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = serve_connection(stream, peer, router.clone(), stop.clone());
+                let connection = serve_connection(stream, peer, router.clone(), guard.clone(), stop.clone());
                 tasks.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -71,7 +75,13 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, mut stop: watch::Receiver<bool>) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    guard: Arc<Guard>,
+    mut stop: watch::Receiver<bool>,
+) {
     // Without it, small answers wait for the peer's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
@@ -88,8 +98,9 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, m
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_header_size(HEAD_BYTES_MAX)
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
+        // A client that hangs up ends what it asked for. (One that only stops sending is taken for such a one.)
+        .half_close(false)
+        .serve_connection(TokioIo::new(Refusing::new(stream, guard)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

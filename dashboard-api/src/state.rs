@@ -9,11 +9,16 @@ use watchfire_log_store::LogStore;
 use watchfire_query_lang::MetricsRead;
 use watchfire_rules::RuleEngine;
 
+use crate::error::ApiError;
 use crate::health::{Health, QueueStatus};
+use crate::saved::file::Saved;
 use crate::tail::TailHub;
 
 /// Reloads the configuration; answers what was done, or every fault.
 pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+/// Unpacks a body whose `Content-Encoding` is given; its memory is counted until the second part is dropped.
+pub type Unpack = Arc<dyn Fn(&[u8], &[u8]) -> Result<(Vec<u8>, Box<dyn Send>), ApiError> + Send + Sync>;
 
 /// Handles to the parts; all cheap to share.
 pub struct Api {
@@ -35,6 +40,10 @@ pub struct Api {
     pub rules: Arc<RuleEngine>,
     /// `POST /-/reload`.
     pub reload: Reload,
+    /// Packed bodies, by the decoder that takes logs in.
+    pub unpack: Unpack,
+    /// Saved searches.
+    pub saved: Arc<Saved>,
     /// When the process started.
     pub started: Instant,
     /// Bounds of queries.

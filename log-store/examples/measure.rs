@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use watchfire_log_store::facets::FacetsRequest;
 use watchfire_log_store::query::{Field, Path, parse};
+use watchfire_log_store::stats::{Measure, StatsRequest};
 use watchfire_log_store::{EmbeddedStore, Order, SearchRequest, StoreConfig, TimeRange};
 use watchfire_model::record::{Core, Root, ValueRef};
 use watchfire_model::{Level, RecordWriter, Timestamp};
@@ -245,17 +247,52 @@ fn main() {
     for (name, text, limit, buckets, order) in queries {
         let request =
             SearchRequest { limit, buckets, order, ..SearchRequest::new(parse(&text, now).expect("a query"), range) };
-        let mut best = (Duration::MAX, Duration::MAX, 0);
-        for _ in 0..3 {
-            let (before, started) = (cpu().1, Instant::now());
-            let total = store.search_blocking(&request).expect("answers").total;
-            best = best.min((cpu().1.saturating_sub(before), started.elapsed(), total));
-        }
-        println!(
-            "{name:26} {:8.2} ms CPU {:8.2} ms wall  {:9} hits",
-            best.0.as_secs_f64() * 1e3,
-            best.1.as_secs_f64() * 1e3,
-            best.2
-        );
+        report(name, || store.search_blocking(&request).expect("answers").total);
     }
+    figures(&store, now, range);
+}
+
+/// Measures facets and figures.
+fn figures(store: &EmbeddedStore, now: Timestamp, range: TimeRange) {
+    let fields = |names: &str| -> Vec<Field> { names.split(' ').filter_map(Field::parse).collect() };
+    let all = parse("", now).expect("all");
+    let facets: [(&str, &str, Option<Vec<Field>>); 4] = [
+        ("facets, four fields", "", Some(fields("level service host status"))),
+        ("facets of errors, four", "level:error", Some(fields("level service host status"))),
+        ("facets, all fields", "", None),
+        ("facets of a unique field", "", Some(fields("trace_id"))),
+    ];
+    for (name, text, fields) in facets {
+        let request = FacetsRequest { fields, ..FacetsRequest::new(parse(text, now).expect("a query"), range) };
+        report(name, || store.facets_blocking(&request).expect("answers").total);
+    }
+    let questions: [(&str, &str, &str, &str, Option<i64>); 8] = [
+        ("count by service, 30 s", "", "service", "count", Some(30_000)),
+        ("count by service, level", "", "service level", "count", None),
+        ("count by user (10,000)", "", "user_id", "count", None),
+        ("errors by host, 1 min", "level:error", "host", "count", Some(60_000)),
+        ("distinct users", "", "", "distinct(user_id)", None),
+        ("distinct trace ids", "", "", "distinct(fields.trace_id)", None),
+        ("p95 of duration by service", "", "service", "p95(duration_ms)", None),
+        ("avg, max by service, 1 min", "", "service", "avg(duration_ms) max(duration_ms)", Some(60_000)),
+    ];
+    for (name, text, by, measures, step_ms) in questions {
+        let measures = measures.split(' ').map(|measure| Measure::parse(measure).expect("a measure")).collect();
+        let query = if text.is_empty() { all.clone() } else { parse(text, now).expect("a query") };
+        let request =
+            StatsRequest { by: fields(by), measures, step_ms, limit: 10_000, ..StatsRequest::new(query, range) };
+        report(name, || store.stats_blocking(&request).expect("answers").rows.len() as u64);
+    }
+}
+
+/// The best of three runs.
+fn report(name: &str, run: impl Fn() -> u64) {
+    let mut best = (Duration::MAX, Duration::MAX, 0);
+    for _ in 0..3 {
+        let (before, started) = (cpu().1, Instant::now());
+        let count = run();
+        best = best.min((cpu().1.saturating_sub(before), started.elapsed(), count));
+    }
+    let (cpu_ms, wall_ms) = (best.0.as_secs_f64() * 1e3, best.1.as_secs_f64() * 1e3);
+    println!("{name:26} {cpu_ms:8.2} ms CPU {wall_ms:8.2} ms wall  {:9}", best.2);
 }

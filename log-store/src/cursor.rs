@@ -5,8 +5,9 @@ use watchfire_model::Timestamp;
 /// The place behind the last hit of a page.
 ///
 /// `upper` bounds the walk: records accepted after its first page (`seq >= upper`) are not part of it, so each
-/// record is seen once while new ones arrive. A cursor knows which search it belongs to, its range of time left out:
-/// the range that a search has by default moves with the clock.
+/// record is seen once while new ones arrive. A cursor knows which search it belongs to, and from which moment that
+/// search took its relative times: whoever reads `start=1h` for a further page takes it from `now` of the cursor, so
+/// that all pages are of one range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Event time of the last hit.
@@ -17,8 +18,10 @@ pub struct Cursor {
     pub upper: u64,
     /// Whether the walk goes from new to old.
     pub newest_first: bool,
-    /// [`Query::fingerprint`](crate::query::Query::fingerprint) of the walk's query.
-    pub query: u64,
+    /// [`SearchRequest::fingerprint`](crate::SearchRequest::fingerprint) of the walk.
+    pub search: u64,
+    /// The moment that the walk's relative times were taken from.
+    pub now: Timestamp,
 }
 
 /// A text that is no cursor of this version.
@@ -27,9 +30,9 @@ pub struct Cursor {
 pub struct CursorError;
 
 /// First byte of every cursor.
-const VERSION: u8 = 2;
-/// Version, order, four numbers, checksum.
-const BYTES: usize = 1 + 1 + 4 * 8 + 4;
+const VERSION: u8 = 3;
+/// Version, order, five numbers, checksum.
+const BYTES: usize = 1 + 1 + 5 * 8 + 4;
 
 impl Cursor {
     /// Reads what [`Cursor::encode`] wrote.
@@ -57,7 +60,8 @@ impl Cursor {
             timestamp: Timestamp::from_millis(number(2) as i64),
             seq: number(10),
             upper: number(18),
-            query: number(26),
+            search: number(26),
+            now: Timestamp::from_millis(number(34) as i64),
         })
     }
 
@@ -65,7 +69,8 @@ impl Cursor {
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(BYTES);
         bytes.extend([VERSION, u8::from(self.newest_first)]);
-        for number in [self.timestamp.millis() as u64, self.seq, self.upper, self.query] {
+        let times = [self.timestamp, self.now].map(|time| time.millis() as u64);
+        for number in [times[0], self.seq, self.upper, self.search, times[1]] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -85,11 +90,12 @@ mod tests {
     proptest! {
         #[test]
         fn cursors_read_back(
-            (time, seq, upper, query) in any::<(i64, u64, u64, u64)>(),
+            (time, seq, upper, search, now) in any::<(i64, u64, u64, u64, i64)>(),
             newest_first: bool,
             at in 0usize..BYTES * 2,
         ) {
-            let cursor = Cursor { timestamp: Timestamp::from_millis(time), seq, upper, newest_first, query };
+            let (timestamp, now) = (Timestamp::from_millis(time), Timestamp::from_millis(now));
+            let cursor = Cursor { timestamp, seq, upper, newest_first, search, now };
             let text = cursor.encode();
             prop_assert_eq!(Cursor::decode(&text), Ok(cursor));
             let mut damaged = text.clone().into_bytes();

@@ -63,6 +63,24 @@ impl Bars {
         Bars { start_ms: first.saturating_mul(step_ms), step_ms, count: bars(step_ms).max(1) as usize }
     }
 
+    /// Bars of one width over `[start_ms, end_ms)`, aligned to multiples of it; `None` if they are more than
+    /// `count_max`, or the width is none.
+    pub fn stepped(start_ms: i64, end_ms: i64, step_ms: i64, count_max: usize) -> Option<Bars> {
+        if step_ms <= 0 {
+            return None;
+        }
+        let last_ms = end_ms.saturating_sub(1).max(start_ms);
+        let first = start_ms.div_euclid(step_ms);
+        let count = last_ms.div_euclid(step_ms).checked_sub(first)?.checked_add(1)?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= count_max)?;
+        Some(Bars { start_ms: first.saturating_mul(step_ms), step_ms, count })
+    }
+
+    /// Where a bar begins.
+    pub fn start_of(&self, bar: usize) -> i64 {
+        self.start_ms.saturating_add(self.step_ms.saturating_mul(bar as i64))
+    }
+
     /// The bar of a time inside the range.
     pub fn bar_of(&self, time_ms: i64) -> usize {
         let bar = time_ms.saturating_sub(self.start_ms).div_euclid(self.step_ms);

@@ -8,18 +8,21 @@
 //!   queue;
 //! - a record comes out exactly as it was put in.
 //!
-//! In reading order: [`query`] (the language), [`search`] (what is asked and answered), [`store`] (the seam),
-//! `values` (plain columns), `open_block`, `sealed` (the file format), `executor`, [`embedded`].
+//! In reading order: [`query`] (the language), [`search`], [`facets`], [`stats`], [`context`] (what is asked and
+//! answered), [`store`] (the seam), `values` (plain columns), `open_block`, `sealed` (the file format), `executor`, [`embedded`].
 
+pub mod context;
 pub mod cursor;
 pub mod document;
 pub mod embedded;
 mod executor;
+pub mod facets;
 mod histogram;
 mod open_block;
 pub mod query;
 mod sealed;
 pub mod search;
+pub mod stats;
 pub mod store;
 mod values;
 

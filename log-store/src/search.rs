@@ -55,10 +55,15 @@ pub struct SearchRequest {
     pub limit: usize,
     /// Hits to leave out first (after the cursor, if there is one).
     pub offset: usize,
-    /// Where the page before ended; only with an order by time, and the query and order of that page.
+    /// Where the page before ended; only with an order by time, and the query, range and order of that page.
     pub cursor: Option<Cursor>,
+    /// The moment that times relative to now were taken from; the cursor carries it to the next page.
+    pub now: Timestamp,
     /// Which hits come first.
     pub order: Order,
+    /// Whether all matches are counted. If not, only as much is looked at as the page needs (with an order by time):
+    /// total, levels and bars are then those of the blocks looked at, and of no use.
+    pub with_totals: bool,
     /// Bars of the histogram at most; 0 for none.
     pub buckets: usize,
     /// Time after which the search is given up.
@@ -76,11 +81,22 @@ impl SearchRequest {
             limit: 100,
             offset: 0,
             cursor: None,
+            now: Timestamp::default(),
             order: Order::NewestFirst,
+            with_totals: true,
             buckets: 0,
             time_limit: Duration::from_secs(30),
             memory_limit_bytes: 256 << 20,
         }
+    }
+}
+
+impl SearchRequest {
+    /// The same for the same question over the same range of time: what a cursor belongs to, beside the order.
+    pub fn fingerprint(&self) -> u64 {
+        let TimeRange { start, end } = self.range;
+        let text = format!("{} {} {}", start.millis(), end.millis(), self.query);
+        xxhash_rust::xxh3::xxh3_64(text.as_bytes())
     }
 }
 
@@ -157,8 +173,8 @@ pub enum SearchError {
     /// Nobody waits for it any more.
     #[error("the search was cancelled")]
     Cancelled,
-    /// Hits or columns need more memory than allowed.
-    #[error("the search needs more than {limit} bytes of memory; ask for fewer records at once")]
+    /// Hits, columns or groups need more memory than allowed.
+    #[error("the search needs more than {limit} bytes of memory; ask for fewer records or groups at once")]
     Memory {
         /// The limit, bytes.
         limit: usize,
@@ -166,9 +182,21 @@ pub enum SearchError {
     /// A cursor with an order by field.
     #[error("a cursor walks by time only; use `offset` with `sort`")]
     CursorWithSort,
-    /// A cursor of another query or order.
+    /// A cursor of another query, range or order.
     #[error("this cursor belongs to another search; pass it with the same q, filters, range and order")]
     CursorMismatch,
+    /// Steps of time that are too many, or no width at all.
+    #[error("the range has more than {limit} steps of this width; choose a larger step or a shorter range")]
+    Steps {
+        /// The limit.
+        limit: usize,
+    },
+    /// Figures of too many groups and times.
+    #[error("the answer has more than {limit} rows; choose a larger step, a shorter range or a smaller limit")]
+    Rows {
+        /// The limit.
+        limit: usize,
+    },
     /// The store is closed, or a remote one is away.
     #[error("the log store is not available: {reason}")]
     Unavailable {

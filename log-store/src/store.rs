@@ -5,8 +5,11 @@ use std::pin::Pin;
 
 use watchfire_model::Timestamp;
 
+use crate::context::{self, Context, ContextRequest};
+use crate::facets::{FacetsRequest, FacetsResponse};
 use crate::query::Field;
 use crate::search::{Hit, SearchError, SearchRequest, SearchResponse, TimeRange};
+use crate::stats::{StatsRequest, StatsResponse};
 
 /// A future on the heap, so that the trait is object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -69,6 +72,17 @@ pub trait LogStore: Send + Sync {
         range: TimeRange,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<ValueCount>, SearchError>>;
+
+    /// Which fields matching records have, and the values that each has most often.
+    fn facets(&self, request: FacetsRequest) -> BoxFuture<'_, Result<FacetsResponse, SearchError>>;
+
+    /// Figures over matching records, by fields and time.
+    fn stats(&self, request: StatsRequest) -> BoxFuture<'_, Result<StatsResponse, SearchError>>;
+
+    /// A record and what was logged around it; `None` if there is no record of that id.
+    fn context(&self, request: ContextRequest) -> BoxFuture<'_, Result<Option<Context>, SearchError>> {
+        Box::pin(context::around(self, request))
+    }
 
     /// The record with this sequence number.
     fn get(&self, seq: u64) -> BoxFuture<'_, Result<Option<Hit>, SearchError>>;

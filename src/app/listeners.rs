@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use watchfire_dashboard_api::auth::Access;
-use watchfire_dashboard_api::guard::{Guard, guard};
+use watchfire_dashboard_api::guard::{Guard, guard as pass};
 use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, serve};
 
 use super::parts::Parts;
@@ -65,14 +65,15 @@ impl Bound {
         started: Instant,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Servers, String> {
-        let router = router(config, access, parts, reloader, started);
+        let guard = Arc::new(guard(config, &access, started));
+        let router = router(config, guard.clone(), access, parts, reloader, started);
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
         let metrics = self.metrics.as_ref().map(address).transpose()?;
         let mut tasks = JoinSet::new();
         for listener in self.listeners.into_iter().chain(self.metrics) {
-            tasks.spawn(serve(listener, router.clone(), connections.clone(), stopping.clone()));
+            tasks.spawn(serve(listener, router.clone(), guard.clone(), connections.clone(), stopping.clone()));
         }
         Ok(Servers { tasks, addresses, metrics })
     }
@@ -103,28 +104,33 @@ async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, String> {
     }
 }
 
-/// All routes, under one guard.
-fn router(
-    config: &Config,
-    access: Arc<Access>,
-    parts: &Arc<Parts>,
-    reloader: &Arc<Reloader>,
-    started: Instant,
-) -> Router {
-    let api = Arc::new(parts.api(config, reloader, started));
-    let guards = Guard {
+/// Who may pass, and under which names.
+fn guard(config: &Config, access: &Arc<Access>, started: Instant) -> Guard {
+    Guard {
         access: access.clone(),
         check_host: config.auth == Auth::Absent,
         allowed_hosts: config.allowed_hosts.clone(),
         cors: config.cors.clone(),
         process: std::process::id() ^ started.elapsed().subsec_nanos(),
         requests: Default::default(),
-    };
+    }
+}
+
+/// All routes, under one guard.
+fn router(
+    config: &Config,
+    guard: Arc<Guard>,
+    access: Arc<Access>,
+    parts: &Arc<Parts>,
+    reloader: &Arc<Reloader>,
+    started: Instant,
+) -> Router {
+    let api = Arc::new(parts.api(config, reloader, started));
     Router::new()
         .merge(watchfire_ingest::http::router(parts.intake.clone()))
         .merge(watchfire_dashboard_api::router(api))
         .merge(watchfire_dashboard_api::session::router(access))
         .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)
         .fallback(watchfire_dashboard_api::unknown)
-        .layer(axum::middleware::from_fn_with_state(Arc::new(guards), guard))
+        .layer(axum::middleware::from_fn_with_state(guard, pass))
 }

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use watchfire_alerting::decide::Policy;
 use watchfire_alerting::{Alerting, Heartbeat, Receiver, Settings};
 use watchfire_dashboard_api::Api;
+use watchfire_dashboard_api::error::ApiError;
+use watchfire_dashboard_api::saved::file::Saved;
 use watchfire_dashboard_api::state::QueryLimits;
 use watchfire_dashboard_api::tail::{Stored, TailHub};
 use watchfire_engine::{Engine, EngineConfig};
@@ -59,6 +61,8 @@ pub struct Parts {
     pub registry: Registry,
     /// Other extraction rules are put here.
     pub extraction: ExtractorSlot,
+    /// Saved searches.
+    pub saved: Arc<Saved>,
     /// Records below this offset were accepted before the start; until they are visible we are not ready.
     pub replay_until: u64,
     progress: [Arc<Progress>; 2],
@@ -114,6 +118,7 @@ impl Parts {
             limits: load::query_limits(config),
         };
         let (rules, _) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;
+        let saved = Saved::open(dir.join("saved.json")).map_err(|error| error.to_string())?;
         let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
         let tail = Arc::new(TailHub::default());
         let shared_queue: Arc<dyn Queue> = queue.clone();
@@ -152,6 +157,7 @@ impl Parts {
             store,
             rules: Arc::new(rules),
             alerting: Arc::new(alerting),
+            saved: Arc::new(saved),
             intake: Arc::new(intake),
             tail,
             registry,
@@ -208,6 +214,7 @@ impl Parts {
     /// What the endpoints answer from.
     pub fn api(self: &Arc<Parts>, config: &Config, reloader: &Arc<Reloader>, started: Instant) -> Api {
         let (for_health, for_queue, reloader) = (self.clone(), self.clone(), reloader.clone());
+        let intake = self.intake.clone();
         Api {
             store: self.store.clone(),
             metrics: Arc::new(LocalMetrics::new(self.engine.clone())),
@@ -218,6 +225,8 @@ impl Parts {
             queue_status: Arc::new(move || health::queue_status(&for_queue)),
             rules: self.rules.clone(),
             reload: Arc::new(move || reloader.reload()),
+            unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
+            saved: self.saved.clone(),
             started,
             limits: QueryLimits {
                 samples: config.limits.query_samples,
@@ -338,4 +347,12 @@ impl Stored for Tailed {
 fn publish_to(tail: &Arc<TailHub>) -> watchfire_ingest::consume::Tail {
     let tail = tail.clone();
     Box::new(move |batch| tail.publish(|| Arc::new(Tailed(batch.clone()))))
+}
+
+/// Unpacks a body by the decoder of those who take logs in.
+fn unpack(intake: &Arc<Intake>, encoding: &[u8], packed: &[u8]) -> Result<(Vec<u8>, Box<dyn Send>), ApiError> {
+    watchfire_ingest::http::unpack(intake, encoding, packed).map_err(|refusal| {
+        let error = ApiError::new(refusal.status, refusal.error, refusal.message);
+        ApiError { hint: refusal.hint, ..error }
+    })
 }

@@ -119,7 +119,7 @@ pub(super) fn unpack(encoding: Encoding, body: &[u8], limit: usize, share: &mut 
     decode(encoding, body, limit, &mut |bytes| share.take(bytes)).map_err(|error| of_decode(&error))
 }
 
-fn of_decode(error: &DecodeError) -> ApiError {
+pub(super) fn of_decode(error: &DecodeError) -> ApiError {
     match error {
         DecodeError::Unknown { .. } => {
             ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", error.to_string())

@@ -22,7 +22,7 @@ pub(super) struct ApiError {
     pub(super) message: String,
     pub(super) place: Option<Place>,
     /// How to mend it.
-    pub(super) hint: Option<&'static str>,
+    pub(super) hint: Option<Box<str>>,
     /// Further members of the answer, as JSON that starts with a comma.
     pub(super) extra: String,
 }
@@ -40,8 +40,8 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, message)
     }
 
-    pub(super) fn with_hint(mut self, hint: &'static str) -> ApiError {
-        self.hint = Some(hint);
+    pub(super) fn with_hint(mut self, hint: impl Into<Box<str>>) -> ApiError {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -99,7 +99,7 @@ impl ApiError {
             // Writing to a string cannot fail.
             let _ = write!(out, ",\"where\":{{\"line\":{line},\"column\":{column},\"offset\":{offset}}}");
         }
-        if let Some(hint) = self.hint {
+        if let Some(hint) = &self.hint {
             out.push_str(",\"hint\":");
             write_text(hint, &mut out);
         }

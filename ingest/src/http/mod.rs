@@ -16,7 +16,7 @@ use axum::routing::{MethodRouter, post};
 use http::header::ALLOW;
 use http::{HeaderValue, StatusCode};
 
-use crate::intake::Intake;
+use crate::intake::{Intake, Share};
 use crate::metrics::SourceCounters;
 use error::ApiError;
 
@@ -44,6 +44,34 @@ pub fn router(intake: Arc<Intake>) -> Router {
 /// Whether requests to a path store records: the request log of such a request must not become a record itself.
 pub fn stores_records(path: &str) -> bool {
     matches!(path, "/ingest" | "/ingest/raw" | "/data" | "/data/" | "/data/fast") || path.starts_with("/parse/")
+}
+
+/// Unpacks a body that is not one of ours, within the limits and the memory of those that are. Its memory is counted
+/// until the second part is dropped. CPU work. Errors: why it cannot be unpacked.
+pub fn unpack(intake: &Arc<Intake>, encoding: &[u8], packed: &[u8]) -> Result<(Vec<u8>, Box<dyn Send>), UnpackError> {
+    let mut share = Share::new(Arc::clone(intake));
+    let encoding = decode::Encoding::of_header(encoding).map_err(|error| body::of_decode(&error))?;
+    let unpacked = body::unpack(encoding, packed, intake.limits.decompressed_bytes, &mut share)?;
+    Ok((unpacked, Box::new(share)))
+}
+
+/// Why a body cannot be unpacked, as an endpoint tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnpackError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// A word for programs.
+    pub error: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl From<ApiError> for UnpackError {
+    fn from(ApiError { status, error, message, hint, .. }: ApiError) -> UnpackError {
+        UnpackError { status, error, message, hint: hint.map(String::from) }
+    }
 }
 
 async fn method_not_allowed() -> Response {

@@ -51,7 +51,7 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
         Some("false" | "0" | "no") => false,
         Some(other) => {
             let message = format!("`store` is true or false, not `{}`", other.escape_debug());
-            return Err(ApiError::bad_request("parameters", message));
+            return Err(ApiError::bad_request("bad_parameter", message));
         }
     };
     let work = move |job: Job<'_>| {

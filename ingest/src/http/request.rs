@@ -39,18 +39,16 @@ impl Parameters {
         if uri.query().is_none() {
             return Ok(parameters);
         }
-        let wrong = |message: String| ApiError::bad_request("parameters", message);
+        let wrong = |message: String| ApiError::bad_request("bad_parameter", message);
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri);
         for (name, value) in pairs.map_err(|error| wrong(error.body_text()))?.0 {
             let known = || COMMON.iter().chain(further).copied();
             let Some(slot) = known().find(|known| *known == name).and_then(|name| parameters.slot(name)) else {
                 let name = name.escape_debug();
-                return Err(wrong(match nearest(&name.to_string(), known()) {
-                    Some(nearest) => format!("unknown parameter `{name}`; did you mean `{nearest}`?"),
-                    None => {
-                        let known: Vec<&str> = known().collect();
-                        format!("unknown parameter `{name}`; known are {}", known.join(", "))
-                    }
+                let error = wrong(format!("unknown parameter `{name}`"));
+                return Err(error.with_hint(match nearest(&name.to_string(), known()) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("known are {}", known().collect::<Vec<&str>>().join(", ")),
                 }));
             };
             if slot.replace(value).is_some() {

@@ -375,19 +375,20 @@ async fn a_request_to_parse_is_never_a_line() {
 #[tokio::test]
 async fn parameters_that_are_not_known_are_told_before_anything_is_stored() {
     let server = Server::new();
-    for (path, message) in [
-        ("/ingest?sevice=a", "unknown parameter `sevice`; did you mean `service`?"),
-        ("/ingest?format=json", "unknown parameter `format`; known are service, source, host"),
-        ("/ingest/raw?fromat=json", "unknown parameter `fromat`; did you mean `format`?"),
-        ("/data/?Host=a", "unknown parameter `Host`; did you mean `host`?"),
-        ("/data/fast?stor=a", "unknown parameter `stor`; known are service, source, host"),
-        ("/parse/auto?stor=false", "unknown parameter `stor`; did you mean `store`?"),
-        ("/parse/auto?dry_run=1", "unknown parameter `dry_run`; known are service, source, host, store"),
-        ("/ingest?service=a&service=b", "parameter `service` is given twice"),
+    for (path, message, hint) in [
+        ("/ingest?sevice=a", "unknown parameter `sevice`", "did you mean `service`?"),
+        ("/ingest?format=json", "unknown parameter `format`", "known are service, source, host"),
+        ("/ingest/raw?fromat=json", "unknown parameter `fromat`", "did you mean `format`?"),
+        ("/data/?Host=a", "unknown parameter `Host`", "did you mean `host`?"),
+        ("/data/fast?stor=a", "unknown parameter `stor`", "known are service, source, host"),
+        ("/parse/auto?stor=false", "unknown parameter `stor`", "did you mean `store`?"),
+        ("/parse/auto?dry_run=1", "unknown parameter `dry_run`", "known are service, source, host, store"),
+        ("/ingest?service=a&service=b", "parameter `service` is given twice", ""),
     ] {
         let answer = server.post(path, &[], r#"{"message":"m"}"#).await;
-        let seen = (answer.status, &answer.body["error"], &answer.body["message"]);
-        assert_eq!(seen, (400, &json!("parameters"), &json!(message)), "{path}");
+        let hint = if hint.is_empty() { json!(null) } else { json!(hint) };
+        let seen = (answer.status, &answer.body["error"], &answer.body["message"], &answer.body["hint"]);
+        assert_eq!(seen, (400, &json!("bad_parameter"), &json!(message), &hint), "{path}");
     }
     assert_eq!(server.messages().len(), 0);
     assert_eq!(server.post("/ingest?service=a&source=&host=c", &[], r#"{"message":"m"}"#).await.status, 202);

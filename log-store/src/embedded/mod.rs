@@ -22,8 +22,10 @@ use watchfire_model::Timestamp;
 pub use config::{AppendError, AppendReport, StoreConfig, StoreStats};
 
 use crate::executor::budget::Budget;
-use crate::executor::run;
+use crate::executor::{facets, run, stats};
+use crate::facets::{FacetsRequest, FacetsResponse};
 use crate::search::{SearchError, SearchRequest, SearchResponse};
+use crate::stats::{StatsRequest, StatsResponse};
 use recover::{RecoverError, Recovered, recover};
 use sealer::Sealer;
 use shared::{Message, Shared};
@@ -193,6 +195,28 @@ impl EmbeddedStore {
         let upper = self.visible_offset();
         let parts = self.inner.shared.snapshot().parts();
         run::search(&parts, request, upper, budget)
+    }
+
+    /// Facets of matching records; for threads that may block. Async callers use [`crate::LogStore::facets`].
+    pub fn facets_blocking(&self, request: &FacetsRequest) -> Result<FacetsResponse, SearchError> {
+        let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
+        self.inner.pool.install(|| self.facets_within(request, &budget))
+    }
+
+    fn facets_within(&self, request: &FacetsRequest, budget: &Budget) -> Result<FacetsResponse, SearchError> {
+        let upper = self.visible_offset();
+        facets::facets(&self.inner.shared.snapshot().parts(), request, upper, budget)
+    }
+
+    /// Figures over matching records; for threads that may block. Async callers use [`crate::LogStore::stats`].
+    pub fn stats_blocking(&self, request: &StatsRequest) -> Result<StatsResponse, SearchError> {
+        let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
+        self.inner.pool.install(|| self.stats_within(request, &budget))
+    }
+
+    fn stats_within(&self, request: &StatsRequest, budget: &Budget) -> Result<StatsResponse, SearchError> {
+        let upper = self.visible_offset();
+        stats::stats(&self.inner.shared.snapshot().parts(), request, upper, budget)
     }
 
     /// Starts what is due, in the background: sealing by age, merging, retention, the disk limit. Call it about once

@@ -9,8 +9,10 @@ use watchfire_model::record::Core;
 use super::EmbeddedStore;
 use crate::executor::budget::Budget;
 use crate::executor::{patterns, run};
+use crate::facets::{FacetsRequest, FacetsResponse};
 use crate::query::{Field, Folded, Test};
 use crate::search::{Hit, SearchError, SearchRequest, SearchResponse, TimeRange};
+use crate::stats::{StatsRequest, StatsResponse};
 use crate::store::{BoxFuture, LogStore, StoreHealth, TemplateCounts, ValueCount};
 
 /// Limits of what has none in its request.
@@ -63,6 +65,16 @@ impl LogStore for EmbeddedStore {
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResponse, SearchError>> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
         self.on_pool(budget, move |store, budget| store.search_within(&request, budget))
+    }
+
+    fn facets(&self, request: FacetsRequest) -> BoxFuture<'_, Result<FacetsResponse, SearchError>> {
+        let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
+        self.on_pool(budget, move |store, budget| store.facets_within(&request, budget))
+    }
+
+    fn stats(&self, request: StatsRequest) -> BoxFuture<'_, Result<StatsResponse, SearchError>> {
+        let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
+        self.on_pool(budget, move |store, budget| store.stats_within(&request, budget))
     }
 
     fn distinct(

@@ -2,9 +2,10 @@
 
 use watchfire_model::LogRecord;
 
+use super::columns::ColumnView;
 use super::leaf::Leaf;
 use super::ranking::{Ranked, Ranking};
-use crate::query::{Field, LevelSet};
+use crate::query::LevelSet;
 use crate::search::SearchError;
 use crate::values::Bits;
 
@@ -81,7 +82,7 @@ impl Wanted {
 pub(crate) type BarCounts = [u64; 8];
 
 /// A block under search. Row sets have as many rows as the block.
-pub(crate) trait BlockView {
+pub(crate) trait BlockView: ColumnView {
     fn rows(&self) -> usize;
 
     /// Which of `candidates` pass a leaf. The more expensive it is, the more it should look at candidates only.
@@ -107,9 +108,6 @@ pub(crate) trait BlockView {
 
     /// The first `wanted.count` rows of the set in an order by field, in any order among themselves.
     fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure>;
-
-    /// Calls `count` with each text of a field and how many rows of the set have it; a text may come more than once.
-    fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure>;
 
     /// Calls `count` with each template of messages (variables as `<*>`) and how many rows of the set have it; gives
     /// how many rows are of none.

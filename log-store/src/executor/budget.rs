@@ -50,13 +50,18 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes memory for good: for hits, that is.
+    /// Takes memory: for hits for good, for groups until they are merged.
     pub fn take(&self, bytes: usize) -> Result<(), SearchError> {
         let used = self.memory_used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if used > self.memory_limit {
             return Err(SearchError::Memory { limit: self.memory_limit });
         }
         Ok(())
+    }
+
+    /// Gives back memory that was taken.
+    pub fn give(&self, bytes: usize) {
+        self.memory_used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub fn count_block(&self) {

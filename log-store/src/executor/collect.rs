@@ -45,16 +45,30 @@ impl Tally {
     }
 }
 
-/// Calls `count` with the text of a value: of each, for a list; not at all for null and objects.
+/// Calls `count` with the text of a value: of a list with each different text in it, not at all for null and objects.
 pub(crate) fn count_text(value: ValueRef<'_>, times: u64, count: &mut dyn FnMut(&str, u64)) {
     match value {
         ValueRef::Text(text) => count(text, times),
-        ValueRef::Array(values) => values.values().for_each(|value| count_text(value, times, count)),
+        ValueRef::Array(_) => {
+            let mut texts = Vec::new();
+            add_texts(value, &mut texts);
+            texts.sort_unstable();
+            texts.dedup();
+            texts.iter().for_each(|text| count(text, times));
+        }
         value => {
             if let Some(text) = scalar_text(value) {
                 count(&text, times);
             }
         }
+    }
+}
+
+fn add_texts(value: ValueRef<'_>, texts: &mut Vec<String>) {
+    match value {
+        ValueRef::Text(text) => texts.push(text.to_owned()),
+        ValueRef::Array(values) => values.values().for_each(|value| add_texts(value, texts)),
+        value => texts.extend(scalar_text(value)),
     }
 }
 

@@ -5,13 +5,14 @@ use watchfire_model::record::{Column, ValueRef};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
 use super::budget::Budget;
-use super::collect::{count_text, memory_of};
+use super::collect::memory_of;
+use super::columns::ColumnView;
 use super::leaf::{Kind, Leaf};
-use super::ranking::{Ranked, Ranking, number_of};
+use super::ranking::{Ranked, Ranking};
 use super::scan::scan;
 use crate::histogram::Bars;
 use crate::open_block::Rows;
-use crate::query::{Field, LevelSet, Number, Relation};
+use crate::query::LevelSet;
 use crate::values::Bits;
 use crate::values::rest::RestEntries;
 use watchfire_model::Level;
@@ -30,7 +31,7 @@ impl OpenView<'_> {
     }
 
     /// Goes through the entries without a column of their own, of rows in the set.
-    fn each_rest(&self, rows: &Bits, mut visit: impl FnMut(usize, Column<'_>, ValueRef<'_>)) {
+    pub(super) fn each_rest(&self, rows: &Bits, mut visit: impl FnMut(usize, Column<'_>, ValueRef<'_>)) {
         for index in 0..self.rows.rest.len() {
             let row = self.rows.rest.row(index) as usize;
             if rows.get(row)
@@ -123,51 +124,14 @@ impl BlockView for OpenView<'_> {
     }
 
     fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure> {
-        let field = wanted.field;
-        let own = |row: usize| match field {
-            Field::Level => Some(i64::from(self.rows.levels[row])),
-            Field::Timestamp => Some(self.rows.timestamps[row]),
-            Field::AcceptedAt => Some(self.rows.accepted_at[row]),
-            Field::Seq => i64::try_from(self.rows.seqs[row]).ok(),
-            Field::Core(_) | Field::Leaf(..) => None,
-        };
-        let ranked = rows.iter().map(|row| Ranked { number: own(row).map(Number::Int), place: self.place(row) });
-        let mut ranked: Vec<Ranked> = ranked.collect();
-        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
-        for column in self.rows.columns.iter().filter(|c| c.name.column().is_some_and(is_field)) {
-            for Ranked { number, place } in &mut ranked {
-                let value = column.values.of_row(place.row).and_then(|raw| number_of(raw.value()?));
-                *number = number.or(value);
-            }
-        }
-        self.each_rest(rows, |row, column, value| {
-            if is_field(column)
-                && let Ok(at) = ranked.binary_search_by_key(&(row as u32), |ranked| ranked.place.row)
-            {
-                ranked[at].number = ranked[at].number.or(number_of(value));
-            }
+        let mut numbers = self.numbers(wanted.field, rows)?.into_iter().peekable();
+        let ranked = rows.iter().map(|row| {
+            let number = numbers.next_if(|(of, _)| *of as usize == row).map(|(_, number)| number);
+            Ranked { number, place: self.place(row) }
         });
+        let mut ranked: Vec<Ranked> = ranked.collect();
         wanted.cut(&mut ranked);
         Ok(ranked)
-    }
-
-    fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
-        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
-        for column in self.rows.columns.iter().filter(|c| c.name.column().is_some_and(is_field)) {
-            for index in 0..column.values.len() {
-                if rows.get(column.values.row(index) as usize)
-                    && let Some(value) = column.values.get(index).value()
-                {
-                    count_text(value, 1, count);
-                }
-            }
-        }
-        self.each_rest(rows, |_, column, value| {
-            if is_field(column) {
-                count_text(value, 1, count);
-            }
-        });
-        Ok(())
     }
 
     fn templates(&self, rows: &Bits, _: &mut dyn FnMut(&str, u64)) -> Result<u64, Failure> {

@@ -32,20 +32,20 @@ pub(crate) enum Part {
 
 /// Event times and numbers that a part spans.
 #[derive(Clone, Copy, Debug)]
-struct Extent {
-    time_min: i64,
-    time_max: i64,
-    seq_min: u64,
-    seq_max: u64,
+pub(super) struct Extent {
+    pub time_min: i64,
+    pub time_max: i64,
+    pub seq_min: u64,
+    pub seq_max: u64,
 }
 
 impl Extent {
-    fn is_inside(&self, range: TimeRange) -> bool {
+    pub fn is_inside(&self, range: TimeRange) -> bool {
         let (start, end) = (range.start.millis(), range.end.millis());
         start <= self.time_min && (self.time_max < end || end == i64::MAX)
     }
 
-    fn overlaps(&self, range: TimeRange) -> bool {
+    pub fn overlaps(&self, range: TimeRange) -> bool {
         let (start, end) = (range.start.millis(), range.end.millis());
         self.time_max >= start && (self.time_min < end || end == i64::MAX)
     }
@@ -53,7 +53,7 @@ impl Extent {
 
 impl Part {
     /// What it spans at this moment; `None` if it is empty. An open chunk may grow.
-    fn extent(&self) -> Option<Extent> {
+    pub(super) fn extent(&self) -> Option<Extent> {
         match self {
             Part::Open(chunk) => Extent::of_rows(&chunk.rows.read()),
             Part::Sealed(block) => Some(Extent {
@@ -66,7 +66,7 @@ impl Part {
     }
 
     /// Runs `work` on the part as it is now. Open chunks are locked against appending meanwhile.
-    fn with<T: Default>(
+    pub(super) fn with<T: Default>(
         &self,
         budget: &Budget,
         work: impl FnOnce(&dyn BlockView, Extent) -> Result<T, Failure>,
@@ -99,7 +99,7 @@ impl Extent {
 }
 
 /// Rows of a block inside a range of time and below a number.
-fn rows_inside(view: &dyn BlockView, extent: Extent, range: TimeRange, upper: u64) -> Result<Bits, Failure> {
+pub(super) fn rows_inside(view: &dyn BlockView, extent: Extent, range: TimeRange, upper: u64) -> Result<Bits, Failure> {
     use super::block::Integer;
     let (start, end) = (range.start.millis(), range.end.millis());
     let mut rows = Bits::all(view.rows());
@@ -119,7 +119,7 @@ fn rows_inside(view: &dyn BlockView, extent: Extent, range: TimeRange, upper: u6
 }
 
 /// Skips a damaged block, but counts it.
-fn report_damage<T: Default>(result: Result<T, Failure>, budget: &Budget) -> Result<T, SearchError> {
+pub(super) fn report_damage<T: Default>(result: Result<T, Failure>, budget: &Budget) -> Result<T, SearchError> {
     match result {
         Ok(value) => Ok(value),
         Err(Failure::Stop(error)) => Err(error),
@@ -134,6 +134,8 @@ fn report_damage<T: Default>(result: Result<T, Failure>, budget: &Budget) -> Res
 /// One search: everything that its threads share.
 struct Search<'a> {
     request: &'a SearchRequest,
+    /// That of the request; what lies before the page is left out if nothing is counted.
+    range: TimeRange,
     budget: &'a Budget,
     wanted: Wanted,
     ranking: Option<Ranking<'a>>,
@@ -164,14 +166,16 @@ pub(crate) fn search(
         Order::ByField { field, descending } => Some(Ranking { field, descending: *descending, count: wanted.count }),
     };
     if let Some(cursor) = &request.cursor
-        && (cursor.newest_first != wanted.newest_first || cursor.query != request.query.fingerprint())
+        && (cursor.newest_first != wanted.newest_first || cursor.search != request.fingerprint())
     {
         return Err(SearchError::CursorMismatch);
     }
-    let bars = (request.buckets > 0).then(|| bars_over(parts, request));
+    let is_page_only = !request.with_totals && ranking.is_none();
+    let bars = (request.buckets > 0 && !is_page_only).then(|| bars_over(parts, request));
+    let range = if is_page_only { behind(request) } else { request.range };
     let newest_from = AtomicI64::new(i64::MIN);
-    let search = Search { request, budget, wanted, ranking, bars, upper, newest_from };
-    let mut tally = search.tally(parts)?;
+    let search = Search { request, range, budget, wanted, ranking, bars, upper, newest_from };
+    let mut tally = if is_page_only { search.page(parts)? } else { search.tally(parts)? };
 
     let is_more = tally.places.len() > page_end;
     let page: Vec<(Place, usize)> = match ranking {
@@ -184,8 +188,9 @@ pub(crate) fn search(
     };
     let next_cursor = page.last().filter(|_| is_more).map(|(place, _)| {
         let timestamp = Timestamp::from_millis(place.time_ms);
-        let query = request.query.fingerprint();
-        Cursor { timestamp, seq: place.seq, upper, newest_first: search.wanted.newest_first, query }.encode()
+        let newest_first = search.wanted.newest_first;
+        Cursor { timestamp, seq: place.seq, upper, newest_first, search: request.fingerprint(), now: request.now }
+            .encode()
     });
     let hits = fetch(parts, &page, budget)?;
     let cost = budget.cost();
@@ -200,18 +205,65 @@ pub(crate) fn search(
     })
 }
 
+/// The part of the range that can have hits behind the cursor.
+fn behind(request: &SearchRequest) -> TimeRange {
+    let TimeRange { start, end } = request.range;
+    match &request.cursor {
+        None => request.range,
+        Some(cursor) if cursor.newest_first => TimeRange { start, end: end.min(cursor.timestamp.plus_millis(1)) },
+        Some(cursor) => TimeRange { start: start.max(cursor.timestamp), end },
+    }
+}
+
 impl Search<'_> {
+    fn merge(&self, a: Tally, b: Tally) -> Tally {
+        a.merge(b, &self.wanted, self.ranking.as_ref())
+    }
+
+    /// The places of the page alone: blocks in the order of time, until no further one can have any.
+    fn page(&self, parts: &[Part]) -> Result<Tally, SearchError> {
+        let newest_first = self.wanted.newest_first;
+        let with_extent = parts.iter().enumerate().filter_map(|(number, part)| Some((number, part, part.extent()?)));
+        let mut ordered: Vec<_> = with_extent.filter(|(_, _, extent)| extent.overlaps(self.range)).collect();
+        if newest_first {
+            ordered.sort_by_key(|(_, _, extent)| std::cmp::Reverse(extent.time_max));
+        } else {
+            ordered.sort_by_key(|(_, _, extent)| extent.time_min);
+        }
+        let mut tally = Tally::default();
+        for group in ordered.chunks(rayon::current_num_threads().max(1)) {
+            let last = self.wanted.count.checked_sub(1).and_then(|last| tally.places.get(last));
+            let is_behind = |(_, _, extent): &(usize, &Part, Extent)| match last {
+                Some((last, _)) if newest_first => extent.time_max < last.time_ms,
+                Some((last, _)) => extent.time_min > last.time_ms,
+                None => self.wanted.count == 0,
+            };
+            if group.first().is_some_and(is_behind) {
+                break;
+            }
+            let tallies = group.par_iter().map(|(number, part, _)| self.tally_block(part, *number));
+            let found = tallies.try_reduce(Tally::default, |a, b| Ok(self.merge(a, b)))?;
+            tally = self.merge(tally, found);
+        }
+        Ok(tally)
+    }
+
+    fn tally_block(&self, part: &Part, number: usize) -> Result<Tally, SearchError> {
+        self.budget.check()?;
+        self.budget.count_block();
+        report_damage(part.with(self.budget, |view, extent| self.tally_part(view, extent, number)), self.budget)
+    }
+
     fn tally(&self, parts: &[Part]) -> Result<Tally, SearchError> {
-        let merge = |a: Tally, b: Tally| a.merge(b, &self.wanted, self.ranking.as_ref());
         let tallies = parts.par_iter().enumerate().map(|(number, part)| {
             self.budget.check()?;
             let Some(extent) = part.extent().filter(|extent| extent.overlaps(self.request.range)) else {
                 return Ok(Tally::default());
             };
-            self.budget.count_block();
             if let Part::Sealed(block) = part
                 && self.is_told_by_counts(extent)
             {
+                self.budget.count_block();
                 let mut tally = Tally { levels: block.info.level_counts, ..Tally::default() };
                 if let Some(bars) = &self.bars {
                     tally.bars = vec![[0; 8]; bars.count];
@@ -219,9 +271,9 @@ impl Search<'_> {
                 }
                 return Ok(tally);
             }
-            report_damage(part.with(self.budget, |view, extent| self.tally_part(view, extent, number)), self.budget)
+            self.tally_block(part, number)
         });
-        tallies.try_reduce(Tally::default, |a, b| Ok(merge(a, b)))
+        tallies.try_reduce(Tally::default, |a, b| Ok(self.merge(a, b)))
     }
 
     /// Whether all records of a block match, are of one bar, and none is among those that are wanted.
@@ -244,12 +296,14 @@ impl Search<'_> {
 
     fn tally_part(&self, view: &dyn BlockView, extent: Extent, part: usize) -> Result<Tally, Failure> {
         let mut tally = Tally::default();
-        let inside = rows_inside(view, extent, self.request.range, self.upper)?;
+        let inside = rows_inside(view, extent, self.range, self.upper)?;
         let rows = eval(&self.request.query.root, view, &inside, self.budget)?;
         if rows.is_empty() {
             return Ok(tally);
         }
-        tally.levels = view.count_levels(&rows)?;
+        if self.request.with_totals {
+            tally.levels = view.count_levels(&rows)?;
+        }
         if let Some(bars) = &self.bars {
             tally.bars = vec![[0; 8]; bars.count];
             view.count_bars(&rows, bars, &mut tally.bars)?;
@@ -275,9 +329,15 @@ impl Search<'_> {
     }
 }
 
-/// Bars over the range asked for; over the records that there are, where the range has no end.
+/// Bars over the range asked for.
 fn bars_over(parts: &[Part], request: &SearchRequest) -> Bars {
-    let (mut start, mut end) = (request.range.start.millis(), request.range.end.millis());
+    let (start, end) = range_of(parts, request.range);
+    Bars::over(start, end, request.buckets)
+}
+
+/// Start and end of a range; of the records that there are, where the range has no start or end.
+pub(super) fn range_of(parts: &[Part], range: TimeRange) -> (i64, i64) {
+    let (mut start, mut end) = (range.start.millis(), range.end.millis());
     if start == i64::MIN || end == i64::MAX {
         let extents: Vec<Extent> = parts.iter().filter_map(Part::extent).collect();
         let first = extents.iter().map(|extent| extent.time_min).min().unwrap_or(0);
@@ -289,7 +349,7 @@ fn bars_over(parts: &[Part], request: &SearchRequest) -> Bars {
             end = last.saturating_add(1).max(start);
         }
     }
-    Bars::over(start, end, request.buckets)
+    (start, end)
 }
 
 fn histogram(bars: &Bars, tally: &Tally) -> Histogram {

@@ -10,11 +10,12 @@ use watchfire_model::{Level, LogRecord};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
 use super::budget::Budget;
-use super::collect::{count_text, memory_of};
+use super::collect::memory_of;
+use super::columns::ColumnView;
 use super::layouts;
 use super::leaf::{IntBounds, Kind, Leaf};
 use super::patterns::is_message;
-use super::ranking::{Best, Ranked, Ranking, number_of};
+use super::ranking::{Best, Ranked, Ranking};
 use super::records::RecordReader;
 use crate::histogram::Bars;
 use crate::query::{Field, LevelSet, Number, Relation};
@@ -40,8 +41,8 @@ type PageCache = HashMap<(u8, usize), Rc<Vec<i64>>>;
 /// A sealed block, opened for one search.
 pub(crate) struct SealedView<'a> {
     pub(super) directory: Arc<Directory>,
-    file: BlockFile,
-    budget: &'a Budget,
+    pub(super) file: BlockFile,
+    pub(super) budget: &'a Budget,
     name: String,
     /// Pages of times and numbers read so far, by kind and page.
     pages: RefCell<PageCache>,
@@ -72,7 +73,7 @@ impl<'a> SealedView<'a> {
         Failure::Damaged(format!("{}: {reason}", self.name))
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.directory.info.rows as usize
     }
 
@@ -80,7 +81,7 @@ impl<'a> SealedView<'a> {
         self.directory.system(kind).ok_or_else(|| self.damaged("a column is missing"))
     }
 
-    fn int_pages(&self, kind: u8) -> Result<&[IntPage], Failure> {
+    pub(super) fn int_pages(&self, kind: u8) -> Result<&[IntPage], Failure> {
         match &self.system(kind)?.layout {
             Layout::Ints(pages) if pages.len() == self.count().div_ceil(PAGE_VALUES) => Ok(pages),
             _ => Err(self.damaged("no column of integers")),
@@ -110,7 +111,7 @@ impl<'a> SealedView<'a> {
     }
 
     /// The first row at or after a time.
-    fn row_of_time(&self, time_ms: i64) -> Result<usize, Failure> {
+    pub(super) fn row_of_time(&self, time_ms: i64) -> Result<usize, Failure> {
         let pages = self.int_pages(system::TIMESTAMP)?;
         let number = pages.partition_point(|page| page.max < time_ms);
         match pages.get(number) {
@@ -123,7 +124,7 @@ impl<'a> SealedView<'a> {
         }
     }
 
-    fn present(&self, column: &Column) -> Result<Option<Vec<u32>>, Failure> {
+    pub(super) fn present(&self, column: &Column) -> Result<Option<Vec<u32>>, Failure> {
         let rows = column.presence.rows(self.count(), column.values as usize, &self.file);
         rows.map_err(|reason| self.damaged(reason))
     }
@@ -148,7 +149,7 @@ impl<'a> SealedView<'a> {
     }
 
     /// The levels that the block has, with their rows.
-    fn each_level(&self, mut visit: impl FnMut(usize, Bits)) -> Result<(), Failure> {
+    pub(super) fn each_level(&self, mut visit: impl FnMut(usize, Bits)) -> Result<(), Failure> {
         for level in Level::ALL {
             if self.directory.info.level_counts[level as usize] > 0 {
                 visit(level as usize, self.rows_of_levels(|have| have == level)?);
@@ -158,14 +159,14 @@ impl<'a> SealedView<'a> {
     }
 
     /// The columns that records name, and which are the field itself.
-    fn columns_of(&self, field: &Field) -> impl Iterator<Item = &Column> {
+    pub(super) fn columns_of(&self, field: &Field) -> impl Iterator<Item = &Column> {
         let is_field =
             |column: &&Column| column.name.column().is_some_and(|name| field.relation(name) == Relation::Same);
         self.directory.columns.iter().filter(|column| column.is_own()).filter(is_field)
     }
 
     /// Whether the rest may have values of columns like these.
-    fn rest_has(&self, wanted: impl Fn(RecordColumn<'_>) -> bool) -> bool {
+    pub(super) fn rest_has(&self, wanted: impl Fn(RecordColumn<'_>) -> bool) -> bool {
         match &self.directory.rest_names {
             None => true,
             Some(names) => names.iter().filter_map(|name| name.column()).any(wanted),
@@ -173,7 +174,7 @@ impl<'a> SealedView<'a> {
     }
 
     /// Goes through the entries of rare keys of the rows in the set.
-    fn each_rest(
+    pub(super) fn each_rest(
         &self,
         rows: &Bits,
         mut visit: impl FnMut(usize, RecordColumn<'_>, ValueRef<'_>),
@@ -233,40 +234,10 @@ impl<'a> SealedView<'a> {
 
     /// Ranks rows by whatever a field is.
     fn rank_each(&self, rows: &Bits, field: &Field, best: &mut Best<'_>) -> Result<(), Failure> {
-        let mut numbers = Vec::with_capacity(rows.count());
-        for row in rows.iter() {
-            let own = match field {
-                Field::Timestamp => Some(self.int_at(system::TIMESTAMP, row)?),
-                Field::AcceptedAt => Some(self.int_at(system::ACCEPTED_AT, row)?),
-                // As large as a queue's offset, below 2^53.
-                Field::Seq => Some(self.int_at(system::SEQ, row)?),
-                Field::Level => {
-                    let (levels, planes) = self.levels()?;
-                    levels.get(planes.id(row)).map(|level| i64::from(*level))
-                }
-                Field::Core(_) | Field::Leaf(..) => None,
-            };
-            numbers.push((row as u32, own.map(Number::Int)));
+        let mut numbers = self.numbers(field, rows)?.into_iter().peekable();
+        for row in rows.iter().map(|row| row as u32) {
+            best.add(numbers.next_if(|(of, _)| *of == row).map(|(_, number)| number), row);
         }
-        let mut put = |row: u32, number: Option<Number>| {
-            if let Ok(at) = numbers.binary_search_by_key(&row, |(row, _)| *row) {
-                numbers[at].1 = numbers[at].1.or(number);
-            }
-        };
-        for column in self.columns_of(field) {
-            let (values, present) = self.values_of(column, &mut rows.iter())?;
-            for (index, row) in present.iter().enumerate() {
-                put(*row, values.get(index).value().and_then(number_of));
-            }
-        }
-        if self.rest_has(|column| field.relation(column) == Relation::Same) {
-            self.each_rest(rows, |row, column, value| {
-                if field.relation(column) == Relation::Same {
-                    put(row as u32, number_of(value));
-                }
-            })?;
-        }
-        numbers.into_iter().for_each(|(row, number)| best.add(number, row));
         Ok(())
     }
 
@@ -384,18 +355,10 @@ impl BlockView for SealedView<'_> {
     }
 
     fn count_bars(&self, rows: &Bits, bars: &Bars, counts: &mut [BarCounts]) -> Result<(), Failure> {
-        let info = &self.directory.info;
-        let (first, last) = (bars.bar_of(info.time_min), bars.bar_of(info.time_max));
-        let mut ranges = Vec::new();
-        let mut start = 0;
-        for bar in first..=last {
-            let end = if bar == last { self.count() } else { self.row_of_time(bars.end_of(bar))? };
-            ranges.push((bar, start..end));
-            start = end;
-        }
+        let ranges = self.bar_runs(bars)?;
         self.each_level(|level, mut of_level| {
             of_level.and(rows);
-            for (bar, range) in &ranges {
+            for (range, bar) in &ranges {
                 if let Some(bar) = counts.get_mut(*bar) {
                     bar[level] += of_level.count_range(range.clone()) as u64;
                 }
@@ -434,45 +397,6 @@ impl BlockView for SealedView<'_> {
         }
         let ranked = best.finish().into_iter();
         ranked.map(|(number, row)| Ok(Ranked { number, place: self.place(row as usize)? })).collect()
-    }
-
-    fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
-        for column in self.columns_of(field) {
-            if let Layout::Dictionary(dictionary) = &column.layout {
-                let entries = dictionary.entries(&self.file).map_err(|reason| self.damaged(reason))?;
-                let mut counts = entries.counts;
-                if rows.count() != self.count() {
-                    let ids = dictionary.planes(column.values as usize, &self.file);
-                    let ids = ids.map_err(|reason| self.damaged(reason))?.ids();
-                    counts = vec![0; counts.len()];
-                    let present = self.present(column)?;
-                    for (index, id) in ids.iter().enumerate() {
-                        let row = present.as_ref().map_or(index, |present| present[index] as usize);
-                        if let Some(count) = counts.get_mut(usize::from(*id)).filter(|_| rows.get(row)) {
-                            *count += 1;
-                        }
-                    }
-                }
-                for (id, times) in counts.into_iter().enumerate().filter(|(_, times)| *times > 0) {
-                    if let Some(value) = entries.values.get(id).value() {
-                        count_text(value, times, count);
-                    }
-                }
-                continue;
-            }
-            let (values, _) = self.values_of(column, &mut rows.iter())?;
-            for value in (0..values.len()).filter_map(|index| values.get(index).value()) {
-                count_text(value, 1, count);
-            }
-        }
-        if self.rest_has(|column| field.relation(column) == Relation::Same) {
-            self.each_rest(rows, |_, column, value| {
-                if field.relation(column) == Relation::Same {
-                    count_text(value, 1, count);
-                }
-            })?;
-        }
-        Ok(())
     }
 
     fn templates(&self, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<u64, Failure> {

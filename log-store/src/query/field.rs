@@ -73,6 +73,11 @@ impl Field {
         }
     }
 
+    /// Whether a record may have a number here: times, `seq`, and what lies below its objects.
+    pub fn may_be_number(&self) -> bool {
+        matches!(self, Field::Timestamp | Field::AcceptedAt | Field::Seq | Field::Leaf(..))
+    }
+
     /// How a column of a record lies to this field; always [`Relation::Apart`] for level, times and `seq`, which
     /// are no columns.
     pub fn relation(&self, column: Column<'_>) -> Relation<'_> {
@@ -147,6 +152,19 @@ fn any_member(members: Encoded<'_>, rest: &str, below: bool, test: &mut dyn FnMu
         Relation::Below => below && test(value),
         Relation::Above(rest) => any_inside(value, rest, below, test),
     })
+}
+
+/// The name of a field with nothing escaped and nothing left out: `service`, `tags.env`, `fields.status`.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldName<'a>(pub &'a Field);
+
+impl std::fmt::Display for FieldName<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Field::Leaf(root, path) if !path.0.is_empty() => write!(f, "{}.{}", root.name(), path.0),
+            field => field.fmt(f),
+        }
+    }
 }
 
 /// The name as a query writes it, special characters escaped; `fields.` is left out where it can be.

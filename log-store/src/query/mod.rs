@@ -13,7 +13,6 @@ mod display;
 mod error;
 mod field;
 mod filters;
-mod fingerprint;
 mod levels;
 mod matches;
 mod number;
@@ -26,7 +25,7 @@ mod value;
 
 pub use ast::{Expr, Folded, Node, Query, Span, Test, scalar_text};
 pub use error::QueryError;
-pub use field::{Field, Path, Relation};
+pub use field::{Field, FieldName, Path, Relation};
 pub use filters::FilterError;
 pub use levels::LevelSet;
 pub use matches::{column_matches, matches, text_in_value};

@@ -3,6 +3,7 @@
 //! `suite` is data (`records.ndjson`, `cases.ndjson`) and checks for any store; each store has a file that runs it.
 
 mod embedded;
+mod figures;
 mod generate;
 mod json;
 mod moving;

@@ -1,8 +1,8 @@
 //! The store that every other is held against: a list of records, and the row matcher.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use watchfire_log_store::query::{Field, Number, Relation, matches, scalar_text};
+use watchfire_log_store::query::{Field, Number, Query, Relation, matches, scalar_text};
 use watchfire_log_store::search::{Bucket, SearchResponse};
 use watchfire_log_store::{Order, SearchRequest, TimeRange};
 use watchfire_model::record::ValueRef;
@@ -61,6 +61,12 @@ impl Naive {
         counts
     }
 
+    /// Records that match, each with its number.
+    pub fn matching(&self, query: &Query, range: TimeRange) -> impl Iterator<Item = (u64, RecordView<'_>)> {
+        let views = self.rows.iter().map(|row| (row.seq, RecordView::parse(&row.bytes).expect("just written")));
+        views.filter(move |(seq, view)| range.contains(view.timestamp()) && matches(query, view, *seq))
+    }
+
     /// What a request must find, its page and cursor left aside.
     pub fn search(&self, request: &SearchRequest) -> Expected<'_> {
         let mut found: Vec<(&Row, RecordView<'_>)> = self
@@ -94,16 +100,30 @@ impl Naive {
     }
 }
 
+/// Counts each text of a value once.
 fn count_values(value: ValueRef<'_>, counts: &mut BTreeMap<String, u64>) {
+    let mut texts = BTreeSet::new();
+    add_texts(value, &mut texts);
+    texts.into_iter().for_each(|text| *counts.entry(text).or_default() += 1);
+}
+
+fn add_texts(value: ValueRef<'_>, texts: &mut BTreeSet<String>) {
     match value {
-        ValueRef::Array(values) => values.values().for_each(|value| count_values(value, counts)),
-        ValueRef::Text(text) => *counts.entry(text.to_owned()).or_default() += 1,
-        value => {
-            if let Some(text) = scalar_text(value) {
-                *counts.entry(text).or_default() += 1;
-            }
-        }
+        ValueRef::Array(values) => values.values().for_each(|value| add_texts(value, texts)),
+        ValueRef::Text(text) => _ = texts.insert(text.to_owned()),
+        value => texts.extend(scalar_text(value)),
     }
+}
+
+/// The different texts of a field in a record.
+pub fn texts(field: &Field, view: &RecordView<'_>) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
+    if *field == Field::Level {
+        texts.insert(view.level().as_str().to_owned());
+    }
+    let same = view.entries().filter(|(column, _)| field.relation(*column) == Relation::Same);
+    same.for_each(|(_, value)| add_texts(value, &mut texts));
+    texts
 }
 
 /// The byte form of a record.
@@ -113,8 +133,8 @@ pub fn encoded(record: &LogRecord) -> Vec<u8> {
     bytes
 }
 
-/// The number by which a record is sorted: that of the field's first column that is one.
-fn number(field: &Field, view: &RecordView<'_>, seq: u64) -> Option<Number> {
+/// The number by which a record is sorted, and which figures are made from: that of the field's first column that is one.
+pub fn number(field: &Field, view: &RecordView<'_>, seq: u64) -> Option<Number> {
     match field {
         Field::Level => None,
         Field::Timestamp => Some(Number::Int(view.timestamp().millis())),

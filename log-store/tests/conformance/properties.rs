@@ -2,15 +2,17 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use watchfire_log_store::facets::FacetsRequest;
 use watchfire_log_store::query::{Field, Query, parse};
-use watchfire_log_store::{Cursor, EmbeddedStore, LogStore, Order, SearchRequest, StoreConfig, TimeRange};
+use watchfire_log_store::stats::{Measure, StatsRequest};
+use watchfire_log_store::{Cursor, EmbeddedStore, LogStore, Order, SearchError, SearchRequest, StoreConfig, TimeRange};
 use watchfire_model::{LogRecord, Value};
 
 use crate::embedded::append;
 use crate::generate::{NOW, Step, query, records, steps};
 use crate::naive::{Naive, encoded};
-use crate::suite;
 use crate::templated::{message, stretch, templates};
+use crate::{figures, suite};
 
 /// What is asked beside the query.
 #[derive(Clone, Debug)]
@@ -57,6 +59,84 @@ fn request(asked: &Asked, query: Query) -> SearchRequest {
     }
 }
 
+/// A question for figures, and for facets of the same records.
+#[derive(Clone, Debug)]
+struct Figures {
+    query: String,
+    range: TimeRange,
+    by: Vec<&'static str>,
+    measures: Vec<&'static str>,
+    step_ms: Option<i64>,
+    limit: usize,
+}
+
+fn figures() -> impl Strategy<Value = Figures> {
+    let by = ["level", "service", "host", "tags.env", "mode", "n", "mixed", "list", "user_id", "wide7", "span", "s"];
+    let measures = [
+        "count",
+        "distinct(user_id)",
+        "distinct(list)",
+        "distinct(level)",
+        "distinct(message)",
+        "sum(duration_ms)",
+        "avg(n)",
+        "min(mixed)",
+        "max(mixed)",
+        "p50(duration_ms)",
+        "p95(n)",
+        "p0(n)",
+        "p100(tags.env)",
+        "max(timestamp)",
+        "sum(seq)",
+        "avg(wide7)",
+    ];
+    let step = prop_oneof![2 => Just(None), 1 => select(vec![1_000_000i64, 86_400_000, 3_600_000]).prop_map(Some)];
+    let lists =
+        (prop::collection::vec(select(by.to_vec()), 0..3), prop::collection::vec(select(measures.to_vec()), 1..5));
+    (query(), asked(), lists, step, prop_oneof![Just(10_000usize), 0usize..5]).prop_map(
+        |(query, asked, (by, measures), step_ms, limit)| Figures {
+            query,
+            range: asked.range,
+            by,
+            measures,
+            step_ms,
+            limit,
+        },
+    )
+}
+
+/// Asks for figures and facets of the store and of the naive one; with `unasked`, also for the facets of all fields.
+fn check_figures(store: &EmbeddedStore, naive: &Naive, questions: &[Figures], unasked: bool, when: &str) {
+    for asked in questions {
+        let Ok(query) = parse(&asked.query, NOW) else { continue };
+        let what = format!("{asked:?} {when}");
+        let fields = |names: &[&str]| names.iter().map(|name| Field::parse(name).expect("a field")).collect::<Vec<_>>();
+        let request = StatsRequest {
+            by: fields(&asked.by),
+            measures: asked.measures.iter().map(|text| Measure::parse(text).expect("a measure")).collect(),
+            step_ms: asked.step_ms,
+            limit: asked.limit,
+            ..StatsRequest::new(query.clone(), asked.range)
+        };
+        match store.stats_blocking(&request) {
+            // Some records are days away from the others.
+            Err(SearchError::Steps { .. }) if asked.step_ms.is_some_and(|step| step < 86_400_000) => {}
+            response => {
+                let response = response.unwrap_or_else(|error| panic!("{what}: {error}"));
+                figures::check_stats(naive, &request, &response, &what);
+            }
+        }
+        let mut names = asked.by.clone();
+        names.dedup();
+        for fields in [Some(fields(&names)), None].into_iter().filter(|fields| fields.is_some() || unasked) {
+            let request =
+                FacetsRequest { fields, limit: asked.limit, ..FacetsRequest::new(query.clone(), asked.range) };
+            let response = store.facets_blocking(&request).unwrap_or_else(|error| panic!("{what}: {error}"));
+            figures::check_facets(naive, &request, &response, &what);
+        }
+    }
+}
+
 /// Asks everything of the store and of the naive one.
 fn check(store: &EmbeddedStore, naive: &Naive, questions: &[Asked], when: &str) {
     for asked in questions {
@@ -74,13 +154,20 @@ fn check(store: &EmbeddedStore, naive: &Naive, questions: &[Asked], when: &str) 
             request.cursor = Some(Cursor::decode(&next).expect("a cursor of the store"));
             request.offset = 0;
         }
+        if !matches!(request.order, Order::ByField { .. }) && request.limit > 0 {
+            let whole = SearchRequest { cursor: None, offset: 0, ..request };
+            runtime().block_on(suite::check_bare_walk(store, &whole, &expected, whole.limit, &what));
+        }
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime")
 }
 
 /// Asks for the values of fields that drift, and for single records.
 fn check_values(store: &EmbeddedStore, naive: &Naive, range: TimeRange) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(async {
+    runtime().block_on(async {
         for name in
             ["level", "service", "host", "tags.env", "mode", "n", "mixed", "list", "duration_ms", "wide7", "a.b"]
         {
@@ -188,6 +275,7 @@ proptest! {
         few in records(60).prop_filter("some", |few| !few.is_empty()),
         count in 8_000usize..18_000,
         questions in prop::collection::vec(asked(), 12),
+        figures in prop::collection::vec(figures(), 4),
         block_rows in select(vec![5_000usize, 65_536]),
     ) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -206,6 +294,7 @@ proptest! {
         check(&store, &naive, &questions[..3], "while open or being sealed");
         store.flush().expect("everything is sealed");
         check(&store, &naive, &questions, "sealed");
+        check_figures(&store, &naive, &figures, false, "sealed");
         store.tick(NOW.plus_millis(10 * 86_400_000));
         store.flush().expect("everything is merged");
         check(&store, &naive, &questions[..3], "merged");
@@ -220,6 +309,7 @@ proptest! {
     fn the_embedded_store_agrees_with_the_naive_one(
         records in records(90),
         questions in prop::collection::vec(asked(), 24),
+        figures in prop::collection::vec(figures(), 6),
         steps in steps(),
         block_rows in select(vec![1usize, 3, 16, 64, 65_536]),
     ) {
@@ -236,6 +326,7 @@ proptest! {
             life.step(step);
             check(&life.store, &life.naive, &questions, &format!("after {steps:?} and {step:?}"));
             check_values(&life.store, &life.naive, questions[0].range);
+            check_figures(&life.store, &life.naive, &figures, true, &format!("after {steps:?} and {step:?}"));
         }
         life.store.close();
     }

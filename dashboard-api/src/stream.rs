@@ -1,0 +1,100 @@
+//! Records as lines of JSON, as many as there are: a walk through the store page by page, in bounded memory.
+//!
+//! Nothing is counted on the way, so that a page costs what it holds. The walk stops when the client leaves: the
+//! body is dropped, and with it the search under way. Should a later page fail, the connection is cut, so that an
+//! answer that ended early cannot be taken for a whole one.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::try_unfold;
+use http::header;
+use watchfire_log_store::{Cursor, Hit, SearchError, SearchRequest};
+
+use crate::error::ApiError;
+use crate::logs::document;
+use crate::state::Api;
+
+/// Records of a page, while they are of ordinary size.
+const PAGE_RECORDS: usize = 1000;
+/// Memory of a page; a page that needs more is tried again with fewer records.
+const PAGE_BYTES: usize = 16 << 20;
+
+/// Where a walk stands.
+struct Walk {
+    api: Arc<Api>,
+    request: SearchRequest,
+    /// Records still wanted; `None` for all that there are.
+    left: Option<usize>,
+    page_records: usize,
+    is_done: bool,
+}
+
+/// Answers with all records of a search, or with the first `limit`. The first page is awaited: its error is told.
+pub async fn lines(api: Arc<Api>, request: SearchRequest, limit: Option<usize>) -> Result<Response, ApiError> {
+    let mut walk = Walk { api, request, left: limit, page_records: PAGE_RECORDS, is_done: false };
+    let first = walk.next().await?.unwrap_or_default();
+    let rest = try_unfold(walk, |mut walk| async move {
+        let page = walk.next().await.map_err(|error| {
+            tracing::warn!(error = error.message, "a stream of records ends early");
+            io::Error::other(error.message)
+        })?;
+        Ok(page.map(|page| (page, walk)))
+    });
+    let first = futures_util::stream::once(async { Ok::<Bytes, io::Error>(first) });
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+}
+
+/// Answers with the records of one search, which has no cursors.
+pub async fn page(api: &Api, request: SearchRequest) -> Result<Response, ApiError> {
+    let found = api.store.search(request).await?;
+    let lines = tokio::task::spawn_blocking(move || lines_of(&found.hits)).await.map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+impl Walk {
+    /// The lines of the next page; `None` behind the last one.
+    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let wanted = self.left.map_or(self.page_records, |left| left.min(self.page_records));
+        if self.is_done || wanted == 0 {
+            return Ok(None);
+        }
+        self.request.limit = wanted;
+        let request =
+            SearchRequest { with_totals: false, buckets: 0, memory_limit_bytes: PAGE_BYTES, ..self.request.clone() };
+        let found = match self.api.store.search(request.clone()).await {
+            // Records that are large: fewer at once; a single one of any size is shown.
+            Err(SearchError::Memory { .. }) if wanted > 1 => {
+                self.page_records = (wanted / 8).max(1);
+                return Box::pin(self.next()).await;
+            }
+            Err(SearchError::Memory { .. }) => {
+                self.api.store.search(SearchRequest { memory_limit_bytes: usize::MAX, ..request }).await?
+            }
+            found => found?,
+        };
+        self.page_records = self.page_records.saturating_mul(2).min(PAGE_RECORDS);
+        self.left = self.left.map(|left| left.saturating_sub(found.hits.len()));
+        match found.next_cursor.as_deref().map(Cursor::decode) {
+            Some(Ok(cursor)) => (self.request.cursor, self.request.offset) = (Some(cursor), 0),
+            Some(Err(error)) => return Err(ApiError::internal(error)),
+            None => self.is_done = true,
+        }
+        let lines = tokio::task::spawn_blocking(move || lines_of(&found.hits)).await.map_err(ApiError::internal)?;
+        Ok(Some(lines))
+    }
+}
+
+/// A record a line.
+fn lines_of(hits: &[Hit]) -> Bytes {
+    let mut body = Vec::new();
+    for hit in hits {
+        // Writing to a vector cannot fail, and a record has text keys only.
+        let _ = serde_json::to_writer(&mut body, &document(hit));
+        body.push(b'\n');
+    }
+    body.into()
+}

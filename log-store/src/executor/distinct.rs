@@ -1,0 +1,192 @@
+//! Counting different texts: exactly while they are few, then by HyperLogLog.
+//!
+//! Texts are told apart by 64 bits of XXH3, so that even "exactly" has a chance of 1 in 10¹¹ to be one too low. The
+//! estimate is Ertl's for 2^18 registers (arXiv 1702.01284, "improved raw estimator"): its standard error is
+//! 1.04 / 2^9 = 0.2 %, so that 1 % is five of them.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashSet;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::stats::EXACT_MAX;
+
+/// A register per value of so many bits of the hash.
+const INDEX_BITS: u32 = 18;
+/// Longest run that a register can tell: of the remaining bits, and one.
+const RANK_MAX: usize = 64 - INDEX_BITS as usize + 1;
+
+/// What a text is told apart by.
+pub(super) fn hash_text(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
+}
+
+/// The hash of a hash is itself.
+#[derive(Clone, Default)]
+pub(super) struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// A set of hashes, or only how large it is.
+#[derive(Clone, Debug)]
+pub(super) enum Distinct {
+    /// At most [`EXACT_MAX`].
+    Exact(HashSet<u64, BuildHasherDefault<Same>>),
+    /// The longest run of zeros by the first bits of the hash.
+    Registers(Box<[u8]>),
+}
+
+impl Default for Distinct {
+    fn default() -> Distinct {
+        Distinct::Exact(HashSet::default())
+    }
+}
+
+fn note(registers: &mut [u8], hash: u64) {
+    let rank = ((hash << INDEX_BITS).leading_zeros() as usize + 1).min(RANK_MAX) as u8;
+    if let Some(register) = registers.get_mut((hash >> (64 - INDEX_BITS)) as usize) {
+        *register = (*register).max(rank);
+    }
+}
+
+impl Distinct {
+    /// Adds a text by its [`hash_text`].
+    pub fn add(&mut self, hash: u64) {
+        match self {
+            Distinct::Exact(hashes) => {
+                hashes.insert(hash);
+                if hashes.len() > EXACT_MAX {
+                    let mut registers = vec![0; 1 << INDEX_BITS].into_boxed_slice();
+                    hashes.iter().for_each(|hash| note(&mut registers, *hash));
+                    *self = Distinct::Registers(registers);
+                }
+            }
+            Distinct::Registers(registers) => note(registers, hash),
+        }
+    }
+
+    /// Adds another set.
+    pub fn merge(&mut self, other: Distinct) {
+        match (&mut *self, other) {
+            (Distinct::Registers(mine), Distinct::Registers(theirs)) => {
+                mine.iter_mut().zip(&theirs).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
+            }
+            (Distinct::Exact(_), mut registers @ Distinct::Registers(_)) => {
+                std::mem::swap(self, &mut registers);
+                self.merge(registers);
+            }
+            (_, Distinct::Exact(hashes)) => hashes.into_iter().for_each(|hash| self.add(hash)),
+        }
+    }
+
+    /// How many, and whether that is an estimate.
+    pub fn count(&self) -> (u64, bool) {
+        match self {
+            Distinct::Exact(hashes) => (hashes.len() as u64, false),
+            Distinct::Registers(registers) => (estimate(registers).round() as u64, true),
+        }
+    }
+
+    /// About the memory in use, bytes.
+    pub fn memory(&self) -> usize {
+        match self {
+            Distinct::Exact(hashes) => hashes.allocation_size(),
+            Distinct::Registers(registers) => registers.len(),
+        }
+    }
+}
+
+fn estimate(registers: &[u8]) -> f64 {
+    let mut counts = [0u32; RANK_MAX + 1];
+    registers.iter().for_each(|rank| counts[usize::from(*rank).min(RANK_MAX)] += 1);
+    let m = registers.len() as f64;
+    let mut z = m * tau(1.0 - f64::from(counts[RANK_MAX]) / m);
+    for count in counts[1..RANK_MAX].iter().rev() {
+        z = 0.5 * (z + f64::from(*count));
+    }
+    z += m * sigma(f64::from(counts[0]) / m);
+    m * m / (2.0 * std::f64::consts::LN_2 * z)
+}
+
+fn sigma(mut x: f64) -> f64 {
+    if x == 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut y, mut z) = (1.0, x);
+    loop {
+        x *= x;
+        let before = z;
+        z += x * y;
+        y += y;
+        if z == before {
+            return z;
+        }
+    }
+}
+
+fn tau(mut x: f64) -> f64 {
+    if x == 0.0 || x == 1.0 {
+        return 0.0;
+    }
+    let (mut y, mut z) = (1.0, 1.0 - x);
+    loop {
+        x = x.sqrt();
+        let before = z;
+        y *= 0.5;
+        z -= (1.0 - x).powi(2) * y;
+        if z == before {
+            return z / 3.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(numbers: std::ops::Range<u64>) -> Distinct {
+        let mut distinct = Distinct::default();
+        numbers.for_each(|number| distinct.add(hash_text(&number.to_string())));
+        distinct
+    }
+
+    #[test]
+    fn exact_to_ten_thousand_then_within_a_percent() {
+        assert_eq!(of(0..0).count(), (0, false));
+        assert_eq!(of(0..10_000).count(), (10_000, false));
+        for count in [10_001u64, 30_000, 262_144, 1_000_000, 3_000_000] {
+            let (estimate, is_approximate) = of(0..count).count();
+            let error = (estimate as f64 - count as f64).abs() / count as f64;
+            assert!(is_approximate && error < 0.01, "{count}: {estimate}");
+        }
+    }
+
+    #[test]
+    fn merged_in_any_order_it_is_the_same() {
+        let whole = of(0..50_000).count();
+        for cut in [10, 20_000, 45_000] {
+            // They overlap.
+            let (mut low, high) = (of(0..cut + 5), of(cut..50_000));
+            low.merge(high);
+            assert_eq!(low.count(), whole);
+            let (low, mut high) = (of(0..cut + 5), of(cut..50_000));
+            high.merge(low);
+            assert_eq!(high.count(), whole);
+        }
+        let mut two = of(0..6_000);
+        two.merge(of(4_000..9_000));
+        assert_eq!(two.count(), (9_000, false));
+    }
+}

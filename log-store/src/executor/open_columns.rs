@@ -1,0 +1,133 @@
+//! Columns of a chunk of the open block, for figures and facets.
+
+use std::ops::Range;
+
+use watchfire_model::Level;
+use watchfire_model::record::{Column, Root};
+
+use super::block::Failure;
+use super::collect::count_text;
+use super::columns::{ColumnView, Partition};
+use super::open::OpenView;
+use super::ranking::number_of;
+use super::texts::Texts;
+use crate::histogram::Bars;
+use crate::query::{Field, Number, Relation};
+use crate::values::Bits;
+
+impl OpenView<'_> {
+    /// A record's own integer that a field names.
+    fn own_int(&self, field: &Field, row: usize) -> Option<i64> {
+        match field {
+            Field::Level => self.rows.levels.get(row).map(|level| i64::from(*level)),
+            Field::Timestamp => self.rows.timestamps.get(row).copied(),
+            Field::AcceptedAt => self.rows.accepted_at.get(row).copied(),
+            Field::Seq => self.rows.seqs.get(row).and_then(|seq| i64::try_from(*seq).ok()),
+            Field::Core(_) | Field::Leaf(..) => None,
+        }
+    }
+
+    /// Goes through the values of a field in the rows of the set, column by column.
+    fn each_value(
+        &self,
+        field: &Field,
+        rows: &Bits,
+        mut visit: impl FnMut(usize, watchfire_model::record::ValueRef<'_>),
+    ) {
+        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
+        for column in self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)) {
+            for index in 0..column.values.len() {
+                let row = column.values.row(index) as usize;
+                if rows.get(row)
+                    && let Some(value) = column.values.get(index).value()
+                {
+                    visit(row, value);
+                }
+            }
+        }
+        self.each_rest(rows, |row, column, value| {
+            if is_field(column) {
+                visit(row, value);
+            }
+        });
+    }
+}
+
+impl ColumnView for OpenView<'_> {
+    fn texts(&self, field: &Field, rows: &Bits) -> Result<Texts, Failure> {
+        let mut texts = Texts::default();
+        if *field == Field::Level {
+            for row in rows.iter() {
+                if let Some(level) = self.rows.levels.get(row).and_then(|level| Level::from_u8(*level)) {
+                    let id = texts.intern(level.as_str());
+                    texts.pairs.push((row as u32, id));
+                }
+            }
+        }
+        self.each_value(field, rows, |row, value| texts.add(row as u32, value));
+        Ok(texts.finish())
+    }
+
+    fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(u32, Number)>, Failure> {
+        let own = rows.iter().filter_map(|row| Some((row as u32, Number::Int(self.own_int(field, row)?))));
+        let mut numbers: Vec<(u32, Number)> = own.collect();
+        self.each_value(field, rows, |row, value| {
+            numbers.extend(number_of(value).map(|number| (row as u32, number)));
+        });
+        first_of_each_row(&mut numbers);
+        Ok(numbers)
+    }
+
+    fn partition(&self, _: &Field, _: usize) -> Result<Option<Partition>, Failure> {
+        Ok(None)
+    }
+
+    fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        self.each_value(field, rows, |_, value| count_text(value, 1, count));
+        Ok(())
+    }
+
+    fn has_few(&self, field: &Field, most: usize) -> bool {
+        let mut texts = Texts::default();
+        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
+        for column in self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)) {
+            for value in (0..column.values.len()).filter_map(|index| column.values.get(index).value()) {
+                count_text(value, 1, &mut |text, _| _ = texts.intern(text));
+                if texts.len() > most {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn leaves(&self) -> Vec<(Root, &str, u64)> {
+        let mut leaves = Vec::new();
+        for column in &self.rows.columns {
+            if let Some(Column::Leaf(root, path)) = column.name.column() {
+                leaves.push((root, path, column.values.len() as u64));
+            }
+        }
+        leaves
+    }
+
+    fn bar_runs(&self, bars: &Bars) -> Result<Vec<(Range<usize>, usize)>, Failure> {
+        let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
+        for (row, time) in self.rows.timestamps.iter().take(self.len).enumerate() {
+            let bar = bars.bar_of(*time);
+            match runs.last_mut() {
+                Some((run, of)) if *of == bar => run.end = row + 1,
+                _ => runs.push((row..row + 1, bar)),
+            }
+        }
+        Ok(runs)
+    }
+}
+
+/// Brings numbers into the order of their rows, and leaves the first of each.
+pub(super) fn first_of_each_row(numbers: &mut Vec<(u32, Number)>) {
+    if !numbers.is_sorted_by(|(a, _), (b, _)| a < b) {
+        numbers.sort_by_key(|(row, _)| *row);
+        numbers.dedup_by_key(|(row, _)| *row);
+    }
+}
