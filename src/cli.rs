@@ -49,8 +49,16 @@ pub enum Verb {
     },
     /// Manage API keys.
     #[command(after_help = "Examples:\n  watchfire keys add --file keys.txt --scopes ingest shipper\n  \
-        watchfire keys add --file keys.txt --scopes read,admin anna")]
+        watchfire keys add --file keys.txt --scopes read,admin anna\n  \
+        watchfire keys list --file keys.txt\n  watchfire keys revoke --file keys.txt shipper\n\n\
+        A running server reads the file again when it changes.")]
     Keys(Keys),
+    /// Manage users with passwords.
+    #[command(after_help = "Examples:\n  watchfire users add --file users.txt --scopes read,ingest anna\n  \
+        echo \"$PASSWORD\" | watchfire users add --file users.txt anna\n  \
+        watchfire users list --file users.txt\n  watchfire users remove --file users.txt anna\n\n\
+        A running server reads the file again when it changes.")]
+    Users(Users),
 }
 
 /// `serve`
@@ -144,6 +152,58 @@ pub enum KeysVerb {
         #[arg(long, value_delimiter = ',', value_name = "SCOPES", default_value = "read")]
         scopes: Vec<String>,
         /// Whose key it is.
+        name: String,
+    },
+    /// Show all keys: the begin of each one's hash, its scopes, its name.
+    List {
+        /// The key file.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Take a key out of the file.
+    Revoke {
+        /// The key file.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Its name, or the begin of its hash (`keys list`).
+        key: String,
+    },
+}
+
+/// `users`
+#[derive(Args, Debug)]
+pub struct Users {
+    /// What to do with users.
+    #[command(subcommand)]
+    pub verb: UsersVerb,
+}
+
+/// What to do with users.
+#[derive(Subcommand, Debug)]
+pub enum UsersVerb {
+    /// Add a user, or change their password and scopes; the password is read from the standard input.
+    Add {
+        /// The file of users (`auth.basic_users_file`); made if it is not there.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// What the user may do.
+        #[arg(long, value_delimiter = ',', value_name = "SCOPES", default_value = "read")]
+        scopes: Vec<String>,
+        /// How the user is called.
+        name: String,
+    },
+    /// Show all users and their scopes.
+    List {
+        /// The file of users.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Take a user out of the file.
+    Remove {
+        /// The file of users.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// How the user is called.
         name: String,
     },
 }

@@ -1,14 +1,16 @@
-//! `watchfire keys add`: makes a key, keeps its hash, shows the key once.
+//! `watchfire keys`: makes a key, keeps its hash, shows the key once; lists and revokes.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use watchfire_dashboard_api::auth::{Scopes, hex, key_line};
+use watchfire_dashboard_api::auth::keys::Key;
+use watchfire_dashboard_api::auth::{Keys, Scopes, hex, key_line};
+
+use crate::secret_file;
 
 /// Random bytes of a key.
 const KEY_BYTES: usize = 24;
+/// Hex digits of the hash by which a key is told from others.
+const SHOWN_DIGITS: usize = 12;
 
 /// Adds a key to the file and answers it; nobody can read it again.
 ///
@@ -21,10 +23,50 @@ pub fn add(file: &Path, scopes: &[String], name: &str) -> Result<String, String>
     let mut random = [0u8; KEY_BYTES];
     getrandom::fill(&mut random).map_err(|error| format!("the system has no random numbers: {error}"))?;
     let key = format!("wf_{}", hex(&random));
-    let line = key_line(&key, scopes, name);
-    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
-    // Hashes are no secrets, but nobody else needs to change them.
-    let mut keys = OpenOptions::new().create(true).append(true).mode(0o600).open(file).map_err(failed)?;
-    keys.write_all(format!("{line}\n").as_bytes()).and_then(|()| keys.sync_all()).map_err(failed)?;
+    let text = secret_file::read(file)?;
+    secret_file::write(file, &secret_file::with_line(text, &key_line(&key, scopes, name)))?;
     Ok(key)
+}
+
+/// A line per key: the begin of its hash, scopes, name.
+pub fn list(file: &Path) -> Result<String, String> {
+    let keys = parse(file, &read_existing(file)?)?;
+    Ok(keys.iter().map(|key| format!("{}  {}  {}\n", short(key), key.scopes, key.name)).collect())
+}
+
+/// Takes out the one key with this name, or whose hash begins so. Answers what is gone.
+pub fn revoke(file: &Path, which: &str) -> Result<String, String> {
+    let text = read_existing(file)?;
+    let keys = parse(file, &text)?;
+    let is_meant = |key: &Key| *key.name == *which || (which.len() >= 6 && hex(&key.digest).starts_with(which));
+    let meant: Vec<&Key> = keys.iter().filter(|key| is_meant(key)).collect();
+    let key = match meant[..] {
+        [key] => key,
+        [] => return Err(format!("no key is named `{which}`; `watchfire keys list` shows what there is")),
+        [..] => {
+            let hashes: Vec<String> = meant.iter().map(|key| short(key)).collect();
+            return Err(format!(
+                "{} keys are named `{which}`; say which by its hash: {}",
+                meant.len(),
+                hashes.join(", ")
+            ));
+        }
+    };
+    let digest = hex(&key.digest);
+    let is_other = |line: &&str| !line.trim().to_ascii_lowercase().starts_with(&format!("sha256:{digest}"));
+    let rest: Vec<&str> = text.lines().filter(is_other).collect();
+    secret_file::write(file, &rest.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+    Ok(format!("{}  {}  {}", short(key), key.scopes, key.name))
+}
+
+fn short(key: &Key) -> String {
+    hex(&key.digest).chars().take(SHOWN_DIGITS).collect()
+}
+
+fn read_existing(file: &Path) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn parse(file: &Path, text: &str) -> Result<Keys, String> {
+    Keys::parse(text).map_err(|errors| secret_file::told(file, &errors).join("\n"))
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
-use watchfire_dashboard_api::auth::{Credentials, Keys};
+use watchfire_dashboard_api::auth::{Credentials, FileError, Keys, Users};
+use watchfire_dashboard_api::tls::{Material, Part};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
@@ -13,6 +14,7 @@ use watchfire_rules::RuleSet;
 
 use crate::cli::Serve;
 use crate::config::{self, Auth, Config, Syslog};
+use crate::secret_file;
 
 /// What is wrong with a file, a line each.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Setup {
     pub rules: RuleSet,
     /// Who may come in, if anybody is asked.
     pub credentials: Option<Credentials>,
+    /// What TLS clients are greeted with, if TLS is spoken.
+    pub tls: Option<Material>,
 }
 
 /// Reads the configuration and every file that it names, and puts over it what flags say. Relative paths are meant
@@ -73,8 +77,9 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     let mut keep = |outcome: Faults| faults.extend(outcome.0);
     let rule_files = rule_files(&config);
     let rules = rules(&rule_files, Some(&config.alerting.receivers)).map_err(&mut keep).unwrap_or_default();
+    let tls = tls(&config).map_err(&mut keep).unwrap_or_default();
     let credentials = credentials(&config).map_err(&mut keep).unwrap_or_default();
-    if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials }) } else { Err(Faults(faults)) }
+    if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials, tls }) } else { Err(Faults(faults)) }
 }
 
 /// Reads a configuration file; without one, the defaults. Answers its faults too.
@@ -89,17 +94,88 @@ fn config(file: Option<&Path>) -> Result<(Config, Vec<String>), Faults> {
     Ok((config, faults.into_iter().map(line).collect()))
 }
 
-/// The keys that the configuration names.
-fn credentials(config: &Config) -> Result<Option<Credentials>, Faults> {
-    let Auth::Keys(file) = &config.auth else { return Ok(None) };
-    let keys = Keys::parse(&read(file)?);
-    keys.map(|keys| Some(Credentials { keys }))
-        .map_err(|errors| Faults(errors.iter().map(|error| format!("{}:{error}", file.display())).collect()))
+/// The keys and users that the configuration names.
+pub fn credentials(config: &Config) -> Result<Option<Credentials>, Faults> {
+    let Auth::Files(files) = &config.auth else { return Ok(None) };
+    let mut faults = Vec::new();
+    let mut parsed = Credentials::default();
+    if let Some(file) = &files.api_keys {
+        parsed.keys = parse_file(file, Keys::parse).map_err(|Faults(told)| faults.extend(told)).unwrap_or_default();
+    }
+    if let Some(file) = &files.basic_users {
+        parsed.users = parse_file(file, Users::parse).map_err(|Faults(told)| faults.extend(told)).unwrap_or_default();
+    }
+    if faults.is_empty() { Ok(Some(parsed)) } else { Err(Faults(faults)) }
+}
+
+/// The files of those who may come in.
+pub fn auth_files(config: &Config) -> impl Iterator<Item = &Path> {
+    let files = match &config.auth {
+        Auth::Files(files) => [files.api_keys.as_deref(), files.basic_users.as_deref()],
+        Auth::Absent | Auth::None => [None, None],
+    };
+    files.into_iter().flatten()
+}
+
+/// Tells in our log what is not wrong but unwise: files with secrets that everyone may read, keys sent in the clear.
+pub fn warn_of(config: &Config) {
+    let of_receiver = |receiver: &config::Receiver| {
+        let webhook = receiver.webhook.as_ref();
+        let webhook = webhook.map(|hook| [&hook.url_file, &hook.password_file, &hook.bearer_token_file]);
+        let email = receiver.email.as_ref().map(|email| &email.password_file);
+        let files = webhook.into_iter().flatten().chain(email).flatten();
+        files.cloned().collect::<Vec<_>>()
+    };
+    let mut files: Vec<PathBuf> = config.alerting.receivers.iter().flat_map(of_receiver).collect();
+    files.extend(auth_files(config).map(Path::to_owned));
+    files.extend(config.tls.iter().map(|files| files.key.clone()));
+    files.sort();
+    files.dedup();
+    for warning in files.iter().filter_map(|file| secret_file::too_open(file)) {
+        tracing::warn!("{warning}");
+    }
+    let exposed = config.listen.iter().find(|address| !address.ip().is_loopback());
+    if let (Some(address), Auth::Files(_), None) = (exposed, &config.auth, &config.tls) {
+        tracing::warn!(%address, "keys and passwords reach this address unencrypted; add `tls`, or a proxy that has it");
+    }
+}
+
+/// Certificate, key and authorities that the configuration names.
+pub fn tls(config: &Config) -> Result<Option<Material>, Faults> {
+    let Some(files) = &config.tls else { return Ok(None) };
+    let mut faults = Vec::new();
+    let mut bytes = |file: &Path| read_bytes(file).map_err(|Faults(told)| faults.extend(told)).ok();
+    let (cert, key) = (bytes(&files.cert), bytes(&files.key));
+    let client_ca = files.client_ca.as_deref().map(&mut bytes);
+    let (Some(cert), Some(key), None | Some(Some(_))) = (cert, key, &client_ca) else { return Err(Faults(faults)) };
+    Material::read(&cert, &key, client_ca.flatten().as_deref()).map(Some).map_err(|error| {
+        let file = match error.part {
+            Part::Certificate => &files.cert,
+            Part::Key => &files.key,
+            Part::ClientAuthorities => files.client_ca.as_ref().unwrap_or(&files.cert),
+        };
+        Faults(vec![format!("{}:1:1: {error}", file.display())])
+    })
+}
+
+/// The files of TLS.
+pub fn tls_files(config: &Config) -> impl Iterator<Item = &Path> {
+    let files = config.tls.as_ref();
+    let files = files.map(|files| [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()]);
+    files.into_iter().flatten().flatten().map(PathBuf::as_path)
+}
+
+fn parse_file<T>(file: &Path, parse: impl Fn(&str) -> Result<T, Vec<FileError>>) -> Result<T, Faults> {
+    parse(&read(file)?).map_err(|errors| Faults(secret_file::told(file, &errors)))
 }
 
 fn read(file: &Path) -> Result<String, Faults> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Faults(vec![format!("{}:1:1: cannot be read: {error}", file.display())]))
+    String::from_utf8(read_bytes(file)?)
+        .map_err(|_| Faults(vec![format!("{}:1:1: cannot be read: it is no UTF-8 text", file.display())]))
+}
+
+fn read_bytes(file: &Path) -> Result<Vec<u8>, Faults> {
+    std::fs::read(file).map_err(|error| Faults(vec![format!("{}:1:1: cannot be read: {error}", file.display())]))
 }
 
 /// The rule files that the configuration names: files and globs; a file that was not asked for by name need not

@@ -1,5 +1,6 @@
 //! Our own log lines: to stderr for whoever watches the process, and into our own store.
 
+use tracing_subscriber::filter::{Directive, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -10,7 +11,11 @@ const DEFAULT_FILTER: &str = "info";
 
 /// Starts logging; what the answer collects is stored once somebody runs it.
 pub fn start(json: bool) -> OwnLog {
-    let filter = || EnvFilter::try_from_env("WATCHFIRE_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let chosen = || EnvFilter::try_from_env("WATCHFIRE_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    // Who changed what is written down however little else is.
+    let audit = Directive::from(LevelFilter::INFO);
+    let audit = format!("{}=info", watchfire_dashboard_api::audit::TARGET).parse().unwrap_or(audit);
+    let filter = || chosen().add_directive(audit.clone());
     let to_stderr = fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let to_stderr = if json { to_stderr.json().boxed() } else { to_stderr.boxed() };
     let (own, lines) = own_log();

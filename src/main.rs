@@ -7,12 +7,14 @@ mod config;
 mod keys;
 mod load;
 mod logging;
+mod secret_file;
+mod users;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, Verb};
+use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, UsersVerb, Verb};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,19 +29,44 @@ fn main() -> ExitCode {
             eprintln!("`watchfire {verb}` is not in this version yet; `watchfire --help` shows what there is");
             ExitCode::from(EXIT_USAGE)
         }
-        Verb::Keys(keys) => {
-            let KeysVerb::Add { file, scopes, name } = keys.verb;
-            match keys::add(&file, &scopes, &name) {
-                Ok(key) => {
-                    println!("{key}");
-                    eprintln!("kept as a hash in {}; this is the only time that the key is shown", file.display());
-                    ExitCode::SUCCESS
-                }
-                Err(message) => {
-                    eprintln!("{message}");
-                    ExitCode::from(EXIT_FAILED)
-                }
-            }
+        Verb::Keys(keys) => ended(manage_keys(keys.verb)),
+        Verb::Users(users) => ended(manage_users(users.verb)),
+    }
+}
+
+/// Prints what a verb has to say, or why it failed.
+fn ended(outcome: Result<String, String>) -> ExitCode {
+    match outcome {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
         }
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+fn manage_keys(verb: KeysVerb) -> Result<String, String> {
+    match verb {
+        KeysVerb::Add { file, scopes, name } => {
+            let key = keys::add(&file, &scopes, &name)?;
+            eprintln!("kept as a hash in {}; this is the only time that the key is shown", file.display());
+            Ok(key + "\n")
+        }
+        KeysVerb::List { file } => keys::list(&file),
+        KeysVerb::Revoke { file, key } => Ok(format!("revoked {}\n", keys::revoke(&file, &key)?)),
+    }
+}
+
+fn manage_users(verb: UsersVerb) -> Result<String, String> {
+    match verb {
+        UsersVerb::Add { file, scopes, name } => {
+            let done = users::add(&file, &scopes, &name)?;
+            Ok(format!("{done} {name} in {}\n", file.display()))
+        }
+        UsersVerb::List { file } => users::list(&file),
+        UsersVerb::Remove { file, name } => users::remove(&file, &name).map(|()| format!("removed {name}\n")),
     }
 }

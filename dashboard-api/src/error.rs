@@ -1,5 +1,7 @@
 //! The one shape of every error of our own endpoints (API.md, 1).
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -76,6 +78,12 @@ impl ApiError {
         ApiError { retry_after_s: Some(1), ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
     }
 
+    /// 429 with the time after which the next is heard.
+    pub fn limited(code: &'static str, message: impl Into<String>, wait: Duration) -> ApiError {
+        let retry_after_s = Some(crate::rate::whole_seconds(wait));
+        ApiError { retry_after_s, ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+    }
+
     /// 500: a fault of ours; the cause goes to the log, not to the caller.
     pub fn internal(cause: impl std::fmt::Display) -> ApiError {
         tracing::error!(%cause, "request failed");
@@ -120,11 +128,15 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownKey => ("unknown_key", "this key is unknown"),
             Refusal::WrongPassword => ("wrong_password", "this name and password do not belong together"),
             Refusal::SessionEnded => ("session_ended", "the session has ended; log in again"),
+            Refusal::Limited(wait) => {
+                return ApiError::limited("too_many_failures", "too many failed logins from this address", wait);
+            }
+            Refusal::Busy => return ApiError::unavailable("busy", "too many passwords are being checked"),
         };
         let error = ApiError::new(StatusCode::UNAUTHORIZED, code, message);
         match refusal {
             Refusal::Missing | Refusal::Malformed => error.hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
-            Refusal::UnknownKey | Refusal::WrongPassword | Refusal::SessionEnded => error,
+            _ => error,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! someone on this machine: a foreign `Host` is answered 421 (DNS rebinding), and a foreign `Origin` on a call
 //! that changes something is answered 403, always.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,12 +16,54 @@ use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
+use crate::audit::{self, Actor};
 use crate::auth::credentials::is_upgrade;
+use crate::auth::sessions::Holder;
 use crate::auth::{Access, Identity, Scope, Sent};
+use crate::cors::{Allowed, Cors, is_changing};
 use crate::error::ApiError;
+use crate::rate::{Buckets, neighbourhood};
 use crate::routes::{Needs, needs};
+use crate::serve::Peer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who asks, for counting how often.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// A key or user.
+    Known(Holder),
+    /// Where nobody is asked, or somebody is not known.
+    Address(IpAddr),
+}
+
+/// Whose request was let in, for what.
+struct Caller {
+    identity: Option<Identity>,
+    needs: Needs,
+}
+
+/// An admin's change, to be written down with what comes of it.
+struct Change {
+    identity: Option<Identity>,
+    peer: IpAddr,
+}
+
+impl Change {
+    /// Writes it down; a call that nothing answers changes nothing.
+    fn audit(&self, method: &Method, path: &str, status: StatusCode) {
+        if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            let actor = self.identity.as_ref().map_or(Actor::Anyone, Actor::Known);
+            let result = if status.is_success() { "done" } else { "failed" };
+            audit::record(actor, Some(self.peer), &format!("{method} {path}"), result);
+        }
+    }
+}
+
+/// Whether a path only says how we are.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/-/healthy" | "/-/ready" | "/health" | "/api/v1/health")
+}
 
 /// Rules of passage; fixed at start.
 #[derive(Debug)]
@@ -31,8 +74,14 @@ pub struct Guard {
     pub check_host: bool,
     /// Names, beside loopback ones, under which requests may come.
     pub allowed_hosts: Vec<String>,
-    /// Origins whose pages may call us; `*` for all.
-    pub cors: Vec<String>,
+    /// Pages of other origins that may call us.
+    pub cors: Cors,
+    /// Bound on how often somebody may ask, if there is one.
+    pub rate: Option<Buckets<Asker>>,
+    /// Requests of known keys and users that were not heard, as they asked too often.
+    pub limited_known_total: AtomicU64,
+    /// The same of addresses.
+    pub limited_addresses_total: AtomicU64,
     /// Tells this process' request ids from another's.
     pub process: u32,
     /// Number of the last request.
@@ -40,8 +89,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Decides whether a request may pass; answers whose it is, where that is asked.
-    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Option<Identity>, ApiError> {
+    /// Whether a request is meant for us, and not sent by the page of another site.
+    fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
         if self.check_host {
             let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
             if !self.is_our_host(host) {
@@ -50,11 +99,10 @@ impl Guard {
                     .hint("ask for 127.0.0.1 or localhost, or add the name to `allowed_hosts`"));
             }
         }
-        let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         let upgrade = is_upgrade(headers);
         if let Some(origin) = headers.get(header::ORIGIN)
-            && (changes || upgrade)
-            && !self.is_our_origin(origin, headers)
+            && (is_changing(method) || upgrade)
+            && !self.is_our_origin(origin, headers, !matches!(Sent::of(headers), Sent::Session(_)))
         {
             return Err(ApiError::new(
                 StatusCode::FORBIDDEN,
@@ -63,19 +111,56 @@ impl Guard {
             )
             .hint("add the page's origin to `cors`"));
         }
+        Ok(())
+    }
+
+    /// Whose request it is, if that is asked, and whether they may do what it wants.
+    async fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, ApiError> {
+        self.check_origin(method, headers)?;
         // A preflight is sent by the browser itself, without what it asks leave for.
-        if *method == Method::OPTIONS {
-            return Ok(None);
-        }
-        let Needs::Scope(scope) = needs(method, uri.path(), upgrade) else { return Ok(None) };
-        let identity = self.access.identify(&Sent::of(headers))?;
+        let needs = match *method {
+            Method::OPTIONS => Needs::Nothing,
+            _ => needs(method, uri.path(), is_upgrade(headers)),
+        };
+        let Needs::Scope(scope) = needs else {
+            // Whether we live may be asked however often.
+            if !is_probe(uri.path()) {
+                self.limit(None, peer)?;
+            }
+            return Ok(Caller { identity: None, needs });
+        };
+        let identity = match self.access.identify(&Sent::of(headers), peer).await {
+            Ok(identity) => identity,
+            Err(refusal) => {
+                self.limit(None, peer)?;
+                return Err(refusal.into());
+            }
+        };
+        self.limit(identity.as_ref(), peer)?;
         if let Some(identity) = &identity
             && !identity.scopes.allow(scope)
         {
+            if scope == Scope::Admin && is_changing(method) {
+                audit::record(Actor::Known(identity), Some(peer), &format!("{method} {}", uri.path()), "not allowed");
+            }
             let message = format!("this needs the scope `{}`, which is not given to you", scope.as_str());
             return Err(ApiError::new(StatusCode::FORBIDDEN, "scope", message));
         }
-        Ok(identity)
+        Ok(Caller { identity, needs })
+    }
+
+    /// Whether this key, user or address has not asked too often.
+    fn limit(&self, identity: Option<&Identity>, peer: IpAddr) -> Result<(), ApiError> {
+        let Some(buckets) = &self.rate else { return Ok(()) };
+        let (who, counted) = match identity {
+            Some(identity) => (Asker::Known(identity.holder.clone()), &self.limited_known_total),
+            None => (Asker::Address(neighbourhood(peer)), &self.limited_addresses_total),
+        };
+        buckets.take(who, Instant::now()).map_err(|wait| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            ApiError::limited("rate_limit", "too many requests per second", wait)
+                .hint("ask less often, or raise `limits.requests_per_second`")
+        })
     }
 
     fn is_our_host(&self, host: &str) -> bool {
@@ -90,36 +175,14 @@ impl Guard {
             || self.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(name) || allowed == host)
     }
 
-    fn is_our_origin(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    /// Whether a page of ours, or one that is listed, sends this; `star` if one that `*` lets in is as good.
+    fn is_our_origin(&self, origin: &HeaderValue, headers: &HeaderMap, star: bool) -> bool {
+        if self.cors.allowed(origin).is_some_and(|allowed| allowed == Allowed::ByName || star) {
+            return true;
+        }
         let Ok(origin) = origin.to_str() else { return false };
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let own = origin.split_once("://").is_some_and(|(_, name)| !host.is_empty() && name.eq_ignore_ascii_case(host));
-        own || self.cors_allows(origin)
-    }
-
-    fn cors_allows(&self, origin: &str) -> bool {
-        self.cors.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin))
-    }
-
-    fn add_cors(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        let Some(origin) = origin.filter(|origin| origin.to_str().is_ok_and(|text| self.cors_allows(text))) else {
-            return;
-        };
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        let exposed = HeaderValue::from_static("X-Request-Id, X-Total-Count");
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-    }
-
-    fn preflight(&self) -> Response {
-        let mut response = StatusCode::NO_CONTENT.into_response();
-        let headers = response.headers_mut();
-        let methods = HeaderValue::from_static("GET, POST, PUT, DELETE, OPTIONS");
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        let allowed = "authorization, content-type, content-encoding, idempotency-key, x-api-key";
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-        response
+        origin.split_once("://").is_some_and(|(_, name)| !host.is_empty() && name.eq_ignore_ascii_case(host))
     }
 
     /// An id for a request that no other of this or another process has.
@@ -137,35 +200,51 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// Runs the endpoint. What reads ends with its client, that is when this future is dropped; what changes something
 /// is not left half done because its client hung up.
-async fn run(request: Request, next: Next) -> Response {
+async fn run(request: Request, next: Next, change: Option<Change>) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD)
         || needs(request.method(), request.uri().path(), false) == Needs::Scope(Scope::Read);
     if is_read {
         return next.run(request).await;
     }
-    let answered = tokio::spawn(next.run(request)).await;
-    answered.unwrap_or_else(|failed| ApiError::internal(failed).into_response())
+    let answered = tokio::spawn(async move {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let response = next.run(request).await;
+        if let Some(change) = change {
+            change.audit(&method, uri.path(), response.status());
+        }
+        response
+    });
+    answered.await.unwrap_or_else(|failed| ApiError::internal(failed).into_response())
 }
 
 /// The layer: admits or refuses, adds the request id and CORS headers, logs.
-pub async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let origin = request.headers().get(header::ORIGIN).cloned();
+    // Only a preflight's headers are still asked for once it is admitted.
+    let asked = if *request.method() == Method::OPTIONS { request.headers().clone() } else { HeaderMap::new() };
     let (method, path) = (request.method().clone(), request.uri().clone());
-    let mut response = match guard.admit(&method, &path, request.headers()) {
+    let Peer(peer) = Peer::of(request.extensions());
+    // To a page's own call the browser would answer with a box of its own, over the page's form.
+    let by_page = request.headers().get("sec-fetch-dest").is_some_and(|dest| dest == "empty");
+    let mut response = match guard.admit(&method, &path, request.headers(), peer).await {
         Err(refusal) => refusal.into_response(),
-        Ok(_) if method == Method::OPTIONS => guard.preflight(),
-        Ok(identity) => {
-            // Who acts is known to the endpoints: some write it down.
-            if let Some(identity) = identity {
-                request.extensions_mut().insert(identity);
-            }
-            run(request, next).await
+        Ok(_) if method == Method::OPTIONS => guard.cors.preflight(&asked),
+        Ok(Caller { identity, needs }) => {
+            let is_admin = needs == Needs::Scope(Scope::Admin) && is_changing(&method);
+            run(request, next, is_admin.then_some(Change { identity, peer })).await
         }
     };
+    let status = response.status();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, guard.request_id());
-    guard.add_cors(origin.as_ref(), headers);
+    if status == StatusCode::UNAUTHORIZED && !by_page && guard.access.takes_passwords() {
+        headers
+            .append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"watchfire\", charset=\"UTF-8\""));
+    }
+    // What we answer is what we say it is, whatever a record's text looks like.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    guard.cors.add_headers(origin.as_ref(), headers);
     log(&method, path.path(), response.status(), begun.elapsed());
     response
 }
@@ -186,22 +265,24 @@ mod tests {
 
     fn open() -> Guard {
         Guard {
-            access: Arc::new(Access::new(None)),
+            access: Arc::new(Access::new(None).expect("random numbers")),
+            rate: None,
+            limited_known_total: AtomicU64::new(0),
+            limited_addresses_total: AtomicU64::new(0),
             check_host: true,
             allowed_hosts: vec!["logs.example.org".into()],
-            cors: vec!["https://app.example.org".into()],
+            cors: Cors::new(vec!["https://app.example.org".into()]),
             process: 1,
             requests: AtomicU64::new(0),
         }
     }
 
-    fn admit(method: Method, path: &str, headers: &[(&'static str, &str)]) -> u16 {
+    fn admit(method: Method, headers: &[(&'static str, &str)]) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a header value"));
         }
-        let uri = path.parse().expect("a path");
-        open().admit(&method, &uri, &map).err().map_or(200, |error| error.status.as_u16())
+        open().check_origin(&method, &map).err().map_or(200, |error| error.status.as_u16())
     }
 
     #[test]
@@ -215,7 +296,7 @@ mod tests {
             ("127.0.0.1.evil.example", 421),
             ("", 421),
         ] {
-            assert_eq!(admit(Method::GET, "/recent", &[("host", host)]), status, "{host}");
+            assert_eq!(admit(Method::GET, &[("host", host)]), status, "{host}");
         }
         let host = ("host", "localhost:8080");
         for (origin, status) in [
@@ -224,10 +305,10 @@ mod tests {
             ("http://localhost:3000", 403),
             ("null", 403),
         ] {
-            assert_eq!(admit(Method::POST, "/ingest", &[host, ("origin", origin)]), status, "{origin}");
+            assert_eq!(admit(Method::POST, &[host, ("origin", origin)]), status, "{origin}");
             let upgrade = [host, ("origin", origin), ("sec-websocket-key", "x")];
-            assert_eq!(admit(Method::GET, "/ws/logs", &upgrade), status, "websocket from {origin}");
+            assert_eq!(admit(Method::GET, &upgrade), status, "websocket from {origin}");
         }
-        assert_eq!(admit(Method::GET, "/recent", &[host, ("origin", "http://localhost:3000")]), 200);
+        assert_eq!(admit(Method::GET, &[host, ("origin", "http://localhost:3000")]), 200);
     }
 }

@@ -9,9 +9,11 @@
 //! - a slow reader of the live tail loses records and is told how many; nothing is buffered without bound.
 
 pub mod alerts;
+pub mod audit;
 pub mod auth;
 mod body;
 pub mod context;
+pub mod cors;
 pub mod documents;
 pub mod error;
 pub mod exposition;
@@ -25,6 +27,7 @@ pub mod metrics;
 pub mod own_metrics;
 mod params;
 pub mod push;
+pub mod rate;
 mod refused;
 pub mod routes;
 pub mod saved;
@@ -35,6 +38,7 @@ pub mod state;
 pub mod stats;
 mod stream;
 pub mod tail;
+pub mod tls;
 
 use std::sync::Arc;
 

@@ -13,12 +13,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use watchfire_model::Timestamp;
 
+use crate::audit::{self, Actor};
 use crate::auth::credentials::{COOKIE, Sent, cookie};
 use crate::auth::sessions::LIFETIME;
 use crate::auth::{Access, Identity};
 use crate::error::ApiError;
 use crate::params::Params;
-use crate::serve::Secured;
+use crate::serve::{Peer, Secured};
 
 /// The routes of this file.
 pub fn router(access: Arc<Access>) -> Router {
@@ -27,13 +28,13 @@ pub fn router(access: Arc<Access>) -> Router {
 }
 
 /// Who the sender is, and by which means one can say it.
-async fn show(State(access): State<Arc<Access>>, headers: HeaderMap) -> Response {
-    let identity = access.identify(&Sent::of(&headers)).ok().flatten();
+async fn show(State(access): State<Arc<Access>>, Peer(peer): Peer, headers: HeaderMap) -> Response {
+    let identity = access.identify(&Sent::of(&headers), peer).await.ok().flatten();
     answer(&access, identity.as_ref())
 }
 
 /// Takes `{"key"}` or `{"username", "password"}`, or what the headers say, and answers a cookie.
-async fn open(State(access): State<Arc<Access>>, request: Request) -> Result<Response, ApiError> {
+async fn open(State(access): State<Arc<Access>>, Peer(peer): Peer, request: Request) -> Result<Response, ApiError> {
     let secured = request.extensions().get::<Secured>().is_some() || is_forwarded_tls(request.headers());
     let by_headers = Sent::of(request.headers());
     let params = Params::from_request(request, &()).await?;
@@ -46,10 +47,11 @@ async fn open(State(access): State<Arc<Access>>, request: Request) -> Result<Res
             sent => sent,
         },
     };
-    let Some(identity) = access.identify(&sent)? else { return Ok(answer(&access, None)) };
+    let Some(identity) = access.identify(&sent, peer).await? else { return Ok(answer(&access, None)) };
     let now = Instant::now();
     let token = access.sessions.open(identity.holder.clone(), now).map_err(ApiError::internal)?;
     let identity = Identity { ends: Some(now + LIFETIME), ..identity };
+    audit::record(Actor::Known(&identity), Some(peer), "login", "done");
     Ok(with_cookie(answer(&access, Some(&identity)), &token, LIFETIME, secured))
 }
 

@@ -4,14 +4,19 @@ use std::net::SocketAddr;
 
 use watchfire_model::time::format_duration_ms;
 
-use crate::config::{Auth, Config};
+use crate::config::{Auth, AuthFiles, Config};
 
 /// The text, ready for a terminal.
 pub fn text(config: &Config, listen: &[SocketAddr], metrics: Option<SocketAddr>, rule_files: usize) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let first = listen.first().map_or_else(String::new, ToString::to_string);
-    let addresses: Vec<String> = listen.iter().map(|address| format!("http://{address}")).collect();
-    let key = if matches!(config.auth, Auth::Keys(_)) { " -H 'X-API-Key: KEY'" } else { "" };
-    let metrics = metrics.map_or_else(|| "none".to_owned(), |address| format!("http://{address}/metrics"));
+    let addresses: Vec<String> = listen.iter().map(|address| format!("{scheme}://{address}")).collect();
+    let key = match &config.auth {
+        Auth::Files(AuthFiles { api_keys: Some(_), .. }) => " -H 'X-API-Key: KEY'",
+        Auth::Files(_) => " -u NAME",
+        Auth::Absent | Auth::None => "",
+    };
+    let metrics = metrics.map_or_else(|| "none".to_owned(), |address| format!("{scheme}://{address}/metrics"));
     format!(
         "watchfire {version}\n\
          \x20 serves     {addresses}\n\
@@ -20,10 +25,10 @@ pub fn text(config: &Config, listen: &[SocketAddr], metrics: Option<SocketAddr>,
          \x20 rules      {rule_files} file{plural}\n\
          \n\
          Send a log, find it, count it, see the alerts:\n\
-         \x20 curl{key} -X POST http://{first}/ingest -H 'Content-Type: application/json' -d '{{\"level\":\"error\",\"service\":\"api\",\"message\":\"it burns\"}}'\n\
-         \x20 curl{key} 'http://{first}/api/v1/logs/search?q=burns'\n\
-         \x20 curl{key} 'http://{first}/api/v1/metrics/query?query=sum+log_events_total+by+service'\n\
-         \x20 curl{key} http://{first}/api/v1/alerting/alerts\n",
+         \x20 curl{key} -X POST {scheme}://{first}/ingest -H 'Content-Type: application/json' -d '{{\"level\":\"error\",\"service\":\"api\",\"message\":\"it burns\"}}'\n\
+         \x20 curl{key} '{scheme}://{first}/api/v1/logs/search?q=burns'\n\
+         \x20 curl{key} '{scheme}://{first}/api/v1/metrics/query?query=sum+log_events_total+by+service'\n\
+         \x20 curl{key} {scheme}://{first}/api/v1/alerting/alerts\n",
         version = env!("CARGO_PKG_VERSION"),
         addresses = addresses.join(" "),
         data = config.data_dir.display(),

@@ -9,13 +9,26 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use watchfire_dashboard_api::auth::Access;
+use watchfire_dashboard_api::cors::Cors;
 use watchfire_dashboard_api::guard::{Guard, guard as pass};
-use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, serve};
+use watchfire_dashboard_api::rate::Buckets;
+use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, Service, serve};
+use watchfire_dashboard_api::tls::Tls;
 
+use super::own_metrics;
 use super::parts::Parts;
 use super::reload::Reloader;
 use crate::config::{Auth, Config};
 use crate::load::{self, SyslogSocket};
+
+/// What stands between the network and the routes; changes while running.
+#[derive(Clone)]
+pub struct Doors {
+    /// Who may come in.
+    pub access: Arc<Access>,
+    /// What TLS clients are greeted with, if TLS is spoken.
+    pub tls: Option<Arc<Tls>>,
+}
 
 /// Bound listeners that nobody serves yet.
 pub struct Bound {
@@ -59,21 +72,26 @@ impl Bound {
     pub fn serve(
         self,
         config: &Config,
-        access: Arc<Access>,
+        doors: &Doors,
         parts: &Arc<Parts>,
         reloader: &Arc<Reloader>,
         started: Instant,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Servers, String> {
-        let guard = Arc::new(guard(config, &access, started));
-        let router = router(config, guard.clone(), access, parts, reloader, started);
+        let guard = Arc::new(guard(config, &doors.access, started));
+        own_metrics::register_guard(&parts.registry, &guard).map_err(|error| error.to_string())?;
+        if let Some(tls) = &doors.tls {
+            own_metrics::register_tls(&parts.registry, tls).map_err(|error| error.to_string())?;
+        }
+        let router = router(config, guard.clone(), doors.access.clone(), parts, reloader, started);
+        let service = Service { router, guard, tls: doors.tls.clone() };
         let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
         let metrics = self.metrics.as_ref().map(address).transpose()?;
         let mut tasks = JoinSet::new();
         for listener in self.listeners.into_iter().chain(self.metrics) {
-            tasks.spawn(serve(listener, router.clone(), guard.clone(), connections.clone(), stopping.clone()));
+            tasks.spawn(serve(listener, service.clone(), connections.clone(), stopping.clone()));
         }
         Ok(Servers { tasks, addresses, metrics })
     }
@@ -110,9 +128,12 @@ fn guard(config: &Config, access: &Arc<Access>, started: Instant) -> Guard {
         access: access.clone(),
         check_host: config.auth == Auth::Absent,
         allowed_hosts: config.allowed_hosts.clone(),
-        cors: config.cors.clone(),
+        cors: Cors::new(config.cors.clone()),
         process: std::process::id() ^ started.elapsed().subsec_nanos(),
         requests: Default::default(),
+        rate: (config.limits.requests_per_second > 0).then(|| Buckets::per_second(config.limits.requests_per_second)),
+        limited_known_total: Default::default(),
+        limited_addresses_total: Default::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod banner;
 mod canary;
 pub mod demo;
+mod file_watch;
 mod health;
 mod listeners;
 mod own_metrics;
@@ -24,9 +25,12 @@ use tokio::task::JoinSet;
 use crate::cli::{EXIT_FAILED, LogFormat, Serve};
 use crate::load::Setup;
 use crate::{load, logging};
+use watchfire_dashboard_api::audit::{self, Actor};
 use watchfire_dashboard_api::auth::Access;
+use watchfire_dashboard_api::tls::Tls;
 use watchfire_ingest::own_log::OwnLog;
 
+use listeners::Doors;
 use parts::Parts;
 use reload::Reloader;
 
@@ -72,9 +76,10 @@ async fn run(
     started: Instant,
     companion: Option<Companion>,
 ) -> Result<(), String> {
-    let Setup { config, rule_files, rules, credentials } = setup;
+    let Setup { config, rule_files, rules, credentials, tls } = setup;
     let rules = canary::with_rule(rules, config.canary_every_ms)?;
-    let access = Arc::new(Access::new(credentials));
+    let access = Arc::new(Access::new(credentials).map_err(|error| error.to_string())?);
+    let doors = Doors { access, tls: tls.map(|material| Arc::new(Tls::new(material))) };
     let mut bound = listeners::Bound::bind(&config).await?;
     let handle = tokio::runtime::Handle::current();
     let opened = {
@@ -82,12 +87,14 @@ async fn run(
         tokio::task::spawn_blocking(move || Parts::open(&config, &rules, &handle)).await
     };
     let parts = Arc::new(opened.map_err(|error| error.to_string())??);
-    let reloader = Arc::new(Reloader::new(parts.clone(), access.clone(), options.clone(), config.clone()));
+    let reloader = Arc::new(Reloader::new(parts.clone(), doors.clone(), options.clone(), config.clone()));
     let (stop, stopping) = watch::channel(false);
     let running = parts.start(own_logs, bound.take_syslog(), &stopping)?;
-    let servers = bound.serve(&config, access, &parts, &reloader, started, &stopping)?;
+    let servers = bound.serve(&config, &doors, &parts, &reloader, started, &stopping)?;
     print!("{}", banner::text(&config, &servers.addresses, servers.metrics, rule_files.len()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
+    load::warn_of(&config);
+    let watching = tokio::spawn(file_watch::run(reloader.clone(), stopping));
     let companion = companion.zip(servers.addresses.first()).map(|(start, address)| start(*address));
     wait_for_end(&reloader).await?;
     if let Some(mut companion) = companion {
@@ -98,6 +105,9 @@ async fn run(
     // Nobody is left to hear of it once all receivers are gone.
     let _ = stop.send(true);
     servers.finished().await;
+    if let Err(error) = watching.await {
+        tracing::error!(%error, "looking at changed files panicked");
+    }
     running.stop(&parts).await;
     let report = parts.alerting.close(ALERTING_DRAIN).await;
     if report.undelivered > 0 {
@@ -121,9 +131,15 @@ async fn wait_for_end(reloader: &Arc<Reloader>) -> Result<(), String> {
             _ = hangup.recv() => {
                 let reloader = reloader.clone();
                 // It logs what came of it; nobody waits for the answer here.
-                if let Err(error) = tokio::task::spawn_blocking(move || reloader.reload()).await {
-                    tracing::error!(%error, "the reload panicked");
-                }
+                let result = match tokio::task::spawn_blocking(move || reloader.reload()).await {
+                    Ok(Ok(_)) => "done",
+                    Ok(Err(_)) => "failed",
+                    Err(error) => {
+                        tracing::error!(%error, "the reload panicked");
+                        "failed"
+                    }
+                };
+                audit::record(Actor::Operator, None, "reload by SIGHUP", result);
             }
         }
     }

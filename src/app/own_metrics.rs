@@ -1,12 +1,14 @@
 //! The figures of all parts as `watchfire_*` metrics, and those of the process.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::process_collector::ProcessCollector;
 use watchfire_alerting::stats::TargetStats;
 use watchfire_alerting::{AlertingStats, HeartbeatStats};
+use watchfire_dashboard_api::guard::Guard;
 use watchfire_dashboard_api::own_metrics::{Kind, OwnMetric, Reading};
+use watchfire_dashboard_api::tls::Tls;
 use watchfire_rules::GroupSnapshot;
 
 use super::health::disk_used_ratio;
@@ -189,6 +191,42 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
         }
     }
     registry.register(Box::new(ProcessCollector::for_self()))
+}
+
+/// Registers those of the guard: who was not heard.
+pub fn register_guard(registry: &prometheus::Registry, guard: &Arc<Guard>) -> prometheus::Result<()> {
+    let of = guard.clone();
+    let limited = move || {
+        let count = |by: &str, total: &AtomicU64| Reading {
+            labels: vec![("by", by.to_owned())],
+            value: total.load(Ordering::Relaxed) as f64,
+        };
+        vec![
+            count("key", &of.limited_known_total),
+            count("address", &of.limited_addresses_total),
+            count("failed_logins", &of.access.limited_total),
+        ]
+    };
+    let help = "Requests answered 429: too many of a key or user, of an address, or failed logins of an address.";
+    let metric = OwnMetric::new(Kind::Counter, "watchfire_http_requests_limited_total", help, &["by"], limited)?;
+    registry.register(Box::new(metric))?;
+    let of = guard.clone();
+    let failed = move || Reading::plain(of.access.failed_total.load(Ordering::Relaxed) as f64);
+    let help = "Wrong keys and passwords.";
+    registry.register(Box::new(OwnMetric::new(Kind::Counter, "watchfire_logins_failed_total", help, &[], failed)?))
+}
+
+/// Registers those of TLS: until when our certificate counts, and who did not get in.
+pub fn register_tls(registry: &prometheus::Registry, tls: &Arc<Tls>) -> prometheus::Result<()> {
+    let of = tls.clone();
+    let ends = move || Reading::plain(of.material().validity.ends.millis() as f64 / 1000.0);
+    let help = "Until when our TLS certificate counts.";
+    let name = "watchfire_tls_certificate_expiry_timestamp_seconds";
+    registry.register(Box::new(OwnMetric::new(Kind::Gauge, name, help, &[], ends)?))?;
+    let of = tls.clone();
+    let failed = move || Reading::plain(of.failed_total.load(Ordering::Relaxed) as f64);
+    let help = "TLS connections that failed before the first request.";
+    registry.register(Box::new(OwnMetric::new(Kind::Counter, "watchfire_tls_failed_total", help, &[], failed)?))
 }
 
 fn per_target(stats: &AlertingStats, read: ReadOf<TargetStats>) -> Vec<Reading> {

@@ -9,7 +9,8 @@ use crate::config::{self, Config};
 /// The settings that alerting wants; `canary` is a receiver of our own.
 pub fn settings(config: &Config, canary: Option<Receiver>) -> ReceiverSettings {
     let alerting = &config.alerting;
-    let own_address = || config.listen.first().map_or_else(String::new, |address| format!("http://{address}"));
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let own_address = || config.listen.first().map_or_else(String::new, |address| format!("{scheme}://{address}"));
     ReceiverSettings {
         receivers: alerting.receivers.iter().map(receiver).chain(canary).collect(),
         default_receivers: alerting.default_receivers.clone(),

@@ -4,32 +4,52 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
-use watchfire_dashboard_api::auth::Access;
+use watchfire_dashboard_api::tls::Material;
 use watchfire_model::Timestamp;
 
 use super::canary::{self, Canary};
+use super::file_watch::Seen;
+use super::listeners::Doors;
 use super::parts::Parts;
 use super::receivers;
 use crate::cli::Serve;
 use crate::config::Config;
 use crate::load::{self, Setup};
 
+/// What was seen at the last look.
+#[derive(Default)]
+struct Watched {
+    auth: Seen,
+    tls: Seen,
+    /// What there was to say of our certificate. It names the days left, so that it is said each day.
+    concern: Option<String>,
+}
+
 /// Reads the files again when asked.
 pub struct Reloader {
     parts: Arc<Parts>,
-    access: Arc<Access>,
+    doors: Doors,
     options: Serve,
     /// What is in force; guards against two reloads at once.
     config: Mutex<Config>,
+    seen: Mutex<Watched>,
     successful: Arc<AtomicBool>,
     last_success_ms: Arc<AtomicI64>,
 }
 
 impl Reloader {
     /// Of what was read at the start.
-    pub fn new(parts: Arc<Parts>, access: Arc<Access>, options: Serve, config: Config) -> Reloader {
+    pub fn new(parts: Arc<Parts>, doors: Doors, options: Serve, config: Config) -> Reloader {
         let (successful, last_success_ms) = (parts.reload_successful.clone(), parts.reload_success_ms.clone());
-        Reloader { parts, access, options, config: Mutex::new(config), successful, last_success_ms }
+        Reloader {
+            parts,
+            doors,
+            options,
+            config: Mutex::new(config),
+            seen: Mutex::default(),
+            successful,
+            last_success_ms,
+        }
     }
 
     /// Reads configuration and rules again. Answers what was done; on any fault nothing changes, and the error tells
@@ -47,33 +67,86 @@ impl Reloader {
         outcome
     }
 
+    /// Reads keys, users and certificates again if their files have changed since the last look. Blocks.
+    pub fn look_at_files(&self) {
+        let config = self.config.lock();
+        let (auth, tls) = {
+            let mut seen = self.seen.lock();
+            (seen.auth.changed(load::auth_files(&config)), seen.tls.changed(load::tls_files(&config)))
+        };
+        if auth {
+            match load::credentials(&config) {
+                Ok(Some(credentials)) => self.doors.access.replace(credentials),
+                Ok(None) => {}
+                Err(faults) => tracing::error!("keys and users stay as they were: {faults}"),
+            }
+        }
+        if tls {
+            let next = load::tls(&config).map_err(|faults| faults.to_string());
+            match next.and_then(|next| self.check_tls(next.as_ref()).map(|()| next)) {
+                Ok(next) => self.replace_tls(next),
+                Err(fault) => tracing::error!("the TLS certificate stays as it was: {fault}"),
+            }
+        }
+        self.watch_certificate();
+    }
+
+    fn check_tls(&self, next: Option<&Material>) -> Result<(), String> {
+        match (&self.doors.tls, next) {
+            (Some(tls), Some(next)) => tls.check(next, Timestamp::now()),
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    fn replace_tls(&self, next: Option<Material>) {
+        let (Some(tls), Some(next)) = (&self.doors.tls, next) else { return };
+        let ends = next.validity.ends.to_rfc3339();
+        tls.replace(next);
+        tracing::info!(%ends, "new connections are greeted with the TLS certificate as read now");
+    }
+
+    /// Warns, once a day and whenever it changes what there is to say, that our certificate counts not much longer.
+    fn watch_certificate(&self) {
+        let concern = self.doors.tls.as_ref().and_then(|tls| tls.material().concern(Timestamp::now()));
+        let mut seen = self.seen.lock();
+        if concern != seen.concern {
+            seen.concern = concern;
+            if let Some(concern) = &seen.concern {
+                tracing::warn!("{concern}");
+            }
+        }
+    }
+
     fn try_reload(&self) -> Result<String, String> {
         let mut current = self.config.lock();
         let setup = load::setup(self.options.config.as_deref(), Some(&self.options));
-        let Setup { config: next, rule_files: files, rules, credentials } =
+        let Setup { config: next, rule_files: files, rules, credentials, tls } =
             setup.map_err(|faults| faults.to_string())?;
         // The canary that runs keeps its rule; another one needs a restart.
         let rules = canary::with_rule(rules, self.parts.canary.as_ref().map(|canary| canary.every_ms()))?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
+        self.check_tls(tls.as_ref())?;
         let now = Timestamp::now();
-        // The only step that can still refuse comes first; the others cannot fail.
+        // What can still refuse comes first; the others cannot fail.
         let runtime = self.parts.runtime.clone();
         let canary_receiver = self.parts.canary.as_ref().map(Canary::receiver);
         runtime
             .block_on(self.parts.alerting.reload(&receivers::settings(&next, canary_receiver), now))
             .map_err(|error| error.to_string())?;
+        self.replace_tls(tls);
         self.parts.intake.set_parsers(parsers);
         self.parts.extraction.replace(extractor);
         self.parts.rules.reload(&rules, next.alerting.check_interval_ms, now);
         if let Some(credentials) = credentials {
-            self.access.replace(credentials);
+            self.doors.access.replace(credentials);
         }
+        load::warn_of(&next);
         let restart = needs_restart(&current, &next);
         *current = next;
         let count = files.len();
         let mut done = format!(
-            "reloaded: {count} rule file{}, receivers, parsers, extraction, keys",
+            "reloaded: {count} rule file{}, receivers, parsers, extraction, keys, users, certificates",
             if count == 1 { "" } else { "s" }
         );
         if !restart.is_empty() {
@@ -93,6 +166,7 @@ fn needs_restart(current: &Config, next: &Config) -> Vec<&'static str> {
         ("queue", current.queue_disk_limit_bytes != next.queue_disk_limit_bytes),
         ("sources.syslog", current.syslog != next.syslog),
         ("auth", std::mem::discriminant(&current.auth) != std::mem::discriminant(&next.auth)),
+        ("tls", current.tls.is_some() != next.tls.is_some()),
         ("allowed_hosts", current.allowed_hosts != next.allowed_hosts),
         ("cors", current.cors != next.cors),
         ("limits", current.limits != next.limits),

@@ -40,6 +40,8 @@ pub struct Config {
     pub alerting: Alerting,
     /// Who may do what.
     pub auth: Auth,
+    /// TLS on our own listeners, if it is spoken there.
+    pub tls: Option<TlsFiles>,
     /// Host names, beside our own addresses, under which requests may come.
     pub allowed_hosts: Vec<String>,
     /// Origins whose pages may call us.
@@ -170,7 +172,7 @@ impl std::fmt::Debug for Webhook {
 }
 
 /// `email:` of a receiver.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Email {
     /// `smtp://`, `smtp+starttls://` or `smtps://`, with the user's name.
     pub smtp: String,
@@ -186,6 +188,13 @@ pub struct Email {
     pub send_resolved: bool,
 }
 
+impl std::fmt::Debug for Email {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // An address may carry a password.
+        f.debug_struct("Email").field("smtp", &"<secret>").field("from", &self.from).field("to", &self.to).finish()
+    }
+}
+
 /// `auth:`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
@@ -193,8 +202,28 @@ pub enum Auth {
     Absent,
     /// `none`, in words.
     None,
-    /// A file of API keys.
-    Keys(PathBuf),
+    /// Who is in these files.
+    Files(AuthFiles),
+}
+
+/// Files of those who may come in; at least one of both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthFiles {
+    /// API keys.
+    pub api_keys: Option<PathBuf>,
+    /// Users with passwords.
+    pub basic_users: Option<PathBuf>,
+}
+
+/// `tls:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificate and those between it and its authority, PEM.
+    pub cert: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+    /// Authorities of clients; when it is there, every client needs a certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `limits:`
@@ -212,6 +241,8 @@ pub struct Limits {
     pub query_samples: u64,
     /// Longest time that a query may take, milliseconds.
     pub query_timeout_ms: i64,
+    /// Most requests per second of a key, a user, or an address; 0 for no limit.
+    pub requests_per_second: u32,
 }
 
 /// The service of the canary's lines, and the name of its receiver.
@@ -268,6 +299,7 @@ impl Default for Config {
                 external_url: None,
             },
             auth: Auth::Absent,
+            tls: None,
             allowed_hosts: Vec::new(),
             cors: Vec::new(),
             limits: Limits {
@@ -277,9 +309,23 @@ impl Default for Config {
                 labels_per_series: 64,
                 query_samples: 50_000_000,
                 query_timeout_ms: 120_000,
+                requests_per_second: 0,
             },
             canary_every_ms: None,
             dead_mans_switch: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_word_only_the_loopback_is_listened_on_and_nothing_is_open() {
+        let config = Config::default();
+        assert!(config.listen.iter().all(|address| address.ip().is_loopback()));
+        assert!(config.syslog.is_empty() && config.cors.is_empty() && config.allowed_hosts.is_empty());
+        assert!(check_exposure(&config).is_empty());
     }
 }

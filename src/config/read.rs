@@ -11,7 +11,10 @@ use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
 use super::section::Section;
 use super::tree::{self, Fault, Kind, Node, Place};
-use super::{Alerting, Auth, Config, DeadMansSwitch, Email, LineParser, Receiver, Syslog, Webhook, check_exposure};
+use super::{
+    Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Email, LineParser, Receiver, Syslog, TlsFiles, Webhook,
+    check_exposure,
+};
 
 /// Shortest distance between two canary lines, milliseconds.
 const CANARY_EVERY_MIN_MS: i64 = 5000;
@@ -52,6 +55,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     read_extracts(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config, &places);
+    read_tls(&mut top, &mut config);
     config.allowed_hosts = top.texts("allowed_hosts").into_iter().map(|(text, _)| text.to_owned()).collect();
     for (text, place) in top.texts("cors") {
         let host = text.split_once("://").map_or("", |(_, host)| host);
@@ -70,7 +74,6 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         ("valkey", "Valkey as a store or a queue"),
         ("scrape_configs", "scraping other servers"),
         ("remote_write", "remote-write to other servers"),
-        ("tls", "TLS on our own listeners"),
         ("admin_api", "the admin API"),
     ] {
         top.not_yet(key, what);
@@ -387,7 +390,7 @@ fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
 
 fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
     let mut section = Section::new("alerting.receivers.webhook", Some(node), receiver.faults());
-    let url = section.parsed("url", "an address (write http://127.0.0.1:9000/hook)", |text| {
+    let url = section.parsed_secret("url", "an address (write http://127.0.0.1:9000/hook)", |text| {
         (text.starts_with("http://") || text.starts_with("https://")).then(|| text.to_owned())
     });
     let url_file = path(&mut section, "url_file");
@@ -410,7 +413,7 @@ fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
 fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
     let mut section = Section::new("alerting.receivers.email", Some(node), receiver.faults());
     section.required_text("smtp");
-    let smtp = section.parsed("smtp", "an address (write smtp://user@127.0.0.1:2525)", |text| {
+    let smtp = section.parsed_secret("smtp", "an address (write smtp://user@127.0.0.1:2525)", |text| {
         let known = ["smtp://", "smtp+starttls://", "smtps://"].iter().any(|scheme| text.starts_with(scheme));
         known.then(|| text.to_owned())
     });
@@ -439,17 +442,31 @@ fn read_auth(top: &mut Section<'_>, config: &mut Config, places: &[Place]) {
         }
         Some(node) => {
             let mut section = Section::new("auth", Some(node), top.faults());
-            match path(&mut section, "api_keys_file") {
-                Some(file) => config.auth = Auth::Keys(file),
-                None => section.fault(node.place, "`auth` needs `api_keys_file: FILE` (or write `auth: none`)"),
+            let api_keys = path(&mut section, "api_keys_file");
+            let basic_users = path(&mut section, "basic_users_file");
+            if api_keys.is_some() || basic_users.is_some() {
+                config.auth = Auth::Files(AuthFiles { api_keys, basic_users });
+            } else {
+                let message = "`auth` needs `api_keys_file: FILE` or `basic_users_file: FILE` (or write `auth: none`)";
+                section.fault(node.place, message);
             }
-            section.not_yet("basic_users_file", "basic authentication");
             section.finish();
         }
     }
     for (at, message) in check_exposure(config) {
         top.fault(places.get(at).copied().unwrap_or_default(), message);
     }
+}
+
+fn read_tls(top: &mut Section<'_>, config: &mut Config) {
+    let Some(node) = top.node("tls") else { return };
+    let mut section = Section::new("tls", Some(node), top.faults());
+    section.required_text("cert_file");
+    section.required_text("key_file");
+    let (cert, key) = (path(&mut section, "cert_file"), path(&mut section, "key_file"));
+    let client_ca = path(&mut section, "client_ca_file");
+    section.finish();
+    config.tls = cert.zip(key).map(|(cert, key)| TlsFiles { cert, key, client_ca });
 }
 
 fn read_limits(top: &mut Section<'_>, config: &mut Config) {
@@ -462,7 +479,8 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
     set(&mut limits.labels_per_series, section.integer("labels_per_series", 1));
     set(&mut limits.query_samples, section.integer("query_samples", 1));
     set(&mut limits.query_timeout_ms, section.duration_ms("query_timeout"));
-    section.not_yet("requests_per_second", "rate limits");
+    let rate = section.parsed("requests_per_second", "a whole number (0 for no limit)", |text| text.parse().ok());
+    set(&mut limits.requests_per_second, rate);
     section.finish();
 }
 
@@ -483,7 +501,7 @@ fn read_canary(top: &mut Section<'_>, config: &mut Config) {
 fn read_dead_mans_switch(top: &mut Section<'_>) -> Option<DeadMansSwitch> {
     let node = top.named("dead_mans_switch")?;
     let mut section = Section::new("dead_mans_switch", Some(node), top.faults());
-    let url = section.parsed("url", "an address (write https://hc.example.org/ping/ID)", |text| {
+    let url = section.parsed_secret("url", "an address (write https://hc.example.org/ping/ID)", |text| {
         (text.starts_with("http://") || text.starts_with("https://")).then(|| Secret::inline(text))
     });
     let url_file = path(&mut section, "url_file").map(Secret::file);

@@ -116,6 +116,22 @@ impl<'a> Section<'a> {
         value
     }
 
+    /// The same for a value that may hold a secret: what stands there is not told.
+    pub fn parsed_secret<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let place = self.node(key)?.place;
+        let value = parse(self.text(key)?.trim());
+        if value.is_none() {
+            let message = format!("`{}`: this is not {expected}", self.name(key));
+            self.fault(place, message);
+        }
+        value
+    }
+
     /// A duration (`30s`), in milliseconds.
     pub fn duration_ms(&mut self, key: &'static str) -> Option<i64> {
         self.parsed(key, "a duration (write 500ms, 30s, 5m, 1h or 1d)", parse_duration_ms)

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{Files, call};
+use crate::{Files, call, until};
 
 fn cookie_of(answer: &watchfire_test_support::Answer) -> String {
     let cookie = answer.header("set-cookie").expect("a cookie is set");
@@ -47,9 +47,7 @@ fn a_key_becomes_a_cookie_that_ends_with_the_session_or_the_key() {
     let admin = files.key("admin", "root");
     server.signal("HUP");
     let bearer = format!("Authorization: Bearer {admin}");
-    while call(&server, "GET", "/recent", &[&bearer], "").status != 200 {
-        std::thread::yield_now();
-    }
+    until(|| call(&server, "GET", "/recent", &[&bearer], "").status == 200);
     let ended = call(&server, "GET", "/recent", &[&cookie], "");
     assert_eq!((ended.status, &ended.json()["error"]), (401, &json!("session_ended")));
 }

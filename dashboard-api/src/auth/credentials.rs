@@ -83,6 +83,7 @@ fn of_authorization(value: &[u8]) -> Sent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn sent(headers: &[(&'static str, &str)]) -> Sent {
         let mut map = HeaderMap::new();
@@ -119,6 +120,32 @@ mod tests {
         .enumerate()
         {
             assert!(sent(&headers) == wanted, "case {case}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_are_survived_and_say_one_thing(
+            headers in prop::collection::vec((0usize..6, prop::collection::vec(0x20u8..=0xff, 0..80)), 0..6),
+        ) {
+            const NAMES: [&str; 6] =
+                ["authorization", "x-api-key", "cookie", "sec-websocket-protocol", "sec-websocket-key", "upgrade"];
+            let mut map = HeaderMap::new();
+            for (name, value) in &headers {
+                if let (Some(name), Ok(value)) = (NAMES.get(*name), http::HeaderValue::from_bytes(value)) {
+                    map.append(*name, value);
+                }
+            }
+            let explicit = map.contains_key("authorization") || map.contains_key("x-api-key");
+            prop_assert!(!(explicit && matches!(Sent::of(&map), Sent::Nothing | Sent::Session(_))));
+        }
+
+        #[test]
+        fn a_name_and_password_come_as_they_were_sent(name in "[^:\\x00-\\x1f]{0,20}", password in "\\PC{0,40}") {
+            let mut map = HeaderMap::new();
+            let value = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+            map.insert("authorization", value.parse().expect("base64 is a header value"));
+            prop_assert!(Sent::of(&map) == Sent::Password(name, password));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::FileError;
 use super::scope::Scopes;
 
 /// A line of the key file: `sha256:HEX scope,scope [name]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     /// SHA-256 of the key.
     pub digest: [u8; 32],
@@ -17,6 +17,12 @@ pub struct Key {
     pub scopes: Scopes,
     /// Whose it is; may be empty.
     pub name: Arc<str>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("name", &self.name).field("scopes", &self.scopes).finish_non_exhaustive()
+    }
 }
 
 /// All keys; an empty file lets nobody in.

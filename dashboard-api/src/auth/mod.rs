@@ -1,20 +1,23 @@
-//! Who asks, and what they may do: keys, sessions of browsers, scopes.
+//! Who asks, and what they may do: keys, users, sessions of browsers, scopes.
 //!
-//! A request says who it is by a key or by the cookie of a session ([`credentials`] reads them); [`Access`] looks them
+//! A request says who it is by a key, by a name and password, or by the cookie of a session ([`credentials`] reads them); [`Access`] looks them
 //! up and answers an [`Identity`]. What a route asks for stands in [`crate::routes`].
 
 pub mod access;
 pub mod credentials;
 pub mod keys;
+mod passwords;
 pub mod scope;
 pub mod sessions;
+pub mod users;
 
 pub use access::{Access, Credentials, Identity, Refusal};
 pub use credentials::Sent;
 pub use keys::{Keys, key_line};
 pub use scope::{Scope, Scopes};
+pub use users::{Users, user_line};
 
-/// A line of a key file that cannot be read.
+/// A line of a file of keys or users that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
 pub struct FileError {

@@ -18,12 +18,21 @@ const SESSIONS_MAX: usize = 10_000;
 const SESSIONS_EACH_MAX: usize = 64;
 
 /// Whom a session stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// The key with this hash.
     Key([u8; 32]),
     /// The user of this name, as long as the password's hash in the file has this digest.
     User(Arc<str>, [u8; 32]),
+}
+
+impl std::fmt::Debug for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Holder::Key(_) => "Key",
+            Holder::User(..) => "User",
+        })
+    }
 }
 
 struct Session {

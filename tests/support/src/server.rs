@@ -15,6 +15,7 @@ pub struct Server {
     child: Child,
     binary: PathBuf,
     environment: Vec<(String, String)>,
+    tls: bool,
     /// Where it serves.
     pub address: SocketAddr,
     /// Holds `config.yaml`, `log` and, unless it was put elsewhere, `data`.
@@ -28,6 +29,14 @@ pub struct Server {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound address").port()
+}
+
+/// How many files and connections this process may have open.
+pub fn open_files_max() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit writes a whole rlimit to the pointer.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } == 0;
+    if known { usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX) } else { 0 }
 }
 
 /// Bytes of all files below a folder.
@@ -72,8 +81,9 @@ impl Server {
         let environment: Vec<_> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let binary = binary.to_owned();
+        let tls = config.contains("tls:");
         let child = spawn(&binary, folder.path(), &environment);
-        let mut server = Server { child, binary, environment, address, folder, data, start_time: Duration::ZERO };
+        let mut server = Server { child, binary, environment, tls, address, folder, data, start_time: Duration::ZERO };
         server.wait_ready();
         server
     }
@@ -89,6 +99,10 @@ impl Server {
     }
 
     fn is_ready(&self) -> bool {
+        if self.tls {
+            // Whether it is ready stands in its log: this client speaks no TLS.
+            return self.log().contains("started");
+        }
         let answer = Client::connect(self.address).and_then(|mut client| {
             client.send(&Client::request("GET", "/-/ready", &[], b""))?;
             client.receive()
