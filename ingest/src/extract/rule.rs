@@ -109,7 +109,9 @@ pub enum RuleError {
         name: String,
     },
     /// Another rule makes the same metric, as something else.
-    #[error("the metric `{name}` is a {other} in an earlier rule and a {kind} here; a metric has one type")]
+    #[error(
+        "the metric `{name}` is a {other} in an earlier rule and a {kind} here; a metric has one type, so give one of them another name"
+    )]
     OtherKind {
         /// The name given.
         name: String,

@@ -240,7 +240,8 @@ fn mistakes_in_rules_are_named() {
         ),
         (
             RuleConfig { value: Some("n".into()), ..rule("good", RuleKind::Gauge, "") },
-            "the metric `good` is a counter in an earlier rule and a gauge here; a metric has one type",
+            "the metric `good` is a counter in an earlier rule and a gauge here; a metric has one type, so give one \
+             of them another name",
         ),
         (
             RuleConfig { value: Some("fields.".into()), ..rule("x", RuleKind::Counter, "") },

@@ -48,7 +48,7 @@ pub enum PatternError {
         name: String,
     },
     /// The regular expression does not compile.
-    #[error("pattern of parser `{name}`: {reason}")]
+    #[error("pattern of parser `{name}`: {reason}; a backslash before a sign makes it plain")]
     Pattern {
         /// Name of the parser.
         name: String,
@@ -62,7 +62,7 @@ pub enum PatternError {
         name: String,
     },
     /// A field is mapped from a group that the pattern does not have.
-    #[error("parser `{name}` maps `{field}` from group `{group}`, which its pattern does not have")]
+    #[error("parser `{name}` maps `{field}` from group `{group}`, which its pattern does not have; it has {have}")]
     NoSuchGroup {
         /// Name of the parser.
         name: String,
@@ -70,6 +70,8 @@ pub enum PatternError {
         field: String,
         /// The missing group.
         group: String,
+        /// Those that there are, for people.
+        have: String,
     },
 }
 
@@ -195,7 +197,8 @@ fn targets(name: &str, regex: &Regex, fields: &[(String, String)], faults: &mut 
             None => {
                 let (name, field, group) = (name.to_owned(), field.clone(), group.clone());
                 let part = PatternPart::Field(field.clone());
-                faults.push(PatternFault { part, error: PatternError::NoSuchGroup { name, field, group } });
+                let have = groups.iter().map(|(_, have)| format!("`{have}`")).collect::<Vec<_>>().join(", ");
+                faults.push(PatternFault { part, error: PatternError::NoSuchGroup { name, field, group, have } });
             }
         }
     }

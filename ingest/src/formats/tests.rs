@@ -184,7 +184,7 @@ fn mistakes_in_patterns_are_named() {
         ("a b", "(?P<x>.)", vec![], "parser name `a b` must be of letters, digits, `_`, `-` and `.`"),
         ("logfmt", "(?P<x>.)", vec![], "parser name `logfmt` is the name of a built-in format; choose another"),
         ("auto", "(?P<x>.)", vec![], "parser name `auto` is the name of a built-in format; choose another"),
-        ("a", "(?P<x>.", vec![], "pattern of parser `a`: unclosed group"),
+        ("a", "(?P<x>.", vec![], "pattern of parser `a`: unclosed group; a backslash before a sign makes it plain"),
         (
             "a",
             "x",
@@ -195,7 +195,7 @@ fn mistakes_in_patterns_are_named() {
             "a",
             "(?P<x>.)",
             vec![("level".into(), "y".into())],
-            "parser `a` maps `level` from group `y`, which its pattern does not have",
+            "parser `a` maps `level` from group `y`, which its pattern does not have; it has `x`",
         ),
     ] {
         let faults = CustomParser::new(name, pattern, &fields).err().expect("a mistake");

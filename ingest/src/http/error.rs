@@ -75,7 +75,9 @@ impl ApiError {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
             }
             AppendError::Moved { .. } => ApiError::new(StatusCode::CONFLICT, "moved", error.to_string()),
-            AppendError::Io(_) | AppendError::Closed => ApiError::not_now("queue_error", error.to_string()),
+            AppendError::Io(_) => ApiError::not_now("queue_error", error.to_string())
+                .with_hint("send it again later; nothing of this request was stored. A full disk needs room first"),
+            AppendError::Closed => ApiError::not_now("queue_error", error.to_string()),
         }
     }
 
