@@ -13,11 +13,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 fn config(hook: &WebhookReceiver, rules: &Value, folder: &Path, more: &str) -> String {
     let file = folder.join("alert_rules.json");
     std::fs::write(&file, rules.to_string()).expect("the folder can be written");
-    format!(
-        "alerting:\n  rules_path: {}\n  check_interval: 100ms\n  receivers:\n    - {{name: hook, webhook: {{url: \"http://{}/\"}}}}\n{more}",
-        file.display(),
-        hook.address
-    )
+    hook.alerting(&file) + more
 }
 
 fn post_errors(server: &Server, service: &str, count: usize) {
@@ -169,11 +165,7 @@ fn the_documents_rules_fire() {
     for entry in std::fs::read_dir(&examples).expect("the examples are there").flatten() {
         std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("the folder can be written");
     }
-    let config = format!(
-        "alerting:\n  rules_path: \"{}/*.json\"\n  check_interval: 100ms\n  receivers:\n    - {{name: hook, webhook: {{url: \"http://{}/\"}}}}\n",
-        folder.path().display(),
-        hook.address
-    );
+    let config = hook.alerting(&folder.path().join("*.json"));
     let server = Server::start(BINARY, &config);
     let path = format!("/api/v1/metrics/query?query={}", encode("max watchfire_disk_used_ratio"));
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -32,17 +32,12 @@ fn value(client: &mut Client, query: &str) -> Value {
     client.get(&format!("/api/v1/metrics/query?query={}", encode(query)))["value"].clone()
 }
 
-/// A configuration with a receiver for all alerts, and a rule of the user's that sees every line.
+/// A configuration with a receiver for all alerts, and a rule that sees the lines of service `users`.
 fn config(hook: &WebhookReceiver, rules: &std::path::Path, more: &str) -> String {
     let rule =
         r#"{"name": "Users", "query": "sum log_events_total over 1h service=users", "threshold": 0, "operator": ">"}"#;
     std::fs::write(rules, rule).expect("the file can be written");
-    format!(
-        "alerting:\n  rules_path: {}\n  check_interval: 100ms\n  \
-         receivers: [{{name: hook, webhook: {{url: \"http://{}/\"}}}}]\n{more}",
-        rules.display(),
-        hook.address
-    )
+    hook.alerting(rules) + more
 }
 
 #[test]

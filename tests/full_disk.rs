@@ -74,7 +74,8 @@ fn post(client: &mut Client, body: &str) -> Answer {
 fn assert_refusal(answer: &Answer) {
     let pause = answer.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
     assert!(answer.status == 503 && pause.is_some_and(|pause| pause > 0), "{}\n{}", answer.head, answer.text());
-    assert!(answer.json()["message"].as_str().is_some_and(|message| !message.is_empty()), "{}", answer.text());
+    let (message, hint) = (answer.json()["message"].clone(), answer.json()["hint"].clone());
+    assert!(message.is_string() && hint.is_string(), "{}", answer.text());
 }
 
 /// Sends from several connections until each was refused ten times; how many lines were accepted.
@@ -135,12 +136,8 @@ fn a_full_disk_refuses_loses_nothing_and_recovers_by_itself() {
     let own_health = own_health(&[("WatchfireQueueLag", 3.0)]);
     std::fs::write(rules.path(), own_health.to_string()).expect("it can be written");
     // Blocks are sealed and snapshots taken all the time, so that these meet the full disk too.
-    let config = format!(
-        "metrics: {{port: 0, snapshot_log: 512KiB}}\nlogs: {{seal_after: 1s}}\nalerting:\n  rules_path: {}\n  \
-         receivers: [{{name: hook, webhook: {{url: \"http://{}/\"}}}}]\n",
-        rules.path().display(),
-        hook.address
-    );
+    let often = "metrics: {port: 0, snapshot_log: 512KiB}\nlogs: {seal_after: 1s}\n";
+    let config = hook.alerting(rules.path()) + often;
     let mut server = Server::start_on(BINARY, &config, &disk.0.join("data"));
     let mut accepted = fill(&server);
     println!("full after {accepted} lines");

@@ -13,12 +13,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Beside what else stands there, the rules without their patience, and a receiver.
 fn config(hook: &WebhookReceiver, rules: &std::path::Path, more: &str) -> String {
     std::fs::write(rules, own_health(&[]).to_string()).expect("the file can be written");
-    format!(
-        "alerting:\n  rules_path: {}\n  check_interval: 100ms\n  \
-         receivers: [{{name: hook, webhook: {{url: \"http://{}/\"}}}}]\n{more}",
-        rules.display(),
-        hook.address
-    )
+    hook.alerting(rules) + more
 }
 
 #[test]

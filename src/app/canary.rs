@@ -14,6 +14,7 @@ use watchfire_alerting::{InnerReceiver, Integration, Receiver};
 use watchfire_engine::{Engine, SampleBatch, SeriesKind};
 use watchfire_ingest::Intake;
 use watchfire_ingest::own_line::take_line;
+use watchfire_log_store::EmbeddedStore;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Timestamp};
 use watchfire_rules::RuleSet;
@@ -32,6 +33,7 @@ const EARLY_MS: i64 = 1000;
 pub struct Canary {
     every_ms: i64,
     engine: Arc<Engine>,
+    store: Arc<EmbeddedStore>,
     /// Guards the line under way and how the one before it ended.
     state: Mutex<State>,
     seconds: Histogram,
@@ -58,13 +60,17 @@ enum End {
 }
 
 impl State {
-    /// A line is about to be sent; `true` if the one before is lost.
-    fn send(&mut self, now: Sent) -> bool {
-        let lost = self.under_way.replace(now).is_some();
-        if lost {
-            self.newest_end = Some(End::Lost("its page did not come before the next line was due".to_owned()));
-        }
-        lost
+    /// A line is about to be sent; `true` if the one before is lost: it has no page, or searches do not find it.
+    fn send(&mut self, now: Sent, is_found: bool) -> bool {
+        let reason = if self.under_way.replace(now).is_some() {
+            "its page did not come before the next line was due"
+        } else if !is_found {
+            "searches did not find it before the next line was due"
+        } else {
+            return false;
+        };
+        self.newest_end = Some(End::Lost(reason.to_owned()));
+        true
     }
 
     /// The line could not even be sent.
@@ -83,19 +89,24 @@ impl State {
 }
 
 impl Canary {
-    /// A canary whose times go into `engine` and its counters into `registry`.
-    pub fn new(every_ms: i64, engine: Arc<Engine>, registry: &Registry) -> prometheus::Result<Canary> {
+    /// A canary whose times go into `engine` and its counters into `registry`; `store` is to find its lines.
+    pub fn new(
+        every_ms: i64,
+        engine: Arc<Engine>,
+        store: Arc<EmbeddedStore>,
+        registry: &Registry,
+    ) -> prometheus::Result<Canary> {
         let options = HistogramOpts::new(SECONDS, "From a canary line to its page.").buckets(BUCKETS.to_vec());
         let seconds = Histogram::with_opts(options)?;
         let sent = IntCounter::new("watchfire_canary_sent_total", "Canary lines sent.")?;
         let lost = IntCounter::new(
             "watchfire_canary_lost_total",
-            "Canary lines refused, or without a page before the next one was due.",
+            "Canary lines refused, or not paged or not found before the next one was due.",
         )?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(sent.clone()))?;
         registry.register(Box::new(lost.clone()))?;
-        Ok(Canary { every_ms, engine, state: Mutex::default(), seconds, sent, lost })
+        Ok(Canary { every_ms, engine, store, state: Mutex::default(), seconds, sent, lost })
     }
 
     /// Its receiver; hears only of its rule.
@@ -108,20 +119,25 @@ impl Canary {
     /// Sends lines until it is dropped; the first one when an alert from before the start has ended.
     pub async fn run(&self, intake: &Intake) {
         let mut due = tokio::time::Instant::now();
+        let mut newest_offset = None;
         for number in 1u32.. {
             due += duration(self.every_ms);
             tokio::time::sleep_until(due + duration(self.shift_ms(number))).await;
             let now = Sent { at: Timestamp::now(), clock: Instant::now() };
-            if self.state.lock().send(now) {
+            let is_found = newest_offset.take().is_none_or(|offset| self.store.visible_offset() > offset);
+            if self.state.lock().send(now, is_found) {
                 self.lost.inc();
-                tracing::warn!("the newest canary line led to no page in time");
+                tracing::warn!("the newest canary line was lost: /api/v1/health says how");
             }
             self.sent.inc();
             let line = format!(r#"{{"message":"canary {number}","service":"{NAME}","level":"debug"}}"#);
-            if let Err(reason) = take_line(intake, &line).await {
-                self.lost.inc();
-                tracing::warn!(%reason, "the canary line was refused");
-                self.state.lock().refused(reason);
+            match take_line(intake, &line).await {
+                Ok(offset) => newest_offset = Some(offset),
+                Err(reason) => {
+                    self.lost.inc();
+                    tracing::warn!(%reason, "the canary line was refused");
+                    self.state.lock().refused(reason);
+                }
             }
         }
     }
@@ -210,17 +226,19 @@ mod tests {
         let clock = |seconds: i64| begun + Duration::from_secs(seconds.unsigned_abs());
         let sent = |seconds| Sent { at: at(seconds), clock: clock(seconds) };
         let mut state = State::default();
-        assert!(!state.send(sent(0)));
+        assert!(!state.send(sent(0), true));
         assert_eq!(state.paged(at(1), clock(2)), Some(Duration::from_secs(2)));
         assert_eq!(state.newest_end, Some(End::Paged));
         assert_eq!(state.paged(at(1), clock(3)), None, "told twice");
-        assert!(!state.send(sent(30)));
-        assert!(state.send(sent(60)), "the line of 30 is lost");
+        assert!(!state.send(sent(30), true));
+        assert!(state.send(sent(60), true), "the line of 30 is lost");
         assert_eq!(state.paged(at(31), clock(61)), None, "its page comes too late");
         assert_eq!(state.paged(at(60), clock(61)), Some(Duration::from_secs(1)));
+        assert!(state.send(sent(90), false), "the line of 60 was paged, but cannot be found");
+        assert!(matches!(&state.newest_end, Some(End::Lost(reason)) if reason.contains("searches")));
         state.refused("full".to_owned());
         assert!(matches!(&state.newest_end, Some(End::Lost(reason)) if reason.contains("full")));
-        assert!(!state.send(sent(90)), "what was refused is counted once");
+        assert!(!state.send(sent(120), true), "what was refused is counted once");
     }
 
     #[test]

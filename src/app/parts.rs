@@ -108,7 +108,8 @@ impl Parts {
         let store = EmbeddedStore::open(store_config(config), now).map_err(|error| error.to_string())?;
         let store = Arc::new(store);
         let registry = Registry::new();
-        let canary = config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), &registry));
+        let canary =
+            config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), store.clone(), &registry));
         let canary = canary.transpose().map_err(|error| error.to_string())?.map(Arc::new);
         let settings = alerting_settings(config, canary.as_ref().map(Canary::receiver));
         let (alerting, _) = Alerting::open(settings, runtime, now).map_err(|error| error.to_string())?;

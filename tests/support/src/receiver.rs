@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,16 @@ impl WebhookReceiver {
             }
         });
         WebhookReceiver { address, deliveries }
+    }
+
+    /// The section `alerting` of a configuration: the rules of this file (or glob), evaluated ten times a second, told
+    /// to this receiver. Further receivers may follow, as items of the list.
+    pub fn alerting(&self, rules: &Path) -> String {
+        format!(
+            "alerting:\n  rules_path: \"{}\"\n  check_interval: 100ms\n  receivers:\n    - {{name: hook, webhook: {{url: \"http://{}/\"}}}}\n",
+            rules.display(),
+            self.address
+        )
     }
 
     /// The next delivery, if one comes in time.
