@@ -20,7 +20,7 @@ fn files(ending: &str) -> Vec<PathBuf> {
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
             if path.is_dir() {
-                if !name.starts_with('.') && name != "target" && name != "watchfire-data" {
+                if !name.starts_with('.') && name != "target" && name != "watchfire-data" && name != "node_modules" {
                     folders.push(path);
                 }
             } else if name.ends_with(ending) {

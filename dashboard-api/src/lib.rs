@@ -25,6 +25,7 @@ pub mod live;
 pub mod logs;
 pub mod metrics;
 pub mod own_metrics;
+pub mod page;
 mod params;
 pub mod push;
 pub mod rate;
@@ -56,6 +57,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(saved::routes())
         .merge(documents::routes())
         .merge(live::routes())
+        .merge(page::routes())
         .merge(metrics::routes())
         .merge(push::routes())
         .merge(exposition::routes())

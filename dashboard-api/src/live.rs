@@ -9,6 +9,7 @@ use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use axum::{Router, routing};
 use futures_util::SinkExt;
+use http::header::{self, HeaderMap};
 use serde::Serialize;
 use serde_json::json;
 use watchfire_log_store::document::{Document, Names};
@@ -17,6 +18,7 @@ use watchfire_model::{LogRecord, Timestamp};
 use crate::auth::credentials::SUBPROTOCOL;
 use crate::error::ApiError;
 use crate::filters::{FILTER_NAMES, filtered_query};
+use crate::page;
 use crate::params::Params;
 use crate::state::Api;
 use crate::tail::{TailReader, Tailed};
@@ -37,12 +39,12 @@ enum Shape {
     Envelope,
 }
 
-/// Routes of this file. On `/` there is only the upgrade, until the page comes.
+/// Routes of this file. On `/` whoever asks for no upgrade gets the page.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/ws/logs", routing::get(flat))
         .route("/ws", routing::get(envelope))
-        .route("/", routing::get(envelope))
+        .route("/", routing::get(root))
 }
 
 /// The upgrade, or why there is none.
@@ -50,6 +52,15 @@ type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 async fn flat(State(api): State<Arc<Api>>, upgrade: Upgrade, params: Params) -> Result<Response, ApiError> {
     open(api, upgrade, &params, Shape::Flat)
+}
+
+async fn root(
+    api: State<Arc<Api>>,
+    upgrade: Upgrade,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    if headers.contains_key(header::UPGRADE) { envelope(api, upgrade, params).await } else { Ok(page::page(&headers)) }
 }
 
 async fn envelope(State(api): State<Arc<Api>>, upgrade: Upgrade, params: Params) -> Result<Response, ApiError> {

@@ -29,6 +29,10 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/health", OPEN),
     // The page itself is the same for everyone; what it shows comes from the API. (An upgrade is no page: see below.)
     ("GET", "/", OPEN),
+    ("GET", "/logs", OPEN),
+    ("GET", "/explore", OPEN),
+    ("GET", "/alerts", OPEN),
+    ("GET", "/graph", OPEN),
     ("GET", "/assets/*", OPEN),
     ("GET", "/favicon.ico", OPEN),
     ("GET", "/favicon.svg", OPEN),

@@ -4,13 +4,15 @@
 //! visibly and counted as skipped. `cargo xtask bench` builds the release binary and runs the benches.
 
 mod servers;
+mod web;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test] | servers | bench [SCENARIO…] [--seconds N]\n\n  \
+const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test] | servers | web-check | bench [SCENARIO…] [--seconds N]\n\n  \
     test     install what the tests need, run all of them, count the skipped\n  \
     servers  install what the tests need, and say what is missing\n  \
+    web-check  build web/ anew and compare with the committed files\n  \
     bench    run the whole-path benches against the release binary";
 
 fn main() -> ExitCode {
@@ -25,6 +27,20 @@ fn main() -> ExitCode {
             servers::provide();
             ExitCode::SUCCESS
         }
+        "web-check" => match web::check() {
+            web::Outcome::Same => {
+                println!("web/dist is what web/ builds");
+                ExitCode::SUCCESS
+            }
+            web::Outcome::Skipped(why) => {
+                println!("SKIP: {why}");
+                ExitCode::SUCCESS
+            }
+            web::Outcome::Failed(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        },
         "bench" => bench(rest),
         _ => {
             eprintln!("{USAGE}");
@@ -40,6 +56,7 @@ fn cargo() -> Command {
 /// Runs all tests and counts what had to be skipped: tests print `SKIP: what: why` then.
 fn test(arguments: &[String]) -> ExitCode {
     servers::provide();
+    let web = web::check();
     let mut command = cargo();
     command.args(["test", "--workspace", "--features", "failpoints", "--no-fail-fast"]).args(arguments);
     // Skips are printed by passing tests too; without this the harness would swallow them.
@@ -54,6 +71,9 @@ fn test(arguments: &[String]) -> ExitCode {
         }
     };
     let (mut passed, mut failed, mut skips) = (0u64, 0u64, Vec::new());
+    if let web::Outcome::Skipped(why) = &web {
+        skips.push(why.clone());
+    }
     let output = child.stdout.take().map(BufReader::new);
     let mut in_successes = false;
     for line in output.into_iter().flat_map(|output| output.split(b'\n')).map_while(Result::ok) {
@@ -83,6 +103,10 @@ fn test(arguments: &[String]) -> ExitCode {
         println!("skipped: {skip}");
     }
     println!("{passed} passed, {failed} failed, {} skipped", skips.len());
+    if let web::Outcome::Failed(why) = &web {
+        println!("{why}");
+    }
+    let success = success && !matches!(web, web::Outcome::Failed(_));
     if success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -10,10 +10,11 @@ struct Program {
     tests: &'static str,
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program { name: "logger", package: "bsdutils", tests: "syslog from a real client" },
     Program { name: "rsyslogd", package: "rsyslog", tests: "syslog from a real forwarder" },
     Program { name: "nginx", package: "nginx-light", tests: "access logs of a real server" },
+    Program { name: "chromium", package: "chromium", tests: "the dashboard's pages in a real browser" },
     Program { name: "strace", package: "strace", tests: "fdatasync between append and answer" },
 ];
 

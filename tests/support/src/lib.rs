@@ -1,5 +1,6 @@
 //! What the tests and benches of the running binary share: a server process, a plain client, log lines.
 
+pub mod browser;
 pub mod client;
 pub mod crash;
 pub mod lines;
@@ -8,6 +9,7 @@ pub mod rules;
 pub mod server;
 pub mod smtp;
 
+pub use browser::Browser;
 pub use client::{Answer, Client};
 pub use receiver::WebhookReceiver;
 pub use server::Server;

@@ -1,0 +1,107 @@
+//! Work without a mouse.
+
+use watchfire_test_support::Browser;
+
+use crate::data;
+
+#[test]
+fn a_search_and_a_filter_by_keyboard_alone() {
+    let Some(mut browser) = Browser::start("a search by keyboard alone") else { return };
+    let (server, _rules) = data::server();
+    let mut page = browser.page(1440, 900, false);
+    page.go(&format!("http://{}/", server.address));
+    page.wait("the page", "document.querySelector('.kpi')");
+    page.key("g");
+    page.key("l");
+    page.wait(
+        "the logs page",
+        "location.pathname == '/logs' && document.querySelector('.log-row') && document.querySelector('.cm-content')",
+    );
+    // The box completes names and values.
+    page.key("/");
+    page.wait("the box has the focus", "document.activeElement.classList.contains('cm-content')");
+    page.write("leve");
+    page.wait(
+        "a completion",
+        "[...document.querySelectorAll('.cm-completionLabel')].some((one) => one.textContent == 'level')",
+    );
+    page.key("Tab");
+    page.write("error refused");
+    page.key("Enter");
+    page.wait("the search is in the URL", "new URLSearchParams(location.search).get('q') == 'level:error refused'");
+    let total = data::RECORDS / 10;
+    page.wait("the exact total", &format!("document.querySelector('.stats').textContent.startsWith('{total} lines')"));
+    // Rows, one after another; the open one is in the URL.
+    page.key("Escape");
+    for _ in 0..3 {
+        page.key("j");
+    }
+    page.key("k");
+    page.key("x");
+    page.wait("the second row is open", "document.querySelector('[data-index=\"1\"]').ariaExpanded == 'true' && document.querySelector('.log-detail .fields')");
+    assert!(page.eval("location.search").as_str().is_some_and(|search| search.contains("open=")));
+    // A field of the open record becomes a filter.
+    page.eval("document.querySelector('[aria-label^=\"Only host\"]').focus()");
+    page.key("Enter");
+    page.wait("a filter by host", "/host=node-/.test(location.search) && document.querySelector('.chip.on')");
+    page.wait("fewer lines", &format!("parseInt(document.querySelector('.stats').textContent) < {total}"));
+    // A facet is a button like any other.
+    page.wait("facets", "document.querySelector('.facet')");
+    page.eval("document.querySelector('.facet').focus()");
+    page.key(" ");
+    page.wait("a filter by level", "/level=error/.test(location.search)");
+    page.eval("history.back()");
+    page.wait("back takes the filter away", "!/level=/.test(location.search)");
+    // Everything else by key.
+    page.key("t");
+    page.wait("the light theme", "document.documentElement.dataset.theme == 'light'");
+    page.key("t");
+    page.wait("the dark theme", "document.documentElement.dataset.theme == 'dark'");
+    page.key("?");
+    page.wait(
+        "the list of keys",
+        "document.querySelector('dialog').open && document.querySelector('dialog').textContent.includes('go to Logs')",
+    );
+    page.key("Escape");
+    page.wait("the list is gone", "!document.querySelector('dialog').open");
+    page.key("g");
+    page.key("e");
+    page.wait("the explorer", "location.pathname == '/explore' && document.querySelector('.cm-content') && document.querySelector('.metric-list li')");
+    page.key("/");
+    page.write("rate error_c");
+    page.wait(
+        "names of metrics",
+        "[...document.querySelectorAll('.cm-completionLabel')].some((one) => one.textContent == 'error_count')",
+    );
+    page.key("Tab");
+    page.write(" over 10m");
+    page.key("Enter");
+    page.wait("a chart", "document.querySelector('.graph canvas') && document.querySelector('.legend tbody tr')");
+    page.key("Escape");
+    page.key("g");
+    page.key("a");
+    page.wait("the alerts", "location.pathname == '/alerts' && document.querySelector('.alerts [data-row]')");
+    page.wait("the title counts", "/^\\(\\d+\\) Alerts/.test(document.title)");
+    page.key("j");
+    page.key("x");
+    page.wait(
+        "an alert is open",
+        "document.querySelector('.detail .facts') && document.querySelector('.detail canvas')",
+    );
+    let problems = page.problems();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
+fn links_of_older_alerts_still_open() {
+    let Some(mut browser) = Browser::start("links of older alerts") else { return };
+    let (server, _rules) = data::server();
+    let mut page = browser.page(1024, 768, false);
+    page.go(&format!(
+        "http://{}/graph?g0.expr=sum(rate(error_count%5B5m%5D))&g0.tab=0&g0.range_input=2h",
+        server.address
+    ));
+    page.wait("the explorer", "location.pathname == '/explore' && new URLSearchParams(location.search).get('q') == 'sum(rate(error_count[5m]))'");
+    page.wait("its chart", "document.querySelector('.graph canvas')");
+    assert!(page.eval("location.search").as_str().is_some_and(|search| search.contains("from=now-2h")));
+}

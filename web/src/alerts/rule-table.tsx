@@ -1,0 +1,94 @@
+/** Rules by group. State (is the condition true?) and health (can it be evaluated?) are two things. */
+
+import type { Rule, RuleGroup } from '../api';
+import type { Loaded } from '../load';
+import { millis } from '../format';
+import { durationText, roughDuration } from '../time';
+import { ErrorNote } from '../ui/error-note';
+import { State } from '../ui/state';
+import { href, now, param, set } from '../url';
+import { LabelChips } from './alert-table';
+import type { RulesAnswer } from './alerts';
+import { matchesFilter } from './filter';
+import { RuleChart } from './rule-chart';
+
+export function RuleTable({ loaded, filter, state }: { loaded: Loaded<RulesAnswer>; filter: string; state: string }) {
+  if (loaded.error) return <ErrorNote error={loaded.error} />;
+  if (!loaded.data) return null;
+  const groups = loaded.data.data.groups.map((group) => ({
+    ...group,
+    rules: group.rules.filter((rule) => (!state || rule.state === state) && matchesFilter(filter, rule.name, rule.labels ?? {})),
+  })).filter((group) => group.rules.length);
+  if (!groups.length) return loaded.data.data.groups.length ? <p class="panel empty roomy">No rule meets the filter.</p> : <NoRules />;
+  return <>{groups.map((group) => <Group key={`${group.file} ${group.name}`} group={group} />)}</>;
+}
+
+function Group({ group }: { group: RuleGroup }) {
+  return (
+    <section class="panel table-panel">
+      <header class="group-head">
+        <h2>{group.name}</h2>
+        <span class="muted">{group.file} · every {durationText(group.interval * 1000)} · took {millis(group.evaluationTime * 1000)} · {ago(group.lastEvaluation)}</span>
+      </header>
+      <table class="cards rules">
+        <thead><tr><th>State</th><th>Health</th><th>Rule</th><th>Labels</th><th class="num">For</th><th class="num">Alerts</th></tr></thead>
+        <tbody>{group.rules.map((rule, at) => <RuleRow key={`${rule.name} ${at}`} rule={rule} id={`${group.name}/${rule.name}/${at}`} />)}</tbody>
+      </table>
+    </section>
+  );
+}
+
+function ago(time: string): string {
+  const at = Date.parse(time);
+  return at > 0 ? `last ${roughDuration(now.value - at)} ago` : 'not evaluated yet';
+}
+
+function RuleRow({ rule, id }: { rule: Rule; id: string }) {
+  const open = param('open') === id;
+  const { query, threshold } = split(rule.query);
+  return (
+    <>
+      <tr class={open ? 'open' : undefined}>
+        <td><State state={rule.state ?? 'unknown'} /></td>
+        <td><State state={rule.health} /></td>
+        <td class="main-cell">
+          <button type="button" class="row-name" data-row aria-expanded={open} onClick={() => set({ open: open ? null : id }, true)}>{rule.name}</button>
+          <code>{rule.query}</code>
+          {rule.lastError && <span class="problem">{rule.lastError}</span>}
+        </td>
+        <td><LabelChips labels={rule.labels ?? {}} /></td>
+        <td class="num">{rule.duration ? durationText(rule.duration * 1000) : 'at once'}</td>
+        <td class="num">{rule.alerts?.length ?? 0}</td>
+      </tr>
+      {open && (
+        <tr class="detail">
+          <td colSpan={6}>
+            <dl class="facts">
+              <dt>Evaluated</dt><dd>{ago(rule.lastEvaluation)}, took {millis(rule.evaluationTime * 1000)}</dd>
+              {Object.entries(rule.annotations ?? {}).map(([name, text]) => <><dt>{name}</dt><dd>{text}</dd></>)}
+            </dl>
+            <RuleChart query={query} threshold={threshold} />
+            <p class="row"><a class="button small" href={href('/explore', { q: query })}>Explore the query</a></p>
+          </td>
+        </tr>
+      )}
+    </>
+  );
+}
+
+/** A condition `query > 10` in its parts; one without a limit at its end is drawn as it is. */
+function split(condition: string): { query: string; threshold: number } {
+  const found = /^(.*\S)\s*(?:>=|<=|==|!=|>|<)\s*(-?[\d.]+(?:e[+-]?\d+)?)$/s.exec(condition);
+  return found ? { query: found[1]!, threshold: Number(found[2]) } : { query: condition, threshold: NaN };
+}
+
+const EXAMPLE = `{"name": "HighErrorRate", "query": "sum error_count over 1m by service", "operator": ">", "threshold": 10, "duration": "1m"}`;
+
+function NoRules() {
+  return (
+    <section class="panel empty roomy column">
+      <p>No rules are loaded. Put this into <code>alert_rules.json</code> beside the server and start it again:</p>
+      <pre class="mono">{EXAMPLE}</pre>
+    </section>
+  );
+}

@@ -1,0 +1,54 @@
+/** The lines before and after a record: of the same service and host, or of all. */
+
+import { useState } from 'preact/hooks';
+import { get, type LogRecord } from '../api';
+import { levelColor } from '../levels';
+import { useLoad } from '../load';
+import { clock } from '../time';
+import { ErrorNote } from '../ui/error-note';
+import { oneLine, visible } from './text';
+
+interface ContextAnswer {
+  before: LogRecord[];
+  record: LogRecord;
+  after: LogRecord[];
+}
+
+const STEP = 10;
+
+export function Context({ record }: { record: LogRecord }) {
+  const [size, setSize] = useState(STEP);
+  const [scope, setScope] = useState<'' | 'all'>('');
+  const loaded = useLoad(`context ${record.id} ${size} ${scope}`, (abort) =>
+    get<ContextAnswer>('/api/v1/logs/context', { id: record.id, before: size, after: size, scope }, abort));
+  if (loaded.error?.code === 'not_in_this_version') return <p class="muted">This version of the server does not find what is around a record.</p>;
+  if (loaded.error) return <ErrorNote error={loaded.error} />;
+  if (!loaded.data) return <p class="muted">…</p>;
+  const { before, after } = loaded.data;
+  return (
+    <section class="context" aria-label="Around this record">
+      <div class="row">
+        <h3>Around it</h3>
+        <button type="button" class="button small" aria-pressed={scope === ''} onClick={() => setScope('')}>same service and host</button>
+        <button type="button" class="button small" aria-pressed={scope === 'all'} onClick={() => setScope('all')}>all</button>
+        <button type="button" class="button small" onClick={() => setSize(size + STEP)}>± {size + STEP}</button>
+      </div>
+      <ol>
+        {before.map((one) => <Line key={one.id} record={one} />)}
+        <Line record={record} itself />
+        {after.map((one) => <Line key={one.id} record={one} />)}
+      </ol>
+    </section>
+  );
+}
+
+function Line({ record, itself }: { record: LogRecord; itself?: boolean }) {
+  return (
+    <li aria-current={itself ? 'true' : undefined}>
+      <time title={record.timestamp}>{clock(Date.parse(record.timestamp), true)}</time>
+      <span class="level" style={{ '--level': levelColor(record.level) }}>{record.level}</span>
+      <bdi class="service">{visible(record.service ?? '')}</bdi>
+      <bdi>{oneLine(record.message)}</bdi>
+    </li>
+  );
+}

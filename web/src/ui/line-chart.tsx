@@ -1,0 +1,189 @@
+/** Lines over time, drawn by uPlot: a cursor that all charts of a page share, and a drag that zooms. */
+
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Unit } from '../format';
+import { isDark, token } from '../theme';
+import { axisTime, localDateTime } from '../time';
+
+export interface Line {
+  name: string;
+  values: (number | null)[];
+  /** Index into the colours of series. */
+  color: number;
+  /** Of its values, where it is not the axis'. */
+  unit?: Unit;
+  /** Hidden lines keep their place and colour. */
+  hidden?: boolean;
+}
+
+export interface Props {
+  /** Milliseconds, ascending. */
+  times: number[];
+  lines: Line[];
+  unit: Unit;
+  height: number;
+  /** What the chart shows, for who cannot see it. */
+  label: string;
+  /** Ends of the time axis, milliseconds. */
+  start: number;
+  end: number;
+  /** A line across, where a rule's limit lies. */
+  threshold?: number;
+  onZoom: (start: number, end: number) => void;
+}
+
+/** Colours that there are before they repeat. */
+export const COLORS = 8;
+/** Most lines that the tip under the cursor lists. */
+const TIP_LINES = 12;
+const SHARED_CURSOR = 'page';
+
+export function LineChart(props: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const tip = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const latest = useRef(props);
+  latest.current = props;
+  const dark = isDark.value;
+  const names = props.lines.map((line) => `${line.name}\n${line.color}`).join('\n');
+  // The series are fixed when a plot is made; data, scales and size can change.
+  useEffect(() => {
+    const made = new uPlot(options(latest, box.current!.clientWidth, tip), data(props), box.current!);
+    plot.current = made;
+    const observer = new ResizeObserver(([entry]) => {
+      made.setSize({ width: Math.max(50, Math.floor(entry!.contentRect.width)), height: latest.current.height });
+    });
+    observer.observe(box.current!);
+    return () => {
+      observer.disconnect();
+      made.destroy();
+    };
+  }, [names, dark, props.height]);
+  useEffect(() => {
+    plot.current?.setData(data(props), false);
+    plot.current?.setScale('x', { min: props.start / 1000, max: props.end / 1000 });
+  }, [props.times, props.lines, props.start, props.end]);
+  return (
+    <div class="chart" style={{ height: `${props.height}px` }} role="img" aria-label={props.label}>
+      <div class="chart-box" ref={box} />
+      <div class="tip" ref={tip} hidden />
+    </div>
+  );
+}
+
+function data(props: Props): uPlot.AlignedData {
+  return [props.times.map((time) => time / 1000), ...props.lines.map((line) => (line.hidden ? line.values.map(() => null) : line.values))];
+}
+
+type Latest = { current: Props };
+
+function options(latest: Latest, width: number, tip: { current: HTMLDivElement | null }): uPlot.Options {
+  const axis = { stroke: token('--muted'), grid: { stroke: token('--grid'), width: 1 }, ticks: { show: false }, font: `11px ${token('--sans')}` };
+  const only = latest.current.lines.length === 1;
+  return {
+    width: Math.max(50, width),
+    height: latest.current.height,
+    legend: { show: false },
+    padding: [8, 8, 0, 0],
+    cursor: {
+      sync: { key: SHARED_CURSOR, scales: ['x', null] },
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 6 },
+      y: false,
+    },
+    scales: { x: { time: true }, y: { range: (_, low, high) => yRange(low, high, latest.current.threshold) } },
+    axes: [
+      { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((s) => axisTime(s * 1000, latest.current.end - latest.current.start)) },
+      { ...axis, size: yAxisSize, gap: 4, space: 28, values: (_, splits) => splits.map((value) => latest.current.unit(value)) },
+    ],
+    series: [
+      {},
+      ...latest.current.lines.map((line) => ({
+        label: line.name,
+        stroke: token(`--series-${line.color % COLORS}`),
+        fill: only ? `${token(`--series-${line.color % COLORS}`)}1c` : undefined,
+        width: 1.5,
+        spanGaps: false,
+        points: { show: (_: uPlot, index: number) => isLonely(latest.current.lines[index - 1]?.values ?? []) },
+      })),
+    ],
+    hooks: {
+      setSelect: [
+        (plot) => {
+          if (plot.select.width < 4) return;
+          const at = (left: number) => plot.posToVal(left, 'x') * 1000;
+          latest.current.onZoom(at(plot.select.left), at(plot.select.left + plot.select.width));
+          plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+        },
+      ],
+      setCursor: [(plot) => showTip(plot, latest.current, tip.current)],
+      draw: [(plot) => drawThreshold(plot, latest.current.threshold)],
+    },
+  };
+}
+
+/** Points stand alone where a line has no neighbour to go to. */
+function isLonely(values: (number | null)[]): boolean {
+  return values.filter((value) => value !== null).length < 3;
+}
+
+function yAxisSize(_: uPlot, values: string[] | null): number {
+  return Math.max(34, 12 + 6.6 * Math.max(0, ...(values ?? []).map((value) => value.length)));
+}
+
+function yRange(low: number | null, high: number | null, threshold = -Infinity): uPlot.Range.MinMax {
+  const top = Math.max(high ?? 1, threshold);
+  const bottom = Math.min(0, low ?? 0);
+  return top === bottom ? [bottom, bottom + 1] : [bottom, top + (top - bottom) * 0.08];
+}
+
+function drawThreshold(plot: uPlot, threshold: number | undefined): void {
+  if (threshold === undefined) return;
+  const { left, width } = plot.bbox;
+  const y = plot.valToPos(threshold, 'y', true);
+  plot.ctx.save();
+  plot.ctx.strokeStyle = token('--bad');
+  plot.ctx.setLineDash([6, 4]);
+  plot.ctx.beginPath();
+  plot.ctx.moveTo(left, y);
+  plot.ctx.lineTo(left + width, y);
+  plot.ctx.stroke();
+  plot.ctx.restore();
+}
+
+function showTip(plot: uPlot, props: Props, tip: HTMLDivElement | null): void {
+  if (!tip) return;
+  const { idx, left = -1 } = plot.cursor;
+  // Only the chart under the pointer shows one; the others show the cursor.
+  if (idx === null || idx === undefined || left < 0 || !plot.root.matches(':hover')) {
+    tip.hidden = true;
+    return;
+  }
+  const rows = props.lines.map((line) => ({ line, value: line.values[idx] }))
+    .filter((row) => row.value !== null && row.value !== undefined && !row.line.hidden)
+    .sort((a, b) => b.value! - a.value!);
+  const time = document.createElement('b');
+  time.textContent = localDateTime(props.times[idx] ?? 0);
+  tip.replaceChildren(time, ...rows.slice(0, TIP_LINES).map(({ line, value }) => tipRow(line, (line.unit ?? props.unit)(value!))));
+  if (rows.length > TIP_LINES) tip.append(`and ${rows.length - TIP_LINES} more`);
+  tip.hidden = false;
+  const width = plot.root.clientWidth;
+  const shift = plot.bbox.left / devicePixelRatio;
+  const x = left + shift + 14;
+  tip.style.left = `${x + tip.offsetWidth > width ? Math.max(0, left + shift - tip.offsetWidth - 14) : x}px`;
+}
+
+function tipRow(line: Line, value: string): HTMLElement {
+  const row = document.createElement('span');
+  const mark = document.createElement('i');
+  mark.style.background = token(`--series-${line.color % COLORS}`);
+  const number = document.createElement('b');
+  number.className = 'num';
+  number.textContent = value;
+  const name = document.createElement('span');
+  name.textContent = line.name;
+  row.append(mark, name, number);
+  return row;
+}

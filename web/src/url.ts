@@ -1,0 +1,107 @@
+/** Where we are: path and parameters. All state that a link should carry lives here and nowhere else. */
+
+import { batch, computed, signal } from '@preact/signals';
+import { parseTime } from './time';
+
+/** The range of pages whose URL names none. */
+export const DEFAULT_FROM = 'now-1h';
+/** What goes along from page to page. */
+const SHARED = ['from', 'to', 'refresh'];
+
+export const path = signal(window.location.pathname);
+export const params = signal(new URLSearchParams(window.location.search));
+
+/** The moment that `now` in the range means; moves with each refresh. */
+export const now = signal(Date.now());
+
+window.addEventListener('popstate', read);
+
+function read(): void {
+  batch(() => {
+    path.value = window.location.pathname;
+    params.value = new URLSearchParams(window.location.search);
+    now.value = Date.now();
+  });
+}
+
+/** A parameter's value; empty if it is absent. */
+export function param(name: string): string {
+  return params.value.get(name) ?? '';
+}
+
+/** A parameter that holds a list. */
+export function list(name: string): string[] {
+  return param(name).split(',').filter(Boolean);
+}
+
+export type Changes = Record<string, string | string[] | null>;
+
+function changed(from: URLSearchParams, changes: Changes): string {
+  const next = new URLSearchParams(from);
+  for (const [name, value] of Object.entries(changes)) {
+    const text = Array.isArray(value) ? value.join(',') : value;
+    if (text) next.set(name, text);
+    else next.delete(name);
+  }
+  const text = next.toString();
+  return text && `?${text}`;
+}
+
+/** A link to another page; the time range goes along. */
+export function href(to: string, changes: Changes = {}): string {
+  const shared = new URLSearchParams();
+  for (const name of SHARED) {
+    const value = param(name);
+    if (value) shared.set(name, value);
+  }
+  return to + changed(shared, changes);
+}
+
+/** A link to this page with other parameters. */
+export function here(changes: Changes): string {
+  return path.value + changed(params.value, changes);
+}
+
+/** Goes to a link of ours. */
+export function go(link: string, replace = false): void {
+  window.history[replace ? 'replaceState' : 'pushState'](null, '', link);
+  read();
+}
+
+/** Changes parameters of this page: a step that "back" undoes, unless `replace`. */
+export function set(changes: Changes, replace = false): void {
+  go(here(changes), replace);
+}
+
+/** Follows links of ours without loading the page again. */
+export function follow(event: MouseEvent): void {
+  const link = (event.target as Element | null)?.closest?.('a');
+  const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+  if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute('download')) return;
+  if (link.origin !== window.location.origin || !isPage(link.pathname)) return;
+  event.preventDefault();
+  go(link.pathname + link.search);
+  window.scrollTo(0, 0);
+}
+
+function isPage(to: string): boolean {
+  return !to.startsWith('/api/') && !to.startsWith('/assets/') && to !== '/metrics' && !to.startsWith('/-/');
+}
+
+export const from = computed(() => param('from') || DEFAULT_FROM);
+export const to = computed(() => param('to') || 'now');
+
+/** The range in milliseconds; a text that is no time counts as the default. */
+export const range = computed(() => {
+  const end = parseTime(to.value, now.value) ?? now.value;
+  const start = parseTime(from.value, now.value) ?? end - 3_600_000;
+  return start < end ? { start, end } : { start: end - 3_600_000, end };
+});
+
+/** Whether the range ends now, so that refreshing shows something new. */
+export const isMoving = computed(() => /^now/.test(to.value));
+
+/** Takes a range from a drag over a chart. */
+export function zoom(start: number, end: number): void {
+  set({ from: String(Math.floor(start)), to: String(Math.ceil(end)) });
+}
