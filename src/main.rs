@@ -1,5 +1,6 @@
 //! Watchfire: logs and metrics in, alerts out, one binary. Reads the command line and hands over.
 
+mod allocator;
 mod app;
 mod check;
 mod cli;
@@ -15,9 +16,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, UsersVerb, Verb};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::parse().verb {

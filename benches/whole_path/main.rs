@@ -11,13 +11,14 @@ use watchfire_test_support::Server;
 
 type Scenario = fn(&Options);
 
-const SCENARIOS: [(&str, Scenario); 6] = [
+const SCENARIOS: [(&str, Scenario); 7] = [
     ("start", scenarios::start::run),
     ("burst", scenarios::burst::run),
     ("sustained", scenarios::sustained::run),
     ("single", scenarios::single::run),
     ("data", scenarios::data::run),
     ("latency", scenarios::latency::run),
+    ("churn", scenarios::churn::run),
 ];
 
 /// What was asked for.

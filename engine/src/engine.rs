@@ -80,6 +80,8 @@ pub struct Engine {
     pub(crate) sweep_turn: AtomicI64,
     pub(crate) snapshots: AtomicU64,
     pub(crate) snapshot_failures: AtomicU64,
+    /// Memory let go since somebody asked, bytes.
+    pub(crate) freed_bytes: AtomicU64,
     pub(crate) pruned: AtomicU64,
     pub(crate) pruned_early: AtomicU64,
     pub(crate) series_removed: AtomicU64,
@@ -158,6 +160,7 @@ impl Engine {
             sweep_turn: AtomicI64::new(i64::MIN),
             snapshots: AtomicU64::new(0),
             snapshot_failures: AtomicU64::new(0),
+            freed_bytes: AtomicU64::new(0),
             pruned: AtomicU64::new(0),
             pruned_early: AtomicU64::new(0),
             series_removed: AtomicU64::new(0),

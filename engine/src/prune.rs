@@ -72,6 +72,12 @@ impl Engine {
         self.keep_to_memory_limit(now);
     }
 
+    /// Memory that sweeps have let go since the last call, roughly, bytes. The engine knows no allocator: who chose
+    /// it has it give that memory back to the system when it has become much.
+    pub fn take_freed_bytes(&self) -> u64 {
+        self.freed_bytes.swap(0, Ordering::Relaxed)
+    }
+
     fn sweep(&self, number: usize, now: Timestamp) {
         let horizon = now.plus_millis(-self.config.retention_ms).millis();
         let (mut bytes, mut count, mut slot) = (0usize, 0u64, 0u32);
@@ -94,8 +100,11 @@ impl Engine {
             }
             slot = end;
         }
+        let identity_before = self.registry.shards[number].read().identity_bytes;
         self.remove(number, &empty, horizon);
         let mut shard = self.registry.shards[number].write();
+        let freed = identity_before.saturating_sub(shard.identity_bytes) + shard.numbers_bytes.saturating_sub(bytes);
+        self.freed_bytes.fetch_add(freed as u64, Ordering::Relaxed);
         (shard.numbers_bytes, shard.numbers_count) = (bytes, count);
         if !empty.is_empty() {
             shard.shrink();
@@ -159,7 +168,9 @@ impl Engine {
                 bytes += state.numbers.memory_bytes();
             }
             drop(shard);
-            self.registry.shards[number].write().numbers_bytes = bytes;
+            let mut shard = self.registry.shards[number].write();
+            self.freed_bytes.fetch_add(shard.numbers_bytes.saturating_sub(bytes) as u64, Ordering::Relaxed);
+            shard.numbers_bytes = bytes;
         }
         self.registry.recount();
     }

@@ -10,6 +10,7 @@ use watchfire_dashboard_api::self_scrape::scrape;
 use watchfire_model::Timestamp;
 
 use super::parts::Parts;
+use crate::allocator;
 
 /// Between two rounds: as often as the engine wants to sync what was derived from logs.
 const EVERY: Duration = Duration::from_millis(100);
@@ -17,6 +18,9 @@ const EVERY: Duration = Duration::from_millis(100);
 const SECOND_ROUNDS: u64 = 10;
 /// Rounds between two looks at our own metrics.
 const SCRAPE_ROUNDS: u64 = 50;
+
+/// The allocator gives memory back when the engine has let go of so much, bytes.
+const GIVE_BACK_AT: u64 = 8 << 20;
 
 /// The running thread.
 pub struct Upkeep {
@@ -31,6 +35,7 @@ impl Upkeep {
         let parts = parts.clone();
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new().name("upkeep".into()).spawn(move || {
+            let mut freed = 0;
             for round in 0.. {
                 let now = Timestamp::now();
                 if round % SCRAPE_ROUNDS == 0 {
@@ -38,6 +43,11 @@ impl Upkeep {
                 }
                 parts.engine.tick(now);
                 parts.engine_upkeep_ms.store(now.millis(), Ordering::Relaxed);
+                freed += parts.engine.take_freed_bytes();
+                if freed >= GIVE_BACK_AT {
+                    allocator::give_back();
+                    freed = 0;
+                }
                 if round % SECOND_ROUNDS == 0 {
                     parts.store.tick(now);
                     // `Closed` means that we are stopping.

@@ -1,6 +1,7 @@
 //! What is measured, a scenario per file.
 
 pub mod burst;
+pub mod churn;
 pub mod data;
 pub mod latency;
 pub mod single;

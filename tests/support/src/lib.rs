@@ -1,6 +1,7 @@
 //! What the tests and benches of the running binary share: a server process, a plain client, log lines.
 
 pub mod browser;
+pub mod churn;
 pub mod client;
 pub mod crash;
 pub mod lines;
