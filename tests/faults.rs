@@ -180,14 +180,21 @@ fn a_million_label_values_fold_into_overflow() {
     let config = "extract:\n  - {metric: hits_total, type: counter, where: 'service:many', labels: {user: user_id}, max_series: 100}\n";
     let server = Server::start(BINARY, config);
     let mut client = server.client();
-    // Ten thousand are as many as a million to a cap of a hundred; the bench of the engine makes a million.
-    const VALUES: usize = 10_000;
-    let mut body = String::new();
-    for user in 0..VALUES {
-        body.push_str(&format!("{{\"message\":\"hit\",\"service\":\"many\",\"user_id\":\"u{user}\"}}\n"));
+    const VALUES: usize = 1_000_000;
+    const PER_BODY: usize = 50_000;
+    let before = server.memory_mib("VmHWM");
+    for first in (0..VALUES).step_by(PER_BODY) {
+        let mut body = String::with_capacity(60 * PER_BODY);
+        for user in first..first + PER_BODY {
+            body.push_str(&format!("{{\"message\":\"hit\",\"service\":\"many\",\"user_id\":\"u{user}\"}}\n"));
+        }
+        let answer = client.post("/ingest", "application/x-ndjson", &body);
+        assert_eq!((answer.status, answer.json()["accepted"].as_u64()), (202, Some(PER_BODY as u64)));
     }
-    assert_eq!(client.post("/ingest", "application/x-ndjson", &body).status, 202);
     server.wait_drained();
+    let most = server.memory_mib("VmHWM");
+    println!("{before:.0} MiB at most before, {most:.0} with a million values");
+    assert!(most < before + 400.0, "{before:.0} MiB at most before, {most:.0} with a million values");
     let all = client.get("/api/v1/metrics/query?query=sum%20hits_total");
     assert_eq!(all["value"], VALUES, "{all}");
     let overflow = client.get(&format!("/api/v1/metrics/query?query={}", encode("sum hits_total user=__overflow__")));
