@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Sample};
 
-use crate::batch::{BatchEntry, Derived, Point, SampleBatch, SeriesHandle, from_derived};
+use crate::backfill::Hours;
+use crate::batch::{BatchEntry, Derived, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
 use crate::key;
@@ -20,9 +21,9 @@ use crate::kind::SeriesKind;
 use crate::limits::{Rejection, TimeBounds, bucket_second};
 use crate::positions::Arrival;
 use crate::samples::Pushed;
-use crate::series::{Numbers, Series};
+use crate::series::{Dated, Numbers, Series};
 use crate::wal::Undefined;
-use crate::wal::record::{Groups, put_head};
+use crate::wal::record::{Groups, put_backfill_head, put_head};
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,20 +72,69 @@ pub enum ApplyError {
 }
 
 /// The series of a batch, or why there is none.
-struct Target {
+pub(crate) struct Target {
     series: Result<Arc<Series>, Rejection>,
     overflowed: bool,
 }
 
 /// What a batch led to, point by point.
 #[derive(Default)]
-struct Outcome {
+pub(crate) struct Outcome {
     accepted: u64,
     duplicates: u64,
     overflowed: u64,
     clamped: u64,
     rejected: Vec<(u32, Rejection)>,
     samples_applied: bool,
+}
+
+impl Outcome {
+    /// As it is told, rejected points by reason.
+    pub(crate) fn into_apply_report(self) -> ApplyReport {
+        let mut rejected: Vec<(Rejection, u64)> = Vec::new();
+        for (_, reason) in &self.rejected {
+            match rejected.iter_mut().find(|(have, _)| have == reason) {
+                Some((_, count)) => *count += 1,
+                None => rejected.push((*reason, 1)),
+            }
+        }
+        ApplyReport { known: false, accepted: self.accepted, overflowed: self.overflowed, rejected }
+    }
+}
+
+/// Where the points of a record come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'o> {
+    /// A sender.
+    Pushed,
+    /// A queue, at these offsets.
+    Queue(&'o SourcePosition),
+    /// Stored logs: the points replace what backfills put into these hours before.
+    Backfill(&'o Hours),
+}
+
+impl Origin<'_> {
+    fn put_head(self, out: &mut Vec<u8>) {
+        match self {
+            Origin::Pushed => put_head(None, out),
+            Origin::Queue(source) => put_head(Some(source), out),
+            Origin::Backfill(hours) => put_backfill_head(hours, out),
+        }
+    }
+
+    /// Whether a record says something even without points.
+    fn stands_alone(self) -> bool {
+        !matches!(self, Origin::Pushed)
+    }
+
+    /// Whether points that are not late are dated by our own clock.
+    fn has_own_clock(self) -> bool {
+        matches!(self, Origin::Queue(_))
+    }
+
+    fn dated(self, late: bool) -> Dated {
+        if let Origin::Backfill(_) = self { Dated::Filled } else { Dated::of(late) }
+    }
 }
 
 impl Engine {
@@ -96,7 +146,7 @@ impl Engine {
         let lsn = {
             let _ordered = additive.then(|| self.positions.lock());
             let mut targets = self.resolve_all(batch, &|_| None);
-            self.commit(batch, &mut targets, &[1, 0], &mut outcome)?
+            self.commit(batch, &mut targets, Origin::Pushed, &mut outcome)?
         };
         if let Some(lsn) = lsn {
             self.wal.sync_to(lsn)?;
@@ -131,8 +181,6 @@ impl Engine {
     pub fn apply(&self, derived: &Derived) -> Result<ApplyReport, ApplyError> {
         let mut batch = from_derived(derived);
         batch.received_at = self.now();
-        let mut head = Vec::with_capacity(64);
-        put_head(Some(&derived.source), &mut head);
         let cap_of = |name: &str| derived.max_series.get(name).copied();
         let mut outcome = Outcome::default();
         {
@@ -143,19 +191,12 @@ impl Engine {
                 Arrival::Overlap { applied } => return Err(ApplyError::Overlap { applied }),
             }
             let mut targets = self.resolve_all(&batch, &cap_of);
-            if let Some(lsn) = self.commit(&batch, &mut targets, &head, &mut outcome)? {
+            if let Some(lsn) = self.commit(&batch, &mut targets, Origin::Queue(&derived.source), &mut outcome)? {
                 positions.applied(&derived.source, lsn);
             }
         }
         self.count(&outcome);
-        let mut rejected: Vec<(Rejection, u64)> = Vec::new();
-        for (_, reason) in &outcome.rejected {
-            match rejected.iter_mut().find(|(have, _)| have == reason) {
-                Some((_, count)) => *count += 1,
-                None => rejected.push((*reason, 1)),
-            }
-        }
-        Ok(ApplyReport { known: false, accepted: outcome.accepted, overflowed: outcome.overflowed, rejected })
+        Ok(outcome.into_apply_report())
     }
 
     /// Looks a series up, or makes it, for many appends to come.
@@ -166,7 +207,7 @@ impl Engine {
         Ok(SeriesHandle { series, key: key.into() })
     }
 
-    fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {
+    pub(crate) fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {
         batch
             .series
             .iter()
@@ -198,17 +239,17 @@ impl Engine {
     }
 
     /// Puts the points into memory and one record into the log. `None` if there was nothing to log.
-    fn commit(
+    pub(crate) fn commit(
         &self,
         batch: &SampleBatch,
         targets: &mut [Target],
-        head: &[u8],
+        origin: Origin,
         outcome: &mut Outcome,
     ) -> io::Result<Option<u64>> {
         if self.wal.is_broken() {
             return Err(io::Error::other("an earlier write to the log failed; waiting for a snapshot"));
         }
-        with_codec(|codec| self.commit_with(batch, targets, head, outcome, codec))
+        with_codec(|codec| self.commit_with(batch, targets, origin, outcome, codec))
     }
 
     /// Puts samples into memory, and gathers what a record of the log has to hold: those, and the additive points.
@@ -216,7 +257,7 @@ impl Engine {
         &self,
         batch: &SampleBatch,
         targets: &mut [Target],
-        derived: bool,
+        own_clock: bool,
         outcome: &mut Outcome,
         codec: &mut Codec,
     ) -> Groups {
@@ -231,7 +272,7 @@ impl Engine {
             let decided = match &target.series {
                 Err(reason) => Err(*reason),
                 Ok(series) if series.kind.is_additive() => {
-                    check_additive(series.kind, point, derived, &bounds).map(|()| {
+                    check_additive(series.kind, point, own_clock, &bounds).map(|()| {
                         groups.additive(series.id, bucket_second(point.at), point.late, point.value);
                         outcome.overflowed += u64::from(target.overflowed);
                         Pushed::Accepted
@@ -260,18 +301,18 @@ impl Engine {
         &self,
         batch: &SampleBatch,
         targets: &mut [Target],
-        head: &[u8],
+        origin: Origin,
         outcome: &mut Outcome,
         codec: &mut Codec,
     ) -> io::Result<Option<u64>> {
-        let derived = head.get(1) == Some(&1);
-        let mut groups = self.apply_points(batch, targets, derived, outcome, codec);
-        let bounds = self.bounds(batch.received_at);
-        if groups.is_empty() && !derived {
+        let mut groups = self.apply_points(batch, targets, origin.has_own_clock(), outcome, codec);
+        if groups.is_empty() && !origin.stands_alone() {
             return Ok(None);
         }
         let undefined = self.undefined(batch, targets);
-        let lsn = match self.wal.append(head, &undefined, groups.finish()) {
+        let mut head = Vec::with_capacity(64);
+        origin.put_head(&mut head);
+        let lsn = match self.wal.append(&head, &undefined, groups.finish()) {
             Ok(lsn) => lsn,
             Err(error) => {
                 if outcome.samples_applied {
@@ -281,19 +322,38 @@ impl Engine {
                 return Err(error);
             }
         };
+        self.apply_additive(batch, targets, origin, outcome, codec);
+        Ok(Some(lsn))
+    }
+
+    /// Puts counts and observations into memory, which the log has by now.
+    fn apply_additive(
+        &self,
+        batch: &SampleBatch,
+        targets: &[Target],
+        origin: Origin,
+        outcome: &mut Outcome,
+        codec: &mut Codec,
+    ) {
+        let (own_clock, bounds) = (origin.has_own_clock(), self.bounds(batch.received_at));
+        if let Origin::Backfill(hours) = origin {
+            for series in self.registry.series_of_metric(&hours.metric) {
+                series.state.lock().numbers.clear_filled(hours.after, hours.until, codec);
+            }
+        }
         for point in &batch.points {
             if let Some(Target { series: Ok(series), overflowed }) = targets.get(point.series as usize)
                 && series.kind.is_additive()
-                && check_additive(series.kind, point, derived, &bounds).is_ok()
+                && check_additive(series.kind, point, own_clock, &bounds).is_ok()
             {
                 let second = bucket_second(point.at);
-                outcome.clamped += u64::from(series.state.lock().numbers.add(second, point.value, point.late, codec));
+                let dated = origin.dated(point.late);
+                outcome.clamped += u64::from(series.state.lock().numbers.add(second, point.value, dated, codec));
                 if *overflowed && let Some(entry) = batch.series.get(point.series as usize) {
                     self.registry.catalogue.overflowed(batch.key(entry), 1);
                 }
             }
         }
-        Ok(Some(lsn))
     }
 
     /// Pushes a sample; a series that was pruned away meanwhile is made again.
@@ -337,7 +397,7 @@ impl Engine {
         undefined
     }
 
-    fn count(&self, outcome: &Outcome) {
+    pub(crate) fn count(&self, outcome: &Outcome) {
         self.accepted.fetch_add(outcome.accepted, Ordering::Relaxed);
         self.overflowed.fetch_add(outcome.overflowed, Ordering::Relaxed);
         self.clamped.fetch_add(outcome.clamped, Ordering::Relaxed);
@@ -348,14 +408,14 @@ impl Engine {
 }
 
 /// Whether a count or an observation can be taken. What is dated by our own clock is taken whatever its time.
-fn check_additive(kind: SeriesKind, point: &Point, derived: bool, bounds: &TimeBounds) -> Result<(), Rejection> {
+fn check_additive(kind: SeriesKind, point: &Point, own_clock: bool, bounds: &TimeBounds) -> Result<(), Rejection> {
     let countable = match kind {
         SeriesKind::Increments => point.value.is_finite() && point.value >= 0.0,
         SeriesKind::Distribution | SeriesKind::Samples(_) => !point.value.is_nan(),
     };
     if !countable {
         Err(Rejection::NotCountable)
-    } else if derived && !point.late {
+    } else if own_clock && !point.late {
         Ok(())
     } else {
         bounds.check(point.at.millis())

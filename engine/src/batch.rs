@@ -221,7 +221,7 @@ pub(crate) fn from_derived(derived: &Derived) -> SampleBatch {
 
 impl SampleBatch {
     /// Like `series`, but a label set equal to the one before is the same series.
-    fn series_or_last(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
+    pub(crate) fn series_or_last(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
         let start = self.keys.len();
         key::write(labels, &mut self.keys);
         if let Some(last) = self.series.last()

@@ -235,6 +235,25 @@ impl Cumulative {
         had - self.count()
     }
 
+    /// The last second whose detail was pruned.
+    pub(crate) fn pruned(&self) -> Option<u32> {
+        self.pruned.map(|(second, _)| second)
+    }
+
+    /// Takes out the events of `after < second <= last`, as if they had never been.
+    pub(crate) fn clear(&mut self, after: i64, last: i64, codec: &mut Codec) {
+        let inside = |second: u32| i64::from(second) > after && i64::from(second) <= last;
+        let mut all = Vec::new();
+        self.buckets(i64::MIN, i64::MAX, codec, &mut all);
+        if !all.iter().any(|(second, _)| inside(*second)) {
+            return;
+        }
+        *self = Cumulative { pruned: self.pruned, ..Cumulative::default() };
+        for (second, count) in all.into_iter().filter(|(second, _)| !inside(*second)) {
+            self.add(second, count, codec);
+        }
+    }
+
     /// Calls back with the end (seconds) and memory of each packed chunk.
     pub(crate) fn packed_sizes(&self, mut each: impl FnMut(i64, usize)) {
         self.packed.iter().for_each(|packed| each(packed.chunk.last(), packed.chunk.memory_bytes()));
@@ -382,6 +401,25 @@ mod tests {
             again.add(horizon, 5.0, &mut codec);
             again.add(6000, 1.0, &mut codec);
             prop_assert_eq!(again.total(), total + 6.0);
+        }
+
+        #[test]
+        fn cleared_is_as_if_never_counted(
+            seconds in prop::collection::vec((1u32..3000, 1u32..9), 0..600),
+            cleared in (0u32..3000, 0u32..3000),
+            probes in prop::collection::vec((0u32..3100, 0u32..3100), 1..10),
+        ) {
+            let mut codec = Codec::default();
+            let (mut all, mut model) = (Cumulative::default(), BTreeMap::new());
+            for (second, count) in seconds {
+                all.add(second, f64::from(count), &mut codec);
+                if second <= cleared.0 || second > cleared.1 {
+                    *model.entry(second).or_insert(0.0) += f64::from(count);
+                }
+            }
+            all.clear(i64::from(cleared.0), i64::from(cleared.1), &mut codec);
+            prop_assert_eq!(all.total(), model.values().sum::<f64>());
+            for (after, second) in &probes { check(&all, &model, &mut codec, *after, *second); }
         }
 
         #[test]

@@ -1,6 +1,6 @@
-//! Events of one series: those that count live, and those that came late.
+//! Events of one series: those that count live, those that came late, and those that a backfill put in.
 //!
-//! Late ones (dated by event time) are in windows and sums, not in the running total. A window `(start, end]`
+//! The latter two (dated by event time) are in windows and sums, not in the running total. A window `(start, end]`
 //! is read in buckets of whole seconds: its end rounds up to the second, its length stays. So on whole seconds
 //! it is the exact left-open window, and live it sees the current second.
 
@@ -10,7 +10,7 @@ use crate::bytes::{Cursor, Damaged};
 use crate::chunk::Codec;
 use crate::cumulative::Cumulative;
 use crate::limits::bucket_second;
-use crate::series::Layers;
+use crate::series::{Dated, Layers};
 
 /// A window without events is 0, and not absent, this long after the last one.
 pub(crate) const QUIET_SECONDS: u32 = 86_400;
@@ -20,7 +20,21 @@ pub(crate) const QUIET_SECONDS: u32 = 86_400;
 pub(crate) struct Increments {
     live: Cumulative,
     late: Option<Box<Cumulative>>,
+    filled: Option<Box<Cumulative>>,
 }
+
+/// Events of some seconds, by how they are dated.
+pub(crate) struct Sums {
+    pub(crate) live: f64,
+    pub(crate) late: f64,
+    pub(crate) filled: f64,
+    /// Nothing of these seconds was pruned.
+    pub(crate) whole: bool,
+}
+
+/// Which layers beside the live one a piece of bytes has.
+pub(crate) const HAS_LATE: u8 = 1;
+pub(crate) const HAS_FILLED: u8 = 2;
 
 /// The seconds of a window: `after < second <= last`.
 pub(crate) fn seconds_of(start: Timestamp, end: Timestamp) -> (i64, u32) {
@@ -30,20 +44,52 @@ pub(crate) fn seconds_of(start: Timestamp, end: Timestamp) -> (i64, u32) {
 }
 
 impl Increments {
-    pub(crate) fn add(&mut self, second: u32, count: f64, late: bool, codec: &mut Codec) {
-        if late {
-            self.late.get_or_insert_default().add(second, count, codec);
-        } else {
-            self.live.add(second, count, codec);
+    pub(crate) fn add(&mut self, second: u32, count: f64, dated: Dated, codec: &mut Codec) {
+        match dated {
+            Dated::Live => self.live.add(second, count, codec),
+            Dated::Late => self.late.get_or_insert_default().add(second, count, codec),
+            Dated::Filled => self.filled.get_or_insert_default().add(second, count, codec),
         }
     }
 
-    fn layers(&self, which: Layers) -> impl Iterator<Item = &Cumulative> {
-        std::iter::once(&self.live).chain(self.late_of(which))
+    /// Takes out what backfills put into the seconds `after < second <= until`.
+    pub(crate) fn clear_filled(&mut self, after: u32, until: u32, codec: &mut Codec) {
+        if let Some(filled) = &mut self.filled {
+            filled.clear(i64::from(after), i64::from(until), codec);
+            if filled.newest().is_none() {
+                self.filled = None;
+            }
+        }
     }
 
-    fn late_of(&self, which: Layers) -> Option<&Cumulative> {
-        self.late.as_deref().filter(|_| which == Layers::All)
+    /// The layers beside the live one.
+    fn past(&self) -> impl Iterator<Item = &Cumulative> {
+        [&self.late, &self.filled].into_iter().flatten().map(Box::as_ref)
+    }
+
+    fn past_mut(&mut self) -> impl Iterator<Item = &mut Cumulative> {
+        [&mut self.late, &mut self.filled].into_iter().flatten().map(Box::as_mut)
+    }
+
+    fn layers(&self, which: Layers) -> impl Iterator<Item = &Cumulative> {
+        std::iter::once(&self.live).chain(self.past().filter(move |_| which == Layers::All))
+    }
+
+    /// The events of `start < second <= end` (both rounded up to seconds), by how they are dated.
+    pub(crate) fn sums(&self, start: Timestamp, end: Timestamp, codec: &mut Codec) -> Sums {
+        let (after, last) = (i64::from(bucket_second(start)), i64::from(bucket_second(end)));
+        let mut buckets = Vec::new();
+        let mut sum = |layer: &Cumulative| {
+            buckets.clear();
+            layer.buckets(after, last, codec, &mut buckets);
+            buckets.iter().map(|(_, count)| count).sum::<f64>()
+        };
+        Sums {
+            live: sum(&self.live),
+            late: self.late.as_deref().map_or(0.0, &mut sum),
+            filled: self.filled.as_deref().map_or(0.0, &mut sum),
+            whole: self.layers(Layers::All).all(|layer| layer.pruned().is_none_or(|second| i64::from(second) <= after)),
+        }
     }
 
     /// Events of the window; `None` if the series had none in the 24 h before its end.
@@ -70,19 +116,18 @@ impl Increments {
         let (after, last) = seconds_of(start, end);
         let mut all = Vec::new();
         self.live.buckets(after, i64::from(last), codec, &mut all);
-        if let Some(late) = self.late_of(layers) {
-            let live = all.len();
-            late.buckets(after, i64::from(last), codec, &mut all);
-            if all.len() > live {
-                all.sort_by_key(|(second, _)| *second);
-                all.dedup_by(|next, kept| {
-                    let same = next.0 == kept.0;
-                    if same {
-                        kept.1 += next.1;
-                    }
-                    same
-                });
-            }
+        let live = all.len();
+        let past = self.layers(layers).skip(1);
+        past.for_each(|layer| layer.buckets(after, i64::from(last), codec, &mut all));
+        if all.len() > live {
+            all.sort_by_key(|(second, _)| *second);
+            all.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                if same {
+                    kept.1 += next.1;
+                }
+                same
+            });
         }
         out.extend(all.into_iter().map(|(second, count)| (end_of(second), count)));
     }
@@ -128,7 +173,7 @@ impl Increments {
     /// Forgets the detail of seconds before a time (milliseconds); the running total stays.
     pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
         let horizon = horizon.div_euclid(1000);
-        self.live.prune(horizon) + self.late.as_mut().map_or(0, |late| late.prune(horizon))
+        self.live.prune(horizon) + self.past_mut().map(|layer| layer.prune(horizon)).sum::<u64>()
     }
 
     /// Calls back with the end (milliseconds) and memory of each packed chunk.
@@ -138,28 +183,30 @@ impl Increments {
 
     pub(crate) fn compact(&mut self, codec: &mut Codec) {
         self.live.compact(codec);
-        if let Some(late) = &mut self.late {
-            late.compact(codec);
-        }
+        self.past_mut().for_each(|layer| layer.compact(codec));
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let late = self.late.as_ref().map_or(0, |late| size_of::<Cumulative>() + late.memory_bytes());
-        size_of::<Increments>() + self.live.memory_bytes() + late
+        let past: usize = self.past().map(|layer| size_of::<Cumulative>() + layer.memory_bytes()).sum();
+        size_of::<Increments>() + self.live.memory_bytes() + past
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         self.live.write(out);
-        out.push(u8::from(self.late.is_some()));
-        if let Some(late) = &self.late {
-            late.write(out);
-        }
+        let late = if self.late.is_some() { HAS_LATE } else { 0 };
+        let filled = if self.filled.is_some() { HAS_FILLED } else { 0 };
+        out.push(late | filled);
+        self.past().for_each(|layer| layer.write(out));
     }
 
     pub(crate) fn read_from(cursor: &mut Cursor, codec: &mut Codec) -> Result<Increments, Damaged> {
         let live = Cumulative::read_from(cursor, codec)?;
-        let late = if cursor.u8()? == 1 { Some(Box::new(Cumulative::read_from(cursor, codec)?)) } else { None };
-        Ok(Increments { live, late })
+        let has = cursor.u8()?;
+        let mut layer = |bit: u8| {
+            let there = has & bit != 0;
+            there.then(|| Cumulative::read_from(cursor, codec).map(Box::new)).transpose()
+        };
+        Ok(Increments { live, late: layer(HAS_LATE)?, filled: layer(HAS_FILLED)? })
     }
 }
 
@@ -182,7 +229,7 @@ mod tests {
         ) {
             let (mut increments, mut codec) = (Increments::default(), Codec::default());
             for (at, count, late) in &events {
-                increments.add(bucket_second(Timestamp::from_millis(*at)), f64::from(*count), *late, &mut codec);
+                increments.add(bucket_second(Timestamp::from_millis(*at)), f64::from(*count), Dated::of(*late), &mut codec);
             }
             for (end, length) in windows {
                 let (start, end) = (Timestamp::from_millis(end - length), Timestamp::from_millis(end));
@@ -221,7 +268,7 @@ mod tests {
     #[test]
     fn quiet_is_zero_for_a_day_and_then_absent() {
         let (mut increments, mut codec) = (Increments::default(), Codec::default());
-        increments.add(1_000_000, 3.0, false, &mut codec);
+        increments.add(1_000_000, 3.0, Dated::Live, &mut codec);
         let increase = |increments: &Increments, end: i64, codec: &mut Codec| {
             increments.increase(Timestamp::from_millis(end - 60_000), Timestamp::from_millis(end), Layers::All, codec)
         };

@@ -15,14 +15,17 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
 //! `pairs`, `postings`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
-//! `snapshot`, `recovery`; housekeeping in `prune`.
+//! `snapshot`, `recovery`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
 
 mod append;
+mod backfill;
+mod backup;
 mod batch;
 mod bytes;
 mod catalogue;
 mod chunk;
 mod config;
+mod counted;
 mod cumulative;
 mod distribution;
 mod engine;
@@ -48,11 +51,14 @@ mod view;
 mod wal;
 
 pub use append::{AppendError, AppendReport, ApplyError, ApplyReport};
+pub use backfill::{Backfill, BackfillError};
+pub use backup::BackupReport;
 pub use batch::{BatchSeries, Derived, GaugeSample, Increment, Observation, SampleBatch, SeriesHandle, SourcePosition};
 pub use bytes::Damaged;
 pub use catalogue::MetricInfo;
 pub use chunk::Codec;
 pub use config::EngineConfig;
+pub use counted::CountedSeries;
 pub use distribution::DistributionWindow;
 pub use engine::{Engine, OpenError};
 pub use kind::{MetricType, SeriesKind};

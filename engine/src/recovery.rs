@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use watchfire_model::{Sample, Timestamp};
 
+use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::{Codec, with_codec};
@@ -22,7 +23,7 @@ use crate::kind::SeriesKind;
 use crate::limits::TimeBounds;
 use crate::positions::Positions;
 use crate::registry::Registry;
-use crate::series::{Numbers, Series};
+use crate::series::{Dated, Numbers, Series};
 use crate::snapshot::{self, SnapshotError, SnapshotHead};
 use crate::wal::record::{self, Replay, Replayed};
 use crate::wal::segment::{self, Damage, SegmentError};
@@ -203,6 +204,7 @@ fn replay(
         current: None,
         lsn: 0,
         source_is_taken: true,
+        fills: false,
         hole_is_open: false,
         left_to_queue: 0,
         codec,
@@ -298,6 +300,8 @@ struct Replayer<'r> {
     lsn: u64,
     /// Counts and observations of the current record are applied.
     source_is_taken: bool,
+    /// The current record is a backfill.
+    fills: bool,
     /// Records that were not durable are missing: what is derived from offsets behind them is left to the queue.
     hole_is_open: bool,
     left_to_queue: u64,
@@ -308,8 +312,7 @@ struct Replayer<'r> {
 
 impl Replay for Replayer<'_> {
     fn begin(&mut self, source: Option<&SourcePosition>) {
-        self.current = None;
-        self.source_is_taken = true;
+        (self.current, self.source_is_taken, self.fills) = (None, true, false);
         let Some(source) = source else { return };
         let next = self.positions.next(&source.queue, source.epoch, source.partition).unwrap_or(0);
         if self.hole_is_open && source.first_offset > next {
@@ -317,6 +320,16 @@ impl Replay for Replayer<'_> {
             self.left_to_queue += 1;
         } else {
             self.positions.applied(source, self.lsn);
+        }
+    }
+
+    fn begin_backfill(&mut self, hours: &Hours) {
+        (self.current, self.source_is_taken, self.fills) = (None, true, true);
+        for series in self.registry.series_of_metric(&hours.metric) {
+            let contains_lsn = self.by_id.get(&series.id).map_or(0, |(_, lsn)| *lsn);
+            if self.lsn > contains_lsn {
+                series.state.lock().numbers.clear_filled(hours.after, hours.until, self.codec);
+            }
         }
     }
 
@@ -344,9 +357,11 @@ impl Replay for Replayer<'_> {
                 let _ = samples.push(sample, &TimeBounds::ALL, self.codec);
             }
             (Replayed::Additive { second, late, value }, numbers) => {
-                if self.source_is_taken && self.lsn > *contains_lsn {
-                    numbers.add(second, value, late, self.codec);
+                if !self.source_is_taken || self.lsn <= *contains_lsn {
+                    return;
                 }
+                let dated = if self.fills { Dated::Filled } else { Dated::of(late) };
+                numbers.add(second, value, dated, self.codec);
             }
             (Replayed::Sample { .. }, _) => self.orphans += 1,
         }

@@ -75,6 +75,20 @@ impl Registry {
         self.shards[self.shard_of(hash)].read().find(hash, kind.class(), key).cloned()
     }
 
+    /// All series of a metric.
+    pub(crate) fn series_of_metric(&self, metric: &str) -> Vec<Arc<Series>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            let pair = shard.pairs.name(METRIC_NAME.as_bytes());
+            let pair = pair.and_then(|name| shard.pairs.pair(name, metric.as_bytes()));
+            if let Some(postings) = pair.and_then(|pair| shard.pairs.postings(pair)) {
+                all.extend(postings.to_bitmap().iter().filter_map(|slot| shard.slot(slot).cloned()));
+            }
+        }
+        all
+    }
+
     /// The series of a key; a new one if there is none and the limits allow it.
     ///
     /// With `cap`, a new series of a metric that has that many already is the overflow series instead.

@@ -24,10 +24,27 @@ pub struct TimeRange {
 /// Which numbers of increments and distributions are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layers {
-    /// Those that count live and those that came late.
+    /// Those that count live, those that came late, and those put in afterwards.
     All,
     /// Only those that count live; what came late leaves no trace.
     Live,
+}
+
+/// How a count or an observation is dated, and so where it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dated {
+    /// By when it was accepted; in the running total.
+    Live,
+    /// By when it happened, as it came late.
+    Late,
+    /// By when it happened, put in by a backfill.
+    Filled,
+}
+
+impl Dated {
+    pub(crate) fn of(late: bool) -> Dated {
+        if late { Dated::Late } else { Dated::Live }
+    }
 }
 
 /// The numbers of a series.
@@ -76,14 +93,23 @@ impl Numbers {
     }
 
     /// Adds a count or an observation to a second; samples take none. Says whether the value was clamped.
-    pub(crate) fn add(&mut self, second: u32, value: f64, late: bool, codec: &mut Codec) -> bool {
+    pub(crate) fn add(&mut self, second: u32, value: f64, dated: Dated, codec: &mut Codec) -> bool {
         match self {
             Numbers::Samples(_) => false,
             Numbers::Increments(increments) => {
-                increments.add(second, value, late, codec);
+                increments.add(second, value, dated, codec);
                 false
             }
-            Numbers::Distribution(distribution) => distribution.add(second, value, late),
+            Numbers::Distribution(distribution) => distribution.add(second, value, dated),
+        }
+    }
+
+    /// Takes out what backfills put into the bucket seconds `after < second <= until`, which are whole hours.
+    pub(crate) fn clear_filled(&mut self, after: u32, until: u32, codec: &mut Codec) {
+        match self {
+            Numbers::Samples(_) => {}
+            Numbers::Increments(increments) => increments.clear_filled(after, until, codec),
+            Numbers::Distribution(distribution) => distribution.clear_filled(after, until),
         }
     }
 

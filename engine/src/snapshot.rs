@@ -28,7 +28,8 @@ use crate::wal::record::{put_source, read_source};
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-const VERSION: u16 = 1;
+/// 2 since backfills and the third form of histograms; 1 is read as it is a part of that.
+const VERSION: u16 = 2;
 const HEAD_BYTES: usize = 20;
 const HEAD: u8 = 1;
 const SERIES: u8 = 2;
@@ -40,6 +41,11 @@ const SECTION_SERIES: u32 = 1024;
 const SECTION_BYTES_MAX: u32 = 1 << 30;
 /// The log is synced in between after this many sections.
 const SYNC_EVERY: u32 = 64;
+
+/// The name of the snapshot with this cut.
+pub(crate) fn path_of(folder: &Path, cut: u64) -> PathBuf {
+    folder.join(format!("snapshot-{cut:020}.snap"))
+}
 
 /// The snapshots of a folder by their cut, ascending.
 pub(crate) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
@@ -94,34 +100,21 @@ impl Engine {
 
     fn checkpoint_by(&self, temporary: &Path) -> io::Result<()> {
         let folder = &self.config.dir;
-        let (cut, head) = {
-            let positions = self.positions.lock();
-            let cut = self.wal.rotate()?;
-            let head = SnapshotHead {
-                next_id: self.registry.next_id(),
-                sources: positions.list(),
-                metrics: self.registry.catalogue.notes(),
-            };
-            (cut, head)
-        };
+        let (cut, head) = self.begin_snapshot()?;
         let was_broken = self.wal.is_broken();
         let before = list(folder)?.into_iter().rfind(|(have, _)| *have < cut);
-        let file = File::create(temporary)?;
-        let mut out = BufWriter::with_capacity(1 << 18, file);
-        self.write_snapshot(cut, &head, was_broken, &mut out)?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        let bytes = self.write_snapshot_file(temporary, cut, &head, was_broken)?;
         if !was_broken {
             self.wal.sync()?;
         }
         failpoint::hit("engine.snapshot_rename");
-        std::fs::rename(temporary, folder.join(format!("snapshot-{cut:020}.snap")))?;
+        std::fs::rename(temporary, path_of(folder, cut))?;
         sync_folder(folder)?;
         if was_broken {
             self.wal.mend(cut);
         }
         self.wal.in_snapshot(head.next_id);
-        self.snapshot_bytes.store(file.metadata().map_or(0, |meta| meta.len()), Ordering::Relaxed);
+        self.snapshot_bytes.store(bytes, Ordering::Relaxed);
         self.snapshots.fetch_add(1, Ordering::Relaxed);
         // Without the snapshot before, a later recovery cannot meet the damaged log that this one has settled.
         let unsettled = self.unsettled.load(Ordering::Relaxed);
@@ -134,6 +127,33 @@ impl Engine {
         self.wal.delete_before(keep)?;
         self.unsettled.store(false, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The cut from which a snapshot that is written now is continued by the log, and what its head says.
+    pub(crate) fn begin_snapshot(&self) -> io::Result<(u64, SnapshotHead)> {
+        let positions = self.positions.lock();
+        let cut = self.wal.rotate()?;
+        let head = SnapshotHead {
+            next_id: self.registry.next_id(),
+            sources: positions.list(),
+            metrics: self.registry.catalogue.notes(),
+        };
+        Ok((cut, head))
+    }
+
+    /// Writes a snapshot into a file and syncs it; gives its length. `broken`: the log is not to be synced.
+    pub(crate) fn write_snapshot_file(
+        &self,
+        path: &Path,
+        cut: u64,
+        head: &SnapshotHead,
+        broken: bool,
+    ) -> io::Result<u64> {
+        let mut out = BufWriter::with_capacity(1 << 18, File::create(path)?);
+        self.write_snapshot(cut, head, broken, &mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok(file.metadata()?.len())
     }
 
     fn write_snapshot(&self, cut: u64, head: &SnapshotHead, broken: bool, out: &mut impl Write) -> io::Result<()> {

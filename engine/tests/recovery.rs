@@ -314,6 +314,49 @@ fn the_snapshot_before_serves_when_the_newest_is_damaged() {
 }
 
 #[test]
+fn a_folder_of_the_version_before_is_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let before = {
+        let (engine, _) = open(dir.path());
+        for offset in 0..200 {
+            let source = SourcePosition {
+                queue: "logs".into(),
+                epoch: 1,
+                partition: 0,
+                first_offset: offset,
+                next_offset: offset + 1,
+            };
+            let mut derived = Derived::new(source);
+            let (labels, when) = (name("hits_total", offset % 7), at(offset as i64 * 1000));
+            derived.increments.push(Increment { labels, at: when, count: 1.0, late: offset % 9 == 0 });
+            engine.apply(&derived).expect("applies");
+            if offset == 100 {
+                engine.checkpoint().expect("checkpoints");
+            }
+        }
+        content(&engine)
+    };
+    // Magic number, version, a number of eight bytes, checksum: the heads of both kinds of files. Beside that number
+    // nothing has changed for what the version before could hold.
+    let mut heads = 0;
+    for file in std::fs::read_dir(dir.path()).expect("the folder is there").flatten() {
+        let mut bytes = std::fs::read(file.path()).expect("a file");
+        if bytes.starts_with(b"WFWAL") || bytes.starts_with(b"WFSNP") {
+            assert_eq!(bytes[6..8], 2u16.to_le_bytes());
+            bytes[6..8].copy_from_slice(&1u16.to_le_bytes());
+            let checksum = crc32fast::hash(&bytes[..16]);
+            bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
+            std::fs::write(file.path(), bytes).expect("the file can be written");
+            heads += 1;
+        }
+    }
+    assert!(heads >= 2, "{heads} files");
+    let (engine, report) = open(dir.path());
+    assert_eq!(report.damages, []);
+    assert_eq!(content(&engine), before);
+}
+
+#[test]
 fn a_folder_belongs_to_one_and_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let (engine, _) = open(dir.path());

@@ -149,6 +149,13 @@ impl Level {
         }
     }
 
+    /// Drops the pieces from a slot up to another one.
+    fn drop_between(&mut self, from: u32, to: u32) {
+        let start = self.pieces.partition_point(|piece| piece.slot < from);
+        let end = self.pieces.partition_point(|piece| piece.slot < to);
+        self.bytes -= self.pieces.drain(start..end).map(|piece| piece_bytes(&piece.bytes)).sum::<usize>();
+    }
+
     /// Writes the pieces before a slot small.
     fn make_small(&mut self, slot: u32) {
         if slot <= self.small {
@@ -364,6 +371,19 @@ impl Layer {
             level.built = level.built.max(second);
         }
         before - self.count()
+    }
+
+    /// Drops everything in `[from, to)`, as if it had never been; both are whole hours, so that all levels agree.
+    pub(super) fn clear(&mut self, from: u32, to: u32) {
+        self.open.retain(|open| open.second < from || open.second >= to);
+        for (level, width) in self.levels.iter_mut().zip(WIDTHS) {
+            level.drop_between(from / width, to / width);
+        }
+        if self.newest.is_some_and(|newest| newest >= from && newest < to) {
+            let pieces = self.levels.iter().zip(WIDTHS);
+            let pieces = pieces.filter_map(|(level, width)| Some(level.pieces.last()?.slot.saturating_mul(width)));
+            self.newest = pieces.chain(self.open.iter().map(|open| open.second)).max();
+        }
     }
 
     /// Whether nothing is left but the memory of the newest second.

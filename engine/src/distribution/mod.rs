@@ -1,4 +1,4 @@
-//! Observations of one series as interval histograms, live and late ones apart.
+//! Observations of one series as interval histograms; live ones, late ones and those of a backfill apart.
 
 mod layer;
 mod piece;
@@ -15,15 +15,16 @@ pub use window::DistributionWindow;
 use crate::bytes::{Cursor, Damaged, put_value, put_varint};
 use crate::distribution::layer::Layer;
 use crate::distribution::piece::with_dense;
-use crate::increments::{QUIET_SECONDS, seconds_of};
+use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
-use crate::series::Layers;
+use crate::series::{Dated, Layers};
 
 /// The observations of one series.
 #[derive(Default)]
 pub(crate) struct Distribution {
     live: Layer,
     late: Option<Box<Layer>>,
+    filled: Option<Box<Layer>>,
     /// Live observations since the series began; they survive pruning.
     count: u64,
     sum: f64,
@@ -32,19 +33,41 @@ pub(crate) struct Distribution {
 impl Distribution {
     /// Records a value in the bucket that ends at this second. Says whether it lay outside the range that a
     /// histogram can hold and went to its nearest end.
-    pub(crate) fn add(&mut self, bucket: u32, value: f64, late: bool) -> bool {
+    pub(crate) fn add(&mut self, bucket: u32, value: f64, dated: Dated) -> bool {
         let second = bucket.saturating_sub(1);
-        if late {
-            self.late.get_or_insert_default().record(second, value)
-        } else {
-            self.count += 1;
-            self.sum += value;
-            self.live.record(second, value)
+        match dated {
+            Dated::Live => {
+                self.count += 1;
+                self.sum += value;
+                self.live.record(second, value)
+            }
+            Dated::Late => self.late.get_or_insert_default().record(second, value),
+            Dated::Filled => self.filled.get_or_insert_default().record(second, value),
         }
     }
 
+    /// Takes out what backfills put into the buckets `after < second <= until`, which are whole hours.
+    pub(crate) fn clear_filled(&mut self, after: u32, until: u32) {
+        if let Some(filled) = &mut self.filled {
+            // The bucket that ends at e begins at e - 1.
+            filled.clear(after, until);
+            if filled.is_empty() {
+                self.filled = None;
+            }
+        }
+    }
+
+    /// The layers beside the live one.
+    fn past(&self) -> impl Iterator<Item = &Layer> {
+        [&self.late, &self.filled].into_iter().flatten().map(Box::as_ref)
+    }
+
+    fn past_mut(&mut self) -> impl Iterator<Item = &mut Layer> {
+        [&mut self.late, &mut self.filled].into_iter().flatten().map(Box::as_mut)
+    }
+
     fn layers(&self, which: Layers) -> impl Iterator<Item = &Layer> {
-        std::iter::once(&self.live).chain(self.late.as_deref().filter(|_| which == Layers::All))
+        std::iter::once(&self.live).chain(self.past().filter(move |_| which == Layers::All))
     }
 
     /// The observations of `(start, end]`, its end rounded up to the second; `None` if there were none in the
@@ -91,15 +114,13 @@ impl Distribution {
     pub(crate) fn age(&mut self, now: i64) {
         let now = u32::try_from(now.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
         self.live.age(now);
-        if let Some(late) = &mut self.late {
-            late.age(now);
-        }
+        self.past_mut().for_each(|layer| layer.age(now));
     }
 
     /// Drops what lies before a time (milliseconds); the totals stay.
     pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
         let second = u32::try_from(horizon.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
-        self.live.prune(second) + self.late.as_mut().map_or(0, |late| late.prune(second))
+        self.live.prune(second) + self.past_mut().map(|layer| layer.prune(second)).sum::<u64>()
     }
 
     /// Calls back with the end (milliseconds) and memory of each piece.
@@ -108,24 +129,26 @@ impl Distribution {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let late = self.late.as_ref().map_or(0, |late| size_of::<Layer>() + late.memory_bytes());
-        size_of::<Distribution>() + self.live.memory_bytes() + late
+        let past: usize = self.past().map(|layer| size_of::<Layer>() + layer.memory_bytes()).sum();
+        size_of::<Distribution>() + self.live.memory_bytes() + past
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         put_varint(out, self.count);
         put_value(out, self.sum);
         self.live.write(out);
-        out.push(u8::from(self.late.is_some()));
-        if let Some(late) = &self.late {
-            late.write(out);
-        }
+        let late = if self.late.is_some() { HAS_LATE } else { 0 };
+        let filled = if self.filled.is_some() { HAS_FILLED } else { 0 };
+        out.push(late | filled);
+        self.past().for_each(|layer| layer.write(out));
     }
 
     pub(crate) fn read_from(cursor: &mut Cursor) -> Result<Distribution, Damaged> {
         let (count, sum) = (cursor.varint()?, cursor.value()?);
         let live = Layer::read_from(cursor)?;
-        let late = if cursor.u8()? == 1 { Some(Box::new(Layer::read_from(cursor)?)) } else { None };
-        Ok(Distribution { live, late, count, sum })
+        let has = cursor.u8()?;
+        let mut layer = |bit: u8| (has & bit != 0).then(|| Layer::read_from(cursor).map(Box::new)).transpose();
+        let (late, filled) = (layer(HAS_LATE)?, layer(HAS_FILLED)?);
+        Ok(Distribution { live, late, filled, count, sum })
     }
 }

@@ -68,7 +68,7 @@ proptest! {
         let first = second - 200;
         for (at, (step, value, late)) in steps.iter().enumerate() {
             second += step;
-            distribution.add(second as u32, *value, *late);
+            distribution.add(second as u32, *value, Dated::of(*late));
             seen.push((second as u32, *value, *late));
             // Within the time that seconds are kept, so that no edge rounds.
             if age_at == Some(at) { distribution.age(second.min(1_000_400) * 1000); }
@@ -81,7 +81,7 @@ proptest! {
         distribution.write(&mut bytes);
         let mut again = Distribution::read_from(&mut Cursor::new(&bytes)).expect("whole");
         for (a, b) in &windows { check(&again, &seen, first + a.min(b), first + a.max(b)); }
-        again.add(second as u32, 7.0, false);
+        again.add(second as u32, 7.0, Dated::Live);
         seen.push((second as u32, 7.0, false));
         for (a, b) in &windows { check(&again, &seen, first + a.min(b), first + a.max(b)); }
     }
@@ -98,10 +98,10 @@ proptest! {
         let base = 1_000_000 / 3600 * 3600;
         let mut values = values;
         values.sort_by_key(|(at, _)| *at);
-        for (at, value) in &values { distribution.add(base + at + 1, *value, false); }
+        for (at, value) in &values { distribution.add(base + at + 1, *value, Dated::Live); }
         let now = base + 7200 + 700 + days * 86_400;
         distribution.age(i64::from(now) * 1000);
-        for (at, value) in &late { distribution.add(base + at + 1, *value, false); }
+        for (at, value) in &late { distribution.add(base + at + 1, *value, Dated::Live); }
         let mut seen: Vec<Seen> = values.iter().chain(&late).map(|(at, value)| (base + at + 1, *value, false)).collect();
         seen.sort_by_key(|(at, ..)| *at);
         let width = if days == 0 { 10 } else { 60 };
@@ -127,7 +127,7 @@ proptest! {
 #[test]
 fn values_beyond_the_range_are_clamped_and_counted() {
     let mut distribution = Distribution::default();
-    let clamped = [-5.0, 1e15, f64::INFINITY, 3.0].map(|value| distribution.add(1000, value, false));
+    let clamped = [-5.0, 1e15, f64::INFINITY, 3.0].map(|value| distribution.add(1000, value, Dated::Live));
     assert_eq!(clamped, [true, true, true, false]);
     let window =
         distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000), Layers::All).expect("values");
@@ -140,7 +140,7 @@ fn a_busy_second_goes_into_a_histogram() {
     let mut seen = Vec::new();
     for i in 0..5000u32 {
         let value = f64::from(i % 977) + 0.5;
-        distribution.add(5_000, value, false);
+        distribution.add(5_000, value, Dated::Live);
         seen.push((5_000, value, false));
     }
     check(&distribution, &seen, 4_999, 5_000);
@@ -155,7 +155,7 @@ fn windows_of_several_series_merge() {
         let mut distribution = Distribution::default();
         for i in 1..100 {
             let value = f64::from(i) * 10f64.powi(series);
-            distribution.add(1000 + i as u32, value, false);
+            distribution.add(1000 + i as u32, value, Dated::Live);
             values.push(value);
         }
         all.merge(

@@ -1,7 +1,9 @@
 //! What a record of the log says: one batch, with the position it was derived from.
 //!
 //! ```text
-//! record  = kind u8 = 1 | source u8 (0, 1) | [source] | varint definitions | definition* | varint groups | group*
+//! record  = head | varint definitions | definition* | varint groups | group*
+//! head    = 1 | source u8 (0, 1) | [source]       (a batch)
+//!         | 2 | hours                             (a backfill: its points replace what backfills put there before)
 //! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
 //! definition = varint id | kind u8 | bytes key
 //! group   = zigzag id - id of the group before | varint points * 2 + additive (0, 1) | point*
@@ -10,19 +12,27 @@
 //! ```
 //! A series is defined once; a recovery starts at a snapshot that holds those defined before it.
 
+use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
 use crate::kind::SeriesKind;
 
 const BATCH: u8 = 1;
+const BACKFILL: u8 = 2;
 
-/// Appends the head of a record.
+/// Appends the head of a batch.
 pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
     out.push(BATCH);
     out.push(u8::from(source.is_some()));
     if let Some(source) = source {
         put_source(source, out);
     }
+}
+
+/// Appends the head of a backfill.
+pub(crate) fn put_backfill_head(hours: &Hours, out: &mut Vec<u8>) {
+    out.push(BACKFILL);
+    hours.put(out);
 }
 
 /// Appends a source position.
@@ -121,6 +131,8 @@ pub(crate) enum Replayed {
 pub(crate) trait Replay {
     /// A record begins, with the offsets that it was derived from.
     fn begin(&mut self, source: Option<&SourcePosition>);
+    /// A record begins that puts numbers into the past in place of those that are there.
+    fn begin_backfill(&mut self, hours: &Hours);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
     /// The points that follow belong to this series.
@@ -132,11 +144,14 @@ pub(crate) trait Replay {
 /// Reads a record and hands its parts on.
 pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damaged> {
     let mut cursor = Cursor::new(payload);
-    if cursor.u8()? != BATCH {
-        return Err(Damaged("a record is of an unknown kind"));
+    match cursor.u8()? {
+        BATCH => {
+            let source = if cursor.u8()? == 1 { Some(read_source(&mut cursor)?) } else { None };
+            replay.begin(source.as_ref());
+        }
+        BACKFILL => replay.begin_backfill(&Hours::read(&mut cursor)?),
+        _ => return Err(Damaged("a record is of an unknown kind")),
     }
-    let source = if cursor.u8()? == 1 { Some(read_source(&mut cursor)?) } else { None };
-    replay.begin(source.as_ref());
     for _ in 0..cursor.varint()? {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
@@ -175,11 +190,15 @@ mod tests {
         points: Vec<(u64, Replayed)>,
         id: u64,
         source: Option<SourcePosition>,
+        hours: Option<Hours>,
     }
 
     impl Replay for Collect {
         fn begin(&mut self, source: Option<&SourcePosition>) {
             self.source = source.cloned();
+        }
+        fn begin_backfill(&mut self, hours: &Hours) {
+            self.hours = Some(hours.clone());
         }
         fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
             self.defined.push((id, kind.code(), key.to_vec()));
@@ -210,6 +229,7 @@ mod tests {
             points in prop::collection::vec((0u64..5, point()), 0..100),
             defined in prop::collection::vec((any::<u64>(), 1u8..6, prop::collection::vec(any::<u8>(), 0..20)), 0..5),
             offsets in prop::option::of((any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>())),
+            hours in prop::option::of((0u32..1000, 1u32..1000)),
         ) {
             let source = offsets.map(|(epoch, partition, first_offset, next_offset)| SourcePosition {
                 queue: "logs".into(), epoch, partition, first_offset, next_offset,
@@ -222,7 +242,13 @@ mod tests {
                 }
             }
             let mut bytes = Vec::new();
-            put_head(source.as_ref(), &mut bytes);
+            let hours = hours.map(|(from, many)| {
+                Hours { metric: "hits_total".into(), after: from * 3600, until: (from + many) * 3600 }
+            });
+            match &hours {
+                Some(hours) => put_backfill_head(hours, &mut bytes),
+                None => put_head(source.as_ref(), &mut bytes),
+            }
             put_varint(&mut bytes, defined.len() as u64);
             for (id, kind, key) in &defined {
                 put_definition(*id, SeriesKind::from_code(*kind).expect("known"), key, &mut bytes);
@@ -232,15 +258,16 @@ mod tests {
             bytes.extend_from_slice(group_bytes);
             let mut back = Collect::default();
             prop_assert_eq!(read(&bytes, &mut back), Ok(()));
-            prop_assert_eq!(back.source, source);
+            prop_assert_eq!(back.source, source.filter(|_| hours.is_none()));
+            prop_assert_eq!(back.hours, hours);
             prop_assert_eq!(back.points, points);
             prop_assert_eq!(back.defined, defined);
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..4) {
             let mut bytes = bytes;
-            if let Some(first) = bytes.first_mut() { *first = BATCH; }
+            if let Some(first) = bytes.first_mut() { *first = kind; }
             let _ = read(&bytes, &mut Collect::default());
         }
     }

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::bytes::Cursor;
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
-const VERSION: u16 = 1;
+/// 2 since backfills; 1 is read as it is a part of that.
+const VERSION: u16 = 2;
 /// Length of the head of a file.
 pub(crate) const HEAD_BYTES: usize = 20;
 /// Length of the head of a record.
