@@ -59,7 +59,7 @@ pub use catalogue::MetricInfo;
 pub use chunk::Codec;
 pub use config::EngineConfig;
 pub use counted::CountedSeries;
-pub use distribution::DistributionWindow;
+pub use distribution::{Distribution, DistributionWindow};
 pub use engine::{Engine, OpenError};
 pub use kind::{MetricType, SeriesKind};
 pub use limits::Rejection;

@@ -19,9 +19,9 @@ use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
 use crate::series::{Dated, Layers};
 
-/// The observations of one series.
+/// The observations of one series; those of an engine's series are this, with a log beside it.
 #[derive(Default)]
-pub(crate) struct Distribution {
+pub struct Distribution {
     live: Layer,
     late: Option<Box<Layer>>,
     filled: Option<Box<Layer>>,
@@ -31,6 +31,21 @@ pub(crate) struct Distribution {
 }
 
 impl Distribution {
+    /// Records a value in the second of a time. Says whether it lay outside the range that a histogram can hold.
+    pub fn record(&mut self, at: Timestamp, value: f64) -> bool {
+        self.add(bucket_second(at), value, Dated::Live)
+    }
+
+    /// Closes the seconds that are over and lets fine levels go by age; the engine does it every ten seconds.
+    pub fn settle(&mut self, now: Timestamp) {
+        self.age(now.millis());
+    }
+
+    /// The observations of the window `(start, end]`, as a view of a series gives them.
+    pub fn histogram(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
+        self.window(start, end, Layers::All)
+    }
+
     /// Records a value in the bucket that ends at this second. Says whether it lay outside the range that a
     /// histogram can hold and went to its nearest end.
     pub(crate) fn add(&mut self, bucket: u32, value: f64, dated: Dated) -> bool {

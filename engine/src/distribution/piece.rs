@@ -1,18 +1,21 @@
 //! The histogram of one interval at rest: sparse bytes, and sum, minimum and maximum as they are.
 //!
 //! ```text
-//! piece  = form u8 | sum 8 bytes | minimum | maximum | token* (form 1, quick to add) or bits (form 2, small)
+//! piece  = form u8 | sum 8 bytes | minimum | maximum | token* (form 1, quick to add) or bits (forms 2 and 3, small)
 //! number = varint (zigzag(millionths) + 1), or varint 0 and 8 bytes where that is not exact
 //! token  = varint of 2 * n (n empty buckets) or 2 * n + 1 (n values in this bucket, then the next bucket)
-//! bits   = varint buckets | Rice codes: (empty buckets before it, values in it - 1)*      (pairs of buckets only)
+//! bits   = varint buckets | Rice codes: (empty buckets before it, its count)*              (pairs of buckets only)
+//! count  = values in the bucket - 1 (form 2, as earlier versions wrote it)
+//!        | zigzag of how far they are from what is expected after the buckets before (form 3)
 //! ```
 
-use crate::bytes::{Cursor, Damaged, put_varint};
+use crate::bytes::{Cursor, Damaged, put_varint, unzigzag, zigzag};
 use crate::distribution::rice::{BitReader, BitWriter, Mean};
-use crate::distribution::scale::{BUCKETS, SCALE, coarse, lowest_of};
+use crate::distribution::scale::{BUCKETS, SCALE, coarse};
 
 const PLAIN: u8 = 1;
-const SMALL: u8 = 2;
+const SMALL_BEFORE: u8 = 2;
+const SMALL: u8 = 3;
 
 /// How a piece is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,21 +91,23 @@ impl Dense {
         self.add_summary(sum, min, max);
         match form {
             PLAIN => self.add_tokens(cursor),
-            SMALL => self.add_bits(cursor),
+            SMALL => self.add_bits(cursor, true),
+            SMALL_BEFORE => self.add_bits(cursor, false),
             _ => Err(Damaged("a histogram is of an unknown form")),
         }
     }
 
-    fn add_bits(&mut self, mut cursor: Cursor) -> Result<(), Damaged> {
+    fn add_bits(&mut self, mut cursor: Cursor, from_expected: bool) -> Result<(), Damaged> {
         let buckets = cursor.length(BUCKETS)?;
         let mut reader = BitReader::new(cursor.rest());
-        let (mut gaps, mut counts) = (Mean::new(), Mean::new());
+        let (mut gaps, mut counts, mut expected) = (Mean::new(), Mean::new(), Expected::new());
         let mut place = 0usize;
         let mut low = None;
         let mut count = 0u64;
         for _ in 0..buckets {
             let gap = reader.number(&mut gaps)?;
-            let n = reader.number(&mut counts)?.saturating_add(1);
+            let code = reader.number(&mut counts)?;
+            let n = if from_expected { expected.count_of(code) } else { code.saturating_add(1) };
             place = usize::try_from(gap).ok().and_then(|gap| place.checked_add(gap)).ok_or(TOO_FAR)?;
             let index = bucket_at(place);
             let have = self.counts.get_mut(index).ok_or(TOO_FAR)?;
@@ -117,34 +122,52 @@ impl Dense {
         Ok(())
     }
 
-    fn add_tokens(&mut self, mut cursor: Cursor) -> Result<(), Damaged> {
+    fn add_tokens(&mut self, cursor: Cursor) -> Result<(), Damaged> {
+        let mut bytes = cursor.rest();
         let mut index = 0usize;
-        while !cursor.is_empty() {
-            let token = cursor.varint()?;
+        let mut low = BUCKETS;
+        let mut total = 0u64;
+        let outcome = loop {
+            let Some((&byte, rest)) = bytes.split_first() else { break Ok(()) };
+            // Nearly all tokens are of one byte.
+            let token = if byte < 0x80 {
+                bytes = rest;
+                u64::from(byte)
+            } else {
+                let mut cursor = Cursor::new(bytes);
+                let Ok(token) = cursor.varint() else { break Err(TOO_FAR) };
+                bytes = cursor.rest();
+                token
+            };
             let n = token >> 1;
             if token & 1 == 0 {
-                index = usize::try_from(n).ok().and_then(|n| index.checked_add(n)).ok_or(TOO_FAR)?;
+                index = index.saturating_add(usize::try_from(n).unwrap_or(usize::MAX));
                 continue;
             }
-            let have = self.counts.get_mut(index).ok_or(TOO_FAR)?;
+            let Some(have) = self.counts.get_mut(index) else { break Err(TOO_FAR) };
             *have = have.saturating_add(n);
-            self.count = self.count.saturating_add(n);
-            self.low = self.low.min(index);
+            total = total.saturating_add(n);
+            low = low.min(index);
             index += 1;
-            self.high = self.high.max(index);
+        };
+        // What is counted is cleared again, even if the rest turned out to be damaged.
+        if low < BUCKETS {
+            self.low = self.low.min(low);
+            self.high = self.high.max(index.min(BUCKETS));
         }
-        Ok(())
+        self.count = self.count.saturating_add(total);
+        outcome
+    }
+
+    /// The first bucket that may hold something, and the counts from there to the last one.
+    pub(super) fn used(&self) -> (usize, &[u64]) {
+        (self.low, self.counts.get(self.low..self.high).unwrap_or_default())
     }
 
     /// (bucket, count) of the buckets that hold something, ascending.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
-        let used = self.counts.get(self.low..self.high).unwrap_or_default();
-        used.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, count)| ((self.low + at) as u16, *count))
-    }
-
-    /// The largest integer that can have been recorded.
-    pub(super) fn highest(&self) -> u64 {
-        lowest_of(self.high.max(1) as u16).saturating_sub(1)
+        let (low, used) = self.used();
+        used.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(at, count)| ((low + at) as u16, *count))
     }
 
     /// As a piece.
@@ -198,14 +221,40 @@ impl Dense {
         }
         put_varint(out, pairs.len() as u64);
         let mut writer = BitWriter::default();
-        let (mut gaps, mut counts) = (Mean::new(), Mean::new());
+        let (mut gaps, mut counts, mut expected) = (Mean::new(), Mean::new(), Expected::new());
         let mut next = 0;
         for (place, count) in pairs {
             writer.number((place - next) as u64, &mut gaps);
-            writer.number(count - 1, &mut counts);
+            writer.number(expected.code_of(count), &mut counts);
             next = place + 1;
         }
         out.extend_from_slice(&writer.finish());
+    }
+}
+
+/// What the next count is expected to be: a running mean of those before, in sixteenths. The counts of neighbours
+/// differ by little more than chance, so the difference takes fewer bits than the count.
+struct Expected(u64);
+
+impl Expected {
+    const fn new() -> Expected {
+        Expected(16)
+    }
+
+    fn code_of(&mut self, count: u64) -> u64 {
+        let code = zigzag(count.wrapping_sub((self.0 + 8) >> 4) as i64);
+        self.saw(count);
+        code
+    }
+
+    fn count_of(&mut self, code: u64) -> u64 {
+        let count = ((self.0 + 8) >> 4).wrapping_add(unzigzag(code) as u64);
+        self.saw(count);
+        count
+    }
+
+    fn saw(&mut self, count: u64) {
+        self.0 = self.0 - self.0 / 4 + count.min(1 << 40) * 4;
     }
 }
 
@@ -279,8 +328,32 @@ mod tests {
             });
         }
 
+        /// As version 1 of a snapshot has them.
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100), form in 0u8..4) {
+        fn pieces_of_the_form_before_read_back(places in prop::collection::btree_map(0usize..2000, 1u64..100_000, 1..200)) {
+            let mut bytes = vec![SMALL_BEFORE];
+            bytes.extend_from_slice(&12.5f64.to_bits().to_le_bytes());
+            put_number(&mut bytes, 1.0);
+            put_number(&mut bytes, 2.0);
+            put_varint(&mut bytes, places.len() as u64);
+            let (mut writer, mut gaps, mut counts) = (BitWriter::default(), Mean::new(), Mean::new());
+            let mut next = 0;
+            for (place, count) in &places {
+                writer.number((place - next) as u64, &mut gaps);
+                writer.number(count - 1, &mut counts);
+                next = place + 1;
+            }
+            bytes.extend_from_slice(&writer.finish());
+            with_dense(|dense| {
+                dense.add_piece(&bytes).expect("whole");
+                let wanted: Vec<(u16, u64)> = places.iter().map(|(place, count)| (bucket_at(*place) as u16, *count)).collect();
+                assert_eq!(dense.buckets().collect::<Vec<_>>(), wanted);
+                assert_eq!((dense.sum, dense.min, dense.max), (12.5, 1.0, 2.0));
+            });
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100), form in 0u8..5) {
             let mut bytes = bytes;
             if let Some(first) = bytes.first_mut() { *first = form; }
             with_dense(|dense| { let _ = dense.add_piece(&bytes); });

@@ -1,54 +1,76 @@
 //! What the observations of a window look like together.
 
-use hdrhistogram::Histogram;
-
 use crate::distribution::piece::Dense;
-use crate::distribution::scale::{DIGITS, MAX, SCALE, lowest_of};
+use crate::distribution::scale::{SCALE, lowest_of};
 
 /// The merged observations of a window: exact count, sum, minimum and maximum, and quantiles.
+///
+/// Its buckets are those of `hdrhistogram`, but only the part that holds something: a window is made for each quantile
+/// that somebody asks for, and most of the package's range would be zeros.
 #[derive(Clone, Debug)]
 pub struct DistributionWindow {
-    histogram: Histogram<u64>,
+    /// Bucket of the first count.
+    first: usize,
+    counts: Vec<u64>,
+    count: u64,
     sum: f64,
     min: f64,
     max: f64,
 }
 
+/// The largest value of a bucket, in the recorded unit.
+fn end_of(index: usize) -> f64 {
+    // There are fewer than 2^13 buckets.
+    (lowest_of(index as u16 + 1) - 1) as f64 / SCALE
+}
+
 impl DistributionWindow {
     /// No observations.
     pub fn empty() -> DistributionWindow {
-        // Two digits up to a fixed maximum: the arguments are valid.
-        let mut histogram = Histogram::new_with_max(2, DIGITS).expect("the range of a histogram is valid");
-        histogram.auto(true);
-        DistributionWindow { histogram, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+        let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
+        DistributionWindow { first: 0, counts: Vec::new(), count: 0, sum: 0.0, min, max }
     }
 
     pub(super) fn from_dense(dense: &Dense) -> DistributionWindow {
-        let mut window = DistributionWindow::empty();
-        if let Ok(mut histogram) = Histogram::new_with_max(dense.highest().clamp(2, 2 * MAX), DIGITS) {
-            histogram.auto(true);
-            window.histogram = histogram;
+        let (first, counts) = dense.used();
+        DistributionWindow {
+            first,
+            counts: counts.to_vec(),
+            count: dense.count,
+            sum: dense.sum,
+            min: dense.min,
+            max: dense.max,
         }
-        for (index, count) in dense.buckets() {
-            window.histogram.saturating_record_n(lowest_of(index), count);
-        }
-        (window.sum, window.min, window.max) = (dense.sum, dense.min, dense.max);
-        window
     }
 
     /// Adds the observations of another window.
     pub fn merge(&mut self, other: &DistributionWindow) {
-        // An automatic histogram grows to what is added; only a counter past 2^64 could fail, and saturates.
-        if self.histogram.add(&other.histogram).is_ok() {
-            self.sum += other.sum;
-            self.min = self.min.min(other.min);
-            self.max = self.max.max(other.max);
+        if other.count == 0 {
+            return;
         }
+        if self.count == 0 {
+            *self = other.clone();
+            return;
+        }
+        let first = self.first.min(other.first);
+        let end = (self.first + self.counts.len()).max(other.first + other.counts.len());
+        if first < self.first {
+            self.counts.splice(0..0, std::iter::repeat_n(0, self.first - first));
+            self.first = first;
+        }
+        self.counts.resize(end - first, 0);
+        for (have, more) in self.counts.iter_mut().skip(other.first - first).zip(&other.counts) {
+            *have = have.saturating_add(*more);
+        }
+        self.count = self.count.saturating_add(other.count);
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     /// How many observations.
     pub fn count(&self) -> u64 {
-        self.histogram.len()
+        self.count
     }
 
     /// Their sum.
@@ -84,7 +106,16 @@ impl DistributionWindow {
         if q <= 0.0 {
             return Some(self.min);
         }
-        Some((self.histogram.value_at_quantile(q.min(1.0)) as f64 / SCALE).clamp(self.min, self.max))
+        if q >= 1.0 {
+            return Some(self.max);
+        }
+        let wanted = ((q * self.count as f64).ceil() as u64).max(1);
+        let mut below = 0u64;
+        let place = self.counts.iter().position(|count| {
+            below = below.saturating_add(*count);
+            below >= wanted
+        });
+        Some(place.map_or(self.max, |place| end_of(self.first + place)).clamp(self.min, self.max))
     }
 
     /// How far a quantile can lie from the true value, as a share of it.
@@ -95,6 +126,53 @@ impl DistributionWindow {
     /// (Upper end, observations) of the buckets that hold any, ascending; every value of a bucket lies at or
     /// below its end and above the end of the bucket before it, within [`DistributionWindow::relative_error`].
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
-        self.histogram.iter_recorded().map(|step| (step.value_iterated_to() as f64 / SCALE, step.count_at_value()))
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        counts.map(|(place, count)| (end_of(self.first + place), *count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+    use proptest::prelude::*;
+
+    use crate::distribution::piece::with_dense;
+    use crate::distribution::scale::{DIGITS, MAX, index_of, scaled};
+
+    use super::*;
+
+    fn window_of(values: &[f64]) -> DistributionWindow {
+        with_dense(|dense| {
+            for value in values {
+                dense.add(index_of(scaled(*value).0), 1);
+                dense.add_summary(*value, *value, *value);
+            }
+            DistributionWindow::from_dense(dense)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_are_those_of_the_package(
+            parts in prop::collection::vec(prop::collection::vec((-3.0f64..9.0).prop_map(|e| 10f64.powf(e)), 0..60), 1..4),
+            q in 0.001f64..0.999,
+        ) {
+            let mut package = Histogram::<u64>::new_with_max(MAX, DIGITS).expect("a valid range");
+            let mut merged = DistributionWindow::empty();
+            for values in &parts {
+                values.iter().for_each(|value| package.saturating_record(scaled(*value).0));
+                merged.merge(&window_of(values));
+            }
+            prop_assert_eq!(merged.count(), package.len());
+            if package.is_empty() {
+                prop_assert_eq!(merged.quantile(q), None);
+                return Ok(());
+            }
+            let wanted = package.value_at_quantile(q) as f64 / SCALE;
+            prop_assert_eq!(merged.quantile(q), Some(wanted.clamp(merged.min, merged.max)));
+            let buckets: Vec<(f64, u64)> =
+                package.iter_recorded().map(|step| (step.value_iterated_to() as f64 / SCALE, step.count_at_value())).collect();
+            prop_assert_eq!(merged.buckets().collect::<Vec<_>>(), buckets);
+        }
     }
 }
