@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use watchfire_engine::{
-    Codec, Derived, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesHandle, SeriesKind,
-    SourcePosition, TimeRange,
+    Codec, Derived, Distribution, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesHandle,
+    SeriesKind, SourcePosition, TimeRange,
 };
 use watchfire_model::{LabelSet, MatchOp, Matcher, Sample, Timestamp};
 
@@ -250,6 +250,7 @@ fn append_figures(series: u64) {
     );
 
     let range = TimeRange { start: Timestamp::from_millis(NOW), end: Timestamp::from_millis(NOW + 100_000_000) };
+    let kept = LIVE.load(Ordering::Relaxed);
     let select = |name: &str, matchers: &[Matcher]| {
         let mut found = 0;
         let cold = timed(1, || found = engine.select(matchers, range).expect("selects").len());
@@ -260,6 +261,12 @@ fn append_figures(series: u64) {
     select("one series", &[Matcher::equal("pod", "checkout-7c9f8b6d5-00000a00")]);
     select("ten of a pod prefix", &[regex("pod", MatchOp::Regex, "checkout-7c9f8b6d5-0000a00.")]);
     select("regex without literal", &[regex("pod", MatchOp::Regex, ".*-0000a00[0-9]")]);
+    select("regex, all have its beginning", &[regex("pod", MatchOp::Regex, "checkout-.*-00000a.[0-9a-f]")]);
+    select("regex without any literal", &[regex("pod", MatchOp::Regex, "[a-z]+-[0-9a-f]{9}-0{5}a0[0-9]")]);
+    select(
+        "negative, nearly all go",
+        &[regex("pod", MatchOp::NotRegex, "checkout-.*-(0000[1-9a-f]|000[1-9a-f]|0000000).*")],
+    );
     select("negative, few left", &[regex("instance", MatchOp::NotRegex, "10.0.*"), Matcher::equal("job", "job-1")]);
     select(
         "set and !=",
@@ -271,6 +278,10 @@ fn append_figures(series: u64) {
         ],
     );
     select("metric", &[Matcher::equal("__name__", "http_requests_total_2")]);
+    println!(
+        "what queries keep (label sets, copies of values): {} B/series",
+        (LIVE.load(Ordering::Relaxed) - kept) / series as usize
+    );
     let views = engine.select(&[Matcher::equal("__name__", "http_requests_total_2")], range).expect("selects");
     let mut out = Vec::new();
     let read = timed(3, || {
@@ -452,6 +463,76 @@ fn derived_figures() {
     }
 }
 
+fn latency_values(count: usize, random: &mut Random) -> Vec<f64> {
+    (0..count).map(|_| ((3.0 + random.normal()).exp() * 1000.0).round() / 1000.0).collect()
+}
+
+/// Recording alone, without label sets and log: closing of seconds, merging and ageing included.
+fn record_figures() {
+    println!("## distributions");
+    let mut random = Random(5);
+    for per_second in [10usize, 100, 1000, 10_000] {
+        let values = latency_values(100_000, &mut random);
+        let seconds = values.len() / per_second;
+        let cost = timed(5, || {
+            let mut distribution = Distribution::default();
+            for (second, values) in values.chunks(per_second).enumerate() {
+                let at = Timestamp::from_millis(NOW + second as i64 * 1000);
+                values.iter().for_each(|value| {
+                    distribution.record(at, *value);
+                });
+                if second % 10 == 0 {
+                    distribution.settle(at);
+                }
+            }
+            std::hint::black_box(&distribution);
+        });
+        println!("record, {per_second}/s for {seconds} s: {:.1} ns an observation", cost * 1e9 / values.len() as f64);
+    }
+    for per_second in [10usize, 100, 1000] {
+        let series: Vec<Distribution> = (0..100)
+            .map(|_| {
+                let mut distribution = Distribution::default();
+                for second in 0..400 {
+                    let at = Timestamp::from_millis(NOW + second * 1000);
+                    latency_values(per_second, &mut random).iter().for_each(|value| {
+                        distribution.record(at, *value);
+                    });
+                    if second % 10 == 0 {
+                        distribution.settle(at);
+                    }
+                }
+                distribution
+            })
+            .collect();
+        let window = |distribution: &Distribution, end: i64| {
+            let end = NOW + 390_000 - end * 1000;
+            distribution.histogram(Timestamp::from_millis(end - 300_000), Timestamp::from_millis(end))
+        };
+        let each = timed(3, || {
+            for end in 0..20 {
+                for distribution in &series {
+                    std::hint::black_box(window(distribution, end).and_then(|window| window.quantile(0.99)));
+                }
+            }
+        });
+        let together = timed(3, || {
+            for end in 0..20 {
+                let mut all = watchfire_engine::DistributionWindow::empty();
+                for distribution in &series {
+                    all.merge(&window(distribution, end).expect("there are observations"));
+                }
+                std::hint::black_box(all.quantile(0.99));
+            }
+        });
+        println!(
+            "p99 over 5 min of 100 series of {per_second}/s: of each {:.2} ms, of all together {:.2} ms",
+            each * 1e3 / 20.0,
+            together * 1e3 / 20.0
+        );
+    }
+}
+
 fn churn_figures() {
     println!("## churn");
     let dir = tempfile::tempdir().expect("a folder");
@@ -497,11 +578,12 @@ fn churn_figures() {
 fn main() {
     let series = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let only = std::env::args().nth(2).unwrap_or_default();
-    let parts: [(&str, &dyn Fn()); 5] = [
+    let parts: [(&str, &dyn Fn()); 6] = [
         ("churn", &churn_figures),
         ("codec", &codec_figures),
         ("append", &|| append_figures(series)),
         ("recovery", &recovery_figures),
+        ("record", &record_figures),
         ("derived", &derived_figures),
     ];
     parts.iter().filter(|(name, _)| name.contains(&*only)).for_each(|(_, part)| part());

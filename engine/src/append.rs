@@ -208,14 +208,23 @@ impl Engine {
     }
 
     pub(crate) fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {
-        batch
-            .series
-            .iter()
-            .map(|entry| match self.resolve_entry(batch, entry, cap_of) {
+        let mut known: Vec<Option<Arc<Series>>> = vec![None; batch.series.len()];
+        let named = batch.series.iter().enumerate().filter(|(_, entry)| entry.known.is_none());
+        let keys = named.map(|(number, entry)| (number as u32, entry.kind, batch.key(entry)));
+        self.registry.find_all(keys, |number, series| {
+            if let Some(place) = known.get_mut(number as usize) {
+                *place = Some(series.clone());
+            }
+        });
+        let entries = batch.series.iter().zip(known);
+        let resolve = |(entry, known): (&BatchEntry, Option<Arc<Series>>)| match known {
+            Some(series) => Target { series: Ok(series), overflowed: false },
+            None => match self.resolve_entry(batch, entry, cap_of) {
                 Ok((series, overflowed)) => Target { series: Ok(series), overflowed },
                 Err(reason) => Target { series: Err(reason), overflowed: false },
-            })
-            .collect()
+            },
+        };
+        entries.map(resolve).collect()
     }
 
     fn resolve_entry(
@@ -224,15 +233,13 @@ impl Engine {
         entry: &BatchEntry,
         cap_of: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<(Arc<Series>, bool), Rejection> {
+        // A sample that meets a removed series looks it up again by itself.
         if let Some(known) = &entry.known
-            && !known.series.state.lock().removed
+            && (!entry.kind.is_additive() || !known.series.state.lock().removed)
         {
             return Ok((known.series.clone(), false));
         }
         let key = batch.key(entry);
-        if let Some(series) = self.registry.find(entry.kind, key) {
-            return Ok((series, false));
-        }
         let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
         let resolved = self.registry.resolve(entry.kind, key, name.and_then(cap_of))?;
         Ok((resolved.series, resolved.overflowed))
@@ -368,7 +375,10 @@ impl Engine {
     ) -> Result<(u64, Pushed), Rejection> {
         let sample = Sample { timestamp: point.at, value: point.value };
         loop {
-            let series = target.series.clone()?;
+            let series = match &target.series {
+                Ok(series) => series,
+                Err(reason) => return Err(*reason),
+            };
             let mut state = series.state.lock();
             let removed = state.removed;
             if let (false, Numbers::Samples(samples)) = (removed, &mut state.numbers) {

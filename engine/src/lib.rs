@@ -13,7 +13,7 @@
 //! - the engine reads no clock: time comes with the call.
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
-//! `pairs`, `postings`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
+//! `pairs`, `postings`, `scan`, `slots`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
 //! `snapshot`, `recovery`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
 
@@ -41,9 +41,11 @@ mod prune;
 mod recovery;
 mod registry;
 mod samples;
+mod scan;
 mod select;
 mod series;
 mod shard;
+mod slots;
 mod snapshot;
 mod stats;
 mod texts;

@@ -1,8 +1,8 @@
 //! Matchers against the index: which series of a shard satisfy all of them.
 //!
 //! Equality goes by postings. A regular expression that is only a set of texts becomes that set; one with a
-//! fixed beginning tests it before the expression runs. Negative matchers, and all that a missing label
-//! satisfies, subtract the postings of the values that do not match.
+//! fixed beginning, or a fixed text inside, is tried only on the values that have it. Negative matchers, and all that a
+//! missing label satisfies, subtract the postings of the values that do not match.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,15 @@ use regex_syntax::hir::{Hir, HirKind};
 use roaring::RoaringBitmap;
 use watchfire_model::{MatchOp, Matcher};
 
+use crate::scan::Sieve;
 use crate::shard::Shard;
+use crate::slots::SlotSet;
 
 /// Largest set of texts that a regular expression is replaced by.
 const SET_MAX: usize = 250;
+
+/// A look at the value of one series costs about as much as one at so many values beside each other.
+const VALUES_PER_SERIES: u64 = 4;
 
 /// A matcher with what its expression says in plain text.
 pub(crate) struct Prepared<'m> {
@@ -42,6 +47,15 @@ impl<'m> Prepared<'m> {
             if regex { literals_of(matcher.value()) } else { (Some(vec![matcher.value().to_owned()]), Vec::new()) };
         let inside = if regex { inside_of(matcher.value()) } else { None };
         Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative }
+    }
+
+    /// What lets all values through that satisfy the expression (those that fail the matcher, if it is negative).
+    fn sieve(&self) -> Sieve<'_> {
+        match (&*self.prefixes, &self.inside) {
+            ([], None) => Sieve::All,
+            ([], Some(inside)) => Sieve::Inside(inside),
+            (prefixes, _) => Sieve::Prefixes(prefixes),
+        }
     }
 
     /// Whether a value that is present satisfies the matcher.
@@ -146,17 +160,13 @@ fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, matcher: &Prepared) ->
         return RoaringBitmap::new();
     };
     match chosen {
-        Some(mut chosen) if chosen.len() < pairs.len() => {
+        Some(mut chosen) if chosen.len() < pairs.len() / VALUES_PER_SERIES => {
             retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| matcher.matches(value)));
             chosen
         }
         chosen => {
-            let mut union = RoaringBitmap::new();
-            for pair in pairs.iter().filter(|pair| matcher.matches(shard.pairs.value_of(*pair))) {
-                if let Some(postings) = shard.pairs.postings(pair) {
-                    postings.union_into(&mut union);
-                }
-            }
+            let sieve = if matcher.negative { Sieve::All } else { matcher.sieve() };
+            let union = series_where(shard, name, &sieve, |value| matcher.matches(value));
             match chosen {
                 Some(chosen) => chosen & union,
                 None => union,
@@ -182,15 +192,25 @@ fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, matcher: &Prepared) {
         }
         return;
     }
-    if chosen.len() < pairs.len() {
+    if chosen.len() < pairs.len() / VALUES_PER_SERIES {
         retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value)));
         return;
     }
-    for pair in pairs.iter().filter(|pair| !matcher.matches(shard.pairs.value_of(*pair))) {
-        if let Some(postings) = shard.pairs.postings(pair) {
-            postings.subtract_from(chosen);
+    let sieve = if matcher.negative { matcher.sieve() } else { Sieve::All };
+    *chosen -= series_where(shard, name, &sieve, |value| !matcher.matches(value));
+}
+
+/// The series that have a wanted value of a label; the sieve must let all of those through.
+fn series_where(shard: &Shard, name: u32, sieve: &Sieve, wanted: impl Fn(&str) -> bool) -> RoaringBitmap {
+    let mut slots = SlotSet::new(shard.slots_end());
+    shard.pairs.each_value(name, sieve, |pair, value| {
+        if wanted(value)
+            && let Some(postings) = shard.pairs.postings(pair)
+        {
+            slots.add(postings);
         }
-    }
+    });
+    slots.into_bitmap()
 }
 
 /// Leaves the series whose value of a label (`None` if they have none) is wanted; asks once per value.

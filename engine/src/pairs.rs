@@ -7,10 +7,15 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
 use crate::postings::Postings;
+use crate::scan::{Scan, Sieve};
 use crate::texts::Texts;
+
+/// Values of a label with fewer are looked at where they lie.
+const SCAN_FROM: u64 = 512;
 
 /// A label pair.
 struct Pair {
@@ -21,6 +26,8 @@ struct Pair {
 struct Name {
     text: Arc<str>,
     pairs: RoaringBitmap,
+    /// Its values beside each other, if there are many and queries look through them.
+    scan: RwLock<Option<Scan>>,
 }
 
 /// The pairs of one shard.
@@ -86,6 +93,49 @@ impl Pairs {
         self.names.get(name as usize)?.as_ref().map(|name| &name.pairs)
     }
 
+    /// Calls back with pair and value of at least those values of a name that a sieve lets through; of some perhaps
+    /// twice.
+    pub(crate) fn each_value(&self, name: u32, sieve: &Sieve, mut found: impl FnMut(u32, &str)) {
+        let Some(entry) = self.names.get(name as usize).and_then(Option::as_ref) else { return };
+        if entry.pairs.len() >= SCAN_FROM {
+            if entry.scan.read().is_none() {
+                *entry.scan.write() = self.scan_of(entry);
+            }
+            if let Some(scan) = &*entry.scan.read() {
+                scan.touch();
+                let is_stale = scan.is_stale();
+                scan.each(sieve, |pair, value| {
+                    let is_now = |now: &Pair| now.name == name && &*now.value == value;
+                    if !is_stale || self.entry(pair).is_some_and(is_now) {
+                        found(pair, value);
+                    }
+                });
+                return;
+            }
+        }
+        entry.pairs.iter().for_each(|pair| found(pair, self.value_of(pair)));
+    }
+
+    fn scan_of(&self, entry: &Name) -> Option<Scan> {
+        let mut scan = Scan::default();
+        entry.pairs.iter().all(|pair| scan.push(pair, self.value_of(pair))).then_some(scan)
+    }
+
+    /// Forgets the copies of values that no query looked through since the last time.
+    pub(crate) fn age_scans(&self) {
+        for name in self.names.iter().flatten() {
+            let mut scan = name.scan.write();
+            if scan.as_mut().is_some_and(Scan::age) {
+                *scan = None;
+            }
+        }
+    }
+
+    /// Memory of the copies of values.
+    pub(crate) fn scans_bytes(&self) -> usize {
+        self.names.iter().flatten().filter_map(|name| name.scan.read().as_ref().map(Scan::memory_bytes)).sum()
+    }
+
     /// All names and how many values each has.
     pub(crate) fn names(&self) -> impl Iterator<Item = (&Arc<str>, &RoaringBitmap)> {
         self.names.iter().flatten().map(|name| (&name.text, &name.pairs))
@@ -105,7 +155,7 @@ impl Pairs {
 
     fn add_name(&mut self, text: &str, texts: &Texts) -> u32 {
         let number = take_lowest(&mut self.free_names, self.names.len());
-        let entry = Some(Name { text: texts.intern(text), pairs: RoaringBitmap::new() });
+        let entry = Some(Name { text: texts.intern(text), pairs: RoaringBitmap::new(), scan: RwLock::default() });
         put(&mut self.names, number, entry);
         let (names, hasher) = (&self.names, &self.hasher);
         let text_of = |at: &u32| names.get(*at as usize).and_then(Option::as_ref).map_or("", |name| &*name.text);
@@ -125,6 +175,10 @@ impl Pairs {
         });
         if let Some(Some(entry)) = self.names.get_mut(name as usize) {
             entry.pairs.insert(number);
+            let scan = entry.scan.get_mut();
+            if scan.as_mut().is_some_and(|scan| !scan.push(number, value)) {
+                *scan = None;
+            }
         }
         number
     }
@@ -147,6 +201,10 @@ impl Pairs {
         texts.released(1);
         if let Some(Some(name)) = self.names.get_mut(freed.name as usize) {
             name.pairs.remove(pair);
+            let scan = name.scan.get_mut();
+            if scan.as_mut().is_some_and(Scan::freed) {
+                *scan = None;
+            }
             if name.pairs.is_empty() {
                 let hash = self.hasher.hash_one(name.text.as_bytes());
                 if let Ok(found) = self.name_lookup.find_entry(hash, |at| *at == freed.name) {

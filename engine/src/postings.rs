@@ -63,6 +63,15 @@ impl Postings {
         }
     }
 
+    /// Calls back with each member, ascending.
+    pub(crate) fn each(&self, mut each: impl FnMut(u32)) {
+        match self {
+            Postings::One(number) => each(*number),
+            Postings::Few(numbers) => numbers.iter().copied().for_each(each),
+            Postings::Many(bitmap) => bitmap.iter().for_each(each),
+        }
+    }
+
     /// Adds the members to a set.
     pub(crate) fn union_into(&self, set: &mut RoaringBitmap) {
         match self {

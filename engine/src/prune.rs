@@ -39,7 +39,7 @@ impl Engine {
             let shard = turn.rem_euclid(shards) as usize;
             self.sweep(shard, now);
             if turn.div_euclid(shards) % LABELS_SWEEPS == 0 {
-                self.registry.shards[shard].read().age_labels();
+                self.registry.shards[shard].read().age_for_queries();
             }
             self.registry.texts.sweep();
             self.keep_to_memory_limit(now);

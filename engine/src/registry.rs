@@ -13,7 +13,7 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::limits::Rejection;
 use crate::series::{Numbers, Series};
-use crate::shard::{NewSeries, Shard};
+use crate::shard::{NewSeries, Shard, Wanted};
 use crate::texts::Texts;
 
 /// Value of every label of the series that takes what is past a metric's cap.
@@ -73,6 +73,24 @@ impl Registry {
     pub(crate) fn find(&self, kind: SeriesKind, key: &[u8]) -> Option<Arc<Series>> {
         let hash = self.hash(key);
         self.shards[self.shard_of(hash)].read().find(hash, kind.class(), key).cloned()
+    }
+
+    /// Looks many keys up, each shard's together; calls back with the number of a key and its series where there is one.
+    pub(crate) fn find_all<'k>(
+        &self,
+        keys: impl Iterator<Item = (u32, SeriesKind, &'k [u8])>,
+        mut found: impl FnMut(u32, &Arc<Series>),
+    ) {
+        let mut by_shard: Vec<Vec<Wanted>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for (number, kind, key) in keys {
+            let hash = self.hash(key);
+            by_shard[self.shard_of(hash)].push(Wanted { hash, class: kind.class(), key, number });
+        }
+        for (shard, wanted) in self.shards.iter().zip(&by_shard) {
+            if !wanted.is_empty() {
+                shard.read().find_many(wanted, &mut found);
+            }
+        }
     }
 
     /// All series of a metric.
@@ -195,7 +213,7 @@ impl Registry {
     pub(crate) fn recount(&self) -> usize {
         let all = self.shards.iter().map(|shard| {
             let shard = shard.read();
-            shard.identity_bytes + shard.numbers_bytes + shard.labels_bytes()
+            shard.identity_bytes + shard.numbers_bytes + shard.query_bytes()
         });
         let bytes = all.sum();
         self.memory_bytes.store(bytes, Ordering::Relaxed);

@@ -202,6 +202,6 @@ impl Series {
     /// Memory of the series without its numbers: itself, its reference counts, its list of pairs and its places
     /// in the registry and the postings.
     pub(crate) fn identity_bytes(pairs: usize) -> usize {
-        size_of::<Series>() + 16 + pairs * 4 + 8 + 6
+        size_of::<Series>() + 16 + pairs * 4 + 8 + 11
     }
 }

@@ -16,10 +16,40 @@ use crate::series::{Numbers, Series, SeriesState};
 use crate::texts::Texts;
 use crate::wal;
 
+/// Look-ups that are done together, so that their waits for memory overlap.
+const TOGETHER: usize = 16;
+
+/// A place of the table of series.
+struct Entry {
+    slot: u32,
+    /// A part of the hash that the table itself does not use: nearly always enough to know the series by.
+    tag: u32,
+}
+
+impl Entry {
+    fn new(slot: u32, hash: u64) -> Entry {
+        Entry { slot, tag: tag_of(hash) }
+    }
+}
+
+fn tag_of(hash: u64) -> u32 {
+    // The 32 bits from the eighth on.
+    (hash >> 8) as u32
+}
+
+/// A series that is looked for.
+pub(crate) struct Wanted<'k> {
+    pub(crate) hash: u64,
+    pub(crate) class: SeriesClass,
+    pub(crate) key: &'k [u8],
+    /// Number of the question.
+    pub(crate) number: u32,
+}
+
 /// What the lock of a shard guards.
 #[derive(Default)]
 pub(crate) struct Shard {
-    table: HashTable<u32>,
+    table: HashTable<Entry>,
     slots: Vec<Option<Arc<Series>>>,
     free: RoaringBitmap,
     live: RoaringBitmap,
@@ -37,11 +67,36 @@ pub(crate) struct Shard {
 impl Shard {
     /// The series with this key.
     pub(crate) fn find(&self, hash: u64, class: SeriesClass, key: &[u8]) -> Option<&Arc<Series>> {
-        let slot = self.table.find(hash, |slot| {
-            self.slot(*slot)
-                .is_some_and(|series| series.hash == hash && series.kind.class() == class && self.has_key(series, key))
-        })?;
-        self.slot(*slot)
+        let is_it =
+            |series: &Arc<Series>| series.hash == hash && series.kind.class() == class && self.has_key(series, key);
+        let entry =
+            self.table.find(hash, |entry| entry.tag == tag_of(hash) && self.slot(entry.slot).is_some_and(is_it))?;
+        self.slot(entry.slot)
+    }
+
+    /// Looks many series up and calls back with the number and the series of those that are there.
+    pub(crate) fn find_many(&self, wanted: &[Wanted], mut found: impl FnMut(u32, &Arc<Series>)) {
+        for block in wanted.chunks(TOGETHER) {
+            let mut likely: [Option<&Arc<Series>>; TOGETHER] = [None; TOGETHER];
+            for (place, one) in likely.iter_mut().zip(block) {
+                let entry = self.table.find(one.hash, |entry| entry.tag == tag_of(one.hash));
+                *place = entry.and_then(|entry| self.slot(entry.slot));
+            }
+            // Reading a little of each, without deciding anything by it, fetches all of them at once.
+            let pairs = likely.iter().flatten().map(|series| series.pairs.first().copied().unwrap_or(0));
+            std::hint::black_box(pairs.fold(0, u32::wrapping_add));
+            let values = likely.iter().flatten().flat_map(|series| series.pairs.iter());
+            std::hint::black_box(values.map(|pair| self.pairs.value_of(*pair).len()).fold(0, usize::wrapping_add));
+            for (series, one) in likely.iter().zip(block) {
+                let Some(series) = series else { continue };
+                let is_it =
+                    series.hash == one.hash && series.kind.class() == one.class && self.has_key(series, one.key);
+                let series = if is_it { Some(*series) } else { self.find(one.hash, one.class, one.key) };
+                if let Some(series) = series {
+                    found(one.number, series);
+                }
+            }
+        }
     }
 
     fn has_key(&self, series: &Series, key: &[u8]) -> bool {
@@ -107,14 +162,14 @@ impl Shard {
         }
         self.live.insert(slot);
         let slots = &self.slots;
-        self.table.insert_unique(new.hash, slot, |slot| hash_of(slots, *slot));
+        self.table.insert_unique(new.hash, Entry::new(slot, new.hash), |entry| hash_of(slots, entry.slot));
         Ok(series)
     }
 
     /// Takes a series out of the registry and the index. Its holders see `removed`.
     pub(crate) fn remove(&mut self, slot: u32, texts: &Texts) -> Option<Arc<Series>> {
         let series = self.slots.get_mut(slot as usize).and_then(Option::take)?;
-        if let Ok(found) = self.table.find_entry(series.hash, |have| *have == slot) {
+        if let Ok(found) = self.table.find_entry(series.hash, |entry| entry.slot == slot) {
             found.remove();
         }
         self.live.remove(slot);
@@ -125,9 +180,9 @@ impl Shard {
         Some(series)
     }
 
-    /// Memory of the label sets that queries asked for, estimated.
-    pub(crate) fn labels_bytes(&self) -> usize {
-        self.labels.lock().memory_bytes()
+    /// Memory of what is kept for queries, label sets and copies of values, estimated.
+    pub(crate) fn query_bytes(&self) -> usize {
+        self.labels.lock().memory_bytes() + self.pairs.scans_bytes()
     }
 
     /// Gives back table room that is no longer needed.
@@ -141,7 +196,7 @@ impl Shard {
         }
         if self.table.capacity() > 4 * self.table.len() + 64 {
             let slots = &self.slots;
-            self.table.shrink_to_fit(|slot| hash_of(slots, *slot));
+            self.table.shrink_to_fit(|entry| hash_of(slots, entry.slot));
         }
         self.pairs.shrink();
     }
@@ -158,9 +213,10 @@ impl Shard {
         labels
     }
 
-    /// Forgets the labels that no query asked for since the last time.
-    pub(crate) fn age_labels(&self) {
+    /// Forgets the labels that no query asked for since the last time, and the copies of values.
+    pub(crate) fn age_for_queries(&self) {
         self.labels.lock().age();
+        self.pairs.age_scans();
     }
 
     /// The key of a series, for the disk.
