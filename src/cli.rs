@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use watchfire_ingest::sources::multiline::Multiline;
 
 /// Exit code: a check failed, a start failed.
 pub const EXIT_FAILED: u8 = 1;
@@ -28,7 +29,7 @@ pub struct Cli {
 pub enum Verb {
     /// Run the server.
     #[command(after_help = "Examples:\n  watchfire serve\n  watchfire serve --data-dir /var/lib/watchfire\n  \
-        watchfire serve --config config.yaml")]
+        watchfire serve --config config.yaml\n  app 2>&1 | watchfire serve --stdin --stdin-service app")]
     Serve(Serve),
     /// Look for mistakes in files: all of them, each with line and column.
     #[command(
@@ -73,9 +74,37 @@ pub struct Serve {
     /// Address that serves everything, instead of the configured ones.
     #[arg(long, env = "WATCHFIRE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
     pub listen: Vec<std::net::SocketAddr>,
+    /// Standard input as a source.
+    #[command(flatten)]
+    pub input: Input,
     /// How our own log lines are written to stderr.
     #[arg(long, value_enum, default_value = "human", env = "WATCHFIRE_LOG_FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// Standard input of `serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Input {
+    /// Take standard input as lines of a log and pass them on to standard output unchanged: `app | watchfire serve
+    /// --stdin`. The server goes on when the input ends.
+    #[arg(long)]
+    pub stdin: bool,
+    /// Service of these lines, if they name none.
+    #[arg(long, value_name = "NAME", default_value = "stdin", requires = "stdin")]
+    pub stdin_service: String,
+    /// Format of these lines, instead of finding it out: `json`, `logfmt`, `apache_combined`, …
+    #[arg(long, value_name = "FORMAT", requires = "stdin")]
+    pub stdin_format: Option<String>,
+    /// Whose stack traces among these lines are joined: auto, java, python, go, rust, dotnet, off.
+    #[arg(long, value_name = "LANGUAGE", default_value = "auto", requires = "stdin", value_parser = multiline)]
+    pub stdin_multiline: Multiline,
+    /// Stop the server when the input has ended and is stored.
+    #[arg(long, requires = "stdin")]
+    pub stdin_exit: bool,
+}
+
+fn multiline(name: &str) -> Result<Multiline, String> {
+    Multiline::parse(name).ok_or_else(|| "write auto, java, python, go, rust, dotnet or off".to_owned())
 }
 
 /// `demo`

@@ -4,6 +4,7 @@ use watchfire_model::{Level, Timestamp};
 
 use crate::json::tape::{OpenObject, Tape};
 use crate::json::{Node, Span};
+use crate::names::{Meaning, Slot, meaning};
 
 /// One parsed line. Reused from line to line; it holds memory, not text.
 #[derive(Default)]
@@ -22,6 +23,24 @@ impl Draft {
         self.tape.clear();
         self.timestamp = None;
         self.level = None;
+    }
+
+    /// Lets the message go on behind the first line of a text that was parsed up to `first_line_bytes`.
+    pub fn lengthen_message(&mut self, text: &str, first_line_bytes: usize) {
+        let is_message = |name: &str| matches!(meaning(name), Meaning::Slot(Slot::Message, _));
+        let found = self.tape.members(0).find(|(name, _)| is_message(self.tape.text(text, *name)));
+        let Some((_, at)) = found else { return };
+        let Node::Text(span) = self.tape.node(at) else { return };
+        let message = self.tape.text(text, span);
+        let start = (message.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+        let span = if start.checked_add(message.len()) == Some(first_line_bytes) {
+            Tape::input_span(start, text.len())
+        } else {
+            let rest = text.get(first_line_bytes..).unwrap_or_default();
+            let whole = [message, rest].concat();
+            self.tape.own(&whole)
+        };
+        self.tape.replace(at, Node::Text(span));
     }
 
     /// Starts the object of a text format's findings.

@@ -2,16 +2,17 @@
 
 mod gathered;
 
-use watchfire_model::{LogRecord, RecordView, Timestamp};
+use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
 use watchfire_queue::DedupKey;
 
 pub use gathered::{Echo, Gathered, GatheredBatch, Place, Reason, RecordError};
 
 use crate::draft::Draft;
-use crate::formats::{Format, Parsers};
+use crate::formats::{Format, Parsers, journald};
 use crate::id::{IdMaker, key_of_request};
 use crate::json::{JsonError, JsonErrorKind, Node, scan};
 use crate::normalise::{Context, Marks, Normaliser, Reject};
+use crate::sources::cut::{Cut, Cutter, End, Framing};
 
 /// Size at which a batch is full and the next one begins, bytes.
 const BATCH_BYTES: usize = 4 << 20;
@@ -51,6 +52,10 @@ pub struct Origin<'a> {
     pub idempotency_key: Option<&'a [u8]>,
     /// Longest record, bytes.
     pub line_max: usize,
+    /// Its records are told apart by where they stand in their source: an id of their own is kept, and no key.
+    pub by_position: bool,
+    /// Its records are counted at their event time, however young they are.
+    pub imported: bool,
 }
 
 /// Memory that a worker may hold on to between texts, bytes.
@@ -89,6 +94,16 @@ impl<'a> Gatherer<'a> {
     pub fn new(parsers: &'a Parsers, ids: &'a IdMaker, worker: &'a mut Worker, origin: Origin<'a>) -> Gatherer<'a> {
         worker.draft.tape.set_limit(origin.line_max);
         Gatherer { parsers, ids, worker, origin, out: Gathered::default(), echoes: None, grow: None }
+    }
+
+    /// Adds to what was gathered before.
+    pub fn onto(self, gathered: Gathered) -> Gatherer<'a> {
+        Gatherer { out: gathered, ..self }
+    }
+
+    /// Bytes of the batch at hand.
+    pub fn bytes(&self) -> usize {
+        self.out.bytes()
     }
 
     /// Asks before its batches grow; if the answer is no, what comes is [`Gathered::no_memory`] and nothing else.
@@ -269,6 +284,15 @@ impl<'a> Gatherer<'a> {
         }
     }
 
+    /// Entries of the journal's export format.
+    pub fn journal_entries(&mut self, body: &[u8]) {
+        let mut cutter = Cutter::new(Framing::Journal, self.origin.line_max);
+        let mut at = 0;
+        while let Some(entry) = cutter.next(body, &mut at, End::Last) {
+            self.cut(&entry, Some(Format::Journald));
+        }
+    }
+
     /// One text, a line or several that belong together, with the limit of a line.
     pub fn text(&mut self, text: &[u8], format: Option<Format>) {
         let text = text.trim_ascii_end();
@@ -295,6 +319,42 @@ impl<'a> Gatherer<'a> {
         self.record(&text, format, line.len(), Some(&text), marks);
     }
 
+    /// One text of a source that cannot be told that a line is not of its format: then it is kept whole.
+    pub fn cut(&mut self, cut: &Cut<'_>, format: Option<Format>) {
+        let mut marks = Marks { truncated: cut.truncated, ..Marks::default() };
+        if format == Some(Format::Journald) {
+            match journald::parse_entry(cut.text, &mut self.worker.draft) {
+                Ok(replaced) => {
+                    marks.invalid_utf8 = replaced;
+                    return self.record("", Format::Journald, cut.text.len(), None, marks);
+                }
+                Err(error) => return self.refuse(Reason::Malformed, || error.to_string()),
+            }
+        }
+        let text = String::from_utf8_lossy(cut.text);
+        marks.invalid_utf8 = matches!(text, std::borrow::Cow::Owned(_));
+        let (now, draft) = (self.origin.now, &mut self.worker.draft);
+        // The format is that of the first line; what joins it goes on with its message.
+        let first = text.split('\n').next().unwrap_or_default();
+        let asked = format.filter(|format| self.parsers.parse_as(*format, first, now, draft).is_ok());
+        let found = match (asked, format) {
+            (Some(format), _) => format,
+            (None, None) => self.parsers.parse_auto(first, now, draft),
+            (None, Some(_)) => {
+                // An error cannot be: every text is of this format.
+                let _ = self.parsers.parse_as(Format::Unknown, first, now, draft);
+                Format::Unknown
+            }
+        };
+        if first.len() < text.len() {
+            draft.lengthen_message(&text, first.len());
+        }
+        if cut.has_trace && found == Format::Unknown {
+            draft.level.get_or_insert(Level::Error);
+        }
+        self.record(&text, found, cut.text.len(), Some(&text), marks);
+    }
+
     /// The record that lies in the draft.
     fn record(&mut self, input: &str, format: Format, received: usize, message: Option<&str>, marks: Marks) {
         if received > self.origin.line_max || self.worker.draft.tape.is_overflowed() {
@@ -303,7 +363,7 @@ impl<'a> Gatherer<'a> {
         if !matches!(self.worker.draft.tape.node(0), Node::Object { .. }) {
             return self.refuse(Reason::Malformed, || "expected a JSON object".to_owned());
         }
-        let Origin { now, oldest, service, source, host, idempotency_key, .. } = self.origin;
+        let Origin { now, oldest, service, source, host, idempotency_key, by_position, imported, .. } = self.origin;
         let context = Context {
             now,
             oldest,
@@ -313,11 +373,13 @@ impl<'a> Gatherer<'a> {
             received_bytes: u32::try_from(received).unwrap_or(u32::MAX),
             message,
             marks,
+            imported,
             request_key: idempotency_key.map(|key| key_of_request(key, self.out.total)),
         };
         let Worker { draft, normaliser } = &mut *self.worker;
         match normaliser.decide(draft, input, &context, self.ids) {
             Ok(key) => {
+                let key = key.filter(|_| !by_position);
                 let full = self.out.batches.last().is_none_or(|last| last.batch.bytes() >= BATCH_BYTES);
                 if full {
                     // The first batch is about as long as the text, which is accounted for.

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use watchfire_log_store::LogStore;
 use watchfire_model::{LogRecord, Timestamp};
-use watchfire_queue::{AppendError, Queue};
+use watchfire_queue::{AppendError, Checkpoint, Queue};
 
 use crate::formats::{Format, Parsers};
 use crate::gather::{Gathered, GatheredBatch, Origin, Reason, Worker};
@@ -105,6 +105,13 @@ impl Intake {
         self.parsers.store(Arc::new(parsers));
     }
 
+    /// Checks that there is a format of this name. Errors: what is wrong, with the names that there are.
+    pub fn check_format(&self, name: &str) -> Result<(), String> {
+        let parsers = self.parsers.load();
+        let names = || parsers.names().collect::<Vec<_>>().join(", ");
+        parsers.find(name).map(|_| ()).ok_or_else(|| format!("unknown format `{name}`; known are {}", names()))
+    }
+
     /// Refuses everything from now on with "not now".
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -130,6 +137,8 @@ impl Intake {
             host: None,
             idempotency_key: None,
             line_max: self.limits.line_bytes,
+            by_position: false,
+            imported: false,
         }
     }
 
@@ -224,6 +233,26 @@ impl Intake {
             }
         }
         self.count_rejected(gathered);
+    }
+
+    /// Appends what was gathered, in one batch, together with where its sources stand behind it; durable when it
+    /// returns. What was refused is counted then, and only then.
+    ///
+    /// Errors: the queue took nothing.
+    pub(crate) async fn append_moving(
+        &self,
+        gathered: &mut Gathered,
+        checkpoints: Vec<Checkpoint>,
+        counters: &SourceCounters,
+        parsers: &Parsers,
+    ) -> Result<(), AppendError> {
+        let mut parts = std::mem::take(&mut gathered.batches).into_iter();
+        let mut part = parts.next().unwrap_or_default();
+        debug_assert!(parts.next().is_none(), "who moves sources gathers less than a batch at once");
+        checkpoints.into_iter().for_each(|checkpoint| part.batch.checkpoint(checkpoint));
+        self.append(part, counters, parsers).await?;
+        self.count_rejected(gathered);
+        Ok(())
     }
 
     async fn append(

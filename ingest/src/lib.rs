@@ -11,7 +11,7 @@
 //!
 //! In reading order: [`json`] and [`draft`] (a parsed line), [`formats`], [`names`] and [`normalise`] (the canonical
 //! record and its bytes), [`gather`] (from a text to batches), [`intake`] (what all ways in share), the ways in
-//! ([`http`], [`syslog`], [`own_log`], [`own_line`]), and behind the queue [`extract`] and [`consume`].
+//! ([`http`], [`syslog`], [`sources`], [`own_log`], [`own_line`]), and behind the queue [`extract`] and [`consume`].
 
 pub mod consume;
 pub mod draft;
@@ -28,6 +28,7 @@ pub mod names;
 pub mod normalise;
 pub mod own_line;
 pub mod own_log;
+pub mod sources;
 pub mod syslog;
 mod text;
 pub mod timestamp;

@@ -38,6 +38,8 @@ pub struct Context<'a> {
     pub message: Option<&'a str>,
     /// What had to be done to the text before it could be parsed.
     pub marks: Marks,
+    /// It is counted at its event time, however young it is.
+    pub imported: bool,
     /// Remembered by the queue if the record has no id of its own; the id is then made from it.
     pub request_key: Option<[u8; 16]>,
 }
@@ -54,6 +56,7 @@ impl Context<'_> {
             received_bytes: 0,
             message: None,
             marks: Marks::default(),
+            imported: false,
             request_key: None,
         }
     }

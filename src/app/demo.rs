@@ -34,6 +34,7 @@ pub fn run(options: &Demo) -> ExitCode {
                 config: Some(folder.config()),
                 data_dir: Some(folder.path.join("data")),
                 listen: vec![options.listen],
+                input: Default::default(),
                 log_format: LogFormat::Human,
             };
             let (rate, seed, script) = (options.rate, options.seed, Script::LIVE.faster(options.speed));

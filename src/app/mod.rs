@@ -11,6 +11,7 @@ mod parts;
 mod receivers;
 mod reload;
 mod rules_loop;
+mod sources;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::cli::{EXIT_FAILED, LogFormat, Serve};
@@ -29,6 +30,7 @@ use watchfire_dashboard_api::audit::{self, Actor};
 use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::tls::Tls;
 use watchfire_ingest::own_log::OwnLog;
+use watchfire_ingest::sources::stdin::StdinSource;
 
 use listeners::Doors;
 use parts::Parts;
@@ -89,14 +91,21 @@ async fn run(
     let parts = Arc::new(opened.map_err(|error| error.to_string())??);
     let reloader = Arc::new(Reloader::new(parts.clone(), doors.clone(), options.clone(), config.clone()));
     let (stop, stopping) = watch::channel(false);
-    let running = parts.start(own_logs, bound.take_syslog(), &stopping)?;
+    let running = parts.start(&config, own_logs, bound.take_syslog(), &stopping)?;
     let servers = bound.serve(&config, &doors, &parts, &reloader, started, &stopping)?;
-    print!("{}", banner::text(&config, &servers.addresses, servers.metrics, rule_files.len()));
+    let banner = banner::text(&config, &servers.addresses, servers.metrics, rule_files.len());
+    // Standard output belongs to the lines that are passed on.
+    if options.input.stdin {
+        eprint!("{banner}")
+    } else {
+        print!("{banner}")
+    }
+    let input_ended = take_stdin(options, &parts)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
     load::warn_of(&config);
     let watching = tokio::spawn(file_watch::run(reloader.clone(), stopping));
     let companion = companion.zip(servers.addresses.first()).map(|(start, address)| start(*address));
-    wait_for_end(&reloader).await?;
+    wait_for_end(&reloader, input_ended).await?;
     if let Some(mut companion) = companion {
         companion.shutdown().await;
     }
@@ -118,8 +127,37 @@ async fn run(
     closed.map_err(|error| error.to_string())
 }
 
-/// Waits for SIGTERM or SIGINT; reloads at SIGHUP meanwhile.
-async fn wait_for_end(reloader: &Arc<Reloader>) -> Result<(), String> {
+/// Takes standard input if it was asked for; the answer comes at its end if that shall be our end.
+fn take_stdin(options: &Serve, parts: &Arc<Parts>) -> Result<Option<oneshot::Receiver<()>>, String> {
+    if !options.input.stdin {
+        return Ok(None);
+    }
+    let source = StdinSource {
+        service: options.input.stdin_service.clone(),
+        format: options.input.stdin_format.clone().filter(|name| name != "auto"),
+        multiline: options.input.stdin_multiline,
+    };
+    if let Some(name) = &source.format {
+        parts.intake.check_format(name)?;
+    }
+    let ended =
+        parts.sources.lock().take_stdin(source).map_err(|error| format!("a thread could not be started: {error}"))?;
+    Ok(options.input.stdin_exit.then_some(ended))
+}
+
+/// Waits for the end of input that shall be ours.
+async fn ended(input: &mut Option<oneshot::Receiver<()>>) {
+    let ended = match input {
+        Some(input) => input.await.is_ok(),
+        None => false,
+    };
+    if !ended {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for SIGTERM, SIGINT, or the end of input; reloads at SIGHUP meanwhile.
+async fn wait_for_end(reloader: &Arc<Reloader>, mut input_ended: Option<oneshot::Receiver<()>>) -> Result<(), String> {
     let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -128,6 +166,7 @@ async fn wait_for_end(reloader: &Arc<Reloader>) -> Result<(), String> {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            () = ended(&mut input_ended) => return Ok(()),
             _ = hangup.recv() => {
                 let reloader = reloader.clone();
                 // It logs what came of it; nobody waits for the answer here.

@@ -22,6 +22,7 @@ use watchfire_ingest::consume::{ExtractorSlot, MetricsConsumer, Progress, StoreC
 use watchfire_ingest::intake::{Intake, Limits};
 use watchfire_ingest::metrics::IngestMetrics;
 use watchfire_ingest::own_log::OwnLog;
+use watchfire_ingest::sources::metrics::SourceMetrics;
 use watchfire_ingest::syslog::{serve_tcp, serve_udp};
 use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::Timestamp;
@@ -32,6 +33,7 @@ use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
 use super::canary::Canary;
 use super::reload::Reloader;
 use super::rules_loop::RulesLoop;
+use super::sources::Sources;
 use super::upkeep::Upkeep;
 use super::{health, own_metrics, receivers};
 use crate::config::Config;
@@ -55,6 +57,8 @@ pub struct Parts {
     pub alerting: Arc<Alerting>,
     /// What all ways in share.
     pub intake: Arc<Intake>,
+    /// What is read from this machine.
+    pub sources: Mutex<Sources>,
     /// Live tail.
     pub tail: Arc<TailHub>,
     /// Our own metrics.
@@ -137,6 +141,9 @@ impl Parts {
             store.subscribe_visible(),
             store.clone(),
         );
+        let intake = Arc::new(intake);
+        let source_metrics = SourceMetrics::new(&registry).map_err(|error| error.to_string())?;
+        let sources = Mutex::new(Sources::new(intake.clone(), source_metrics, runtime.clone()));
         Ok(Parts {
             data_dir: dir.clone(),
             replay_until: queue.stats().next_offset,
@@ -159,15 +166,17 @@ impl Parts {
             rules: Arc::new(rules),
             alerting: Arc::new(alerting),
             saved: Arc::new(saved),
-            intake: Arc::new(intake),
+            intake,
+            sources,
             tail,
             registry,
         })
     }
 
-    /// Starts consumers, rules, upkeep, syslog listeners and the storing of our own logs. To be called once.
+    /// Starts consumers, rules, upkeep, syslog listeners, what reads from this machine, and the storing of our own logs. To be called once.
     pub fn start(
         self: &Arc<Parts>,
+        config: &Config,
         own_logs: OwnLog,
         syslog_sockets: Vec<SyslogSocket>,
         stopping: &watch::Receiver<bool>,
@@ -192,6 +201,7 @@ impl Parts {
                 SyslogSocket::Tcp(listener) => syslog.spawn(serve_tcp(listener, self.intake.clone(), stopping.clone())),
             };
         }
+        self.sources.lock().set(config).map_err(failed)?;
         let upkeep = Upkeep::start(self).map_err(failed)?;
         let own_logs = tokio::spawn(own_logs.run(self.intake.clone()));
         let watch = self.watch_ourselves();
@@ -262,6 +272,7 @@ impl Running {
         self.own_logs.abort();
         let parts = parts.clone();
         let joined = tokio::task::spawn_blocking(move || {
+            parts.sources.lock().stop();
             self.rules.stop();
             // The consumers read what is left, then find the queue closed.
             parts.queue.close();

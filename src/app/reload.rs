@@ -1,4 +1,4 @@
-//! Reloading: rules, receivers, parsers and extraction change as a whole or not at all.
+//! Reloading: rules, receivers, parsers, extraction and sources change as a whole or not at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -142,11 +142,14 @@ impl Reloader {
             self.doors.access.replace(credentials);
         }
         load::warn_of(&next);
+        if let Err(error) = self.parts.sources.lock().set(&next) {
+            tracing::error!(%error, "a source could not be started; restart the server");
+        }
         let restart = needs_restart(&current, &next);
         *current = next;
         let count = files.len();
         let mut done = format!(
-            "reloaded: {count} rule file{}, receivers, parsers, extraction, keys, users, certificates",
+            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, keys, users, certificates",
             if count == 1 { "" } else { "s" }
         );
         if !restart.is_empty() {

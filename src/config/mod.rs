@@ -3,6 +3,7 @@
 //! [`Config`] is plain data, a struct per section, and does not change after it is read. What API.md names and
 //! this version does not do is refused by name.
 
+mod files;
 mod read;
 mod scalar;
 mod section;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use watchfire_alerting::Secret;
 use watchfire_ingest::extract::RuleConfig;
+use watchfire_ingest::sources::settings::{FileSource, JournalSource};
 
 pub use read::parse;
 pub use tree::Fault;
@@ -32,6 +34,10 @@ pub struct Config {
     pub queue_disk_limit_bytes: u64,
     /// Addresses that take syslog.
     pub syslog: Vec<Syslog>,
+    /// Files that are followed.
+    pub files: Vec<FileSource>,
+    /// The journal, if it is followed.
+    pub journald: Option<JournalSource>,
     /// The user's line formats.
     pub parsers: Vec<LineParser>,
     /// Metrics made from logs, beside those out of the box.
@@ -287,6 +293,8 @@ impl Default for Config {
             logs: Logs { retention_ms: 30 * DAY_MS, disk_limit_bytes: 50 << 30, seal_after_ms: 60_000 },
             queue_disk_limit_bytes: 10 << 30,
             syslog: Vec::new(),
+            files: Vec::new(),
+            journald: None,
             parsers: Vec::new(),
             extract: Vec::new(),
             alerting: Alerting {

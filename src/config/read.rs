@@ -9,6 +9,7 @@ use watchfire_ingest::formats::{CustomParser, Parsers, PatternFault, PatternPart
 use watchfire_model::Timestamp;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
+use super::files;
 use super::section::Section;
 use super::tree::{self, Fault, Kind, Node, Place};
 use super::{
@@ -50,8 +51,8 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     read_metrics(&mut top, &mut config);
     read_logs(&mut top, &mut config);
     read_queue(&mut top, &mut config);
-    places.extend(read_sources(&mut top, &mut config));
     read_parsers(&mut top, &mut config);
+    places.extend(read_sources(&mut top, &mut config));
     read_extracts(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config, &places);
@@ -203,8 +204,7 @@ fn read_sources(top: &mut Section<'_>, config: &mut Config) -> Vec<Place> {
         config.syslog.extend(udp);
         config.syslog.extend(tcp);
     }
-    section.not_yet("files", "tailing files");
-    section.not_yet("journald", "reading the journal");
+    files::read(&mut section, config);
     section.finish();
     places
 }
@@ -384,7 +384,7 @@ fn path(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
     section.text(key).map(PathBuf::from)
 }
 
-fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
+pub(super) fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
     section.parsed(key, "true or false", |text| text.parse().ok())
 }
 

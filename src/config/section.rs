@@ -41,6 +41,12 @@ impl<'a> Section<'a> {
         self.faults.push(Fault { place, message: message.into() });
     }
 
+    /// Whether a key stands there, even without anything behind it.
+    pub fn has(&mut self, key: &'static str) -> bool {
+        self.known.insert(key);
+        self.entries.iter().any(|(name, ..)| name == key)
+    }
+
     /// The node of a key; `None` if it is absent or empty.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
         self.known.insert(key);

@@ -10,9 +10,15 @@ struct Program {
     tests: &'static str,
 }
 
-const PROGRAMS: [Program; 5] = [
+const PROGRAMS: [Program; 7] = [
     Program { name: "logger", package: "bsdutils", tests: "syslog from a real client" },
     Program { name: "rsyslogd", package: "rsyslog", tests: "syslog from a real forwarder" },
+    Program { name: "journalctl", package: "systemd", tests: "the journal, followed" },
+    Program {
+        name: "systemd-journal-remote",
+        package: "systemd-journal-remote",
+        tests: "journals that systemd writes",
+    },
     Program { name: "nginx", package: "nginx-light", tests: "access logs of a real server" },
     Program { name: "chromium", package: "chromium", tests: "the dashboard's pages in a real browser" },
     Program { name: "strace", package: "strace", tests: "fdatasync between append and answer" },
@@ -37,7 +43,11 @@ pub fn provide() {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
+    let folders = std::env::split_paths(&path).chain([
+        PathBuf::from("/usr/sbin"),
+        PathBuf::from("/sbin"),
+        PathBuf::from("/lib/systemd"),
+    ]);
     folders.into_iter().any(|folder| folder.join(program).is_file())
 }
 

@@ -133,7 +133,7 @@ impl Extractor {
 
     fn record(&mut self, view: &RecordView<'_>, seq: u64, report: &mut BatchReport) {
         let accepted_at = view.accepted_at();
-        let late = accepted_at.since(view.timestamp()) > self.late_after_ms;
+        let late = view.is_imported() || accepted_at.since(view.timestamp()) > self.late_after_ms;
         let moment = Moment { at: if late { view.timestamp() } else { accepted_at }, late };
         report.late += u64::from(late);
         self.built_in.record(view, moment, &mut self.collected);

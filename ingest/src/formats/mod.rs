@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod custom;
+pub mod journald;
 pub mod json;
 pub mod logfmt;
 pub mod nginx_error;
@@ -41,11 +42,13 @@ pub enum Format {
     Custom(u16),
     /// None of the others: the line is the message.
     Unknown,
+    /// An entry of the journal's export format; never found out, as it is no line.
+    Journald,
 }
 
 impl Format {
     /// The built-in ones, in the order of [`Format::index`].
-    pub const BUILT_IN: [Format; 8] = [
+    pub const BUILT_IN: [Format; 9] = [
         Format::Json,
         Format::SyslogRfc5424,
         Format::SyslogRfc3164,
@@ -54,6 +57,7 @@ impl Format {
         Format::Logfmt,
         Format::NginxError,
         Format::Unknown,
+        Format::Journald,
     ];
 
     /// A small number for tables of counters: the built-in formats first, then the configured ones.
@@ -67,6 +71,7 @@ impl Format {
             Format::Logfmt => 5,
             Format::NginxError => 6,
             Format::Unknown => 7,
+            Format::Journald => 8,
             Format::Custom(at) => Format::BUILT_IN.len() + usize::from(at),
         }
     }
@@ -150,6 +155,7 @@ impl Parsers {
             Format::Logfmt => "logfmt",
             Format::NginxError => "nginx_error",
             Format::Unknown => "unknown",
+            Format::Journald => "journald",
             Format::Custom(at) => self.custom.get(usize::from(at)).map_or("unknown", CustomParser::format_name),
         }
     }
@@ -197,6 +203,7 @@ impl Parsers {
                 whole(line, draft);
                 Ok(())
             }
+            Format::Journald => journald::parse_entry(line.as_bytes(), draft).map(|_| ()),
         }
     }
 

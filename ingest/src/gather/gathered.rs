@@ -132,6 +132,11 @@ impl RecordError {
 }
 
 impl Gathered {
+    /// Bytes of the batch at hand.
+    pub fn bytes(&self) -> usize {
+        self.batches.last().map_or(0, |last| last.batch.bytes())
+    }
+
     /// Notes a refused record.
     pub fn reject(&mut self, index: u32, reason: Reason, message: impl FnOnce() -> String) {
         self.rejected += 1;

@@ -84,7 +84,10 @@ async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Respons
         let mut grow = |bytes| job.share.take(bytes);
         let gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin);
         let mut gatherer = gatherer.bounded_by(&mut grow);
-        gatherer.text_lines(job.body, format);
+        match format {
+            Some(Format::Journald) => gatherer.journal_entries(job.body),
+            format => gatherer.text_lines(job.body, format),
+        }
         let gathered = gatherer.finish();
         check_memory(&gathered, job.share)?;
         Ok(gathered)
@@ -141,18 +144,8 @@ fn several(gathered: &Gathered, submitted: &Submitted, status: Status, more: Str
     let Submitted { accepted, duplicates, .. } = submitted;
     let mut counts = String::with_capacity(96);
     // Writing to a string cannot fail.
-    let _ = write!(
-        counts,
-        ",\"accepted\":{accepted},\"rejected\":{},\"duplicate\":{duplicates},\"errors\":[",
-        gathered.rejected
-    );
-    for (at, error) in gathered.errors.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        let _ = write!(counts, "{comma}{{\"index\":{},\"error\":", error.index);
-        write_text(&error.full_message(), &mut counts);
-        counts.push('}');
-    }
-    counts.push(']');
+    let _ = write!(counts, ",\"accepted\":{accepted},\"rejected\":{},\"duplicate\":{duplicates}", gathered.rejected);
+    write_errors(gathered, &mut counts);
     counts.push_str(&more);
     if gathered.total == 1 && gathered.rejected == 0 {
         counts.push_str(",\"id\":");
@@ -181,8 +174,22 @@ fn several(gathered: &Gathered, submitted: &Submitted, status: Status, more: Str
     Ok(json(StatusCode::ACCEPTED, format!("{{\"status\":\"{word}\"{counts}}}")))
 }
 
+/// The refused records, as a member of the answer.
+pub(super) fn write_errors(gathered: &Gathered, out: &mut String) {
+    use std::fmt::Write;
+    out.push_str(",\"errors\":[");
+    for (at, error) in gathered.errors.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{comma}{{\"index\":{},\"error\":", error.index);
+        write_text(&error.full_message(), out);
+        out.push('}');
+    }
+    out.push(']');
+}
+
 /// Accepted records by format, as a member of the answer.
-fn formats(gathered: &Gathered, parsers: &Parsers) -> String {
+pub(super) fn formats(gathered: &Gathered, parsers: &Parsers) -> String {
     use std::fmt::Write;
     let mut counts: Vec<u64> = Vec::new();
     for batch in &gathered.batches {

@@ -4,6 +4,7 @@ mod body;
 mod data;
 mod decode;
 mod error;
+mod import;
 mod ingest;
 mod parse;
 mod request;
@@ -24,12 +25,13 @@ use error::ApiError;
 pub struct HttpState {
     pub(crate) intake: Arc<Intake>,
     pub(crate) counters: SourceCounters,
+    pub(crate) import_counters: SourceCounters,
 }
 
-/// The routes: `/ingest`, `/ingest/raw`, `/data/`, `/data/fast`, `/parse/{format}`.
+/// The routes: `/ingest`, `/ingest/raw`, `/data/`, `/data/fast`, `/parse/{format}`, `/api/v1/import/logs`.
 pub fn router(intake: Arc<Intake>) -> Router {
-    let counters = intake.metrics.source("http");
-    let state = Arc::new(HttpState { intake, counters });
+    let (counters, import_counters) = (intake.metrics.source("http"), intake.metrics.source("import"));
+    let state = Arc::new(HttpState { intake, counters, import_counters });
     let only = |route: MethodRouter<Arc<HttpState>>| route.fallback(method_not_allowed);
     Router::new()
         .route("/ingest", only(post(ingest::ingest)))
@@ -38,12 +40,14 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .route("/data/", only(post(data::data)))
         .route("/data/fast", only(post(data::data_fast)))
         .route("/parse/{format}", only(post(parse::parse)))
+        .route("/api/v1/import/logs", axum::routing::get(import::known).post(import::piece))
         .with_state(state)
 }
 
 /// Whether requests to a path store records: the request log of such a request must not become a record itself.
 pub fn stores_records(path: &str) -> bool {
-    matches!(path, "/ingest" | "/ingest/raw" | "/data" | "/data/" | "/data/fast") || path.starts_with("/parse/")
+    matches!(path, "/ingest" | "/ingest/raw" | "/data" | "/data/" | "/data/fast" | "/api/v1/import/logs")
+        || path.starts_with("/parse/")
 }
 
 /// Unpacks a body that is not one of ours, within the limits and the memory of those that are. Its memory is counted

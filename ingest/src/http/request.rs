@@ -28,6 +28,13 @@ pub(super) struct Parameters {
     pub(super) host: Option<String>,
     pub(super) format: Option<String>,
     pub(super) store: Option<String>,
+    pub(super) multiline: Option<String>,
+    pub(super) start: Option<String>,
+    pub(super) file: Option<String>,
+    pub(super) position: Option<String>,
+    pub(super) head_bytes: Option<String>,
+    pub(super) head_hash: Option<String>,
+    pub(super) end: Option<String>,
 }
 
 impl Parameters {
@@ -65,6 +72,13 @@ impl Parameters {
             "host" => &mut self.host,
             "format" => &mut self.format,
             "store" => &mut self.store,
+            "multiline" => &mut self.multiline,
+            "start" => &mut self.start,
+            "file" => &mut self.file,
+            "position" => &mut self.position,
+            "head_bytes" => &mut self.head_bytes,
+            "head_hash" => &mut self.head_hash,
+            "end" => &mut self.end,
             _ => return None,
         })
     }

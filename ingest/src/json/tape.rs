@@ -179,6 +179,13 @@ impl Tape {
         Span { start: start as u32 | IN_ARENA, len: (self.arena.len() - start) as u32 }
     }
 
+    /// Puts a plain value in the place of another.
+    pub fn replace(&mut self, at: NodeIndex, node: Node) {
+        if let Some(place) = self.nodes.get_mut(at as usize) {
+            *place = node;
+        }
+    }
+
     /// Opens a list; give the result to [`Tape::end_array`].
     pub fn begin_array(&mut self) -> NodeIndex {
         self.add(Node::Array { end: 0 });

@@ -23,6 +23,9 @@ impl Normaliser {
         let Decision { timestamp, level, .. } = decision;
         let mut path = std::mem::take(&mut self.path);
         let mut record = RecordWriter::new(out, timestamp, context.now, level, context.received_bytes);
+        if context.imported {
+            record.mark_imported();
+        }
         self.write_texts(draft, input, context, &decision, &mut record);
         let mut leaves = Leaves { draft, input, record: &mut record, path: &mut path };
         for field in self.shape.fields() {

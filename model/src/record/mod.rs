@@ -3,13 +3,16 @@
 //! The bytes of one record (integers little-endian, `varint` = LEB128):
 //!
 //! ```text
-//! version u8 = 1 | level u8 | timestamp i64 | accepted_at i64 | received_bytes u32 | entry*
+//! version u8 | level u8 | timestamp i64 | accepted_at i64 | received_bytes u32 | entry*
 //! entry  = core  u8 in 1..=7 | varint length | text             (a column of its own: `Core`)
 //!        | 0x10 + root u8    | varint length | path | value     (a leaf below a root: `Root`)
 //! value  = 0 null | 1 false | 2 true | 3 i64 | 4 f64 | 5 varint length, text
 //!        | 6 varint byte length, value*  (array) | 7 varint byte length, (varint length, key, value)*  (object)
 //! path   = the names of nested objects, joined by 0x1f; a leaf is never a non-empty object
 //! ```
+//! Version 1 knows no marks; in version 2 bit 7 of the level says that the record was imported. A record without marks is
+//! written as version 1.
+//!
 //! An array is one leaf; objects inside arrays are kept as values of kind 7, and so is an empty object.
 
 mod read;
@@ -25,6 +28,8 @@ pub const PATH_SEPARATOR: char = '\u{1f}';
 
 /// Version of the byte form.
 const VERSION: u8 = 1;
+const VERSION_WITH_MARKS: u8 = 2;
+const MARK_IMPORTED: u8 = 0x80;
 const HEADER_BYTES: usize = 22;
 const ROOT_TAG: u8 = 0x10;
 /// Deepest nesting of values that is read or written; deeper parts are cut to null.

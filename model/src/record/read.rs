@@ -1,6 +1,9 @@
 //! Reading the bytes of a record in place: checked once, then without checks.
 
-use super::{Column, Core, DEPTH_MAX, HEADER_BYTES, LogRecord, ROOT_TAG, RecordError, Root, VERSION, ValueRef};
+use super::{
+    Column, Core, DEPTH_MAX, HEADER_BYTES, LogRecord, MARK_IMPORTED, ROOT_TAG, RecordError, Root, VERSION,
+    VERSION_WITH_MARKS, ValueRef,
+};
 use crate::{Level, Timestamp};
 
 /// Checked bytes of an array's values or an object's members.
@@ -55,10 +58,12 @@ impl<'a> RecordView<'a> {
         if bytes.len() < HEADER_BYTES {
             return Err(RecordError { what: "shorter than its header", at: bytes.len() });
         }
-        if bytes[0] != VERSION {
-            return Err(RecordError { what: "unknown version", at: 0 });
-        }
-        if Level::from_u8(bytes[1]).is_none() {
+        let marks = match bytes[0] {
+            VERSION => 0,
+            VERSION_WITH_MARKS => MARK_IMPORTED,
+            _ => return Err(RecordError { what: "unknown version", at: 0 }),
+        };
+        if Level::from_u8(bytes[1] & !marks).is_none() {
             return Err(RecordError { what: "unknown level", at: 1 });
         }
         let mut cursor = Unchecked::new(bytes, HEADER_BYTES);
@@ -86,7 +91,12 @@ impl<'a> RecordView<'a> {
 
     /// Its severity.
     pub fn level(&self) -> Level {
-        Level::from_u8(self.bytes[1]).unwrap_or_default()
+        Level::from_u8(self.bytes[1] & !MARK_IMPORTED).unwrap_or_default()
+    }
+
+    /// Whether it was imported: then it is counted at its event time.
+    pub fn is_imported(&self) -> bool {
+        self.bytes[1] & MARK_IMPORTED != 0
     }
 
     /// Size on the wire, bytes.

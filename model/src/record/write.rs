@@ -1,6 +1,9 @@
 //! Writing the bytes of a record.
 
-use super::{Core, DEPTH_MAX, LogRecord, PATH_SEPARATOR, ROOT_TAG, Root, VERSION, Value, ValueRef};
+use super::{
+    Core, DEPTH_MAX, LogRecord, MARK_IMPORTED, PATH_SEPARATOR, ROOT_TAG, Root, VERSION, VERSION_WITH_MARKS, Value,
+    ValueRef,
+};
 use crate::{Level, Timestamp};
 
 impl Value {
@@ -67,6 +70,8 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 /// Appends one record to a buffer. A column may be written once only.
 pub struct RecordWriter<'a> {
     out: &'a mut Vec<u8>,
+    /// Where the record starts.
+    start: usize,
 }
 
 impl<'a> RecordWriter<'a> {
@@ -78,12 +83,21 @@ impl<'a> RecordWriter<'a> {
         level: Level,
         received_bytes: u32,
     ) -> RecordWriter<'a> {
+        let start = out.len();
         out.push(VERSION);
         out.push(level as u8);
         out.extend_from_slice(&timestamp.millis().to_le_bytes());
         out.extend_from_slice(&accepted_at.millis().to_le_bytes());
         out.extend_from_slice(&received_bytes.to_le_bytes());
-        RecordWriter { out }
+        RecordWriter { out, start }
+    }
+
+    /// Marks the record as imported: it is counted at its event time.
+    pub fn mark_imported(&mut self) {
+        if let Some([version, level, ..]) = self.out.get_mut(self.start..) {
+            *version = VERSION_WITH_MARKS;
+            *level |= MARK_IMPORTED;
+        }
     }
 
     /// One of the record's own texts.

@@ -1,0 +1,275 @@
+//! `/api/v1/import/logs`: files sent piece by piece, each byte stored once however often it is sent.
+//!
+//! Who sends knows a file by its first bytes and says from which position a piece is; the position behind the last
+//! whole record becomes durable in the frame of those records, and is answered. A piece from elsewhere is answered 409
+//! with the position that is right. So an import that was interrupted, on either side, goes on where it stood, and the
+//! same file again adds nothing.
+//!
+//! ```text
+//! key   = "i" | file 16 bytes, of which the first 8 are made from the file's first line
+//! value = version u8 = 1 | flags u8 | position u64 | head length u32 | head hash 16 bytes | tail length u16 | tail hash 16
+//!         flags: 1 passing over the rest of a cut line
+//! ```
+//! Integers little-endian; hashes are XXH3 of 128 bits, written big-endian in hexadecimal outside.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Request, StatusCode};
+use watchfire_queue::{AppendError, Checkpoint};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::HttpState;
+use super::error::{ApiError, json};
+use super::ingest::{answer, find_format, write_errors};
+use super::request::{Job, Parameters, with_body};
+use crate::formats::{Format, Parsers};
+use crate::gather::{Gathered, Gatherer, Origin};
+use crate::sources::cut::{Cutter, End, Framing};
+use crate::sources::multiline::Multiline;
+
+/// First byte of the keys of imports.
+const KEYS: &[u8] = b"i";
+const VERSION: u8 = 1;
+/// How many bytes before its position tell that a file is the one that was imported.
+const TAIL_BYTES: usize = 1024;
+/// Bytes of records that one piece is taken for; what is left of it is sent again.
+const RECORDS_BYTES_MAX: usize = 3 << 20;
+const PARAMETERS: [&str; 7] = ["file", "position", "head_bytes", "head_hash", "format", "multiline", "end"];
+
+/// A file as far as it is imported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Imported {
+    position: u64,
+    skipping: bool,
+    head_bytes: u32,
+    head_hash: u128,
+    tail_bytes: u16,
+    tail_hash: u128,
+}
+
+impl Imported {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION, u8::from(self.skipping)];
+        out.extend_from_slice(&self.position.to_le_bytes());
+        out.extend_from_slice(&self.head_bytes.to_le_bytes());
+        out.extend_from_slice(&self.head_hash.to_le_bytes());
+        out.extend_from_slice(&self.tail_bytes.to_le_bytes());
+        out.extend_from_slice(&self.tail_hash.to_le_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Imported> {
+        let [VERSION, flags, rest @ ..] = bytes else { return None };
+        let (position, rest) = rest.split_first_chunk()?;
+        let (head_bytes, rest) = rest.split_first_chunk()?;
+        let (head_hash, rest) = rest.split_first_chunk()?;
+        let (tail_bytes, rest) = rest.split_first_chunk()?;
+        let tail_hash: [u8; 16] = rest.try_into().ok()?;
+        Some(Imported {
+            position: u64::from_le_bytes(*position),
+            skipping: flags & 1 != 0,
+            head_bytes: u32::from_le_bytes(*head_bytes),
+            head_hash: u128::from_le_bytes(*head_hash),
+            tail_bytes: u16::from_le_bytes(*tail_bytes),
+            tail_hash: u128::from_le_bytes(tail_hash),
+        })
+    }
+
+    /// Behind a piece of which so many bytes were taken.
+    fn behind(self, taken: &[u8], skipping: bool) -> Imported {
+        if taken.is_empty() {
+            return Imported { skipping, ..self };
+        }
+        let tail = taken.get(taken.len().saturating_sub(TAIL_BYTES)..).unwrap_or(taken);
+        Imported {
+            position: self.position.saturating_add(taken.len() as u64),
+            skipping,
+            tail_bytes: u16::try_from(tail.len()).unwrap_or(u16::MAX),
+            tail_hash: xxh3_128(tail),
+            ..self
+        }
+    }
+}
+
+/// `GET`: the imported files that begin with a line like this.
+pub(super) async fn known(State(state): State<Arc<HttpState>>, request: Request<Body>) -> Response {
+    answer(list(&state, &request))
+}
+
+/// `POST`: a piece of a file.
+pub(super) async fn piece(State(state): State<Arc<HttpState>>, request: Request<Body>) -> Response {
+    answer(take(&state, request).await)
+}
+
+fn list(state: &HttpState, request: &Request<Body>) -> Result<Response, ApiError> {
+    let parameters = Parameters::of(request.uri(), &["start"])?;
+    let start = hexadecimal::<8>("start", parameters.start.as_deref())?;
+    let mut body = String::from("{\"files\":[");
+    for (key, value) in state.intake.queue.checkpoints(&[KEYS, &start].concat()) {
+        let (Some(file), Some(imported)) = (key.strip_prefix(KEYS), Imported::decode(&value)) else { continue };
+        if !body.ends_with('[') {
+            body.push(',');
+        }
+        let file: String = file.iter().map(|byte| format!("{byte:02x}")).collect();
+        let Imported { position, head_bytes, head_hash, tail_bytes, tail_hash, .. } = imported;
+        // Writing to a string cannot fail.
+        let _ = write!(
+            body,
+            "{{\"file\":\"{file}\",\"position\":{position},\"head\":{{\"bytes\":{head_bytes},\"hash\":\"{head_hash:032x}\"}},\
+             \"tail\":{{\"bytes\":{tail_bytes},\"hash\":\"{tail_hash:032x}\"}}}}"
+        );
+    }
+    body.push_str("]}");
+    Ok(json(StatusCode::OK, body))
+}
+
+/// What a piece is, as its sender says.
+struct Piece {
+    key: Vec<u8>,
+    position: u64,
+    head_bytes: u32,
+    head_hash: u128,
+    format: Option<String>,
+    multiline: Option<Multiline>,
+    end: End,
+}
+
+impl Piece {
+    fn of(parameters: &Parameters) -> Result<Piece, ApiError> {
+        let file = hexadecimal::<16>("file", parameters.file.as_deref())?;
+        let wrong = |name: &str, what: &str| ApiError::bad_request("parameters", format!("`{name}` must be {what}"));
+        let multiline = Parameters::text(&parameters.multiline).map(|name| {
+            let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();
+            Multiline::parse(name).ok_or_else(|| wrong("multiline", &format!("one of {}", names.join(", "))))
+        });
+        let number = |name: &'static str, text: &Option<String>| {
+            text.as_deref().unwrap_or_default().parse::<u64>().map_err(|_| wrong(name, "a number of bytes"))
+        };
+        Ok(Piece {
+            key: [KEYS, &file].concat(),
+            position: number("position", &parameters.position)?,
+            head_bytes: u32::try_from(number("head_bytes", &parameters.head_bytes)?)
+                .map_err(|_| wrong("head_bytes", "below 4 GiB"))?,
+            head_hash: u128::from_be_bytes(hexadecimal::<16>("head_hash", parameters.head_hash.as_deref())?),
+            format: Parameters::text(&parameters.format).filter(|name| *name != "auto").map(str::to_owned),
+            multiline: multiline.transpose()?,
+            end: match Parameters::text(&parameters.end) {
+                None | Some("false") => End::Open,
+                Some("true") => End::Last,
+                Some(_) => return Err(wrong("end", "true or false")),
+            },
+        })
+    }
+}
+
+/// The bytes that a parameter writes in hexadecimal.
+fn hexadecimal<const N: usize>(name: &str, text: Option<&str>) -> Result<[u8; N], ApiError> {
+    let wrong = || ApiError::bad_request("parameters", format!("`{name}` must be {} hexadecimal digits", 2 * N));
+    let text = text.filter(|text| text.len() == 2 * N && text.is_ascii()).ok_or_else(wrong)?;
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let digits = text.get(2 * at..2 * at + 2).ok_or_else(wrong)?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+    }
+    Ok(bytes)
+}
+
+/// What was taken of a piece.
+struct Taken {
+    gathered: Gathered,
+    behind: Imported,
+}
+
+async fn take(state: &HttpState, request: Request<Body>) -> Result<Response, ApiError> {
+    let parameters = Parameters::of(request.uri(), &PARAMETERS)?;
+    let piece = Piece::of(&parameters)?;
+    let queue = &state.intake.queue;
+    let before = queue.checkpoint(&piece.key);
+    let at = before.as_deref().and_then(Imported::decode).unwrap_or(Imported {
+        head_bytes: piece.head_bytes,
+        head_hash: piece.head_hash,
+        ..Imported::default()
+    });
+    if at.position != piece.position {
+        return Err(elsewhere(at.position));
+    }
+    let (key, framed) = (piece.key.clone(), piece);
+    let work = move |job: Job<'_>| gather(job, &framed, at);
+    let (Taken { mut gathered, behind }, parsers) = with_body(&state.intake, request, parameters, work).await?;
+    let formats = super::ingest::formats(&gathered, &parsers);
+    let accepted: usize = gathered.batches.iter().map(|part| part.batch.len()).sum();
+    if behind != at {
+        let checkpoint = Checkpoint { key: key.clone(), before, after: Some(behind.encode()) };
+        let appended =
+            state.intake.append_moving(&mut gathered, vec![checkpoint], &state.import_counters, &parsers).await;
+        match appended {
+            Ok(()) => {}
+            Err(AppendError::Moved { current, .. }) => {
+                return Err(elsewhere(current.as_deref().and_then(Imported::decode).unwrap_or_default().position));
+            }
+            Err(error) => return Err(ApiError::of_queue(&error)),
+        }
+    }
+    let mut body = format!(
+        "{{\"status\":\"accepted\",\"position\":{},\"accepted\":{accepted},\"rejected\":{}",
+        behind.position, gathered.rejected
+    );
+    write_errors(&gathered, &mut body);
+    body.push_str(&formats);
+    body.push('}');
+    Ok(json(StatusCode::ACCEPTED, body))
+}
+
+fn elsewhere(position: u64) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "moved", format!("this file is imported up to position {position}"))
+        .with_extra(format!(",\"position\":{position}"))
+}
+
+/// The records of a piece, as many as are taken at once.
+fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> {
+    let format = format(job.parsers, piece.format.as_deref())?;
+    let framing = match (format, piece.multiline) {
+        (Some(Format::Journald), _) => Framing::Journal,
+        (_, Some(multiline)) => Framing::Lines(multiline),
+        (None, None) => Framing::Lines(Multiline::Auto),
+        (Some(_), None) => Framing::Lines(Multiline::Off),
+    };
+    let mut cutter = Cutter::new(framing, job.origin.line_max);
+    cutter.skipping = at.skipping;
+    let starts_with_mark = at.position == 0 && job.body.starts_with(b"\xef\xbb\xbf");
+    let mut taken = if starts_with_mark { 3 } else { 0 };
+    let origin = Origin { by_position: true, imported: true, ..job.origin };
+    let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, origin);
+    while gatherer.bytes() < RECORDS_BYTES_MAX
+        && let Some(cut) = cutter.next(job.body, &mut taken, piece.end)
+    {
+        gatherer.cut(&cut, format);
+    }
+    let taken_bytes = job.body.get(..taken).unwrap_or(job.body);
+    Ok(Taken { gathered: gatherer.finish(), behind: at.behind(taken_bytes, cutter.skipping) })
+}
+
+fn format(parsers: &Parsers, name: Option<&str>) -> Result<Option<Format>, ApiError> {
+    let find = |name| find_format(parsers, name).map_err(|error| error.with_status(StatusCode::BAD_REQUEST));
+    name.map(find).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_come_back() {
+        let head = Imported { head_bytes: 70_000, head_hash: 7 << 90, ..Imported::default() };
+        let behind = head.behind(b"some bytes", true);
+        assert_eq!((behind.position, behind.tail_bytes, behind.skipping), (10, 10, true));
+        assert_eq!(Imported::decode(&behind.encode()), Some(behind));
+        assert_eq!(behind.behind(b"", true), behind);
+        assert_eq!(behind.behind(&[1; 5000], false).tail_bytes, 1024);
+        assert_eq!(Imported::decode(b""), None);
+    }
+}

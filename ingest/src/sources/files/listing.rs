@@ -1,0 +1,283 @@
+//! Which files there are, and what became of those that are not where they were.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::{Files, LIST_EVERY_MS, LOST_NAMES_MAX, key_of};
+use crate::sources::packed::has_packed_name;
+use crate::sources::position::{FILE_KEYS, FileId, Head, Position};
+use crate::sources::rest::{self, Folders};
+use crate::sources::settings::Start;
+use crate::sources::tracked::{Standing, Tracked, end_of_lines};
+use crate::sources::turn::{STEPS_MAX, Turn};
+use crate::sources::waking::fixed_folder;
+
+/// What a file that was never read is a copy of.
+pub(super) enum Original {
+    /// Of none.
+    None,
+    /// Of one that is still read itself, or it is too early to tell.
+    Wait,
+    /// Of one that is gone, and was read up to here.
+    Read(Position),
+}
+
+/// One look at the folders: what they hold, and what is to become durable of it.
+struct Look {
+    folders: Folders,
+    turn: Turn,
+    now_ms: i64,
+}
+
+impl Files {
+    /// Lists the folders: new files, new names, names that are gone.
+    pub(super) fn list(&mut self, now_ms: i64) {
+        self.list_at_ms = now_ms + LIST_EVERY_MS;
+        self.listed_ms = now_ms;
+        let mut look = Look { folders: Folders::default(), turn: Turn::default(), now_ms };
+        let mut watched = BTreeSet::new();
+        let mut found: Vec<(PathBuf, usize)> = Vec::new();
+        for (at, source) in self.sources.iter().enumerate() {
+            watched.extend(source.settings.paths.iter().map(|path| fixed_folder(path)));
+            found.extend(source.settings.list().0.into_iter().map(|path| (path, at)));
+        }
+        watched.extend(found.iter().filter_map(|(path, _)| path.parent().map(Path::to_owned)));
+        watched.retain(|folder| folder.is_dir());
+        let mut live = BTreeSet::new();
+        for (path, source) in found {
+            let Ok(metadata) = std::fs::metadata(&path) else { continue };
+            let id = FileId::of(&metadata);
+            // A name of a file that was met under another one is only a second name.
+            if metadata.is_file() && live.insert(id) {
+                self.meet(id, path, source, metadata.len(), &mut look);
+            }
+        }
+        self.waking.watch(&watched);
+        if self.lost_names.len() > LOST_NAMES_MAX {
+            self.lost_names.clear();
+        }
+        let others: Vec<FileId> = self.tracked.keys().filter(|id| !live.contains(id)).copied().collect();
+        others.into_iter().for_each(|id| self.miss(id, &mut look));
+        if !std::mem::replace(&mut self.knows_orphans, true) {
+            self.find_orphans(&mut look);
+        }
+        for source in self.sources.iter_mut().filter(|source| source.is_new) {
+            look.turn.meet(key_of(&source.settings));
+            source.is_new = false;
+        }
+        self.commit_surely(look.turn);
+    }
+
+    /// A file is there under a name that is asked for.
+    fn meet(&mut self, id: FileId, path: PathBuf, source: usize, size: u64, look: &mut Look) {
+        if let Some(file) = self.tracked.get_mut(&id) {
+            if file.path != path {
+                if self.by_path.get(&file.path) == Some(&id) {
+                    self.by_path.remove(&file.path);
+                }
+                file.path.clone_from(&path);
+            }
+            (file.standing, file.source) = (Standing::Live, source);
+            self.by_path.insert(path, id);
+            return;
+        }
+        // Others may have had the name since it was lost, and lost it too.
+        if let Some(after) = self.lost_names.get(&path).copied() {
+            self.adopt_unseen(&path, after, source, look);
+        }
+        let stored = self.intake.queue.checkpoint(&id.key());
+        let known = stored.as_deref().and_then(Position::decode);
+        let is_new = known.is_none();
+        let position = known.unwrap_or_else(|| Position { path: path.clone(), ..Position::default() });
+        let mut file = Tracked::new(id, path.clone(), source, position, look.now_ms);
+        file.stored = stored;
+        self.by_path.insert(path.clone(), id);
+        self.tracked.insert(id, file);
+        if is_new && self.sources.get(source).is_some_and(|source| source.is_new) {
+            self.first_meeting(id, &path, source, size, look);
+        } else if is_new && look.turn.steps.len() < STEPS_MAX {
+            // So that it is known if it is renamed before it is read.
+            look.turn.place(id, self.stored(id), Position { path, ..Position::default() });
+        }
+        self.make_ready(id);
+    }
+
+    /// A file that was never read, at the start: the source says where it is begun.
+    fn first_meeting(&mut self, id: FileId, path: &Path, source: usize, size: u64, look: &mut Look) {
+        let Some(settings) = self.sources.get(source).map(|source| source.settings.clone()) else { return };
+        let head = rest::head_of(path).map(|head| Head::of(&head)).unwrap_or_default();
+        let at = match settings.start {
+            Start::Beginning => 0,
+            Start::End => end_of_lines(path, size).unwrap_or(size),
+        };
+        if settings.read_rotated {
+            for entry in rest::rotated(&mut look.folders, path) {
+                let is_known =
+                    self.tracked.contains_key(&entry.id) || self.intake.queue.checkpoint(&entry.id.key()).is_some();
+                if is_known || settings.excludes(&entry.path) {
+                    continue;
+                }
+                let packed = has_packed_name(&entry.path);
+                let head = rest::head_of(&entry.path).map(|head| Head::of(&head)).unwrap_or_default();
+                let position = Position { packed, head, path: path.to_owned(), ..Position::default() };
+                let mut file = Tracked::new(entry.id, entry.path, source, position, look.now_ms);
+                file.standing = Standing::Moved;
+                look.turn.adopt(file);
+            }
+        }
+        if settings.read_rotated || settings.start == Start::End || look.turn.steps.len() < STEPS_MAX {
+            look.turn.place(id, self.stored(id), Position { at, head, path: path.to_owned(), ..Position::default() });
+        }
+    }
+
+    /// A followed file is under no name that is asked for.
+    fn miss(&mut self, id: FileId, look: &mut Look) {
+        let Some(file) = self.tracked.get_mut(&id) else { return };
+        if self.by_path.get(&file.path) == Some(&id) {
+            self.by_path.remove(&file.path);
+        }
+        let found =
+            look.folders.beside(&file.path).and_then(|entries| entries.iter().find(|entry| entry.id == id)).cloned();
+        match found {
+            // The name is not asked for any more.
+            Some(entry) if entry.path == file.path && file.standing == Standing::Live => self.drop_file(id),
+            Some(entry) => {
+                let (name, source) = (file.path.clone(), file.source);
+                let was_live = file.standing == Standing::Live;
+                self.by_path.insert(entry.path.clone(), id);
+                file.path = entry.path;
+                file.standing = Standing::Moved;
+                self.make_ready(id);
+                if was_live {
+                    self.lost_names.insert(name.clone(), entry.modified);
+                    self.adopt_unseen(&name, entry.modified, source, look);
+                }
+            }
+            None if file.is_open() => {
+                self.lost_names.insert(file.path.clone(), file.seen.1);
+                file.standing = Standing::Deleted;
+                self.make_ready(id);
+            }
+            None => self.lose(id, look),
+        }
+    }
+
+    /// Files that had the name after one that has lost it, and lost it too before anybody looked: rotated since
+    /// `after`, and never read.
+    fn adopt_unseen(&self, name: &Path, after: SystemTime, source: usize, look: &mut Look) {
+        for entry in rest::rotated(&mut look.folders, name) {
+            let is_known =
+                self.tracked.contains_key(&entry.id) || self.intake.queue.checkpoint(&entry.id.key()).is_some();
+            if is_known || entry.modified <= after || look.turn.adopts(entry.id) {
+                continue;
+            }
+            let head = rest::head_of(&entry.path).unwrap_or_default();
+            let is_copy = |file: &Tracked| {
+                file.source == source && file.position.head.tells_copies() && file.position.head.fits(&head)
+            };
+            if self.tracked.values().any(is_copy) {
+                continue;
+            }
+            let packed = has_packed_name(&entry.path);
+            let position = Position { packed, head: Head::of(&head), path: name.to_owned(), ..Position::default() };
+            let mut file = Tracked::new(entry.id, entry.path, source, position, look.now_ms);
+            file.standing = Standing::Moved;
+            look.turn.adopt(file);
+        }
+    }
+
+    /// A file that is not open is gone: a copy may hold what was not read.
+    fn lose(&mut self, id: FileId, look: &mut Look) {
+        let Some(file) = self.tracked.get(&id) else { return };
+        if let Some(copy) = self.copy_of(&file.position, file.source, &mut look.folders, look.now_ms) {
+            look.turn.adopt(copy);
+        } else if file.unread_bytes() > 0 {
+            tracing::warn!(file = %file.name, bytes = file.unread_bytes(), "deleted before its end was read");
+        }
+        if let Some(stored) = file.stored.clone() {
+            look.turn.forget(id.key(), stored);
+        }
+        self.drop_file(id);
+    }
+
+    /// A copy that holds what was not read of a file.
+    pub(super) fn copy_of(
+        &self,
+        position: &Position,
+        source: usize,
+        folders: &mut Folders,
+        now_ms: i64,
+    ) -> Option<Tracked> {
+        let queue = &self.intake.queue;
+        let is_read = |id: FileId| {
+            let stored = queue.checkpoint(&id.key());
+            stored.as_deref().and_then(Position::decode).is_some_and(|stored| stored.at > 0)
+        };
+        let entry = rest::copied(folders, position, is_read)?;
+        let packed = has_packed_name(&entry.path);
+        let mut copy = Tracked::new(entry.id, entry.path, source, Position { packed, ..position.clone() }, now_ms);
+        (copy.standing, copy.stored) = (Standing::Moved, queue.checkpoint(&copy.id.key()));
+        Some(copy)
+    }
+
+    /// Files of the last run that are under other names now.
+    fn find_orphans(&mut self, look: &mut Look) {
+        for (key, stored) in self.intake.queue.checkpoints(FILE_KEYS) {
+            let (Some(id), Some(position)) = (FileId::of_key(&key), Position::decode(&stored)) else { continue };
+            let source = self.sources.iter().position(|source| source.settings.matches(&position.path));
+            let Some(source) = source.filter(|_| !position.finished && !self.tracked.contains_key(&id)) else {
+                continue;
+            };
+            if let Some(entry) = rest::renamed(&mut look.folders, id, &position) {
+                let (name, modified) = (position.path.clone(), entry.modified);
+                let mut file = Tracked::new(id, entry.path, source, position, look.now_ms);
+                (file.stored, file.standing) = (Some(stored), Standing::Moved);
+                self.tracked.insert(id, file);
+                self.make_ready(id);
+                self.adopt_unseen(&name, modified, source, look);
+            } else if let Some(copy) = self.copy_of(&position, source, &mut look.folders, look.now_ms) {
+                look.turn.adopt(copy);
+                look.turn.forget(key, stored);
+            } else if look.folders.beside(&position.path).is_some() {
+                // Its folder is there and it is not: it will not come back.
+                look.turn.forget(key, stored);
+            }
+        }
+    }
+
+    /// Whether a file that was never read is a copy that rotation made of one that was.
+    pub(super) fn original_of(&self, id: FileId, now_ms: i64) -> Original {
+        let is_unread = |file: &&Tracked| file.position.at == 0 && !file.position.packed;
+        let Some(file) = self.tracked.get(&id).filter(is_unread) else {
+            return Original::None;
+        };
+        let originals = rest::original_names(&file.path);
+        let originals = originals.iter().filter_map(|name| self.tracked.get(self.by_path.get(name)?));
+        let originals = originals.filter(|original| original.id != id);
+        let mut head = None;
+        for original in originals {
+            let head = head.get_or_insert_with(|| rest::head_of(&file.path).unwrap_or_default());
+            // One that was not read yet is told by what it begins with now.
+            let known = original.position.head;
+            let begins =
+                if known.tells_copies() { known } else { Head::of(&rest::head_of(&original.path).unwrap_or_default()) };
+            if !begins.tells_copies() {
+                continue;
+            }
+            let is_short = head.len() < usize::from(begins.length);
+            if is_short && now_ms.saturating_sub(file.grown_ms) < LIST_EVERY_MS {
+                return Original::Wait;
+            }
+            if !is_short && begins.fits(head) {
+                // As long as the original is there, its lines are read from it.
+                return if original.standing == Standing::Live {
+                    Original::Wait
+                } else {
+                    Original::Read(Position { path: file.path.clone(), ..original.position.clone() })
+                };
+            }
+        }
+        Original::None
+    }
+}

@@ -1,0 +1,79 @@
+//! Figures of what is read from this machine; the label `source` is the configured path, or the kind of source.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// The metrics of all sources.
+#[derive(Clone)]
+pub struct SourceMetrics {
+    lines: IntCounterVec,
+    bytes: IntCounterVec,
+    restarts: IntCounterVec,
+    lag_bytes: IntGaugeVec,
+    files: IntGaugeVec,
+}
+
+/// Those of one source.
+#[derive(Clone)]
+pub struct SourceFigures {
+    /// Records read.
+    pub records: IntCounter,
+    /// Bytes read.
+    pub bytes: IntCounter,
+    /// Files begun anew, as they were cut or replaced.
+    pub restarts: IntCounter,
+    /// Bytes that are there and not stored yet.
+    pub lag_bytes: IntGauge,
+    /// Files that are followed.
+    pub files: IntGauge,
+}
+
+impl SourceMetrics {
+    /// Registers them. Errors: one of the names is taken.
+    pub fn new(registry: &Registry) -> Result<SourceMetrics, prometheus::Error> {
+        let counter = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["source"]);
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["source"]);
+        let metrics = SourceMetrics {
+            lines: counter(
+                "watchfire_source_records_total",
+                "Records read from files, the journal and standard input.",
+            )?,
+            bytes: counter("watchfire_source_bytes_total", "Bytes of them.")?,
+            restarts: counter(
+                "watchfire_source_restarts_total",
+                "Files read from their beginning again, as they were cut or replaced.",
+            )?,
+            lag_bytes: gauge("watchfire_source_lag_bytes", "Bytes that are there and not stored yet.")?,
+            files: gauge("watchfire_source_files", "Files that are followed.")?,
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 5] = [
+            Box::new(metrics.lines.clone()),
+            Box::new(metrics.bytes.clone()),
+            Box::new(metrics.restarts.clone()),
+            Box::new(metrics.lag_bytes.clone()),
+            Box::new(metrics.files.clone()),
+        ];
+        for collector in all {
+            registry.register(collector)?;
+        }
+        Ok(metrics)
+    }
+
+    /// Those of the source with this name.
+    pub fn of(&self, source: &str) -> SourceFigures {
+        let label = &[source];
+        SourceFigures {
+            records: self.lines.with_label_values(label),
+            bytes: self.bytes.with_label_values(label),
+            restarts: self.restarts.with_label_values(label),
+            lag_bytes: self.lag_bytes.with_label_values(label),
+            files: self.files.with_label_values(label),
+        }
+    }
+
+    /// The source is no more: its gauges go, so that nothing old is shown; its counters stay.
+    pub fn forget(&self, source: &str) {
+        // An error means that there was none.
+        let _ = self.lag_bytes.remove_label_values(&[source]);
+        let _ = self.files.remove_label_values(&[source]);
+    }
+}

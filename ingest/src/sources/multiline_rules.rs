@@ -1,0 +1,182 @@
+//! What lines of stack traces look like, language by language. Pure looks at one line; [`super::multiline`] keeps the
+//! state.
+
+/// Starts with a blank or a tab.
+pub(super) fn is_indented(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
+}
+
+/// Surely begins a record: a time, JSON, a syslog priority.
+pub(super) fn begins_record(line: &[u8]) -> bool {
+    match line {
+        [b'{' | b'<', ..] => true,
+        [b'[', rest @ ..] => starts_with_date(rest),
+        _ => starts_with_date(line),
+    }
+}
+
+/// `2024-…`, `2024/…`, `12:34:56…`
+fn starts_with_date(line: &[u8]) -> bool {
+    let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match (digits, line.get(digits)) {
+        (4, Some(b'-' | b'/' | b'.')) => true,
+        (2, Some(b':' | b'/' | b'-')) => line.get(digits + 1).is_some_and(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// Words of levels and of failures, found as whole words without regard to case, near the start of a line.
+const ERROR_WORDS: [&[u8]; 13] = [
+    b"error",
+    b"err",
+    b"critical",
+    b"crit",
+    b"fatal",
+    b"severe",
+    b"panic",
+    b"exception",
+    b"warn",
+    b"warning",
+    b"fail",
+    b"failed",
+    b"alert",
+];
+/// How far into a line these words are looked for, bytes.
+const ERROR_WORDS_WITHIN: usize = 160;
+
+/// A line behind which a trace may stand.
+pub(super) fn tells_of_error(line: &[u8]) -> bool {
+    let start = line.get(..ERROR_WORDS_WITHIN).unwrap_or(line);
+    let words = start.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+    words
+        .filter(|word| (3..=9).contains(&word.len()))
+        .any(|word| ERROR_WORDS.iter().any(|known| word.eq_ignore_ascii_case(known)))
+        || start.split(|byte| byte.is_ascii_whitespace()).any(|word| is_exception_name(word.trim_ascii_end()))
+}
+
+/// `java.lang.IllegalStateException`, `System.IO.IOException`, `ValueError`, with or without a colon behind.
+fn is_exception_name(word: &[u8]) -> bool {
+    let word = word.strip_suffix(b":").unwrap_or(word);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'$' | b'`');
+    let ends = [&b"Exception"[..], b"Error", b"Throwable"].iter().any(|ending| word.ends_with(ending));
+    ends && word.first().is_some_and(u8::is_ascii_alphabetic) && word.iter().all(is_name)
+}
+
+/// A line that begins with the name of an exception: `a.b.XException: message`.
+pub(super) fn is_exception_line(line: &[u8]) -> bool {
+    let line = line.strip_prefix(b"Unhandled exception. ").unwrap_or(line);
+    let name = line.split(|byte| matches!(byte, b':' | b' ')).next().unwrap_or_default();
+    is_exception_name(name) && name.contains(&b'.')
+}
+
+/// What runtimes print before an exception that nobody caught.
+pub(super) fn is_uncaught(line: &[u8]) -> bool {
+    line.starts_with(b"Exception in thread ") || line.starts_with(b"Unhandled exception")
+}
+
+/// `\tat a.b.C.d(C.java:3)`, `   at A.B() in x.cs:line 5`, `\t... 3 more`.
+pub(super) fn is_java_frame(line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    is_indented(line)
+        && (text.starts_with(b"at ")
+            || text.starts_with(b"... ") && (text.ends_with(b" more") || text.ends_with(b"omitted")))
+}
+
+/// `fail: Shop.Worker[13]`, as the console logger of .NET writes before an indented message.
+pub(super) fn is_dotnet_category(line: &[u8]) -> bool {
+    let levels = [&b"trce: "[..], b"dbug: ", b"info: ", b"warn: ", b"fail: ", b"crit: "];
+    let Some(category) = levels.iter().find_map(|level| line.strip_prefix(*level)) else { return false };
+    category.ends_with(b"]") && category.contains(&b'[') && !category.contains(&b' ')
+}
+
+/// A line inside of a trace of Java or .NET.
+pub(super) fn continues_frames(line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    is_indented(line)
+        || [&b"Caused by: "[..], b"Suppressed: ", b"--- End of ", b"---> "].iter().any(|start| text.starts_with(start))
+}
+
+/// `Traceback (most recent call last):`, also behind the `+` of a group.
+pub(super) fn is_python_traceback(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    line.strip_prefix(b"+ Exception Group ").unwrap_or(line).starts_with(b"Traceback (most recent call last)")
+}
+
+/// The first line of the trace of several exceptions.
+pub(super) fn is_python_group(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"+ Exception Group ")
+}
+
+/// What Python writes between two tracebacks of one chain.
+pub(super) fn is_python_link(line: &[u8]) -> bool {
+    line.starts_with(b"During handling of the above exception")
+        || line.starts_with(b"The above exception was the direct cause")
+}
+
+/// What a dying program of Go writes first.
+pub(super) fn is_go_panic(line: &[u8]) -> bool {
+    [&b"panic: "[..], b"fatal error: ", b"SIGSEGV: ", b"SIGABRT: ", b"SIGQUIT: "]
+        .iter()
+        .any(|start| line.starts_with(start))
+        || is_goroutine(line)
+}
+
+/// `goroutine 1 [running]:`
+pub(super) fn is_goroutine(line: &[u8]) -> bool {
+    line.strip_prefix(b"goroutine ").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+}
+
+/// A line inside of a trace of Go. Behind a blank line only a goroutine goes on.
+pub(super) fn continues_goroutines(line: &[u8], after_blank: bool) -> bool {
+    if is_goroutine(line) || line.starts_with(b"runtime stack:") {
+        return true;
+    }
+    if after_blank {
+        return is_register(line);
+    }
+    is_indented(line)
+        || [&b"created by "[..], b"[signal ", b"exit status ", b"...additional frames"]
+            .iter()
+            .any(|start| line.starts_with(start))
+        || is_go_call(line)
+        || is_register(line)
+}
+
+/// `main.work(0x1, {0x2, 0x3})`, `net/http.(*conn).serve(…)`: a name with a dot, brackets, and the bracket closes the line.
+fn is_go_call(line: &[u8]) -> bool {
+    let Some(open) = memchr::memchr(b'(', line) else { return false };
+    let name = line.get(..open).unwrap_or_default();
+    line.ends_with(b")") && (name.contains(&b'.') || name == b"panic") && !name.iter().any(u8::is_ascii_whitespace)
+}
+
+/// `rax    0x0`, of the dump of a fatal signal.
+fn is_register(line: &[u8]) -> bool {
+    let mut words = line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let (name, value, rest) = (words.next(), words.next(), words.next());
+    rest.is_none()
+        && name.is_some_and(|name| (2..=6).contains(&name.len()) && name.iter().all(u8::is_ascii_alphanumeric))
+        && value.is_some_and(|value| value.starts_with(b"0x"))
+}
+
+/// `thread 'main' panicked at src/main.rs:2:5:`, with or without a number behind the name.
+pub(super) fn is_rust_panic(line: &[u8]) -> bool {
+    line.starts_with(b"thread '") && memchr::memmem::find(line, b" panicked at ").is_some()
+}
+
+/// `Caused by:`, as errors with causes are printed.
+pub(super) fn is_cause_list(line: &[u8]) -> bool {
+    line.starts_with(b"Caused by:") || line.starts_with(b"Stack backtrace:")
+}
+
+/// What stands behind the message of a panic.
+pub(super) fn ends_message(line: &[u8]) -> bool {
+    [&b"stack backtrace:"[..], b"note: ", b"  left: ", b" right: "].iter().any(|start| line.starts_with(start))
+}
+
+/// A line behind the message of a panic.
+pub(super) fn continues_backtrace(line: &[u8], after_blank: bool) -> bool {
+    if is_cause_list(line) {
+        return true;
+    }
+    !after_blank && (is_indented(line) || line.starts_with(b"stack backtrace:") || line.starts_with(b"note: "))
+}

@@ -1,0 +1,231 @@
+//! Where a file was read up to, and what makes it that file: kept as a checkpoint in the queue.
+//!
+//! ```text
+//! key   = "f" | device u64 | inode u64
+//! value = version u8 = 1 | flags u8 | at u64 | head length u16 | head hash 16 bytes | path
+//!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good
+//! ```
+//! Integers little-endian. `at` counts unpacked bytes.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::packed::has_packed_name;
+
+/// First bytes of the keys of files.
+pub const FILE_KEYS: &[u8] = b"f";
+/// How many first bytes tell files apart.
+pub const HEAD_BYTES: usize = 1024;
+/// Fewer are too few to say that one file is a copy of another.
+const HEAD_BYTES_MIN: usize = 16;
+/// Longer paths are kept cut; they only help to find what was renamed.
+const PATH_BYTES_MAX: usize = 1024;
+const VERSION: u8 = 1;
+
+/// Which file it is to the system, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+}
+
+impl FileId {
+    /// Of a file.
+    pub fn of(metadata: &std::fs::Metadata) -> FileId {
+        FileId { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// The key of its checkpoint.
+    pub fn key(self) -> Vec<u8> {
+        [FILE_KEYS, &self.device.to_le_bytes(), &self.inode.to_le_bytes()].concat()
+    }
+
+    /// The file whose checkpoint has this key.
+    pub fn of_key(key: &[u8]) -> Option<FileId> {
+        let rest = key.strip_prefix(FILE_KEYS)?;
+        let (device, rest) = rest.split_first_chunk()?;
+        let inode: [u8; 8] = rest.try_into().ok()?;
+        Some(FileId { device: u64::from_le_bytes(*device), inode: u64::from_le_bytes(inode) })
+    }
+}
+
+/// The first bytes of a file, as a hash. Grows with the file up to [`HEAD_BYTES`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// How many bytes.
+    pub length: u16,
+    /// Their hash.
+    pub hash: u128,
+}
+
+impl Head {
+    /// Of a file that begins with `start`.
+    pub fn of(start: &[u8]) -> Head {
+        let start = start.get(..HEAD_BYTES).unwrap_or(start);
+        Head { length: start.len() as u16, hash: xxh3_128(start) }
+    }
+
+    /// Whether a file that begins with `start` can be the same, grown.
+    pub fn fits(&self, start: &[u8]) -> bool {
+        start.get(..usize::from(self.length)).is_some_and(|start| self.length == 0 || xxh3_128(start) == self.hash)
+    }
+
+    /// Whether it is long enough to tell a copy by.
+    pub fn tells_copies(&self) -> bool {
+        usize::from(self.length) >= HEAD_BYTES_MIN
+    }
+}
+
+/// Where a file was read up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Everything before is stored; counts unpacked bytes.
+    pub at: u64,
+    /// It is in a line whose first part is stored.
+    pub skipping: bool,
+    /// The file is packed.
+    pub packed: bool,
+    /// There will be nothing more.
+    pub finished: bool,
+    /// How the file begins.
+    pub head: Head,
+    /// Where it was.
+    pub path: PathBuf,
+}
+
+impl Position {
+    /// As the queue keeps it.
+    pub fn encode(&self) -> Vec<u8> {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        let mut out = vec![VERSION, flag(self.skipping, 1) | flag(self.packed, 2) | flag(self.finished, 4)];
+        out.extend_from_slice(&self.at.to_le_bytes());
+        out.extend_from_slice(&self.head.length.to_le_bytes());
+        out.extend_from_slice(&self.head.hash.to_le_bytes());
+        let path = self.path.as_os_str().as_bytes();
+        out.extend_from_slice(path.get(..PATH_BYTES_MAX).unwrap_or(path));
+        out
+    }
+
+    /// What was kept. `None`: of a later version, or damaged.
+    pub fn decode(bytes: &[u8]) -> Option<Position> {
+        let [VERSION, flags, rest @ ..] = bytes else { return None };
+        let (at, rest) = rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (hash, path) = rest.split_first_chunk()?;
+        Some(Position {
+            at: u64::from_le_bytes(*at),
+            skipping: flags & 1 != 0,
+            packed: flags & 2 != 0,
+            finished: flags & 4 != 0,
+            head: Head { length: u16::from_le_bytes(*length), hash: u128::from_le_bytes(*hash) },
+            path: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
+        })
+    }
+}
+
+/// Whether a name can be one that rotation gives to a file named `original`: `app.log.1`, `app.log-20240101.gz`,
+/// `app-2024.log` for `app.log`.
+pub fn is_rotated_name(original: &Path, name: &Path) -> bool {
+    let text = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+    let (original, name) = (text(original), text(name));
+    if original.is_empty() || name.len() <= original.len() {
+        return false;
+    }
+    let stem = original.iter().rposition(|byte| *byte == b'.').and_then(|dot| original.get(..dot)).unwrap_or(&original);
+    let joins = |start: &[u8]| {
+        name.strip_prefix(start).and_then(<[u8]>::first).is_some_and(|byte| matches!(byte, b'.' | b'-' | b'_' | b'~'))
+    };
+    joins(&original) || !stem.is_empty() && joins(stem)
+}
+
+/// Whether rotation has given the name by itself: behind the original there are only numbers and dates, and an ending
+/// of a packed file.
+pub fn is_numbered_name(original: &Path, name: &Path) -> bool {
+    if !is_rotated_name(original, name) {
+        return false;
+    }
+    let text = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+    let (original, mut name) = (text(original), text(name));
+    if let Some(end) = name
+        .iter()
+        .rposition(|byte| *byte == b'.')
+        .filter(|_| has_packed_name(Path::new(std::ffi::OsStr::from_bytes(&name))))
+    {
+        name.truncate(end);
+    }
+    let shared = original.iter().zip(&name).take_while(|(one, other)| one == other).count();
+    let behind = name.get(shared..).unwrap_or_default();
+    // `app-2024.log`: what stands behind the number stands in the original too.
+    let ending = original.get(shared..).unwrap_or_default();
+    let behind = behind.strip_suffix(ending).unwrap_or(behind);
+    behind.iter().any(u8::is_ascii_digit) && behind.iter().all(|byte| byte.is_ascii_digit() || b".-_:TZ".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_come_back() {
+        let position = Position {
+            at: u64::MAX - 1,
+            skipping: true,
+            packed: false,
+            finished: true,
+            head: Head::of(b"first bytes"),
+            path: PathBuf::from("/var/log/app.log"),
+        };
+        let bytes = position.encode();
+        assert_eq!(Position::decode(&bytes), Some(position));
+        assert_eq!(Position::decode(&bytes[..20]), None);
+        assert_eq!(Position::decode(&[]), None);
+        let id = FileId { device: 7, inode: u64::MAX };
+        assert_eq!(FileId::of_key(&id.key()), Some(id));
+        assert_eq!(FileId::of_key(b"fx"), None);
+    }
+
+    #[test]
+    fn a_grown_file_is_the_same_and_another_is_not() {
+        let head = Head::of(b"one");
+        assert!(head.fits(b"one") && head.fits(b"one and more"));
+        assert!(!head.fits(b"on") && !head.fits(b"two and more") && !head.tells_copies());
+        assert!(Head::of(b"").fits(b"anything"));
+        let long = vec![b'x'; 5000];
+        assert_eq!(Head::of(&long), Head::of(&long[..HEAD_BYTES]));
+    }
+
+    #[test]
+    fn names_that_rotation_gives_by_itself() {
+        for (name, is) in [
+            ("app.log.1", true),
+            ("app.log.12.gz", true),
+            ("app.log-20240101", true),
+            ("app.log-20240101.zst", true),
+            ("app-2024-01-01.log", true),
+            ("app.log.old", false),
+            ("app.log-extra.txt", false),
+            ("app.log", false),
+        ] {
+            assert_eq!(is_numbered_name(Path::new("/a/app.log"), Path::new(name)), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_rotation_gives() {
+        for (name, is) in [
+            ("app.log.1", true),
+            ("app.log-20240101.gz", true),
+            ("app-2024-01-01.log", true),
+            ("app.log", false),
+            ("apple.log", false),
+            ("other.log.1", false),
+        ] {
+            assert_eq!(is_rotated_name(Path::new("/a/app.log"), Path::new(name)), is, "{name}");
+        }
+    }
+}

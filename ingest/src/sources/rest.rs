@@ -1,0 +1,137 @@
+//! Finding what is left of a file that is not where it was: renamed, copied before it was cut, packed.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::packed::{Unpacker, has_packed_name};
+use super::position::{FileId, HEAD_BYTES, Position, is_numbered_name, is_rotated_name};
+
+/// A file of a folder.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub id: FileId,
+    pub path: PathBuf,
+    pub bytes: u64,
+    pub modified: SystemTime,
+}
+
+/// Folders as they are at one moment, each read once.
+#[derive(Default)]
+pub(super) struct Folders(HashMap<PathBuf, Option<Vec<Entry>>>);
+
+impl Folders {
+    /// The files of the folder that a path lies in; `None` if it cannot be read.
+    pub(super) fn beside(&mut self, path: &Path) -> Option<&[Entry]> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.0.entry(folder.to_owned()).or_insert_with(|| list(folder)).as_deref()
+    }
+}
+
+fn list(folder: &Path) -> Option<Vec<Entry>> {
+    let entries = fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
+        let path = entry.path();
+        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        Some(Entry { id: FileId::of(&metadata), path, bytes: metadata.len(), modified })
+    });
+    Some(entries.collect())
+}
+
+/// The first bytes of a file, unpacked.
+pub(super) fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
+    if has_packed_name(path) {
+        return Ok(Unpacker::open(path)?.read_at(0, HEAD_BYTES)?.0.to_vec());
+    }
+    let mut start = Vec::new();
+    File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// The same file under another name, if its first bytes are still those and it is no shorter.
+pub(super) fn renamed(folders: &mut Folders, id: FileId, position: &Position) -> Option<Entry> {
+    let entry = folders.beside(&position.path)?.iter().find(|entry| entry.id == id)?.clone();
+    let is_whole = position.packed || entry.bytes >= position.at;
+    (is_whole && head_of(&entry.path).is_ok_and(|head| position.head.fits(&head))).then_some(entry)
+}
+
+/// A copy of the file that `position` is of, which holds what was not read of it; packed copies too. `is_known` says
+/// of which files it is known what was read.
+pub(super) fn copied(folders: &mut Folders, position: &Position, is_known: impl Fn(FileId) -> bool) -> Option<Entry> {
+    if !position.head.tells_copies() {
+        return None;
+    }
+    let mut candidates: Vec<&Entry> = folders
+        .beside(&position.path)?
+        .iter()
+        .filter(|entry| is_rotated_name(&position.path, &entry.path) && !is_known(entry.id))
+        .filter(|entry| has_packed_name(&entry.path) || entry.bytes >= position.at)
+        .collect();
+    candidates.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
+    candidates.into_iter().find(|entry| head_of(&entry.path).is_ok_and(|head| position.head.fits(&head))).cloned()
+}
+
+/// Files beside one that rotation has left, the oldest first.
+pub(super) fn rotated(folders: &mut Folders, path: &Path) -> Vec<Entry> {
+    let mut found: Vec<Entry> = folders
+        .beside(path)
+        .unwrap_or_default()
+        .iter()
+        .filter(|entry| is_numbered_name(path, &entry.path))
+        .cloned()
+        .collect();
+    found.sort_by_key(|entry| entry.modified);
+    found
+}
+
+/// Names under which the file may have been before it got this one: what stands before a `.`, `-`, `_` or `~`.
+pub(super) fn original_names(path: &Path) -> Vec<PathBuf> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let mut names = Vec::new();
+    for (at, _) in name.match_indices(['.', '-', '_', '~']) {
+        let start = &name[..at];
+        names.push(path.with_file_name(start));
+        names.extend(ending.map(|ending| path.with_file_name(format!("{start}.{ending}"))));
+    }
+    names.retain(|original| is_rotated_name(original, path));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::position::Head;
+
+    #[test]
+    fn what_was_renamed_or_copied_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.log");
+        let text = "first line of some length\nsecond line\n";
+        fs::write(&path, text).unwrap();
+        let id = FileId::of(&fs::metadata(&path).unwrap());
+        let position = Position { at: 10, head: Head::of(text.as_bytes()), path: path.clone(), ..Position::default() };
+        fs::rename(&path, dir.path().join("app.log.1")).unwrap();
+        let find = || renamed(&mut Folders::default(), id, &position).map(|entry| entry.path);
+        assert_eq!(find(), Some(dir.path().join("app.log.1")));
+        assert!(copied(&mut Folders::default(), &position, |_| true).is_none());
+        let found = copied(&mut Folders::default(), &position, |_| false).unwrap();
+        assert_eq!(found.id, id);
+        fs::write(dir.path().join("app.log.1"), "other").unwrap();
+        assert_eq!(find(), None);
+        fs::write(dir.path().join("app.log.2.zst"), zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+        let found = copied(&mut Folders::default(), &position, |_| false).unwrap();
+        assert_eq!(found.path, dir.path().join("app.log.2.zst"));
+        assert_eq!(rotated(&mut Folders::default(), &path).len(), 2);
+    }
+
+    #[test]
+    fn names_before_rotation() {
+        let names = |name: &str| original_names(Path::new(name));
+        assert!(names("/a/app.log.1").contains(&PathBuf::from("/a/app.log")));
+        assert!(names("/a/app-2024.log").contains(&PathBuf::from("/a/app.log")));
+        assert!(names("/a/app").is_empty());
+    }
+}

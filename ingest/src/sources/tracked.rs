@@ -1,0 +1,217 @@
+//! One followed file: its handle, where it was read up to, and what is known of it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::packed::Unpacker;
+use super::position::{FileId, HEAD_BYTES, Position};
+
+/// Where the file is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Under a name that is asked for.
+    Live,
+    /// Under another name: what is left of it is read, then it is let go.
+    Moved,
+    /// Nowhere: only our handle keeps it.
+    Deleted,
+}
+
+/// What is open.
+enum Input {
+    Plain(File),
+    Packed(Unpacker),
+}
+
+/// A followed file.
+pub(super) struct Tracked {
+    pub id: FileId,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The name under which it was met first: the records' source.
+    pub name: String,
+    /// Its place among the sources.
+    pub source: usize,
+    /// Up to where its lines are stored.
+    pub position: Position,
+    /// That, as the queue has it.
+    pub stored: Option<Vec<u8>>,
+    pub standing: Standing,
+    /// Size and time of change when it was last looked at.
+    pub seen: (u64, SystemTime),
+    /// When it last grew.
+    pub grown_ms: i64,
+    /// When it must be looked at even if nothing happens.
+    pub due_ms: Option<i64>,
+    /// Whether it waits for its turn.
+    pub is_ready: bool,
+    /// Whether lines of it were stored in this run.
+    pub was_read: bool,
+    /// Whether a failure was told, so that it is told once.
+    pub failing: bool,
+    input: Option<Input>,
+}
+
+/// Why a file cannot be read now.
+#[derive(Debug)]
+pub(super) enum OpenFault {
+    /// Another file has its name, or none.
+    Gone,
+    /// The system refuses.
+    Refused(io::Error),
+}
+
+/// What was read.
+pub(super) struct Window<'b> {
+    /// The bytes from the position on.
+    pub bytes: &'b [u8],
+    /// Whether the file ends behind them.
+    pub ended: bool,
+    /// Its first bytes, read afterwards.
+    pub head: Vec<u8>,
+    /// Its size, unpacked for plain files only.
+    pub size: u64,
+    /// Whether any name is left.
+    pub has_names: bool,
+}
+
+impl Tracked {
+    /// Whether there are bytes that are not stored, as far as was seen.
+    pub(super) fn unread_bytes(&self) -> u64 {
+        if self.position.packed {
+            return if self.position.finished { 0 } else { self.seen.0 };
+        }
+        self.seen.0.saturating_sub(self.position.at)
+    }
+
+    /// Looks at size and time; whether they have changed.
+    pub(super) fn look(&mut self, now_ms: i64) -> Result<bool, OpenFault> {
+        let metadata = match &self.input {
+            Some(Input::Plain(file)) => file.metadata(),
+            Some(Input::Packed(_)) | None => fs::metadata(&self.path),
+        };
+        let metadata = metadata.map_err(fault)?;
+        if FileId::of(&metadata) != self.id {
+            return Err(OpenFault::Gone);
+        }
+        let seen = (metadata.len(), metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+        let has_changed = seen != self.seen;
+        if has_changed {
+            self.seen = seen;
+            self.grown_ms = now_ms;
+        }
+        Ok(has_changed)
+    }
+
+    /// Whether a handle is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.input.is_some()
+    }
+
+    /// Closes the handle; it is opened again when there is something to read.
+    pub(super) fn close(&mut self) {
+        self.input = None;
+    }
+
+    /// Opens it, if it is still the same file.
+    fn open(&mut self) -> Result<&mut Input, OpenFault> {
+        if self.input.is_none() {
+            let input = if self.position.packed {
+                let metadata = fs::metadata(&self.path).map_err(fault)?;
+                if FileId::of(&metadata) != self.id {
+                    return Err(OpenFault::Gone);
+                }
+                Input::Packed(Unpacker::open(&self.path).map_err(fault)?)
+            } else {
+                let file = File::open(&self.path).map_err(fault)?;
+                if FileId::of(&file.metadata().map_err(fault)?) != self.id {
+                    return Err(OpenFault::Gone);
+                }
+                Input::Plain(file)
+            };
+            self.input = Some(input);
+        }
+        self.input.as_mut().ok_or(OpenFault::Gone)
+    }
+
+    /// Reads from the position on, up to `wanted` bytes; `buffer` is room for them. The first bytes are read after
+    /// those, so that they tell whether the file was replaced in the meantime.
+    pub(super) fn read<'b>(&mut self, buffer: &'b mut Vec<u8>, wanted: usize) -> Result<Window<'b>, OpenFault> {
+        let at = self.position.at;
+        match self.open()? {
+            Input::Plain(file) => {
+                if buffer.len() < wanted {
+                    buffer.resize(wanted, 0);
+                }
+                let room = buffer.get_mut(..wanted).unwrap_or_default();
+                let filled = read_full(file, room, at).map_err(OpenFault::Refused)?;
+                let metadata = file.metadata().map_err(OpenFault::Refused)?;
+                let mut head = vec![0; HEAD_BYTES];
+                let head_bytes = read_full(file, &mut head, 0).map_err(OpenFault::Refused)?;
+                head.truncate(head_bytes);
+                let bytes = buffer.get(..filled).unwrap_or_default();
+                let (size, has_names) = (metadata.len(), metadata.nlink() > 0);
+                Ok(Window { bytes, ended: filled < wanted, head, size, has_names })
+            }
+            Input::Packed(unpacker) => {
+                let (bytes, ended) = unpacker.read_at(at, wanted).map_err(OpenFault::Refused)?;
+                buffer.clear();
+                buffer.extend_from_slice(bytes);
+                Ok(Window { bytes: buffer, ended, head: Vec::new(), size: u64::MAX, has_names: true })
+            }
+        }
+    }
+}
+
+fn fault(error: io::Error) -> OpenFault {
+    if error.kind() == io::ErrorKind::NotFound { OpenFault::Gone } else { OpenFault::Refused(error) }
+}
+
+/// Fills the room from a place in a file, as far as the file goes.
+fn read_full(file: &File, room: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at.saturating_add(filled as u64)) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Where the last whole line of a file ends: what is written from now on starts there.
+pub(super) fn end_of_lines(path: &Path, size: u64) -> io::Result<u64> {
+    const LOOKED_AT: usize = 64 << 10;
+    let from = size.saturating_sub(LOOKED_AT as u64);
+    let mut tail = vec![0; LOOKED_AT];
+    let filled = read_full(&File::open(path)?, &mut tail, from)?;
+    let tail = tail.get(..filled).unwrap_or_default();
+    Ok(memchr::memrchr(b'\n', tail).map_or(size, |at| from + at as u64 + 1))
+}
+
+impl Tracked {
+    /// A file met at a position; nothing is open yet.
+    pub(super) fn new(id: FileId, path: PathBuf, source: usize, position: Position, now_ms: i64) -> Tracked {
+        Tracked {
+            id,
+            name: position.path.display().to_string(),
+            path,
+            source,
+            position,
+            stored: None,
+            standing: Standing::Live,
+            seen: (0, SystemTime::UNIX_EPOCH),
+            grown_ms: now_ms,
+            due_ms: None,
+            is_ready: false,
+            was_read: false,
+            failing: false,
+            input: None,
+        }
+    }
+}

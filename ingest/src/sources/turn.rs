@@ -1,0 +1,258 @@
+//! One turn of the reader of files: lines of some files, and where each of them stands when they are stored.
+
+use std::sync::Arc;
+
+use watchfire_model::Timestamp;
+use watchfire_queue::Checkpoint;
+
+use super::cut::{Cutter, End, Framing};
+use super::position::{FileId, HEAD_BYTES, Head, Position};
+use super::settings::FileSource;
+use super::tracked::{OpenFault, Standing, Tracked};
+use crate::gather::{Gathered, Gatherer, Origin};
+use crate::intake::Intake;
+
+/// Bytes of records that one turn takes.
+pub(super) const TURN_BYTES: usize = 1 << 20;
+/// Positions that become durable together.
+pub(super) const STEPS_MAX: usize = 200;
+/// Read from one file at once, unless a line is longer.
+const READ_BYTES: usize = 512 << 10;
+/// Lines that wait for others are records after so long without more.
+const QUIET_AFTER_MS: i64 = 500;
+/// A line without its end is one after so long, or sooner if its file has lost its name.
+const LAST_AFTER_MS: i64 = 60_000;
+const LAST_OF_GONE_AFTER_MS: i64 = 5000;
+
+/// What came of a turn.
+pub(super) enum Outcome {
+    /// Something is stored.
+    Moved,
+    /// There was nothing to do.
+    Idle,
+    /// The queue takes nothing now.
+    Refused,
+}
+
+/// What came of reading one file.
+pub(super) enum Read {
+    /// All of it that is whole was taken, or as much as a turn takes; at `due_ms` the rest is looked at again.
+    Done { due_ms: Option<i64> },
+    /// It is not what it was.
+    Changed,
+    /// It could not be read.
+    Failed(OpenFault),
+}
+
+/// A change of a position that becomes durable with the turn.
+pub(super) enum Step {
+    /// A file stands here.
+    Place { id: FileId, before: Option<Vec<u8>>, position: Position, records: u64, bytes: u64 },
+    /// A position is forgotten.
+    Forget { key: Vec<u8>, before: Vec<u8> },
+    /// A source was met.
+    Meet { key: Vec<u8> },
+}
+
+/// Lines and positions that are stored together.
+#[derive(Default)]
+pub(super) struct Turn {
+    gathered: Gathered,
+    pub steps: Vec<Step>,
+    /// Files that are followed from now on.
+    pub adopted: Vec<Tracked>,
+    /// Files that have more than was taken.
+    pub more: Vec<FileId>,
+    visited: Vec<FileId>,
+}
+
+impl Turn {
+    /// Whether there is nothing to store.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.gathered.batches.is_empty()
+    }
+
+    /// Whether it has taken enough.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        self.gathered.bytes() >= bytes || self.steps.len() >= STEPS_MAX
+    }
+
+    /// Lines of a file are looked for.
+    pub(super) fn visits(&mut self, id: FileId) {
+        self.visited.push(id);
+    }
+
+    /// The files that were looked at.
+    pub(super) fn visited(&self) -> impl Iterator<Item = FileId> + use<> {
+        self.visited.clone().into_iter()
+    }
+
+    /// There is more of a file.
+    pub(super) fn has_more(&mut self, id: FileId) {
+        self.more.push(id);
+    }
+
+    /// A file stands here from now on.
+    pub(super) fn place(&mut self, id: FileId, before: Option<Vec<u8>>, position: Position) {
+        self.steps.push(Step::Place { id, before, position, records: 0, bytes: 0 });
+    }
+
+    /// A file is followed from now on, from its position.
+    pub(super) fn adopt(&mut self, file: Tracked) {
+        self.place(file.id, file.stored.clone(), file.position.clone());
+        self.adopted.push(file);
+    }
+
+    /// Whether a file is followed from this turn on.
+    pub(super) fn adopts(&self, id: FileId) -> bool {
+        self.adopted.iter().any(|file| file.id == id)
+    }
+
+    /// A position is not needed any more.
+    pub(super) fn forget(&mut self, key: Vec<u8>, before: Vec<u8>) {
+        self.steps.push(Step::Forget { key, before });
+    }
+
+    /// A source was met: what was there before it is what its settings say of the first start.
+    pub(super) fn meet(&mut self, key: Vec<u8>) {
+        self.steps.push(Step::Meet { key });
+    }
+
+    /// The steps, for the queue.
+    pub(super) fn checkpoints(&self) -> Vec<Checkpoint> {
+        let checkpoint = |step: &Step| match step {
+            Step::Place { id, before, position, .. } => {
+                Checkpoint { key: id.key(), before: before.clone(), after: Some(position.encode()) }
+            }
+            Step::Forget { key, before } => Checkpoint { key: key.clone(), before: Some(before.clone()), after: None },
+            Step::Meet { key } => Checkpoint { key: key.clone(), before: None, after: Some(vec![1]) },
+        };
+        self.steps.iter().map(checkpoint).collect()
+    }
+
+    /// The lines.
+    pub(super) fn take_gathered(&mut self) -> Gathered {
+        std::mem::take(&mut self.gathered)
+    }
+}
+
+/// Reads files of one source.
+pub(super) struct Reader<'a> {
+    pub intake: &'a Arc<Intake>,
+    pub source: &'a FileSource,
+    pub host: Option<&'a str>,
+    /// So many bytes of records are enough.
+    pub turn_bytes: usize,
+    pub now_ms: i64,
+}
+
+impl Reader<'_> {
+    /// Takes lines of a file into the turn.
+    pub(super) fn read(&self, file: &mut Tracked, buffer: &mut Vec<u8>, turn: &mut Turn) -> Read {
+        let parsers = self.intake.parsers.load_full();
+        let format = self.source.format.as_deref().and_then(|name| parsers.find(name));
+        let framing = match format {
+            Some(crate::formats::Format::Journald) => Framing::Journal,
+            _ => Framing::Lines(self.source.multiline),
+        };
+        let mut cutter = Cutter::new(framing, self.intake.limits.line_bytes);
+        let mut wanted = READ_BYTES;
+        loop {
+            cutter.skipping = file.position.skipping;
+            let window = match file.read(buffer, wanted) {
+                Ok(window) => window,
+                Err(fault) => return Read::Failed(fault),
+            };
+            let (position, is_packed) = (&file.position, file.position.packed);
+            if !is_packed {
+                if window.size != file.seen.0 {
+                    file.seen.0 = window.size;
+                    file.grown_ms = self.now_ms;
+                }
+                if window.size < position.at || !position.head.fits(&window.head) {
+                    return Read::Changed;
+                }
+                if !window.has_names {
+                    file.standing = Standing::Deleted;
+                }
+            }
+            let end = if is_packed && window.ended { End::Last } else { self.end(file, window.ended) };
+            let starts_with_mark = position.at == 0 && window.bytes.starts_with(b"\xef\xbb\xbf");
+            let mut at = if starts_with_mark { 3 } else { 0 };
+            let (mut records, mut is_full) = (0, false);
+            let service = self.source.service.as_deref().unwrap_or_else(|| service_of(&file.name));
+            let origin = Origin {
+                service: Some(service),
+                source: Some(&file.name),
+                host: self.host,
+                by_position: true,
+                ..self.intake.origin(Timestamp::from_millis(self.now_ms))
+            };
+            let gathered = turn.take_gathered();
+            turn.gathered = self.intake.with_worker(|worker| {
+                let mut gatherer = Gatherer::new(&parsers, &self.intake.ids, worker, origin).onto(gathered);
+                while !is_full && let Some(cut) = cutter.next(window.bytes, &mut at, end) {
+                    gatherer.cut(&cut, format);
+                    records += 1;
+                    is_full = gatherer.bytes() >= self.turn_bytes;
+                }
+                gatherer.finish()
+            });
+            let left = window.bytes.len().saturating_sub(at);
+            if at == 0 && !window.ended && wanted < cutter.window_bytes() {
+                wanted = cutter.window_bytes();
+                continue;
+            }
+            let finished = is_packed && window.ended && left == 0;
+            if at > 0 || cutter.skipping != position.skipping || finished && !position.finished {
+                let has_whole_head = is_packed || usize::from(position.head.length) == HEAD_BYTES;
+                let position = Position {
+                    at: position.at.saturating_add(at as u64),
+                    skipping: cutter.skipping,
+                    packed: is_packed,
+                    finished,
+                    head: if has_whole_head { position.head } else { Head::of(&window.head) },
+                    path: position.path.clone(),
+                };
+                let (id, before) = (file.id, file.stored.clone());
+                turn.steps.push(Step::Place { id, before, position, records, bytes: at as u64 });
+            }
+            if is_full || !window.ended {
+                turn.has_more(file.id);
+                return Read::Done { due_ms: None };
+            }
+            return Read::Done { due_ms: (left > 0).then(|| self.due_ms(file, end)).flatten() };
+        }
+    }
+
+    /// What may follow behind what was read.
+    fn end(&self, file: &Tracked, ended: bool) -> End {
+        let quiet_ms = self.now_ms.saturating_sub(file.grown_ms);
+        if !ended || quiet_ms < QUIET_AFTER_MS {
+            End::Open
+        } else if quiet_ms < last_after_ms(file) {
+            End::Quiet
+        } else {
+            End::Last
+        }
+    }
+
+    /// When a rest that waits for more will wait no longer.
+    fn due_ms(&self, file: &Tracked, end: End) -> Option<i64> {
+        match end {
+            End::Open => Some(file.grown_ms.saturating_add(QUIET_AFTER_MS)),
+            End::Quiet => Some(file.grown_ms.saturating_add(last_after_ms(file))),
+            End::Last => None,
+        }
+    }
+}
+
+fn last_after_ms(file: &Tracked) -> i64 {
+    if file.standing == Standing::Live { LAST_AFTER_MS } else { LAST_OF_GONE_AFTER_MS }
+}
+
+/// The service of a file whose source names none: its name up to the first dot.
+fn service_of(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.split('.').find(|part| !part.is_empty()).unwrap_or(name)
+}

@@ -1,0 +1,128 @@
+//! Waking the reader of files when something happens in their folders. What is missed is found by looking now and
+//! then, so that a file system without notices only costs time.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::{Condvar, Mutex};
+
+/// Beyond so many files all are looked at.
+const PATHS_MAX: usize = 4096;
+/// Folders watched at most; the others are looked at now and then.
+const FOLDERS_MAX: usize = 2048;
+
+/// What has happened since somebody asked.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    /// Files that were written to.
+    pub paths: HashSet<PathBuf>,
+    /// Too many to be named.
+    pub all: bool,
+    /// Names came, went or changed.
+    pub names: bool,
+    poked: bool,
+}
+
+impl Notices {
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && !self.all && !self.names && !self.poked
+    }
+}
+
+/// Wakes the reader for another reason: it shall stop, or has other sources.
+#[derive(Clone, Default)]
+pub(super) struct Poke(Arc<(Mutex<Notices>, Condvar)>);
+
+impl Poke {
+    pub(super) fn poke(&self) {
+        self.0.0.lock().poked = true;
+        self.0.1.notify_one();
+    }
+
+    fn take(&self, event: notify::Result<Event>) {
+        let mut notices = self.0.0.lock();
+        match event {
+            Ok(event) => match event.kind {
+                EventKind::Access(_) => return,
+                EventKind::Modify(notify::event::ModifyKind::Data(_)) if notices.paths.len() < PATHS_MAX => {
+                    notices.paths.extend(event.paths);
+                }
+                EventKind::Modify(notify::event::ModifyKind::Data(_)) => notices.all = true,
+                EventKind::Modify(notify::event::ModifyKind::Metadata(_)) => return,
+                EventKind::Any
+                | EventKind::Create(_)
+                | EventKind::Modify(_)
+                | EventKind::Remove(_)
+                | EventKind::Other => notices.names = true,
+            },
+            Err(_) => {
+                notices.all = true;
+                notices.names = true;
+            }
+        }
+        self.0.1.notify_one();
+    }
+}
+
+/// Watches folders.
+pub(super) struct Waking {
+    poke: Poke,
+    watcher: Option<RecommendedWatcher>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Waking {
+    /// Without folders yet.
+    pub(super) fn new(poke: Poke) -> Waking {
+        let for_events = poke.clone();
+        let watcher = notify::recommended_watcher(move |event| for_events.take(event));
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "no notices of changes: files are looked at each second"));
+        Waking { poke, watcher: watcher.ok(), folders: BTreeSet::new() }
+    }
+
+    /// Watches these folders and no others.
+    pub(super) fn watch(&mut self, folders: &BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for gone in self.folders.difference(folders) {
+            // It may have been removed, and its watch with it.
+            let _ = watcher.unwatch(gone);
+        }
+        let mut watched: BTreeSet<PathBuf> = self.folders.intersection(folders).cloned().collect();
+        for folder in folders {
+            if watched.len() >= FOLDERS_MAX || watched.contains(folder) {
+                continue;
+            }
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(watched.insert(folder.clone())),
+                Err(error) => tracing::debug!(%error, folder = %folder.display(), "not watched"),
+            }
+        }
+        self.folders = watched;
+    }
+
+    /// Waits until something happens, at most so long.
+    pub(super) fn wait(&self, at_most: Duration) -> Notices {
+        let (lock, condition) = &*self.poke.0;
+        let mut notices = lock.lock();
+        if notices.is_empty() {
+            condition.wait_for(&mut notices, at_most);
+        }
+        std::mem::take(&mut *notices)
+    }
+}
+
+/// The folder that a pattern's files lie in, as far as it has no wildcards: watched so that the first file is seen.
+pub(super) fn fixed_folder(pattern: &str) -> PathBuf {
+    let mut folder = PathBuf::new();
+    for part in Path::new(pattern).parent().into_iter().flat_map(Path::components) {
+        if part.as_os_str().to_string_lossy().contains(['*', '?', '[']) {
+            break;
+        }
+        folder.push(part);
+    }
+    if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
+}

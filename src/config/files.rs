@@ -1,0 +1,90 @@
+//! `sources.files` and `sources.journald`.
+
+use std::path::PathBuf;
+
+use watchfire_ingest::formats::Parsers;
+use watchfire_ingest::sources::multiline::Multiline;
+use watchfire_ingest::sources::settings::{FileSource, JournalSource, Start};
+
+use super::read::boolean;
+use super::section::Section;
+use super::tree::Node;
+use super::{Config, LineParser};
+
+/// Reads both keys of the section `sources`.
+pub fn read(section: &mut Section<'_>, config: &mut Config) {
+    for node in section.list("files") {
+        if let Some(source) = read_file_source(node, section, &config.parsers) {
+            if config.files.iter().any(|other| other.name() == source.name()) {
+                let message = format!("`sources.files`: `{}` stands twice; join the two entries", source.name());
+                section.fault(node.place, message);
+            }
+            config.files.push(source);
+        }
+    }
+    // A key without anything behind it switches the journal on, as `{}` does.
+    if section.has("journald") {
+        let node = section.node("journald");
+        let path = section.name("journald");
+        let mut entry = Section::new(&path, node, section.faults());
+        config.journald = Some(JournalSource {
+            units: entry.texts("units").into_iter().map(|(text, _)| text.to_owned()).collect(),
+            directory: entry.text("directory").map(PathBuf::from),
+            start: start(&mut entry),
+        });
+        entry.finish();
+    }
+}
+
+fn start(section: &mut Section<'_>) -> Start {
+    let start = section.parsed("start", "`beginning` or `end`", |text| match text {
+        "beginning" => Some(Start::Beginning),
+        "end" => Some(Start::End),
+        _ => None,
+    });
+    start.unwrap_or_default()
+}
+
+fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParser]) -> Option<FileSource> {
+    let path = sources.name("files");
+    let mut section = Section::new(&path, Some(node), sources.faults());
+    let mut paths = Vec::new();
+    for (text, place) in section.texts("path") {
+        match glob::Pattern::new(text) {
+            Ok(_) if !text.is_empty() => paths.push(text.to_owned()),
+            Ok(_) => section.fault(place, format!("`{path}.path` is empty; write a path, with * and ? if need be")),
+            Err(error) => section.fault(place, format!("`{path}.path`: `{text}`: {error}")),
+        }
+    }
+    if section.node("path").is_none() {
+        section.fault(node.place, format!("`{path}` needs `path: FILE`, with * and ? if need be"));
+    }
+    let mut exclude = Vec::new();
+    for (text, place) in section.texts("exclude") {
+        match glob::Pattern::new(text) {
+            Ok(pattern) => exclude.push(pattern),
+            Err(error) => section.fault(place, format!("`{path}.exclude`: `{text}`: {error}")),
+        }
+    }
+    let format = section.parsed("format", "a known format", |name| {
+        let custom = name.strip_prefix("regex:").unwrap_or(name);
+        let is_known = name == "auto" || Parsers::default().find(name).is_some();
+        (is_known || parsers.iter().any(|parser| parser.name == custom)).then(|| name.to_owned())
+    });
+    let format = format.filter(|name| name != "auto");
+    let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();
+    let multiline = section.parsed("multiline", &format!("one of {}", names.join(", ")), Multiline::parse);
+    // Lines of a format that is given have nothing to join, unless that is asked for too.
+    let default = if format.is_some() { Multiline::Off } else { Multiline::Auto };
+    let source = FileSource {
+        paths,
+        exclude,
+        service: section.text("service").map(str::to_owned),
+        format,
+        multiline: multiline.unwrap_or(default),
+        start: start(&mut section),
+        read_rotated: boolean(&mut section, "read_rotated").unwrap_or(false),
+    };
+    section.finish();
+    (!source.paths.is_empty()).then_some(source)
+}

@@ -1,0 +1,121 @@
+//! The journal: files that systemd itself has written, followed by `journalctl`, and its export format by HTTP.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use watchfire_test_support::{Client, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders =
+        std::env::split_paths(&path).chain([PathBuf::from("/lib/systemd"), PathBuf::from("/usr/lib/systemd")]);
+    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        println!("SKIP: {name}: it is not installed");
+    }
+    found
+}
+
+/// Entries `from..to` in the export format; every seventh message is of two lines and no UTF-8, and so in binary form.
+fn entries(from: u64, to: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    for n in from..to {
+        let (time, priority) = (1_709_294_400_000_000 + n * 1_000_000, if n % 10 == 0 { 3 } else { 6 });
+        out.extend_from_slice(
+            format!(
+                "__CURSOR=c{n}\n__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={}\n\
+                 _BOOT_ID=0123456789abcdef0123456789abcdef\nPRIORITY={priority}\n_SYSTEMD_UNIT=shop.service\n\
+                 SYSLOG_IDENTIFIER=java\n_HOSTNAME=web1\n_PID={n}\n",
+                n * 1_000_000 + 1
+            )
+            .as_bytes(),
+        );
+        if n % 7 == 0 {
+            let message = [format!("entry {n}\nsecond line ").as_bytes(), b"\xff"].concat();
+            out.extend_from_slice(b"MESSAGE\n");
+            out.extend_from_slice(&(message.len() as u64).to_le_bytes());
+            out.extend_from_slice(&message);
+            out.push(b'\n');
+        } else {
+            out.extend_from_slice(format!("MESSAGE=entry {n}\n").as_bytes());
+        }
+        out.push(b'\n');
+    }
+    out
+}
+
+/// Lets systemd write a journal file of its own.
+fn write_journal(remote: &Path, folder: &Path, name: &str, entries: &[u8]) {
+    let export = folder.join("export");
+    fs::write(&export, entries).expect("the folder can be written");
+    let journal = folder.join("journal");
+    fs::create_dir_all(&journal).expect("the folder can be made");
+    let output = format!("--output={}", folder.join(name).display());
+    let run = Command::new(remote).arg(output).arg(&export).stdin(Stdio::null()).output().expect("it can be started");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    // Whole at once, as journals appear when they are rotated.
+    fs::rename(folder.join(name), journal.join(name)).expect("it was written");
+}
+
+fn total(server: &Server, query: &str) -> u64 {
+    let path = format!("/api/v1/logs/search?{query}&start=2024-01-01T00:00:00Z&limit=0&buckets=0");
+    server.client().get(&path)["total"].as_u64().unwrap_or_default()
+}
+
+fn wait_total(server: &Server, wanted: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while total(server, "service=shop") < wanted {
+        assert!(Instant::now() < deadline, "{} of {wanted}: {}", total(server, "service=shop"), server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.wait_drained();
+    assert_eq!(total(server, "service=shop"), wanted);
+}
+
+#[test]
+fn journal_files_of_systemd_are_followed_and_each_entry_is_stored_once() {
+    let (Some(_), Some(remote)) = (program("journalctl"), program("systemd-journal-remote")) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    write_journal(&remote, folder.path(), "one.journal", &entries(0, 300));
+    let directory = folder.path().join("journal");
+    let config =
+        format!("logs: {{retention_days: 36500}}\nsources: {{journald: {{directory: \"{}\"}}}}\n", directory.display());
+    let mut server = Server::start(BINARY, &config);
+    wait_total(&server, 300);
+    server.restart();
+    wait_total(&server, 300);
+    server.kill();
+    write_journal(&remote, folder.path(), "two.journal", &entries(300, 400));
+    server.restart();
+    wait_total(&server, 400);
+    write_journal(&remote, folder.path(), "three.journal", &entries(400, 450));
+    wait_total(&server, 450);
+    assert_eq!(total(&server, "service=shop&level=error"), 45);
+    let path = "/api/v1/logs/search?service=shop&q=%22entry%207%22&start=2024-01-01T00:00:00Z";
+    let found = server.client().get(path);
+    let log = found["logs"].as_array().and_then(|logs| logs.iter().find(|log| log["fields"]["_PID"] == "7")).cloned();
+    let log = log.unwrap_or_else(|| panic!("{found}"));
+    assert_eq!(log["message"], "entry 7\nsecond line \u{fffd}", "{log}");
+    assert_eq!((&log["host"], &log["timestamp"]), (&"web1".into(), &"2024-03-01T12:00:07.000Z".into()), "{log}");
+    assert_eq!(log["fields"]["invalid_utf8"], true, "{log}");
+}
+
+#[test]
+fn the_export_format_comes_by_http_too() {
+    let server = Server::start(BINARY, "logs: {retention_days: 36500}\n");
+    let body = entries(0, 50);
+    let answer = server.client().post("/ingest/raw?format=journald", "application/vnd.fdo.journal", &body);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    assert_eq!(answer.json()["formats"]["journald"], 50, "{}", answer.text());
+    wait_total(&server, 50);
+    let cut = &body[..body.len() - 200];
+    let answer = server.client().call(&Client::request("POST", "/ingest/raw?format=journald", &[], cut));
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let answer = server.client().post("/ingest/raw?format=journald", "text/plain", "PRIORITY=3\n\n");
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("no `MESSAGE`"), "{}", answer.text());
+}

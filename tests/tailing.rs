@@ -1,0 +1,467 @@
+//! Files followed from the configuration: every written line is stored once, whatever happens to the file or to us.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use watchfire_test_support::client::encode;
+use watchfire_test_support::lines::Random;
+use watchfire_test_support::server::free_port;
+use watchfire_test_support::{Client, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+/// Longest wait for what comes soon.
+const SOON: Duration = Duration::from_secs(60);
+
+/// A folder of logs and the configuration that follows them.
+struct Logs {
+    folder: tempfile::TempDir,
+}
+
+impl Logs {
+    fn new() -> Logs {
+        Logs { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("the folder can be written");
+    }
+
+    fn append(&self, name: &str, text: &str) {
+        let file = OpenOptions::new().append(true).create(true).open(self.path(name));
+        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the folder can be written");
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).expect("the file is there");
+    }
+
+    /// `sources.files` with this glob and further keys.
+    fn config(&self, glob: &str, more: &str) -> String {
+        format!("sources: {{files: [{{path: \"{}\", service: app{more}}}]}}\n", self.path(glob).display())
+    }
+}
+
+/// How often each message is stored for service `app`.
+fn stored(server: &Server) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    let mut client = server.client();
+    let mut cursor = String::new();
+    loop {
+        let query =
+            format!("/api/v1/logs/search?service=app&start=24h&limit=5000&buckets=0&cursor={}", encode(&cursor));
+        let page = client.get(&query);
+        for log in page["logs"].as_array().expect("a list of records") {
+            *counts.entry(log["message"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return counts,
+        }
+    }
+}
+
+fn total(server: &Server) -> u64 {
+    let answer = server.client().get("/api/v1/logs/search?service=app&start=2024-01-01T00:00:00Z&limit=0&buckets=0");
+    answer["total"].as_u64().unwrap_or_default()
+}
+
+/// Waits until so many records are there, and a little longer for those that must not come.
+fn wait_total(server: &Server, wanted: u64) {
+    let deadline = Instant::now() + SOON;
+    while total(server) < wanted {
+        assert!(Instant::now() < deadline, "{} of {wanted} after a minute: {}", total(server), server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.wait_drained();
+    assert_eq!(total(server), wanted, "{}", server.log());
+}
+
+/// Exactly the messages `0…count`, each once.
+fn assert_numbers(server: &Server, count: u64) {
+    let found = stored(server);
+    let doubled: Vec<_> = found.iter().filter(|(_, times)| **times > 1).take(5).collect();
+    let missing: Vec<u64> = (0..count).filter(|n| !found.contains_key(&line(*n))).take(5).collect();
+    assert!(doubled.is_empty() && missing.is_empty(), "doubled {doubled:?}, missing {missing:?}: {}", server.log());
+    assert_eq!(found.len() as u64, count);
+}
+
+fn line(number: u64) -> String {
+    format!("number {number:08}")
+}
+
+#[test]
+fn lines_come_as_they_are_written_whatever_they_end_with() {
+    let logs = Logs::new();
+    logs.append("app.log", "one\r\ntwo\0\n\n");
+    let mut server = Server::start(BINARY, &logs.config("*.log", ", multiline: off"));
+    wait_total(&server, 2);
+    fs::write(logs.path("raw.log"), b"caf\xe9\nlast without end").expect("the folder can be written");
+    wait_total(&server, 3);
+    logs.append("app.log", &format!("{}\nafter\n", "x".repeat((1 << 20) + 10)));
+    wait_total(&server, 5);
+    let found = server.client().get("/api/v1/logs/search?service=app&q=fields.truncated:true");
+    let cut = &found["logs"][0];
+    assert_eq!(cut["message"].as_str().map(str::len), Some(1 << 20));
+    assert_eq!(cut["source"].as_str(), logs.path("app.log").to_str());
+    let found = server.client().get("/api/v1/logs/search?service=app&q=fields.invalid_utf8:true");
+    assert_eq!(found["logs"][0]["message"], "caf\u{fffd}");
+    // A file that goes away is read to its end, also a line that has none.
+    fs::remove_file(logs.path("raw.log")).expect("the file is there");
+    wait_total(&server, 6);
+    server.restart();
+    wait_total(&server, 6);
+    let metrics = server.client().try_get("/metrics").text();
+    assert!(metrics.contains("watchfire_source_lag_bytes{source="), "{metrics}");
+}
+
+#[test]
+fn what_happens_while_we_are_down_is_seen_at_the_start() {
+    let logs = Logs::new();
+    let text = |from: u64, to: u64| (from..to).map(|n| line(n) + "\n").collect::<String>();
+    for name in ["renamed.log", "copied.log", "replaced.log", "cut.log", "packed.log"] {
+        logs.write(name, "");
+    }
+    logs.append("renamed.log", &text(0, 100));
+    logs.append("copied.log", &text(100, 200));
+    logs.append("replaced.log", &text(200, 300));
+    logs.append("cut.log", &text(300, 400));
+    logs.append("packed.log", &text(400, 500));
+    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 500);
+    server.kill();
+    // Written to, renamed, begun anew.
+    logs.append("renamed.log", &text(500, 510));
+    logs.rename("renamed.log", "renamed.log.1");
+    logs.write("renamed.log", &text(510, 520));
+    // Written to, copied, cut.
+    logs.append("copied.log", &text(520, 530));
+    fs::copy(logs.path("copied.log"), logs.path("copied.log.1")).expect("the file is there");
+    logs.write("copied.log", &text(530, 540));
+    // Another file under the same name.
+    fs::remove_file(logs.path("replaced.log")).expect("the file is there");
+    logs.write("replaced.log", &text(540, 700));
+    // Cut, and written to beyond the old position: only the first bytes tell.
+    logs.write("cut.log", &text(700, 900));
+    // Written to, renamed, packed.
+    logs.append("packed.log", &text(900, 910));
+    let mut encoder = flate2::write::GzEncoder::new(
+        File::create(logs.path("packed.log.1.gz")).expect("the folder can be written"),
+        flate2::Compression::fast(),
+    );
+    encoder.write_all(&fs::read(logs.path("packed.log")).expect("the file is there")).expect("it can be written");
+    encoder.finish().expect("it can be written");
+    fs::remove_file(logs.path("packed.log")).expect("the file is there");
+    logs.write("packed.log", &text(910, 920));
+    server.restart();
+    wait_total(&server, 920);
+    assert_numbers(&server, 920);
+    assert!(server.log().contains("not the file that was read to this position"), "{}", server.log());
+    server.restart();
+    wait_total(&server, 920);
+}
+
+#[test]
+fn files_rotated_before_the_first_start_are_read_when_asked() {
+    let logs = Logs::new();
+    logs.write("app.log", "now\n");
+    logs.write("app.log.1", "yesterday\nlast without end");
+    let packed = zstd_of(b"two days ago\n");
+    fs::write(logs.path("app.log.2.zst"), packed).expect("the folder can be written");
+    logs.write("other.txt", "not asked for\n");
+    let mut server = Server::start(BINARY, &logs.config("app.log", ", read_rotated: true"));
+    wait_total(&server, 4);
+    server.restart();
+    logs.rename("app.log.1", "app.log.3");
+    logs.append("app.log", "later\n");
+    wait_total(&server, 5);
+    let unasked = Logs::new();
+    unasked.write("app.log", "now\n");
+    unasked.write("app.log.1", "yesterday\n");
+    let mut server = Server::start(BINARY, &unasked.config("*.log", ", start: end"));
+    unasked.append("app.log", "from now on\n");
+    wait_total(&server, 1);
+    server.kill();
+    unasked.append("app.log", "while we are down\n");
+    server.restart();
+    wait_total(&server, 2);
+}
+
+/// A frame of zstd that holds the bytes as they are.
+fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x28, 0xb5, 0x2f, 0xfd, 0x20, bytes.len() as u8];
+    let header = (bytes.len() as u32) << 3 | 1;
+    out.extend_from_slice(&header.to_le_bytes()[..3]);
+    out.extend_from_slice(bytes);
+    out
+}
+
+#[test]
+fn thousands_of_files_take_few_handles() {
+    let logs = Logs::new();
+    for n in 0..3000 {
+        logs.write(&format!("{n}.log"), &format!("{}\n{}\n", line(2 * n), line(2 * n + 1)));
+    }
+    let server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 6000);
+    assert_numbers(&server, 6000);
+    let handles = fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("the process runs").count();
+    assert!(handles < 400, "{handles} handles are open");
+    for n in 0..3000 {
+        logs.append(&format!("{n}.log"), &format!("{}\n", line(6000 + n)));
+    }
+    wait_total(&server, 9000);
+    assert_numbers(&server, 9000);
+}
+
+#[test]
+fn sources_reload_as_a_whole_or_not_at_all() {
+    let logs = Logs::new();
+    logs.write("a.log", "a one\n");
+    logs.write("b.txt", "b one\n");
+    let server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 1);
+    let file = server.folder.path().join("config.yaml");
+    let before = fs::read_to_string(&file).expect("the configuration is there");
+    let reload = || server.client().post("/-/reload", "text/plain", "");
+    let bad = before.replace("service: app", "service: app, multiline: cobol");
+    fs::write(&file, bad).expect("it can be written");
+    let answer = reload();
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    assert!(answer.text().contains("auto, java, python, go, rust, dotnet, off"), "{}", answer.text());
+    logs.append("a.log", "a two\n");
+    wait_total(&server, 2);
+    fs::write(&file, before.replace("*.log", "*.txt")).expect("it can be written");
+    assert_eq!(reload().status, 200);
+    wait_total(&server, 3);
+    logs.append("a.log", "a three\n");
+    logs.append("b.txt", "b two\n");
+    wait_total(&server, 4);
+    fs::write(&file, before).expect("it can be written");
+    assert_eq!(reload().status, 200);
+    wait_total(&server, 5);
+}
+
+/// Writes numbered lines until it is told to stop; `rotate` is called now and then and gives the file to go on with.
+struct Writer<'a> {
+    stop: &'a AtomicBool,
+    written: &'a Mutex<u64>,
+}
+
+impl Writer<'_> {
+    fn run(&self, mut rotate: impl FnMut(&mut Random) -> File) {
+        let mut random = Random::new(11);
+        let mut file = rotate(&mut random);
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut written = self.written.lock().expect("nobody panics");
+            let mut text = String::new();
+            for _ in 0..1 + random.below(30) {
+                text.push_str(&line(*written));
+                text.push('\n');
+                *written += 1;
+            }
+            // In two writes, so that half lines are met.
+            let (first, second) = text.split_at(random.below(text.len() as u64) as usize);
+            file.write_all(first.as_bytes()).expect("it can be written");
+            file.write_all(second.as_bytes()).expect("it can be written");
+            drop(written);
+            if random.below(20) == 0 {
+                file = rotate(&mut random);
+            }
+            std::thread::sleep(Duration::from_micros(random.below(3000)));
+        }
+    }
+}
+
+/// Kills the server at random moments while somebody writes, then counts.
+fn kill_while_writing(server: &mut Server, rounds: u64, rotate: impl FnMut(&mut Random) -> File + Send) {
+    let (stop, written) = (AtomicBool::new(false), Mutex::new(0));
+    std::thread::scope(|scope| {
+        let writer = Writer { stop: &stop, written: &written };
+        let thread = scope.spawn(move || writer.run(rotate));
+        let mut random = Random::new(5);
+        for _ in 0..rounds {
+            // The moment of death; nothing is waited for.
+            std::thread::sleep(Duration::from_millis(random.below(400)));
+            server.restart();
+        }
+        stop.store(true, Ordering::Relaxed);
+        thread.join().expect("the writer ends");
+    });
+    let written = written.into_inner().expect("nobody panics");
+    assert!(written > 1000, "too little was written to prove anything: {written}");
+    wait_total(server, written);
+    assert_numbers(server, written);
+}
+
+#[test]
+fn renaming_under_load_and_kill_lose_and_double_nothing() {
+    let logs = Logs::new();
+    let mut server = Server::start(BINARY, &logs.config("app.log", ""));
+    let mut number = 0;
+    kill_while_writing(&mut server, 12, |random| {
+        // As logrotate does; more than one at once now and then.
+        for _ in 0..1 + random.below(2) {
+            number += 1;
+            let _ = fs::rename(logs.path("app.log"), logs.path(&format!("app.log.{number}")));
+        }
+        OpenOptions::new().append(true).create(true).open(logs.path("app.log")).expect("it can be made")
+    });
+}
+
+#[test]
+fn copying_and_cutting_under_load_and_kill_lose_and_double_nothing() {
+    let logs = Logs::new();
+    let mut server = Server::start(BINARY, &logs.config("app.log*", ""));
+    let mut number = 0;
+    kill_while_writing(&mut server, 12, |_| {
+        // The writer stands still meanwhile: what it writes between copy and cut is lost to every reader.
+        let path = logs.path("app.log");
+        if path.exists() {
+            number += 1;
+            fs::copy(&path, logs.path(&format!("app.log.{number}"))).expect("it can be copied");
+        }
+        let file = OpenOptions::new().append(true).create(true).open(path).expect("it can be made");
+        file.set_len(0).expect("it can be cut");
+        file
+    });
+}
+
+/// Ends with its test.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([
+        PathBuf::from("/usr/sbin"),
+        PathBuf::from("/sbin"),
+        PathBuf::from("/lib/systemd"),
+    ]);
+    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        println!("SKIP: {name}: it is not installed");
+    }
+    found
+}
+
+#[test]
+fn the_access_log_of_nginx_is_followed_over_its_rotation() {
+    let Some(nginx) = program("nginx") else { return };
+    let logs = Logs::new();
+    let (port, path) = (free_port(), logs.folder.path().display().to_string());
+    let text = format!(
+        "daemon off; master_process off; pid {path}/pid; error_log {path}/error.txt;\nevents {{}}\n\
+         http {{ access_log {path}/app.log combined; client_body_temp_path {path}/a; proxy_temp_path {path}/b;\n\
+         fastcgi_temp_path {path}/c; uwsgi_temp_path {path}/d; scgi_temp_path {path}/e; keepalive_requests 100000;\n\
+         server {{ listen 127.0.0.1:{port}; location / {{ return 200 'hello'; }} }} }}\n"
+    );
+    logs.write("nginx.conf", &text);
+    let mut command = Command::new(nginx);
+    command.arg("-c").arg(logs.path("nginx.conf")).arg("-p").arg(logs.folder.path()).stderr(Stdio::null());
+    let daemon = Daemon(command.spawn().expect("nginx starts"));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let deadline = Instant::now() + SOON;
+    let mut client = loop {
+        match Client::connect(address) {
+            Ok(client) => break client,
+            Err(error) => assert!(Instant::now() < deadline, "nginx does not listen: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let mut server = Server::start(BINARY, &logs.config("app.log", ""));
+    for request in 0..3000u64 {
+        let answer = client.call(&Client::request("GET", &format!("/{request}"), &[], b""));
+        assert_eq!(answer.status, 200);
+        if request % 500 == 250 {
+            logs.rename("app.log", &format!("app.log.{request}"));
+            Command::new("kill").args(["-USR1", &daemon.0.id().to_string()]).status().expect("kill is there");
+        }
+        if request % 1000 == 700 {
+            server.restart();
+        }
+    }
+    wait_total(&server, 3000);
+    let found = server.client().get("/api/v1/logs/search?service=app&q=path:%22/2999%22");
+    assert_eq!(found["total"], 1, "{found}");
+    let found = server.client().get("/api/v1/metrics/query?query=sum+log_events_total+service=app");
+    assert_eq!(found["value"].as_f64(), Some(3000.0), "{found}");
+}
+
+#[test]
+fn stack_traces_are_one_record_and_flushed_by_quiet() {
+    let logs = Logs::new();
+    let config = format!("logs: {{retention_days: 36500}}\n{}", logs.config("*.log", ""));
+    let server = Server::start(BINARY, &config);
+    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("ingest/tests/multiline");
+    for language in ["java", "python", "go", "rust", "dotnet"] {
+        let text = fs::read(traces.join(format!("{language}.log"))).expect("each language has a file");
+        let golden = fs::read_to_string(traces.join(format!("{language}.golden"))).expect("each has a golden");
+        let before = total(&server);
+        fs::write(logs.path(&format!("{language}.log")), text).expect("the folder can be written");
+        let records = golden.lines().filter(|line| matches!(*line, "= line" | "= trace")).count();
+        wait_total(&server, before + records as u64);
+    }
+    let found = server.client().get("/api/v1/logs/search?service=app&q=%22connection%20reset%20by%20peer%22%20read");
+    let message = found["logs"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("\n\tat Shop.charge(Shop.java:2)\n"), "{found}");
+    assert_eq!(found["logs"][0]["level"], "error", "{found}");
+}
+
+#[test]
+fn standard_input_is_stored_and_passed_on_unchanged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let port = free_port();
+    let config = folder.path().join("config.yaml");
+    fs::write(&config, "metrics: {port: 0}\n").expect("the folder can be written");
+    let serve = |more: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&config);
+        command.arg("--data-dir").arg(&data).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(Stdio::null());
+        command
+    };
+    let text: Vec<u8> =
+        (0..20_000u64).flat_map(|n| format!("{}\r\n", line(n)).into_bytes()).chain(*b"\xff\0end").collect();
+    let mut child = serve(&["--stdin", "--stdin-service", "app", "--stdin-exit"]).spawn().expect("the binary is built");
+    let mut input = child.stdin.take().expect("a pipe");
+    let given = text.clone();
+    let writer = std::thread::spawn(move || input.write_all(&given));
+    let output = child.wait_with_output().expect("it ends with its input");
+    writer.join().expect("the writer ends").expect("all of it was read");
+    assert!(output.status.success(), "{}", output.status);
+    assert_eq!(output.stdout, text, "passed on unchanged");
+    let mut child = Daemon(serve(&[]).spawn().expect("the binary is built"));
+    let deadline = Instant::now() + SOON;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let found: Value = loop {
+        if let Ok(mut client) = Client::connect(address) {
+            let answer = client.try_get("/api/v1/logs/search?service=app&start=24h&limit=1&buckets=0");
+            if answer.status == 200 && answer.json()["total"] == 20_001 {
+                break answer.json();
+            }
+        }
+        assert!(child.0.try_wait().expect("our child").is_none() && Instant::now() < deadline, "not all are stored");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(found["logs"][0]["source"], "stdin", "{found}");
+}
