@@ -103,9 +103,9 @@ impl Turn {
         self.adopted.push(file);
     }
 
-    /// Whether a file is followed from this turn on.
-    pub(super) fn adopts(&self, id: FileId) -> bool {
-        self.adopted.iter().any(|file| file.id == id)
+    /// Whether the turn says where a file stands.
+    pub(super) fn places(&self, file: FileId) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Place { id, .. } if *id == file))
     }
 
     /// A position is not needed any more.

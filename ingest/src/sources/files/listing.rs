@@ -111,19 +111,21 @@ impl Files {
             Start::Beginning => 0,
             Start::End => end_of_lines(path, size).unwrap_or(size),
         };
-        if settings.read_rotated {
-            for entry in rest::rotated(&mut look.folders, path) {
-                let is_known =
-                    self.tracked.contains_key(&entry.id) || self.intake.queue.checkpoint(&entry.id.key()).is_some();
-                if is_known || settings.excludes(&entry.path) {
-                    continue;
-                }
-                let packed = has_packed_name(&entry.path);
-                let head = rest::head_of(&entry.path).map(|head| Head::of(&head)).unwrap_or_default();
-                let position = Position { packed, head, path: path.to_owned(), ..Position::default() };
+        for entry in rest::rotated(&mut look.folders, path) {
+            let is_asked_for = settings.matches(&entry.path) && !has_packed_name(&entry.path);
+            if self.is_known(entry.id) || is_asked_for || settings.excludes(&entry.path) || look.turn.places(entry.id) {
+                continue;
+            }
+            let packed = has_packed_name(&entry.path);
+            let head = rest::head_of(&entry.path).map(|head| Head::of(&head)).unwrap_or_default();
+            let position = Position { packed, head, path: path.to_owned(), ..Position::default() };
+            if settings.read_rotated {
                 let mut file = Tracked::new(entry.id, entry.path, source, position, look.now_ms);
                 file.standing = Standing::Moved;
                 look.turn.adopt(file);
+            } else if look.turn.steps.len() < STEPS_MAX {
+                // Not asked for, and so not read when the next file is rotated either.
+                look.turn.place(entry.id, None, Position { at: entry.bytes, finished: true, ..position });
             }
         }
         if settings.read_rotated || settings.start == Start::End || look.turn.steps.len() < STEPS_MAX {
@@ -167,9 +169,8 @@ impl Files {
     /// `after`, and never read.
     fn adopt_unseen(&self, name: &Path, after: SystemTime, source: usize, look: &mut Look) {
         for entry in rest::rotated(&mut look.folders, name) {
-            let is_known =
-                self.tracked.contains_key(&entry.id) || self.intake.queue.checkpoint(&entry.id.key()).is_some();
-            if is_known || entry.modified <= after || look.turn.adopts(entry.id) {
+            // Two files may have been written to at what is one moment to the file system.
+            if self.is_known(entry.id) || entry.modified < after || look.turn.places(entry.id) {
                 continue;
             }
             let head = rest::head_of(&entry.path).unwrap_or_default();
@@ -185,6 +186,11 @@ impl Files {
             file.standing = Standing::Moved;
             look.turn.adopt(file);
         }
+    }
+
+    /// Whether it is known what was read of a file.
+    fn is_known(&self, id: FileId) -> bool {
+        self.tracked.contains_key(&id) || self.intake.queue.checkpoint(&id.key()).is_some()
     }
 
     /// A file that is not open is gone: a copy may hold what was not read.
