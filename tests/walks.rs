@@ -108,8 +108,8 @@ fn each_record_once_while_others_arrive() {
         });
     }
     // So many as are asked for, over more pages than one.
-    let path = format!("{search}&limit=2500");
-    assert_eq!(client.call(&Client::request("GET", &path, &[LINES], b"")).text().lines().count(), 2500);
+    let path = format!("{search}&limit=4500");
+    assert_eq!(client.call(&Client::request("GET", &path, &[LINES], b"")).text().lines().count(), 4500);
     let sorted = format!("{search}&sort=-seq&limit=3");
     assert_eq!(client.call(&Client::request("GET", &sorted, &[LINES], b"")).text().lines().count(), 3);
     let wrong = client.call(&Client::request("GET", &format!("{search}&q=%28"), &[LINES], b""));

@@ -11,14 +11,14 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::try_unfold;
 use http::header;
-use watchfire_log_store::{Cursor, Hit, SearchError, SearchRequest};
+use watchfire_log_store::{Cursor, Hit, SearchError, SearchRequest, SearchResponse};
 
 use crate::error::ApiError;
 use crate::logs::document;
 use crate::state::Api;
 
 /// Records of a page, while they are of ordinary size.
-const PAGE_RECORDS: usize = 1000;
+const PAGE_RECORDS: usize = 4000;
 /// Memory of a page; a page that needs more is tried again with fewer records.
 const PAGE_BYTES: usize = 16 << 20;
 
@@ -58,24 +58,10 @@ pub async fn page(api: &Api, request: SearchRequest) -> Result<Response, ApiErro
 impl Walk {
     /// The lines of the next page; `None` behind the last one.
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
-        let wanted = self.left.map_or(self.page_records, |left| left.min(self.page_records));
-        if self.is_done || wanted == 0 {
+        if self.is_done || self.left == Some(0) {
             return Ok(None);
         }
-        self.request.limit = wanted;
-        let request =
-            SearchRequest { with_totals: false, buckets: 0, memory_limit_bytes: PAGE_BYTES, ..self.request.clone() };
-        let found = match self.api.store.search(request.clone()).await {
-            // Records that are large: fewer at once; a single one of any size is shown.
-            Err(SearchError::Memory { .. }) if wanted > 1 => {
-                self.page_records = (wanted / 8).max(1);
-                return Box::pin(self.next()).await;
-            }
-            Err(SearchError::Memory { .. }) => {
-                self.api.store.search(SearchRequest { memory_limit_bytes: usize::MAX, ..request }).await?
-            }
-            found => found?,
-        };
+        let found = self.page().await?;
         self.page_records = self.page_records.saturating_mul(2).min(PAGE_RECORDS);
         self.left = self.left.map(|left| left.saturating_sub(found.hits.len()));
         match found.next_cursor.as_deref().map(Cursor::decode) {
@@ -85,6 +71,20 @@ impl Walk {
         }
         let lines = tokio::task::spawn_blocking(move || lines_of(&found.hits)).await.map_err(ApiError::internal)?;
         Ok(Some(lines))
+    }
+
+    /// The next page: of fewer records where they are large; a single one of any size is shown.
+    async fn page(&mut self) -> Result<SearchResponse, SearchError> {
+        loop {
+            let limit = self.left.map_or(self.page_records, |left| left.min(self.page_records));
+            let memory_limit_bytes = if limit > 1 { PAGE_BYTES } else { usize::MAX };
+            let request =
+                SearchRequest { limit, memory_limit_bytes, with_totals: false, buckets: 0, ..self.request.clone() };
+            match self.api.store.search(request).await {
+                Err(SearchError::Memory { .. }) if limit > 1 => self.page_records = (limit / 8).max(1),
+                found => return found,
+            }
+        }
     }
 }
 

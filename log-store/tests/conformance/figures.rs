@@ -215,7 +215,7 @@ async fn check_questions(
     q: &str,
 ) {
     let values = "count distinct(user_id) avg(duration_ms) p50(duration_ms) p99.9(duration_ms) sum(status) min(v) \
-                  max(timestamp) distinct(tags.team)";
+                  max(timestamp) distinct(tags.team) distinct(level)";
     let measures = |text: &str| text.split_whitespace().map(|m| Measure::parse(m).expect("a measure")).collect();
     for by in ["", "level", "service", "service level", "host tags.team", "status", "user_id", "v x", "missing"] {
         for step_ms in steps {
