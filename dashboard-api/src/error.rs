@@ -135,7 +135,9 @@ impl From<Refusal> for ApiError {
         };
         let error = ApiError::new(StatusCode::UNAUTHORIZED, code, message);
         match refusal {
-            Refusal::Missing | Refusal::Malformed => error.hint("send `Authorization: Bearer KEY` or `X-API-Key: KEY`"),
+            Refusal::Missing | Refusal::Malformed => {
+                error.hint("send `Authorization: Bearer KEY`, `X-API-Key: KEY`, or a name and password")
+            }
             _ => error,
         }
     }

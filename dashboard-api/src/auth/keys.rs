@@ -34,16 +34,10 @@ impl Keys {
     pub fn parse(text: &str) -> Result<Keys, Vec<FileError>> {
         let mut keys = Vec::new();
         let mut errors = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let content = line.trim();
-            if content.is_empty() || content.starts_with('#') {
-                continue;
-            }
+        for (line, content) in super::lines(text) {
             match parse_line(content) {
                 Ok(key) => keys.push(key),
-                Err((column, message)) => {
-                    errors.push(FileError { line: number + 1, column: column + 1, message });
-                }
+                Err((column, message)) => errors.push(FileError { line, column: column + 1, message }),
             }
         }
         if errors.is_empty() { Ok(Keys(keys)) } else { Err(errors) }

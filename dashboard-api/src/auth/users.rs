@@ -59,11 +59,7 @@ impl Users {
     pub fn parse(text: &str) -> Result<Users, Vec<FileError>> {
         let mut users = Users::default();
         let mut errors = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            let content = line.trim();
-            if content.is_empty() || content.starts_with('#') {
-                continue;
-            }
+        for (line, content) in super::lines(text) {
             let user = parse_line(content).and_then(|user| match users.by_name.contains_key(&user.name) {
                 true => Err((0, format!("`{}` stands twice; keep one", user.name))),
                 false => Ok(user),
@@ -73,7 +69,7 @@ impl Users {
                     users.by_name.insert(user.name.clone(), users.all.len());
                     users.all.push(user);
                 }
-                Err((column, message)) => errors.push(FileError { line: number + 1, column: column + 1, message }),
+                Err((column, message)) => errors.push(FileError { line, column: column + 1, message }),
             }
         }
         if errors.is_empty() { Ok(users) } else { Err(errors) }
