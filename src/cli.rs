@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use watchfire_cli::{alerts, completions, man, push, query, tail, top};
 use watchfire_ingest::sources::multiline::Multiline;
 
 /// Exit code: a check failed, a start failed.
@@ -12,11 +13,11 @@ pub const EXIT_USAGE: u8 = 2;
 
 /// Metrics and alerting time-series engine: logs and metrics in, alerts out, one binary.
 #[derive(Parser, Debug)]
-#[command(name = "watchfire", version, about, disable_help_subcommand = true)]
+#[command(name = "watchfire", version, about, disable_help_subcommand = true, max_term_width = 100)]
 #[command(
-    after_help = "Examples:\n  watchfire serve\n  watchfire serve --config config.yaml --listen 127.0.0.1:8081\n  \
-    watchfire check config config.yaml\n\n\
-    Exit codes: 0 good, 1 failed check or start, 2 usage"
+    after_help = "Examples:\n  watchfire serve\n  watchfire push log \"it burns\" --level error --service api\n  \
+    watchfire tail level:error\n  watchfire query logs burns --since 1h\n\n\
+    Exit codes: 0 good, 1 failed check, start or query, 2 usage, 4 server not reached, 5 partial result"
 )]
 pub struct Cli {
     /// What to do.
@@ -41,8 +42,8 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
     Demo(Demo),
     /// A verb of a later version, refused by name.
-    #[command(name = "backup", hide = true, aliases = [ "restore", "verify", "backfill", "import", "test",
-        "backtest", "query", "tail", "silence", "alerts", "push", "top", "completions", "man"])]
+    #[command(name = "backup", hide = true, aliases = ["restore", "verify", "backfill", "import", "test", "backtest",
+        "silence"])]
     NotYet {
         /// Whatever follows.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -60,25 +61,55 @@ pub enum Verb {
         watchfire users list --file users.txt\n  watchfire users remove --file users.txt anna\n\n\
         A running server reads the file again when it changes.")]
     Users(Users),
+    /// Show log records as they are stored.
+    #[command(after_help = tail::HELP)]
+    Tail(tail::Tail),
+    /// Ask for logs and numbers.
+    #[command(after_help = QUERY_HELP)]
+    Query(query::Query),
+    /// Show what is firing and pending.
+    #[command(after_help = alerts::HELP)]
+    Alerts(alerts::Alerts),
+    /// Watch sources of logs, their volume and errors, and the cardinality of metrics.
+    #[command(after_help = top::HELP)]
+    Top(top::Top),
+    /// Send log lines or a metric.
+    #[command(after_help = PUSH_HELP)]
+    Push(push::Push),
+    /// Print a script that completes our words in a shell.
+    #[command(after_help = completions::HELP)]
+    Completions(completions::Completions),
+    /// Print manual pages.
+    #[command(after_help = man::HELP)]
+    Man(man::Man),
 }
+
+const QUERY_HELP: &str = "Examples:
+  watchfire query logs level:error --since 1h
+  watchfire query instant sum log_events_total by service
+  watchfire query range rate log_events_total by service --since 1h -o graph";
+
+const PUSH_HELP: &str = "Examples:
+  watchfire push log \"it burns\" --level error --service api
+  watchfire push metric room_temperature=21.5 room=kitchen";
 
 /// `serve`
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
     /// Configuration file (API.md, 7); without one, the embedded defaults.
-    #[arg(long, env = "WATCHFIRE_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of all data, instead of the configured one.
-    #[arg(long, env = "WATCHFIRE_DATA_DIR", value_name = "DIR")]
+    #[arg(long, env = "WATCHFIRE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address that serves everything, instead of the configured ones.
-    #[arg(long, env = "WATCHFIRE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(long, env = "WATCHFIRE_LISTEN", hide_env_values = true, value_name = "ADDR", value_delimiter = ',')]
     pub listen: Vec<std::net::SocketAddr>,
     /// Standard input as a source.
     #[command(flatten)]
     pub input: Input,
     /// How our own log lines are written to stderr.
-    #[arg(long, value_enum, default_value = "human", env = "WATCHFIRE_LOG_FORMAT")]
+    #[arg(long, value_enum, default_value = "human", env = "WATCHFIRE_LOG_FORMAT", hide_env_values = true)]
     pub log_format: LogFormat,
 }
 
@@ -173,6 +204,7 @@ pub struct Keys {
 #[derive(Subcommand, Debug)]
 pub enum KeysVerb {
     /// Make a key, add its hash to the file, show the key once.
+    #[command(after_help = "Examples:\n  watchfire keys add --file keys.txt --scopes ingest shipper")]
     Add {
         /// The key file (`auth.api_keys_file`); made if it is not there.
         #[arg(long, value_name = "FILE")]
@@ -184,12 +216,14 @@ pub enum KeysVerb {
         name: String,
     },
     /// Show all keys: the begin of each one's hash, its scopes, its name.
+    #[command(after_help = "Examples:\n  watchfire keys list --file keys.txt")]
     List {
         /// The key file.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
     /// Take a key out of the file.
+    #[command(after_help = "Examples:\n  watchfire keys revoke --file keys.txt shipper")]
     Revoke {
         /// The key file.
         #[arg(long, value_name = "FILE")]
@@ -211,6 +245,7 @@ pub struct Users {
 #[derive(Subcommand, Debug)]
 pub enum UsersVerb {
     /// Add a user, or change their password and scopes; the password is read from the standard input.
+    #[command(after_help = "Examples:\n  echo \"$PASSWORD\" | watchfire users add --file users.txt anna")]
     Add {
         /// The file of users (`auth.basic_users_file`); made if it is not there.
         #[arg(long, value_name = "FILE")]
@@ -222,12 +257,14 @@ pub enum UsersVerb {
         name: String,
     },
     /// Show all users and their scopes.
+    #[command(after_help = "Examples:\n  watchfire users list --file users.txt")]
     List {
         /// The file of users.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
     },
     /// Take a user out of the file.
+    #[command(after_help = "Examples:\n  watchfire users remove --file users.txt anna")]
     Remove {
         /// The file of users.
         #[arg(long, value_name = "FILE")]
@@ -235,4 +272,30 @@ pub enum UsersVerb {
         /// How the user is called.
         name: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// `UPDATE_GOLDEN=1` writes the page anew.
+    #[test]
+    fn the_page_of_the_documentation_is_the_help() {
+        let mut command = Cli::command();
+        command.build();
+        let page = watchfire_cli::markdown::page(&command);
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, &page).expect("the page can be written");
+        }
+        let written = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(written == page, "docs/cli.md is not what the help says; UPDATE_GOLDEN=1 writes it");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -13,7 +13,7 @@ mod users;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, UsersVerb, Verb};
 
@@ -29,6 +29,13 @@ fn main() -> ExitCode {
         }
         Verb::Keys(keys) => ended(manage_keys(keys.verb)),
         Verb::Users(users) => ended(manage_users(users.verb)),
+        Verb::Tail(tail) => watchfire_cli::run(tail.run()),
+        Verb::Query(query) => watchfire_cli::run(query.run()),
+        Verb::Alerts(alerts) => watchfire_cli::run(alerts.run()),
+        Verb::Top(top) => watchfire_cli::run(top.run()),
+        Verb::Push(push) => watchfire_cli::run(push.run()),
+        Verb::Completions(completions) => watchfire_cli::failure::conclude(completions.run(Cli::command())),
+        Verb::Man(man) => watchfire_cli::failure::conclude(man.run(Cli::command())),
     }
 }
 

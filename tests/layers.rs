@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("queue", &[]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("alerting", &["model", "queue"]),
     ("ingest", &["model", "engine", "log-store", "queue"]),
     ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting"]),
+    ("cli", &["model"]),
     ("demo", &["model"]),
     ("xtask", &[]),
 ];

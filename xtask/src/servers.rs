@@ -10,7 +10,7 @@ struct Program {
     tests: &'static str,
 }
 
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 12] = [
     Program { name: "logger", package: "bsdutils", tests: "syslog from a real client" },
     Program { name: "rsyslogd", package: "rsyslog", tests: "syslog from a real forwarder" },
     Program { name: "journalctl", package: "systemd", tests: "the journal, followed" },
@@ -22,6 +22,11 @@ const PROGRAMS: [Program; 7] = [
     Program { name: "nginx", package: "nginx-light", tests: "access logs of a real server" },
     Program { name: "chromium", package: "chromium", tests: "the dashboard's pages in a real browser" },
     Program { name: "strace", package: "strace", tests: "fdatasync between append and answer" },
+    Program { name: "zsh", package: "zsh", tests: "completions in zsh" },
+    Program { name: "script", package: "bsdutils", tests: "colours on a terminal" },
+    Program { name: "groff", package: "groff", tests: "manual pages" },
+    Program { name: "mandoc", package: "mandoc", tests: "manual pages" },
+    Program { name: "jq", package: "jq", tests: "an example of the live tail" },
 ];
 
 /// Installs what is missing, and says what could not be installed. (The SMTP server comes by itself: the tests'

@@ -1,0 +1,262 @@
+//! The server that is asked: where it is, who we are to it, and its answers or why there are none.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Rejection};
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence in an answer; longer than the server's own limit of a query.
+const READ_TIMEOUT: Duration = Duration::from_secs(150);
+/// Most bytes of an answer that is no success.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+/// Where the server is, and who we are to it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub struct Connection {
+    /// The server's address.
+    #[arg(
+        long,
+        env = "WATCHFIRE_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    url: String,
+    /// API key; others on this machine can see it here, in a file they cannot.
+    #[arg(
+        long,
+        env = "WATCHFIRE_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY",
+        conflicts_with = "api_key_file"
+    )]
+    api_key: Option<String>,
+    /// File that holds the API key.
+    #[arg(long, env = "WATCHFIRE_API_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// Certificates (PEM) to trust beside this machine's, for https.
+    #[arg(long, env = "WATCHFIRE_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+/// A server that can be asked.
+pub struct Server {
+    url: Url,
+    key: Option<HeaderValue>,
+    client: Client,
+}
+
+impl Connection {
+    /// Reads key and certificates; connects to nobody yet.
+    pub fn open(&self) -> Result<Server, Failure> {
+        let usage = |problem: String| Failure::Usage(problem);
+        let url = Url::parse(&self.url).map_err(|error| usage(format!("--url: `{}`: {error}", self.url)))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(usage(format!("--url: `{}` is no address; write http://HOST:PORT or https://HOST", self.url)));
+        }
+        let key = match (&self.api_key, &self.api_key_file) {
+            (Some(key), _) => Some(bearer("--api-key", key)?),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| Failure::Local(format!("{}: {error}", file.display())))?;
+                Some(bearer(&file.display().to_string(), text.trim())?)
+            }
+            (None, None) => None,
+        };
+        Ok(Server { client: self.client(&url)?, url, key })
+    }
+
+    fn client(&self, url: &Url) -> Result<Client, Failure> {
+        let builder = Client::builder()
+            .user_agent(concat!("watchfire-cli/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            // Nobody else gets the key.
+            .redirect(reqwest::redirect::Policy::none());
+        // Reading this machine's certificates takes time that plain HTTP does not need.
+        let builder = match (&self.ca_file, url.scheme()) {
+            (_, "http") => builder.tls_certs_only([]),
+            (None, _) => builder,
+            (Some(file), _) => {
+                let failed = |problem: String| Failure::Local(format!("--ca-file {}: {problem}", file.display()));
+                let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+                let certificates =
+                    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(causes(&error)))?;
+                if certificates.is_empty() {
+                    return Err(failed("there is no certificate in it".to_owned()));
+                }
+                builder.tls_certs_merge(certificates)
+            }
+        };
+        // A second installation fails, and changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        builder.build().map_err(|error| Failure::Local(causes(&error)))
+    }
+}
+
+fn bearer(place: &str, key: &str) -> Result<HeaderValue, Failure> {
+    let value = HeaderValue::from_str(&format!("Bearer {key}")).ok().filter(|_| !key.is_empty());
+    let mut value = value.ok_or_else(|| Failure::Usage(format!("{place}: an API key is one word of plain text")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl Server {
+    /// As it was given, for messages: without a password in it.
+    pub fn name(&self) -> String {
+        let mut url = self.url.clone();
+        if url.password().is_some() {
+            // Fails only for addresses that cannot have one.
+            let _ = url.set_password(Some("…"));
+        }
+        url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// A request to a path, with parameters; those without a value are left out.
+    pub fn request(&self, method: Method, path: &str, params: &[(&str, Option<&str>)]) -> RequestBuilder {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        let given = params.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        if params.iter().any(|(_, value)| value.is_some()) {
+            url.query_pairs_mut().clear().extend_pairs(given);
+        }
+        let request = self.client.request(method, url);
+        match &self.key {
+            Some(key) => request.header(AUTHORIZATION, key.clone()),
+            None => request,
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer, whatever its status.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        request.send().await.map_err(|error| self.unreached(&error))
+    }
+
+    /// Why the server was not reached, or was lost.
+    pub fn unreached(&self, error: &reqwest::Error) -> Failure {
+        let cause = if error.is_timeout() { "it did not answer in time".to_owned() } else { causes(error) };
+        Failure::Unreached { url: self.name(), cause }
+    }
+
+    /// Asks and reads a JSON answer; `query` is what a place in a refusal points into.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        params: &[(&str, Option<&str>)],
+        query: Option<&str>,
+    ) -> Result<T, Failure> {
+        let text = self.ask_text(path, params, query).await?;
+        serde_json::from_str(&text).map_err(|error| self.foreign(&error))
+    }
+
+    /// Asks and reads the answer as text.
+    pub async fn ask_text(
+        &self,
+        path: &str,
+        params: &[(&str, Option<&str>)],
+        query: Option<&str>,
+    ) -> Result<String, Failure> {
+        let response = self.send(self.request(Method::GET, path, params)).await?;
+        let response = self.accepted(response, query).await?;
+        response.text().await.map_err(|error| self.unreached(&error))
+    }
+
+    /// Whoever answered is no Watchfire, or one that is much newer.
+    pub fn foreign(&self, problem: &dyn std::fmt::Display) -> Failure {
+        Failure::Unreached { url: self.name(), cause: format!("what answers there is no Watchfire server: {problem}") }
+    }
+
+    /// The response if it is a success, else why it is none.
+    pub async fn accepted(&self, mut response: Response, query: Option<&str>) -> Result<Response, Failure> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        if status.is_redirection() {
+            let to = response.headers().get("location").and_then(|to| to.to_str().ok()).unwrap_or("another place");
+            return Err(self.foreign(&format!("it sends us on to {to}")));
+        }
+        let mut body = Vec::new();
+        while let Ok(Some(piece)) = response.chunk().await {
+            body.extend_from_slice(&piece);
+            if body.len() > REFUSAL_BYTES_MAX {
+                break;
+            }
+        }
+        Err(refusal(status, &body, query))
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8], query: Option<&str>) -> Failure {
+    let read = serde_json::from_slice::<Rejection>(body).ok().filter(|rejection| !rejection.message.is_empty());
+    let mut rejection = read.unwrap_or_else(|| {
+        let text: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
+        let reason = status.canonical_reason().unwrap_or("no success");
+        let message = if text.is_empty() { format!("{status}") } else { format!("{reason}: {text}") };
+        Rejection { message, ..Rejection::default() }
+    });
+    let passing = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    );
+    // A query that took too long is the query's fault; it would be again.
+    if passing && rejection.code != "timeout" {
+        return Failure::Unavailable { status: status.as_u16(), message: rejection.message };
+    }
+    rejection.status = status.as_u16();
+    rejection.query = query.map(str::to_owned);
+    Failure::Rejected(Box::new(rejection))
+}
+
+/// An error and what caused it, the innermost last, each once.
+fn causes(error: &dyn Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        // Outer errors of HTTP clients only say that something failed.
+        if error.source().is_none() || !text.starts_with("error sending request") && !text.starts_with("client error") {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.dedup();
+    texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_every_kind() {
+        let rejected = |status: u16, body: &str| {
+            refusal(StatusCode::from_u16(status).expect("a status"), body.as_bytes(), Some("x"))
+        };
+        let own = r#"{"error":"query_parse","message":"expected `)`","where":{"line":1,"column":2,"offset":1}}"#;
+        match rejected(400, own) {
+            Failure::Rejected(rejection) => {
+                assert_eq!((rejection.status, rejection.code.as_str()), (400, "query_parse"));
+                assert_eq!(rejection.place.map(|place| place.column), Some(2));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(rejected(503, r#"{"error":"draining","message":"m"}"#).exit_code(), 4);
+        assert_eq!(rejected(429, "").exit_code(), 4);
+        assert_eq!(rejected(503, r#"{"error":"timeout","message":"m"}"#).exit_code(), 1);
+        assert_eq!(rejected(401, "").to_string(), "401 Unauthorized");
+        assert_eq!(rejected(500, "<html>").to_string(), "Internal Server Error: <html>");
+    }
+}

@@ -1,0 +1,107 @@
+//! The examples of the help are run as they stand there, by a shell, against a real server.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use watchfire_test_support::Server;
+
+use crate::help::{help, verbs};
+use crate::program::{BINARY, Run, is_there, plain, server_with};
+
+/// Verbs whose examples are run here. (`serve` would take the ports of a real server.)
+const RUN: [&str; 9] = ["check", "keys", "tail", "query", "alerts", "top", "push", "completions", "man"];
+
+/// The lines below `Examples:`.
+fn examples(text: &str) -> Vec<String> {
+    let section = text.split("\nExamples:\n").nth(1).unwrap_or_default();
+    section.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+}
+
+/// A folder with the files that examples name.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rule =
+        r#"{"name": "HighErrorRate", "query": "rate error_count", "threshold": 10, "operator": ">", "duration": "5m"}"#;
+    for (name, text) in
+        [("config.yaml", "logs: {retention_days: 7}\n"), ("alert_rules.json", rule), ("rules/one.json", rule)]
+    {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("the folder can be made");
+        std::fs::write(path, text).expect("the folder can be written");
+    }
+    folder
+}
+
+fn shell(server: &Server, folder: &tempfile::TempDir, line: &str) -> std::process::Command {
+    let binaries = std::path::Path::new(BINARY).parent().expect("a folder").display().to_string();
+    let mut command = plain("bash");
+    command.args(["-o", "pipefail", "-c", line]).current_dir(folder.path());
+    command.env("PATH", format!("{binaries}:{}", std::env::var("PATH").unwrap_or_default()));
+    command.env("WATCHFIRE_URL", format!("http://{}", server.address));
+    command
+}
+
+/// The program that a line pipes into; it may not be here.
+fn reader(line: &str) -> &str {
+    match line.rsplit_once("| ") {
+        Some((_, reader)) if !reader.starts_with("watchfire") => reader.split(' ').next().unwrap_or("bash"),
+        _ => "bash",
+    }
+}
+
+#[test]
+fn examples_do_what_they_say() {
+    if !is_there("bash", "the examples of the help") {
+        return;
+    }
+    let server = server_with(&[
+        r#"{"message":"connection refused","level":"error","service":"api","duration_ms":250,"host":"db2"}"#,
+    ]);
+    let folder = folder();
+    let mut count = 0;
+    for words in verbs().into_iter().filter(|words| words.first().is_some_and(|verb| RUN.contains(&verb.as_str()))) {
+        for line in examples(&help(&words)) {
+            if !is_there(reader(&line), &format!("the example `{line}`")) {
+                continue;
+            }
+            let command = shell(&server, &folder, &line);
+            if words == ["tail"] {
+                follow(&server, command, &line);
+            } else {
+                let run: Run = { command }.output().expect("bash runs").into();
+                assert_eq!(run.code, 0, "{line}: {}{}", run.out, run.told);
+                assert_eq!(run.told.lines().find(|line| !is_fine(line)), None, "{line}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 25, "{count} examples");
+}
+
+/// What may be told though all is well.
+fn is_fine(told: &str) -> bool {
+    ["kept as a hash in ", "nothing was found", "no alert is "].iter().any(|fine| told.starts_with(fine))
+}
+
+/// An example that follows: it shows what is sent while it runs, and ends when it is interrupted.
+fn follow(server: &Server, mut command: std::process::Command, line: &str) {
+    use std::os::unix::process::CommandExt;
+    let mut child = command.stdout(Stdio::piped()).process_group(0).spawn().expect("bash runs");
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let (told, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
+    let mut client = server.client();
+    let shown = (0..600).any(|_| {
+        client.post("/ingest", "application/json", r#"{"message":"it burns","level":"error","service":"api"}"#);
+        lines.recv_timeout(std::time::Duration::from_millis(100)).is_ok_and(|line| line.contains("it burns"))
+    });
+    interrupt(&child);
+    child.wait().expect("our child");
+    assert!(shown, "{line} shows nothing");
+}
+
+/// Ctrl-C: to all processes of the line.
+fn interrupt(child: &Child) {
+    let group = format!("-{}", child.id());
+    std::process::Command::new("kill").args(["-INT", "--", &group]).status().expect("kill is there");
+}

@@ -1,0 +1,10 @@
+//! The command line against a real server: help and its examples, queries, the live tail, shells, manual pages.
+
+mod connect;
+mod examples;
+mod help;
+mod program;
+mod query;
+mod shells;
+mod tail;
+mod terminal;
