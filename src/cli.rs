@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watchfire_cli::{alerts, completions, man, push, query, tail, top};
+use watchfire_cli::{alerts, completions, import, man, push, query, tail, top};
 use watchfire_ingest::sources::multiline::Multiline;
 
 /// Exit code: a check failed, a start failed.
@@ -42,7 +42,7 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
     Demo(Demo),
     /// A verb of a later version, refused by name.
-    #[command(name = "backup", hide = true, aliases = ["restore", "verify", "backfill", "import", "test", "backtest",
+    #[command(name = "backup", hide = true, aliases = ["restore", "verify", "backfill", "test", "backtest",
         "silence"])]
     NotYet {
         /// Whatever follows.
@@ -73,6 +73,9 @@ pub enum Verb {
     /// Watch sources of logs, their volume and errors, and the cardinality of metrics.
     #[command(after_help = top::HELP)]
     Top(top::Top),
+    /// Bring old log files into a running server.
+    #[command(after_help = IMPORT_HELP)]
+    Import(import::Import),
     /// Send log lines or a metric.
     #[command(after_help = PUSH_HELP)]
     Push(push::Push),
@@ -88,6 +91,10 @@ const QUERY_HELP: &str = "Examples:
   watchfire query logs level:error --since 1h
   watchfire query instant sum log_events_total by service
   watchfire query range rate log_events_total by service --since 1h -o graph";
+
+const IMPORT_HELP: &str = "Examples:
+  watchfire import logs /var/log/nginx/access.log*
+  zcat old.log.gz | watchfire import logs --service shop -";
 
 const PUSH_HELP: &str = "Examples:
   watchfire push log \"it burns\" --level error --service api

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Verb::Query(query) => watchfire_cli::run(query.run()),
         Verb::Alerts(alerts) => watchfire_cli::run(alerts.run()),
         Verb::Top(top) => watchfire_cli::run(top.run()),
+        Verb::Import(import) => watchfire_cli::run(import.run()),
         Verb::Push(push) => watchfire_cli::run(push.run()),
         Verb::Completions(completions) => watchfire_cli::failure::conclude(completions.run(Cli::command())),
         Verb::Man(man) => watchfire_cli::failure::conclude(man.run(Cli::command())),

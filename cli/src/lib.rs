@@ -13,6 +13,7 @@ pub mod alerts;
 pub mod color;
 pub mod completions;
 pub mod failure;
+pub mod import;
 pub mod man;
 pub mod markdown;
 mod number;

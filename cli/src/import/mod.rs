@@ -1,0 +1,167 @@
+//! `watchfire import logs`: files to a running server, each line stored once however often the command is run.
+//!
+//! The server keeps how far each file is imported together with its records. A file is known by its first bytes, so
+//! its name does not matter; a file that has grown adds what is new. Interrupted on either side, the import goes on
+//! where it stood.
+
+mod file;
+mod known;
+mod progress;
+mod send;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use crate::failure::{Failure, Outcome};
+use crate::server::Connection;
+use progress::Progress;
+
+/// Examples of the help.
+pub const LOGS_HELP: &str = "Examples:
+  watchfire import logs /var/log/nginx/access.log*
+  watchfire import logs --service shop --format json /srv/archive/
+  zcat old.log.gz | watchfire import logs --service shop -
+  journalctl -o export --since yesterday | watchfire import logs --format journald -
+
+Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 some lines were refused or files not read";
+
+/// `import`
+#[derive(Args, Clone, Debug)]
+pub struct Import {
+    #[command(subcommand)]
+    verb: ImportVerb,
+}
+
+/// What is imported.
+#[derive(Subcommand, Clone, Debug)]
+enum ImportVerb {
+    /// Log files, packed ones (gzip, zstd) too, and whole folders.
+    ///
+    /// Lines are dated by the time that stands in them: right in graphs, unseen by rules. The same file again adds
+    /// nothing, whatever its name; one that has grown adds what is new. When the server is away the import waits for
+    /// a minute, and a later call goes on where this one stopped.
+    #[command(after_help = LOGS_HELP)]
+    Logs(Logs),
+}
+
+/// `import logs`
+#[derive(Args, Clone, Debug)]
+struct Logs {
+    /// Files, folders (all files in them), or `-` for stdin.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Service of lines that name none; the file's name up to its first dot unless said.
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Where the lines come from; the file's path unless said.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// The machine, for lines that name none.
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Format of the lines, instead of finding it out: `json`, `logfmt`, `apache_combined`, `journald`, …
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Whose stack traces are joined: auto, java, python, go, rust, dotnet, off.
+    #[arg(long, value_name = "LANGUAGE")]
+    multiline: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Import {
+    /// Imports it.
+    pub async fn run(self) -> Result<Outcome, Failure> {
+        match self.verb {
+            ImportVerb::Logs(logs) => logs.run().await,
+        }
+    }
+}
+
+impl Logs {
+    async fn run(self) -> Result<Outcome, Failure> {
+        let server = self.connection.open()?;
+        let (files, mut unread) = list(&self.files);
+        let sizes = files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len()));
+        let mut progress = Progress::new(files.len(), sizes.sum());
+        for path in &files {
+            let labels = send::Labels {
+                service: self.service.clone().unwrap_or_else(|| service_of(path)),
+                source: self.source.clone().unwrap_or_else(|| source_of(path)),
+                host: self.host.clone(),
+                format: self.format.clone(),
+                multiline: self.multiline.clone(),
+            };
+            match send::file(&server, path, &labels, &mut progress).await {
+                Ok(()) => {}
+                // One file that cannot be read does not keep the others from being read.
+                Err(send::Fault::File(problem)) => {
+                    progress.say(&format!("{}: {problem}", path.display()));
+                    unread.push(path.clone());
+                }
+                Err(send::Fault::Server(failure)) => {
+                    progress.finish();
+                    return Err(failure);
+                }
+            }
+        }
+        let rejected = progress.finish();
+        match (unread.len(), rejected) {
+            (0, 0) => Ok(Outcome::Complete),
+            (0, rejected) => Ok(Outcome::Partial(format!("{rejected} lines were refused"))),
+            (unread, 0) => Ok(Outcome::Partial(format!("{unread} files could not be read"))),
+            (unread, rejected) => {
+                Ok(Outcome::Partial(format!("{unread} files could not be read, {rejected} lines were refused")))
+            }
+        }
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The files, those in folders too, in order; and the paths that could not be looked at.
+fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut files, mut unread) = (Vec::new(), Vec::new());
+    for path in paths {
+        if is_stdin(path) || !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut folders = vec![path.clone()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else {
+                eprintln!("{}: cannot be listed", folder.display());
+                unread.push(folder);
+                continue;
+            };
+            for entry in entries.flatten() {
+                // Links are not followed: they may lead in circles.
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                    Ok(kind) if kind.is_file() => found.push(entry.path()),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        found.sort();
+        files.extend(found);
+    }
+    (files, unread)
+}
+
+/// The service of a file: its name up to the first dot.
+fn service_of(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match name.split('.').find(|part| !part.is_empty()) {
+        Some("-") | None => "import".to_owned(),
+        Some(part) => part.to_owned(),
+    }
+}
+
+fn source_of(path: &Path) -> String {
+    if is_stdin(path) { "stdin".to_owned() } else { path.display().to_string() }
+}

@@ -1,0 +1,222 @@
+//! Sending one file piece by piece, from where the server stands.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::file::Bytes;
+use super::is_stdin;
+use super::known::{HEAD_BYTES, Sample, candidates, name_of, start_of};
+use super::progress::Progress;
+use crate::failure::Failure;
+use crate::server::Server;
+
+/// Bytes of a piece, unless a line is longer.
+const PIECE_BYTES: usize = 2 << 20;
+/// A piece without a whole record grows up to this.
+const PIECE_BYTES_MAX: usize = 64 << 20;
+/// How long a server that is away is waited for, and how often it is asked.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// What is said of the lines of a file.
+pub(super) struct Labels {
+    pub(super) service: String,
+    pub(super) source: String,
+    pub(super) host: Option<String>,
+    pub(super) format: Option<String>,
+    pub(super) multiline: Option<String>,
+}
+
+/// Why a file was not imported.
+pub(super) enum Fault {
+    /// It could not be read.
+    File(io::Error),
+    /// The server could not take it.
+    Server(Failure),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::File(error)
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Fault {
+        Fault::Server(failure)
+    }
+}
+
+/// What the server says to a piece.
+#[derive(Deserialize)]
+struct Taken {
+    position: u64,
+    #[serde(default)]
+    accepted: u64,
+    #[serde(default)]
+    rejected: u64,
+    #[serde(default)]
+    errors: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    #[serde(default)]
+    error: String,
+}
+
+/// A file that stands somewhere.
+struct Sending<'a> {
+    server: &'a Server,
+    labels: &'a Labels,
+    name: String,
+    head: Sample,
+    bytes: Bytes,
+    position: u64,
+}
+
+/// Imports a file from where the server has it.
+pub(super) async fn file(server: &Server, path: &Path, labels: &Labels, progress: &mut Progress) -> Result<(), Fault> {
+    progress.begin(path);
+    let mut bytes = Bytes::open(path, progress.bytes_read())?;
+    bytes.fill(HEAD_BYTES).await?;
+    let head = bytes.held.get(..HEAD_BYTES).unwrap_or(&bytes.held).to_vec();
+    if head.is_empty() {
+        return Ok(());
+    }
+    let known = patiently(|| candidates(server, &head)).await?;
+    let mut others = 0;
+    for known in known {
+        if others > 0 && !is_stdin(path) {
+            bytes = Bytes::open(path, progress.bytes_read())?;
+        }
+        match bytes.skip(known.position, known.tail.bytes).await? {
+            // It ends before: a part of what was imported.
+            None => {
+                progress.was_known();
+                return Ok(());
+            }
+            Some(tail) if known.position == 0 || known.tail.is_of(&tail) => {
+                if known.position > 0 {
+                    progress.was_known();
+                }
+                let (name, position) = (known.file, known.position);
+                return Sending { server, labels, name, head: known.head, bytes, position }.run(path, progress).await;
+            }
+            // It begins alike, and is another.
+            Some(_) if is_stdin(path) => {
+                return Err(io::Error::other(
+                    "begins like what was imported, and goes on differently; import it as a file",
+                )
+                .into());
+            }
+            Some(_) => others += 1,
+        }
+    }
+    if others > 0 {
+        bytes = Bytes::open(path, progress.bytes_read())?;
+    }
+    let name = start_of(&head) + &name_of(&head, others);
+    Sending { server, labels, name, head: Sample::of(&head), bytes, position: 0 }.run(path, progress).await
+}
+
+impl Sending<'_> {
+    async fn run(mut self, path: &Path, progress: &mut Progress) -> Result<(), Fault> {
+        let mut wanted = PIECE_BYTES;
+        loop {
+            self.bytes.fill(wanted).await?;
+            let is_end = self.bytes.ended && self.bytes.held.len() <= wanted;
+            let piece = self.bytes.held.get(..wanted).unwrap_or(&self.bytes.held).to_vec();
+            if piece.is_empty() {
+                return Ok(());
+            }
+            match patiently(|| self.send(&piece, is_end)).await? {
+                Sent::Taken(taken) => {
+                    progress.took(
+                        taken.accepted,
+                        taken.rejected,
+                        taken.errors.first().map(|refused| refused.error.as_str()),
+                    );
+                    let moved = taken.position.saturating_sub(self.position);
+                    if moved == 0 && is_end {
+                        return Ok(());
+                    }
+                    if moved == 0 && wanted >= PIECE_BYTES_MAX {
+                        let problem = format!("{wanted} bytes behind position {} hold no whole record", self.position);
+                        return Err(io::Error::other(problem).into());
+                    }
+                    wanted = if moved == 0 { wanted * 2 } else { PIECE_BYTES };
+                    self.advance(taken.position, path, progress).await?;
+                }
+                // An answer was lost, or somebody else imports the same file.
+                Sent::Elsewhere(position) => self.advance(position, path, progress).await?,
+            }
+        }
+    }
+
+    /// Stands at this position.
+    async fn advance(&mut self, position: u64, path: &Path, progress: &Progress) -> Result<(), Fault> {
+        match position.checked_sub(self.position) {
+            Some(ahead) => drop(self.bytes.skip(ahead, 0).await?),
+            None if is_stdin(path) => {
+                return Err(io::Error::other("the server has forgotten a part of it; import it again").into());
+            }
+            None => {
+                self.bytes = Bytes::open(path, progress.bytes_read())?;
+                self.bytes.skip(position, 0).await?;
+            }
+        }
+        self.position = position;
+        Ok(())
+    }
+
+    async fn send(&self, piece: &[u8], is_end: bool) -> Result<Sent, Failure> {
+        let (position, head_bytes) = (self.position.to_string(), self.head.bytes.to_string());
+        let labels = self.labels;
+        let params = [
+            ("file", Some(self.name.as_str())),
+            ("position", Some(position.as_str())),
+            ("head_bytes", Some(head_bytes.as_str())),
+            ("head_hash", Some(self.head.hash())),
+            ("end", Some(if is_end { "true" } else { "false" })),
+            ("service", Some(labels.service.as_str())),
+            ("source", Some(labels.source.as_str())),
+            ("host", labels.host.as_deref()),
+            ("format", labels.format.as_deref()),
+            ("multiline", labels.multiline.as_deref()),
+        ];
+        let request = self.server.request(Method::POST, "/api/v1/import/logs", &params);
+        let request = request.header(CONTENT_TYPE, "application/octet-stream").body(piece.to_vec());
+        let response = self.server.send(request).await?;
+        let is_elsewhere = response.status() == StatusCode::CONFLICT;
+        let response = if is_elsewhere { response } else { self.server.accepted(response, None).await? };
+        let text = response.text().await.map_err(|error| self.server.unreached(&error))?;
+        let taken: Taken = serde_json::from_str(&text).map_err(|error| self.server.foreign(&error))?;
+        Ok(if is_elsewhere { Sent::Elsewhere(taken.position) } else { Sent::Taken(taken) })
+    }
+}
+
+enum Sent {
+    Taken(Taken),
+    /// The server has the file up to here.
+    Elsewhere(u64),
+}
+
+/// Asks until the server can answer, for a while.
+async fn patiently<T, F: Future<Output = Result<T, Failure>>>(ask: impl Fn() -> F) -> Result<T, Failure> {
+    let (begun, mut wait) = (Instant::now(), RETRY.0);
+    loop {
+        match ask().await {
+            Err(Failure::Unavailable { .. } | Failure::Unreached { .. }) if begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY.1);
+            }
+            other => return other,
+        }
+    }
+}

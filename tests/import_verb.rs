@@ -1,0 +1,162 @@
+//! `watchfire import logs`: the same file again adds nothing, and an import that is killed on either side ends exact.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use watchfire_test_support::Server;
+use watchfire_test_support::lines::Random;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+/// Megabytes of the interrupted import; `WATCHFIRE_IMPORT_MB` asks for more (5000 is the long mode). A debug build is
+/// slower by far.
+const MEGABYTES: u64 = if cfg!(debug_assertions) { 20 } else { 200 };
+const INTERRUPTIONS: usize = 10;
+
+fn import(server: &Server, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args(["import", "logs", "--url", &format!("http://{}", server.address)]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(mut command: Command) -> (i32, String) {
+    let Output { status, stderr, .. } = command.output().expect("the binary is built");
+    (status.code().unwrap_or(-1), String::from_utf8_lossy(&stderr).into_owned())
+}
+
+fn total(server: &Server, query: &str) -> u64 {
+    server.wait_drained();
+    let path = format!("/api/v1/logs/search?start=48h&limit=0&buckets=0&{query}");
+    server.client().get(&path)["total"].as_u64().unwrap_or_default()
+}
+
+/// A line of an hour ago.
+fn line(number: u64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let time = format!("{}.{:03}", now - 3600, number % 1000);
+    format!(
+        "{{\"timestamp\":{time},\"level\":\"info\",\"service\":\"shop\",\"message\":\"order {number} is paid\",\"number\":{number},\"duration_ms\":12.5}}"
+    )
+}
+
+fn text(from: u64, to: u64) -> String {
+    (from..to).map(|number| line(number) + "\n").collect()
+}
+
+fn gzip(path: &Path, bytes: &[u8]) {
+    let mut encoder =
+        flate2::write::GzEncoder::new(File::create(path).expect("it can be made"), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("it can be written");
+    encoder.finish().expect("it can be written");
+}
+
+#[test]
+fn the_same_file_again_adds_nothing_and_a_grown_one_what_is_new() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let first = text(0, 1000);
+    fs::write(path("app.log"), &first).expect("it can be written");
+    let (code, said) = run(import(&server, &[&path("app.log")]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("1 file: 1000 records"), "{said}");
+    assert_eq!(total(&server, "service=shop"), 1000);
+    // Under another name, packed, from stdin.
+    fs::rename(path("app.log"), path("app.log.1")).expect("it is there");
+    gzip(folder.path().join("app.log.2.gz").as_path(), first.as_bytes());
+    let (code, said) = run(import(&server, &[&path("")]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 files: 0 records") && said.contains("2 of them were imported before"), "{said}");
+    let mut from_stdin = import(&server, &["-"]);
+    from_stdin.stdin(File::open(path("app.log.1")).expect("it is there"));
+    assert_eq!(run(from_stdin).0, 0);
+    assert_eq!(total(&server, "service=shop"), 1000);
+    // Grown, and one that begins alike.
+    fs::write(path("app.log.1"), text_after(&first, 1000, 1500)).expect("it can be written");
+    let (code, said) = run(import(&server, &[&path("app.log.1")]));
+    assert_eq!((code, total(&server, "service=shop")), (0, 1500), "{said}");
+    let (head, _) = first.split_at(first.len() / 2);
+    let head = head.rsplit_once('\n').map_or(head, |(head, _)| head);
+    fs::write(path("other.log"), format!("{head}\n{}", text(5000, 5700))).expect("it can be written");
+    let (code, said) = run(import(&server, &[&path("other.log")]));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(total(&server, "service=shop&q=number:[5000%20TO%205699]"), 700, "{said}");
+    // Dated by their own time: not in what rules see.
+    let metrics = server.client().try_get("/metrics").text();
+    let late = metrics.lines().find_map(|line| line.strip_prefix("watchfire_late_records_total ")).unwrap_or_default();
+    assert!(late.parse::<f64>().is_ok_and(|late| late >= 2200.0), "{late}");
+}
+
+fn text_after(first: &str, from: u64, to: u64) -> String {
+    format!("{first}{}", text(from, to))
+}
+
+#[test]
+fn what_goes_wrong_has_its_exit_code() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("a.log"), "one\nERROR two\n\tat a.B.c(B.java:1)\n{\"timestamp\": 5, \"message\": \"old\"}")
+        .expect("written");
+    let (code, said) = run(import(&server, &["--service", "shop", &path("a.log"), &path("absent.log")]));
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("absent.log") && said.contains("1 lines were refused; the first: too_old"), "{said}");
+    assert_eq!(total(&server, "service=shop"), 2);
+    let (code, said) = run(import(&server, &["--format", "cobol", &path("a.log")]));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("unknown format `cobol`"), "{said}");
+    assert_eq!(run(import(&server, &[])).0, 2);
+    let address = "/api/v1/import/logs?file=00000000000000000000000000000001&position=7&head_bytes=1&head_hash=00000000000000000000000000000002";
+    let answer = server.client().post(address, "text/plain", "x\n");
+    assert_eq!((answer.status, &answer.json()["position"]), (409, &0.into()), "{}", answer.text());
+    let answer = server.client().post("/api/v1/import/logs?file=1", "text/plain", "x\n");
+    assert_eq!(answer.status, 400, "{}", answer.text());
+}
+
+#[test]
+fn an_import_that_is_killed_ten_times_on_both_sides_is_exact() {
+    let megabytes = std::env::var("WATCHFIRE_IMPORT_MB").ok().and_then(|text| text.parse().ok()).unwrap_or(MEGABYTES);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("large.log");
+    let mut file = BufWriter::new(File::create(&path).expect("it can be made"));
+    let (mut bytes, mut lines) = (0, 0);
+    while bytes < megabytes << 20 {
+        let text = line(lines) + "\n";
+        file.write_all(text.as_bytes()).expect("it can be written");
+        bytes += text.len() as u64;
+        lines += 1;
+    }
+    file.flush().expect("it can be written");
+    let mut server = Server::start(BINARY, "");
+    let path = path.display().to_string();
+    let mut random = Random::new(3);
+    let begun = Instant::now();
+    for interruption in 0..INTERRUPTIONS {
+        let mut importer = import(&server, &[&path]).stderr(Stdio::null()).spawn().expect("the binary is built");
+        // The moment of death; nothing is waited for.
+        std::thread::sleep(Duration::from_millis(100 + random.below(700)));
+        if interruption % 2 == 0 {
+            importer.kill().expect("our child");
+            importer.wait().expect("our child");
+        } else {
+            server.restart();
+            // The importer waits for the server and goes on; it is ended only after a while.
+            std::thread::sleep(Duration::from_millis(random.below(1000)));
+            importer.kill().expect("our child");
+            importer.wait().expect("our child");
+        }
+    }
+    let (code, said) = run(import(&server, &[&path]));
+    assert_eq!(code, 0, "{said}");
+    println!("{lines} lines with {INTERRUPTIONS} interruptions in {:?}", begun.elapsed());
+    assert_eq!(total(&server, "service=shop"), lines, "{}", server.log());
+    for _ in 0..200 {
+        let number = random.below(lines);
+        assert_eq!(total(&server, &format!("q=number:{number}")), 1, "line {number}");
+    }
+    let (code, said) = run(import(&server, &[&path]));
+    assert!(code == 0 && said.contains(": 0 records"), "{said}");
+}
