@@ -41,6 +41,17 @@ pub enum Verb {
     /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
     Demo(Demo),
+    /// Make a data folder of a backup; every file is checked first.
+    #[command(after_help = "Examples:\n  watchfire restore backup-monday --data-dir /var/lib/watchfire\n\n\
+        Exit codes: 0 good, 1 the backup is damaged or the folder is not empty")]
+    Restore {
+        /// Folder of the backup.
+        #[arg(value_name = "DIR")]
+        backup: PathBuf,
+        /// Folder that becomes the data folder; it must be empty or not there.
+        #[arg(long, env = "WATCHFIRE_DATA_DIR", value_name = "DIR")]
+        data_dir: PathBuf,
+    },
     /// A verb of a later version, refused by name.
     #[command(name = "backup", hide = true, aliases = ["restore", "verify", "backfill", "test", "backtest",
         "silence"])]

@@ -8,6 +8,7 @@ mod config;
 mod keys;
 mod load;
 mod logging;
+mod restore;
 mod secret_file;
 mod users;
 
@@ -20,6 +21,7 @@ use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, UsersVerb, Verb};
 fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Serve(options) => app::serve(&options),
+        Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
         Verb::Demo(options) => app::demo::run(&options),
         Verb::Check(check) => check::run(check.kind, &check.files),
         Verb::NotYet { .. } => {

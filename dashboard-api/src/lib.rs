@@ -11,6 +11,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod auth;
+pub mod backup;
 mod body;
 pub mod context;
 pub mod cors;
@@ -23,6 +24,7 @@ pub mod guard;
 pub mod health;
 pub mod live;
 pub mod logs;
+pub mod maintenance;
 pub mod metrics;
 pub mod own_metrics;
 pub mod page;
@@ -63,6 +65,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(exposition::routes())
         .merge(alerts::routes())
         .merge(health::routes())
+        .merge(backup::routes())
+        .merge(maintenance::routes())
         .with_state(api)
 }
 

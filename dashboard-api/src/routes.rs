@@ -70,6 +70,9 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/queue/status", READ),
     // Changes of the server.
     ("POST PUT", "/-/reload", ADMIN),
+    ("POST", "/api/v1/backup", ADMIN),
+    ("POST", "/api/v1/verify", ADMIN),
+    ("POST", "/api/v1/backfill", ADMIN),
     ("PUT DELETE", "/api/v1/saved/*", ADMIN),
 ];
 

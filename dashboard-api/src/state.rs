@@ -44,6 +44,12 @@ pub struct Api {
     pub unpack: Unpack,
     /// Saved searches.
     pub saved: Arc<Saved>,
+    /// Makes a cut of everything for `POST /api/v1/backup`.
+    pub backup: crate::backup::Begin,
+    /// Counts stored records again.
+    pub verify: crate::maintenance::Verify,
+    /// Fills the past of a metric.
+    pub backfill: crate::maintenance::Backfill,
     /// When the process started.
     pub started: Instant,
     /// Bounds of queries.

@@ -11,8 +11,10 @@
 //!
 //! In reading order: [`json`] and [`draft`] (a parsed line), [`formats`], [`names`] and [`normalise`] (the canonical
 //! record and its bytes), [`gather`] (from a text to batches), [`intake`] (what all ways in share), the ways in
-//! ([`http`], [`syslog`], [`sources`], [`own_log`], [`own_line`]), and behind the queue [`extract`] and [`consume`].
+//! ([`http`], [`syslog`], [`sources`], [`own_log`], [`own_line`]), behind the queue [`extract`] and [`consume`], and over
+//! what is stored [`recount`] and [`backfill`].
 
+pub mod backfill;
 pub mod consume;
 pub mod draft;
 pub mod extract;
@@ -28,6 +30,7 @@ pub mod names;
 pub mod normalise;
 pub mod own_line;
 pub mod own_log;
+pub mod recount;
 pub mod sources;
 pub mod syslog;
 mod text;

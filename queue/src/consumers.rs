@@ -16,6 +16,8 @@ pub(crate) struct Consumers {
     by_name: BTreeMap<String, Consumer>,
     /// Names came or went since the state file was written.
     pub names_changed: bool,
+    /// How many copies of the folder are being made: nothing is deleted meanwhile.
+    pub holds: usize,
 }
 
 impl Consumers {
@@ -23,7 +25,7 @@ impl Consumers {
     pub(crate) fn recovered(released: &BTreeMap<String, u64>) -> Consumers {
         let consumer = |released| Consumer { released, is_back: false };
         let by_name = released.iter().map(|(name, released)| (name.clone(), consumer(*released))).collect();
-        Consumers { by_name, names_changed: false }
+        Consumers { by_name, ..Consumers::default() }
     }
 
     /// A consumer comes with its own durable position, which counts even if it is an earlier one.
@@ -53,8 +55,11 @@ impl Consumers {
         self.names_changed |= self.by_name.remove(name).is_some();
     }
 
-    /// The offset below which nobody needs anything; `None` while that is not known.
+    /// The offset below which nobody needs anything; `None` while that is not known or everything is held.
     pub(crate) fn released(&self) -> Option<u64> {
+        if self.holds > 0 {
+            return None;
+        }
         let all_back = self.by_name.values().all(|consumer| consumer.is_back);
         self.by_name.values().map(|consumer| consumer.released).min().filter(|_| all_back)
     }
@@ -88,5 +93,7 @@ mod tests {
         assert_eq!(consumers.released(), Some(2), "its own position counts");
         consumers.forget("store");
         assert_eq!(consumers.released(), Some(9));
+        consumers.holds += 1;
+        assert_eq!(consumers.released(), None, "a copy is being made");
     }
 }

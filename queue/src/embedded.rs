@@ -32,6 +32,16 @@ pub struct EmbeddedQueue {
     threads: Mutex<Option<Threads>>,
 }
 
+/// Keeps segments from being deleted; see [`EmbeddedQueue::hold`].
+pub struct Hold(Arc<Shared>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.consumers.lock().holds -= 1;
+        self.0.tidy();
+    }
+}
+
 struct Threads {
     committer: JoinHandle<()>,
     janitor: JoinHandle<()>,
@@ -217,6 +227,13 @@ impl EmbeddedQueue {
     pub fn forget(&self, consumer: &str) {
         self.shared.consumers.lock().forget(consumer);
         self.shared.tidy();
+    }
+
+    /// Keeps all segments that are there until the answer is dropped, so that the folder can be copied file by file
+    /// while appends go on: a copy made then opens as after a crash at that moment.
+    pub fn hold(&self) -> Hold {
+        self.shared.consumers.lock().holds += 1;
+        Hold(Arc::clone(&self.shared))
     }
 
     /// Where a source stands, durably.

@@ -1,5 +1,6 @@
 //! Joins the parts: opens them in order, starts what runs, waits for signals, stops from upstream to downstream.
 
+mod backup;
 mod banner;
 mod canary;
 pub mod demo;
@@ -9,9 +10,11 @@ mod listeners;
 mod own_metrics;
 mod parts;
 mod receivers;
+mod recount;
 mod reload;
 mod rules_loop;
 mod sources;
+mod turn;
 mod upkeep;
 
 use std::net::SocketAddr;
@@ -34,6 +37,7 @@ use watchfire_ingest::sources::stdin::StdinSource;
 
 use listeners::Doors;
 use parts::Parts;
+use recount::Recounter;
 use reload::Reloader;
 
 /// How long alerting may take to deliver what waits when we stop.
@@ -92,6 +96,8 @@ async fn run(
     let reloader = Arc::new(Reloader::new(parts.clone(), doors.clone(), options.clone(), config.clone()));
     let (stop, stopping) = watch::channel(false);
     let running = parts.start(&config, own_logs, bound.take_syslog(), &stopping)?;
+    let recounter = Recounter::new(parts.clone(), reloader.clone());
+    let hourly = recounter.start_hourly().map_err(|error| format!("a thread could not be started: {error}"))?;
     let servers = bound.serve(&config, &doors, &parts, &reloader, started, &stopping)?;
     let banner = banner::text(&config, &servers.addresses, servers.metrics, rule_files.len());
     // Standard output belongs to the lines that are passed on.
@@ -117,6 +123,8 @@ async fn run(
     if let Err(error) = watching.await {
         tracing::error!(%error, "looking at changed files panicked");
     }
+    let counted = tokio::task::spawn_blocking(move || hourly.stop()).await;
+    counted.map_err(|error| error.to_string())?;
     running.stop(&parts).await;
     let report = parts.alerting.close(ALERTING_DRAIN).await;
     if report.undelivered > 0 {

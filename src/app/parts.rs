@@ -18,7 +18,7 @@ use watchfire_dashboard_api::saved::file::Saved;
 use watchfire_dashboard_api::state::QueryLimits;
 use watchfire_dashboard_api::tail::{Stored, TailHub};
 use watchfire_engine::{Engine, EngineConfig};
-use watchfire_ingest::consume::{ExtractorSlot, MetricsConsumer, Progress, StoreConsumer};
+use watchfire_ingest::consume::{ExtractorSlot, LiveSpans, MetricsConsumer, Progress, StoreConsumer};
 use watchfire_ingest::intake::{Intake, Limits};
 use watchfire_ingest::metrics::IngestMetrics;
 use watchfire_ingest::own_log::OwnLog;
@@ -31,11 +31,13 @@ use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
 
 use super::canary::Canary;
+use super::recount::{RecountMetrics, Recounter};
 use super::reload::Reloader;
 use super::rules_loop::RulesLoop;
 use super::sources::Sources;
+use super::turn::Turns;
 use super::upkeep::Upkeep;
-use super::{health, own_metrics, receivers};
+use super::{backup, health, own_metrics, receivers};
 use crate::config::Config;
 use crate::load::{self, SyslogSocket};
 
@@ -65,6 +67,8 @@ pub struct Parts {
     pub registry: Registry,
     /// Other extraction rules are put here.
     pub extraction: ExtractorSlot,
+    /// Which records each of them has counted.
+    pub spans: LiveSpans,
     /// Saved searches.
     pub saved: Arc<Saved>,
     /// Records below this offset were accepted before the start; until they are visible we are not ready.
@@ -77,6 +81,12 @@ pub struct Parts {
     pub reload_successful: Arc<AtomicBool>,
     /// See above.
     pub reload_success_ms: Arc<AtomicI64>,
+    /// A backup is being made.
+    pub backing_up: Turns,
+    /// Stored records are being counted again, or the past is being filled.
+    pub recounting: Turns,
+    /// Figures of the last count.
+    pub recount_metrics: RecountMetrics,
     /// When the engine last pruned what is due, milliseconds.
     pub engine_upkeep_ms: AtomicI64,
     /// Lines of our own that are measured, if that is on.
@@ -106,6 +116,7 @@ impl Parts {
         std::fs::create_dir_all(dir).map_err(|error| format!("{}: cannot be made: {error}", dir.display()))?;
         let (queue, _) = EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
         let queue = Arc::new(queue);
+        backup::tidy(dir);
         let (engine, recovered) = Engine::open(engine_config(config), now).map_err(|error| error.to_string())?;
         tracing::info!(?recovered, "engine opened");
         let engine = Arc::new(engine);
@@ -130,8 +141,14 @@ impl Parts {
         let store_consumer =
             StoreConsumer::new(shared_queue.clone(), store.clone(), publish_to(&tail), &ingest_metrics);
         let extractor = load::extractor(config)?;
-        let metrics_consumer =
-            MetricsConsumer::new(shared_queue.clone(), engine.clone(), extractor, ingest_metrics.clone());
+        let spans = LiveSpans::open(&dir.join("extraction"), queue.epoch()).map_err(|error| error.to_string())?;
+        let metrics_consumer = MetricsConsumer::new(
+            shared_queue.clone(),
+            engine.clone(),
+            extractor,
+            spans.clone(),
+            ingest_metrics.clone(),
+        );
         let intake = Intake::new(
             shared_queue,
             load::parsers(config)?,
@@ -149,9 +166,13 @@ impl Parts {
             replay_until: queue.stats().next_offset,
             progress: [store_consumer.progress(), metrics_consumer.progress()],
             extraction: metrics_consumer.slot(),
+            spans,
             consumers: Mutex::new(Some((store_consumer, metrics_consumer))),
             instance: config.listen.first().map_or_else(String::new, ToString::to_string),
             reload_successful: Arc::new(AtomicBool::new(true)),
+            backing_up: Turns::default(),
+            recounting: Turns::default(),
+            recount_metrics: RecountMetrics::new(&registry).map_err(|error| error.to_string())?,
             reload_success_ms: Arc::new(AtomicI64::new(now.millis())),
             engine_upkeep_ms: AtomicI64::new(now.millis()),
             heartbeat: config
@@ -224,8 +245,11 @@ impl Parts {
 
     /// What the endpoints answer from.
     pub fn api(self: &Arc<Parts>, config: &Config, reloader: &Arc<Reloader>, started: Instant) -> Api {
-        let (for_health, for_queue, reloader) = (self.clone(), self.clone(), reloader.clone());
         let intake = self.intake.clone();
+        let (for_health, for_queue, for_backup) = (self.clone(), self.clone(), self.clone());
+        let verifying = Recounter::new(self.clone(), reloader.clone());
+        let filling = verifying.clone();
+        let reloader = reloader.clone();
         Api {
             store: self.store.clone(),
             metrics: Arc::new(LocalMetrics::new(self.engine.clone())),
@@ -238,6 +262,9 @@ impl Parts {
             reload: Arc::new(move || reloader.reload()),
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
             saved: self.saved.clone(),
+            backup: Arc::new(move || backup::begin(&for_backup)),
+            verify: Arc::new(move |start, end| verifying.verify(start, end)),
+            backfill: Arc::new(move |metric, start, end| filling.backfill(metric, start, end)),
             started,
             limits: QueryLimits {
                 samples: config.limits.query_samples,
@@ -245,6 +272,11 @@ impl Parts {
                 labels_per_series: usize::try_from(config.limits.labels_per_series).unwrap_or(usize::MAX),
             },
         }
+    }
+
+    /// Both store and engine have taken in all records below this offset.
+    pub fn taken_in(&self) -> u64 {
+        self.progress.iter().map(|progress| progress.next_offset()).min().unwrap_or_default()
     }
 
     /// Name, records and seconds that each consumer is behind.

@@ -52,6 +52,11 @@ impl Reloader {
         }
     }
 
+    /// What is in force.
+    pub fn config(&self) -> Config {
+        self.config.lock().clone()
+    }
+
     /// Reads configuration and rules again. Answers what was done; on any fault nothing changes, and the error tells
     /// all of them. Blocks.
     pub fn reload(&self) -> Result<String, String> {

@@ -8,7 +8,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Matcher, Timestamp};
 use watchfire_queue::{Positions, Queue, ReadBatch};
 
-use super::Progress;
+use super::{LiveSpans, Progress};
 use crate::extract::{BatchReport, Extractor, REQUEST_DURATION};
 use crate::metrics::IngestMetrics;
 
@@ -21,6 +21,7 @@ pub struct MetricsConsumer {
     engine: Arc<Engine>,
     extractor: Extractor,
     replacement: ExtractorSlot,
+    spans: LiveSpans,
     metrics: IngestMetrics,
     progress: Arc<Progress>,
 }
@@ -40,11 +41,12 @@ impl MetricsConsumer {
     /// Name of the consumer at the queue.
     pub const NAME: &'static str = "metrics";
 
-    /// Registers at the queue with what the engine holds safely.
+    /// Registers at the queue with what the engine holds safely; `spans` is told what each rule counts.
     pub fn new(
         queue: Arc<dyn Queue>,
         engine: Arc<Engine>,
         extractor: Extractor,
+        spans: LiveSpans,
         metrics: IngestMetrics,
     ) -> MetricsConsumer {
         let epoch = queue.stats().epoch;
@@ -52,7 +54,7 @@ impl MetricsConsumer {
         queue.register(Self::NAME, &Positions::from([(0, durable)]));
         let next = engine.applied(QUEUE_NAME, epoch, 0).unwrap_or_else(|| queue.stats().first_offset);
         let progress = Arc::new(Progress::new(Self::NAME, Arc::clone(&queue), next, &metrics));
-        MetricsConsumer { queue, engine, extractor, replacement: ExtractorSlot::default(), metrics, progress }
+        MetricsConsumer { queue, engine, extractor, replacement: ExtractorSlot::default(), spans, metrics, progress }
     }
 
     /// How far it is, and the way to stop it.
@@ -72,6 +74,7 @@ impl MetricsConsumer {
         self.know_routes();
         let mut from = self.progress.next_offset();
         loop {
+            self.spans.note(&self.extractor.metrics(), from);
             let mut batches = self.queue.batches(&Positions::from([(0, from)]));
             let (queue, engine) = (Arc::clone(&self.queue), Arc::clone(&self.engine));
             let mut release = || {
@@ -101,6 +104,9 @@ impl MetricsConsumer {
         if let Some(extractor) = replacement {
             self.extractor = extractor;
             self.know_routes();
+            self.spans.note(&self.extractor.metrics(), batch.first_offset());
+        } else if self.spans.is_behind() {
+            self.spans.note(&self.extractor.metrics(), batch.first_offset());
         }
         let source = SourcePosition {
             queue: QUEUE_NAME.to_owned(),

@@ -5,9 +5,11 @@
 //! is skipped but records that are damaged or deleted, which are counted and logged.
 
 mod metrics;
+mod spans;
 mod store;
 
 pub use metrics::{ExtractorSlot, MetricsConsumer, QUEUE_NAME};
+pub use spans::{Counted, LiveSpans, SpansError};
 pub use store::{StoreConsumer, Tail};
 
 use std::sync::Arc;

@@ -18,6 +18,8 @@ const EVENTS: &str = "log_events_total";
 const BYTES: &str = "log_bytes_total";
 /// Events of level error and above, by service.
 const ERRORS: &str = "error_count";
+/// The counters among them.
+pub(super) const COUNTERS: [&str; 3] = [EVENTS, BYTES, ERRORS];
 /// How long requests took, milliseconds, by service and route.
 pub const REQUEST_DURATION: &str = "request_duration_ms";
 

@@ -12,7 +12,7 @@ mod route;
 mod rule;
 mod series;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use watchfire_engine::{Derived, GaugeSample, Increment, Observation, SourcePosition};
@@ -64,7 +64,8 @@ pub struct BatchReport {
 /// Takes numbers out of records.
 pub struct Extractor {
     late_after_ms: i64,
-    built_in: BuiltIn,
+    /// Absent where only some rules are asked for.
+    built_in: Option<BuiltIn>,
     rules: Vec<Rule>,
     max_series: Arc<HashMap<String, u32>>,
     collected: Collected,
@@ -99,16 +100,37 @@ impl Extractor {
         }
         Ok(Extractor {
             late_after_ms,
-            built_in: BuiltIn::default(),
+            built_in: Some(BuiltIn::default()),
             rules: compiled,
             max_series: Arc::new(max_series),
             collected: Collected::default(),
         })
     }
 
+    /// With the rules of one metric only, which dates every record by its event time: for a backfill.
+    ///
+    /// Errors: as [`Extractor::new`].
+    pub fn of_the_past(rules: &[RuleConfig], now: Timestamp) -> Result<Extractor, Vec<RuleFault>> {
+        Ok(Extractor { built_in: None, ..Extractor::new(rules, i64::MIN, now)? })
+    }
+
+    /// Every counter that records are counted in.
+    pub fn counters(&self) -> BTreeSet<String> {
+        let built_in = self.built_in.iter().flat_map(|_| built_in::COUNTERS).map(str::to_owned);
+        let rules = self.rules.iter().filter(|rule| rule.kind() == RuleKind::Counter);
+        built_in.chain(rules.map(|rule| rule.metric().to_owned())).collect()
+    }
+
+    /// The metrics of the rules.
+    pub fn metrics(&self) -> Vec<&str> {
+        self.rules.iter().map(Rule::metric).collect()
+    }
+
     /// Makes a route known that the engine already has, so that the limit of routes per service holds over restarts.
     pub fn know_route(&mut self, service: &str, route: &str) {
-        self.built_in.know_route(service, route, &mut self.collected.table);
+        if let Some(built_in) = &mut self.built_in {
+            built_in.know_route(service, route, &mut self.collected.table);
+        }
     }
 
     /// Takes the numbers out of a batch of records of which the first has the offset `source.first_offset`.
@@ -136,7 +158,9 @@ impl Extractor {
         let late = view.is_imported() || accepted_at.since(view.timestamp()) > self.late_after_ms;
         let moment = Moment { at: if late { view.timestamp() } else { accepted_at }, late };
         report.late += u64::from(late);
-        self.built_in.record(view, moment, &mut self.collected);
+        if let Some(built_in) = &mut self.built_in {
+            built_in.record(view, moment, &mut self.collected);
+        }
         for rule in &mut self.rules {
             rule.record(view, seq, moment, &mut self.collected, report);
         }
@@ -166,7 +190,9 @@ impl Extractor {
 
     /// Starts the table of series anew; what is still in use comes back with its next record.
     fn forget_series(&mut self) {
-        self.built_in.forget_series();
+        if let Some(built_in) = &mut self.built_in {
+            built_in.forget_series();
+        }
         self.rules.iter_mut().for_each(Rule::forget_series);
         self.collected.table.clear();
     }

@@ -156,6 +156,16 @@ pub(super) struct Rule {
 }
 
 impl Rule {
+    /// Name of its metric.
+    pub(super) fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    /// What becomes of its values.
+    pub(super) fn kind(&self) -> RuleKind {
+        self.kind
+    }
+
     /// Compiles a rule. On any fault, all of them.
     pub(super) fn new(config: &RuleConfig, now: Timestamp) -> Result<Rule, Vec<(RulePart, RuleError)>> {
         let mut faults = Vec::new();

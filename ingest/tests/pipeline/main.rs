@@ -2,6 +2,7 @@
 
 mod docs;
 mod pipe;
+mod recount;
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tokio::sync::watch;
 use tower::ServiceExt;
 use watchfire_engine::{Engine, EngineConfig, TimeRange};
-use watchfire_ingest::consume::{MetricsConsumer, Progress, StoreConsumer};
+use watchfire_ingest::consume::{LiveSpans, MetricsConsumer, Progress, StoreConsumer};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::{IngestMetrics, Intake, Limits, http as endpoints};
@@ -27,8 +27,8 @@ pub struct Pipe {
     pub intake: Arc<Intake>,
     pub stopping: watch::Sender<bool>,
     queue: Arc<dyn Queue>,
-    store: Arc<EmbeddedStore>,
-    engine: Arc<Engine>,
+    pub store: Arc<EmbeddedStore>,
+    pub engine: Arc<Engine>,
     router: axum::Router,
     progress: Vec<Arc<Progress>>,
     threads: Vec<JoinHandle<()>>,
@@ -51,7 +51,8 @@ impl Pipe {
         let intake = Arc::new(intake);
         let to_store = StoreConsumer::new(Arc::clone(&queue), Arc::clone(&store), Box::new(|_| {}), &metrics);
         let extractor = Extractor::new(&[], 600_000, now).expect("no rules, no mistakes");
-        let to_engine = MetricsConsumer::new(Arc::clone(&queue), Arc::clone(&engine), extractor, metrics);
+        let spans = LiveSpans::open(&folder.join("extraction"), queue.stats().epoch).expect("the folder is ours");
+        let to_engine = MetricsConsumer::new(Arc::clone(&queue), Arc::clone(&engine), extractor, spans, metrics);
         Pipe {
             router: endpoints::router(Arc::clone(&intake)),
             intake,

@@ -8,6 +8,7 @@ mod sealer;
 mod shared;
 mod snapshot;
 mod trait_impl;
+mod visit;
 mod writer;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use watchfire_model::Timestamp;
 
 pub use config::{AppendError, AppendReport, StoreConfig, StoreStats};
+pub use visit::{VisitRange, VisitReport};
 
 use crate::executor::budget::Budget;
 use crate::executor::{facets, run, stats};
@@ -242,6 +244,22 @@ impl EmbeddedStore {
             self.inner.messages.send(Message::Flush(done)).map_err(|_| FlushError::Closed)?;
         }
         answer.recv().map_err(|_| FlushError::Closed)?.map_err(FlushError::Write)
+    }
+
+    /// Does some short work, given the store's folder, while no file in it changes: what is linked then opens as after
+    /// a crash at that moment. Sealing waits for it. Blocks.
+    pub fn while_still<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&std::path::Path) -> R + Send + 'static,
+    ) -> Result<R, FlushError> {
+        let (done, answer) = crossbeam_channel::bounded(1);
+        let dir = self.inner.shared.config.dir.clone();
+        let work = Box::new(move || {
+            // Whoever asked may be gone.
+            let _ = done.send(work(&dir));
+        });
+        self.inner.messages.send(Message::Still(work)).map_err(|_| FlushError::Closed)?;
+        answer.recv().map_err(|_| FlushError::Closed)
     }
 
     /// How the store stands.

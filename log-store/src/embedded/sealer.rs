@@ -56,6 +56,7 @@ pub(crate) fn run(mut sealer: Sealer, messages: Receiver<Message>) {
                 sealer.note(result, |backlog| &mut backlog.upkeep_error);
             }
             Ok(Message::Flush(done)) => flushes.push(done),
+            Ok(Message::Still(work)) => work(),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => retry_at = None,
         }

@@ -82,6 +82,8 @@ pub(crate) enum Message {
     Tick,
     /// Answer when everything before is done, or has failed.
     Flush(crossbeam_channel::Sender<Result<(), String>>),
+    /// Do something while no file of the store changes.
+    Still(Box<dyn FnOnce() + Send>),
     Stop,
 }
 

@@ -6,3 +6,4 @@ mod old;
 mod recovery;
 mod round_trip;
 mod templates;
+mod visit;

@@ -1,0 +1,208 @@
+//! Which records each extraction rule has counted as they came: what a backfill must leave alone.
+//!
+//! A rule counts from the batch on with which it came into force, until the one with which it went. A metric so has
+//! spans of queue offsets; records outside of them were never counted for it. They are kept in a small file:
+//! `{"watchfire_extraction": 1, "epoch": …, "metrics": {"NAME": [[from, to], [from, null]]}}`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// The file's name.
+const FILE: &str = "spans.json";
+/// Version of the file.
+const VERSION: u32 = 1;
+
+/// Offsets `from..to`; without an end the rule is in force.
+type Span = (u64, Option<u64>);
+
+/// What is in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Content {
+    #[serde(rename = "watchfire_extraction")]
+    version: u32,
+    /// Of the queue; offsets of another queue say nothing.
+    epoch: u64,
+    metrics: BTreeMap<String, Vec<Span>>,
+}
+
+/// Why the spans cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SpansError {
+    /// The file system refuses, or the file is none of ours.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says, or what is wrong.
+        source: io::Error,
+    },
+    /// The file was written by a newer version.
+    #[error("{}: version {version} was written by a newer program; use that one", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+}
+
+/// The spans of all metrics. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct LiveSpans(Arc<Mutex<State>>);
+
+struct State {
+    path: PathBuf,
+    content: Content,
+    /// Not written yet.
+    is_dirty: bool,
+}
+
+impl LiveSpans {
+    /// Reads the file in a folder, which is made if it is not there; `epoch` is that of the queue.
+    ///
+    /// Errors: see [`SpansError`].
+    pub fn open(dir: &Path, epoch: u64) -> Result<LiveSpans, SpansError> {
+        let path = dir.join(FILE);
+        let failed = |source| SpansError::Io { path: path.clone(), source };
+        fs::create_dir_all(dir).map_err(failed)?;
+        let empty = Content { version: VERSION, epoch, metrics: BTreeMap::new() };
+        let content = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => empty.clone(),
+            Err(error) => return Err(failed(error)),
+            Ok(text) => {
+                #[derive(Deserialize)]
+                struct Head {
+                    watchfire_extraction: u32,
+                }
+                let head: Head = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
+                if head.watchfire_extraction > VERSION {
+                    return Err(SpansError::Newer { path, version: head.watchfire_extraction });
+                }
+                serde_json::from_slice(&text).map_err(|error| failed(error.into()))?
+            }
+        };
+        let content = if content.epoch == epoch { content } else { empty };
+        Ok(LiveSpans(Arc::new(Mutex::new(State { path, content, is_dirty: false }))))
+    }
+
+    /// From this offset on exactly these metrics are counted. Durable when this returns, or tried again by the next
+    /// call; what cannot be written is logged.
+    pub fn note(&self, metrics: &[&str], offset: u64) {
+        let mut state = self.0.lock();
+        state.is_dirty |= state.content.change(metrics, offset);
+        if state.is_dirty {
+            match state.write() {
+                Ok(()) => state.is_dirty = false,
+                Err(error) => {
+                    tracing::error!(%error, path = %state.path.display(), "which records were counted cannot be written")
+                }
+            }
+        }
+    }
+
+    /// Whether a call of [`LiveSpans::note`] waits to be written.
+    pub fn is_behind(&self) -> bool {
+        self.0.lock().is_dirty
+    }
+
+    /// The offsets that a metric was counted at, ascending; the last may have no end yet.
+    pub fn of(&self, metric: &str) -> Counted {
+        Counted(self.0.lock().content.metrics.get(metric).cloned().unwrap_or_default())
+    }
+}
+
+/// The spans of one metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted(Vec<Span>);
+
+impl Counted {
+    /// Whether the record at an offset was counted as it came.
+    pub fn contains(&self, offset: u64) -> bool {
+        self.0.iter().any(|(from, to)| *from <= offset && to.is_none_or(|to| offset < to))
+    }
+}
+
+impl Content {
+    /// Opens and closes spans; true if that changed anything.
+    fn change(&mut self, metrics: &[&str], offset: u64) -> bool {
+        let mut changed = false;
+        for (name, spans) in &mut self.metrics {
+            let Some((from, to @ None)) = spans.last_mut() else { continue };
+            if metrics.contains(&name.as_str()) {
+                // A replay begins earlier than the rule did the first time.
+                changed |= offset < *from;
+                *from = offset.min(*from);
+            } else {
+                *to = Some(offset.max(*from));
+                changed = true;
+            }
+        }
+        for metric in metrics {
+            let spans = self.metrics.entry((*metric).to_owned()).or_default();
+            if spans.last().is_none_or(|(_, to)| to.is_some()) {
+                spans.push((offset, None));
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
+impl State {
+    fn write(&self) -> io::Result<()> {
+        let temporary = self.path.with_extension("tmp");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&serde_json::to_vec(&self.content)?)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &self.path)?;
+        match self.path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(spans: &LiveSpans, metric: &str, offsets: std::ops::Range<u64>) -> Vec<u64> {
+        let of = spans.of(metric);
+        offsets.filter(|offset| of.contains(*offset)).collect()
+    }
+
+    #[test]
+    fn spans_open_and_close_with_the_rules_and_survive_a_restart() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let spans = LiveSpans::open(dir.path(), 7).expect("opens");
+        spans.note(&["a"], 3);
+        spans.note(&["a", "b"], 5);
+        spans.note(&["b"], 6);
+        drop(spans);
+        let spans = LiveSpans::open(dir.path(), 7).expect("opens");
+        assert_eq!(counted(&spans, "a", 0..12), [3, 4, 5]);
+        // After a crash the queue is read again from an earlier place, with the rules of now.
+        spans.note(&["b", "a"], 4);
+        assert_eq!(counted(&spans, "b", 0..8), [4, 5, 6, 7]);
+        assert_eq!(counted(&spans, "a", 0..8), [3, 4, 5, 6, 7]);
+        assert_eq!(counted(&spans, "c", 0..8), [0; 0]);
+        drop(spans);
+        let other_queue = LiveSpans::open(dir.path(), 8).expect("opens");
+        assert_eq!(counted(&other_queue, "a", 0..8), [0; 0]);
+    }
+
+    #[test]
+    fn files_that_are_none_of_ours_are_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join(FILE), r#"{"watchfire_extraction": 2, "other": 1}"#).expect("written");
+        assert!(matches!(LiveSpans::open(dir.path(), 1), Err(SpansError::Newer { version: 2, .. })));
+        fs::write(dir.path().join(FILE), "no JSON").expect("written");
+        assert!(matches!(LiveSpans::open(dir.path(), 1), Err(SpansError::Io { .. })));
+    }
+}

@@ -1,0 +1,26 @@
+//! `watchfire restore`: a backup becomes a data folder.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::EXIT_FAILED;
+
+/// Checks the backup and copies it into a folder that is empty or not there.
+pub fn run(backup: &Path, data_dir: &Path) -> ExitCode {
+    match watchfire_backup::restore(backup, data_dir) {
+        Ok(manifest) => {
+            println!(
+                "restored {} files, {:.1} MB, of {}; go on with\n  watchfire serve --data-dir {}",
+                manifest.files.len(),
+                manifest.bytes() as f64 / 1e6,
+                manifest.created,
+                data_dir.display()
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
