@@ -40,6 +40,17 @@ fn a_search_and_a_filter_by_keyboard_alone() {
     page.key("x");
     page.wait("the second row is open", "document.querySelector('[data-index=\"1\"]').ariaExpanded == 'true' && document.querySelector('.log-detail .fields')");
     assert!(page.eval("location.search").as_str().is_some_and(|search| search.contains("open=")));
+    // What is new must not move the lines of a search that is there.
+    let newer = r#"{"service":"api","host":"node-1","level":"error","message":"connection refused again"}"#;
+    assert_eq!(server.client().post("/ingest", "application/json", newer).status, 202);
+    let first = page.eval("document.querySelector('[data-index=\"0\"]').ariaLabel");
+    page.key("k");
+    page.key("x");
+    page.wait("the first row is open too", "document.querySelectorAll('.log-detail').length == 2");
+    page.key("x");
+    page.wait("and closed", "document.querySelectorAll('.log-detail').length == 1");
+    assert_eq!(page.eval("document.querySelector('[data-index=\"0\"]').ariaLabel"), first);
+    page.wait("the same total", &format!("document.querySelector('.stats').textContent.startsWith('{total} lines')"));
     // A field of the open record becomes a filter.
     page.eval("document.querySelector('[aria-label^=\"Only host\"]').focus()");
     page.key("Enter");

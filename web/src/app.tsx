@@ -13,7 +13,7 @@ import { HelpDialog, helpIsOpen } from './ui/help';
 import { Login } from './ui/login';
 import { TopBar } from './ui/top-bar';
 import { Toast } from './ui/toast';
-import { follow, go, href, now, params, path } from './url';
+import { follow, go, href, now, params, path, range, zoom } from './url';
 
 export function App() {
   const page = PAGES.find((one) => one.path === path.value);
@@ -28,6 +28,9 @@ export function App() {
   useKeys([
     ...PAGES.map((one) => ({ keys: `g ${one.key}`, does: `go to ${one.title}`, run: () => go(href(one.path)) })),
     { keys: '/', does: 'write a search or query', run: () => focusSearch.peek()?.() },
+    { keys: '[', does: 'the time before', run: () => shift(-1) },
+    { keys: ']', does: 'the time after', run: () => shift(1) },
+    { keys: 'z', does: 'zoom out: twice the time', run: () => shift(0) },
     { keys: 'r', does: 'refresh', run: () => (now.value = Date.now()) },
     { keys: 't', does: 'change the theme', run: nextTheme },
     { keys: '?', does: 'show this list', run: () => (helpIsOpen.value = true) },
@@ -44,6 +47,15 @@ export function App() {
       <Toast />
     </div>
   );
+}
+
+/** Moves the range by half its length, or widens it by as much at both ends. It never ends after now. */
+function shift(direction: -1 | 0 | 1): void {
+  const { start, end } = range.peek();
+  const half = (end - start) / 2;
+  const moved = direction === 0 ? { start: start - half, end: end + half } : { start: start + direction * half, end: end + direction * half };
+  const late = Math.max(0, moved.end - Date.now());
+  zoom(moved.start - late, moved.end - late);
 }
 
 function Outlet({ load, refresh, title }: { load: () => Promise<ComponentType> | ComponentType; refresh: string; title: string }) {

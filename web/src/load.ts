@@ -19,7 +19,7 @@ export function useLoad<T>(key: string | null, load: (abort: AbortSignal) => Pro
   const locked = needsLogin.value;
   useEffect(() => {
     if (key === null || locked) {
-      setState((old) => (old.loading ? { ...old, loading: false } : old));
+      setState((old) => (key === null ? { data: undefined, error: undefined, loading: false } : { ...old, loading: false }));
       return;
     }
     const abort = new AbortController();

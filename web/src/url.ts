@@ -14,13 +14,13 @@ export const params = signal(new URLSearchParams(window.location.search));
 /** The moment that `now` in the range means; moves with each refresh. */
 export const now = signal(Date.now());
 
-window.addEventListener('popstate', read);
+window.addEventListener('popstate', () => read(true));
 
-function read(): void {
+function read(movesTime: boolean): void {
   batch(() => {
     path.value = window.location.pathname;
     params.value = new URLSearchParams(window.location.search);
-    now.value = Date.now();
+    if (movesTime) now.value = Date.now();
   });
 }
 
@@ -62,10 +62,13 @@ export function here(changes: Changes): string {
   return path.value + changed(params.value, changes);
 }
 
-/** Goes to a link of ours. */
+/**
+ * Goes to a link of ours. A step moves time on to now; a replacement (a row that opens, say) does not, so that what
+ * is on the page stays.
+ */
 export function go(link: string, replace = false): void {
   window.history[replace ? 'replaceState' : 'pushState'](null, '', link);
-  read();
+  read(!replace);
 }
 
 /** Changes parameters of this page: a step that "back" undoes, unless `replace`. */
@@ -77,7 +80,7 @@ export function set(changes: Changes, replace = false): void {
 export function follow(event: MouseEvent): void {
   const link = (event.target as Element | null)?.closest?.('a');
   const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  if (!link || !plain || event.defaultPrevented || link.target || link.hasAttribute('download')) return;
+  if (!link || !plain || event.defaultPrevented || link.target || link.hash || link.hasAttribute('download')) return;
   if (link.origin !== window.location.origin || !isPage(link.pathname)) return;
   event.preventDefault();
   go(link.pathname + link.search);

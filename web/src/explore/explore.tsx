@@ -11,7 +11,7 @@ import { durationText } from '../time';
 import { EditorField } from '../ui/editor';
 import { ErrorNote } from '../ui/error-note';
 import { copy } from '../ui/toast';
-import { here, param, range, set } from '../url';
+import { here, now, param, range, set } from '../url';
 import { GraphView, type Drawn } from './graph-view';
 import { MetricList } from './metric-list';
 import { queryLanguage } from './query-language';
@@ -31,7 +31,9 @@ export function Explore() {
   useEffect(() => setWritten(queries), [queries.join('\n')]);
   const run = (at?: number, text?: string) => {
     const next = written.map((one, index) => (index === at ? text! : one).trim());
-    set(Object.fromEntries(NAMES.map((name, index) => [name, next[index] ?? ''])), next.join('\n') === queries.join('\n'));
+    const again = next.join('\n') === queries.join('\n');
+    set(Object.fromEntries(NAMES.map((name, index) => [name, next[index] ?? ''])), again);
+    if (again) now.value = Date.now();
   };
   const remove = (at: number) => {
     const next = queries.filter((_, index) => index !== at);
@@ -74,7 +76,7 @@ export function Explore() {
       </section>
       {!asked ? <MetricList /> : view === 'table' ? <InstantTable queries={queries.filter(Boolean)} />
         : view === 'json' ? <Json answers={answers.flatMap(({ data }) => (data ? [data.answer.body] : []))} />
-          : answers.some(({ data }) => data) && <GraphView drawn={drawn(answers)} />}
+          : answers.some(({ data, error }) => data && !error) && <GraphView drawn={drawn(answers)} />}
     </>
   );
 }
@@ -98,7 +100,8 @@ type Loaded = ReturnType<typeof useRange>;
 /** All series of all queries, each with the letter of its query when there are several. */
 function drawn(answers: Loaded[]): Drawn[] {
   const several = answers.filter(({ data }) => data).length > 1;
-  return answers.flatMap(({ data }, at) => (data?.grid.series ?? []).map((series) => {
+  // What an earlier text found is no answer to one with a mistake.
+  return answers.flatMap(({ data, error }, at) => (error ? [] : data?.grid.series ?? []).map((series) => {
     const name = Object.keys(series.labels).length ? seriesName(series.labels) : data!.answer.body.query;
     return { ...series, times: data!.grid.times, unit: unitOf(data!.answer.body.query), name: several ? `${LETTERS[at]} ${name}` : name };
   }));

@@ -11,7 +11,7 @@ import { ErrorNote } from '../ui/error-note';
 import { LevelLegend, StackedBars } from '../ui/stacked-bars';
 import { copy } from '../ui/toast';
 import { VirtualList } from '../ui/virtual-list';
-import { here, list, param, range, set, zoom } from '../url';
+import { here, list, now, param, range, set, zoom } from '../url';
 import { Facets, useFacets } from './facets';
 import { FACETS, isLive, oldestFirst, query, toggle } from './filters';
 import { contextOf, Detail, Row } from './row';
@@ -32,8 +32,10 @@ export function Logs() {
   useEffect(() => setWritten(query.value), [query.value]);
   const live = isLive.value;
   const run = (text: string) => {
+    const again = text.trim() === query.value;
+    set({ q: text.trim(), open: null }, again);
     // The same search again shows what is new.
-    set({ q: text.trim(), open: null }, text.trim() === query.value);
+    if (again) now.value = Date.now();
   };
   return (
     <div class="logs">
