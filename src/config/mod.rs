@@ -4,6 +4,7 @@
 //! this version does not do is refused by name.
 
 mod files;
+mod items;
 mod read;
 mod scalar;
 mod section;
