@@ -54,9 +54,9 @@ pub fn routes() -> Router<Arc<Api>> {
 pub fn page(headers: &HeaderMap) -> Response {
     let nonce = nonce();
     let body = INDEX.replace(NONCE_MARK, &nonce).replace(THEME_MARK, theme(headers));
-    // Style attributes are set by the editor; everything else that could run or load is ours by origin or nonce.
+    // Everything that could run or load is ours, by origin or by nonce (the editor makes a style sheet of its own).
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; \
+        "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; \
          img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
     );
     let fixed = [

@@ -57,7 +57,10 @@ fn a_search_and_a_filter_by_keyboard_alone() {
     page.wait("a filter by host", "/host=node-/.test(location.search) && document.querySelector('.chip.on')");
     page.wait("fewer lines", &format!("parseInt(document.querySelector('.stats').textContent) < {total}"));
     // A facet is a button like any other.
-    page.wait("facets", "document.querySelector('.facet')");
+    page.wait(
+        "facets of this search",
+        "document.querySelector('.facet .num').textContent == String(parseInt(document.querySelector('.stats').textContent))",
+    );
     page.eval("document.querySelector('.facet').focus()");
     page.key(" ");
     page.wait("a filter by level", "/level=error/.test(location.search)");

@@ -33,9 +33,8 @@ pub fn check() -> Outcome {
         return Outcome::Failed("the sources in web/ do not build".to_owned());
     }
     let (fresh, committed) = (files(&fresh), files(&web.join("dist")));
-    let mut names: Vec<&PathBuf> = fresh.keys().chain(committed.keys()).collect();
-    names.dedup();
-    match names.iter().find(|name| fresh.get(**name) != committed.get(**name)) {
+    let mut names = fresh.keys().chain(committed.keys());
+    match names.find(|name| fresh.get(*name) != committed.get(*name)) {
         None => Outcome::Same,
         Some(name) => {
             let name = name.display();

@@ -77,6 +77,7 @@ function SearchView({ showsFacets }: { showsFacets: boolean }) {
   useFacets();
   const answer = found.value;
   const list = records.value;
+  if (problem.value && !answer) return <ErrorNote error={problem.value} text={query.value} />;
   return (
     <>
       {problem.value && <ErrorNote error={problem.value} text={query.value} />}

@@ -16,6 +16,9 @@ import { CUT_AT, flatten, oneLine, visible } from './text';
 
 /** Fields that a line of the list shows already, or that mean nothing to people. */
 const OWN = ['message', 'tags', 'fields', 'error_details', 'performance_metrics'];
+/** Fields that are shown behind the message in the list, and characters of each. */
+const PREVIEWED = 8;
+const PREVIEW_CHARS = 40;
 /** Fields shown before "show all". */
 const FIELDS_SHOWN = 60;
 /** Length of a field's value, characters, before "show all". */
@@ -48,9 +51,15 @@ export function Row({ record, index, open, selected, days, onToggle }: RowProps)
       <time title={`${localDateTime(at, true)}\n${record.timestamp}`}>{days ? localDateTime(at, true).slice(5) : clock(at, true)}</time>
       <span class="level" style={{ '--level': levelColor(record.level) }}>{record.level}</span>
       <bdi class="service">{visible(record.service ?? '')}</bdi>
-      <bdi class="message">{message}</bdi>
+      <bdi class="message">{message}<span class="muted">{preview(record.fields)}</span></bdi>
     </div>
   );
+}
+
+/** The first plain fields, behind the message. */
+function preview(fields: Record<string, unknown> = {}): string {
+  const plain = Object.entries(fields).slice(0, PREVIEWED).filter(([, value]) => value !== null && typeof value !== 'object');
+  return plain.map(([name, value]) => visible(`  ${name}=${String(value).slice(0, PREVIEW_CHARS)}`)).join('');
 }
 
 /** Whether the context of a record is in sight, by its id. */

@@ -16,6 +16,8 @@ interface Props {
   color?: string;
   /** Said where there is nothing to compare with. */
   note: string;
+  /** Whether the answer is still on its way. */
+  pending: boolean;
   /** Said where there is no value. */
   empty: string;
 }
@@ -23,13 +25,13 @@ interface Props {
 /** Changes below this share are told as none. */
 const SAME = 0.05;
 
-export function Kpi({ name, href, value, before, unit, values, worse, color, note, empty }: Props) {
+export function Kpi({ name, href, value, before, unit, values, worse, color, note, pending, empty }: Props) {
   return (
     <a class="kpi panel" href={href}>
       <span class="kpi-name">{name}</span>
-      <span class="kpi-value">{value === null ? <span class="muted">–</span> : unit(value)}</span>
+      <span class="kpi-value">{value === null ? <span class="muted">{pending ? '…' : '–'}</span> : unit(value)}</span>
       <Sparkline values={values} color={color} />
-      <span class="kpi-note">{value === null ? empty : <Change value={value} before={before} unit={unit} worse={worse} note={note} />}</span>
+      <span class="kpi-note">{value === null ? (pending ? '\u00a0' : empty) : <Change value={value} before={before} unit={unit} worse={worse} note={note} />}</span>
     </a>
   );
 }

@@ -37,15 +37,15 @@ export function Overview() {
     <>
       <h1 class="sr-only">Overview</h1>
       <div class="kpis">
-        <Kpi name="Errors" href={logsLink({ level: ERRORS.join(',') })} value={last(shareOfErrors)} before={quotient(before.errors, before.lines)}
+        <Kpi name="Errors" pending={isPending(lines)} href={logsLink({ level: ERRORS.join(',') })} value={last(shareOfErrors)} before={quotient(before.errors, before.lines)}
           unit={percent} note={note} values={shareOfErrors} worse="up" color="var(--level-error)" empty="no lines yet" />
-        <Kpi name="p95" href={exploreLink(p95.query)} value={last(values(p95))} before={before.p95} unit={millis} note={note} values={values(p95)} worse="up"
+        <Kpi name="p95" pending={isPending(p95)} href={exploreLink(p95.query)} value={last(values(p95))} before={before.p95} unit={millis} note={note} values={values(p95)} worse="up"
           empty="no durations yet" />
-        <Kpi name="p99" href={exploreLink(p99.query)} value={last(values(p99))} before={before.p99} unit={millis} note={note} values={values(p99)} worse="up"
+        <Kpi name="p99" pending={isPending(p99)} href={exploreLink(p99.query)} value={last(values(p99))} before={before.p99} unit={millis} note={note} values={values(p99)} worse="up"
           empty="no durations yet" />
-        <Kpi name="Lines" href={exploreLink(lines.query)} value={last(values(lines))} before={before.lines} unit={perSecond} note={note} values={values(lines)}
+        <Kpi name="Lines" pending={isPending(lines)} href={exploreLink(lines.query)} value={last(values(lines))} before={before.lines} unit={perSecond} note={note} values={values(lines)}
           empty="no lines yet" />
-        <Kpi name="Disk used" href={exploreLink(disk.query)} value={last(values(disk))} before={undefined} unit={percent} note="of the data folder’s file system" values={values(disk)}
+        <Kpi name="Disk used" pending={isPending(disk)} href={exploreLink(disk.query)} value={last(values(disk))} before={undefined} unit={percent} note="of the data folder’s file system" values={values(disk)}
           empty="not measured yet" />
       </div>
       {onlyOwn && <SendData />}
@@ -89,6 +89,10 @@ function panel(askings: Asking[]) {
 
 function values(asking: Asking): (number | null)[] {
   return (asking.loaded.data ?? EMPTY).series[0]?.values ?? [];
+}
+
+function isPending({ loaded }: Asking): boolean {
+  return !loaded.data && !loaded.error;
 }
 
 /** Quotients place by place; none where nothing was counted. */

@@ -31,7 +31,7 @@ export function HelpDialog() {
           ))}
         </dl>
       )}
-      <p class="muted">Keys are off while you write. <kbd>Esc</kbd> leaves a field.</p>
+      <p class="muted">Keys are off while you write. <kbd>Esc</kbd> leaves a field. This page is made with <a href="/assets/notices.txt" target="_blank">the work of others</a>.</p>
     </dialog>
   );
 }

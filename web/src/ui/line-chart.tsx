@@ -3,7 +3,7 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Unit } from '../format';
+import { bytes, type Unit } from '../format';
 import { isDark, token } from '../theme';
 import { axisTime, localDateTime } from '../time';
 
@@ -38,6 +38,8 @@ export interface Props {
 export const COLORS = 8;
 /** Most lines that the tip under the cursor lists. */
 const TIP_LINES = 12;
+/** Distances of the lines of an axis of bytes. */
+const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 const SHARED_CURSOR = 'page';
 
 export function LineChart(props: Props) {
@@ -96,7 +98,7 @@ function options(latest: Latest, width: number, tip: { current: HTMLDivElement |
     scales: { x: { time: true }, y: { range: (_, low, high) => yRange(low, high, latest.current.threshold) } },
     axes: [
       { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((s) => axisTime(s * 1000, latest.current.end - latest.current.start)) },
-      { ...axis, size: yAxisSize, gap: 4, space: 28, values: (_, splits) => splits.map((value) => latest.current.unit(value)) },
+      { ...axis, size: yAxisSize, gap: 4, space: 28, incrs: latest.current.unit === bytes ? BINARY_STEPS : undefined, values: (_, splits) => splits.map((value) => latest.current.unit(value)) },
     ],
     series: [
       {},
