@@ -1,7 +1,6 @@
 //! Facets over all blocks of a snapshot: which fields there are, and their most frequent values.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use rayon::prelude::*;
 use watchfire_model::Level;
 use watchfire_model::record::{Core, PATH_SEPARATOR};
@@ -52,10 +51,15 @@ impl Counts {
     fn drop_rare(&mut self) {
         self.is_approximate = true;
         let mut all: Vec<(Box<str>, u64)> = std::mem::take(&mut self.counts).into_iter().collect();
-        all.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let by_count = |(_, count): &(Box<str>, u64)| std::cmp::Reverse(*count);
+        if all.len() > VALUES_MAX / 2 {
+            all.select_nth_unstable_by_key(VALUES_MAX / 2, by_count);
+            all.truncate(VALUES_MAX / 2);
+        }
+        all.sort_unstable_by_key(by_count);
         self.bytes = 0;
         for (text, count) in all {
-            if self.counts.len() >= VALUES_MAX / 2 || self.bytes + text.len() > VALUE_BYTES_MAX / 2 {
+            if self.bytes + text.len() > VALUE_BYTES_MAX / 2 {
                 break;
             }
             self.bytes += text.len() + 48;

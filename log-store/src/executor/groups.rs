@@ -1,7 +1,8 @@
 //! Which rows of a block are in which group.
 
-use std::collections::HashMap;
 use std::ops::Range;
+
+use hashbrown::HashMap;
 
 use super::texts::Texts;
 use crate::values::Bits;

@@ -83,7 +83,14 @@ impl ColumnView for OpenView<'_> {
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
-        self.each_value(field, rows, |_, value| count_text(value, 1, count));
+        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
+        let columns = self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)).count();
+        if columns > 1 || self.rows.rest.len() > 0 {
+            // A row may have a text in several of them, and counts once.
+            self.texts(field, rows)?.count(count);
+        } else {
+            self.each_value(field, rows, |_, value| count_text(value, 1, count));
+        }
         Ok(())
     }
 

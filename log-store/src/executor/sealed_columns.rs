@@ -245,6 +245,12 @@ impl ColumnView for SealedView<'_> {
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        let in_rest = self.rest_has(|column| field.relation(column) == Relation::Same);
+        if self.columns_of(field).count() + usize::from(in_rest) > 1 {
+            // A row may have a text in several of them, and counts once.
+            self.texts(field, rows)?.count(count);
+            return Ok(());
+        }
         let is_whole = rows.count() == self.count();
         for column in self.columns_of(field) {
             self.budget.check()?;
@@ -279,7 +285,7 @@ impl ColumnView for SealedView<'_> {
                 count_text(value, 1, count);
             }
         }
-        if self.rest_has(|column| field.relation(column) == Relation::Same) {
+        if in_rest {
             self.each_rest(rows, |_, column, value| {
                 if field.relation(column) == Relation::Same {
                     count_text(value, 1, count);

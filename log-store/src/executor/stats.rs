@@ -4,9 +4,9 @@
 //! group), into which the texts and numbers of the fields are merged in the order of rows.
 
 use std::collections::BTreeMap;
-use std::collections::hash_map::{Entry, HashMap};
 use std::ops::Range;
 
+use hashbrown::hash_map::{Entry, HashMap};
 use rayon::prelude::*;
 use watchfire_model::Level;
 

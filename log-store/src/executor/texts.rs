@@ -71,6 +71,15 @@ impl Texts {
         ids
     }
 
+    /// Calls `count` with each text that rows have, and how many rows have it.
+    pub fn count(&self, count: &mut dyn FnMut(&str, u64)) {
+        let mut counts = vec![0; self.len()];
+        self.pairs.iter().for_each(|(_, id)| counts[*id as usize] += 1);
+        for (id, rows) in counts.into_iter().enumerate().filter(|(_, rows)| *rows > 0) {
+            count(self.get(id as u32), rows);
+        }
+    }
+
     /// Brings the pairs into order.
     pub fn finish(mut self) -> Texts {
         if !self.pairs.is_sorted_by(|a, b| a < b) {
