@@ -118,11 +118,7 @@ fn piece_bytes(bytes: &[u8]) -> usize {
 impl Level {
     /// Adds counts to a slot of a level.
     fn add(&mut self, slot: u32, dense: &mut Dense, number: usize) {
-        let form = match number {
-            0 => Form::Fine,
-            _ if slot < self.small => Form::Small,
-            _ => Form::Coarse,
-        };
+        let form = if number > 0 && slot < self.small { Form::Small } else { Form::Coarse };
         let at = match self.pieces.last() {
             Some(last) if last.slot >= slot => self.pieces.binary_search_by_key(&slot, |piece| piece.slot),
             _ => Err(self.pieces.len()),
