@@ -45,7 +45,7 @@ impl<'m> Prepared<'m> {
         };
         let (values, prefixes) =
             if regex { literals_of(matcher.value()) } else { (Some(vec![matcher.value().to_owned()]), Vec::new()) };
-        let inside = if regex { inside_of(matcher.value()) } else { None };
+        let inside = if regex { inside_of(matcher.value(), !prefixes.is_empty()) } else { None };
         Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative }
     }
 
@@ -54,7 +54,8 @@ impl<'m> Prepared<'m> {
         match (&*self.prefixes, &self.inside) {
             ([], None) => Sieve::All,
             ([], Some(inside)) => Sieve::Inside(inside),
-            (prefixes, _) => Sieve::Prefixes(prefixes),
+            (prefixes, None) => Sieve::Prefixes(prefixes),
+            (prefixes, Some(inside)) => Sieve::Both(prefixes, inside),
         }
     }
 
@@ -92,16 +93,19 @@ fn literals_of(pattern: &str) -> (Option<Vec<String>>, Vec<String>) {
     }
 }
 
-/// The longest text that every match of an expression contains, if it does not begin with it.
-fn inside_of(pattern: &str) -> Option<memchr::memmem::Finder<'static>> {
+/// The longest text that every match of an expression contains; with `behind` only texts behind its first part count,
+/// which is known as a beginning already.
+fn inside_of(pattern: &str, behind: bool) -> Option<memchr::memmem::Finder<'static>> {
     let hir = regex_syntax::parse(&format!("(?s:{pattern})")).ok()?;
-    let mut parts: Vec<&Hir> = vec![&hir];
+    let mut parts: Vec<(&Hir, bool)> = vec![(&hir, !behind)];
     let mut longest: &[u8] = &[];
-    while let Some(part) = parts.pop() {
+    while let Some((part, counts)) = parts.pop() {
         match part.kind() {
-            HirKind::Concat(inner) => parts.extend(inner),
-            HirKind::Capture(capture) => parts.push(&capture.sub),
-            HirKind::Literal(literal) if literal.0.len() > longest.len() => longest = &literal.0,
+            HirKind::Concat(inner) => {
+                parts.extend(inner.iter().enumerate().map(|(place, part)| (part, counts || place > 0)));
+            }
+            HirKind::Capture(capture) => parts.push((&capture.sub, counts)),
+            HirKind::Literal(literal) if counts && literal.0.len() > longest.len() => longest = &literal.0,
             _ => {}
         }
     }
@@ -246,5 +250,17 @@ mod tests {
         assert_eq!(literals_of(".*").1, [""; 0]);
         assert_eq!(literals_of("(?i)ab").0.map(|set| set.len()), Some(4));
         assert_eq!(literals_of("(").1, [""; 0]);
+    }
+
+    #[test]
+    fn texts_inside_are_found() {
+        let inside = |pattern: &str, behind: bool| {
+            inside_of(pattern, behind).map(|finder| String::from_utf8_lossy(finder.needle()).into_owned())
+        };
+        assert_eq!(inside(".*-0a[0-9]", false).as_deref(), Some("-0a"));
+        assert_eq!(inside("checkout-.*-0a.", false).as_deref(), Some("checkout-"));
+        assert_eq!(inside("checkout-.*-0a.", true).as_deref(), Some("-0a"));
+        assert_eq!(inside("(checkout-.*)-0a.", true).as_deref(), Some("-0a"));
+        assert_eq!(inside("checkout-.*", true), None);
     }
 }

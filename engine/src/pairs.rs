@@ -104,7 +104,7 @@ impl Pairs {
             if let Some(scan) = &*entry.scan.read() {
                 scan.touch();
                 let is_stale = scan.is_stale();
-                scan.each(sieve, |pair, value| {
+                scan.each(sieve, &mut |pair, value: &str| {
                     let is_now = |now: &Pair| now.name == name && &*now.value == value;
                     if !is_stale || self.entry(pair).is_some_and(is_now) {
                         found(pair, value);

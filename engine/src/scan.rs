@@ -29,6 +29,8 @@ pub(crate) struct Scan {
 }
 
 const SEPARATOR: u8 = 0xff;
+/// Values that are looked at to find out which of two conditions lets fewer through.
+const SAMPLED: usize = 64;
 
 /// What a value has to have to be looked at closely.
 pub(crate) enum Sieve<'a> {
@@ -38,6 +40,8 @@ pub(crate) enum Sieve<'a> {
     Prefixes(&'a [String]),
     /// This inside.
     Inside(&'a Finder<'static>),
+    /// One of these beginnings, and this inside.
+    Both(&'a [String], &'a Finder<'static>),
 }
 
 impl Scan {
@@ -77,9 +81,9 @@ impl Scan {
     }
 
     /// Calls back with pair and value of what the sieve lets through.
-    pub(crate) fn each(&self, sieve: &Sieve, mut found: impl FnMut(u32, &str)) {
+    pub(crate) fn each(&self, sieve: &Sieve, found: &mut impl FnMut(u32, &str)) {
         match sieve {
-            Sieve::All => self.each_where(|_| true, &mut found),
+            Sieve::All => self.each_where(|_| true, found),
             Sieve::Prefixes([only]) => {
                 let prefix = only.as_bytes();
                 // Values of a label often begin alike and differ behind: the end of the prefix decides soonest.
@@ -89,14 +93,30 @@ impl Scan {
                         value.get(start.len()..prefix.len()).is_some_and(|have| have == last)
                             && value.starts_with(start)
                     },
-                    &mut found,
+                    found,
                 );
             }
             Sieve::Prefixes(prefixes) => {
-                self.each_where(|value| prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes())), &mut found);
+                self.each_where(|value| prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes())), found);
             }
-            Sieve::Inside(finder) => self.each_with(finder, &mut found),
+            Sieve::Inside(finder) => self.each_with(finder, found),
+            Sieve::Both(prefixes, finder) => {
+                let sampled = || (0..self.ends.len()).step_by(self.ends.len() / SAMPLED + 1).map(|at| self.value(at));
+                let begins = |value: &&[u8]| prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes()));
+                let by_prefix = sampled().filter(begins).count();
+                if by_prefix <= sampled().filter(|value| finder.find(value).is_some()).count() {
+                    self.each(&Sieve::Prefixes(prefixes), found);
+                } else {
+                    self.each_with(finder, found);
+                }
+            }
         }
+    }
+
+    /// The value at a place.
+    fn value(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize + 1);
+        self.ends.get(at).and_then(|end| self.bytes.get(start..*end as usize)).unwrap_or_default()
     }
 
     fn each_where(&self, wanted: impl Fn(&[u8]) -> bool, found: &mut impl FnMut(u32, &str)) {
@@ -120,9 +140,7 @@ impl Scan {
                 number += self.ends.get(number..).unwrap_or_default().partition_point(|end| (*end as usize) < hit);
             }
             let (Some(end), Some(pair)) = (self.ends.get(number), self.pairs.get(number)) else { return };
-            let start =
-                number.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize + 1);
-            tell(*pair, self.bytes.get(start..*end as usize).unwrap_or_default(), found);
+            tell(*pair, self.value(number), found);
             at = *end as usize + 1;
             number += 1;
         }
@@ -155,7 +173,7 @@ mod tests {
             }
             let through = |sieve: &Sieve| {
                 let mut out = Vec::new();
-                scan.each(sieve, |pair, value| out.push((pair, value.to_owned())));
+                scan.each(sieve, &mut |pair, value: &str| out.push((pair, value.to_owned())));
                 out
             };
             let wanted = |keep: &dyn Fn(&str) -> bool| -> Vec<(u32, String)> {
@@ -167,6 +185,9 @@ mod tests {
             prop_assert_eq!(through(&Sieve::Inside(&finder)), wanted(&|value| value.contains(&*needle)));
             let begins = |value: &str| prefixes.iter().any(|prefix| value.starts_with(&**prefix));
             prop_assert_eq!(through(&Sieve::Prefixes(&prefixes)), wanted(&begins));
+            // One of the two conditions is tested, whichever it is.
+            let both = through(&Sieve::Both(&prefixes, &finder));
+            prop_assert!(both == wanted(&begins) || both == wanted(&|value| value.contains(&*needle)));
         }
     }
 }
