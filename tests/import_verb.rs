@@ -103,7 +103,7 @@ fn what_goes_wrong_has_its_exit_code() {
         .expect("written");
     let (code, said) = run(import(&server, &["--service", "shop", &path("a.log"), &path("absent.log")]));
     assert_eq!(code, 5, "{said}");
-    assert!(said.contains("absent.log") && said.contains("1 lines were refused; the first: too_old"), "{said}");
+    assert!(said.contains("absent.log") && said.contains("refused lines: 1; the first: too_old"), "{said}");
     assert_eq!(total(&server, "service=shop"), 2);
     let (code, said) = run(import(&server, &["--format", "cobol", &path("a.log")]));
     assert_eq!(code, 1, "{said}");

@@ -109,10 +109,10 @@ impl Logs {
         let rejected = progress.finish();
         match (unread.len(), rejected) {
             (0, 0) => Ok(Outcome::Complete),
-            (0, rejected) => Ok(Outcome::Partial(format!("{rejected} lines were refused"))),
-            (unread, 0) => Ok(Outcome::Partial(format!("{unread} files could not be read"))),
+            (0, rejected) => Ok(Outcome::Partial(format!("refused lines: {rejected}"))),
+            (unread, 0) => Ok(Outcome::Partial(format!("files that could not be read: {unread}"))),
             (unread, rejected) => {
-                Ok(Outcome::Partial(format!("{unread} files could not be read, {rejected} lines were refused")))
+                Ok(Outcome::Partial(format!("files that could not be read: {unread}, refused lines: {rejected}")))
             }
         }
     }

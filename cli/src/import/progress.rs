@@ -127,7 +127,7 @@ impl Progress {
         }
         if self.rejected > 0 {
             let why = self.first_refusal.as_deref().map(safe).unwrap_or_default();
-            eprintln!("{} lines were refused; the first: {why}", self.rejected);
+            eprintln!("refused lines: {}; the first: {why}", self.rejected);
         }
         self.rejected
     }
