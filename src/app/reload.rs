@@ -40,13 +40,17 @@ pub struct Reloader {
 impl Reloader {
     /// Of what was read at the start.
     pub fn new(parts: Arc<Parts>, doors: Doors, options: Serve, config: Config) -> Reloader {
+        // What changes from now on is seen, also before the first look.
+        let mut seen = Watched::default();
+        seen.auth.changed(load::auth_files(&config));
+        seen.tls.changed(load::tls_files(&config));
         let (successful, last_success_ms) = (parts.reload_successful.clone(), parts.reload_success_ms.clone());
         Reloader {
             parts,
             doors,
             options,
             config: Mutex::new(config),
-            seen: Mutex::default(),
+            seen: Mutex::new(seen),
             successful,
             last_success_ms,
         }
