@@ -98,7 +98,8 @@ impl Clock {
         from_jiff(self.now.timestamp())
     }
 
-    fn read(&self, flag: &str, text: &str) -> Result<Timestamp, Failure> {
+    /// Reads the value of a flag.
+    pub fn read(&self, flag: &str, text: &str) -> Result<Timestamp, Failure> {
         self.parse(text).map_err(|error| Failure::Usage(format!("{flag}: {error}")))
     }
 

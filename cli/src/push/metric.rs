@@ -82,8 +82,7 @@ impl Metric {
             });
         }
         if let Some(text) = &self.time {
-            let time = self.zone.clock()?.parse(text);
-            let time = time.map_err(|error| Failure::Usage(format!("--time: {error}")))?;
+            let time = self.zone.clock()?.read("--time", text)?;
             body["timestamp"] = json!(time.millis());
         }
         let server = self.connection.open()?;

@@ -171,8 +171,7 @@ impl Log {
             }
         }
         if let Some(text) = &members.time {
-            let time = members.zone.clock()?.parse(text);
-            let time = time.map_err(|error| Failure::Usage(format!("--time: {error}")))?;
+            let time = members.zone.clock()?.read("--time", text)?;
             record.insert("timestamp".to_owned(), json!(time.to_rfc3339()));
         }
         if !members.fields.is_empty() {

@@ -61,9 +61,8 @@ struct Sample {
 impl Instant {
     /// Asks, and shows the answer.
     pub async fn run(self) -> Result<Outcome, Failure> {
-        let clock = self.zone.clock()?;
-        let time = self.time.as_ref().map(|text| clock.parse(text)).transpose();
-        let time = time.map_err(|error| Failure::Usage(format!("--time: {error}")))?.map(Timestamp::to_rfc3339);
+        let read = |text: &String| self.zone.clock()?.read("--time", text);
+        let time = self.time.as_ref().map(read).transpose()?.map(Timestamp::to_rfc3339);
         let query = self.query.join(" ");
         let server = self.connection.open()?;
         let params = [("query", Some(query.as_str())), ("time", time.as_deref())];

@@ -125,8 +125,7 @@ impl Tail {
     /// Shows records until it is told to stop.
     pub async fn run(self) -> Result<Outcome, Failure> {
         let clock = self.zone.clock()?;
-        let since = self.since.as_ref().map(|text| clock.parse(text)).transpose();
-        let since = since.map_err(|error| Failure::Usage(format!("--since: {error}")))?;
+        let since = self.since.as_ref().map(|text| clock.read("--since", text)).transpose()?;
         if self.count == Some(0) {
             return Ok(Outcome::Complete);
         }
