@@ -298,20 +298,6 @@ mod tests {
 
     use super::*;
 
-    /// `UPDATE_GOLDEN=1` writes the page anew.
-    #[test]
-    fn the_page_of_the_documentation_is_the_help() {
-        let mut command = Cli::command();
-        command.build();
-        let page = watchfire_cli::markdown::page(&command);
-        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&file, &page).expect("the page can be written");
-        }
-        let written = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(written == page, "docs/cli.md is not what the help says; UPDATE_GOLDEN=1 writes it");
-    }
-
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();

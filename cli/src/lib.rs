@@ -15,7 +15,6 @@ pub mod completions;
 pub mod failure;
 pub mod import;
 pub mod man;
-pub mod markdown;
 mod number;
 mod output;
 pub mod push;

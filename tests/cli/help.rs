@@ -13,23 +13,41 @@ pub fn help(words: &[String]) -> String {
     run.out
 }
 
-/// Every verb that the help shows, and the verbs below it.
+/// Every verb that the help shows, each before the verbs below it.
 pub fn verbs() -> Vec<Vec<String>> {
-    let mut all = vec![Vec::new()];
-    let mut at = 0;
-    while let Some(words) = all.get(at).cloned() {
-        let text = help(&words);
-        let commands = text.split("\nCommands:\n").nth(1).unwrap_or_default();
-        for line in commands.lines().take_while(|line| !line.is_empty()) {
-            // Names stand two blanks deep, their further lines deeper.
-            if let Some(name) = line.strip_prefix("  ").filter(|line| !line.starts_with(' ')) {
-                let name = name.split(' ').next().unwrap_or_default().to_owned();
-                all.push([words.clone(), vec![name]].concat());
-            }
-        }
-        at += 1;
-    }
+    let mut all = Vec::new();
+    add_verbs(Vec::new(), &mut all);
     all
+}
+
+fn add_verbs(words: Vec<String>, all: &mut Vec<Vec<String>>) {
+    let text = help(&words);
+    all.push(words.clone());
+    let commands = text.split("\nCommands:\n").nth(1).unwrap_or_default();
+    for line in commands.lines().take_while(|line| !line.is_empty()) {
+        // Names stand two blanks deep, their further lines deeper.
+        if let Some(name) = line.strip_prefix("  ").filter(|line| !line.starts_with(' ')) {
+            let name = name.split(' ').next().unwrap_or_default().to_owned();
+            add_verbs([words.clone(), vec![name]].concat(), all);
+        }
+    }
+}
+
+/// `docs/cli.md`; `UPDATE_GOLDEN=1` writes it anew too.
+#[test]
+fn the_page_of_the_documentation_is_the_help() {
+    let begin = "Made from the program's own help: what stands here is what `--help` says.";
+    let mut page = format!("# The command line\n\n{begin}\n");
+    for words in verbs() {
+        let name = [&["watchfire".to_owned()], words.as_slice()].concat().join(" ");
+        page.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help(&words).trim_end()));
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &page).expect("the page can be written");
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(written == page, "docs/cli.md is not what the help says; UPDATE_GOLDEN=1 writes it");
 }
 
 #[test]
