@@ -21,6 +21,8 @@ const SCRAPE_ROUNDS: u64 = 50;
 
 /// The allocator gives memory back when the engine has let go of so much, bytes.
 const GIVE_BACK_AT: u64 = 8 << 20;
+/// Rounds after which it gives back what less there is.
+const REST_ROUNDS: u64 = 300;
 
 /// The running thread.
 pub struct Upkeep {
@@ -44,7 +46,7 @@ impl Upkeep {
                 parts.engine.tick(now);
                 parts.engine_upkeep_ms.store(now.millis(), Ordering::Relaxed);
                 freed += parts.engine.take_freed_bytes();
-                if freed >= GIVE_BACK_AT {
+                if freed >= GIVE_BACK_AT || (freed > 0 && round % REST_ROUNDS == 0) {
                     allocator::give_back();
                     freed = 0;
                 }
