@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watchfire_cli::{alerts, completions, import, man, push, query, tail, top};
+use watchfire_cli::{alerts, backfill, backup, completions, import, man, push, query, tail, top, verify};
 use watchfire_ingest::sources::multiline::Multiline;
 
 /// Exit code: a check failed, a start failed.
@@ -41,6 +41,9 @@ pub enum Verb {
     /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
     Demo(Demo),
+    /// Copy everything of a running server into a folder, as one consistent cut.
+    #[command(after_help = backup::HELP)]
+    Backup(backup::Backup),
     /// Make a data folder of a backup; every file is checked first.
     #[command(after_help = "Examples:\n  watchfire restore backup-monday --data-dir /var/lib/watchfire\n\n\
         Exit codes: 0 good, 1 the backup is damaged or the folder is not empty")]
@@ -53,8 +56,7 @@ pub enum Verb {
         data_dir: PathBuf,
     },
     /// A verb of a later version, refused by name.
-    #[command(name = "backup", hide = true, aliases = ["restore", "verify", "backfill", "test", "backtest",
-        "silence"])]
+    #[command(name = "test", hide = true, aliases = ["backtest", "silence"])]
     NotYet {
         /// Whatever follows.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -90,6 +92,12 @@ pub enum Verb {
     /// Send log lines or a metric.
     #[command(after_help = PUSH_HELP)]
     Push(push::Push),
+    /// Count stored logs again, and compare with what was counted as they came.
+    #[command(after_help = verify::HELP)]
+    Verify(verify::Verify),
+    /// Give a new metric a past.
+    #[command(after_help = backfill::HELP)]
+    Backfill(backfill::Backfill),
     /// Print a script that completes our words in a shell.
     #[command(after_help = completions::HELP)]
     Completions(completions::Completions),

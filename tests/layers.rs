@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("alerting", &["model", "queue"]),
     ("ingest", &["model", "engine", "log-store", "queue"]),
     ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting"]),
-    ("cli", &["model"]),
+    ("cli", &["model", "backup"]),
     ("demo", &["model"]),
     ("backup", &[]),
     ("xtask", &[]),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use watchfire_backup::{restore, unpack};
 use watchfire_model::Timestamp;
 use watchfire_test_support::client::encode;
 use watchfire_test_support::{Client, Server, WebhookReceiver};
@@ -25,6 +25,17 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Runs one of our verbs against the server; it must succeed.
+fn watchfire(server: &Server, arguments: &[&str]) -> String {
+    let output = Command::new(BINARY)
+        .args(arguments)
+        .env("WATCHFIRE_URL", format!("http://{}", server.address))
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn query(client: &mut Client, text: &str) -> Value {
@@ -102,9 +113,7 @@ fn a_backup_under_load_is_one_consistent_cut() {
                 if more > told_before + 2000 { Ok(()) } else { Err(more.to_string()) }
             });
             told_before = acknowledged.load(Ordering::Acquire);
-            let answer = client.post("/api/v1/backup", "application/json", "");
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            unpack(answer.body.as_slice(), &dir.path().join(round.to_string())).expect("a whole backup");
+            watchfire(&server, &["backup", &dir.path().join(round.to_string()).display().to_string()]);
         }
         stop.store(true, Ordering::Relaxed);
     });
@@ -113,7 +122,8 @@ fn a_backup_under_load_is_one_consistent_cut() {
     server.kill();
     let data = server.data();
     std::fs::remove_dir_all(&data).expect("the disk is lost");
-    restore(&dir.path().join("2"), &data).expect("restored");
+    let backup = dir.path().join("2");
+    watchfire(&server, &["restore", &backup.display().to_string(), "--data-dir", &data.display().to_string()]);
     server.restart();
     server.wait_drained();
     let mut client = server.client();
@@ -177,7 +187,7 @@ fn a_new_metric_gets_its_past_once() {
         assert_eq!(query(&mut client, "sum sold_total over 6h")["value"], whole, "once, however often it is filled");
         let north = query(&mut client, "sum sold_total shop=north over 6h")["value"].as_u64();
         assert_eq!(north, Some((minutes * per_minute / 3 + 5 + 3 + 10) as u64));
-        post(&mut client, "/api/v1/backfill?metric=price&since=6h");
+        watchfire(&server, &["backfill", "extract", "price", "--since", "6h"]);
         assert_eq!(query(&mut client, "count price over 6h")["value"], whole);
     }
     // The running total and the rules know nothing of it.
@@ -220,6 +230,7 @@ fn what_was_counted_is_what_is_stored_after_crashes_too() {
         if found["records"].as_u64() >= Some(3 * 600) { Ok(found) } else { Err(answer.text()) }
     });
     assert_eq!(found["agrees"], true, "{found}");
+    assert!(watchfire(&server, &["verify", "--since", "10m"]).contains("records accepted from"));
     let metrics = found["metrics"].as_array().expect("a list");
     let stored = |name: &str| {
         let metric =

@@ -10,6 +10,8 @@
 //! - nothing is read before the command line is understood, and memory does not grow with what is followed.
 
 pub mod alerts;
+pub mod backfill;
+pub mod backup;
 pub mod color;
 pub mod completions;
 pub mod failure;
@@ -27,6 +29,7 @@ mod terminal;
 pub mod text;
 pub mod time;
 pub mod top;
+pub mod verify;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,8 @@ use crate::failure::{Failure, Rejection};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence in an answer; longer than the server's own limit of a query.
 const READ_TIMEOUT: Duration = Duration::from_secs(150);
+/// The same where the server works long before it says anything.
+const PATIENT_READ_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// Most bytes of an answer that is no success.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -58,6 +60,15 @@ pub struct Server {
 impl Connection {
     /// Reads key and certificates; connects to nobody yet.
     pub fn open(&self) -> Result<Server, Failure> {
+        self.open_with(READ_TIMEOUT)
+    }
+
+    /// The same, for work that takes as long as it takes.
+    pub fn open_patiently(&self) -> Result<Server, Failure> {
+        self.open_with(PATIENT_READ_TIMEOUT)
+    }
+
+    fn open_with(&self, read_timeout: Duration) -> Result<Server, Failure> {
         let usage = |problem: String| Failure::Usage(problem);
         let url = Url::parse(&self.url).map_err(|error| usage(format!("--url: `{}`: {error}", self.url)))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -72,14 +83,14 @@ impl Connection {
             }
             (None, None) => None,
         };
-        Ok(Server { client: self.client(&url)?, url, key })
+        Ok(Server { client: self.client(&url, read_timeout)?, url, key })
     }
 
-    fn client(&self, url: &Url) -> Result<Client, Failure> {
+    fn client(&self, url: &Url, read_timeout: Duration) -> Result<Client, Failure> {
         let builder = Client::builder()
             .user_agent(concat!("watchfire-cli/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .read_timeout(read_timeout)
             // Nobody else gets the key.
             .redirect(reqwest::redirect::Policy::none());
         // Reading this machine's certificates takes time that plain HTTP does not need.

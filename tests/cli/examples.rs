@@ -9,7 +9,8 @@ use crate::help::{help, verbs};
 use crate::program::{BINARY, Run, is_there, plain, server_with};
 
 /// Verbs whose examples are run here. (`serve` would take the ports of a real server.)
-const RUN: [&str; 9] = ["check", "keys", "tail", "query", "alerts", "top", "push", "completions", "man"];
+const RUN: [&str; 11] =
+    ["check", "keys", "tail", "query", "alerts", "top", "push", "completions", "man", "backup", "verify"];
 
 /// The lines below `Examples:`.
 fn examples(text: &str) -> Vec<String> {

@@ -1,0 +1,86 @@
+//! `watchfire backfill extract`: a new metric gets a past.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde::Deserialize;
+
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use crate::server::Connection;
+
+/// Examples of the help.
+pub const HELP: &str = "Examples:
+  watchfire backfill extract payment_failures_total --since 7d
+
+Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 a part could not be filled";
+
+/// `backfill`
+#[derive(Args, Clone, Debug)]
+pub struct Backfill {
+    /// What is filled.
+    #[command(subcommand)]
+    what: What,
+}
+
+/// What is filled.
+#[derive(Subcommand, Clone, Debug)]
+enum What {
+    /// Count stored logs by the extraction rule of a metric; what the rule counted as it came is left alone.
+    #[command(after_help = HELP)]
+    Extract(Extract),
+}
+
+/// `backfill extract`
+#[derive(Args, Clone, Debug)]
+struct Extract {
+    /// The metric; its rule stands in `extract` of the server's configuration.
+    #[arg(value_name = "METRIC")]
+    metric: String,
+    /// From when on, by the time of the events: how long ago, or a time.
+    #[arg(long, default_value = "7d", value_name = "TIME")]
+    since: String,
+    /// Until when; now unless said.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    hours: u64,
+    records: u64,
+    counted_before: u64,
+    filled: u64,
+    refused: u64,
+    damaged_blocks: u64,
+}
+
+impl Backfill {
+    /// Asks, waits until it is done, and says what was done.
+    pub async fn run(self) -> Result<Outcome, Failure> {
+        let What::Extract(extract) = self.what;
+        let server = extract.connection.open_patiently()?;
+        let params = [
+            ("metric", Some(extract.metric.as_str())),
+            ("since", Some(extract.since.as_str())),
+            ("until", extract.until.as_deref()),
+        ];
+        let response = server.send(server.request(Method::POST, "/api/v1/backfill", &params)).await?;
+        let response = server.accepted(response, None).await?;
+        let text = response.text().await.map_err(|error| server.unreached(&error))?;
+        let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
+        let Answer { hours, records, counted_before, filled, refused, damaged_blocks } = answer;
+        let mut output = Output::new();
+        output.line(&format!(
+            "{hours} hours filled with {filled} numbers from {records} records; {counted_before} of them were counted as \
+             they came, and left alone"
+        ))?;
+        output.flush()?;
+        if refused > 0 || damaged_blocks > 0 {
+            let why = format!("{refused} numbers were refused, {damaged_blocks} blocks could not be read");
+            return Ok(Outcome::Partial(why));
+        }
+        Ok(Outcome::Complete)
+    }
+}

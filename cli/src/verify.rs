@@ -1,0 +1,116 @@
+//! `watchfire verify`: is what was counted what is stored?
+
+use clap::Args;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::color::{Colors, Painter, Style};
+use crate::failure::{Failure, Outcome};
+use crate::output::Output;
+use crate::render::table::{Align, Cell, Table};
+use crate::server::Connection;
+use crate::text::{safe, safe_json};
+
+/// Examples of the help.
+pub const HELP: &str = "Examples:
+  watchfire verify
+  watchfire verify --since 24h --json
+
+Exit codes: 0 they agree, 1 they differ or rejected, 2 usage, 4 server not reached";
+
+/// `verify`
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// Begin of the range, by the time of acceptance: how long ago, or a time.
+    #[arg(long, default_value = "1h", value_name = "TIME")]
+    since: String,
+    /// End of the range; a few seconds ago unless said.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The answer as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    colors: Colors,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    agrees: bool,
+    start: String,
+    end: String,
+    records: u64,
+    damaged_blocks: u64,
+    metrics: Vec<Metric>,
+}
+
+#[derive(Deserialize)]
+struct Metric {
+    metric: String,
+    stored: Value,
+    counted: Value,
+    difference: Value,
+    whole: bool,
+    series: Vec<Series>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    series: String,
+    stored: Value,
+    counted: Value,
+}
+
+impl Verify {
+    /// Asks, and shows what was found.
+    pub async fn run(self) -> Result<Outcome, Failure> {
+        let server = self.connection.open_patiently()?;
+        let params = [("since", Some(self.since.as_str())), ("until", self.until.as_deref())];
+        let response = server.send(server.request(Method::POST, "/api/v1/verify", &params)).await?;
+        let response = server.accepted(response, None).await?;
+        let text = response.text().await.map_err(|error| server.unreached(&error))?;
+        let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
+        let mut output = Output::new();
+        if self.json {
+            output.line(&safe_json(&text))?;
+        } else {
+            output.text(&shown(&answer, self.colors.painter()))?;
+        }
+        output.flush()?;
+        if answer.agrees {
+            Ok(Outcome::Complete)
+        } else {
+            Err(Failure::Local("what was counted is not what is stored".to_owned()))
+        }
+    }
+}
+
+fn shown(answer: &Answer, painter: Painter) -> String {
+    let left = |title| (title, Align::Left);
+    let right = |title| (title, Align::Right);
+    let mut table = Table::new([left("metric"), right("stored"), right("counted"), right("difference"), left("")]);
+    for metric in &answer.metrics {
+        let agrees = metric.difference == 0 && metric.series.is_empty();
+        let cell = |text: &str| if agrees { Cell::new(text) } else { Cell::styled(text, Style::Error) };
+        let remark = if metric.whole { "" } else { "a part of the range is pruned" };
+        table.row(vec![
+            cell(&metric.metric),
+            Cell::new(&metric.stored.to_string()),
+            Cell::new(&metric.counted.to_string()),
+            cell(&metric.difference.to_string()),
+            Cell::new(remark),
+        ]);
+    }
+    let mut text = table.render(painter);
+    for series in answer.metrics.iter().flat_map(|metric| &metric.series) {
+        text.push_str(&format!("{}: stored {}, counted {}\n", safe(&series.series), series.stored, series.counted));
+    }
+    text.push_str(&format!("{} records accepted from {} to {}\n", answer.records, answer.start, answer.end));
+    if answer.damaged_blocks > 0 {
+        text.push_str(&format!("{} blocks cannot be read; their records are missing\n", answer.damaged_blocks));
+    }
+    text
+}
