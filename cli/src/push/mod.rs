@@ -18,7 +18,7 @@ use crate::time::Zone;
 /// Examples of the help.
 pub const LOG_HELP: &str = "Examples:
   watchfire push log \"it burns\" --level error --service api
-  watchfire push log \"paid\" --service billing --field amount=12.5 --field currency=EUR --tag env=prod
+  watchfire push log \"paid\" --service billing --field amount=12.5 --tag env=prod
   printf 'level=warn msg=\"cache is cold\"\\n' | watchfire push log --service web
   printf 'one\\ntwo\\n' | watchfire push log --plain --level info --service job
 
