@@ -37,7 +37,7 @@ impl StoreConfig {
             block_rows: 65_536,
             block_bytes: 64 << 20,
             seal_age_ms: 60_000,
-            pending_blocks_max: 4,
+            pending_blocks_max: 2,
             search_threads: std::thread::available_parallelism().map_or(2, |threads| threads.get()),
             cache_bytes: 64 << 20,
         }
@@ -72,6 +72,19 @@ pub enum AppendError {
     /// The store was closed.
     #[error("the log store is closed")]
     Closed,
+}
+
+/// What a column takes on disk, in all sealed blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ColumnSize {
+    /// `message`, `service`, `fields.duration_ms`…; in brackets what no record names.
+    pub name: String,
+    /// Records that have a value.
+    pub values: u64,
+    /// Bytes of values.
+    pub bytes: u64,
+    /// Bytes of filters.
+    pub filter_bytes: u64,
 }
 
 /// How the store stands.

@@ -6,6 +6,7 @@ mod manifest;
 mod recover;
 mod sealer;
 mod shared;
+mod sizes;
 mod snapshot;
 mod trait_impl;
 mod visit;
@@ -20,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use watchfire_model::Timestamp;
 
-pub use config::{AppendError, AppendReport, StoreConfig, StoreStats};
+pub use config::{AppendError, AppendReport, ColumnSize, StoreConfig, StoreStats};
 pub use visit::{VisitRange, VisitReport};
 
 use crate::executor::budget::Budget;

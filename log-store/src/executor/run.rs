@@ -403,19 +403,19 @@ pub(crate) fn distinct(
     limit: usize,
     budget: &Budget,
 ) -> Result<Vec<ValueCount>, SearchError> {
-    let counted = parts.par_iter().map(|part| {
+    // A map per thread, not per part: most values come in every part.
+    let counted = parts.par_iter().try_fold(Counts::default, |mut counts, part| {
         budget.check()?;
-        in_range(part, range, budget, |view, rows| distinct_part(view, rows, field))
+        in_range(part, range, budget, |view, rows| distinct_part(view, rows, field, &mut counts))?;
+        Ok(counts)
     });
-    let add = |mut a: HashMap<String, u64>, b: HashMap<String, u64>| {
-        for (value, count) in b {
-            *a.entry(value).or_default() += count;
-        }
-        a
-    };
-    let counts = counted.try_reduce(HashMap::new, |a, b| {
+    let counts = counted.try_reduce(Counts::default, |mut a, mut b| {
         // Into the larger one.
-        Ok(if a.len() < b.len() { add(b, a) } else { add(a, b) })
+        if a.len() < b.len() {
+            std::mem::swap(&mut a, &mut b);
+        }
+        b.into_iter().for_each(|(value, count)| *a.entry(value).or_default() += count);
+        Ok(a)
     })?;
     let mut values: Vec<ValueCount> = counts.into_iter().map(|(value, count)| ValueCount { value, count }).collect();
     values.sort_unstable_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
@@ -423,22 +423,21 @@ pub(crate) fn distinct(
     Ok(values)
 }
 
-fn distinct_part(view: &dyn BlockView, rows: &Bits, field: &Field) -> Result<HashMap<String, u64>, Failure> {
-    let mut counts = HashMap::new();
+/// How many records have each value.
+type Counts = hashbrown::HashMap<String, u64, foldhash::fast::RandomState>;
+
+fn distinct_part(view: &dyn BlockView, rows: &Bits, field: &Field, counts: &mut Counts) -> Result<(), Failure> {
     if *field == Field::Level {
         let levels = view.count_levels(rows)?;
         for (level, count) in Level::ALL.iter().zip(levels).filter(|(_, count)| *count > 0) {
-            counts.insert(level.as_str().to_owned(), count);
+            *counts.entry(level.as_str().to_owned()).or_default() += count;
         }
-        return Ok(counts);
+        return Ok(());
     }
     view.values(field, rows, &mut |value, count| match counts.get_mut(value) {
         Some(have) => *have += count,
-        None => {
-            counts.insert(value.to_owned(), count);
-        }
-    })?;
-    Ok(counts)
+        None => drop(counts.insert(value.to_owned(), count)),
+    })
 }
 
 /// The record with a number.

@@ -9,6 +9,7 @@
 use super::PAGE_VALUES;
 use super::section::{Section, SectionWriter, put_plane, read_plane};
 use super::source::ColumnSource;
+use super::templates::pack::put_packed;
 use super::wire::{Wire, WireError};
 use crate::values::Raw;
 
@@ -113,19 +114,7 @@ fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {
             codes[usize::from(pair[0] & 127)] | high << 4
         }));
     } else {
-        let (mut buffer, mut filled) = (0u64, 0);
-        for byte in column {
-            buffer |= u64::from(codes[usize::from(byte & 127)]) << filled;
-            filled += bits;
-            while filled >= 8 {
-                plane.push(buffer as u8);
-                buffer >>= 8;
-                filled -= 8;
-            }
-        }
-        if filled > 0 {
-            plane.push(buffer as u8);
-        }
+        put_packed(&mut plane, bits, column.iter().map(|byte| u64::from(codes[usize::from(byte & 127)])));
     }
     put_plane(page, &plane);
 }

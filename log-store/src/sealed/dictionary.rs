@@ -18,6 +18,8 @@ use crate::values::{Arena, Bits, Raw};
 const ENTRIES_MAX: usize = 16_384;
 /// Values looked at before a column is taken to be of unique values.
 const SAMPLE: usize = 2048;
+/// Different ones among them at most: of as many as fit, evenly spread, about 1,920 would be seen.
+const SAMPLE_MOST: usize = SAMPLE * 15 / 16;
 
 /// Where a dictionary and its ids lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +50,8 @@ impl<'a> Found<'a> {
     }
 }
 
-fn same(a: Raw<'_>, b: Raw<'_>) -> bool {
+/// Whether two values are the same to the bit.
+pub(crate) fn same(a: Raw<'_>, b: Raw<'_>) -> bool {
     a.tag() == b.tag() && a.bits() == b.bits() && same_bytes(a.bytes(), b.bytes())
 }
 
@@ -83,7 +86,7 @@ pub(crate) fn find<'a>(source: &ColumnSource<'a>) -> Option<Found<'a>> {
         last = Some((value, id));
         values[id as usize].1 += 1;
         ids.push(id);
-        if values.len() > most || (index == SAMPLE && values.len() > SAMPLE * 3 / 4) {
+        if values.len() > most || (index == SAMPLE && values.len() > SAMPLE_MOST) {
             return None;
         }
     }

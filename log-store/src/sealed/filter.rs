@@ -43,6 +43,11 @@ impl Filter {
         Ok(Filter { offset: wire.varint()?, lines: wire.u32_varint()?, words: wire.u32_varint()? })
     }
 
+    /// Its length in the file.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.lines) * LINE_BYTES as u64
+    }
+
     /// False if no text of the column has these words in a row.
     pub fn may_have(&self, phrase: &Phrase, file: &dyn ReadSections) -> Result<bool, String> {
         let words = phrase.words();

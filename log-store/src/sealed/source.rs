@@ -1,5 +1,6 @@
 //! Values of a column in the order of the block to be, wherever they lie now.
 
+use super::dictionary::same;
 use crate::values::{Arena, Raw};
 
 /// A column on its way into a block.
@@ -55,6 +56,13 @@ impl<'a> ColumnSource<'a> {
 
     pub fn iter(&self) -> impl Iterator<Item = Raw<'a>> + '_ {
         (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Whether another has the same values in the same rows.
+    pub fn is_same(&self, other: &ColumnSource<'_>) -> bool {
+        self.len() == other.len()
+            && self.rows == other.rows
+            && self.iter().zip(other.iter()).all(|(mine, theirs)| same(mine, theirs))
     }
 
     /// Bytes of all values that have bytes of their own.

@@ -44,6 +44,15 @@ struct Merged<'a> {
     is_rare: bool,
 }
 
+/// A column of texts that is written: another with the same values (a trace id that is the correlation id, too) names
+/// the same sections.
+struct Known<'a> {
+    source: ColumnSource<'a>,
+    text_bytes: u64,
+    /// Its place among the columns.
+    at: usize,
+}
+
 /// Encodes the rows named in `order` (part and row, ascending by time and number) as a file. The rows' counts and
 /// spans are filled into `info`.
 pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: BlockInfo) -> (BlockInfo, Vec<u8>) {
@@ -83,14 +92,24 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
     mark_rare(&mut merged, order.len());
     let positions = positions(parts, order);
     let mut place_of = vec![0u64; merged.len()];
+    let mut known: Vec<Known<'_>> = Vec::new();
     for (number, column) in merged.iter().enumerate().filter(|(_, column)| !column.is_rare) {
         let source = source_of(column, parts, order, &positions);
         if source.len() == 0 {
             continue;
         }
-        info.text_bytes += source.text_bytes();
+        let text_bytes = source.text_bytes();
+        info.text_bytes += text_bytes;
+        place_of[number] = columns.len() as u64 + 1;
+        let is_twin = |known: &&Known<'_>| known.text_bytes == text_bytes && known.source.is_same(&source);
+        if let Some(twin) = known.iter().find(is_twin).and_then(|twin| columns.get(twin.at)).cloned() {
+            columns.push(Column { name: column.name.clone(), ..twin });
+            continue;
+        }
         columns.push(encode(column.name.clone(), &source, order.len(), &mut sections));
-        place_of[number] = columns.len() as u64;
+        if text_bytes >= order.len() as u64 {
+            known.push(Known { source, text_bytes, at: columns.len() - 1 });
+        }
     }
     let mut rest = RestWriter::new();
     let shapes = shapes_and_rest(parts, order, &merged, &numbers, &place_of, &mut rest);

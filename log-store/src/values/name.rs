@@ -41,6 +41,17 @@ impl ColumnName {
     }
 }
 
+/// As queries name it; in brackets, by its number, what records do not name.
+impl std::fmt::Display for ColumnName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.column() {
+            Some(Column::Core(core)) => f.write_str(core.name()),
+            Some(Column::Leaf(root, path)) => write!(f, "{}.{path}", root.name()),
+            None => write!(f, "({:#x})", self.kind),
+        }
+    }
+}
+
 /// Equality of bytes. Nothing is compared with nothing without a call of `memcmp`: some implementations take long for
 /// an empty slice, whose address need not be readable.
 #[inline]

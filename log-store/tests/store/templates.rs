@@ -1,4 +1,4 @@
-//! The templates of messages, counted.
+//! The templates of messages, counted; columns that are the same, written once.
 
 use crate::common::*;
 use watchfire_log_store::TimeRange;
@@ -30,4 +30,33 @@ async fn templates_are_counted_over_any_range() {
     let expected = (301..1702).filter(|number| number % 4 != 0).count() as u64;
     assert_eq!((some.templates[0].count, some.templates[0].id), (expected, all.templates[0].id));
     assert_eq!(some.templates.len(), 1);
+}
+
+#[test]
+fn columns_of_the_same_values_are_written_once() {
+    let stored = |twins: bool| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(&watchfire_log_store::StoreConfig { block_rows: 1000, ..config(dir.path()) });
+        let of = |number: u64| {
+            let mut record = simple(number);
+            let trace = record.id.chars().rev().collect::<String>();
+            record.fields.push(("trace_id".to_owned(), watchfire_model::Value::Text(trace.clone())));
+            record.correlation_id = twins.then_some(trace);
+            record
+        };
+        let records: Vec<LogRecord> = (0..2000).map(of).collect();
+        append(&store, 0, &records);
+        store.flush().expect("writes");
+        assert_eq!(all(&store).into_iter().map(|hit| hit.record).collect::<Vec<_>>(), records);
+        if twins {
+            let wanted = records[1234].correlation_id.clone().unwrap_or_default();
+            for name in ["correlation_id", "trace_id"] {
+                let found = search(&store, &format!("{name}:{wanted}"));
+                assert_eq!(found.hits.iter().map(|hit| hit.seq).collect::<Vec<_>>(), [1234], "{name}");
+            }
+        }
+        store.stats().disk_bytes
+    };
+    let (one, both) = (stored(false), stored(true));
+    assert!(both < one + 1000, "{one} and {both}");
 }

@@ -13,6 +13,7 @@
 //! ([`slot`]) are in the order of the rows of its template, many slots together in a section ([`groups`]). Texts that
 //! fit no template are in pages of their own.
 
+mod analyse;
 pub(crate) mod groups;
 pub(crate) mod mine;
 pub(crate) mod pack;

@@ -6,18 +6,18 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::super::bytes;
-use super::super::chars::{BITS_MEAN_MAX, CharacterSet, LENGTH_MAX, code_bits};
 use super::super::dictionary::write_planes;
 use super::super::filter::{Filter, FilterBuilder};
 use super::super::section::{SectionWriter, compress};
 use super::super::source::ColumnSource;
 use super::super::wire::{put_bytes, put_varint};
 use super::Templates;
+use super::analyse::{Chars, distinct, numbers, width};
 use super::groups::GroupWriter;
 use super::mine::{Mined, Skeleton, mine};
 use super::pack::{bits_of, put_packed};
 use super::set::{PLAIN, SPLIT};
-use super::slot::{DIGITS_MAX, Packed, Slot, VARIES, WORDS_MAX};
+use super::slot::{Packed, Slot, VARIES, WORDS_MAX};
 use super::split::Variables;
 use crate::values::raw::tag;
 
@@ -27,8 +27,6 @@ const TEXTS_MIN: usize = 64;
 const TRIAL_BYTES: usize = 128 << 10;
 /// Most variables of all templates of a block.
 const SLOTS_ALL_MAX: usize = 24_000;
-/// Values of a variable that are looked at before they are taken to be unique.
-const UNIQUE_PROBE: usize = 256;
 /// About the bits that a byte of text takes when it is compressed with others.
 const TEXT_BITS: usize = 5;
 
@@ -78,6 +76,10 @@ struct Words<'t> {
 }
 
 impl<'t> Words<'t> {
+    fn has(&self, word: &[u8]) -> bool {
+        self.table.find(self.hasher.hash_one(word), |id| self.words[*id as usize] == word).is_some()
+    }
+
     fn id(&mut self, word: &'t [u8]) -> u32 {
         let (hasher, words) = (&self.hasher, &mut self.words);
         let hashed = hasher.hash_one(word);
@@ -234,7 +236,8 @@ impl<'s, 't, 'w> Writer<'s, 't, 'w> {
         let (distinct, mut ids) = distinct(values, most)?;
         let list_bits = bits_of(distinct.len() as u64 - 1);
         let is_new = self.words.words.len() + distinct.len() <= WORDS_MAX;
-        let text_bits: usize = distinct.iter().map(|word| 8 + word.len() * TEXT_BITS).sum();
+        let new = distinct.iter().filter(|word| !self.words.has(word));
+        let text_bits: usize = new.map(|word| 8 + word.len() * TEXT_BITS).sum();
         if !is_new || values.len() * list_bits as usize + text_bits > bits_max {
             return None;
         }
@@ -266,227 +269,5 @@ impl<'s, 't, 'w> Writer<'s, 't, 'w> {
     }
 }
 
-/// The numbers that all values are, and how many digits they are filled up to; `None` if one is none, or would not
-/// be written like that.
-fn numbers(values: &[&[u8]]) -> Option<(u8, Vec<u64>)> {
-    let length = values.first()?.len();
-    let is_even = values.iter().all(|value| value.len() == length);
-    let is_filled = values.iter().any(|value| value.len() > 1 && value.first() == Some(&b'0'));
-    if is_filled && !is_even {
-        return None;
-    }
-    let number = |value: &&[u8]| {
-        let is_number = (1..=DIGITS_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-        is_number.then(|| value.iter().fold(0u64, |number, digit| number * 10 + u64::from(digit - b'0')))
-    };
-    let numbers: Option<Vec<u64>> = values.iter().map(number).collect();
-    Some((if is_filled { length as u8 } else { 0 }, numbers?))
-}
-
-/// The different values and of each value its number among them, if there are at most `most`.
-fn distinct<'t>(values: &[&'t [u8]], most: usize) -> Option<(Vec<&'t [u8]>, Vec<u64>)> {
-    let hasher = FixedState::default();
-    let mut table: HashTable<u32> = HashTable::new();
-    let mut found: Vec<&'t [u8]> = Vec::new();
-    let mut ids = Vec::with_capacity(values.len());
-    for (index, value) in values.iter().enumerate() {
-        let hashed = hasher.hash_one(value);
-        let have = table.find(hashed, |id| found[*id as usize] == *value).copied();
-        let id = have.unwrap_or_else(|| {
-            let id = found.len() as u32;
-            found.push(value);
-            table.insert_unique(hashed, id, |id| hasher.hash_one(found[*id as usize]));
-            id
-        });
-        ids.push(u64::from(id));
-        if found.len() > most || (index == UNIQUE_PROBE && found.len() > UNIQUE_PROBE * 3 / 4) {
-            return None;
-        }
-    }
-    Some((found, ids))
-}
-
-/// In how many bits to write values that need `bits`, and whether compression will then make something of them:
-/// where most values are like the one before, or a few come far more often than others.
-fn width(bits: u32, values: &[u64]) -> (u32, bool) {
-    let whole = bits.next_multiple_of(8).max(8);
-    let changes = values.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    if bits > 0 && changes * 4 < values.len() {
-        return (whole, true);
-    }
-    if !(2..=8).contains(&bits) {
-        return (bits, false);
-    }
-    let mut counts = [0u32; 256];
-    values.iter().for_each(|value| counts[*value as usize & 255] += 1);
-    let total = values.len() as f64;
-    let shares = counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count));
-    let information: f64 = shares.map(|count| count * (total / count).log2()).sum();
-    // A table of codes costs some bytes.
-    if information * 1.1 + 400.0 < total * f64::from(bits) { (8, true) } else { (bits, false) }
-}
-
-/// Texts of one length: what is the same at a place in all, and of which characters the rest is.
-struct Chars {
-    fixed: Vec<u8>,
-    alphabet: CharacterSet,
-    bits: u32,
-    count: usize,
-}
-
-impl Chars {
-    fn of(values: &[&[u8]]) -> Option<Chars> {
-        let first = *values.first()?;
-        if !(1..=LENGTH_MAX).contains(&first.len()) {
-            return None;
-        }
-        let mut fixed = first.to_vec();
-        for value in values {
-            if value.len() != first.len() || !value.is_ascii() {
-                return None;
-            }
-            for (fixed, byte) in fixed.iter_mut().zip(*value) {
-                if *fixed != *byte {
-                    *fixed = VARIES;
-                }
-            }
-        }
-        let mut alphabet = CharacterSet::default();
-        let varying =
-            |value: &&[u8]| value.iter().zip(&fixed).filter(|(_, f)| **f == VARIES).map(|(b, _)| *b).collect();
-        values.iter().map(varying).for_each(|bytes: Vec<u8>| bytes.into_iter().for_each(|byte| alphabet.add(byte)));
-        let bits = code_bits(alphabet.0.count_ones() as usize);
-        (bits as usize <= BITS_MEAN_MAX).then_some(Chars { fixed, alphabet, bits, count: values.len() })
-    }
-
-    fn bits_all(&self) -> usize {
-        self.fixed.iter().filter(|byte| **byte == VARIES).count() * self.bits as usize * self.count
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::super::section::{ReadSections, Section, decompress};
-    use super::super::super::wire;
-    use super::super::reader::TemplateReader;
-    use super::*;
-    use crate::values::{Arena, Raw};
-    use proptest::prelude::*;
-
-    struct InMemory(Vec<u8>);
-
-    impl ReadSections for InMemory {
-        fn section(&self, section: &Section) -> Result<Vec<u8>, String> {
-            let stored = self.stretch(section.offset, section.stored as usize)?;
-            match section.raw {
-                0 => Ok(stored),
-                raw => decompress(&stored, raw as usize).ok_or_else(|| "damaged".to_owned()),
-            }
-        }
-
-        fn stretch(&self, offset: u64, length: usize) -> Result<Vec<u8>, String> {
-            let at = offset as usize;
-            self.0.get(at..at + length).map(<[u8]>::to_vec).ok_or_else(|| "cut short".to_owned())
-        }
-    }
-
-    /// Whatever is made of texts, they come out again, all and some.
-    fn check(texts: &[String]) -> bool {
-        let mut arena = Arena::default();
-        texts.iter().for_each(|text| arena.push_next(Raw::Text(text.as_bytes())));
-        let source = ColumnSource::plain(&arena);
-        let mut sections = SectionWriter::default();
-        let text = |index: usize| source.get(index).bytes();
-        let mut is_mined = false;
-        for variables in [Variables::seldom(texts.len(), text), Variables::All] {
-            let Some(mined) = mine(texts.len(), text, &variables) else { continue };
-            is_mined = true;
-            let (templates, _) = Writer::new(&source, &mut sections).write(mined);
-            let mut put = Vec::new();
-            templates.put(&mut put);
-            assert_eq!(Templates::read(&mut wire::Wire::new(&put)), Ok(templates.clone()));
-            let file = InMemory(sections.file.clone());
-            for step in [1, 97] {
-                let reader = TemplateReader::open(&templates, texts.len(), &file).expect("just written");
-                let wanted: Vec<u32> = (0..texts.len() as u32).step_by(step).collect();
-                let mut found = Vec::new();
-                let visit = |index: u32, text: &[u8]| found.push((index, text.to_vec()));
-                reader.each_text(&wanted, visit).expect("just written");
-                let expected: Vec<(u32, Vec<u8>)> =
-                    wanted.iter().map(|index| (*index, texts[*index as usize].clone().into_bytes())).collect();
-                assert_eq!(found, expected);
-            }
-        }
-        is_mined
-    }
-
-    fn value() -> impl Strategy<Value = String> {
-        prop_oneof![
-            "[0-9]{1,4}",
-            "0[0-9]{3}",
-            "[0-9]{17,21}",
-            "[0-9a-f]{8}",
-            "[0-9A-F]{8}-[0-9a-f]{4}",
-            "[a-c]{1,2}",
-            "\\PC{0,6}",
-            "[\\x00-\\x1f\\x7f-\\u{9f}é語]{0,4}",
-            Just(String::new()),
-            Just("same".to_owned()),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn texts_of_few_templates_read_back(
-            skeletons in prop::collection::vec(prop::collection::vec(prop_oneof!["[a-z]{1,5}", "[ =:.\\x00-]{1,2}", Just("{}".to_owned())], 1..8), 1..5),
-            values in prop::collection::vec(value(), 40..400),
-            odd in prop::collection::vec("\\PC{0,30}", 0..8),
-        ) {
-            let mut values = values.iter().cycle();
-            let mut texts = Vec::new();
-            for number in 0..700 {
-                let parts = skeletons[number * number % skeletons.len()].iter();
-                texts.push(parts.map(|part| if part == "{}" { values.next().expect("endless").as_str() } else { part }).collect());
-            }
-            for (number, odd) in odd.iter().enumerate() {
-                texts[number * 83] = odd.clone();
-            }
-            check(&texts);
-        }
-
-        #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = super::super::set::TemplateSet::parse(bytes.clone());
-            let _ = Templates::read(&mut wire::Wire::new(&bytes));
-        }
-    }
-
-    #[test]
-    fn counters_ids_names_and_huge_lines_read_back() {
-        let texts: Vec<String> = (0..3000u64)
-            .map(|n| match n % 7 {
-                0 => format!("[{:>5}.{:06}] worker {} started", n / 100, n * 331 % 1_000_000, n),
-                1 => format!("user {:x} from 10.0.{}.{}:{}", n * 0x9e37_79b9, n % 4, n % 250, 1024 + n * 7 % 60_000),
-                2 => format!("trace {:032x} took {}ms", u128::from(n) << 70 | u128::from(n * 77), n % 90),
-                3 => format!("{} logged in as {}", ["ann", "bob", "eve"][n as usize % 3], n * n),
-                4 => format!("naïve {n} \u{0}\u{1b}[31mred\u{1b}[0m 日本{n}"),
-                5 => "same every time".to_owned(),
-                _ if n % 700 == 6 => "x1 ".repeat(20_000),
-                _ => format!("retry {} of 000{} in 1e{}", n % 5, n % 10, n % 30),
-            })
-            .collect();
-        assert!(check(&texts));
-        let words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"];
-        let texts: Vec<String> = (0..2000usize)
-            .map(|n| {
-                (0..4 + n % 3)
-                    .map(|k| words[n.wrapping_mul(2_654_435_761) >> (3 * k) & 7])
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            })
-            .collect();
-        assert!(check(&texts));
-    }
-}
+mod tests;
