@@ -34,6 +34,7 @@ mod key;
 mod kind;
 mod limits;
 mod matching;
+mod paged;
 mod pairs;
 mod positions;
 mod postings;

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
+use crate::paged::Paged;
 use crate::postings::Postings;
 use crate::scan::{Scan, Sieve};
 use crate::texts::Texts;
@@ -21,6 +22,8 @@ const SCAN_FROM: u64 = 512;
 struct Pair {
     name: u32,
     value: Arc<str>,
+    /// The series with it.
+    postings: Postings,
 }
 
 struct Name {
@@ -33,8 +36,7 @@ struct Name {
 /// The pairs of one shard.
 #[derive(Default)]
 pub(crate) struct Pairs {
-    pairs: Vec<Option<Pair>>,
-    postings: Vec<Postings>,
+    pairs: Paged<Pair>,
     free: RoaringBitmap,
     lookup: HashTable<u32>,
     names: Vec<Option<Name>>,
@@ -59,7 +61,7 @@ impl Pairs {
     }
 
     fn entry(&self, pair: u32) -> Option<&Pair> {
-        self.pairs.get(pair as usize).and_then(Option::as_ref)
+        self.pairs.get(pair)
     }
 
     fn name_text(&self, name: u32) -> &str {
@@ -85,7 +87,7 @@ impl Pairs {
 
     /// The series with a pair.
     pub(crate) fn postings(&self, pair: u32) -> Option<&Postings> {
-        self.postings.get(pair as usize)
+        self.entry(pair).map(|pair| &pair.postings)
     }
 
     /// All pairs of a name.
@@ -144,17 +146,19 @@ impl Pairs {
     /// Enters a series under a pair and gives the pair's number, and how much memory that took.
     pub(crate) fn insert(&mut self, name: &str, value: &str, series: u32, texts: &Texts) -> (u32, usize) {
         let name = self.name(name.as_bytes()).unwrap_or_else(|| self.add_name(name, texts));
-        if let Some(pair) = self.pair(name, value.as_bytes()) {
-            self.postings[pair as usize].insert(series);
-            return (pair, 4);
+        if let Some(number) = self.pair(name, value.as_bytes())
+            && let Some(pair) = self.pairs.get_mut(number)
+        {
+            pair.postings.insert(series);
+            return (number, 4);
         }
-        let pair = self.add_pair(name, value, texts);
-        self.postings[pair as usize].insert(series);
-        (pair, PAIR_BYTES + value.len())
+        let mut postings = Postings::new();
+        postings.insert(series);
+        (self.add_pair(name, value, postings, texts), PAIR_BYTES + value.len())
     }
 
     fn add_name(&mut self, text: &str, texts: &Texts) -> u32 {
-        let number = take_lowest(&mut self.free_names, self.names.len());
+        let number = take_lowest(&mut self.free_names, self.names.len() as u32);
         let entry = Some(Name { text: texts.intern(text), pairs: RoaringBitmap::new(), scan: RwLock::default() });
         put(&mut self.names, number, entry);
         let (names, hasher) = (&self.names, &self.hasher);
@@ -164,14 +168,12 @@ impl Pairs {
         number
     }
 
-    fn add_pair(&mut self, name: u32, value: &str, texts: &Texts) -> u32 {
-        let number = take_lowest(&mut self.free, self.pairs.len());
-        put(&mut self.pairs, number, Some(Pair { name, value: texts.intern(value) }));
-        put(&mut self.postings, number, Postings::new());
+    fn add_pair(&mut self, name: u32, value: &str, postings: Postings, texts: &Texts) -> u32 {
+        let number = take_lowest(&mut self.free, self.pairs.next());
+        self.pairs.put(number, Pair { name, value: texts.intern(value), postings });
         let (pairs, hasher) = (&self.pairs, &self.hasher);
         self.lookup.insert_unique(hasher.hash_one((name, value.as_bytes())), number, |at| {
-            let pair = pairs.get(*at as usize).and_then(Option::as_ref);
-            pair.map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
+            pairs.get(*at).map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
         });
         if let Some(Some(entry)) = self.names.get_mut(name as usize) {
             entry.pairs.insert(number);
@@ -186,13 +188,12 @@ impl Pairs {
     /// Takes a series out from under a pair; frees the pair, and the name, that nobody carries any more.
     /// Says how much memory came free.
     pub(crate) fn remove(&mut self, pair: u32, series: u32, texts: &Texts) -> usize {
-        let Some(postings) = self.postings.get_mut(pair as usize) else { return 0 };
-        postings.remove(series);
-        if !postings.is_empty() {
+        let Some(entry) = self.pairs.get_mut(pair) else { return 0 };
+        entry.postings.remove(series);
+        if !entry.postings.is_empty() {
             return 4;
         }
-        *postings = Postings::new();
-        let Some(freed) = self.pairs.get_mut(pair as usize).and_then(Option::take) else { return 4 };
+        let Some(freed) = self.pairs.take(pair) else { return 4 };
         self.free.insert(pair);
         let hash = self.hasher.hash_one((freed.name, freed.value.as_bytes()));
         if let Ok(found) = self.lookup.find_entry(hash, |at| *at == pair) {
@@ -220,48 +221,34 @@ impl Pairs {
 
     /// Gives back table room that is no longer needed.
     pub(crate) fn shrink(&mut self) {
-        while self.pairs.last().is_some_and(Option::is_none) {
-            self.pairs.pop();
-            self.postings.pop();
-            self.free.remove(self.pairs.len() as u32);
-        }
-        if self.pairs.capacity() > 2 * self.pairs.len() + 64 {
-            self.pairs.shrink_to_fit();
-            self.postings.shrink_to_fit();
-        }
+        self.pairs.shrink();
+        self.free.remove_range(self.pairs.next()..);
         if self.lookup.capacity() > 4 * self.lookup.len() + 64 {
             let (pairs, hasher) = (&self.pairs, &self.hasher);
             self.lookup.shrink_to_fit(|at| {
-                let pair = pairs.get(*at as usize).and_then(Option::as_ref);
-                pair.map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
+                pairs.get(*at).map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
             });
         }
     }
 }
 
 /// Memory of a new pair beside its text: the entries of the tables and the text's header.
-const PAIR_BYTES: usize = size_of::<Option<Pair>>() + size_of::<Postings>() + 8 + 40;
+const PAIR_BYTES: usize = size_of::<Option<Pair>>() + 8 + 40;
 
 /// The lowest free number, else the next one.
-fn take_lowest(free: &mut RoaringBitmap, next: usize) -> u32 {
+fn take_lowest(free: &mut RoaringBitmap, next: u32) -> u32 {
     match free.min() {
         Some(number) => {
             free.remove(number);
             number
         }
-        None => next as u32,
+        None => next,
     }
 }
 
 fn put<T>(slots: &mut Vec<T>, at: u32, value: T) {
     match slots.get_mut(at as usize) {
         Some(slot) => *slot = value,
-        None => {
-            // Doubling would leave a third of these large tables empty.
-            if slots.len() == slots.capacity() {
-                slots.reserve_exact((slots.len() / 8).max(16));
-            }
-            slots.push(value);
-        }
+        None => slots.push(value),
     }
 }

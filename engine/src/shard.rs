@@ -11,6 +11,7 @@ use watchfire_model::LabelSet;
 use crate::bytes::Damaged;
 use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
+use crate::paged::Paged;
 use crate::pairs::Pairs;
 use crate::series::{Numbers, Series, SeriesState};
 use crate::texts::Texts;
@@ -50,7 +51,7 @@ pub(crate) struct Wanted<'k> {
 #[derive(Default)]
 pub(crate) struct Shard {
     table: HashTable<Entry>,
-    slots: Vec<Option<Arc<Series>>>,
+    slots: Paged<Arc<Series>>,
     free: RoaringBitmap,
     live: RoaringBitmap,
     pub(crate) pairs: Pairs,
@@ -114,12 +115,12 @@ impl Shard {
 
     /// The series in a slot.
     pub(crate) fn slot(&self, slot: u32) -> Option<&Arc<Series>> {
-        self.slots.get(slot as usize).and_then(Option::as_ref)
+        self.slots.get(slot)
     }
 
     /// Slots from 0 up to this are in use or free.
     pub(crate) fn slots_end(&self) -> u32 {
-        self.slots.len() as u32
+        self.slots.next()
     }
 
     /// The slots of all series.
@@ -135,7 +136,7 @@ impl Shard {
         numbers: Numbers,
         texts: &Texts,
     ) -> Result<Arc<Series>, Damaged> {
-        let slot = self.free.min().unwrap_or(self.slots.len() as u32);
+        let slot = self.free.min().unwrap_or(self.slots.next());
         let mut bytes = 0;
         let pairs: Box<[u32]> = key::checked_pairs(key)?
             .into_iter()
@@ -156,10 +157,7 @@ impl Shard {
             state: Mutex::new(SeriesState { removed: false, numbers }),
         });
         self.free.remove(slot);
-        match self.slots.get_mut(slot as usize) {
-            Some(place) => *place = Some(series.clone()),
-            None => self.slots.push(Some(series.clone())),
-        }
+        self.slots.put(slot, series.clone());
         self.live.insert(slot);
         let slots = &self.slots;
         self.table.insert_unique(new.hash, Entry::new(slot, new.hash), |entry| hash_of(slots, entry.slot));
@@ -168,7 +166,7 @@ impl Shard {
 
     /// Takes a series out of the registry and the index. Its holders see `removed`.
     pub(crate) fn remove(&mut self, slot: u32, texts: &Texts) -> Option<Arc<Series>> {
-        let series = self.slots.get_mut(slot as usize).and_then(Option::take)?;
+        let series = self.slots.take(slot)?;
         if let Ok(found) = self.table.find_entry(series.hash, |entry| entry.slot == slot) {
             found.remove();
         }
@@ -187,13 +185,8 @@ impl Shard {
 
     /// Gives back table room that is no longer needed.
     pub(crate) fn shrink(&mut self) {
-        while self.slots.last().is_some_and(Option::is_none) {
-            self.slots.pop();
-            self.free.remove(self.slots.len() as u32);
-        }
-        if self.slots.capacity() > 2 * self.slots.len() + 64 {
-            self.slots.shrink_to_fit();
-        }
+        self.slots.shrink();
+        self.free.remove_range(self.slots.next()..);
         if self.table.capacity() > 4 * self.table.len() + 64 {
             let slots = &self.slots;
             self.table.shrink_to_fit(|entry| hash_of(slots, entry.slot));
@@ -228,8 +221,8 @@ impl Shard {
     }
 }
 
-fn hash_of(slots: &[Option<Arc<Series>>], slot: u32) -> u64 {
-    slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |series| series.hash)
+fn hash_of(slots: &Paged<Arc<Series>>, slot: u32) -> u64 {
+    slots.get(slot).map_or(0, |series| series.hash)
 }
 
 /// Label sets by slot, in two generations: what was asked for since the last ageing, and before.
