@@ -53,6 +53,11 @@ impl ReadBatch {
         self.len() == 0
     }
 
+    /// Bytes of the records, and what it keeps in memory with them.
+    pub fn bytes(&self) -> usize {
+        self.frame.records.len()
+    }
+
     /// The records in order.
     pub fn records(&self) -> Records<'_> {
         Records { rest: self.frame.records.get(self.skipped_bytes..).unwrap_or_default() }

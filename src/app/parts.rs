@@ -382,6 +382,10 @@ impl Stored for Tailed {
         self.0.len()
     }
 
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     fn visit(&self, visit: &mut dyn FnMut(&[u8])) {
         self.0.records().for_each(visit);
     }
