@@ -146,7 +146,9 @@ impl TailReader {
                     // Counted as kept for as long as somebody looks at it.
                     let _kept = kept;
                     matching(&*batch, &filter)
-                }).await.unwrap_or_default()
+                })
+                .await
+                .unwrap_or_default()
             };
             if !records.is_empty() {
                 shown.push(Tailed::Records(records));

@@ -109,27 +109,28 @@ impl Registry {
 
     /// The series of a key; a new one if there is none and the limits allow it.
     ///
-    /// With `cap`, a new series of a metric that has that many already is the overflow series instead.
+    /// With `cap`, a new series of a metric that has that many already, or that the engine has no room for, is the
+    /// overflow series instead: whoever sent the logs that it is counted from has been answered already.
     pub(crate) fn resolve(&self, kind: SeriesKind, key: &[u8], cap: Option<u32>) -> Result<Resolved, Rejection> {
         if let Some(series) = self.find(kind, key) {
             return Ok(Resolved { series, overflowed: false });
         }
-        if let Some(cap) = cap
-            && self.catalogue.series_of(kind.class(), key) >= cap
-        {
-            let mut folded = Vec::new();
-            for (name, value) in key::pairs(key) {
-                let value = if name == METRIC_NAME.as_bytes() { value } else { OVERFLOW.as_bytes() };
-                crate::bytes::put_bytes(&mut folded, name);
-                crate::bytes::put_bytes(&mut folded, value);
+        let Some(cap) = cap else {
+            return Ok(Resolved { series: self.create(kind, key)?, overflowed: false });
+        };
+        if self.catalogue.series_of(kind.class(), key) < cap {
+            match self.create(kind, key) {
+                Err(Rejection::SeriesLimit | Rejection::MemoryLimit) => {}
+                created => return Ok(Resolved { series: created?, overflowed: false }),
             }
-            let series = match self.find(kind, &folded) {
-                Some(series) => series,
-                None => self.create(kind, &folded)?,
-            };
-            return Ok(Resolved { series, overflowed: true });
         }
-        Ok(Resolved { series: self.create(kind, key)?, overflowed: false })
+        let folded = overflow_key(key);
+        let series = match self.find(kind, &folded) {
+            Some(series) => series,
+            // One for each metric that the configuration derives: there is always room for these.
+            None => self.create_beyond_limits(kind, &folded)?,
+        };
+        Ok(Resolved { series, overflowed: true })
     }
 
     fn create(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
@@ -149,6 +150,10 @@ impl Registry {
         if self.memory_bytes.load(Ordering::Relaxed) >= self.memory_limit_bytes {
             return Err(Rejection::MemoryLimit);
         }
+        self.create_beyond_limits(kind, key)
+    }
+
+    fn create_beyond_limits(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // The keys of a batch are made from texts, so this cannot fail.
         self.insert(id, kind, key, Numbers::new(kind.class()), false).map_err(|_| Rejection::LabelsTooLarge)
@@ -219,4 +224,15 @@ impl Registry {
         self.memory_bytes.store(bytes, Ordering::Relaxed);
         bytes
     }
+}
+
+/// The key of the series that takes what has no room under its own labels.
+fn overflow_key(key: &[u8]) -> Vec<u8> {
+    let mut folded = Vec::new();
+    for (name, value) in key::pairs(key) {
+        let value = if name == METRIC_NAME.as_bytes() { value } else { OVERFLOW.as_bytes() };
+        crate::bytes::put_bytes(&mut folded, name);
+        crate::bytes::put_bytes(&mut folded, value);
+    }
+    folded
 }

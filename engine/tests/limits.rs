@@ -63,6 +63,28 @@ fn no_more_series_than_allowed() {
 }
 
 #[test]
+fn what_logs_are_counted_in_folds_when_there_is_no_room_at_all() {
+    for tight in [(|config: &mut EngineConfig| config.max_series = 10) as fn(&mut EngineConfig), |config| {
+        config.memory_limit_bytes = 1
+    }] {
+        let (_dir, engine) = open(tight);
+        fill(&engine, "m", 0..10, &[0]);
+        // Not even the first series of this metric fits under its own labels.
+        for number in 0..20 {
+            let mut one = derived(number, "errors_total", number, 1000);
+            one.max_series = Arc::new([("errors_total".to_owned(), 1000)].into());
+            let report = engine.apply(&one).expect("applied");
+            assert_eq!((report.accepted, report.overflowed, report.rejected), (1, 1, Vec::new()));
+        }
+        let all = TimeRange { start: at(-DAY_MS), end: at(DAY_MS) };
+        let views = engine.select(&[Matcher::equal("__name__", "errors_total")], all).expect("asked well");
+        let [view] = views.as_slice() else { panic!("{} series instead of one", views.len()) };
+        assert_eq!(view.labels().get("pod"), Some("__overflow__"));
+        assert_eq!(view.increase(at(0), at(2000)), Some(20.0));
+    }
+}
+
+#[test]
 fn large_label_sets_are_refused() {
     let (_dir, engine) = open(|config| (config.labels_per_series, config.label_bytes) = (3, 100));
     let mut batch = SampleBatch::new(at(0));

@@ -14,6 +14,8 @@ pub struct IngestMetrics {
     pub duplicates: IntCounter,
     /// Records dated by event time, as they were older than `metrics.late_after`.
     pub late: IntCounter,
+    /// Counts and values of records that the engine did not take.
+    pub derived_refused: IntCounter,
     /// Values of extraction rules that were no number.
     pub extract_errors: IntCounter,
     /// Records that a consumer has not taken in yet.
@@ -49,6 +51,10 @@ impl IngestMetrics {
                 "watchfire_late_records_total",
                 "Log records counted at their event time, as they were older than metrics.late_after.",
             )?,
+            derived_refused: counter(
+                "watchfire_derived_refused_total",
+                "Counts and values taken out of log records that the engine refused.",
+            )?,
             extract_errors: counter(
                 "watchfire_extract_errors_total",
                 "Values of extraction rules that were no finite number.",
@@ -73,11 +79,12 @@ impl IngestMetrics {
                 "Log lines of this server that did not fit into the buffer before its own store.",
             )?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 9] = [
+        let all: [Box<dyn prometheus::core::Collector>; 10] = [
             Box::new(metrics.accepted.clone()),
             Box::new(rejected),
             Box::new(metrics.duplicates.clone()),
             Box::new(metrics.late.clone()),
+            Box::new(metrics.derived_refused.clone()),
             Box::new(metrics.extract_errors.clone()),
             Box::new(metrics.lag_records.clone()),
             Box::new(metrics.lag_seconds.clone()),

@@ -1,7 +1,7 @@
 //! `watchfire demo`: the same server in a folder of its own, with the demo's traffic and receiver beside it.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -16,6 +16,13 @@ use watchfire_model::time::format_duration_ms;
 
 use super::{failed, serve_with};
 use crate::cli::{Demo, LogFormat, Serve};
+
+/// Writes a line; whoever has closed our standard output does not want to know.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        let _ = writeln!(io::stdout(), $($words)*);
+    }};
+}
 
 /// How the names of our folders begin.
 const PREFIX: &str = "watchfire-demo-";
@@ -66,7 +73,7 @@ fn companion(settings: Settings, receiver: Receiver) -> JoinSet<()> {
         }
     });
     tasks.spawn(async move {
-        println!(
+        say!(
             "\nThe shop opens; its first incident comes in {}, then every {}.",
             format_duration_ms(settings.script.slow_from_ms),
             format_duration_ms(settings.script.cycle_ms)
@@ -74,14 +81,14 @@ fn companion(settings: Settings, receiver: Receiver) -> JoinSet<()> {
         let mut traffic = Traffic::new(settings);
         let begun = Instant::now();
         let filled = traffic.fill_history(Timestamp::now().plus_millis(-LIVE_MS)).await;
-        println!(
+        say!(
             "{} of history: {} requests, {:.0} MB of log lines in {:.1} s",
             format_duration_ms(HISTORY_MS),
             filled.requests,
             filled.bytes as f64 / 1e6,
             begun.elapsed().as_secs_f64()
         );
-        traffic.run(|phase| println!("{}  ---       {}", clock(), phase.announcement())).await;
+        traffic.run(|phase| say!("{}  ---       {}", clock(), phase.announcement())).await;
     });
     tasks
 }
@@ -121,7 +128,7 @@ impl Folder {
                     eprintln!("{}: not removed: {error}", self.path.display());
                 }
             }
-            None => println!(
+            None => say!(
                 "kept; go on with\n  watchfire serve --config {} --data-dir {}",
                 self.config().display(),
                 self.path.join("data").display()

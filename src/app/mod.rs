@@ -17,6 +17,7 @@ mod sources;
 mod turn;
 mod upkeep;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -101,11 +102,12 @@ async fn run(
     let servers = bound.serve(&config, &doors, &parts, &reloader, started, &stopping)?;
     let banner = banner::text(&config, &servers.addresses, servers.metrics, rule_files.len());
     // Standard output belongs to the lines that are passed on.
-    if options.input.stdin {
-        eprint!("{banner}")
+    // Whoever has closed them does not want to know.
+    let _ = if options.input.stdin {
+        std::io::stderr().write_all(banner.as_bytes())
     } else {
-        print!("{banner}")
-    }
+        std::io::stdout().write_all(banner.as_bytes())
+    };
     let input_ended = take_stdin(options, &parts)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data_dir = %config.data_dir.display(), "started");
     load::warn_of(&config);

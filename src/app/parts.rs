@@ -141,7 +141,9 @@ impl Parts {
         let store_consumer =
             StoreConsumer::new(shared_queue.clone(), store.clone(), publish_to(&tail), &ingest_metrics);
         let extractor = load::extractor(config)?;
-        let spans = LiveSpans::open(&dir.join("extraction"), queue.epoch()).map_err(|error| error.to_string())?;
+        let next_offset = queue.stats().next_offset;
+        let spans =
+            LiveSpans::open(&dir.join("extraction"), queue.epoch(), next_offset).map_err(|error| error.to_string())?;
         let metrics_consumer = MetricsConsumer::new(
             shared_queue.clone(),
             engine.clone(),

@@ -109,7 +109,7 @@ impl DistributionWindow {
         if q >= 1.0 {
             return Some(self.max);
         }
-        let wanted = ((q * self.count as f64).ceil() as u64).max(1);
+        let wanted = rank(q, self.count).max(1);
         let mut below = 0u64;
         let place = self.counts.iter().position(|count| {
             below = below.saturating_add(*count);
@@ -129,6 +129,15 @@ impl DistributionWindow {
         let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         counts.map(|(place, count)| (end_of(self.first + place), *count))
     }
+}
+
+/// The rank of a quantile among so many values, from 1. A product that rounding has moved off a whole number is
+/// that number: `0.999` of 1000 is 999, not the next one.
+fn rank(q: f64, count: u64) -> u64 {
+    let product = q * count as f64;
+    let whole = product.round();
+    let is_whole = (product - whole).abs() <= 4.0 * f64::EPSILON * whole;
+    (if is_whole { whole } else { product.ceil() }) as u64
 }
 
 #[cfg(test)]
@@ -174,5 +183,26 @@ mod tests {
                 package.iter_recorded().map(|step| (step.value_iterated_to() as f64 / SCALE, step.count_at_value())).collect();
             prop_assert_eq!(merged.buckets().collect::<Vec<_>>(), buckets);
         }
+    }
+
+    #[test]
+    fn a_share_of_a_whole_number_of_values_is_that_rank() {
+        for (q, count, wanted) in [
+            (0.999, 1000, 999),
+            (99.9 / 100.0, 1000, 999),
+            (7.0 / 100.0, 100, 7),
+            (14.0 / 100.0, 50, 7),
+            (28.0 / 100.0, 50, 14),
+            (55.0 / 100.0, 200, 110),
+            (0.5, 3, 2),
+            (0.99, 101, 100),
+            (1e-9, 10, 1),
+        ] {
+            assert_eq!(rank(q, count).max(1), wanted, "{q} of {count}");
+        }
+        let mut values = vec![1.0; 999];
+        values.push(1000.0);
+        let shown = window_of(&values).quantile(99.9 / 100.0).expect("there are values");
+        assert!((shown - 1.0).abs() <= 0.01, "{shown}");
     }
 }

@@ -1,9 +1,10 @@
 //! Records to the engine, as counts and observations.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use watchfire_engine::{ApplyError, Engine, SourcePosition, TimeRange};
+use watchfire_engine::{ApplyError, ApplyReport, Engine, SourcePosition, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Matcher, Timestamp};
 use watchfire_queue::{Positions, Queue, ReadBatch};
@@ -24,7 +25,12 @@ pub struct MetricsConsumer {
     spans: LiveSpans,
     metrics: IngestMetrics,
     progress: Arc<Progress>,
+    /// When it was last told that the engine refuses something.
+    refused_told: Option<Instant>,
 }
+
+/// Between two lines about what the engine refuses.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Puts other extraction rules in force while the consumer runs, from the next batch on.
 #[derive(Clone, Default)]
@@ -54,7 +60,16 @@ impl MetricsConsumer {
         queue.register(Self::NAME, &Positions::from([(0, durable)]));
         let next = engine.applied(QUEUE_NAME, epoch, 0).unwrap_or_else(|| queue.stats().first_offset);
         let progress = Arc::new(Progress::new(Self::NAME, Arc::clone(&queue), next, &metrics));
-        MetricsConsumer { queue, engine, extractor, replacement: ExtractorSlot::default(), spans, metrics, progress }
+        MetricsConsumer {
+            queue,
+            engine,
+            extractor,
+            replacement: ExtractorSlot::default(),
+            spans,
+            metrics,
+            progress,
+            refused_told: None,
+        }
     }
 
     /// How far it is, and the way to stop it.
@@ -129,8 +144,9 @@ impl MetricsConsumer {
             },
         );
         match (applied, overlap) {
-            (Some(_), _) => {
+            (Some(applied), _) => {
                 self.count(&report);
+                self.tell_refused(&applied);
                 self.progress.took(batch);
                 Taken::Applied
             }
@@ -145,6 +161,19 @@ impl MetricsConsumer {
         self.metrics.extract_errors.inc_by(not_numbers);
         if damaged > 0 {
             tracing::error!(records = damaged, "records could not be read and are not counted");
+        }
+    }
+
+    /// Counts what the engine did not take, and tells it once a minute.
+    fn tell_refused(&mut self, applied: &ApplyReport) {
+        let refused: u64 = applied.rejected.iter().map(|(_, points)| points).sum();
+        if refused == 0 {
+            return;
+        }
+        self.metrics.derived_refused.inc_by(refused);
+        if self.refused_told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.refused_told = Some(Instant::now());
+            tracing::warn!(refused, reasons = ?applied.rejected, "counts of records were refused by the engine");
         }
     }
 

@@ -29,17 +29,27 @@ struct Content {
     /// Of the queue; offsets of another queue say nothing.
     epoch: u64,
     metrics: BTreeMap<String, Vec<Span>>,
+    /// Below this nothing is known, as the file was damaged: all counts as counted.
+    #[serde(default)]
+    unknown_below: u64,
+}
+
+/// What every version of the file has.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "watchfire_extraction")]
+    version: u32,
 }
 
 /// Why the spans cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SpansError {
-    /// The file system refuses, or the file is none of ours.
+    /// The file system refuses.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says, or what is wrong.
+        /// What the system says.
         source: io::Error,
     },
     /// The file was written by a newer version.
@@ -64,28 +74,29 @@ struct State {
 }
 
 impl LiveSpans {
-    /// Reads the file in a folder, which is made if it is not there; `epoch` is that of the queue.
+    /// Reads the file in a folder, which is made if it is not there; `epoch` is that of the queue, whose next record
+    /// gets `next_offset`. A damaged file is set aside, and everything before counts as counted: then a backfill does
+    /// too little, and never too much.
     ///
     /// Errors: see [`SpansError`].
-    pub fn open(dir: &Path, epoch: u64) -> Result<LiveSpans, SpansError> {
+    pub fn open(dir: &Path, epoch: u64, next_offset: u64) -> Result<LiveSpans, SpansError> {
         let path = dir.join(FILE);
         let failed = |source| SpansError::Io { path: path.clone(), source };
         fs::create_dir_all(dir).map_err(failed)?;
-        let empty = Content { version: VERSION, epoch, metrics: BTreeMap::new() };
+        let empty = Content { version: VERSION, epoch, metrics: BTreeMap::new(), unknown_below: 0 };
         let content = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => empty.clone(),
             Err(error) => return Err(failed(error)),
-            Ok(text) => {
-                #[derive(Deserialize)]
-                struct Head {
-                    watchfire_extraction: u32,
+            Ok(text) => match (serde_json::from_slice::<Head>(&text), serde_json::from_slice(&text)) {
+                (Ok(Head { version }), _) if version > VERSION => return Err(SpansError::Newer { path, version }),
+                (_, Ok(content)) => content,
+                (_, Err(error)) => {
+                    let aside = path.with_extension("damaged");
+                    tracing::error!(%error, aside = %aside.display(), "which records were counted is not known any more");
+                    fs::rename(&path, &aside).map_err(failed)?;
+                    Content { unknown_below: next_offset, ..empty.clone() }
                 }
-                let head: Head = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
-                if head.watchfire_extraction > VERSION {
-                    return Err(SpansError::Newer { path, version: head.watchfire_extraction });
-                }
-                serde_json::from_slice(&text).map_err(|error| failed(error.into()))?
-            }
+            },
         };
         let content = if content.epoch == epoch { content } else { empty };
         Ok(LiveSpans(Arc::new(Mutex::new(State { path, content, is_dirty: false }))))
@@ -113,7 +124,12 @@ impl LiveSpans {
 
     /// The offsets that a metric was counted at, ascending; the last may have no end yet.
     pub fn of(&self, metric: &str) -> Counted {
-        Counted(self.0.lock().content.metrics.get(metric).cloned().unwrap_or_default())
+        let content = &self.0.lock().content;
+        let mut spans = content.metrics.get(metric).cloned().unwrap_or_default();
+        if content.unknown_below > 0 {
+            spans.insert(0, (0, Some(content.unknown_below)));
+        }
+        Counted(spans)
     }
 }
 
@@ -180,12 +196,12 @@ mod tests {
     #[test]
     fn spans_open_and_close_with_the_rules_and_survive_a_restart() {
         let dir = tempfile::tempdir().expect("a folder");
-        let spans = LiveSpans::open(dir.path(), 7).expect("opens");
+        let spans = LiveSpans::open(dir.path(), 7, 0).expect("opens");
         spans.note(&["a"], 3);
         spans.note(&["a", "b"], 5);
         spans.note(&["b"], 6);
         drop(spans);
-        let spans = LiveSpans::open(dir.path(), 7).expect("opens");
+        let spans = LiveSpans::open(dir.path(), 7, 0).expect("opens");
         assert_eq!(counted(&spans, "a", 0..12), [3, 4, 5]);
         // After a crash the queue is read again from an earlier place, with the rules of now.
         spans.note(&["b", "a"], 4);
@@ -193,16 +209,19 @@ mod tests {
         assert_eq!(counted(&spans, "a", 0..8), [3, 4, 5, 6, 7]);
         assert_eq!(counted(&spans, "c", 0..8), [0; 0]);
         drop(spans);
-        let other_queue = LiveSpans::open(dir.path(), 8).expect("opens");
+        let other_queue = LiveSpans::open(dir.path(), 8, 0).expect("opens");
         assert_eq!(counted(&other_queue, "a", 0..8), [0; 0]);
     }
 
     #[test]
-    fn files_that_are_none_of_ours_are_refused() {
+    fn newer_files_are_refused_and_damaged_ones_cost_only_backfills() {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join(FILE), r#"{"watchfire_extraction": 2, "other": 1}"#).expect("written");
-        assert!(matches!(LiveSpans::open(dir.path(), 1), Err(SpansError::Newer { version: 2, .. })));
+        assert!(matches!(LiveSpans::open(dir.path(), 1, 0), Err(SpansError::Newer { version: 2, .. })));
         fs::write(dir.path().join(FILE), "no JSON").expect("written");
-        assert!(matches!(LiveSpans::open(dir.path(), 1), Err(SpansError::Io { .. })));
+        let spans = LiveSpans::open(dir.path(), 1, 9).expect("a damaged file does not stop the start");
+        spans.note(&["a"], 12);
+        assert_eq!(counted(&spans, "a", 7..14), [7, 8, 12, 13]);
+        assert!(dir.path().join("spans.damaged").exists());
     }
 }

@@ -180,11 +180,17 @@ impl Extractor {
             value,
             late,
         }));
-        derived.gauges.extend(gauges.drain(..).map(|(series, Moment { at, .. }, value)| GaugeSample {
-            labels: table.labels(series),
-            at,
-            value,
-        }));
+        // Of one moment the newest value counts.
+        let mut places: HashMap<(SeriesId, Timestamp), usize> = HashMap::new();
+        for (series, Moment { at, .. }, value) in gauges.drain(..) {
+            match places.get(&(series, at)).and_then(|place| derived.gauges.get_mut(*place)) {
+                Some(sample) => sample.value = value,
+                None => {
+                    places.insert((series, at), derived.gauges.len());
+                    derived.gauges.push(GaugeSample { labels: table.labels(series), at, value });
+                }
+            }
+        }
         derived
     }
 

@@ -3,7 +3,7 @@
 use watchfire_model::{LabelSet, Timestamp};
 
 /// A series of the table, until the table is cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SeriesId(u32);
 
 /// Counts of one second of one series.

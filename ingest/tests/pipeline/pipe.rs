@@ -51,7 +51,7 @@ impl Pipe {
         let intake = Arc::new(intake);
         let to_store = StoreConsumer::new(Arc::clone(&queue), Arc::clone(&store), Box::new(|_| {}), &metrics);
         let extractor = Extractor::new(&[], 600_000, now).expect("no rules, no mistakes");
-        let spans = LiveSpans::open(&folder.join("extraction"), queue.stats().epoch).expect("the folder is ours");
+        let spans = LiveSpans::open(&folder.join("extraction"), queue.stats().epoch, 0).expect("the folder is ours");
         let to_engine = MetricsConsumer::new(Arc::clone(&queue), Arc::clone(&engine), extractor, spans, metrics);
         Pipe {
             router: endpoints::router(Arc::clone(&intake)),
