@@ -216,13 +216,14 @@ fn slow_senders_and_idle_connections_do_not_stop_others() {
         }
         idle.push(stream);
     }
-    println!("{} idle connections", idle.len());
     assert!(idle.len() >= 500, "{}", idle.len());
     let begun = Instant::now();
     let answer = server.client().post("/ingest", "application/json", r#"{"message":"in between"}"#);
     assert_eq!(answer.status, 202);
     assert!(begun.elapsed() < Duration::from_secs(30));
-    assert!(server.memory_mib("VmRSS") < 400.0, "{} MiB for {} connections", server.memory_mib("VmRSS"), idle.len());
+    let memory = server.memory_mib("VmRSS");
+    println!("{memory} MiB with {} idle connections", idle.len());
+    assert!(memory < 400.0, "{memory} MiB for {} connections", idle.len());
 }
 
 #[test]

@@ -1,17 +1,21 @@
 //! Accepting connections, with bounds on how many and on how slow they may be.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::UpgradeableConnection;
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::guard::Guard;
@@ -80,11 +84,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = greet(stream, peer, service.clone(), stop.clone());
-                tasks.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+                let client = Client { stream, peer, service: service.clone(), stop: stop.clone(), permit };
+                match service.tls.clone() {
+                    None => tasks.spawn(client.serve_plain()),
+                    Some(tls) => tasks.spawn(client.serve_secured(tls)),
+                };
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -107,41 +111,75 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
 }
 
-/// Shakes hands, where TLS is spoken, and serves what comes.
-async fn greet(stream: TcpStream, peer: SocketAddr, service: Service, mut stop: watch::Receiver<bool>) {
-    // Without it, small answers wait for the peer's delayed acknowledgement.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
+/// A connection that was accepted. There may be thousands that say nothing, so their tasks hold as little as they can:
+/// what serves is on the heap once, and what only a handshake or a request needs is there while that lasts.
+struct Client {
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: Service,
+    stop: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Client {
+    fn serve_plain(self) -> impl Future<Output = ()> + Send {
+        set_nodelay(&self.stream);
+        let connection = connection(self.stream, self.peer, false, self.service);
+        drive(connection, self.peer, self.stop, self.permit)
     }
-    let Some(tls) = service.tls.clone() else {
-        return serve_connection(stream, peer, false, service, stop).await;
-    };
-    let greeted = tokio::select! {
-        greeted = tls.accept(stream) => greeted,
-        () = stopped(&mut stop) => None,
-    };
-    if let Some(stream) = greeted {
-        serve_connection(stream, peer, true, service, stop).await;
+
+    /// Shakes hands and serves what comes.
+    async fn serve_secured(mut self, tls: Arc<Tls>) {
+        set_nodelay(&self.stream);
+        let handshake = Box::pin(async move { tls.accept(self.stream).await });
+        let greeted = tokio::select! {
+            greeted = handshake => greeted,
+            () = stopped(&mut self.stop) => None,
+        };
+        if let Some(stream) = greeted {
+            let connection = connection(stream, self.peer, true, self.service);
+            drive(connection, self.peer, self.stop, self.permit).await;
+        }
     }
 }
 
-async fn serve_connection(
+/// Without it, small answers wait for the peer's delayed acknowledgement.
+fn set_nodelay(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+}
+
+/// A connection as hyper serves it.
+trait Connection: Future<Output = hyper::Result<()>> + Send {
+    /// Ends after the request under way.
+    fn end_soon(self: Pin<&mut Self>);
+}
+
+impl<I, S> Connection for UpgradeableConnection<I, S>
+where
+    UpgradeableConnection<I, S>: Future<Output = hyper::Result<()>> + Send,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = axum::body::Body, Error = Infallible>,
+{
+    fn end_soon(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     secured: bool,
     Service { router, guard, .. }: Service,
-    mut stop: watch::Receiver<bool>,
-) {
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+) -> Pin<Box<dyn Connection>> {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         if secured {
             request.extensions_mut().insert(Secured);
         }
-        let router = router.clone();
-        async move {
-            let answered: Result<Response, Infallible> = router.oneshot(request.map(axum::body::Body::new)).await;
-            answered
-        }
+        // Hyper keeps room for this future from the start of the connection on.
+        Box::pin(router.clone().oneshot(request.map(axum::body::Body::new)))
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -151,11 +189,20 @@ async fn serve_connection(
         .half_close(false)
         .serve_connection(TokioIo::new(Refusing::new(stream, guard)), service)
         .with_upgrades();
-    tokio::pin!(connection);
+    Box::pin(connection)
+}
+
+/// Serves a connection to its end.
+async fn drive(
+    mut connection: Pin<Box<dyn Connection>>,
+    peer: SocketAddr,
+    mut stop: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
+            connection.as_mut().end_soon();
             connection.await
         }
     };
