@@ -97,6 +97,19 @@ fn pushed_metrics_may_be_packed() {
 }
 
 #[test]
+fn who_is_refused_before_the_body_was_read_reads_why() {
+    let server = Server::start(BINARY, "");
+    let body = vec![b' '; 40 << 20];
+    let foreign = format!("POST /ingest HTTP/1.1\r\nHost: example.org\r\nContent-Length: {}\r\n\r\n", body.len());
+    is_error(&server.client().call(&[foreign.as_bytes(), &body].concat()), 421);
+    for (path, status) in
+        [("/ingest", 413), ("/api/v1/metrics", 413), ("/api/v1/logs/search", 413), ("/nothing", 404), ("/metrics", 405)]
+    {
+        is_error(&post_with(&mut server.client(), path, &["Content-Type: application/json"], &body), status);
+    }
+}
+
+#[test]
 fn what_is_no_request_is_answered_as_every_error_is() {
     let server = Server::start(BINARY, "");
     let long_address = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(65_535));

@@ -22,6 +22,7 @@ pub mod fields;
 mod filters;
 pub mod guard;
 pub mod health;
+mod linger;
 pub mod live;
 pub mod logs;
 pub mod maintenance;

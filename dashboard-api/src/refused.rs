@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::error::ApiError;
 use crate::guard::Guard;
+use crate::linger::Unread;
 
 /// A bare head is shorter than this.
 const HEAD_BYTES_MAX: usize = 300;
@@ -22,15 +23,16 @@ const HEAD_BYTES_MAX: usize = 300;
 pub struct Refusing<S> {
     stream: S,
     guard: Arc<Guard>,
+    unread: Unread,
     /// What stands in place of a bare head, and how much of it has been written.
     answer: Vec<u8>,
     written: usize,
 }
 
 impl<S> Refusing<S> {
-    /// A stream whose refusals get their request ids from the guard.
-    pub fn new(stream: S, guard: Arc<Guard>) -> Refusing<S> {
-        Refusing { stream, guard, answer: Vec::new(), written: 0 }
+    /// A stream whose refusals get their request ids from the guard, and are noted as requests that were not read.
+    pub fn new(stream: S, guard: Arc<Guard>, unread: Unread) -> Refusing<S> {
+        Refusing { stream, guard, unread, answer: Vec::new(), written: 0 }
     }
 }
 
@@ -104,6 +106,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
                 tracing::debug!(status = status.as_u16(), "a request could not be read");
                 self.answer = told(&head, &refusal(status), request_id.to_str().unwrap_or_default());
                 self.written = 0;
+                self.unread.note();
                 // What is left is written when hyper flushes.
                 if let Poll::Ready(Err(error)) = self.poll_answer(context) {
                     return Poll::Ready(Err(error));

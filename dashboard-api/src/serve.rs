@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 use crate::guard::Guard;
+use crate::linger::{Lingering, Unread, Watched};
 use crate::refused::Refusing;
 use crate::tls::Tls;
 
@@ -173,13 +174,16 @@ fn connection(
     secured: bool,
     Service { router, guard, .. }: Service,
 ) -> Pin<Box<dyn Connection>> {
+    let unread = Unread::default();
+    let stream = Refusing::new(Lingering::new(stream, unread.clone()), guard, unread.clone());
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         if secured {
             request.extensions_mut().insert(Secured);
         }
+        let request = request.map(|body| axum::body::Body::new(Watched::new(body, unread.clone())));
         // Hyper keeps room for this future from the start of the connection on.
-        Box::pin(router.clone().oneshot(request.map(axum::body::Body::new)))
+        Box::pin(router.clone().oneshot(request))
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -187,7 +191,7 @@ fn connection(
         .max_header_size(HEAD_BYTES_MAX)
         // A client that hangs up ends what it asked for. (One that only stops sending is taken for such a one.)
         .half_close(false)
-        .serve_connection(TokioIo::new(Refusing::new(stream, guard)), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     Box::pin(connection)
 }
