@@ -33,7 +33,7 @@ pub struct Progress {
     queue: Arc<dyn Queue>,
     stop: AtomicBool,
     next_offset: AtomicU64,
-    /// When the newest record that was taken in had been accepted, milliseconds.
+    /// When the newest record that was taken in had been accepted, milliseconds; until there is one, our beginning.
     newest_ms: AtomicI64,
     failing: AtomicBool,
     lag_records: IntGauge,
@@ -45,7 +45,8 @@ pub struct Progress {
 pub struct Lag {
     /// Records that it has not taken in.
     pub records: u64,
-    /// Time since the newest record that it has taken in was accepted, seconds; 0 when there is none behind it.
+    /// Time since the newest record that it has taken in was accepted (since the start, if it has taken in none yet),
+    /// seconds; 0 when there is none behind it.
     pub seconds: f64,
     /// Whether its last attempt failed.
     pub failing: bool,
@@ -59,7 +60,7 @@ impl Progress {
             queue,
             stop: AtomicBool::new(false),
             next_offset: AtomicU64::new(next_offset),
-            newest_ms: AtomicI64::new(i64::MAX),
+            newest_ms: AtomicI64::new(Timestamp::now().millis()),
             failing: AtomicBool::new(false),
             lag_records: metrics.lag_records.with_label_values(&[name]),
             lag_seconds: metrics.lag_seconds.with_label_values(&[name]),
@@ -89,8 +90,7 @@ impl Progress {
     pub fn lag(&self, now: Timestamp) -> Lag {
         let records = self.queue.stats().next_offset.saturating_sub(self.next_offset());
         let newest = self.newest_ms.load(Ordering::Acquire);
-        let seconds =
-            if records == 0 || newest == i64::MAX { 0.0 } else { (now.millis() - newest).max(0) as f64 / 1000.0 };
+        let seconds = if records == 0 { 0.0 } else { (now.millis() - newest).max(0) as f64 / 1000.0 };
         self.lag_records.set(i64::try_from(records).unwrap_or(i64::MAX));
         self.lag_seconds.set(seconds);
         Lag { records, seconds, failing: self.failing.load(Ordering::Acquire) }
