@@ -194,11 +194,12 @@ async fn take(state: &HttpState, request: Request<Body>) -> Result<Response, Api
         head_hash: piece.head_hash,
         ..Imported::default()
     });
-    if at.position != piece.position {
-        return Err(elsewhere(at.position));
-    }
     let (key, framed) = (piece.key.clone(), piece);
-    let work = move |job: Job<'_>| gather(job, &framed, at);
+    // A piece from elsewhere is read as well, so that the right one can follow on the same connection.
+    let work = move |job: Job<'_>| match at.position == framed.position {
+        true => gather(job, &framed, at),
+        false => Err(elsewhere(at.position)),
+    };
     let (Taken { mut gathered, behind }, parsers) = with_body(&state.intake, request, parameters, work).await?;
     let formats = super::ingest::formats(&gathered, &parsers);
     let accepted: usize = gathered.batches.iter().map(|part| part.batch.len()).sum();
