@@ -140,10 +140,10 @@ pub fn parse_entry(entry: &[u8], draft: &mut Draft) -> Result<bool, ParseError> 
             },
         }
     }
-    if time.is_none() && message.is_none() && others.is_empty() {
-        return Err(fail("expected fields, `NAME=value`"));
-    }
-    let Some(message) = message else { return Err(fail("the entry has no `MESSAGE`")) };
+    let Some(message) = message else {
+        let is_entry = fields(entry).any(|field| !field.name.is_empty());
+        return Err(fail(if is_entry { "the entry has no `MESSAGE`" } else { "expected fields, `NAME=value`" }));
+    };
     *members.timestamp = sent_time.or(time).map(|micros| Timestamp::from_millis(micros.div_euclid(1000)));
     let put = |members: &mut crate::draft::Members<'_>, name: &str, value: &str| members.text(name, value);
     put(&mut members, "message", text(message).trim_end_matches(['\n', '\0']));
