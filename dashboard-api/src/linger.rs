@@ -34,6 +34,11 @@ impl Unread {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// What was noted before needs no answer any more.
+    pub fn forget(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     fn is_noted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -125,8 +125,9 @@ struct Client {
 impl Client {
     fn serve_plain(self) -> impl Future<Output = ()> + Send {
         set_nodelay(&self.stream);
-        let connection = connection(self.stream, self.peer, false, self.service);
-        drive(connection, self.peer, self.stop, self.permit)
+        let unread = Unread::default();
+        let connection = connection(self.stream, self.peer, false, self.service, &unread);
+        drive(connection, unread, self.peer, self.stop, self.permit)
     }
 
     /// Shakes hands and serves what comes.
@@ -138,8 +139,9 @@ impl Client {
             () = stopped(&mut self.stop) => None,
         };
         if let Some(stream) = greeted {
-            let connection = connection(stream, self.peer, true, self.service);
-            drive(connection, self.peer, self.stop, self.permit).await;
+            let unread = Unread::default();
+            let connection = connection(stream, self.peer, true, self.service, &unread);
+            drive(connection, unread, self.peer, self.stop, self.permit).await;
         }
     }
 }
@@ -173,9 +175,10 @@ fn connection(
     peer: SocketAddr,
     secured: bool,
     Service { router, guard, .. }: Service,
+    unread: &Unread,
 ) -> Pin<Box<dyn Connection>> {
-    let unread = Unread::default();
     let stream = Refusing::new(Lingering::new(stream, unread.clone()), guard, unread.clone());
+    let unread = unread.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         if secured {
@@ -199,6 +202,7 @@ fn connection(
 /// Serves a connection to its end.
 async fn drive(
     mut connection: Pin<Box<dyn Connection>>,
+    unread: Unread,
     peer: SocketAddr,
     mut stop: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
@@ -206,6 +210,8 @@ async fn drive(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(&mut stop) => {
+            // Hyper may have read the rest of an earlier body itself; nobody waits for that then.
+            unread.forget();
             connection.as_mut().end_soon();
             connection.await
         }
