@@ -72,9 +72,10 @@ pub(super) fn name_of(head: &[u8], others: usize) -> String {
 }
 
 /// The files of the server that this one may be, the one that is imported furthest first.
-pub(super) async fn candidates(server: &Server, head: &[u8]) -> Result<Vec<Known>, Failure> {
+pub(super) async fn candidates(server: &Server, head: &[u8], format: Option<&str>) -> Result<Vec<Known>, Failure> {
     let start = start_of(head);
-    let answer: Answer = server.ask("/api/v1/import/logs", &[("start", Some(start.as_str()))], None).await?;
+    let answer: Answer =
+        server.ask("/api/v1/import/logs", &[("start", Some(start.as_str())), ("format", format)], None).await?;
     let fits = |known: &Known| head.get(..known.head.bytes).is_some_and(|head| known.head.is_of(head));
     let mut found: Vec<Known> = answer.files.into_iter().filter(fits).collect();
     found.sort_by_key(|known| std::cmp::Reverse(known.position));

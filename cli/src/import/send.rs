@@ -89,7 +89,7 @@ pub(super) async fn file(server: &Server, path: &Path, labels: &Labels, progress
     if head.is_empty() {
         return Ok(());
     }
-    let known = patiently(|| candidates(server, &head)).await?;
+    let known = patiently(|| candidates(server, &head, labels.format.as_deref())).await?;
     let mut others = 0;
     for known in known {
         if others > 0 && !is_stdin(path) {

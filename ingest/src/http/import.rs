@@ -95,7 +95,8 @@ impl Imported {
     }
 }
 
-/// `GET`: the imported files that begin with a line like this.
+/// `GET`: the imported files that begin with a line like this. A `format` is looked up, as if a piece came with it: of a
+/// file that is there already none does.
 pub(super) async fn known(State(state): State<Arc<HttpState>>, request: Request<Body>) -> Response {
     answer(list(&state, &request))
 }
@@ -106,7 +107,9 @@ pub(super) async fn piece(State(state): State<Arc<HttpState>>, request: Request<
 }
 
 fn list(state: &HttpState, request: &Request<Body>) -> Result<Response, ApiError> {
-    let parameters = Parameters::of(request.uri(), &["start"])?;
+    let parameters = Parameters::of(request.uri(), &["start", "format"])?;
+    let format_name = Parameters::text(&parameters.format).filter(|name| *name != "auto");
+    format(&state.intake.parsers.load(), format_name)?;
     let start = hexadecimal::<8>("start", parameters.start.as_deref())?;
     let mut body = String::from("{\"files\":[");
     for (key, value) in state.intake.queue.checkpoints(&[KEYS, &start].concat()) {
