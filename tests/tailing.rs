@@ -420,7 +420,9 @@ fn stack_traces_are_one_record_and_flushed_by_quiet() {
         let records = golden.lines().filter(|line| matches!(*line, "= line" | "= trace")).count();
         wait_total(&server, before + records as u64);
     }
-    let found = server.client().get("/api/v1/logs/search?service=app&q=%22connection%20reset%20by%20peer%22%20IllegalStateException");
+    let found = server
+        .client()
+        .get("/api/v1/logs/search?service=app&q=%22connection%20reset%20by%20peer%22%20IllegalStateException");
     let message = found["logs"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("\n\tat Shop.charge(Shop.java:2)\n"), "{found}");
     assert_eq!(found["logs"][0]["level"], "error", "{found}");
