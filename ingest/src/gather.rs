@@ -2,6 +2,8 @@
 
 mod gathered;
 
+use std::borrow::Cow;
+
 use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
 use watchfire_queue::DedupKey;
 
@@ -306,8 +308,8 @@ impl<'a> Gatherer<'a> {
     /// One line (or one text of several lines that belong together), however long. Bytes that are no UTF-8 are replaced, which is
     /// marked.
     pub fn text_line(&mut self, line: &[u8], format: Option<Format>, mut marks: Marks) {
-        let text = String::from_utf8_lossy(line);
-        marks.invalid_utf8 |= matches!(text, std::borrow::Cow::Owned(_));
+        let text = text_of(line);
+        marks.invalid_utf8 |= matches!(text, Cow::Owned(_));
         let now = self.origin.now;
         let format = match format {
             None => self.parsers.parse_auto(&text, now, &mut self.worker.draft),
@@ -331,11 +333,12 @@ impl<'a> Gatherer<'a> {
                 Err(error) => return self.refuse(Reason::Malformed, || error.to_string()),
             }
         }
-        let text = String::from_utf8_lossy(cut.text);
-        marks.invalid_utf8 = matches!(text, std::borrow::Cow::Owned(_));
+        let text = text_of(cut.text);
+        marks.invalid_utf8 = matches!(text, Cow::Owned(_));
         let (now, draft) = (self.origin.now, &mut self.worker.draft);
         // The format is that of the first line; what joins it goes on with its message.
-        let first = text.split('\n').next().unwrap_or_default();
+        let first_end = memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
+        let first = text.get(..first_end).unwrap_or_default();
         let asked = format.filter(|format| self.parsers.parse_as(*format, first, now, draft).is_ok());
         let found = match (asked, format) {
             (Some(format), _) => format,
@@ -429,7 +432,7 @@ impl<'a> Gatherer<'a> {
     }
 
     /// Room for the records of a text of this size, up to a batch.
-    fn make_room(&mut self, bytes: usize) {
+    pub fn make_room(&mut self, bytes: usize) {
         let bytes = (bytes + bytes / 4).min(BATCH_BYTES + BATCH_BYTES / 4);
         if self.out.batches.is_empty() && bytes > 0 {
             self.out.batches.push(GatheredBatch::with_room(bytes));
@@ -455,6 +458,12 @@ impl<'a> Gatherer<'a> {
             }
         }
     }
+}
+
+/// Bytes as text; what is no UTF-8 is replaced, and only then it is a copy. All is looked at at once first, as
+/// `from_utf8_lossy` goes byte by byte.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// The record whose bytes start at `from`.

@@ -248,6 +248,7 @@ fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> 
     let mut taken = if starts_with_mark { 3 } else { 0 };
     let origin = Origin { by_position: true, imported: true, ..job.origin };
     let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, origin);
+    gatherer.make_room(job.body.len());
     while gatherer.bytes() < RECORDS_BYTES_MAX
         && let Some(cut) = cutter.next(job.body, &mut taken, piece.end)
     {
