@@ -288,10 +288,15 @@ fn upkeep_that_fails_is_known_by_its_last_success() {
     store.tick(NOON);
     store.flush().expect("done");
     assert_eq!(store.stats().last_upkeep, Some(NOON));
-    // A day that is over is merged; where its folder should be is a file.
-    let (day, aside) = (dir.path().join("2024-01-01"), dir.path().join("aside"));
-    std::fs::rename(&day, &aside).expect("renamed");
-    std::fs::write(&day, b"").expect("writable");
+    // Two small blocks, which are merged when the day is over; where the merged block should be is a folder.
+    for first in [RECORDS, RECORDS + 5] {
+        append(&store, first, &(first..first + 5).map(simple).collect::<Vec<_>>());
+        store.flush().expect("done");
+    }
+    let id = |path: &PathBuf| u64::from_str_radix(path.file_stem()?.to_str()?, 16).ok();
+    let newest = files(dir.path()).iter().filter_map(id).max().expect("a block");
+    let in_the_way = dir.path().join(format!("2024-01-01/{:016x}.wfb", newest + 1));
+    std::fs::create_dir(&in_the_way).expect("made");
     let later = Timestamp::from_millis(NOON_MS + DAY_MS);
     store.tick(later);
     // It fails, whatever it says of what was to be sealed.
@@ -299,7 +304,7 @@ fn upkeep_that_fails_is_known_by_its_last_success() {
     let stats = store.stats();
     assert_eq!(stats.last_upkeep, Some(NOON), "{:?}", stats.last_write_error);
     assert!(stats.last_write_error.is_some());
-    std::fs::remove_file(&day).and_then(|()| std::fs::rename(&aside, &day)).expect("put back");
+    std::fs::remove_dir(&in_the_way).expect("removed");
     store.tick(later.plus_millis(1));
     store.flush().expect("done");
     let stats = store.stats();
