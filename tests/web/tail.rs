@@ -54,6 +54,9 @@ fn scrolling_pauses_the_tail_and_new_lines_are_counted() {
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
+/// The tail itself keeps 8 MiB for slow readers; the rest is what sockets and the allocator hold.
+const GROWN_MIB_MAX: f64 = 96.0;
+
 #[test]
 fn a_tab_asleep_does_not_grow_the_server() {
     let Some(mut browser) = Browser::start("a tab asleep on the live tail") else { return };
@@ -79,10 +82,10 @@ fn a_tab_asleep_does_not_grow_the_server() {
     // A merge of blocks takes some 200 MiB while it runs, whoever reads. What is kept for a reader stays until it is cut
     // off, which is later than the end of this.
     let end = Instant::now() + Duration::from_secs(20);
-    while grown() >= 64.0 && Instant::now() < end {
+    while grown() >= GROWN_MIB_MAX && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
     }
     let grown = grown();
     println!("100 MB went by a tab asleep; the server grew by {grown:.0} MiB");
-    assert!(grown < 96.0, "the server grew by {grown:.0} MiB");
+    assert!(grown < GROWN_MIB_MAX, "the server grew by {grown:.0} MiB");
 }
