@@ -10,7 +10,7 @@
 //! - a folder is called a backup only when every file in it was written, synced, and has the checksum of the list.
 //!
 //! In reading order: [`cut`] (which files, and how much of each), `stream` (out and in), [`manifest`] (the list),
-//! [`restore`].
+//! [`mod@restore`].
 
 pub mod cut;
 pub mod manifest;

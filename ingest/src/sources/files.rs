@@ -1,6 +1,6 @@
 //! Following files: which there are, what became of them, and whose turn it is.
 //!
-//! One thread reads all of them in turns, so memory does not grow with their number, and at most [`HANDLES_MAX`] are
+//! One thread reads all of them in turns, so memory does not grow with their number, and at most `HANDLES_MAX` are
 //! open. Lines of several files go to the queue together, each file's new position in the same frame as its lines. When
 //! the queue is full nothing moves: the files keep what is not stored.
 
