@@ -285,8 +285,8 @@ impl Writer<'_> {
 }
 
 /// Kills the server at random moments while somebody writes, then counts.
-fn kill_while_writing(server: &mut Server, rounds: u64, rotate: impl FnMut(&mut Random) -> File + Send) {
-    let (stop, written) = (AtomicBool::new(false), Mutex::new(0));
+fn kill_while_writing(server: &mut Server, rounds: u64, first: u64, rotate: impl FnMut(&mut Random) -> File + Send) {
+    let (stop, written) = (AtomicBool::new(false), Mutex::new(first));
     std::thread::scope(|scope| {
         let writer = Writer { stop: &stop, written: &written };
         let thread = scope.spawn(move || writer.run(rotate));
@@ -309,13 +309,17 @@ fn kill_while_writing(server: &mut Server, rounds: u64, rotate: impl FnMut(&mut 
 fn renaming_under_load_and_kill_lose_and_double_nothing() {
     let logs = Logs::new();
     let mut server = Server::start(BINARY, &logs.config("app.log", ""));
-    let mut number = 0;
-    kill_while_writing(&mut server, 12, |random| {
+    // The file is known before it is rotated the first time: a name that was never seen tells nothing of what it was.
+    fs::write(logs.path("app.log"), line(0) + "\n").expect("written");
+    wait_total(&server, 1);
+    let (mut number, mut renames) = (0, 0);
+    kill_while_writing(&mut server, 12, 1, |random| {
         // As logrotate does; more than one at once now and then.
-        for _ in 0..1 + random.below(2) {
+        for _ in 0..renames {
             number += 1;
             let _ = fs::rename(logs.path("app.log"), logs.path(&format!("app.log.{number}")));
         }
+        renames = 1 + random.below(2);
         OpenOptions::new().append(true).create(true).open(logs.path("app.log")).expect("it can be made")
     });
 }
@@ -325,7 +329,7 @@ fn copying_and_cutting_under_load_and_kill_lose_and_double_nothing() {
     let logs = Logs::new();
     let mut server = Server::start(BINARY, &logs.config("app.log*", ""));
     let mut number = 0;
-    kill_while_writing(&mut server, 12, |_| {
+    kill_while_writing(&mut server, 12, 0, |_| {
         // The writer stands still meanwhile: what it writes between copy and cut is lost to every reader.
         let path = logs.path("app.log");
         if path.exists() {
