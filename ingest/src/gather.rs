@@ -11,7 +11,7 @@ pub use gathered::{Echo, Gathered, GatheredBatch, Place, Reason, RecordError};
 
 use crate::draft::Draft;
 use crate::formats::{Format, Parsers, journald};
-use crate::id::{IdMaker, key_of_request};
+use crate::id::{IdMaker, RequestKey, key_of_request};
 use crate::json::{JsonError, JsonErrorKind, Node, scan};
 use crate::normalise::{Context, Marks, Normaliser, Reject};
 use crate::sources::cut::{Cut, Cutter, End, Framing};
@@ -51,7 +51,7 @@ pub struct Origin<'a> {
     /// Host, for records that name none.
     pub host: Option<&'a str>,
     /// The request's `Idempotency-Key`.
-    pub idempotency_key: Option<&'a [u8]>,
+    pub idempotency_key: Option<RequestKey<'a>>,
     /// Longest record, bytes.
     pub line_max: usize,
     /// Its records are told apart by where they stand in their source: an id of their own is kept, and no key.
@@ -129,6 +129,9 @@ impl<'a> Gatherer<'a> {
             return Gathered { no_memory: true, total: self.out.total, ..Gathered::default() };
         }
         self.out.batches.retain(|gathered| !gathered.batch.is_empty());
+        if let Some(request) = self.origin.idempotency_key.filter(|_| !self.origin.by_position) {
+            self.out.batches.iter_mut().for_each(|gathered| gathered.batch.claim(request.of_request()));
+        }
         self.out
     }
 
@@ -377,12 +380,18 @@ impl<'a> Gatherer<'a> {
             message,
             marks,
             imported,
-            request_key: idempotency_key.map(|key| key_of_request(key, self.out.total)),
+            request_key: idempotency_key.map(|request| key_of_request(request.key, self.out.total)),
         };
         let Worker { draft, normaliser } = &mut *self.worker;
         match normaliser.decide(draft, input, &context, self.ids) {
             Ok(key) => {
-                let key = key.filter(|_| !by_position);
+                let key = key.filter(|_| !by_position).map(|key| match idempotency_key {
+                    Some(request) if context.request_key == Some(key) => {
+                        DedupKey::new(key).with_contents(request.contents)
+                    }
+                    // An id of its own is kept, whatever it stands for.
+                    Some(_) | None => DedupKey::new(key),
+                });
                 let full = self.out.batches.last().is_none_or(|last| last.batch.bytes() >= BATCH_BYTES);
                 if full {
                     // The first batch is about as long as the text, which is accounted for.
@@ -397,7 +406,7 @@ impl<'a> Gatherer<'a> {
                 if let Some(last) = self.out.batches.last_mut() {
                     last.count(format, key.is_some());
                     let echoes = &mut self.echoes;
-                    last.batch.push_with(key.map(DedupKey), |out| {
+                    last.batch.push_with(key, |out| {
                         let from = out.len();
                         normaliser.write(draft, input, &context, out);
                         if let Some(echoes) = echoes {

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use watchfire_model::Timestamp;
-use xxhash_rust::xxh3::xxh3_128;
+use watchfire_queue::DedupKey;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
 /// Length of an id, bytes.
 pub const ID_BYTES: usize = 36;
@@ -43,6 +44,36 @@ pub fn from_key(key: &[u8; 16]) -> [u8; ID_BYTES] {
 /// What the queue remembers of a record with an id of its own.
 pub fn key_of_id(id: &str) -> [u8; 16] {
     xxh3_128(id.as_bytes()).to_le_bytes()
+}
+
+/// The `Idempotency-Key` of a request, and what was sent under it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestKey<'a> {
+    /// The header's value.
+    pub key: &'a [u8],
+    /// See [`fingerprint`].
+    pub contents: u32,
+}
+
+impl RequestKey<'_> {
+    /// What the queue remembers of the request itself: the key of its first record, whether or not that was taken.
+    pub fn of_request(&self) -> DedupKey {
+        DedupKey::new(key_of_request(self.key, 0)).with_contents(self.contents)
+    }
+}
+
+/// Tells what one request sends from what another sends: of its body, unpacked, and of what its address says about
+/// the records.
+pub fn fingerprint<'a>(body: &[u8], said: impl IntoIterator<Item = Option<&'a str>>) -> u32 {
+    let mut hasher = Xxh3Default::new();
+    for text in said {
+        // Lengths keep `a`, `bc` apart from `ab`, `c`; what is absent differs from what is empty.
+        hasher.update(&text.map_or(0, |text| text.len() as u64 + 1).to_le_bytes());
+        hasher.update(text.unwrap_or_default().as_bytes());
+    }
+    hasher.update(body);
+    let digest = hasher.digest();
+    (digest ^ (digest >> 32)) as u32
 }
 
 /// What the queue remembers of the record at `index` of a request with an `Idempotency-Key`.
@@ -102,5 +133,20 @@ mod tests {
         assert_ne!(key, key_of_request(b"abc", 1));
         assert_ne!(key, key_of_id("abc"));
         assert_eq!(as_str(&from_key(&key)).get(14..15), Some("8"));
+    }
+
+    #[test]
+    fn fingerprints_differ_by_body_and_by_what_is_said_of_it() {
+        let all = [
+            fingerprint(b"body", [Some("a"), None]),
+            fingerprint(b"body", [None, Some("a")]),
+            fingerprint(b"body", [None, None]),
+            fingerprint(b"body", [Some(""), None]),
+            fingerprint(b"other", [Some("a"), None]),
+            fingerprint(b"", [Some("a"), Some("body")]),
+        ];
+        let unique: std::collections::BTreeSet<u32> = all.into_iter().collect();
+        assert_eq!(unique.len(), all.len());
+        assert_eq!(all[0], fingerprint(b"body", [Some("a"), None]));
     }
 }

@@ -324,6 +324,7 @@ fn reason_of(error: &AppendError) -> Reason {
     match error {
         AppendError::Full { .. } => Reason::QueueFull,
         AppendError::TooLarge { .. } => Reason::TooLong,
+        AppendError::Reused => Reason::KeyReused,
         AppendError::Moved { .. } | AppendError::Io(_) | AppendError::Closed => Reason::QueueError,
     }
 }

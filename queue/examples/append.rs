@@ -79,7 +79,7 @@ fn run(folder: &Path, name: &str, tasks: u64, records: u64, per_batch: u64, keye
 
 fn key(number: u64) -> DedupKey {
     let mixed = u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-    DedupKey(mixed.to_le_bytes())
+    DedupKey::new(mixed.to_le_bytes())
 }
 
 /// CPU time of the threads of that name, or of all: user and system, nanoseconds as the scheduler counts them.

@@ -5,13 +5,59 @@
 //! ```
 
 use crate::checkpoint::Checkpoint;
+use crate::frame::{CONTENTS_SINCE_VERSION, u32_at};
 
 /// Bytes before each record.
 const LENGTH_BYTES: usize = 4;
 
-/// What makes a record the same as an earlier one: a 128-bit hash made by the caller.
+/// What makes a record the same as an earlier one: a hash made by the caller, of which 96 bits count, and a
+/// fingerprint of what the key may stand for.
+///
+/// On disk: the hash, 12 bytes, and the fingerprint u32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DedupKey(pub [u8; 16]);
+pub struct DedupKey {
+    pub(crate) hash: [u8; DedupKey::HASH_BYTES],
+    /// 0: it may stand for anything.
+    pub(crate) contents: u32,
+}
+
+impl DedupKey {
+    const HASH_BYTES: usize = 12;
+
+    /// A key that may stand for anything: what has it first counts.
+    pub fn new(hash: [u8; 16]) -> DedupKey {
+        DedupKey { hash: *hash.first_chunk().expect("16 bytes are more than 12"), contents: 0 }
+    }
+
+    /// The same key, for these contents only: while it is remembered, a batch that has it with another fingerprint is
+    /// refused. A fingerprint of 0 counts as 1.
+    #[must_use]
+    pub fn with_contents(self, fingerprint: u32) -> DedupKey {
+        DedupKey { contents: fingerprint.max(1), ..self }
+    }
+
+    /// Whether both stand for different contents, as far as that is known.
+    pub(crate) fn contradicts(self, other: DedupKey) -> bool {
+        self.contents != 0 && other.contents != 0 && self.contents != other.contents
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let (hash, contents) = bytes.split_at_mut(DedupKey::HASH_BYTES);
+        hash.copy_from_slice(&self.hash);
+        contents.copy_from_slice(&self.contents.to_le_bytes());
+        bytes
+    }
+
+    /// Of a file of this version: before version 3 all 16 bytes were hash, and nothing was known of contents.
+    pub(crate) fn from_bytes(bytes: [u8; 16], version: u32) -> DedupKey {
+        let key = DedupKey::new(bytes);
+        match version {
+            0..CONTENTS_SINCE_VERSION => key,
+            _ => DedupKey { contents: u32_at(&bytes, DedupKey::HASH_BYTES), ..key },
+        }
+    }
+}
 
 /// Records that are appended together: all of them become durable, or none.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +65,7 @@ pub struct Batch {
     pub(crate) records: Vec<u8>,
     pub(crate) keys: Vec<(u32, DedupKey)>,
     pub(crate) checkpoints: Vec<Checkpoint>,
+    pub(crate) claim: Option<DedupKey>,
     pub(crate) count: u32,
     oversized: bool,
 }
@@ -99,6 +146,12 @@ impl Batch {
         self.checkpoints.push(checkpoint);
     }
 
+    /// Remembers this key together with the batch, also if none of its records has it: the key of a request that the
+    /// whole batch is of. It makes no record a repeat; the batch is refused if it was used for other contents.
+    pub fn claim(&mut self, key: DedupKey) {
+        self.claim = Some(key);
+    }
+
     /// Whether it neither stores a record nor moves a source.
     pub fn does_nothing(&self) -> bool {
         self.is_empty() && self.checkpoints.is_empty()
@@ -117,7 +170,8 @@ impl Batch {
     /// Bytes that the records, their keys and its checkpoints take on disk, without the frame around them.
     pub fn bytes(&self) -> usize {
         let checkpoints: usize = self.checkpoints.iter().map(Checkpoint::bytes).sum();
-        self.records.len() + self.keys.len() * crate::frame::KEY_BYTES + checkpoints
+        let keys = self.keys.len() + usize::from(self.claim.is_some());
+        self.records.len() + keys * crate::frame::KEY_BYTES + checkpoints
     }
 
     /// The records in order.
@@ -170,14 +224,14 @@ mod tests {
     fn a_failed_writer_leaves_the_batch_as_it_was() {
         let mut batch = Batch::new();
         batch.push(b"one", None);
-        let failed: Result<(), &str> = batch.try_push_with(Some(DedupKey([1; 16])), |out| {
+        let failed: Result<(), &str> = batch.try_push_with(Some(DedupKey::new([1; 16])), |out| {
             out.extend_from_slice(b"half");
             Err("no")
         });
         assert_eq!(failed, Err("no"));
-        batch.push(b"", Some(DedupKey([2; 16])));
+        batch.push(b"", Some(DedupKey::new([2; 16])));
         assert_eq!(batch.records().collect::<Vec<_>>(), [&b"one"[..], b""]);
-        assert_eq!(batch.keys, [(1, DedupKey([2; 16]))]);
+        assert_eq!(batch.keys, [(1, DedupKey::new([2; 16]))]);
         assert_eq!(batch.len(), 2);
     }
 

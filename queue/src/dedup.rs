@@ -69,12 +69,18 @@ impl DedupIndex {
 
     /// The offset of the record that had this key.
     pub(crate) fn offset_of(&self, key: DedupKey) -> Option<u64> {
+        self.find(key).map(|(_, offset)| offset)
+    }
+
+    /// The key as it is remembered, with its contents, and the offset of the record that had it.
+    pub(crate) fn find(&self, key: DedupKey) -> Option<(DedupKey, u64)> {
         let hash = self.hash(key);
         let found = self.tables[table_of(hash)].find(hash, |&low| {
             let position = self.position(low);
-            position >= self.valid_from && self.entry(position).key == key
+            position >= self.valid_from && self.entry(position).key.hash == key.hash
         })?;
-        Some(self.entry(self.position(*found)).offset)
+        let entry = self.entry(self.position(*found));
+        Some((entry.key, entry.offset))
     }
 
     /// Remembers a key that is not there. Offsets ascend; a time earlier than the newest counts as the newest.
@@ -99,7 +105,7 @@ impl DedupIndex {
         let (chunks, base, first, hasher) = (&self.chunks, self.base, self.first, &self.hasher);
         self.tables[table_of(hash)].insert_unique(hash, position as u32, |&low| {
             let at = (whole_position(first, low) - base) as usize;
-            hasher.hash_one(chunks[at / CHUNK_ENTRIES][at % CHUNK_ENTRIES].key.0)
+            hasher.hash_one(chunks[at / CHUNK_ENTRIES][at % CHUNK_ENTRIES].key.hash)
         });
     }
 
@@ -224,7 +230,7 @@ impl DedupIndex {
 
     /// Keyed: the keys are hashes without a secret, and senders choose what is hashed.
     fn hash(&self, key: DedupKey) -> u64 {
-        self.hasher.hash_one(key.0)
+        self.hasher.hash_one(key.hash)
     }
 }
 
@@ -253,7 +259,7 @@ mod tests {
     }
 
     fn key(number: u8) -> DedupKey {
-        DedupKey([number; 16])
+        DedupKey::new([number; 16])
     }
 
     proptest! {
@@ -322,7 +328,7 @@ mod tests {
     #[test]
     fn expired_keys_give_their_memory_back() {
         let mut index = DedupIndex::new(1000, 1 << 20);
-        let number = |n: u64| DedupKey(std::array::from_fn(|at| n.to_le_bytes()[at % 8]));
+        let number = |n: u64| DedupKey::new(std::array::from_fn(|at| n.to_le_bytes()[at % 8]));
         for n in 0..50_000 {
             index.insert(KeptKey { key: number(n), offset: n, accepted_ms: 0 });
         }

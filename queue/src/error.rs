@@ -86,6 +86,9 @@ pub enum AppendError {
         /// Where it stands.
         current: Option<Vec<u8>>,
     },
+    /// A key of the batch was used before, for other contents. Nothing was stored.
+    #[error("its key was used before, for other contents")]
+    Reused,
     /// The system refused to write or to sync. Nothing was acknowledged; a later attempt may succeed.
     #[error("cannot write to the queue: {0}")]
     Io(Arc<io::Error>),
@@ -99,7 +102,9 @@ impl AppendError {
     pub fn is_retryable(&self) -> bool {
         match self {
             AppendError::Full { .. } | AppendError::Io(_) => true,
-            AppendError::TooLarge { .. } | AppendError::Moved { .. } | AppendError::Closed => false,
+            AppendError::TooLarge { .. } | AppendError::Moved { .. } | AppendError::Reused | AppendError::Closed => {
+                false
+            }
         }
     }
 }

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! offset  0  magic         8 bytes  "WFQUESEG" segment, "WFQUEKEY" keys of a segment, "WFQUESTA" state
-//!         8  version       u32      2; segments of version 1 have no checkpoints and are not written to any more
+//!         8  version       u32      3; segments of version 1 have no checkpoints, keys before version 3 no
+//!                                   fingerprints; segments of another version are not written to any more
 //!        12  header_crc    u32      crc32 of bytes 0..12 and 16..64
 //!        16  epoch         u64      made when the folder was made; the same in all its files
 //!        24  first_offset  u64      segment, keys: offset of the first record
@@ -26,20 +27,24 @@
 //!        16  first_offset  u64      offset of the first record; the others follow without gaps
 //!        24  accepted_ms   i64      when the commit was made; what keys expire by
 //!        32  record_count  u32      0 only if there are checkpoints
-//!        36  key_count     u32
+//!        36  key_count     u32      up to two for each record: its own, and that of its request
 //!        40  records_bytes u32
 //!        44  body_crc      u32      crc32 of all that follows the header
 //!        48  flags         u32      bit 0: not the first frame of its commit; bit 1: names all checkpoints
 //!        52  checkpoint_bytes u32
 //!        56  zero          8 bytes
-//!        64  keys          key_count × (record index in the frame u32 | key 16 bytes), indices ascend
+//!        64  keys          key_count × (record index in the frame u32 | key 16 bytes, see `batch`), indices ascend
 //!            checkpoints   see `checkpoint`; those of records of this frame
 //!            records       (length u32 | bytes)*, see `batch`
 //! ```
 
 use crate::batch::DedupKey;
 
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
+/// Segments of earlier versions have no checkpoints.
+pub(crate) const CHECKPOINTS_SINCE_VERSION: u32 = 2;
+/// Keys of earlier versions have no fingerprints of contents.
+pub(crate) const CONTENTS_SINCE_VERSION: u32 = 3;
 pub(crate) const FILE_HEADER_BYTES: usize = 64;
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 pub(crate) const KEY_BYTES: usize = 20;
@@ -189,7 +194,8 @@ impl FrameHeader {
         };
         let ends = header.first_offset.checked_add(u64::from(header.record_count)).is_some();
         let has_content = header.record_count > 0 || header.checkpoint_bytes > 0;
-        (header.epoch == epoch && has_content && header.key_count <= header.record_count && ends).then_some(header)
+        let keys_max = header.record_count.saturating_mul(2);
+        (header.epoch == epoch && has_content && header.key_count <= keys_max && ends).then_some(header)
     }
 
     /// Offset after the last record. `decode` and the committer rule out an overflow.
@@ -215,14 +221,15 @@ impl FrameHeader {
 /// Adds a key to the key block of a frame.
 pub(crate) fn put_key(out: &mut Vec<u8>, index: u32, key: DedupKey) {
     out.extend_from_slice(&index.to_le_bytes());
-    out.extend_from_slice(&key.0);
+    out.extend_from_slice(&key.to_bytes());
 }
 
-/// The keys of a frame's key block, each with the index of its record.
-pub(crate) fn keys(block: &[u8]) -> impl Iterator<Item = (u32, DedupKey)> + '_ {
-    block.as_chunks::<KEY_BYTES>().0.iter().map(|entry| {
+/// The keys of a frame's key block in a file of this version, each with the index of its record.
+pub(crate) fn keys(block: &[u8], version: u32) -> impl Iterator<Item = (u32, DedupKey)> + '_ {
+    block.as_chunks::<KEY_BYTES>().0.iter().map(move |entry| {
         let (index, key) = entry.split_first_chunk::<4>().expect("an entry has 20 bytes");
-        (u32::from_le_bytes(*index), DedupKey(*key.first_chunk().expect("an entry has 20 bytes")))
+        let key = *key.first_chunk().expect("an entry has 20 bytes");
+        (u32::from_le_bytes(*index), DedupKey::from_bytes(key, version))
     })
 }
 

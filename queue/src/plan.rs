@@ -148,6 +148,11 @@ impl Plan {
             self.pending.push(Pending { answer: request.answer, result: Err(error), needs_commit });
             return offset;
         }
+        if let Some(used_at) = used_for_other_contents(&batch, dedup) {
+            let needs_commit = used_at >= durable_offset;
+            self.pending.push(Pending { answer: request.answer, result: Err(AppendError::Reused), needs_commit });
+            return offset;
+        }
         let mark = dedup.mark();
         let mut duplicates = Vec::new();
         let mut fresh_keys = Vec::with_capacity(batch.keys.len());
@@ -161,6 +166,12 @@ impl Plan {
             fresh_keys.push((place, *key));
         }
         let accepted = batch.count - duplicates.len() as u32;
+        if let (Some(claim), Some(last)) = (batch.claim, accepted.checked_sub(1))
+            && dedup.find(claim).is_none()
+        {
+            dedup.insert(KeptKey { key: claim, offset: offset + u64::from(last), accepted_ms: now_ms });
+            fresh_keys.push((last, claim));
+        }
         if !duplicates.is_empty() {
             batch.records = batch.records_without(duplicates.iter().map(|duplicate| duplicate.index));
         }
@@ -249,4 +260,13 @@ impl Plan {
             let _ = pending.answer.send(result);
         }
     }
+}
+
+/// Offset of a record that had a key of this batch, for other contents.
+fn used_for_other_contents(batch: &Batch, dedup: &DedupIndex) -> Option<u64> {
+    let keys = batch.claim.iter().chain(batch.keys.iter().map(|(_, key)| key));
+    keys.filter(|key| key.contents != 0).find_map(|key| {
+        let (kept, offset) = dedup.find(*key)?;
+        kept.contradicts(*key).then_some(offset)
+    })
 }

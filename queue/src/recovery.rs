@@ -12,7 +12,7 @@ use crate::consumers::Consumers;
 use crate::dedup::DedupIndex;
 use crate::disk::Disk;
 use crate::error::{Damage, OpenError, RecoveryReport, TornTail};
-use crate::frame::{FILE_HEADER_BYTES, FileHeader, FileKind, HeaderFault, VERSION, keys};
+use crate::frame::{CHECKPOINTS_SINCE_VERSION, FILE_HEADER_BYTES, FileHeader, FileKind, HeaderFault, VERSION, keys};
 use crate::janitor::{KeysOfDeleted, STATE_FILE};
 use crate::log::{DamageLog, Segment, segment_path};
 use crate::sidecar::{KeptKey, SegmentKeys};
@@ -275,7 +275,7 @@ impl Checked<'_> {
             keys_bytes: known.map_or(0, |(_, bytes)| bytes),
         };
         // Segments of version 1 come before all checkpoints.
-        self.checkpoints.is_whole |= file.version < VERSION;
+        self.checkpoints.is_whole |= file.version < CHECKPOINTS_SINCE_VERSION;
         if known.is_some() && self.checkpoints.is_whole {
             if segment.end_offset <= self.released || self.budget < file.bytes {
                 return Ok((segment, None));
@@ -298,7 +298,7 @@ impl Checked<'_> {
                     if wants_checkpoints {
                         self.checkpoints.frame(header.names_all, walk.bytes(checkpoints));
                     }
-                    kept.keys.extend(keys(walk.bytes(block)).map(|(index, key)| KeptKey {
+                    kept.keys.extend(keys(walk.bytes(block), file.version).map(|(index, key)| KeptKey {
                         key,
                         offset: header.first_offset + u64::from(index.min(header.record_count.saturating_sub(1))),
                         accepted_ms: header.accepted_ms,

@@ -4,7 +4,7 @@
 //! does not read full segments, and a segment is deleted only when its keys stand here.
 //!
 //! ```text
-//! file header (see `frame`), then count × (key 16 bytes | offset - first_offset u32 | time - base_ms u32)
+//! file header (see `frame`), then count × (key 16 bytes, see `batch` | offset - first_offset u32 | time - base_ms u32)
 //! ```
 //! Offsets ascend. Times are milliseconds, cut to what 32 bits hold.
 
@@ -41,7 +41,7 @@ impl SegmentKeys {
         for kept in &self.keys {
             let delta = u32::try_from(kept.offset - self.first_offset).map_err(io::Error::other)?;
             let age = u32::try_from(kept.accepted_ms.saturating_sub(base_ms)).unwrap_or(u32::MAX);
-            body.extend_from_slice(&kept.key.0);
+            body.extend_from_slice(&kept.key.to_bytes());
             body.extend_from_slice(&delta.to_le_bytes());
             body.extend_from_slice(&age.to_le_bytes());
         }
@@ -67,7 +67,7 @@ impl SegmentKeys {
             return Err(HeaderFault::Damaged);
         }
         let entry = |bytes: &[u8; ENTRY_BYTES]| KeptKey {
-            key: DedupKey(*bytes.first_chunk().expect("an entry has 24 bytes")),
+            key: DedupKey::from_bytes(*bytes.first_chunk().expect("an entry has 24 bytes"), header.version),
             offset: header.first_offset.saturating_add(u64::from(u32_at(bytes, 16))),
             accepted_ms: header.base_ms.saturating_add(i64::from(u32_at(bytes, 20))),
         };
@@ -85,7 +85,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.keys");
         let key = |n: u8| KeptKey {
-            key: DedupKey([n; 16]),
+            key: DedupKey::new([n; 16]).with_contents(u32::from(n)),
             offset: 100 + u64::from(n),
             accepted_ms: 1_000_000 + i64::from(n),
         };

@@ -22,6 +22,8 @@ pub enum Reason {
     TooLong,
     /// No room in the queue.
     QueueFull,
+    /// Its request's key was used before, for another body.
+    KeyReused,
     /// The queue could not write.
     QueueError,
     /// A datagram that came faster than the queue could take it.
@@ -30,12 +32,13 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order of their numbers.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::Malformed,
         Reason::NoMessage,
         Reason::TooOld,
         Reason::TooLong,
         Reason::QueueFull,
+        Reason::KeyReused,
         Reason::QueueError,
         Reason::Dropped,
     ];
@@ -48,6 +51,7 @@ impl Reason {
             Reason::TooOld => "too_old",
             Reason::TooLong => "too_long",
             Reason::QueueFull => "queue_full",
+            Reason::KeyReused => "key_reused",
             Reason::QueueError => "queue_error",
             Reason::Dropped => "dropped",
         }
@@ -124,7 +128,12 @@ impl RecordError {
     pub fn full_message(&self) -> String {
         match self.reason {
             Reason::Malformed | Reason::NoMessage => self.message.clone(),
-            Reason::TooOld | Reason::TooLong | Reason::QueueFull | Reason::QueueError | Reason::Dropped => {
+            Reason::TooOld
+            | Reason::TooLong
+            | Reason::QueueFull
+            | Reason::KeyReused
+            | Reason::QueueError
+            | Reason::Dropped => {
                 format!("{}: {}", self.reason.as_str(), self.message)
             }
         }

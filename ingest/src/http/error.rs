@@ -75,6 +75,13 @@ impl ApiError {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
             }
             AppendError::Moved { .. } => ApiError::new(StatusCode::CONFLICT, "moved", error.to_string()),
+            AppendError::Reused => ApiError::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this `Idempotency-Key` was used within the last day with another body, or with other parameters; \
+                 nothing of this request was stored",
+            )
+            .with_hint("send each new body under a new key; under the same key repeat exactly the same request"),
             AppendError::Io(_) => ApiError::not_now("queue_error", error.to_string())
                 .with_hint("send it again later; nothing of this request was stored. A full disk needs room first"),
             AppendError::Closed => ApiError::not_now("queue_error", error.to_string()),
@@ -86,6 +93,7 @@ impl ApiError {
         let status = match reason {
             Reason::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Reason::QueueFull | Reason::QueueError | Reason::Dropped => StatusCode::SERVICE_UNAVAILABLE,
+            Reason::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Reason::Malformed | Reason::NoMessage | Reason::TooOld => StatusCode::BAD_REQUEST,
         };
         ApiError::new(status, reason.as_str(), message)

@@ -12,6 +12,7 @@ use super::decode::Encoding;
 use super::error::ApiError;
 use crate::formats::Parsers;
 use crate::gather::{Gathered, Origin, Worker};
+use crate::id::{RequestKey, fingerprint};
 use crate::intake::{Intake, Share};
 
 /// Bodies up to this length are parsed where they arrive; longer ones leave the async threads.
@@ -159,11 +160,17 @@ fn run<R>(
     share: &mut Share,
     work: impl FnOnce(Job<'_>) -> Result<R, ApiError>,
 ) -> Result<R, ApiError> {
+    let idempotency_key = headers.get("idempotency-key").map(|key| key.as_bytes()).filter(|key| !key.is_empty());
+    let idempotency_key = idempotency_key.map(|key| {
+        let Parameters { service, source, host, format, .. } = parameters;
+        let said = [service, source, host, format].map(Option::as_deref);
+        RequestKey { key, contents: fingerprint(body, said) }
+    });
     let origin = Origin {
         service: Parameters::text(&parameters.service),
         source: Parameters::text(&parameters.source),
         host: Parameters::text(&parameters.host),
-        idempotency_key: headers.get("idempotency-key").map(|key| key.as_bytes()).filter(|key| !key.is_empty()),
+        idempotency_key,
         ..intake.origin(Timestamp::now())
     };
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());

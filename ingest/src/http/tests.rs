@@ -106,6 +106,13 @@ impl Server {
     }
 }
 
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).expect("memory takes all");
+    encoder.finish().expect("memory takes all")
+}
+
 #[tokio::test]
 async fn one_object_is_answered_with_its_id_and_is_durable() {
     let server = Server::new();
@@ -218,6 +225,75 @@ async fn a_repeat_is_answered_the_same_and_stored_once() {
 }
 
 #[tokio::test]
+async fn a_key_is_for_one_body_only() {
+    let server = Server::new();
+    let key = [("idempotency-key", "k")];
+    // The first body, then what comes under the same key: refused, and nothing of it is taken.
+    let list = r#"[{"message":"a"},{"message":"b"}]"#;
+    assert_eq!(server.post("/ingest", &key, list).await.body["accepted"], json!(2));
+    for (path, body) in [
+        ("/ingest", r#"[{"message":"c"},{"message":"d"},{"message":"e"}]"#),
+        ("/ingest", r#"{"message":"f","id":"own"}"#),
+        ("/ingest?service=shop", list),
+        ("/ingest/raw", "text"),
+        ("/data/", r#"{"message":"g"}"#),
+        ("/data/fast", r#"{"message":"h"}"#),
+        ("/parse/auto", "a line"),
+    ] {
+        let answer = server.post(path, &key, body).await;
+        let seen = (answer.status, &answer.body["error"]);
+        assert_eq!(seen, (422, &json!("idempotency_key_reused")), "{path} {body}: {}", answer.body);
+    }
+    assert_eq!(server.counter("watchfire_records_rejected_total", &[("reason", "key_reused")]), 10);
+    assert_eq!(server.post("/ingest", &key, list).await.body["duplicate"], json!(2));
+    // Packed otherwise it is the same body.
+    let packed = [("idempotency-key", "k"), ("content-encoding", "gzip")];
+    let zipped = gzip(list.as_bytes());
+    assert_eq!(server.post("/ingest", &packed, zipped).await.body["duplicate"], json!(2));
+    // Records with ids of their own, and a first record that is refused, leave the key no less used.
+    let own = [("idempotency-key", "own")];
+    assert_eq!(server.post("/ingest", &own, r#"[{"message":"i","id":"i"}]"#).await.status, 202);
+    assert_eq!(server.post("/ingest", &own, r#"[{"message":"j","id":"j"}]"#).await.status, 422);
+    let bad = [("idempotency-key", "bad")];
+    assert_eq!(server.post("/ingest", &bad, r#"[{"no":"message"},{"message":"k"}]"#).await.status, 202);
+    assert_eq!(server.post("/ingest", &bad, r#"[{"message":"l"}]"#).await.status, 422);
+    // A body of which nothing was taken uses no key.
+    let none = [("idempotency-key", "none")];
+    assert_eq!(server.post("/ingest", &none, r#"[{"no":"message"}]"#).await.status, 400);
+    assert_eq!(server.post("/ingest", &none, r#"[{"message":"m"}]"#).await.status, 202);
+    assert_eq!(server.messages(), ["a", "b", "i", "k", "m"]);
+}
+
+#[tokio::test]
+async fn a_body_that_was_half_taken_is_repeated_whole() {
+    let server = Server::with(Limits::default(), |_| {});
+    let body: String = (0..60).map(|n| format!("{{\"message\":\"{n} {}\"}}\n", "x".repeat(100_000))).collect();
+    // The server went away when the queue had the first of the parts that such a body is cut into.
+    let contents = crate::id::fingerprint(body.as_bytes(), [None; 4]);
+    let mut first = server.intake.with_worker(|worker| {
+        let idempotency_key = Some(crate::id::RequestKey { key: b"k", contents });
+        let origin = crate::gather::Origin { idempotency_key, ..server.intake.origin(Timestamp::now()) };
+        let parsers = server.intake.parsers.load();
+        let mut gatherer = crate::gather::Gatherer::new(&parsers, &server.intake.ids, worker, origin);
+        gatherer.json(body.as_bytes(), true).expect("JSON lines");
+        gatherer.finish().batches
+    });
+    assert!(first.len() > 1);
+    let taken = first.swap_remove(0).batch;
+    let count = taken.len();
+    server.queue.append(taken).await.expect("there is room");
+    let key = [("idempotency-key", "k")];
+    let other = server.post("/ingest", &key, body.replace("59 x", "60 x")).await;
+    assert_eq!((other.status, server.stored().len()), (422, count));
+    let again = server.post("/ingest", &key, body).await;
+    let counts = (&again.body["accepted"], &again.body["duplicate"]);
+    assert_eq!(counts, (&json!(60 - count), &json!(count)), "{}", again.body);
+    let numbers: Vec<String> =
+        server.messages().iter().map(|text| text.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(numbers, (0..60).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn text_lines_are_detected_or_taken_as_asked() {
     let server = Server::new();
     let body = "<34>Nov 11 22:14:15 h su: failed\r\n{\"message\":\"j\"}\n\nplain \u{e9}\nERROR: by pattern\n";
@@ -245,13 +321,7 @@ async fn text_lines_are_detected_or_taken_as_asked() {
 
 #[tokio::test]
 async fn packed_bodies_bombs_and_halves() {
-    use std::io::Write;
     let server = Server::new();
-    let gzip = |bytes: &[u8]| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).expect("memory takes all");
-        encoder.finish().expect("memory takes all")
-    };
     let packed = gzip(b"{\"message\":\"zipped\"}");
     let header = [("content-encoding", "gzip")];
     assert_eq!(server.post("/ingest", &header, packed.clone()).await.status, 202);

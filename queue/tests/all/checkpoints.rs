@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use watchfire_queue::{AppendError, Batch, Checkpoint, EmbeddedQueue, QueueConfig};
 
-use crate::support::{batch, config, eventually, read_all, wait};
+use crate::support::{batch, config, eventually, key, read_all, wait};
 
 fn open(config: &QueueConfig) -> EmbeddedQueue {
     EmbeddedQueue::open(config.clone(), 1).unwrap().0
@@ -112,6 +112,30 @@ fn a_folder_of_version_1_is_read_and_gets_positions() {
     queue.close();
     let queue = open(&config);
     assert_eq!(at(&queue, "f").as_deref(), Some("1"));
+    assert_eq!(read_all(&queue, 0).len(), 13);
+}
+
+#[test]
+fn keys_of_version_2_stand_for_whatever_comes_under_them() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version_2"), dir.path());
+    let config = config(dir.path());
+    let (queue, report) = EmbeddedQueue::open(config.clone(), 1_000_000).unwrap();
+    assert_eq!((report.lost_records, report.dedup_keys, report.next_offset), (0, 12, 12));
+    assert_eq!(at(&queue, "f").as_deref(), Some("11"));
+    let keyed = |number: u64, contents: u32| {
+        let mut batch = Batch::new();
+        batch.push(b"new", Some(key(number).with_contents(contents)));
+        batch
+    };
+    assert_eq!(wait(queue.append(keyed(5, 1))).unwrap().duplicates.len(), 1);
+    assert_eq!(wait(queue.append(keyed(50, 1))).unwrap().accepted, 1);
+    queue.close();
+    drop(queue);
+    let (queue, report) = EmbeddedQueue::open(config, 1_000_000).unwrap();
+    assert_eq!((report.lost_records, report.dedup_keys), (0, 13));
+    assert_eq!(wait(queue.append(keyed(5, 2))).unwrap().duplicates.len(), 1);
+    assert!(matches!(wait(queue.append(keyed(50, 2))), Err(AppendError::Reused)));
     assert_eq!(read_all(&queue, 0).len(), 13);
 }
 

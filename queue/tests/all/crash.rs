@@ -217,13 +217,13 @@ fn files_of_a_newer_version_are_refused_and_left_alone() {
     for path in paths {
         let before = fs::read(&path).unwrap();
         change(&path, |bytes| {
-            bytes[8..12].copy_from_slice(&3u32.to_le_bytes());
+            bytes[8..12].copy_from_slice(&4u32.to_le_bytes());
             let crc = crc32fast::hash(&[&bytes[..12], &bytes[16..64]].concat());
             bytes[12..16].copy_from_slice(&crc.to_le_bytes());
         });
         let error = EmbeddedQueue::open(config(dir.path()), 1).err().expect("it is newer");
         assert!(
-            matches!(&error, OpenError::NewerVersion { path: newer, version: 3, supported: 2 } if *newer == path),
+            matches!(&error, OpenError::NewerVersion { path: newer, version: 4, supported: 3 } if *newer == path),
             "{error}"
         );
         fs::write(&path, before).unwrap();

@@ -19,6 +19,7 @@ pub fn run(fresh: &mut dyn FnMut() -> Box<dyn Backend>) {
         batches_come_out_as_they_went_in,
         appended_records_outlive_a_restart,
         a_key_is_stored_once_also_after_a_restart,
+        a_key_stands_for_the_contents_it_was_used_for_first,
         consumers_have_positions_of_their_own,
         a_waiting_consumer_is_woken,
         a_closed_queue_says_so,
@@ -92,6 +93,44 @@ fn a_key_is_stored_once_also_after_a_restart(backend: &mut dyn Backend) {
     wait(queue.append(batch(["end"]))).unwrap();
     let found = read(queue.batches(&Positions::new()).as_mut(), 2);
     assert_eq!(texts(&found), [b"end".to_vec(), b"once".to_vec()]);
+}
+
+fn a_key_stands_for_the_contents_it_was_used_for_first(backend: &mut dyn Backend) {
+    let request = |texts: &[&str], contents: u32| {
+        let mut batch = Batch::new();
+        for (at, text) in (0u64..).zip(texts) {
+            batch.push(text.as_bytes(), Some(key(at).with_contents(contents)));
+        }
+        batch.claim(key(0).with_contents(contents));
+        batch
+    };
+    // Its records have ids of their own, as far as they have any: only the request is known by its key.
+    let claimed = |text: &str, contents: u32| {
+        let mut batch = batch([text]);
+        batch.claim(key(100).with_contents(contents));
+        batch
+    };
+    let queue = backend.open();
+    let refused = |batch: Batch| matches!(wait(queue.append(batch)), Err(AppendError::Reused));
+    assert_eq!(wait(queue.append(request(&["a", "b"], 1))).unwrap().accepted, 2);
+    assert!(refused(request(&["x", "y", "z"], 2)));
+    assert_eq!(wait(queue.append(claimed("c", 1))).unwrap().accepted, 1);
+    assert!(refused(claimed("x", 2)));
+    // The first part of a body is there, the whole comes again.
+    let repeat = wait(queue.append(request(&["a", "b", "d"], 1))).unwrap();
+    assert_eq!((repeat.accepted, repeat.duplicates.len()), (1, 2));
+    // Who says nothing of contents means whatever there is.
+    let mut plain = Batch::new();
+    plain.push(b"x", Some(key(0)));
+    assert_eq!(wait(queue.append(plain)).unwrap().duplicates.len(), 1);
+    queue.close();
+    drop(queue);
+    let queue = backend.open();
+    let refused = |batch: Batch| matches!(wait(queue.append(batch)), Err(AppendError::Reused));
+    assert!(refused(request(&["x"], 2)) && refused(claimed("x", 2)));
+    assert_eq!(wait(queue.append(request(&["a", "b"], 1))).unwrap().duplicates.len(), 2);
+    let found = read(queue.batches(&Positions::new()).as_mut(), 4);
+    assert_eq!(texts(&found), ["a", "b", "c", "d"].map(|text| text.as_bytes().to_vec()));
 }
 
 fn consumers_have_positions_of_their_own(backend: &mut dyn Backend) {

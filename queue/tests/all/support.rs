@@ -44,7 +44,7 @@ pub fn batch<T: AsRef<[u8]>>(records: impl IntoIterator<Item = T>) -> Batch {
 
 /// A key from a number.
 pub fn key(number: u64) -> DedupKey {
-    DedupKey(std::array::from_fn(|at| number.to_le_bytes()[at % 8]))
+    DedupKey::new(std::array::from_fn(|at| number.to_le_bytes()[at % 8]))
 }
 
 /// All records that are there now, with their offsets.

@@ -62,7 +62,10 @@ impl Files {
                 self.apply(std::mem::take(turn));
                 Outcome::Moved
             }
-            Err(AppendError::Full { .. } | AppendError::Io(_) | AppendError::Closed) => Outcome::Refused,
+            // Lines of files have no key of a request that could be used twice.
+            Err(AppendError::Full { .. } | AppendError::Reused | AppendError::Io(_) | AppendError::Closed) => {
+                Outcome::Refused
+            }
         }
     }
 
