@@ -198,9 +198,10 @@ pub fn with_rule(rules: RuleSet, every_ms: Option<i64>) -> Result<RuleSet, Strin
 
 /// The rule that sees a line: it fires with the line, and is over before the next, which comes three quarters of the
 /// distance later at the earliest. (A window reaches to the end of its second, and the end is seen one evaluation
-/// later: that is a second and an eighth of the distance on top.)
+/// later: that is a second and an eighth of the distance on top.) It is as long as that allows, for a late evaluation
+/// to see the line too.
 fn rule(every_ms: i64) -> String {
-    let window_s = (every_ms / 2000 - 1).max(1);
+    let window_s = (every_ms * 5 / 8000 - 1).max(1);
     serde_json::json!({
         "name": "WatchfireCanary",
         "query": format!("sum log_events_total over {window_s}s service={NAME}"),

@@ -17,6 +17,10 @@ use crate::values::Raw;
 pub(crate) const LENGTH_MAX: usize = 64;
 /// Bits per character, on average, above which general compression does better.
 pub(crate) const BITS_MEAN_MAX: usize = 6;
+/// Distance of two positions while they are put apart: no power of two, or all would share one set of the cache.
+const COLUMN_STRIDE: usize = PAGE_VALUES + 64;
+/// Texts put apart at once.
+const TEXTS_AT_ONCE: usize = 64;
 
 /// A set of ASCII characters, a bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -71,22 +75,35 @@ pub(crate) fn write(
 ) -> (Vec<Section>, CharacterSet) {
     let mut pages = Vec::new();
     let mut characters = CharacterSet::default();
-    let mut columns = vec![Vec::with_capacity(PAGE_VALUES); length];
+    let mut columns = vec![0; length * COLUMN_STRIDE];
     let mut start = 0;
     while start < source.len() {
         let end = (start + PAGE_VALUES).min(source.len());
-        columns.iter_mut().for_each(Vec::clear);
-        for index in start..end {
-            for (column, byte) in columns.iter_mut().zip(source.get(index).bytes()) {
-                column.push(*byte);
-            }
-        }
+        transpose(source, start..end, length, &mut columns);
         let mut page = Vec::with_capacity((end - start) * length / 2 + length * 20);
-        columns.iter().for_each(|column| put_position(&mut page, column, &mut characters));
+        for column in columns.chunks_exact(COLUMN_STRIDE) {
+            put_position(&mut page, &column[..end - start], &mut characters);
+        }
         pages.push(sections.add_raw(&page));
         start = end;
     }
     (pages, characters)
+}
+
+/// Puts the bytes at each position of the texts side by side: text by text into a buffer that stays in the cache, from
+/// there position by position.
+fn transpose(source: &ColumnSource<'_>, texts: std::ops::Range<usize>, length: usize, columns: &mut [u8]) {
+    let mut buffer = Vec::with_capacity(TEXTS_AT_ONCE * length);
+    let begin = texts.start;
+    for at in texts.clone().step_by(TEXTS_AT_ONCE) {
+        let end = (at + TEXTS_AT_ONCE).min(texts.end);
+        buffer.clear();
+        (at..end).for_each(|index| buffer.extend_from_slice(source.get(index).bytes()));
+        for (position, column) in columns.chunks_exact_mut(COLUMN_STRIDE).enumerate() {
+            let bytes = buffer.iter().skip(position).step_by(length);
+            column[at - begin..end - begin].iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+        }
+    }
 }
 
 fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {
