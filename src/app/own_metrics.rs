@@ -20,7 +20,7 @@ type Read = fn(&Parts) -> Vec<Reading>;
 type ReadOf<T> = fn(&T) -> f64;
 
 /// Metrics of one figure each.
-const PLAIN: [Row<Read>; 24] = [
+const PLAIN: [Row<Read>; 25] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
@@ -75,6 +75,9 @@ const PLAIN: [Row<Read>; 24] = [
     }),
     (Kind::Counter, "watchfire_log_store_dropped_records_total", "Records dropped early: the disk limit.", |parts| {
         Reading::plain(parts.store.stats().dropped_records_total as f64)
+    }),
+    (Kind::Counter, "watchfire_log_store_archived_records_total", "Records written into the archive.", |parts| {
+        Reading::plain(parts.store.stats().archived_records_total as f64)
     }),
     (Kind::Counter, "watchfire_rules_journal_write_errors_total", "Failures to write the rules' journal.", |parts| {
         Reading::plain(parts.rules.stats().journal_failures as f64)

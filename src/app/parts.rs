@@ -352,6 +352,7 @@ fn store_config(config: &Config) -> StoreConfig {
         retention_days: u32::try_from(days).unwrap_or(u32::MAX),
         disk_limit_bytes: config.logs.disk_limit_bytes,
         seal_age_ms: config.logs.seal_after_ms,
+        archive_dir: config.logs.archive_dir.clone(),
         ..StoreConfig::new(config.data_dir.join("logs"))
     }
 }

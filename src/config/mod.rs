@@ -100,6 +100,8 @@ pub struct Logs {
     pub disk_limit_bytes: u64,
     /// A block that is not full is written out after this time, milliseconds.
     pub seal_after_ms: i64,
+    /// Where days are written as compressed NDJSON before they are dropped, if anywhere.
+    pub archive_dir: Option<PathBuf>,
 }
 
 /// One entry of `sources.syslog`.
@@ -291,7 +293,12 @@ impl Default for Config {
                 snapshot_log_bytes: 128 << 20,
                 late_after_ms: 600_000,
             },
-            logs: Logs { retention_ms: 30 * DAY_MS, disk_limit_bytes: 50 << 30, seal_after_ms: 60_000 },
+            logs: Logs {
+                retention_ms: 30 * DAY_MS,
+                disk_limit_bytes: 50 << 30,
+                seal_after_ms: 60_000,
+                archive_dir: None,
+            },
             queue_disk_limit_bytes: 10 << 30,
             syslog: Vec::new(),
             files: Vec::new(),

@@ -149,10 +149,15 @@ fn read_logs(top: &mut Section<'_>, config: &mut Config) {
     let mut section = Section::new(&path, node, top.faults());
     only_embedded(&mut section, "store");
     section.not_yet("also", "several log stores at once");
-    section.not_yet("archive", "archives of old days");
     read_days(&mut section, "retention_days", &mut config.logs.retention_ms);
     set(&mut config.logs.disk_limit_bytes, section.bytes("disk_limit"));
     set(&mut config.logs.seal_after_ms, section.duration_ms("seal_after"));
+    if section.has("archive") {
+        let (node, path) = section.section("archive");
+        let mut archive = Section::new(&path, node, section.faults());
+        config.logs.archive_dir = archive.required_text("dir").map(PathBuf::from);
+        archive.finish();
+    }
     section.finish();
 }
 

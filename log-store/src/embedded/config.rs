@@ -13,6 +13,8 @@ pub struct StoreConfig {
     pub retention_days: u32,
     /// Disk space for sealed blocks, bytes; past it the oldest days go.
     pub disk_limit_bytes: u64,
+    /// Where records are written as compressed NDJSON before they are dropped; `None`: nowhere. Made if it is not there.
+    pub archive_dir: Option<PathBuf>,
     /// Rows of a full block. In `1..=1_000_000`.
     pub block_rows: usize,
     /// Record bytes of a full block, should they come to this before the rows do.
@@ -34,6 +36,7 @@ impl StoreConfig {
             dir: dir.into(),
             retention_days: 30,
             disk_limit_bytes: 50 << 30,
+            archive_dir: None,
             block_rows: 65_536,
             block_bytes: 64 << 20,
             seal_age_ms: 60_000,
@@ -110,7 +113,7 @@ pub struct StoreStats {
     pub merges_total: u64,
     /// Attempts to seal, merge or drop that failed.
     pub write_errors_total: u64,
-    /// What sealing, merging or dropping fails with, until it succeeds.
+    /// What sealing, merging, dropping or the archive fails with, until it succeeds.
     pub last_write_error: Option<String>,
     /// When all that was due by time (dropping what is too old or too much, merging) was last done.
     pub last_upkeep: Option<Timestamp>,
@@ -118,6 +121,8 @@ pub struct StoreStats {
     pub expired_records_total: u64,
     /// Records dropped early because the disk limit was reached.
     pub dropped_records_total: u64,
+    /// Records written into the archive.
+    pub archived_records_total: u64,
     /// Blocks that could not be opened at the start, or of which a search found a part that cannot be read.
     pub damaged_blocks: u64,
     /// Event time of the oldest record, milliseconds.

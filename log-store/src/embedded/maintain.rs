@@ -75,12 +75,21 @@ impl Sealer {
         let oldest = now.plus_millis(-kept_ms).millis();
         let is_old = |block: &Arc<SealedBlock>| (block.info.day + 1).saturating_mul(DAY_MS) <= oldest;
         let old: Vec<Arc<SealedBlock>> = self.blocks().into_iter().filter(is_old).collect();
-        let records = self.drop_blocks(&old)?;
+        let records = self.drop_blocks(&self.archived(old))?;
         self.shared.counters.expired_records.fetch_add(records, Ordering::Relaxed);
         Ok(records)
     }
 
-    /// Drops the oldest days, or of the last day the oldest blocks, while there are more bytes than allowed.
+    /// Those of the blocks that may be dropped: with an archive, only what is in it.
+    fn archived(&self, blocks: Vec<Arc<SealedBlock>>) -> Vec<Arc<SealedBlock>> {
+        match &self.archive {
+            Some(archive) => archive.archived(blocks),
+            None => blocks,
+        }
+    }
+
+    /// Drops the oldest days, or of the last day the oldest blocks, while there are more bytes than allowed. What is not
+    /// in the archive yet may stay while they are a tenth more at most: then the limit counts for more.
     fn keep_disk_limit(&mut self) -> io::Result<u64> {
         let mut blocks = self.blocks();
         let mut bytes: u64 = blocks.iter().map(|block| block.bytes).sum();
@@ -88,6 +97,7 @@ impl Sealer {
         if bytes <= limit {
             return Ok(0);
         }
+        let waits_for_archive = bytes <= limit.saturating_add(limit / 10);
         blocks.sort_by_key(|block| (block.info.day, block.info.time_max));
         let newest_day = blocks.last().map_or(0, |block| block.info.day);
         let mut gone: Vec<Arc<SealedBlock>> = Vec::new();
@@ -99,6 +109,12 @@ impl Sealer {
             }
             bytes -= block.bytes;
             gone.push(block);
+        }
+        if waits_for_archive {
+            gone = self.archived(gone);
+        }
+        if gone.is_empty() {
+            return Ok(0);
         }
         let records = self.drop_blocks(&gone)?;
         tracing::warn!(records, limit, "the disk limit of the log store is reached; the oldest records were dropped");

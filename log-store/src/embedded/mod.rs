@@ -1,5 +1,6 @@
 //! The embedded store: one thread appends, one seals, searches run on a pool of their own.
 
+mod archive;
 mod config;
 mod maintain;
 mod manifest;
@@ -29,6 +30,7 @@ use crate::executor::{facets, run, stats};
 use crate::facets::{FacetsRequest, FacetsResponse};
 use crate::search::{SearchError, SearchRequest, SearchResponse};
 use crate::stats::{StatsRequest, StatsResponse};
+use archive::Archiver;
 use recover::{RecoverError, Recovered, recover};
 use sealer::Sealer;
 use shared::{Message, Shared};
@@ -37,7 +39,7 @@ use writer::Writer;
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be read or written.
+    /// The folder, or that of the archive, cannot be read or written.
     #[error("log store folder {}: {source}", dir.display())]
     Io {
         /// The folder.
@@ -129,7 +131,13 @@ impl EmbeddedStore {
         snapshot.chunks.push(writer.chunk());
         let shared = Arc::new(Shared::new(config, snapshot, sealed_offset, damaged_blocks));
         let (messages, received) = crossbeam_channel::unbounded();
-        let sealer = Sealer { shared: Arc::clone(&shared), manifest, unreadable: Default::default() };
+        let archive = match &shared.config.archive_dir {
+            Some(dir) => {
+                Some(Archiver::open(dir, &shared).map_err(|source| OpenError::Io { dir: dir.clone(), source })?)
+            }
+            None => None,
+        };
+        let sealer = Sealer { shared: Arc::clone(&shared), manifest, unreadable: Default::default(), archive };
         let thread = std::thread::Builder::new()
             .name("log-seal".to_owned())
             .spawn(move || sealer::run(sealer, received))

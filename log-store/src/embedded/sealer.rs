@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use watchfire_model::failpoint;
 
+use super::archive::Archiver;
 use super::manifest::{BlockEntry, Edit, Manifest, sync_dir};
 use super::shared::{Backlog, Cut, DAY_MS, Message, Shared};
 use crate::open_block::Rows;
@@ -28,6 +29,8 @@ pub(crate) struct Sealer {
     pub manifest: Manifest,
     /// Blocks that could not be read when they were to be merged.
     pub unreadable: HashSet<u64>,
+    /// Where records go before they are dropped, if anywhere.
+    pub archive: Option<Archiver>,
 }
 
 /// Runs until told to stop.

@@ -43,6 +43,8 @@ pub(crate) struct Backlog {
     /// do succeeds on a disk on which no block can be written.
     pub seal_error: Option<String>,
     pub upkeep_error: Option<String>,
+    /// What the archive fails with; records are kept until it is written.
+    pub archive_error: Option<String>,
     /// No more sealing: appending must not wait for it.
     pub is_closed: bool,
 }
@@ -56,13 +58,14 @@ pub(crate) struct Counters {
     pub write_errors: AtomicU64,
     pub expired_records: AtomicU64,
     pub dropped_records: AtomicU64,
+    pub archived_records: AtomicU64,
     pub damaged_blocks: AtomicU64,
 }
 
 impl Backlog {
     /// What the store fails with at present.
     pub fn error(&self) -> Option<&String> {
-        self.seal_error.as_ref().or(self.upkeep_error.as_ref())
+        self.seal_error.as_ref().or(self.upkeep_error.as_ref()).or(self.archive_error.as_ref())
     }
 }
 
@@ -140,6 +143,7 @@ impl Shared {
             write_errors_total: counter(&self.counters.write_errors),
             expired_records_total: counter(&self.counters.expired_records),
             dropped_records_total: counter(&self.counters.dropped_records),
+            archived_records_total: counter(&self.counters.archived_records),
             damaged_blocks: counter(&self.counters.damaged_blocks),
             sealed_offset: self.sealed_offset.load(Ordering::Acquire),
             ..StoreStats::default()

@@ -1,0 +1,240 @@
+//! The archive: the records of a day as compressed NDJSON, written before the day is dropped.
+//!
+//! A file is `logs-2026-11-01.FIRST-LAST.ndjson.zst`, named by the numbers of the records that it is about. Blocks are
+//! sealed in the order of the queue, so it has every record of its day up to `LAST` that was not in a file before it: a
+//! crash between the file and the drop writes nothing twice, and a record that comes for a day long gone gets a file of
+//! its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
+use watchfire_model::{Timestamp, failpoint};
+
+use super::manifest::sync_dir;
+use super::shared::{DAY_MS, Shared};
+use crate::document::{Document, Names};
+use crate::sealed::block::SealedBlock;
+use crate::sealed::rows::read_rows;
+
+/// Level of the compression: what the archive saves above it is little, and it must not slow the server down.
+const LEVEL: i32 = 3;
+/// Wait after a failure.
+const RETRY: Duration = Duration::from_secs(10);
+const SUFFIX: &str = ".ndjson.zst";
+/// A file in the making; what a crash left of it is overwritten, or removed at the start.
+const UNFINISHED: &str = ".unfinished";
+
+/// Writes days away, on a thread of its own.
+pub(crate) struct Archiver {
+    state: Arc<State>,
+    /// `None` once it is to end.
+    days: Option<Sender<i64>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+struct State {
+    dir: PathBuf,
+    /// Guards what is written and what is asked for.
+    progress: Mutex<Progress>,
+    is_stopped: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// Of each day, the number up to which its records are in the archive.
+    through: BTreeMap<String, u64>,
+    /// Days that wait or are being written.
+    asked: BTreeSet<i64>,
+    /// After a failure nothing is asked for before.
+    retry_at: Option<Instant>,
+}
+
+impl Drop for Archiver {
+    fn drop(&mut self) {
+        self.state.is_stopped.store(true, Ordering::Relaxed);
+        self.days = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the archiving thread of the log store has failed");
+        }
+    }
+}
+
+impl Archiver {
+    /// An archive in `dir`, which is made if it is not there.
+    pub fn open(dir: &Path, shared: &Arc<Shared>) -> io::Result<Archiver> {
+        std::fs::create_dir_all(dir)?;
+        let mut through: BTreeMap<String, u64> = BTreeMap::new();
+        for file in std::fs::read_dir(dir)? {
+            let file = file?;
+            let name = file.file_name();
+            let Some(name) = name.to_str() else { continue };
+            if name.starts_with("logs-") && name.ends_with(UNFINISHED) {
+                std::fs::remove_file(file.path())?;
+            } else if let Some((day, last)) = parse_name(name) {
+                let known = through.entry(day.to_owned()).or_default();
+                *known = last.max(*known);
+            }
+        }
+        let progress = Mutex::new(Progress { through, ..Progress::default() });
+        let state = Arc::new(State { dir: dir.to_owned(), progress, is_stopped: AtomicBool::new(false) });
+        let (days, asked) = crossbeam_channel::unbounded();
+        let (of_thread, shared) = (Arc::clone(&state), Arc::clone(shared));
+        let thread = std::thread::Builder::new()
+            .name("log-archive".to_owned())
+            .spawn(move || run(&of_thread, &shared, &asked))?;
+        Ok(Archiver { state, days: Some(days), thread: Some(thread) })
+    }
+
+    /// Those of the blocks whose records are all in the archive. The days of the others will be written.
+    pub fn archived(&self, blocks: Vec<Arc<SealedBlock>>) -> Vec<Arc<SealedBlock>> {
+        let mut progress = self.state.progress.lock();
+        let (archived, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| {
+            progress.through.get(&day_label(block.info.day)).is_some_and(|through| block.info.seq_max <= *through)
+        });
+        if progress.retry_at.is_none_or(|at| at <= Instant::now()) {
+            let days: BTreeSet<i64> = others.iter().map(|block| block.info.day).collect();
+            for day in days {
+                if progress.asked.insert(day) {
+                    // Refused only when the thread is gone.
+                    self.days.iter().for_each(|asked| drop(asked.send(day)));
+                }
+            }
+        }
+        archived
+    }
+}
+
+fn run(state: &State, shared: &Shared, days: &Receiver<i64>) {
+    for day in days {
+        if state.is_stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let result = state.write_day(day, shared);
+        let mut progress = state.progress.lock();
+        progress.asked.remove(&day);
+        let mut backlog = shared.backlog.lock();
+        match result {
+            Ok(Some(through)) => {
+                progress.through.insert(day_label(day), through);
+                progress.retry_at = None;
+                backlog.archive_error = None;
+            }
+            Ok(None) => {}
+            Err(error) => {
+                progress.retry_at = Some(Instant::now() + RETRY);
+                let error = format!("the archive of {} in {}: {error}", day_label(day), state.dir.display());
+                tracing::error!("{error}; the day is kept and tried again");
+                shared.counters.write_errors.fetch_add(1, Ordering::Relaxed);
+                backlog.archive_error = Some(error);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Writes what is sealed of a day and not in the archive yet. Gives the number up to which it is now; `None` if it
+    /// was stopped.
+    fn write_day(&self, day: i64, shared: &Shared) -> io::Result<Option<u64>> {
+        let label = day_label(day);
+        let written = self.progress.lock().through.get(&label).copied();
+        let mut blocks: Vec<_> =
+            shared.snapshot().sealed.iter().filter(|block| block.info.day == day).cloned().collect();
+        blocks.retain(|block| written.is_none_or(|written| block.info.seq_max > written));
+        blocks.sort_by_key(|block| (block.info.time_min, block.info.id));
+        let Some(last) = blocks.iter().map(|block| block.info.seq_max).max() else { return Ok(written) };
+        let path = self.dir.join(format!("logs-{label}{UNFINISHED}"));
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+        let mut encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL)?;
+        encoder.include_checksum(true)?;
+        let (mut records, mut first) = (0, u64::MAX);
+        for block in &blocks {
+            if self.is_stopped.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let (of_block, first_of_block) = write_block(block, written, &mut encoder)?;
+            (records, first) = (records + of_block, first.min(first_of_block));
+        }
+        let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        if records == 0 {
+            std::fs::remove_file(&path)?;
+        } else {
+            self.publish(&path, &label, first, last)?;
+            shared.counters.archived_records.fetch_add(records, Ordering::Relaxed);
+        }
+        Ok(Some(last))
+    }
+
+    fn publish(&self, unfinished: &Path, label: &str, first: u64, last: u64) -> io::Result<()> {
+        let path = self.dir.join(format!("logs-{label}.{first}-{last}{SUFFIX}"));
+        std::fs::rename(unfinished, &path)?;
+        sync_dir(&self.dir)?;
+        failpoint::hit("log_store.archive");
+        tracing::info!(path = %path.display(), "a day is in the archive");
+        Ok(())
+    }
+}
+
+/// Writes the records of a block whose numbers are above `written`; gives how many, and the lowest of the numbers. A
+/// block that cannot be read is passed over: keeping it would not bring its records back.
+fn write_block(
+    block: &SealedBlock,
+    written: Option<u64>,
+    out: &mut zstd::Encoder<'_, BufWriter<File>>,
+) -> io::Result<(u64, u64)> {
+    let rows = match block.open().and_then(|(directory, file)| read_rows(&directory, &file)) {
+        Ok(rows) => rows,
+        Err(reason) => {
+            tracing::error!(%reason, path = %block.path.display(), "a block cannot be read and is not in the archive");
+            block.note_damage();
+            return Ok((0, u64::MAX));
+        }
+    };
+    let (mut records, mut first) = (0, u64::MAX);
+    for (row, seq) in rows.seqs.iter().enumerate().filter(|(_, seq)| written.is_none_or(|written| **seq > written)) {
+        let record = rows.record(row);
+        serde_json::to_writer(&mut *out, &Document { record: &record, seq: None, names: Names::Canonical })?;
+        out.write_all(b"\n")?;
+        (records, first) = (records + 1, first.min(*seq));
+    }
+    Ok((records, first))
+}
+
+/// `2026-11-01`; a number for days beyond the calendar.
+fn day_label(day: i64) -> String {
+    let midnight = Timestamp::from_millis(day.saturating_mul(DAY_MS));
+    let text = midnight.to_rfc3339();
+    match text.get(..10) {
+        Some(date) if Timestamp::parse_date_time(&text) == Some(midnight) => date.to_owned(),
+        _ => format!("day{day}"),
+    }
+}
+
+/// The day of an archive's file, and the number of its last record.
+fn parse_name(name: &str) -> Option<(&str, u64)> {
+    let (day, numbers) = name.strip_prefix("logs-")?.strip_suffix(SUFFIX)?.split_once('.')?;
+    let (_, last) = numbers.split_once('-')?;
+    Some((day, last.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_day_and_last_number() {
+        assert_eq!(day_label(20_758), "2026-11-01");
+        assert_eq!(parse_name("logs-2026-11-01.17-400.ndjson.zst"), Some(("2026-11-01", 400)));
+        for other in ["logs-2026-11-01.unfinished", "logs-2026-11-01.ndjson.zst", "notes.txt", "logs-x.1-y.ndjson.zst"]
+        {
+            assert_eq!(parse_name(other), None, "{other}");
+        }
+    }
+}
