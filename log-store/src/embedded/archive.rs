@@ -98,13 +98,12 @@ impl Archiver {
         let (archived, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| {
             progress.through.get(&day_label(block.info.day)).is_some_and(|through| block.info.seq_max <= *through)
         });
-        if progress.retry_at.is_none_or(|at| at <= Instant::now()) {
+        let is_time = progress.retry_at.is_none_or(|at| at <= Instant::now());
+        if let Some(asked) = self.days.as_ref().filter(|_| is_time) {
             let days: BTreeSet<i64> = others.iter().map(|block| block.info.day).collect();
-            for day in days {
-                if progress.asked.insert(day) {
-                    // Refused only when the thread is gone.
-                    self.days.iter().for_each(|asked| drop(asked.send(day)));
-                }
+            for day in days.into_iter().filter(|day| progress.asked.insert(*day)) {
+                // Refused only when the thread is gone.
+                let _ = asked.send(day);
             }
         }
         archived
