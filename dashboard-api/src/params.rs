@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request};
 use http::header;
-use watchfire_model::Timestamp;
+use watchfire_model::{Timestamp, nearest};
 
 use crate::body;
 use crate::error::ApiError;
@@ -24,17 +24,18 @@ impl Params {
     /// Refuses every name that is none of these. `_` is let through: some clients add it against caches, with a
     /// number that means nothing.
     pub fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
-        let mut names = known.iter().copied().flatten();
+        let names = || known.iter().copied().flatten();
         let unknown =
-            self.0.iter().map(|(name, _)| name).find(|name| *name != "_" && !names.clone().any(|known| known == name));
-        let Some(unknown) = unknown else { return Ok(()) };
-        let message = format!("unknown parameter `{}`", shown(unknown));
-        let error = ApiError::new(http::StatusCode::BAD_REQUEST, "bad_parameter", message);
-        Err(match nearest(unknown, names.clone().copied()) {
-            Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-            None if names.next().is_none() => error.hint("no parameters are known here"),
-            None => error.hint(format!("known are {}", known.concat().join(", "))),
-        })
+            self.0.iter().map(|(name, _)| name).find(|name| *name != "_" && !names().any(|known| known == name));
+        match unknown {
+            None => Ok(()),
+            Some(unknown) if names().next().is_none() => {
+                let error =
+                    ApiError::new(http::StatusCode::BAD_REQUEST, "bad_parameter", unknown_name("parameter", unknown));
+                Err(error.hint("no parameters are known here"))
+            }
+            Some(unknown) => Err(unknown_of("parameter", unknown, &known.concat())),
+        }
     }
 
     /// All values of a name that may be given several times.
@@ -61,12 +62,17 @@ impl Params {
     }
 }
 
-/// The known name that a misspelt one most likely stands for.
-fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong: String = wrong.to_lowercase().chars().take(80).collect();
-    let near = known.map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
-    let near = near.filter(|(distance, name)| *distance <= (name.len() / 3).max(1));
-    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+/// Refuses a name that is none of those that are known, with the one that is meant most likely. `what` it names.
+pub fn unknown_of(what: &str, name: &str, known: &[&str]) -> ApiError {
+    let error = ApiError::new(http::StatusCode::BAD_REQUEST, "bad_parameter", unknown_name(what, name));
+    error.hint(match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("known are {}", known.join(", ")),
+    })
+}
+
+fn unknown_name(what: &str, name: &str) -> String {
+    format!("unknown {what} `{}`", shown(name))
 }
 
 /// At most 80 characters of what was sent, for a message.

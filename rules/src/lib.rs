@@ -29,7 +29,6 @@ mod snapshot;
 mod table;
 
 mod json_tree;
-mod nearest;
 
 pub use engine_sink::EngineSink;
 pub use journal::{JournalError, JournalReport};

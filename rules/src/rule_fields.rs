@@ -1,11 +1,11 @@
 //! One object of a rule file becomes a rule, or a list of everything that is wrong with it.
 
+use watchfire_model::nearest;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_query_lang::Query;
 use watchfire_query_lang::ast::ValueType;
 
 use crate::json_tree::{Json, JsonString, Member, Node};
-use crate::nearest::nearest;
 use crate::rule::{ALERT_NAME, NoData, Operator, Rule};
 use crate::template::Template;
 

@@ -13,7 +13,7 @@ use super::listeners::Doors;
 use super::parts::Parts;
 use super::receivers;
 use crate::cli::Serve;
-use crate::config::Config;
+use crate::config::{Config, Metrics};
 use crate::load::{self, Setup};
 
 /// What was seen at the last look.
@@ -30,8 +30,10 @@ pub struct Reloader {
     parts: Arc<Parts>,
     doors: Doors,
     options: Serve,
-    /// What is in force; guards against two reloads at once.
+    /// What was read last and is in force, but for what needs a restart; guards against two reloads at once.
     config: Mutex<Config>,
+    /// What was read at the start: of what needs a restart, this is in force.
+    started: Config,
     seen: Mutex<Watched>,
     successful: Arc<AtomicBool>,
     last_success_ms: Arc<AtomicI64>,
@@ -49,6 +51,7 @@ impl Reloader {
             parts,
             doors,
             options,
+            started: config.clone(),
             config: Mutex::new(config),
             seen: Mutex::new(seen),
             successful,
@@ -56,7 +59,7 @@ impl Reloader {
         }
     }
 
-    /// What is in force.
+    /// What was read last: of what reloads, that is in force.
     pub fn config(&self) -> Config {
         self.config.lock().clone()
     }
@@ -154,7 +157,7 @@ impl Reloader {
         if let Err(error) = self.parts.sources.lock().set(&next) {
             tracing::error!(%error, "a source could not be started; restart the server");
         }
-        let restart = needs_restart(&current, &next);
+        let restart = needs_restart(&self.started, &next);
         *current = next;
         let count = files.len();
         let mut done = format!(
@@ -162,18 +165,23 @@ impl Reloader {
             if count == 1 { "" } else { "s" }
         );
         if !restart.is_empty() {
-            done.push_str(&format!("; changed, but in force only after a restart: {}", restart.join(", ")));
+            done.push_str(&format!(
+                "; differs from what runs, and is in force only after a restart: {}",
+                restart.join(", ")
+            ));
         }
         Ok(done + "\n")
     }
 }
 
-/// Names of what differs and does not reload.
+/// Names of what differs from what runs and does not reload.
 fn needs_restart(current: &Config, next: &Config) -> Vec<&'static str> {
+    // Extraction takes this one along.
+    let metrics = Metrics { late_after_ms: current.metrics.late_after_ms, ..next.metrics.clone() };
     let changes = [
         ("listen", current.listen != next.listen),
         ("data_dir", current.data_dir != next.data_dir),
-        ("metrics", current.metrics != next.metrics),
+        ("metrics", current.metrics != metrics),
         ("logs", current.logs != next.logs),
         ("queue", current.queue_disk_limit_bytes != next.queue_disk_limit_bytes),
         ("sources.syslog", current.syslog != next.syslog),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use watchfire_model::nearest;
 use watchfire_model::time::parse_duration_ms;
 
 use super::tree::{Fault, Kind, Node, Place};
@@ -216,31 +217,6 @@ impl<'a> Section<'a> {
     }
 }
 
-/// The candidate that differs from the word in the fewest letters, if that is few.
-pub fn nearest<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    candidates
-        .map(|candidate| (edit_distance(word, candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Letters to insert, remove or replace to make one word of the other (Levenshtein).
-fn edit_distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, letter) in from.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
-}
-
 /// `512MiB`, `10GB` (powers of 1000), `4096`: a number of bytes.
 pub fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -274,13 +250,5 @@ mod tests {
         for text in ["", "MiB", "-1", "1 apple", "1e3"] {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn nearest_words() {
-        let known = ["listen", "data_dir", "alerting"];
-        assert_eq!(nearest("listn", known.into_iter()), Some("listen"));
-        assert_eq!(nearest("datadir", known.into_iter()), Some("data_dir"));
-        assert_eq!(nearest("zzz", known.into_iter()), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Saved searches and queries: `GET|PUT|DELETE /api/v1/saved/{name}`, `GET /api/v1/saved`.
 //!
 //! An entry is an object with `q` (a search) or `query` (a query of metrics), which must be one that can be asked,
-//! and whatever else its page wants to remember of it: range, filters, columns.
+//! what else such a call takes, and what its page wants to remember of it, under `view`.
 
 pub mod file;
 
@@ -19,9 +19,13 @@ use watchfire_query_lang::Query;
 
 use crate::body;
 use crate::error::ApiError;
-use crate::params::{Params, shown};
+use crate::filters::SEARCHED;
+use crate::params::{Params, shown, unknown_of};
 use crate::state::Api;
 use file::{ENTRY_BYTES_MAX, Entry, NAME_CHARS_MAX, SaveError, is_name};
+
+/// What an entry may have beside [`SEARCHED`]: `view` is anything, for the page that saved it.
+const MEMBERS: [&str; 9] = ["query", "limit", "order", "sort", "buckets", "step", "columns", "description", "view"];
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
@@ -105,6 +109,10 @@ fn read_entry(sent: &[u8]) -> Result<Map<String, Value>, ApiError> {
     // The name stands in the address, the time is ours.
     members.remove("name");
     members.remove("saved_at");
+    let known = [&SEARCHED[..], &MEMBERS].concat();
+    if let Some(unknown) = members.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(unknown_of("field", unknown, &known));
+    }
     let text = |name: &str| match members.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.as_str())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, StatusCode, Uri};
-use watchfire_model::Timestamp;
+use watchfire_model::{Timestamp, nearest};
 
 use super::body;
 use super::decode::Encoding;
@@ -88,14 +88,6 @@ impl Parameters {
     pub(super) fn text(parameter: &Option<String>) -> Option<&str> {
         parameter.as_deref().filter(|text| !text.is_empty())
     }
-}
-
-/// The known name that a misspelt one most likely stands for.
-fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wrong = wrong.to_lowercase();
-    let near = known.map(|name| (strsim::damerau_levenshtein(&wrong, name), name));
-    let near = near.filter(|(distance, name)| *distance <= (name.len() / 3).max(1));
-    near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
 /// What the work on a body is given.

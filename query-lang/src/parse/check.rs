@@ -142,29 +142,8 @@ pub(super) fn call(text: &str, function: &Function, span: Span, args: &[Expr]) -
 
 /// The function whose name is nearest to a misspelt one, if it is near.
 pub(super) fn nearest_function(name: &str) -> Option<&'static str> {
-    // Longer names are no slips, and the comparison takes the product of the lengths.
-    if name.len() > 40 {
-        return None;
-    }
-    let candidates = FUNCTIONS.iter().filter(|function| function.family != Family::NotYet);
-    let (distance, nearest) = candidates.map(|f| (edit_distance(name, f.name), f.name)).min()?;
-    (distance <= 1 + name.len() / 5).then_some(nearest)
-}
-
-/// How many characters must be changed, added or removed (Levenshtein).
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = at + 1;
-        for (column, to) in right.iter().enumerate() {
-            let change = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
+    let known = FUNCTIONS.iter().filter(|function| function.family != Family::NotYet);
+    watchfire_model::nearest(name, known.map(|function| function.name))
 }
 
 #[cfg(test)]

@@ -415,7 +415,7 @@ fn function(name: &str, at: usize) -> Parse<(Function, usize, usize)> {
     if LATER.contains(&name) {
         return Err(error(at, format!("`{name}` is not in this version yet"), "remove it from the template"));
     }
-    let nearest = crate::nearest::nearest(name, FUNCTIONS.iter().map(|(have, ..)| *have));
+    let nearest = watchfire_model::nearest(name, FUNCTIONS.iter().map(|(have, ..)| *have));
     let hint = match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => "a label is written $labels.NAME, the value $value, a text in quotes".to_owned(),
