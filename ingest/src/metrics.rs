@@ -16,7 +16,7 @@ pub struct IngestMetrics {
     pub late: IntCounter,
     /// Counts and values of records that the engine did not take.
     pub derived_refused: IntCounter,
-    /// Values of extraction rules that were no number.
+    /// Values of extraction rules and durations of requests that could not be used.
     pub extract_errors: IntCounter,
     /// Records that a consumer has not taken in yet.
     pub lag_records: IntGaugeVec,
@@ -57,7 +57,7 @@ impl IngestMetrics {
             )?,
             extract_errors: counter(
                 "watchfire_extract_errors_total",
-                "Values of extraction rules that were no finite number.",
+                "Values of extraction rules and durations of requests that were no finite number, or negative.",
             )?,
             lag_records: IntGaugeVec::new(
                 Opts::new("watchfire_queue_lag_records", "Records that a consumer of the queue has not taken in yet."),

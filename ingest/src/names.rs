@@ -24,6 +24,29 @@ pub enum Slot {
     UserId,
 }
 
+impl Slot {
+    /// The field that keeps a value which the slot cannot hold.
+    pub fn raw_name(self) -> &'static str {
+        match self {
+            Slot::Timestamp => "timestamp_raw",
+            Slot::Level => "level_raw",
+            Slot::Message => "message_raw",
+            Slot::Service => "service_raw",
+            Slot::Source => "source_raw",
+            Slot::Host => "host_raw",
+            Slot::Id => "id_raw",
+            Slot::CorrelationId => "correlation_id_raw",
+            Slot::UserId => "user_id_raw",
+        }
+    }
+
+    /// Whether an object (else a list) in its place is a value that the slot cannot hold. Objects named `service`,
+    /// `source` and `host` are not: they hold fields of their own, as ECS writes them (`host.ip`).
+    pub fn cannot_hold(self, is_object: bool) -> bool {
+        !(is_object && matches!(self, Slot::Service | Slot::Source | Slot::Host))
+    }
+}
+
 /// How many slots there are.
 pub const SLOTS: usize = 9;
 

@@ -144,7 +144,7 @@ impl Normaliser {
         self.decision = None;
         self.shape.read(draft, input);
         if self.shape.candidate(Slot::Message).is_none()
-            && self.shape.structured_message().is_none()
+            && self.shape.structured(Slot::Message).is_none()
             && context.message.is_none()
         {
             return Err(Reject::NoMessage);
@@ -194,6 +194,9 @@ impl Normaliser {
                 None => (context.now, Some(RawTime::Sent(value))),
             };
         }
+        if let Some(value) = self.shape.structured(Slot::Timestamp) {
+            return (context.now, Some(RawTime::Sent(value)));
+        }
         match draft.timestamp {
             Some(time) if time > latest => (context.now, Some(RawTime::Read(time))),
             Some(time) => (time, None),
@@ -204,7 +207,7 @@ impl Normaliser {
     /// The record's level, and the member whose value was none.
     fn level(&self, draft: &Draft, input: &str) -> (Level, Option<NodeIndex>) {
         let Some(Candidate { value, .. }) = self.shape.candidate(Slot::Level) else {
-            return (draft.level.unwrap_or_default(), None);
+            return (draft.level.unwrap_or_default(), self.shape.structured(Slot::Level));
         };
         let level = match draft.tape.node(value) {
             Node::Int(number) => numeric_level(number),

@@ -156,9 +156,9 @@ impl MetricsConsumer {
     }
 
     fn count(&self, report: &BatchReport) {
-        let BatchReport { late, not_numbers, damaged } = *report;
+        let BatchReport { late, unusable, damaged } = *report;
         self.metrics.late.inc_by(late);
-        self.metrics.extract_errors.inc_by(not_numbers);
+        self.metrics.extract_errors.inc_by(unusable);
         if damaged > 0 {
             tracing::error!(records = damaged, "records could not be read and are not counted");
         }

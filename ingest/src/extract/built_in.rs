@@ -9,7 +9,7 @@ use watchfire_model::{LabelSet, Level, RecordView};
 
 use super::rule::number_of;
 use super::series::{SeriesId, SeriesTable};
-use super::{Collected, Moment, normalise_route};
+use super::{BatchReport, Collected, Moment, normalise_route};
 use crate::text::cut;
 
 /// Events by service and level.
@@ -83,7 +83,13 @@ impl BuiltIn {
         }
     }
 
-    pub(super) fn record(&mut self, view: &RecordView<'_>, moment: Moment, collected: &mut Collected) {
+    pub(super) fn record(
+        &mut self,
+        view: &RecordView<'_>,
+        moment: Moment,
+        collected: &mut Collected,
+        report: &mut BatchReport,
+    ) {
         let mut service = "";
         let mut duration: Option<(usize, ValueRef<'_>)> = None;
         let mut route: Option<(usize, &str)> = None;
@@ -95,7 +101,8 @@ impl BuiltIn {
                         continue;
                     }
                     if let Some(rank) = DURATIONS.iter().position(|(known, _)| *known == name) {
-                        if duration.is_none_or(|(have, _)| rank < have) {
+                        // Null says that nothing was measured.
+                        if value != ValueRef::Null && duration.is_none_or(|(have, _)| rank < have) {
                             duration = Some((rank, value));
                         }
                     } else if let Some(rank) = ROUTES.iter().position(|known| *known == name)
@@ -124,6 +131,7 @@ impl BuiltIn {
         let Some((rank, value)) = duration else { return };
         let Some(millis) = number_of(value).map(|number| number * DURATIONS[rank].1).filter(|millis| *millis >= 0.0)
         else {
+            report.unusable += 1;
             return;
         };
         match route {

@@ -55,8 +55,8 @@ impl Collected {
 pub struct BatchReport {
     /// Records dated by their own time.
     pub late: u64,
-    /// Values of rules that were no finite number.
-    pub not_numbers: u64,
+    /// Values that are no finite number, or a negative one where there can be none.
+    pub unusable: u64,
     /// Records that could not be read.
     pub damaged: u64,
 }
@@ -159,7 +159,7 @@ impl Extractor {
         let moment = Moment { at: if late { view.timestamp() } else { accepted_at }, late };
         report.late += u64::from(late);
         if let Some(built_in) = &mut self.built_in {
-            built_in.record(view, moment, &mut self.collected);
+            built_in.record(view, moment, &mut self.collected, report);
         }
         for rule in &mut self.rules {
             rule.record(view, seq, moment, &mut self.collected, report);

@@ -220,7 +220,7 @@ impl Rule {
                 match value.filter(|value| self.kind != RuleKind::Counter || *value >= 0.0) {
                     Some(value) => value,
                     None => {
-                        report.not_numbers += 1;
+                        report.unusable += 1;
                         return;
                     }
                 }

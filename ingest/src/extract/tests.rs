@@ -139,29 +139,36 @@ fn seconds_are_left_open_and_late_records_keep_their_own_time() {
 
 #[test]
 fn request_durations_by_route() {
-    type Case<'a> = (&'a [(&'a str, Value)], Option<&'a str>);
-    let cases: [Case<'_>; 9] = [
+    type Case<'a> = (&'a [(&'a str, Value)], Option<&'a str>, u64);
+    let cases: [Case<'_>; 12] = [
         (
             &[("duration_ms", Value::Float(12.5)), ("path", text("/a/42"))],
             Some(r#"{route="/a/:id", service="s"} = 12.5"#),
+            0,
         ),
         (
             &[("latency_ms", Value::Int(7)), ("route", text("/a/{id}")), ("path", text("/a/42"))],
             Some(r#"{route="/a/{id}", service="s"} = 7"#),
+            0,
         ),
-        (&[("response_time_ms", text("9"))], Some(r#"{service="s"} = 9"#)),
-        (&[("elapsed_ms", Value::Int(3)), ("duration_ms", Value::Int(4))], Some(r#"{service="s"} = 4"#)),
+        (&[("response_time_ms", text("9"))], Some(r#"{service="s"} = 9"#), 0),
+        (&[("elapsed_ms", Value::Int(3)), ("duration_ms", Value::Int(4))], Some(r#"{service="s"} = 4"#), 0),
         (
             &[("request_time", Value::Float(0.25)), ("url", text("https://x/b?c"))],
             Some(r#"{route="/b", service="s"} = 250"#),
+            0,
         ),
-        (&[("duration_s", Value::Int(2))], Some(r#"{service="s"} = 2000"#)),
-        (&[("duration_ms", Value::Int(-1))], None),
-        (&[("duration_ms", text("fast"))], None),
-        (&[("path", text("/a"))], None),
+        (&[("duration_s", Value::Int(2))], Some(r#"{service="s"} = 2000"#), 0),
+        (&[("duration_ms", Value::Int(-1))], None, 1),
+        (&[("response_time_ms", Value::Float(-0.5))], None, 1),
+        (&[("duration_ms", text("fast"))], None, 1),
+        (&[("duration_ms", Value::Null)], None, 0),
+        (&[("duration_ms", Value::Null), ("latency_ms", Value::Int(7))], Some(r#"{service="s"} = 7"#), 0),
+        (&[("path", text("/a"))], None, 0),
     ];
-    for (fields, expected) in cases {
-        let (derived, _) = extract(&mut plain(), &[record("s", Level::Info, fields)]);
+    for (fields, expected, unusable) in cases {
+        let (derived, report) = extract(&mut plain(), &[record("s", Level::Info, fields)]);
+        assert_eq!(report.unusable, unusable, "{fields:?}");
         let expected: Vec<String> = expected.iter().map(|text| format!("request_duration_ms{text}")).collect();
         assert_eq!(observed(&derived), expected, "{fields:?}");
     }
@@ -221,7 +228,7 @@ fn rules_count_sum_observe_and_keep_the_newest() {
     assert_eq!(observed(&derived), ["payment_amount = 2.5", "payment_amount = 4"]);
     let gauges: Vec<f64> = derived.gauges.iter().map(|gauge| gauge.value).collect();
     assert_eq!(gauges, [7.0], "of one moment the newest counts");
-    assert_eq!(report.not_numbers, 3, "two without a number for the distribution, one text for the sum");
+    assert_eq!(report.unusable, 3, "two without a number for the distribution, one text for the sum");
     assert_eq!(derived.max_series.get("payment_amount"), Some(&7));
 }
 

@@ -50,8 +50,8 @@ const COMPARED_MAX: usize = 24;
 pub(super) struct Shape {
     slots: [Option<Candidate>; SLOTS],
     correlation: Option<(u8, NodeIndex)>,
-    /// A message that is a list or an object.
-    structured_message: Option<Field>,
+    /// Lists and objects where a slot wants a plain value.
+    structured: [Option<Field>; SLOTS],
     fields: Vec<Field>,
     containers: Vec<Container>,
 }
@@ -67,9 +67,9 @@ impl Shape {
         self.correlation.map(|(_, value)| value)
     }
 
-    /// The list or object that stands where the message should, if nothing else is the message.
-    pub(super) fn structured_message(&self) -> Option<NodeIndex> {
-        self.structured_message.map(|field| field.value)
+    /// The list or object that stands where a slot wants a plain value, if nothing else fills the slot.
+    pub(super) fn structured(&self, slot: Slot) -> Option<NodeIndex> {
+        self.structured[slot as usize].map(|field| field.value)
     }
 
     /// All that stay fields, by their own names.
@@ -86,7 +86,7 @@ impl Shape {
     pub(super) fn read(&mut self, draft: &Draft, input: &str) {
         self.slots = [None; SLOTS];
         self.correlation = None;
-        self.structured_message = None;
+        self.structured = [None; SLOTS];
         self.fields.clear();
         self.containers.clear();
         let tape = &draft.tape;
@@ -98,11 +98,10 @@ impl Shape {
                 node => self.plain(draft, input, meaning, field, node),
             }
         }
-        if let Some(field) = self.structured_message
-            && self.candidate(Slot::Message).is_some()
-        {
-            self.fields.push(field);
-            self.structured_message = None;
+        for (structured, filled) in self.structured.iter_mut().zip(&self.slots) {
+            if filled.is_some() {
+                self.fields.extend(structured.take());
+            }
         }
         if self.containers.iter().any(|container| container.root == Root::Fields) {
             self.find_clashes(draft, input);
@@ -164,8 +163,15 @@ impl Shape {
             Meaning::Insight if is_object => self.contain(Root::Insight, field),
             Meaning::Tags => self.contain(Root::Tags, field),
             _ if is_object && field.outer.is_none() && self.open(draft, input, field) => {}
-            Meaning::Slot(Slot::Message, _) if self.structured_message.is_none() => {
-                self.structured_message = Some(field)
+            _ => self.unusable(meaning, field, is_object),
+        }
+    }
+
+    /// A list or an object that is not opened: kept for its slot, or a field.
+    fn unusable(&mut self, meaning: Meaning, field: Field, is_object: bool) {
+        match meaning {
+            Meaning::Slot(slot, _) if slot.cannot_hold(is_object) && self.structured[slot as usize].is_none() => {
+                self.structured[slot as usize] = Some(field);
             }
             _ => self.fields.push(field),
         }
@@ -186,7 +192,8 @@ impl Shape {
             let member = Field { outer: Some(field.name), name, value };
             let meaning = nested_meaning(outer, tape.text(input, name));
             match tape.node(value) {
-                Node::Object { .. } | Node::Array { .. } => self.fields.push(member),
+                Node::Object { .. } => self.unusable(meaning, member, true),
+                Node::Array { .. } => self.unusable(meaning, member, false),
                 node => self.plain(draft, input, meaning, member, node),
             }
         }

@@ -186,6 +186,35 @@ fn ids_correlation_tags_and_services() {
 }
 
 #[test]
+fn lists_and_objects_where_a_plain_value_belongs_are_kept_as_raw() {
+    for name in
+        ["timestamp", "@timestamp", "level", "severity", "service", "source", "host", "id", "correlation_id", "user_id"]
+    {
+        let raw = match name {
+            "@timestamp" => "timestamp_raw".to_owned(),
+            "severity" => "level_raw".to_owned(),
+            name => format!("{name}_raw"),
+        };
+        let list = record(&format!(r#"{{"message":"m","{name}":["x",1]}}"#));
+        assert_eq!(field(&list, &raw), Some(&Value::Array(vec![text("x"), Value::Int(1)])), "{name}");
+        assert_eq!((list.timestamp, list.level, &*list.service), (NOW, Level::Info, "unknown"), "{name}");
+        assert_eq!((list.id.len(), list.correlation_id, list.user_id), (36, None, None), "{name}");
+        // Objects of these names hold fields of their own.
+        let at = if matches!(name, "service" | "source" | "host") { name } else { &raw };
+        let object = record(&format!(r#"{{"message":"m","{name}":{{"x":1}}}}"#));
+        assert_eq!(field(&object, &format!("{at}/x")), Some(&Value::Int(1)), "{name}");
+        assert_eq!(field(&object, name).is_some(), at == name, "{name}");
+    }
+    // Another name that has a plain value wins, and the other stays what it was.
+    let both = record(r#"{"message":"m","level":{"x":1},"severity":"error","time":[2],"ts":1700000000}"#);
+    assert_eq!((both.level, both.timestamp.millis()), (Level::Error, 1_700_000_000_000));
+    assert_eq!((field(&both, "level/x"), field(&both, "level_raw")), (Some(&Value::Int(1)), None));
+    assert_eq!(field(&both, "time"), Some(&Value::Array(vec![Value::Int(2)])));
+    let nested = record(r#"{"message":"m","log":{"level":["loud"]},"level_raw":"mine"}"#);
+    assert_eq!(field(&nested, "level_raw_"), Some(&Value::Array(vec![text("loud")])));
+}
+
+#[test]
 fn marks_become_fields() {
     let marks = Marks { truncated: true, invalid_utf8: true };
     let marked = normalise(r#"{"message":"m"}"#, &Context { marks, ..Context::at(NOW) }).expect("has a message");
@@ -252,6 +281,7 @@ proptest! {
     #[test]
     fn any_object_gives_a_sound_record(members in prop::collection::vec((prop::sample::select(vec![
         "message", "Message", "a", "fields", "Fields", "metadata", "log", "level", "service", "host", "tags", "Tags", "id", "trace",
+        "time", "severity", "source", "user_id", "service_raw",
     ]), any_json()), 0..10)) {
         let object: serde_json::Map<String, serde_json::Value> =
             members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

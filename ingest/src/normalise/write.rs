@@ -66,7 +66,7 @@ impl Normaliser {
             text.is_some()
         };
         let slot = |slot: Slot| shape.candidate(slot).map(|candidate| candidate.value);
-        match (slot(Slot::Message), shape.structured_message()) {
+        match (slot(Slot::Message), shape.structured(Slot::Message)) {
             (None, Some(at)) => record.core(Core::Message, &json_text::of_value(&draft.tape.to_value(input, at))),
             (value, _) => {
                 put(record, Core::Message, value, context.message);
@@ -125,18 +125,24 @@ impl Normaliser {
         };
         match decision.raw_time {
             Some(RawTime::Sent(at)) => {
-                name_it(leaves, "timestamp_raw");
+                name_it(leaves, Slot::Timestamp.raw_name());
                 leaves.value(Root::Fields, at);
             }
             Some(RawTime::Read(time)) => {
-                name_it(leaves, "timestamp_raw");
+                name_it(leaves, Slot::Timestamp.raw_name());
                 leaves.record.leaf(Root::Fields, leaves.path, ValueRef::Text(&time.to_rfc3339()));
             }
             None => {}
         }
         if let Some(raw) = decision.raw_level {
-            name_it(leaves, "level_raw");
+            name_it(leaves, Slot::Level.raw_name());
             leaves.value(Root::Fields, raw);
+        }
+        for slot in [Slot::Service, Slot::Source, Slot::Host, Slot::Id, Slot::CorrelationId, Slot::UserId] {
+            if let Some(raw) = self.shape.structured(slot) {
+                name_it(leaves, slot.raw_name());
+                leaves.value(Root::Fields, raw);
+            }
         }
         for (name, marked) in [("truncated", context.marks.truncated), ("invalid_utf8", context.marks.invalid_utf8)] {
             if marked {
