@@ -123,8 +123,10 @@ pub struct StoreStats {
     pub dropped_records_total: u64,
     /// Records written into the archive.
     pub archived_records_total: u64,
-    /// Blocks that could not be opened at the start, or of which a search found a part that cannot be read.
+    /// Blocks that could not be opened at the start, or of which a search found a damaged part.
     pub damaged_blocks: u64,
+    /// Manifests found damaged at the start, and made anew: 0 or 1.
+    pub damaged_manifests: u64,
     /// Event time of the oldest record, milliseconds.
     pub oldest_ms: Option<i64>,
     /// Event time of the newest record, milliseconds.

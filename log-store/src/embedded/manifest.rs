@@ -1,11 +1,11 @@
 //! The manifest: which blocks there are, and up to which offset of the queue they reach.
 //!
 //! ```text
-//! "WFLOGMAN" | version u32 | edit*
+//! "WFLOGMAN" | version u32 | crc u32 of the 12 bytes before | edit*
 //! edit = "WFME" | length u32 | crc u32 | sealed_offset, next_block: varint | removed ids | added blocks
 //! ```
 //! Edits are appended and synced; a new file with one edit replaces the old one by renaming when it has grown. An
-//! edit counts as a whole or not at all.
+//! edit counts as a whole or not at all. Headers of versions 1 and 2 have no checksum: their first edit follows at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -18,9 +18,13 @@ use crate::sealed::wire::{Wire, WireError, put_varint};
 
 const MAGIC: &[u8; 8] = b"WFLOGMAN";
 const EDIT_MAGIC: &[u8; 4] = b"WFME";
-/// That of the blocks: a program that does not know them must not open the folder either.
-const VERSION: u32 = crate::sealed::write::VERSION;
-const HEADER_BYTES: usize = 12;
+/// Version of the format. It is raised with that of the blocks too: a program that does not know them must not open the
+/// folder either.
+const VERSION: u32 = 3;
+const HEADER_BYTES: usize = 16;
+/// The last version whose header has no checksum, and the length of that header.
+const UNCHECKED_VERSION: u32 = 2;
+const UNCHECKED_HEADER_BYTES: usize = 12;
 const EDIT_HEADER_BYTES: usize = 12;
 /// Length from which the manifest is written anew when it has grown by a factor since the last time.
 const COMPACT_FROM: u64 = 1 << 20;
@@ -146,18 +150,19 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ManifestError> {
         Err(error) => return Err(error.into()),
     };
     let mut loaded = Loaded::default();
-    let mut at = HEADER_BYTES;
-    let header = (bytes.get(..8), Wire::new(bytes.get(8..).unwrap_or_default()).u32());
-    match header {
-        (Some(magic), Ok(version)) if magic == MAGIC && version > VERSION => return Err(ManifestError::Newer(version)),
-        (Some(magic), Ok(version)) if magic == MAGIC => loaded.is_old = version < VERSION,
-        _ => {
-            loaded.is_damaged = true;
-            at = 0;
+    let mut at = match header_of(&bytes) {
+        Header::Good { version, .. } if version > VERSION => return Err(ManifestError::Newer(version)),
+        Header::Good { version, bytes } => {
+            loaded.is_old = version < VERSION;
+            bytes
         }
-    }
+        Header::Damaged => {
+            loaded.is_damaged = true;
+            0
+        }
+    };
     // The first edit is written together with the header.
-    loaded.is_damaged |= bytes.len() <= HEADER_BYTES;
+    loaded.is_damaged |= bytes.len() <= at;
     while at < bytes.len() {
         match edit_at(&bytes, at) {
             Some((edit, end)) => {
@@ -172,6 +177,39 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, ManifestError> {
     }
     loaded.is_damaged |= loaded.damaged_bytes > 0;
     Ok(loaded)
+}
+
+/// How a file begins.
+enum Header {
+    /// Of this version, and so long.
+    Good { version: u32, bytes: usize },
+    /// Of no version that can be believed; edits may stand anywhere.
+    Damaged,
+}
+
+fn header_of(file: &[u8]) -> Header {
+    let mut wire = Wire::new(file);
+    let (magic, version, crc) = (wire.take(MAGIC.len()), wire.u32(), wire.u32());
+    let (Ok(magic), Ok(version)) = (magic, version) else { return Header::Damaged };
+    let checked = file.get(..HEADER_BYTES - 4).unwrap_or_default();
+    if magic == MAGIC && crc == Ok(crc32fast::hash(checked)) {
+        return Header::Good { version, bytes: HEADER_BYTES };
+    }
+    let is_unchecked = (1..=UNCHECKED_VERSION).contains(&version)
+        && file.get(UNCHECKED_HEADER_BYTES..).is_some_and(|edits| edits.starts_with(EDIT_MAGIC));
+    if magic == MAGIC && is_unchecked {
+        return Header::Good { version, bytes: UNCHECKED_HEADER_BYTES };
+    }
+    Header::Damaged
+}
+
+/// A header of the present version.
+fn header() -> Vec<u8> {
+    let mut header = MAGIC.to_vec();
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    let crc = crc32fast::hash(&header);
+    header.extend_from_slice(&crc.to_le_bytes());
+    header
 }
 
 fn edit_at(bytes: &[u8], at: usize) -> Option<(Edit, usize)> {
@@ -247,8 +285,7 @@ impl Manifest {
 
 fn write_new(path: &Path, state: &ManifestState) -> io::Result<(File, u64)> {
     let temporary = path.with_extension("new");
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let mut bytes = header();
     bytes.extend_from_slice(&state.as_edit().encode());
     let mut file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&temporary)?;
     file.write_all(&bytes)?;
@@ -327,8 +364,35 @@ mod tests {
         written(&path, 1);
         let mut bytes = std::fs::read(&path).expect("readable");
         bytes[8] = 9;
+        let crc = crc32fast::hash(&bytes[..12]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
         std::fs::write(&path, &bytes).expect("writable");
         assert!(matches!(load(&path), Err(ManifestError::Newer(9))));
+    }
+
+    /// Every byte of the header, each of its bits: of this version and of those before.
+    #[test]
+    fn a_damaged_header_is_no_newer_version_and_costs_no_edit() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("MANIFEST");
+        let states = written(&path, 3);
+        let now = std::fs::read(&path).expect("readable");
+        let before = [&MAGIC[..], &2u32.to_le_bytes(), &now[HEADER_BYTES..]].concat();
+        for whole in [now, before] {
+            std::fs::write(&path, &whole).expect("writable");
+            let loaded = load(&path).expect("readable");
+            assert_eq!((Some(&loaded.state), loaded.is_damaged), (states.last(), false));
+            for (at, bit) in (0..UNCHECKED_HEADER_BYTES).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 1 << bit;
+                std::fs::write(&path, &bytes).expect("writable");
+                let loaded = load(&path).unwrap_or_else(|error| panic!("byte {at}, bit {bit}: {error}"));
+                assert_eq!(Some(&loaded.state), states.last(), "byte {at}, bit {bit}");
+                let is_old = whole[8] == 2;
+                // 2 with a bit fewer or more may be another old version; then nothing is lost by that.
+                assert!(loaded.is_damaged || is_old && loaded.is_old, "byte {at}, bit {bit}");
+            }
+        }
     }
 
     proptest! {
@@ -336,8 +400,7 @@ mod tests {
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let dir = tempfile::tempdir().expect("a folder");
             let path = dir.path().join("MANIFEST");
-            let mut file = MAGIC.to_vec();
-            file.extend_from_slice(&VERSION.to_le_bytes());
+            let mut file = header();
             file.extend_from_slice(&bytes);
             std::fs::write(&path, &file).expect("writable");
             prop_assert!(load(&path).is_ok());

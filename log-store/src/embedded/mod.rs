@@ -33,7 +33,7 @@ use crate::stats::{StatsRequest, StatsResponse};
 use archive::Archiver;
 use recover::{RecoverError, Recovered, recover};
 use sealer::Sealer;
-use shared::{Message, Shared};
+use shared::{Counters, Message, Shared};
 use writer::Writer;
 
 /// Why a store cannot be opened.
@@ -119,7 +119,7 @@ impl EmbeddedStore {
             RecoverError::Io(source) => io(source),
             RecoverError::Newer { what, version } => OpenError::Newer { what, version },
         })?;
-        let Recovered { manifest, mut snapshot, damaged_blocks } = recovered;
+        let Recovered { manifest, mut snapshot, damaged_blocks, is_damaged } = recovered;
         let sealed_offset = manifest.state.sealed_offset;
         let threads = |error: &dyn std::fmt::Display| OpenError::Threads(error.to_string());
         let pool = rayon::ThreadPoolBuilder::new()
@@ -129,7 +129,12 @@ impl EmbeddedStore {
             .map_err(|error| threads(&error))?;
         let writer = Writer::new(sealed_offset);
         snapshot.chunks.push(writer.chunk());
-        let shared = Arc::new(Shared::new(config, snapshot, sealed_offset, damaged_blocks));
+        let counters = Counters {
+            damaged_blocks: AtomicU64::new(damaged_blocks),
+            damaged_manifests: AtomicU64::new(u64::from(is_damaged)),
+            ..Counters::default()
+        };
+        let shared = Arc::new(Shared::new(config, snapshot, sealed_offset, counters));
         let (messages, received) = crossbeam_channel::unbounded();
         let archive = match &shared.config.archive_dir {
             Some(dir) => {

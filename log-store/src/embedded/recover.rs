@@ -22,6 +22,8 @@ pub(crate) struct Recovered {
     pub snapshot: Snapshot,
     /// Blocks whose file is missing or of another length.
     pub damaged_blocks: u64,
+    /// The manifest was damaged and is made anew.
+    pub is_damaged: bool,
 }
 
 /// Why nothing can be found.
@@ -72,7 +74,7 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
     let (snapshot, damaged_blocks) = snapshot_of(dir, &state);
     let is_changed = loaded.is_new || loaded.is_old || is_damaged || state != loaded.state;
     let manifest = if is_changed { renew(&path, state)? } else { Manifest::reopen(&path, state)? };
-    Ok(Recovered { manifest, snapshot, damaged_blocks })
+    Ok(Recovered { manifest, snapshot, damaged_blocks, is_damaged })
 }
 
 /// A full disk does not keep the store from opening: it can be searched, and owes its manifest.

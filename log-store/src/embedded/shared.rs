@@ -60,6 +60,7 @@ pub(crate) struct Counters {
     pub dropped_records: AtomicU64,
     pub archived_records: AtomicU64,
     pub damaged_blocks: AtomicU64,
+    pub damaged_manifests: AtomicU64,
 }
 
 impl Backlog {
@@ -91,8 +92,7 @@ pub(crate) enum Message {
 }
 
 impl Shared {
-    pub fn new(config: StoreConfig, snapshot: Snapshot, sealed_offset: u64, damaged_blocks: u64) -> Shared {
-        let counters = Counters { damaged_blocks: AtomicU64::new(damaged_blocks), ..Counters::default() };
+    pub fn new(config: StoreConfig, snapshot: Snapshot, sealed_offset: u64, counters: Counters) -> Shared {
         Shared {
             config,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -145,6 +145,7 @@ impl Shared {
             dropped_records_total: counter(&self.counters.dropped_records),
             archived_records_total: counter(&self.counters.archived_records),
             damaged_blocks: counter(&self.counters.damaged_blocks),
+            damaged_manifests: counter(&self.counters.damaged_manifests),
             sealed_offset: self.sealed_offset.load(Ordering::Acquire),
             ..StoreStats::default()
         };

@@ -25,7 +25,7 @@ pub(crate) struct SealedBlock {
     used_at: AtomicI64,
     /// The manifest does not name it any more: the file goes when the last search has left it.
     is_doomed: AtomicBool,
-    /// A search has found a part of it that cannot be read.
+    /// A search has found a part of it that is damaged.
     is_damaged: AtomicBool,
 }
 
@@ -80,6 +80,10 @@ impl SealedBlock {
         let directory = file.directory().map_err(|error| name(error.to_string()))?;
         if directory.info != self.info {
             return Err(name("it is not the block that the manifest names".to_owned()));
+        }
+        if file.has_damaged_ends.get() {
+            tracing::error!(path = %self.path.display(), "the first or last bytes of a block are damaged; all of it can still be read");
+            self.note_damage();
         }
         let directory = Arc::new(directory);
         *self.directory.lock() = Some(Arc::clone(&directory));

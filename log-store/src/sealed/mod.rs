@@ -4,7 +4,8 @@
 //! "WFLOGBLK" | version u32 | sections… | directory (zstd) | offset u64, stored u32, raw u32, crc u32, version u32 | "WFLOGBLK"
 //! ```
 //! A section is a stretch with a checksum of its own ([`section`]); the directory names every column, how it is
-//! encoded ([`layout`]) and where its sections lie. What a damaged section holds is lost, the rest is not.
+//! encoded ([`layout`]) and where its sections lie. What a damaged section holds is lost, the rest is not. The two
+//! versions must agree: if they do not, one of them is damaged, which is told, and nothing is lost.
 
 pub(crate) mod block;
 pub(crate) mod bytes;

@@ -59,6 +59,8 @@ impl KeptTemplates {
 pub(crate) struct BlockFile {
     file: File,
     kept: Arc<KeptTemplates>,
+    /// Its first bytes, or the version at its end, are not what they should be; nothing else depends on them.
+    pub has_damaged_ends: Cell<bool>,
     pub read_bytes: Cell<usize>,
     pub decoded_bytes: Cell<usize>,
 }
@@ -71,7 +73,8 @@ impl BlockFile {
     /// Opens a block's file, of which some templates may be known already.
     pub fn open_with(path: &Path, kept: Arc<KeptTemplates>) -> Result<BlockFile, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
-        Ok(BlockFile { file, kept, read_bytes: Cell::new(0), decoded_bytes: Cell::new(0) })
+        let has_damaged_ends = Cell::new(false);
+        Ok(BlockFile { file, kept, has_damaged_ends, read_bytes: Cell::new(0), decoded_bytes: Cell::new(0) })
     }
 
     /// Reads and checks the directory.
@@ -89,14 +92,24 @@ impl BlockFile {
         if wire.rest() != MAGIC {
             return Err(damaged("no end of a block"));
         }
-        if version > VERSION {
-            return Err(BlockError::Newer { version });
-        }
+        self.check_ends(version)?;
         if offset.checked_add(u64::from(stored)) != Some(trailer_at) {
             return Err(damaged("a directory in another place"));
         }
         let bytes = self.section(&Section { offset, stored, raw, crc }).map_err(BlockError::Damaged)?;
         Directory::decode(&bytes).map_err(wrong)
+    }
+
+    /// The version stands at both ends of the file, and no checksum covers it: a later one is believed if the two agree.
+    fn check_ends(&self, at_end: u32) -> Result<(), BlockError> {
+        let header = self.stretch(0, HEADER_BYTES).map_err(BlockError::Damaged)?;
+        let at_start = header.strip_prefix(MAGIC).and_then(|rest| Wire::new(rest).u32().ok());
+        let is_known = at_start.is_some_and(|version| version <= VERSION);
+        if at_end > VERSION && !is_known {
+            return Err(BlockError::Newer { version: at_end });
+        }
+        self.has_damaged_ends.set(at_start != Some(at_end));
+        Ok(())
     }
 }
 
