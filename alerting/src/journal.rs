@@ -71,8 +71,17 @@ pub struct JournalRecovery {
     pub torn_bytes: u64,
     /// Bytes of damaged entries that were passed over.
     pub damaged_bytes: u64,
+    /// The header was damaged, or the file ended within it.
+    pub header_damaged: bool,
     /// Where the file with the damage was kept.
     pub damaged_copy: Option<PathBuf>,
+}
+
+impl JournalRecovery {
+    /// Whether anything else than an unfinished entry at the end was found. Then the file is worth being written anew.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged_bytes > 0 || self.header_damaged
+    }
 }
 
 /// The open file.
@@ -93,6 +102,7 @@ impl Journal {
         mut replay: impl FnMut(&[u8]) -> bool,
     ) -> Result<(Journal, JournalRecovery), JournalOpenError> {
         let io = |source| JournalOpenError::Io { path: path.to_owned(), source };
+        let is_new = !path.exists();
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
@@ -107,9 +117,12 @@ impl Journal {
                 at = HEADER_BYTES;
                 is_older = version < VERSION;
             }
-            Header::Torn => recovery.torn_bytes = bytes.len() as u64,
+            Header::Torn => {
+                recovery.torn_bytes = bytes.len() as u64;
+                recovery.header_damaged = !is_new;
+            }
             // The entries are still found by their markers.
-            Header::Damaged => {}
+            Header::Damaged => recovery.header_damaged = true,
         }
         let mut good_until = at;
         if recovery.torn_bytes == 0 {
@@ -126,7 +139,7 @@ impl Journal {
             }
             recovery.torn_bytes = (bytes.len() - good_until) as u64;
         }
-        if recovery.damaged_bytes > 0 {
+        if recovery.is_damaged() {
             let copy = path.with_extension("damaged");
             std::fs::write(&copy, &bytes).map_err(io)?;
             recovery.damaged_copy = Some(copy);

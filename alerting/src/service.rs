@@ -116,8 +116,9 @@ impl Alerting {
             }
             Err(_) => false,
         })?;
-        if log.damaged_bytes > 0 {
-            tracing::error!(bytes = log.damaged_bytes, copy = ?log.damaged_copy, "the notification log is damaged; the rest of it is used, and alerts it no longer knows of are told again");
+        if log.is_damaged() {
+            let path = settings.dir.join(LOG_FILE);
+            tracing::error!(path = %path.display(), bytes = log.damaged_bytes, copy = ?log.damaged_copy, "the notification log is damaged; the rest of it is used, and alerts it no longer knows of are told again");
         }
         let _entered = runtime.enter();
         let outboxes: HashMap<Target, Arc<Outbox>> = notifiers
@@ -127,7 +128,7 @@ impl Alerting {
         let routing = Routing::flat(&settings.receivers);
         let directory = Directory { routing, outboxes: outboxes.clone() };
         let mut clerk = Clerk::new(state, journal, settings.policy, Ids::new(now, salt()), directory, now);
-        let (undelivered, dropped) = clerk.recover(log.damaged_bytes > 0, now);
+        let (undelivered, dropped) = clerk.recover(log.is_damaged(), now);
         let log_stats = clerk.stats();
         let (clerk, thread) = clerk.start().map_err(OpenError::Thread)?;
         let alerting = Alerting {

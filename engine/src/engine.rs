@@ -141,6 +141,10 @@ impl Engine {
                 "files of the engine are damaged: these numbers are lost, all others are served"
             );
         }
+        for torn in report.damages.iter().filter(|damage| damage.torn_tail) {
+            let (path, at, bytes) = (torn.file.display(), torn.offset, torn.bytes);
+            tracing::warn!(%path, at, bytes, "the end of the engine's log is not whole, as a crash leaves it, and is cut off");
+        }
         let mut positions = recovered.positions;
         positions.synced(recovered.next_lsn);
         let engine = Engine {

@@ -157,6 +157,9 @@ impl EmbeddedQueue {
             janitor: spawn("queue-janitor", || janitor.run()).map_err(|source| failed("serve", &dir, source))?,
             _lock: lock,
         };
+        for path in &report.damaged_files {
+            tracing::error!(path = %path.display(), "a file of the queue is damaged; the rest is used");
+        }
         tracing::info!(dir = %dir.display(), ?report, "queue opened");
         Ok((EmbeddedQueue { shared, threads: Mutex::new(Some(threads)) }, report))
     }

@@ -62,6 +62,7 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
     let mut begin_offset = 0;
     while let Some(last) = segments.pop_if(|last| last.is_unborn()) {
         begin_offset = last.first_offset;
+        tracing::warn!(path = %last.path.display(), "a segment that was being made, or was cut to nothing, is removed");
         disk.remove(&last.path).map_err(|source| io_error("remove", &last.path, source))?;
         report.damaged_files.retain(|path| *path != last.path);
     }

@@ -104,7 +104,9 @@ impl RuleEngine {
         let (journal, replayed, report) = Journal::open(&config.dir)?;
         if report.cut_bytes > 0 || !report.damaged.is_empty() {
             let (cut_bytes, damaged) = (report.cut_bytes, report.damaged.len());
-            tracing::warn!(cut_bytes, damaged, "the journal of alert rules was damaged; the good part is in force");
+            let path = config.dir.join(crate::journal::FILE);
+            let path = path.display();
+            tracing::warn!(%path, cut_bytes, damaged, "the journal of alert rules was damaged; the good part is in force");
         }
         let last_seen = replayed.last_seen;
         let table = Table::new(rules, config.check_interval_ms.max(INTERVAL_MIN_MS));

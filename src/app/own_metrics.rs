@@ -67,7 +67,7 @@ const PLAIN: [Row<Read>; 25] = [
     (Kind::Gauge, "watchfire_log_store_blocks", "Sealed blocks of the log store.", |parts| {
         Reading::plain(parts.store.stats().sealed_blocks as f64)
     }),
-    (Kind::Gauge, "watchfire_log_store_damaged_blocks", "Blocks that cannot be read.", |parts| {
+    (Kind::Gauge, "watchfire_log_store_damaged_blocks", "Blocks of which a part is damaged.", |parts| {
         Reading::plain(parts.store.stats().damaged_blocks as f64)
     }),
     (Kind::Counter, "watchfire_log_store_write_errors_total", "Failures to seal, merge or drop blocks.", |parts| {
@@ -100,7 +100,13 @@ const PLAIN: [Row<Read>; 25] = [
 ];
 
 /// Metrics per part that keeps data.
-const PER_PART: [Row<Read>; 2] = [
+const PER_PART: [Row<Read>; 3] = [
+    (
+        Kind::Counter,
+        "watchfire_damaged_files_total",
+        "Files found damaged at the start, blocks of logs aside; what could be read of them was kept.",
+        |parts| parts.damaged_files.iter().map(|(part, files)| of_part(part, *files as f64)).collect(),
+    ),
     (Kind::Gauge, "watchfire_storage_failing", "1 while a part cannot write its data.", |parts| {
         let failing = [
             ("log_store", parts.store.stats().last_write_error.is_some()),

@@ -71,6 +71,8 @@ pub struct Parts {
     pub spans: LiveSpans,
     /// Saved searches.
     pub saved: Arc<Saved>,
+    /// By part, the files (of the engine: the places) that were found damaged at the start.
+    pub damaged_files: [(&'static str, u64); 7],
     /// Records below this offset were accepted before the start; until they are visible we are not ready.
     pub replay_until: u64,
     progress: [Arc<Progress>; 2],
@@ -114,7 +116,8 @@ impl Parts {
         let now = Timestamp::now();
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir).map_err(|error| format!("{}: cannot be made: {error}", dir.display()))?;
-        let (queue, _) = EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
+        let (queue, of_queue) =
+            EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
         let queue = Arc::new(queue);
         backup::tidy(dir);
         let (engine, recovered) = Engine::open(engine_config(config), now).map_err(|error| error.to_string())?;
@@ -127,13 +130,13 @@ impl Parts {
             config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), store.clone(), &registry));
         let canary = canary.transpose().map_err(|error| error.to_string())?.map(Arc::new);
         let settings = alerting_settings(config, canary.as_ref().map(Canary::receiver));
-        let (alerting, _) = Alerting::open(settings, runtime, now).map_err(|error| error.to_string())?;
+        let (alerting, of_alerting) = Alerting::open(settings, runtime, now).map_err(|error| error.to_string())?;
         let rule_config = RuleEngineConfig {
             dir: dir.join("rules"),
             check_interval_ms: config.alerting.check_interval_ms,
             limits: load::query_limits(config),
         };
-        let (rules, _) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;
+        let (rules, of_rules) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;
         let saved = Saved::open(dir.join("saved.json")).map_err(|error| error.to_string())?;
         let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
         let tail = Arc::new(TailHub::default());
@@ -144,6 +147,15 @@ impl Parts {
         let next_offset = queue.stats().next_offset;
         let spans =
             LiveSpans::open(&dir.join("extraction"), queue.epoch(), next_offset).map_err(|error| error.to_string())?;
+        let damaged_files = [
+            ("queue", of_queue.damaged_files.len() as u64),
+            ("engine", engine.stats().recovered_damages),
+            ("log_store", store.stats().damaged_manifests),
+            ("alerting", u64::from(of_alerting.log.is_damaged())),
+            ("rules", u64::from(!of_rules.damaged.is_empty())),
+            ("saved", u64::from(saved.was_damaged())),
+            ("extraction", u64::from(spans.was_damaged())),
+        ];
         let metrics_consumer = MetricsConsumer::new(
             shared_queue.clone(),
             engine.clone(),
@@ -193,6 +205,7 @@ impl Parts {
             sources,
             tail,
             registry,
+            damaged_files,
         })
     }
 

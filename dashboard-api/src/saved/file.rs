@@ -47,20 +47,12 @@ pub enum OpenError {
         source: io::Error,
     },
     /// It was written by a later version.
-    #[error("{} is of version {version}, written by a later version of this program; use that one", path.display())]
+    #[error("{} is of version {version}, written by a later version of this program; use that one, or move the file away to begin without saved searches", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its version.
         version: u64,
-    },
-    /// It is not what it should be.
-    #[error("{}: {reason}; mend it, or move it away to begin without saved searches", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
     },
 }
 
@@ -82,19 +74,37 @@ pub enum SaveError {
 #[derive(Debug)]
 pub struct Saved {
     path: PathBuf,
+    /// The file was damaged when it was opened.
+    was_damaged: bool,
     /// Guards the entries and the file: one change at a time.
     entries: Mutex<BTreeMap<String, Entry>>,
 }
 
 impl Saved {
-    /// Reads the file; there need be none yet.
+    /// Reads the file; there need be none yet. A damaged one is set aside as `saved.damaged`, and nothing is saved then.
     pub fn open(path: PathBuf) -> Result<Saved, OpenError> {
-        let entries = match std::fs::read(&path) {
-            Ok(bytes) => read(&bytes, &path)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+        let read = match std::fs::read(&path) {
+            Ok(bytes) => read(&bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
             Err(source) => return Err(OpenError::Io { path, source }),
         };
-        Ok(Saved { path, entries: Mutex::new(entries) })
+        let was_damaged = matches!(read, Err(Fault::Damaged(_)));
+        let entries = match read {
+            Ok(entries) => entries,
+            Err(Fault::Newer(version)) => return Err(OpenError::Newer { path, version }),
+            Err(Fault::Damaged(reason)) => {
+                let aside = path.with_extension("damaged");
+                tracing::error!(path = %path.display(), aside = %aside.display(), %reason, "the file of saved searches is damaged and set aside; there are none now");
+                std::fs::rename(&path, aside).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+                BTreeMap::new()
+            }
+        };
+        Ok(Saved { path, was_damaged, entries: Mutex::new(entries) })
+    }
+
+    /// Whether the file was damaged when it was opened.
+    pub fn was_damaged(&self) -> bool {
+        self.was_damaged
     }
 
     /// All of them by name.
@@ -158,15 +168,22 @@ fn text_of(entries: &BTreeMap<String, Entry>) -> String {
     json!({"watchfire": KIND, "version": VERSION, "saved": saved}).to_string()
 }
 
-fn read(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Entry>, OpenError> {
-    let damaged = |reason: String| OpenError::Damaged { path: path.to_owned(), reason };
+/// What is wrong with the bytes of a file.
+#[derive(Debug)]
+enum Fault {
+    Newer(u64),
+    Damaged(String),
+}
+
+fn read(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, Fault> {
+    let damaged = Fault::Damaged;
     let file: Value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     if file["watchfire"] != KIND {
         return Err(damaged("no file of saved searches".to_owned()));
     }
     match file["version"].as_u64() {
         Some(VERSION) => {}
-        Some(version) if version > VERSION => return Err(OpenError::Newer { path: path.to_owned(), version }),
+        Some(version) if version > VERSION => return Err(Fault::Newer(version)),
         _ => return Err(damaged("no version".to_owned())),
     }
     let saved = file["saved"].as_object().ok_or_else(|| damaged("`saved` is no object".to_owned()))?;
@@ -223,21 +240,31 @@ mod tests {
     }
 
     #[test]
-    fn foreign_newer_and_damaged_files_are_told() {
+    fn newer_files_are_refused_and_damaged_ones_are_set_aside() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("saved.json");
         for (text, told) in [
+            ("", "EOF while parsing"),
             ("{", "EOF while parsing"),
             ("{}", "no file of saved searches"),
-            (r#"{"watchfire":"saved","version":2,"saved":{}}"#, "a later version"),
             (r#"{"watchfire":"saved","saved":{}}"#, "no version"),
             (r#"{"watchfire":"saved","version":1,"saved":[]}"#, "`saved` is no object"),
             (r#"{"watchfire":"saved","version":1,"saved":{"a":{}}}"#, "`a` has no time"),
         ] {
+            match read(text.as_bytes()) {
+                Err(Fault::Damaged(reason)) => assert!(reason.contains(told), "{text}: {reason}"),
+                other => panic!("{text}: {other:?}"),
+            }
             std::fs::write(&path, text).expect("written");
-            let error = Saved::open(path.clone()).expect_err(text).to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            let saved = Saved::open(path.clone()).expect("it does not stop the start");
+            assert_eq!((saved.list(), saved.was_damaged()), (Vec::new(), true), "{text}");
+            assert_eq!(std::fs::read(path.with_extension("damaged")).expect("kept"), text.as_bytes());
+            saved.put("errors", entry("level:error")).expect("written");
+            assert!(!Saved::open(path.clone()).expect("opens").was_damaged(), "{text}");
         }
+        std::fs::write(&path, r#"{"watchfire":"saved","version":2,"saved":{}}"#).expect("written");
+        let error = Saved::open(path.clone()).expect_err("it is refused").to_string();
+        assert!(error.contains("a later version") && error.contains("move the file away"), "{error}");
         let kept = r#"{"watchfire":"saved","version":1,"saved":{"errors":{"saved_at":"2024-05-01T08:00:00.123Z","q":"level:error"}}}"#;
         std::fs::write(&path, kept).expect("written");
         assert_eq!(Saved::open(path).expect("version 1 is read").list(), [("errors".to_owned(), entry("level:error"))]);

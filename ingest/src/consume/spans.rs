@@ -2,7 +2,8 @@
 //!
 //! A rule counts from the batch on with which it came into force, until the one with which it went. A metric so has
 //! spans of queue offsets; records outside of them were never counted for it. They are kept in a small file:
-//! `{"watchfire_extraction": 1, "epoch": …, "metrics": {"NAME": [[from, to], [from, null]]}}`.
+//! `{"watchfire_extraction":1,"crc":"…","epoch":…,"metrics":{"NAME":[[from,to],[from,null]]}}`. `crc` is the CRC-32 of the
+//! file with eight zeros in its place; files of before have none.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,15 +18,23 @@ use serde::{Deserialize, Serialize};
 const FILE: &str = "spans.json";
 /// Version of the file.
 const VERSION: u32 = 1;
+/// What stands before the checksum, and where it must begin.
+const CRC_KEY: &[u8] = b"\"crc\":\"";
+const CRC_KEY_WITHIN: usize = 48;
+const NO_CRC: &[u8; 8] = b"00000000";
 
 /// Offsets `from..to`; without an end the rule is in force.
 type Span = (u64, Option<u64>);
 
 /// What is in the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Content {
     #[serde(rename = "watchfire_extraction")]
     version: u32,
+    /// Filled in when it is written.
+    #[serde(default)]
+    crc: String,
     /// Of the queue; offsets of another queue say nothing.
     epoch: u64,
     metrics: BTreeMap<String, Vec<Span>>,
@@ -71,6 +80,7 @@ struct State {
     content: Content,
     /// Not written yet.
     is_dirty: bool,
+    was_damaged: bool,
 }
 
 impl LiveSpans {
@@ -83,23 +93,33 @@ impl LiveSpans {
         let path = dir.join(FILE);
         let failed = |source| SpansError::Io { path: path.clone(), source };
         fs::create_dir_all(dir).map_err(failed)?;
-        let empty = Content { version: VERSION, epoch, metrics: BTreeMap::new(), unknown_below: 0 };
-        let content = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => empty.clone(),
+        let empty = Content { version: VERSION, crc: String::new(), epoch, metrics: BTreeMap::new(), unknown_below: 0 };
+        let read = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(empty.clone()),
             Err(error) => return Err(failed(error)),
             Ok(text) => match (serde_json::from_slice::<Head>(&text), serde_json::from_slice(&text)) {
+                _ if !has_right_crc(&text) => Err("a wrong checksum".to_owned()),
                 (Ok(Head { version }), _) if version > VERSION => return Err(SpansError::Newer { path, version }),
-                (_, Ok(content)) => content,
-                (_, Err(error)) => {
-                    let aside = path.with_extension("damaged");
-                    tracing::error!(%error, aside = %aside.display(), "which records were counted is not known any more");
-                    fs::rename(&path, &aside).map_err(failed)?;
-                    Content { unknown_below: next_offset, ..empty.clone() }
-                }
+                (_, content) => content.map_err(|error| error.to_string()),
             },
         };
+        let was_damaged = read.is_err();
+        let content = match read {
+            Ok(content) => content,
+            Err(reason) => {
+                let aside = path.with_extension("damaged");
+                tracing::error!(path = %path.display(), %reason, aside = %aside.display(), "which records were counted is not known any more");
+                fs::rename(&path, &aside).map_err(failed)?;
+                Content { unknown_below: next_offset, ..empty.clone() }
+            }
+        };
         let content = if content.epoch == epoch { content } else { empty };
-        Ok(LiveSpans(Arc::new(Mutex::new(State { path, content, is_dirty: false }))))
+        Ok(LiveSpans(Arc::new(Mutex::new(State { path, content, is_dirty: was_damaged, was_damaged }))))
+    }
+
+    /// Whether the file was damaged when it was opened, and is begun anew.
+    pub fn was_damaged(&self) -> bool {
+        self.0.lock().was_damaged
     }
 
     /// From this offset on exactly these metrics are counted. Durable when this returns, or tried again by the next
@@ -144,7 +164,39 @@ impl Counted {
     }
 }
 
+/// Where the checksum stands in a file that has one.
+fn place_of_crc(text: &[u8]) -> Option<std::ops::Range<usize>> {
+    let head = text.get(..text.len().min(CRC_KEY_WITHIN))?;
+    let start = head.windows(CRC_KEY.len()).position(|window| window == CRC_KEY)? + CRC_KEY.len();
+    let end = start + NO_CRC.len();
+    (end <= text.len()).then_some(start..end)
+}
+
+fn crc_of(text: &[u8], place: &std::ops::Range<usize>) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(text.get(..place.start).unwrap_or_default());
+    hasher.update(NO_CRC);
+    hasher.update(text.get(place.end..).unwrap_or_default());
+    format!("{:08x}", hasher.finalize())
+}
+
+/// False only if there is a checksum and it is wrong.
+fn has_right_crc(text: &[u8]) -> bool {
+    place_of_crc(text).is_none_or(|place| text.get(place.clone()) == Some(crc_of(text, &place).as_bytes()))
+}
+
 impl Content {
+    /// The file.
+    fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let crc = String::from_utf8_lossy(NO_CRC).into_owned();
+        let mut text = serde_json::to_vec(&Content { crc, ..self.clone() })?;
+        if let Some(place) = place_of_crc(&text) {
+            let crc = crc_of(&text, &place);
+            text.splice(place, crc.into_bytes());
+        }
+        Ok(text)
+    }
+
     /// Opens and closes spans; true if that changed anything.
     fn change(&mut self, metrics: &[&str], offset: u64) -> bool {
         let mut changed = false;
@@ -174,7 +226,7 @@ impl State {
     fn write(&self) -> io::Result<()> {
         let temporary = self.path.with_extension("tmp");
         let mut file = File::create(&temporary)?;
-        file.write_all(&serde_json::to_vec(&self.content)?)?;
+        file.write_all(&self.content.to_bytes()?)?;
         file.sync_all()?;
         fs::rename(&temporary, &self.path)?;
         match self.path.parent() {
@@ -223,5 +275,35 @@ mod tests {
         spans.note(&["a"], 12);
         assert_eq!(counted(&spans, "a", 7..14), [7, 8, 12, 13]);
         assert!(dir.path().join("spans.damaged").exists());
+        assert!(spans.was_damaged());
+        assert!(!LiveSpans::open(dir.path(), 1, 9).expect("opens").was_damaged());
+    }
+
+    /// Anything that reads as other spans, another queue or a later version would count twice, or stop the start.
+    #[test]
+    fn every_flipped_byte_and_every_cut_is_told_or_changes_nothing() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(FILE);
+        LiveSpans::open(dir.path(), 71, 0).expect("opens").note(&["a"], 3);
+        let whole = fs::read(&path).expect("readable");
+        let flips = (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit)));
+        let flipped = flips.map(|(at, bit)| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            (format!("byte {at}, bit {bit}"), bytes)
+        });
+        let cut = (0..whole.len()).map(|length| (format!("cut to {length}"), whole[..length].to_vec()));
+        for (what, bytes) in flipped.chain(cut) {
+            fs::write(&path, &bytes).expect("writable");
+            let spans = LiveSpans::open(dir.path(), 71, 100).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let of = counted(&spans, "a", 0..8);
+            assert!(spans.was_damaged() || of == [3, 4, 5, 6, 7], "{what}: {of:?}");
+            assert!(!spans.was_damaged() || of == [0, 1, 2, 3, 4, 5, 6, 7], "{what}: {of:?}");
+        }
+        // A file of before has no checksum.
+        let before = r#"{"watchfire_extraction":1,"epoch":71,"metrics":{"a":[[3,5]]},"unknown_below":0}"#;
+        fs::write(&path, before).expect("writable");
+        let spans = LiveSpans::open(dir.path(), 71, 100).expect("opens");
+        assert_eq!((counted(&spans, "a", 0..8), spans.was_damaged()), (vec![3, 4], false));
     }
 }

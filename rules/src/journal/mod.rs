@@ -21,7 +21,8 @@ use watchfire_model::{LabelSet, Timestamp, failpoint};
 
 pub(crate) use entry::{Entry, RuleKey, StoredAlert, clock, forget, put};
 
-const FILE: &str = "rules.journal";
+/// The file's name.
+pub(crate) const FILE: &str = "rules.journal";
 const MAGIC: &[u8; 8] = b"WFRULESJ";
 const VERSION: u32 = 1;
 const FILE_HEADER_BYTES: usize = 16;
@@ -69,7 +70,7 @@ pub struct JournalReport {
     /// Bytes of an unfinished write that were cut off the end.
     pub cut_bytes: u64,
     /// Damaged places, as offset and length; what stood between good entries there is lost, and the damaged
-    /// file is kept beside the journal.
+    /// file is kept beside the journal. A header that is not whole is one of them, of any length.
     pub damaged: Vec<(u64, u64)>,
 }
 
@@ -121,9 +122,10 @@ impl Journal {
             return Ok((journal, Replayed::default(), JournalReport::default()));
         };
         let has_good_header = check_header(&path, &content)?;
+        let header_bytes = content.len().min(FILE_HEADER_BYTES) as u64;
         let mut scan = scan(content.get(FILE_HEADER_BYTES..).unwrap_or_default());
         if !has_good_header {
-            scan.damaged.insert(0, (0, FILE_HEADER_BYTES as u64));
+            scan.damaged.insert(0, (0, header_bytes));
         }
         let mut replayed = Replayed::default();
         scan.entries.drain(..).for_each(|(_, entry)| replayed.apply(entry));
@@ -227,13 +229,13 @@ fn header() -> [u8; FILE_HEADER_BYTES] {
 
 /// Whether the header is whole; an error if this is no journal, or one of a newer version.
 fn check_header(path: &Path, content: &[u8]) -> Result<bool, JournalError> {
-    let foreign = || JournalError::NotAJournal { path: path.to_owned() };
-    let (found, _) = content.split_first_chunk::<FILE_HEADER_BYTES>().ok_or_else(foreign)?;
     // A byte or two may have flipped; a file of something else differs in more.
-    let alike = found.iter().zip(MAGIC).filter(|(have, wanted)| have == wanted).count();
-    if alike + 2 < MAGIC.len() {
-        return Err(foreign());
+    let differing = content.iter().zip(MAGIC).filter(|(have, wanted)| have != wanted).count();
+    if differing > 2 {
+        return Err(JournalError::NotAJournal { path: path.to_owned() });
     }
+    // Cut off within its header, as by a power cut while it was made: there is nothing in it.
+    let Some((found, _)) = content.split_first_chunk::<FILE_HEADER_BYTES>() else { return Ok(false) };
     let [.., v0, v1, v2, v3, c0, c1, c2, c3] = *found;
     let is_whole = found.starts_with(MAGIC) && crc32fast::hash(&found[..12]) == u32::from_le_bytes([c0, c1, c2, c3]);
     let version = u32::from_le_bytes([v0, v1, v2, v3]);

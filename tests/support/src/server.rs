@@ -63,8 +63,13 @@ impl Server {
 
     /// The same, with the data in a folder of the caller's.
     pub fn start_on(binary: impl AsRef<Path>, config: &str, data: &Path) -> Server {
+        Server::try_start_on(binary, config, data).unwrap_or_else(|log| panic!("{log}"))
+    }
+
+    /// The same; what it wrote to stderr if it ends instead of becoming ready.
+    pub fn try_start_on(binary: impl AsRef<Path>, config: &str, data: &Path) -> Result<Server, String> {
         let folder = tempfile::tempdir().expect("a folder");
-        Server::start_in(folder, data.to_owned(), binary.as_ref(), config, &[])
+        Server::try_start_in(folder, data.to_owned(), binary.as_ref(), config, &[])
     }
 
     fn start_in(
@@ -74,6 +79,16 @@ impl Server {
         config: &str,
         environment: &[(&str, &str)],
     ) -> Server {
+        Server::try_start_in(folder, data, binary, config, environment).unwrap_or_else(|log| panic!("{log}"))
+    }
+
+    fn try_start_in(
+        folder: tempfile::TempDir,
+        data: PathBuf,
+        binary: &Path,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Server, String> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let metrics = if config.contains("metrics:") { "" } else { "metrics: {port: 0}\n" };
         let text = format!("listen: [\"{address}\"]\ndata_dir: {}\n{metrics}{config}", data.display());
@@ -84,18 +99,21 @@ impl Server {
         let tls = config.contains("tls:");
         let child = spawn(&binary, folder.path(), &environment);
         let mut server = Server { child, binary, environment, tls, address, folder, data, start_time: Duration::ZERO };
-        server.wait_ready();
-        server
+        server.wait_ready()?;
+        Ok(server)
     }
 
-    fn wait_ready(&mut self) {
+    fn wait_ready(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while !self.is_ready() {
             let ended = self.child.try_wait().expect("our child");
-            assert!(ended.is_none() && begun.elapsed() < START_MAX, "not ready ({ended:?}): {}", self.log());
+            if ended.is_some() || begun.elapsed() > START_MAX {
+                return Err(format!("not ready ({ended:?}): {}", self.log()));
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
         self.start_time = begun.elapsed();
+        Ok(())
     }
 
     fn is_ready(&self) -> bool {
@@ -189,7 +207,7 @@ impl Server {
     pub fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.binary, self.folder.path(), &self.environment);
-        self.wait_ready();
+        self.wait_ready().unwrap_or_else(|log| panic!("{log}"));
     }
 
     /// Sends a signal by name (`TERM`, `HUP`, `STOP`).

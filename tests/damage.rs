@@ -1,0 +1,221 @@
+//! Every file of a data folder, cut short or with a flipped byte in its header: the server starts, tells it and has lost
+//! no more than that file's, or it refuses and says what to do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde_json::json;
+use watchfire_test_support::client::encode;
+use watchfire_test_support::{Client, Server, WebhookReceiver};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+/// Records in sealed blocks, and records that only the queue has.
+const SEALED: u64 = 100;
+const OPEN: u64 = 20;
+
+/// What damage to a file may cost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cost {
+    Nothing,
+    /// The records in it, and their counts if it is the queue's.
+    Records(u64),
+    /// Numbers of series.
+    Series,
+    /// What was remembered of alerts, searches, messages.
+    Memory,
+}
+
+/// A kind of file: how it is known, the length of its header, what damage may cost.
+type Kind = (&'static str, usize, Cost);
+
+const FILES: [Kind; 10] = [
+    ("queue/queue.state", 64, Cost::Nothing),
+    ("queue/*.seg", 64, Cost::Records(OPEN)),
+    ("logs/MANIFEST", 16, Cost::Nothing),
+    ("logs/*.wfb", 12, Cost::Records(SEALED)),
+    ("engine/wal-*.log", 20, Cost::Series),
+    ("engine/snapshot-*.snap", 20, Cost::Series),
+    ("rules/rules.journal", 16, Cost::Memory),
+    ("alerting/notifications.log", 16, Cost::Memory),
+    ("extraction/spans.json", 48, Cost::Memory),
+    // Text of people's, without a checksum: only cut.
+    ("saved.json", 0, Cost::Memory),
+];
+
+/// Where damage is counted.
+const COUNTERS: [&str; 3] =
+    ["watchfire_damaged_files_total", "watchfire_log_store_damaged_blocks", "watchfire_queue_lost_records_total"];
+
+/// All files below a folder, by their path from there.
+fn files(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            files(root, &entry.path(), found);
+        } else {
+            found.push(entry.path().strip_prefix(root).expect("below it").to_owned());
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let mut all = Vec::new();
+    files(from, from, &mut all);
+    for file in all {
+        std::fs::create_dir_all(to.join(&file).parent().expect("a folder")).expect("made");
+        std::fs::copy(from.join(&file), to.join(&file)).expect("copied");
+    }
+}
+
+/// The kind of a file; `None` if it has no header.
+fn kind(file: &Path) -> Option<&'static Kind> {
+    let text = file.to_str().expect("ASCII");
+    FILES.iter().find(|(pattern, ..)| match pattern.split_once('*') {
+        Some((start, end)) => text.starts_with(start) && text.ends_with(end),
+        None => text == *pattern,
+    })
+}
+
+/// Files of the engine that the newest snapshot replaces: they are read only if it cannot be.
+fn superseded(all: &[PathBuf]) -> Vec<PathBuf> {
+    let number = |file: &&PathBuf| -> u64 {
+        let digits = file.to_string_lossy().chars().filter(char::is_ascii_digit).collect::<String>();
+        digits.parse().unwrap_or(0)
+    };
+    let of_engine = || all.iter().filter(|file| file.starts_with("engine"));
+    let snapshots = of_engine().filter(|file| file.extension().is_some_and(|extension| extension == "snap"));
+    let newest = snapshots.map(|file| number(&file)).max().unwrap_or(0);
+    of_engine().filter(|file| number(file) < newest).cloned().collect()
+}
+
+fn post(server: &Server, count: u64, service: &str) {
+    let record = json!({"message": "kept", "level": "error", "service": service});
+    let body = serde_json::Value::Array(vec![record; count as usize]);
+    assert_eq!(server.client().post("/ingest", "application/json", body.to_string()).status, 202);
+    server.wait_drained();
+}
+
+/// A data folder in which every part has something, as a kill leaves it.
+fn filled(config: &str, hook: &WebhookReceiver, data: &Path) {
+    let server = Server::start_on(BINARY, &format!("{config}logs: {{seal_after: 1s}}\n"), data);
+    let blocks = |server: &Server| own(&server.client().try_get("/metrics").text(), "watchfire_log_store_blocks");
+    let before = blocks(&server);
+    post(&server, SEALED, "kept");
+    // The first block that comes may hold what was there before.
+    while blocks(&server) < before + 2.0 {
+        post(&server, 1, "other");
+    }
+    hook.wait_for("the alert", |delivery| delivery.body["status"] == "firing");
+    let put = Client::request("PUT", "/api/v1/saved/mine", &["Content-Type: application/json"], br#"{"q": "kept"}"#);
+    assert_eq!(server.client().call(&put).status / 100, 2);
+    drop(server.stop());
+    let mut server = Server::start_on(BINARY, config, data);
+    post(&server, OPEN, "kept");
+    server.kill();
+}
+
+/// The sum of a metric of our own.
+fn own(metrics: &str, name: &str) -> f64 {
+    let lines = metrics.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// Starts on a damaged folder; what is wrong with what happens then.
+fn fault(config: &str, data: &Path, file: &Path, cost: Cost) -> Result<(), String> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let server = match Server::try_start_on(BINARY, config, data) {
+        Ok(server) => server,
+        Err(log) => return Err(format!("it does not start: {log}")),
+    };
+    // It goes on, also where counts and records are numbered on.
+    post(&server, 1, "kept");
+    let whole = SEALED + OPEN + 1;
+    let mut client = server.client();
+    let found = client.get("/api/v1/logs/search?q=service:kept&start=48h&limit=1000");
+    let metrics = client.try_get("/metrics").text();
+    let damages: f64 = COUNTERS.iter().map(|name| own(&metrics, name)).sum();
+    let log = server.log();
+    let is_named = log.lines().any(|line| line.contains(name) && (line.contains("WARN") || line.contains("ERROR")));
+    // A log without records is what a crash leaves when it begins: what it was to hold comes from the queue.
+    let is_unborn = cost == Cost::Series && std::fs::metadata(data.join(file)).is_err();
+    if !is_named || damages == 0.0 && !is_unborn {
+        return Err(format!("counted {damages}, named in the log: {is_named}"));
+    }
+    let may_lack = if let Cost::Records(count) = cost { count } else { 0 };
+    let records = found["total"].as_u64().unwrap_or(0);
+    if records + may_lack < whole || records > whole {
+        return Err(format!("{records} records are left"));
+    }
+    let counted = client.get(&format!("/api/v1/metrics/query?query={}", encode("sum log_events_total service=kept")));
+    let counted = counted["value"].as_f64().unwrap_or(0.0);
+    let is_counted = matches!(cost, Cost::Series | Cost::Records(OPEN)) || counted == whole as f64;
+    if !is_counted || counted > whole as f64 || counted < 1.0 {
+        return Err(format!("{counted} records are counted"));
+    }
+    if cost != Cost::Memory && !client.get("/api/v1/saved").to_string().contains("mine") {
+        return Err("the saved searches are gone".to_owned());
+    }
+    Ok(())
+}
+
+#[test]
+fn every_file_may_be_cut_or_flipped_in_its_header() {
+    let hook = WebhookReceiver::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("alert_rules.json");
+    let rule = json!({"name": "Kept", "query": "sum log_events_total service=kept", "threshold": 0, "operator": ">", "duration": "0s"});
+    std::fs::write(&rules, rule.to_string()).expect("written");
+    let extract = "extract:\n  - {metric: kept_total, type: counter, where: 'service:kept'}\n";
+    let config = format!("{}{extract}metrics: {{port: 0, snapshot_log: 1KiB}}\n", hook.alerting(&rules));
+    let whole = folder.path().join("whole");
+    filled(&config, &hook, &whole);
+    let mut all = Vec::new();
+    files(&whole, &whole, &mut all);
+    all.sort();
+    let superseded = superseded(&all);
+    let mut cases = Vec::new();
+    for file in &all {
+        let Some((_, header, cost)) = kind(file) else {
+            assert!(file.ends_with("lock") || file.ends_with("LOCK"), "{} is a file of what kind?", file.display());
+            continue;
+        };
+        let length = std::fs::metadata(whole.join(file)).expect("there").len() as usize;
+        if superseded.contains(file) {
+            continue;
+        }
+        for cut in [0, 1, (header / 2).max(2), (*header).max(4) - 1] {
+            cases.push((file, *cost, format!("cut to {cut}"), cut, None));
+        }
+        for at in 0..*header {
+            cases.push((file, *cost, format!("byte {at}"), length, Some(at)));
+        }
+    }
+    for (pattern, ..) in &FILES {
+        assert!(all.iter().any(|file| kind(file).is_some_and(|kind| kind.0 == *pattern)), "no {pattern} was made");
+    }
+    println!("{} cases", cases.len());
+    let (waiting, faults) = (Mutex::new(cases), Mutex::new(Vec::new()));
+    let work = || {
+        loop {
+            let Some((file, cost, what, length, flip)) = waiting.lock().expect("no panic").pop() else { break };
+            let data = tempfile::tempdir().expect("a folder");
+            copy(&whole, data.path());
+            let mut bytes = std::fs::read(data.path().join(file)).expect("readable");
+            bytes.truncate(length);
+            if let Some(byte) = flip.and_then(|at| bytes.get_mut(at)) {
+                *byte ^= 0x10;
+            }
+            std::fs::write(data.path().join(file), bytes).expect("writable");
+            if let Err(fault) = fault(&config, data.path(), file, cost) {
+                faults.lock().expect("no panic").push(format!("{}, {what}: {fault}", file.display()));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(work);
+        }
+    });
+    let mut faults = faults.into_inner().expect("no panic");
+    faults.sort();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
