@@ -11,7 +11,7 @@ use watchfire_test_support::Server;
 
 type Scenario = fn(&Options);
 
-const SCENARIOS: [(&str, Scenario); 7] = [
+const SCENARIOS: [(&str, Scenario); 8] = [
     ("start", scenarios::start::run),
     ("burst", scenarios::burst::run),
     ("sustained", scenarios::sustained::run),
@@ -19,6 +19,7 @@ const SCENARIOS: [(&str, Scenario); 7] = [
     ("data", scenarios::data::run),
     ("latency", scenarios::latency::run),
     ("churn", scenarios::churn::run),
+    ("day", scenarios::day::run),
 ];
 
 /// What was asked for.

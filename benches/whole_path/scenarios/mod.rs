@@ -3,6 +3,7 @@
 pub mod burst;
 pub mod churn;
 pub mod data;
+pub mod day;
 pub mod latency;
 pub mod single;
 pub mod start;
