@@ -1,12 +1,12 @@
 //! The server that is asked: where it is, who we are to it, and its answers or why there are none.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Rejection};
@@ -48,6 +48,12 @@ pub struct Connection {
     /// Certificates (PEM) to trust beside this machine's, for https.
     #[arg(long, env = "WATCHFIRE_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Certificate (PEM) that says who asks, for servers that want one.
+    #[arg(long, env = "WATCHFIRE_CERT_FILE", hide_env_values = true, value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+    /// The key of that certificate (PEM), if it is in a file of its own.
+    #[arg(long, env = "WATCHFIRE_KEY_FILE", hide_env_values = true, value_name = "FILE", requires = "cert_file")]
+    key_file: Option<PathBuf>,
 }
 
 /// A server that can be asked.
@@ -94,24 +100,47 @@ impl Connection {
             // Nobody else gets the key.
             .redirect(reqwest::redirect::Policy::none());
         // Reading this machine's certificates takes time that plain HTTP does not need.
-        let builder = match (&self.ca_file, url.scheme()) {
-            (_, "http") => builder.tls_certs_only([]),
-            (None, _) => builder,
-            (Some(file), _) => {
-                let failed = |problem: String| Failure::Local(format!("--ca-file {}: {problem}", file.display()));
-                let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
-                let certificates =
-                    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(causes(&error)))?;
-                if certificates.is_empty() {
-                    return Err(failed("there is no certificate in it".to_owned()));
-                }
-                builder.tls_certs_merge(certificates)
-            }
+        let builder = match url.scheme() {
+            "http" => builder.tls_certs_only([]),
+            _ => self.with_certificates(builder)?,
         };
         // A second installation fails, and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         builder.build().map_err(|error| Failure::Local(causes(&error)))
     }
+
+    /// Whom to trust, and who we are.
+    fn with_certificates(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
+        if let Some(file) = &self.ca_file {
+            let failed = |problem: String| local("--ca-file", file, problem);
+            let certificates = reqwest::Certificate::from_pem_bundle(&read_pem("--ca-file", file)?)
+                .map_err(|error| failed(causes(&error)))?;
+            if certificates.is_empty() {
+                return Err(failed("there is no certificate in it".to_owned()));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if let Some(file) = &self.cert_file {
+            let mut pem = read_pem("--cert-file", file)?;
+            if let Some(file) = &self.key_file {
+                pem.push(b'\n');
+                pem.extend(read_pem("--key-file", file)?);
+            }
+            let identity = reqwest::Identity::from_pem(&pem).map_err(|error| {
+                local("--cert-file", file, format!("no certificate with its key: {}", causes(&error)))
+            })?;
+            builder = builder.identity(identity);
+        }
+        Ok(builder)
+    }
+}
+
+fn local(flag: &str, file: &Path, problem: String) -> Failure {
+    Failure::Local(format!("{flag} {}: {problem}", file.display()))
+}
+
+fn read_pem(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| local(flag, file, error.to_string()))
 }
 
 fn bearer(place: &str, key: &str) -> Result<HeaderValue, Failure> {

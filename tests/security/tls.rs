@@ -166,6 +166,23 @@ fn clients_need_a_certificate_of_the_authority() {
     }
     assert_eq!(curl(&["--cacert", &ca, &health]).0, 0);
     until(|| server.log().contains("the client sent no certificate"));
+    // Our own command line as well.
+    let (cert, key) = (text(&files.path("good.pem")), text(&files.path("good.key")));
+    let query = |words: &[&str]| {
+        let url = format!("https://{}", server.address);
+        let all = ["query", "logs", "level:info", "--url", &url, "--ca-file", &ca, "-o", "jsonl"];
+        let output = Command::new(BINARY).args(all).args(words).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(query(&["--cert-file", &cert, "--key-file", &key]).0, Some(0));
+    assert_eq!(query(&[]).0, Some(4));
+    for (words, wanted) in [
+        (&["--cert-file", &cert][..], "good.pem: no certificate with its key"),
+        (&["--cert-file", "/none.pem"], "--cert-file /none.pem: No such file"),
+    ] {
+        let (code, told) = query(words);
+        assert!(code == Some(1) && told.contains(wanted), "{code:?} {told}");
+    }
 }
 
 #[test]

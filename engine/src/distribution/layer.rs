@@ -28,8 +28,11 @@ const FRESH: u32 = 660;
 const DETAIL_BYTES: usize = 400 << 10;
 /// Tens stay at least so long, seconds.
 const TENS_KEPT_MIN: u32 = 3600;
-/// Seconds that may be open at once.
-const OPEN_MAX: usize = 2;
+/// Seconds that may be open at once in a layer of live observations: time goes on, and a second is over.
+pub(super) const OPEN_LIVE: usize = 2;
+/// The same for others: several senders work through the past side by side, and an observation of a second that is
+/// closed costs a hundred times as much.
+pub(super) const OPEN_PAST: usize = 128;
 /// Values of an open second that are kept as a list; more go into a histogram.
 const LIST_MAX: usize = 1024;
 /// A second is closed this long after it began, seconds.
@@ -178,15 +181,18 @@ impl Level {
 }
 
 impl Layer {
-    /// Records a value; says whether it had to be clamped.
-    pub(super) fn record(&mut self, second: u32, value: f64) -> bool {
+    /// Records a value, with at most so many seconds open; says whether it had to be clamped.
+    pub(super) fn record(&mut self, second: u32, value: f64, open_max: usize) -> bool {
         let (scaled, clamped) = scaled(value);
         self.newest = self.newest.max(Some(second));
-        if let Some(open) = self.open.iter_mut().find(|open| open.second == second) {
-            open.record(value, scaled);
+        // The one used last is the last.
+        if let Some(at) = self.open.iter().rposition(|open| open.second == second) {
+            let last = self.open.len() - 1;
+            self.open.swap(at, last);
+            self.open[last].record(value, scaled);
             return clamped;
         }
-        let list = if self.open.len() >= OPEN_MAX {
+        let list = if self.open.len() >= open_max {
             let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.second).map_or(0, |(at, _)| at);
             self.close(oldest)
         } else {
@@ -433,7 +439,7 @@ impl Layer {
     pub(super) fn read_from(cursor: &mut Cursor) -> Result<Layer, Damaged> {
         let mut layer = Layer { newest: cursor.varint_u32()?.checked_sub(1), ..Layer::default() };
         let mut open: Vec<(u32, Box<[u8]>)> = Vec::new();
-        for _ in 0..cursor.length(OPEN_MAX)? {
+        for _ in 0..cursor.length(OPEN_PAST)? {
             open.push((cursor.varint_u32()?, read_piece(cursor)?));
         }
         for level in &mut layer.levels {

@@ -13,7 +13,7 @@ use watchfire_model::Timestamp;
 pub use window::DistributionWindow;
 
 use crate::bytes::{Cursor, Damaged, put_value, put_varint};
-use crate::distribution::layer::Layer;
+use crate::distribution::layer::{Layer, OPEN_LIVE, OPEN_PAST};
 use crate::distribution::piece::with_dense;
 use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
@@ -54,10 +54,10 @@ impl Distribution {
             Dated::Live => {
                 self.count += 1;
                 self.sum += value;
-                self.live.record(second, value)
+                self.live.record(second, value, OPEN_LIVE)
             }
-            Dated::Late => self.late.get_or_insert_default().record(second, value),
-            Dated::Filled => self.filled.get_or_insert_default().record(second, value),
+            Dated::Late => self.late.get_or_insert_default().record(second, value, OPEN_PAST),
+            Dated::Filled => self.filled.get_or_insert_default().record(second, value, OPEN_PAST),
         }
     }
 
