@@ -156,12 +156,8 @@ fn what_happens_while_we_are_down_is_seen_at_the_start() {
     logs.write("cut.log", &text(700, 900));
     // Written to, renamed, packed.
     logs.append("packed.log", &text(900, 910));
-    let mut encoder = flate2::write::GzEncoder::new(
-        File::create(logs.path("packed.log.1.gz")).expect("the folder can be written"),
-        flate2::Compression::fast(),
-    );
-    encoder.write_all(&fs::read(logs.path("packed.log")).expect("the file is there")).expect("it can be written");
-    encoder.finish().expect("it can be written");
+    let packed = gzip(&fs::read(logs.path("packed.log")).expect("the file is there"));
+    fs::write(logs.path("packed.log.1.gz"), packed).expect("the folder can be written");
     fs::remove_file(logs.path("packed.log")).expect("the file is there");
     logs.write("packed.log", &text(910, 920));
     server.restart();
@@ -173,6 +169,36 @@ fn what_happens_while_we_are_down_is_seen_at_the_start() {
 }
 
 #[test]
+fn a_file_written_anew_with_the_same_beginning_is_read_from_its_beginning() {
+    let logs = Logs::new();
+    let heading = format!("# {}\n", "columns ".repeat(300));
+    let text = |from: u64, to: u64| heading.clone() + &(from..to).map(|n| line(n) + "\n").collect::<String>();
+    logs.write("app.log", &text(0, 10));
+    logs.write("small.log", "a\n");
+    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 12);
+    // While we are down, and while we look. Each is longer than what was read.
+    server.kill();
+    logs.write("app.log", &text(100, 200));
+    logs.write("small.log", "b\nc\n");
+    server.restart();
+    wait_total(&server, 12 + 101 + 2);
+    assert!(server.log().contains("not the file that was read to this position"), "{}", server.log());
+    logs.write("app.log", &text(200, 400));
+    logs.write("small.log", "b\nd\ne\n");
+    wait_total(&server, 115 + 201 + 3);
+    // What was only added to goes on.
+    let told = |server: &Server| server.log().matches("read from its beginning").count();
+    let before = told(&server);
+    server.kill();
+    logs.append("app.log", "one more\n");
+    logs.append("small.log", "one more\n");
+    server.restart();
+    wait_total(&server, 319 + 2);
+    assert_eq!(told(&server), before, "{}", server.log());
+}
+
+#[test]
 fn files_rotated_before_the_first_start_are_read_when_asked() {
     let logs = Logs::new();
     logs.write("app.log", "now\n");
@@ -180,12 +206,19 @@ fn files_rotated_before_the_first_start_are_read_when_asked() {
     let packed = zstd_of(b"two days ago\n");
     fs::write(logs.path("app.log.2.zst"), packed).expect("the folder can be written");
     logs.write("other.txt", "not asked for\n");
+    // Without its end: what can be unpacked is read.
+    let packed = gzip(b"three days ago\nlast but whole\nhalf a line");
+    fs::write(logs.path("app.log.4.gz"), &packed[..packed.len() - 6]).expect("the folder can be written");
     let mut server = Server::start(BINARY, &logs.config("app.log", ", read_rotated: true"));
-    wait_total(&server, 4);
+    wait_total(&server, 6);
+    assert!(server.log().contains("cut off or damaged behind byte 41 of what is unpacked"), "{}", server.log());
     server.restart();
     logs.rename("app.log.1", "app.log.3");
     logs.append("app.log", "later\n");
-    wait_total(&server, 5);
+    wait_total(&server, 7);
+    // It was only not written to its end yet.
+    fs::write(logs.path("app.log.4.gz"), &packed).expect("the folder can be written");
+    wait_total(&server, 8);
     let unasked = Logs::new();
     unasked.write("app.log", "now\n");
     unasked.write("app.log.1", "yesterday\n");
@@ -196,6 +229,11 @@ fn files_rotated_before_the_first_start_are_read_when_asked() {
     unasked.append("app.log", "while we are down\n");
     server.restart();
     wait_total(&server, 2);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes it")
 }
 
 /// A frame of zstd that holds the bytes as they are.
@@ -276,8 +314,7 @@ impl Writer<'_> {
             file.write_all(first.as_bytes()).expect("it can be written");
             file.write_all(second.as_bytes()).expect("it can be written");
             drop(written);
-            // About once a second: several rotations while the server starts are more than this test proves.
-            if random.below(600) == 0 {
+            if random.below(20) == 0 {
                 file = rotate(&mut random);
             }
             std::thread::sleep(Duration::from_micros(random.below(3000)));
@@ -314,10 +351,14 @@ fn renaming_under_load_and_kill_lose_and_double_nothing() {
     fs::write(logs.path("app.log"), line(0) + "\n").expect("written");
     wait_total(&server, 1);
     let (mut number, mut is_begun) = (0, false);
-    kill_while_writing(&mut server, 12, 1, |_| {
-        if is_begun {
+    kill_while_writing(&mut server, 12, 1, |random| {
+        let mut name = "app.log".to_owned();
+        // As logrotate does, and on to the next name at once now and then.
+        for _ in 0..u64::from(is_begun) * (1 + random.below(2)) {
             number += 1;
-            fs::rename(logs.path("app.log"), logs.path(&format!("app.log.{number}"))).expect("it can be renamed");
+            let next = format!("app.log.{number}");
+            logs.rename(&name, &next);
+            name = next;
         }
         is_begun = true;
         OpenOptions::new().append(true).create(true).open(logs.path("app.log")).expect("it can be made")

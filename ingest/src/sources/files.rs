@@ -355,6 +355,16 @@ impl Files {
         };
         match reader.read(file, &mut self.buffer, turn) {
             Read::Done { due_ms } => self.set_due(id, due_ms),
+            Read::Damaged(fault) => {
+                tracing::warn!(
+                    file = %file.path.display(), %fault,
+                    "all lines before are stored; the rest is tried again when the file changes"
+                );
+                // What is unpacked next time begins at its beginning.
+                file.close();
+                self.open.remove(&id);
+                self.set_due(id, None);
+            }
             Read::Changed => self.restart(id, turn, now_ms),
             Read::Failed(OpenFault::Gone) => self.list_at_ms = 0,
             Read::Failed(OpenFault::Refused(error)) => {

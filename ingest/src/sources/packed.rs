@@ -42,6 +42,8 @@ pub struct Unpacker {
     held: Vec<u8>,
     held_from: u64,
     ended: bool,
+    /// Why it ends, if not because all is unpacked.
+    fault: Option<io::Error>,
 }
 
 impl Unpacker {
@@ -57,12 +59,18 @@ impl Unpacker {
             Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),
             None => return Err(io::Error::new(io::ErrorKind::InvalidData, "neither gzip nor zstd")),
         };
-        Ok(Unpacker { decoder, held: Vec::new(), held_from: 0, ended: false })
+        Ok(Unpacker { decoder, held: Vec::new(), held_from: 0, ended: false, fault: None })
     }
 
-    /// The bytes from `at` on, up to `wanted` of them, and whether the file ends behind them. What lies before is given
-    /// up, and must not be asked for again.
-    pub fn read_at(&mut self, at: u64, wanted: usize) -> io::Result<(&[u8], bool)> {
+    /// Why no more could be unpacked than was read, if it is not the end: the file is cut off or damaged.
+    pub fn fault(&self) -> Option<String> {
+        let at = self.held_from + self.held.len() as u64;
+        self.fault.as_ref().map(|error| format!("cut off or damaged behind byte {at} of what is unpacked: {error}"))
+    }
+
+    /// The bytes from `at` on, up to `wanted` of them, and whether nothing can be unpacked behind them: the file ends, or
+    /// has a [`fault`](Unpacker::fault). What lies before is given up, and must not be asked for again.
+    pub fn read_at(&mut self, at: u64, wanted: usize) -> (&[u8], bool) {
         loop {
             let skipped = usize::try_from(at.saturating_sub(self.held_from)).unwrap_or(usize::MAX).min(self.held.len());
             self.held.drain(..skipped);
@@ -78,14 +86,14 @@ impl Unpacker {
                 Ok(0) => self.ended = true,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => (self.ended, self.fault) = (true, Some(error)),
             }
         }
         if self.held_from < at {
-            return Ok((&[], true));
+            return (&[], true);
         }
         let given = self.held.get(..wanted).unwrap_or(&self.held);
-        Ok((given, self.ended && given.len() == self.held.len()))
+        (given, self.ended && given.len() == self.held.len())
     }
 }
 
@@ -110,14 +118,25 @@ mod tests {
             let mut unpacker = Unpacker::open(&path).unwrap();
             let mut at = 12_345usize;
             loop {
-                let (piece, ended) = unpacker.read_at(at as u64, 50_000).unwrap();
+                let (piece, ended) = unpacker.read_at(at as u64, 50_000);
                 assert_eq!(piece, &text[at..text.len().min(at + 50_000)]);
                 at += piece.len() / 2 + 1;
                 if ended {
                     break;
                 }
             }
-            assert_eq!(unpacker.read_at(999_999, 5).unwrap(), (&[][..], true));
+            assert_eq!(unpacker.read_at(999_999, 5), (&[][..], true));
+            assert_eq!(unpacker.fault(), None);
+        }
+        for (name, packed) in [("c.gz", dir.path().join("a.gz")), ("c.zst", dir.path().join("a.zst"))] {
+            let path = dir.path().join(name);
+            let packed = std::fs::read(packed).unwrap();
+            std::fs::write(&path, &packed[..packed.len() - 4]).unwrap();
+            let mut unpacker = Unpacker::open(&path).unwrap();
+            let (piece, ended) = unpacker.read_at(0, text.len() + 1);
+            assert_eq!((piece.len() > 1000, ended), (true, true), "{name}");
+            assert_eq!(piece, &text[..piece.len()]);
+            assert!(unpacker.fault().unwrap().starts_with("cut off or damaged behind byte "));
         }
         let plain = dir.path().join("b.gz");
         std::fs::write(&plain, b"no").unwrap();

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! key   = "f" | device u64 | inode u64
-//! value = version u8 = 1 | flags u8 | at u64 | head length u16 | head hash 16 bytes | path
+//! value = version u8 = 2 | flags u8 | at u64 | head length u16 | head hash 16 bytes
+//!         | tail length u16 | tail hash 16 bytes | path
 //!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good
 //! ```
-//! Integers little-endian. `at` counts unpacked bytes.
+//! Integers little-endian. `at` counts unpacked bytes. Version 1 has no tail.
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +24,10 @@ pub const HEAD_BYTES: usize = 1024;
 const HEAD_BYTES_MIN: usize = 16;
 /// Longer paths are kept cut; they only help to find what was renamed.
 const PATH_BYTES_MAX: usize = 1024;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_WITHOUT_TAIL: u8 = 1;
+/// How many bytes before the position tell that what was read is still there.
+pub const TAIL_BYTES: usize = 1024;
 
 /// Which file it is to the system, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +85,29 @@ impl Head {
     }
 }
 
+/// The bytes just before a position, as a hash: up to [`TAIL_BYTES`] of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// How many bytes; none if they are not known.
+    pub length: u16,
+    /// Their hash.
+    pub hash: u128,
+}
+
+impl Tail {
+    /// Of a position that these bytes lie before.
+    pub fn of(before: &[u8]) -> Tail {
+        let tail = before.get(before.len().saturating_sub(TAIL_BYTES)..).unwrap_or(before);
+        Tail { length: tail.len() as u16, hash: xxh3_128(tail) }
+    }
+
+    /// Whether these bytes can lie before the position.
+    pub fn fits(&self, before: &[u8]) -> bool {
+        let tail = before.len().checked_sub(usize::from(self.length)).and_then(|from| before.get(from..));
+        tail.is_some_and(|tail| self.length == 0 || xxh3_128(tail) == self.hash)
+    }
+}
+
 /// Where a file was read up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -94,6 +121,8 @@ pub struct Position {
     pub finished: bool,
     /// How the file begins.
     pub head: Head,
+    /// What stands before the position; not kept of packed files.
+    pub tail: Tail,
     /// Where it was.
     pub path: PathBuf,
 }
@@ -106,6 +135,8 @@ impl Position {
         out.extend_from_slice(&self.at.to_le_bytes());
         out.extend_from_slice(&self.head.length.to_le_bytes());
         out.extend_from_slice(&self.head.hash.to_le_bytes());
+        out.extend_from_slice(&self.tail.length.to_le_bytes());
+        out.extend_from_slice(&self.tail.hash.to_le_bytes());
         let path = self.path.as_os_str().as_bytes();
         out.extend_from_slice(path.get(..PATH_BYTES_MAX).unwrap_or(path));
         out
@@ -113,19 +144,27 @@ impl Position {
 
     /// What was kept. `None`: of a later version, or damaged.
     pub fn decode(bytes: &[u8]) -> Option<Position> {
-        let [VERSION, flags, rest @ ..] = bytes else { return None };
+        let [version @ (VERSION_WITHOUT_TAIL | VERSION), flags, rest @ ..] = bytes else { return None };
         let (at, rest) = rest.split_first_chunk()?;
-        let (length, rest) = rest.split_first_chunk()?;
-        let (hash, path) = rest.split_first_chunk()?;
+        let (head, rest) = sample(rest)?;
+        let (tail, path) = if *version == VERSION { sample(rest)? } else { ((0, 0), rest) };
         Some(Position {
             at: u64::from_le_bytes(*at),
             skipping: flags & 1 != 0,
             packed: flags & 2 != 0,
             finished: flags & 4 != 0,
-            head: Head { length: u16::from_le_bytes(*length), hash: u128::from_le_bytes(*hash) },
+            head: Head { length: head.0, hash: head.1 },
+            tail: Tail { length: tail.0, hash: tail.1 },
             path: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
         })
     }
+}
+
+/// A length, a hash, and what stands behind them.
+fn sample(bytes: &[u8]) -> Option<((u16, u128), &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (hash, rest) = rest.split_first_chunk()?;
+    Some(((u16::from_le_bytes(*length), u128::from_le_bytes(*hash)), rest))
 }
 
 /// Whether a name can be one that rotation gives to a file named `original`: `app.log.1`, `app.log-20240101.gz`,
@@ -178,11 +217,17 @@ mod tests {
             packed: false,
             finished: true,
             head: Head::of(b"first bytes"),
+            tail: Tail::of(b"last bytes"),
             path: PathBuf::from("/var/log/app.log"),
         };
         let bytes = position.encode();
         assert_eq!(Position::decode(&bytes), Some(position));
         assert_eq!(Position::decode(&bytes[..20]), None);
+        // Version 1 had no tail.
+        let old = [&[1], &bytes[1..28], b"/var/log/old.log"].concat();
+        let decoded = Position::decode(&old).unwrap();
+        assert_eq!((decoded.head, decoded.tail), (Head::of(b"first bytes"), Tail::default()));
+        assert_eq!(decoded.path, Path::new("/var/log/old.log"));
         assert_eq!(Position::decode(&[]), None);
         let id = FileId { device: 7, inode: u64::MAX };
         assert_eq!(FileId::of_key(&id.key()), Some(id));
@@ -197,6 +242,22 @@ mod tests {
         assert!(Head::of(b"").fits(b"anything"));
         let long = vec![b'x'; 5000];
         assert_eq!(Head::of(&long), Head::of(&long[..HEAD_BYTES]));
+    }
+
+    #[test]
+    fn what_stands_before_a_position_tells_that_it_is_the_same() {
+        let long: Vec<u8> = (0..3000u32).map(|n| n as u8).collect();
+        for (before, other, fits) in [
+            (&b"abc"[..], &b"abc"[..], true),
+            (b"abc", b"xabc", true),
+            (b"abc", b"abd", false),
+            (b"abc", b"bc", false),
+            (b"", b"anything", true),
+            (&long, &long[3000 - TAIL_BYTES..], true),
+            (&long, &long[..TAIL_BYTES], false),
+        ] {
+            assert_eq!(Tail::of(before).fits(other), fits, "{before:?} {other:?}");
+        }
     }
 
     #[test]

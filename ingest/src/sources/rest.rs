@@ -1,13 +1,17 @@
 //! Finding what is left of a file that is not where it was: renamed, copied before it was cut, packed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::packed::{Unpacker, has_packed_name};
-use super::position::{FileId, HEAD_BYTES, Position, is_numbered_name, is_rotated_name};
+use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES, is_numbered_name, is_rotated_name};
+use super::tracked::before;
+
+/// Lists of a folder in which something happens all the time.
+const LISTS_MAX: usize = 8;
 
 /// A file of a folder.
 #[derive(Clone, Debug)]
@@ -26,10 +30,31 @@ impl Folders {
     /// The files of the folder that a path lies in; `None` if it cannot be read.
     pub(super) fn beside(&mut self, path: &Path) -> Option<&[Entry]> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        self.0.entry(folder.to_owned()).or_insert_with(|| list(folder)).as_deref()
+        self.0.entry(folder.to_owned()).or_insert_with(|| settled(|| list(folder))).as_deref()
     }
 }
 
+/// Lists a folder until two lists in a row are equal. While files are renamed, one list can miss a file that was there
+/// all the time, between its old name and its new one; taken for gone, it would be forgotten and read once more. So
+/// what any of the lists has is there.
+fn settled(mut list: impl FnMut() -> Option<Vec<Entry>>) -> Option<Vec<Entry>> {
+    let mut entries = list()?;
+    for _ in 1..LISTS_MAX {
+        let mut again = list()?;
+        let is_same = again.len() == entries.len()
+            && again.iter().zip(&entries).all(|(one, other)| (one.id, &one.path) == (other.id, &other.path));
+        let ids: HashSet<FileId> = again.iter().map(|entry| entry.id).collect();
+        again.extend(entries.into_iter().filter(|entry| !ids.contains(&entry.id)));
+        entries = again;
+        if is_same {
+            break;
+        }
+        entries.sort_by(|one, other| one.path.cmp(&other.path));
+    }
+    Some(entries)
+}
+
+/// One list of a folder, by name.
 fn list(folder: &Path) -> Option<Vec<Entry>> {
     let entries = fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
         let path = entry.path();
@@ -37,24 +62,44 @@ fn list(folder: &Path) -> Option<Vec<Entry>> {
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         Some(Entry { id: FileId::of(&metadata), path, bytes: metadata.len(), modified })
     });
-    Some(entries.collect())
+    let mut entries: Vec<Entry> = entries.collect();
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    Some(entries)
 }
 
 /// The first bytes of a file, unpacked.
 pub(super) fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
     if has_packed_name(path) {
-        return Ok(Unpacker::open(path)?.read_at(0, HEAD_BYTES)?.0.to_vec());
+        return Ok(Unpacker::open(path)?.read_at(0, HEAD_BYTES).0.to_vec());
     }
     let mut start = Vec::new();
     File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut start)?;
     Ok(start)
 }
 
-/// The same file under another name, if its first bytes are still those and it is no shorter.
+/// Whether the file holds what was read up to a position: how it begins, and what stands before the position.
+pub(super) fn holds(path: &Path, position: &Position) -> bool {
+    if !head_of(path).is_ok_and(|head| position.head.fits(&head)) {
+        return false;
+    }
+    if position.tail.length == 0 {
+        return true;
+    }
+    let from = position.at.saturating_sub(TAIL_BYTES as u64);
+    let length = usize::try_from(position.at - from).unwrap_or(TAIL_BYTES);
+    let before = if has_packed_name(path) {
+        Unpacker::open(path).map(|mut unpacker| unpacker.read_at(from, length).0.to_vec())
+    } else {
+        File::open(path).and_then(|file| before(&file, position.at))
+    };
+    before.is_ok_and(|before| position.tail.fits(&before))
+}
+
+/// The same file under another name, if it holds what was read and is no shorter.
 pub(super) fn renamed(folders: &mut Folders, id: FileId, position: &Position) -> Option<Entry> {
     let entry = folders.beside(&position.path)?.iter().find(|entry| entry.id == id)?.clone();
     let is_whole = position.packed || entry.bytes >= position.at;
-    (is_whole && head_of(&entry.path).is_ok_and(|head| position.head.fits(&head))).then_some(entry)
+    (is_whole && holds(&entry.path, position)).then_some(entry)
 }
 
 /// A copy of the file that `position` is of, which holds what was not read of it; packed copies too. `is_known` says
@@ -70,7 +115,7 @@ pub(super) fn copied(folders: &mut Folders, position: &Position, is_known: impl 
         .filter(|entry| has_packed_name(&entry.path) || entry.bytes >= position.at)
         .collect();
     candidates.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
-    candidates.into_iter().find(|entry| head_of(&entry.path).is_ok_and(|head| position.head.fits(&head))).cloned()
+    candidates.into_iter().find(|entry| holds(&entry.path, position)).cloned()
 }
 
 /// Files beside one that rotation has left, the oldest first.
@@ -82,7 +127,7 @@ pub(super) fn rotated(folders: &mut Folders, path: &Path) -> Vec<Entry> {
         .filter(|entry| is_numbered_name(path, &entry.path))
         .cloned()
         .collect();
-    found.sort_by_key(|entry| entry.modified);
+    found.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
     found
 }
 
@@ -125,6 +170,32 @@ mod tests {
         let found = copied(&mut Folders::default(), &position, |_| false).unwrap();
         assert_eq!(found.path, dir.path().join("app.log.2.zst"));
         assert_eq!(rotated(&mut Folders::default(), &path).len(), 2);
+    }
+
+    /// Lists as they come while files are renamed: each a row of inodes and names.
+    #[test]
+    fn a_file_that_is_renamed_during_a_list_is_not_missed() {
+        let rows: [&[(u64, &str)]; 4] = [
+            // 7 was not under its new name yet, then not under its old one any more.
+            &[(5, "app.log.1"), (9, "app.log")],
+            &[(5, "app.log.2"), (7, "app.log.1"), (9, "app.log")],
+            // The other way round.
+            &[(5, "app.log.3"), (9, "app.log.1")],
+            &[(5, "app.log.3"), (9, "app.log.1")],
+        ];
+        let entry = |(inode, name): &(u64, &str)| Entry {
+            id: FileId { device: 1, inode: *inode },
+            path: PathBuf::from(name),
+            bytes: 0,
+            modified: SystemTime::UNIX_EPOCH,
+        };
+        for first in 0..2 {
+            let mut lists = rows[first..].iter();
+            let found = settled(|| lists.next().or(rows.last()).map(|row| row.iter().map(entry).collect())).unwrap();
+            let mut found: Vec<_> = found.iter().map(|entry| (entry.id.inode, entry.path.to_str().unwrap())).collect();
+            found.sort_unstable();
+            assert_eq!(found, [(5, "app.log.3"), (7, "app.log.1"), (9, "app.log.1")], "from list {first} on");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::packed::Unpacker;
-use super::position::{FileId, HEAD_BYTES, Position};
+use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES};
 
 /// Where the file is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,34 @@ pub(super) struct Window<'b> {
     pub bytes: &'b [u8],
     /// Whether the file ends behind them.
     pub ended: bool,
+    /// Why what is packed cannot be read further, if that is so.
+    pub fault: Option<String>,
     /// Its first bytes, read afterwards.
     pub head: Vec<u8>,
+    /// The bytes just before the position, read afterwards.
+    pub before: Vec<u8>,
     /// Its size, unpacked for plain files only.
     pub size: u64,
     /// Whether any name is left.
     pub has_names: bool,
+}
+
+impl Window<'_> {
+    /// Whether the bytes and the first bytes, which were read at two moments, are of one file: it was not cut and
+    /// written anew in between.
+    pub(super) fn is_of_one_file(&self, at: u64) -> bool {
+        let Some(head) = usize::try_from(at).ok().and_then(|at| self.head.get(at..)) else { return true };
+        let both = head.len().min(self.bytes.len());
+        head.get(..both) == self.bytes.get(..both)
+    }
+
+    /// The bytes before a position that lies so many bytes further on.
+    pub(super) fn before(&self, taken: usize) -> Vec<u8> {
+        let taken = self.bytes.get(..taken).unwrap_or(self.bytes);
+        let missing = TAIL_BYTES.saturating_sub(taken.len());
+        let kept = self.before.get(self.before.len().saturating_sub(missing)..).unwrap_or_default();
+        [kept, taken.get(taken.len().saturating_sub(TAIL_BYTES)..).unwrap_or(taken)].concat()
+    }
 }
 
 impl Tracked {
@@ -104,6 +126,14 @@ impl Tracked {
             self.grown_ms = now_ms;
         }
         Ok(has_changed)
+    }
+
+    /// Whether our handle is all that is left of it.
+    pub(super) fn has_no_names(&self) -> bool {
+        match &self.input {
+            Some(Input::Plain(file)) => file.metadata().is_ok_and(|metadata| metadata.nlink() == 0),
+            Some(Input::Packed(_)) | None => false,
+        }
     }
 
     /// Whether a handle is open.
@@ -137,8 +167,8 @@ impl Tracked {
         self.input.as_mut().ok_or(OpenFault::Gone)
     }
 
-    /// Reads from the position on, up to `wanted` bytes; `buffer` is room for them. The first bytes are read after
-    /// those, so that they tell whether the file was replaced in the meantime.
+    /// Reads from the position on, up to `wanted` bytes; `buffer` is room for them. The first bytes and those before the
+    /// position are read after those, so that they tell whether the file was replaced in the meantime.
     pub(super) fn read<'b>(&mut self, buffer: &'b mut Vec<u8>, wanted: usize) -> Result<Window<'b>, OpenFault> {
         let at = self.position.at;
         match self.open()? {
@@ -149,18 +179,19 @@ impl Tracked {
                 let room = buffer.get_mut(..wanted).unwrap_or_default();
                 let filled = read_full(file, room, at).map_err(OpenFault::Refused)?;
                 let metadata = file.metadata().map_err(OpenFault::Refused)?;
-                let mut head = vec![0; HEAD_BYTES];
-                let head_bytes = read_full(file, &mut head, 0).map_err(OpenFault::Refused)?;
-                head.truncate(head_bytes);
+                let head = piece(file, 0, HEAD_BYTES).map_err(OpenFault::Refused)?;
+                let before = before(file, at).map_err(OpenFault::Refused)?;
                 let bytes = buffer.get(..filled).unwrap_or_default();
                 let (size, has_names) = (metadata.len(), metadata.nlink() > 0);
-                Ok(Window { bytes, ended: filled < wanted, head, size, has_names })
+                Ok(Window { bytes, ended: filled < wanted, fault: None, head, before, size, has_names })
             }
             Input::Packed(unpacker) => {
-                let (bytes, ended) = unpacker.read_at(at, wanted).map_err(OpenFault::Refused)?;
+                let (bytes, ended) = unpacker.read_at(at, wanted);
                 buffer.clear();
                 buffer.extend_from_slice(bytes);
-                Ok(Window { bytes: buffer, ended, head: Vec::new(), size: u64::MAX, has_names: true })
+                let fault = unpacker.fault().filter(|_| ended);
+                let (head, before) = (Vec::new(), Vec::new());
+                Ok(Window { bytes: buffer, ended, fault, head, before, size: u64::MAX, has_names: true })
             }
         }
     }
@@ -182,6 +213,22 @@ fn read_full(file: &File, room: &mut [u8], at: u64) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Up to so many bytes from a place on.
+fn piece(file: &File, at: u64, wanted: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; wanted];
+    let filled = read_full(file, &mut bytes, at)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// The bytes just before a position, as many as tell whether they are still the same.
+pub(super) fn before(file: &File, at: u64) -> io::Result<Vec<u8>> {
+    let from = at.saturating_sub(TAIL_BYTES as u64);
+    let mut bytes = piece(file, from, TAIL_BYTES)?;
+    bytes.truncate(usize::try_from(at - from).unwrap_or(TAIL_BYTES));
+    Ok(bytes)
 }
 
 /// Where the last whole line of a file ends: what is written from now on starts there.

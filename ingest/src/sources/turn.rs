@@ -6,7 +6,7 @@ use watchfire_model::Timestamp;
 use watchfire_queue::Checkpoint;
 
 use super::cut::{Cutter, End, Framing};
-use super::position::{FileId, HEAD_BYTES, Head, Position};
+use super::position::{FileId, HEAD_BYTES, Head, Position, Tail};
 use super::settings::FileSource;
 use super::tracked::{OpenFault, Standing, Tracked};
 use crate::gather::{Gathered, Gatherer, Origin};
@@ -38,6 +38,8 @@ pub(super) enum Outcome {
 pub(super) enum Read {
     /// All of it that is whole was taken, or as much as a turn takes; at `due_ms` the rest is looked at again.
     Done { due_ms: Option<i64> },
+    /// What is whole was taken; it is packed, and what follows cannot be unpacked.
+    Damaged(String),
     /// It is not what it was.
     Changed,
     /// It could not be read.
@@ -169,14 +171,25 @@ impl Reader<'_> {
                     file.seen.0 = window.size;
                     file.grown_ms = self.now_ms;
                 }
-                if window.size < position.at || !position.head.fits(&window.head) {
+                let is_same = position.head.fits(&window.head) && position.tail.fits(&window.before);
+                if window.size < position.at || !is_same {
                     return Read::Changed;
+                }
+                if !window.is_of_one_file(position.at) {
+                    // Cut and written anew while it was read: what it is now is read next time.
+                    turn.has_more(file.id);
+                    return Read::Done { due_ms: None };
                 }
                 if !window.has_names {
                     file.standing = Standing::Deleted;
                 }
             }
-            let end = if is_packed && window.ended { End::Last } else { self.end(file, window.ended) };
+            let end = match (is_packed && window.ended, &window.fault) {
+                (true, None) => End::Last,
+                // The last line may be half of one.
+                (true, Some(_)) => End::Quiet,
+                (false, _) => self.end(file, window.ended),
+            };
             let starts_with_mark = position.at == 0 && window.bytes.starts_with(b"\xef\xbb\xbf");
             let mut at = if starts_with_mark { 3 } else { 0 };
             let (mut records, mut is_full) = (0, false);
@@ -198,12 +211,17 @@ impl Reader<'_> {
                 }
                 gatherer.finish()
             });
+            if window.ended && !is_packed {
+                // Zeros at the end may be room that the writer has made and fills later.
+                let taken = window.bytes.get(..at).unwrap_or_default();
+                at -= taken.iter().rev().take_while(|byte| **byte == 0).count();
+            }
             let left = window.bytes.len().saturating_sub(at);
             if at == 0 && !window.ended && wanted < cutter.window_bytes() {
                 wanted = cutter.window_bytes();
                 continue;
             }
-            let finished = is_packed && window.ended && left == 0;
+            let finished = is_packed && window.ended && window.fault.is_none() && left == 0;
             if at > 0 || cutter.skipping != position.skipping || finished && !position.finished {
                 let has_whole_head = is_packed || usize::from(position.head.length) == HEAD_BYTES;
                 let position = Position {
@@ -212,6 +230,7 @@ impl Reader<'_> {
                     packed: is_packed,
                     finished,
                     head: if has_whole_head { position.head } else { Head::of(&window.head) },
+                    tail: if is_packed { Tail::default() } else { tail_of(&window.before(at)) },
                     path: position.path.clone(),
                 };
                 let (id, before) = (file.id, file.stored.clone());
@@ -220,6 +239,9 @@ impl Reader<'_> {
             if is_full || !window.ended {
                 turn.has_more(file.id);
                 return Read::Done { due_ms: None };
+            }
+            if let Some(fault) = window.fault {
+                return Read::Damaged(fault);
             }
             return Read::Done { due_ms: (left > 0).then(|| self.due_ms(file, end)).flatten() };
         }
@@ -245,6 +267,11 @@ impl Reader<'_> {
             End::Last => None,
         }
     }
+}
+
+/// What tells that the file is still the one that was read; zeros do not, as they may be filled.
+fn tail_of(before: &[u8]) -> Tail {
+    if before.ends_with(&[0]) { Tail::default() } else { Tail::of(before) }
 }
 
 fn last_after_ms(file: &Tracked) -> i64 {

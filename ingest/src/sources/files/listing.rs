@@ -1,15 +1,16 @@
 //! Which files there are, and what became of those that are not where they were.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{Files, LIST_EVERY_MS, LOST_NAMES_MAX, key_of};
 use crate::sources::packed::has_packed_name;
-use crate::sources::position::{FILE_KEYS, FileId, Head, Position};
-use crate::sources::rest::{self, Folders};
+use crate::sources::position::{FILE_KEYS, FileId, Head, Position, Tail};
+use crate::sources::rest::{self, Entry, Folders};
 use crate::sources::settings::Start;
-use crate::sources::tracked::{Standing, Tracked, end_of_lines};
+use crate::sources::tracked::{Standing, Tracked, before, end_of_lines};
 use crate::sources::turn::{STEPS_MAX, Turn};
 use crate::sources::waking::fixed_folder;
 
@@ -82,13 +83,11 @@ impl Files {
             self.by_path.insert(path, id);
             return;
         }
-        // Others may have had the name since it was lost, and lost it too.
-        if let Some(after) = self.lost_names.get(&path).copied() {
-            self.adopt_unseen(&path, after, source, look);
-        }
         let stored = self.intake.queue.checkpoint(&id.key());
-        let known = stored.as_deref().and_then(Position::decode);
+        // Files are followed as text: what was packed had the inode before.
+        let known = stored.as_deref().and_then(Position::decode).filter(|known| !known.packed);
         let is_new = known.is_none();
+        let (name, after) = (path.clone(), self.lost_names.get(&path).copied());
         let position = known.unwrap_or_else(|| Position { path: path.clone(), ..Position::default() });
         let mut file = Tracked::new(id, path.clone(), source, position, look.now_ms);
         file.stored = stored;
@@ -101,6 +100,10 @@ impl Files {
             look.turn.place(id, self.stored(id), Position { path, ..Position::default() });
         }
         self.make_ready(id);
+        // Others may have had the name since it was lost, and lost it too.
+        if let Some(after) = after {
+            self.adopt_unseen(&name, after, source, look);
+        }
     }
 
     /// A file that was never read, at the start: the source says where it is begun.
@@ -113,7 +116,7 @@ impl Files {
         };
         for entry in rest::rotated(&mut look.folders, path) {
             let is_asked_for = settings.matches(&entry.path) && !has_packed_name(&entry.path);
-            if self.is_known(entry.id) || is_asked_for || settings.excludes(&entry.path) || look.turn.places(entry.id) {
+            if self.is_known(&entry) || is_asked_for || settings.excludes(&entry.path) || look.turn.places(entry.id) {
                 continue;
             }
             let packed = has_packed_name(&entry.path);
@@ -125,11 +128,14 @@ impl Files {
                 look.turn.adopt(file);
             } else if look.turn.steps.len() < STEPS_MAX {
                 // Not asked for, and so not read when the next file is rotated either.
-                look.turn.place(entry.id, None, Position { at: entry.bytes, finished: true, ..position });
+                let stored = self.intake.queue.checkpoint(&entry.id.key());
+                look.turn.place(entry.id, stored, Position { at: entry.bytes, finished: true, ..position });
             }
         }
         if settings.read_rotated || settings.start == Start::End || look.turn.steps.len() < STEPS_MAX {
-            look.turn.place(id, self.stored(id), Position { at, head, path: path.to_owned(), ..Position::default() });
+            let tail = File::open(path).and_then(|file| before(&file, at)).map(|before| Tail::of(&before));
+            let position = Position { at, head, tail: tail.unwrap_or_default(), ..Position::default() };
+            look.turn.place(id, self.stored(id), Position { path: path.to_owned(), ..position });
         }
     }
 
@@ -158,7 +164,8 @@ impl Files {
             }
             None if file.is_open() => {
                 self.lost_names.insert(file.path.clone(), file.seen.1);
-                file.standing = Standing::Deleted;
+                // It may have gone to another folder.
+                file.standing = if file.has_no_names() { Standing::Deleted } else { Standing::Moved };
                 self.make_ready(id);
             }
             None => self.lose(id, look),
@@ -170,7 +177,7 @@ impl Files {
     fn adopt_unseen(&self, name: &Path, after: SystemTime, source: usize, look: &mut Look) {
         for entry in rest::rotated(&mut look.folders, name) {
             // Two files may have been written to at what is one moment to the file system.
-            if self.is_known(entry.id) || entry.modified < after || look.turn.places(entry.id) {
+            if self.is_known(&entry) || entry.modified < after || look.turn.places(entry.id) {
                 continue;
             }
             let head = rest::head_of(&entry.path).unwrap_or_default();
@@ -183,14 +190,19 @@ impl Files {
             let packed = has_packed_name(&entry.path);
             let position = Position { packed, head: Head::of(&head), path: name.to_owned(), ..Position::default() };
             let mut file = Tracked::new(entry.id, entry.path, source, position, look.now_ms);
-            file.standing = Standing::Moved;
+            (file.standing, file.stored) = (Standing::Moved, self.intake.queue.checkpoint(&entry.id.key()));
             look.turn.adopt(file);
         }
     }
 
-    /// Whether it is known what was read of a file.
-    fn is_known(&self, id: FileId) -> bool {
-        self.tracked.contains_key(&id) || self.intake.queue.checkpoint(&id.key()).is_some()
+    /// Whether it is known what was read of a file; what is known of its inode may be of one that had it before.
+    fn is_known(&self, entry: &Entry) -> bool {
+        let stored = self.intake.queue.checkpoint(&entry.id.key());
+        self.tracked.contains_key(&entry.id)
+            || stored.as_deref().and_then(Position::decode).is_some_and(|known| {
+                known.packed == has_packed_name(&entry.path)
+                    && rest::head_of(&entry.path).is_ok_and(|head| known.head.fits(&head))
+            })
     }
 
     /// A file that is not open is gone: a copy may hold what was not read.
@@ -275,7 +287,8 @@ impl Files {
             if is_short && now_ms.saturating_sub(file.grown_ms) < LIST_EVERY_MS {
                 return Original::Wait;
             }
-            if !is_short && begins.fits(head) {
+            let goes_on = || file.seen.0 < original.position.at || rest::holds(&file.path, &original.position);
+            if !is_short && begins.fits(head) && goes_on() {
                 // As long as the original is there, its lines are read from it.
                 return if original.standing == Standing::Live {
                     Original::Wait
