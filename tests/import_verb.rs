@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,11 +45,9 @@ fn text(from: u64, to: u64) -> String {
     (from..to).map(|number| line(number) + "\n").collect()
 }
 
-fn gzip(path: &Path, bytes: &[u8]) {
-    let mut encoder =
-        flate2::write::GzEncoder::new(File::create(path).expect("it can be made"), flate2::Compression::fast());
-    encoder.write_all(bytes).expect("it can be written");
-    encoder.finish().expect("it can be written");
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes it")
 }
 
 #[test]
@@ -66,7 +63,7 @@ fn the_same_file_again_adds_nothing_and_a_grown_one_what_is_new() {
     assert_eq!(total(&server, "service=shop"), 1000);
     // Under another name, packed, from stdin.
     fs::rename(path("app.log"), path("app.log.1")).expect("it is there");
-    gzip(folder.path().join("app.log.2.gz").as_path(), first.as_bytes());
+    fs::write(path("app.log.2.gz"), gzipped(first.as_bytes())).expect("it can be written");
     let (code, said) = run(import(&server, &[&path("")]));
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("2 files: 0 records") && said.contains("2 of them were imported before"), "{said}");
@@ -88,6 +85,45 @@ fn the_same_file_again_adds_nothing_and_a_grown_one_what_is_new() {
     let metrics = server.client().try_get("/metrics").text();
     let late = metrics.lines().find_map(|line| line.strip_prefix("watchfire_late_records_total ")).unwrap_or_default();
     assert!(late.parse::<f64>().is_ok_and(|late| late >= 2200.0), "{late}");
+}
+
+#[test]
+fn of_a_packed_file_that_is_cut_off_all_lines_before_are_imported() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("app.log.gz");
+    for (number, packed) in [
+        (0, gzipped(text(0, 3000).as_bytes())),
+        (3000, zstd::encode_all(text(3000, 6000).as_bytes(), 1).expect("it can be packed")),
+    ] {
+        let (before, cut) = (total(&server, "service=shop"), packed.len() * 2 / 3);
+        fs::write(&path, &packed[..cut]).expect("it can be written");
+        let (code, said) = run(import(&server, &[&path.display().to_string()]));
+        assert_eq!(code, 5, "{said}");
+        let what = format!("{}: cut off or damaged behind byte ", path.display());
+        assert!(said.contains(&what) && said.contains("files that could not be read to their end: 1"), "{said}");
+        let after = total(&server, "service=shop");
+        // The last block of what is there does not end with it.
+        assert!((before + 1..before + 2999).contains(&after), "{after} of 3000: {said}");
+        assert_eq!(total(&server, &format!("service=shop&q=number:{}", number + after - before - 1)), 1);
+        // No half line is stored: with its end the file goes on exactly.
+        fs::write(&path, &packed).expect("it can be written");
+        assert_eq!(run(import(&server, &[&path.display().to_string()])).0, 0);
+        assert_eq!(total(&server, "service=shop"), before + 3000);
+    }
+}
+
+#[test]
+fn a_server_that_was_never_there_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("app.log");
+    fs::write(&path, text(0, 10)).expect("it can be written");
+    let mut command = Command::new(BINARY);
+    // Nobody listens there.
+    command.args(["import", "logs", "--url", "http://127.0.0.1:1"]).arg(&path).stderr(Stdio::piped());
+    let (code, said) = run(command);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("http://127.0.0.1:1 is not reached") && !said.contains("trying again"), "{said}");
 }
 
 fn text_after(first: &str, from: u64, to: u64) -> String {

@@ -19,6 +19,7 @@ pub mod import;
 pub mod man;
 mod number;
 mod output;
+mod patience;
 pub mod push;
 pub mod query;
 mod record;

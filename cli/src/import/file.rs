@@ -1,7 +1,7 @@
 //! A file as a stream of unpacked bytes, read ahead by a thread of its own.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,33 @@ pub(super) struct Bytes {
     pub(super) held: Vec<u8>,
     /// Nothing more will come.
     pub(super) ended: bool,
+    /// Why nothing more comes, if it is not the end of the file.
+    fault: Option<io::Error>,
+}
+
+/// Counts what the unpacking has used of the file, so that a fault can say where it is.
+struct Located<R> {
+    inner: R,
+    at: u64,
+}
+
+impl<R: BufRead> Read for Located<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(room)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Located<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at += count as u64;
+        self.inner.consume(count);
+    }
 }
 
 /// Counts what is read of the file itself, packed or not.
@@ -41,37 +68,51 @@ impl Bytes {
     pub(super) fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<Bytes> {
         let input: Box<dyn Read + Send> =
             if super::is_stdin(path) { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
-        let mut input = BufReader::with_capacity(256 << 10, Counted { inner: input, read: read.clone() });
+        let input = BufReader::with_capacity(256 << 10, Counted { inner: input, read: read.clone() });
+        let mut input = Located { inner: input, at: 0 };
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         // It ends when nobody takes its pieces any more; nobody joins it, as it may sleep in a read of stdin.
         std::thread::Builder::new().name("read".into()).spawn(move || {
+            let is_packed = input.fill_buf().is_ok_and(|start| is_gzip(start) || is_zstd(start));
             let outcome = unpacked(&mut input).and_then(|mut input| hand_over(&mut input, &sender));
             if let Err(error) = outcome {
+                let why = if is_packed { "cut off or damaged" } else { "cannot be read" };
+                let what = format!("{why} behind byte {}: {error}", input.at);
                 // Nobody may be there to hear it.
-                let _ = sender.blocking_send(Err(error));
+                let _ = sender.blocking_send(Err(io::Error::new(error.kind(), what)));
             }
         })?;
-        Ok(Bytes { pieces, held: Vec::new(), ended: false })
+        Ok(Bytes { pieces, held: Vec::new(), ended: false, fault: None })
+    }
+
+    /// Whether the file ends here only because it cannot be read further.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// The fault that has ended it, if any did.
+    pub(super) fn fault(&mut self) -> io::Result<()> {
+        self.fault.take().map_or(Ok(()), Err)
     }
 
     /// Holds at least so many bytes, or all that there are.
-    pub(super) async fn fill(&mut self, wanted: usize) -> io::Result<()> {
+    pub(super) async fn fill(&mut self, wanted: usize) {
         while self.held.len() < wanted && !self.ended {
             match self.pieces.recv().await {
-                Some(piece) => self.held.extend_from_slice(&piece?),
+                Some(Ok(piece)) => self.held.extend_from_slice(&piece),
+                Some(Err(fault)) => (self.ended, self.fault) = (true, Some(fault)),
                 None => self.ended = true,
             }
         }
-        Ok(())
     }
 
     /// Passes over so many bytes; false if there are fewer. Gives the last `kept` of them.
-    pub(super) async fn skip(&mut self, mut count: u64, kept: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(super) async fn skip(&mut self, mut count: u64, kept: usize) -> Option<Vec<u8>> {
         let mut tail: Vec<u8> = Vec::new();
         while count > 0 {
-            self.fill(1).await?;
+            self.fill(1).await;
             if self.held.is_empty() {
-                return Ok(None);
+                return None;
             }
             let taken = usize::try_from(count).unwrap_or(usize::MAX).min(self.held.len());
             let piece = self.held.drain(..taken);
@@ -80,18 +121,25 @@ impl Bytes {
             tail.drain(..surplus);
             count -= taken as u64;
         }
-        Ok(Some(tail))
+        Some(tail)
     }
+}
+
+fn is_gzip(start: &[u8]) -> bool {
+    start.starts_with(&[0x1f, 0x8b])
+}
+
+fn is_zstd(start: &[u8]) -> bool {
+    start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
 }
 
 /// The input without its packing, as its first bytes tell.
 fn unpacked<'r, R: io::BufRead + Send>(input: &'r mut R) -> io::Result<Box<dyn Read + Send + 'r>> {
     let start = input.fill_buf()?;
-    let (is_gzip, is_zstd) = (start.starts_with(&[0x1f, 0x8b]), start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
-    if is_gzip {
+    if is_gzip(start) {
         return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(input)));
     }
-    if is_zstd {
+    if is_zstd(start) {
         return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(input)?));
     }
     Ok(Box::new(input))
@@ -100,8 +148,11 @@ fn unpacked<'r, R: io::BufRead + Send>(input: &'r mut R) -> io::Result<Box<dyn R
 fn hand_over(input: &mut dyn Read, pieces: &mpsc::Sender<io::Result<Vec<u8>>>) -> io::Result<()> {
     loop {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
-        Read::take(&mut *input, PIECE_BYTES as u64).read_to_end(&mut piece)?;
-        if piece.is_empty() || pieces.blocking_send(Ok(piece)).is_err() {
+        // What was read before a fault is in the piece.
+        let outcome = Read::take(&mut *input, PIECE_BYTES as u64).read_to_end(&mut piece);
+        let (is_end, is_taken) = (piece.is_empty(), piece.is_empty() || pieces.blocking_send(Ok(piece)).is_ok());
+        outcome?;
+        if is_end || !is_taken {
             return Ok(());
         }
     }

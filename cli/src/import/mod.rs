@@ -10,21 +10,26 @@ mod progress;
 mod send;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use crate::failure::{Failure, Outcome};
+use crate::patience::Patience;
 use crate::server::Connection;
 use progress::Progress;
 
+/// How long a server that was there is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Examples of the help.
 pub const LOGS_HELP: &str = "Examples:
-  watchfire import logs /var/log/nginx/access.log*
-  watchfire import logs --service shop --format json /srv/archive/
-  zcat old.log.gz | watchfire import logs --service shop -
+  watchfire import logs access.log* old.log.zst
+  watchfire import logs --service shop --format json archive/
+  zstd -dc old.log.zst | watchfire import logs --service shop -
   journalctl -o export --since yesterday | watchfire import logs --format journald -
 
-Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 some lines were refused or files not read";
+Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 some lines were refused, or files not read or only in part";
 
 /// `import`
 #[derive(Args, Clone, Debug)]
@@ -39,8 +44,9 @@ enum ImportVerb {
     /// Log files, packed ones (gzip, zstd) too, and whole folders.
     ///
     /// Lines are dated by the time that stands in them: right in graphs, unseen by rules. The same file again adds
-    /// nothing, whatever its name; one that has grown adds what is new. When the server is away the import waits for
-    /// a minute, and a later call goes on where this one stopped.
+    /// nothing, whatever its name; one that has grown adds what is new. When the server goes away meanwhile the import
+    /// says so and waits for a minute, and a later call goes on where this one stopped. Of a packed file that is cut
+    /// off or damaged all lines that can be unpacked are imported.
     #[command(after_help = LOGS_HELP)]
     Logs(Logs),
 }
@@ -85,6 +91,7 @@ impl Logs {
         let (files, mut unread) = list(&self.files);
         let sizes = files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len()));
         let mut progress = Progress::new(files.len(), sizes.sum());
+        let mut patience = Patience::once_reached(PATIENCE);
         for path in &files {
             let labels = send::Labels {
                 service: self.service.clone().unwrap_or_else(|| service_of(path)),
@@ -93,7 +100,7 @@ impl Logs {
                 format: self.format.clone(),
                 multiline: self.multiline.clone(),
             };
-            match send::file(&server, path, &labels, &mut progress).await {
+            match send::file(&server, path, &labels, &mut patience, &mut progress).await {
                 Ok(()) => {}
                 // One file that cannot be read does not keep the others from being read.
                 Err(send::Fault::File(problem)) => {
@@ -110,10 +117,10 @@ impl Logs {
         match (unread.len(), rejected) {
             (0, 0) => Ok(Outcome::Complete),
             (0, rejected) => Ok(Outcome::Partial(format!("refused lines: {rejected}"))),
-            (unread, 0) => Ok(Outcome::Partial(format!("files that could not be read: {unread}"))),
-            (unread, rejected) => {
-                Ok(Outcome::Partial(format!("files that could not be read: {unread}, refused lines: {rejected}")))
-            }
+            (unread, 0) => Ok(Outcome::Partial(format!("files that could not be read to their end: {unread}"))),
+            (unread, rejected) => Ok(Outcome::Partial(format!(
+                "files that could not be read to their end: {unread}, refused lines: {rejected}"
+            ))),
         }
     }
 }

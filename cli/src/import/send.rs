@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
@@ -13,15 +12,13 @@ use super::is_stdin;
 use super::known::{HEAD_BYTES, Sample, candidates, name_of, start_of};
 use super::progress::Progress;
 use crate::failure::Failure;
+use crate::patience::Patience;
 use crate::server::Server;
 
 /// Bytes of a piece, unless a line is longer.
 const PIECE_BYTES: usize = 2 << 20;
 /// A piece without a whole record grows up to this.
 const PIECE_BYTES_MAX: usize = 64 << 20;
-/// How long a server that is away is waited for, and how often it is asked.
-const PATIENCE: Duration = Duration::from_secs(60);
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// What is said of the lines of a file.
 pub(super) struct Labels {
@@ -81,32 +78,40 @@ struct Sending<'a> {
 }
 
 /// Imports a file from where the server has it.
-pub(super) async fn file(server: &Server, path: &Path, labels: &Labels, progress: &mut Progress) -> Result<(), Fault> {
+pub(super) async fn file(
+    server: &Server,
+    path: &Path,
+    labels: &Labels,
+    patience: &mut Patience,
+    progress: &mut Progress,
+) -> Result<(), Fault> {
     progress.begin(path);
     let mut bytes = Bytes::open(path, progress.bytes_read())?;
-    bytes.fill(HEAD_BYTES).await?;
+    bytes.fill(HEAD_BYTES).await;
     let head = bytes.held.get(..HEAD_BYTES).unwrap_or(&bytes.held).to_vec();
     if head.is_empty() {
-        return Ok(());
+        return Ok(bytes.fault()?);
     }
-    let known = patiently(|| candidates(server, &head, labels.format.as_deref())).await?;
+    let ask = || candidates(server, &head, labels.format.as_deref());
+    let known = patience.ask(|text| progress.say(text), ask).await?;
     let mut others = 0;
     for known in known {
         if others > 0 && !is_stdin(path) {
             bytes = Bytes::open(path, progress.bytes_read())?;
         }
-        match bytes.skip(known.position, known.tail.bytes).await? {
+        match bytes.skip(known.position, known.tail.bytes).await {
             // It ends before: a part of what was imported.
             None => {
                 progress.was_known();
-                return Ok(());
+                return Ok(bytes.fault()?);
             }
             Some(tail) if known.position == 0 || known.tail.is_of(&tail) => {
                 if known.position > 0 {
                     progress.was_known();
                 }
                 let (name, position) = (known.file, known.position);
-                return Sending { server, labels, name, head: known.head, bytes, position }.run(path, progress).await;
+                let sending = Sending { server, labels, name, head: known.head, bytes, position };
+                return sending.run(path, patience, progress).await;
             }
             // It begins alike, and is another.
             Some(_) if is_stdin(path) => {
@@ -122,20 +127,27 @@ pub(super) async fn file(server: &Server, path: &Path, labels: &Labels, progress
         bytes = Bytes::open(path, progress.bytes_read())?;
     }
     let name = start_of(&head) + &name_of(&head, others);
-    Sending { server, labels, name, head: Sample::of(&head), bytes, position: 0 }.run(path, progress).await
+    let sending = Sending { server, labels, name, head: Sample::of(&head), bytes, position: 0 };
+    sending.run(path, patience, progress).await
 }
 
 impl Sending<'_> {
-    async fn run(mut self, path: &Path, progress: &mut Progress) -> Result<(), Fault> {
+    async fn run(mut self, path: &Path, patience: &mut Patience, progress: &mut Progress) -> Result<(), Fault> {
         let mut wanted = PIECE_BYTES;
         loop {
-            self.bytes.fill(wanted).await?;
+            self.bytes.fill(wanted).await;
             let is_end = self.bytes.ended && self.bytes.held.len() <= wanted;
             let piece = self.bytes.held.get(..wanted).unwrap_or(&self.bytes.held).to_vec();
             if piece.is_empty() {
-                return Ok(());
+                return Ok(self.bytes.fault()?);
             }
-            match patiently(|| self.send(&piece, is_end)).await? {
+            let end = match (is_end, self.bytes.is_damaged()) {
+                (false, _) => "false",
+                // The last line may be half of one.
+                (true, true) => "lines",
+                (true, false) => "true",
+            };
+            match patience.ask(|text| progress.say(text), || self.send(&piece, end)).await? {
                 Sent::Taken(taken) => {
                     progress.took(
                         taken.accepted,
@@ -144,7 +156,7 @@ impl Sending<'_> {
                     );
                     let moved = taken.position.saturating_sub(self.position);
                     if moved == 0 && is_end {
-                        return Ok(());
+                        return Ok(self.bytes.fault()?);
                     }
                     if moved == 0 && wanted >= PIECE_BYTES_MAX {
                         let problem = format!("{wanted} bytes behind position {} hold no whole record", self.position);
@@ -162,20 +174,20 @@ impl Sending<'_> {
     /// Stands at this position.
     async fn advance(&mut self, position: u64, path: &Path, progress: &Progress) -> Result<(), Fault> {
         match position.checked_sub(self.position) {
-            Some(ahead) => drop(self.bytes.skip(ahead, 0).await?),
+            Some(ahead) => drop(self.bytes.skip(ahead, 0).await),
             None if is_stdin(path) => {
                 return Err(io::Error::other("the server has forgotten a part of it; import it again").into());
             }
             None => {
                 self.bytes = Bytes::open(path, progress.bytes_read())?;
-                self.bytes.skip(position, 0).await?;
+                self.bytes.skip(position, 0).await;
             }
         }
         self.position = position;
         Ok(())
     }
 
-    async fn send(&self, piece: &[u8], is_end: bool) -> Result<Sent, Failure> {
+    async fn send(&self, piece: &[u8], end: &str) -> Result<Sent, Failure> {
         let (position, head_bytes) = (self.position.to_string(), self.head.bytes.to_string());
         let labels = self.labels;
         let params = [
@@ -183,7 +195,7 @@ impl Sending<'_> {
             ("position", Some(position.as_str())),
             ("head_bytes", Some(head_bytes.as_str())),
             ("head_hash", Some(self.head.hash())),
-            ("end", Some(if is_end { "true" } else { "false" })),
+            ("end", Some(end)),
             ("service", Some(labels.service.as_str())),
             ("source", Some(labels.source.as_str())),
             ("host", labels.host.as_deref()),
@@ -205,18 +217,4 @@ enum Sent {
     Taken(Taken),
     /// The server has the file up to here.
     Elsewhere(u64),
-}
-
-/// Asks until the server can answer, for a while.
-async fn patiently<T, F: Future<Output = Result<T, Failure>>>(ask: impl Fn() -> F) -> Result<T, Failure> {
-    let (begun, mut wait) = (Instant::now(), RETRY.0);
-    loop {
-        match ask().await {
-            Err(Failure::Unavailable { .. } | Failure::Unreached { .. }) if begun.elapsed() < PATIENCE => {
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(RETRY.1);
-            }
-            other => return other,
-        }
-    }
 }

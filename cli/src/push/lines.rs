@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Taken;
 use crate::failure::{Failure, Outcome, Rejection};
+use crate::patience::Patience;
 use crate::server::Server;
 use crate::text::safe;
 
@@ -26,8 +27,6 @@ const LINE_BYTES_MAX: u64 = 16 << 20;
 const AHEAD: usize = 1000;
 /// How long a batch is sent again while the server is away.
 const RETRIED: Duration = Duration::from_secs(30);
-/// Waits between two tries.
-const RETRY_WAITS_MS: [u64; 5] = [200, 500, 1000, 2000, 4000];
 /// Rejected lines that are told one by one.
 const TOLD_MAX: u64 = 10;
 
@@ -45,9 +44,11 @@ pub async fn send(server: &Server, target: &Target) -> Result<Outcome, Failure> 
     // A thread, because a read of stdin cannot be cancelled; it ends with stdin or with the process.
     std::thread::spawn(move || read(&told));
     let (mut sent, mut rejected) = (0u64, 0u64);
+    // Lines that are not taken now are lost, so the server is waited for from the first on.
+    let mut patience = Patience::from_the_start(RETRIED);
     while let Some(first) = lines.recv().await {
         let batch = gather(first?, &mut lines).await?;
-        let taken = deliver(server, target, &batch).await.inspect_err(|_| {
+        let taken = deliver(server, target, &batch, &mut patience).await.inspect_err(|_| {
             if sent > 0 {
                 eprintln!("{sent} lines were sent before");
             }
@@ -111,30 +112,23 @@ async fn gather(first: Vec<u8>, lines: &mut mpsc::Receiver<std::io::Result<Vec<u
 }
 
 /// Sends a batch until it is answered.
-async fn deliver(server: &Server, target: &Target, batch: &[Vec<u8>]) -> Result<Taken, Failure> {
+async fn deliver(
+    server: &Server,
+    target: &Target,
+    batch: &[Vec<u8>],
+    patience: &mut Patience,
+) -> Result<Taken, Failure> {
     let key = tokio_tungstenite::tungstenite::handshake::client::generate_key();
-    let deadline = Instant::now() + RETRIED;
-    let mut waits = RETRY_WAITS_MS.into_iter();
-    let mut wait = Duration::ZERO;
-    loop {
-        wait = waits.next().map_or(wait, Duration::from_millis);
-        let failure = match attempt(server, target, batch, &key).await {
-            Ok(taken) => return Ok(taken),
-            Err(failure @ (Failure::Unreached { .. } | Failure::Unavailable { .. })) => failure,
-            // Nothing of the batch was good; the others may be. (A wrong parameter would be wrong again.)
-            Err(Failure::Rejected(rejection))
-                if matches!(rejection.status, 400 | 413)
-                    && !matches!(rejection.code.as_str(), "unknown_format" | "parameters") =>
-            {
-                eprintln!("{}", safe(&rejection.message));
-                return Ok(Taken { rejected: batch.len() as u64, errors: Vec::new() });
-            }
-            Err(failure) => return Err(failure),
-        };
-        if Instant::now() + wait > deadline {
-            return Err(failure);
+    match patience.ask(|text| eprintln!("{}", safe(text)), || attempt(server, target, batch, &key)).await {
+        // Nothing of the batch was good; the others may be. (A wrong parameter would be wrong again.)
+        Err(Failure::Rejected(rejection))
+            if matches!(rejection.status, 400 | 413)
+                && !matches!(rejection.code.as_str(), "unknown_format" | "parameters") =>
+        {
+            eprintln!("{}", safe(&rejection.message));
+            Ok(Taken { rejected: batch.len() as u64, errors: Vec::new() })
         }
-        tokio::time::sleep(wait).await;
+        other => other,
     }
 }
 

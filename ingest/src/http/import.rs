@@ -162,8 +162,10 @@ impl Piece {
             multiline: multiline.transpose()?,
             end: match Parameters::text(&parameters.end) {
                 None | Some("false") => End::Open,
+                // All lines are here, but the last one may be half of one.
+                Some("lines") => End::Quiet,
                 Some("true") => End::Last,
-                Some(_) => return Err(wrong("end", "true or false")),
+                Some(_) => return Err(wrong("end", "true, lines or false")),
             },
         })
     }
