@@ -35,18 +35,22 @@ pub fn row<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> String {
 }
 
 fn push_text(text: &str, line: &mut String) {
-    // Lines stay lines, within quotes.
-    let lines: Vec<_> = text.split('\n').map(|line| safe(line.strip_suffix('\r').unwrap_or(line))).collect();
-    let mut safe = lines.join("\n");
+    let mut cell = String::new();
     if is_formula(text) {
-        safe.insert(0, '\'');
+        cell.push('\'');
     }
-    if safe.contains([',', '"', '\n', '\'', ' ', ';']) {
+    // Lines stay lines, within quotes, and keep their ends.
+    for line in text.split_inclusive('\n') {
+        let end = ["\r\n", "\n"].into_iter().find(|end| line.ends_with(end)).unwrap_or_default();
+        cell.push_str(&safe(line.strip_suffix(end).unwrap_or(line)));
+        cell.push_str(end);
+    }
+    if cell.contains([',', '"', '\n', '\'', ' ', ';']) {
         line.push('"');
-        line.push_str(&safe.replace('"', "\"\""));
+        line.push_str(&cell.replace('"', "\"\""));
         line.push('"');
     } else {
-        line.push_str(&safe);
+        line.push_str(&cell);
     }
 }
 
