@@ -87,6 +87,7 @@ impl<'v, 'a> RecordReader<'v, 'a> {
             accepted_at: Timestamp::from_millis(view.int_at(system::ACCEPTED_AT, row)?),
             level: levels.get(planes.id(row)).and_then(|level| Level::from_u8(*level)).unwrap_or_default(),
             received_bytes: view.int_at(system::RECEIVED_BYTES, row)? as u32,
+            imported: view.directory.system(system::IMPORTED).is_some() && view.int_at(system::IMPORTED, row)? == 1,
             ..LogRecord::default()
         };
         let mut rest = Vec::new();

@@ -45,6 +45,7 @@ pub(crate) struct Rows {
     pub accepted_at: Vec<i64>,
     pub levels: Vec<u8>,
     pub received_bytes: Vec<u32>,
+    pub imported: Vec<bool>,
     pub shape_ids: Vec<u32>,
     pub shapes: Shapes,
     pub columns: Vec<OpenColumn>,
@@ -68,6 +69,7 @@ impl Default for Rows {
             accepted_at: Vec::new(),
             levels: Vec::new(),
             received_bytes: Vec::new(),
+            imported: Vec::new(),
             shape_ids: Vec::new(),
             shapes: Shapes::new(),
             columns: Vec::new(),
@@ -104,6 +106,7 @@ impl Rows {
             accepted_at: Vec::with_capacity(len),
             levels: Vec::with_capacity(len),
             received_bytes: Vec::with_capacity(len),
+            imported: Vec::with_capacity(len),
             shape_ids: Vec::with_capacity(len),
             ..Rows::default()
         };
@@ -131,6 +134,7 @@ impl Rows {
         self.accepted_at.push(record.accepted_at().millis());
         self.levels.push(record.level() as u8);
         self.received_bytes.push(record.received_bytes());
+        self.imported.push(record.is_imported());
         self.level_counts[record.level() as usize] += 1;
         self.time_min = self.time_min.min(time);
         self.time_max = self.time_max.max(time);
@@ -192,6 +196,7 @@ impl Rows {
             accepted_at: Timestamp::from_millis(self.accepted_at[row]),
             level: Level::from_u8(self.levels[row]).unwrap_or_default(),
             received_bytes: self.received_bytes[row],
+            imported: self.imported[row],
             ..LogRecord::default()
         };
         self.each_entry(row, |column, value| record.put(column, value));
@@ -221,7 +226,7 @@ impl Rows {
     pub fn memory(&self) -> usize {
         self.columns.iter().map(|column| column.values.memory() + 128).sum::<usize>()
             + self.rest.memory()
-            + self.len() * (8 * 3 + 1 + 4 * 2)
+            + self.len() * (8 * 3 + 1 + 4 * 2 + 1)
     }
 }
 

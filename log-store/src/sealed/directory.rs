@@ -19,6 +19,8 @@ pub(crate) mod system {
     pub const SHAPE: u8 = 0x85;
     /// Entries of rare keys, in the record's byte form.
     pub const REST: u8 = 0x86;
+    /// 1 for records that were imported, else 0; absent if there are none.
+    pub const IMPORTED: u8 = 0x87;
 }
 
 /// Most rows of a block.

@@ -23,6 +23,10 @@ pub(crate) fn read_rows(directory: &Directory, file: &BlockFile) -> Result<Rows,
     rows.accepted_at = system_ints(system::ACCEPTED_AT)?;
     rows.seqs = system_ints(system::SEQ)?.into_iter().map(|seq| seq as u64).collect();
     rows.received_bytes = system_ints(system::RECEIVED_BYTES)?.into_iter().map(|bytes| bytes as u32).collect();
+    rows.imported = match directory.system(system::IMPORTED) {
+        Some(_) => system_ints(system::IMPORTED)?.into_iter().map(|imported| imported == 1).collect(),
+        None => vec![false; count],
+    };
     (rows.level_counts, rows.time_min, rows.time_max) =
         (directory.info.level_counts, directory.info.time_min, directory.info.time_max);
     let system_column = |kind: u8| -> Result<&Column, String> {

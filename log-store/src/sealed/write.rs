@@ -81,6 +81,10 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
         encode_ints(system::SEQ, &seqs, &mut sections),
         encode_ints(system::RECEIVED_BYTES, &ints(&|rows, row| i64::from(rows.received_bytes[row])), &mut sections),
     ];
+    let imported = ints(&|rows, row| i64::from(rows.imported[row]));
+    if imported.contains(&1) {
+        columns.push(encode_ints(system::IMPORTED, &imported, &mut sections));
+    }
     let mut level_values = Arena::default();
     levels.iter().for_each(|level| level_values.push_next(Raw::Int(*level)));
     let plain = |arena: &Arena, kind: u8, sections: &mut SectionWriter| {

@@ -179,6 +179,7 @@ fn record() -> impl Strategy<Value = LogRecord> {
                 performance_metrics: metrics,
                 insight,
                 received_bytes: 100,
+                imported: false,
             }
         },
     )

@@ -98,12 +98,12 @@ pub fn record() -> impl Strategy<Value = LogRecord> {
         0u8..8,
         prop_oneof!["request [a-d]{1,2} failed", ".{0,40}", "x{300}"],
         prop::sample::select(vec!["api", "web", "", "Ünï"]),
-        any::<u32>(),
+        any::<(u32, bool)>(),
     );
     let texts = (prop::option::of("[ab]{0,2}"), prop::option::of("h[0-9]"), prop::option::of("[0-9a-f]{32}"));
     (header, texts, "[0-9a-f]{8}-[0-9a-f]{4}", fields("[a-e]{1,2}"), fields("e[a-d]"), fields("k[0-9]{1,4}")).prop_map(
         |(
-            (time, accepted, level, message, service, received),
+            (time, accepted, level, message, service, (received, imported)),
             (source, host, correlation),
             id,
             plain,
@@ -125,6 +125,7 @@ pub fn record() -> impl Strategy<Value = LogRecord> {
                 error_details: errors,
                 performance_metrics: wide,
                 received_bytes: received,
+                imported,
                 ..LogRecord::default()
             }
         },

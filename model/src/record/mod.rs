@@ -92,6 +92,8 @@ pub struct LogRecord {
     pub insight: Fields,
     /// Size on the wire, bytes.
     pub received_bytes: u32,
+    /// Whether it was imported: then it is counted at its event time.
+    pub imported: bool,
 }
 
 /// A text column of its own.

@@ -130,6 +130,7 @@ impl<'a> RecordView<'a> {
             accepted_at: self.accepted_at(),
             level: self.level(),
             received_bytes: self.received_bytes(),
+            imported: self.is_imported(),
             ..LogRecord::default()
         };
         for (column, value) in self.entries() {

@@ -26,7 +26,7 @@ fn fields() -> impl Strategy<Value = Fields> {
 proptest! {
     #[test]
     fn records_read_back_as_written(
-        (timestamp, accepted) in any::<(i64, i64)>(),
+        (timestamp, accepted, imported) in any::<(i64, i64, bool)>(),
         level in 0u8..8,
         message in ".{0,40}",
         host in prop::option::of(".{0,8}"),
@@ -38,7 +38,7 @@ proptest! {
             timestamp: Timestamp::from_millis(timestamp),
             accepted_at: Timestamp::from_millis(accepted),
             level: Level::from_u8(level).expect("in range"),
-            message, host, fields, error_details,
+            message, host, fields, error_details, imported,
             tags: tags.into_iter().collect(),
             received_bytes: 7,
             ..LogRecord::default()

@@ -173,6 +173,9 @@ impl LogRecord {
     /// Appends the byte form of this record.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut writer = RecordWriter::new(out, self.timestamp, self.accepted_at, self.level, self.received_bytes);
+        if self.imported {
+            writer.mark_imported();
+        }
         writer.core(Core::Message, &self.message);
         writer.core(Core::Service, &self.service);
         writer.core(Core::Id, &self.id);
