@@ -112,8 +112,8 @@ const QUERY_HELP: &str = "Examples:
   watchfire query range rate log_events_total by service --since 1h -o graph";
 
 const IMPORT_HELP: &str = "Examples:
-  watchfire import logs /var/log/nginx/access.log*
-  zcat old.log.gz | watchfire import logs --service shop -";
+  watchfire import logs access.log* old.log.zst
+  zstd -dc old.log.zst | watchfire import logs --service shop -";
 
 const PUSH_HELP: &str = "Examples:
   watchfire push log \"it burns\" --level error --service api
