@@ -151,8 +151,9 @@ fn compare(
     let is_folded = |labels: &LabelSet| labels.iter().any(|(name, value)| name != METRIC_NAME && value == OVERFLOW);
     let folded = all.iter().any(|series| is_folded(&series.labels));
     let mut recount = MetricRecount {
-        stored: stored.values().sum(),
-        counted: all.iter().map(|series| series.live).sum(),
+        // Of nothing, `sum` makes a negative zero.
+        stored: stored.values().fold(0.0, |sum, count| sum + count),
+        counted: all.iter().fold(0.0, |sum, series| sum + series.live),
         whole: all.iter().all(|series| series.whole),
         series: Vec::new(),
         metric,
