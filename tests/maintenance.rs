@@ -219,7 +219,8 @@ fn what_was_counted_is_what_is_stored_after_crashes_too() {
         assert_eq!(client.post("/ingest", "application/x-ndjson", body).status, 202);
         assert_eq!(client.post("/ingest", "application/x-ndjson", history(20, 5)).status, 202);
         // Imports are not counted at their arrival, also those of lines that have no time.
-        let piece = format!("/api/v1/import/logs?file={round:032x}&position=0&head_bytes=1&head_hash={:032x}&end=true", 7);
+        let piece =
+            format!("/api/v1/import/logs?file={round:032x}&position=0&head_bytes=1&head_hash={:032x}&end=true", 7);
         let text = "{\"service\":\"web\",\"message\":\"m\",\"duration_ms\":500,\"bytes\":1}\n".repeat(100);
         assert_eq!(client.post(&piece, "text/plain", text).status, 202);
         if round < 2 {
