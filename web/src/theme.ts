@@ -30,7 +30,13 @@ export function nextTheme(): void {
   setTheme(theme.value === '' ? 'light' : theme.value === 'light' ? 'dark' : '');
 }
 
+/** Shows a token's colour, so that it can be read: what a custom property itself holds is both colours. */
+const probe = document.createElement('span');
+probe.hidden = true;
+
 /** A token's colour as canvases want it. */
 export function token(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  if (!probe.isConnected) document.body.append(probe);
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
 }

@@ -82,7 +82,7 @@ function data(props: Props): uPlot.AlignedData {
 type Latest = { current: Props };
 
 function options(latest: Latest, width: number, tip: { current: HTMLDivElement | null }): uPlot.Options {
-  const axis = { stroke: token('--muted'), grid: { stroke: token('--grid'), width: 1 }, ticks: { show: false }, font: `11px ${token('--sans')}` };
+  const axis = { stroke: token('--muted'), grid: { stroke: token('--grid'), width: 1 }, ticks: { show: false }, font: `11px ${getComputedStyle(document.body).fontFamily}` };
   const only = latest.current.lines.length === 1;
   return {
     width: Math.max(50, width),
@@ -105,7 +105,7 @@ function options(latest: Latest, width: number, tip: { current: HTMLDivElement |
       ...latest.current.lines.map((line) => ({
         label: line.name,
         stroke: token(`--series-${line.color % COLORS}`),
-        fill: only ? `${token(`--series-${line.color % COLORS}`)}1c` : undefined,
+        fill: only ? `color-mix(in srgb, ${token(`--series-${line.color % COLORS}`)} 11%, transparent)` : undefined,
         width: 1.5,
         spanGaps: false,
         points: { show: (_: uPlot, index: number) => isLonely(latest.current.lines[index - 1]?.values ?? []) },
