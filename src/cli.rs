@@ -204,7 +204,7 @@ pub struct Check {
     /// What the files are.
     #[arg(value_enum)]
     pub kind: CheckKind,
-    /// The files.
+    /// Files, or patterns of their names.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

@@ -76,7 +76,7 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     }
     let mut keep = |outcome: Faults| faults.extend(outcome.0);
     let rule_files = rule_files(&config);
-    let rules = rules(&rule_files, Some(&config.alerting.receivers)).map_err(&mut keep).unwrap_or_default();
+    let rules = rules(&rule_files, &config.alerting.receivers).map_err(&mut keep).unwrap_or_default();
     let tls = tls(&config).map_err(&mut keep).unwrap_or_default();
     let credentials = credentials(&config).map_err(&mut keep).unwrap_or_default();
     if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials, tls }) } else { Err(Faults(faults)) }
@@ -175,7 +175,16 @@ fn read(file: &Path) -> Result<String, Faults> {
 }
 
 fn read_bytes(file: &Path) -> Result<Vec<u8>, Faults> {
-    std::fs::read(file).map_err(|error| Faults(vec![format!("{}:1:1: cannot be read: {error}", file.display())]))
+    std::fs::read(file).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "there is no such file; make it, or mend the path that leads here".to_owned()
+            }
+            std::io::ErrorKind::IsADirectory => "this is a folder; name the files in it, with * if need be".to_owned(),
+            _ => error.to_string(),
+        };
+        Faults(vec![format!("{}:1:1: cannot be read: {why}", file.display())])
+    })
 }
 
 /// The rule files that the configuration names: files and globs; a file that was not asked for by name need not
@@ -196,9 +205,8 @@ fn rule_files(config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// Reads rule files, all faults of all of them at once; `receivers` are the names that rules may use, `None` where
-/// they are not known.
-pub fn rules(files: &[PathBuf], receivers: Option<&[config::Receiver]>) -> Result<RuleSet, Faults> {
+/// Names and texts of rule files, and why the others cannot be read.
+pub fn rule_texts(files: &[PathBuf]) -> (Vec<(String, String)>, Vec<String>) {
     let mut texts = Vec::new();
     let mut faults = Vec::new();
     for file in files {
@@ -207,8 +215,14 @@ pub fn rules(files: &[PathBuf], receivers: Option<&[config::Receiver]>) -> Resul
             Err(Faults(lines)) => faults.extend(lines),
         }
     }
-    let known: Option<Vec<&str>> = receivers.map(|known| known.iter().map(|known| known.name.as_str()).collect());
-    match RuleSet::load_with_receivers(&texts, known.as_deref()) {
+    (texts, faults)
+}
+
+/// Reads rule files, all faults of all of them at once; `receivers` are those whose names rules may use.
+fn rules(files: &[PathBuf], receivers: &[config::Receiver]) -> Result<RuleSet, Faults> {
+    let (texts, mut faults) = rule_texts(files);
+    let known: Vec<&str> = receivers.iter().map(|known| known.name.as_str()).collect();
+    match RuleSet::load_with_receivers(&texts, Some(&known)) {
         Ok(rules) if faults.is_empty() => Ok(rules),
         Ok(_) => Err(Faults(faults)),
         Err(errors) => {

@@ -8,6 +8,7 @@ mod config;
 mod keys;
 mod load;
 mod logging;
+mod receivers;
 mod restore;
 mod secret_file;
 mod users;

@@ -22,7 +22,8 @@ fn every_fault_is_told_with_its_place() {
             .expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{name}");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        for line in told.lines() {
+        // Below a fault stands the line that is meant, with a margin.
+        for line in told.lines().filter(|line| !line.starts_with("  ")) {
             let mut parts = line.splitn(4, ':');
             let place = (parts.next(), parts.next().map(str::parse::<u32>), parts.next().map(str::parse::<u32>));
             assert!(
@@ -48,6 +49,27 @@ fn good_files_are_called_good() {
     let output = Command::new(env!("CARGO_BIN_EXE_watchfire")).args(["check", "rules"]).args(&files).output();
     let output = output.expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn patterns_name_files() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/examples");
+    let check = |patterns: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        let output = command.args(["check", "rules"]).args(patterns).current_dir(&examples).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let count = std::fs::read_dir(&examples).expect("the examples are there").count();
+    let (code, told, _) = check(&["*.json"]);
+    assert!(code == Some(0) && told.contains(&format!(" in {count} files")), "{told}");
+    assert_eq!(check(&["no*.json", "[.json"]).0, Some(1));
+    let (_, _, wrong) = check(&["no*.json", "[.json"]);
+    assert_eq!(
+        wrong,
+        "no*.json: no file has such a name; mend the pattern\n\
+         [.json: invalid range pattern; put a character that is meant into brackets: [*]\n"
+    );
 }
 
 #[test]

@@ -23,7 +23,8 @@ use crate::reader::Reader;
 use crate::recovery::{Recovered, recover};
 use crate::shared::{Appended, Request, Shared};
 
-const DISK_LIMIT_MIN: u64 = 1 << 20;
+/// The smallest disk limit, bytes.
+pub const DISK_LIMIT_MIN: u64 = 1 << 20;
 const LOCK_FILE: &str = "lock";
 
 /// A durable log in a folder of its own. Share it in an `Arc`; dropping it closes it.

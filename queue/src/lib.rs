@@ -47,7 +47,7 @@ mod tests;
 pub use batch::{Batch, DedupKey, Records};
 pub use checkpoint::{CHECKPOINT_KEY_BYTES_MAX, CHECKPOINT_VALUE_BYTES_MAX, Checkpoint};
 pub use config::QueueConfig;
-pub use embedded::{EmbeddedQueue, QueueStats};
+pub use embedded::{DISK_LIMIT_MIN, EmbeddedQueue, QueueStats};
 pub use error::{AppendError, Damage, OpenError, ReadError, RecoveryReport, TornTail};
 pub use port::{Batches, BoxFuture, Positions, Queue};
 pub use reader::{ReadBatch, Reader};

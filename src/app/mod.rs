@@ -9,7 +9,6 @@ mod health;
 mod listeners;
 mod own_metrics;
 mod parts;
-mod receivers;
 mod recount;
 mod reload;
 mod rules_loop;

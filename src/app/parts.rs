@@ -37,9 +37,10 @@ use super::rules_loop::RulesLoop;
 use super::sources::Sources;
 use super::turn::Turns;
 use super::upkeep::Upkeep;
-use super::{backup, health, own_metrics, receivers};
+use super::{backup, health, own_metrics};
 use crate::config::Config;
 use crate::load::{self, SyslogSocket};
+use crate::receivers;
 
 const DAY_MS: i64 = 86_400_000;
 

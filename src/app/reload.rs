@@ -11,10 +11,10 @@ use super::canary::{self, Canary};
 use super::file_watch::Seen;
 use super::listeners::Doors;
 use super::parts::Parts;
-use super::receivers;
 use crate::cli::Serve;
 use crate::config::{Config, Metrics};
 use crate::load::{self, Setup};
+use crate::receivers;
 
 /// What was seen at the last look.
 #[derive(Default)]

@@ -1,12 +1,10 @@
 //! `sources.files` and `sources.journald`.
 
-use std::path::PathBuf;
-
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::multiline::Multiline;
 use watchfire_ingest::sources::settings::{FileSource, JournalSource, Start};
 
-use super::read::boolean;
+use super::read::{boolean, check_glob};
 use super::section::Section;
 use super::tree::Node;
 use super::{Config, LineParser};
@@ -29,7 +27,7 @@ pub fn read(section: &mut Section<'_>, config: &mut Config) {
         let mut entry = Section::new(&path, node, section.faults());
         config.journald = Some(JournalSource {
             units: entry.texts("units").into_iter().map(|(text, _)| text.to_owned()).collect(),
-            directory: entry.text("directory").map(PathBuf::from),
+            directory: entry.path("directory"),
             start: start(&mut entry),
         });
         entry.finish();
@@ -49,24 +47,23 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     let path = sources.name("files");
     let mut section = Section::new(&path, Some(node), sources.faults());
     let mut paths = Vec::new();
-    for (text, place) in section.texts("path") {
-        match glob::Pattern::new(text) {
-            Ok(_) if !text.is_empty() => paths.push(text.to_owned()),
-            Ok(_) => section.fault(place, format!("`{path}.path` is empty; write a path, with * and ? if need be")),
-            Err(error) => section.fault(place, format!("`{path}.path`: `{text}`: {error}")),
+    for (text, node) in section.text_nodes("path") {
+        if text.is_empty() {
+            section.fault(node.place, format!("`{path}.path` is empty; write a path, with * and ? if need be"));
+        } else if check_glob(&mut section, "path", node, text).is_some() {
+            paths.push(text.to_owned());
         }
     }
     if section.node("path").is_none() {
         section.fault(node.place, format!("`{path}` needs `path: FILE`, with * and ? if need be"));
     }
     let mut exclude = Vec::new();
-    for (text, place) in section.texts("exclude") {
-        match glob::Pattern::new(text) {
-            Ok(pattern) => exclude.push(pattern),
-            Err(error) => section.fault(place, format!("`{path}.exclude`: `{text}`: {error}")),
-        }
+    for (text, node) in section.text_nodes("exclude") {
+        exclude.extend(check_glob(&mut section, "exclude", node, text));
     }
-    let format = section.parsed("format", "a known format", |name| {
+    let built_in = Parsers::default();
+    let known: Vec<&str> = built_in.names().chain(parsers.iter().map(|parser| parser.name.as_str())).collect();
+    let format = section.parsed("format", &format!("auto or one of {}", known.join(", ")), |name| {
         let custom = name.strip_prefix("regex:").unwrap_or(name);
         let is_known = name == "auto" || Parsers::default().find(name).is_some();
         (is_known || parsers.iter().any(|parser| parser.name == custom)).then(|| name.to_owned())

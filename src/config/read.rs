@@ -3,8 +3,9 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use watchfire_alerting::Secret;
+use watchfire_alerting::{ReceiverSettings, Secret};
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
+use watchfire_queue::DISK_LIMIT_MIN;
 
 use super::files;
 use super::items::{read_extracts, read_parsers};
@@ -13,7 +14,12 @@ use super::tree::{self, Fault, Kind, Node, Place};
 use super::{
     Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Email, Receiver, Syslog, TlsFiles, Webhook, check_exposure,
 };
+use crate::receivers;
 
+/// Below these sizes, bytes, a part does nothing but to throw away what it has just taken.
+const MEMORY_LIMIT_MIN: u64 = 1 << 20;
+const SNAPSHOT_LOG_MIN: u64 = 64 << 10;
+const LOGS_DISK_LIMIT_MIN: u64 = 1 << 20;
 /// Shortest distance between two canary lines, milliseconds.
 const CANARY_EVERY_MIN_MS: i64 = 5000;
 
@@ -37,24 +43,30 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     let (listen, mut places): (Vec<_>, Vec<_>) = read_addresses(&mut top, "listen").into_iter().unzip();
     if !listen.is_empty() {
         config.listen = listen;
-    } else if let Some(node) = top.node("listen") {
+    } else if let Some(node) =
+        top.node("listen").filter(|node| matches!(&node.kind, Kind::List(items) if items.is_empty()))
+    {
         top.fault(node.place, "`listen` names no address; write [\"127.0.0.1:8080\"], or leave it out");
     }
     places.resize(config.listen.len(), Place::default());
-    if let Some(dir) = top.text("data_dir") {
-        config.data_dir = PathBuf::from(dir);
-    }
+    set(&mut config.data_dir, top.path("data_dir"));
     read_dashboard(&mut top, &mut config);
     read_metrics(&mut top, &mut config);
     read_logs(&mut top, &mut config);
     read_queue(&mut top, &mut config);
     read_parsers(&mut top, &mut config);
     places.extend(read_sources(&mut top, &mut config));
+    check_ports(&mut top, &config, &places);
     read_extracts(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config, &places);
     read_tls(&mut top, &mut config);
-    config.allowed_hosts = top.texts("allowed_hosts").into_iter().map(|(text, _)| text.to_owned()).collect();
+    for (text, place) in top.texts("allowed_hosts") {
+        if text.is_empty() || text.contains(['/', ' ']) {
+            top.fault(place, format!("`allowed_hosts`: `{text}` is no host name; write watchfire.example.org"));
+        }
+        config.allowed_hosts.push(text.to_owned());
+    }
     for (text, place) in top.texts("cors") {
         let host = text.split_once("://").map_or("", |(_, host)| host);
         if text != "*" && (host.is_empty() || host.contains(['/', ' '])) {
@@ -101,6 +113,32 @@ fn read_addresses(section: &mut Section<'_>, key: &'static str) -> Vec<(SocketAd
     addresses
 }
 
+/// Tells of addresses that stand twice; `places` are those of `listen` and then of `sources.syslog`. Port 0 is a free
+/// one each time. (That `metrics.port` is one of `listen` means that there is no second listener.)
+fn check_ports(top: &mut Section<'_>, config: &Config, places: &[Place]) {
+    let mut taken: Vec<(bool, SocketAddr)> = Vec::new();
+    if config.metrics.port_given
+        && let Some(first) = config.listen.first()
+    {
+        taken.push((true, SocketAddr::new(first.ip(), config.metrics.port)));
+    }
+    let own = taken.len();
+    let listen = config.listen.iter().map(|address| (true, *address));
+    let syslog = config.syslog.iter().map(|source| match source {
+        Syslog::Tcp(address) => (true, *address),
+        Syslog::Udp(address) => (false, *address),
+    });
+    for (at, address) in listen.chain(syslog).enumerate() {
+        // Two addresses of `listen` were compared as they were read, but for the port of `dashboard`.
+        let before = if at < config.listen.len() { own } else { 0 };
+        if address.1.port() != 0 && taken.iter().skip(before).any(|have| *have == address) {
+            let place = places.get(at).copied().unwrap_or_default();
+            top.fault(place, format!("{} is taken by another key of this file; choose another port", address.1));
+        }
+        taken.push(address);
+    }
+}
+
 fn read_dashboard(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("dashboard");
     let mut dashboard = Section::new(&path, node, top.faults());
@@ -123,16 +161,16 @@ fn read_metrics(top: &mut Section<'_>, config: &mut Config) {
     if let Some(hours) = section.integer("memory_hours", 1) {
         metrics.memory_ms = i64::try_from(hours).unwrap_or(i64::MAX / 4_000_000).saturating_mul(3_600_000);
     }
-    set(&mut metrics.memory_limit_bytes, section.bytes("memory_limit"));
+    set(&mut metrics.memory_limit_bytes, section.bytes_from("memory_limit", MEMORY_LIMIT_MIN));
     set(&mut metrics.max_series, section.integer("max_series", 1));
-    set(&mut metrics.snapshot_log_bytes, section.bytes("snapshot_log"));
-    set(&mut metrics.late_after_ms, section.duration_ms("late_after"));
+    set(&mut metrics.snapshot_log_bytes, section.bytes_from("snapshot_log", SNAPSHOT_LOG_MIN));
+    set(&mut metrics.late_after_ms, section.duration_from("late_after", 1000));
     section.not_yet("backend", "another cluster as the metrics store");
     section.finish();
 }
 
 fn read_days(section: &mut Section<'_>, key: &'static str, millis: &mut i64) {
-    let days = section.parsed(key, "a number of days above 0", |text| {
+    let days = section.parsed(key, "a number of days above 0, up to 36500", |text| {
         text.parse::<f64>().ok().filter(|days| *days > 0.0 && *days <= 36_500.0)
     });
     set(millis, days.map(|days| (days * 86_400_000.0) as i64));
@@ -150,8 +188,8 @@ fn read_logs(top: &mut Section<'_>, config: &mut Config) {
     only_embedded(&mut section, "store");
     section.not_yet("also", "several log stores at once");
     read_days(&mut section, "retention_days", &mut config.logs.retention_ms);
-    set(&mut config.logs.disk_limit_bytes, section.bytes("disk_limit"));
-    set(&mut config.logs.seal_after_ms, section.duration_ms("seal_after"));
+    set(&mut config.logs.disk_limit_bytes, section.bytes_from("disk_limit", LOGS_DISK_LIMIT_MIN));
+    set(&mut config.logs.seal_after_ms, section.duration_from("seal_after", 100));
     if section.has("archive") {
         let (node, path) = section.section("archive");
         let mut archive = Section::new(&path, node, section.faults());
@@ -178,7 +216,7 @@ fn read_queue(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("queue");
     let mut section = Section::new(&path, node, top.faults());
     only_embedded(&mut section, "type");
-    set(&mut config.queue_disk_limit_bytes, section.bytes("disk_limit"));
+    set(&mut config.queue_disk_limit_bytes, section.bytes_from("disk_limit", DISK_LIMIT_MIN));
     // These shape batches of external queues and stores only; the embedded ones never wait for a batch to fill.
     section.integer("batch_size", 1);
     section.duration_ms("batch_wait");
@@ -218,21 +256,19 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     check_globs(&mut section, "rules_path");
     let rules: Vec<_> = section.texts("rules_path");
     if !rules.is_empty() {
-        alerting.rules_path = rules.into_iter().map(|(text, _)| text.to_owned()).collect();
+        // That one is empty has been told.
+        alerting.rules_path =
+            rules.into_iter().map(|(text, _)| text.to_owned()).filter(|text| !text.is_empty()).collect();
         alerting.rules_path_given = true;
     }
-    let interval = section.parsed("check_interval", "a duration of at least 100ms", |text| {
-        parse_duration_ms(text).filter(|millis| *millis >= 100)
-    });
-    set(&mut alerting.check_interval_ms, interval);
+    set(&mut alerting.check_interval_ms, section.duration_from("check_interval", 100));
     section.not_yet("alertmanager_config", "Alertmanager's configuration");
-    let repeat = section.parsed("repeat_interval", "a duration of at least 1s", |text| {
-        parse_duration_ms(text).filter(|millis| *millis >= 1000)
-    });
-    set(&mut alerting.repeat_interval_ms, repeat);
-    alerting.external_url = section.text("external_url").map(str::to_owned);
+    set(&mut alerting.repeat_interval_ms, section.duration_from("repeat_interval", 1000));
+    alerting.external_url =
+        section.parsed("external_url", "an address (write https://watchfire.example.org)", web_address);
     for node in section.list("receivers") {
         if let Some(receiver) = read_receiver(node, &mut section) {
+            check_receiver(&receiver, node, &mut section);
             if receiver.name == super::CANARY {
                 section.fault(
                     node.place,
@@ -254,17 +290,54 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     section.finish();
 }
 
+/// What alerting itself finds wrong with a receiver, each fault at its place.
+fn check_receiver(receiver: &Receiver, node: &Node, alerting: &mut Section<'_>) {
+    let settings = ReceiverSettings { receivers: vec![receivers::receiver(receiver)], ..ReceiverSettings::default() };
+    for fault in settings.faults() {
+        // `receivers[0].email.to[1]`: the receiver is known. One without a way of telling has been told of.
+        let path = fault.path.split_once('.').map_or("", |(_, path)| path);
+        let place = node.at(path).place;
+        let is_told = alerting.faults().iter().any(|fault| fault.place == place);
+        if path != "name" && !is_told {
+            alerting.fault(place, format!("`alerting.receivers.{path}`: {}", fault.message));
+        }
+    }
+}
+
+/// The text, if it is an address of the web.
+fn web_address(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+    let is_host = !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']) && !rest.contains(char::is_whitespace);
+    is_host.then(|| text.to_owned())
+}
+
 fn check_globs(section: &mut Section<'_>, key: &'static str) {
     for node in section.list(key) {
         if let Kind::Scalar { text, .. } = &node.kind
-            && let Err(error) = glob::Pattern::new(text)
+            && text.is_empty()
         {
-            let offset = text.char_indices().nth(error.pos).map_or(text.len(), |(offset, _)| offset);
-            let message =
-                format!("`{}`: {}; put a character that is meant into brackets: [*]", section.name(key), error.msg);
-            section.fault(node.place_at(offset), message);
+            section.fault(node.place, format!("`{}` is empty; write a path, or leave it out", section.name(key)));
+        } else if let Kind::Scalar { text, .. } = &node.kind {
+            check_glob(section, key, node, text);
         }
     }
+}
+
+/// The pattern of file names that stands in a node; what is wrong with it is told at its place.
+pub(super) fn check_glob(
+    section: &mut Section<'_>,
+    key: &'static str,
+    node: &Node,
+    text: &str,
+) -> Option<glob::Pattern> {
+    let wrong = match glob::Pattern::new(text) {
+        Ok(pattern) => return Some(pattern),
+        Err(wrong) => wrong,
+    };
+    let offset = text.char_indices().nth(wrong.pos).map_or(text.len(), |(offset, _)| offset);
+    let message = format!("`{}`: {}; put a character that is meant into brackets: [*]", section.name(key), wrong.msg);
+    section.fault(node.place_at(offset), message);
+    None
 }
 
 fn read_receiver(node: &Node, alerting: &mut Section<'_>) -> Option<Receiver> {
@@ -279,34 +352,28 @@ fn read_receiver(node: &Node, alerting: &mut Section<'_>) -> Option<Receiver> {
     Some(Receiver { name: name?, webhook, email })
 }
 
-fn path(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
-    section.text(key).map(PathBuf::from)
-}
-
 pub(super) fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
     section.parsed(key, "true or false", |text| text.parse().ok())
 }
 
 fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
     let mut section = Section::new("alerting.receivers.webhook", Some(node), receiver.faults());
-    let url = section.parsed_secret("url", "an address (write http://127.0.0.1:9000/hook)", |text| {
-        (text.starts_with("http://") || text.starts_with("https://")).then(|| text.to_owned())
-    });
-    let url_file = path(&mut section, "url_file");
-    if section.node("url").is_none() && url_file.is_none() {
+    let url = section.parsed_secret("url", "an address (write http://127.0.0.1:9000/hook)", web_address);
+    let url_file = section.path("url_file");
+    if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, "a webhook needs `url` (or `url_file`)");
     }
     let webhook = Webhook {
         url,
         url_file,
         username: section.text("username").map(str::to_owned),
-        password_file: path(&mut section, "password_file"),
-        bearer_token_file: path(&mut section, "bearer_token_file"),
-        timeout_ms: section.duration_ms("timeout").unwrap_or(10_000),
+        password_file: section.path("password_file"),
+        bearer_token_file: section.path("bearer_token_file"),
+        timeout_ms: section.duration_from("timeout", 1).unwrap_or(10_000),
         send_resolved: boolean(&mut section, "send_resolved").unwrap_or(true),
     };
     section.finish();
-    Some(webhook)
+    (webhook.url.is_some() || webhook.url_file.is_some()).then_some(webhook)
 }
 
 fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
@@ -319,10 +386,11 @@ fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
     let from = section.required_text("from").map(str::to_owned);
     let to: Vec<String> = section.texts("to").into_iter().map(|(text, _)| text.to_owned()).collect();
     if to.is_empty() {
-        section.fault(node.place, "an e-mail receiver needs `to: [ADDRESS]`");
+        let place = section.node("to").map_or(node.place, |to| to.place);
+        section.fault(place, "an e-mail receiver needs `to: [ADDRESS]`");
     }
-    let password_file = path(&mut section, "password_file");
-    let ca_file = path(&mut section, "ca_file");
+    let password_file = section.path("password_file");
+    let ca_file = section.path("ca_file");
     let send_resolved = boolean(&mut section, "send_resolved").unwrap_or(true);
     section.finish();
     Some(Email { smtp: smtp?, password_file, from: from?, to, ca_file, send_resolved })
@@ -341,11 +409,11 @@ fn read_auth(top: &mut Section<'_>, config: &mut Config, places: &[Place]) {
         }
         Some(node) => {
             let mut section = Section::new("auth", Some(node), top.faults());
-            let api_keys = path(&mut section, "api_keys_file");
-            let basic_users = path(&mut section, "basic_users_file");
+            let api_keys = section.path("api_keys_file");
+            let basic_users = section.path("basic_users_file");
             if api_keys.is_some() || basic_users.is_some() {
                 config.auth = Auth::Files(AuthFiles { api_keys, basic_users });
-            } else {
+            } else if section.node("api_keys_file").is_none() && section.node("basic_users_file").is_none() {
                 let message = "`auth` needs `api_keys_file: FILE` or `basic_users_file: FILE` (or write `auth: none`)";
                 section.fault(node.place, message);
             }
@@ -360,10 +428,9 @@ fn read_auth(top: &mut Section<'_>, config: &mut Config, places: &[Place]) {
 fn read_tls(top: &mut Section<'_>, config: &mut Config) {
     let Some(node) = top.node("tls") else { return };
     let mut section = Section::new("tls", Some(node), top.faults());
-    section.required_text("cert_file");
-    section.required_text("key_file");
-    let (cert, key) = (path(&mut section, "cert_file"), path(&mut section, "key_file"));
-    let client_ca = path(&mut section, "client_ca_file");
+    let cert = section.required_text("cert_file").map(PathBuf::from);
+    let key = section.required_text("key_file").map(PathBuf::from);
+    let client_ca = section.path("client_ca_file");
     section.finish();
     config.tls = cert.zip(key).map(|(cert, key)| TlsFiles { cert, key, client_ca });
 }
@@ -377,8 +444,9 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
     set(&mut limits.decompressed_bytes, section.bytes_from("decompressed", 1024));
     set(&mut limits.labels_per_series, section.integer("labels_per_series", 1));
     set(&mut limits.query_samples, section.integer("query_samples", 1));
-    set(&mut limits.query_timeout_ms, section.duration_ms("query_timeout"));
-    let rate = section.parsed("requests_per_second", "a whole number (0 for no limit)", |text| text.parse().ok());
+    set(&mut limits.query_timeout_ms, section.duration_from("query_timeout", 1));
+    let rate = section
+        .parsed("requests_per_second", "a whole number up to 4294967295 (0 for no limit)", |text| text.parse().ok());
     set(&mut limits.requests_per_second, rate);
     section.finish();
 }
@@ -401,14 +469,13 @@ fn read_dead_mans_switch(top: &mut Section<'_>) -> Option<DeadMansSwitch> {
     let node = top.named("dead_mans_switch")?;
     let mut section = Section::new("dead_mans_switch", Some(node), top.faults());
     let url = section.parsed_secret("url", "an address (write https://hc.example.org/ping/ID)", |text| {
-        (text.starts_with("http://") || text.starts_with("https://")).then(|| Secret::inline(text))
+        web_address(text).map(Secret::inline)
     });
-    let url_file = path(&mut section, "url_file").map(Secret::file);
-    if section.node("url").is_none() && url_file.is_none() {
+    let url_file = section.path("url_file").map(Secret::file);
+    if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, "`dead_mans_switch` needs `url` (or `url_file`): who is pinged");
     }
-    let every_ms = section
-        .parsed("every", "a duration of at least 1s", |text| parse_duration_ms(text).filter(|millis| *millis >= 1000));
+    let every_ms = section.duration_from("every", 1000);
     section.finish();
     Some(DeadMansSwitch { url: url.or(url_file)?, every_ms: every_ms.unwrap_or(60_000) })
 }

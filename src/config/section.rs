@@ -1,9 +1,10 @@
 //! Reading a section of the tree key by key, gathering every fault.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use watchfire_model::nearest;
-use watchfire_model::time::parse_duration_ms;
+use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
 use super::tree::{Fault, Kind, Node, Place};
 
@@ -108,7 +109,26 @@ impl<'a> Section<'a> {
             let message = format!("`{}` is missing; it must be given", self.name(key));
             self.fault(self.place, message);
         }
-        self.text(key)
+        let text = self.text(key)?;
+        if text.is_empty() {
+            let place = self.node(key).map_or(self.place, |node| node.place);
+            let message = format!("`{}` is empty; it must be given", self.name(key));
+            self.fault(place, message);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The path of a file or folder; an empty one is a fault.
+    pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let place = self.node(key)?.place;
+        let text = self.text(key)?;
+        if text.is_empty() {
+            let message = format!("`{}` is empty; write a path, or leave the key out", self.name(key));
+            self.fault(place, message);
+            return None;
+        }
+        Some(PathBuf::from(text))
     }
 
     /// A value read from text by `parse`, `expected` says what it should be.
@@ -117,7 +137,11 @@ impl<'a> Section<'a> {
         let text = self.text(key)?;
         let value = parse(text.trim());
         if value.is_none() {
-            let message = format!("`{}`: `{text}` is not {expected}", self.name(key));
+            let name = self.name(key);
+            let message = match text.trim() {
+                "" => format!("`{name}` is empty, and not {expected}"),
+                _ => format!("`{name}`: `{text}` is not {expected}"),
+            };
             self.fault(place, message);
         }
         value
@@ -144,14 +168,19 @@ impl<'a> Section<'a> {
         self.parsed(key, "a duration (write 500ms, 30s, 5m, 1h or 1d)", parse_duration_ms)
     }
 
-    /// A size (`512MiB`), in bytes.
-    pub fn bytes(&mut self, key: &'static str) -> Option<u64> {
-        self.parsed(key, "a size (write 512KiB, 64MiB, 10GiB or a number of bytes)", parse_bytes)
+    /// A duration of at least `least` milliseconds.
+    pub fn duration_from(&mut self, key: &'static str, least: i64) -> Option<i64> {
+        let expected = format!("a duration of at least {} (write 500ms, 30s, 5m, 1h or 1d)", format_duration_ms(least));
+        self.parsed(key, &expected, |text| parse_duration_ms(text).filter(|millis| *millis >= least))
     }
 
-    /// A size of at least `least` bytes.
+    /// A size (`512MiB`) of at least `least` bytes, in bytes.
     pub fn bytes_from(&mut self, key: &'static str, least: u64) -> Option<u64> {
-        let expected = format!("a size of at least {least} bytes (write 512KiB, 64MiB, 10GiB or a number of bytes)");
+        let shown = match least {
+            0x10_0000.. => format!("{}MiB", least >> 20),
+            _ => format!("{least} bytes"),
+        };
+        let expected = format!("a size of at least {shown} (write 64MiB, 10GiB or a number of bytes)");
         self.parsed(key, &expected, |text| parse_bytes(text).filter(|bytes| *bytes >= least))
     }
 
@@ -171,12 +200,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A list of texts.
+    /// A list of texts, each with its place.
     pub fn texts(&mut self, key: &'static str) -> Vec<(&'a str, Place)> {
+        self.text_nodes(key).into_iter().map(|(text, node)| (text, node.place)).collect()
+    }
+
+    /// A list of texts, each with its node.
+    pub fn text_nodes(&mut self, key: &'static str) -> Vec<(&'a str, &'a Node)> {
         let mut texts = Vec::new();
         for node in self.list(key) {
             match &node.kind {
-                Kind::Scalar { text, .. } => texts.push((text.as_str(), node.place)),
+                Kind::Scalar { text, .. } => texts.push((text.as_str(), node)),
                 kind => {
                     let message = format!("`{}` must be a list of texts, this is {}", self.name(key), kind.name());
                     self.fault(node.place, message);

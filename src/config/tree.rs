@@ -46,6 +46,24 @@ impl Node {
         }
     }
 
+    /// The node at a path such as `email.to[1]`, or the one nearest to it that is there; a single item stands for a
+    /// list of one.
+    pub fn at(&self, path: &str) -> &Node {
+        let mut node = self;
+        for step in path.split('.') {
+            let (name, index) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
+                Some((name, index)) => (name, index.parse::<usize>().ok()),
+                None => (step, None),
+            };
+            let Some((_, found)) = node.entry(name) else { return node };
+            node = match (&found.kind, index) {
+                (Kind::List(items), Some(index)) => items.get(index).unwrap_or(found),
+                _ => found,
+            };
+        }
+        node
+    }
+
     /// The key of that name with its value, in a section that has it.
     pub fn entry(&self, key: &str) -> Option<(Place, &Node)> {
         let Kind::Map(entries) = &self.kind else { return None };

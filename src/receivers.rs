@@ -18,7 +18,8 @@ pub fn settings(config: &Config, canary: Option<Receiver>) -> ReceiverSettings {
     }
 }
 
-fn receiver(receiver: &config::Receiver) -> Receiver {
+/// One receiver, as alerting wants it.
+pub fn receiver(receiver: &config::Receiver) -> Receiver {
     let webhook = receiver.webhook.as_ref().map(|config| Integration::Webhook(webhook(config)));
     let email = receiver.email.as_ref().map(|config| Integration::Email(email(config)));
     Receiver { name: receiver.name.clone(), integrations: webhook.into_iter().chain(email).collect() }
