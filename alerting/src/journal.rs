@@ -102,6 +102,8 @@ impl Journal {
         mut replay: impl FnMut(&[u8]) -> bool,
     ) -> Result<(Journal, JournalRecovery), JournalOpenError> {
         let io = |source| JournalOpenError::Io { path: path.to_owned(), source };
+        // What a crash left of a rewrite, if there is any.
+        let _ = std::fs::remove_file(unfinished(path));
         let is_new = !path.exists();
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         let mut bytes = Vec::new();
@@ -185,7 +187,7 @@ impl Journal {
     /// Replaces the file by one with these payloads; what was appended and not committed is dropped.
     pub fn rewrite(&mut self, payloads: impl Iterator<Item = Vec<u8>>) -> Result<(), RewriteError> {
         self.pending.clear();
-        let temporary = self.path.with_extension("new");
+        let temporary = unfinished(&self.path);
         let (file, len) = write_new(&temporary, payloads).map_err(RewriteError::OldStays)?;
         failpoint::hit("alerting.compact");
         std::fs::rename(&temporary, &self.path).map_err(RewriteError::OldStays)?;
@@ -215,6 +217,11 @@ impl Journal {
         self.len = HEADER_BYTES as u64;
         sync_dir(&self.path)
     }
+}
+
+/// A log that is being written anew.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("new")
 }
 
 /// A whole file, on disk. Returns it, open at its end, and its length.

@@ -39,7 +39,7 @@ impl Engine {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         let (cut, head) = self.begin_snapshot()?;
-        let temporary = folder.join("snapshot.tmp");
+        let temporary = folder.join(snapshot::UNFINISHED);
         let mut bytes = self.write_snapshot_file(&temporary, cut, &head, false)?;
         let (end, sources) = {
             let positions = self.positions.lock();

@@ -121,6 +121,8 @@ impl Engine {
             }
             Err(std::fs::TryLockError::Error(source)) => return Err(at(&lock_path)(source)),
         }
+        // What a crash left of a snapshot; it may be as large as one.
+        let _ = std::fs::remove_file(config.dir.join(crate::snapshot::UNFINISHED));
         let recovered = recovery::recover(&config)?;
         let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
             .map_err(at(&config.dir))?;

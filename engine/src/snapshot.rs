@@ -30,6 +30,8 @@ use crate::wal::{segment, sync_folder};
 const MAGIC: &[u8; 6] = b"WFSNP\0";
 /// 2 since backfills and the third form of histograms; 1 is read as it is a part of that.
 const VERSION: u16 = 2;
+/// The name of a snapshot that is being written.
+pub(crate) const UNFINISHED: &str = "snapshot.tmp";
 const HEAD_BYTES: usize = 20;
 const HEAD: u8 = 1;
 const SERIES: u8 = 2;
@@ -89,7 +91,7 @@ impl Engine {
     /// Appends go on meanwhile. Errors leave everything as it was.
     pub fn checkpoint(&self) -> io::Result<()> {
         let _one = self.checkpointing.lock();
-        let temporary = self.config.dir.join("snapshot.tmp");
+        let temporary = self.config.dir.join(UNFINISHED);
         let done = self.checkpoint_by(&temporary);
         if done.is_err() {
             // On a full disk it would be in the way; if it was not made or stays, nothing is lost.

@@ -83,6 +83,8 @@ pub struct Saved {
 impl Saved {
     /// Reads the file; there need be none yet. A damaged one is set aside as `saved.damaged`, and nothing is saved then.
     pub fn open(path: PathBuf) -> Result<Saved, OpenError> {
+        // What a crash left of a change, if there is any.
+        let _ = std::fs::remove_file(unfinished(&path));
         let read = match std::fs::read(&path) {
             Ok(bytes) => read(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
@@ -201,9 +203,14 @@ fn read(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, Fault> {
     Ok(entries)
 }
 
+/// A file that is to replace the one at `path`.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("json.new")
+}
+
 /// Puts a new file in place of the old one: whoever reads it, also after a power cut, sees one or the other.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = path.with_extension("json.new");
+    let fresh = unfinished(path);
     let mut file = File::create(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;

@@ -93,6 +93,8 @@ impl LiveSpans {
         let path = dir.join(FILE);
         let failed = |source| SpansError::Io { path: path.clone(), source };
         fs::create_dir_all(dir).map_err(failed)?;
+        // What a crash left of a change, if there is any.
+        let _ = fs::remove_file(unfinished(&path));
         let empty = Content { version: VERSION, crc: String::new(), epoch, metrics: BTreeMap::new(), unknown_below: 0 };
         let read = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(empty.clone()),
@@ -164,6 +166,11 @@ impl Counted {
     }
 }
 
+/// A file that is to replace the one at `path`.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
+}
+
 /// Where the checksum stands in a file that has one.
 fn place_of_crc(text: &[u8]) -> Option<std::ops::Range<usize>> {
     let head = text.get(..text.len().min(CRC_KEY_WITHIN))?;
@@ -224,7 +231,7 @@ impl Content {
 
 impl State {
     fn write(&self) -> io::Result<()> {
-        let temporary = self.path.with_extension("tmp");
+        let temporary = unfinished(&self.path);
         let mut file = File::create(&temporary)?;
         file.write_all(&self.content.to_bytes()?)?;
         file.sync_all()?;

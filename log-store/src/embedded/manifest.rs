@@ -283,8 +283,13 @@ impl Manifest {
     }
 }
 
+/// Where a manifest is written before it takes the place of the one at `path`.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 fn write_new(path: &Path, state: &ManifestState) -> io::Result<(File, u64)> {
-    let temporary = path.with_extension("new");
+    let temporary = unfinished(path);
     let mut bytes = header();
     bytes.extend_from_slice(&state.as_edit().encode());
     let mut file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&temporary)?;

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::manifest::{BlockEntry, Manifest, ManifestError, ManifestState, load};
+use super::manifest::{BlockEntry, Manifest, ManifestError, ManifestState, load, unfinished};
 use super::sealer::{day_dir, file_name};
 use super::snapshot::Snapshot;
 use crate::sealed::block::{SealedBlock, verify};
@@ -46,6 +46,8 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
         ManifestError::Io(error) => RecoverError::Io(error),
         ManifestError::Newer(version) => RecoverError::Newer { what: path.display().to_string(), version },
     })?;
+    // What a crash left of a manifest that was to replace this one, if there is any.
+    let _ = std::fs::remove_file(unfinished(&path));
     let files = files(dir)?;
     let is_damaged = loaded.is_damaged || (loaded.is_new && !files.is_empty());
     if is_damaged {
@@ -70,6 +72,8 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
         }
         tracing::info!(path = %path.display(), "a block that was not finished, or is of no more use, is deleted");
         std::fs::remove_file(path)?;
+        // Refused unless it is empty.
+        path.parent().into_iter().for_each(|day| drop(std::fs::remove_dir(day)));
     }
     let (snapshot, damaged_blocks) = snapshot_of(dir, &state);
     let is_changed = loaded.is_new || loaded.is_old || is_damaged || state != loaded.state;

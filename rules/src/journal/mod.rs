@@ -116,6 +116,8 @@ impl Journal {
         let path = dir.join(FILE);
         let failed = |action, source| JournalError::Io { path: path.clone(), action, source };
         fs::create_dir_all(dir).map_err(|source| failed("make the folder of", source))?;
+        // What a crash left of a rewrite, if there is any.
+        let _ = fs::remove_file(unfinished(dir));
         let Some(content) = read_file(&path).map_err(|source| failed("read", source))? else {
             let file = replace(dir, &header(), &[]).map_err(|source| failed("create", source))?;
             let journal = Journal::over(dir, file, FILE_HEADER_BYTES as u64, 0);
@@ -259,9 +261,14 @@ fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
+/// A journal that is being written anew.
+fn unfinished(dir: &Path) -> PathBuf {
+    dir.join(format!("{FILE}.new"))
+}
+
 /// Writes a new file beside the old one, syncs it, and puts it in the old one's place.
 fn replace(dir: &Path, header: &[u8], body: &[u8]) -> io::Result<File> {
-    let (path, new) = (dir.join(FILE), dir.join(format!("{FILE}.new")));
+    let (path, new) = (dir.join(FILE), unfinished(dir));
     let mut file = File::create(&new)?;
     file.write_all(header)?;
     file.write_all(body)?;
