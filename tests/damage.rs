@@ -156,6 +156,9 @@ fn fault(config: &str, data: &Path, file: &Path, cost: Cost, is_cut: bool) -> Re
     if records + may_lack < whole || records > whole {
         return Err(format!("{records} records are left"));
     }
+    if records < whole && found["total_exact"] == true {
+        return Err(format!("{records} records are left, and the total says it is exact"));
+    }
     let counted = client.get(&format!("/api/v1/metrics/query?query={}", encode("sum log_events_total service=kept")));
     let counted = counted["value"].as_f64().unwrap_or(0.0);
     let is_counted = matches!(cost, Cost::Series | Cost::Records(OPEN)) || counted == whole as f64;

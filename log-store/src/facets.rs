@@ -57,7 +57,7 @@ pub struct Facet {
 pub struct FacetsResponse {
     /// Records that match.
     pub total: u64,
-    /// False if damaged blocks were left out.
+    /// False if damaged blocks were left out, or records may be missing that the queue has lost.
     pub total_exact: bool,
     /// In the order asked for; else the record's own fields, then the others, those of most records first.
     pub facets: Vec<Facet>,

@@ -134,7 +134,7 @@ pub struct Bucket {
 pub struct SearchResponse {
     /// Records that match, on all pages.
     pub total: u64,
-    /// False if damaged blocks were left out.
+    /// False if damaged blocks were left out, or records may be missing that the queue has lost.
     pub total_exact: bool,
     /// This page.
     pub hits: Vec<Hit>,

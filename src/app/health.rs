@@ -110,6 +110,7 @@ fn log_store(parts: &Parts) -> Component {
         figures: vec![
             ("records", stats.records as f64),
             ("blocks", stats.sealed_blocks as f64),
+            ("lost_records", stats.lost_records as f64),
             ("disk_bytes", stats.disk_bytes as f64),
         ],
     }

@@ -20,7 +20,7 @@ type Read = fn(&Parts) -> Vec<Reading>;
 type ReadOf<T> = fn(&T) -> f64;
 
 /// Metrics of one figure each.
-const PLAIN: [Row<Read>; 25] = [
+const PLAIN: [Row<Read>; 26] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
@@ -70,6 +70,12 @@ const PLAIN: [Row<Read>; 25] = [
     (Kind::Gauge, "watchfire_log_store_damaged_blocks", "Blocks of which a part is damaged.", |parts| {
         Reading::plain(parts.store.stats().damaged_blocks as f64)
     }),
+    (
+        Kind::Gauge,
+        "watchfire_log_store_lost_records",
+        "Records lost to damage of the queue before they could be searched; totals of their time are not exact.",
+        |parts| Reading::plain(parts.store.stats().lost_records as f64),
+    ),
     (Kind::Counter, "watchfire_log_store_write_errors_total", "Failures to seal, merge or drop blocks.", |parts| {
         Reading::plain(parts.store.stats().write_errors_total as f64)
     }),

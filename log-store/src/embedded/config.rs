@@ -125,6 +125,8 @@ pub struct StoreStats {
     pub archived_records_total: u64,
     /// Blocks that could not be opened at the start, or of which a search found a damaged part.
     pub damaged_blocks: u64,
+    /// Records that were accepted and never came, as the queue's files were damaged; as long as they would be kept.
+    pub lost_records: u64,
     /// Manifests found damaged at the start, and made anew: 0 or 1.
     pub damaged_manifests: u64,
     /// Event time of the oldest record, milliseconds.

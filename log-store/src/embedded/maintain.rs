@@ -73,11 +73,20 @@ impl Sealer {
     fn expire(&mut self, now: Timestamp) -> io::Result<u64> {
         let kept_ms = i64::from(self.shared.config.retention_days).saturating_mul(DAY_MS);
         let oldest = now.plus_millis(-kept_ms).millis();
+        self.forget_lost(oldest);
         let is_old = |block: &Arc<SealedBlock>| (block.info.day + 1).saturating_mul(DAY_MS) <= oldest;
         let old: Vec<Arc<SealedBlock>> = self.blocks().into_iter().filter(is_old).collect();
         let records = self.drop_blocks(&self.archived(old))?;
         self.shared.counters.expired_records.fetch_add(records, Ordering::Relaxed);
         Ok(records)
+    }
+
+    /// Forgets lost records that would be too old by now. The manifest says so when it is next written anew.
+    fn forget_lost(&mut self, oldest: i64) {
+        if self.shared.snapshot().lost.iter().any(|lost| lost.is_before(oldest)) {
+            self.manifest.state.lost.retain(|lost| !lost.is_before(oldest));
+            self.shared.update(|snapshot| snapshot.lost.retain(|lost| !lost.is_before(oldest)));
+        }
     }
 
     /// Those of the blocks that may be dropped: with an archive, only what is in it.

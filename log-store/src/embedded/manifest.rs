@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! "WFLOGMAN" | version u32 | crc u32 of the 12 bytes before | edit*
-//! edit = "WFME" | length u32 | crc u32 | sealed_offset, next_block: varint | removed ids | added blocks
+//! edit = "WFME" | length u32 | crc u32 | sealed_offset, next_block: varint | removed ids | added blocks | lost
 //! ```
 //! Edits are appended and synced; a new file with one edit replaces the old one by renaming when it has grown. An
-//! edit counts as a whole or not at all. Headers of versions 1 and 2 have no checksum: their first edit follows at once.
+//! edit counts as a whole or not at all. Headers of versions 1 and 2 have no checksum: their first edit follows at once;
+//! and their edits know nothing of lost records ([`Lost`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -13,6 +14,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::lost::{self, Lost};
 use crate::sealed::directory::BlockInfo;
 use crate::sealed::wire::{Wire, WireError, put_varint};
 
@@ -49,6 +51,8 @@ pub(crate) struct Edit {
     pub next_block: u64,
     pub removed: Vec<u64>,
     pub added: Vec<BlockEntry>,
+    /// Records that never came, in the order of the queue.
+    pub lost: Vec<Lost>,
 }
 
 impl Edit {
@@ -63,6 +67,8 @@ impl Edit {
             block.info.put(&mut payload);
             put_varint(&mut payload, block.bytes);
         }
+        put_varint(&mut payload, self.lost.len() as u64);
+        self.lost.iter().for_each(|lost| lost.put(&mut payload));
         let mut out = EDIT_MAGIC.to_vec();
         out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         out.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
@@ -79,6 +85,10 @@ impl Edit {
         for _ in 0..wire.count(BLOCKS_MAX)? {
             edit.added.push(BlockEntry { info: BlockInfo::read(&mut wire)?, bytes: wire.varint()? });
         }
+        let is_of_before = wire.is_empty();
+        for _ in 0..if is_of_before { 0 } else { wire.count(BLOCKS_MAX)? } {
+            edit.lost.push(Lost::read(&mut wire)?);
+        }
         if wire.is_empty() { Ok(edit) } else { wire.fail("more than an edit") }
     }
 }
@@ -91,6 +101,8 @@ pub(crate) struct ManifestState {
     pub removed: BTreeSet<u64>,
     pub sealed_offset: u64,
     pub next_block: u64,
+    /// Records that never came, in the order of the queue.
+    pub lost: Vec<Lost>,
 }
 
 impl ManifestState {
@@ -105,6 +117,7 @@ impl ManifestState {
         }
         self.sealed_offset = self.sealed_offset.max(edit.sealed_offset);
         self.next_block = self.next_block.max(edit.next_block);
+        edit.lost.into_iter().for_each(|lost| lost::add(&mut self.lost, lost));
     }
 
     fn as_edit(&self) -> Edit {
@@ -113,6 +126,7 @@ impl ManifestState {
             next_block: self.next_block,
             removed: Vec::new(),
             added: self.blocks.values().cloned().collect(),
+            lost: self.lost.clone(),
         }
     }
 }
@@ -317,12 +331,22 @@ mod tests {
         BlockEntry { info, bytes: id * 10 }
     }
 
+    fn lost(id: u64) -> Lost {
+        Lost { start: id * 100, end: id * 100 + 3, records: 3, time_min: i64::MIN, time_max: id as i64 }
+    }
+
     fn written(path: &Path, edits: u64) -> Vec<ManifestState> {
         let mut manifest = Manifest::create(path, ManifestState::default()).expect("writable");
         let mut states = vec![manifest.state.clone()];
         for id in 1..=edits {
             let removed = if id % 3 == 0 { vec![id - 1] } else { Vec::new() };
-            let edit = Edit { sealed_offset: id * 100, next_block: id + 1, removed, added: vec![block(id)] };
+            let edit = Edit {
+                sealed_offset: id * 100,
+                next_block: id + 1,
+                removed,
+                added: vec![block(id)],
+                lost: vec![lost(id)],
+            };
             manifest.append(edit).expect("writable");
             states.push(manifest.state.clone());
         }

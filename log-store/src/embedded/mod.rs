@@ -2,6 +2,7 @@
 
 mod archive;
 mod config;
+mod lost;
 mod maintain;
 mod manifest;
 mod recover;
@@ -127,7 +128,8 @@ impl EmbeddedStore {
             .thread_name(|number| format!("log-search-{number}"))
             .build()
             .map_err(|error| threads(&error))?;
-        let writer = Writer::new(sealed_offset);
+        let newest = snapshot.sealed.iter().max_by_key(|block| block.info.seq_max);
+        let writer = Writer::new(sealed_offset, newest.map(|block| block.info.time_max));
         snapshot.chunks.push(writer.chunk());
         let counters = Counters {
             damaged_blocks: AtomicU64::new(damaged_blocks),
@@ -209,8 +211,10 @@ impl EmbeddedStore {
 
     fn search_within(&self, request: &SearchRequest, budget: &Budget) -> Result<SearchResponse, SearchError> {
         let upper = self.visible_offset();
-        let parts = self.inner.shared.snapshot().parts();
-        run::search(&parts, request, upper, budget)
+        let snapshot = self.inner.shared.snapshot();
+        let mut response = run::search(&snapshot.parts(), request, upper, budget)?;
+        response.total_exact &= snapshot.is_whole(request.range);
+        Ok(response)
     }
 
     /// Facets of matching records; for threads that may block. Async callers use [`crate::LogStore::facets`].
@@ -221,7 +225,10 @@ impl EmbeddedStore {
 
     fn facets_within(&self, request: &FacetsRequest, budget: &Budget) -> Result<FacetsResponse, SearchError> {
         let upper = self.visible_offset();
-        facets::facets(&self.inner.shared.snapshot().parts(), request, upper, budget)
+        let snapshot = self.inner.shared.snapshot();
+        let mut response = facets::facets(&snapshot.parts(), request, upper, budget)?;
+        response.total_exact &= snapshot.is_whole(request.range);
+        Ok(response)
     }
 
     /// Figures over matching records; for threads that may block. Async callers use [`crate::LogStore::stats`].
@@ -232,7 +239,10 @@ impl EmbeddedStore {
 
     fn stats_within(&self, request: &StatsRequest, budget: &Budget) -> Result<StatsResponse, SearchError> {
         let upper = self.visible_offset();
-        stats::stats(&self.inner.shared.snapshot().parts(), request, upper, budget)
+        let snapshot = self.inner.shared.snapshot();
+        let mut response = stats::stats(&snapshot.parts(), request, upper, budget)?;
+        response.is_exact &= snapshot.is_whole(request.range);
+        Ok(response)
     }
 
     /// Starts what is due, in the background: sealing by age, merging, retention, the disk limit. Call it about once

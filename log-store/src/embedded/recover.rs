@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::lost::{self, Lost};
 use super::manifest::{BlockEntry, Manifest, ManifestError, ManifestState, load, unfinished};
 use super::sealer::{day_dir, file_name};
 use super::snapshot::Snapshot;
@@ -49,12 +50,12 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
     // What a crash left of a manifest that was to replace this one, if there is any.
     let _ = std::fs::remove_file(unfinished(&path));
     let files = files(dir)?;
-    let is_damaged = loaded.is_damaged || (loaded.is_new && !files.is_empty());
+    let mut state = loaded.state.clone();
+    let unnamed = Unnamed::read(&state, &files)?;
+    let is_damaged = loaded.is_damaged || (loaded.is_new && !files.is_empty()) || unnamed.tell_of_lost_edits(&state);
     if is_damaged {
         tracing::error!(path = %path.display(), bytes = loaded.damaged_bytes, "the manifest is damaged; the blocks tell the rest");
     }
-    let mut state = loaded.state.clone();
-    let unnamed = Unnamed::read(&state, &files)?;
     let spoilt = unnamed.spoilt.clone();
     unnamed.adopt_merged(&mut state, &files);
     if is_damaged {
@@ -111,6 +112,7 @@ fn snapshot_of(dir: &Path, state: &ManifestState) -> (Snapshot, u64) {
     }
     let mut snapshot = Snapshot::default();
     snapshot.replace(&[], &[], &blocks);
+    snapshot.lost.clone_from(&state.lost);
     (snapshot, damaged_blocks)
 }
 
@@ -167,6 +169,16 @@ impl Unnamed {
         Ok(unnamed)
     }
 
+    /// Whether the manifest lacks edits though all of it is sound: it was cut between two. A crash leaves of blocks that
+    /// were never named only those of the next stretch, and a merged one whose sources were named.
+    fn tell_of_lost_edits(&self, state: &ManifestState) -> bool {
+        self.sound.values().filter(|block| block.info.id >= state.next_block).any(|block| {
+            let sources = &block.info.merged_from;
+            sources.iter().any(|id| *id >= state.next_block)
+                || sources.is_empty() && block.info.cut.0 > state.sealed_offset
+        })
+    }
+
     /// Takes up merged blocks whose sources are named but gone: the edit that named the merged one is lost.
     fn adopt_merged(&self, state: &mut ManifestState, files: &BTreeMap<u64, PathBuf>) {
         for block in self.sound.values() {
@@ -186,6 +198,7 @@ impl Unnamed {
             && is_whole(blocks)
         {
             state.sealed_offset = cut.1;
+            lost_of(*cut, blocks).into_iter().for_each(|lost| lost::add(&mut state.lost, lost));
             state.blocks.extend(blocks.iter().map(|block| (block.info.id, (*block).clone())));
         }
     }
@@ -209,8 +222,11 @@ impl Unnamed {
         let of_whole = cuts.iter().filter(|(_, blocks)| is_whole(blocks)).map(|(cut, _)| cut.1);
         let sealed = of_merged.chain(of_whole).fold(state.sealed_offset, u64::max);
         let plain = cuts.iter().filter(|(cut, _)| cut.1 <= sealed).flat_map(|(_, blocks)| blocks.iter().copied());
+        let lost = cuts.iter().filter(|(cut, blocks)| cut.1 <= sealed && is_whole(blocks));
+        let lost: Vec<Lost> = lost.filter_map(|(cut, blocks)| lost_of(*cut, blocks)).collect();
         let found: Vec<BlockEntry> = plain.cloned().chain(merged).collect();
         state.sealed_offset = sealed;
+        lost.into_iter().for_each(|lost| lost::add(&mut state.lost, lost));
         state.blocks.extend(found.into_iter().map(|block| (block.info.id, block)));
     }
 
@@ -226,4 +242,13 @@ impl Unnamed {
 
 fn is_whole(blocks: &[&BlockEntry]) -> bool {
     blocks.first().is_some_and(|block| block.info.cut_blocks as usize == blocks.len())
+}
+
+/// What never came of a stretch of the queue, by the blocks that it became.
+fn lost_of(cut: (u64, u64), blocks: &[&BlockEntry]) -> Option<Lost> {
+    let there: u64 = blocks.iter().map(|block| u64::from(block.info.rows)).sum();
+    let records = cut.1.saturating_sub(cut.0).saturating_sub(there);
+    let time_min = blocks.iter().map(|block| block.info.time_min).min()?;
+    let time_max = blocks.iter().map(|block| block.info.time_max).max()?;
+    (records > 0).then_some(Lost { start: cut.0, end: cut.1, records, time_min, time_max })
 }

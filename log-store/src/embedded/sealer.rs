@@ -130,6 +130,7 @@ impl Sealer {
             next_block: self.manifest.state.next_block + blocks.len() as u64,
             removed: Vec::new(),
             added: blocks.iter().map(|block| entry(block)).collect(),
+            lost: cut.lost.clone(),
         })?;
         failpoint::hit("log_store.manifest");
         self.shared.update(|snapshot| snapshot.replace(&cut.chunks, &[], &blocks));

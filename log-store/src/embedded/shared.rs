@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use watchfire_model::Timestamp;
 
 use super::config::{StoreConfig, StoreStats};
+use super::lost::Lost;
 use super::snapshot::Snapshot;
 use crate::open_block::Chunk;
 
@@ -77,6 +78,8 @@ pub(crate) struct Cut {
     /// Offsets `start..end`.
     pub start: u64,
     pub end: u64,
+    /// Those of them that never came.
+    pub lost: Vec<Lost>,
 }
 
 /// A message to the sealing thread.
@@ -137,6 +140,7 @@ impl Shared {
         let counter = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let mut stats = StoreStats {
             sealed_blocks: snapshot.sealed.len() as u64,
+            lost_records: snapshot.lost.iter().map(|lost| lost.records).sum(),
             damaged_records_total: counter(&self.counters.damaged_records),
             sealed_blocks_total: counter(&self.counters.sealed_blocks),
             merges_total: counter(&self.counters.merges),

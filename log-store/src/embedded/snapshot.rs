@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::lost::Lost;
 use crate::executor::run::Part;
 use crate::open_block::Chunk;
 use crate::sealed::block::SealedBlock;
+use crate::search::TimeRange;
 
 /// All blocks: sealed ones, chunks that wait to be sealed, the chunk that is appended to.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +15,8 @@ pub(crate) struct Snapshot {
     pub chunks: Vec<Arc<Chunk>>,
     /// Newest first, by their last event time.
     pub sealed: Vec<Arc<SealedBlock>>,
+    /// Records that never came, in the order of the queue.
+    pub lost: Vec<Lost>,
 }
 
 impl Snapshot {
@@ -20,6 +24,11 @@ impl Snapshot {
     pub fn parts(&self) -> Vec<Part> {
         let chunks = self.chunks.iter().rev().map(|chunk| Part::Open(Arc::clone(chunk)));
         chunks.chain(self.sealed.iter().map(|block| Part::Sealed(Arc::clone(block)))).collect()
+    }
+
+    /// Whether no record of a range of event times is missing that was accepted, as far as can be known.
+    pub fn is_whole(&self, range: TimeRange) -> bool {
+        !self.lost.iter().any(|lost| lost.may_be_in(range))
     }
 
     /// Puts sealed blocks in place of chunks and other blocks.

@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 use watchfire_model::{RecordView, Timestamp};
 
 use super::config::{AppendError, AppendReport};
+use super::lost::{self, Lost};
 use super::shared::{Cut, Message, Shared};
 use crate::open_block::Chunk;
 
@@ -27,18 +28,28 @@ pub(crate) struct Writer {
     next_offset: u64,
     /// Where the open block begins.
     cut_start: u64,
+    /// Every record below is there, or known to be lost.
+    whole_until: u64,
+    /// Earliest and latest time of the record before that, milliseconds.
+    last_times: (i64, i64),
+    /// What is lost of the open block's stretch.
+    lost: Vec<Lost>,
     /// When the open block was first seen to have rows.
     open_since: Option<Timestamp>,
 }
 
 impl Writer {
-    pub fn new(offset: u64) -> Writer {
+    /// `last_ms`: about when the record before `offset` was, if there is any.
+    pub fn new(offset: u64, last_ms: Option<i64>) -> Writer {
         Writer {
             open: vec![Arc::new(Chunk::default())],
             rows_before: 0,
             bytes_before: 0,
             next_offset: offset,
             cut_start: offset,
+            whole_until: offset,
+            last_times: (last_ms.unwrap_or(i64::MIN), last_ms.unwrap_or(i64::MIN)),
+            lost: Vec::new(),
             open_since: None,
         }
     }
@@ -79,6 +90,8 @@ impl Writer {
                 }
                 match RecordView::parse(bytes) {
                     Ok(record) if bytes.len() <= RECORD_BYTES_MAX => {
+                        let (at, accepted) = (record.timestamp().millis(), record.accepted_at().millis());
+                        self.note_lost(shared, seq, (at.min(accepted), at.max(accepted)));
                         rows.push(seq, &record);
                         report.appended += 1;
                     }
@@ -108,6 +121,25 @@ impl Writer {
         }
     }
 
+    /// Takes note of those that are missing before record `seq`, which has these times.
+    fn note_lost(&mut self, shared: &Shared, seq: u64, times: (i64, i64)) {
+        if seq > self.whole_until {
+            let lost = Lost {
+                start: self.whole_until,
+                end: seq,
+                records: seq - self.whole_until,
+                time_min: self.last_times.0.min(times.0),
+                time_max: self.last_times.1.max(times.1),
+            };
+            let (from, to) = (lost.start, lost.end);
+            tracing::error!(from, to, "records of the queue never came and are missing; totals of their time say so");
+            lost::add(&mut self.lost, lost.clone());
+            shared.update(|snapshot| lost::add(&mut snapshot.lost, lost));
+        }
+        self.whole_until = seq.saturating_add(1);
+        self.last_times = times;
+    }
+
     fn add_chunk(&mut self, shared: &Shared, before: &Chunk) {
         let chunk = Arc::new(Chunk::like(before));
         self.open.push(Arc::clone(&chunk));
@@ -135,7 +167,15 @@ impl Writer {
             return;
         }
         let last = self.chunk();
-        let cut = Cut { chunks: std::mem::take(&mut self.open), start: self.cut_start, end: self.next_offset };
+        // Records at its end that could not be read.
+        self.note_lost(shared, self.next_offset, self.last_times);
+        self.whole_until = self.next_offset;
+        let cut = Cut {
+            chunks: std::mem::take(&mut self.open),
+            start: self.cut_start,
+            end: self.next_offset,
+            lost: std::mem::take(&mut self.lost),
+        };
         shared.backlog.lock().pending += 1;
         // Refused only after the store was closed; then the queue is replayed.
         let _ = messages.send(Message::Seal(cut));

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::*;
 use watchfire_log_store::embedded::{AppendError, OpenError};
+use watchfire_log_store::facets::FacetsRequest;
+use watchfire_log_store::stats::StatsRequest;
 use watchfire_log_store::{EmbeddedStore, LogStore, SearchRequest, StoreConfig, TimeRange};
 use watchfire_model::{LogRecord, Timestamp};
 
@@ -92,7 +94,10 @@ fn a_manifest_cut_anywhere_loses_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let released = filled(dir.path());
     let whole = std::fs::read(dir.path().join("MANIFEST")).expect("readable");
-    for length in (0..whole.len()).step_by(23).chain([whole.len() - 1, whole.len()]) {
+    // Between two edits, too, where the rest looks sound.
+    let edits: Vec<usize> = (0..whole.len() - 4).filter(|at| whole[*at..].starts_with(b"WFME")).collect();
+    assert!(edits.len() > 3, "{edits:?}");
+    for length in (0..whole.len()).step_by(23).chain(edits).chain([whole.len() - 1, whole.len()]) {
         let other = tempfile::tempdir().expect("a folder");
         copy(dir.path(), other.path());
         std::fs::write(other.path().join("MANIFEST"), &whole[..length]).expect("writable");
@@ -358,6 +363,57 @@ fn damaged_records_are_counted_and_left_out() {
     assert_eq!(all(&store).iter().map(|hit| hit.seq).collect::<Vec<_>>(), [5, 8]);
     store.flush().expect("writes");
     assert_eq!((all(&store).len(), store.sealed_offset(), store.stats().damaged_records_total), (2, 9, 2));
+}
+
+/// Whether a search, facets and figures over a range say that they are exact; they must agree.
+fn is_exact(store: &EmbeddedStore, start_ms: i64, end_ms: i64) -> bool {
+    let range = TimeRange { start: Timestamp::from_millis(start_ms), end: Timestamp::from_millis(end_ms) };
+    let found = store.search_blocking(&SearchRequest::new(query(""), range)).expect("answers").total_exact;
+    let facets = store.facets_blocking(&FacetsRequest::new(query(""), range)).expect("answers").total_exact;
+    let figures = store.stats_blocking(&StatsRequest::new(query(""), range)).expect("answers").is_exact;
+    assert_eq!((facets, figures), (found, found));
+    found
+}
+
+#[test]
+fn totals_are_not_exact_where_the_queue_has_lost_records() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = StoreConfig { retention_days: 5, ..config(dir.path()) };
+    let (first, last) = (NOON_MS, NOON_MS + 10 * 100);
+    let check = |store: &EmbeddedStore, what: &str| {
+        assert_eq!(store.stats().lost_records, 9, "{what}");
+        assert!(!is_exact(store, i64::MIN, i64::MAX), "{what}");
+        assert!(!is_exact(store, first, last), "{what}");
+        assert!(is_exact(store, last + 2 * DAY_MS, last + 3 * DAY_MS), "{what}");
+        assert!(is_exact(store, first - 3 * DAY_MS, first - 2 * DAY_MS), "{what}");
+    };
+    let store = open(&config);
+    append(&store, 0, &(0..50).map(simple).collect::<Vec<_>>());
+    assert!(is_exact(&store, i64::MIN, i64::MAX));
+    store.flush().expect("writes");
+    drop(store);
+    // Eight are gone from the queue, and one cannot be read, the last before the block is sealed.
+    let store = open(&config);
+    append(&store, 58, &(58..100).map(simple).collect::<Vec<_>>());
+    store.append(100, [&b"nonsense"[..]]).expect("takes");
+    assert_eq!(store.stats().lost_records, 8);
+    store.flush().expect("writes");
+    check(&store, "sealed");
+    drop(store);
+    check(&open(&config), "opened again");
+    // As after a crash before the manifest named the last block.
+    let manifest = dir.path().join("MANIFEST");
+    let bytes = std::fs::read(&manifest).expect("readable");
+    let last_edit = bytes.windows(4).rposition(|window| window == b"WFME").expect("an edit");
+    std::fs::write(&manifest, &bytes[..last_edit]).expect("writable");
+    let store = open(&config);
+    assert_eq!((store.sealed_offset(), store.stats().damaged_manifests), (101, 0));
+    check(&store, "named anew");
+    // When they would be gone by now, nothing is missing any more.
+    store.tick(Timestamp::from_millis(last + 7 * DAY_MS));
+    store.flush().expect("done");
+    assert_eq!(store.stats().lost_records, 0);
+    assert!(is_exact(&store, i64::MIN, i64::MAX));
 }
 
 #[tokio::test]
