@@ -53,14 +53,20 @@ fn named(pattern: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
 fn check_config(file: &Path) -> Result<String, Vec<String>> {
     let setup = load::setup(Some(file), None).map_err(|faults| faults.0)?;
     let (rules, files) = (setup.rules.rule_count(), setup.rule_files.len());
-    Ok(format!("good: {}, with {rules} rules in {files} files", file.display()))
+    Ok(format!("good: {}, with {}", file.display(), counted(rules, files)))
+}
+
+/// So many rules in so many files, in words.
+fn counted(rules: usize, files: usize) -> String {
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    format!("{rules} rule{} in {files} file{}", plural(rules), plural(files))
 }
 
 fn check_rules(files: &[PathBuf]) -> Result<String, Vec<String>> {
     let (texts, mut faults) = load::rule_texts(files);
     match RuleSet::load_with_receivers(&texts, None) {
         Ok(rules) if faults.is_empty() => {
-            return Ok(format!("good: {} rules in {} files", rules.rule_count(), files.len()));
+            return Ok(format!("good: {}", counted(rules.rule_count(), files.len())));
         }
         Ok(_) => {}
         Err(errors) => faults.extend(errors.iter().map(|error| {
@@ -76,8 +82,10 @@ fn quote(text: &str, line: usize, column: usize) -> String {
     let Some(quoted) = text.lines().nth(line.saturating_sub(1)).filter(|line| !line.trim().is_empty()) else {
         return String::new();
     };
-    let before = column.saturating_sub(1).min(quoted.chars().count());
-    let skipped = before.saturating_sub(QUOTED_MAX / 2);
+    let length = quoted.chars().count();
+    let before = column.saturating_sub(1).min(length);
+    // A longer line is shown from its middle on.
+    let skipped = if length <= QUOTED_MAX { 0 } else { before.saturating_sub(QUOTED_MAX / 2) };
     // What would move the cursor or colour the terminal takes one column, as all else.
     let plain = |character: char| if character.is_control() { ' ' } else { character };
     let shown: String = quoted.chars().skip(skipped).take(QUOTED_MAX).map(plain).collect();

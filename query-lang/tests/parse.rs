@@ -132,6 +132,8 @@ fn mistakes_point_into_the_text() {
         ("rate(foo)", Meaning, 5, "give a range: `name[5m]`"),
         ("rate(a + b)", Meaning, 5, "subquery"),
         ("abs(foo[5m])", Meaning, 4, "range vector"),
+        ("rat foo", Syntax, 4, "did you mean `rate`?"),
+        ("median foo over 5m", Syntax, 7, "the short form begins with sum, avg, min, max, count, rate or a percentile"),
         ("rats(foo[5m])", Meaning, 0, "did you mean `rate`?"),
         ("info(foo)", NotYet, 0, "`info()` is not in this version yet"),
         ("limitk(1, foo)", NotYet, 0, "`limitk` is not in this version yet"),

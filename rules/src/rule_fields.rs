@@ -247,7 +247,8 @@ impl<'a> RuleReader<'a> {
                 millis
             }
             Json::Number(number) => {
-                let hint = format!("give the unit: \"{field}\": \"{number}s\"");
+                let seconds = if *number > 0.0 { format!("{number}s") } else { "5m".to_owned() };
+                let hint = format!("give the unit: \"{field}\": \"{seconds}\"");
                 self.fault(node.offset, format!("`{field}` has no unit"), hint);
                 None
             }

@@ -116,7 +116,9 @@ impl Parts {
     pub fn open(config: &Config, rules: &RuleSet, runtime: &Handle) -> Result<Parts, String> {
         let now = Timestamp::now();
         let dir = &config.data_dir;
-        std::fs::create_dir_all(dir).map_err(|error| format!("{}: cannot be made: {error}", dir.display()))?;
+        std::fs::create_dir_all(dir).map_err(|error| {
+            format!("the data folder {} cannot be made: {error}; choose another with --data-dir", dir.display())
+        })?;
         let (queue, of_queue) =
             EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
         let queue = Arc::new(queue);

@@ -25,7 +25,8 @@ impl<'a> Section<'a> {
             Some(Node { kind: Kind::Map(entries), place }) => (entries, *place),
             Some(Node { kind: Kind::Null, place }) => (&[], *place),
             Some(Node { kind, place }) => {
-                let message = format!("`{path}` must be a section with keys, this is {}", kind.name());
+                let what = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
+                let message = format!("{what} must be a section with keys, this is {}", kind.name());
                 faults.push(Fault { place: *place, message });
                 (&[], *place)
             }

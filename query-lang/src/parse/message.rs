@@ -3,6 +3,7 @@
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::Rule;
+use super::scan::SHORT_WORDS;
 use crate::error::{ParseError, ParseErrorKind};
 
 /// Most expectations that a message lists.
@@ -26,8 +27,25 @@ pub(super) fn explain(text: &str, error: &Error<Rule>, short_form: bool) -> Pars
     let error = ParseError::at(ParseErrorKind::Syntax, text, offset, message);
     match hint(&text[error.offset..], &expected, short_form, text.trim().is_empty()) {
         Some(hint) => error.with_hint(hint),
+        None if !short_form => match short_word_meant(&text[..error.offset], &text[error.offset..]) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        },
         None => error,
     }
+}
+
+/// A remedy where a word stands before a name as in the short form, but is none of its functions.
+fn short_word_meant(before: &str, rest: &str) -> Option<String> {
+    let word = before.trim();
+    let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_word(word) || !rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        return None;
+    }
+    Some(match watchfire_model::nearest(word, SHORT_WORDS) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the short form begins with {} or a percentile such as `p95`", SHORT_WORDS.join(", ")),
+    })
 }
 
 /// What the rules stand for; when a bracket can be closed, how the expression inside could go on is left out.

@@ -5,7 +5,7 @@ use super::BRACKETS_MAX;
 use crate::error::{ParseError, ParseErrorKind};
 
 /// Words that open a short query, beside `pNN`.
-const SHORT_WORDS: [&str; 6] = ["sum", "avg", "min", "max", "count", "rate"];
+pub(super) const SHORT_WORDS: [&str; 6] = ["sum", "avg", "min", "max", "count", "rate"];
 
 /// Whether a text is in the short form: its first word is one of the short form's functions and the
 /// next is a metric name, bare or quoted (and not `by` or `without`). API.md, 4.
