@@ -236,6 +236,30 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes it")
 }
 
+#[test]
+fn a_first_file_that_was_rotated_before_it_was_seen_is_read() {
+    let logs = Logs::new();
+    logs.write("other.log", "known\n");
+    // Of a name that is not there yet, rotated before the first start: not asked for.
+    logs.write("old.log.1", "years ago\n");
+    let old = OpenOptions::new().append(true).open(logs.path("old.log.1")).expect("the file is there");
+    old.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("its time can be set");
+    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 1);
+    server.kill();
+    for number in [1, 2] {
+        logs.write("app.log", &format!("first {number}\n"));
+        logs.rename("app.log", &format!("app.log.{number}"));
+    }
+    logs.write("app.log", "now\n");
+    logs.write("old.log", "new\n");
+    server.restart();
+    wait_total(&server, 5);
+    server.restart();
+    wait_total(&server, 5);
+    assert_eq!(stored(&server).get("years ago"), None);
+}
+
 /// A frame of zstd that holds the bytes as they are.
 fn zstd_of(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![0x28, 0xb5, 0x2f, 0xfd, 0x20, bytes.len() as u8];

@@ -122,6 +122,22 @@ pub(super) struct Source {
     pub figures: SourceFigures,
     /// It was never met before.
     pub is_new: bool,
+    /// When it was met first, as far as that is known.
+    pub met: Option<SystemTime>,
+}
+
+/// What is kept of a source that was met: version u8 = 2, milliseconds i64. Version 1 has no time.
+fn met_at(now_ms: i64) -> Vec<u8> {
+    [&[2][..], &now_ms.to_le_bytes()].concat()
+}
+
+fn met_of(value: &[u8]) -> Option<SystemTime> {
+    let [2, time @ ..] = value else { return None };
+    time_of(i64::from_le_bytes(time.try_into().ok()?))
+}
+
+fn time_of(ms: i64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
 }
 
 /// The key that says that a source was met.
@@ -212,10 +228,10 @@ impl Files {
         gone.into_iter().for_each(|id| self.drop_file(id));
         self.sources = sources
             .into_iter()
-            .map(|settings| Source {
-                figures: self.metrics.of(settings.name()),
-                is_new: self.intake.queue.checkpoint(&key_of(&settings)).is_none(),
-                settings,
+            .map(|settings| {
+                let stored = self.intake.queue.checkpoint(&key_of(&settings));
+                let met = stored.as_deref().and_then(met_of);
+                Source { figures: self.metrics.of(settings.name()), is_new: stored.is_none(), met, settings }
             })
             .collect();
         self.list_at_ms = 0;

@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub path: PathBuf,
     pub bytes: u64,
     pub modified: SystemTime,
+    /// When it was made, or written to last if that was before: a copy may have the time of its original.
+    pub born: SystemTime,
 }
 
 /// Folders as they are at one moment, each read once.
@@ -60,7 +62,8 @@ fn list(folder: &Path) -> Option<Vec<Entry>> {
         let path = entry.path();
         let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        Some(Entry { id: FileId::of(&metadata), path, bytes: metadata.len(), modified })
+        let born = metadata.created().map_or(modified, |created| created.min(modified));
+        Some(Entry { id: FileId::of(&metadata), path, bytes: metadata.len(), modified, born })
     });
     let mut entries: Vec<Entry> = entries.collect();
     entries.sort_by(|one, other| one.path.cmp(&other.path));
@@ -188,6 +191,7 @@ mod tests {
             path: PathBuf::from(name),
             bytes: 0,
             modified: SystemTime::UNIX_EPOCH,
+            born: SystemTime::UNIX_EPOCH,
         };
         for first in 0..2 {
             let mut lists = rows[first..].iter();

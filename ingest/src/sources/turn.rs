@@ -53,7 +53,7 @@ pub(super) enum Step {
     /// A position is forgotten.
     Forget { key: Vec<u8>, before: Vec<u8> },
     /// A source was met.
-    Meet { key: Vec<u8> },
+    Meet { key: Vec<u8>, value: Vec<u8> },
 }
 
 /// Lines and positions that are stored together.
@@ -116,8 +116,8 @@ impl Turn {
     }
 
     /// A source was met: what was there before it is what its settings say of the first start.
-    pub(super) fn meet(&mut self, key: Vec<u8>) {
-        self.steps.push(Step::Meet { key });
+    pub(super) fn meet(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.steps.push(Step::Meet { key, value });
     }
 
     /// The steps, for the queue.
@@ -127,7 +127,7 @@ impl Turn {
                 Checkpoint { key: id.key(), before: before.clone(), after: Some(position.encode()) }
             }
             Step::Forget { key, before } => Checkpoint { key: key.clone(), before: Some(before.clone()), after: None },
-            Step::Meet { key } => Checkpoint { key: key.clone(), before: None, after: Some(vec![1]) },
+            Step::Meet { key, value } => Checkpoint { key: key.clone(), before: None, after: Some(value.clone()) },
         };
         self.steps.iter().map(checkpoint).collect()
     }

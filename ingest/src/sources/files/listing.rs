@@ -1,13 +1,13 @@
 //! Which files there are, and what became of those that are not where they were.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::Duration;
 
-use super::{Files, LIST_EVERY_MS, LOST_NAMES_MAX, key_of};
+use super::{Files, LIST_EVERY_MS, LOST_NAMES_MAX, Source, key_of, met_at, time_of};
 use crate::sources::packed::has_packed_name;
-use crate::sources::position::{FILE_KEYS, FileId, Head, Position, Tail};
+use crate::sources::position::{FILE_KEYS, FileId, Head, Position, Tail, is_numbered_name};
 use crate::sources::rest::{self, Entry, Folders};
 use crate::sources::settings::Start;
 use crate::sources::tracked::{Standing, Tracked, before, end_of_lines};
@@ -29,14 +29,27 @@ struct Look {
     folders: Folders,
     turn: Turn,
     now_ms: i64,
+    /// Of a source and a folder: files made since the source was met that are not asked for.
+    newborn: HashMap<(usize, PathBuf), Vec<Entry>>,
+    /// Names under which files are or were followed.
+    seen_names: Option<HashSet<PathBuf>>,
 }
+
+/// By so much the clock of file systems may be behind.
+const FILE_CLOCK_LAG: Duration = Duration::from_millis(20);
 
 impl Files {
     /// Lists the folders: new files, new names, names that are gone.
     pub(super) fn list(&mut self, now_ms: i64) {
         self.list_at_ms = now_ms + LIST_EVERY_MS;
         self.listed_ms = now_ms;
-        let mut look = Look { folders: Folders::default(), turn: Turn::default(), now_ms };
+        let mut look = Look {
+            folders: Folders::default(),
+            turn: Turn::default(),
+            now_ms,
+            newborn: HashMap::new(),
+            seen_names: None,
+        };
         let mut watched = BTreeSet::new();
         let mut found: Vec<(PathBuf, usize)> = Vec::new();
         for (at, source) in self.sources.iter().enumerate() {
@@ -64,8 +77,8 @@ impl Files {
             self.find_orphans(&mut look);
         }
         for source in self.sources.iter_mut().filter(|source| source.is_new) {
-            look.turn.meet(key_of(&source.settings));
-            source.is_new = false;
+            look.turn.meet(key_of(&source.settings), met_at(now_ms));
+            (source.is_new, source.met) = (false, time_of(now_ms));
         }
         self.commit_surely(look.turn);
     }
@@ -101,8 +114,10 @@ impl Files {
         }
         self.make_ready(id);
         // Others may have had the name since it was lost, and lost it too.
-        if let Some(after) = after {
-            self.adopt_unseen(&name, after, source, look);
+        match after {
+            Some(after) => self.adopt_unseen(&name, |entry| entry.modified >= after, source, look),
+            None if is_new => self.adopt_first(&name, source, look),
+            None => {}
         }
     }
 
@@ -159,7 +174,7 @@ impl Files {
                 self.make_ready(id);
                 if was_live {
                     self.lost_names.insert(name.clone(), entry.modified);
-                    self.adopt_unseen(&name, entry.modified, source, look);
+                    self.adopt_unseen(&name, |other| other.modified >= entry.modified, source, look);
                 }
             }
             None if file.is_open() => {
@@ -173,11 +188,11 @@ impl Files {
     }
 
     /// Files that had the name after one that has lost it, and lost it too before anybody looked: rotated since
-    /// `after`, and never read.
-    fn adopt_unseen(&self, name: &Path, after: SystemTime, source: usize, look: &mut Look) {
+    /// then, and never read.
+    fn adopt_unseen(&self, name: &Path, is_since: impl Fn(&Entry) -> bool, source: usize, look: &mut Look) {
         for entry in rest::rotated(&mut look.folders, name) {
             // Two files may have been written to at what is one moment to the file system.
-            if self.is_known(&entry) || entry.modified < after || look.turn.places(entry.id) {
+            if self.is_known(&entry) || !is_since(&entry) || look.turn.places(entry.id) {
                 continue;
             }
             let head = rest::head_of(&entry.path).unwrap_or_default();
@@ -192,6 +207,27 @@ impl Files {
             let mut file = Tracked::new(entry.id, entry.path, source, position, look.now_ms);
             (file.standing, file.stored) = (Standing::Moved, self.intake.queue.checkpoint(&entry.id.key()));
             look.turn.adopt(file);
+        }
+    }
+
+    /// Files that had a name before anybody has seen one under it: made since the source was met, and rotated since.
+    fn adopt_first(&self, name: &Path, source: usize, look: &mut Look) {
+        let Some(Source { settings, met: Some(met), is_new: false, .. }) = self.sources.get(source) else { return };
+        let Some(folder) = name.parent() else { return };
+        let since = met.checked_sub(FILE_CLOCK_LAG).unwrap_or(*met);
+        let newborn = look.newborn.entry((source, folder.to_owned())).or_insert_with(|| {
+            let entries = look.folders.beside(name).unwrap_or_default().iter();
+            entries.filter(|entry| entry.born >= since && !settings.matches(&entry.path)).cloned().collect()
+        });
+        if !newborn.iter().any(|entry| is_numbered_name(name, &entry.path) && !self.is_known(entry)) {
+            return;
+        }
+        let seen = look.seen_names.get_or_insert_with(|| {
+            let stored = self.intake.queue.checkpoints(FILE_KEYS);
+            stored.iter().filter_map(|(_, value)| Position::decode(value)).map(|position| position.path).collect()
+        });
+        if !seen.contains(name) {
+            self.adopt_unseen(name, |entry| entry.born >= since, source, look);
         }
     }
 
@@ -253,7 +289,7 @@ impl Files {
                 (file.stored, file.standing) = (Some(stored), Standing::Moved);
                 self.tracked.insert(id, file);
                 self.make_ready(id);
-                self.adopt_unseen(&name, modified, source, look);
+                self.adopt_unseen(&name, |other| other.modified >= modified, source, look);
             } else if let Some(copy) = self.copy_of(&position, source, &mut look.folders, look.now_ms) {
                 look.turn.adopt(copy);
                 look.turn.forget(key, stored);
