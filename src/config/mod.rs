@@ -6,6 +6,7 @@
 mod files;
 mod items;
 mod read;
+mod receivers;
 mod scalar;
 mod section;
 mod tree;

@@ -3,18 +3,16 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use watchfire_alerting::{ReceiverSettings, Secret};
+use watchfire_alerting::Secret;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 use watchfire_queue::DISK_LIMIT_MIN;
 
 use super::files;
 use super::items::{read_extracts, read_parsers};
+use super::receivers;
 use super::section::Section;
 use super::tree::{self, Fault, Kind, Node, Place};
-use super::{
-    Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Email, Receiver, Syslog, TlsFiles, Webhook, check_exposure,
-};
-use crate::receivers;
+use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
 
 /// Below these sizes, bytes, a part does nothing but to throw away what it has just taken.
 const MEMORY_LIMIT_MIN: u64 = 1 << 20;
@@ -267,8 +265,7 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     alerting.external_url =
         section.parsed("external_url", "an address (write https://watchfire.example.org)", web_address);
     for node in section.list("receivers") {
-        if let Some(receiver) = read_receiver(node, &mut section) {
-            check_receiver(&receiver, node, &mut section);
+        if let Some(receiver) = receivers::read(node, &mut section) {
             if receiver.name == super::CANARY {
                 section.fault(
                     node.place,
@@ -288,27 +285,6 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
         alerting.default_receivers.push(name.to_owned());
     }
     section.finish();
-}
-
-/// What alerting itself finds wrong with a receiver, each fault at its place.
-fn check_receiver(receiver: &Receiver, node: &Node, alerting: &mut Section<'_>) {
-    let settings = ReceiverSettings { receivers: vec![receivers::receiver(receiver)], ..ReceiverSettings::default() };
-    for fault in settings.faults() {
-        // `receivers[0].email.to[1]`: the receiver is known. One without a way of telling has been told of.
-        let path = fault.path.split_once('.').map_or("", |(_, path)| path);
-        let place = node.at(path).place;
-        let is_told = alerting.faults().iter().any(|fault| fault.place == place);
-        if path != "name" && !is_told {
-            alerting.fault(place, format!("`alerting.receivers.{path}`: {}", fault.message));
-        }
-    }
-}
-
-/// The text, if it is an address of the web.
-fn web_address(text: &str) -> Option<String> {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
-    let is_host = !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']) && !rest.contains(char::is_whitespace);
-    is_host.then(|| text.to_owned())
 }
 
 fn check_globs(section: &mut Section<'_>, key: &'static str) {
@@ -340,60 +316,15 @@ pub(super) fn check_glob(
     None
 }
 
-fn read_receiver(node: &Node, alerting: &mut Section<'_>) -> Option<Receiver> {
-    let mut section = Section::new("alerting.receivers", Some(node), alerting.faults());
-    let name = section.required_text("name").map(str::to_owned);
-    let webhook = section.node("webhook").and_then(|node| read_webhook(node, &mut section));
-    let email = section.node("email").and_then(|node| read_email(node, &mut section));
-    if section.node("webhook").is_none() && section.node("email").is_none() {
-        section.fault(node.place, "a receiver needs `webhook: {url: …}` or `email: {…}`");
-    }
-    section.finish();
-    Some(Receiver { name: name?, webhook, email })
+/// The text, if it is an address of the web.
+pub(super) fn web_address(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+    let is_host = !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']) && !rest.contains(char::is_whitespace);
+    is_host.then(|| text.to_owned())
 }
 
 pub(super) fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
     section.parsed(key, "true or false", |text| text.parse().ok())
-}
-
-fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
-    let mut section = Section::new("alerting.receivers.webhook", Some(node), receiver.faults());
-    let url = section.parsed_secret("url", "an address (write http://127.0.0.1:9000/hook)", web_address);
-    let url_file = section.path("url_file");
-    if section.node("url").is_none() && section.node("url_file").is_none() {
-        section.fault(node.place, "a webhook needs `url` (or `url_file`)");
-    }
-    let webhook = Webhook {
-        url,
-        url_file,
-        username: section.text("username").map(str::to_owned),
-        password_file: section.path("password_file"),
-        bearer_token_file: section.path("bearer_token_file"),
-        timeout_ms: section.duration_from("timeout", 1).unwrap_or(10_000),
-        send_resolved: boolean(&mut section, "send_resolved").unwrap_or(true),
-    };
-    section.finish();
-    (webhook.url.is_some() || webhook.url_file.is_some()).then_some(webhook)
-}
-
-fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
-    let mut section = Section::new("alerting.receivers.email", Some(node), receiver.faults());
-    section.required_text("smtp");
-    let smtp = section.parsed_secret("smtp", "an address (write smtp://user@127.0.0.1:2525)", |text| {
-        let known = ["smtp://", "smtp+starttls://", "smtps://"].iter().any(|scheme| text.starts_with(scheme));
-        known.then(|| text.to_owned())
-    });
-    let from = section.required_text("from").map(str::to_owned);
-    let to: Vec<String> = section.texts("to").into_iter().map(|(text, _)| text.to_owned()).collect();
-    if to.is_empty() {
-        let place = section.node("to").map_or(node.place, |to| to.place);
-        section.fault(place, "an e-mail receiver needs `to: [ADDRESS]`");
-    }
-    let password_file = section.path("password_file");
-    let ca_file = section.path("ca_file");
-    let send_resolved = boolean(&mut section, "send_resolved").unwrap_or(true);
-    section.finish();
-    Some(Email { smtp: smtp?, password_file, from: from?, to, ca_file, send_resolved })
 }
 
 /// `places` are those of the addresses that we listen on.
