@@ -1,6 +1,8 @@
 //! What metrics there are: kind, help, how many series, which label names.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use watchfire_model::labels::METRIC_NAME;
@@ -38,14 +40,25 @@ struct Metric {
     series: [u32; 3],
     sample_type: MetricType,
     help: Option<Arc<str>>,
-    labels: Vec<Arc<str>>,
+    labels: BTreeSet<Arc<str>>,
     overflowed: u64,
+    /// Memory of all that.
+    bytes: usize,
 }
+
+/// Memory of a metric beside its texts: its place in the table, and what the allocator takes for its name.
+const METRIC_BYTES: usize = (size_of::<Metric>() + size_of::<Arc<str>>()) * 3 / 2 + 24;
+/// Memory of a label beside its text: its place in the set, and what the allocator takes for it.
+const LABEL_BYTES: usize = 24 + 24;
+/// The smallest set of labels.
+const LABELS_BYTES: usize = 11 * size_of::<Arc<str>>() + 16;
 
 /// All metrics, by name. Its locks are never held while another lock is taken.
 #[derive(Default)]
 pub(crate) struct Catalogue {
     metrics: DashMap<Arc<str>, Metric, foldhash::fast::RandomState>,
+    /// Memory of all of them.
+    bytes: AtomicUsize,
 }
 
 impl Catalogue {
@@ -57,15 +70,19 @@ impl Catalogue {
             None => self.metrics.entry(name.into()).or_default(),
         };
         metric.series[kind.class() as usize] += 1;
+        let mut more = if metric.bytes == 0 { METRIC_BYTES + name.len() } else { 0 };
         if let (SeriesKind::Samples(said), MetricType::Untyped) = (kind, metric.sample_type) {
             metric.sample_type = said;
         }
         for (label, _) in key::pairs(key) {
             let Ok(label) = std::str::from_utf8(label) else { continue };
-            if label != METRIC_NAME && !metric.labels.iter().any(|have| &**have == label) {
-                metric.labels.push(label.into());
+            if label != METRIC_NAME && !metric.labels.contains(label) {
+                more += if metric.labels.is_empty() { LABELS_BYTES } else { LABEL_BYTES } + label.len();
+                metric.labels.insert(label.into());
             }
         }
+        metric.bytes += more;
+        self.bytes.fetch_add(more, Ordering::Relaxed);
     }
 
     /// Counts a series that went; a metric without series is forgotten.
@@ -76,7 +93,10 @@ impl Catalogue {
             metric.series == [0; 3]
         });
         if empty {
-            self.metrics.remove_if(name, |_, metric| metric.series == [0; 3]);
+            let removed = self.metrics.remove_if(name, |_, metric| metric.series == [0; 3]);
+            if let Some((_, metric)) = removed {
+                self.bytes.fetch_sub(metric.bytes, Ordering::Relaxed);
+            }
         }
     }
 
@@ -108,9 +128,17 @@ impl Catalogue {
             if let Some(help) = help
                 && metric.help.as_deref() != Some(help)
             {
+                let more = help.len().saturating_sub(metric.help.as_deref().map_or(0, str::len));
+                metric.bytes += more;
+                self.bytes.fetch_add(more, Ordering::Relaxed);
                 metric.help = Some(help.into());
             }
         }
+    }
+
+    /// Memory of all metrics.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// What was said about the metrics, as far as the series themselves do not tell it.
@@ -140,8 +168,7 @@ impl Catalogue {
                     (_, 1.., _) => SeriesKind::Increments,
                     _ => SeriesKind::Samples(metric.sample_type),
                 };
-                let mut labels: Vec<String> = metric.labels.iter().map(|label| label.to_string()).collect();
-                labels.sort_unstable();
+                let labels: Vec<String> = metric.labels.iter().map(|label| label.to_string()).collect();
                 MetricInfo {
                     name: entry.key().to_string(),
                     kind,

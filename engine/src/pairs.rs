@@ -143,9 +143,12 @@ impl Pairs {
         self.names.iter().flatten().map(|name| (&name.text, &name.pairs))
     }
 
-    /// Enters a series under a pair and gives the pair's number, and how much memory that took.
+    /// Enters a series under a pair and gives the pair's number, and how much memory that took beside the texts.
     pub(crate) fn insert(&mut self, name: &str, value: &str, series: u32, texts: &Texts) -> (u32, usize) {
-        let name = self.name(name.as_bytes()).unwrap_or_else(|| self.add_name(name, texts));
+        let (name, of_name) = match self.name(name.as_bytes()) {
+            Some(name) => (name, 0),
+            None => (self.add_name(name, texts), NAME_BYTES),
+        };
         if let Some(number) = self.pair(name, value.as_bytes())
             && let Some(pair) = self.pairs.get_mut(number)
         {
@@ -154,7 +157,7 @@ impl Pairs {
         }
         let mut postings = Postings::new();
         postings.insert(series);
-        (self.add_pair(name, value, postings, texts), PAIR_BYTES + value.len())
+        (self.add_pair(name, value, postings, texts), PAIR_BYTES + of_name)
     }
 
     fn add_name(&mut self, text: &str, texts: &Texts) -> u32 {
@@ -186,7 +189,7 @@ impl Pairs {
     }
 
     /// Takes a series out from under a pair; frees the pair, and the name, that nobody carries any more.
-    /// Says how much memory came free.
+    /// Says how much memory came free beside the texts.
     pub(crate) fn remove(&mut self, pair: u32, series: u32, texts: &Texts) -> usize {
         let Some(entry) = self.pairs.get_mut(pair) else { return 0 };
         entry.postings.remove(series);
@@ -200,6 +203,7 @@ impl Pairs {
             found.remove();
         }
         texts.released(1);
+        let mut bytes = PAIR_BYTES;
         if let Some(Some(name)) = self.names.get_mut(freed.name as usize) {
             name.pairs.remove(pair);
             let scan = name.scan.get_mut();
@@ -214,9 +218,10 @@ impl Pairs {
                 self.names[freed.name as usize] = None;
                 self.free_names.insert(freed.name);
                 texts.released(1);
+                bytes += NAME_BYTES;
             }
         }
-        PAIR_BYTES + freed.value.len()
+        bytes
     }
 
     /// Gives back table room that is no longer needed.
@@ -232,8 +237,10 @@ impl Pairs {
     }
 }
 
-/// Memory of a new pair beside its text: the entries of the tables and the text's header.
-const PAIR_BYTES: usize = size_of::<Option<Pair>>() + 8 + 40;
+/// Memory of a new pair beside its text: the entries of the tables.
+const PAIR_BYTES: usize = size_of::<Option<Pair>>() + 8 + 4;
+/// The same of a new name: its place in a table that grows by doubling, its look-up, and the smallest set of pairs.
+const NAME_BYTES: usize = size_of::<Option<Name>>() * 3 / 2 + 8 + 4 * 32 + 8;
 
 /// The lowest free number, else the next one.
 fn take_lowest(free: &mut RoaringBitmap, next: u32) -> u32 {

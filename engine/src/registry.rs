@@ -27,8 +27,8 @@ pub(crate) struct Registry {
     pub(crate) catalogue: Catalogue,
     next_id: AtomicU64,
     series: AtomicUsize,
-    /// Memory of everything, as last counted, plus new series since.
-    memory_bytes: AtomicUsize,
+    /// Memory of series and numbers, as last counted, plus new series since; without texts and catalogue.
+    series_bytes: AtomicUsize,
     max_series: usize,
     memory_limit_bytes: usize,
     labels_per_series: usize,
@@ -51,7 +51,7 @@ impl Registry {
             catalogue: Catalogue::default(),
             next_id: AtomicU64::new(1),
             series: AtomicUsize::new(0),
-            memory_bytes: AtomicUsize::new(0),
+            series_bytes: AtomicUsize::new(0),
             max_series: config.max_series,
             memory_limit_bytes: config.memory_limit_bytes,
             labels_per_series: config.labels_per_series,
@@ -147,7 +147,7 @@ impl Registry {
         if self.series.load(Ordering::Relaxed) >= self.max_series {
             return Err(Rejection::SeriesLimit);
         }
-        if self.memory_bytes.load(Ordering::Relaxed) >= self.memory_limit_bytes {
+        if self.memory_bytes() >= self.memory_limit_bytes {
             return Err(Rejection::MemoryLimit);
         }
         self.create_beyond_limits(kind, key)
@@ -175,10 +175,11 @@ impl Registry {
         if let Some(series) = shard.find(hash, kind.class(), key) {
             return Ok(series.clone());
         }
-        let before = shard.identity_bytes;
+        let before = shard.identity_bytes + shard.numbers_bytes;
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
         let series = shard.insert(new, key, numbers, &self.texts)?;
-        self.memory_bytes.fetch_add(shard.identity_bytes.saturating_sub(before), Ordering::Relaxed);
+        let after = shard.identity_bytes + shard.numbers_bytes;
+        self.series_bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
         self.series.fetch_add(1, Ordering::Relaxed);
         self.catalogue.added(kind, key);
         Ok(series)
@@ -209,20 +210,19 @@ impl Registry {
         self.next_id.fetch_max(id, Ordering::Relaxed);
     }
 
-    /// Memory of series and numbers, as last counted.
+    /// Memory of everything: series and numbers as last counted, texts and catalogue as they are.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.memory_bytes.load(Ordering::Relaxed)
+        self.series_bytes.load(Ordering::Relaxed) + self.texts.bytes() + self.catalogue.bytes()
     }
 
-    /// Adds up what the shards counted.
+    /// Adds up what the shards counted, and everything else.
     pub(crate) fn recount(&self) -> usize {
         let all = self.shards.iter().map(|shard| {
             let shard = shard.read();
             shard.identity_bytes + shard.numbers_bytes + shard.query_bytes()
         });
-        let bytes = all.sum();
-        self.memory_bytes.store(bytes, Ordering::Relaxed);
-        bytes
+        self.series_bytes.store(all.sum(), Ordering::Relaxed);
+        self.memory_bytes()
     }
 }
 

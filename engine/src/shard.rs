@@ -20,6 +20,9 @@ use crate::wal;
 /// Look-ups that are done together, so that their waits for memory overlap.
 const TOGETHER: usize = 16;
 
+/// What the first numbers of a series take.
+const FIRST_NUMBERS_BYTES: usize = 64;
+
 /// A place of the table of series.
 struct Entry {
     slot: u32,
@@ -57,9 +60,9 @@ pub(crate) struct Shard {
     pub(crate) pairs: Pairs,
     /// Label sets that queries asked for.
     labels: Mutex<LabelCache>,
-    /// Memory of identities and index, kept up to date.
+    /// Memory of identities and index without texts, kept up to date.
     pub(crate) identity_bytes: usize,
-    /// Memory of numbers, counted at the last sweep.
+    /// Memory of numbers, counted at the last sweep, and of new series since.
     pub(crate) numbers_bytes: usize,
     /// Samples and so on, counted at the last sweep.
     pub(crate) numbers_count: u64,
@@ -147,6 +150,7 @@ impl Shard {
             })
             .collect();
         self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
+        self.numbers_bytes += numbers.memory_bytes() + FIRST_NUMBERS_BYTES;
         let series = Arc::new(Series {
             id: new.id,
             hash: new.hash,

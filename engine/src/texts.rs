@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 
 /// Freed texts are looked for when this many may have become free.
 const SWEEP_AT: usize = 4096;
+
+/// Memory of a text beside its bytes: its counts and what the allocator rounds up to, its place in the table.
+const TEXT_BYTES: usize = 24 + 26;
 
 /// The table of texts. Its own locks are never held while another lock is taken.
 #[derive(Default)]
 pub(crate) struct Texts {
     texts: DashMap<Arc<str>, (), foldhash::fast::RandomState>,
     released: AtomicUsize,
+    /// Memory of all of them.
+    bytes: AtomicUsize,
 }
 
 impl Texts {
@@ -21,7 +26,13 @@ impl Texts {
         if let Some(have) = self.texts.get(text) {
             return have.key().clone();
         }
-        self.texts.entry(text.into()).or_insert(()).key().clone()
+        match self.texts.entry(text.into()) {
+            Entry::Occupied(have) => have.key().clone(),
+            Entry::Vacant(place) => {
+                self.bytes.fetch_add(TEXT_BYTES + text.len(), Ordering::Relaxed);
+                place.insert(()).key().clone()
+            }
+        }
     }
 
     /// Says that a holder let go of a text.
@@ -35,10 +46,21 @@ impl Texts {
             return;
         }
         self.released.store(0, Ordering::Relaxed);
-        self.texts.retain(|text, ()| Arc::strong_count(text) > 1);
+        self.texts.retain(|text, ()| {
+            let is_held = Arc::strong_count(text) > 1;
+            if !is_held {
+                self.bytes.fetch_sub(TEXT_BYTES + text.len(), Ordering::Relaxed);
+            }
+            is_held
+        });
         if self.texts.capacity() > 4 * self.texts.len() + 4096 {
             self.texts.shrink_to_fit();
         }
+    }
+
+    /// Memory of all texts, those that are free but not swept yet included.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// How many distinct texts there are.
@@ -59,8 +81,9 @@ mod tests {
         let b = texts.intern("web");
         drop(b);
         texts.released(1);
+        assert_eq!(texts.bytes(), 2 * (TEXT_BYTES + 3));
         texts.sweep();
-        assert_eq!(texts.len(), 1);
+        assert_eq!((texts.len(), texts.bytes()), (1, TEXT_BYTES + 3));
         assert!(Arc::ptr_eq(&a, &texts.intern("api")));
     }
 }
