@@ -1,11 +1,17 @@
 //! `GET /metrics`: our own state and every counted or pushed series, in Prometheus' text format 0.0.4.
+//!
+//! It is sent as it is written, in pieces: all series together may be as large as the memory for series.
 
 use std::fmt::Write;
+use std::io;
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
+use futures_util::StreamExt;
+use futures_util::stream::{once, try_unfold};
 use http::header;
 use prometheus::{Encoder, TextEncoder};
 use watchfire_engine::{MetricInfo, SeriesKind, SeriesView, TimeRange};
@@ -20,32 +26,81 @@ const LOOKBACK_MS: i64 = 300_000;
 /// Quantiles shown of a distribution, over the last [`LOOKBACK_MS`].
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
+/// Length from which a piece is sent, bytes.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new().route("/metrics", routing::get(metrics))
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let text = tokio::task::spawn_blocking(move || expose(&api, Timestamp::now())).await.map_err(ApiError::internal)?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text?).into_response())
+    let (first, exposition) = next_piece(Exposition::new(api)).await?;
+    let rest = try_unfold(exposition, |exposition| async move {
+        let (piece, exposition) = next_piece(exposition).await.map_err(|error| {
+            tracing::warn!(error = error.message, "the metrics are shown in part only");
+            io::Error::other(error.message)
+        })?;
+        Ok(piece.map(|piece| (piece, exposition)))
+    });
+    let first = once(async { Ok::<Bytes, io::Error>(first.unwrap_or_default()) });
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Ok((content_type, Body::from_stream(first.chain(rest))).into_response())
 }
 
-fn expose(api: &Api, now: Timestamp) -> Result<String, ApiError> {
-    let mut own = Vec::new();
-    TextEncoder::new().encode(&api.registry.gather(), &mut own).map_err(ApiError::internal)?;
-    let mut text = String::from_utf8(own).map_err(ApiError::internal)?;
-    for metric in api.engine.metrics("") {
-        // The registry has shown these already, fresher than our last look at ourselves.
-        if !metric.name.starts_with("watchfire_") && !metric.name.starts_with("process_") {
-            expose_metric(api, &metric, now, &mut text)?;
-        }
+/// Writes the next piece on a thread that may block; no thread waits for whoever reads slowly.
+async fn next_piece(mut exposition: Exposition) -> Result<(Option<Bytes>, Exposition), ApiError> {
+    let written = tokio::task::spawn_blocking(move || Ok((exposition.next()?.map(Bytes::from), exposition)));
+    written.await.map_err(ApiError::internal)?
+}
+
+/// How far an exposition is.
+struct Exposition {
+    api: Arc<Api>,
+    now: Timestamp,
+    /// Our own state was written; then the metrics that are left.
+    metrics: Option<std::vec::IntoIter<MetricInfo>>,
+    /// The series that are left of a metric that was begun, and its name.
+    begun: Option<(String, std::vec::IntoIter<SeriesView>)>,
+}
+
+impl Exposition {
+    fn new(api: Arc<Api>) -> Exposition {
+        Exposition { api, now: Timestamp::now(), metrics: None, begun: None }
     }
-    Ok(text)
+
+    /// The next piece; `None` behind the last one.
+    fn next(&mut self) -> Result<Option<String>, ApiError> {
+        let mut text = String::new();
+        let range = TimeRange { start: self.now.plus_millis(-LOOKBACK_MS), end: self.now };
+        while text.len() < PIECE_BYTES {
+            if let Some((name, views)) = &mut self.begun {
+                match views.next() {
+                    Some(view) => expose_series(name, &view, range, &mut text),
+                    None => self.begun = None,
+                }
+            } else if let Some(metrics) = &mut self.metrics {
+                let Some(metric) = metrics.next() else { break };
+                expose_head(&metric, &mut text);
+                let matcher = Matcher::equal(METRIC_NAME, metric.name.as_str());
+                let views = self.api.engine.select(&[matcher], range).map_err(ApiError::internal)?;
+                self.begun = Some((metric.name, views.into_iter()));
+            } else {
+                let mut own = Vec::new();
+                TextEncoder::new().encode(&self.api.registry.gather(), &mut own).map_err(ApiError::internal)?;
+                text = String::from_utf8(own).map_err(ApiError::internal)?;
+                let mut metrics = self.api.engine.metrics("");
+                // The registry has shown these already, fresher than our last look at ourselves.
+                let is_own = |name: &str| name.starts_with("watchfire_") || name.starts_with("process_");
+                metrics.retain(|metric| !is_own(&metric.name));
+                self.metrics = Some(metrics.into_iter());
+            }
+        }
+        Ok((!text.is_empty()).then_some(text))
+    }
 }
 
-fn expose_metric(api: &Api, metric: &MetricInfo, now: Timestamp, text: &mut String) -> Result<(), ApiError> {
-    let range = TimeRange { start: now.plus_millis(-LOOKBACK_MS), end: now };
-    let views = api.engine.select(&[Matcher::equal(METRIC_NAME, metric.name.as_str())], range);
+fn expose_head(metric: &MetricInfo, text: &mut String) {
     let kind = match metric.kind {
         SeriesKind::Distribution => "summary",
         SeriesKind::Increments | SeriesKind::Samples(_) => metric.kind.as_str(),
@@ -55,22 +110,22 @@ fn expose_metric(api: &Api, metric: &MetricInfo, now: Timestamp, text: &mut Stri
         push(text, format_args!("# HELP {name} {}\n", help.replace('\\', "\\\\").replace('\n', "\\n")));
     }
     push(text, format_args!("# TYPE {name} {kind}\n"));
-    for view in views.map_err(ApiError::internal)? {
-        match view.kind() {
-            SeriesKind::Samples(_) => {
-                if let Some(sample) = newest(&view, range) {
-                    line(text, name, view.labels(), None, sample.value);
-                }
+}
+
+fn expose_series(name: &str, view: &SeriesView, range: TimeRange, text: &mut String) {
+    match view.kind() {
+        SeriesKind::Samples(_) => {
+            if let Some(sample) = newest(view, range) {
+                line(text, name, view.labels(), None, sample.value);
             }
-            SeriesKind::Increments => {
-                if let Some(total) = view.total_at(now) {
-                    line(text, name, view.labels(), None, total);
-                }
-            }
-            SeriesKind::Distribution => expose_distribution(&view, range, text),
         }
+        SeriesKind::Increments => {
+            if let Some(total) = view.total_at(range.end) {
+                line(text, name, view.labels(), None, total);
+            }
+        }
+        SeriesKind::Distribution => expose_distribution(view, range, text),
     }
-    Ok(())
 }
 
 fn expose_distribution(view: &SeriesView, range: TimeRange, text: &mut String) {

@@ -119,8 +119,7 @@ fn read_item(item: Value) -> Result<Pushed, String> {
 
 /// Refuses observations under the name of plain samples: a metric is one or the other.
 fn check_kind(api: &Api, name: &str, kind: SeriesKind) -> Result<(), String> {
-    let known = api.engine.metrics(name).into_iter().find(|metric| metric.name == name);
-    match known.map(|metric| metric.kind) {
+    match api.engine.metric_kind(name) {
         Some(SeriesKind::Samples(_)) if kind == SeriesKind::Distribution => {
             Err(format!("`{name}` has plain samples; give the histogram another name"))
         }

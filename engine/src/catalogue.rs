@@ -46,6 +46,17 @@ struct Metric {
     bytes: usize,
 }
 
+impl Metric {
+    fn kind(&self) -> SeriesKind {
+        let [_, increments, distributions] = self.series;
+        match (increments, distributions) {
+            (_, 1..) => SeriesKind::Distribution,
+            (1.., _) => SeriesKind::Increments,
+            _ => SeriesKind::Samples(self.sample_type),
+        }
+    }
+}
+
 /// Memory of a metric beside its texts: its place in the table, and what the allocator takes for its name.
 const METRIC_BYTES: usize = (size_of::<Metric>() + size_of::<Arc<str>>()) * 3 / 2 + 24;
 /// Memory of a label beside its text: its place in the set, and what the allocator takes for it.
@@ -136,6 +147,11 @@ impl Catalogue {
         }
     }
 
+    /// The kind of the metric of this name.
+    pub(crate) fn kind(&self, name: &str) -> Option<SeriesKind> {
+        self.metrics.get(name).map(|metric| metric.kind())
+    }
+
     /// Memory of all metrics.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -162,16 +178,10 @@ impl Catalogue {
             .filter(|entry| entry.key().starts_with(prefix))
             .map(|entry| {
                 let metric = entry.value();
-                let [samples, increments, distributions] = metric.series;
-                let kind = match (samples, increments, distributions) {
-                    (_, _, 1..) => SeriesKind::Distribution,
-                    (_, 1.., _) => SeriesKind::Increments,
-                    _ => SeriesKind::Samples(metric.sample_type),
-                };
                 let labels: Vec<String> = metric.labels.iter().map(|label| label.to_string()).collect();
                 MetricInfo {
                     name: entry.key().to_string(),
-                    kind,
+                    kind: metric.kind(),
                     help: metric.help.as_deref().map(str::to_owned),
                     series: metric.series.iter().map(|count| u64::from(*count)).sum(),
                     labels,

@@ -6,6 +6,7 @@ use watchfire_model::Matcher;
 
 use crate::catalogue::MetricInfo;
 use crate::engine::Engine;
+use crate::kind::SeriesKind;
 use crate::matching::{Prepared, select};
 use crate::series::{Layers, TimeRange};
 use crate::view::SeriesView;
@@ -57,6 +58,11 @@ impl Engine {
     /// The metrics whose name begins so, sorted by name.
     pub fn metrics(&self, prefix: &str) -> Vec<MetricInfo> {
         self.registry.catalogue.list(prefix)
+    }
+
+    /// What the series of the metric of this name hold, if it has any.
+    pub fn metric_kind(&self, name: &str) -> Option<SeriesKind> {
+        self.registry.catalogue.kind(name)
     }
 
     /// Notes what a sender says about a metric.
