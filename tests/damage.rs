@@ -115,6 +115,16 @@ fn filled(config: &str, hook: &WebhookReceiver, data: &Path) {
     while blocks(&server) < before + 2.0 {
         post(&server, 1, "other");
     }
+    for round in 0.. {
+        let is_there =
+            |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "snap");
+        if std::fs::read_dir(data.join("engine")).expect("a folder").flatten().any(|entry| is_there(&entry)) {
+            break;
+        }
+        let pushed = |at: u64| json!({"name": "pushed", "value": at, "labels": {"number": format!("{round}-{at}")}});
+        let body = serde_json::Value::Array((0..500).map(pushed).collect());
+        assert_eq!(server.client().post("/api/v1/metrics", "application/json", body.to_string()).status, 202);
+    }
     hook.wait_for("the alert", |delivery| delivery.body["status"] == "firing");
     let put = Client::request("PUT", "/api/v1/saved/mine", &["Content-Type: application/json"], br#"{"q": "kept"}"#);
     assert_eq!(server.client().call(&put).status / 100, 2);
@@ -179,7 +189,7 @@ fn every_file_may_be_cut_or_flipped_in_its_header() {
     let rule = json!({"name": "Kept", "query": "sum log_events_total service=kept", "threshold": 0, "operator": ">", "duration": "0s"});
     std::fs::write(&rules, rule.to_string()).expect("written");
     let extract = "extract:\n  - {metric: kept_total, type: counter, where: 'service:kept'}\n";
-    let config = format!("{}{extract}metrics: {{port: 0, snapshot_log: 1KiB}}\n", hook.alerting(&rules));
+    let config = format!("{}{extract}metrics: {{port: 0, snapshot_log: 64KiB}}\n", hook.alerting(&rules));
     let whole = folder.path().join("whole");
     filled(&config, &hook, &whole);
     let mut all = Vec::new();
