@@ -18,6 +18,9 @@ use crate::recovery::{self, RecoveryReport};
 use crate::registry::Registry;
 use crate::wal::{self, CreateFile, Wal};
 
+/// Closing takes a snapshot if the log has grown by more than this since the last one, bytes.
+const CLOSE_LOG_BYTES: u64 = 1 << 20;
+
 /// Why an engine cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -204,9 +207,20 @@ impl Engine {
         self.wal.sync()
     }
 
-    /// Makes everything durable. The engine can still be read.
+    /// Makes everything durable, and the next start a short one. The engine can still be read.
     pub fn close(&self) -> io::Result<()> {
-        self.wal.sync()
+        self.wal.sync()?;
+        if self.log_grown_bytes() > CLOSE_LOG_BYTES
+            && let Err(error) = self.checkpoint()
+        {
+            tracing::warn!(%error, "the engine cannot write a snapshot; the next start reads the log");
+        }
+        Ok(())
+    }
+
+    /// How much longer the log is than at the last snapshot.
+    pub(crate) fn log_grown_bytes(&self) -> u64 {
+        self.wal.appended_bytes().saturating_sub(self.snapshot_at_bytes.load(Ordering::Relaxed))
     }
 
     pub(crate) fn see_time(&self, now: Timestamp) {

@@ -44,10 +44,9 @@ impl Engine {
             self.registry.texts.sweep();
             self.keep_to_memory_limit(now);
         }
-        let grown = self.wal.appended_bytes().saturating_sub(self.snapshot_at_bytes.load(Ordering::Relaxed));
         let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed));
         let again_at = self.snapshot_again_at.load(Ordering::Relaxed);
-        if (grown > due || self.wal.is_broken()) && now.millis() >= again_at {
+        if (self.log_grown_bytes() > due || self.wal.is_broken()) && now.millis() >= again_at {
             self.checkpoint_and_report(now);
         }
     }

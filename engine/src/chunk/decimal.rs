@@ -19,12 +19,14 @@ const LIMIT: f64 = 2_251_799_813_685_248.0;
 const EXCEPTIONS_ONE_IN: usize = 8;
 /// How many values are looked at closely to choose the exponent.
 const SAMPLED: usize = 24;
+/// So many of these that are no decimals tell enough.
+const MISSES_MAX: usize = 8;
 
 /// Room that encoding works in, reused from chunk to chunk.
 #[derive(Default)]
 pub(super) struct Scratch {
     integers: Vec<i64>,
-    pub(super) differences: Vec<i64>,
+    pub(super) ints: ints::Scratch,
     exceptions: Vec<usize>,
 }
 
@@ -37,17 +39,30 @@ fn scaled(value: f64, power: f64) -> Option<i64> {
     (rounded.abs() <= LIMIT && (rounded / power).to_bits() == value.to_bits()).then_some(rounded as i64)
 }
 
-/// The smallest exponent that makes the value an integer.
-fn exponent_of(value: f64) -> Option<usize> {
-    (0..POWERS.len()).find(|exponent| scaled(value, POWERS[*exponent]).is_some())
+/// The smallest exponent that makes the value an integer, found from a guess: what is an integer at one exponent is one
+/// at the next as well.
+fn exponent_of(value: f64, guess: usize) -> Option<usize> {
+    let fits = |exponent: &usize| scaled(value, POWERS[*exponent]).is_some();
+    if fits(&guess) {
+        return (0..guess).rev().take_while(fits).last().or(Some(guess));
+    }
+    (guess + 1..POWERS.len()).find(fits)
 }
 
 /// The exponent that nearly all of some values of the run need.
 fn likely_exponent(values: &[f64]) -> usize {
-    let mut needed = [0usize; POWERS.len()];
+    let (mut needed, mut guess, mut misses) = ([0usize; POWERS.len()], 0, 0);
     for value in values.iter().step_by(values.len().div_ceil(SAMPLED)) {
-        if let Some(exponent) = exponent_of(*value) {
-            needed[exponent] += 1;
+        match exponent_of(*value, guess) {
+            Some(exponent) => {
+                guess = exponent;
+                needed[exponent] += 1;
+            }
+            None => misses += 1,
+        }
+        // No decimals at all.
+        if misses == MISSES_MAX {
+            break;
         }
     }
     let mut above = needed.iter().sum::<usize>();
@@ -65,13 +80,25 @@ fn likely_exponent(values: &[f64]) -> usize {
 fn scale(values: &[f64], power: f64, scratch: &mut Scratch) {
     scratch.integers.clear();
     scratch.exceptions.clear();
+    // Without branches, so that several values go through at once.
+    let mut exact = true;
+    scratch.integers.extend(values.iter().map(|value| {
+        let shifted = value * power + ROUND;
+        let rounded = shifted - ROUND;
+        exact &= (rounded.abs() <= LIMIT) & ((rounded / power).to_bits() == value.to_bits());
+        // What was added fills the exponent; the rest of the bits is the integer.
+        (shifted.to_bits() as i64).wrapping_sub(ROUND.to_bits() as i64)
+    }));
+    if exact {
+        return;
+    }
     let mut last = values.iter().find_map(|value| scaled(*value, power)).unwrap_or(0);
-    for (at, &value) in values.iter().enumerate() {
-        match scaled(value, power) {
-            Some(integer) => last = integer,
+    for (at, (value, integer)) in values.iter().zip(&mut scratch.integers).enumerate() {
+        match scaled(*value, power) {
+            Some(scaled) => last = scaled,
             None => scratch.exceptions.push(at),
         }
-        scratch.integers.push(last);
+        *integer = last;
     }
 }
 
@@ -80,7 +107,8 @@ pub(super) fn encode(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
     let mut exponent = likely_exponent(values);
     scale(values, POWERS[exponent], scratch);
     // An exception costs ten bytes, one more place for all values less than half a byte each.
-    let needed = scratch.exceptions.iter().filter_map(|at| exponent_of(values[*at])).filter(|e| *e > exponent);
+    let needed =
+        scratch.exceptions.iter().filter_map(|at| exponent_of(values[*at], exponent)).filter(|e| *e > exponent);
     let (mut mendable, mut highest) = (0, exponent);
     for e in needed {
         mendable += 1;
@@ -99,7 +127,7 @@ pub(super) fn encode(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
         put_varint(out, at as u64);
         out.extend_from_slice(&values[at].to_bits().to_le_bytes());
     }
-    ints::encode(&scratch.integers, &mut scratch.differences, out);
+    ints::encode(&scratch.integers, &mut scratch.ints, out);
     true
 }
 

@@ -12,38 +12,57 @@ const BLOCK: usize = 128;
 const DIFFERENCES: u8 = 1;
 const DIVISOR: u8 = 2;
 
-/// Appends the column of `numbers`; `scratch` is overwritten.
-pub(super) fn encode(numbers: &[i64], scratch: &mut Vec<i64>, out: &mut Vec<u8>) {
+/// Room that encoding works in, reused from column to column.
+#[derive(Default)]
+pub(super) struct Scratch {
+    differences: Vec<i64>,
+    ranges: [Vec<Range>; 2],
+}
+
+/// The smallest number of a block, and how far the largest lies above it.
+#[derive(Clone, Copy)]
+struct Range {
+    low: i64,
+    span: u64,
+}
+
+impl Range {
+    fn of(block: &[i64]) -> Range {
+        let (mut low, mut high) = (i64::MAX, i64::MIN);
+        for &number in block {
+            low = low.min(number);
+            high = high.max(number);
+        }
+        Range { low, span: high.wrapping_sub(low) as u64 }
+    }
+}
+
+/// Appends the column of `numbers`.
+pub(super) fn encode(numbers: &[i64], scratch: &mut Scratch, out: &mut Vec<u8>) {
     let Some(&first) = numbers.first() else { return };
-    scratch.clear();
-    scratch.extend(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
-    if bits_of(scratch) < bits_of(numbers) {
-        write(scratch, Some(first), out);
+    let Scratch { differences, ranges: [of_numbers, of_differences] } = scratch;
+    differences.clear();
+    differences.extend(numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
+    if look_at(differences, of_differences) < look_at(numbers, of_numbers) {
+        write(differences, of_differences, Some(first), out);
     } else {
-        write(numbers, None, out);
+        write(numbers, of_numbers, None, out);
     }
 }
 
-fn bits_of(numbers: &[i64]) -> usize {
-    numbers.chunks(BLOCK).map(|block| block.len() * width_of(range_of(block).1) + 8).sum()
+/// Finds the range of each block; answers how many bits all blocks take.
+fn look_at(numbers: &[i64], ranges: &mut Vec<Range>) -> usize {
+    ranges.clear();
+    ranges.extend(numbers.chunks(BLOCK).map(Range::of));
+    numbers.chunks(BLOCK).zip(ranges).map(|(block, range)| block.len() * width_of(range.span) + 8).sum()
 }
 
-/// The smallest number and how far the largest lies above it.
-fn range_of(block: &[i64]) -> (i64, u64) {
-    let (mut low, mut high) = (i64::MAX, i64::MIN);
-    for &number in block {
-        low = low.min(number);
-        high = high.max(number);
-    }
-    (low, high.wrapping_sub(low) as u64)
+fn width_of(span: u64) -> usize {
+    (64 - span.leading_zeros()) as usize
 }
 
-fn width_of(range: u64) -> usize {
-    (64 - range.leading_zeros()) as usize
-}
-
-fn write(numbers: &[i64], first: Option<i64>, out: &mut Vec<u8>) {
-    let divisor = common_divisor(numbers);
+fn write(numbers: &[i64], ranges: &[Range], first: Option<i64>, out: &mut Vec<u8>) {
+    let divisor = common_divisor(numbers, ranges);
     let flags = if first.is_some() { DIFFERENCES } else { 0 } | if divisor > 1 { DIVISOR } else { 0 };
     out.push(flags);
     if divisor > 1 {
@@ -52,26 +71,24 @@ fn write(numbers: &[i64], first: Option<i64>, out: &mut Vec<u8>) {
     if let Some(first) = first {
         put_zigzag(out, first);
     }
-    for block in numbers.chunks(BLOCK) {
-        let (low, range) = range_of(block);
-        let width = width_of(range / divisor);
-        put_zigzag(out, low);
+    for (block, Range { low, span }) in numbers.chunks(BLOCK).zip(ranges) {
+        let width = width_of(span / divisor);
+        put_zigzag(out, *low);
         out.push(width as u8);
         if divisor > 1 {
-            pack(block.iter().map(|number| number.wrapping_sub(low) as u64 / divisor), width, out);
+            pack(block.iter().map(|number| number.wrapping_sub(*low) as u64 / divisor), width, out);
         } else {
-            pack(block.iter().map(|number| number.wrapping_sub(low) as u64), width, out);
+            pack(block.iter().map(|number| number.wrapping_sub(*low) as u64), width, out);
         }
     }
 }
 
 /// The greatest divisor of all distances from the minimum of their block; 1 where there is none.
-fn common_divisor(numbers: &[i64]) -> u64 {
+fn common_divisor(numbers: &[i64], ranges: &[Range]) -> u64 {
     let mut divisor = 0u64;
-    for block in numbers.chunks(BLOCK) {
-        let (low, _) = range_of(block);
+    for (block, range) in numbers.chunks(BLOCK).zip(ranges) {
         for number in block {
-            let (mut a, mut b) = (number.wrapping_sub(low) as u64, divisor);
+            let (mut a, mut b) = (number.wrapping_sub(range.low) as u64, divisor);
             if b != 0 && a % b == 0 {
                 continue;
             }
@@ -199,7 +216,7 @@ mod tests {
     proptest! {
         #[test]
         fn columns_read_back(numbers in numbers()) {
-            let (mut bytes, mut scratch, mut back) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut bytes, mut scratch, mut back) = (Vec::new(), Scratch::default(), Vec::new());
             encode(&numbers, &mut scratch, &mut bytes);
             bytes.extend_from_slice(b"after");
             let mut cursor = Cursor::new(&bytes);

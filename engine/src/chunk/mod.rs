@@ -65,7 +65,7 @@ impl Codec {
         out.clear();
         out.push(DECIMAL);
         put_varint(out, samples.len() as u64);
-        ints::encode(&self.times, &mut self.scratch.differences, out);
+        ints::encode(&self.times, &mut self.scratch.ints, out);
         if !decimal::encode(&self.values, &mut self.scratch, out) {
             let start = out.len();
             out[0] = XOR;

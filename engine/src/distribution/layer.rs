@@ -192,34 +192,42 @@ impl Layer {
             self.open[last].record(value, scaled);
             return clamped;
         }
-        let list = if self.open.len() >= open_max {
-            let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.second).map_or(0, |(at, _)| at);
-            self.close(oldest)
-        } else {
-            Vec::new()
-        };
+        let list = if self.open.len() >= open_max { self.make_room(open_max) } else { Vec::new() };
         let mut open = Open::new(second, list);
         open.record(value, scaled);
         self.open.push(open);
         clamped
     }
 
-    /// Turns an open second into pieces; gives back its empty list.
-    fn close(&mut self, at: usize) -> Vec<u16> {
-        let open = self.open.swap_remove(at);
-        for (number, level) in self.levels.iter_mut().enumerate() {
-            let width = WIDTHS[number];
-            if open.second >= level.kept && (number == 0 || open.second < level.built) {
+    /// Closes the oldest open second of a layer of live observations, and all of another one: they are merged upwards
+    /// together. Gives an empty list to go on with.
+    fn make_room(&mut self, open_max: usize) -> Vec<u16> {
+        let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.second).map_or(0, |(at, _)| at);
+        let closing =
+            if open_max > OPEN_LIVE { std::mem::take(&mut self.open) } else { vec![self.open.swap_remove(oldest)] };
+        self.close(closing)
+    }
+
+    /// Turns open seconds into pieces; gives back an empty list of one of them. Each piece of a coarser level that some
+    /// of them belong to is written once.
+    fn close(&mut self, mut closing: Vec<Open>) -> Vec<u16> {
+        closing.sort_unstable_by_key(|open| open.second);
+        for (number, (level, width)) in self.levels.iter_mut().zip(WIDTHS).enumerate() {
+            let is_of_level = |open: &&Open| open.second >= level.kept && (number == 0 || open.second < level.built);
+            let of_level: Vec<&Open> = closing.iter().filter(is_of_level).collect();
+            for of_slot in of_level.chunk_by(|a, b| a.second / width == b.second / width) {
                 with_dense(|dense| {
-                    open.add_to(dense);
-                    level.add(open.second / width, dense, number);
+                    of_slot.iter().for_each(|open| open.add_to(dense));
+                    level.add(of_slot[0].second / width, dense, number);
                 });
             }
         }
-        let mut list = open.list;
-        list.clear();
+        let Some(newest) = closing.pop() else { return Vec::new() };
         let first_open = self.open.iter().map(|open| open.second).min();
-        self.build(first_open.unwrap_or(open.second).min(open.second.saturating_add(1)));
+        let complete = newest.second.saturating_add(1);
+        self.build(first_open.map_or(newest.second, |first| first.min(complete)));
+        let mut list = newest.list;
+        list.clear();
         list
     }
 
@@ -321,9 +329,9 @@ impl Layer {
     /// Closes what is old enough and lets the fine levels go by age.
     pub(super) fn age(&mut self, now: u32) {
         let settled = now.saturating_sub(CLOSE_AFTER);
-        while let Some(at) = self.open.iter().position(|open| open.second < settled) {
-            self.close(at);
-        }
+        let (closing, open) = std::mem::take(&mut self.open).into_iter().partition(|open| open.second < settled);
+        self.open = open;
+        self.close(closing);
         let first_open = self.open.iter().map(|open| open.second).min();
         self.build(settled.min(first_open.unwrap_or(u32::MAX)));
         for (number, kept) in KEPT.iter().enumerate() {
