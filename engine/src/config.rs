@@ -28,7 +28,7 @@ pub struct EngineConfig {
     pub future_ms: i64,
     /// A file of the log is followed by the next one at this size, bytes.
     pub segment_bytes: u64,
-    /// A snapshot is taken when the log since the last one is longer than this and than that snapshot, bytes.
+    /// A snapshot is taken when the log since the last one is longer than this and than a quarter of that snapshot, bytes.
     pub snapshot_log_bytes: u64,
 }
 

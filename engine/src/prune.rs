@@ -20,6 +20,9 @@ const LABELS_SWEEPS: i64 = 30;
 const SERIES_AT_ONCE: u32 = 4096;
 /// Memory pruning goes down to this share of the limit, in percent.
 const PRUNE_TO_PERCENT: usize = 90;
+/// The log may grow by one part in so many of the last snapshot: a byte of it takes much longer to read at the start
+/// than one of a snapshot.
+const SNAPSHOT_SHARE: u64 = 4;
 /// Width of the steps in which memory pruning looks for its horizon, milliseconds.
 const HORIZON_STEP_MS: i64 = 600_000;
 
@@ -44,7 +47,7 @@ impl Engine {
             self.registry.texts.sweep();
             self.keep_to_memory_limit(now);
         }
-        let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed));
+        let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed) / SNAPSHOT_SHARE);
         let again_at = self.snapshot_again_at.load(Ordering::Relaxed);
         if (self.log_grown_bytes() > due || self.wal.is_broken()) && now.millis() >= again_at {
             self.checkpoint_and_report(now);

@@ -2,9 +2,10 @@
 //!
 //! The newest seconds are open; closed, a second becomes a piece of the finest level. When ten seconds are
 //! complete they are merged into one piece of the next level, six of those into a minute, sixty into an hour. So a
-//! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day (of a series
-//! so busy that they would take more than `DETAIL_BYTES`, earlier, but not before an hour); from then on the
-//! edges of a window round down to the interval. Pieces that are no longer fresh are written smaller.
+//! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day (of what came
+//! late or was filled in, after an hour; of a series so busy that they would take more than `DETAIL_BYTES`, earlier,
+//! but not before an hour); from then on the edges of a window round down to the interval. Pieces that are no longer
+//! fresh are written smaller.
 //!
 //! Times here are the seconds at which a bucket begins: an event of bucket `e` (the second that ends at `e`)
 //! stands at `e - 1`.
@@ -20,8 +21,12 @@ use crate::distribution::scale::{DIGITS, MAX, index_of, scaled};
 
 /// Widths of the levels, seconds.
 const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
-/// How long the levels keep their pieces, seconds; the coarse ones as long as the retention says.
-const KEPT: [Option<u32>; 4] = [Some(660), Some(86_400), None, None];
+/// How long seconds are kept, seconds; minutes and hours are as long as the retention says.
+const SECONDS_KEPT: u32 = 660;
+/// The same of tens, in a layer of live observations.
+pub(super) const TENS_LIVE: u32 = 86_400;
+/// The same for others: what comes late is looked at from afar.
+pub(super) const TENS_PAST: u32 = 3600;
 /// Pieces are written for quick reading up to this age, and small from then on, seconds.
 const FRESH: u32 = 660;
 /// Memory that seconds and tens of a series may take; past it tens go early.
@@ -71,6 +76,7 @@ struct Open {
 /// The observations of one series.
 #[derive(Default)]
 pub(super) struct Layer {
+    /// Ascending.
     open: Vec<Open>,
     levels: [Level; 4],
     newest: Option<u32>,
@@ -185,33 +191,36 @@ impl Layer {
     pub(super) fn record(&mut self, second: u32, value: f64, open_max: usize) -> bool {
         let (scaled, clamped) = scaled(value);
         self.newest = self.newest.max(Some(second));
-        // The one used last is the last.
-        if let Some(at) = self.open.iter().rposition(|open| open.second == second) {
-            let last = self.open.len() - 1;
-            self.open.swap(at, last);
-            self.open[last].record(value, scaled);
-            return clamped;
-        }
-        let list = if self.open.len() >= open_max { self.make_room(open_max) } else { Vec::new() };
+        let at = match self.open.binary_search_by_key(&second, |open| open.second) {
+            Ok(at) => {
+                self.open[at].record(value, scaled);
+                return clamped;
+            }
+            Err(at) => at,
+        };
+        let (at, list) = if self.open.len() >= open_max {
+            let list = self.make_room(open_max);
+            (self.open.partition_point(|open| open.second < second), list)
+        } else {
+            (at, Vec::new())
+        };
         let mut open = Open::new(second, list);
         open.record(value, scaled);
-        self.open.push(open);
+        self.open.insert(at, open);
         clamped
     }
 
     /// Closes the oldest open second of a layer of live observations, and all of another one: they are merged upwards
     /// together. Gives an empty list to go on with.
     fn make_room(&mut self, open_max: usize) -> Vec<u16> {
-        let oldest = self.open.iter().enumerate().min_by_key(|(_, open)| open.second).map_or(0, |(at, _)| at);
-        let closing =
-            if open_max > OPEN_LIVE { std::mem::take(&mut self.open) } else { vec![self.open.swap_remove(oldest)] };
+        let many = if open_max > OPEN_LIVE { self.open.len() } else { 1 };
+        let closing = self.open.drain(..many).collect();
         self.close(closing)
     }
 
-    /// Turns open seconds into pieces; gives back an empty list of one of them. Each piece of a coarser level that some
+    /// Turns open seconds, ascending, into pieces; gives back an empty list of one of them. Each piece of a coarser level that some
     /// of them belong to is written once.
     fn close(&mut self, mut closing: Vec<Open>) -> Vec<u16> {
-        closing.sort_unstable_by_key(|open| open.second);
         for (number, (level, width)) in self.levels.iter_mut().zip(WIDTHS).enumerate() {
             let is_of_level = |open: &&Open| open.second >= level.kept && (number == 0 || open.second < level.built);
             let of_level: Vec<&Open> = closing.iter().filter(is_of_level).collect();
@@ -223,9 +232,8 @@ impl Layer {
             }
         }
         let Some(newest) = closing.pop() else { return Vec::new() };
-        let first_open = self.open.iter().map(|open| open.second).min();
         let complete = newest.second.saturating_add(1);
-        self.build(first_open.map_or(newest.second, |first| first.min(complete)));
+        self.build(self.open.first().map_or(newest.second, |first| first.second.min(complete)));
         let mut list = newest.list;
         list.clear();
         list
@@ -326,18 +334,15 @@ impl Layer {
         (self.levels.iter().map(|level| level.pieces.len()).sum::<usize>() + self.open.len()) as u64
     }
 
-    /// Closes what is old enough and lets the fine levels go by age.
-    pub(super) fn age(&mut self, now: u32) {
+    /// Closes what is old enough and lets the fine levels go by age; tens after `tens_kept` seconds.
+    pub(super) fn age(&mut self, now: u32, tens_kept: u32) {
         let settled = now.saturating_sub(CLOSE_AFTER);
         let (closing, open) = std::mem::take(&mut self.open).into_iter().partition(|open| open.second < settled);
         self.open = open;
         self.close(closing);
-        let first_open = self.open.iter().map(|open| open.second).min();
-        self.build(settled.min(first_open.unwrap_or(u32::MAX)));
-        for (number, kept) in KEPT.iter().enumerate() {
-            if let Some(kept) = kept {
-                self.drop_before(number, now.saturating_sub(*kept));
-            }
+        self.build(settled.min(self.open.first().map_or(u32::MAX, |open| open.second)));
+        for (number, kept) in [SECONDS_KEPT, tens_kept].into_iter().enumerate() {
+            self.drop_before(number, now.saturating_sub(kept));
         }
         for (number, level) in self.levels.iter_mut().enumerate().skip(1) {
             level.make_small(now.saturating_sub(FRESH).min(level.built) / WIDTHS[number]);

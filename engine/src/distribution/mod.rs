@@ -13,7 +13,7 @@ use watchfire_model::Timestamp;
 pub use window::DistributionWindow;
 
 use crate::bytes::{Cursor, Damaged, put_value, put_varint};
-use crate::distribution::layer::{Layer, OPEN_LIVE, OPEN_PAST};
+use crate::distribution::layer::{Layer, OPEN_LIVE, OPEN_PAST, TENS_LIVE, TENS_PAST};
 use crate::distribution::piece::with_dense;
 use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
@@ -128,8 +128,8 @@ impl Distribution {
     /// Closes old seconds, merges them upwards, lets fine levels go by age. `now` in milliseconds.
     pub(crate) fn age(&mut self, now: i64) {
         let now = u32::try_from(now.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
-        self.live.age(now);
-        self.past_mut().for_each(|layer| layer.age(now));
+        self.live.age(now, TENS_LIVE);
+        self.past_mut().for_each(|layer| layer.age(now, TENS_PAST));
     }
 
     /// Drops what lies before a time (milliseconds); the totals stay.

@@ -106,8 +106,9 @@ pub(crate) trait BlockView: ColumnView {
     /// The wanted places among the rows in the set, in order.
     fn places(&self, rows: &Bits, wanted: &Wanted) -> Result<Vec<Place>, Failure>;
 
-    /// The first `wanted.count` rows of the set in an order by field, in any order among themselves.
-    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure>;
+    /// The first `wanted.count` rows of the set in an order by field, in any order among themselves; those that come
+    /// after `bar` may be left out.
+    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>, bar: Option<Ranked>) -> Result<Vec<Ranked>, Failure>;
 
     /// Calls `count` with each template of messages (variables as `<*>`) and how many rows of the set have it; gives
     /// how many rows are of none.

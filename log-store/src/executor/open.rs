@@ -123,7 +123,7 @@ impl BlockView for OpenView<'_> {
         Ok(places)
     }
 
-    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure> {
+    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>, _bar: Option<Ranked>) -> Result<Vec<Ranked>, Failure> {
         let mut numbers = self.numbers(wanted.field, rows)?.into_iter().peekable();
         let ranked = rows.iter().map(|row| {
             let number = numbers.next_if(|(of, _)| *of as usize == row).map(|(_, number)| number);

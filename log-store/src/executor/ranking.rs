@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use parking_lot::Mutex;
 use watchfire_model::record::ValueRef;
 
 use super::block::Place;
@@ -63,6 +64,25 @@ impl Ranking<'_> {
     }
 }
 
+/// The first rows of all blocks looked at so far, for the others to know what is of no use any more.
+#[derive(Debug, Default)]
+pub(crate) struct Bar(Mutex<Vec<Ranked>>);
+
+impl Bar {
+    /// The last of the first `count`, once there are so many.
+    pub fn worst(&self, ranking: &Ranking<'_>) -> Option<Ranked> {
+        let first = self.0.lock();
+        first.iter().copied().filter(|_| first.len() == ranking.count).max_by(|a, b| ranking.compare(a, b))
+    }
+
+    /// Takes in the first rows of a block.
+    pub fn raise(&self, ranking: &Ranking<'_>, of_block: &[Ranked]) {
+        let mut first = self.0.lock();
+        first.extend_from_slice(of_block);
+        ranking.cut(&mut first);
+    }
+}
+
 /// Numbers and rows of one block, of which only the first are kept while they come in. Rows must be in the order of
 /// time, so that a row stands for its place.
 #[derive(Debug)]
@@ -71,11 +91,13 @@ pub(crate) struct Best<'r> {
     rows: Vec<(Option<Number>, u32)>,
     /// The last of the first `count`, once there are so many: what comes after it is of no use.
     worst: Option<(Option<Number>, u32)>,
+    /// What comes after this is of no use either.
+    bar: Option<Ranked>,
 }
 
 impl<'r> Best<'r> {
-    pub fn new(ranking: Ranking<'r>) -> Best<'r> {
-        Best { ranking, rows: Vec::new(), worst: None }
+    pub fn new(ranking: Ranking<'r>, bar: Option<Ranked>) -> Best<'r> {
+        Best { ranking, rows: Vec::new(), worst: None, bar }
     }
 
     /// Adds a row; its number must not be NaN.
@@ -92,11 +114,14 @@ impl<'r> Best<'r> {
         }
     }
 
-    /// Whether no number between these can be among the first.
-    pub fn is_beaten_by_all(&self, min: Number, max: Number) -> bool {
-        let best = if self.ranking.descending { max } else { min };
+    /// Whether no row up to this place with a number between these can be among the first.
+    pub fn is_beaten_by_all(&self, min: Number, max: Number, newest: Place) -> bool {
+        let number = Some(if self.ranking.descending { max } else { min });
         // Of equal numbers the newer row would be first.
-        self.worst.is_some_and(|(worst, _)| self.ranking.compare_numbers(Some(best), worst) == Ordering::Greater)
+        self.worst.is_some_and(|(worst, _)| self.ranking.compare_numbers(number, worst) == Ordering::Greater)
+            || self
+                .bar
+                .is_some_and(|bar| self.ranking.compare(&Ranked { number, place: newest }, &bar) == Ordering::Greater)
     }
 
     fn compare(&self, a: (Option<Number>, u32), b: (Option<Number>, u32)) -> Ordering {
@@ -137,15 +162,15 @@ mod tests {
         ) {
             let field = Field::Leaf(Root::Fields, Path::new("n"));
             let ranking = Ranking { field: &field, descending, count };
-            let mut best = Best::new(ranking);
+            let mut best = Best::new(ranking, None);
             let all: Vec<(Option<Number>, u32)> =
                 numbers.iter().zip(0..).map(|(number, row)| (number.map(Number::Int), row)).collect();
             all.iter().for_each(|(number, row)| best.add(*number, *row));
             let mut expected = all;
-            expected.sort_by(|a, b| Best::new(ranking).compare(*a, *b));
+            expected.sort_by(|a, b| Best::new(ranking, None).compare(*a, *b));
             expected.truncate(count);
             let mut found = best.finish();
-            found.sort_by(|a, b| Best::new(ranking).compare(*a, *b));
+            found.sort_by(|a, b| Best::new(ranking, None).compare(*a, *b));
             prop_assert_eq!(found, expected);
         }
     }

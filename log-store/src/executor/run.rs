@@ -12,7 +12,7 @@ use super::budget::Budget;
 use super::collect::Tally;
 use super::eval::eval;
 use super::open::OpenView;
-use super::ranking::Ranking;
+use super::ranking::{Bar, Ranking};
 use super::sealed::SealedView;
 use crate::cursor::Cursor;
 use crate::histogram::Bars;
@@ -139,6 +139,7 @@ struct Search<'a> {
     budget: &'a Budget,
     wanted: Wanted,
     ranking: Option<Ranking<'a>>,
+    bar: Bar,
     bars: Option<Bars>,
     upper: u64,
     /// Among the newest that are wanted are none older than this; blocks of older ones are only counted.
@@ -174,7 +175,7 @@ pub(crate) fn search(
     let bars = (request.buckets > 0 && !is_page_only).then(|| bars_over(parts, request));
     let range = if is_page_only { behind(request) } else { request.range };
     let newest_from = AtomicI64::new(i64::MIN);
-    let search = Search { request, range, budget, wanted, ranking, bars, upper, newest_from };
+    let search = Search { request, range, budget, wanted, ranking, bar: Bar::default(), bars, upper, newest_from };
     let mut tally = if is_page_only { search.page(parts)? } else { search.tally(parts)? };
 
     let is_more = tally.places.len() > page_end;
@@ -321,7 +322,8 @@ impl Search<'_> {
                 tally.places = places.into_iter().map(|place| (place, part)).collect();
             }
             Some(ranking) => {
-                let ranked = view.ranked(&rows, ranking)?;
+                let ranked = view.ranked(&rows, ranking, self.bar.worst(ranking))?;
+                self.bar.raise(ranking, &ranked);
                 tally.ranked = ranked.into_iter().map(|ranked| (ranked, part)).collect();
             }
         }

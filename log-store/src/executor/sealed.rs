@@ -216,9 +216,13 @@ impl<'a> SealedView<'a> {
             Layout::Scaled { exponent, pages } => (pages, &|int| Number::Float(unscale(int, *exponent))),
             _ => return Ok(false),
         };
+        let times = self.int_pages(system::TIMESTAMP)?;
         for (page_number, page) in pages.iter().enumerate() {
             let (first, length) = (page_number * PAGE_VALUES, page_len(page_number, self.count()));
-            if best.is_beaten_by_all(number(page.min), number(page.max)) || rows.count_range(first..first + length) == 0
+            let time_ms = times.get(page_number).map_or(i64::MAX, |page| page.max);
+            let newest = Place { time_ms, seq: u64::MAX, row: u32::MAX };
+            if best.is_beaten_by_all(number(page.min), number(page.max), newest)
+                || rows.count_range(first..first + length) == 0
             {
                 continue;
             }
@@ -390,8 +394,8 @@ impl BlockView for SealedView<'_> {
         Ok(places)
     }
 
-    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>) -> Result<Vec<Ranked>, Failure> {
-        let mut best = Best::new(*wanted);
+    fn ranked(&self, rows: &Bits, wanted: &Ranking<'_>, bar: Option<Ranked>) -> Result<Vec<Ranked>, Failure> {
+        let mut best = Best::new(*wanted, bar);
         if !self.rank_by_pages(rows, wanted.field, &mut best)? {
             self.rank_each(rows, wanted.field, &mut best)?;
         }
