@@ -20,9 +20,10 @@ use crate::sealed::directory::{Column, system};
 use crate::sealed::floats::unscale;
 use crate::sealed::ints::{self, IntPage};
 use crate::sealed::layout::Layout;
-use crate::sealed::read::page_len;
+use crate::sealed::read::{page_len, read_texts};
 use crate::sealed::section::ReadSections;
 use crate::values::Bits;
+use crate::values::raw::tag;
 
 /// A plane of ids per bit.
 fn entries_at_most(dictionary: &Dictionary) -> usize {
@@ -277,6 +278,17 @@ impl ColumnView for SealedView<'_> {
                     {
                         count_text(value, times, count);
                     }
+                }
+                continue;
+            }
+            if let Layout::Bytes { tag: tag::TEXT, pages } = &column.layout
+                && is_whole
+            {
+                // Every value counts, so none is looked for.
+                for page in pages {
+                    let texts = read_texts(page, &self.file).map_err(|reason| self.damaged(reason))?;
+                    let texts = (0..page.count as usize).map(|at| std::str::from_utf8(texts.get(at)));
+                    texts.flatten().for_each(|text| count(text, 1));
                 }
                 continue;
             }
