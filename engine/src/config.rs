@@ -14,7 +14,8 @@ pub struct EngineConfig {
     pub memory_ms: i64,
     /// Numbers older than this are dropped, milliseconds.
     pub retention_ms: i64,
-    /// Memory for series and their numbers, bytes. Past it the oldest go first, then new series are refused.
+    /// Memory for series and their numbers, bytes. Past it the oldest go first, those of the last hour
+    /// excepted, then new series are refused.
     pub memory_limit_bytes: usize,
     /// Most series.
     pub max_series: usize,

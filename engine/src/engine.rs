@@ -87,6 +87,8 @@ pub struct Engine {
     pub(crate) freed_bytes: AtomicU64,
     pub(crate) pruned: AtomicU64,
     pub(crate) pruned_early: AtomicU64,
+    /// Not even pruning brought the memory under its limit.
+    pub(crate) memory_short: AtomicBool,
     pub(crate) series_removed: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) overflowed: AtomicU64,
@@ -172,6 +174,7 @@ impl Engine {
             freed_bytes: AtomicU64::new(0),
             pruned: AtomicU64::new(0),
             pruned_early: AtomicU64::new(0),
+            memory_short: AtomicBool::new(false),
             series_removed: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),

@@ -20,6 +20,10 @@ const LABELS_SWEEPS: i64 = 30;
 const SERIES_AT_ONCE: u32 = 4096;
 /// Memory pruning goes down to this share of the limit, in percent.
 const PRUNE_TO_PERCENT: usize = 90;
+/// Numbers of this long are never dropped for memory, milliseconds: rules look back over them, and what was
+/// acknowledged a moment ago must be seen. When they and the series alone pass the limit, nothing is won by blinding
+/// all metrics over and over: new series are refused instead, and the health says so.
+const KEPT_MS: i64 = 3_600_000;
 /// The log may grow by one part in so many of the last snapshot: a byte of it takes much longer to read at the start
 /// than one of a snapshot.
 const SNAPSHOT_SHARE: u64 = 4;
@@ -144,29 +148,45 @@ impl Engine {
         }
     }
 
-    /// Past the limit the oldest numbers go first, whatever series they are of.
+    /// Past the limit the oldest numbers go first, whatever series they are of; the youngest stay in any case.
     fn keep_to_memory_limit(&self, now: Timestamp) {
-        let used = self.registry.recount();
         let limit = self.config.memory_limit_bytes;
-        if used <= limit {
-            return;
+        let mut used = self.registry.recount();
+        if used > limit {
+            let wanted = used - limit / 100 * PRUNE_TO_PERCENT;
+            if let Some(horizon) = self.horizon_that_frees(wanted) {
+                let horizon = horizon.min(now.plus_millis(-KEPT_MS).millis());
+                let gone = self.prune_early(horizon);
+                if gone > 0 && horizon > now.plus_millis(-self.config.memory_ms).millis() {
+                    tracing::warn!(
+                        used,
+                        limit,
+                        "memory for series is short: numbers younger than the memory window are dropped"
+                    );
+                }
+                used = self.registry.recount();
+            }
         }
-        let wanted = used - limit / 100 * PRUNE_TO_PERCENT;
-        let Some(horizon) = self.horizon_that_frees(wanted) else { return };
-        if horizon > now.plus_millis(-self.config.memory_ms).millis() {
+        let is_short = used > limit;
+        if self.memory_short.swap(is_short, Ordering::Relaxed) != is_short && is_short {
             tracing::warn!(
                 used,
                 limit,
-                "memory for series is short: numbers younger than the memory window are dropped"
+                "series and their newest numbers take all their memory: new series are refused"
             );
         }
+    }
+
+    /// Drops what is older from all series; gives how many numbers went.
+    fn prune_early(&self, horizon: i64) -> u64 {
+        let mut all_gone = 0;
         for number in 0..self.registry.shards.len() {
             let shard = self.registry.shards[number].read();
             let mut bytes = 0;
             for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
                 let mut state = series.state.lock();
                 let gone = state.numbers.prune(horizon);
-                self.pruned_early.fetch_add(gone, Ordering::Relaxed);
+                all_gone += gone;
                 bytes += state.numbers.memory_bytes();
             }
             drop(shard);
@@ -174,7 +194,8 @@ impl Engine {
             self.freed_bytes.fetch_add(shard.numbers_bytes.saturating_sub(bytes) as u64, Ordering::Relaxed);
             shard.numbers_bytes = bytes;
         }
-        self.registry.recount();
+        self.pruned_early.fetch_add(all_gone, Ordering::Relaxed);
+        all_gone
     }
 
     /// A time such that the sealed numbers before it take at least so many bytes; `None` if there are none.

@@ -20,6 +20,8 @@ pub struct EngineStats {
     pub memory_bytes: u64,
     /// What it may be, bytes.
     pub memory_limit_bytes: u64,
+    /// Memory is past its limit, though all that may be dropped for it was: new series are refused.
+    pub memory_short: bool,
     /// Length of the log on disk, bytes.
     pub log_bytes: u64,
     /// Length of the newest snapshot, bytes.
@@ -62,6 +64,7 @@ impl Engine {
             texts: self.registry.texts.len() as u64,
             memory_bytes: self.registry.memory_bytes() as u64,
             memory_limit_bytes: self.config.memory_limit_bytes as u64,
+            memory_short: self.memory_short.load(Ordering::Relaxed),
             log_bytes: self.wal.disk_bytes(),
             accepted_total: count(&self.accepted),
             overflowed_total: count(&self.overflowed),

@@ -196,6 +196,45 @@ fn past_the_memory_limit_the_oldest_go_then_new_series_are_refused() {
     assert_eq!(fill(&engine, "m", 0..50, &[48 * 3_600_000]), [], "known series go on");
 }
 
+/// Where series alone take the memory, dropping numbers wins nothing.
+#[test]
+fn numbers_of_the_last_hour_are_never_dropped_for_memory() {
+    let (_dir, engine) = open(|config| (config.shards, config.memory_limit_bytes) = (2, 1 << 19));
+    let start = -2 * 3_600_000;
+    let mut batch = SampleBatch::new(at(0));
+    let series = batch.series(GAUGE, &labels("watched", 0));
+    // Values without a pattern, so that some chunks are sealed.
+    let mut value = 1u64;
+    for second in 0..7_200 {
+        value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        batch.push(series, at(start + second * 1000), (value >> 11) as f64 / 1e5);
+    }
+    assert_eq!(engine.append_samples(&batch).expect("appends").rejected, []);
+    let refused: Vec<_> = (0..20_000)
+        .step_by(2000)
+        .flat_map(|first| fill(&engine, "many", first..first + 2000, &[0]))
+        .map(|(_, reason)| reason)
+        .collect();
+    assert!(!refused.is_empty() && refused.iter().all(|reason| *reason == Rejection::MemoryLimit));
+    // Series from before the limit still take numbers, however short memory is.
+    for second in 0..60 {
+        assert_eq!(fill(&engine, "many", 0..100, &[second * 1000 + 1]), []);
+    }
+    engine.sweep_all(at(60_000));
+    engine.tick(at(60_600));
+    let stats = engine.stats();
+    assert!(stats.memory_short && stats.pruned_early_total > 0, "{stats:?}");
+    let end = at(60_600);
+    let view = |metric| {
+        let found = engine.select(&[Matcher::equal("__name__", metric)], TimeRange { start: at(start), end });
+        found.expect("selects")
+    };
+    let mut samples = Vec::new();
+    view("watched")[0].samples(at(-3_500_000), end, &mut samples);
+    assert_eq!(samples.len(), 3_499, "of the last hour none is lost");
+    assert_eq!(view("many").len() as u64, stats.series - 1, "what was acknowledged is there");
+}
+
 /// Appends, counts, queries, sweeps and snapshots at once; the sum is exact at the end and after a restart.
 #[test]
 fn many_threads_and_snapshots_lose_and_double_nothing() {

@@ -123,9 +123,13 @@ fn engine(parts: &Parts) -> Component {
         let (places, records) = (stats.recovered_damages, stats.lost_records_total);
         format!("{places} damaged places in its log, found {since}; some numbers are missing ({records} records known)")
     });
+    let short = stats.memory_short.then(|| {
+        "series and their numbers of the last hour take all of `metrics.memory_limit`: new series are refused; raise it"
+            .to_owned()
+    });
     Component {
         name: "engine",
-        problem: broken.or(damaged),
+        problem: broken.or(damaged).or(short),
         figures: vec![
             ("series", stats.series as f64),
             ("memory_bytes", stats.memory_bytes as f64),
