@@ -46,12 +46,6 @@ pub enum JournalError {
         /// What the system says.
         source: io::Error,
     },
-    /// The file does not begin as a journal does.
-    #[error("{path} is no journal of alert rules; move it away to start without remembered alerts", path = path.display())]
-    NotAJournal {
-        /// The file.
-        path: PathBuf,
-    },
     /// The file was written by a newer version.
     #[error("{path} has version {found}, this program reads up to {VERSION}; use the newer program", path = path.display())]
     Newer {
@@ -229,13 +223,9 @@ fn header() -> [u8; FILE_HEADER_BYTES] {
     header
 }
 
-/// Whether the header is whole; an error if this is no journal, or one of a newer version.
+/// Whether the header is whole, which zeroes, half of it or the begin of something else are not; an error if the
+/// journal is of a newer version.
 fn check_header(path: &Path, content: &[u8]) -> Result<bool, JournalError> {
-    // A byte or two may have flipped; a file of something else differs in more.
-    let differing = content.iter().zip(MAGIC).filter(|(have, wanted)| have != wanted).count();
-    if differing > 2 {
-        return Err(JournalError::NotAJournal { path: path.to_owned() });
-    }
     // Cut off within its header, as by a power cut while it was made: there is nothing in it.
     let Some((found, _)) = content.split_first_chunk::<FILE_HEADER_BYTES>() else { return Ok(false) };
     let [.., v0, v1, v2, v3, c0, c1, c2, c3] = *found;

@@ -154,13 +154,9 @@ proptest! {
 }
 
 #[test]
-fn refuses_what_it_cannot_read() {
+fn refuses_a_newer_version() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join(FILE);
-    fs::write(&path, "something else altogether").expect("writes");
-    assert!(matches!(Journal::open(dir.path()), Err(JournalError::NotAJournal { .. })));
-    fs::write(&path, "hello").expect("writes");
-    assert!(matches!(Journal::open(dir.path()), Err(JournalError::NotAJournal { .. })));
     let mut newer = header();
     newer[8] = 9;
     let crc = crc32fast::hash(&newer[..12]);
@@ -186,6 +182,33 @@ fn a_header_cut_short_is_reported_and_begun_anew() {
         assert_eq!(replayed, model(std::slice::from_ref(&change), 1), "{length}");
         assert_eq!(report, JournalReport { alerts: 1, ..JournalReport::default() }, "{length}");
     }
+}
+
+#[test]
+fn what_is_no_journal_is_set_aside_and_begun_anew() {
+    for content in ["something else altogether", "hello"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join(FILE), content).expect("writes");
+        let (_, replayed, report) = Journal::open(dir.path()).expect("opens");
+        assert_eq!((replayed, report.damaged.len()), (Replayed::default(), 1));
+        assert_eq!(fs::read_to_string(dir.path().join("rules.journal.damaged")).expect("kept"), content);
+        let (.., report) = Journal::open(dir.path()).expect("opens");
+        assert_eq!(report, JournalReport::default());
+    }
+}
+
+#[test]
+fn a_zeroed_header_is_reported_and_the_entries_are_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let change = Entry::Put(alert(1, "a", Life::Pending { active_at: time(1) }));
+    written(dir.path(), std::slice::from_ref(&change));
+    let path = dir.path().join(FILE);
+    let mut content = fs::read(&path).expect("reads");
+    content[..FILE_HEADER_BYTES].fill(0);
+    fs::write(&path, &content).expect("writes");
+    let (_, replayed, report) = Journal::open(dir.path()).expect("opens");
+    assert_eq!((replayed, report.damaged), (model(&[change], 1), vec![(0, 16)]));
+    assert_eq!(fs::read(dir.path().join("rules.journal.damaged")).expect("kept"), content);
 }
 
 #[test]
