@@ -47,7 +47,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         top.fault(node.place, "`listen` names no address; write [\"127.0.0.1:8080\"], or leave it out");
     }
     places.resize(config.listen.len(), Place::default());
-    set(&mut config.data_dir, top.path("data_dir"));
+    set(&mut config.data_dir, top.folder("data_dir"));
     read_dashboard(&mut top, &mut config);
     read_metrics(&mut top, &mut config);
     read_logs(&mut top, &mut config);
@@ -191,7 +191,9 @@ fn read_logs(top: &mut Section<'_>, config: &mut Config) {
     if section.has("archive") {
         let (node, path) = section.section("archive");
         let mut archive = Section::new(&path, node, section.faults());
-        config.logs.archive_dir = archive.required_text("dir").map(PathBuf::from);
+        if archive.required_text("dir").is_some() {
+            config.logs.archive_dir = archive.folder("dir");
+        }
         archive.finish();
     }
     section.finish();

@@ -132,6 +132,21 @@ impl<'a> Section<'a> {
         Some(PathBuf::from(text))
     }
 
+    /// The path of a folder that is there or can be made; a file where it, or a folder above it, must be is a fault.
+    pub fn folder(&mut self, key: &'static str) -> Option<PathBuf> {
+        let place = self.node(key)?.place;
+        let path = self.path(key)?;
+        let there = path.ancestors().find(|part| part.exists());
+        if let Some(file) = there.filter(|part| !part.is_dir()) {
+            let (name, file) = (self.name(key), file.display());
+            self.fault(
+                place,
+                format!("`{name}`: {file} is a file, and must be a folder; move it, or write another path"),
+            );
+        }
+        Some(path)
+    }
+
     /// A value read from text by `parse`, `expected` says what it should be.
     pub fn parsed<T>(&mut self, key: &'static str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let place = self.node(key)?.place;

@@ -40,9 +40,17 @@ use writer::Writer;
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder, or that of the archive, cannot be read or written.
+    /// The folder cannot be read or written.
     #[error("log store folder {}: {source}", dir.display())]
     Io {
+        /// The folder.
+        dir: std::path::PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder of the archive cannot be made or read.
+    #[error("`logs.archive.dir`: the folder {} cannot be made or read: {source}; write another path", dir.display())]
+    Archive {
         /// The folder.
         dir: std::path::PathBuf,
         /// What the system says.
@@ -140,7 +148,7 @@ impl EmbeddedStore {
         let (messages, received) = crossbeam_channel::unbounded();
         let archive = match &shared.config.archive_dir {
             Some(dir) => {
-                Some(Archiver::open(dir, &shared).map_err(|source| OpenError::Io { dir: dir.clone(), source })?)
+                Some(Archiver::open(dir, &shared).map_err(|source| OpenError::Archive { dir: dir.clone(), source })?)
             }
             None => None,
         };
