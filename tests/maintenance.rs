@@ -248,3 +248,21 @@ fn what_was_counted_is_what_is_stored_after_crashes_too() {
     assert_eq!(stored("bytes_sent_total"), Some(3.0 * (0..500).step_by(2).map(|n| n as f64 * 3.0 + 0.25).sum::<f64>()));
     assert!(stored("error_count") >= Some(3.0 * 249.0));
 }
+
+#[test]
+fn values_for_a_metric_whose_type_was_changed_are_counted_as_unusable() {
+    let server = Server::start(
+        BINARY,
+        "extract:\n  - {metric: turned, type: counter, value: fields.v, where: 'service:turning'}\n",
+    );
+    let mut client = server.client();
+    for (kind, unusable) in [("counter", 0), ("gauge", 1)] {
+        set_config(server.folder.path(), |text| text.replace("type: counter", &format!("type: {kind}")));
+        assert_eq!(client.post("/-/reload", "text/plain", "").status, 200);
+        let record = r#"{"service":"turning","message":"m","v":7}"#;
+        assert_eq!(client.post("/ingest", "application/json", record).status, 202);
+        server.wait_drained();
+        let metrics = client.try_get("/metrics").text();
+        assert!(metrics.contains(&format!("\nwatchfire_extract_errors_total {unusable}\n")), "{kind}: {metrics}");
+    }
+}

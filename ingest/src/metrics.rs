@@ -57,7 +57,7 @@ impl IngestMetrics {
             )?,
             extract_errors: counter(
                 "watchfire_extract_errors_total",
-                "Values of extraction rules and durations of requests that were no finite number, or negative.",
+                "Values of extraction rules and durations of requests that were no finite number, negative, or of a type that the metric does not have.",
             )?,
             lag_records: IntGaugeVec::new(
                 Opts::new("watchfire_queue_lag_records", "Records that a consumer of the queue has not taken in yet."),

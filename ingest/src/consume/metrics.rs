@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use watchfire_engine::{ApplyError, ApplyReport, Engine, SourcePosition, TimeRange};
+use watchfire_engine::{ApplyError, ApplyReport, Engine, Rejection, SourcePosition, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Matcher, Timestamp};
 use watchfire_queue::{Positions, Queue, ReadBatch};
@@ -171,6 +171,9 @@ impl MetricsConsumer {
             return;
         }
         self.metrics.derived_refused.inc_by(refused);
+        // A rule whose type was changed: the series that are there are of the other kind.
+        let of_other_kind = applied.rejected.iter().filter(|(reason, _)| *reason == Rejection::KindMismatch);
+        self.metrics.extract_errors.inc_by(of_other_kind.map(|(_, points)| points).sum());
         if self.refused_told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.refused_told = Some(Instant::now());
             tracing::warn!(refused, reasons = ?applied.rejected, "counts of records were refused by the engine");
