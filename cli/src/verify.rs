@@ -105,12 +105,40 @@ fn shown(answer: &Answer, painter: Painter) -> String {
         ]);
     }
     let mut text = table.render(painter);
+    // Before the series, which may be many: it explains them.
+    if answer.damaged_blocks > 0 {
+        let blocks = answer.damaged_blocks;
+        text.push_str(&format!("{blocks} blocks cannot be read; their records are not counted here\n"));
+    }
     for series in answer.metrics.iter().flat_map(|metric| &metric.series) {
         text.push_str(&format!("{}: stored {}, counted {}\n", safe(&series.series), series.stored, series.counted));
     }
     text.push_str(&format!("{} records accepted from {} to {}\n", answer.records, answer.start, answer.end));
-    if answer.damaged_blocks > 0 {
-        text.push_str(&format!("{} blocks cannot be read; their records are missing\n", answer.damaged_blocks));
-    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, shown};
+    use crate::color::Painter;
+
+    #[test]
+    fn blocks_that_cannot_be_read_are_told_before_what_they_make_differ() {
+        let answer = serde_json::json!({
+            "agrees": false, "start": "a", "end": "b", "records": 0, "damaged_blocks": 2,
+            "metrics": [{
+                "metric": "errors", "stored": 0, "counted": 3, "difference": 3, "whole": true,
+                "series": [{"series": "{x}", "stored": 0, "counted": 3}],
+            }],
+        });
+        let answer: Answer = serde_json::from_value(answer).expect("an answer");
+        let text = shown(&answer, Painter::plain());
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        let expected = [
+            "2 blocks cannot be read; their records are not counted here",
+            "{x}: stored 0, counted 3",
+            "0 records accepted from a to b",
+        ];
+        assert_eq!(lines, expected, "{text}");
+    }
 }
