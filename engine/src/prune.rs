@@ -153,6 +153,16 @@ impl Engine {
         let limit = self.config.memory_limit_bytes;
         let mut used = self.registry.recount();
         if used > limit {
+            // What is kept to answer faster goes before any number: the first call makes it old, the second forgets it.
+            for shard in &self.registry.shards {
+                let shard = shard.read();
+                shard.age_for_queries();
+                shard.age_for_queries();
+            }
+            let before = std::mem::replace(&mut used, self.registry.recount());
+            self.freed_bytes.fetch_add(before.saturating_sub(used) as u64, Ordering::Relaxed);
+        }
+        if used > limit {
             let wanted = used - limit / 100 * PRUNE_TO_PERCENT;
             if let Some(horizon) = self.horizon_that_frees(wanted) {
                 let horizon = horizon.min(now.plus_millis(-KEPT_MS).millis());

@@ -235,6 +235,23 @@ fn numbers_of_the_last_hour_are_never_dropped_for_memory() {
     assert_eq!(view("many").len() as u64, stats.series - 1, "what was acknowledged is there");
 }
 
+#[test]
+fn what_queries_left_in_memory_goes_before_numbers_and_new_series() {
+    let (_dir, engine) = open(|config| (config.shards, config.memory_limit_bytes) = (2, 4 << 20));
+    assert_eq!(fill(&engine, "many", 0..8000, &[0]), []);
+    engine.sweep_all(at(0));
+    let before = engine.stats().memory_bytes;
+    let all = TimeRange { start: at(-1), end: at(1) };
+    let found = engine.select(&[Matcher::equal("__name__", "many")], all).expect("selects");
+    assert_eq!(found.iter().map(|view| view.labels()).filter(|labels| labels.get("pod").is_some()).count(), 8000);
+    drop(found);
+    engine.sweep_all(at(1));
+    let stats = engine.stats();
+    assert!(!stats.memory_short && stats.memory_bytes <= before + before / 10, "{before} before: {stats:?}");
+    assert!(engine.take_freed_bytes() > before / 4, "there was something to forget");
+    assert_eq!(fill(&engine, "more", 0..10, &[1]), []);
+}
+
 /// Appends, counts, queries, sweeps and snapshots at once; the sum is exact at the end and after a restart.
 #[test]
 fn many_threads_and_snapshots_lose_and_double_nothing() {
