@@ -92,7 +92,7 @@ impl Increments {
         }
     }
 
-    /// Events of the window; `None` if the series had none in the 24 h before its end.
+    /// Events of the window; `None` if the series had none in it, nor in the 24 h before its end.
     pub(crate) fn increase(&self, start: Timestamp, end: Timestamp, layers: Layers, codec: &mut Codec) -> Option<f64> {
         let (after, last) = seconds_of(start, end);
         let (mut sum, mut latest) = (0.0, None);
@@ -101,7 +101,8 @@ impl Increments {
             sum += standing.total - layer.total_before(after, codec);
             latest = latest.max(standing.last);
         }
-        latest.filter(|second| second.saturating_add(QUIET_SECONDS) > last).map(|_| sum)
+        let is_seen = |second: &u32| i64::from(*second) > after || second.saturating_add(QUIET_SECONDS) > last;
+        latest.filter(is_seen).map(|_| sum)
     }
 
     /// Appends (end of the second, count) for each second of the window with events.
@@ -278,6 +279,9 @@ mod tests {
         assert_eq!(increase(&increments, 1_000_060_000, &mut codec), Some(0.0));
         assert_eq!(increase(&increments, 1_086_399_000, &mut codec), Some(0.0));
         assert_eq!(increase(&increments, 1_086_400_000, &mut codec), None);
+        let week = Timestamp::from_millis(1_604_800_000 - 100_000);
+        let of_week = increments.increase(week.plus_millis(-604_800_000), week, Layers::All, &mut codec);
+        assert_eq!(of_week, Some(3.0), "what a window has is never absent");
         increments.prune(1_080_000_000);
         assert_eq!(increase(&increments, 1_086_399_000, &mut codec), Some(0.0), "pruned, but remembered");
         assert_eq!(increments.total_at(Timestamp::from_millis(1_086_399_000), &mut codec), Some(3.0));

@@ -156,29 +156,32 @@ fn damage_on_a_full_disk_is_settled_when_there_is_room() {
     assert_eq!(read(&engine).0, Some(4.0));
 }
 
-/// The record that defines a series is damaged: its points are found again from the next definition on.
+/// The record that defines a series is damaged: the next one defines it too, so that nothing but its own points goes;
+/// with both damaged, points are found again from the next stretch on.
 #[test]
-fn a_damaged_definition_costs_a_stretch_of_the_log() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+fn a_damaged_definition_costs_its_record_and_two_a_stretch_of_the_log() {
     // A long name makes the log grow fast: 5 MB in all.
     let batch = |offset: u64| {
         let mut batch = derived(offset);
         batch.source.queue = "q".repeat(100_000);
         batch
     };
-    for offset in 0..50 {
-        engine.apply(&batch(offset)).expect("applies");
+    for (flipped, records_lost, orphans, counted) in [(&[1000][..], 1, 0, 50.0), (&[1000, 101_000], 2, 40, 9.0)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+        for offset in 0..50 {
+            engine.apply(&batch(offset)).expect("applies");
+        }
+        engine.sync().expect("syncs");
+        engine.apply(&batch(50)).expect("applies");
+        drop(engine);
+        let log = crate::wal::segment::list(dir.path()).expect("lists").pop().expect("a log").1;
+        let mut bytes = std::fs::read(&log).expect("reads");
+        flipped.iter().for_each(|at_byte| bytes[*at_byte] ^= 1);
+        std::fs::write(&log, &bytes).expect("writes");
+        let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+        assert_eq!((report.records_lost, report.orphans), (records_lost, orphans));
+        assert_eq!(read(&engine).0, Some(counted), "but that of the record, or those of the second stretch");
+        assert_eq!(engine.applied(&"q".repeat(100_000), 1, 0), Some(51));
     }
-    engine.sync().expect("syncs");
-    engine.apply(&batch(50)).expect("applies");
-    drop(engine);
-    let log = crate::wal::segment::list(dir.path()).expect("lists").pop().expect("a log").1;
-    let mut bytes = std::fs::read(&log).expect("reads");
-    bytes[1000] ^= 1;
-    std::fs::write(&log, bytes).expect("writes");
-    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
-    assert_eq!((report.records_lost, report.orphans), (1, 41));
-    assert_eq!(read(&engine).0, Some(9.0), "those of the second stretch");
-    assert_eq!(engine.applied(&"q".repeat(100_000), 1, 0), Some(51));
 }

@@ -26,6 +26,9 @@ pub(crate) const UNDEFINED: u16 = 0;
 /// The series is defined in a snapshot, or in what an earlier process logged.
 pub(crate) const DEFINED_BEFORE: u16 = 1;
 const FIRST_STRETCH: u16 = 2;
+/// The series was defined in one record so far. The next one defines it again: were the first one damaged, all that
+/// the stretch says of the series would be lost with it.
+const DEFINED_ONCE: u16 = u16::MAX;
 /// A stretch of the log is at least this long, bytes. Each defines the series again that it uses and that no
 /// snapshot holds, so that a damaged record costs its series this much of the log, and not all of it.
 const STRETCH_BYTES: u64 = 4 << 20;
@@ -154,13 +157,15 @@ impl Wal {
         }
         let stretch = self.stretch.load(Ordering::Relaxed);
         for wanted in undefined.iter().filter(|wanted| self.wants_definition(&wanted.series)) {
-            wanted.series.defined.store(stretch, Ordering::Relaxed);
+            let is_first = wanted.series.defined.load(Ordering::Relaxed) == UNDEFINED;
+            wanted.series.defined.store(if is_first { DEFINED_ONCE } else { stretch }, Ordering::Relaxed);
         }
         state.stretch_bytes += state.buffer.len() as u64;
         state.definition_bytes += definition_bytes;
         if state.stretch_bytes >= STRETCH_BYTES.max(state.definition_bytes * STRETCH_PER_DEFINITIONS) {
             (state.stretch_bytes, state.definition_bytes) = (0, 0);
-            self.stretch.store(stretch.checked_add(1).unwrap_or(FIRST_STRETCH), Ordering::Relaxed);
+            let next = if stretch + 1 == DEFINED_ONCE { FIRST_STRETCH } else { stretch + 1 };
+            self.stretch.store(next, Ordering::Relaxed);
         }
         state.file_bytes += state.buffer.len() as u64;
         self.appended.fetch_add(state.buffer.len() as u64, Ordering::Relaxed);
