@@ -13,11 +13,11 @@
 //! Invariants: slots ascend strictly within a level; a level above the finest holds every observation before
 //! `built`; every level holds every observation from `kept` on (up to `built`).
 
-use hdrhistogram::Histogram;
-
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::distribution::level::{Level, Piece, piece_bytes};
+use crate::distribution::open::Open;
 use crate::distribution::piece::{Dense, Form, with_dense};
-use crate::distribution::scale::{DIGITS, MAX, index_of, scaled};
+use crate::distribution::scale::scaled;
 
 /// Widths of the levels, seconds.
 const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
@@ -38,40 +38,8 @@ pub(super) const OPEN_LIVE: usize = 2;
 /// The same for others: several senders work through the past side by side, and an observation of a second that is
 /// closed costs a hundred times as much.
 pub(super) const OPEN_PAST: usize = 128;
-/// Values of an open second that are kept as a list; more go into a histogram.
-const LIST_MAX: usize = 1024;
 /// A second is closed this long after it began, seconds.
 const CLOSE_AFTER: u32 = 3;
-
-/// The histogram of a slot.
-struct Piece {
-    slot: u32,
-    bytes: Box<[u8]>,
-}
-
-#[derive(Default)]
-struct Level {
-    pieces: Vec<Piece>,
-    /// The second up to which it is merged from the level below; not used of the finest.
-    built: u32,
-    /// The second from which on nothing is dropped yet.
-    kept: u32,
-    /// The slot before which pieces are written small.
-    small: u32,
-    /// Memory of the pieces.
-    bytes: usize,
-}
-
-/// A second that still takes observations cheaply.
-struct Open {
-    second: u32,
-    count: u64,
-    sum: f64,
-    min: f64,
-    max: f64,
-    list: Vec<u16>,
-    many: Option<Box<Histogram<u32>>>,
-}
 
 /// The observations of one series.
 #[derive(Default)]
@@ -80,110 +48,6 @@ pub(super) struct Layer {
     open: Vec<Open>,
     levels: [Level; 4],
     newest: Option<u32>,
-}
-
-impl Open {
-    fn new(second: u32, list: Vec<u16>) -> Open {
-        Open { second, count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, list, many: None }
-    }
-
-    fn record(&mut self, value: f64, scaled: u64) {
-        self.count += 1;
-        self.sum += value;
-        self.min = self.min.min(value);
-        self.max = self.max.max(value);
-        match &mut self.many {
-            Some(many) => many.saturating_record(scaled),
-            None if self.list.len() < LIST_MAX => self.list.push(index_of(scaled)),
-            None => {
-                // Two digits up to the scale's end are a valid range; without it the list would only grow.
-                match Histogram::new_with_max(MAX, DIGITS) {
-                    Ok(mut many) => {
-                        many.saturating_record(scaled);
-                        self.many = Some(Box::new(many));
-                    }
-                    Err(_) => self.list.push(index_of(scaled)),
-                }
-            }
-        }
-    }
-
-    fn add_to(&self, dense: &mut Dense) {
-        dense.add_summary(self.sum, self.min, self.max);
-        self.list.iter().for_each(|index| dense.add(*index, 1));
-        if let Some(many) = &self.many {
-            for step in many.iter_recorded() {
-                dense.add(index_of(step.value_iterated_to()), u64::from(step.count_at_value()));
-            }
-        }
-    }
-}
-
-/// Memory of a piece with its allocation.
-fn piece_bytes(bytes: &[u8]) -> usize {
-    size_of::<Piece>() + 16 + bytes.len()
-}
-
-impl Level {
-    /// Adds counts to a slot of a level.
-    fn add(&mut self, slot: u32, dense: &mut Dense, number: usize) {
-        let form = if number > 0 && slot < self.small { Form::Small } else { Form::Coarse };
-        let at = match self.pieces.last() {
-            Some(last) if last.slot >= slot => self.pieces.binary_search_by_key(&slot, |piece| piece.slot),
-            _ => Err(self.pieces.len()),
-        };
-        if let Some(piece) = at.ok().and_then(|at| self.pieces.get_mut(at)) {
-            if dense.add_piece(&piece.bytes).is_ok() {
-                self.bytes -= piece_bytes(&piece.bytes);
-                piece.bytes = dense.to_piece(form);
-                self.bytes += piece_bytes(&piece.bytes);
-            }
-            return;
-        }
-        let bytes = dense.to_piece(form);
-        self.bytes += piece_bytes(&bytes);
-        self.pieces.insert(at.unwrap_or_else(|at| at), Piece { slot, bytes });
-    }
-
-    /// Drops the pieces before a slot.
-    fn drop_before(&mut self, slot: u32) {
-        let old = self.pieces.partition_point(|piece| piece.slot < slot);
-        self.bytes -= self.pieces.drain(..old).map(|piece| piece_bytes(&piece.bytes)).sum::<usize>();
-        if self.pieces.capacity() > 2 * self.pieces.len() + 16 {
-            self.pieces.shrink_to_fit();
-        }
-    }
-
-    /// Drops the pieces from a slot up to another one.
-    fn drop_between(&mut self, from: u32, to: u32) {
-        let start = self.pieces.partition_point(|piece| piece.slot < from);
-        let end = self.pieces.partition_point(|piece| piece.slot < to);
-        self.bytes -= self.pieces.drain(start..end).map(|piece| piece_bytes(&piece.bytes)).sum::<usize>();
-    }
-
-    /// Writes the pieces before a slot small.
-    fn make_small(&mut self, slot: u32) {
-        if slot <= self.small {
-            return;
-        }
-        let from = self.pieces.partition_point(|piece| piece.slot < self.small);
-        self.small = slot;
-        for piece in self.pieces.iter_mut().skip(from).take_while(|piece| piece.slot < slot) {
-            with_dense(|dense| {
-                if dense.add_piece(&piece.bytes).is_ok() {
-                    self.bytes -= piece_bytes(&piece.bytes);
-                    piece.bytes = dense.to_piece(Form::Small);
-                    self.bytes += piece_bytes(&piece.bytes);
-                }
-            });
-        }
-    }
-
-    fn between(&self, from: u32, to: u32) -> &[Piece] {
-        let start = self.pieces.partition_point(|piece| piece.slot < from);
-        let end = self.pieces.partition_point(|piece| piece.slot < to);
-        self.pieces.get(start..end).unwrap_or_default()
-    }
 }
 
 impl Layer {

@@ -1,6 +1,8 @@
 //! Observations of one series as interval histograms; live ones, late ones and those of a backfill apart.
 
 mod layer;
+mod level;
+mod open;
 mod piece;
 mod rice;
 mod scale;
