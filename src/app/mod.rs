@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -86,6 +86,7 @@ async fn run(
     let rules = canary::with_rule(rules, config.canary_every_ms)?;
     let access = Arc::new(Access::new(credentials).map_err(|error| error.to_string())?);
     let doors = Doors { access, tls: tls.map(|material| Arc::new(Tls::new(material))) };
+    let signals = Signals::listen()?;
     let mut bound = listeners::Bound::bind(&config).await?;
     let handle = tokio::runtime::Handle::current();
     let opened = {
@@ -112,7 +113,7 @@ async fn run(
     load::warn_of(&config);
     let watching = tokio::spawn(file_watch::run(reloader.clone(), stopping));
     let companion = companion.zip(servers.addresses.first()).map(|(start, address)| start(*address));
-    wait_for_end(&reloader, input_ended).await?;
+    signals.wait_for_end(&reloader, input_ended).await;
     if let Some(mut companion) = companion {
         companion.shutdown().await;
     }
@@ -165,30 +166,45 @@ async fn ended(input: &mut Option<oneshot::Receiver<()>>) {
     }
 }
 
-/// Waits for SIGTERM, SIGINT, or the end of input; reloads at SIGHUP meanwhile.
-async fn wait_for_end(reloader: &Arc<Reloader>, mut input_ended: Option<oneshot::Receiver<()>>) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            () = ended(&mut input_ended) => return Ok(()),
-            _ = hangup.recv() => {
-                let reloader = reloader.clone();
-                // It logs what came of it; nobody waits for the answer here.
-                let result = match tokio::task::spawn_blocking(move || reloader.reload()).await {
-                    Ok(Ok(_)) => "done",
-                    Ok(Err(_)) => "failed",
-                    Err(error) => {
-                        tracing::error!(%error, "the reload panicked");
-                        "failed"
-                    }
-                };
-                audit::record(Actor::Operator, None, "reload by SIGHUP", result);
+/// The signals that we listen to. From the moment that somebody can see us none of them may end us without a drain.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM, SIGINT, or the end of input; reloads at SIGHUP meanwhile.
+    async fn wait_for_end(mut self, reloader: &Arc<Reloader>, mut input_ended: Option<oneshot::Receiver<()>>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                () = ended(&mut input_ended) => return,
+                _ = self.hangup.recv() => reload(reloader.clone()).await,
             }
         }
     }
+}
+
+async fn reload(reloader: Arc<Reloader>) {
+    // It logs what came of it; nobody waits for the answer here.
+    let result = match tokio::task::spawn_blocking(move || reloader.reload()).await {
+        Ok(Ok(_)) => "done",
+        Ok(Err(_)) => "failed",
+        Err(error) => {
+            tracing::error!(%error, "the reload panicked");
+            "failed"
+        }
+    };
+    audit::record(Actor::Operator, None, "reload by SIGHUP", result);
 }
