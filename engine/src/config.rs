@@ -49,7 +49,7 @@ impl EngineConfig {
             out_of_order_ms: 600_000,
             future_ms: 600_000,
             segment_bytes: 64 << 20,
-            snapshot_log_bytes: 16 << 20,
+            snapshot_log_bytes: 64 << 20,
         }
     }
 }

@@ -291,7 +291,7 @@ impl Default for Config {
                 memory_ms: DAY_MS,
                 memory_limit_bytes: 1 << 30,
                 max_series: 1_000_000,
-                snapshot_log_bytes: 16 << 20,
+                snapshot_log_bytes: 64 << 20,
                 late_after_ms: 600_000,
             },
             logs: Logs {
