@@ -107,8 +107,7 @@ pub(super) fn encode(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
     let mut exponent = likely_exponent(values);
     scale(values, POWERS[exponent], scratch);
     // An exception costs ten bytes, one more place for all values less than half a byte each.
-    let needed =
-        scratch.exceptions.iter().filter_map(|at| exponent_of(values[*at], exponent)).filter(|e| *e > exponent);
+    let needed = scratch.exceptions.iter().filter_map(|at| exponent_of(values[*at], exponent));
     let (mut mendable, mut highest) = (0, exponent);
     for e in needed {
         mendable += 1;

@@ -23,23 +23,31 @@ use crate::distribution::scale::scaled;
 const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
 /// How long seconds are kept, seconds; minutes and hours are as long as the retention says.
 const SECONDS_KEPT: u32 = 660;
-/// The same of tens, in a layer of live observations.
-pub(super) const TENS_LIVE: u32 = 86_400;
-/// The same for others: what comes late is looked at from afar.
-pub(super) const TENS_PAST: u32 = 3600;
 /// Pieces are written for quick reading up to this age, and small from then on, seconds.
 const FRESH: u32 = 660;
 /// Memory that seconds and tens of a series may take; past it tens go early.
 const DETAIL_BYTES: usize = 400 << 10;
 /// Tens stay at least so long, seconds.
 const TENS_KEPT_MIN: u32 = 3600;
-/// Seconds that may be open at once in a layer of live observations: time goes on, and a second is over.
-pub(super) const OPEN_LIVE: usize = 2;
-/// The same for others: several senders work through the past side by side, and an observation of a second that is
-/// closed costs a hundred times as much.
-pub(super) const OPEN_PAST: usize = 128;
 /// A second is closed this long after it began, seconds.
 const CLOSE_AFTER: u32 = 3;
+
+/// How long a layer keeps what in detail.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// Seconds that may be open at once.
+    open_max: usize,
+    /// How many of the oldest are closed when there is no room for another one.
+    closed_at_once: usize,
+    /// How long tens are kept, seconds.
+    tens_kept: u32,
+}
+
+/// Of live observations: time goes on, and a second is over.
+pub(super) const LIVE: Pace = Pace { open_max: 2, closed_at_once: 1, tens_kept: 86_400 };
+/// Of what comes late or is filled in: several senders work through the past side by side, and seconds that are merged
+/// upwards one by one cost a hundred times as much as an observation. It is looked at from afar.
+pub(super) const PAST: Pace = Pace { open_max: 128, closed_at_once: 128, tens_kept: 3600 };
 
 /// The observations of one series.
 #[derive(Default)]
@@ -51,8 +59,8 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Records a value, with at most so many seconds open; says whether it had to be clamped.
-    pub(super) fn record(&mut self, second: u32, value: f64, open_max: usize) -> bool {
+    /// Records a value; says whether it had to be clamped.
+    pub(super) fn record(&mut self, second: u32, value: f64, pace: Pace) -> bool {
         let (scaled, clamped) = scaled(value);
         self.newest = self.newest.max(Some(second));
         let at = match self.open.binary_search_by_key(&second, |open| open.second) {
@@ -62,8 +70,8 @@ impl Layer {
             }
             Err(at) => at,
         };
-        let (at, list) = if self.open.len() >= open_max {
-            let list = self.make_room(open_max);
+        let (at, list) = if self.open.len() >= pace.open_max {
+            let list = self.close(pace.closed_at_once);
             (self.open.partition_point(|open| open.second < second), list)
         } else {
             (at, Vec::new())
@@ -74,17 +82,11 @@ impl Layer {
         clamped
     }
 
-    /// Closes the oldest open second of a layer of live observations, and all of another one: they are merged upwards
-    /// together. Gives an empty list to go on with.
-    fn make_room(&mut self, open_max: usize) -> Vec<u16> {
-        let many = if open_max > OPEN_LIVE { self.open.len() } else { 1 };
-        let closing = self.open.drain(..many).collect();
-        self.close(closing)
-    }
-
-    /// Turns open seconds, ascending, into pieces; gives back an empty list of one of them. Each piece of a coarser level that some
-    /// of them belong to is written once.
-    fn close(&mut self, mut closing: Vec<Open>) -> Vec<u16> {
+    /// Turns the oldest open seconds, so many, into pieces; gives back an empty list of one of them. Each piece of a
+    /// coarser level that some of them belong to is written once.
+    fn close(&mut self, many: usize) -> Vec<u16> {
+        let many = many.min(self.open.len());
+        let mut closing: Vec<Open> = self.open.drain(..many).collect();
         for (number, (level, width)) in self.levels.iter_mut().zip(WIDTHS).enumerate() {
             let is_of_level = |open: &&Open| open.second >= level.kept && (number == 0 || open.second < level.built);
             let of_level: Vec<&Open> = closing.iter().filter(is_of_level).collect();
@@ -198,14 +200,12 @@ impl Layer {
         (self.levels.iter().map(|level| level.pieces.len()).sum::<usize>() + self.open.len()) as u64
     }
 
-    /// Closes what is old enough and lets the fine levels go by age; tens after `tens_kept` seconds.
-    pub(super) fn age(&mut self, now: u32, tens_kept: u32) {
+    /// Closes what is old enough and lets the fine levels go by age.
+    pub(super) fn age(&mut self, now: u32, pace: Pace) {
         let settled = now.saturating_sub(CLOSE_AFTER);
-        let (closing, open) = std::mem::take(&mut self.open).into_iter().partition(|open| open.second < settled);
-        self.open = open;
-        self.close(closing);
+        self.close(self.open.partition_point(|open| open.second < settled));
         self.build(settled.min(self.open.first().map_or(u32::MAX, |open| open.second)));
-        for (number, kept) in [SECONDS_KEPT, tens_kept].into_iter().enumerate() {
+        for (number, kept) in [SECONDS_KEPT, pace.tens_kept].into_iter().enumerate() {
             self.drop_before(number, now.saturating_sub(kept));
         }
         for (number, level) in self.levels.iter_mut().enumerate().skip(1) {
@@ -316,7 +316,7 @@ impl Layer {
     pub(super) fn read_from(cursor: &mut Cursor) -> Result<Layer, Damaged> {
         let mut layer = Layer { newest: cursor.varint_u32()?.checked_sub(1), ..Layer::default() };
         let mut open: Vec<(u32, Box<[u8]>)> = Vec::new();
-        for _ in 0..cursor.length(OPEN_PAST)? {
+        for _ in 0..cursor.length(PAST.open_max)? {
             open.push((cursor.varint_u32()?, read_piece(cursor)?));
         }
         for level in &mut layer.levels {

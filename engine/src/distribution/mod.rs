@@ -15,7 +15,7 @@ use watchfire_model::Timestamp;
 pub use window::DistributionWindow;
 
 use crate::bytes::{Cursor, Damaged, put_value, put_varint};
-use crate::distribution::layer::{Layer, OPEN_LIVE, OPEN_PAST, TENS_LIVE, TENS_PAST};
+use crate::distribution::layer::{LIVE, Layer, PAST};
 use crate::distribution::piece::with_dense;
 use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
@@ -56,10 +56,10 @@ impl Distribution {
             Dated::Live => {
                 self.count += 1;
                 self.sum += value;
-                self.live.record(second, value, OPEN_LIVE)
+                self.live.record(second, value, LIVE)
             }
-            Dated::Late => self.late.get_or_insert_default().record(second, value, OPEN_PAST),
-            Dated::Filled => self.filled.get_or_insert_default().record(second, value, OPEN_PAST),
+            Dated::Late => self.late.get_or_insert_default().record(second, value, PAST),
+            Dated::Filled => self.filled.get_or_insert_default().record(second, value, PAST),
         }
     }
 
@@ -130,8 +130,8 @@ impl Distribution {
     /// Closes old seconds, merges them upwards, lets fine levels go by age. `now` in milliseconds.
     pub(crate) fn age(&mut self, now: i64) {
         let now = u32::try_from(now.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
-        self.live.age(now, TENS_LIVE);
-        self.past_mut().for_each(|layer| layer.age(now, TENS_PAST));
+        self.live.age(now, LIVE);
+        self.past_mut().for_each(|layer| layer.age(now, PAST));
     }
 
     /// Drops what lies before a time (milliseconds); the totals stay.
