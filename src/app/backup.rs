@@ -94,5 +94,5 @@ fn link(cut: &mut Cut, dir: &Path, name: &str) -> Result<(), String> {
 
 /// Files that mean something to the running process only, as those that are not finished yet.
 fn is_of_the_process(name: &str) -> bool {
-    name.ends_with("/lock") || name.ends_with(".tmp") || name.ends_with(".new")
+    name.ends_with("/lock") || name == "logs/archive.name" || name.ends_with(".tmp") || name.ends_with(".new")
 }

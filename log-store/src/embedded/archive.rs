@@ -1,12 +1,14 @@
 //! The archive: the records of a day as compressed NDJSON, written before the day is dropped.
 //!
-//! A file is `logs-2026-11-01.FIRST-LAST.ndjson.zst`, named by the numbers of the records that it is about. Blocks are
-//! sealed in the order of the queue, so it has every record of its day up to `LAST` that was not in a file before it: a
-//! crash between the file and the drop writes nothing twice, and a record that comes for a day long gone gets a file of
-//! its own.
+//! A file is `logs-2026-11-01.STORE.FIRST-LAST.ndjson.zst`, named by the store that wrote it and the numbers of the
+//! records that it is about. Blocks are sealed in the order of the queue, so it has every record of its day up to `LAST`
+//! that was not in a file before it: a crash between the file and the drop writes nothing twice, and a record that comes
+//! for a day long gone gets a file of its own. Numbers mean something within one store only: files of others, or of a
+//! data folder that was here before, say nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use watchfire_model::{Timestamp, failpoint};
 use super::manifest::sync_dir;
 use super::shared::{DAY_MS, Shared};
 use crate::document::{Document, Names};
+use crate::open_block::Rows;
 use crate::sealed::block::SealedBlock;
 use crate::sealed::rows::read_rows;
 
@@ -29,7 +32,11 @@ const LEVEL: i32 = 3;
 const RETRY: Duration = Duration::from_secs(10);
 const SUFFIX: &str = ".ndjson.zst";
 /// A file in the making; what a crash left of it is overwritten, or removed at the start.
-const UNFINISHED: &str = ".unfinished";
+const UNFINISHED: &str = "unfinished";
+
+/// The file in the store's folder that holds its name in the archive. A backup leaves it out: two stores that go on
+/// from one backup are two.
+const NAME_FILE: &str = "archive.name";
 
 /// Writes days away, on a thread of its own.
 pub(crate) struct Archiver {
@@ -41,6 +48,8 @@ pub(crate) struct Archiver {
 
 struct State {
     dir: PathBuf,
+    /// The name of this store.
+    store: String,
     /// Guards what is written and what is asked for.
     progress: Mutex<Progress>,
     is_stopped: AtomicBool,
@@ -52,6 +61,8 @@ struct Progress {
     through: BTreeMap<String, u64>,
     /// Days that wait or are being written.
     asked: BTreeSet<i64>,
+    /// Blocks that could not be read once. That may pass; what cannot be read the second time is passed over.
+    unreadable: BTreeSet<u64>,
     /// After a failure nothing is asked for before.
     retry_at: Option<Instant>,
 }
@@ -70,20 +81,22 @@ impl Archiver {
     /// An archive in `dir`, which is made if it is not there.
     pub fn open(dir: &Path, shared: &Arc<Shared>) -> io::Result<Archiver> {
         std::fs::create_dir_all(dir)?;
+        let store = name_of(&shared.config.dir)?;
         let mut through: BTreeMap<String, u64> = BTreeMap::new();
         for file in std::fs::read_dir(dir)? {
             let file = file?;
             let name = file.file_name();
             let Some(name) = name.to_str() else { continue };
-            if name.starts_with("logs-") && name.ends_with(UNFINISHED) {
+            let Some((day, rest)) = parse_name(name, &store) else { continue };
+            if rest == UNFINISHED {
                 std::fs::remove_file(file.path())?;
-            } else if let Some((day, last)) = parse_name(name) {
+            } else if let Some(last) = last_of(rest) {
                 let known = through.entry(day.to_owned()).or_default();
                 *known = last.max(*known);
             }
         }
         let progress = Mutex::new(Progress { through, ..Progress::default() });
-        let state = Arc::new(State { dir: dir.to_owned(), progress, is_stopped: AtomicBool::new(false) });
+        let state = Arc::new(State { dir: dir.to_owned(), store, progress, is_stopped: AtomicBool::new(false) });
         let (days, asked) = crossbeam_channel::unbounded();
         let (of_thread, shared) = (Arc::clone(&state), Arc::clone(shared));
         let thread = std::thread::Builder::new()
@@ -148,7 +161,7 @@ impl State {
         blocks.retain(|block| written.is_none_or(|written| block.info.seq_max > written));
         blocks.sort_by_key(|block| (block.info.time_min, block.info.id));
         let Some(last) = blocks.iter().map(|block| block.info.seq_max).max() else { return Ok(written) };
-        let path = self.dir.join(format!("logs-{label}{UNFINISHED}"));
+        let path = self.dir.join(self.file_name(&label, UNFINISHED));
         let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
         let mut encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL)?;
         encoder.include_checksum(true)?;
@@ -157,7 +170,10 @@ impl State {
             if self.is_stopped.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let (of_block, first_of_block) = write_block(block, written, &mut encoder)?;
+            let (of_block, first_of_block) = match self.rows_of(block)? {
+                Some(rows) => write_rows(&rows, written, &mut encoder)?,
+                None => continue,
+            };
             (records, first) = (records + of_block, first.min(first_of_block));
         }
         let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -171,8 +187,25 @@ impl State {
         Ok(Some(last))
     }
 
+    fn file_name(&self, label: &str, rest: &str) -> String {
+        format!("logs-{label}.{}.{rest}", self.store)
+    }
+
+    /// The rows of a block; `None` if it cannot be read for the second time: keeping it would not bring them back.
+    fn rows_of(&self, block: &SealedBlock) -> io::Result<Option<Rows>> {
+        match block.open().and_then(|(directory, file)| read_rows(&directory, &file)) {
+            Ok(rows) => Ok(Some(rows)),
+            Err(reason) if self.progress.lock().unreadable.insert(block.info.id) => Err(io::Error::other(reason)),
+            Err(reason) => {
+                tracing::error!(%reason, path = %block.path.display(), "a block cannot be read and is not in the archive");
+                block.note_damage();
+                Ok(None)
+            }
+        }
+    }
+
     fn publish(&self, unfinished: &Path, label: &str, first: u64, last: u64) -> io::Result<()> {
-        let path = self.dir.join(format!("logs-{label}.{first}-{last}{SUFFIX}"));
+        let path = self.dir.join(self.file_name(label, &format!("{first}-{last}{SUFFIX}")));
         std::fs::rename(unfinished, &path)?;
         sync_dir(&self.dir)?;
         failpoint::hit("log_store.archive");
@@ -181,21 +214,12 @@ impl State {
     }
 }
 
-/// Writes the records of a block whose numbers are above `written`; gives how many, and the lowest of the numbers. A
-/// block that cannot be read is passed over: keeping it would not bring its records back.
-fn write_block(
-    block: &SealedBlock,
+/// Writes the records of a block whose numbers are above `written`; gives how many, and the lowest of the numbers.
+fn write_rows(
+    rows: &Rows,
     written: Option<u64>,
     out: &mut zstd::Encoder<'_, BufWriter<File>>,
 ) -> io::Result<(u64, u64)> {
-    let rows = match block.open().and_then(|(directory, file)| read_rows(&directory, &file)) {
-        Ok(rows) => rows,
-        Err(reason) => {
-            tracing::error!(%reason, path = %block.path.display(), "a block cannot be read and is not in the archive");
-            block.note_damage();
-            return Ok((0, u64::MAX));
-        }
-    };
     let (mut records, mut first) = (0, u64::MAX);
     for (row, seq) in rows.seqs.iter().enumerate().filter(|(_, seq)| written.is_none_or(|written| **seq > written)) {
         let record = rows.record(row);
@@ -216,11 +240,35 @@ fn day_label(day: i64) -> String {
     }
 }
 
-/// The day of an archive's file, and the number of its last record.
-fn parse_name(name: &str) -> Option<(&str, u64)> {
-    let (day, numbers) = name.strip_prefix("logs-")?.strip_suffix(SUFFIX)?.split_once('.')?;
-    let (_, last) = numbers.split_once('-')?;
-    Some((day, last.parse().ok()?))
+/// The name of a store in its archive, made at the first time: sixteen digits by chance.
+fn name_of(store_dir: &Path) -> io::Result<String> {
+    let path = store_dir.join(NAME_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(name) if name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => return Ok(name),
+        // A damaged name is none: what is not dropped yet is written again under the next one.
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {}
+        Err(error) => return Err(error),
+    }
+    // The standard library seeds each `RandomState` from the operating system.
+    let name = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let mut file = File::create(&path)?;
+    file.write_all(name.as_bytes())?;
+    file.sync_all()?;
+    sync_dir(store_dir)?;
+    Ok(name)
+}
+
+/// The day of a file that this store wrote, and what stands behind its name.
+fn parse_name<'n>(name: &'n str, store: &str) -> Option<(&'n str, &'n str)> {
+    let (day, rest) = name.strip_prefix("logs-")?.split_once('.')?;
+    Some((day, rest.strip_prefix(store)?.strip_prefix('.')?))
+}
+
+/// The number of a file's last record.
+fn last_of(rest: &str) -> Option<u64> {
+    let (_, last) = rest.strip_suffix(SUFFIX)?.split_once('-')?;
+    last.parse().ok()
 }
 
 #[cfg(test)]
@@ -228,12 +276,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_day_and_last_number() {
+    fn names_tell_day_and_last_number_of_this_store_only() {
         assert_eq!(day_label(20_758), "2026-11-01");
-        assert_eq!(parse_name("logs-2026-11-01.17-400.ndjson.zst"), Some(("2026-11-01", 400)));
-        for other in ["logs-2026-11-01.unfinished", "logs-2026-11-01.ndjson.zst", "notes.txt", "logs-x.1-y.ndjson.zst"]
-        {
-            assert_eq!(parse_name(other), None, "{other}");
+        let read = |name| parse_name(name, "00ff").map(|(day, rest)| (day, last_of(rest)));
+        assert_eq!(read("logs-2026-11-01.00ff.17-400.ndjson.zst"), Some(("2026-11-01", Some(400))));
+        assert_eq!(read("logs-2026-11-01.00ff.unfinished"), Some(("2026-11-01", None)));
+        for other in ["logs-2026-11-01.00fe.17-400.ndjson.zst", "logs-2026-11-01.17-400.ndjson.zst", "notes.txt"] {
+            assert_eq!(read(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_store_keeps_its_name_unless_it_is_damaged() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let name = name_of(dir.path()).expect("made");
+        assert_eq!(name_of(dir.path()).expect("read"), name);
+        std::fs::write(dir.path().join(NAME_FILE), b"\xff").expect("writable");
+        assert_ne!(name_of(dir.path()).expect("made anew"), name);
     }
 }

@@ -49,7 +49,11 @@ fn tick_until(store: &EmbeddedStore, now: Timestamp, is_done: impl Fn() -> bool)
 
 /// Appends what is not there, and lets time pass until all but the newest day is gone.
 fn live(dir: &Path) {
-    let store = open(&with_archive(dir));
+    live_with(&with_archive(dir));
+}
+
+fn live_with(config: &StoreConfig) {
+    let store = open(config);
     let from = store.sealed_offset();
     let records: Vec<LogRecord> = (from..RECORDS).map(record).collect();
     for (batch, records) in records.chunks(60).enumerate() {
@@ -125,6 +129,41 @@ fn what_comes_late_gets_a_file_of_its_own() {
     assert_eq!(archived(dir.path()), expected((0..=RECORDS).step_by(4)));
     let files = files(dir.path());
     assert!(files.len() == 3 && first.iter().all(|file| files.contains(file)), "{files:?} of {first:?}");
+}
+
+#[test]
+fn stores_that_share_a_folder_keep_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    live(dir.path());
+    live_with(&StoreConfig { dir: dir.path().join("other"), ..with_archive(dir.path()) });
+    let mut twice = expected((0..RECORDS).step_by(4));
+    twice.values_mut().for_each(|times| *times = 2);
+    assert_eq!(archived(dir.path()), twice);
+}
+
+#[test]
+fn a_block_that_cannot_be_read_is_told_and_tried_again_and_costs_the_others_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = with_archive(dir.path());
+    let store = open(&config);
+    let records: Vec<LogRecord> = (0..RECORDS).map(record).collect();
+    append(&store, 0, &records);
+    store.tick(NOON);
+    store.flush().expect("writes");
+    drop(store);
+    let day = std::fs::read_dir(config.dir.join("2023-12-30")).expect("the oldest day");
+    let block = day.map(|file| file.expect("readable").path()).min().expect("a block");
+    let mut bytes = std::fs::read(&block).expect("readable");
+    let half = bytes.len() / 2;
+    bytes[16..half].fill(0xff);
+    std::fs::write(&block, bytes).expect("writable");
+    let store = open(&config);
+    tick_until(&store, LATER, || store.stats().last_write_error.is_some());
+    assert_eq!(store.stats().damaged_blocks, 0, "that may pass");
+    tick_until(&store, LATER, || store.stats().expired_records_total == RECORDS.div_ceil(4));
+    assert_eq!((store.stats().last_write_error, store.stats().archived_records_total > 0), (None, true));
+    let (found, all) = (archived(dir.path()), expected((0..RECORDS).step_by(4)));
+    assert!(found.len() < all.len() && found.iter().all(|(id, times)| all.get(id) == Some(times)), "{}", found.len());
 }
 
 #[test]
