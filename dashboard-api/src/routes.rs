@@ -47,6 +47,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/parse/*", INGEST),
     ("POST", "/api/v1/metrics", INGEST),
     ("POST", "/api/v1/import", INGEST),
+    ("POST", "/api/v1/write", INGEST),
     ("GET POST", "/api/v1/import/logs", INGEST),
     // Logs out.
     ("GET POST", "/api/v1/logs/*", READ),

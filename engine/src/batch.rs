@@ -182,6 +182,13 @@ impl SampleBatch {
         self.points.push(Point { series: series.0, late: true, at, value });
     }
 
+    /// The labels of the series of a point, which is named by its number as in a report; empty if there is no such point.
+    pub fn labels_of_point(&self, point: u32) -> Vec<(&str, &str)> {
+        let point = self.points.get(point as usize);
+        let entry = point.and_then(|point| self.series.get(point.series as usize));
+        entry.and_then(|entry| key::checked_pairs(self.key(entry)).ok()).unwrap_or_default()
+    }
+
     /// How many points it has.
     pub fn len(&self) -> usize {
         self.points.len()

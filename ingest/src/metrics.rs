@@ -4,6 +4,7 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opt
 
 use crate::formats::{Format, Parsers};
 use crate::gather::Reason;
+use crate::remote_write::{Outcome, Version};
 
 /// The counters that this crate owns.
 #[derive(Clone)]
@@ -26,6 +27,10 @@ pub struct IngestMetrics {
     pub syslog_connections: IntGauge,
     /// Own log lines that did not fit into their buffer.
     pub own_dropped: IntCounter,
+    /// Samples that came by remote-write and are stored, by the version of the message.
+    pub remote_write_samples: IntCounterVec,
+    /// Samples and others that came so and were refused, by reason.
+    pub remote_write_rejected: IntCounterVec,
 }
 
 impl IngestMetrics {
@@ -78,8 +83,22 @@ impl IngestMetrics {
                 "watchfire_own_log_dropped_total",
                 "Log lines of this server that did not fit into the buffer before its own store.",
             )?,
+            remote_write_samples: IntCounterVec::new(
+                Opts::new(
+                    "watchfire_remote_write_samples_total",
+                    "Samples stored that came by remote-write, by the version of the message.",
+                ),
+                &["version"],
+            )?,
+            remote_write_rejected: IntCounterVec::new(
+                Opts::new(
+                    "watchfire_remote_write_rejected_total",
+                    "Samples, histograms and series refused that came by remote-write, by reason.",
+                ),
+                &["reason"],
+            )?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+        let all: [Box<dyn prometheus::core::Collector>; 12] = [
             Box::new(metrics.accepted.clone()),
             Box::new(rejected),
             Box::new(metrics.duplicates.clone()),
@@ -90,6 +109,8 @@ impl IngestMetrics {
             Box::new(metrics.lag_seconds.clone()),
             Box::new(metrics.syslog_connections.clone()),
             Box::new(metrics.own_dropped.clone()),
+            Box::new(metrics.remote_write_samples.clone()),
+            Box::new(metrics.remote_write_rejected.clone()),
         ];
         for collector in all {
             registry.register(collector)?;
@@ -101,6 +122,18 @@ impl IngestMetrics {
     pub fn rejected(&self, reason: Reason, count: u64) {
         if let Some(counter) = self.rejected.get(reason as usize) {
             counter.inc_by(count);
+        }
+    }
+
+    /// Counts what became of the samples of a remote-write.
+    pub(crate) fn count_remote_write(&self, version: Version, outcome: &Outcome) {
+        let version = match version {
+            Version::V1 => "1.0",
+            Version::V2 => "2.0",
+        };
+        self.remote_write_samples.with_label_values(&[version]).inc_by(outcome.samples);
+        for (reason, count) in &outcome.refused {
+            self.remote_write_rejected.with_label_values(&[*reason]).inc_by(*count);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The endpoints that take logs in.
+//! The endpoints that take logs in, and samples by remote-write.
 
 mod body;
 mod data;
@@ -7,6 +7,7 @@ mod error;
 mod import;
 mod ingest;
 mod parse;
+mod remote_write;
 mod request;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use http::header::ALLOW;
 use http::{HeaderValue, StatusCode};
+use watchfire_engine::Engine;
 
 use crate::intake::{Intake, Share};
 use crate::metrics::SourceCounters;
@@ -42,6 +44,12 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .route("/parse/{format}", only(post(parse::parse)))
         .route("/api/v1/import/logs", axum::routing::get(import::known).post(import::piece))
         .with_state(state)
+}
+
+/// The route of Prometheus' remote-write, `/api/v1/write`, into an engine.
+pub fn remote_write_router(intake: Arc<Intake>, engine: Arc<Engine>) -> Router {
+    let route = post(remote_write::write).fallback(method_not_allowed);
+    Router::new().route("/api/v1/write", route).with_state(Arc::new(remote_write::Receiver { intake, engine }))
 }
 
 /// Whether requests to a path store records: the request log of such a request must not become a record itself.

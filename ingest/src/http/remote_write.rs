@@ -1,0 +1,174 @@
+//! `POST /api/v1/write`: samples by Prometheus' remote-write, 1.0 and 2.0.
+//!
+//! Success is answered when all samples are durable. What a series or a sample of it makes impossible to store is told
+//! with 400, which senders do not repeat, while all the rest is stored; what can be mended by waiting is told with 503.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use watchfire_engine::{AppendError, Engine};
+use watchfire_model::Timestamp;
+
+use super::body;
+use super::decode::Encoding;
+use super::error::ApiError;
+use crate::intake::{Intake, Share};
+use crate::remote_write::{self, Outcome, ReadError, Version};
+
+const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
+const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
+
+/// Where the samples go.
+pub(super) struct Receiver {
+    pub(super) intake: Arc<Intake>,
+    pub(super) engine: Arc<Engine>,
+}
+
+/// A request of a sender.
+pub(super) async fn write(State(receiver): State<Arc<Receiver>>, request: Request<Body>) -> Response {
+    let version = match version(request.headers()) {
+        Ok(version) => version,
+        Err(error) => return error.into_response(),
+    };
+    let (outcome, mut response) = match take(receiver, version, request).await {
+        Ok(outcome) if outcome.told.is_empty() => (outcome, StatusCode::NO_CONTENT.into_response()),
+        Ok(outcome) => {
+            let response = partly(&outcome).into_response();
+            (outcome, response)
+        }
+        Err(error) => (Outcome::default(), error.into_response()),
+    };
+    if version == Version::V2 {
+        // Senders take an answer without these headers for one of a server that knows only the first version.
+        let headers = response.headers_mut();
+        headers.insert(SAMPLES_WRITTEN, HeaderValue::from(outcome.samples));
+        headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(0));
+        headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(0));
+    }
+    response
+}
+
+/// The version that the content type names; without one it is the first, as old senders have it.
+fn version(headers: &HeaderMap) -> Result<Version, ApiError> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Version::V1) };
+    let unknown = || {
+        let said: String = String::from_utf8_lossy(value.as_bytes()).chars().take(80).collect();
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", format!("unknown Content-Type `{said}`"))
+            .with_hint(
+                "send `application/x-protobuf`, with `;proto=prometheus.WriteRequest` or \
+                 `;proto=io.prometheus.write.v2.Request`",
+            )
+    };
+    let mut parts = value.to_str().map_err(|_| unknown())?.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/x-protobuf")) {
+        return Err(unknown());
+    }
+    let mut version = Version::V1;
+    for parameter in parts.filter(|parameter| !parameter.is_empty()) {
+        version = match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("proto") => match value.trim().trim_matches('"') {
+                "prometheus.WriteRequest" => Version::V1,
+                "io.prometheus.write.v2.Request" => Version::V2,
+                _ => return Err(unknown()),
+            },
+            _ => version,
+        };
+    }
+    Ok(version)
+}
+
+async fn take(receiver: Arc<Receiver>, version: Version, request: Request<Body>) -> Result<Outcome, ApiError> {
+    let intake = &receiver.intake;
+    if intake.is_draining() {
+        return Err(draining());
+    }
+    if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
+        let said: String = query.chars().take(80).collect();
+        return Err(ApiError::bad_request("bad_parameter", format!("remote-write takes no parameters, not `{said}`"))
+            .with_hint("labels are added by the sender's `external_labels` or `write_relabel_configs`"));
+    }
+    let (parts, body) = request.into_parts();
+    // Of old senders none names its packing.
+    let encoding = match parts.headers.get(CONTENT_ENCODING) {
+        None => Encoding::Snappy,
+        Some(_) => body::encoding(&parts.headers)?,
+    };
+    let mut share = Share::new(Arc::clone(intake));
+    let packed = body::read(&parts.headers, body, intake, &mut share).await?;
+    let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else { return Err(draining()) };
+    let stored = tokio::task::spawn_blocking(move || {
+        let intake = &receiver.intake;
+        let unpacked = body::unpack(encoding, &packed, intake.limits.decompressed_bytes, &mut share)?;
+        let mut grow = |bytes| share.take(bytes);
+        let gathered = remote_write::read(version, &unpacked, Timestamp::now(), &mut grow);
+        let gathered = gathered.map_err(|error| of_read(&error));
+        // What follows waits for the disk, together with others.
+        drop(permit);
+        let gathered = gathered?;
+        let report = receiver.engine.append_samples(&gathered.batch).map_err(|AppendError::Log(error)| {
+            tracing::error!(%error, "the engine's log cannot be written");
+            ApiError::not_now("storage", "the samples cannot be written now; the server's log has the cause")
+        })?;
+        let outcome = gathered.into_outcome(&report);
+        intake.metrics.count_remote_write(version, &outcome);
+        Ok(outcome)
+    });
+    stored.await.unwrap_or_else(|_| Err(ApiError::not_now("internal", "the work on the body was stopped")))
+}
+
+fn draining() -> ApiError {
+    ApiError::not_now("draining", "the server is shutting down")
+}
+
+fn of_read(error: &ReadError) -> ApiError {
+    match error {
+        ReadError::NoMemory => body::busy(),
+        ReadError::Malformed { .. } | ReadError::References { .. } | ReadError::Symbols => {
+            ApiError::bad_request("malformed", format!("the body is no remote-write message: {error}"))
+        }
+        ReadError::OtherVersion(_) => {
+            ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", error.to_string())
+        }
+    }
+}
+
+/// The answer when not all was stored.
+fn partly(outcome: &Outcome) -> ApiError {
+    let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
+    let message = format!(
+        "{refused} of the samples were refused and {} are stored; the first refusals: {}",
+        outcome.samples,
+        outcome.told.join("; ")
+    );
+    ApiError::bad_request("rejected", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_the_content_type() {
+        for (value, expected) in [
+            (None, Some(Version::V1)),
+            (Some("application/x-protobuf"), Some(Version::V1)),
+            (Some("Application/X-Protobuf; proto=prometheus.WriteRequest"), Some(Version::V1)),
+            (Some("application/x-protobuf;proto=io.prometheus.write.v2.Request"), Some(Version::V2)),
+            (Some("application/x-protobuf; proto=\"io.prometheus.write.v2.Request\";"), Some(Version::V2)),
+            (Some("application/x-protobuf;proto=io.prometheus.write.v3.Request"), None),
+            (Some("application/json"), None),
+            (Some(""), None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            assert_eq!(version(&headers).ok(), expected, "{value:?}");
+        }
+    }
+}

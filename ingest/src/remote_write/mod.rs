@@ -1,0 +1,101 @@
+//! Prometheus' remote-write, 1.0 and 2.0: from the bytes of a request to samples of the engine.
+//!
+//! Sources: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and `remote_write_spec_2_0`.
+//!
+//! A message is read where it lies ([`wire`]); its series become a batch of the engine ([`gather`]), and what cannot be
+//! taken of it is told series by series while the rest is stored.
+
+mod gather;
+mod v1;
+mod v2;
+mod wire;
+
+use watchfire_model::Timestamp;
+
+pub(crate) use gather::{Gathered, Outcome};
+use wire::Malformed;
+
+/// Which of the two messages a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// `prometheus.WriteRequest`.
+    V1,
+    /// `io.prometheus.write.v2.Request`.
+    V2,
+}
+
+/// Why a body was not taken at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// It is no such message.
+    #[error("{place}: {what}")]
+    Malformed {
+        /// Where: the message, or the series by its number.
+        place: Place,
+        /// What is wrong there.
+        what: Malformed,
+    },
+    /// It is the other version's message.
+    #[error("the body is a message of remote-write {0}, not of the version that its Content-Type names")]
+    OtherVersion(&'static str),
+    /// Its texts do not begin with the empty one.
+    #[error("the first of `symbols` must be the empty text")]
+    Symbols,
+    /// A list of references to `symbols` that cannot be one.
+    #[error("series {series}: {what}")]
+    References {
+        /// The series by its number.
+        series: u32,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// There is no memory for it at the moment.
+    #[error("too many bodies are being worked on")]
+    NoMemory,
+}
+
+/// A part of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Request,
+    Series(u32),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Request => write!(f, "the request"),
+            Place::Series(index) => write!(f, "series {index}"),
+        }
+    }
+}
+
+impl From<Malformed> for ReadError {
+    fn from(what: Malformed) -> ReadError {
+        ReadError::Malformed { place: Place::Request, what }
+    }
+}
+
+impl ReadError {
+    fn in_series(index: u32) -> impl Fn(Malformed) -> ReadError + Copy {
+        move |what| ReadError::Malformed { place: Place::Series(index), what }
+    }
+}
+
+/// Reads a message that arrived at `now`. `grow` is asked before the result grows by so many bytes, and refuses by false.
+pub(crate) fn read<'g>(
+    version: Version,
+    body: &[u8],
+    now: Timestamp,
+    grow: &'g mut dyn FnMut(usize) -> bool,
+) -> Result<Gathered<'g>, ReadError> {
+    let mut gathered = Gathered::new(now, grow);
+    match version {
+        Version::V1 => v1::read(body, &mut gathered)?,
+        Version::V2 => v2::read(body, &mut gathered)?,
+    }
+    Ok(gathered)
+}
+
+#[cfg(test)]
+mod tests;

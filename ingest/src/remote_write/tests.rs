@@ -1,0 +1,210 @@
+//! Messages as senders make them, and what becomes of them.
+
+use proptest::prelude::*;
+use watchfire_engine::{Engine, EngineConfig};
+use watchfire_model::Timestamp;
+
+use super::*;
+
+const NOW: i64 = 1_700_000_000_000;
+
+/// Milliseconds and values.
+type Samples<'s> = &'s [(i64, f64)];
+
+/// A field of bytes.
+fn bytes(number: u8, value: &[u8]) -> Vec<u8> {
+    [varint(u64::from(number << 3 | 2)), varint(value.len() as u64), value.to_vec()].concat()
+}
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+    out
+}
+
+fn sample(at: i64, value: f64) -> Vec<u8> {
+    [vec![0x09], value.to_le_bytes().to_vec(), vec![0x10], varint(at.cast_unsigned())].concat()
+}
+
+/// A series of the first version.
+fn series(labels: &[(&str, &str)], samples: Samples<'_>) -> Vec<u8> {
+    let labels =
+        labels.iter().map(|(name, value)| bytes(1, &[bytes(1, name.as_bytes()), bytes(2, value.as_bytes())].concat()));
+    let samples = samples.iter().map(|(at, value)| bytes(2, &sample(*at, *value)));
+    bytes(1, &labels.chain(samples).collect::<Vec<_>>().concat())
+}
+
+/// A request of the second version: symbols, and series by references to them.
+fn second(symbols: &[&str], all: &[(&[u64], Samples<'_>)]) -> Vec<u8> {
+    let symbols = symbols.iter().map(|symbol| bytes(4, symbol.as_bytes()));
+    let series = all.iter().map(|(references, samples)| {
+        let references = bytes(1, &references.iter().flat_map(|number| varint(*number)).collect::<Vec<u8>>());
+        let samples = samples.iter().map(|(at, value)| bytes(2, &sample(*at, *value)));
+        bytes(5, &[references].into_iter().chain(samples).collect::<Vec<_>>().concat())
+    });
+    symbols.chain(series).collect::<Vec<_>>().concat()
+}
+
+/// What becomes of a body in an engine of its own.
+fn outcome(version: Version, body: &[u8]) -> Result<Outcome, ReadError> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EngineConfig::new(folder.path().to_owned());
+    let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
+    let mut grow = |_| true;
+    let gathered = read(version, body, Timestamp::from_millis(NOW), &mut grow)?;
+    let report = engine.append_samples(&gathered.batch).expect("the log can be written");
+    Ok(gathered.into_outcome(&report))
+}
+
+#[test]
+fn samples_of_both_versions_are_taken() {
+    let first = [
+        series(&[("__name__", "up"), ("job", "a")], &[(NOW, 1.0), (NOW + 1, f64::NAN)]),
+        series(&[("job", "b"), ("__name__", "up")], &[(NOW, 0.0)]),
+        bytes(3, &[0x08, 1]),
+    ];
+    assert_eq!(outcome(Version::V1, &first.concat()), Ok(Outcome { samples: 3, ..Outcome::default() }));
+    let second =
+        second(&["", "__name__", "up", "job", "a"], &[(&[1, 2, 3, 4], &[(NOW, 1.0)]), (&[1, 2], &[(NOW, 2.0)])]);
+    assert_eq!(outcome(Version::V2, &second), Ok(Outcome { samples: 2, ..Outcome::default() }));
+    assert_eq!(outcome(Version::V1, &[]), Ok(Outcome::default()));
+}
+
+#[test]
+fn what_cannot_be_taken_is_told_and_the_rest_is_stored() {
+    let good = series(&[("__name__", "up")], &[(NOW, 1.0)]);
+    for (bad, reason, told) in [
+        (
+            series(&[("job", "a")], &[(NOW, 1.0)]),
+            "invalid_labels",
+            "{job=\"a\"}: it has no metric name, a label `__name__`",
+        ),
+        (
+            series(&[("__name__", "x"), ("a", "1"), ("a", "2")], &[(NOW, 1.0)]),
+            "invalid_labels",
+            "x{a=\"1\", a=\"2\"}: ",
+        ),
+        (series(&[("__name__", "x"), ("", "1")], &[(NOW, 1.0)]), "invalid_labels", "x{=\"1\"}: "),
+        (bytes(1, &bytes(1, &[0x0a, 1, 0xff])), "invalid_labels", "{}: a label is no UTF-8"),
+        (series(&[("__name__", "x")], &[(NOW + 86_400_000, 1.0)]), "too_far_in_future", "x{}: too far in the future"),
+        (series(&[("__name__", "x")], &[(0, 1.0)]), "too_old", "x{}: too old"),
+        (series(&[("__name__", "up")], &[(NOW, 2.0)]), "duplicate_timestamp", "up{}: the series has another value"),
+        (bytes(1, &[series_labels("x"), bytes(4, &[])].concat()), "native_histogram", "x{}: native histograms"),
+    ] {
+        let outcome = outcome(Version::V1, &[good.clone(), bad].concat()).expect("it is a message");
+        assert_eq!((outcome.samples, &outcome.refused[..]), (1, &[(reason, 1)][..]), "{told}");
+        assert!(outcome.told[0].starts_with(told), "{:?}", outcome.told);
+    }
+}
+
+fn series_labels(name: &str) -> Vec<u8> {
+    bytes(1, &[bytes(1, b"__name__"), bytes(2, name.as_bytes())].concat())
+}
+
+#[test]
+fn many_refusals_are_counted_and_the_first_are_told() {
+    let bad: Vec<u8> = (0..1000).flat_map(|_| series(&[("a", "1")], &[(NOW, 1.0)])).collect();
+    let outcome = outcome(Version::V1, &bad).expect("it is a message");
+    assert_eq!((outcome.refused, outcome.told.len()), (vec![("invalid_labels", 1000)], 10));
+    let labels: Vec<(String, &str)> = (0..100_000).map(|n| (format!("l{n}"), "v")).collect();
+    let mut labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    labels.push(("__name__", "wide"));
+    let wide = self::outcome(Version::V1, &series(&labels, &[(NOW, 1.0)])).expect("it is a message");
+    assert_eq!(wide.refused, [("invalid_labels", 1)]);
+    assert!(wide.told[0].ends_with("it has too many labels"), "{:?}", wide.told);
+}
+
+#[test]
+fn what_is_no_message_of_the_version_is_refused_whole() {
+    let good = series(&[("__name__", "up")], &[(NOW, 1.0)]);
+    let of_second = second(&["", "__name__", "up"], &[(&[1, 2], &[(NOW, 1.0)])]);
+    for (version, body, told) in [
+        (
+            Version::V1,
+            [good.clone(), bytes(1, &[0x0a, 9])].concat(),
+            "series 1: a field is cut off, or its length is a lie",
+        ),
+        (Version::V1, good[..good.len() - 1].to_vec(), "the request: a field is cut off, or its length is a lie"),
+        (Version::V1, vec![0x08, 1], "series 0: a field is not of the type that its message gives it"),
+        (
+            Version::V1,
+            of_second.clone(),
+            "the body is a message of remote-write 2.0, not of the version that its Content-Type names",
+        ),
+        (
+            Version::V2,
+            good,
+            "the body is a message of remote-write 1.0, not of the version that its Content-Type names",
+        ),
+        (Version::V2, second(&["x"], &[]), "the first of `symbols` must be the empty text"),
+        (Version::V2, second(&["", "a"], &[(&[1, 2], &[])]), "series 0: a label refers to a symbol that is not there"),
+        (Version::V2, second(&["", "a"], &[(&[1], &[])]), "series 0: its last label has a name and no value"),
+    ] {
+        assert_eq!(outcome(version, &body).map_err(|error| error.to_string()), Err(told.to_owned()));
+    }
+}
+
+/// How much memory is asked for before a body is refused for it, if only so many bytes may be taken.
+fn asked(version: Version, body: &[u8], most: usize) -> Result<usize, usize> {
+    let mut asked = 0;
+    let mut grow = |bytes| {
+        asked += bytes;
+        asked <= most
+    };
+    let read = read(version, body, Timestamp::from_millis(NOW), &mut grow).map(|_| ());
+    match read {
+        Ok(()) => Ok(asked),
+        Err(error) => {
+            assert_eq!(error, ReadError::NoMemory);
+            Err(asked)
+        }
+    }
+}
+
+#[test]
+fn a_small_body_that_means_much_memory_is_stopped() {
+    const MOST: usize = 1 << 20;
+    let empty_samples = bytes(1, &[0x12, 0].repeat(1_000_000));
+    let empty_labels = bytes(1, &[0x0a, 0].repeat(1_000_000));
+    let empty_series = [0x0a, 0].repeat(1_000_000);
+    let empty_symbols = [0x22, 0].repeat(1_000_000);
+    for (version, body) in [
+        (Version::V1, empty_samples),
+        (Version::V1, empty_labels),
+        (Version::V1, empty_series),
+        (Version::V2, empty_symbols),
+    ] {
+        let stopped = asked(version, &body, MOST);
+        assert!(stopped.is_err_and(|asked| asked < MOST + (128 << 10)), "{stopped:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_do_harm(
+        second_version in any::<bool>(),
+        cut in any::<prop::sample::Index>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let (version, mut body) = if second_version {
+            (Version::V2, second(&["", "__name__", "up", "job", "é"], &[(&[1, 2, 3, 4], &[(NOW, 1.0), (NOW + 5, 2.0)])]))
+        } else {
+            (Version::V1, series(&[("__name__", "up"), ("job", "é")], &[(NOW, 1.0), (NOW + 5, 2.0)]))
+        };
+        body.truncate(cut.index(body.len() + 1));
+        for (index, byte) in changes {
+            if !body.is_empty() {
+                let at = index.index(body.len());
+                body[at] = byte;
+            }
+        }
+        let mut grow = |_| true;
+        if let Ok(gathered) = read(version, &body, Timestamp::from_millis(NOW), &mut grow) {
+            prop_assert!(gathered.batch.len() <= body.len());
+        }
+    }
+}
