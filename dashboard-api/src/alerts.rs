@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use axum::{Json, Router, routing};
 use serde_json::{Map, Value, json};
 use watchfire_model::time::format_duration_ms;
@@ -13,6 +14,7 @@ use watchfire_rules::{AlertSnapshot, GroupSnapshot, Rule, RuleSnapshot};
 use crate::error::ApiError;
 use crate::metrics::Labels;
 use crate::params::{Params, shown};
+use crate::prometheus::{Asked, Refused, exponential, success};
 use crate::state::Api;
 
 /// What Prometheus writes where there is no time.
@@ -27,21 +29,18 @@ pub fn routes() -> Router<Arc<Api>> {
 }
 
 /// Prometheus' filters: `type`, `rule_name[]`, `rule_group[]`, `file[]`, `exclude_alerts`.
-async fn rules(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn rules(State(api): State<Arc<Api>>, Asked(params): Asked) -> Result<Response, Refused> {
     if let Some(name) =
         ["match[]", "group_limit", "group_next_token"].into_iter().find(|name| params.get(name).is_some())
     {
-        let message = format!("`{name}` is not in this version yet");
-        return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "not_in_this_version", message));
+        return Err(Refused::bad_data(format!("`{name}` is not in this version yet")));
     }
-    params.only(&[&["type", "rule_name[]", "rule_group[]", "file[]", "exclude_alerts"]])?;
     match params.get("type") {
         None | Some("alert") => {}
         // Recording rules come with a later version; there are none to show.
-        Some("record") => return Ok(Json(json!({"status": "success", "data": {"groups": []}}))),
+        Some("record") => return success(&json!({"groups": []})),
         Some(other) => {
-            let problem = format!("`{}` is neither alert nor record", shown(other));
-            return Err(ApiError::bad_parameter("type", problem));
+            return Err(Refused::parameter("type", format!("`{}` is neither alert nor record", shown(other))));
         }
     }
     let wanted = |name: &str, value: &str| {
@@ -56,14 +55,13 @@ async fn rules(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value
     }
     groups.retain(|group| !group.rules.is_empty());
     let groups: Vec<Value> = groups.iter().map(|snapshot| group(snapshot, with_alerts)).collect();
-    Ok(Json(json!({"status": "success", "data": {"groups": groups}})))
+    success(&json!({ "groups": groups }))
 }
 
-async fn alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
-    params.only(&[])?;
+async fn alerts(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
     let snapshot = api.rules.alerts_snapshot();
     let active = snapshot.iter().filter(|entry| entry.alert.state != AlertState::Resolved);
-    Ok(Json(json!({"status": "success", "data": {"alerts": active.map(prometheus_alert).collect::<Vec<_>>()}})))
+    success(&json!({"alerts": active.map(prometheus_alert).collect::<Vec<_>>()}))
 }
 
 async fn own_alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
@@ -128,7 +126,7 @@ fn prometheus_alert(entry: &AlertSnapshot) -> Value {
         "annotations": object(&alert.annotations),
         "state": alert.state.as_str(),
         "activeAt": time(Some(alert.active_at)),
-        "value": alert.value.to_string(),
+        "value": exponential(alert.value),
     });
     if let Some(since) = entry.kept_since {
         shape["keepFiringSince"] = json!(time(Some(since)));

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod own_metrics;
 pub mod page;
 mod params;
+mod prometheus;
 pub mod push;
 pub mod rate;
 mod refused;
@@ -62,6 +63,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(live::routes())
         .merge(page::routes())
         .merge(metrics::routes())
+        .merge(prometheus::routes())
         .merge(push::routes())
         .merge(exposition::routes())
         .merge(alerts::routes())

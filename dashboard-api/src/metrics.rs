@@ -75,7 +75,7 @@ impl From<EvalError> for ApiError {
 }
 
 /// Cancels an evaluation when its request is dropped, because the client left.
-struct CancelOnDrop(CancelToken);
+pub(crate) struct CancelOnDrop(pub(crate) CancelToken);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -88,9 +88,8 @@ async fn evaluate<T: Send + 'static>(
     api: &Arc<Api>,
     work: impl FnOnce(&Api, &Limits) -> Result<T, EvalError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let cancel = CancelToken::new();
-    let _cancel_on_drop = CancelOnDrop(cancel.clone());
-    let limits = Limits { samples_max: api.limits.samples, timeout: api.limits.timeout, cancel, ..Limits::default() };
+    let limits = api.limits.of_query();
+    let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
     let api = api.clone();
     let done = tokio::task::spawn_blocking(move || work(&api, &limits)).await.map_err(ApiError::internal)?;
     done.map_err(ApiError::from)

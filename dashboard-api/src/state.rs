@@ -6,7 +6,7 @@ use std::time::Instant;
 use prometheus::Registry;
 use watchfire_engine::Engine;
 use watchfire_log_store::LogStore;
-use watchfire_query_lang::MetricsRead;
+use watchfire_query_lang::{Limits, MetricsRead};
 use watchfire_rules::RuleEngine;
 
 use crate::error::ApiError;
@@ -65,4 +65,13 @@ pub struct QueryLimits {
     pub timeout: std::time::Duration,
     /// Most labels of a pushed series.
     pub labels_per_series: usize,
+    /// How long samples are kept, milliseconds.
+    pub retention_ms: i64,
+}
+
+impl QueryLimits {
+    /// Bounds of one query.
+    pub(crate) fn of_query(&self) -> Limits {
+        Limits { samples_max: self.samples, timeout: self.timeout, ..Limits::default() }
+    }
 }

@@ -23,6 +23,15 @@ impl Postings {
         matches!(self, Postings::Few(numbers) if numbers.is_empty())
     }
 
+    /// How many series.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Postings::One(_) => 1,
+            Postings::Few(numbers) => numbers.len() as u64,
+            Postings::Many(numbers) => numbers.len(),
+        }
+    }
+
     pub(crate) fn insert(&mut self, number: u32) {
         match self {
             Postings::One(have) if *have != number => {

@@ -1,7 +1,9 @@
 //! A parsed query: its text, its language, its tree.
 
-use crate::ast::{Expr, ValueType};
-use crate::error::ParseError;
+use watchfire_model::Matcher;
+
+use crate::ast::{Expr, Shift, ValueType};
+use crate::error::{ParseError, ParseErrorKind};
 
 /// How a query is spelt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,18 @@ impl Query {
     pub fn parse(text: &str) -> Result<Query, ParseError> {
         let (language, root) = crate::parse::parse_text(text)?;
         Ok(Query { text: text.to_owned(), language, root })
+    }
+
+    /// Reads the matchers of a series selector, as `match[]` of Prometheus' API has them.
+    ///
+    /// Errors: as [`Query::parse`], and for every other query, and for shifted selectors.
+    pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+        let error = |message| ParseError::at(ParseErrorKind::Meaning, text, 0, message);
+        match crate::parse::parse_text(text)?.1 {
+            Expr::Vector(selector) if selector.shift == Shift::default() => Ok(selector.matchers),
+            Expr::Vector(_) => Err(error("a selector of series takes neither `offset` nor `@`")),
+            _ => Err(error("only a selector of series stands here: `name{label=\"value\"}`")),
+        }
     }
 
     /// The text as given.

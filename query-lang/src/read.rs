@@ -6,7 +6,7 @@ use watchfire_engine::Engine;
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::Query;
-use crate::eval::{self, EvalError, Limits};
+use crate::eval::{self, Answer, Asked, EvalError, Limits};
 
 /// The times of a range evaluation: `start`, `start + step`, … up to and including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub trait MetricsRead: Send + Sync {
 
     /// The values at each time of a range.
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError>;
+
+    /// The whole answer: a value of any type, with notes.
+    fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError>;
 
     /// The PromQL that gives the same for the series that the query finds, where one exists.
     fn promql(&self, query: &Query, at: Timestamp) -> Option<String>;
@@ -55,6 +58,10 @@ impl MetricsRead for LocalMetrics {
 
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {
         eval::evaluate_range(query, &self.engine, steps, limits)
+    }
+
+    fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError> {
+        eval::answer(query, &self.engine, asked, limits)
     }
 
     fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {

@@ -288,6 +288,7 @@ impl Parts {
                 samples: config.limits.query_samples,
                 timeout: load::duration(config.limits.query_timeout_ms),
                 labels_per_series: usize::try_from(config.limits.labels_per_series).unwrap_or(usize::MAX),
+                retention_ms: config.metrics.retention_ms,
             },
         }
     }

@@ -3,6 +3,10 @@
 //! `cargo xtask test` installs or starts what the tests need and runs all of them; what cannot be had is said
 //! visibly and counted as skipped. `cargo xtask bench` builds the release binary and runs the benches.
 
+mod prometheus;
+#[path = "../../tests/support/src/real.rs"]
+#[allow(dead_code, reason = "finding programs is the business of tests")]
+mod real;
 mod servers;
 mod web;
 
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "servers" => {
             servers::provide();
+            println!("what is built for tests lies in {}", real::folder().display());
             ExitCode::SUCCESS
         }
         "web-check" => match web::check() {

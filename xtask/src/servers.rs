@@ -44,6 +44,7 @@ pub fn provide() {
     for program in PROGRAMS.iter().filter(|program| !is_there(program.name)) {
         println!("SKIP: {} ({}) is not here and could not be installed", program.name, program.tests);
     }
+    crate::prometheus::provide();
 }
 
 fn is_there(program: &str) -> bool {

@@ -5,6 +5,7 @@ use watchfire_model::LabelSet;
 use super::column::{ABSENT, Column, Places, describes_metric, is_absent};
 use super::context::Context;
 use super::limits::EvalError;
+use super::notes::check_quantile;
 use super::quantile;
 use super::sum::{Mean, Sum};
 use crate::ast::{Aggregate, AggregateOp, Grouping};
@@ -18,6 +19,7 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         }
         (AggregateOp::Quantile, Some(parameter)) => {
             let q = super::eval_scalar(ctx, parameter)?;
+            q.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.span()));
             quantiles(ctx, &node.grouping, &q, super::eval_vector(ctx, &node.expr)?)
         }
         (AggregateOp::CountValues, Some(parameter)) => {

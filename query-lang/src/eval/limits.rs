@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use watchfire_model::LabelSet;
 
+use super::notes::{Notebook, Weight};
+use crate::ast::Span;
+
 /// Stops evaluations from another thread, when the client has left or the server drains. Clones
 /// share one switch.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +154,7 @@ pub(crate) struct Guard<'l> {
     samples: Cell<u64>,
     memory_bytes: Cell<u64>,
     until_look: Cell<u32>,
+    notes: Notebook,
 }
 
 impl<'l> Guard<'l> {
@@ -161,11 +165,32 @@ impl<'l> Guard<'l> {
             samples: Cell::new(0),
             memory_bytes: Cell::new(0),
             until_look: Cell::new(LOOK_EVERY),
+            notes: Notebook::default(),
         }
     }
 
     pub(crate) fn limits(&self) -> &'l Limits {
         self.limits
+    }
+
+    /// What was noted so far.
+    pub(crate) fn notes(&self) -> &Notebook {
+        &self.notes
+    }
+
+    /// The result is hardly what was meant.
+    pub(crate) fn warn(&self, text: String, about: Span) {
+        self.notes.note(Weight::Warning, text, about);
+    }
+
+    /// The result may not be what was meant.
+    pub(crate) fn inform(&self, text: String, about: Span) {
+        self.notes.note(Weight::Info, text, about);
+    }
+
+    /// How many samples were read so far.
+    pub(crate) fn samples_read(&self) -> u64 {
+        self.samples.get()
     }
 
     /// Counts samples that were read.

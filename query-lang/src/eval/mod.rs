@@ -6,12 +6,14 @@
 //! of the short form.
 
 mod aggregate;
+mod answer;
 mod binary;
 mod column;
 mod context;
 mod counted;
 mod functions;
 mod limits;
+mod notes;
 mod quantile;
 mod selector;
 mod short;
@@ -22,7 +24,9 @@ mod window;
 use watchfire_engine::{Engine, SeriesKind};
 use watchfire_model::{LabelSet, Timestamp};
 
+pub use answer::{Answer, Asked, Outcome, answer};
 pub use limits::{CancelToken, EvalError, Limits};
+pub use notes::Notes;
 
 use crate::Query;
 use crate::ast::{AggregateOp, Expr, Unary, ValueType};
@@ -43,14 +47,20 @@ pub fn evaluate_instant(
     at: Timestamp,
     limits: &Limits,
 ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
-    let steps = Steps { start: at.millis(), step: 1, count: 1 };
-    let columns = evaluate(query, engine, steps, limits, true)?;
+    let guard = Guard::new(limits);
+    guard.look()?;
+    let ctx = context(engine, &guard, Steps { start: at.millis(), step: 1, count: 1 }, true);
+    Ok(instant_values(query, evaluate(query, &ctx)?))
+}
+
+/// The values at the one time of an instant query, in the order of labels unless the query gives one.
+fn instant_values(query: &Query, columns: Vec<Column>) -> Vec<(LabelSet, f64)> {
     let values = columns.into_iter().filter_map(|column| Some((column.labels, *column.values.first()?)));
     let mut out: Vec<_> = values.filter(|(_, value)| !is_absent(*value)).collect();
     if !gives_order(query.root()) {
         out.sort_unstable_by(|left, right| left.0.cmp(&right.0));
     }
-    Ok(out)
+    out
 }
 
 /// Whether the order of an instant result means something.
@@ -72,14 +82,21 @@ pub fn evaluate_range(
     limits: &Limits,
 ) -> Result<Vec<RangeSeries>, EvalError> {
     let steps = grid(range, limits)?;
-    let mut columns = evaluate(query, engine, steps, limits, false)?;
+    let guard = Guard::new(limits);
+    guard.look()?;
+    let columns = evaluate(query, &context(engine, &guard, steps, false))?;
+    Ok(range_series(columns, steps))
+}
+
+/// The points of each series that has any, in the order of labels.
+fn range_series(mut columns: Vec<Column>, steps: Steps) -> Vec<RangeSeries> {
     columns.retain(Column::has_values);
     columns.sort_by(|left, right| left.labels.cmp(&right.labels));
     let points = |values: Vec<f64>| {
         let present = steps.times().zip(values).filter(|(_, value)| !is_absent(*value));
         present.map(|(at, value)| (Timestamp::from_millis(at), value)).collect()
     };
-    Ok(columns.into_iter().map(|column| (column.labels, points(column.values))).collect())
+    columns.into_iter().map(|column| (column.labels, points(column.values))).collect()
 }
 
 /// The kind of the series that a query in the short form finds.
@@ -108,16 +125,12 @@ fn grid(range: RangeSteps, limits: &Limits) -> Result<Steps, EvalError> {
     Ok(Steps { start: range.start.millis(), step: range.step_ms, count })
 }
 
-fn evaluate(
-    query: &Query,
-    engine: &Engine,
-    steps: Steps,
-    limits: &Limits,
-    is_instant: bool,
-) -> Result<Vec<Column>, EvalError> {
-    let guard = Guard::new(limits);
-    guard.look()?;
-    let ctx = Context { engine, guard: &guard, steps, query_start: steps.start, query_end: steps.last(), is_instant };
+fn context<'e>(engine: &'e Engine, guard: &'e Guard<'e>, steps: Steps, is_instant: bool) -> Context<'e> {
+    Context { engine, guard, steps, query_start: steps.start, query_end: steps.last(), is_instant }
+}
+
+/// The columns of a query that gives a scalar or an instant vector.
+fn evaluate(query: &Query, ctx: &Context) -> Result<Vec<Column>, EvalError> {
     let wrong_type = |found: ValueType, hint: &str| EvalError::Type {
         reason: format!("the query gives a {}, not values at a time{hint}", found.name()),
     };
@@ -126,7 +139,7 @@ fn evaluate(
             Err(wrong_type(ValueType::Matrix, "; wrap it in a function such as `rate(…)` or leave the range out"))
         }
         ValueType::String => Err(wrong_type(ValueType::String, "")),
-        ValueType::Scalar | ValueType::Vector => match eval(&ctx, query.root())? {
+        ValueType::Scalar | ValueType::Vector => match eval(ctx, query.root())? {
             Value::Vector(columns) => Ok(columns),
             Value::Scalar(values) => Ok(vec![Column { labels: LabelSet::empty(), values }]),
             Value::Text => Err(wrong_type(ValueType::String, "")),

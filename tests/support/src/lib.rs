@@ -5,6 +5,7 @@ pub mod churn;
 pub mod client;
 pub mod crash;
 pub mod lines;
+pub mod real;
 pub mod receiver;
 pub mod rules;
 pub mod server;

@@ -5,6 +5,7 @@ use crate::ast::Call;
 use crate::eval::column::{Column, Places, is_absent, join_same_labels, without_name};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
+use crate::eval::notes::check_quantile;
 use crate::eval::quantile::{self, Bucket};
 use crate::functions::HistogramFunction;
 
@@ -12,14 +13,20 @@ const BOUND_LABEL: &str = "le";
 
 pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let HistogramFunction::Quantile = function;
-    let q = crate::eval::eval_scalar(ctx, arg(call, 0)?)?;
-    let columns = crate::eval::eval_vector(ctx, arg(call, 1)?)?;
+    let (quantile_arg, buckets_arg) = (arg(call, 0)?, arg(call, 1)?);
+    let q = crate::eval::eval_scalar(ctx, quantile_arg)?;
+    q.iter().for_each(|q| check_quantile(ctx.guard, *q, quantile_arg.span()));
+    let columns = crate::eval::eval_vector(ctx, buckets_arg)?;
     let mut places = Places::default();
     let mut out: Vec<Column> = Vec::new();
     let mut members: Vec<Vec<(f64, usize)>> = Vec::new();
     for (at, column) in columns.iter().enumerate() {
-        // A series without a readable bound is no bucket.
-        let Some(upper) = column.labels.get(BOUND_LABEL).and_then(|bound| bound.parse::<f64>().ok()) else { continue };
+        let bound = column.labels.get(BOUND_LABEL).unwrap_or_default();
+        let Ok(upper) = bound.parse::<f64>() else {
+            let text = format!("bucket label \"{BOUND_LABEL}\" is missing or has a malformed value of {bound:?}");
+            ctx.guard.warn(text, buckets_arg.span());
+            continue;
+        };
         let labels = column.labels.retain(|name| name != BOUND_LABEL);
         let (place, is_new) = places.place(&labels);
         if is_new {

@@ -11,6 +11,8 @@ use crate::functions::SortFunction;
 pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
     if !ctx.is_instant {
+        let text = "sort is ineffective for range queries since results are always ordered by labels";
+        ctx.guard.warn(text.to_owned(), call.span);
         return Ok(columns);
     }
     columns.sort_by(|left, right| {

@@ -3,11 +3,12 @@
 use watchfire_model::Sample;
 
 use super::{arg, over_time, rate, regression};
-use crate::ast::Call;
+use crate::ast::{Call, Span};
 use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
 use crate::eval::context::Context;
 use crate::eval::counted::Counted;
 use crate::eval::limits::EvalError;
+use crate::eval::notes::check_quantile;
 use crate::eval::window::{Series, Slices, Windows, for_each_series};
 use crate::functions::WindowFunction;
 
@@ -33,16 +34,26 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
         _ => (arg(call, 0)?, None),
     };
     let parameter = match parameter {
-        Some(parameter) => crate::eval::eval_scalar(ctx, parameter)?,
+        Some(parameter) => {
+            let values = crate::eval::eval_scalar(ctx, parameter)?;
+            if function == WindowFunction::QuantileOverTime {
+                values.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.span()));
+            }
+            values
+        }
         None => Vec::new(),
     };
+    let is_rate = matches!(function, WindowFunction::Rate | WindowFunction::Increase);
     let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
     let mut out = Vec::new();
     for_each_series(ctx, range, &mut |series, windows| {
-        let values = match (function, series.increments) {
-            (WindowFunction::Rate | WindowFunction::Increase, Some(_)) => counted(ctx, function, series, windows)?,
+        let values = match series.increments {
+            Some(_) if is_rate => counted(ctx, function, series, windows)?,
             _ => walked(ctx, function, series, windows, &parameter)?,
         };
+        if is_rate && series.increments.is_none() && !series.samples.is_empty() {
+            check_counter(ctx, series.labels.metric_name(), range.span());
+        }
         if values.iter().any(|value| !is_absent(*value)) {
             let labels = if keeps_name { series.labels.clone() } else { without_name(series.labels) };
             out.push(ctx.keep(labels, values)?);
@@ -51,6 +62,18 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
     })?;
     refuse_same_labels(&out)?;
     Ok(out)
+}
+
+/// Endings of names that counters have by custom.
+const COUNTER_ENDINGS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
+
+/// Notes a rate of what may not be a counter.
+fn check_counter(ctx: &Context, metric: &str, about: Span) {
+    if !metric.is_empty() && !COUNTER_ENDINGS.iter().any(|ending| metric.ends_with(ending)) {
+        let endings = COUNTER_ENDINGS.join("/");
+        let text = format!("metric might not be a counter, name does not end in {endings}: {metric:?}");
+        ctx.guard.inform(text, about);
+    }
 }
 
 /// Increments know their windows exactly.

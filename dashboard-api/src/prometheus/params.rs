@@ -1,0 +1,103 @@
+//! Parameters as Prometheus reads them.
+
+use axum::extract::{FromRequest, Request};
+use watchfire_engine::TimeRange;
+use watchfire_model::time::parse_duration_ms;
+use watchfire_model::{Matcher, Timestamp};
+use watchfire_query_lang::Query;
+
+use super::reply::Refused;
+use crate::params::{Params, shown};
+
+/// The parameters of a call to Prometheus' API.
+pub(crate) struct Asked(pub(crate) Params);
+
+impl<S: Send + Sync> FromRequest<S> for Asked {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Asked, Refused> {
+        Ok(Asked(Params::from_request(request, state).await?))
+    }
+}
+
+impl Asked {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)
+    }
+
+    /// The query.
+    pub(super) fn query(&self) -> Result<Query, Refused> {
+        let text = self.get("query").unwrap_or_default();
+        if text.is_empty() {
+            return Err(Refused::parameter("query", "1:1: parse error: no expression found in input"));
+        }
+        Query::parse(text).map_err(|error| Refused::parse("query", &error))
+    }
+
+    /// A time: unix seconds with fraction, RFC 3339, or what our own endpoints know (`now-1h`).
+    pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refused> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid timestamp", shown(text)));
+        // Unix seconds of any size; some clients send the times at the ends of what Go can hold.
+        if let Ok(seconds) = text.parse::<f64>() {
+            let millis = (seconds * 1000.0).round();
+            // The cast saturates.
+            return if millis.is_nan() { Err(invalid()) } else { Ok(Some(Timestamp::from_millis(millis as i64))) };
+        }
+        match text {
+            "-292273086-05-16T16:47:06Z" => return Ok(Some(Timestamp::from_millis(i64::MIN))),
+            "+292277025-08-18T07:12:54.999999999Z" | "292277025-08-18T07:12:54.999999999Z" => {
+                return Ok(Some(Timestamp::from_millis(i64::MAX)));
+            }
+            _ => {}
+        }
+        Timestamp::parse_parameter(text, Timestamp::now()).map(Some).map_err(|_| invalid())
+    }
+
+    /// A time that must be there.
+    pub(super) fn needed_time(&self, name: &str) -> Result<Timestamp, Refused> {
+        self.time(name)?.ok_or_else(|| Refused::parameter(name, "cannot parse \"\" to a valid timestamp"))
+    }
+
+    /// A duration in milliseconds: seconds with fraction, or `1h30m`.
+    pub(super) fn duration_ms(&self, name: &str) -> Result<Option<i64>, Refused> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let seconds = text.parse::<f64>().ok().map(|seconds| seconds * 1000.0);
+        let millis = match seconds {
+            Some(millis) if millis.abs() <= 9.2e12 => Some(millis as i64),
+            Some(_) => None,
+            None => parse_duration_ms(text),
+        };
+        let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid duration", shown(text)));
+        millis.map(Some).ok_or_else(invalid)
+    }
+
+    /// Most items wanted; all of them if 0 or absent.
+    pub(super) fn limit(&self) -> Result<usize, Refused> {
+        let Some(text) = self.get("limit") else { return Ok(usize::MAX) };
+        match text.parse::<i64>() {
+            Err(_) => Err(Refused::parameter("limit", format!("{:?} is no whole number", shown(text)))),
+            Ok(..0) => Err(Refused::parameter("limit", "limit must be non-negative")),
+            Ok(0) => Ok(usize::MAX),
+            Ok(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// The selectors of `match[]`.
+    pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, Refused> {
+        let selectors = self.0.all("match[]");
+        selectors.map(|text| Query::parse_selector(text).map_err(|error| Refused::parse("match[]", &error))).collect()
+    }
+
+    /// `start` and `end`, if either is given.
+    pub(super) fn range(&self) -> Result<Option<TimeRange>, Refused> {
+        let (start, end) = (self.time("start")?, self.time("end")?);
+        if start.is_none() && end.is_none() {
+            return Ok(None);
+        }
+        // Ranges of the engine are left-open, those of Prometheus hold both ends.
+        let start = start.map_or(i64::MIN, |start| start.millis().saturating_sub(1));
+        let end = end.map_or(i64::MAX, Timestamp::millis);
+        Ok(Some(TimeRange { start: Timestamp::from_millis(start), end: Timestamp::from_millis(end) }))
+    }
+}

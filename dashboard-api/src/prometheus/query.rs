@@ -1,0 +1,183 @@
+//! `query`, `query_range`, `query_exemplars`, `format_query`, `parse_query`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::{Router, routing};
+use serde_json::json;
+use watchfire_model::Timestamp;
+use watchfire_query_lang::{Answer, Asked as When, Language, Limits, Outcome, Query, RangeSteps};
+
+use super::params::Asked;
+use super::reply::{Refused, Reply, success, written};
+use super::{tree, write};
+use crate::metrics::CancelOnDrop;
+use crate::params::shown;
+use crate::state::Api;
+
+/// Most steps of a range beyond its first.
+const STEPS_MAX: u64 = 11_000;
+
+/// Routes of this file.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/query", routing::get(instant).post(instant))
+        .route("/api/v1/query_range", routing::get(range).post(range))
+        .route("/api/v1/query_exemplars", routing::get(exemplars).post(exemplars))
+        .route("/api/v1/format_query", routing::get(format).post(format))
+        .route("/api/v1/parse_query", routing::get(parse).post(parse))
+}
+
+async fn instant(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let at = asked.time("time")?.unwrap_or_else(Timestamp::now);
+    evaluate(&api, &asked, When::Instant(at), at).await
+}
+
+async fn range(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let (start, end) = (asked.needed_time("start")?, asked.needed_time("end")?);
+    if end < start {
+        return Err(Refused::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step_ms = match asked.duration_ms("step")? {
+        None => return Err(Refused::parameter("step", "cannot parse \"\" to a valid duration")),
+        Some(..=0) => {
+            let problem = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Err(Refused::parameter("step", problem));
+        }
+        Some(step_ms) => step_ms,
+    };
+    if end.millis().abs_diff(start.millis()) / step_ms.unsigned_abs() > STEPS_MAX {
+        return Err(Refused::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
+             (?step=XX)",
+        ));
+    }
+    evaluate(&api, &asked, When::Range(RangeSteps { start, end, step_ms }), end).await
+}
+
+/// What the call says of limits, within those of the server.
+fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
+    let mut limits = api.limits.of_query();
+    if let Some(timeout_ms) = asked.duration_ms("timeout")? {
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        limits.timeout = limits.timeout.min(timeout);
+    }
+    if let Some(lookback_ms) = asked.duration_ms("lookback_delta")?.filter(|lookback_ms| *lookback_ms > 0) {
+        limits.lookback_ms = lookback_ms;
+    }
+    limits.steps_max = usize::try_from(STEPS_MAX).unwrap_or(usize::MAX).saturating_add(1);
+    Ok(limits)
+}
+
+/// Evaluates, cuts and writes the answer on a thread for such work; ends early when the client leaves.
+async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> Result<Response, Refused> {
+    let limits = limits(api, asked)?;
+    let most = asked.limit()?;
+    let stats = asked.get("stats").map(str::to_owned);
+    let begun = Instant::now();
+    let query = asked.query()?;
+    let prepared = begun.elapsed();
+    let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
+    let api = api.clone();
+    let work = move || {
+        let started = Instant::now();
+        let mut answer = api.metrics.answer(&query, when, &limits)?;
+        let times = Times { prepared, queued: started - begun - prepared, evaluated: started.elapsed() };
+        truncate(&mut answer, most);
+        check_stats(stats.as_deref(), &mut answer);
+        let mut reply = Reply::new();
+        reply.data().push(b'{');
+        write::outcome(reply.data(), &answer.outcome, at);
+        if stats.is_some() {
+            reply.data().extend_from_slice(format!(",\"stats\":{}", times.stats(answer.samples_read)).as_bytes());
+        }
+        reply.data().push(b'}');
+        Ok(reply.finish(&answer.notes))
+    };
+    super::reply::in_background(work).await
+}
+
+/// Leaves so many series.
+fn truncate(answer: &mut Answer, most: usize) {
+    let is_cut = match &mut answer.outcome {
+        Outcome::Vector(series) => {
+            let is_cut = series.len() > most;
+            series.truncate(most);
+            is_cut
+        }
+        Outcome::Matrix(series) => {
+            let is_cut = series.len() > most;
+            series.truncate(most);
+            is_cut
+        }
+        Outcome::Scalar(_) | Outcome::Text(_) => false,
+    };
+    if is_cut {
+        answer.notes.warnings.push(super::series::TRUNCATED.to_owned());
+    }
+}
+
+/// `stats` is `true` or `all`; anything else is taken, with a warning.
+fn check_stats(stats: Option<&str>, answer: &mut Answer) {
+    if let Some(other) = stats.filter(|stats| !matches!(*stats, "true" | "all")) {
+        answer.notes.warnings.push(format!(
+            "value {:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \
+             \"true\" or \"all\"",
+            shown(other)
+        ));
+    }
+}
+
+/// How long the parts of an answer took.
+struct Times {
+    prepared: Duration,
+    queued: Duration,
+    evaluated: Duration,
+}
+
+impl Times {
+    /// Prometheus' statistics. Every sample is read once, whatever the number of windows that it lies in, and
+    /// results are sorted as a part of the evaluation.
+    fn stats(&self, samples_read: u64) -> serde_json::Value {
+        let evaluated = self.evaluated.as_secs_f64();
+        json!({
+            "timings": {
+                "evalTotalTime": evaluated,
+                "resultSortTime": 0,
+                "queryPreparationTime": self.prepared.as_secs_f64(),
+                "innerEvalTime": evaluated,
+                "execQueueTime": self.queued.as_secs_f64(),
+                "execTotalTime": (self.prepared + self.queued + self.evaluated).as_secs_f64(),
+            },
+            "samples": {
+                "totalQueryableSamples": samples_read,
+                "samplesRead": samples_read,
+                "peakSamples": samples_read,
+            },
+        })
+    }
+}
+
+/// Exemplars are not kept: an empty success, whatever times are sent (Grafana's probe sends milliseconds).
+async fn exemplars(asked: Asked) -> Result<Response, Refused> {
+    asked.query()?;
+    success(&json!([]))
+}
+
+async fn format(asked: Asked) -> Result<Response, Refused> {
+    success(&asked.query()?.to_string())
+}
+
+/// The tree of a query; of the short form that of its PromQL.
+async fn parse(asked: Asked) -> Result<Response, Refused> {
+    let mut query = asked.query()?;
+    if query.language() == Language::Short {
+        let promql = query.promql().and_then(|promql| Query::parse(&promql).ok());
+        query = promql.ok_or_else(|| Refused::bad_data("this query of the short form has no tree of PromQL"))?;
+    }
+    let mut reply = Reply::new();
+    tree::write(reply.data(), query.root());
+    Ok(written(reply.finish(&Default::default())))
+}

@@ -1,0 +1,223 @@
+//! What there is: `series`, `labels`, `label/{name}/values`, `metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::{Router, routing};
+use serde::Serialize;
+use watchfire_engine::{Engine, SeriesKind, TimeRange};
+use watchfire_model::{LabelSet, Matcher, Timestamp};
+use watchfire_query_lang::Notes;
+
+use super::params::Asked;
+use super::reply::{Refused, Reply, in_background, success_bytes};
+use super::write;
+use crate::error::ApiError;
+use crate::params::shown;
+use crate::state::Api;
+
+/// Said where a list was cut.
+pub(super) const TRUNCATED: &str = "results truncated due to limit";
+/// All times.
+const ALWAYS: TimeRange = TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
+
+/// Routes of this file.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/series", routing::get(series).post(series))
+        .route("/api/v1/labels", routing::get(labels).post(labels))
+        .route("/api/v1/label/{name}/values", routing::get(values))
+        .route("/api/v1/metadata", routing::get(metadata))
+}
+
+/// Cuts a list; what is to be said of it.
+fn cut<T>(list: &mut Vec<T>, most: usize) -> Notes {
+    let is_cut = list.len() > most;
+    list.truncate(most);
+    Notes { warnings: if is_cut { vec![TRUNCATED.to_owned()] } else { Vec::new() }, infos: Vec::new() }
+}
+
+/// The label sets of all series that one of the selectors finds, each once, sorted.
+fn found(engine: &Engine, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<Vec<LabelSet>, Refused> {
+    let mut all = Vec::new();
+    for matchers in selectors {
+        let views = engine.select(matchers, range).map_err(|error| Refused::bad_data(error.to_string()))?;
+        all.extend(views.iter().map(|view| view.labels().clone()));
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let selectors = asked.matchers()?;
+    if selectors.is_empty() {
+        return Err(Refused::bad_data("no match[] parameter provided"));
+    }
+    let (most, range) = (asked.limit()?, asked.range()?.unwrap_or(ALWAYS));
+    in_background(move || {
+        let mut sets = found(&api.engine, &selectors, range)?;
+        let notes = cut(&mut sets, most);
+        let mut reply = Reply::new();
+        reply.data().push(b'[');
+        for (index, labels) in sets.iter().enumerate() {
+            if index > 0 {
+                reply.data().push(b',');
+            }
+            write::labels(reply.data(), labels);
+        }
+        reply.data().push(b']');
+        Ok(reply.finish(&notes))
+    })
+    .await
+}
+
+async fn labels(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let names = |engine: &Engine, matchers: &[Matcher]| engine.label_names(matchers);
+    let of_series = |labels: &LabelSet, names: &mut BTreeSet<String>| {
+        for (name, _) in labels.iter().filter(|(name, _)| !names.contains(*name)).collect::<Vec<_>>() {
+            names.insert(name.to_owned());
+        }
+    };
+    texts(api, asked, names, of_series).await
+}
+
+async fn values(
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+    asked: Asked,
+) -> Result<Response, Refused> {
+    let Path(name) = name.map_err(ApiError::from)?;
+    let name = name.strip_prefix("U__").map(unescaped).unwrap_or(name);
+    if name.is_empty() {
+        return Err(Refused::bad_data("invalid label name: \"\""));
+    }
+    let of_label = name.clone();
+    let of_index = move |engine: &Engine, matchers: &[Matcher]| engine.label_values(&name, matchers);
+    let of_series = move |labels: &LabelSet, values: &mut BTreeSet<String>| {
+        if let Some(value) = labels.get(&of_label).filter(|value| !values.contains(*value)) {
+            values.insert(value.to_owned());
+        }
+    };
+    texts(api, asked, of_index, of_series).await
+}
+
+/// Names or values, sorted: of the index; of the series themselves where both selectors and times are given.
+async fn texts(
+    api: Arc<Api>,
+    asked: Asked,
+    of_index: impl Fn(&Engine, &[Matcher]) -> Vec<String> + Send + 'static,
+    of_series: impl Fn(&LabelSet, &mut BTreeSet<String>) + Send + 'static,
+) -> Result<Response, Refused> {
+    let (selectors, range, most) = (asked.matchers()?, asked.range()?, asked.limit()?);
+    in_background(move || {
+        let mut list: Vec<String> = match (selectors.as_slice(), range) {
+            ([], _) => of_index(&api.engine, &[]),
+            ([matchers], None) => of_index(&api.engine, matchers),
+            (selectors, None) => {
+                let all: BTreeSet<String> =
+                    selectors.iter().flat_map(|matchers| of_index(&api.engine, matchers)).collect();
+                all.into_iter().collect()
+            }
+            (selectors, Some(range)) => {
+                let mut all = BTreeSet::new();
+                found(&api.engine, selectors, range)?.iter().for_each(|labels| of_series(labels, &mut all));
+                all.into_iter().collect()
+            }
+        };
+        let notes = cut(&mut list, most);
+        success_bytes(&list, &notes)
+    })
+    .await
+}
+
+/// A name as Prometheus' clients escape it for a path: `__` is `_`, `_2e_` is the character of that number.
+fn unescaped(escaped: &str) -> String {
+    let mut out = String::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = rest.find('_') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+            continue;
+        }
+        let code = rest.split_once('_').and_then(|(hex, after)| {
+            let is_hex = (1..=6).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let code = u32::from_str_radix(hex, 16).ok().filter(|_| is_hex)?;
+            Some((char::from_u32(code)?, after))
+        });
+        match code {
+            Some((character, after)) => {
+                out.push(character);
+                rest = after;
+            }
+            // Not escaped by those rules: as it stands.
+            None => return format!("U__{escaped}"),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    r#type: &'static str,
+    help: String,
+    unit: &'static str,
+}
+
+/// A number that bounds a list; negative ones bound nothing.
+fn bound(asked: &Asked, name: &str) -> Result<usize, Refused> {
+    let Some(text) = asked.get(name) else { return Ok(usize::MAX) };
+    let number: i64 = text.parse().map_err(|_| Refused::bad_data(format!("{name} must be a number")))?;
+    Ok(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+/// Types and helps of metrics; of each metric one is known.
+async fn metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let most = bound(&asked, "limit")?;
+    // Checked, though no metric has more than one.
+    bound(&asked, "limit_per_metric")?;
+    let only = asked.get("metric").map(|name| shown(name).to_owned());
+    in_background(move || {
+        let mut metrics = api.engine.metrics(only.as_deref().unwrap_or_default());
+        metrics.retain(|metric| only.as_ref().is_none_or(|only| *only == metric.name));
+        let rows = metrics.into_iter().take(most).map(|metric| {
+            let kind = match metric.kind {
+                SeriesKind::Distribution => "histogram",
+                kind => match kind.as_str() {
+                    "untyped" => "unknown",
+                    known => known,
+                },
+            };
+            (metric.name, [Metadata { r#type: kind, help: metric.help.unwrap_or_default(), unit: "" }])
+        });
+        success_bytes(&rows.collect::<BTreeMap<_, _>>(), &Notes::default())
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn escaped_names() {
+        for (escaped, name) in [
+            ("my_2e_metric", "my.metric"),
+            ("a__b", "a_b"),
+            ("_1f600_x", "\u{1f600}x"),
+            ("plain", "plain"),
+            ("a_zz_b", "U__a_zz_b"),
+            ("a_", "U__a_"),
+            ("a_110000_", "U__a_110000_"),
+        ] {
+            assert_eq!(unescaped(escaped), name);
+        }
+    }
+}

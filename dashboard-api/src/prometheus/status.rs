@@ -1,0 +1,161 @@
+//! The state of the server in Prometheus' words: `status/…`, and the targets and Alertmanagers, of which there are
+//! none.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::{Router, routing};
+use serde_json::{Map, Value, json};
+use watchfire_model::Timestamp;
+use watchfire_model::time::format_duration_ms;
+use watchfire_query_lang::{Limits, Notes, Query};
+
+use super::params::Asked;
+use super::reply::{Refused, in_background, success, success_bytes};
+use crate::state::Api;
+
+/// The Prometheus whose language and API this version follows; clients choose what they ask for by it.
+const PROMETHEUS: &str = "3.15.0";
+/// Items of a list of `status/tsdb`, unless said, and at most.
+const ITEMS: usize = 10;
+const ITEMS_MAX: usize = 10_000;
+
+/// Routes of this file.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/status/buildinfo", routing::get(build))
+        .route("/api/v1/status/runtimeinfo", routing::get(runtime))
+        .route("/api/v1/status/flags", routing::get(flags))
+        .route("/api/v1/status/config", routing::get(config))
+        .route("/api/v1/status/tsdb", routing::get(tsdb))
+        .route("/api/v1/status/walreplay", routing::get(replay))
+        .route("/api/v1/targets", routing::get(targets))
+        .route("/api/v1/targets/metadata", routing::get(targets_metadata))
+        .route("/api/v1/scrape_pools", routing::get(scrape_pools))
+        .route("/api/v1/alertmanagers", routing::get(alertmanagers))
+        .route("/api/v1/notifications", routing::get(notifications))
+}
+
+/// An empty `features` says to Grafana that this is Prometheus, and not one of its relatives.
+async fn build() -> Result<Response, Refused> {
+    success(&json!({
+        "version": PROMETHEUS,
+        "revision": "",
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+        "features": {},
+        "application": "Watchfire",
+        "applicationVersion": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// What only a program in Go has is empty or 0.
+async fn runtime(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
+    in_background(move || {
+        let now = Timestamp::now();
+        let uptime_ms = i64::try_from(api.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let started = now.plus_millis(-uptime_ms);
+        let stats = api.engine.stats();
+        let reloaded = own_gauge(&api, "watchfire_config_last_reload_success_timestamp_seconds");
+        let configured = reloaded.and_then(Timestamp::from_number).unwrap_or(started);
+        let data = json!({
+            "startTime": started.to_rfc3339(),
+            "CWD": "",
+            "hostname": std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim_end(),
+            "serverTime": now.to_rfc3339(),
+            "reloadConfigSuccess": own_gauge(&api, "watchfire_config_last_reload_successful") != Some(0.0),
+            "lastConfigTime": configured.to_rfc3339(),
+            "corruptionCount": stats.recovered_damages,
+            "goroutineCount": 0,
+            "GOMAXPROCS": std::thread::available_parallelism().map_or(1, usize::from),
+            "GOMEMLIMIT": stats.memory_limit_bytes,
+            "GOGC": "",
+            "GODEBUG": "",
+            "storageRetention": format_duration_ms(api.limits.retention_ms),
+        });
+        success_bytes(&data, &Notes::default())
+    })
+    .await
+}
+
+/// The value of one of our own metrics without labels.
+fn own_gauge(api: &Api, name: &str) -> Option<f64> {
+    let families = api.registry.gather();
+    let family = families.iter().find(|family| family.name() == name)?;
+    Some(family.get_metric().first()?.get_gauge().get_value())
+}
+
+/// The flags of Prometheus that mean something here.
+async fn flags(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
+    let timeout_ms = i64::try_from(api.limits.timeout.as_millis()).unwrap_or(i64::MAX);
+    success(&json!({
+        "query.lookback-delta": format_duration_ms(Limits::default().lookback_ms),
+        "query.max-samples": api.limits.samples.to_string(),
+        "query.timeout": format_duration_ms(timeout_ms),
+        "storage.tsdb.retention.time": format_duration_ms(api.limits.retention_ms),
+    }))
+}
+
+/// Our own configuration is another one; of Prometheus' this is what holds.
+async fn config() -> Result<Response, Refused> {
+    success(&json!({"yaml": "global: {}\nscrape_configs: []\n"}))
+}
+
+async fn tsdb(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let most = match asked.get("limit").map(str::parse::<usize>) {
+        None => ITEMS,
+        Some(Ok(0) | Err(_)) => return Err(Refused::bad_data("limit must be a positive number")),
+        Some(Ok(most)) if most > ITEMS_MAX => {
+            return Err(Refused::bad_data(format!("limit must not exceed {ITEMS_MAX}")));
+        }
+        Some(Ok(most)) => most,
+    };
+    in_background(move || {
+        let (stats, cardinality) = (api.engine.stats(), api.engine.cardinality(most));
+        let list = |counted: Vec<(String, u64)>| -> Vec<Value> {
+            counted.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+        };
+        let data = json!({
+            "headStats": {"numSeries": stats.series, "numLabelPairs": cardinality.pairs},
+            "seriesCountByMetricName": list(cardinality.series_of_metric),
+            "labelValueCountByLabelName": list(cardinality.values_of_name),
+            "memoryInBytesByLabelName": list(cardinality.bytes_of_name),
+            "seriesCountByLabelValuePair": list(cardinality.series_of_pair),
+        });
+        success_bytes(&data, &Notes::default())
+    })
+    .await
+}
+
+/// Whoever is answered here has been waited for: replay comes before readiness.
+async fn replay() -> Result<Response, Refused> {
+    success(&json!({"min": 0, "max": 0, "current": 0}))
+}
+
+/// Nothing is scraped yet.
+async fn targets() -> Result<Response, Refused> {
+    success(&json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": Map::new()}))
+}
+
+async fn targets_metadata(asked: Asked) -> Result<Response, Refused> {
+    if let Some(selector) = asked.get("match_target") {
+        Query::parse_selector(selector).map_err(|error| Refused::parse("match_target", &error))?;
+    }
+    success(&json!([]))
+}
+
+async fn scrape_pools() -> Result<Response, Refused> {
+    success(&json!({"scrapePools": []}))
+}
+
+/// Alerts are told by our own receivers.
+async fn alertmanagers() -> Result<Response, Refused> {
+    success(&json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}))
+}
+
+async fn notifications() -> Result<Response, Refused> {
+    success(&json!([]))
+}

@@ -1,0 +1,94 @@
+//! A query's whole answer, as Prometheus' API gives it: a value of any type, notes, what it cost.
+
+use watchfire_engine::Engine;
+use watchfire_model::sample::is_stale;
+use watchfire_model::{LabelSet, Timestamp};
+
+use super::column::{Column, Value, is_absent};
+use super::context::{Context, Steps};
+use super::limits::{EvalError, Guard, Limits};
+use super::notes::Notes;
+use super::window;
+use crate::Query;
+use crate::ast::{Expr, ValueType};
+use crate::read::{RangeSeries, RangeSteps};
+
+/// When a query is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// At one time.
+    Instant(Timestamp),
+    /// At each time of a range.
+    Range(RangeSteps),
+}
+
+/// The value of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// One number.
+    Scalar(f64),
+    /// A text.
+    Text(String),
+    /// A number per series.
+    Vector(Vec<(LabelSet, f64)>),
+    /// Numbers at several times, per series.
+    Matrix(Vec<RangeSeries>),
+}
+
+/// A value, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The value.
+    pub outcome: Outcome,
+    /// Warnings and infos.
+    pub notes: Notes,
+    /// Samples that were read for it.
+    pub samples_read: u64,
+}
+
+/// Evaluates a query. At one time it may be of any type; a range of times wants a scalar or an instant vector.
+///
+/// Errors: as [`super::evaluate_range`].
+pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> Result<Answer, EvalError> {
+    let guard = Guard::new(limits);
+    guard.look()?;
+    let outcome = match asked {
+        Asked::Instant(at) => instant(query, engine, at, &guard)?,
+        Asked::Range(range) => {
+            let steps = super::grid(range, limits)?;
+            let columns = super::evaluate(query, &super::context(engine, &guard, steps, false))?;
+            Outcome::Matrix(super::range_series(columns, steps))
+        }
+    };
+    Ok(Answer { outcome, notes: guard.notes().told(query.text()), samples_read: guard.samples_read() })
+}
+
+fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Result<Outcome, EvalError> {
+    let ctx = super::context(engine, guard, Steps { start: at.millis(), step: 1, count: 1 }, true);
+    match query.value_type() {
+        ValueType::String => Ok(Outcome::Text(super::eval_text(query.root())?.to_owned())),
+        ValueType::Matrix => matrix(&ctx, query.root()).map(Outcome::Matrix),
+        ValueType::Scalar | ValueType::Vector => match super::eval(&ctx, query.root())? {
+            Value::Scalar(values) => Ok(Outcome::Scalar(values.first().copied().unwrap_or(f64::NAN))),
+            Value::Vector(columns) => Ok(Outcome::Vector(super::instant_values(query, columns))),
+            Value::Text => Err(EvalError::Type { reason: "a text stands in the place of values".to_owned() }),
+        },
+    }
+}
+
+/// The samples of a range selector or subquery.
+fn matrix(ctx: &Context, root: &Expr) -> Result<Vec<RangeSeries>, EvalError> {
+    let mut out: Vec<RangeSeries> = Vec::new();
+    window::for_each_series(ctx, root, &mut |series, windows| {
+        let (start, end) = windows.bounds(0);
+        let inside = window::Slices::new(series.samples).advance(start, end);
+        if !inside.is_empty() {
+            ctx.guard.reserve(Column::bytes(2 * inside.len()))?;
+            out.push((series.labels.clone(), inside.iter().map(|sample| (sample.timestamp, sample.value)).collect()));
+        }
+        Ok(())
+    })?;
+    debug_assert!(out.iter().flat_map(|(_, points)| points).all(|(_, value)| !is_stale(*value) && !is_absent(*value)));
+    out.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+    Ok(out)
+}

@@ -1,0 +1,137 @@
+//! What an evaluation has to say beside its values: warnings and infos, in Prometheus' words.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::limits::Guard;
+use crate::ast::Span;
+
+/// Most notes of a kind that an answer shows; how many more there were is said.
+const SHOWN_MAX: usize = 10;
+/// Most different notes that are kept of an evaluation.
+const KEPT_MAX: usize = 1000;
+
+/// How much a note matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// The result is hardly what was meant.
+    Warning,
+    /// The result is what was asked for, which may not be what was meant.
+    Info,
+}
+
+/// What was noted, each text once.
+#[derive(Debug, Default)]
+pub(crate) struct Notebook {
+    noted: RefCell<BTreeMap<(Weight, String), usize>>,
+}
+
+impl Notebook {
+    /// Notes something about a part of the query. `text` has neither kind nor place.
+    pub(crate) fn note(&self, weight: Weight, text: String, about: Span) {
+        let mut noted = self.noted.borrow_mut();
+        if noted.len() < KEPT_MAX {
+            noted.entry((weight, text)).or_insert(about.start);
+        }
+    }
+
+    /// The notes with their places in the text of the query.
+    pub(crate) fn told(&self, query: &str) -> Notes {
+        let mut notes = Notes::default();
+        let (mut more_warnings, mut more_infos) = (0, 0);
+        for ((weight, text), offset) in self.noted.borrow().iter() {
+            let (list, more, kind) = match weight {
+                Weight::Warning => (&mut notes.warnings, &mut more_warnings, "warning"),
+                Weight::Info => (&mut notes.infos, &mut more_infos, "info"),
+            };
+            if list.len() < SHOWN_MAX {
+                list.push(format!("PromQL {kind}: {text} ({})", place(query, *offset)));
+            } else {
+                *more += 1;
+            }
+        }
+        if more_warnings > 0 {
+            notes.warnings.push(format!("{more_warnings} more warning annotations omitted"));
+        }
+        if more_infos > 0 {
+            notes.infos.push(format!("{more_infos} more info annotations omitted"));
+        }
+        notes
+    }
+}
+
+/// `line:column` of a byte, both counted from 1.
+fn place(query: &str, offset: usize) -> String {
+    let before = query.get(..offset).unwrap_or(query);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("{line}:{column}")
+}
+
+/// A number as `%g` of Go writes it, which messages of Prometheus have.
+pub(crate) fn general(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>().unwrap_or(0) {
+        -4..6 => value.to_string(),
+        exponent => format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
+    }
+}
+
+/// Notes a quantile that is none.
+pub(crate) fn check_quantile(guard: &Guard, q: f64, about: Span) {
+    if !(0.0..=1.0).contains(&q) {
+        guard.warn(format!("quantile value should be between 0 and 1, got {}", general(q)), about);
+    }
+}
+
+/// Warnings and infos of an answer, as Prometheus' API shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The result is hardly what was meant.
+    pub warnings: Vec<String>,
+    /// The result is what was asked for, which may not be what was meant.
+    pub infos: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_go_writes_them() {
+        for (value, text) in [
+            (1.5, "1.5"),
+            (-1.0, "-1"),
+            (1e6, "1e+06"),
+            (123456.0, "123456"),
+            (0.0001, "0.0001"),
+            (1.25e-5, "1.25e-05"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(general(value), text);
+        }
+    }
+
+    #[test]
+    fn each_text_once_with_its_place_and_ten_of_a_kind() {
+        let notebook = Notebook::default();
+        let about = Span { start: 7, end: 9 };
+        for number in (0..12).chain(0..12) {
+            notebook.note(Weight::Warning, format!("odd {number:02}"), about);
+        }
+        notebook.note(Weight::Info, "fine".to_owned(), Span::default());
+        let notes = notebook.told("sum(\n  \u{e9}x");
+        assert_eq!(notes.warnings.len(), 11);
+        assert_eq!(notes.warnings[0], "PromQL warning: odd 00 (2:3)");
+        assert_eq!(notes.warnings[10], "2 more warning annotations omitted");
+        assert_eq!(notes.infos, ["PromQL info: fine (1:1)"]);
+    }
+}

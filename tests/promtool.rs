@@ -1,0 +1,76 @@
+//! Prometheus' own client against our API: every kind of `promtool query`, and its error text.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use watchfire_test_support::Server;
+use watchfire_test_support::real::Program;
+
+/// What promtool wrote to stdout and stderr, and whether it was content.
+fn promtool(program: &Program, server: &Server, arguments: &[&str]) -> (bool, String) {
+    let url = format!("http://{}", server.address);
+    let arguments = arguments.iter().map(|argument| if *argument == "URL" { url.as_str() } else { argument });
+    let done = program.command().args(arguments).output().expect("promtool runs");
+    let text = [done.stdout, done.stderr].concat();
+    (done.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn queries_of_every_kind() {
+    let Some(program) = Program::of_prometheus("promtool", "promtool query") else { return };
+    let server = Server::start(env!("CARGO_BIN_EXE_watchfire"), "");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let at = |ago: u64| (now - ago).to_string();
+    let mut samples = Vec::new();
+    for ago in [60u64, 30, 0] {
+        for (code, value) in [("200", 100 - ago), ("500", 5)] {
+            samples.push(serde_json::json!({
+                "name": "http_requests_total", "type": "counter", "timestamp": now - ago, "value": value,
+                "labels": {"job": "api", "code": code},
+            }));
+        }
+    }
+    let pushed = server.client().post("/api/v1/metrics", "application/json", serde_json::json!(samples).to_string());
+    assert_eq!(pushed.status, 202, "{}", pushed.text());
+
+    let (time, start) = (at(0), at(60));
+    let time = format!("--time={time}");
+    let (from, to) = (format!("--start={start}"), format!("--end={}", at(0)));
+    for (arguments, wanted) in [
+        (vec!["query", "instant", &time, "URL", "1 + 1"], vec!["scalar: 2"]),
+        (
+            vec!["query", "instant", &time, "URL", "sum by (code) (http_requests_total)"],
+            vec!["{code=\"200\"} => 100", "{code=\"500\"} => 5"],
+        ),
+        (
+            vec!["query", "instant", &time, "URL", "http_requests_total{code=\"200\"}[90s]"],
+            vec!["http_requests_total{code=\"200\", job=\"api\"} =>\n40 @[", "\n70 @[", "\n100 @["],
+        ),
+        (
+            vec!["query", "range", &from, &to, "--step=30s", "URL", "http_requests_total{code=\"200\"}"],
+            vec!["http_requests_total{code=\"200\", job=\"api\"} =>\n40 @[", "\n70 @[", "\n100 @["],
+        ),
+        (
+            vec!["query", "series", "--match=http_requests_total{code!=\"500\"}", "--match={job=\"api\"}", "URL"],
+            vec![
+                "{__name__=\"http_requests_total\", code=\"200\", job=\"api\"}\n\
+                 {__name__=\"http_requests_total\", code=\"500\", job=\"api\"}",
+            ],
+        ),
+        (vec!["query", "labels", "URL", "code"], vec!["200\n500"]),
+        (vec!["query", "labels", &from, &to, "--match=http_requests_total", "URL", "job"], vec!["api"]),
+    ] {
+        let (succeeded, text) = promtool(&program, &server, &arguments);
+        assert!(succeeded, "{arguments:?}: {text}");
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{arguments:?}: {text}");
+        }
+    }
+
+    for (query, wanted) in [
+        ("sum(http_requests_total", "bad_data: invalid parameter \"query\": 1:24: parse error: expected "),
+        ("http_requests_total + on (job) http_requests_total", "execution: "),
+    ] {
+        let (succeeded, text) = promtool(&program, &server, &["query", "instant", &time, "URL", query]);
+        assert!(!succeeded && text.contains(wanted), "{query}: {text}");
+    }
+}
