@@ -489,6 +489,23 @@ fn record_figures() {
         });
         println!("record, {per_second}/s for {seconds} s: {:.1} ns an observation", cost * 1e9 / values.len() as f64);
     }
+    let values = latency_values(100_000, &mut random);
+    for per_second in [10usize, 100, 1000, 10_000] {
+        let before = LIVE.load(Ordering::Relaxed);
+        let mut distribution = Distribution::default();
+        let mut next = values.iter().cycle();
+        for second in 0..86_400 {
+            let at = Timestamp::from_millis(NOW + second * 1000);
+            next.by_ref().take(per_second).for_each(|value| {
+                distribution.record(at, *value);
+            });
+            if second % 10 == 0 {
+                distribution.settle(at);
+            }
+        }
+        println!("a day of {per_second}/s: {:.2} MB", (LIVE.load(Ordering::Relaxed) - before) as f64 / 1e6);
+        drop(distribution);
+    }
     for per_second in [10usize, 100, 1000] {
         let series: Vec<Distribution> = (0..100)
             .map(|_| {
@@ -509,7 +526,7 @@ fn record_figures() {
             let end = NOW + 390_000 - end * 1000;
             distribution.histogram(Timestamp::from_millis(end - 300_000), Timestamp::from_millis(end))
         };
-        let each = timed(3, || {
+        let each = timed(10, || {
             for end in 0..20 {
                 for distribution in &series {
                     std::hint::black_box(window(distribution, end).and_then(|window| window.quantile(0.99)));

@@ -28,8 +28,8 @@ use crate::wal::record::{put_source, read_source};
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-/// 2 since backfills and the third form of histograms; 1 is read as it is a part of that.
-const VERSION: u16 = 2;
+/// 3 since the fourth form of histograms, 2 since backfills and the third one; both and 1 are read, as parts of that.
+const VERSION: u16 = 3;
 /// The name of a snapshot that is being written.
 pub(crate) const UNFINISHED: &str = "snapshot.tmp";
 const HEAD_BYTES: usize = 20;

@@ -4,8 +4,7 @@
 //! complete they are merged into one piece of the next level, six of those into a minute, sixty into an hour. So a
 //! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day (of what came
 //! late or was filled in, after an hour; of a series so busy that they would take more than `DETAIL_BYTES`, earlier,
-//! but not before an hour); from then on the edges of a window round down to the interval. Pieces that are no longer
-//! fresh are written smaller.
+//! but not before an hour); from then on the edges of a window round down to the interval.
 //!
 //! Times here are the seconds at which a bucket begins: an event of bucket `e` (the second that ends at `e`)
 //! stands at `e - 1`.
@@ -14,17 +13,15 @@
 //! `built`; every level holds every observation from `kept` on (up to `built`).
 
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::distribution::dense::{Dense, with_dense};
 use crate::distribution::level::{Level, Piece, piece_bytes};
 use crate::distribution::open::Open;
-use crate::distribution::piece::{Dense, Form, with_dense};
 use crate::distribution::scale::scaled;
 
 /// Widths of the levels, seconds.
 const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
 /// How long seconds are kept, seconds; minutes and hours are as long as the retention says.
 const SECONDS_KEPT: u32 = 660;
-/// Pieces are written for quick reading up to this age, and small from then on, seconds.
-const FRESH: u32 = 660;
 /// Memory that seconds and tens of a series may take; past it tens go early.
 const DETAIL_BYTES: usize = 400 << 10;
 /// Tens stay at least so long, seconds.
@@ -60,14 +57,22 @@ pub(super) struct Layer {
 
 impl Layer {
     /// Records a value; says whether it had to be clamped.
+    #[inline]
     pub(super) fn record(&mut self, second: u32, value: f64, pace: Pace) -> bool {
         let (scaled, clamped) = scaled(value);
+        match self.open.last_mut() {
+            Some(open) if open.second == second => open.record(value, scaled),
+            _ => self.record_in_another(second, value, scaled, pace),
+        }
+        clamped
+    }
+
+    /// Records a value in a second that is not the newest one open.
+    #[inline(never)]
+    fn record_in_another(&mut self, second: u32, value: f64, scaled: u64, pace: Pace) {
         self.newest = self.newest.max(Some(second));
         let at = match self.open.binary_search_by_key(&second, |open| open.second) {
-            Ok(at) => {
-                self.open[at].record(value, scaled);
-                return clamped;
-            }
+            Ok(at) => return self.open[at].record(value, scaled),
             Err(at) => at,
         };
         let (at, list) = if self.open.len() >= pace.open_max {
@@ -79,30 +84,28 @@ impl Layer {
         let mut open = Open::new(second, list);
         open.record(value, scaled);
         self.open.insert(at, open);
-        clamped
     }
 
     /// Turns the oldest open seconds, so many, into pieces; gives back an empty list of one of them. Each piece of a
     /// coarser level that some of them belong to is written once.
     fn close(&mut self, many: usize) -> Vec<u16> {
         let many = many.min(self.open.len());
-        let mut closing: Vec<Open> = self.open.drain(..many).collect();
+        let closing = &self.open[..many];
         for (number, (level, width)) in self.levels.iter_mut().zip(WIDTHS).enumerate() {
-            let is_of_level = |open: &&Open| open.second >= level.kept && (number == 0 || open.second < level.built);
-            let of_level: Vec<&Open> = closing.iter().filter(is_of_level).collect();
+            let start = closing.partition_point(|open| open.second < level.kept);
+            let end = closing.partition_point(|open| number == 0 || open.second < level.built);
+            let of_level = closing.get(start..end).unwrap_or_default();
             for of_slot in of_level.chunk_by(|a, b| a.second / width == b.second / width) {
                 with_dense(|dense| {
                     of_slot.iter().for_each(|open| open.add_to(dense));
-                    level.add(of_slot[0].second / width, dense, number);
+                    level.add(of_slot[0].second / width, dense);
                 });
             }
         }
-        let Some(newest) = closing.pop() else { return Vec::new() };
+        let Some(newest) = self.open.drain(..many).next_back() else { return Vec::new() };
         let complete = newest.second.saturating_add(1);
         self.build(self.open.first().map_or(newest.second, |first| first.second.min(complete)));
-        let mut list = newest.list;
-        list.clear();
-        list
+        newest.into_list()
     }
 
     /// Merges the slots that are complete before a second into the coarser levels.
@@ -127,7 +130,7 @@ impl Layer {
                     // Pieces are made by `to_piece` alone, and read from disk only after a check.
                     let whole = now.iter().all(|piece| dense.add_piece(&piece.bytes).is_ok());
                     debug_assert!(whole, "a piece is whole");
-                    level.add(slot, dense, number);
+                    level.add(slot, dense);
                 });
                 pieces = rest;
             }
@@ -208,9 +211,6 @@ impl Layer {
         for (number, kept) in [SECONDS_KEPT, pace.tens_kept].into_iter().enumerate() {
             self.drop_before(number, now.saturating_sub(kept));
         }
-        for (number, level) in self.levels.iter_mut().enumerate().skip(1) {
-            level.make_small(now.saturating_sub(FRESH).min(level.built) / WIDTHS[number]);
-        }
         while self.levels[0].bytes + self.levels[1].bytes > DETAIL_BYTES
             && let Some(oldest) = self.levels[1].pieces.first().map(|piece| piece.slot * WIDTHS[1])
             && oldest.saturating_add(TENS_KEPT_MIN) < now
@@ -284,9 +284,7 @@ impl Layer {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let pieces: usize = self.levels.iter().map(|level| level.bytes).sum();
-        let many = |open: &Open| open.many.as_ref().map_or(0, |many| many.distinct_values() * 4 + 128);
-        let open: usize = self.open.iter().map(|open| size_of::<Open>() + open.list.capacity() * 2 + many(open)).sum();
-        pieces + open
+        pieces + self.open.iter().map(Open::memory_bytes).sum::<usize>()
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -296,13 +294,14 @@ impl Layer {
             put_varint(out, u64::from(open.second));
             with_dense(|dense| {
                 open.add_to(dense);
-                put_bytes(out, &dense.to_piece(Form::Fine));
+                put_bytes(out, &dense.to_piece());
             });
         }
         for level in &self.levels {
             put_varint(out, u64::from(level.built));
             put_varint(out, u64::from(level.kept));
-            put_varint(out, u64::from(level.small));
+            // Pieces before this slot were written smaller once.
+            put_varint(out, 0);
             put_varint(out, level.pieces.len() as u64);
             let mut before = 0;
             for piece in &level.pieces {
@@ -320,7 +319,8 @@ impl Layer {
             open.push((cursor.varint_u32()?, read_piece(cursor)?));
         }
         for level in &mut layer.levels {
-            (level.built, level.kept, level.small) = (cursor.varint_u32()?, cursor.varint_u32()?, cursor.varint_u32()?);
+            (level.built, level.kept) = (cursor.varint_u32()?, cursor.varint_u32()?);
+            cursor.varint_u32()?;
             let mut slot = 0u32;
             for at in 0..cursor.length(1 << 24)? {
                 let step = cursor.varint_u32()?;
@@ -339,7 +339,7 @@ impl Layer {
                 if second >= level.kept && (number == 0 || second < level.built) {
                     with_dense(|dense| {
                         if dense.add_piece(&bytes).is_ok() {
-                            level.add(second / WIDTHS[number], dense, number);
+                            level.add(second / WIDTHS[number], dense);
                         }
                     });
                 }

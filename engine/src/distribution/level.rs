@@ -1,6 +1,6 @@
 //! The pieces of one width: histograms at rest by slot, ascending.
 
-use crate::distribution::piece::{Dense, Form, with_dense};
+use crate::distribution::dense::Dense;
 
 /// The histogram of a slot.
 pub(super) struct Piece {
@@ -15,8 +15,6 @@ pub(super) struct Level {
     pub(super) built: u32,
     /// The second from which on nothing is dropped yet.
     pub(super) kept: u32,
-    /// The slot before which pieces are written small.
-    pub(super) small: u32,
     /// Memory of the pieces.
     pub(super) bytes: usize,
 }
@@ -28,8 +26,7 @@ pub(super) fn piece_bytes(bytes: &[u8]) -> usize {
 
 impl Level {
     /// Adds counts to a slot of a level.
-    pub(super) fn add(&mut self, slot: u32, dense: &mut Dense, number: usize) {
-        let form = if number > 0 && slot < self.small { Form::Small } else { Form::Coarse };
+    pub(super) fn add(&mut self, slot: u32, dense: &mut Dense) {
         let at = match self.pieces.last() {
             Some(last) if last.slot >= slot => self.pieces.binary_search_by_key(&slot, |piece| piece.slot),
             _ => Err(self.pieces.len()),
@@ -37,12 +34,12 @@ impl Level {
         if let Some(piece) = at.ok().and_then(|at| self.pieces.get_mut(at)) {
             if dense.add_piece(&piece.bytes).is_ok() {
                 self.bytes -= piece_bytes(&piece.bytes);
-                piece.bytes = dense.to_piece(form);
+                piece.bytes = dense.to_piece();
                 self.bytes += piece_bytes(&piece.bytes);
             }
             return;
         }
-        let bytes = dense.to_piece(form);
+        let bytes = dense.to_piece();
         self.bytes += piece_bytes(&bytes);
         self.pieces.insert(at.unwrap_or_else(|at| at), Piece { slot, bytes });
     }
@@ -61,24 +58,6 @@ impl Level {
         let start = self.pieces.partition_point(|piece| piece.slot < from);
         let end = self.pieces.partition_point(|piece| piece.slot < to);
         self.bytes -= self.pieces.drain(start..end).map(|piece| piece_bytes(&piece.bytes)).sum::<usize>();
-    }
-
-    /// Writes the pieces before a slot small.
-    pub(super) fn make_small(&mut self, slot: u32) {
-        if slot <= self.small {
-            return;
-        }
-        let from = self.pieces.partition_point(|piece| piece.slot < self.small);
-        self.small = slot;
-        for piece in self.pieces.iter_mut().skip(from).take_while(|piece| piece.slot < slot) {
-            with_dense(|dense| {
-                if dense.add_piece(&piece.bytes).is_ok() {
-                    self.bytes -= piece_bytes(&piece.bytes);
-                    piece.bytes = dense.to_piece(Form::Small);
-                    self.bytes += piece_bytes(&piece.bytes);
-                }
-            });
-        }
     }
 
     pub(super) fn between(&self, from: u32, to: u32) -> &[Piece] {

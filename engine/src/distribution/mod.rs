@@ -1,5 +1,7 @@
 //! Observations of one series as interval histograms; live ones, late ones and those of a backfill apart.
 
+mod blocks;
+mod dense;
 mod layer;
 mod level;
 mod open;
@@ -15,8 +17,9 @@ use watchfire_model::Timestamp;
 pub use window::DistributionWindow;
 
 use crate::bytes::{Cursor, Damaged, put_value, put_varint};
+use crate::distribution::dense::with_dense;
 use crate::distribution::layer::{LIVE, Layer, PAST};
-use crate::distribution::piece::with_dense;
+
 use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
 use crate::limits::bucket_second;
 use crate::series::{Dated, Layers};
@@ -34,6 +37,7 @@ pub struct Distribution {
 
 impl Distribution {
     /// Records a value in the second of a time. Says whether it lay outside the range that a histogram can hold.
+    #[inline]
     pub fn record(&mut self, at: Timestamp, value: f64) -> bool {
         self.add(bucket_second(at), value, Dated::Live)
     }
@@ -50,6 +54,7 @@ impl Distribution {
 
     /// Records a value in the bucket that ends at this second. Says whether it lay outside the range that a
     /// histogram can hold and went to its nearest end.
+    #[inline]
     pub(crate) fn add(&mut self, bucket: u32, value: f64, dated: Dated) -> bool {
         let second = bucket.saturating_sub(1);
         match dated {
@@ -95,8 +100,9 @@ impl Distribution {
         let from = u32::try_from(after.max(0)).unwrap_or(u32::MAX);
         let window = with_dense(|dense| {
             self.layers(layers).for_each(|layer| layer.collect(from, last, dense));
-            (dense.count > 0).then(|| DistributionWindow::from_dense(dense))
+            DistributionWindow::from_dense(dense)
         });
+        let window = (window.count() > 0).then_some(window);
         window.or_else(|| {
             let recent = self.layers(layers).any(|layer| layer.any(last.saturating_sub(QUIET_SECONDS), last));
             recent.then(DistributionWindow::empty)

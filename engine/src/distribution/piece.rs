@@ -1,86 +1,48 @@
-//! The histogram of one interval at rest: sparse bytes, and sum, minimum and maximum as they are.
+//! The histogram of one interval at rest: counts by place, and sum, minimum and maximum as they are.
 //!
 //! ```text
-//! piece  = form u8 | sum 8 bytes | minimum | maximum | token* (form 1, quick to add) or bits (forms 2 and 3, small)
+//! piece  = 4 | sum 8 bytes | minimum | maximum | counts: see `blocks`
 //! number = varint (zigzag(millionths) + 1), or varint 0 and 8 bytes where that is not exact
-//! token  = varint of 2 * n (n empty buckets) or 2 * n + 1 (n values in this bucket, then the next bucket)
-//! bits   = varint buckets | Rice codes: (empty buckets before it, its count)*              (pairs of buckets only)
-//! count  = values in the bucket - 1 (form 2, as earlier versions wrote it)
-//!        | zigzag of how far they are from what is expected after the buckets before (form 3)
+//! ```
+//!
+//! Earlier versions wrote three other forms, which are read:
+//!
+//! ```text
+//! form 1 counts = token*, each a varint: 2 * n, n empty buckets of the package, or 2 * n + 1, n values in the next one
+//! form 2, 3     = varint places | Rice codes: (empty places before it, its count)*
+//! form 2 count  = count - 1
+//! form 3 count  = zigzag of how far it is from what is expected after the places before
 //! ```
 
-use crate::bytes::{Cursor, Damaged, put_varint, unzigzag, zigzag};
-use crate::distribution::rice::{BitReader, BitWriter, Mean};
-use crate::distribution::scale::{BUCKETS, SCALE, coarse};
+use std::cell::RefCell;
 
-const PLAIN: u8 = 1;
-const SMALL_BEFORE: u8 = 2;
-const SMALL: u8 = 3;
+use crate::bytes::{Cursor, Damaged, put_varint, unzigzag};
+use crate::distribution::blocks;
+use crate::distribution::dense::Dense;
+use crate::distribution::rice::{BitReader, Mean};
+use crate::distribution::scale::{SCALE, place_of_index};
 
-/// How a piece is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Single buckets, quick to read.
-    Fine,
-    /// Pairs of buckets, quick to read.
-    Coarse,
-    /// Pairs of buckets in as few bits as can be.
-    Small,
-}
+const TOKENS: u8 = 1;
+const RICE: u8 = 2;
+const RICE_EXPECTED: u8 = 3;
+const BLOCKS: u8 = 4;
 
-/// Counts by bucket, to add pieces up in. Only the buckets between `low` and `high` can be other than zero.
-pub(super) struct Dense {
-    counts: Vec<u64>,
-    low: usize,
-    high: usize,
-    pub(super) count: u64,
-    pub(super) sum: f64,
-    pub(super) min: f64,
-    pub(super) max: f64,
-}
+const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
 
 thread_local! {
-    static DENSE: std::cell::RefCell<Dense> = std::cell::RefCell::new(Dense::new());
-}
-
-/// Lends this thread's empty counts. What runs inside must not borrow them again.
-pub(super) fn with_dense<T>(work: impl FnOnce(&mut Dense) -> T) -> T {
-    DENSE.with_borrow_mut(|dense| {
-        dense.clear();
-        work(dense)
-    })
+    /// Where a piece is put together before it gets memory of its size.
+    static PIECE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Dense {
-    fn new() -> Dense {
-        let counts = vec![0; BUCKETS];
-        Dense { counts, low: BUCKETS, high: 0, count: 0, sum: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
-    }
-
-    fn clear(&mut self) {
-        if let Some(used) = self.counts.get_mut(self.low..self.high) {
-            used.fill(0);
-        }
-        (self.low, self.high, self.count, self.sum) = (BUCKETS, 0, 0, 0.0);
-        (self.min, self.max) = (f64::INFINITY, f64::NEG_INFINITY);
-    }
-
-    /// Adds values of one bucket.
-    pub(super) fn add(&mut self, index: u16, count: u64) {
-        let index = usize::from(index);
-        if let Some(have) = self.counts.get_mut(index) {
-            *have = have.saturating_add(count);
-            self.count = self.count.saturating_add(count);
-            self.low = self.low.min(index);
-            self.high = self.high.max(index + 1);
-        }
-    }
-
-    /// Adds what is known of values beside their buckets.
-    pub(super) fn add_summary(&mut self, sum: f64, min: f64, max: f64) {
-        self.sum += sum;
-        self.min = self.min.min(min);
-        self.max = self.max.max(max);
+    /// As a piece.
+    pub(super) fn to_piece(&self) -> Box<[u8]> {
+        PIECE.with_borrow_mut(|out| {
+            out.clear();
+            put_head(BLOCKS, self, out);
+            blocks::put(self, out);
+            out.as_slice().into()
+        })
     }
 
     /// Adds a piece.
@@ -90,150 +52,59 @@ impl Dense {
         let (sum, min, max) = (cursor.f64()?, read_number(&mut cursor)?, read_number(&mut cursor)?);
         self.add_summary(sum, min, max);
         match form {
-            PLAIN => self.add_tokens(cursor),
-            SMALL => self.add_bits(cursor, true),
-            SMALL_BEFORE => self.add_bits(cursor, false),
+            BLOCKS => blocks::add(cursor, self),
+            RICE_EXPECTED => add_rice(self, cursor, true),
+            RICE => add_rice(self, cursor, false),
+            TOKENS => add_tokens(self, cursor),
             _ => Err(Damaged("a histogram is of an unknown form")),
         }
     }
-
-    fn add_bits(&mut self, mut cursor: Cursor, from_expected: bool) -> Result<(), Damaged> {
-        let buckets = cursor.length(BUCKETS)?;
-        let mut reader = BitReader::new(cursor.rest());
-        let (mut gaps, mut counts, mut expected) = (Mean::new(), Mean::new(), Expected::new());
-        let mut place = 0usize;
-        let mut low = None;
-        let mut count = 0u64;
-        for _ in 0..buckets {
-            let gap = reader.number(&mut gaps)?;
-            let code = reader.number(&mut counts)?;
-            let n = if from_expected { expected.count_of(code) } else { code.saturating_add(1) };
-            place = usize::try_from(gap).ok().and_then(|gap| place.checked_add(gap)).ok_or(TOO_FAR)?;
-            let index = bucket_at(place);
-            let have = self.counts.get_mut(index).ok_or(TOO_FAR)?;
-            *have = have.saturating_add(n);
-            count = count.saturating_add(n);
-            // What is counted is cleared again, even if the rest turns out to be damaged.
-            self.low = self.low.min(*low.get_or_insert(index));
-            self.high = self.high.max(index + 1);
-            place += 1;
-        }
-        self.count = self.count.saturating_add(count);
-        Ok(())
-    }
-
-    fn add_tokens(&mut self, cursor: Cursor) -> Result<(), Damaged> {
-        let mut bytes = cursor.rest();
-        let mut index = 0usize;
-        let mut low = BUCKETS;
-        let mut total = 0u64;
-        let outcome = loop {
-            let Some((&byte, rest)) = bytes.split_first() else { break Ok(()) };
-            // Nearly all tokens are of one byte.
-            let token = if byte < 0x80 {
-                bytes = rest;
-                u64::from(byte)
-            } else {
-                let mut cursor = Cursor::new(bytes);
-                let Ok(token) = cursor.varint() else { break Err(TOO_FAR) };
-                bytes = cursor.rest();
-                token
-            };
-            let n = token >> 1;
-            if token & 1 == 0 {
-                index = index.saturating_add(usize::try_from(n).unwrap_or(usize::MAX));
-                continue;
-            }
-            let Some(have) = self.counts.get_mut(index) else { break Err(TOO_FAR) };
-            *have = have.saturating_add(n);
-            total = total.saturating_add(n);
-            low = low.min(index);
-            index += 1;
-        };
-        // What is counted is cleared again, even if the rest turned out to be damaged.
-        if low < BUCKETS {
-            self.low = self.low.min(low);
-            self.high = self.high.max(index.min(BUCKETS));
-        }
-        self.count = self.count.saturating_add(total);
-        outcome
-    }
-
-    /// The first bucket that may hold something, and the counts from there to the last one.
-    pub(super) fn used(&self) -> (usize, &[u64]) {
-        (self.low, self.counts.get(self.low..self.high).unwrap_or_default())
-    }
-
-    /// (bucket, count) of the buckets that hold something, ascending.
-    pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
-        let (low, used) = self.used();
-        used.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(at, count)| ((low + at) as u16, *count))
-    }
-
-    /// As a piece.
-    pub(super) fn to_piece(&self, form: Form) -> Box<[u8]> {
-        let mut out = Vec::with_capacity(32 + self.high.saturating_sub(self.low));
-        out.push(if form == Form::Small { SMALL } else { PLAIN });
-        out.extend_from_slice(&self.sum.to_bits().to_le_bytes());
-        put_number(&mut out, self.min);
-        put_number(&mut out, self.max);
-        if form == Form::Small {
-            self.put_bits(&mut out);
-            return out.into();
-        }
-        let coarser = form == Form::Coarse;
-        let mut next = 0u64;
-        let mut open: Option<(u16, u64)> = None;
-        let mut put = |index: u16, count: u64, out: &mut Vec<u8>| {
-            if u64::from(index) > next {
-                put_varint(out, (u64::from(index) - next) << 1);
-            }
-            put_varint(out, (count.min(u64::MAX >> 1) << 1) | 1);
-            next = u64::from(index) + 1;
-        };
-        for (index, count) in self.buckets() {
-            let index = if coarser { coarse(index) } else { index };
-            match &mut open {
-                Some((have, sum)) if *have == index => *sum = sum.saturating_add(count),
-                Some((have, sum)) => {
-                    put(*have, *sum, &mut out);
-                    open = Some((index, count));
-                }
-                None => open = Some((index, count)),
-            }
-        }
-        if let Some((index, count)) = open {
-            put(index, count, &mut out);
-        }
-        out.into()
-    }
 }
 
-impl Dense {
-    fn put_bits(&self, out: &mut Vec<u8>) {
-        let mut pairs: Vec<(usize, u64)> = Vec::with_capacity(self.high.saturating_sub(self.low) / 2 + 1);
-        for (index, count) in self.buckets() {
-            let place = place_of(coarse(index));
-            match pairs.last_mut() {
-                Some((have, sum)) if *have == place => *sum = sum.saturating_add(count),
-                _ => pairs.push((place, count)),
-            }
-        }
-        put_varint(out, pairs.len() as u64);
-        let mut writer = BitWriter::default();
-        let (mut gaps, mut counts, mut expected) = (Mean::new(), Mean::new(), Expected::new());
-        let mut next = 0;
-        for (place, count) in pairs {
-            writer.number((place - next) as u64, &mut gaps);
-            writer.number(expected.code_of(count), &mut counts);
-            next = place + 1;
-        }
-        out.extend_from_slice(&writer.finish());
-    }
+fn put_head(form: u8, dense: &Dense, out: &mut Vec<u8>) {
+    out.push(form);
+    out.extend_from_slice(&dense.sum.to_bits().to_le_bytes());
+    put_number(out, dense.min);
+    put_number(out, dense.max);
 }
 
-/// What the next count is expected to be: a running mean of those before, in sixteenths. The counts of neighbours
-/// differ by little more than chance, so the difference takes fewer bits than the count.
+fn add_rice(dense: &mut Dense, mut cursor: Cursor, from_expected: bool) -> Result<(), Damaged> {
+    let many = cursor.length(blocks::BLOCK * blocks::BLOCKS)?;
+    let mut reader = BitReader::new(cursor.rest());
+    let (mut gaps, mut counts, mut expected) = (Mean::new(), Mean::new(), Expected::new());
+    let mut next = 0usize;
+    for _ in 0..many {
+        let gap = reader.number(&mut gaps)?;
+        let code = reader.number(&mut counts)?;
+        let count = if from_expected { expected.count_of(code) } else { code.saturating_add(1) };
+        let place = usize::try_from(gap).ok().and_then(|gap| next.checked_add(gap)).ok_or(TOO_FAR)?;
+        if !dense.add(place, count) {
+            return Err(TOO_FAR);
+        }
+        next = place + 1;
+    }
+    Ok(())
+}
+
+fn add_tokens(dense: &mut Dense, mut cursor: Cursor) -> Result<(), Damaged> {
+    let mut index = 0u64;
+    while !cursor.is_empty() {
+        let token = cursor.varint()?;
+        let n = token >> 1;
+        if token & 1 == 0 {
+            index = index.saturating_add(n);
+            continue;
+        }
+        let place = u16::try_from(index).map(place_of_index).map_err(|_| TOO_FAR)?;
+        if !dense.add(place.into(), n) {
+            return Err(TOO_FAR);
+        }
+        index += 1;
+    }
+    Ok(())
+}
+
+/// What the next count was expected to be: a running mean of those before, in sixteenths.
 struct Expected(u64);
 
 impl Expected {
@@ -241,34 +112,12 @@ impl Expected {
         Expected(16)
     }
 
-    fn code_of(&mut self, count: u64) -> u64 {
-        let code = zigzag(count.wrapping_sub((self.0 + 8) >> 4) as i64);
-        self.saw(count);
-        code
-    }
-
     fn count_of(&mut self, code: u64) -> u64 {
         let count = ((self.0 + 8) >> 4).wrapping_add(unzigzag(code) as u64);
-        self.saw(count);
+        self.0 = self.0 - self.0 / 4 + count.min(1 << 40) * 4;
         count
     }
-
-    fn saw(&mut self, count: u64) {
-        self.0 = self.0 - self.0 / 4 + count.min(1 << 40) * 4;
-    }
 }
-
-/// The place of a pair of buckets among the pairs; its inverse is `bucket_at`.
-fn place_of(even: u16) -> usize {
-    let index = usize::from(even);
-    if index < 256 { index } else { 256 + (index - 256) / 2 }
-}
-
-fn bucket_at(place: usize) -> usize {
-    if place < 256 { place } else { 256 + (place - 256).saturating_mul(2) }
-}
-
-const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
 
 fn put_number(out: &mut Vec<u8>, value: f64) {
     let millionths = value * SCALE;
@@ -293,72 +142,130 @@ fn read_number(cursor: &mut Cursor) -> Result<f64, Damaged> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bytes::zigzag;
+    use crate::distribution::dense::{COUNT_MAX, with_dense};
+    use crate::distribution::rice::BitWriter;
+    use crate::distribution::scale::PLACES;
+
+    fn count() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            4 => Just(1u64),
+            4 => 1u64..9,
+            2 => 1u64..100_000,
+            1 => (0u32..40).prop_map(|bits| 1 << bits),
+            1 => Just(COUNT_MAX),
+        ]
+    }
+
+    fn piece(places: &BTreeMap<usize, u64>, sum: f64, min: f64, max: f64) -> Box<[u8]> {
+        with_dense(|dense| {
+            places.iter().for_each(|(place, count)| assert!(dense.add(*place, *count)));
+            dense.add_summary(sum, min, max);
+            dense.to_piece()
+        })
+    }
+
+    fn head(form: u8) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        with_dense(|dense| {
+            dense.add_summary(12.5, 1.0, 2.0);
+            put_head(form, dense, &mut bytes);
+        });
+        bytes
+    }
+
+    /// Form 1: a pair with several values as one in its second bucket and the rest in its first one.
+    fn tokens(places: &BTreeMap<usize, u64>) -> Vec<u8> {
+        let mut bytes = head(TOKENS);
+        let mut next = 0u64;
+        for (place, count) in places {
+            let (first, both) = if *place < 256 { (*place, false) } else { ((*place - 128) * 2, *count > 1) };
+            put_varint(&mut bytes, (first as u64 - next) << 1);
+            put_varint(&mut bytes, ((count - u64::from(both)) << 1) | 1);
+            if both {
+                put_varint(&mut bytes, (1 << 1) | 1);
+            }
+            next = first as u64 + 1 + u64::from(both);
+        }
+        bytes
+    }
+
+    /// Forms 2 and 3.
+    fn rice(places: &BTreeMap<usize, u64>, form: u8) -> Vec<u8> {
+        let mut bytes = head(form);
+        put_varint(&mut bytes, places.len() as u64);
+        let (mut writer, mut gaps, mut counts) = (BitWriter::default(), Mean::new(), Mean::new());
+        let (mut next, mut expected) = (0, 16u64);
+        for (place, count) in places {
+            writer.number((place - next) as u64, &mut gaps);
+            let difference = zigzag(count.wrapping_sub((expected + 8) >> 4) as i64);
+            writer.number(if form == RICE { count - 1 } else { difference }, &mut counts);
+            expected = expected - expected / 4 + count * 4;
+            next = place + 1;
+        }
+        bytes.extend_from_slice(&writer.finish());
+        bytes
+    }
 
     proptest! {
         #[test]
         fn pieces_read_back(
-            buckets in prop::collection::btree_map(0u16..6000, 1u64..100_000, 1..300),
+            places in prop_oneof![
+                prop::collection::btree_map(0usize..PLACES, count(), 1..300),
+                prop::collection::btree_map(1000usize..1400, count(), 1..400),
+            ],
             sum in any::<f64>(), min in -1e9..1e9, max in prop_oneof![any::<f64>(), (0i64..1_000_000).prop_map(|n| n as f64 / 1000.0)],
         ) {
-            let bytes = with_dense(|dense| {
-                buckets.iter().for_each(|(index, count)| dense.add(*index, *count));
-                (dense.sum, dense.min, dense.max) = (sum, min, max);
-                dense.to_piece(Form::Fine)
-            });
+            let bytes = piece(&places, sum, min, max);
             with_dense(|dense| {
                 dense.add_piece(&bytes).expect("whole");
-                assert_eq!(dense.buckets().collect::<Vec<_>>(), buckets.iter().map(|(i, c)| (*i, *c)).collect::<Vec<_>>());
-                assert_eq!(dense.count, buckets.values().sum::<u64>());
-                assert_eq!(dense.min.to_bits(), min.to_bits());
-                let coarse_bytes = dense.to_piece(Form::Coarse);
-                let small_bytes = dense.to_piece(Form::Small);
-                let total = dense.count;
-                dense.clear();
-                dense.add_piece(&coarse_bytes).expect("whole");
-                assert_eq!(dense.count, total);
-                assert!(dense.buckets().all(|(index, _)| index < 256 || index % 2 == 0));
-                let from_coarse: Vec<(u16, u64)> = dense.buckets().collect();
-                dense.clear();
-                dense.add_piece(&small_bytes).expect("whole");
-                assert_eq!(dense.buckets().collect::<Vec<_>>(), from_coarse);
-                assert_eq!((dense.count, dense.max.to_bits()), (total, max.to_bits()));
+                assert!(dense.places().eq(places.iter().map(|(place, count)| (*place, *count))));
+                assert_eq!((dense.min.to_bits(), dense.max.to_bits()), (min.to_bits(), max.to_bits()));
+                assert_eq!(dense.sum.to_bits(), (0.0 + sum).to_bits());
+                dense.add_piece(&bytes).expect("whole");
+                assert!(dense.places().eq(places.iter().map(|(place, count)| (*place, *count * 2))));
             });
-        }
-
-        /// As version 1 of a snapshot has them.
-        #[test]
-        fn pieces_of_the_form_before_read_back(places in prop::collection::btree_map(0usize..2000, 1u64..100_000, 1..200)) {
-            let mut bytes = vec![SMALL_BEFORE];
-            bytes.extend_from_slice(&12.5f64.to_bits().to_le_bytes());
-            put_number(&mut bytes, 1.0);
-            put_number(&mut bytes, 2.0);
-            put_varint(&mut bytes, places.len() as u64);
-            let (mut writer, mut gaps, mut counts) = (BitWriter::default(), Mean::new(), Mean::new());
-            let mut next = 0;
-            for (place, count) in &places {
-                writer.number((place - next) as u64, &mut gaps);
-                writer.number(count - 1, &mut counts);
-                next = place + 1;
+            // A part of it is not taken for the whole.
+            for end in (0..bytes.len()).step_by(1 + bytes.len() / 20) {
+                assert!(with_dense(|dense| dense.add_piece(&bytes[..end]).is_err()), "{end} of {}", bytes.len());
             }
-            bytes.extend_from_slice(&writer.finish());
-            with_dense(|dense| {
-                dense.add_piece(&bytes).expect("whole");
-                let wanted: Vec<(u16, u64)> = places.iter().map(|(place, count)| (bucket_at(*place) as u16, *count)).collect();
-                assert_eq!(dense.buckets().collect::<Vec<_>>(), wanted);
-                assert_eq!((dense.sum, dense.min, dense.max), (12.5, 1.0, 2.0));
-            });
+        }
+
+        /// As versions 1 and 2 of a snapshot have them.
+        #[test]
+        fn pieces_of_the_forms_before_read_back(places in prop::collection::btree_map(0usize..3000, 1u64..100_000, 1..200)) {
+            for bytes in [tokens(&places), rice(&places, RICE), rice(&places, RICE_EXPECTED)] {
+                with_dense(|dense| {
+                    dense.add_piece(&bytes).expect("whole");
+                    assert!(dense.places().eq(places.iter().map(|(place, count)| (*place, *count))));
+                    assert_eq!((dense.sum, dense.min, dense.max), (12.5, 1.0, 2.0));
+                });
+            }
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100), form in 0u8..5) {
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..100), form in 0u8..6) {
             let mut bytes = bytes;
             if let Some(first) = bytes.first_mut() { *first = form; }
             with_dense(|dense| { let _ = dense.add_piece(&bytes); });
             // The counts are empty again, whatever was in the bytes.
-            with_dense(|dense| assert!(dense.counts.iter().all(|count| *count == 0)));
+            with_dense(|dense| assert!(dense.holds_nothing()));
         }
+    }
+
+    #[test]
+    fn few_values_take_few_bytes() {
+        let of = |places: &[(usize, u64)]| {
+            piece(&places.iter().copied().collect(), 0.0, 0.0, 0.0).len() - piece(&BTreeMap::new(), 0.0, 0.0, 0.0).len()
+        };
+        assert_eq!(of(&[(700, 1)]), 2);
+        // A constant, a million times; whole numbers of milliseconds, a thousand times each.
+        assert_eq!(of(&[(700, 1_000_000)]), 5);
+        assert_eq!(of(&[(700, 1000), (708, 1000), (716, 1000)]), 10);
     }
 }

@@ -1,4 +1,4 @@
-//! Numbers as bits: Rice codes whose parameter follows the numbers.
+//! Numbers as bits, as earlier versions wrote histograms: Rice codes whose parameter follows the numbers.
 //!
 //! ```text
 //! number = n >> k ones, a zero, the k low bits of n; from 24 ones on: 24 ones and 64 bits
@@ -30,6 +30,7 @@ impl Mean {
 }
 
 /// Bits from the least significant one up.
+#[cfg(test)]
 #[derive(Default)]
 pub(super) struct BitWriter {
     bytes: Vec<u8>,
@@ -37,6 +38,7 @@ pub(super) struct BitWriter {
     filled: u32,
 }
 
+#[cfg(test)]
 impl BitWriter {
     /// `count` at most 57; only the low `count` bits of `bits` may be set.
     fn put(&mut self, bits: u64, count: u32) {

@@ -138,7 +138,7 @@ fn values_beyond_the_range_are_clamped_and_counted() {
 fn a_busy_second_goes_into_a_histogram() {
     let mut distribution = Distribution::default();
     let mut seen = Vec::new();
-    for i in 0..5000u32 {
+    for i in 0..20_000u32 {
         let value = f64::from(i % 977) + 0.5;
         distribution.add(5_000, value, Dated::Live);
         seen.push((5_000, value, false));

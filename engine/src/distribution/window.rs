@@ -1,27 +1,24 @@
 //! What the observations of a window look like together.
 
-use crate::distribution::piece::Dense;
-use crate::distribution::scale::{SCALE, lowest_of};
+use crate::distribution::dense::Dense;
+use crate::distribution::scale::answer_of;
+
+/// Counts that are summed together on the way to a rank.
+const SUMMED: usize = 32;
 
 /// The merged observations of a window: exact count, sum, minimum and maximum, and quantiles.
 ///
-/// Its buckets are those of `hdrhistogram`, but only the part that holds something: a window is made for each quantile
-/// that somebody asks for, and most of the package's range would be zeros.
+/// Its buckets are pairs of those of `hdrhistogram`, but only the part that holds something: a window is made for each
+/// quantile that somebody asks for, and most of the package's range would be zeros.
 #[derive(Clone, Debug)]
 pub struct DistributionWindow {
-    /// Bucket of the first count.
+    /// Place of the first count.
     first: usize,
     counts: Vec<u64>,
     count: u64,
     sum: f64,
     min: f64,
     max: f64,
-}
-
-/// The largest value of a bucket, in the recorded unit.
-fn end_of(index: usize) -> f64 {
-    // There are fewer than 2^13 buckets.
-    (lowest_of(index as u16 + 1) - 1) as f64 / SCALE
 }
 
 impl DistributionWindow {
@@ -36,7 +33,8 @@ impl DistributionWindow {
         DistributionWindow {
             first,
             counts: counts.to_vec(),
-            count: dense.count,
+            // Each is a sum of few counts of at most `COUNT_MAX`.
+            count: counts.iter().fold(0, |sum, count| sum.wrapping_add(*count)),
             sum: dense.sum,
             min: dense.min,
             max: dense.max,
@@ -110,12 +108,21 @@ impl DistributionWindow {
             return Some(self.max);
         }
         let wanted = rank(q, self.count).max(1);
-        let mut below = 0u64;
-        let place = self.counts.iter().position(|count| {
+        let (mut below, mut place) = (0u64, self.first);
+        // Sums of several counts come quicker than one after the other.
+        for counts in self.counts.chunks(SUMMED) {
+            let with_these = below.saturating_add(counts.iter().fold(0, |sum, count| sum.wrapping_add(*count)));
+            if with_these >= wanted {
+                break;
+            }
+            (below, place) = (with_these, place + counts.len());
+        }
+        let rest = self.counts.get(place - self.first..).unwrap_or_default();
+        let within = rest.iter().position(|count| {
             below = below.saturating_add(*count);
             below >= wanted
         });
-        Some(place.map_or(self.max, |place| end_of(self.first + place)).clamp(self.min, self.max))
+        Some(within.map_or(self.max, |within| answer_of(place + within)).clamp(self.min, self.max))
     }
 
     /// How far a quantile can lie from the true value, as a share of it.
@@ -127,7 +134,7 @@ impl DistributionWindow {
     /// below its end and above the end of the bucket before it, within [`DistributionWindow::relative_error`].
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        counts.map(|(place, count)| (end_of(self.first + place), *count))
+        counts.map(|(place, count)| (answer_of(self.first + place), *count))
     }
 }
 
@@ -145,15 +152,15 @@ mod tests {
     use hdrhistogram::Histogram;
     use proptest::prelude::*;
 
-    use crate::distribution::piece::with_dense;
-    use crate::distribution::scale::{DIGITS, MAX, index_of, scaled};
+    use crate::distribution::dense::with_dense;
+    use crate::distribution::scale::{DIGITS, MAX, place_of, scaled};
 
     use super::*;
 
     fn window_of(values: &[f64]) -> DistributionWindow {
         with_dense(|dense| {
             for value in values {
-                dense.add(index_of(scaled(*value).0), 1);
+                dense.add(place_of(scaled(*value).0).into(), 1);
                 dense.add_summary(*value, *value, *value);
             }
             DistributionWindow::from_dense(dense)
@@ -177,10 +184,16 @@ mod tests {
                 prop_assert_eq!(merged.quantile(q), None);
                 return Ok(());
             }
-            let wanted = package.value_at_quantile(q) as f64 / SCALE;
+            let wanted = answer_of(place_of(package.value_at_quantile(q)).into());
             prop_assert_eq!(merged.quantile(q), Some(wanted.clamp(merged.min, merged.max)));
-            let buckets: Vec<(f64, u64)> =
-                package.iter_recorded().map(|step| (step.value_iterated_to() as f64 / SCALE, step.count_at_value())).collect();
+            let mut buckets: Vec<(f64, u64)> = Vec::new();
+            for step in package.iter_recorded() {
+                let answer = answer_of(place_of(step.value_iterated_to()).into());
+                match buckets.last_mut() {
+                    Some((have, count)) if *have == answer => *count += step.count_at_value(),
+                    _ => buckets.push((answer, step.count_at_value())),
+                }
+            }
             prop_assert_eq!(merged.buckets().collect::<Vec<_>>(), buckets);
         }
     }
