@@ -345,7 +345,7 @@ impl Engine {
         let (own_clock, bounds) = (origin.has_own_clock(), self.bounds(batch.received_at));
         if let Origin::Backfill(hours) = origin {
             for series in self.registry.series_of_metric(&hours.metric) {
-                series.state.lock().numbers.clear_filled(hours.after, hours.until, codec);
+                series.state.lock().numbers().clear_filled(hours.after, hours.until, codec);
             }
         }
         for point in &batch.points {
@@ -355,7 +355,7 @@ impl Engine {
             {
                 let second = bucket_second(point.at);
                 let dated = origin.dated(point.late);
-                outcome.clamped += u64::from(series.state.lock().numbers.add(second, point.value, dated, codec));
+                outcome.clamped += u64::from(series.state.lock().numbers().add(second, point.value, dated, codec));
                 if *overflowed && let Some(entry) = batch.series.get(point.series as usize) {
                     self.registry.catalogue.overflowed(batch.key(entry), 1);
                 }
@@ -381,7 +381,7 @@ impl Engine {
             };
             let mut state = series.state.lock();
             let removed = state.removed;
-            if let (false, Numbers::Samples(samples)) = (removed, &mut state.numbers) {
+            if let (false, Numbers::Samples(samples)) = (removed, state.numbers()) {
                 return samples.push(sample, bounds, codec).map(|pushed| (series.id, pushed));
             }
             drop(state);

@@ -32,7 +32,7 @@ impl Engine {
         // Everything up to now; a view shows nothing that the sums need to be asked for.
         let views = self.select(&[Matcher::equal(METRIC_NAME, metric)], range)?;
         let counted = views.into_iter().filter_map(|view| {
-            with_codec(|codec| match &view.series.state.lock().numbers {
+            with_codec(|codec| match view.series.state.lock().numbers() {
                 Numbers::Increments(increments) => {
                     let sums = increments.sums(range.start, range.end, codec);
                     let labels = view.labels().clone();

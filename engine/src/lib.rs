@@ -15,7 +15,7 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
 //! `pairs`, `postings`, `scan`, `slots`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
-//! `snapshot`, `recovery`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
+//! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
 
 mod append;
 mod backfill;
@@ -42,6 +42,7 @@ mod postings;
 mod prune;
 mod recovery;
 mod registry;
+mod resting;
 mod samples;
 mod scan;
 mod select;

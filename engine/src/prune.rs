@@ -98,11 +98,11 @@ impl Engine {
                 let Some(series) = shard.slot(slot) else { continue };
                 let mut state = series.state.lock();
                 self.sweep_series(series, &mut state, horizon, now);
-                if is_over(series, &state, horizon) {
+                if is_over(series, &mut state, horizon) {
                     empty.push(slot);
                 }
-                bytes += state.numbers.memory_bytes();
-                count += state.numbers.count();
+                bytes += state.numbers().memory_bytes();
+                count += state.numbers().count();
             }
             slot = end;
         }
@@ -118,14 +118,14 @@ impl Engine {
     }
 
     fn sweep_series(&self, series: &Arc<Series>, state: &mut SeriesState, horizon: i64, now: Timestamp) {
-        let gone = state.numbers.prune(horizon);
+        let gone = state.numbers().prune(horizon);
         if gone > 0 {
             self.pruned.fetch_add(gone, Ordering::Relaxed);
         }
-        state.numbers.age(now.millis());
-        let quiet = state.numbers.newest().is_some_and(|newest| newest < now.plus_millis(-QUIET_MS).millis());
+        state.numbers().age(now.millis());
+        let quiet = state.numbers().newest().is_some_and(|newest| newest < now.plus_millis(-QUIET_MS).millis());
         if quiet && series.kind != SeriesKind::Distribution {
-            with_codec(|codec| state.numbers.compact(codec));
+            with_codec(|codec| state.numbers().compact(codec));
         }
     }
 
@@ -138,7 +138,7 @@ impl Engine {
             for slot in some {
                 let Some(series) = shard.slot(*slot).cloned() else { continue };
                 let mut state = series.state.lock();
-                if is_over(&series, &state, horizon) {
+                if is_over(&series, &mut state, horizon) {
                     state.removed = true;
                     drop(state);
                     self.registry.remove(&mut shard, *slot);
@@ -195,9 +195,9 @@ impl Engine {
             let mut bytes = 0;
             for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
                 let mut state = series.state.lock();
-                let gone = state.numbers.prune(horizon);
+                let gone = state.numbers().prune(horizon);
                 all_gone += gone;
-                bytes += state.numbers.memory_bytes();
+                bytes += state.numbers().memory_bytes();
             }
             drop(shard);
             let mut shard = self.registry.shards[number].write();
@@ -214,7 +214,7 @@ impl Engine {
         for shard in &self.registry.shards {
             let shard = shard.read();
             for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
-                series.state.lock().numbers.sealed_sizes(|end, bytes| {
+                series.state.lock().numbers().sealed_sizes(|end, bytes| {
                     *by_step.entry(end.div_euclid(HORIZON_STEP_MS)).or_default() += bytes;
                 });
             }
@@ -234,7 +234,7 @@ impl Engine {
 
 /// Whether nothing of a series is left to be told. A counter that memory pressure stripped of its detail still
 /// has its running total, and stays as long as the retention says.
-fn is_over(series: &Series, state: &SeriesState, horizon: i64) -> bool {
-    let old = !series.kind.is_additive() || state.numbers.newest().is_none_or(|newest| newest < horizon);
-    state.numbers.is_empty() && old
+fn is_over(series: &Series, state: &mut SeriesState, horizon: i64) -> bool {
+    let old = !series.kind.is_additive() || state.numbers().newest().is_none_or(|newest| newest < horizon);
+    state.numbers().is_empty() && old
 }

@@ -12,7 +12,7 @@ use crate::config::EngineConfig;
 use crate::key;
 use crate::kind::SeriesKind;
 use crate::limits::Rejection;
-use crate::series::{Numbers, Series};
+use crate::series::{Numbers, Series, SeriesState};
 use crate::shard::{NewSeries, Shard, Wanted};
 use crate::texts::Texts;
 
@@ -156,7 +156,8 @@ impl Registry {
     fn create_beyond_limits(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         // The keys of a batch are made from texts, so this cannot fail.
-        self.insert(id, kind, key, Numbers::new(kind.class()), false).map_err(|_| Rejection::LabelsTooLarge)
+        self.insert(id, kind, key, SeriesState::new(Numbers::new(kind.class())), false)
+            .map_err(|_| Rejection::LabelsTooLarge)
     }
 
     /// Enters a series with an id of its own, unless the key has one.
@@ -165,7 +166,7 @@ impl Registry {
         id: u64,
         kind: SeriesKind,
         key: &[u8],
-        numbers: Numbers,
+        state: SeriesState,
         defined: bool,
     ) -> Result<Arc<Series>, crate::bytes::Damaged> {
         self.next_id.fetch_max(id.saturating_add(1), Ordering::Relaxed);
@@ -177,7 +178,7 @@ impl Registry {
         }
         let before = shard.identity_bytes + shard.numbers_bytes;
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
-        let series = shard.insert(new, key, numbers, &self.texts)?;
+        let series = shard.insert(new, key, state, &self.texts)?;
         let after = shard.identity_bytes + shard.numbers_bytes;
         self.series_bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
         self.series.fetch_add(1, Ordering::Relaxed);

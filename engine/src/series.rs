@@ -10,6 +10,7 @@ use crate::chunk::Codec;
 use crate::distribution::Distribution;
 use crate::increments::Increments;
 use crate::kind::{SeriesClass, SeriesKind};
+use crate::resting::Resting;
 use crate::samples::Samples;
 
 /// Times of a query: `start < time <= end`.
@@ -58,7 +59,10 @@ pub(crate) enum Numbers {
 pub(crate) struct SeriesState {
     /// It left the registry; whoever holds it must look the label set up again.
     pub(crate) removed: bool,
-    pub(crate) numbers: Numbers,
+    numbers: Numbers,
+    /// Counts and observations that a recovery found and nobody has needed yet; they come into `numbers` before anything
+    /// else.
+    resting: Option<Box<Resting>>,
 }
 
 /// One series. Its number (`id`) is never given to another one.
@@ -72,6 +76,29 @@ pub(crate) struct Series {
     /// Numbers of its label pairs in its shard, in the order of names.
     pub(crate) pairs: Box<[u32]>,
     pub(crate) state: Mutex<SeriesState>,
+}
+
+impl SeriesState {
+    pub(crate) fn new(numbers: Numbers) -> SeriesState {
+        SeriesState { removed: false, numbers, resting: None }
+    }
+
+    /// Its numbers, all of them.
+    pub(crate) fn numbers(&mut self) -> &mut Numbers {
+        if let Some(resting) = self.resting.take() {
+            resting.settle_into(&mut self.numbers);
+        }
+        &mut self.numbers
+    }
+
+    /// Where a recovery puts what is for later.
+    pub(crate) fn resting(&mut self) -> &mut Resting {
+        self.resting.get_or_insert_default()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.numbers.memory_bytes() + self.resting.as_ref().map_or(0, |resting| resting.memory_bytes())
+    }
 }
 
 impl Numbers {

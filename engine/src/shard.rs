@@ -13,7 +13,7 @@ use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::paged::Paged;
 use crate::pairs::Pairs;
-use crate::series::{Numbers, Series, SeriesState};
+use crate::series::{Series, SeriesState};
 use crate::texts::Texts;
 use crate::wal;
 
@@ -136,7 +136,7 @@ impl Shard {
         &mut self,
         new: NewSeries,
         key: &[u8],
-        numbers: Numbers,
+        state: SeriesState,
         texts: &Texts,
     ) -> Result<Arc<Series>, Damaged> {
         let slot = self.free.min().unwrap_or(self.slots.next());
@@ -150,7 +150,7 @@ impl Shard {
             })
             .collect();
         self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
-        self.numbers_bytes += numbers.memory_bytes() + FIRST_NUMBERS_BYTES;
+        self.numbers_bytes += state.memory_bytes() + FIRST_NUMBERS_BYTES;
         let series = Arc::new(Series {
             id: new.id,
             hash: new.hash,
@@ -158,7 +158,7 @@ impl Shard {
             kind: new.kind,
             defined: AtomicU16::new(if new.defined { wal::DEFINED_BEFORE } else { wal::UNDEFINED }),
             pairs,
-            state: Mutex::new(SeriesState { removed: false, numbers }),
+            state: Mutex::new(state),
         });
         self.free.remove(slot);
         self.slots.put(slot, series.clone());

@@ -33,7 +33,7 @@ impl SeriesView {
     ///
     /// Of increments: the running total at the end of each second with events. Of a distribution: nothing.
     pub fn samples(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
-        with_codec(|codec| match &self.series.state.lock().numbers {
+        with_codec(|codec| match self.series.state.lock().numbers() {
             Numbers::Samples(samples) => samples.read(start.millis(), end.millis(), codec, out),
             Numbers::Increments(increments) => increments.totals(start, end, codec, out),
             Numbers::Distribution(_) => {}
@@ -44,7 +44,7 @@ impl SeriesView {
     /// if there were none but the series had one in the 24 h before `end`; `None` if it had not, and for
     /// other kinds of series.
     pub fn increase(&self, start: Timestamp, end: Timestamp) -> Option<f64> {
-        with_codec(|codec| match &self.series.state.lock().numbers {
+        with_codec(|codec| match self.series.state.lock().numbers() {
             Numbers::Increments(increments) => increments.increase(start, end, self.layers, codec),
             Numbers::Samples(_) | Numbers::Distribution(_) => None,
         })
@@ -52,7 +52,7 @@ impl SeriesView {
 
     /// Increments: appends (end of the second, events) for each second of the window that has any.
     pub fn buckets(&self, start: Timestamp, end: Timestamp, out: &mut Vec<(Timestamp, f64)>) {
-        with_codec(|codec| match &self.series.state.lock().numbers {
+        with_codec(|codec| match self.series.state.lock().numbers() {
             Numbers::Increments(increments) => increments.buckets(start, end, self.layers, codec, out),
             Numbers::Samples(_) | Numbers::Distribution(_) => {}
         });
@@ -61,7 +61,7 @@ impl SeriesView {
     /// Increments: the running total at a time, the current second with it. `None` before the first event, and
     /// for other kinds of series.
     pub fn total_at(&self, at: Timestamp) -> Option<f64> {
-        with_codec(|codec| match &self.series.state.lock().numbers {
+        with_codec(|codec| match self.series.state.lock().numbers() {
             Numbers::Increments(increments) => increments.total_at(at, codec),
             Numbers::Samples(_) | Numbers::Distribution(_) => None,
         })
@@ -71,7 +71,7 @@ impl SeriesView {
     /// both edges down to 10 s after 10 min, to 1 min after a day). Empty if there were none but the series had
     /// one in the 24 h before `end`; `None` if it had not, and for other kinds of series.
     pub fn histogram(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
-        match &self.series.state.lock().numbers {
+        match self.series.state.lock().numbers() {
             Numbers::Distribution(distribution) => distribution.window(start, end, self.layers),
             Numbers::Samples(_) | Numbers::Increments(_) => None,
         }
@@ -80,7 +80,7 @@ impl SeriesView {
     /// Distributions: count and sum of all observations since the series began, late ones apart; they survive a
     /// restart and pruning. `None` for other kinds of series.
     pub fn observed(&self) -> Option<(u64, f64)> {
-        match &self.series.state.lock().numbers {
+        match self.series.state.lock().numbers() {
             Numbers::Distribution(distribution) => Some(distribution.totals()),
             Numbers::Samples(_) | Numbers::Increments(_) => None,
         }

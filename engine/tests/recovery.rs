@@ -78,6 +78,8 @@ enum Step {
     Checkpoint,
     /// The process dies and starts again.
     Crash,
+    /// What the last start has left for later is done.
+    TakeOver,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -86,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop::collection::vec((0u64..6, 0i64..500_000, 1u8..9, prop::bool::weighted(0.2)), 0..20).prop_map(Step::Apply),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Crash),
+        1 => Just(Step::TakeOver),
     ]
 }
 
@@ -160,6 +163,7 @@ fn live(dir: &Path, steps: &[Step]) -> (Engine, Model) {
                 offset = next;
             }
             Step::Checkpoint => engine.checkpoint().expect("checkpoints"),
+            Step::TakeOver => engine.take_over(|| true),
             Step::Crash => {
                 drop(engine);
                 let report;
@@ -226,7 +230,7 @@ proptest! {
                     offset = next;
                 }
                 Step::Append(samples) => { engine.append_samples(&sample_batch(samples)).expect("appends"); }
-                Step::Checkpoint | Step::Crash => {}
+                Step::Checkpoint | Step::Crash | Step::TakeOver => {}
             }
         }
         prop_assert_eq!(content(&engine), model.content);

@@ -1,7 +1,7 @@
 //! What is due by time alone: pruning, sealing, retention, repeats of alerts, the look at ourselves.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,16 +24,24 @@ const GIVE_BACK_AT: u64 = 8 << 20;
 /// Rounds after which it gives back what less there is.
 const REST_ROUNDS: u64 = 300;
 
-/// The running thread.
+/// The running threads.
 pub struct Upkeep {
     stop: Sender<()>,
     thread: JoinHandle<()>,
+    /// Finishes what the engine's opening has left for later, and ends.
+    taking_over: JoinHandle<()>,
+    stop_taking_over: Arc<AtomicBool>,
 }
 
 impl Upkeep {
     /// Starts it; the first look at ourselves is taken at once.
     pub fn start(parts: &Arc<Parts>) -> std::io::Result<Upkeep> {
         let (stop, stopped) = bounded::<()>(0);
+        let stop_taking_over = Arc::new(AtomicBool::new(false));
+        let (engine, is_stopped) = (parts.engine.clone(), stop_taking_over.clone());
+        let taking_over = std::thread::Builder::new()
+            .name("take-over".into())
+            .spawn(move || engine.take_over(|| !is_stopped.load(Ordering::Relaxed)))?;
         let parts = parts.clone();
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new().name("upkeep".into()).spawn(move || {
@@ -60,13 +68,14 @@ impl Upkeep {
                 }
             }
         })?;
-        Ok(Upkeep { stop, thread })
+        Ok(Upkeep { stop, thread, taking_over, stop_taking_over })
     }
 
     /// Ends it after the round at hand. Blocks.
     pub fn stop(self) {
         drop(self.stop);
-        if self.thread.join().is_err() {
+        self.stop_taking_over.store(true, Ordering::Relaxed);
+        if self.thread.join().is_err() || self.taking_over.join().is_err() {
             tracing::error!("the upkeep panicked");
         }
     }

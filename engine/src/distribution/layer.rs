@@ -127,7 +127,7 @@ impl Layer {
                 let many = pieces.partition_point(|piece| piece.slot / ratio == slot);
                 let (now, rest) = pieces.split_at(many);
                 with_dense(|dense| {
-                    // Pieces are made by `to_piece` alone, and read from disk only after a check.
+                    // Pieces are made by `to_piece` alone, and lie on disk under a checksum.
                     let whole = now.iter().all(|piece| dense.add_piece(&piece.bytes).is_ok());
                     debug_assert!(whole, "a piece is whole");
                     level.add(slot, dense);
@@ -312,33 +312,35 @@ impl Layer {
         }
     }
 
+    /// Whether the bytes have the outline of a layer: steps over it.
+    pub(super) fn check(cursor: &mut Cursor) -> Result<(), Damaged> {
+        walk(cursor, |_| {})
+    }
+
     pub(super) fn read_from(cursor: &mut Cursor) -> Result<Layer, Damaged> {
-        let mut layer = Layer { newest: cursor.varint_u32()?.checked_sub(1), ..Layer::default() };
-        let mut open: Vec<(u32, Box<[u8]>)> = Vec::new();
-        for _ in 0..cursor.length(PAST.open_max)? {
-            open.push((cursor.varint_u32()?, read_piece(cursor)?));
-        }
-        for level in &mut layer.levels {
-            (level.built, level.kept) = (cursor.varint_u32()?, cursor.varint_u32()?);
-            cursor.varint_u32()?;
-            let mut slot = 0u32;
-            for at in 0..cursor.length(1 << 24)? {
-                let step = cursor.varint_u32()?;
-                if step == 0 && at > 0 {
-                    return Err(Damaged("the slots of a distribution do not ascend"));
+        let mut layer = Layer::default();
+        let mut open: Vec<(u32, &[u8])> = Vec::new();
+        walk(cursor, |part| match part {
+            Part::Newest(newest) => layer.newest = newest,
+            Part::Open { second, bytes } => open.push((second, bytes)),
+            Part::Level { number, built, kept } => {
+                if let Some(level) = layer.levels.get_mut(number) {
+                    (level.built, level.kept) = (built, kept);
                 }
-                slot = slot.checked_add(step).ok_or(Damaged("a slot is out of range"))?;
-                let bytes = read_piece(cursor)?;
-                level.bytes += piece_bytes(&bytes);
-                level.pieces.push(Piece { slot, bytes });
             }
-        }
+            Part::Piece { number, slot, bytes } => {
+                if let Some(level) = layer.levels.get_mut(number) {
+                    level.bytes += piece_bytes(bytes);
+                    level.pieces.push(Piece { slot, bytes: bytes.into() });
+                }
+            }
+        })?;
         // What was open continues as closed: later observations of that second are merged into its pieces.
         for (second, bytes) in open {
             for (number, level) in layer.levels.iter_mut().enumerate() {
                 if second >= level.kept && (number == 0 || second < level.built) {
                     with_dense(|dense| {
-                        if dense.add_piece(&bytes).is_ok() {
+                        if dense.add_piece(bytes).is_ok() {
                             level.add(second / WIDTHS[number], dense);
                         }
                     });
@@ -349,8 +351,32 @@ impl Layer {
     }
 }
 
-fn read_piece(cursor: &mut Cursor) -> Result<Box<[u8]>, Damaged> {
-    let bytes = cursor.bytes()?;
-    with_dense(|dense| dense.add_piece(bytes))?;
-    Ok(bytes.into())
+/// A part of the bytes of a layer; see [`Layer::write`].
+enum Part<'a> {
+    Newest(Option<u32>),
+    Open { second: u32, bytes: &'a [u8] },
+    Level { number: usize, built: u32, kept: u32 },
+    Piece { number: usize, slot: u32, bytes: &'a [u8] },
+}
+
+/// Walks over the parts of a layer, in the order in which they are written.
+fn walk<'a>(cursor: &mut Cursor<'a>, mut each: impl FnMut(Part<'a>)) -> Result<(), Damaged> {
+    each(Part::Newest(cursor.varint_u32()?.checked_sub(1)));
+    for _ in 0..cursor.length(PAST.open_max)? {
+        each(Part::Open { second: cursor.varint_u32()?, bytes: cursor.bytes()? });
+    }
+    for number in 0..WIDTHS.len() {
+        each(Part::Level { number, built: cursor.varint_u32()?, kept: cursor.varint_u32()? });
+        cursor.varint_u32()?;
+        let mut slot = 0u32;
+        for at in 0..cursor.length(1 << 24)? {
+            let step = cursor.varint_u32()?;
+            if step == 0 && at > 0 {
+                return Err(Damaged("the slots of a distribution do not ascend"));
+            }
+            slot = slot.checked_add(step).ok_or(Damaged("a slot is out of range"))?;
+            each(Part::Piece { number, slot, bytes: cursor.bytes()? });
+        }
+    }
+    Ok(())
 }

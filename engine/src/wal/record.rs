@@ -120,11 +120,36 @@ impl Groups {
     }
 }
 
-/// A point read back.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Replayed {
-    Sample { at: i64, value: f64 },
-    Additive { second: u32, late: bool, value: f64 },
+/// Counts or observations of a series, as they lie in a record.
+#[derive(Clone, Copy)]
+pub(crate) struct AdditivePoints<'a> {
+    /// Where they begin in the payload.
+    pub(crate) at: usize,
+    /// They and what follows them.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) count: u32,
+    /// The second of the point before the first one, 0 if there is none.
+    pub(crate) second_before: u32,
+}
+
+impl AdditivePoints<'_> {
+    /// (second, is late, value) of each.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (u32, bool, f64)> {
+        let (mut cursor, mut second) = (Cursor::new(self.bytes), self.second_before);
+        (0..self.count).map_while(move |_| {
+            let (next, late, value) = read_additive(&mut cursor, second).ok()?;
+            second = next;
+            Some((next, late, value))
+        })
+    }
+}
+
+#[inline]
+fn read_additive(cursor: &mut Cursor, second_before: u32) -> Result<(u32, bool, f64), Damaged> {
+    let step = cursor.zigzag()?;
+    let second = i64::from(second_before).wrapping_add(step >> 1);
+    let second = u32::try_from(second).map_err(|_| Damaged("a second is out of range"))?;
+    Ok((second, step & 1 == 1, cursor.value()?))
 }
 
 /// Who takes in what records say.
@@ -135,10 +160,10 @@ pub(crate) trait Replay {
     fn begin_backfill(&mut self, hours: &Hours);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
-    /// The points that follow belong to this series.
-    fn group(&mut self, id: u64);
-    /// A point of the group.
-    fn point(&mut self, point: Replayed);
+    /// Samples of a series: times in milliseconds, and values.
+    fn samples(&mut self, id: u64, samples: &[(i64, f64)]);
+    /// Counts or observations of a series.
+    fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged>;
 }
 
 /// Reads a record and hands its parts on.
@@ -157,22 +182,26 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damag
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
         replay.define(id, kind, cursor.bytes()?)?;
     }
-    let (mut id, mut time, mut second) = (0u64, 0i64, 0i64);
+    let (mut id, mut time, mut second) = (0u64, 0i64, 0u32);
+    let mut samples = Vec::new();
     for _ in 0..cursor.varint()? {
         id = id.wrapping_add(cursor.zigzag()? as u64);
         let head = cursor.varint()?;
-        let additive = head & 1 == 1;
-        replay.group(id);
-        for _ in 0..head >> 1 {
-            let step = cursor.zigzag()?;
-            if additive {
-                second = second.wrapping_add(step >> 1);
-                let second = u32::try_from(second).map_err(|_| Damaged("a second is out of range"))?;
-                replay.point(Replayed::Additive { second, late: step & 1 == 1, value: cursor.value()? });
-            } else {
-                time = time.wrapping_add(step);
-                replay.point(Replayed::Sample { at: time, value: cursor.value()? });
+        let count = u32::try_from(head >> 1).map_err(|_| Damaged("a group has too many points"))?;
+        if head & 1 == 1 {
+            let at = payload.len() - cursor.rest().len();
+            let points = AdditivePoints { at, bytes: cursor.rest(), count, second_before: second };
+            for _ in 0..count {
+                (second, ..) = read_additive(&mut cursor, second)?;
             }
+            replay.additive(id, points)?;
+        } else {
+            samples.clear();
+            for _ in 0..count {
+                time = time.wrapping_add(cursor.zigzag()?);
+                samples.push((time, cursor.value()?));
+            }
+            replay.samples(id, &samples);
         }
     }
     if cursor.is_empty() { Ok(()) } else { Err(Damaged("a record is longer than what it says")) }
@@ -184,11 +213,16 @@ mod tests {
 
     use super::*;
 
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Replayed {
+        Sample { at: i64, value: f64 },
+        Additive { second: u32, late: bool, value: f64 },
+    }
+
     #[derive(Default)]
     struct Collect {
         defined: Vec<(u64, u8, Vec<u8>)>,
         points: Vec<(u64, Replayed)>,
-        id: u64,
         source: Option<SourcePosition>,
         hours: Option<Hours>,
     }
@@ -204,11 +238,13 @@ mod tests {
             self.defined.push((id, kind.code(), key.to_vec()));
             Ok(())
         }
-        fn group(&mut self, id: u64) {
-            self.id = id;
+        fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
+            self.points.extend(samples.iter().map(|&(at, value)| (id, Replayed::Sample { at, value })));
         }
-        fn point(&mut self, point: Replayed) {
-            self.points.push((self.id, point));
+        fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged> {
+            let point = |(second, late, value)| (id, Replayed::Additive { second, late, value });
+            self.points.extend(points.iter().map(point));
+            Ok(())
         }
     }
 

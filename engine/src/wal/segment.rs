@@ -105,6 +105,8 @@ pub(crate) struct Record<'a> {
     /// Records below this were durable when it was written.
     pub(crate) synced: u64,
     pub(crate) payload: &'a [u8],
+    /// Where the payload begins in the file.
+    pub(crate) payload_at: usize,
 }
 
 /// What was found in a file.
@@ -112,6 +114,8 @@ pub(crate) struct Found {
     /// Where the last whole record ends.
     pub(crate) good_end: u64,
     pub(crate) damages: Vec<Damage>,
+    /// All of it.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Reads a file and hands its records on. `each` says whether it could use the payload.
@@ -122,7 +126,7 @@ pub(crate) fn read(
 ) -> Result<Found, SegmentError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
-    let mut found = Found { good_end: 0, damages: Vec::new() };
+    let mut found = Found { good_end: 0, damages: Vec::new(), bytes: Vec::new() };
     let damage = |offset: usize, length: usize, reason: &str, torn_tail: bool| Damage {
         file: path.to_owned(),
         offset: offset as u64,
@@ -134,6 +138,7 @@ pub(crate) fn read(
         Some(lsn) => lsn,
         None if last_file && bytes.len() <= HEAD_BYTES => {
             found.damages.push(damage(0, bytes.len(), "the head of the file is not whole", true));
+            found.bytes = bytes;
             return Ok(found);
         }
         None => {
@@ -166,6 +171,7 @@ pub(crate) fn read(
             }
         }
     }
+    found.bytes = bytes;
     Ok(found)
 }
 
@@ -198,5 +204,6 @@ fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<Record<'_>> {
     }
     let synced = cursor.u64().ok()?;
     let payload = cursor.take(length).ok()?;
-    (crc32fast::hash(checked.get(..16 + length)?) == crc).then_some(Record { lsn, synced, payload })
+    let payload_at = at + RECORD_HEAD_BYTES;
+    (crc32fast::hash(checked.get(..16 + length)?) == crc).then_some(Record { lsn, synced, payload, payload_at })
 }

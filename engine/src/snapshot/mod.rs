@@ -12,19 +12,21 @@
 //! records up to its `lsn`, samples may be met again and are known then. So before a snapshot takes its
 //! name, the log is durable up to the last `lsn`; otherwise a power cut could leave counts without their offsets.
 
+pub(crate) mod read;
+
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use watchfire_model::failpoint;
 
 use crate::batch::SourcePosition;
-use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::bytes::{put_bytes, put_varint};
 use crate::catalogue::MetricNote;
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
-use crate::wal::record::{put_source, read_source};
+use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
@@ -60,29 +62,6 @@ pub(crate) struct SnapshotHead {
     pub(crate) next_id: u64,
     pub(crate) sources: Vec<SourcePosition>,
     pub(crate) metrics: Vec<MetricNote>,
-}
-
-/// One series as it stands in a snapshot.
-pub(crate) struct SnapshotSeries<'a> {
-    pub(crate) id: u64,
-    pub(crate) kind: SeriesKind,
-    pub(crate) key: &'a [u8],
-    pub(crate) numbers: &'a [u8],
-    pub(crate) lsn: u64,
-}
-
-/// Why a snapshot was not read.
-pub(crate) enum SnapshotError {
-    Io(io::Error),
-    NewerVersion(u16),
-    /// Where, and what is wrong.
-    Damaged(u64, Damaged),
-}
-
-impl From<io::Error> for SnapshotError {
-    fn from(error: io::Error) -> SnapshotError {
-        SnapshotError::Io(error)
-    }
 }
 
 impl Engine {
@@ -151,6 +130,8 @@ impl Engine {
         head: &SnapshotHead,
         broken: bool,
     ) -> io::Result<u64> {
+        // What still rests would be taken over under the locks of a section.
+        self.take_over(|| true);
         let mut out = BufWriter::with_capacity(1 << 18, File::create(path)?);
         self.write_snapshot(cut, head, broken, &mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -182,14 +163,14 @@ impl Engine {
                     let shard = shard.read();
                     while slot < shard.slots_end() && count < SECTION_SERIES && series_bytes.len() < SECTION_BYTES {
                         if let Some(series) = shard.slot(slot) {
-                            let state = series.state.lock();
+                            let mut state = series.state.lock();
                             put_varint(&mut series_bytes, series.id);
                             series_bytes.push(series.kind.code());
                             numbers.clear();
                             shard.key_of(series, &mut numbers);
                             put_bytes(&mut series_bytes, &numbers);
                             numbers.clear();
-                            state.numbers.write(&mut numbers);
+                            state.numbers().write(&mut numbers);
                             put_bytes(&mut series_bytes, &numbers);
                             count += 1;
                         }
@@ -234,22 +215,6 @@ fn put_head(head: &SnapshotHead, out: &mut Vec<u8>) {
     }
 }
 
-fn read_head(cursor: &mut Cursor) -> Result<SnapshotHead, Damaged> {
-    let mut head = SnapshotHead { next_id: cursor.varint()?, ..SnapshotHead::default() };
-    for _ in 0..cursor.varint()? {
-        head.sources.push(read_source(cursor)?);
-    }
-    for _ in 0..cursor.varint()? {
-        let name = cursor.text()?.into();
-        let Some(SeriesKind::Samples(sample_type)) = SeriesKind::from_code(cursor.u8()?) else {
-            return Err(Damaged("a metric is of an unknown type"));
-        };
-        let help = Some(cursor.text()?).filter(|help| !help.is_empty()).map(Into::into);
-        head.metrics.push(MetricNote { name, sample_type, help });
-    }
-    Ok(head)
-}
-
 fn put_section(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
     let length = u32::try_from(payload.len())
         .ok()
@@ -258,124 +223,4 @@ fn put_section(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {
     out.write_all(&length.to_le_bytes())?;
     out.write_all(&crc32fast::hash(payload).to_le_bytes())?;
     out.write_all(payload)
-}
-
-/// A section of a file, or what is wrong with it.
-enum Section {
-    Whole(Vec<u8>),
-    Broken(Damaged),
-    /// Nothing can be read from here on.
-    Lost(Damaged),
-}
-
-/// Reads a snapshot and hands its series on, with the cut. With `salvage` damaged sections are left out (and
-/// told to `damaged`: offset, length, what), else the first one is an error.
-pub(crate) fn read(
-    path: &Path,
-    salvage: bool,
-    mut each: impl FnMut(SnapshotSeries) -> Result<(), Damaged>,
-    mut damaged: impl FnMut(u64, u64, Damaged),
-) -> Result<(u64, SnapshotHead), SnapshotError> {
-    let mut file = BufReader::with_capacity(1 << 18, File::open(path)?);
-    let length = file.get_ref().metadata()?.len();
-    let cut = read_start(&mut file)?;
-    let mut at = HEAD_BYTES as u64;
-    let mut head = None;
-    let mut series = 0u64;
-    let mut ended = false;
-    while at < length && !ended {
-        let start = at;
-        let mut report = |what: Damaged, bytes: u64| {
-            if salvage {
-                damaged(start, bytes, what);
-                Ok(())
-            } else {
-                Err(SnapshotError::Damaged(start, what))
-            }
-        };
-        let payload = match read_section(&mut file, length - at)? {
-            Section::Whole(payload) => {
-                at += 8 + payload.len() as u64;
-                payload
-            }
-            Section::Broken(what) => {
-                at = std::io::Seek::stream_position(&mut file)?;
-                report(what, at - start)?;
-                continue;
-            }
-            Section::Lost(what) => {
-                report(what, length - start)?;
-                break;
-            }
-        };
-        let mut cursor = Cursor::new(&payload);
-        let result = match cursor.u8() {
-            Ok(HEAD) => read_head(&mut cursor).map(|read| head = Some(read)),
-            Ok(SERIES) => read_series(&mut cursor, &mut each).map(|count| series += count),
-            Ok(END) => cursor.varint().and_then(|wanted| {
-                ended = true;
-                if wanted == series || salvage { Ok(()) } else { Err(Damaged("series are missing from a snapshot")) }
-            }),
-            _ => Err(Damaged("a section of a snapshot is of an unknown kind")),
-        };
-        if let Err(what) = result {
-            report(what, at - start)?;
-        }
-    }
-    if !ended && !salvage {
-        return Err(SnapshotError::Damaged(at, Damaged("a snapshot has no end")));
-    }
-    let head = head.ok_or(SnapshotError::Damaged(HEAD_BYTES as u64, Damaged("a snapshot has no head")))?;
-    Ok((cut, head))
-}
-
-fn read_start(file: &mut impl Read) -> Result<u64, SnapshotError> {
-    let wrong = SnapshotError::Damaged(0, Damaged("this is no snapshot"));
-    let mut start = [0u8; HEAD_BYTES];
-    if file.read_exact(&mut start).is_err() {
-        return Err(wrong);
-    }
-    let mut cursor = Cursor::new(&start);
-    let magic = cursor.take(6).unwrap_or_default() == MAGIC;
-    let (Ok(version), Ok(cut), Ok(crc)) = (cursor.u16(), cursor.u64(), cursor.u32()) else { return Err(wrong) };
-    if !magic || crc != crc32fast::hash(&start[..HEAD_BYTES - 4]) {
-        return Err(wrong);
-    }
-    if version > VERSION { Err(SnapshotError::NewerVersion(version)) } else { Ok(cut) }
-}
-
-fn read_section(file: &mut impl Read, left: u64) -> io::Result<Section> {
-    let mut head = [0u8; 8];
-    if left < 8 {
-        return Ok(Section::Lost(Damaged("the end of a snapshot is missing")));
-    }
-    file.read_exact(&mut head)?;
-    let mut cursor = Cursor::new(&head);
-    let (Ok(length), Ok(crc)) = (cursor.u32(), cursor.u32()) else {
-        return Ok(Section::Lost(Damaged("the end of a snapshot is missing")));
-    };
-    if u64::from(length) > left - 8 || length > SECTION_BYTES_MAX {
-        return Ok(Section::Lost(Damaged("the length of a section is wrong")));
-    }
-    let mut payload = vec![0; length as usize];
-    file.read_exact(&mut payload)?;
-    if crc32fast::hash(&payload) != crc {
-        return Ok(Section::Broken(Damaged("the checksum of a section is wrong")));
-    }
-    Ok(Section::Whole(payload))
-}
-
-fn read_series(
-    cursor: &mut Cursor,
-    each: &mut impl FnMut(SnapshotSeries) -> Result<(), Damaged>,
-) -> Result<u64, Damaged> {
-    let lsn = cursor.u64()?;
-    let count = cursor.varint()?;
-    for _ in 0..count {
-        let id = cursor.varint()?;
-        let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
-        let (key, numbers) = (cursor.bytes()?, cursor.bytes()?);
-        each(SnapshotSeries { id, kind, key, numbers, lsn })?;
-    }
-    Ok(count)
 }

@@ -1,0 +1,228 @@
+//! Opening a folder: the newest good snapshot, then what the log says after it.
+//!
+//! Records can be missing in the middle for two reasons. A power cut can drop any page that no `fdatasync` covered:
+//! then nothing behind the hole was promised to a queue either, and counts derived from offsets behind it are left
+//! out, so that the queue gives them again, hole and all. Or bytes of the durable part went bad: the queue may have
+//! forgotten those records, so everything else is applied and the loss is told. Which of the two it is follows
+//! from the records themselves: each says up to where the log was durable when it was written.
+
+mod replay;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::bytes::{Cursor, Damaged};
+use crate::chunk::with_codec;
+use crate::config::EngineConfig;
+use crate::engine::OpenError;
+use crate::kind::SeriesKind;
+use crate::positions::Positions;
+use crate::registry::Registry;
+use crate::series::{Numbers, Series, SeriesState};
+use crate::snapshot::read::{SnapshotError, SnapshotSeries};
+use crate::snapshot::{self, SnapshotHead};
+use crate::wal::segment::{self, Damage};
+
+/// What was found when a folder was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// The snapshot that was read.
+    pub snapshot: Option<PathBuf>,
+    /// Series after the recovery.
+    pub series: u64,
+    /// Records of the log that were applied.
+    pub records: u64,
+    /// Points in them.
+    pub points: u64,
+    /// Points whose series nothing defines: it was pruned, or its definition was damaged.
+    pub orphans: u64,
+    /// Records that are missing between those that were found.
+    pub records_missing: u64,
+    /// Of these and of those that could not be understood, the ones that had been durable: nobody has them any more.
+    pub records_lost: u64,
+    /// Records whose counts were left to the queue, which still has them, because of others missing before them.
+    pub records_left_to_queue: u64,
+    /// The places that could not be read. A torn tail is what a crash leaves, and loses nothing acknowledged.
+    pub damages: Vec<Damage>,
+}
+
+/// What a recovery leads to.
+pub(crate) struct Recovered {
+    pub(crate) registry: Registry,
+    pub(crate) positions: Positions,
+    pub(crate) next_lsn: u64,
+    /// Series with numbers below this are in the snapshot.
+    pub(crate) in_snapshot_below: u64,
+    pub(crate) snapshot_bytes: u64,
+    /// Length of the log that was read.
+    pub(crate) log_bytes: u64,
+    pub(crate) report: RecoveryReport,
+}
+
+/// The series that are known, and the numbers that the log has for them.
+#[derive(Default)]
+struct Known {
+    /// Each once.
+    series: Vec<Arc<Series>>,
+    /// By number, the place of a series, and the last record of the log that it contains already. A series that went and
+    /// came again has several numbers.
+    by_id: HashMap<u64, (u32, u64), foldhash::fast::RandomState>,
+}
+
+impl Known {
+    /// Notes that a number stands for a series, which contains the log up to a record.
+    fn add(&mut self, id: u64, series: Arc<Series>, contains_lsn: u64) {
+        let known = self.by_id.get(&series.id).map(|(place, _)| *place);
+        let place = known.unwrap_or_else(|| {
+            self.series.push(series);
+            // A series takes more than four bytes of memory.
+            (self.series.len() - 1) as u32
+        });
+        self.by_id.entry(id).or_insert((place, contains_lsn));
+    }
+}
+
+/// What a snapshot gave.
+struct Loaded {
+    registry: Registry,
+    known: Known,
+    cut: u64,
+    /// The last record that any of it contains.
+    contains: u64,
+    head: SnapshotHead,
+    damages: Vec<Damage>,
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path, source }
+}
+
+/// Reads the folder.
+pub(crate) fn recover(config: &EngineConfig) -> Result<Recovered, OpenError> {
+    let files = segment::list(&config.dir).map_err(io_error(&config.dir))?;
+    let mut report = RecoveryReport::default();
+    let mut loaded = choose_snapshot(config, &files, &mut report)?;
+    let mut positions = Positions::default();
+    for source in &loaded.head.sources {
+        positions.restore(source);
+    }
+    loaded.registry.continue_from(loaded.head.next_id);
+    let (next_lsn, log_bytes) =
+        with_codec(|codec| replay::replay(&mut loaded, &files, codec, &mut positions, &mut report))?;
+    for note in &loaded.head.metrics {
+        loaded.registry.catalogue.describe(&note.name, Some(note.sample_type), note.help.as_deref());
+    }
+    report.series = loaded.registry.len() as u64;
+    let snapshot_bytes = report.snapshot.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |m| m.len());
+    let in_snapshot_below = loaded.head.next_id;
+    Ok(Recovered {
+        registry: loaded.registry,
+        positions,
+        next_lsn,
+        in_snapshot_below,
+        snapshot_bytes,
+        log_bytes,
+        report,
+    })
+}
+
+/// The newest snapshot that is whole and that the log continues; without one, what can be saved of the newest.
+fn choose_snapshot(
+    config: &EngineConfig,
+    files: &[(u64, PathBuf)],
+    report: &mut RecoveryReport,
+) -> Result<Loaded, OpenError> {
+    let mut snapshots = snapshot::list(&config.dir).map_err(io_error(&config.dir))?;
+    snapshots.reverse();
+    // Without a file there is nothing to continue with; then any snapshot will do.
+    let log_starts = files.first().map_or(0, |(first, _)| *first);
+    for (cut, path) in &snapshots {
+        if log_starts > *cut {
+            continue;
+        }
+        match load(config, path, false) {
+            Ok(loaded) => {
+                report.snapshot = Some(path.clone());
+                return Ok(loaded);
+            }
+            Err(SnapshotError::Io(source)) => return Err(io_error(path)(source)),
+            Err(SnapshotError::NewerVersion(version)) => {
+                return Err(OpenError::NewerVersion { file: path.clone(), version });
+            }
+            Err(SnapshotError::Damaged(offset, what)) => report.damages.push(damage_of(path, offset, 0, what)),
+        }
+    }
+    if log_starts <= 1 {
+        return Ok(Loaded {
+            registry: Registry::new(config),
+            known: Known::default(),
+            cut: 0,
+            contains: 0,
+            head: SnapshotHead::default(),
+            damages: Vec::new(),
+        });
+    }
+    // The log alone is not the whole; counting from a part of it would be worse than saying so.
+    let Some((_, path)) = snapshots.first() else {
+        return Err(OpenError::SnapshotMissing { folder: config.dir.clone() });
+    };
+    let loaded = load(config, path, true).map_err(|error| match error {
+        SnapshotError::Io(source) => io_error(path)(source),
+        SnapshotError::NewerVersion(version) => OpenError::NewerVersion { file: path.clone(), version },
+        SnapshotError::Damaged(..) => OpenError::SnapshotMissing { folder: config.dir.clone() },
+    })?;
+    report.snapshot = Some(path.clone());
+    report.damages.extend(loaded.damages.iter().cloned());
+    Ok(loaded)
+}
+
+fn damage_of(path: &Path, offset: u64, bytes: u64, what: Damaged) -> Damage {
+    Damage { file: path.to_owned(), offset, bytes, reason: what.0.to_owned(), torn_tail: false }
+}
+
+fn load(config: &EngineConfig, path: &Path, salvage: bool) -> Result<Loaded, SnapshotError> {
+    let registry = Registry::new(config);
+    let mut known = Known::default();
+    let mut contains = 0;
+    let mut damages = Vec::new();
+    let (cut, head) = snapshot::read::read(
+        path,
+        salvage,
+        Found::of,
+        |Found { id, kind, key, state, lsn }| {
+            let entered = registry.insert(id, kind, &key, state, true)?;
+            known.add(id, entered, lsn);
+            contains = contains.max(lsn);
+            Ok(())
+        },
+        |offset, bytes, what| damages.push(damage_of(path, offset, bytes, what)),
+    )?;
+    Ok(Loaded { registry, known, cut, contains, head, damages })
+}
+
+/// A series of a snapshot, taken apart as far as it has to be at once.
+struct Found {
+    id: u64,
+    kind: SeriesKind,
+    key: Box<[u8]>,
+    state: SeriesState,
+    lsn: u64,
+}
+
+impl Found {
+    fn of(series: SnapshotSeries) -> Result<Found, Damaged> {
+        let kind = series.kind;
+        let state = if kind == SeriesKind::Distribution {
+            let mut state = SeriesState::new(Numbers::new(kind.class()));
+            state.resting().put_stored(&series)?;
+            state
+        } else {
+            let mut cursor = Cursor::new(series.numbers);
+            SeriesState::new(with_codec(|codec| Numbers::read_from(kind.class(), &mut cursor, codec))?)
+        };
+        Ok(Found { id: series.id, kind, key: series.key.into(), state, lsn: series.lsn })
+    }
+}
