@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{MatchOp, Matcher};
 
@@ -85,8 +86,10 @@ pub(crate) struct Selector<'t> {
 impl Display for Selector<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let VectorSelector { name, matchers, .. } = self.selector;
-        let quoted_name = name.as_deref().filter(|name| !is_bare_metric(name));
         let conditions = if name.is_some() { matchers.get(1..).unwrap_or_default() } else { matchers };
+        // Outside of the braces a name is the only one.
+        let has_another_name = conditions.iter().any(|matcher| matcher.name() == METRIC_NAME);
+        let quoted_name = name.as_deref().filter(|name| has_another_name || !is_bare_metric(name));
         if let (Some(name), None) = (name, quoted_name) {
             f.write_str(name)?;
         }

@@ -5,6 +5,7 @@
 //! selected. Durations are milliseconds. Two trees are equal when they mean the same: positions and
 //! the bits of NaN aside.
 
+mod invariant;
 mod operators;
 
 use watchfire_model::Matcher;

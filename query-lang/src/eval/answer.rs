@@ -5,7 +5,7 @@ use watchfire_model::sample::is_stale;
 use watchfire_model::{LabelSet, Timestamp};
 
 use super::column::{Column, Value, is_absent};
-use super::context::{Context, Steps};
+use super::context::Context;
 use super::limits::{EvalError, Guard, Limits};
 use super::notes::Notes;
 use super::window;
@@ -55,16 +55,15 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
     let outcome = match asked {
         Asked::Instant(at) => instant(query, engine, at, &guard)?,
         Asked::Range(range) => {
-            let steps = super::grid(range, limits)?;
-            let columns = super::evaluate(query, &super::context(engine, &guard, steps, false))?;
-            Outcome::Matrix(super::range_series(columns, steps))
+            let ctx = super::over_range(engine, &guard, range)?;
+            Outcome::Matrix(super::range_series(super::evaluate(query, &ctx)?, ctx.steps))
         }
     };
     Ok(Answer { outcome, notes: guard.notes().told(query.text()), samples_read: guard.samples_read() })
 }
 
 fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Result<Outcome, EvalError> {
-    let ctx = super::context(engine, guard, Steps { start: at.millis(), step: 1, count: 1 }, true);
+    let ctx = super::at_once(engine, guard, at);
     match query.value_type() {
         ValueType::String => Ok(Outcome::Text(super::eval_text(query.root())?.to_owned())),
         ValueType::Matrix => matrix(&ctx, query.root()).map(Outcome::Matrix),

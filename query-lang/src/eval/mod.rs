@@ -49,8 +49,7 @@ pub fn evaluate_instant(
 ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
     let guard = Guard::new(limits);
     guard.look()?;
-    let ctx = context(engine, &guard, Steps { start: at.millis(), step: 1, count: 1 }, true);
-    Ok(instant_values(query, evaluate(query, &ctx)?))
+    Ok(instant_values(query, evaluate(query, &at_once(engine, &guard, at))?))
 }
 
 /// The values at the one time of an instant query, in the order of labels unless the query gives one.
@@ -81,11 +80,10 @@ pub fn evaluate_range(
     range: RangeSteps,
     limits: &Limits,
 ) -> Result<Vec<RangeSeries>, EvalError> {
-    let steps = grid(range, limits)?;
     let guard = Guard::new(limits);
     guard.look()?;
-    let columns = evaluate(query, &context(engine, &guard, steps, false))?;
-    Ok(range_series(columns, steps))
+    let ctx = over_range(engine, &guard, range)?;
+    Ok(range_series(evaluate(query, &ctx)?, ctx.steps))
 }
 
 /// The points of each series that has any, in the order of labels.
@@ -125,8 +123,17 @@ fn grid(range: RangeSteps, limits: &Limits) -> Result<Steps, EvalError> {
     Ok(Steps { start: range.start.millis(), step: range.step_ms, count })
 }
 
-fn context<'e>(engine: &'e Engine, guard: &'e Guard<'e>, steps: Steps, is_instant: bool) -> Context<'e> {
-    Context { engine, guard, steps, query_start: steps.start, query_end: steps.last(), is_instant }
+/// At one time.
+fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Context<'e> {
+    let steps = Steps { start: at.millis(), step: 1, count: 1 };
+    Context { engine, guard, steps, query_start: at.millis(), query_end: at.millis(), is_instant: true }
+}
+
+/// Over a range; its last step may lie before its end.
+fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -> Result<Context<'e>, EvalError> {
+    let steps = grid(range, guard.limits())?;
+    let (query_start, query_end) = (range.start.millis(), range.end.millis());
+    Ok(Context { engine, guard, steps, query_start, query_end, is_instant: false })
 }
 
 /// The columns of a query that gives a scalar or an instant vector.

@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use watchfire_model::Timestamp;
+
 use super::limits::Guard;
+use super::quantile::Lifted;
 use crate::ast::Span;
 
 /// Most notes of a kind that an answer shows; how many more there were is said.
@@ -24,6 +27,38 @@ pub(crate) enum Weight {
 #[derive(Debug, Default)]
 pub(crate) struct Notebook {
     noted: RefCell<BTreeMap<(Weight, String), usize>>,
+    lifted: RefCell<Option<AllLifted>>,
+}
+
+/// All buckets of classic histograms that had to be lifted.
+#[derive(Clone, Copy, Debug)]
+struct AllLifted {
+    largest: Lifted,
+    histograms: u64,
+    first_ms: i64,
+    last_ms: i64,
+    offset: usize,
+}
+
+impl AllLifted {
+    fn info(&self) -> String {
+        let Lifted { bounds: (lower, upper), by } = self.largest;
+        let time = |millis: i64| {
+            let text = Timestamp::from_millis(millis.div_euclid(1000).saturating_mul(1000)).to_rfc3339();
+            text.replace(".000Z", "Z")
+        };
+        format!(
+            "input to histogram_quantile needed to be fixed for monotonicity (see \
+             https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets {} to \
+             {}, with a max diff of {}, over {} samples from {} to {}",
+            general(lower),
+            general(upper),
+            general_of_two(by),
+            self.histograms,
+            time(self.first_ms),
+            time(self.last_ms)
+        )
+    }
 }
 
 impl Notebook {
@@ -35,10 +70,30 @@ impl Notebook {
         }
     }
 
+    /// Notes a histogram at a time whose buckets had to be lifted.
+    pub(crate) fn note_lifted(&self, lifted: Lifted, at_ms: i64, about: Span) {
+        let mut noted = self.lifted.borrow_mut();
+        let all = noted.get_or_insert(AllLifted {
+            largest: lifted,
+            histograms: 0,
+            first_ms: at_ms,
+            last_ms: at_ms,
+            offset: about.start,
+        });
+        let bounds = (all.largest.bounds.0.min(lifted.bounds.0), all.largest.bounds.1.max(lifted.bounds.1));
+        all.largest = Lifted { bounds, by: all.largest.by.max(lifted.by) };
+        all.histograms += 1;
+        (all.first_ms, all.last_ms) = (all.first_ms.min(at_ms), all.last_ms.max(at_ms));
+    }
+
     /// The notes with their places in the text of the query.
     pub(crate) fn told(&self, query: &str) -> Notes {
         let mut notes = Notes::default();
         let (mut more_warnings, mut more_infos) = (0, 0);
+        if let Some(all) = *self.lifted.borrow() {
+            let key = (Weight::Info, all.info());
+            self.noted.borrow_mut().insert(key, all.offset);
+        }
         for ((weight, text), offset) in self.noted.borrow().iter() {
             let (list, more, kind) = match weight {
                 Weight::Warning => (&mut notes.warnings, &mut more_warnings, "warning"),
@@ -84,6 +139,21 @@ pub(crate) fn general(value: f64) -> String {
     }
 }
 
+/// The same with two digits, as `%.2g` writes it.
+fn general_of_two(value: f64) -> String {
+    let rounded = format!("{value:.1e}").parse().unwrap_or(value);
+    let text = general(rounded);
+    match text.parse::<f64>().map(f64::abs) {
+        // With two digits the exponent begins at a hundred.
+        Ok(100.0..1e6) => {
+            let scientific = format!("{rounded:e}");
+            let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+            format!("{digits}e+{exponent:0>2}")
+        }
+        _ => text,
+    }
+}
+
 /// Notes a quantile that is none.
 pub(crate) fn check_quantile(guard: &Guard, q: f64, about: Span) {
     if !(0.0..=1.0).contains(&q) {
@@ -117,6 +187,13 @@ mod tests {
             (f64::NAN, "NaN"),
         ] {
             assert_eq!(general(value), text);
+        }
+    }
+
+    #[test]
+    fn two_digits() {
+        for (value, text) in [(0.384, "0.38"), (0.3, "0.3"), (12.0, "12"), (123.0, "1.2e+02"), (1e9, "1e+09")] {
+            assert_eq!(general_of_two(value), text);
         }
     }
 

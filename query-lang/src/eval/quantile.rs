@@ -45,22 +45,53 @@ pub(crate) struct Bucket {
     pub count: f64,
 }
 
-/// Counts that differ by less than this share are taken as equal.
+/// Counts that differ by less than this share of their sum are taken as equal.
 const COUNT_TOLERANCE: f64 = 1e-12;
+
+/// Whether two counts differ by rounding only.
+fn almost_equal(left: f64, right: f64) -> bool {
+    if left == right || (left.is_nan() && right.is_nan()) {
+        return true;
+    }
+    let (sum, difference) = (left.abs() + right.abs(), (left - right).abs());
+    if left == 0.0 || right == 0.0 || sum < f64::MIN_POSITIVE {
+        return difference < COUNT_TOLERANCE * f64::MIN_POSITIVE;
+    }
+    difference / sum.min(f64::MAX) < COUNT_TOLERANCE
+}
+
+/// Buckets whose counts fell below an earlier one, and had to be lifted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Lifted {
+    /// Smallest and largest bound of them.
+    pub bounds: (f64, f64),
+    /// By how much at most.
+    pub by: f64,
+}
 
 /// The quantile `q` of cumulative buckets, linear within a bucket; Prometheus' rules for the edges:
 /// NaN without a bucket up to +Inf, without a second one or without observations; the highest
 /// finite bound if the quantile lies above it; 0 as the lower bound of the first positive bucket.
-pub(crate) fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> f64 {
+/// Tells too which buckets had to be lifted.
+pub(crate) fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Lifted>) {
     if q.is_nan() {
-        return f64::NAN;
+        return (f64::NAN, None);
     }
     if !(0.0..=1.0).contains(&q) {
-        return if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+        return (if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY }, None);
     }
+    match ordered(buckets) {
+        Some(lifted) => (of_ordered(q, buckets), lifted),
+        None => (f64::NAN, None),
+    }
+}
+
+/// Sorts buckets, joins those of one bound and makes their counts rise; which had to be lifted. `None` without a
+/// bucket up to +Inf.
+pub(crate) fn ordered(buckets: &mut Vec<Bucket>) -> Option<Option<Lifted>> {
     buckets.sort_by(|left, right| left.upper.total_cmp(&right.upper));
     if buckets.last().is_none_or(|last| last.upper != f64::INFINITY) {
-        return f64::NAN;
+        return None;
     }
     buckets.dedup_by(|later, earlier| {
         let same = later.upper == earlier.upper;
@@ -69,8 +100,11 @@ pub(crate) fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> f64 {
         }
         same
     });
-    make_monotonic(buckets);
-    let [.., before_last, last] = buckets.as_slice() else { return f64::NAN };
+    Some(make_monotonic(buckets))
+}
+
+fn of_ordered(q: f64, buckets: &[Bucket]) -> f64 {
+    let [.., before_last, last] = buckets else { return f64::NAN };
     let observations = last.count;
     if observations == 0.0 {
         return f64::NAN;
@@ -96,25 +130,23 @@ pub(crate) fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> f64 {
 }
 
 /// Lifts counts that fall below an earlier one, and levels differences that are only rounding.
-fn make_monotonic(buckets: &mut [Bucket]) {
-    let Some(first) = buckets.first() else { return };
-    let mut before = first.count;
+fn make_monotonic(buckets: &mut [Bucket]) -> Option<Lifted> {
+    let mut before = buckets.first()?.count;
+    let mut lifted: Option<Lifted> = None;
     for bucket in buckets.iter_mut().skip(1) {
-        let difference = (bucket.count - before).abs();
-        if difference != 0.0 && difference / bucket.count <= COUNT_TOLERANCE {
+        if almost_equal(bucket.count, before) {
+            bucket.count = before;
+        } else if bucket.count < before {
+            let by = before - bucket.count;
+            let so_far = lifted.unwrap_or(Lifted { bounds: (bucket.upper, bucket.upper), by });
+            let bounds = (so_far.bounds.0.min(bucket.upper), so_far.bounds.1.max(bucket.upper));
+            lifted = Some(Lifted { bounds, by: so_far.by.max(by) });
             bucket.count = before;
         } else {
             before = bucket.count;
         }
     }
-    let mut most = buckets[0].count;
-    for bucket in buckets.iter_mut() {
-        if bucket.count > most {
-            most = bucket.count;
-        } else {
-            bucket.count = most;
-        }
-    }
+    lifted
 }
 
 #[cfg(test)]
@@ -130,12 +162,15 @@ mod tests {
         assert_eq!(of_values(0.5, &mut [3.0, 1.0]), 2.0);
         assert_eq!(of_values(1.0, &mut [3.0, f64::NAN, 1.0]), 3.0);
         assert!(of_values(0.0, &mut [3.0, f64::NAN, 1.0]).is_nan());
-        assert!(of_buckets(0.5, &mut vec![Bucket { upper: 1.0, count: 5.0 }]).is_nan());
+        assert!(of_buckets(0.5, &mut vec![Bucket { upper: 1.0, count: 5.0 }]).0.is_nan());
         let bucket = |upper, count| Bucket { upper, count };
         let histogram = || vec![bucket(f64::INFINITY, 10.0), bucket(1.0, 2.0), bucket(2.0, 8.0)];
-        assert_eq!(of_buckets(0.5, &mut histogram()), 1.5);
-        assert_eq!(of_buckets(0.1, &mut histogram()), 0.5);
-        assert_eq!(of_buckets(0.95, &mut histogram()), 2.0);
+        assert_eq!(of_buckets(0.5, &mut histogram()), (1.5, None));
+        assert_eq!(of_buckets(0.1, &mut histogram()), (0.5, None));
+        assert_eq!(of_buckets(0.95, &mut histogram()), (2.0, None));
+        let mut falling = vec![bucket(1.0, 5.0), bucket(2.0, 4.5), bucket(4.0, 3.0), bucket(f64::INFINITY, 6.0)];
+        let lifted = Lifted { bounds: (2.0, 4.0), by: 2.0 };
+        assert_eq!(of_buckets(1.0, &mut falling), (4.0, Some(lifted)));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ pub mod churn;
 pub mod client;
 pub mod crash;
 pub mod lines;
+pub mod prometheus;
 pub mod real;
 pub mod receiver;
 pub mod rules;
@@ -13,6 +14,7 @@ pub mod smtp;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
+pub use prometheus::Prometheus;
 pub use receiver::WebhookReceiver;
 pub use server::Server;
 pub use smtp::SmtpSink;

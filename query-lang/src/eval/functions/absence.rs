@@ -45,16 +45,23 @@ fn clear(out: &mut Column, present: impl Iterator<Item = bool>) {
     }
 }
 
-/// The labels that the missing series would have: those that a selector asks for by `=`, once each.
+/// The labels that the missing series would have: those that a selector asks for by `=`, once each. Of several
+/// conditions on a label the last counts, those that only take series away after all others.
 fn expected_labels(arg: &Expr) -> LabelSet {
     let matchers: &[Matcher] = match arg.without_parens() {
         Expr::Vector(selector) => &selector.matchers,
         Expr::Matrix(matrix) => &matrix.selector.matchers,
         _ => &[],
     };
+    let must_be_set = |name: &str| matchers.iter().any(|matcher| matcher.name() == name && !matcher.matches_empty());
+    let takes_away = |matcher: &&Matcher| {
+        let is_negative = matches!(matcher.op(), MatchOp::NotEqual | MatchOp::NotRegex);
+        !must_be_set(matcher.name()) || (is_negative && matcher.matches_empty())
+    };
+    let (last, first): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(takes_away);
     let mut labels = LabelSet::empty();
     let mut seen: Vec<&str> = Vec::new();
-    for matcher in matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
+    for matcher in first.into_iter().chain(last).filter(|matcher| matcher.name() != METRIC_NAME) {
         if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
             labels = labels.with(matcher.name(), matcher.value());
             seen.push(matcher.name());

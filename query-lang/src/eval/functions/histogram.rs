@@ -43,7 +43,11 @@ pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> R
             buckets.clear();
             buckets.extend(present.filter(|bucket| !is_absent(bucket.count)));
             if !buckets.is_empty() {
-                *value = quantile::of_buckets(q[step], &mut buckets);
+                let (quantile, lifted) = quantile::of_buckets(q[step], &mut buckets);
+                *value = quantile;
+                if let Some(lifted) = lifted {
+                    ctx.guard.notes().note_lifted(lifted, ctx.steps.at(step), buckets_arg.span());
+                }
             }
         }
     }

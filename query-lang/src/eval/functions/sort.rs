@@ -10,9 +10,11 @@ use crate::functions::SortFunction;
 /// NaN comes last either way.
 pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
-    if !ctx.is_instant {
+    if ctx.steps.count > 1 && !call.is_step_invariant() {
         let text = "sort is ineffective for range queries since results are always ordered by labels";
         ctx.guard.warn(text.to_owned(), call.span);
+    }
+    if !ctx.is_instant || ctx.steps.count > 1 {
         return Ok(columns);
     }
     columns.sort_by(|left, right| {

@@ -3,7 +3,7 @@
 use watchfire_model::Sample;
 
 use super::{arg, over_time, rate, regression};
-use crate::ast::{Call, Span};
+use crate::ast::{Call, Expr, Span};
 use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
 use crate::eval::context::Context;
 use crate::eval::counted::Counted;
@@ -34,13 +34,7 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
         _ => (arg(call, 0)?, None),
     };
     let parameter = match parameter {
-        Some(parameter) => {
-            let values = crate::eval::eval_scalar(ctx, parameter)?;
-            if function == WindowFunction::QuantileOverTime {
-                values.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.span()));
-            }
-            values
-        }
+        Some(parameter) => crate::eval::eval_scalar(ctx, parameter)?,
         None => Vec::new(),
     };
     let is_rate = matches!(function, WindowFunction::Rate | WindowFunction::Increase);
@@ -51,10 +45,15 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
             Some(_) if is_rate => counted(ctx, function, series, windows)?,
             _ => walked(ctx, function, series, windows, &parameter)?,
         };
-        if is_rate && series.increments.is_none() && !series.samples.is_empty() {
-            check_counter(ctx, series.labels.metric_name(), range.span());
-        }
         if values.iter().any(|value| !is_absent(*value)) {
+            if is_rate && series.increments.is_none() {
+                check_counter(ctx, series.labels.metric_name(), range);
+            }
+            if function == WindowFunction::QuantileOverTime {
+                let seen = values.iter().zip(&parameter).filter(|(value, _)| !is_absent(**value));
+                let about = arg(call, 0)?.span();
+                seen.for_each(|(_, q)| check_quantile(ctx.guard, *q, about));
+            }
             let labels = if keeps_name { series.labels.clone() } else { without_name(series.labels) };
             out.push(ctx.keep(labels, values)?);
         }
@@ -68,11 +67,13 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
 const COUNTER_ENDINGS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
 
 /// Notes a rate of what may not be a counter.
-fn check_counter(ctx: &Context, metric: &str, about: Span) {
+fn check_counter(ctx: &Context, metric: &str, range: &Expr) {
     if !metric.is_empty() && !COUNTER_ENDINGS.iter().any(|ending| metric.ends_with(ending)) {
         let endings = COUNTER_ENDINGS.join("/");
         let text = format!("metric might not be a counter, name does not end in {endings}: {metric:?}");
-        ctx.guard.inform(text, about);
+        // Prometheus has no place for a subquery.
+        let is_subquery = matches!(range.without_parens(), Expr::Subquery(_));
+        ctx.guard.inform(text, if is_subquery { Span::default() } else { range.span() });
     }
 }
 

@@ -1,0 +1,137 @@
+//! Whether two answers are the same.
+
+use std::collections::BTreeMap;
+
+use watchfire_query_lang::ast::Expr;
+use watchfire_query_lang::parse;
+
+use crate::sides::{Got, Rows};
+
+/// Values that differ by less than this share are taken as equal: logarithms, powers and the like are rounded
+/// differently by the libraries of Go and Rust in the last place, and what is computed from them differs accordingly.
+const SHARE: f64 = 1e-12;
+
+/// The first difference. Notes are compared only with the newest version.
+pub fn compare(query: &str, have: &Got, want: &Got, with_notes: bool) -> Result<(), String> {
+    match (have, want) {
+        (Got::Text(have), Got::Text(want)) if have == want => Ok(()),
+        (Got::BadQuery(_), Got::BadQuery(_)) | (Got::Failed(_), Got::Failed(_)) => Ok(()),
+        (Got::Value(kind, have, notes), Got::Value(wanted_kind, want, wanted_notes)) if kind == wanted_kind => {
+            if let Err(difference) = rows(query, have, want) {
+                // Which of equal values are the largest is nowhere said.
+                let chooses = query.contains("topk") || query.contains("bottomk");
+                if !(chooses && by_time(have) == by_time(want)) {
+                    return Err(difference);
+                }
+            }
+            if kind == "vector" && is_sorted(query) {
+                order(have, want)?;
+            }
+            let sorted = |notes: &[String]| {
+                let mut notes: Vec<String> = notes.iter().map(|note| defined_part(query, note)).collect();
+                notes.sort();
+                notes
+            };
+            if with_notes && sorted(notes) != sorted(wanted_notes) {
+                return Err(format!("notes {notes:?}, not {wanted_notes:?}"));
+            }
+            Ok(())
+        }
+        _ => Err(format!("{}, not {}", brief(have), brief(want))),
+    }
+}
+
+/// Whether the query itself is an order by values.
+fn is_sorted(query: &str) -> bool {
+    let root = parse(query).ok();
+    let call = root.as_ref().and_then(|query| match query.root() {
+        Expr::Call(call) => Some(call.function.name),
+        _ => None,
+    });
+    matches!(call, Some("sort" | "sort_desc"))
+}
+
+/// A note without what is not defined: Prometheus counts the histograms that it mended twice for each that follows, looks
+/// at those under `@` once or at each step, and tells one of several places of the same note.
+fn defined_part(query: &str, note: &str) -> String {
+    let mut note = match (note.find(", over "), note.rfind(" (")) {
+        (Some(start), Some(end)) if start < end => format!("{}{}", &note[..start], &note[end..]),
+        _ => note.to_owned(),
+    };
+    let noted =
+        ["rate(", "increase(", "quantile", "sort"].iter().map(|word| query.matches(word).count()).sum::<usize>();
+    if let Some(place) = note.rfind(" (").filter(|_| noted > 1) {
+        note.truncate(place);
+    }
+    note
+}
+
+fn brief(got: &Got) -> String {
+    let text = format!("{got:?}");
+    text.chars().take(400).collect()
+}
+
+/// The values of each time, whose ever they are, to twelve digits.
+fn by_time(rows: &Rows) -> BTreeMap<i64, Vec<String>> {
+    let mut all: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for (at, value) in rows.iter().flat_map(|(_, points)| points) {
+        all.entry(*at).or_default().push(format!("{value:.11e}"));
+    }
+    all.values_mut().for_each(|values| values.sort());
+    all
+}
+
+/// How far values may differ: what is squared, or is the rest of a division, loses the digits that numbers have in
+/// common or that a library has rounded.
+fn share(query: &str) -> f64 {
+    let has = |words: &[&str]| words.iter().any(|word| query.contains(word));
+    let deviates = has(&["stddev", "stdvar"]);
+    if (deviates && has(&["ts_of", "time", "predict_linear"])) || (has(&["%"]) && has(&["^"])) {
+        // Of times nearly all digits are in common; a power may be any number of divisors away.
+        f64::INFINITY
+    } else if deviates {
+        1e-6
+    } else if has(&["%"]) {
+        1e-9
+    } else {
+        SHARE
+    }
+}
+
+fn rows(query: &str, have: &Rows, want: &Rows) -> Result<(), String> {
+    let by_labels =
+        |rows: &Rows| -> BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> { rows.iter().cloned().collect() };
+    let (have_rows, want_rows) = (by_labels(have), by_labels(want));
+    if have_rows.len() != have.len() {
+        return Err("a series twice".to_owned());
+    }
+    for (labels, points) in &want_rows {
+        let Some(have) = have_rows.get(labels) else { return Err(format!("without {labels:?} {:?}", points.first())) };
+        let mut pairs = have.iter().zip(points);
+        if let Some((have, want)) = pairs.find(|(have, want)| have.0 != want.0 || !same(have.1, want.1, share(query))) {
+            return Err(format!("{labels:?} has {have:?}, not {want:?}"));
+        }
+        if have.len() != points.len() {
+            return Err(format!("{labels:?} has {} points, not {}", have.len(), points.len()));
+        }
+    }
+    match have_rows.keys().find(|labels| !want_rows.contains_key(*labels)) {
+        Some(labels) => Err(format!("too much: {labels:?} {:?}", have_rows[labels].first())),
+        None => Ok(()),
+    }
+}
+
+/// The order of values; equal ones may stand in any order.
+fn order(have: &Rows, want: &Rows) -> Result<(), String> {
+    let values = |rows: &Rows| -> Vec<f64> { rows.iter().filter_map(|(_, points)| Some(points.first()?.1)).collect() };
+    let (have, want) = (values(have), values(want));
+    if have.iter().zip(&want).all(|(have, want)| same(*have, *want, SHARE)) {
+        Ok(())
+    } else {
+        Err(format!("the order {have:?}, not {want:?}"))
+    }
+}
+
+fn same(have: f64, want: f64, share: f64) -> bool {
+    have == want || (have.is_nan() && want.is_nan()) || (have - want).abs() <= share * have.abs().max(want.abs())
+}

@@ -1,0 +1,158 @@
+//! The samples that both sides hold: counters that start anew, gauges with gaps, NaN and infinities, histograms whole
+//! and broken, series that end and come again, names that are no words.
+
+use watchfire_model::sample::STALE_NAN_BITS;
+
+use crate::generate::Random;
+
+/// The first sample's time, milliseconds; a multiple of all steps.
+pub const START_MS: i64 = 1_700_006_400_000;
+/// Distance between samples.
+pub const STEP_MS: i64 = 15_000;
+/// How many steps there are.
+pub const STEPS: i64 = 480;
+
+/// A series.
+pub struct Series {
+    /// Names and values, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// Times in milliseconds and values, ascending.
+    pub samples: Vec<(i64, f64)>,
+}
+
+/// A value at a step; none where there is no sample.
+type Value<'v> = &'v mut dyn FnMut(i64) -> Option<f64>;
+
+struct Builder {
+    random: Random,
+    series: Vec<Series>,
+}
+
+impl Builder {
+    fn add(&mut self, labels: &[(&str, &str)], jitter: bool, value: Value) {
+        let mut labels: Vec<(String, String)> =
+            labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        labels.sort();
+        let mut samples = Vec::new();
+        for step in 0..STEPS {
+            let shift = if jitter { self.random.below(4000) as i64 } else { 0 };
+            samples.extend(value(step).map(|value| (START_MS + step * STEP_MS + shift, value)));
+        }
+        self.series.push(Series { labels, samples });
+    }
+}
+
+/// All of them, always the same.
+pub fn series() -> Vec<Series> {
+    let mut to = Builder { random: Random::new(7), series: Vec::new() };
+    counters(&mut to);
+    gauges(&mut to);
+    histograms(&mut to);
+    odd(&mut to);
+    // Who comes first is first for Prometheus: so both have them in the order of labels.
+    to.series.sort_by(|left, right| left.labels.cmp(&right.labels));
+    to.series
+}
+
+fn counters(to: &mut Builder) {
+    let mut random = Random::new(1);
+    for (number, (job, instance, code)) in
+        [("api", "a", "200"), ("api", "a", "500"), ("api", "b", "200"), ("db", "a", "200"), ("db", "c", "404")]
+            .into_iter()
+            .enumerate()
+    {
+        let mut total = 0.0;
+        let reset = 90 + 60 * number as i64;
+        let labels = [("__name__", "requests_total"), ("job", job), ("instance", instance), ("code", code)];
+        to.add(&labels, number % 2 == 1, &mut |step| {
+            total = if step % reset == reset - 1 { 0.0 } else { total + random.below(50) as f64 / 4.0 };
+            // A gap of twelve minutes, and single samples that are missing.
+            let is_missing = (number == 2 && (200..248).contains(&step)) || random.below(20) == 0;
+            (!is_missing).then_some(total)
+        });
+    }
+}
+
+fn gauges(to: &mut Builder) {
+    let mut random = Random::new(2);
+    for (number, (job, instance)) in
+        [("api", "a"), ("api", "b"), ("db", "a"), ("db", "c"), ("web", "d")].into_iter().enumerate()
+    {
+        let labels = [("__name__", "load"), ("job", job), ("instance", instance)];
+        to.add(&labels, number == 3, &mut |step| {
+            let value = (random.below(2_000_000) as f64 - 1_000_000.0) / 1013.0;
+            match (number, step % 97) {
+                (0, 13) => Some(f64::NAN),
+                (1, 31) => Some(f64::INFINITY),
+                (2, 47) => Some(f64::NEG_INFINITY),
+                (3, 20..30) => None,
+                // It ends, and comes again.
+                (4, 60) => Some(f64::from_bits(STALE_NAN_BITS)),
+                (4, 61..) => None,
+                _ => Some(value),
+            }
+        });
+    }
+    for (instance, value) in [("a", 1.0), ("b", 0.0), ("c", 1.0)] {
+        to.add(&[("__name__", "up"), ("job", "api"), ("instance", instance)], false, &mut |_| Some(value));
+    }
+    let labels = [("__name__", "levels"), ("job", "api")];
+    to.add(&labels, false, &mut |step| Some((step / 7 % 5) as f64));
+    to.add(&[("__name__", "levels"), ("job", "db")], false, &mut |step| Some((step % 3) as f64 - 1.0));
+}
+
+fn histograms(to: &mut Builder) {
+    let mut random = Random::new(3);
+    for (job, bounds) in
+        [("api", &["0.1", "0.5", "1", "2.5", "+Inf"][..]), ("db", &["-1", "0", "1e3", "+Inf"]), ("web", &["1", "2"])]
+    {
+        let steps: Vec<Vec<f64>> = (0..STEPS)
+            .scan(vec![0.0; bounds.len()], |counts, _| {
+                let mut below = 0.0;
+                for count in counts.iter_mut() {
+                    below += random.below(5) as f64;
+                    *count += below;
+                }
+                Some(counts.clone())
+            })
+            .collect();
+        for (index, bound) in bounds.iter().enumerate() {
+            let labels = [("__name__", "latency_bucket"), ("job", job), ("le", bound)];
+            to.add(&labels, false, &mut |step| steps.get(step as usize).map(|counts| counts[index]));
+        }
+        let last = bounds.len() - 1;
+        to.add(&[("__name__", "latency_count"), ("job", job)], false, &mut |step| {
+            steps.get(step as usize).map(|counts| counts[last])
+        });
+        to.add(&[("__name__", "latency_sum"), ("job", job)], false, &mut |step| {
+            steps.get(step as usize).map(|counts| counts[last] * 0.75)
+        });
+    }
+    // Counts that fall where they should rise, a bound twice, a bound that is none.
+    for (bound, per_step) in [("1", 3.0), ("2", 2.0), ("2.0", 1.0), ("4", 8.0), ("+Inf", 7.5), ("much", 1.0)] {
+        let labels = [("__name__", "broken_bucket"), ("job", "api"), ("le", bound)];
+        to.add(&labels, false, &mut |step| Some(per_step * step as f64));
+    }
+}
+
+fn odd(to: &mut Builder) {
+    let mut random = Random::new(4);
+    to.add(&[("__name__", "huge"), ("n", "1")], false, &mut |step| Some(1e308 * if step % 2 == 0 { 1.0 } else { 0.9 }));
+    to.add(&[("__name__", "huge"), ("n", "2")], false, &mut |step| Some(-1.7e308 + step as f64 * 1e300));
+    to.add(&[("__name__", "tiny"), ("n", "1")], false, &mut |step| Some(2.5e-290 * (step + 1) as f64));
+    to.add(&[("__name__", "mixed"), ("n", "1")], false, &mut |step| {
+        Some([1e100, 1.0, -1e100, 1e-9][step as usize % 4] * (1 + random.below(3)) as f64)
+    });
+    to.add(&[("__name__", "once")], false, &mut |step| (step == 240).then_some(42.0));
+    to.add(&[("__name__", "seldom"), ("job", "api")], true, &mut |step| (step % 25 == 0).then_some(step as f64));
+    to.add(&[("__name__", "my.metric"), ("my.label", "x y"), ("job", "api")], false, &mut |step| Some(step as f64));
+    for (instance, version) in [("a", "1"), ("b", "2")] {
+        let labels = [("__name__", "target_info"), ("job", "api"), ("instance", instance), ("version", version)];
+        to.add(&labels, false, &mut |step| (version != "2" || step < 300).then_some(1.0));
+    }
+    let labels = [("__name__", "target_info"), ("job", "api"), ("instance", "b"), ("version", "3")];
+    to.add(&labels, false, &mut |step| (step >= 280).then_some(1.0));
+    to.add(&[("__name__", "epoch_seconds"), ("job", "api")], false, &mut |step| {
+        Some((START_MS / 1000) as f64 + step as f64 * 86_400.5)
+    });
+}

@@ -1,0 +1,232 @@
+//! The two that are asked: our engine in this process, and a Prometheus.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
+use watchfire_model::{LabelSet, Timestamp};
+use watchfire_query_lang::{Asked, EvalError, Limits, Outcome, ParseErrorKind, Query, RangeSteps, answer};
+use watchfire_test_support::Client;
+use watchfire_test_support::prometheus::{Prometheus, Written, call};
+use watchfire_test_support::real::Program;
+
+use crate::data::{START_MS, STEP_MS, STEPS, Series};
+
+/// When a query is asked for, in milliseconds from the first sample.
+#[derive(Clone, Copy, Debug)]
+pub enum When {
+    /// At one time.
+    Instant(i64),
+    /// Start, end and step.
+    Range(i64, i64, i64),
+}
+
+impl When {
+    /// The times of the query of this number.
+    pub fn of(index: usize) -> [When; 2] {
+        let index = i64::try_from(index).expect("few queries");
+        let span = STEPS * STEP_MS;
+        // Between samples mostly, on them every fourth time, and past the end at times.
+        let at = (index * 7_919_113) % (span + 600_000);
+        let at = if index % 4 == 0 { at / STEP_MS * STEP_MS } else { at };
+        let start = (index * 1_299_709) % (span / 2);
+        let start = if index % 3 == 0 { start / 60_000 * 60_000 } else { start };
+        let step = [15_000, 30_000, 60_000, 61_001, 300_000][(index % 5) as usize];
+        [When::Instant(at), When::Range(start, start + 11 * step + 500, step)]
+    }
+}
+
+/// Series by their labels: times and values.
+pub type Rows = Vec<(BTreeMap<String, String>, Vec<(i64, f64)>)>;
+
+/// An answer of either.
+#[derive(Debug)]
+#[allow(dead_code, reason = "the texts of failures are shown with a difference")]
+pub enum Got {
+    /// Type, series in the order given, warnings and infos.
+    Value(String, Rows, Vec<String>),
+    /// A text.
+    Text(String),
+    /// The query cannot be read.
+    BadQuery(String),
+    /// It cannot be evaluated.
+    Failed(String),
+    /// What this version refuses by name.
+    NotYet(String),
+}
+
+impl Got {
+    /// For counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Got::Value(kind, rows, _) if rows.is_empty() && kind != "scalar" => "empty",
+            Got::Value(kind, ..) if kind == "matrix" => "matrix",
+            Got::Value(kind, ..) if kind == "vector" => "vector",
+            Got::Value(..) => "scalar",
+            Got::Text(_) => "text",
+            Got::BadQuery(_) => "bad query",
+            Got::Failed(_) => "failed",
+            Got::NotYet(_) => "not yet",
+        }
+    }
+}
+
+/// Our engine.
+pub struct Ours {
+    engine: Engine,
+    _folder: tempfile::TempDir,
+}
+
+impl Ours {
+    /// An engine with these series.
+    pub fn new(all: &[Series]) -> Ours {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = EngineConfig::new(folder.path());
+        (config.out_of_order_ms, config.retention_ms, config.memory_ms) = (i64::MAX / 4, i64::MAX / 4, i64::MAX / 4);
+        let end = Timestamp::from_millis(START_MS + STEPS * STEP_MS);
+        let (engine, _) = Engine::open(config, end).expect("an empty engine opens");
+        let mut batch = SampleBatch::new(end);
+        let mut count = 0;
+        for Series { labels, samples } in all {
+            let labels = LabelSet::from_pairs(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            let series = batch.series(SeriesKind::Samples(MetricType::Untyped), &labels.expect("valid"));
+            for (at, value) in samples {
+                batch.push(series, Timestamp::from_millis(*at), *value);
+                count += 1;
+            }
+        }
+        let report = engine.append_samples(&batch).expect("the samples are taken");
+        assert_eq!(report.accepted, count, "{report:?}");
+        Ours { engine, _folder: folder }
+    }
+
+    /// Evaluates a query.
+    pub fn ask(&self, text: &str, when: When) -> Got {
+        let query = match Query::parse(text) {
+            Ok(query) => query,
+            Err(error) if error.kind == ParseErrorKind::NotYet => return Got::NotYet(error.message),
+            Err(error) => return Got::BadQuery(error.to_string()),
+        };
+        let at = |millis: i64| Timestamp::from_millis(START_MS + millis);
+        let (asked, end) = match when {
+            When::Instant(millis) => (Asked::Instant(at(millis)), at(millis)),
+            When::Range(start, end, step_ms) => {
+                (Asked::Range(RangeSteps { start: at(start), end: at(end), step_ms }), at(end))
+            }
+        };
+        let answer = match answer(&query, &self.engine, asked, &Limits::default()) {
+            Ok(answer) => answer,
+            Err(EvalError::NotYet { what, .. }) => return Got::NotYet(what),
+            // Prometheus looks at the type of a range query before it evaluates it.
+            Err(error @ EvalError::Type { .. }) => return Got::BadQuery(error.to_string()),
+            Err(error) => return Got::Failed(error.to_string()),
+        };
+        let pairs =
+            |labels: &LabelSet| labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut notes = answer.notes.warnings;
+        notes.extend(answer.notes.infos);
+        match answer.outcome {
+            Outcome::Text(text) => Got::Text(text),
+            Outcome::Scalar(value) => {
+                Got::Value("scalar".to_owned(), vec![(BTreeMap::new(), vec![(end.millis(), value)])], notes)
+            }
+            Outcome::Vector(rows) => {
+                let rows = rows.iter().map(|(labels, value)| (pairs(labels), vec![(end.millis(), *value)]));
+                Got::Value("vector".to_owned(), rows.collect(), notes)
+            }
+            Outcome::Matrix(rows) => {
+                let points = |points: Vec<(Timestamp, f64)>| {
+                    points.into_iter().map(|(at, value)| (at.millis(), value)).collect()
+                };
+                let rows = rows.into_iter().map(|(labels, values)| (pairs(&labels), points(values)));
+                Got::Value("matrix".to_owned(), rows.collect(), notes)
+            }
+        }
+    }
+}
+
+/// A Prometheus.
+pub struct Theirs {
+    client: Client,
+    _prometheus: Prometheus,
+}
+
+impl Theirs {
+    /// One with these series, written in the order of time.
+    pub fn new(program: &Program, all: &[Series]) -> Theirs {
+        let prometheus = Prometheus::start(program);
+        let piece_ms = 20 * 60_000;
+        for piece in 0..=(STEPS * STEP_MS / piece_ms) {
+            let inside = |at: &i64| (at - START_MS) / piece_ms == piece;
+            let part = |series: &Series| {
+                let samples: Vec<(i64, f64)> = series.samples.iter().filter(|(at, _)| inside(at)).copied().collect();
+                samples
+            };
+            let written: Vec<Written> = all
+                .iter()
+                .map(|series| Written {
+                    labels: series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+                    samples: part(series),
+                })
+                .filter(|series| !series.samples.is_empty())
+                .collect();
+            if !written.is_empty() {
+                prometheus.write(&written);
+            }
+        }
+        Theirs { client: prometheus.client(), _prometheus: prometheus }
+    }
+
+    /// Asks it over HTTP.
+    pub fn ask(&mut self, query: &str, when: When) -> Got {
+        let seconds = |millis: i64| format!("{}.{:03}", (START_MS + millis) / 1000, (START_MS + millis) % 1000);
+        let (answer, json) = match when {
+            When::Instant(at) => call(&mut self.client, "/api/v1/query", &[("query", query), ("time", &seconds(at))]),
+            When::Range(start, end, step) => call(
+                &mut self.client,
+                "/api/v1/query_range",
+                &[
+                    ("query", query),
+                    ("start", &seconds(start)),
+                    ("end", &seconds(end)),
+                    ("step", &format!("{}.{:03}", step / 1000, step % 1000)),
+                ],
+            ),
+        };
+        let error = || json["error"].as_str().unwrap_or_default().to_owned();
+        match json["errorType"].as_str() {
+            None if answer.status == 200 => {}
+            Some("bad_data") => return Got::BadQuery(error()),
+            Some("execution") => return Got::Failed(error()),
+            other => panic!("{query}: {other:?} {}", answer.text()),
+        }
+        let texts = |name: &str| -> Vec<String> {
+            json[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let mut notes = texts("warnings");
+        notes.extend(texts("infos"));
+        let kind = json["data"]["resultType"].as_str().unwrap_or_default().to_owned();
+        let result = &json["data"]["result"];
+        if kind == "string" {
+            return Got::Text(result[1].as_str().unwrap_or_default().to_owned());
+        }
+        if kind == "scalar" {
+            return Got::Value(kind, vec![(BTreeMap::new(), vec![point(result)])], notes);
+        }
+        let rows = result.as_array().into_iter().flatten().map(|row| {
+            let labels = row["metric"].as_object().into_iter().flatten();
+            let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
+            let points = match row["values"].as_array() {
+                Some(points) => points.iter().map(point).collect(),
+                None => vec![point(&row["value"])],
+            };
+            (labels.collect(), points)
+        });
+        Got::Value(kind, rows.collect(), notes)
+    }
+}
+
+fn point(point: &Value) -> (i64, f64) {
+    let at = (point[0].as_f64().expect("a time") * 1000.0).round() as i64;
+    (at, point[1].as_str().expect("a value").parse().expect("a number"))
+}
