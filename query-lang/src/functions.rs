@@ -14,8 +14,8 @@ pub struct Function {
     pub args: &'static [ValueType],
     /// How many of the last arguments may be left out.
     pub optional: usize,
-    /// Whether the last argument may be repeated.
-    pub repeats: bool,
+    /// How many times more the last argument may stand.
+    pub repeats: usize,
     /// What it gives.
     pub returns: ValueType,
     /// Who evaluates it.
@@ -37,6 +37,8 @@ pub enum Family {
     Sort(SortFunction),
     /// Between scalars and vectors, and times.
     Convert(ConvertFunction),
+    /// A part of a date from each number, or from the time of evaluation.
+    Date(DateFunction),
     /// Over buckets of classic histograms.
     Histogram(HistogramFunction),
     /// Part of the language, but not in this version.
@@ -101,6 +103,7 @@ pub enum WindowFunction {
     StdVarOverTime,
     MadOverTime,
     QuantileOverTime,
+    DoubleExponentialSmoothing,
     TsOfFirstOverTime,
     TsOfLastOverTime,
     TsOfMinOverTime,
@@ -129,6 +132,8 @@ pub enum LabelFunction {
 pub enum SortFunction {
     Ascending,
     Descending,
+    ByLabel,
+    ByLabelDescending,
 }
 
 /// Functions between types.
@@ -140,13 +145,35 @@ pub enum ConvertFunction {
     Vector,
     Scalar,
     Timestamp,
+    Start,
+    End,
+    Step,
+    Range,
+    MaxOf,
+    MinOf,
+}
+
+/// Parts of the date that a number of seconds since 1970 stands for, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the function that it is")]
+pub enum DateFunction {
+    DayOfMonth,
+    DayOfWeek,
+    DayOfYear,
+    DaysInMonth,
+    Hour,
+    Minute,
+    Month,
+    Year,
 }
 
 /// Functions of classic histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is named as the function that it is")]
 pub enum HistogramFunction {
+    Fraction,
     Quantile,
+    Quantiles,
 }
 
 /// The function of a name.
@@ -160,15 +187,15 @@ const M: ValueType = ValueType::Matrix;
 const T: ValueType = ValueType::String;
 
 const fn function(name: &'static str, args: &'static [ValueType], returns: ValueType, family: Family) -> Function {
-    Function { name, args, optional: 0, repeats: false, returns, family }
+    Function { name, args, optional: 0, repeats: 0, returns, family }
 }
 
 const fn optional(name: &'static str, args: &'static [ValueType], returns: ValueType, family: Family) -> Function {
-    Function { name, args, optional: 1, repeats: false, returns, family }
+    Function { name, args, optional: 1, repeats: 0, returns, family }
 }
 
 const fn repeating(name: &'static str, args: &'static [ValueType], returns: ValueType, family: Family) -> Function {
-    Function { name, args, optional: 1, repeats: true, returns, family }
+    Function { name, args, optional: 1, repeats: usize::MAX, returns, family }
 }
 
 const fn math(name: &'static str, which: MathFunction) -> Function {
@@ -177,6 +204,10 @@ const fn math(name: &'static str, which: MathFunction) -> Function {
 
 const fn window(name: &'static str, which: WindowFunction) -> Function {
     function(name, &[M], V, Family::Window(which))
+}
+
+const fn date(name: &'static str, which: DateFunction) -> Function {
+    optional(name, &[V], V, Family::Date(which))
 }
 
 /// Known to the language and to come.
@@ -236,6 +267,7 @@ pub static FUNCTIONS: [Function; 90] = [
     window("ts_of_last_over_time", WindowFunction::TsOfLastOverTime),
     window("ts_of_max_over_time", WindowFunction::TsOfMaxOverTime),
     window("ts_of_min_over_time", WindowFunction::TsOfMinOverTime),
+    function("double_exponential_smoothing", &[M, S, S], V, Family::Window(WindowFunction::DoubleExponentialSmoothing)),
     function("predict_linear", &[M, S], V, Family::Window(WindowFunction::PredictLinear)),
     function("quantile_over_time", &[S, M], V, Family::Window(WindowFunction::QuantileOverTime)),
     function("absent", &[V], V, Family::Absence(AbsenceFunction::Absent)),
@@ -244,36 +276,38 @@ pub static FUNCTIONS: [Function; 90] = [
     repeating("label_join", &[V, T, T, T], V, Family::Label(LabelFunction::Join)),
     function("sort", &[V], V, Family::Sort(SortFunction::Ascending)),
     function("sort_desc", &[V], V, Family::Sort(SortFunction::Descending)),
+    repeating("sort_by_label", &[V, T], V, Family::Sort(SortFunction::ByLabel)),
+    repeating("sort_by_label_desc", &[V, T], V, Family::Sort(SortFunction::ByLabelDescending)),
+    date("day_of_month", DateFunction::DayOfMonth),
+    date("day_of_week", DateFunction::DayOfWeek),
+    date("day_of_year", DateFunction::DayOfYear),
+    date("days_in_month", DateFunction::DaysInMonth),
+    date("hour", DateFunction::Hour),
+    date("minute", DateFunction::Minute),
+    date("month", DateFunction::Month),
+    date("year", DateFunction::Year),
+    function("end", &[], S, Family::Convert(ConvertFunction::End)),
+    function("max_of", &[S, S], S, Family::Convert(ConvertFunction::MaxOf)),
+    function("min_of", &[S, S], S, Family::Convert(ConvertFunction::MinOf)),
+    function("range", &[], S, Family::Convert(ConvertFunction::Range)),
+    function("start", &[], S, Family::Convert(ConvertFunction::Start)),
+    function("step", &[], S, Family::Convert(ConvertFunction::Step)),
     function("time", &[], S, Family::Convert(ConvertFunction::Time)),
     function("pi", &[], S, Family::Convert(ConvertFunction::Pi)),
     function("vector", &[S], V, Family::Convert(ConvertFunction::Vector)),
     function("scalar", &[V], S, Family::Convert(ConvertFunction::Scalar)),
     function("timestamp", &[V], V, Family::Convert(ConvertFunction::Timestamp)),
+    function("histogram_fraction", &[S, S, V], V, Family::Histogram(HistogramFunction::Fraction)),
     function("histogram_quantile", &[S, V], V, Family::Histogram(HistogramFunction::Quantile)),
-    later("day_of_month"),
-    later("day_of_week"),
-    later("day_of_year"),
-    later("days_in_month"),
-    later("double_exponential_smoothing"),
-    later("end"),
+    Function {
+        repeats: 8,
+        ..repeating("histogram_quantiles", &[V, T, S, S], V, Family::Histogram(HistogramFunction::Quantiles))
+    },
     later("histogram_avg"),
     later("histogram_count"),
-    later("histogram_fraction"),
-    later("histogram_quantiles"),
     later("histogram_stddev"),
     later("histogram_stdvar"),
     later("histogram_sum"),
-    later("hour"),
     later("info"),
-    later("max_of"),
-    later("min_of"),
-    later("minute"),
-    later("month"),
-    later("range"),
-    later("sort_by_label"),
-    later("sort_by_label_desc"),
-    later("start"),
     later("start_timestamp"),
-    later("step"),
-    later("year"),
 ];

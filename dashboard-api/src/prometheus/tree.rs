@@ -103,14 +103,12 @@ fn shifted(shift: &Shift) -> Value {
 }
 
 fn function(function: &Function) -> Value {
-    let variadic = match (function.repeats, function.optional) {
-        (true, _) => -1,
-        (false, optional) => i64::try_from(optional).unwrap_or(0),
-    };
+    // What is not bounded is -1.
+    let variadic = function.optional.checked_add(function.repeats).and_then(|more| i64::try_from(more).ok());
     json!({
         "name": function.name,
         "argTypes": function.args.iter().map(|kind| type_name(*kind)).collect::<Vec<_>>(),
-        "variadic": variadic,
+        "variadic": variadic.unwrap_or(-1),
         "returnType": type_name(function.returns),
     })
 }

@@ -137,11 +137,15 @@ pub enum AggregateOp {
     Quantile,
     /// `count_values`
     CountValues,
+    /// `limitk`
+    LimitK,
+    /// `limit_ratio`
+    LimitRatio,
 }
 
 impl AggregateOp {
     /// Every aggregation.
-    pub const ALL: [AggregateOp; 12] = [
+    pub const ALL: [AggregateOp; 14] = [
         AggregateOp::Sum,
         AggregateOp::Avg,
         AggregateOp::Min,
@@ -154,6 +158,8 @@ impl AggregateOp {
         AggregateOp::BottomK,
         AggregateOp::Quantile,
         AggregateOp::CountValues,
+        AggregateOp::LimitK,
+        AggregateOp::LimitRatio,
     ];
 
     /// As it is written.
@@ -171,13 +177,19 @@ impl AggregateOp {
             AggregateOp::BottomK => "bottomk",
             AggregateOp::Quantile => "quantile",
             AggregateOp::CountValues => "count_values",
+            AggregateOp::LimitK => "limitk",
+            AggregateOp::LimitRatio => "limit_ratio",
         }
     }
 
     /// The type of its parameter, if it takes one.
     pub const fn parameter(self) -> Option<ValueType> {
         match self {
-            AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::Quantile => Some(ValueType::Scalar),
+            AggregateOp::TopK
+            | AggregateOp::BottomK
+            | AggregateOp::Quantile
+            | AggregateOp::LimitK
+            | AggregateOp::LimitRatio => Some(ValueType::Scalar),
             AggregateOp::CountValues => Some(ValueType::String),
             AggregateOp::Sum
             | AggregateOp::Avg

@@ -2,6 +2,7 @@
 
 use watchfire_model::LabelSet;
 
+use super::choose;
 use super::column::{ABSENT, Column, Places, describes_metric, is_absent};
 use super::context::Context;
 use super::limits::EvalError;
@@ -16,6 +17,14 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         (AggregateOp::TopK | AggregateOp::BottomK, Some(parameter)) => {
             let k = super::eval_scalar(ctx, parameter)?;
             extremes(ctx, node, &k, super::eval_vector(ctx, &node.expr)?)
+        }
+        (AggregateOp::LimitK, Some(parameter)) => {
+            let k = super::eval_scalar(ctx, parameter)?;
+            choose::first(ctx, node, &k, super::eval_vector(ctx, &node.expr)?)
+        }
+        (AggregateOp::LimitRatio, Some(parameter)) => {
+            let ratio = super::eval_scalar(ctx, parameter)?;
+            choose::share(ctx, &ratio, parameter.span(), super::eval_vector(ctx, &node.expr)?)
         }
         (AggregateOp::Quantile, Some(parameter)) => {
             let q = super::eval_scalar(ctx, parameter)?;
@@ -55,13 +64,13 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
 }
 
 /// Which group each column belongs to, and the labels of the groups.
-struct Groups {
+pub(super) struct Groups {
     of: Vec<usize>,
     labels: Vec<LabelSet>,
 }
 
 impl Groups {
-    fn new(ctx: &Context, grouping: &Grouping, columns: &[Column]) -> Result<Groups, EvalError> {
+    pub fn new(ctx: &Context, grouping: &Grouping, columns: &[Column]) -> Result<Groups, EvalError> {
         let mut places = Places::default();
         let mut groups = Groups { of: Vec::with_capacity(columns.len()), labels: Vec::new() };
         let everything = !grouping.without && grouping.labels.is_empty();
@@ -82,7 +91,7 @@ impl Groups {
     }
 
     /// The columns of each group.
-    fn members(&self) -> Vec<Vec<usize>> {
+    pub fn members(&self) -> Vec<Vec<usize>> {
         let mut members = vec![Vec::new(); self.labels.len()];
         for (column, group) in self.of.iter().enumerate() {
             members[*group].push(column);
@@ -145,7 +154,9 @@ impl State {
             | AggregateOp::TopK
             | AggregateOp::BottomK
             | AggregateOp::Quantile
-            | AggregateOp::CountValues => {}
+            | AggregateOp::CountValues
+            | AggregateOp::LimitK
+            | AggregateOp::LimitRatio => {}
         }
     }
 
@@ -164,7 +175,9 @@ impl State {
             | AggregateOp::TopK
             | AggregateOp::BottomK
             | AggregateOp::Quantile
-            | AggregateOp::CountValues => self.count,
+            | AggregateOp::CountValues
+            | AggregateOp::LimitK
+            | AggregateOp::LimitRatio => self.count,
         }
     }
 }
@@ -190,10 +203,7 @@ fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>
 
 /// `topk`, `bottomk`: the k largest or smallest of each group, under their own labels. NaN comes last in both.
 fn extremes(ctx: &Context, node: &Aggregate, k: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
-    if let Some(k) = k.iter().find(|k| k.is_nan() || k.abs() >= 9_223_372_036_854_775_808.0) {
-        let reason = format!("the parameter of `{}` is no whole number: {k}", node.op.as_str());
-        return Err(EvalError::Parameter { reason });
-    }
+    choose::check_count(node.op, k)?;
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let largest = node.op == AggregateOp::TopK;
     let mut out = Vec::with_capacity(columns.len());

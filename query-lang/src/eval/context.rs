@@ -81,6 +81,8 @@ pub(crate) struct Context<'e> {
     /// The range of the whole query, for `@ start()` and `@ end()`; a subquery keeps it.
     pub query_start: i64,
     pub query_end: i64,
+    /// The step of the whole query, for `step()`; 0 at one moment.
+    pub query_step: i64,
     /// Whether the whole query asks for one moment, so that order has a meaning.
     pub is_instant: bool,
 }

@@ -8,6 +8,7 @@
 mod aggregate;
 mod answer;
 mod binary;
+mod choose;
 mod column;
 mod context;
 mod counted;
@@ -126,14 +127,14 @@ fn grid(range: RangeSteps, limits: &Limits) -> Result<Steps, EvalError> {
 /// At one time.
 fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Context<'e> {
     let steps = Steps { start: at.millis(), step: 1, count: 1 };
-    Context { engine, guard, steps, query_start: at.millis(), query_end: at.millis(), is_instant: true }
+    Context { engine, guard, steps, query_start: at.millis(), query_end: at.millis(), query_step: 0, is_instant: true }
 }
 
 /// Over a range; its last step may lie before its end.
 fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -> Result<Context<'e>, EvalError> {
     let steps = grid(range, guard.limits())?;
     let (query_start, query_end) = (range.start.millis(), range.end.millis());
-    Ok(Context { engine, guard, steps, query_start, query_end, is_instant: false })
+    Ok(Context { engine, guard, steps, query_start, query_end, query_step: range.step_ms, is_instant: false })
 }
 
 /// The columns of a query that gives a scalar or an instant vector.

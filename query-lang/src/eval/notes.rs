@@ -139,6 +139,13 @@ pub(crate) fn general(value: f64) -> String {
     }
 }
 
+/// The same as OpenMetrics writes it: what looks like a whole number has a decimal too.
+pub(crate) fn general_float(value: f64) -> String {
+    // Like `%g`, but with an exponent from 1e21 on only.
+    let text = if (1e6..1e21).contains(&value.abs()) { value.to_string() } else { general(value) };
+    if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
+}
+
 /// The same with two digits, as `%.2g` writes it.
 fn general_of_two(value: f64) -> String {
     let rounded = format!("{value:.1e}").parse().unwrap_or(value);

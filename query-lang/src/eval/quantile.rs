@@ -45,6 +45,12 @@ pub(crate) struct Bucket {
     pub count: f64,
 }
 
+impl From<(f64, f64)> for Bucket {
+    fn from((upper, count): (f64, f64)) -> Bucket {
+        Bucket { upper, count }
+    }
+}
+
 /// Counts that differ by less than this share of their sum are taken as equal.
 const COUNT_TOLERANCE: f64 = 1e-12;
 
@@ -80,19 +86,16 @@ pub(crate) fn of_buckets(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Lift
     if !(0.0..=1.0).contains(&q) {
         return (if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY }, None);
     }
-    match ordered(buckets) {
-        Some(lifted) => (of_ordered(q, buckets), lifted),
-        None => (f64::NAN, None),
+    if !sort(buckets) {
+        return (f64::NAN, None);
     }
+    let lifted = make_monotonic(buckets);
+    (of_rising(q, buckets), lifted)
 }
 
-/// Sorts buckets, joins those of one bound and makes their counts rise; which had to be lifted. `None` without a
-/// bucket up to +Inf.
-pub(crate) fn ordered(buckets: &mut Vec<Bucket>) -> Option<Option<Lifted>> {
+/// Sorts buckets and joins those of one bound; whether there is one up to +Inf.
+fn sort(buckets: &mut Vec<Bucket>) -> bool {
     buckets.sort_by(|left, right| left.upper.total_cmp(&right.upper));
-    if buckets.last().is_none_or(|last| last.upper != f64::INFINITY) {
-        return None;
-    }
     buckets.dedup_by(|later, earlier| {
         let same = later.upper == earlier.upper;
         if same {
@@ -100,10 +103,10 @@ pub(crate) fn ordered(buckets: &mut Vec<Bucket>) -> Option<Option<Lifted>> {
         }
         same
     });
-    Some(make_monotonic(buckets))
+    buckets.last().is_some_and(|last| last.upper == f64::INFINITY)
 }
 
-fn of_ordered(q: f64, buckets: &[Bucket]) -> f64 {
+fn of_rising(q: f64, buckets: &[Bucket]) -> f64 {
     let [.., before_last, last] = buckets else { return f64::NAN };
     let observations = last.count;
     if observations == 0.0 {
@@ -127,6 +130,35 @@ fn of_ordered(q: f64, buckets: &[Bucket]) -> f64 {
         return upper;
     }
     lower + (upper - lower) * (rank / count)
+}
+
+/// The share of the observations between two bounds, linear within a bucket; nothing of a bucket without an end.
+pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
+    let has_all = sort(buckets);
+    let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return f64::NAN };
+    if !has_all || last.count == 0.0 || lower.is_nan() || upper.is_nan() {
+        return f64::NAN;
+    }
+    if lower >= upper {
+        return 0.0;
+    }
+    let bottom = if first.upper <= 0.0 { f64::NEG_INFINITY } else { 0.0 };
+    let below = |bound: f64| {
+        let (mut from, mut rank) = (bottom, 0.0);
+        for bucket in buckets.iter() {
+            if from >= bound {
+                return rank;
+            }
+            if bucket.upper > bound {
+                let inside = (bucket.count - rank) * (bound - from) / (bucket.upper - from);
+                return if from == f64::NEG_INFINITY { bucket.count } else { rank + inside };
+            }
+            (from, rank) = (bucket.upper, bucket.count);
+        }
+        last.count
+    };
+    // Counts that do not rise may lead above all.
+    (below(upper).min(last.count) - below(lower).min(last.count)) / last.count
 }
 
 /// Lifts counts that fall below an earlier one, and levels differences that are only rounding.

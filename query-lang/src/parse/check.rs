@@ -120,13 +120,13 @@ pub(super) fn aggregate(
 
 /// Checks number and types of a call's arguments.
 pub(super) fn call(text: &str, function: &Function, span: Span, args: &[Expr]) -> Result<(), ParseError> {
-    let most = function.args.len();
-    let least = most - function.optional;
-    if args.len() < least || (args.len() > most && !function.repeats) {
-        let wanted = match (function.repeats, least == most) {
-            (true, _) => format!("at least {least}"),
-            (false, true) => most.to_string(),
-            (false, false) => format!("{least} to {most}"),
+    let least = function.args.len() - function.optional;
+    let most = function.args.len().saturating_add(function.repeats);
+    if !(least..=most).contains(&args.len()) {
+        let wanted = match most {
+            usize::MAX => format!("at least {least}"),
+            most if most == least => most.to_string(),
+            most => format!("{least} to {most}"),
         };
         let message = format!("`{}` takes {wanted} argument(s), {} given", function.name, args.len());
         return Err(error(text, span.start, message));

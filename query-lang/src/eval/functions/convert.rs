@@ -3,6 +3,7 @@
 use watchfire_model::LabelSet;
 
 use super::arg;
+use super::math::{larger, smaller};
 use crate::ast::{Call, Expr};
 use crate::eval::column::{Column, Value, is_absent, join_same_labels, without_name};
 use crate::eval::context::Context;
@@ -14,6 +15,12 @@ pub(super) fn eval(ctx: &Context, function: ConvertFunction, call: &Call) -> Res
     match function {
         ConvertFunction::Time => Ok(Value::Scalar(ctx.steps.times().map(|at| at as f64 / 1000.0).collect())),
         ConvertFunction::Pi => Ok(Value::Scalar(vec![std::f64::consts::PI; ctx.steps.count])),
+        ConvertFunction::Start => constant(ctx, ctx.query_start as f64 / 1000.0),
+        ConvertFunction::End => constant(ctx, ctx.query_end as f64 / 1000.0),
+        ConvertFunction::Step => constant(ctx, ctx.query_step as f64 / 1000.0),
+        ConvertFunction::Range => constant(ctx, (ctx.query_end - ctx.query_start) as f64 / 1000.0),
+        ConvertFunction::MaxOf => of_two(ctx, call, larger),
+        ConvertFunction::MinOf => of_two(ctx, call, smaller),
         ConvertFunction::Vector => {
             let values = crate::eval::eval_scalar(ctx, arg(call, 0)?)?;
             Ok(Value::Vector(vec![ctx.keep(LabelSet::empty(), values)?]))
@@ -21,6 +28,19 @@ pub(super) fn eval(ctx: &Context, function: ConvertFunction, call: &Call) -> Res
         ConvertFunction::Scalar => scalar(ctx, arg(call, 0)?).map(Value::Scalar),
         ConvertFunction::Timestamp => timestamp(ctx, arg(call, 0)?).map(Value::Vector),
     }
+}
+
+/// The same at every step.
+fn constant(ctx: &Context, value: f64) -> Result<Value, EvalError> {
+    Ok(Value::Scalar(vec![value; ctx.steps.count]))
+}
+
+/// A number from two.
+fn of_two(ctx: &Context, call: &Call, choose: fn(f64, f64) -> f64) -> Result<Value, EvalError> {
+    let mut values = crate::eval::eval_scalar(ctx, arg(call, 0)?)?;
+    let others = crate::eval::eval_scalar(ctx, arg(call, 1)?)?;
+    values.iter_mut().zip(others).for_each(|(value, other)| *value = choose(*value, other));
+    Ok(Value::Scalar(values))
 }
 
 /// The value of the only series; NaN if there is none or more than one.

@@ -68,7 +68,7 @@ fn apply(function: MathFunction, value: f64, first: f64, second: f64) -> f64 {
 }
 
 /// The larger number; NaN if either is, unless the other is the largest there is, as in Go.
-fn larger(left: f64, right: f64) -> f64 {
+pub(super) fn larger(left: f64, right: f64) -> f64 {
     if left == f64::INFINITY || right == f64::INFINITY {
         return f64::INFINITY;
     }
@@ -76,7 +76,7 @@ fn larger(left: f64, right: f64) -> f64 {
 }
 
 /// The smaller number; NaN if either is, unless the other is the smallest there is, as in Go.
-fn smaller(left: f64, right: f64) -> f64 {
+pub(super) fn smaller(left: f64, right: f64) -> f64 {
     if left == f64::NEG_INFINITY || right == f64::NEG_INFINITY {
         return f64::NEG_INFINITY;
     }

@@ -2,12 +2,15 @@
 
 mod absence;
 mod convert;
+mod date;
 mod histogram;
 mod label;
 mod math;
+mod natural;
 mod over_time;
 pub(crate) mod rate;
 mod regression;
+mod smoothing;
 mod sort;
 mod window;
 
@@ -25,6 +28,7 @@ pub(crate) fn eval(ctx: &Context, call: &Call) -> Result<Value, EvalError> {
         Family::Label(function) => label::eval(ctx, function, call).map(Value::Vector),
         Family::Sort(function) => sort::eval(ctx, function, call).map(Value::Vector),
         Family::Convert(function) => convert::eval(ctx, function, call),
+        Family::Date(function) => date::eval(ctx, function, call).map(Value::Vector),
         Family::Histogram(function) => histogram::eval(ctx, function, call).map(Value::Vector),
         Family::NotYet => Err(EvalError::NotYet { what: format!("`{}()`", call.function.name), hint: None }),
     }

@@ -1,6 +1,8 @@
-//! `sort` and `sort_desc`: the order of an instant result. Ranges are in the order of labels whatever is asked.
+//! `sort`, `sort_by_label` and their kin: the order of an instant result. Ranges are in the order of labels whatever is asked.
 
-use super::arg;
+use std::cmp::Ordering;
+
+use super::{arg, natural};
 use crate::ast::Call;
 use crate::eval::column::{ABSENT, Column};
 use crate::eval::context::Context;
@@ -17,15 +19,35 @@ pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result
     if !ctx.is_instant || ctx.steps.count > 1 {
         return Ok(columns);
     }
+    match function {
+        SortFunction::Ascending | SortFunction::Descending => by_value(&mut columns, function),
+        SortFunction::ByLabel | SortFunction::ByLabelDescending => {
+            let names: Result<Vec<&str>, EvalError> = call.args.iter().skip(1).map(crate::eval::eval_text).collect();
+            by_labels(&mut columns, &names?, function);
+        }
+    }
+    Ok(columns)
+}
+
+fn by_value(columns: &mut [Column], function: SortFunction) {
     columns.sort_by(|left, right| {
         let labels = || left.labels.cmp(&right.labels);
         let value = |column: &Column| column.values.first().copied().unwrap_or(ABSENT);
         let (left, right) = (value(left), value(right));
-        let ascending = left.partial_cmp(&right).map(|order| match function {
-            SortFunction::Ascending => order,
-            SortFunction::Descending => order.reverse(),
-        });
-        ascending.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then_with(labels)
+        let by_value =
+            if function == SortFunction::Descending { right.partial_cmp(&left) } else { left.partial_cmp(&right) };
+        by_value.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then_with(labels)
     });
-    Ok(columns)
+}
+
+/// By the values of these labels one after the other, in their natural order, and then by all labels.
+fn by_labels(columns: &mut [Column], names: &[&str], function: SortFunction) {
+    columns.sort_by(|left, right| {
+        let by_name = |name: &&str| {
+            natural::compare(left.labels.get(name).unwrap_or_default(), right.labels.get(name).unwrap_or_default())
+        };
+        let named = names.iter().map(by_name).find(|order| order.is_ne()).unwrap_or(Ordering::Equal);
+        let order = named.then_with(|| left.labels.cmp(&right.labels));
+        if function == SortFunction::ByLabelDescending { order.reverse() } else { order }
+    });
 }

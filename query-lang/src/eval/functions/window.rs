@@ -2,7 +2,7 @@
 
 use watchfire_model::Sample;
 
-use super::{arg, over_time, rate, regression};
+use super::{arg, over_time, rate, regression, smoothing};
 use crate::ast::{Call, Expr, Span};
 use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
 use crate::eval::context::Context;
@@ -22,35 +22,34 @@ pub(super) struct Window<'s> {
     pub end: i64,
     /// The evaluation time, which `offset` does not move; milliseconds.
     pub now: i64,
-    /// The scalar argument of the functions that take one.
+    /// The scalar argument of the functions that take one, and a second one.
     pub parameter: f64,
+    pub second: f64,
 }
 
 pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     // `quantile_over_time` has its number first, `predict_linear` last.
-    let (range, parameter) = match function {
-        WindowFunction::QuantileOverTime => (arg(call, 1)?, Some(arg(call, 0)?)),
-        WindowFunction::PredictLinear => (arg(call, 0)?, Some(arg(call, 1)?)),
-        _ => (arg(call, 0)?, None),
-    };
-    let parameter = match parameter {
-        Some(parameter) => crate::eval::eval_scalar(ctx, parameter)?,
-        None => Vec::new(),
-    };
+    let range_at = usize::from(function == WindowFunction::QuantileOverTime);
+    let range = arg(call, range_at)?;
+    let mut parameters = Vec::new();
+    for (_, parameter) in call.args.iter().enumerate().filter(|(at, _)| *at != range_at) {
+        parameters.push(crate::eval::eval_scalar(ctx, parameter)?);
+    }
     let is_rate = matches!(function, WindowFunction::Rate | WindowFunction::Increase);
     let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
     let mut out = Vec::new();
     for_each_series(ctx, range, &mut |series, windows| {
         let values = match series.increments {
             Some(_) if is_rate => counted(ctx, function, series, windows)?,
-            _ => walked(ctx, function, series, windows, &parameter)?,
+            _ => walked(ctx, function, series, windows, &parameters)?,
         };
         if values.iter().any(|value| !is_absent(*value)) {
             if is_rate && series.increments.is_none() {
                 check_counter(ctx, series.labels.metric_name(), range);
             }
             if function == WindowFunction::QuantileOverTime {
-                let seen = values.iter().zip(&parameter).filter(|(value, _)| !is_absent(**value));
+                let asked = parameters.iter().flatten();
+                let seen = values.iter().zip(asked).filter(|(value, _)| !is_absent(**value));
                 let about = arg(call, 0)?.span();
                 seen.for_each(|(_, q)| check_quantile(ctx.guard, *q, about));
             }
@@ -101,9 +100,9 @@ fn walked(
     function: WindowFunction,
     series: &Series,
     windows: &Windows,
-    parameter: &[f64],
+    parameters: &[Vec<f64>],
 ) -> Result<Vec<f64>, EvalError> {
-    let count = if parameter.is_empty() { windows.distinct() } else { ctx.steps.count };
+    let count = if parameters.is_empty() { windows.distinct() } else { ctx.steps.count };
     let mut slices = Slices::new(series.samples);
     let mut resets = rate::Resets::new(function, series.samples);
     let mut scratch = Vec::new();
@@ -113,9 +112,15 @@ fn walked(
         let samples = slices.advance(start, end);
         // Walking a window costs as much as reading it.
         ctx.guard.tick()?;
-        let parameter = parameter.get(index).copied().unwrap_or(f64::NAN);
-        let window = Window { samples, start, end, now: ctx.steps.at(index), parameter };
-        let value = if samples.is_empty() { None } else { value(function, &window, &mut resets, &mut scratch) };
+        let parameter =
+            |at: usize| parameters.get(at).and_then(|values| values.get(index)).copied().unwrap_or(f64::NAN);
+        let (first, second) = (parameter(0), parameter(1));
+        let window = Window { samples, start, end, now: ctx.steps.at(index), parameter: first, second };
+        let value = match function {
+            _ if samples.is_empty() => None,
+            WindowFunction::DoubleExponentialSmoothing => smoothing::value(&window)?,
+            _ => value(function, &window, &mut resets, &mut scratch),
+        };
         values.push(value.unwrap_or(ABSENT));
     }
     Ok(if count == ctx.steps.count { values } else { windows.spread(values) })
@@ -131,6 +136,8 @@ fn value(function: WindowFunction, window: &Window, resets: &mut rate::Resets, s
         | WindowFunction::Changes
         | WindowFunction::Resets => rate::value(function, window, resets),
         WindowFunction::Deriv | WindowFunction::PredictLinear => regression::value(function, window),
+        // It alone can fail.
+        WindowFunction::DoubleExponentialSmoothing => None,
         WindowFunction::AvgOverTime
         | WindowFunction::MinOverTime
         | WindowFunction::MaxOverTime

@@ -10,10 +10,10 @@ mod quantiles;
 mod rates;
 
 use watchfire_engine::{SeriesKind, SeriesView};
-use watchfire_model::LabelSet;
+use watchfire_model::{LabelSet, Timestamp};
 
 use super::column::{Column, Places};
-use super::context::{Context, Steps};
+use super::context::Context;
 use super::limits::{EvalError, Guard, Limits};
 use super::source;
 use crate::ast::{Expr, QUANTILE_WINDOW_MS, RATE_WINDOW_MS, ShortAggregate, ShortQuantile, ShortRate, ShortScope};
@@ -83,8 +83,7 @@ pub(crate) fn kind_found(
         _ => return None,
     };
     let guard = Guard::new(limits);
-    let steps = Steps { start: at, step: 1, count: 1 };
-    let ctx = Context { engine, guard: &guard, steps, query_start: at, query_end: at, is_instant: true };
+    let ctx = super::at_once(engine, &guard, Timestamp::from_millis(at));
     let views = source::select(&ctx, &scope.selector.matchers, at.saturating_sub(window_ms), at).ok()?;
     let class = |kind: SeriesKind| std::mem::discriminant(&kind);
     let first = views.first()?.kind();
