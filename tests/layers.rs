@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("queue", &[]),
@@ -13,7 +13,8 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("rules", &["model", "engine", "query-lang"]),
     ("alerting", &["model", "queue"]),
     ("ingest", &["model", "engine", "log-store", "queue"]),
-    ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting"]),
+    ("scrape", &["model", "engine"]),
+    ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting", "scrape"]),
     ("cli", &["model", "backup"]),
     ("demo", &["model"]),
     ("backup", &[]),

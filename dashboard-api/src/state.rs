@@ -8,6 +8,7 @@ use watchfire_engine::Engine;
 use watchfire_log_store::LogStore;
 use watchfire_query_lang::{Limits, MetricsRead};
 use watchfire_rules::RuleEngine;
+use watchfire_scrape::Scraper;
 
 use crate::error::ApiError;
 use crate::health::{Health, QueueStatus};
@@ -28,6 +29,8 @@ pub struct Api {
     pub metrics: Arc<dyn MetricsRead>,
     /// Takes pushed samples, lists what series there are.
     pub engine: Arc<Engine>,
+    /// Scrapes other servers.
+    pub scraper: Arc<Scraper>,
     /// Live tail.
     pub tail: Arc<TailHub>,
     /// Our own metrics.

@@ -13,7 +13,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Sample};
 
 use crate::backfill::Hours;
-use crate::batch::{BatchEntry, Derived, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
+use crate::batch::{BatchEntry, BatchSeries, Derived, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
 use crate::key;
@@ -205,6 +205,14 @@ impl Engine {
         key::write(labels, &mut key);
         let series = self.registry.resolve(kind, &key, None)?.series;
         Ok(SeriesHandle { series, key: key.into() })
+    }
+
+    /// The series that a batch names, for many appends to come; `None` if there is none, as when it was refused.
+    pub fn handle_of(&self, batch: &SampleBatch, named: BatchSeries) -> Option<SeriesHandle> {
+        let entry = batch.entry(named)?;
+        let key = batch.key(entry);
+        let series = self.registry.find(entry.kind, key)?;
+        Some(SeriesHandle { series, key: key.into() })
     }
 
     pub(crate) fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {

@@ -199,6 +199,10 @@ impl SampleBatch {
         self.points.is_empty()
     }
 
+    pub(crate) fn entry(&self, series: BatchSeries) -> Option<&BatchEntry> {
+        self.series.get(series.0 as usize)
+    }
+
     pub(crate) fn key<'b>(&'b self, entry: &'b BatchEntry) -> &'b [u8] {
         if let Some(known) = &entry.known {
             return &known.key;

@@ -29,6 +29,7 @@ use watchfire_model::Timestamp;
 use watchfire_query_lang::{LocalMetrics, MetricsRead};
 use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
+use watchfire_scrape::{Scraper, ScraperLimits};
 
 use super::canary::Canary;
 use super::recount::{RecountMetrics, Recounter};
@@ -62,6 +63,8 @@ pub struct Parts {
     pub intake: Arc<Intake>,
     /// What is read from this machine.
     pub sources: Mutex<Sources>,
+    /// Who asks other servers for their metrics.
+    pub scraper: Arc<Scraper>,
     /// Live tail.
     pub tail: Arc<TailHub>,
     /// Our own metrics.
@@ -176,6 +179,8 @@ impl Parts {
             store.clone(),
         );
         let intake = Arc::new(intake);
+        let scraper = Scraper::new(engine.clone(), scraper_limits(config), &registry, runtime.clone())
+            .map_err(|error| error.to_string())?;
         let source_metrics = SourceMetrics::new(&registry).map_err(|error| error.to_string())?;
         let sources = Mutex::new(Sources::new(intake.clone(), source_metrics, runtime.clone()));
         Ok(Parts {
@@ -205,6 +210,7 @@ impl Parts {
             alerting: Arc::new(alerting),
             saved: Arc::new(saved),
             intake,
+            scraper: Arc::new(scraper),
             sources,
             tail,
             registry,
@@ -242,6 +248,7 @@ impl Parts {
         }
         self.sources.lock().set(config).map_err(failed)?;
         let upkeep = Upkeep::start(self).map_err(failed)?;
+        self.scraper.apply(&config.scrape, &config.external_labels);
         let own_logs = tokio::spawn(own_logs.run(self.intake.clone()));
         let watch = self.watch_ourselves();
         Ok(Running { consumers, rules, upkeep, own_logs, watch, syslog })
@@ -272,6 +279,7 @@ impl Parts {
             store: self.store.clone(),
             metrics: Arc::new(LocalMetrics::new(self.engine.clone())),
             engine: self.engine.clone(),
+            scraper: self.scraper.clone(),
             tail: self.tail.clone(),
             registry: self.registry.clone(),
             health: Arc::new(move || health::read(&for_health)),
@@ -317,6 +325,7 @@ impl Parts {
 impl Running {
     /// Ends everything that runs, upstream first: what was accepted is still taken in.
     pub async fn stop(mut self, parts: &Arc<Parts>) {
+        parts.scraper.stop().await;
         while self.syslog.join_next().await.is_some() {}
         self.watch.abort_all();
         // The lines of the last moments are on stderr only.
@@ -378,6 +387,12 @@ fn alerting_settings(config: &Config, canary: Option<Receiver>) -> Settings {
     let policy = Policy { repeat_interval_ms: config.alerting.repeat_interval_ms, ..Policy::default() };
     let receivers = receivers::settings(config, canary);
     Settings { receivers, policy, ..Settings::new(config.data_dir.join("alerting")) }
+}
+
+fn scraper_limits(config: &Config) -> ScraperLimits {
+    let body_bytes = usize::try_from(config.limits.decompressed_bytes).unwrap_or(usize::MAX);
+    let readers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    ScraperLimits { body_bytes, bodies_bytes: body_bytes.saturating_mul(2), readers }
 }
 
 fn intake_limits(config: &Config) -> Limits {

@@ -153,6 +153,7 @@ impl Reloader {
         if let Some(credentials) = credentials {
             self.doors.access.replace(credentials);
         }
+        self.parts.scraper.apply(&next.scrape, &next.external_labels);
         load::warn_of(&next);
         if let Err(error) = self.parts.sources.lock().set(&next) {
             tracing::error!(%error, "a source could not be started; restart the server");
@@ -161,7 +162,7 @@ impl Reloader {
         *current = next;
         let count = files.len();
         let mut done = format!(
-            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, keys, users, certificates",
+            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, scraping, keys, users, certificates",
             if count == 1 { "" } else { "s" }
         );
         if !restart.is_empty() {

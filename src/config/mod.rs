@@ -8,6 +8,9 @@ mod items;
 mod read;
 mod receivers;
 mod scalar;
+mod scrape;
+mod scrape_http;
+mod scrape_relabel;
 mod section;
 mod tree;
 
@@ -17,6 +20,8 @@ use std::path::PathBuf;
 use watchfire_alerting::Secret;
 use watchfire_ingest::extract::RuleConfig;
 use watchfire_ingest::sources::settings::{FileSource, JournalSource};
+use watchfire_model::LabelSet;
+use watchfire_scrape::config::ScrapeConfig;
 
 pub use read::parse;
 pub use tree::Fault;
@@ -44,6 +49,10 @@ pub struct Config {
     pub parsers: Vec<LineParser>,
     /// Metrics made from logs, beside those out of the box.
     pub extract: Vec<RuleConfig>,
+    /// Whose metrics are scraped.
+    pub scrape: Vec<ScrapeConfig>,
+    /// Labels by which other servers know us.
+    pub external_labels: LabelSet,
     /// Rules and who is told.
     pub alerting: Alerting,
     /// Who may do what.
@@ -306,6 +315,8 @@ impl Default for Config {
             journald: None,
             parsers: Vec::new(),
             extract: Vec::new(),
+            scrape: Vec::new(),
+            external_labels: LabelSet::empty(),
             alerting: Alerting {
                 rules_path: vec!["alert_rules.json".to_owned()],
                 rules_path_given: false,

@@ -10,6 +10,7 @@ use watchfire_queue::DISK_LIMIT_MIN;
 use super::files;
 use super::items::{read_extracts, read_parsers};
 use super::receivers;
+use super::scrape;
 use super::section::Section;
 use super::tree::{self, Fault, Kind, Node, Place};
 use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
@@ -56,6 +57,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     places.extend(read_sources(&mut top, &mut config));
     check_ports(&mut top, &config, &places);
     read_extracts(&mut top, &mut config);
+    scrape::read(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config, &places);
     read_tls(&mut top, &mut config);
@@ -80,7 +82,6 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         ("elasticsearch", "Elasticsearch as a store"),
         ("postgres", "PostgreSQL as a store"),
         ("valkey", "Valkey as a store or a queue"),
-        ("scrape_configs", "scraping other servers"),
         ("remote_write", "remote-write to other servers"),
         ("admin_api", "the admin API"),
     ] {

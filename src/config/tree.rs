@@ -220,7 +220,7 @@ impl<'a> Builder<'a> {
         self.expand(text, place, places)
     }
 
-    /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`.
+    /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`, and `${1}` for itself.
     fn expand(&mut self, text: &str, place: Place, places: Vec<Place>) -> Kind {
         let mut out = Expanded { text: String::new(), places: Vec::new(), source: places.into_iter() };
         let mut rest = text;
@@ -232,7 +232,10 @@ impl<'a> Builder<'a> {
                 rest = after;
                 continue;
             }
-            let Some(end) = variable.strip_prefix("${").and_then(|inner| inner.find('}')) else {
+            let inner = variable.strip_prefix("${");
+            // `${1}` is what an expression found, and no name of a variable.
+            let inner = inner.filter(|inner| !inner.starts_with(|c: char| c.is_ascii_digit()));
+            let Some(end) = inner.and_then(|inner| inner.find('}')) else {
                 out.copy("$");
                 rest = &variable[1..];
                 continue;

@@ -10,7 +10,7 @@ struct Program {
     tests: &'static str,
 }
 
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 13] = [
     Program { name: "logger", package: "bsdutils", tests: "syslog from a real client" },
     Program { name: "rsyslogd", package: "rsyslog", tests: "syslog from a real forwarder" },
     Program { name: "journalctl", package: "systemd", tests: "the journal, followed" },
@@ -26,6 +26,11 @@ const PROGRAMS: [Program; 12] = [
     Program { name: "script", package: "bsdutils", tests: "colours on a terminal" },
     Program { name: "groff", package: "groff", tests: "manual pages" },
     Program { name: "mandoc", package: "mandoc", tests: "manual pages" },
+    Program {
+        name: "prometheus-node-exporter",
+        package: "prometheus-node-exporter",
+        tests: "scraping a real exporter",
+    },
     Program { name: "jq", package: "jq", tests: "an example of the live tail" },
 ];
 

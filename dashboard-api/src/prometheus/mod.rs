@@ -1,14 +1,14 @@
 //! Prometheus' HTTP API: what its clients (Grafana's data source, promtool, …) call, in its shapes, with its error
 //! types and codes. Both listeners serve it; docs/prometheus.md is the user's page of it.
 //!
-//! Parameters come in the query string, a form or JSON; unknown ones are ignored, as Prometheus does. Nothing is
-//! scraped yet, so that targets are empty.
+//! Parameters come in the query string, a form or JSON; unknown ones are ignored, as Prometheus does.
 
 mod params;
 mod query;
 mod reply;
 mod series;
 mod status;
+mod targets;
 mod tree;
 mod write;
 
@@ -23,5 +23,5 @@ pub(crate) use write::exponential;
 
 /// Routes of these files.
 pub fn routes() -> Router<Arc<Api>> {
-    Router::new().merge(query::routes()).merge(series::routes()).merge(status::routes())
+    Router::new().merge(query::routes()).merge(series::routes()).merge(status::routes()).merge(targets::routes())
 }

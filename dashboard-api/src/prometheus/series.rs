@@ -172,7 +172,7 @@ struct Metadata {
 }
 
 /// A number that bounds a list; negative ones bound nothing.
-fn bound(asked: &Asked, name: &str) -> Result<usize, Refused> {
+pub(super) fn bound(asked: &Asked, name: &str) -> Result<usize, Refused> {
     let Some(text) = asked.get(name) else { return Ok(usize::MAX) };
     let number: i64 = text.parse().map_err(|_| Refused::bad_data(format!("{name} must be a number")))?;
     Ok(usize::try_from(number).unwrap_or(usize::MAX))

@@ -1,15 +1,14 @@
-//! The state of the server in Prometheus' words: `status/…`, and the targets and Alertmanagers, of which there are
-//! none.
+//! The state of the server in Prometheus' words: `status/…`, and the Alertmanagers, of which there are none.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use watchfire_model::Timestamp;
 use watchfire_model::time::format_duration_ms;
-use watchfire_query_lang::{Limits, Notes, Query};
+use watchfire_query_lang::{Limits, Notes};
 
 use super::params::Asked;
 use super::reply::{Refused, in_background, success, success_bytes};
@@ -30,9 +29,6 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/status/config", routing::get(config))
         .route("/api/v1/status/tsdb", routing::get(tsdb))
         .route("/api/v1/status/walreplay", routing::get(replay))
-        .route("/api/v1/targets", routing::get(targets))
-        .route("/api/v1/targets/metadata", routing::get(targets_metadata))
-        .route("/api/v1/scrape_pools", routing::get(scrape_pools))
         .route("/api/v1/alertmanagers", routing::get(alertmanagers))
         .route("/api/v1/notifications", routing::get(notifications))
 }
@@ -133,22 +129,6 @@ async fn tsdb(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Ref
 /// Whoever is answered here has been waited for: replay comes before readiness.
 async fn replay() -> Result<Response, Refused> {
     success(&json!({"min": 0, "max": 0, "current": 0}))
-}
-
-/// Nothing is scraped yet.
-async fn targets() -> Result<Response, Refused> {
-    success(&json!({"activeTargets": [], "droppedTargets": [], "droppedTargetCounts": Map::new()}))
-}
-
-async fn targets_metadata(asked: Asked) -> Result<Response, Refused> {
-    if let Some(selector) = asked.get("match_target") {
-        Query::parse_selector(selector).map_err(|error| Refused::parse("match_target", &error))?;
-    }
-    success(&json!([]))
-}
-
-async fn scrape_pools() -> Result<Response, Refused> {
-    success(&json!({"scrapePools": []}))
 }
 
 /// Alerts are told by our own receivers.

@@ -11,6 +11,7 @@ pub mod receiver;
 pub mod rules;
 pub mod server;
 pub mod smtp;
+pub mod target;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
@@ -18,3 +19,4 @@ pub use prometheus::Prometheus;
 pub use receiver::WebhookReceiver;
 pub use server::Server;
 pub use smtp::SmtpSink;
+pub use target::TargetServer;

@@ -1,0 +1,114 @@
+//! The targets that are scraped, in Prometheus' words: `targets`, `targets/metadata`, `scrape_pools`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::{Router, routing};
+use serde_json::{Map, Value, json};
+use watchfire_model::time::format_duration_ms;
+use watchfire_model::{LabelSet, Matcher};
+use watchfire_query_lang::{Notes, Query};
+use watchfire_scrape::snapshot::{ActiveTarget, DroppedTarget};
+
+use super::params::Asked;
+use super::reply::{Refused, in_background, success_bytes};
+use super::series::bound;
+use crate::state::Api;
+
+/// What Prometheus says of a target that was not scraped yet.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Routes of this file.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/targets", routing::get(targets))
+        .route("/api/v1/targets/metadata", routing::get(targets_metadata))
+        .route("/api/v1/scrape_pools", routing::get(scrape_pools))
+}
+
+async fn targets(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let pool = asked.get("scrapePool").filter(|pool| !pool.is_empty()).map(str::to_owned);
+    let state = asked.get("state").unwrap_or("any").to_ascii_lowercase();
+    in_background(move || {
+        let mut targets = api.scraper.targets();
+        let wanted = |of: &str| pool.as_ref().is_none_or(|pool| pool == of);
+        targets.active.retain(|target| state != "dropped" && wanted(&target.pool));
+        targets.dropped.retain(|target| state != "active" && wanted(&target.pool));
+        targets.dropped_counts.retain(|(of, _)| state != "active" && wanted(of));
+        let counts: Map<String, Value> =
+            targets.dropped_counts.into_iter().map(|(pool, count)| (pool, count.into())).collect();
+        let data = json!({
+            "activeTargets": targets.active.iter().map(active).collect::<Vec<_>>(),
+            "droppedTargets": targets.dropped.iter().map(dropped).collect::<Vec<_>>(),
+            "droppedTargetCounts": counts,
+        });
+        success_bytes(&data, &Notes::default())
+    })
+    .await
+}
+
+fn active(target: &ActiveTarget) -> Value {
+    let last = &target.last;
+    json!({
+        "discoveredLabels": labels(&target.discovered),
+        "labels": labels(&target.labels),
+        "scrapePool": target.pool,
+        "scrapeUrl": target.url,
+        "globalUrl": target.url,
+        "lastError": last.error.as_deref().unwrap_or_default(),
+        "lastScrape": last.at.map_or_else(|| NEVER.to_owned(), |at| at.to_rfc3339()),
+        "lastScrapeDuration": last.took.as_secs_f64(),
+        "health": last.health.as_str(),
+        "scrapeInterval": format_duration_ms(target.interval_ms),
+        "scrapeTimeout": format_duration_ms(target.timeout_ms),
+    })
+}
+
+fn dropped(target: &DroppedTarget) -> Value {
+    json!({"discoveredLabels": labels(&target.discovered), "scrapePool": target.pool})
+}
+
+fn labels(labels: &LabelSet) -> BTreeMap<&str, &str> {
+    labels.iter().collect()
+}
+
+/// What targets say about their metrics; `match_target` chooses targets, `metric` a metric.
+async fn targets_metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let most = bound(&asked, "limit")?;
+    let matchers: Vec<Matcher> = match asked.get("match_target").filter(|text| !text.is_empty()) {
+        Some(text) => Query::parse_selector(text).map_err(|error| Refused::parse("match_target", &error))?,
+        None => Vec::new(),
+    };
+    let metric = asked.get("metric").filter(|metric| !metric.is_empty()).map(str::to_owned);
+    in_background(move || {
+        let mut rows = Vec::new();
+        for target in api.scraper.targets().active {
+            if !matchers.iter().all(|matcher| matcher.matches_labels(&target.labels)) {
+                continue;
+            }
+            let families = target.last.families.iter();
+            let wanted = families.filter(|(name, _)| metric.as_ref().is_none_or(|metric| metric == *name));
+            for (name, metadata) in wanted.take(most.saturating_sub(rows.len())) {
+                let (kind, help, unit) = (metadata.kind.as_str(), &metadata.help, &metadata.unit);
+                let mut row = json!({"target": labels(&target.labels), "type": kind, "help": help, "unit": unit});
+                // Who asks for one metric knows its name.
+                if let (None, Some(row)) = (&metric, row.as_object_mut()) {
+                    row.insert("metric".to_owned(), name.as_str().into());
+                }
+                rows.push(row);
+            }
+        }
+        success_bytes(&rows, &Notes::default())
+    })
+    .await
+}
+
+async fn scrape_pools(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
+    in_background(move || {
+        let pools: Vec<String> = api.scraper.targets().dropped_counts.into_iter().map(|(pool, _)| pool).collect();
+        success_bytes(&json!({"scrapePools": pools}), &Notes::default())
+    })
+    .await
+}

@@ -1,0 +1,201 @@
+//! The HTTP client of a job: TLS, proxy, credentials, redirects.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{HOST, HeaderValue};
+use reqwest::{Certificate, Client, Identity, NoProxy, RequestBuilder, Url};
+
+use crate::config::{HttpAuth, HttpConfig, Proxy, Text};
+
+/// What we call ourselves.
+const USER_AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
+/// Most redirects that are followed.
+const REDIRECTS_MAX: usize = 10;
+/// Connections wait so long for their next use; scrapes are minutes apart.
+const POOL_IDLE: Duration = Duration::from_secs(300);
+/// Longest file with a secret or a certificate that is read, bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Makes requests as an [`HttpConfig`] says. Clients are made when the first request needs them, and anew when a
+/// file with a certificate has changed.
+pub(crate) struct HttpClient {
+    config: Arc<HttpConfig>,
+    built: Mutex<Built>,
+}
+
+#[derive(Default)]
+struct Built {
+    /// States of the files that they are made of.
+    files: Vec<Option<SystemTime>>,
+    /// By the host that is asked, if certificates have to bear another name than that, else one for all.
+    clients: HashMap<Option<String>, Client>,
+}
+
+impl HttpClient {
+    pub(crate) fn new(config: HttpConfig) -> HttpClient {
+        HttpClient { config: Arc::new(config), built: Mutex::default() }
+    }
+
+    /// A GET request, credentials with it. Errors: what cannot be read or used of the configuration, for people.
+    pub(crate) async fn get(self: &Arc<HttpClient>, url: &Url) -> Result<RequestBuilder, String> {
+        let (client, url) = (self.clone(), url.clone());
+        // Files are read, and the system's certificates.
+        let made = tokio::task::spawn_blocking(move || client.request(&url)).await;
+        made.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Blocks.
+    fn request(&self, url: &Url) -> Result<RequestBuilder, String> {
+        let name = self.config.tls.server_name.as_deref().filter(|_| url.scheme() == "https");
+        let mut asked = url.clone();
+        if let Some(name) = name {
+            asked.set_host(Some(name)).map_err(|_| format!("`{name}` is no server name"))?;
+        }
+        let request = self.client(url, name)?.get(asked);
+        let request = match (name, url.host_str()) {
+            (Some(_), Some(host)) => {
+                let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                request.header(HOST, format!("{host}{port}"))
+            }
+            _ => request,
+        };
+        Ok(match &self.config.auth {
+            HttpAuth::None => request,
+            HttpAuth::Basic { username, password } => request.basic_auth(read(username)?, Some(read(password)?)),
+            HttpAuth::Other { scheme, credentials } => {
+                let value = HeaderValue::from_str(&format!("{scheme} {}", read(credentials)?));
+                let mut value = value.map_err(|_| "the credentials hold a character that no header can".to_owned())?;
+                value.set_sensitive(true);
+                request.header(reqwest::header::AUTHORIZATION, value)
+            }
+        })
+    }
+
+    fn client(&self, url: &Url, name: Option<&str>) -> Result<Client, String> {
+        let tls = &self.config.tls;
+        let files = [&tls.ca, &tls.cert, &tls.key].into_iter().flatten().filter_map(|text| match text {
+            Text::Inline(_) => None,
+            Text::File(path) => Some(std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()),
+        });
+        let files: Vec<_> = files.collect();
+        let host = name.and(url.host_str()).map(str::to_owned);
+        let mut built = self.built.lock();
+        if built.files != files {
+            *built = Built { files, clients: HashMap::new() };
+        }
+        if let Some(client) = built.clients.get(&host) {
+            return Ok(client.clone());
+        }
+        let client = match build(&self.config, host.as_deref(), false) {
+            // For `http://` it does not matter that the system has no certificates.
+            Err(_) if url.scheme() == "http" => build(&self.config, host.as_deref(), true)?,
+            client => client?,
+        };
+        built.clients.insert(host, client.clone());
+        Ok(client)
+    }
+}
+
+/// Makes a client. With `host`, each name is looked up as that one. Blocks.
+fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Result<Client, String> {
+    install_crypto();
+    let redirects = match config.follow_redirects {
+        true => reqwest::redirect::Policy::limited(REDIRECTS_MAX),
+        false => reqwest::redirect::Policy::none(),
+    };
+    let mut builder = Client::builder()
+        .redirect(redirects)
+        .user_agent(USER_AGENT)
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(1)
+        .tls_danger_accept_invalid_certs(config.tls.insecure_skip_verify);
+    if config.tls.only_tls_1_3 {
+        builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_3);
+    }
+    builder = match &config.tls.ca {
+        _ if trusting_nobody => builder.tls_certs_only([]),
+        None => builder,
+        Some(ca) => {
+            let authorities = Certificate::from_pem_bundle(read(ca)?.as_bytes());
+            let authorities = authorities.ok().filter(|authorities| !authorities.is_empty());
+            builder
+                .tls_certs_only(authorities.ok_or("the authorities of `tls_config` are no certificates in PEM form")?)
+        }
+    };
+    if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
+        let pem = format!("{}\n{}\n", read(cert)?, read(key)?);
+        let identity = Identity::from_pem(pem.as_bytes());
+        builder = builder.identity(
+            identity
+                .map_err(|_| "certificate and key of `tls_config` are none in PEM form, or do not belong together")?,
+        );
+    }
+    builder = match &config.proxy {
+        Proxy::None => builder.no_proxy(),
+        Proxy::Environment => builder,
+        Proxy::Url { url, no_proxy } => {
+            let proxy = reqwest::Proxy::all(url).map_err(|_| "`proxy_url` is no address of a proxy".to_owned())?;
+            builder.proxy(proxy.no_proxy(NoProxy::from_string(no_proxy)))
+        }
+    };
+    if let Some(host) = host {
+        builder = builder.dns_resolver(Arc::new(AlwaysHost(host.trim_matches(['[', ']']).to_owned())));
+    }
+    builder.build().map_err(|error| format!("no HTTP client: {}", with_causes(&error.without_url())))
+}
+
+/// The TLS of this process.
+fn install_crypto() {
+    // Whoever was first has installed the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Looks up one host, whatever the name: certificates are then checked against the name.
+struct AlwaysHost(String);
+
+impl Resolve for AlwaysHost {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The text, as it is now. Blocks.
+fn read(text: &Text) -> Result<Arc<str>, String> {
+    match text {
+        Text::Inline(text) => Ok(text.clone()),
+        Text::File(path) => read_file(path).map_err(|reason| format!("cannot read {}: {reason}", path.display())),
+    }
+}
+
+fn read_file(path: &Path) -> Result<Arc<str>, String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err("it is too long".to_owned());
+    }
+    std::str::from_utf8(&bytes).map(|text| text.trim().into()).map_err(|_| "it is no UTF-8 text".to_owned())
+}
+
+/// An error with all that led to it, which the client keeps apart.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

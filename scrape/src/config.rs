@@ -1,0 +1,284 @@
+//! What is scraped and how, as plain data. The binary makes it from `scrape_configs`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::exposition::Format;
+use crate::relabel::RelabelRule;
+
+/// One entry of `scrape_configs`: a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScrapeConfig {
+    /// Its name, unlike that of all other jobs; the label `job`, unless rules change that.
+    pub job_name: String,
+    /// Time between two scrapes of a target, milliseconds, above 0.
+    pub interval_ms: i64,
+    /// Longest time for one, milliseconds, up to the interval.
+    pub timeout_ms: i64,
+    /// Path that is asked for.
+    pub metrics_path: String,
+    /// How.
+    pub scheme: Scheme,
+    /// Parameters of the URL, each with all its values.
+    pub params: Vec<(String, Vec<String>)>,
+    /// Labels of the samples win over those of the target.
+    pub honor_labels: bool,
+    /// Times that the target gives are taken.
+    pub honor_timestamps: bool,
+    /// Series whose times come from the target end too when they vanish.
+    pub track_timestamps_staleness: bool,
+    /// What is asked for, the most welcome first.
+    pub protocols: Vec<Protocol>,
+    /// How bodies are read whose content type does not say it.
+    pub fallback_protocol: Option<Protocol>,
+    /// Whether answers may come packed.
+    pub enable_compression: bool,
+    /// What makes a scrape fail by its size.
+    pub limits: ScrapeLimits,
+    /// How targets are spoken with.
+    pub http: HttpConfig,
+    /// Where targets come from.
+    pub discovery: Vec<Discovery>,
+    /// Change the labels of targets.
+    pub relabel: Vec<RelabelRule>,
+    /// Change the labels of samples.
+    pub metric_relabel: Vec<RelabelRule>,
+}
+
+impl ScrapeConfig {
+    /// A job with Prometheus' defaults, and without targets.
+    pub fn new(job_name: impl Into<String>) -> ScrapeConfig {
+        ScrapeConfig {
+            job_name: job_name.into(),
+            interval_ms: 60_000,
+            timeout_ms: 10_000,
+            metrics_path: "/metrics".to_owned(),
+            scheme: Scheme::Http,
+            params: Vec::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            protocols: Protocol::DEFAULT.to_vec(),
+            fallback_protocol: None,
+            enable_compression: true,
+            limits: ScrapeLimits::default(),
+            http: HttpConfig::default(),
+            discovery: Vec::new(),
+            relabel: Vec::new(),
+            metric_relabel: Vec::new(),
+        }
+    }
+}
+
+/// Limits of a job; 0 means none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ScrapeLimits {
+    /// Largest body, unpacked, bytes.
+    pub body_bytes: u64,
+    /// Most samples of a scrape, after relabelling.
+    pub samples: u64,
+    /// Most targets of the job.
+    pub targets: u64,
+    /// Most labels of a sample, its name included.
+    pub labels: u64,
+    /// Longest name of a label, bytes.
+    pub label_name_bytes: u64,
+    /// Longest value of a label, bytes.
+    pub label_value_bytes: u64,
+    /// Most dropped targets that are remembered for people.
+    pub kept_dropped_targets: u64,
+}
+
+/// `http` or `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scheme {
+    /// In the clear.
+    #[default]
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The scheme of a word.
+    pub fn parse(word: &str) -> Option<Scheme> {
+        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| scheme.as_str().eq_ignore_ascii_case(word))
+    }
+}
+
+/// A form in which a target may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `text/plain`, version 0.0.4.
+    PrometheusText0,
+    /// `text/plain`, version 1.0.0.
+    PrometheusText1,
+    /// `application/openmetrics-text`, version 0.0.1.
+    OpenMetricsText0,
+    /// `application/openmetrics-text`, version 1.0.0.
+    OpenMetricsText1,
+}
+
+impl Protocol {
+    /// Each with its word in a configuration.
+    pub const NAMES: [(&'static str, Protocol); 4] = [
+        ("PrometheusText0.0.4", Protocol::PrometheusText0),
+        ("PrometheusText1.0.0", Protocol::PrometheusText1),
+        ("OpenMetricsText0.0.1", Protocol::OpenMetricsText0),
+        ("OpenMetricsText1.0.0", Protocol::OpenMetricsText1),
+    ];
+
+    /// What is asked for when nothing is said, in Prometheus' order.
+    pub const DEFAULT: [Protocol; 4] =
+        [Protocol::OpenMetricsText1, Protocol::OpenMetricsText0, Protocol::PrometheusText1, Protocol::PrometheusText0];
+
+    /// The protocol of a word.
+    pub fn parse(word: &str) -> Option<Protocol> {
+        Protocol::NAMES.iter().find(|(name, _)| *name == word).map(|(_, protocol)| *protocol)
+    }
+
+    /// As `Accept` has it, without its weight.
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Protocol::PrometheusText0 => "text/plain;version=0.0.4",
+            Protocol::PrometheusText1 => "text/plain;version=1.0.0;escaping=allow-utf-8",
+            Protocol::OpenMetricsText0 => "application/openmetrics-text;version=0.0.1",
+            Protocol::OpenMetricsText1 => "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+        }
+    }
+
+    /// The grammar of its bodies.
+    pub(crate) const fn format(self) -> Format {
+        match self {
+            Protocol::PrometheusText0 | Protocol::PrometheusText1 => Format::Classic,
+            Protocol::OpenMetricsText0 | Protocol::OpenMetricsText1 => Format::OpenMetrics,
+        }
+    }
+}
+
+/// How a server is spoken with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpConfig {
+    /// How we prove who we are.
+    pub auth: HttpAuth,
+    /// Certificates.
+    pub tls: TlsConfig,
+    /// Redirects are followed, up to ten.
+    pub follow_redirects: bool,
+    /// Through whom.
+    pub proxy: Proxy,
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig { auth: HttpAuth::None, tls: TlsConfig::default(), follow_redirects: true, proxy: Proxy::default() }
+    }
+}
+
+/// The `Authorization` that is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum HttpAuth {
+    /// None.
+    #[default]
+    None,
+    /// A name and a password.
+    Basic {
+        /// The name.
+        username: Text,
+        /// The password.
+        password: Text,
+    },
+    /// A scheme such as `Bearer`, and what stands behind it.
+    Other {
+        /// The scheme.
+        scheme: String,
+        /// What stands behind it.
+        credentials: Text,
+    },
+}
+
+/// A text that stands in the configuration or in a file, which is read each time. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Text {
+    /// In place.
+    Inline(Arc<str>),
+    /// In a file; blanks and line ends around it do not belong to it.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Text::Inline(_) => f.write_str("(hidden)"),
+            Text::File(path) => write!(f, "(in {})", path.display()),
+        }
+    }
+}
+
+/// `tls_config`
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TlsConfig {
+    /// Authorities to trust instead of the system's, PEM.
+    pub ca: Option<Text>,
+    /// Our certificate, PEM.
+    pub cert: Option<Text>,
+    /// Its key, PEM.
+    pub key: Option<Text>,
+    /// The name that the certificate has to have, and that is asked for, instead of the address's.
+    pub server_name: Option<String>,
+    /// Any certificate will do.
+    pub insecure_skip_verify: bool,
+    /// Oldest version of TLS, `false`: 1.2, `true`: 1.3.
+    pub only_tls_1_3: bool,
+}
+
+/// Through whom requests go.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum Proxy {
+    /// Straight.
+    #[default]
+    None,
+    /// As `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say.
+    Environment,
+    /// Through a proxy.
+    Url {
+        /// Its address; it may hold a password.
+        url: String,
+        /// Hosts that are reached without it, separated by commas.
+        no_proxy: String,
+    },
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Proxy::None => "None",
+            Proxy::Environment => "Environment",
+            Proxy::Url { .. } => "Url(hidden)",
+        })
+    }
+}
+
+/// Where targets come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Discovery {
+    /// `static_configs`
+    Static(Vec<TargetGroup>),
+}
+
+/// Targets with the labels that they share.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct TargetGroup {
+    /// Their addresses, `host:port`.
+    pub targets: Vec<String>,
+    /// Labels of all of them.
+    pub labels: Vec<(String, String)>,
+}

@@ -1,0 +1,193 @@
+//! The text formats in which targets show their metrics: Prometheus' own (0.0.4, and 1.0.0, which adds quoted names) and
+//! OpenMetrics 1.0.
+//!
+//! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats/>, the OpenMetrics specification, and what
+//! Prometheus' own lexers accept where the two differ.
+//!
+//! [`Parser`] walks over a body and borrows from it. The labels of a series are not taken apart by it: [`Series::text`] is
+//! enough for who has seen the series before, and [`Series::labels`] does it for who has not.
+
+mod classic;
+mod cursor;
+mod openmetrics;
+mod series;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use cursor::Cursor;
+pub use series::Series;
+
+/// Which of the two grammars a body follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `text/plain`: blanks are free, times are milliseconds.
+    Classic,
+    /// `application/openmetrics-text`: one blank each, times are seconds, `# EOF` ends it.
+    OpenMetrics,
+}
+
+/// What a `# TYPE` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum MetricKind {
+    /// A running total.
+    Counter,
+    /// A value that goes up and down.
+    Gauge,
+    /// Buckets, a count and a sum.
+    Histogram,
+    /// Buckets that may shrink.
+    GaugeHistogram,
+    /// Quantiles, a count and a sum.
+    Summary,
+    /// Labels that say something, with the value 1.
+    Info,
+    /// States, of which each is on or off.
+    StateSet,
+    /// Nothing is said.
+    #[default]
+    Unknown,
+}
+
+impl MetricKind {
+    /// The word of the HTTP API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+            MetricKind::GaugeHistogram => "gaugehistogram",
+            MetricKind::Summary => "summary",
+            MetricKind::Info => "info",
+            MetricKind::StateSet => "stateset",
+            MetricKind::Unknown => "unknown",
+        }
+    }
+}
+
+/// A line of an exposition that says something.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry<'b> {
+    /// `# HELP`
+    Help {
+        /// The metric family.
+        metric: Cow<'b, str>,
+        /// What it means.
+        text: Cow<'b, str>,
+    },
+    /// `# TYPE`
+    Type {
+        /// The metric family.
+        metric: Cow<'b, str>,
+        /// What it is.
+        kind: MetricKind,
+    },
+    /// `# UNIT`
+    Unit {
+        /// The metric family.
+        metric: Cow<'b, str>,
+        /// Its unit, which its name ends with.
+        unit: &'b str,
+    },
+    /// A sample; an exemplar behind it is checked and passed over.
+    Sample {
+        /// Whose it is.
+        series: Series<'b>,
+        /// The value; each "not a number" is the same one, and never a staleness marker.
+        value: f64,
+        /// Its time, milliseconds, if the target gives one.
+        at_ms: Option<i64>,
+    },
+}
+
+/// Where and why a body cannot be read. Nothing of such a body counts, as with Prometheus.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: expected {expected}, found {found}")]
+pub struct ParseError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What should stand there.
+    pub expected: &'static str,
+    /// What stands there, shortened.
+    pub found: String,
+}
+
+/// Walks over a body, entry by entry.
+pub struct Parser<'b> {
+    cursor: Cursor<'b>,
+    format: Format,
+    ended: bool,
+}
+
+impl<'b> Parser<'b> {
+    /// Begins at the first byte.
+    pub fn new(body: &'b [u8], format: Format) -> Parser<'b> {
+        Parser { cursor: Cursor::new(body), format, ended: false }
+    }
+
+    /// The next entry; `None` at the end, also when asked again.
+    ///
+    /// Errors: what stands there is no entry; the walk ends there.
+    pub fn next_entry(&mut self) -> Result<Option<Entry<'b>>, ParseError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let entry = match self.format {
+            Format::Classic => classic::next(&mut self.cursor),
+            Format::OpenMetrics => openmetrics::next(&mut self.cursor),
+        };
+        self.ended = !matches!(entry, Ok(Some(_)));
+        entry
+    }
+
+    /// The labels of a series that this parser gave.
+    ///
+    /// Errors: they are none.
+    pub fn labels(&self, series: Series<'b>, labels: &mut crate::labels::Labels<'b>) -> Result<(), ParseError> {
+        series::read_labels(&self.cursor, series, self.format, labels)
+    }
+}
+
+/// A number as Go's `strconv.ParseFloat` reads it, hexadecimal and underscores excepted: `1e3`, `+Inf`, `NaN`.
+fn parse_number(token: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(token).ok()?;
+    let value: f64 = text.parse().ok()?;
+    if value.is_nan() {
+        // Go knows no sign here; and what says "the series ended" is not for targets to say.
+        return text.starts_with(['n', 'N']).then_some(NORMAL_NAN);
+    }
+    // A number that is too large is an error to Go, and infinity to Rust.
+    let is_named = |text: &str| text.trim_start_matches(['+', '-']).starts_with(['i', 'I']);
+    (value.is_finite() || is_named(text)).then_some(value)
+}
+
+/// The "not a number" of Prometheus' storage.
+const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
+
+/// A text with the escapes of help texts and, with `quote`, of label values taken out; others stay as they are.
+fn unescape(text: &str, quote: bool) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        if character != '\\' {
+            plain.push(character);
+            continue;
+        }
+        let mut ahead = rest.clone();
+        match ahead.next() {
+            Some('n') => plain.push('\n'),
+            Some('\\') => plain.push('\\'),
+            Some('"') if quote => plain.push('"'),
+            _ => {
+                plain.push('\\');
+                continue;
+            }
+        }
+        rest = ahead;
+    }
+    Cow::Owned(plain)
+}

@@ -1,0 +1,118 @@
+//! What targets say about their metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchfire_engine::MetricType;
+
+use crate::exposition::{Entry, MetricKind};
+
+/// What a target says about a metric family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: MetricKind,
+    /// What it means; empty if nothing is said.
+    pub help: String,
+    /// Its unit; empty if none is said.
+    pub unit: String,
+}
+
+/// By metric family.
+pub type Families = BTreeMap<String, Metadata>;
+
+struct Noted {
+    metadata: Metadata,
+    /// The round in which it was seen last.
+    round: u64,
+}
+
+/// What a target has said, kept from scrape to scrape.
+#[derive(Default)]
+pub(crate) struct Notes {
+    families: foldhash::HashMap<String, Noted>,
+    /// The type said last: of the samples that follow.
+    current: (String, MetricKind),
+    changed: bool,
+}
+
+impl Notes {
+    /// Before a body is read.
+    pub(crate) fn begin(&mut self) {
+        self.current = (String::new(), MetricKind::Unknown);
+    }
+
+    /// Takes in what is no sample.
+    pub(crate) fn note(&mut self, entry: &Entry<'_>, round: u64) {
+        match entry {
+            Entry::Help { metric, text } => {
+                let noted = self.of(metric, round);
+                let changed = noted.help != **text;
+                if changed {
+                    noted.help = text.to_string();
+                }
+                self.changed |= changed;
+            }
+            Entry::Type { metric, kind } => {
+                let noted = self.of(metric, round);
+                let changed = noted.kind != *kind;
+                noted.kind = *kind;
+                self.changed |= changed;
+                self.current.0.clear();
+                self.current.0.push_str(metric);
+                self.current.1 = *kind;
+            }
+            Entry::Unit { metric, unit } => {
+                let noted = self.of(metric, round);
+                let changed = noted.unit != *unit;
+                if changed {
+                    noted.unit = (*unit).to_owned();
+                }
+                self.changed |= changed;
+            }
+            Entry::Sample { .. } => {}
+        }
+    }
+
+    fn of(&mut self, metric: &str, round: u64) -> &mut Metadata {
+        if !self.families.contains_key(metric) {
+            self.changed = true;
+        }
+        let noted =
+            self.families.entry(metric.to_owned()).or_insert_with(|| Noted { metadata: Metadata::default(), round });
+        noted.round = round;
+        &mut noted.metadata
+    }
+
+    /// What is known of a metric by the lines before it: what the engine calls its type, and its help.
+    pub(crate) fn of_metric(&self, name: &str) -> (MetricType, Option<&str>) {
+        let (family, kind) = (self.current.0.as_str(), self.current.1);
+        let Some(suffix) = name.strip_prefix(family).filter(|_| !family.is_empty()) else {
+            return (MetricType::Untyped, self.help(name));
+        };
+        let said = match (kind, suffix) {
+            (MetricKind::Counter, "" | "_total")
+            | (MetricKind::Histogram, "_bucket" | "_count" | "_sum")
+            | (MetricKind::Summary, "_count" | "_sum") => MetricType::Counter,
+            (MetricKind::Gauge | MetricKind::StateSet | MetricKind::Summary, "")
+            | (MetricKind::Info, "" | "_info")
+            | (MetricKind::GaugeHistogram, "_bucket" | "_gcount" | "_gsum") => MetricType::Gauge,
+            _ => MetricType::Untyped,
+        };
+        let help = if said == MetricType::Untyped && !suffix.is_empty() { self.help(name) } else { self.help(family) };
+        (said, help)
+    }
+
+    fn help(&self, family: &str) -> Option<&str> {
+        self.families.get(family).map(|noted| noted.metadata.help.as_str()).filter(|help| !help.is_empty())
+    }
+
+    /// After a body was read: forgets what was not in it. Answers what is known, if that has changed.
+    pub(crate) fn end(&mut self, round: u64) -> Option<Arc<Families>> {
+        let before = self.families.len();
+        self.families.retain(|_, noted| noted.round == round);
+        let changed = std::mem::take(&mut self.changed) || self.families.len() != before;
+        let all = || self.families.iter().map(|(name, noted)| (name.clone(), noted.metadata.clone())).collect();
+        changed.then(|| Arc::new(all()))
+    }
+}

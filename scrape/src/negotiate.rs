@@ -1,0 +1,77 @@
+//! What form we ask for, and which one an answer has.
+
+use std::fmt::Write;
+
+use crate::config::Protocol;
+use crate::exposition::Format;
+
+/// The header `Accept`, with Prometheus' weights: the earlier, the more welcome.
+pub(crate) fn accept(protocols: &[Protocol]) -> String {
+    let mut header = String::new();
+    let mut weight = Protocol::NAMES.len() + 2;
+    for protocol in protocols.iter().take(Protocol::NAMES.len()) {
+        // Writing to a string cannot fail.
+        let _ = write!(header, "{};q=0.{weight},", protocol.media_type());
+        weight -= 1;
+    }
+    let _ = write!(header, "*/*;q=0.{weight}");
+    header
+}
+
+/// Why it is not known how to read an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ContentTypeError {
+    #[error("the answer has no Content-Type; set `fallback_scrape_protocol` for this job")]
+    Blank,
+    #[error("the answer's Content-Type `{0}` is unknown; set `fallback_scrape_protocol` for this job")]
+    Unknown(String),
+    #[error("the answer is protobuf, which was not asked for")]
+    Protobuf,
+}
+
+/// The grammar of a body, by its content type.
+pub(crate) fn format_of(content_type: Option<&str>, fallback: Option<Protocol>) -> Result<Format, ContentTypeError> {
+    let content_type = content_type.unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/openmetrics-text" => return Ok(Format::OpenMetrics),
+        "text/plain" => return Ok(Format::Classic),
+        "application/vnd.google.protobuf" => return Err(ContentTypeError::Protobuf),
+        _ => {}
+    }
+    match fallback {
+        Some(protocol) => Ok(protocol.format()),
+        None if content_type.is_empty() => Err(ContentTypeError::Blank),
+        None => Err(ContentTypeError::Unknown(content_type.chars().take(80).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_weighed_as_prometheus_does() {
+        let expected = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+                        application/openmetrics-text;version=0.0.1;q=0.5,\
+                        text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        assert_eq!(accept(&Protocol::DEFAULT), expected);
+        assert_eq!(accept(&[Protocol::PrometheusText0]), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
+    }
+
+    #[test]
+    fn the_content_type_decides() {
+        let classic = Some(Protocol::PrometheusText0);
+        for (content_type, fallback, expected) in [
+            (Some("text/plain; version=0.0.4; charset=utf-8"), None, Ok(Format::Classic)),
+            (Some("Application/OpenMetrics-Text; version=1.0.0"), classic, Ok(Format::OpenMetrics)),
+            (None, None, Err(ContentTypeError::Blank)),
+            (None, classic, Ok(Format::Classic)),
+            (Some("text/html"), None, Err(ContentTypeError::Unknown("text/html".into()))),
+            (Some("text/html"), classic, Ok(Format::Classic)),
+            (Some("application/vnd.google.protobuf;proto=x"), classic, Err(ContentTypeError::Protobuf)),
+        ] {
+            assert_eq!(format_of(content_type, fallback), expected, "{content_type:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! One scrape: from an answer, or the lack of one, to samples in the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use watchfire_engine::{
+    AppendError, AppendReport, BatchSeries, Engine, MetricType, SampleBatch, SeriesHandle, SeriesKind,
+};
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::sample::STALE_NAN_BITS;
+use watchfire_model::{LabelSet, Timestamp};
+
+use crate::config::ScrapeConfig;
+use crate::fetch::{Answer, FetchError};
+use crate::metadata::Families;
+use crate::negotiate::{ContentTypeError, format_of};
+use crate::remembered::{BodyError, Counts, Remembered};
+use crate::snapshot::{Health, LastScrape};
+
+/// Series that tell of the scrapes of a target, in Prometheus' order.
+const REPORTED: [&str; 5] = [
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "scrape_samples_post_metric_relabeling",
+    "scrape_series_added",
+];
+
+/// Why a scrape failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ScrapeError {
+    #[error("{0}")]
+    Fetch(#[from] FetchError),
+    #[error("{0}")]
+    ContentType(#[from] ContentTypeError),
+    #[error("{0}")]
+    Body(#[from] BodyError),
+    #[error("the job has {targets} targets, more than `target_limit` {limit}")]
+    TargetLimit { targets: usize, limit: u64 },
+    #[error("the samples cannot be written: {0}")]
+    Storage(String),
+}
+
+/// What a scrape is one of.
+pub(crate) struct Of<'s> {
+    /// Labels of the target.
+    pub(crate) target: &'s LabelSet,
+    /// The job.
+    pub(crate) config: &'s ScrapeConfig,
+    /// The time of the scrape.
+    pub(crate) at: Timestamp,
+}
+
+/// A target's memory of its series, those that report on it with them.
+#[derive(Default)]
+pub(crate) struct Series {
+    remembered: Remembered,
+    reported: [Option<SeriesHandle>; REPORTED.len()],
+    families: Arc<Families>,
+}
+
+impl Series {
+    /// The rules of the job have changed.
+    pub(crate) fn forget_rules(&mut self) {
+        self.remembered.forget_rules();
+    }
+
+    /// Reads an answer that took so long and stores what it shows, how the scrape went, and what has ended. Blocks until
+    /// that is durable; `cpu` is given back before the wait.
+    pub(crate) fn store(
+        &mut self,
+        engine: &Engine,
+        of: &Of<'_>,
+        took: Duration,
+        answer: Result<Answer, ScrapeError>,
+        cpu: OwnedSemaphorePermit,
+    ) -> LastScrape {
+        let mut batch = SampleBatch::new(Timestamp::now());
+        let mut counts = Counts::default();
+        let read = answer.and_then(|answer| self.read(answer, of, &mut batch, &mut counts));
+        let shown = match &read {
+            Ok(()) => batch.len(),
+            Err(_) => 0,
+        };
+        match &read {
+            Ok(()) => self.remembered.succeed(of.at, &mut batch),
+            Err(_) => {
+                batch.clear(Timestamp::now());
+                self.remembered.fail(of.at, &mut batch);
+            }
+        }
+        let up = if read.is_ok() { 1.0 } else { 0.0 };
+        let values = [up, took.as_secs_f64(), counts.scraped as f64, counts.kept as f64, counts.added as f64];
+        let reported = self.report(of, values, &mut batch);
+        drop(cpu);
+        let stored = engine.append_samples(&batch);
+        self.remembered.keep_fresh(engine, &batch);
+        for (handle, named) in self.reported.iter_mut().zip(reported) {
+            *handle = named.and_then(|named| engine.handle_of(&batch, named));
+        }
+        let error = match (read, &stored) {
+            (Err(error), _) => Some(error),
+            (Ok(()), Err(AppendError::Log(error))) => Some(ScrapeError::Storage(error.to_string())),
+            (Ok(()), Ok(_)) => None,
+        };
+        LastScrape {
+            health: if error.is_none() { Health::Up } else { Health::Down },
+            error: error.map(|error| error.to_string()),
+            at: Some(of.at),
+            took,
+            samples: counts.scraped,
+            samples_kept: counts.kept,
+            refused: stored.map(|report| refused(&report, shown)).unwrap_or_default(),
+            families: self.families.clone(),
+        }
+    }
+
+    fn read(
+        &mut self,
+        mut answer: Answer,
+        of: &Of<'_>,
+        batch: &mut SampleBatch,
+        counts: &mut Counts,
+    ) -> Result<(), ScrapeError> {
+        let format = format_of(answer.content_type.as_deref(), of.config.fallback_protocol)?;
+        let body = answer.unpack()?;
+        self.remembered.read(body, format, of, batch, counts)?;
+        if let Some(families) = self.remembered.families() {
+            self.families = families;
+        }
+        Ok(())
+    }
+
+    /// Adds how the scrape went.
+    fn report(
+        &self,
+        of: &Of<'_>,
+        values: [f64; REPORTED.len()],
+        batch: &mut SampleBatch,
+    ) -> [Option<BatchSeries>; REPORTED.len()] {
+        let mut named = [None; REPORTED.len()];
+        for (at, (name, value)) in REPORTED.into_iter().zip(values).enumerate() {
+            let series = match self.reported.get(at) {
+                Some(Some(handle)) => Ok(batch.series_again(handle)),
+                _ => {
+                    let own = std::iter::once((METRIC_NAME, name));
+                    let mut pairs: Vec<(&str, &str)> = own.chain(of.target.iter()).collect();
+                    batch.series_of(SeriesKind::Samples(MetricType::Gauge), &mut pairs)
+                }
+            };
+            // A target's labels hold no `__name__`, so that this is a label set.
+            let Ok(series) = series else { continue };
+            batch.push(series, of.at, value);
+            if let Some(slot) = named.get_mut(at) {
+                *slot = Some(series);
+            }
+        }
+        named
+    }
+
+    /// The target has gone: all its series end. Blocks.
+    pub(crate) fn end(&mut self, engine: &Engine, at: Timestamp) {
+        let mut batch = SampleBatch::new(Timestamp::now());
+        self.remembered.fail(at, &mut batch);
+        for handle in self.reported.iter().flatten() {
+            let named = batch.series_again(handle);
+            batch.push(named, at, f64::from_bits(STALE_NAN_BITS));
+        }
+        if let Err(error) = engine.append_samples(&batch) {
+            tracing::warn!(%error, "the series of a target that has gone were not ended; they end by themselves");
+        }
+    }
+}
+
+/// How many of the first points were not stored, and why the first of them.
+fn refused(report: &AppendReport, shown: usize) -> Vec<(&'static str, u64)> {
+    let mut refused: Vec<(&'static str, u64)> = Vec::new();
+    // What ends a series that goes on under another rule is refused rightly.
+    for (_, reason) in report.rejected.iter().filter(|(point, _)| (*point as usize) < shown) {
+        match refused.iter_mut().find(|(have, _)| *have == reason.as_str()) {
+            Some((_, count)) => *count += 1,
+            None => refused.push((reason.as_str(), 1)),
+        }
+    }
+    refused
+}

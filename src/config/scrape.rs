@@ -1,0 +1,277 @@
+//! `global` and `scrape_configs`, as Prometheus reads them.
+
+use watchfire_model::LabelSet;
+use watchfire_model::time::format_duration_ms;
+use watchfire_scrape::config::{Discovery, Protocol, Scheme, ScrapeConfig, ScrapeLimits, TargetGroup};
+
+use super::Config;
+use super::read::boolean;
+use super::section::{Section, parse_bytes};
+use super::tree::{Kind, Node};
+use super::{scrape_http, scrape_relabel};
+
+/// Where `scrape_configs` stand, for messages.
+const PATH: &str = "scrape_configs";
+
+/// Ways to find targets that Prometheus has and we do not.
+const OTHER_DISCOVERY: [&str; 27] = [
+    "azure_sd_configs",
+    "consul_sd_configs",
+    "digitalocean_sd_configs",
+    "dns_sd_configs",
+    "docker_sd_configs",
+    "dockerswarm_sd_configs",
+    "ec2_sd_configs",
+    "eureka_sd_configs",
+    "file_sd_configs",
+    "gce_sd_configs",
+    "hetzner_sd_configs",
+    "http_sd_configs",
+    "ionos_sd_configs",
+    "kubernetes_sd_configs",
+    "kuma_sd_configs",
+    "lightsail_sd_configs",
+    "linode_sd_configs",
+    "marathon_sd_configs",
+    "nerve_sd_configs",
+    "nomad_sd_configs",
+    "openstack_sd_configs",
+    "ovhcloud_sd_configs",
+    "puppetdb_sd_configs",
+    "scaleway_sd_configs",
+    "serverset_sd_configs",
+    "triton_sd_configs",
+    "uyuni_sd_configs",
+];
+
+/// What jobs take over from `global` where they say nothing themselves.
+struct Defaults {
+    interval_ms: i64,
+    timeout_ms: i64,
+    protocols: Vec<Protocol>,
+    limits: ScrapeLimits,
+}
+
+/// Reads both keys.
+pub fn read(top: &mut Section<'_>, config: &mut Config) {
+    let defaults = read_global(top, config);
+    for node in top.list(PATH) {
+        let Some(job) = read_job(node, top, &defaults) else { continue };
+        if config.scrape.iter().any(|other| other.job_name == job.job_name) {
+            let place = node.entry("job_name").map_or(node.place, |(_, name)| name.place);
+            top.fault(place, format!("`{PATH}`: two jobs are named `{}`; rename one", job.job_name));
+        }
+        config.scrape.push(job);
+    }
+}
+
+fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
+    let (node, path) = top.section("global");
+    let mut section = Section::new(&path, node, top.faults());
+    let (interval_ms, timeout_ms) = read_times(&mut section, 60_000, 10_000);
+    if let Some(every_ms) = section.duration_from("evaluation_interval", 100) {
+        config.alerting.check_interval_ms = every_ms;
+    }
+    let protocols = read_protocols(&mut section).unwrap_or_else(|| Protocol::DEFAULT.to_vec());
+    let limits = read_limits(&mut section, ScrapeLimits::default());
+    let (labels, labels_path) = section.section("external_labels");
+    let labels = read_labels(labels, &labels_path, &mut section);
+    config.external_labels = LabelSet::from_pairs(labels).unwrap_or_default();
+    check_names_are_utf8(&mut section);
+    section.not_yet("rule_query_offset", "rules that look at the past");
+    section.not_yet("query_log_file", "a log of queries");
+    section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
+    section.finish();
+    Defaults { interval_ms, timeout_ms, protocols, limits }
+}
+
+/// Interval and timeout. A timeout that is only a default is no longer than the interval.
+fn read_times(section: &mut Section<'_>, interval_ms: i64, timeout_ms: i64) -> (i64, i64) {
+    let interval_ms = section.duration_from("scrape_interval", 1).unwrap_or(interval_ms);
+    let given = section.duration_from("scrape_timeout", 1);
+    if let (Some(timeout_ms), Some(node)) =
+        (given.filter(|timeout| *timeout > interval_ms), section.node("scrape_timeout"))
+    {
+        let message = format!(
+            "`{}`: {} is longer than the scrape interval, {}; shorten it",
+            section.name("scrape_timeout"),
+            format_duration_ms(timeout_ms),
+            format_duration_ms(interval_ms)
+        );
+        section.fault(node.place, message);
+    }
+    (interval_ms, given.unwrap_or(timeout_ms).min(interval_ms))
+}
+
+fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<ScrapeConfig> {
+    let mut section = Section::new(PATH, Some(node), top.faults());
+    let mut job = ScrapeConfig::new(section.required_text("job_name").unwrap_or_default());
+    (job.interval_ms, job.timeout_ms) = read_times(&mut section, defaults.interval_ms, defaults.timeout_ms);
+    if let Some(path) = section.text("metrics_path") {
+        path.clone_into(&mut job.metrics_path);
+    }
+    job.scheme = section.parsed("scheme", "http or https", Scheme::parse).unwrap_or_default();
+    job.params = read_params(&mut section);
+    set(&mut job.honor_labels, boolean(&mut section, "honor_labels"));
+    set(&mut job.honor_timestamps, boolean(&mut section, "honor_timestamps"));
+    set(&mut job.track_timestamps_staleness, boolean(&mut section, "track_timestamps_staleness"));
+    set(&mut job.enable_compression, boolean(&mut section, "enable_compression"));
+    job.protocols = read_protocols(&mut section).unwrap_or_else(|| defaults.protocols.clone());
+    job.fallback_protocol = section.parsed("fallback_scrape_protocol", &protocols_expected(), Protocol::parse);
+    job.limits = read_limits(&mut section, defaults.limits);
+    job.http = scrape_http::read(&mut section);
+    job.relabel = scrape_relabel::read(&mut section, "relabel_configs");
+    job.metric_relabel = scrape_relabel::read(&mut section, "metric_relabel_configs");
+    job.discovery = read_discovery(&mut section);
+    check_names_are_utf8(&mut section);
+    read_histograms(&mut section);
+    section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
+    section.finish();
+    (!job.job_name.is_empty()).then_some(job)
+}
+
+fn set<T>(target: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *target = value;
+    }
+}
+
+fn protocols_expected() -> String {
+    let names: Vec<&str> = Protocol::NAMES.iter().map(|(name, _)| *name).collect();
+    format!("one of {}", names.join(", "))
+}
+
+/// `scrape_protocols`. Protobuf is left out if others stand beside it: targets then answer as text.
+fn read_protocols(section: &mut Section<'_>) -> Option<Vec<Protocol>> {
+    let node = section.node("scrape_protocols")?;
+    let name = section.name("scrape_protocols");
+    let texts = section.texts("scrape_protocols");
+    let mut protocols: Vec<Protocol> = Vec::new();
+    for (text, place) in &texts {
+        match Protocol::parse(text) {
+            Some(protocol) if protocols.contains(&protocol) => {
+                section.fault(*place, format!("`{name}`: `{text}` stands twice; keep one"));
+            }
+            Some(protocol) => protocols.push(protocol),
+            None if *text == "PrometheusProto" && texts.len() > 1 => {}
+            None if *text == "PrometheusProto" => {
+                section.fault(
+                    *place,
+                    format!("`{name}`: PrometheusProto alone is not in this version yet; add a text format"),
+                );
+            }
+            None => section.fault(*place, format!("`{name}`: `{text}` is not {}", protocols_expected())),
+        }
+    }
+    if texts.is_empty() {
+        section.fault(node.place, format!("`{name}` is empty; name a format, or leave the key out"));
+    }
+    (!protocols.is_empty()).then_some(protocols)
+}
+
+fn read_limits(section: &mut Section<'_>, mut limits: ScrapeLimits) -> ScrapeLimits {
+    // To Prometheus MB are powers of 1024, too.
+    let bytes = |text: &str| parse_bytes(text.trim_end_matches(['b', 'B']).trim_end_matches(['i', 'I']));
+    let size = section.parsed("body_size_limit", "a size (write 10MB or 64MiB; 0 for none)", bytes);
+    set(&mut limits.body_bytes, size);
+    for (key, limit) in [
+        ("sample_limit", &mut limits.samples),
+        ("target_limit", &mut limits.targets),
+        ("label_limit", &mut limits.labels),
+        ("label_name_length_limit", &mut limits.label_name_bytes),
+        ("label_value_length_limit", &mut limits.label_value_bytes),
+        ("keep_dropped_targets", &mut limits.kept_dropped_targets),
+    ] {
+        set(limit, section.integer(key, 0));
+    }
+    limits
+}
+
+/// Names of any text are what we take; names by the old rule only are not checked for.
+fn check_names_are_utf8(section: &mut Section<'_>) {
+    section.parsed("metric_name_validation_scheme", "utf8 (the only one in this version)", |text| {
+        (text == "utf8").then_some(())
+    });
+    section.parsed("metric_name_escaping_scheme", "allow-utf-8 (the only one in this version)", |text| {
+        (text == "allow-utf-8").then_some(())
+    });
+}
+
+/// What concerns native histograms, which text formats do not carry.
+fn read_histograms(section: &mut Section<'_>) {
+    for key in ["scrape_native_histograms", "convert_classic_histograms_to_nhcb"] {
+        section.not_yet(key, "scraped native histograms");
+    }
+    // Of text formats classic histograms are all there is.
+    for key in ["scrape_classic_histograms", "always_scrape_classic_histograms"] {
+        boolean(section, key);
+    }
+    section.integer("native_histogram_bucket_limit", 0);
+    section.parsed("native_histogram_min_bucket_factor", "a number", |text| text.parse::<f64>().ok());
+}
+
+fn read_params(section: &mut Section<'_>) -> Vec<(String, Vec<String>)> {
+    let Some(node) = section.node("params") else { return Vec::new() };
+    let Kind::Map(entries) = &node.kind else {
+        let message = format!("`{}` must be a section with keys, this is {}", section.name("params"), node.kind.name());
+        section.fault(node.place, message);
+        return Vec::new();
+    };
+    let mut params = Vec::new();
+    for (name, _, node) in entries {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            Kind::Scalar { .. } | Kind::Null | Kind::Map(_) => std::slice::from_ref(node),
+        };
+        let mut values = Vec::new();
+        for item in items {
+            match &item.kind {
+                Kind::Scalar { text, .. } => values.push(text.clone()),
+                Kind::Null => values.push(String::new()),
+                kind => {
+                    let path = section.name("params");
+                    section
+                        .fault(item.place, format!("`{path}.{name}` must be a list of texts, this is {}", kind.name()));
+                }
+            }
+        }
+        params.push((name.clone(), values));
+    }
+    params
+}
+
+fn read_discovery(section: &mut Section<'_>) -> Vec<Discovery> {
+    let mut all = Vec::new();
+    let groups = section.list("static_configs");
+    if !groups.is_empty() {
+        let path = section.name("static_configs");
+        all.push(Discovery::Static(groups.into_iter().map(|node| read_group(node, &path, section)).collect()));
+    }
+    for key in OTHER_DISCOVERY {
+        section.not_yet(key, "this way to find targets");
+    }
+    all
+}
+
+fn read_group(node: &Node, path: &str, job: &mut Section<'_>) -> TargetGroup {
+    let mut section = Section::new(path, Some(node), job.faults());
+    let mut targets = Vec::new();
+    for (text, place) in section.texts("targets") {
+        if text.is_empty() || text.contains(['/', ' ']) {
+            let message =
+                format!("`{path}.targets`: `{text}` is no address; write host:port, the path in `metrics_path`");
+            section.fault(place, message);
+        }
+        targets.push(text.to_owned());
+    }
+    let (labels, labels_path) = section.section("labels");
+    let labels = read_labels(labels, &labels_path, &mut section);
+    section.finish();
+    TargetGroup { targets, labels }
+}
+
+/// Labels that the user chooses.
+fn read_labels(node: Option<&Node>, path: &str, section: &mut Section<'_>) -> Vec<(String, String)> {
+    let labels = Section::new(path, node, section.faults()).free_texts();
+    labels.into_iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect()
+}

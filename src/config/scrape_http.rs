@@ -1,0 +1,119 @@
+//! How the servers of a job are spoken with: credentials, TLS, proxy, redirects.
+
+use std::path::PathBuf;
+
+use watchfire_scrape::config::{HttpAuth, HttpConfig, Proxy, Text, TlsConfig};
+
+use super::read::{boolean, web_address};
+use super::section::Section;
+
+/// Reads what concerns HTTP in a job, or in a source of targets.
+pub fn read(section: &mut Section<'_>) -> HttpConfig {
+    let config = HttpConfig {
+        auth: read_auth(section),
+        tls: read_tls(section),
+        follow_redirects: boolean(section, "follow_redirects").unwrap_or(true),
+        proxy: read_proxy(section),
+    };
+    // We speak HTTP/1.1, which is what a server takes that is not asked for the other.
+    boolean(section, "enable_http2");
+    for (key, what) in [
+        ("oauth2", "OAuth 2.0"),
+        ("sigv4", "signatures of AWS"),
+        ("azuread", "Azure AD"),
+        ("http_headers", "headers of one's own"),
+        ("proxy_connect_header", "headers for the proxy"),
+    ] {
+        section.not_yet(key, what);
+    }
+    config
+}
+
+/// A text in place or in a file; both is a fault.
+fn text_or_file(section: &mut Section<'_>, key: &'static str, file_key: &'static str) -> Option<Text> {
+    let inline = section.text(key).map(|text| Text::Inline(text.into()));
+    let file = section.path(file_key).map(|path: PathBuf| Text::File(path));
+    if let (Some(_), Some(_), Some(node)) = (&inline, &file, section.node(file_key)) {
+        let message = format!("`{}` and `{}` exclude each other; keep one", section.name(key), section.name(file_key));
+        section.fault(node.place, message);
+    }
+    inline.or(file)
+}
+
+fn read_auth(section: &mut Section<'_>) -> HttpAuth {
+    let mut found = Vec::new();
+    if let Some(node) = section.node("basic_auth") {
+        let path = section.name("basic_auth");
+        let mut basic = Section::new(&path, Some(node), section.faults());
+        let username = text_or_file(&mut basic, "username", "username_file").unwrap_or(Text::Inline("".into()));
+        let password = text_or_file(&mut basic, "password", "password_file").unwrap_or(Text::Inline("".into()));
+        basic.finish();
+        found.push((node.place, HttpAuth::Basic { username, password }));
+    }
+    if let Some(node) = section.node("authorization") {
+        let path = section.name("authorization");
+        let mut other = Section::new(&path, Some(node), section.faults());
+        let scheme = other.text("type").unwrap_or("Bearer").trim().to_owned();
+        if scheme.eq_ignore_ascii_case("basic") {
+            other.fault(node.place, format!("`{path}.type` may not be Basic; write `basic_auth` instead"));
+        }
+        let credentials = text_or_file(&mut other, "credentials", "credentials_file");
+        if credentials.is_none() {
+            other.fault(node.place, format!("`{path}` needs `credentials` or `credentials_file`"));
+        }
+        other.finish();
+        found.extend(credentials.map(|credentials| (node.place, HttpAuth::Other { scheme, credentials })));
+    }
+    let bearer = text_or_file(section, "bearer_token", "bearer_token_file");
+    let bearer_at = section.node("bearer_token").or(section.node("bearer_token_file")).map(|node| node.place);
+    if let (Some(credentials), Some(place)) = (bearer, bearer_at) {
+        found.push((place, HttpAuth::Other { scheme: "Bearer".to_owned(), credentials }));
+    }
+    for (place, _) in found.iter().skip(1) {
+        section.fault(*place, "`basic_auth`, `authorization` and `bearer_token` exclude each other; keep one");
+    }
+    found.into_iter().next().map_or(HttpAuth::None, |(_, auth)| auth)
+}
+
+fn read_tls(section: &mut Section<'_>) -> TlsConfig {
+    let Some(node) = section.node("tls_config") else { return TlsConfig::default() };
+    let path = section.name("tls_config");
+    let mut tls = Section::new(&path, Some(node), section.faults());
+    let mut config = TlsConfig {
+        ca: text_or_file(&mut tls, "ca", "ca_file"),
+        cert: text_or_file(&mut tls, "cert", "cert_file"),
+        key: text_or_file(&mut tls, "key", "key_file"),
+        server_name: tls.text("server_name").filter(|name| !name.is_empty()).map(str::to_owned),
+        insecure_skip_verify: boolean(&mut tls, "insecure_skip_verify").unwrap_or(false),
+        only_tls_1_3: false,
+    };
+    if config.cert.is_some() != config.key.is_some() {
+        tls.fault(node.place, format!("`{path}`: a certificate needs its key, and a key its certificate; give both"));
+    }
+    let newest = tls.parsed("min_version", "TLS12 or TLS13 (older ones are not spoken)", |text| match text {
+        "TLS12" => Some(false),
+        "TLS13" => Some(true),
+        _ => None,
+    });
+    config.only_tls_1_3 = newest.unwrap_or(false);
+    tls.parsed("max_version", "TLS13 (the newest is always allowed)", |text| (text == "TLS13").then_some(()));
+    tls.finish();
+    config
+}
+
+fn read_proxy(section: &mut Section<'_>) -> Proxy {
+    let expected = "the address of a proxy (write http://proxy.example.org:3128)";
+    let url = section.parsed_secret("proxy_url", expected, web_address);
+    let no_proxy = section.text("no_proxy").unwrap_or_default().to_owned();
+    let from_environment = boolean(section, "proxy_from_environment").unwrap_or(false);
+    match (url, from_environment) {
+        (Some(_), true) => {
+            let place = section.node("proxy_url").map(|node| node.place).unwrap_or_default();
+            section.fault(place, "`proxy_url` and `proxy_from_environment` exclude each other; keep one");
+            Proxy::None
+        }
+        (Some(url), false) => Proxy::Url { url, no_proxy },
+        (None, true) => Proxy::Environment,
+        (None, false) => Proxy::None,
+    }
+}
