@@ -13,7 +13,9 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Sample};
 
 use crate::backfill::Hours;
-use crate::batch::{BatchEntry, BatchSeries, Derived, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
+use crate::batch::{
+    BatchEntry, BatchSeries, Derived, Known, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived,
+};
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
 use crate::key;
@@ -32,6 +34,8 @@ pub struct AppendReport {
     pub accepted: u64,
     /// Points that were there already, with the same value.
     pub duplicates: u64,
+    /// Points of series that were known and are gone; they are taken when their label sets come with them.
+    pub gone: u64,
     /// Points that were not taken: number within the batch (in the order of pushing), and why.
     pub rejected: Vec<(u32, Rejection)>,
 }
@@ -82,6 +86,7 @@ pub(crate) struct Target {
 pub(crate) struct Outcome {
     accepted: u64,
     duplicates: u64,
+    gone: u64,
     overflowed: u64,
     clamped: u64,
     rejected: Vec<(u32, Rejection)>,
@@ -89,6 +94,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    fn into_report(self) -> AppendReport {
+        let Outcome { accepted, duplicates, gone, rejected, .. } = self;
+        AppendReport { accepted, duplicates, gone, rejected }
+    }
+
     /// As it is told, rejected points by reason.
     pub(crate) fn into_apply_report(self) -> ApplyReport {
         let mut rejected: Vec<(Rejection, u64)> = Vec::new();
@@ -155,7 +165,7 @@ impl Engine {
             self.wal.sync()?;
         }
         self.count(&outcome);
-        Ok(AppendReport { accepted: outcome.accepted, duplicates: outcome.duplicates, rejected: outcome.rejected })
+        Ok(outcome.into_report())
     }
 
     /// Takes samples of our own state. While the log cannot be written they are in memory only: the rules that watch
@@ -171,7 +181,7 @@ impl Engine {
         let mut targets = self.resolve_all(batch, &|_| None);
         with_codec(|codec| self.apply_points(batch, &mut targets, false, &mut outcome, codec));
         self.count(&outcome);
-        AppendReport { accepted: outcome.accepted, duplicates: outcome.duplicates, rejected: outcome.rejected }
+        outcome.into_report()
     }
 
     /// Takes numbers derived from a queue, once: offsets that are applied already change nothing.
@@ -241,11 +251,13 @@ impl Engine {
         entry: &BatchEntry,
         cap_of: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<(Arc<Series>, bool), Rejection> {
-        // A sample that meets a removed series looks it up again by itself.
-        if let Some(known) = &entry.known
-            && (!entry.kind.is_additive() || !known.series.state.lock().removed)
-        {
-            return Ok((known.series.clone(), false));
+        match &entry.known {
+            Some(Known::Series(series)) => return Ok((series.clone(), false)),
+            // A sample that meets a removed series looks it up again by itself.
+            Some(Known::Handle(known)) if !entry.kind.is_additive() || !known.series.state.lock().removed => {
+                return Ok((known.series.clone(), false));
+            }
+            Some(Known::Handle(_)) | None => {}
         }
         let key = batch.key(entry);
         let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
@@ -293,19 +305,18 @@ impl Engine {
                         Pushed::Accepted
                     })
                 }
-                Ok(_) => {
-                    self.push_sample(target, batch.key(entry), entry.kind, point, &bounds, codec).map(|(id, pushed)| {
-                        if pushed == Pushed::Accepted {
-                            groups.sample(id, point.at.millis(), point.value);
-                            outcome.samples_applied = true;
-                        }
-                        pushed
-                    })
-                }
+                Ok(_) => self.push_sample(target, (batch, entry), point, &bounds, codec).map(|(id, pushed)| {
+                    if pushed == Pushed::Accepted {
+                        groups.sample(id, point.at.millis(), point.value);
+                        outcome.samples_applied = true;
+                    }
+                    pushed
+                }),
             };
             match decided {
                 Ok(Pushed::Accepted) => outcome.accepted += 1,
                 Ok(Pushed::Known) => outcome.duplicates += 1,
+                Ok(Pushed::Gone) => outcome.gone += 1,
                 Err(reason) => outcome.rejected.push((index as u32, reason)),
             }
         }
@@ -375,8 +386,7 @@ impl Engine {
     fn push_sample(
         &self,
         target: &mut Target,
-        key: &[u8],
-        kind: SeriesKind,
+        (batch, entry): (&SampleBatch, &BatchEntry),
         point: &Point,
         bounds: &TimeBounds,
         codec: &mut Codec,
@@ -392,8 +402,12 @@ impl Engine {
             if let (false, Numbers::Samples(samples)) = (removed, state.numbers()) {
                 return samples.push(sample, bounds, codec).map(|pushed| (series.id, pushed));
             }
+            let id = series.id;
             drop(state);
-            target.series = self.registry.resolve(kind, key, None).map(|resolved| resolved.series);
+            if entry.is_without_key() {
+                return Ok((id, Pushed::Gone));
+            }
+            target.series = self.registry.resolve(entry.kind, batch.key(entry), None).map(|resolved| resolved.series);
         }
     }
 
@@ -405,7 +419,7 @@ impl Engine {
                 continue;
             }
             let mut key = Vec::new();
-            if target.overflowed {
+            if target.overflowed || entry.is_without_key() {
                 self.registry.shards[series.shard as usize].read().key_of(series, &mut key);
             } else {
                 key.extend_from_slice(batch.key(entry));

@@ -7,6 +7,7 @@ use watchfire_model::{LabelError, LabelSet, Timestamp};
 
 use crate::key;
 use crate::kind::SeriesKind;
+use crate::known::KnownSeries;
 use crate::series::Series;
 
 /// Where derived numbers come from. Together with them it is one record of the engine's log, so that a replay
@@ -97,9 +98,24 @@ pub struct BatchSeries(u32);
 
 pub(crate) struct BatchEntry {
     pub(crate) kind: SeriesKind,
-    pub(crate) known: Option<SeriesHandle>,
+    pub(crate) known: Option<Known>,
     start: u32,
     end: u32,
+}
+
+impl BatchEntry {
+    /// Whether the label set is not at hand.
+    pub(crate) fn is_without_key(&self) -> bool {
+        matches!(self.known, Some(Known::Series(_)))
+    }
+}
+
+/// A series of a batch that need not be looked up.
+pub(crate) enum Known {
+    /// Should it be gone, it is made again.
+    Handle(SeriesHandle),
+    /// Should it be gone, its points are not taken.
+    Series(Arc<Series>),
 }
 
 /// A series that was looked up once, for who appends to it again and again. It stays usable when the series has
@@ -162,7 +178,17 @@ impl SampleBatch {
 
     /// Names a series that was looked up before (`Engine::handle`).
     pub fn series_again(&mut self, handle: &SeriesHandle) -> BatchSeries {
-        self.series.push(BatchEntry { kind: handle.series.kind, known: Some(handle.clone()), start: 0, end: 0 });
+        self.add_known(handle.series.kind, Known::Handle(handle.clone()))
+    }
+
+    /// Names a series that the engine knows by what a sender calls it (`Engine::spellings`). Its points are told as gone
+    /// in the report if it has been pruned away meanwhile.
+    pub fn series_known(&mut self, known: &KnownSeries) -> BatchSeries {
+        self.add_known(known.0.kind, Known::Series(known.0.clone()))
+    }
+
+    fn add_known(&mut self, kind: SeriesKind, known: Known) -> BatchSeries {
+        self.series.push(BatchEntry { kind, known: Some(known), start: 0, end: 0 });
         BatchSeries(self.series.len() as u32 - 1)
     }
 
@@ -182,13 +208,6 @@ impl SampleBatch {
         self.points.push(Point { series: series.0, late: true, at, value });
     }
 
-    /// The labels of the series of a point, which is named by its number as in a report; empty if there is no such point.
-    pub fn labels_of_point(&self, point: u32) -> Vec<(&str, &str)> {
-        let point = self.points.get(point as usize);
-        let entry = point.and_then(|point| self.series.get(point.series as usize));
-        entry.and_then(|entry| key::checked_pairs(self.key(entry)).ok()).unwrap_or_default()
-    }
-
     /// How many points it has.
     pub fn len(&self) -> usize {
         self.points.len()
@@ -203,8 +222,9 @@ impl SampleBatch {
         self.series.get(series.0 as usize)
     }
 
+    /// The key of a series; empty if it is without.
     pub(crate) fn key<'b>(&'b self, entry: &'b BatchEntry) -> &'b [u8] {
-        if let Some(known) = &entry.known {
+        if let Some(Known::Handle(known)) = &entry.known {
             return &known.key;
         }
         self.keys.get(entry.start as usize..entry.end as usize).unwrap_or_default()

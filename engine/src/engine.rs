@@ -90,6 +90,8 @@ pub struct Engine {
     /// Not even pruning brought the memory under its limit.
     pub(crate) memory_short: AtomicBool,
     pub(crate) series_removed: AtomicU64,
+    /// How many had been removed when those were last forgotten.
+    pub(crate) forgotten_at: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) overflowed: AtomicU64,
     pub(crate) clamped: AtomicU64,
@@ -176,6 +178,7 @@ impl Engine {
             pruned_early: AtomicU64::new(0),
             memory_short: AtomicBool::new(false),
             series_removed: AtomicU64::new(0),
+            forgotten_at: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             clamped: AtomicU64::new(0),

@@ -49,12 +49,23 @@ impl Engine {
                 self.registry.shards[shard].read().age_for_queries();
             }
             self.registry.texts.sweep();
+            if shard == 0 {
+                self.forget_removed();
+            }
             self.keep_to_memory_limit(now);
         }
         let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed) / SNAPSHOT_SHARE);
         let again_at = self.snapshot_again_at.load(Ordering::Relaxed);
         if (self.log_grown_bytes() > due || self.wal.is_broken()) && now.millis() >= again_at {
             self.checkpoint_and_report(now);
+        }
+    }
+
+    /// Lets go of what is gone in the table of what senders call their series, if anything is.
+    fn forget_removed(&self) {
+        let removed = self.series_removed.load(Ordering::Relaxed);
+        if self.forgotten_at.swap(removed, Ordering::Relaxed) != removed {
+            self.registry.known.forget_removed();
         }
     }
 
@@ -75,6 +86,7 @@ impl Engine {
         self.see_time(now);
         (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now));
         self.registry.texts.sweep();
+        self.forget_removed();
         self.keep_to_memory_limit(now);
     }
 

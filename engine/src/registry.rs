@@ -11,6 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::config::EngineConfig;
 use crate::key;
 use crate::kind::SeriesKind;
+use crate::known::Known;
 use crate::limits::Rejection;
 use crate::series::{Numbers, Series, SeriesState};
 use crate::shard::{NewSeries, Shard, Wanted};
@@ -25,6 +26,7 @@ pub(crate) struct Registry {
     hasher: foldhash::quality::RandomState,
     pub(crate) texts: Texts,
     pub(crate) catalogue: Catalogue,
+    pub(crate) known: Known,
     next_id: AtomicU64,
     series: AtomicUsize,
     /// Memory of series and numbers, as last counted, plus new series since; without texts and catalogue.
@@ -49,6 +51,7 @@ impl Registry {
             hasher: foldhash::quality::RandomState::default(),
             texts: Texts::default(),
             catalogue: Catalogue::default(),
+            known: Known::new(config.max_series.saturating_mul(2)),
             next_id: AtomicU64::new(1),
             series: AtomicUsize::new(0),
             series_bytes: AtomicUsize::new(0),
@@ -213,7 +216,7 @@ impl Registry {
 
     /// Memory of everything: series and numbers as last counted, texts and catalogue as they are.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.series_bytes.load(Ordering::Relaxed) + self.texts.bytes() + self.catalogue.bytes()
+        self.series_bytes.load(Ordering::Relaxed) + self.texts.bytes() + self.catalogue.bytes() + self.known.bytes()
     }
 
     /// Adds up what the shards counted, and everything else.

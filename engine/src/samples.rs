@@ -30,6 +30,8 @@ pub(crate) enum Pushed {
     Accepted,
     /// The series has this very sample.
     Known,
+    /// The series has left the registry, and its label set is not at hand.
+    Gone,
 }
 
 /// What is compressed.

@@ -3,21 +3,24 @@
 //! `cargo xtask test` installs or starts what the tests need and runs all of them; what cannot be had is said
 //! visibly and counted as skipped. `cargo xtask bench` builds the release binary and runs the benches.
 
+mod fetch;
 mod prometheus;
 #[path = "../../tests/support/src/real.rs"]
 #[allow(dead_code, reason = "finding programs is the business of tests")]
 mod real;
 mod servers;
+mod victoria_metrics;
 mod web;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test] | servers | web-check | bench [SCENARIO…] [--seconds N]\n\n  \
+const USAGE: &str = "usage: cargo xtask test [ARGUMENTS OF cargo test] | servers | web-check | bench [SCENARIO…] [--seconds N] | peers [SCENARIO…]\n\n  \
     test     install what the tests need, run all of them, count the skipped\n  \
     servers  install what the tests need, and say what is missing\n  \
     web-check  build web/ anew and compare with the committed files\n  \
-    bench    run the whole-path benches against the release binary";
+    bench    run the whole-path benches against the release binary\n  \
+    peers    run the benches beside Prometheus and VictoriaMetrics";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +49,12 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        "bench" => bench(rest),
+        "bench" => bench("whole_path", rest),
+        "peers" => {
+            prometheus::provide();
+            victoria_metrics::provide();
+            bench("peers", rest)
+        }
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
@@ -121,7 +129,7 @@ fn count_before(text: &str, word: &str) -> u64 {
     before.rsplit([' ', ';']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-fn bench(arguments: &[String]) -> ExitCode {
-    let status = cargo().args(["bench", "--bench", "whole_path", "--"]).args(arguments).status();
+fn bench(name: &str, arguments: &[String]) -> ExitCode {
+    let status = cargo().args(["bench", "--bench", name, "--"]).args(arguments).status();
     if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{AppendError, Engine};
 use watchfire_model::Timestamp;
 
@@ -104,21 +105,40 @@ async fn take(receiver: Arc<Receiver>, version: Version, request: Request<Body>)
     let stored = tokio::task::spawn_blocking(move || {
         let intake = &receiver.intake;
         let unpacked = body::unpack(encoding, &packed, intake.limits.decompressed_bytes, &mut share)?;
-        let mut grow = |bytes| share.take(bytes);
-        let gathered = remote_write::read(version, &unpacked, Timestamp::now(), &mut grow);
-        let gathered = gathered.map_err(|error| of_read(&error));
-        // What follows waits for the disk, together with others.
-        drop(permit);
-        let gathered = gathered?;
-        let report = receiver.engine.append_samples(&gathered.batch).map_err(|AppendError::Log(error)| {
-            tracing::error!(%error, "the engine's log cannot be written");
-            ApiError::not_now("storage", "the samples cannot be written now; the server's log has the cause")
-        })?;
-        let outcome = gathered.into_outcome(&report);
+        let outcome = receiver.store(version, &unpacked, &mut share, permit)?;
         intake.metrics.count_remote_write(version, &outcome);
         Ok(outcome)
     });
     stored.await.unwrap_or_else(|_| Err(ApiError::not_now("internal", "the work on the body was stopped")))
+}
+
+impl Receiver {
+    /// Reads a message and stores its samples; `permit` is held for the reading.
+    fn store(
+        &self,
+        version: Version,
+        body: &[u8],
+        share: &mut Share,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Outcome, ApiError> {
+        let now = Timestamp::now();
+        let mut grow = |bytes| share.take(bytes);
+        let read = remote_write::read(version, body, now, Some(self.engine.spellings()), &mut grow);
+        let gathered = read.map_err(|error| of_read(&error))?;
+        // What follows waits for the disk, together with others.
+        drop(permit);
+        if let Some(outcome) = gathered.store(&self.engine).map_err(of_append)? {
+            return Ok(outcome);
+        }
+        let read = remote_write::read(version, body, now, None, &mut grow);
+        let again = read.map_err(|error| of_read(&error))?.store(&self.engine).map_err(of_append)?;
+        again.ok_or_else(|| ApiError::not_now("internal", "series went away while their samples came"))
+    }
+}
+
+fn of_append(AppendError::Log(error): AppendError) -> ApiError {
+    tracing::error!(%error, "the engine's log cannot be written");
+    ApiError::not_now("storage", "the samples cannot be written now; the server's log has the cause")
 }
 
 fn draining() -> ApiError {

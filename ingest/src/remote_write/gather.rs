@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use watchfire_engine::{AppendReport, MetricType, SampleBatch, SeriesKind};
+use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, SampleBatch, SeriesKind, Spelling, Spellings};
 use watchfire_model::Timestamp;
 use watchfire_model::labels::METRIC_NAME;
 
@@ -31,6 +31,10 @@ pub(super) struct Draft<'b> {
     /// Native histograms, which are not kept yet.
     pub(super) histograms: u64,
     pub(super) kind: MetricType,
+    /// What its sender calls it, if that says it all.
+    spelling: Option<Spelling>,
+    /// It is known by that; its labels need not be read.
+    series: Option<BatchSeries>,
     /// Why it cannot be taken.
     pub(super) fault: Option<String>,
 }
@@ -41,7 +45,15 @@ impl<'b> Draft<'b> {
         self.samples.clear();
         self.histograms = 0;
         self.kind = MetricType::Untyped;
+        self.spelling = None;
+        self.series = None;
         self.fault = None;
+    }
+
+    /// Its labels are to be read after all. Says whether they were not.
+    pub(super) fn forget(&mut self) -> bool {
+        self.spelling = None;
+        self.series.take().is_some()
     }
 
     /// Adds a label, if its name and value are texts.
@@ -80,15 +92,38 @@ impl Outcome {
 /// What was read of a request.
 pub(crate) struct Gathered<'g> {
     /// For the engine.
-    pub(crate) batch: SampleBatch,
+    batch: SampleBatch,
+    /// What is known of the spellings of series, if it may be used.
+    spellings: Option<Spellings<'g>>,
+    /// Series that were read, to be known from now on.
+    named: Vec<(Spelling, BatchSeries)>,
     outcome: Outcome,
     asked_bytes: usize,
     grow: &'g mut dyn FnMut(usize) -> bool,
 }
 
 impl<'g> Gathered<'g> {
-    pub(super) fn new(now: Timestamp, grow: &'g mut dyn FnMut(usize) -> bool) -> Gathered<'g> {
-        Gathered { batch: SampleBatch::new(now), outcome: Outcome::default(), asked_bytes: 0, grow }
+    pub(super) fn new(
+        now: Timestamp,
+        spellings: Option<Spellings<'g>>,
+        grow: &'g mut dyn FnMut(usize) -> bool,
+    ) -> Gathered<'g> {
+        let (batch, outcome) = (SampleBatch::new(now), Outcome::default());
+        Gathered { batch, spellings, named: Vec::new(), outcome, asked_bytes: 0, grow }
+    }
+
+    /// The hash of a text, for finding series that were named before.
+    pub(super) fn spelling(&self, text: &[u8]) -> Option<Spelling> {
+        self.spellings.as_ref().map(|spellings| spellings.of(text))
+    }
+
+    /// Looks for a series by what its sender calls it; false if its labels have to be read.
+    pub(super) fn recall(&mut self, draft: &mut Draft<'_>, spell: impl FnOnce(&Spellings<'_>) -> Spelling) -> bool {
+        let Some(spellings) = &self.spellings else { return false };
+        let spelling = spell(spellings);
+        draft.spelling = Some(spelling);
+        draft.series = spellings.series(spelling).map(|known| self.batch.series_known(known));
+        draft.series.is_some()
     }
 
     /// Asks for memory, in steps. Errors: there is none.
@@ -117,20 +152,7 @@ impl<'g> Gathered<'g> {
                 format!("{}: native histograms are not kept yet", series_text(&draft.pairs))
             });
         }
-        let fault = draft.fault.take().or_else(|| {
-            let named = draft.pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty());
-            (!named).then(|| format!("it has no metric name, a label `{METRIC_NAME}`"))
-        });
-        // Sorted by the batch; the text is made before, and only of what is refused.
-        let series = match fault {
-            Some(fault) => Err(fault),
-            None if draft.samples.is_empty() => return Ok(()),
-            None => {
-                let kind = SeriesKind::Samples(draft.kind);
-                self.batch.series_of(kind, &mut draft.pairs).map_err(|error| error.to_string())
-            }
-        };
-        match series {
+        match self.series(draft) {
             Ok(series) => {
                 for (at, value) in &draft.samples {
                     self.batch.push(series, Timestamp::from_millis(*at), *value);
@@ -144,16 +166,44 @@ impl<'g> Gathered<'g> {
         Ok(())
     }
 
-    /// What became of all of it, by what the engine says of the batch.
-    pub(crate) fn into_outcome(mut self, report: &AppendReport) -> Outcome {
+    /// The series of a draft in the batch. Errors: its labels are none.
+    fn series(&mut self, draft: &mut Draft<'_>) -> Result<BatchSeries, String> {
+        if let Some(series) = draft.series {
+            return Ok(series);
+        }
+        if let Some(fault) = draft.fault.take() {
+            return Err(fault);
+        }
+        if !draft.pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
+            return Err(format!("it has no metric name, a label `{METRIC_NAME}`"));
+        }
+        let kind = SeriesKind::Samples(draft.kind);
+        let series = self.batch.series_of(kind, &mut draft.pairs).map_err(|error| error.to_string())?;
+        self.named.extend(draft.spelling.map(|spelling| (spelling, series)));
+        Ok(series)
+    }
+
+    /// Puts the samples into the engine, durably.
+    ///
+    /// Answers what became of them; `None` if a series has gone since it was known: then the message has to be read again,
+    /// without what is known. Errors: the log cannot be written.
+    pub(crate) fn store(mut self, engine: &Engine) -> Result<Option<Outcome>, AppendError> {
+        // Who remembers waits for all who recall.
+        self.spellings = None;
+        let report = engine.append_samples(&self.batch)?;
+        if report.gone > 0 {
+            return Ok(None);
+        }
+        engine.remember(&self.batch, &self.named);
         self.outcome.samples = report.accepted + report.duplicates;
         for (point, rejection) in &report.rejected {
             let batch = &self.batch;
             self.outcome.refuse(rejection.as_str(), 1, || {
-                format!("{}: {rejection}", series_text(&batch.labels_of_point(*point)))
+                let labels = engine.labels_of_point(batch, *point);
+                format!("{}: {rejection}", series_text(&labels.iter().collect::<Vec<_>>()))
             });
         }
-        self.outcome
+        Ok(Some(self.outcome))
     }
 }
 

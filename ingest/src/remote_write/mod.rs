@@ -10,6 +10,7 @@ mod v1;
 mod v2;
 mod wire;
 
+use watchfire_engine::Spellings;
 use watchfire_model::Timestamp;
 
 pub(crate) use gather::{Gathered, Outcome};
@@ -82,14 +83,16 @@ impl ReadError {
     }
 }
 
-/// Reads a message that arrived at `now`. `grow` is asked before the result grows by so many bytes, and refuses by false.
+/// Reads a message that arrived at `now`. `spellings` tells which series are known by what senders call them; `grow` is
+/// asked before the result grows by so many bytes, and refuses by false.
 pub(crate) fn read<'g>(
     version: Version,
     body: &[u8],
     now: Timestamp,
+    spellings: Option<Spellings<'g>>,
     grow: &'g mut dyn FnMut(usize) -> bool,
 ) -> Result<Gathered<'g>, ReadError> {
-    let mut gathered = Gathered::new(now, grow);
+    let mut gathered = Gathered::new(now, spellings, grow);
     match version {
         Version::V1 => v1::read(body, &mut gathered)?,
         Version::V2 => v2::read(body, &mut gathered)?,

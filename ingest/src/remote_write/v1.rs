@@ -9,7 +9,7 @@
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
-use super::wire::{Field, Malformed, Message};
+use super::wire::{Field, Malformed, Message, leading_run};
 
 /// Memory of a label while its series is read, bytes.
 const LABEL_BYTES: usize = size_of::<(&str, &str)>();
@@ -41,21 +41,51 @@ fn read_series<'b>(
     into: &mut Gathered<'_>,
 ) -> Result<(), ReadError> {
     let here = ReadError::in_series(index);
-    let mut series = Message::new(field.bytes().map_err(here)?);
+    let bytes = field.bytes().map_err(here)?;
+    let (labels, rest) = bytes.split_at(leading_run(bytes, 1).map_err(here)?);
+    if !into.recall(draft, |spellings| spellings.of(labels)) {
+        read_labels(labels, index, draft, into)?;
+    }
+    let mut series = Message::new(rest);
     while let Some((number, field)) = series.next().map_err(here)? {
         match number {
-            1 => {
-                into.ask(LABEL_BYTES)?;
-                let (name, value) = read_label(field).map_err(here)?;
-                draft.label(name, value);
+            // A label behind the samples is allowed, though nobody writes so.
+            1 | 4 => {
+                // A series that is to be told by its labels, or has more of them than were looked for.
+                if draft.forget() {
+                    read_labels(labels, index, draft, into)?;
+                }
+                if number == 4 {
+                    draft.histograms += 1;
+                } else {
+                    into.ask(LABEL_BYTES)?;
+                    let (name, value) = read_label(field).map_err(here)?;
+                    draft.label(name, value);
+                }
             }
             2 => {
                 let (at, value) = read_sample(field).map_err(here)?;
                 into.sample(draft, at, value)?;
             }
-            4 => draft.histograms += 1,
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Reads a run of labels.
+fn read_labels<'b>(
+    labels: &'b [u8],
+    index: u32,
+    draft: &mut Draft<'b>,
+    into: &mut Gathered<'_>,
+) -> Result<(), ReadError> {
+    let here = ReadError::in_series(index);
+    let mut labels = Message::new(labels);
+    while let Some((_, field)) = labels.next().map_err(here)? {
+        into.ask(LABEL_BYTES)?;
+        let (name, value) = read_label(field).map_err(here)?;
+        draft.label(name, value);
     }
     Ok(())
 }

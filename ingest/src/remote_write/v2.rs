@@ -7,7 +7,7 @@
 //! Metadata    1 type  3 help_ref  4 unit_ref
 //! ```
 
-use watchfire_engine::MetricType;
+use watchfire_engine::{MetricType, Spelling};
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
@@ -15,20 +15,28 @@ use super::v1::read_sample;
 use super::wire::{Field, Malformed, Message, numbers};
 
 /// Memory of a symbol beside its text, bytes.
-const SYMBOL_BYTES: usize = size_of::<&[u8]>();
+const SYMBOL_BYTES: usize = size_of::<Symbol<'_>>();
 /// Memory of a label while its series is read, bytes.
 const LABEL_BYTES: usize = size_of::<(&str, &str)>();
+
+/// A text, and its hash for finding series that were named before.
+struct Symbol<'b> {
+    text: &'b [u8],
+    spelling: Option<Spelling>,
+}
 
 /// Reads a request.
 pub(super) fn read(body: &[u8], into: &mut Gathered<'_>) -> Result<(), ReadError> {
     let symbols = read_symbols(body, into)?;
     let mut request = Message::new(body);
     let mut draft = Draft::default();
+    let mut references = Vec::new();
     let mut index = 0;
     while let Some((number, field)) = request.next()? {
         if number == 5 {
             draft.clear();
-            read_series(field, index, &symbols, &mut draft, into)?;
+            references.clear();
+            Reader { index, symbols: &symbols, references: &mut references }.read(field, &mut draft, into)?;
             into.add(&mut draft)?;
             index += 1;
         }
@@ -37,14 +45,15 @@ pub(super) fn read(body: &[u8], into: &mut Gathered<'_>) -> Result<(), ReadError
 }
 
 /// The texts of a request. They may stand behind the series that use them.
-fn read_symbols<'b>(body: &'b [u8], into: &mut Gathered<'_>) -> Result<Vec<&'b [u8]>, ReadError> {
+fn read_symbols<'b>(body: &'b [u8], into: &mut Gathered<'_>) -> Result<Vec<Symbol<'b>>, ReadError> {
     let mut request = Message::new(body);
     let mut symbols = Vec::new();
     while let Some((number, field)) = request.next()? {
         match number {
             4 => {
                 into.ask(SYMBOL_BYTES)?;
-                symbols.push(field.bytes()?);
+                let text = field.bytes()?;
+                symbols.push(Symbol { text, spelling: into.spelling(text) });
             }
             // The numbers of the first version's fields are reserved, to tell the two apart.
             1..=3 => return Err(ReadError::OtherVersion("1.0")),
@@ -52,48 +61,78 @@ fn read_symbols<'b>(body: &'b [u8], into: &mut Gathered<'_>) -> Result<Vec<&'b [
         }
     }
     match symbols.first() {
-        Some(first) if !first.is_empty() => Err(ReadError::Symbols),
+        Some(first) if !first.text.is_empty() => Err(ReadError::Symbols),
         _ => Ok(symbols),
     }
 }
 
-fn read_series<'b>(
-    field: Field<'b>,
+/// Reads one series.
+struct Reader<'r, 'b> {
     index: u32,
-    symbols: &[&'b [u8]],
-    draft: &mut Draft<'b>,
-    into: &mut Gathered<'_>,
-) -> Result<(), ReadError> {
-    let here = ReadError::in_series(index);
-    let wrong = |what| ReadError::References { series: index, what };
-    let mut series = Message::new(field.bytes().map_err(here)?);
-    let mut name = None;
-    while let Some((number, field)) = series.next().map_err(here)? {
-        match number {
-            1 => {
-                for reference in numbers(field) {
-                    let reference = usize::try_from(reference.map_err(here)?).unwrap_or(usize::MAX);
-                    let text =
-                        *symbols.get(reference).ok_or_else(|| wrong("a label refers to a symbol that is not there"))?;
-                    match name.take() {
-                        None => name = Some(text),
-                        Some(name) => {
-                            into.ask(LABEL_BYTES)?;
-                            draft.label(name, text);
-                        }
-                    }
+    symbols: &'r [Symbol<'b>],
+    /// The labels: references to names and values in turn.
+    references: &'r mut Vec<u32>,
+}
+
+impl<'b> Reader<'_, 'b> {
+    fn read(&mut self, field: Field<'b>, draft: &mut Draft<'b>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
+        let here = ReadError::in_series(self.index);
+        let mut series = Message::new(field.bytes().map_err(here)?);
+        while let Some((number, field)) = series.next().map_err(here)? {
+            match number {
+                1 => self.refer(field, into)?,
+                2 => {
+                    let (at, value) = read_sample(field).map_err(here)?;
+                    into.sample(draft, at, value)?;
                 }
+                3 => draft.histograms += 1,
+                5 => draft.kind = read_type(field).map_err(here)?,
+                _ => {}
             }
-            2 => {
-                let (at, value) = read_sample(field).map_err(here)?;
-                into.sample(draft, at, value)?;
-            }
-            3 => draft.histograms += 1,
-            5 => draft.kind = read_type(field).map_err(here)?,
-            _ => {}
         }
+        if self.references.len() % 2 == 1 {
+            return Err(self.wrong("its last label has a name and no value"));
+        }
+        // A series with histograms is told by its labels.
+        if draft.histograms == 0 && self.recall(draft, into) {
+            return Ok(());
+        }
+        self.label(draft, into)
     }
-    if name.is_some() { Err(wrong("its last label has a name and no value")) } else { Ok(()) }
+
+    fn wrong(&self, what: &'static str) -> ReadError {
+        ReadError::References { series: self.index, what }
+    }
+
+    /// Notes references, each of which is one to a symbol.
+    fn refer(&mut self, field: Field<'_>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
+        for reference in numbers(field) {
+            into.ask(size_of::<u32>())?;
+            let reference = reference.map_err(ReadError::in_series(self.index))?;
+            let reference = u32::try_from(reference).ok().filter(|number| (*number as usize) < self.symbols.len());
+            let reference = reference.ok_or_else(|| self.wrong("a label refers to a symbol that is not there"))?;
+            self.references.push(reference);
+        }
+        Ok(())
+    }
+
+    fn symbols(&self) -> impl Iterator<Item = &Symbol<'b>> {
+        self.references.iter().filter_map(|reference| self.symbols.get(*reference as usize))
+    }
+
+    /// Looks for the series by the hashes of its symbols, which are the same in each request, whatever their numbers.
+    fn recall(&self, draft: &mut Draft<'b>, into: &mut Gathered<'_>) -> bool {
+        into.recall(draft, |spellings| spellings.of_parts(self.symbols().filter_map(|symbol| symbol.spelling)))
+    }
+
+    fn label(&self, draft: &mut Draft<'b>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
+        let mut texts = self.symbols().map(|symbol| symbol.text);
+        while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+            into.ask(LABEL_BYTES)?;
+            draft.label(name, value);
+        }
+        Ok(())
+    }
 }
 
 /// What its sender says the samples are.

@@ -52,6 +52,19 @@ pub(crate) struct Message<'b> {
     rest: &'b [u8],
 }
 
+/// How long the run of fields is that a message begins with, all of them bytes and of this number (below 16).
+pub(crate) fn leading_run(bytes: &[u8], number: u8) -> Result<usize, Malformed> {
+    let mut rest = bytes;
+    while let [tag, behind_tag @ ..] = rest
+        && *tag == number << 3 | 2
+    {
+        let (length, text) = varint(behind_tag)?;
+        let length = usize::try_from(length).map_err(|_| Malformed::Cut)?;
+        rest = text.get(length..).ok_or(Malformed::Cut)?;
+    }
+    Ok(bytes.len() - rest.len())
+}
+
 impl<'b> Message<'b> {
     pub(crate) fn new(bytes: &'b [u8]) -> Message<'b> {
         Message { rest: bytes }
@@ -184,6 +197,15 @@ mod tests {
         assert_eq!(all(Field::Varint(7)), [Ok(7)]);
         assert_eq!(all(Field::Bytes(&[1, 0x80])), [Ok(1), Err(Malformed::Cut)]);
         assert_eq!(all(Field::Fixed64(7)), [Err(Malformed::Type)]);
+    }
+
+    #[test]
+    fn a_run_ends_where_another_field_begins() {
+        let bytes = [0x0a, 1, b'a', 0x0a, 0, 0x12, 1, b'b', 0x0a, 0];
+        assert_eq!(leading_run(&bytes, 1), Ok(5));
+        assert_eq!(leading_run(&bytes, 2), Ok(0));
+        assert_eq!(leading_run(&bytes[..2], 1), Err(Malformed::Cut));
+        assert_eq!(leading_run(&[], 1), Ok(0));
     }
 
     proptest! {

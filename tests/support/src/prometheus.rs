@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, encode};
 use crate::real::Program;
+use crate::remote_write;
 use crate::server::free_port;
 
 /// Longest wait for readiness.
@@ -79,13 +80,12 @@ impl Prometheus {
 
     /// Writes samples by remote-write 1.0. Those of an hour before what was written last are refused by it.
     pub fn write(&self, series: &[Written]) {
-        let headers = [
-            "Content-Type: application/x-protobuf",
-            "Content-Encoding: snappy",
-            "X-Prometheus-Remote-Write-Version: 0.1.0",
-        ];
-        let request = Client::request("POST", "/api/v1/write", &headers, &unpacked_snappy(&write_request(series)));
-        let answer = self.client().call(&request);
+        let mut request = Vec::new();
+        for Written { labels, samples } in series {
+            let labels = remote_write::labels(labels.iter().copied());
+            remote_write::put_series(&labels, samples, &mut request);
+        }
+        let answer = self.client().call(&remote_write::http_request(&request));
         assert!((200..300).contains(&answer.status), "remote-write: {} {}", answer.status, answer.text());
     }
 }
@@ -103,72 +103,9 @@ pub fn call(client: &mut Client, path: &str, parameters: &[(&str, &str)]) -> (An
     let mut form = String::new();
     for (name, value) in parameters {
         let separator = if form.is_empty() { "" } else { "&" };
-        form.push_str(&format!("{separator}{name}={}", percent_encoded(value)));
+        form.push_str(&format!("{separator}{name}={}", encode(value)));
     }
     let answer = client.post(path, "application/x-www-form-urlencoded", form);
     let json = answer.json();
     (answer, json)
-}
-
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-/// `prometheus.WriteRequest`: timeseries (1) of labels (1: name 1, value 2) and samples (2: value 1, timestamp 2).
-fn write_request(series: &[Written]) -> Vec<u8> {
-    let mut request = Vec::new();
-    for series in series {
-        let mut message = Vec::new();
-        for (name, value) in &series.labels {
-            let mut label = Vec::new();
-            field(&mut label, 1, name.as_bytes());
-            field(&mut label, 2, value.as_bytes());
-            field(&mut message, 1, &label);
-        }
-        for (at, value) in &series.samples {
-            let mut sample = vec![(1 << 3) | 1];
-            sample.extend(value.to_le_bytes());
-            sample.push(2 << 3);
-            varint(&mut sample, at.cast_unsigned());
-            field(&mut message, 2, &sample);
-        }
-        field(&mut request, 1, &message);
-    }
-    request
-}
-
-/// A field whose length comes before it.
-fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    out.push((number << 3) | 2);
-    varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// A snappy block of literals only.
-fn unpacked_snappy(bytes: &[u8]) -> Vec<u8> {
-    const LENGTH_IN_TWO_BYTES: u8 = 61 << 2;
-    let mut out = Vec::new();
-    varint(&mut out, bytes.len() as u64);
-    for piece in bytes.chunks(1 << 16) {
-        out.push(LENGTH_IN_TWO_BYTES);
-        out.extend(((piece.len() - 1) as u16).to_le_bytes());
-        out.extend_from_slice(piece);
-    }
-    out
 }

@@ -29,6 +29,11 @@ pub fn debian_prometheus_folder() -> PathBuf {
     folder().join("prometheus-debian")
 }
 
+/// Where Debian's package of VictoriaMetrics is unpacked to, for benches.
+pub fn victoria_metrics_folder() -> PathBuf {
+    folder().join("victoria-metrics")
+}
+
 /// A program of Prometheus (`prometheus`, `promtool`).
 pub struct Program {
     /// To be run.

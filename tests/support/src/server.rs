@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::process;
 
 /// Longest wait for readiness; a debug binary on a busy machine takes its time.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -148,24 +149,14 @@ impl Server {
         self.child.id()
     }
 
-    fn process_file(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).expect("the process runs")
-    }
-
     /// CPU time so far, user and system.
     pub fn cpu(&self) -> Duration {
-        let stat = self.process_file("stat");
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        let ticks: Vec<u64> = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
-        // Linux counts in hundredths of a second on every machine this runs on.
-        Duration::from_millis(ticks.iter().sum::<u64>() * 10)
+        process::cpu(self.child.id())
     }
 
     /// A line of /proc/PID/status, in MiB.
     pub fn memory_mib(&self, name: &str) -> f64 {
-        let status = self.process_file("status");
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+        process::memory_mib(self.child.id(), name)
     }
 
     /// Waits until every consumer has read all that was accepted.

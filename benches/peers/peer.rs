@@ -1,0 +1,165 @@
+//! The programs that are compared, each a process of its own on a free port.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use watchfire_test_support::{Client, process, real, server};
+
+/// Longest wait for readiness.
+const READY_MAX: Duration = Duration::from_secs(120);
+
+/// A program and how it is started.
+#[derive(Clone, Copy)]
+pub struct Program {
+    pub name: &'static str,
+    find: fn() -> Option<PathBuf>,
+    arguments: fn(&str) -> Vec<String>,
+    ready: &'static str,
+}
+
+/// All of them, ours first.
+pub const PROGRAMS: [Program; 3] = [
+    Program {
+        name: "watchfire",
+        find: || Some(PathBuf::from(env!("CARGO_BIN_EXE_watchfire"))),
+        arguments: |address| {
+            ["serve", "--listen", address, "--data-dir", "data"].map(str::to_owned).into_iter().collect()
+        },
+        ready: "/-/ready",
+    },
+    Program {
+        name: "prometheus",
+        find: || Some(real::Program::of_prometheus("prometheus", "beside Prometheus")?.path),
+        arguments: |address| {
+            vec![
+                "--config.file=prometheus.yml".to_owned(),
+                "--storage.tsdb.path=data".to_owned(),
+                "--web.enable-remote-write-receiver".to_owned(),
+                format!("--web.listen-address={address}"),
+            ]
+        },
+        ready: "/-/ready",
+    },
+    Program {
+        name: "victoria-metrics",
+        find: || {
+            let path = real::victoria_metrics_folder().join("usr/bin/victoria-metrics");
+            path.is_file().then_some(path)
+        },
+        arguments: |address| vec!["-storageDataPath=data".to_owned(), format!("-httpListenAddr={address}")],
+        ready: "/health",
+    },
+];
+
+/// A running program; killed when dropped.
+pub struct Peer {
+    pub program: Program,
+    path: PathBuf,
+    child: Child,
+    pub address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// Starts it on an empty folder; `None`, said aloud, if it is not here.
+    pub fn start(self) -> Option<Peer> {
+        let Some(path) = (self.find)() else {
+            println!("SKIP: {} is not here; `cargo xtask peers` fetches it", self.name);
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        // Without targets and rules, so that all its work is ours.
+        std::fs::write(folder.path().join("prometheus.yml"), "global: {}\n").expect("the folder can be written");
+        let address = SocketAddr::from(([127, 0, 0, 1], server::free_port()));
+        let child = self.spawn(&path, &folder, address);
+        let mut peer = Peer { program: self, path, child, address, folder };
+        peer.wait_ready();
+        Some(peer)
+    }
+
+    fn spawn(self, path: &PathBuf, folder: &tempfile::TempDir, address: SocketAddr) -> Child {
+        let log = std::fs::File::create(folder.path().join("log")).expect("the folder can be written");
+        Command::new(path)
+            .args((self.arguments)(&address.to_string()))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("it can be started")
+    }
+}
+
+impl Peer {
+    /// Waits until it is ready; how long that took.
+    fn wait_ready(&mut self) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let ready = Client::connect(self.address).and_then(|mut client| {
+                client.send(&Client::request("GET", self.program.ready, &[], b""))?;
+                client.receive()
+            });
+            if ready.is_ok_and(|answer| answer.status == 200) {
+                return begun.elapsed();
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("{} ended: {status}: {}", self.program.name, self.log());
+            }
+            assert!(begun.elapsed() < READY_MAX, "{} is not ready: {}", self.program.name, self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// A new connection.
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// SIGKILL, and a start on the same folder; how long it took to be ready.
+    pub fn kill_and_restart(&mut self) -> Duration {
+        self.kill();
+        self.child = self.program.spawn(&self.path, &self.folder, self.address);
+        self.wait_ready()
+    }
+
+    fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// CPU time so far.
+    pub fn cpu(&self) -> Duration {
+        process::cpu(self.child.id())
+    }
+
+    /// Resident memory now, MiB.
+    pub fn memory_mib(&self) -> f64 {
+        process::memory_mib(self.child.id(), "VmRSS")
+    }
+
+    /// Bytes of its data folder.
+    pub fn disk_bytes(&self) -> u64 {
+        server::disk_bytes(&self.folder.path().join("data"))
+    }
+
+    /// The value of a query with one result; 0 if there is none.
+    pub fn value(&self, query: &str) -> f64 {
+        let path = format!("/api/v1/query?query={}", watchfire_test_support::client::encode(query));
+        let answer = self.client().get(&path);
+        let value = answer["data"]["result"][0]["value"][1].as_str().and_then(|text| text.parse().ok());
+        value.unwrap_or(0.0)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

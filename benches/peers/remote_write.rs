@@ -1,0 +1,55 @@
+//! Samples taken by remote-write: CPU, memory, disk; what a kill leaves, and how long a start takes then.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::load::{Load, METRICS};
+use crate::peer::PROGRAMS;
+
+/// How long a program may tidy up after the last request before its CPU, memory and disk are read.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// How much is sent.
+pub struct Shape {
+    pub series: usize,
+    pub samples: usize,
+}
+
+/// Sends the same to all of them, one after the other.
+pub fn run(shape: &Shape) {
+    println!(
+        "{} series, {} samples each; {:>16} {:>8} {:>10} {:>9} {:>10} {:>10} {:>10} {:>8}",
+        shape.series, shape.samples, "", "wall s", "CPU s/M", "RSS MiB", "B/sample", "restart s", "kept %", ""
+    );
+    for program in PROGRAMS {
+        let Some(mut peer) = program.start() else { continue };
+        let load = Arc::new(Load::new(shape.series, shape.samples));
+        let (begun, before) = (Instant::now(), peer.cpu());
+        load.send(&peer);
+        let wall = begun.elapsed();
+        // What is lost when it is killed now is lost for good; a copy of the run tells it below.
+        std::thread::sleep(SETTLE);
+        let million = load.total() as f64 / 1e6;
+        let cpu = (peer.cpu() - before).as_secs_f64() / million;
+        let (memory, disk) = (peer.memory_mib(), peer.disk_bytes() as f64 / load.total() as f64);
+        let restart = peer.kill_and_restart();
+        drop(peer);
+
+        let Some(mut peer) = program.start() else { continue };
+        let load = Arc::new(Load::new(shape.series, 8));
+        load.send(&peer);
+        peer.kill_and_restart();
+        let counts = METRICS.map(|metric| format!("sum(count_over_time({metric}[1h]))"));
+        let kept = peer.value(&counts.join(" + ")) / load.total() as f64;
+        println!(
+            "{:>52} {:>8.1} {:>10.3} {:>9.0} {:>10.2} {:>10.2} {:>10.1}",
+            program.name,
+            wall.as_secs_f64(),
+            cpu,
+            memory,
+            disk,
+            restart.as_secs_f64(),
+            100.0 * kept
+        );
+    }
+}
