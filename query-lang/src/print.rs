@@ -6,7 +6,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{MatchOp, Matcher};
 
-use crate::ast::{At, BinaryOp, Cardinality, Expr, Grouping, Matching, Shift, ShortScope, VectorSelector};
+use crate::ast::{At, BinaryOp, Cardinality, Expr, Fill, Grouping, Matching, Shift, ShortScope, VectorSelector};
 
 /// A text in quotes, with the escapes that the parser reads.
 pub(crate) struct Quoted<'t>(pub &'t str);
@@ -167,6 +167,15 @@ fn matching(f: &mut Formatter<'_>, op: BinaryOp, matching: &Matching) -> Result 
     if let (Some(side), false) = (side, op.is_set()) {
         write!(f, " {side} ")?;
         list(f, &matching.include)?;
+    }
+    let Fill { left, right } = matching.fill;
+    if left.is_some() && left == right {
+        return left.map_or(Ok(()), |value| write!(f, " fill ({})", Number(value.value)));
+    }
+    for (word, value) in [("fill_left", left), ("fill_right", right)] {
+        if let Some(value) = value {
+            write!(f, " {word} ({})", Number(value.value))?;
+        }
     }
     Ok(())
 }

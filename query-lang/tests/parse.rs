@@ -139,7 +139,6 @@ fn mistakes_point_into_the_text() {
         ("rate(foo[5m] smoothed)", NotYet, 13, "`smoothed` is not in this version yet"),
         ("foo[5m + 1m]", NotYet, 4, "arithmetic on durations is not in this version yet"),
         ("foo[step()]", NotYet, 4, "`step()` in a duration"),
-        ("a + fill(0) b", NotYet, 4, "`fill()` is not in this version yet"),
         ("foo >/ 1", NotYet, 4, "the operator `>/` is not in this version yet"),
         ("histogram_sum(a)", NotYet, 0, "`histogram_sum()`"),
         ("a && b", Syntax, 2, "write `and`"),

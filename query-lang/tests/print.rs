@@ -25,7 +25,7 @@ fn vectors() -> impl Strategy<Value = String> {
         let set = prop::sample::select(vec!["and", "or", "unless"]);
         let how =
             (prop::sample::select(vec!["on", "ignoring"]), labels.clone()).prop_map(|(word, l)| format!("{word}{l}"));
-        let group = prop::sample::select(vec!["", "group_left", "group_right (z)"]);
+        let group = prop::sample::select(vec!["", "group_left ()", "group_right (z)"]);
         let aggregation = prop::sample::select(vec!["sum", "avg", "COUNT", "stddev", "group"]);
         let grouping =
             (prop::sample::select(vec!["by", "without"]), labels.clone()).prop_map(|(w, l)| format!("{w} {l}"));

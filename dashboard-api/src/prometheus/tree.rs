@@ -74,7 +74,7 @@ fn matching(how: &Matching) -> Value {
         "labels": how.labels,
         "on": how.on,
         "include": how.include,
-        "fillValues": {"lhs": null, "rhs": null},
+        "fillValues": {"lhs": how.fill.left.map(|fill| fill.value), "rhs": how.fill.right.map(|fill| fill.value)},
     })
 }
 

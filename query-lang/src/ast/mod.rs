@@ -213,6 +213,24 @@ pub struct Matching {
     pub labels: Vec<String>,
     /// Labels taken over from the "one" side.
     pub include: Vec<String>,
+    /// What stands in for series that have no partner, on either side.
+    pub fill: Fill,
+}
+
+/// Values in the place of partners that are missing (`fill`, `fill_left`, `fill_right`).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Fill {
+    /// In the place of a series of the left side.
+    pub left: Option<NumberLiteral>,
+    /// In the place of a series of the right side.
+    pub right: Option<NumberLiteral>,
+}
+
+impl Matching {
+    /// All labels but the metric's name count, and series meet as they may with that many.
+    pub fn plain(cardinality: Cardinality) -> Matching {
+        Matching { cardinality, on: false, labels: Vec::new(), include: Vec::new(), fill: Fill::default() }
+    }
 }
 
 /// Two expressions and an operator.

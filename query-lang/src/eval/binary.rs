@@ -27,8 +27,7 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
         }
         (Value::Scalar(scalar), Value::Vector(columns)) => with_scalar(node, columns, &scalar, true).map(Value::Vector),
         (Value::Vector(left), Value::Vector(right)) => {
-            let plain =
-                Matching { cardinality: Cardinality::OneToOne, on: false, labels: Vec::new(), include: Vec::new() };
+            let plain = Matching::plain(Cardinality::OneToOne);
             let matching = node.matching.as_ref().unwrap_or(&plain);
             let pairing = Pairing::new(matching, &left, &right);
             let columns = match node.op {
@@ -204,73 +203,124 @@ fn pairwise(
     right: Vec<Column>,
     pairing: &Pairing,
 ) -> Result<Vec<Column>, EvalError> {
-    // From here on `one` is the side that must be unique.
-    let is_swapped = matching.cardinality == Cardinality::OneToMany;
-    let (many, one) = if is_swapped { (&right, &left) } else { (&left, &right) };
-    let (many_groups, one_groups) =
-        if is_swapped { (&pairing.right, &pairing.left) } else { (&pairing.left, &pairing.right) };
-    let partners = pairing.members(one_groups);
-    refuse_ambiguous(ctx, many, one, &partners)?;
+    let sides = Sides::new(matching, &left, &right, pairing);
+    // With `group_right` Prometheus 3.15 takes `fill_right` for the "one" side all the same, which is the left one then.
+    let fill_one = matching.fill.right.map(|fill| fill.value);
+    let fill_many = matching.fill.left.map(|fill| fill.value);
+    // A step without any series on one side has no result, unless it is filled.
+    let is_filled = fill_one.is_some() || fill_many.is_some();
+    sides.refuse_ambiguous(ctx, is_filled)?;
     if matching.cardinality == Cardinality::OneToOne {
-        refuse_implicit(ctx, many, one, &pairing.members(many_groups), &partners)?;
+        sides.refuse_implicit(ctx, fill_one.is_some())?;
     }
-    let mut out = Vec::with_capacity(many.len());
-    for (column, group) in many.iter().zip(many_groups) {
-        for partner in &partners[*group] {
+    let mut out = Vec::with_capacity(sides.many.len());
+    let value = |many: f64, one: f64| {
+        let (left, right) = if sides.is_swapped { (one, many) } else { (many, one) };
+        outcome(node, left, right, left)
+    };
+    for (column, group) in sides.many.iter().zip(sides.many_groups) {
+        let partners = &sides.partners[*group];
+        for partner in partners {
             ctx.guard.tick()?;
-            let partner = &one[*partner];
+            let partner = &sides.one[*partner];
             let mut result = ctx.column(result_labels(node, matching, &column.labels, &partner.labels))?;
-            for (step, value) in result.values.iter_mut().enumerate() {
+            for (step, result) in result.values.iter_mut().enumerate() {
                 let (many, one) = (column.values[step], partner.values[step]);
-                if is_absent(many) || is_absent(one) {
-                    continue;
+                if !is_absent(many) && !is_absent(one) {
+                    *result = value(many, one);
                 }
-                let (left, right) = if is_swapped { (one, many) } else { (many, one) };
-                *value = outcome(node, left, right, left);
             }
-            if result.has_values() {
-                out.push(result);
+            out.push(result);
+        }
+        if let Some(fill) = fill_one {
+            ctx.guard.tick()?;
+            let partner_labels = matched_labels(matching, &column.labels);
+            let mut result = ctx.column(result_labels(node, matching, &column.labels, &partner_labels))?;
+            for (step, result) in result.values.iter_mut().enumerate() {
+                if !is_absent(column.values[step]) && !any_present(sides.one, partners, step) {
+                    *result = value(column.values[step], fill);
+                }
             }
+            out.push(result);
+        }
+    }
+    if let Some(fill) = fill_many {
+        for (column, group) in sides.one.iter().zip(sides.one_groups) {
+            ctx.guard.tick()?;
+            let many_labels = matched_labels(matching, &column.labels);
+            let mut result = ctx.column(result_labels(node, matching, &many_labels, &column.labels))?;
+            for (step, result) in result.values.iter_mut().enumerate() {
+                if !is_absent(column.values[step]) && !any_present(sides.many, &sides.members[*group], step) {
+                    *result = value(fill, column.values[step]);
+                }
+            }
+            out.push(result);
         }
     }
     ctx.used_up(left);
     ctx.used_up(right);
+    out.retain(Column::has_values);
     join_or(out, NOT_UNIQUE)
 }
 
-/// An error where the "one" side has two series for a group, at a step where the other side has any.
-fn refuse_ambiguous(ctx: &Context, many: &[Column], one: &[Column], partners: &[Vec<usize>]) -> Result<(), EvalError> {
-    for members in partners.iter().filter(|members| members.len() > 1) {
-        for step in 0..ctx.steps.count {
-            if let Some(second) = second_present(one, members, step)
-                && many.iter().any(|column| !is_absent(column.values[step]))
-            {
-                return Err(EvalError::Labels { reason: MANY_TO_MANY, labels: second.labels.clone() });
-            }
-        }
-    }
-    Ok(())
+/// The labels that a missing partner is given: those that count.
+fn matched_labels(matching: &Matching, labels: &LabelSet) -> LabelSet {
+    let listed = |name: &str| matching.labels.iter().any(|label| label == name);
+    labels.retain(|name| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) })
 }
 
-/// An error where two series of the left side meet the same one of the right, whether or not a comparison
-/// would filter them away.
-fn refuse_implicit(
-    ctx: &Context,
-    many: &[Column],
-    one: &[Column],
-    members: &[Vec<usize>],
-    partners: &[Vec<usize>],
-) -> Result<(), EvalError> {
-    for (members, partners) in members.iter().zip(partners).filter(|(members, _)| members.len() > 1) {
-        for step in 0..ctx.steps.count {
-            if let Some(second) = second_present(many, members, step)
-                && any_present(one, partners, step)
-            {
-                return Err(EvalError::Labels { reason: NOT_EXPLICIT, labels: second.labels.clone() });
+/// The sides of a pairing, with the one whose series must be unique told apart.
+struct Sides<'c> {
+    /// Whether that is the left one.
+    is_swapped: bool,
+    many: &'c [Column],
+    one: &'c [Column],
+    many_groups: &'c [usize],
+    one_groups: &'c [usize],
+    /// The columns of each group.
+    members: Vec<Vec<usize>>,
+    partners: Vec<Vec<usize>>,
+}
+
+impl<'c> Sides<'c> {
+    fn new(matching: &Matching, left: &'c [Column], right: &'c [Column], pairing: &'c Pairing) -> Sides<'c> {
+        let is_swapped = matching.cardinality == Cardinality::OneToMany;
+        let (many, one) = if is_swapped { (right, left) } else { (left, right) };
+        let (many_groups, one_groups) =
+            if is_swapped { (&pairing.right, &pairing.left) } else { (&pairing.left, &pairing.right) };
+        let (members, partners) = (pairing.members(many_groups), pairing.members(one_groups));
+        Sides { is_swapped, many, one, many_groups, one_groups, members, partners }
+    }
+
+    /// An error where the "one" side has two series for a group, at a step where the other side has any.
+    fn refuse_ambiguous(&self, ctx: &Context, is_filled: bool) -> Result<(), EvalError> {
+        for members in self.partners.iter().filter(|members| members.len() > 1) {
+            for step in 0..ctx.steps.count {
+                if let Some(second) = second_present(self.one, members, step)
+                    && (is_filled || self.many.iter().any(|column| !is_absent(column.values[step])))
+                {
+                    return Err(EvalError::Labels { reason: MANY_TO_MANY, labels: second.labels.clone() });
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// An error where two series of the left side meet the same one of the right, or what stands in for it, whether or
+    /// not a comparison would filter them away.
+    fn refuse_implicit(&self, ctx: &Context, is_filled: bool) -> Result<(), EvalError> {
+        let groups = self.members.iter().zip(&self.partners);
+        for (members, partners) in groups.filter(|(members, _)| members.len() > 1) {
+            for step in 0..ctx.steps.count {
+                if let Some(second) = second_present(self.many, members, step)
+                    && (is_filled || any_present(self.one, partners, step))
+                {
+                    return Err(EvalError::Labels { reason: NOT_EXPLICIT, labels: second.labels.clone() });
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The second of the columns that have a value at a step.

@@ -1,6 +1,6 @@
 //! Whether parts fit together: types, numbers of arguments, matching. The rules are Prometheus'.
 
-use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Matching, Span, ValueType};
+use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Fill, Matching, Span, ValueType};
 use crate::error::{ParseError, ParseErrorKind};
 use crate::functions::{FUNCTIONS, Family, Function};
 
@@ -72,8 +72,7 @@ pub(super) fn binary(
     }
     let Some(mut matching) = written else {
         let cardinality = if op.is_set() { Cardinality::ManyToMany } else { Cardinality::OneToOne };
-        let plain = Matching { cardinality, on: false, labels: Vec::new(), include: Vec::new() };
-        return Ok(vectors.then_some(plain));
+        return Ok(vectors.then(|| Matching::plain(cardinality)));
     };
     if !vectors {
         return Err(error(text, span.start, "labels are matched only between instant vectors".to_owned()));
@@ -81,6 +80,9 @@ pub(super) fn binary(
     if op.is_set() {
         if matching.cardinality != Cardinality::OneToOne {
             return Err(error(text, span.start, format!("`{}` takes no `group_left` or `group_right`", op.as_str())));
+        }
+        if matching.fill != Fill::default() {
+            return Err(error(text, span.start, format!("`{}` takes no `fill`", op.as_str())));
         }
         matching.cardinality = Cardinality::ManyToMany;
     }

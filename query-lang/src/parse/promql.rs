@@ -2,7 +2,7 @@
 
 use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Matching, MatrixSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Fill, Grouping, Matching, MatrixSelector,
     NumberLiteral, Paren, Shift, Span, StringLiteral, Subquery, Unary, VectorSelector,
 };
 use crate::error::{ParseError, ParseErrorKind};
@@ -115,7 +115,7 @@ impl<'t> Builder<'t> {
                     let mut inner = item.into_inner();
                     let on = part(&mut inner).as_str().eq_ignore_ascii_case("on");
                     let labels = self.label_list(part(&mut inner))?;
-                    written = Some(Matching { cardinality: Cardinality::OneToOne, on, labels, include: Vec::new() });
+                    written = Some(Matching { on, labels, ..Matching::plain(Cardinality::OneToOne) });
                 }
                 Rule::group_side => {
                     let mut inner = item.into_inner();
@@ -129,8 +129,8 @@ impl<'t> Builder<'t> {
                     }
                 }
                 _ => {
-                    let word = item.as_str().split(['(', ' ', '\t', '\n']).next().unwrap_or("fill");
-                    return Err(self.not_yet(&item, &format!("`{word}()`")));
+                    let matching = written.get_or_insert_with(|| Matching::plain(Cardinality::OneToOne));
+                    self.fill(item, &mut matching.fill)?;
                 }
             }
         }
@@ -140,6 +140,35 @@ impl<'t> Builder<'t> {
         let depth = left.depth.max(right.depth) + 1;
         let binary = Binary { op, left: left.expr, right: right.expr, returns_bool, matching, span };
         Ok(Built { expr: Expr::Binary(Box::new(binary)), depth })
+    }
+
+    /// `fill(v)`, or `fill_left(v)` and `fill_right(v)`, each once.
+    fn fill(&self, pair: Pair<'t>, fill: &mut Fill) -> Result<(), ParseError> {
+        let mut value = None;
+        let mut negative = false;
+        let mut parts = pair.clone().into_inner();
+        let word = part(&mut parts);
+        for item in parts {
+            match item.as_rule() {
+                Rule::sign => negative = item.as_str() == "-",
+                Rule::duration => value = Some(literal::duration_ms(self.text, &item)? as f64 / 1000.0),
+                Rule::number => value = Some(literal::number(self.text, &item)?),
+                _ => {}
+            }
+        }
+        let value =
+            value.map(|value| NumberLiteral { value: if negative { -value } else { value }, span: span(&pair) });
+        let lower = word.as_str().to_ascii_lowercase();
+        let sides: &mut [&mut Option<NumberLiteral>] = match lower.as_str() {
+            "fill_left" => &mut [&mut fill.left],
+            "fill_right" => &mut [&mut fill.right],
+            _ => &mut [&mut fill.left, &mut fill.right],
+        };
+        if sides.iter().any(|side| side.is_some()) {
+            return Err(meaning(self.text, &word, "a side is filled twice"));
+        }
+        sides.iter_mut().for_each(|side| **side = value);
+        Ok(())
     }
 
     fn operand(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
