@@ -13,11 +13,12 @@
 //! - the engine reads no clock: time comes with the call.
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
-//! `pairs`, `postings`, `scan`, `slots`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
+//! `pairs`, `postings`, `scan`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
 
 mod append;
+mod automaton;
 mod backfill;
 mod backup;
 mod batch;

@@ -4,6 +4,7 @@
 //! fixed beginning, or a fixed text inside, is tried only on the values that have it. Negative matchers, and all that a
 //! missing label satisfies, subtract the postings of the values that do not match.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
@@ -11,8 +12,9 @@ use regex_syntax::hir::{Hir, HirKind};
 use roaring::RoaringBitmap;
 use watchfire_model::{MatchOp, Matcher};
 
+use crate::automaton::Automaton;
 use crate::scan::Sieve;
-use crate::shard::Shard;
+use crate::shard::{Shard, TOGETHER};
 use crate::slots::SlotSet;
 
 /// Largest set of texts that a regular expression is replaced by.
@@ -20,6 +22,9 @@ const SET_MAX: usize = 250;
 
 /// A look at the value of one series costs about as much as one at so many values beside each other.
 const VALUES_PER_SERIES: u64 = 4;
+
+/// An automaton is made for an expression that is tried on more values than this.
+const AUTOMATON_FROM: usize = 256;
 
 /// A matcher with what its expression says in plain text.
 pub(crate) struct Prepared<'m> {
@@ -33,6 +38,17 @@ pub(crate) struct Prepared<'m> {
     /// Every value that satisfies the expression has this inside.
     inside: Option<memchr::memmem::Finder<'static>>,
     negative: bool,
+    asked: RefCell<Asked>,
+}
+
+/// How an expression is tried on values.
+enum Asked {
+    /// By the matcher; on so many so far.
+    Few(usize),
+    /// As on many.
+    Many(Box<Automaton>),
+    /// By the matcher, as an automaton cannot.
+    Hard,
 }
 
 impl<'m> Prepared<'m> {
@@ -46,7 +62,8 @@ impl<'m> Prepared<'m> {
         let (values, prefixes) =
             if regex { literals_of(matcher.value()) } else { (Some(vec![matcher.value().to_owned()]), Vec::new()) };
         let inside = if regex { inside_of(matcher.value(), !prefixes.is_empty()) } else { None };
-        Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative }
+        let asked = RefCell::new(if regex { Asked::Few(0) } else { Asked::Hard });
+        Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative, asked }
     }
 
     /// What lets all values through that satisfy the expression (those that fail the matcher, if it is negative).
@@ -60,14 +77,30 @@ impl<'m> Prepared<'m> {
     }
 
     /// Whether a value that is present satisfies the matcher.
-    fn matches(&self, value: &str) -> bool {
-        if !self.prefixes.is_empty() && !self.prefixes.iter().any(|prefix| value.starts_with(&**prefix)) {
+    fn matches(&self, value: &[u8]) -> bool {
+        let asked = &mut *self.asked.borrow_mut();
+        match asked {
+            Asked::Few(tried) if *tried < AUTOMATON_FROM => *tried += 1,
+            Asked::Few(_) => {
+                let automaton = Automaton::new(self.matcher.value());
+                *asked = automaton.map_or(Asked::Hard, |automaton| Asked::Many(Box::new(automaton)));
+            }
+            Asked::Many(_) | Asked::Hard => {}
+        }
+        if let Asked::Many(automaton) = asked {
+            match automaton.matches(value) {
+                Some(satisfied) => return satisfied != self.negative,
+                None => *asked = Asked::Hard,
+            }
+        }
+        if !self.prefixes.is_empty() && !self.prefixes.iter().any(|prefix| value.starts_with(prefix.as_bytes())) {
             return self.negative;
         }
-        if self.inside.as_ref().is_some_and(|inside| inside.find(value.as_bytes()).is_none()) {
+        if self.inside.as_ref().is_some_and(|inside| inside.find(value).is_none()) {
             return self.negative;
         }
-        self.matcher.matches(value)
+        // Values are texts, all of them.
+        std::str::from_utf8(value).is_ok_and(|value| self.matcher.matches(value))
     }
 }
 
@@ -165,15 +198,18 @@ fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, matcher: &Prepared) ->
     };
     match chosen {
         Some(mut chosen) if chosen.len() < pairs.len() / VALUES_PER_SERIES => {
-            retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| matcher.matches(value)));
+            retain_by_value(shard, &mut chosen, name, |value| {
+                value.is_some_and(|value| matcher.matches(value.as_bytes()))
+            });
             chosen
         }
         chosen => {
             let sieve = if matcher.negative { Sieve::All } else { matcher.sieve() };
-            let union = series_where(shard, name, &sieve, |value| matcher.matches(value));
+            let wanted = |value: &[u8]| matcher.matches(value);
             match chosen {
-                Some(chosen) => chosen & union,
-                None => union,
+                Some(chosen) if is_small_part(shard, &chosen) => chosen_where(shard, &chosen, name, &sieve, wanted),
+                Some(chosen) => chosen & series_where(shard, name, &sieve, wanted),
+                None => series_where(shard, name, &sieve, wanted),
             }
         }
     }
@@ -197,21 +233,58 @@ fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, matcher: &Prepared) {
         return;
     }
     if chosen.len() < pairs.len() / VALUES_PER_SERIES {
-        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value)));
+        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value.as_bytes())));
         return;
     }
     let sieve = if matcher.negative { matcher.sieve() } else { Sieve::All };
-    *chosen -= series_where(shard, name, &sieve, |value| !matcher.matches(value));
+    let failed = |value: &[u8]| !matcher.matches(value);
+    *chosen -= if is_small_part(shard, chosen) {
+        chosen_where(shard, chosen, name, &sieve, failed)
+    } else {
+        series_where(shard, name, &sieve, failed)
+    };
+}
+
+/// Whether to look at each of the chosen series costs less than to go through the postings of many values.
+fn is_small_part(shard: &Shard, chosen: &RoaringBitmap) -> bool {
+    chosen.len() < shard.live().len() / 8
 }
 
 /// The series that have a wanted value of a label; the sieve must let all of those through.
-fn series_where(shard: &Shard, name: u32, sieve: &Sieve, wanted: impl Fn(&str) -> bool) -> RoaringBitmap {
+fn series_where(shard: &Shard, name: u32, sieve: &Sieve, wanted: impl Fn(&[u8]) -> bool) -> RoaringBitmap {
     let mut slots = SlotSet::new(shard.slots_end());
-    shard.pairs.each_value(name, sieve, |pair, value| {
-        if wanted(value)
-            && let Some(postings) = shard.pairs.postings(pair)
-        {
+    shard.pairs.each_value(name, sieve, |found| {
+        if !wanted(found.value) {
+            return;
+        }
+        if let Some(slot) = found.slot {
+            slots.insert(slot);
+        } else if let Some(postings) = shard.pairs.postings(found.pair) {
             slots.add(postings);
+        }
+    });
+    slots.into_bitmap()
+}
+
+/// Those of the chosen series that have a wanted value of a label: as `series_where`, but looks at the chosen instead of
+/// at all that carry the values.
+fn chosen_where(
+    shard: &Shard,
+    chosen: &RoaringBitmap,
+    name: u32,
+    sieve: &Sieve,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> RoaringBitmap {
+    let mut pairs = SlotSet::new(shard.pairs.end());
+    shard.pairs.each_value(name, sieve, |found| {
+        if wanted(found.value) {
+            pairs.insert(found.pair);
+        }
+    });
+    let mut slots = SlotSet::new(shard.slots_end());
+    shard.each_series(chosen, |slot, series| {
+        if series.pairs.iter().any(|pair| pairs.contains(*pair)) {
+            slots.insert(slot);
         }
     });
     slots.into_bitmap()
@@ -219,14 +292,26 @@ fn series_where(shard: &Shard, name: u32, sieve: &Sieve, wanted: impl Fn(&str) -
 
 /// Leaves the series whose value of a label (`None` if they have none) is wanted; asks once per value.
 fn retain_by_value(shard: &Shard, chosen: &mut RoaringBitmap, name: u32, wanted: impl Fn(Option<&str>) -> bool) {
-    let mut known: HashMap<Option<u32>, bool, foldhash::fast::RandomState> = HashMap::default();
-    let keep = |slot: &u32| {
-        let series = shard.slot(*slot)?;
-        let pair = series.pairs.iter().copied().find(|pair| shard.pairs.name_of(*pair) == Some(name));
-        let decided = known.entry(pair).or_insert_with(|| wanted(pair.map(|pair| shard.pairs.value_of(pair))));
-        decided.then_some(*slot)
-    };
-    *chosen = chosen.iter().collect::<Vec<u32>>().iter().filter_map(keep).collect();
+    let mut with_pairs: Vec<(u32, Option<u32>)> = Vec::with_capacity(chosen.len() as usize);
+    shard.each_series(chosen, |slot, series| {
+        with_pairs.push((slot, series.pairs.iter().copied().find(|pair| shard.pairs.name_of(*pair) == Some(name))));
+    });
+    let mut known: HashMap<u32, bool, foldhash::fast::RandomState> = HashMap::default();
+    let without = wanted(None);
+    let mut slots = SlotSet::new(shard.slots_end());
+    for block in with_pairs.chunks(TOGETHER) {
+        let values = block.iter().filter_map(|(_, pair)| shard.pairs.value_of((*pair)?).as_bytes().first());
+        // Reading a little of each, without deciding anything by it, fetches all of them at once.
+        std::hint::black_box(values.fold(0, |all, byte| all ^ byte));
+        for (slot, pair) in block {
+            let is_wanted = pair
+                .map_or(without, |pair| *known.entry(pair).or_insert_with(|| wanted(Some(shard.pairs.value_of(pair)))));
+            if is_wanted {
+                slots.insert(*slot);
+            }
+        }
+    }
+    *chosen = slots.into_bitmap();
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 
 use crate::paged::Paged;
 use crate::postings::Postings;
-use crate::scan::{Scan, Sieve};
+use crate::scan::{Found, Scan, Sieve};
 use crate::texts::Texts;
 
 /// Values of a label with fewer are looked at where they lie.
@@ -90,14 +90,18 @@ impl Pairs {
         self.entry(pair).map(|pair| &pair.postings)
     }
 
+    /// All pairs have numbers below this one.
+    pub(crate) fn end(&self) -> u32 {
+        self.pairs.next()
+    }
+
     /// All pairs of a name.
     pub(crate) fn pairs_of(&self, name: u32) -> Option<&RoaringBitmap> {
         self.names.get(name as usize)?.as_ref().map(|name| &name.pairs)
     }
 
-    /// Calls back with pair and value of at least those values of a name that a sieve lets through; of some perhaps
-    /// twice.
-    pub(crate) fn each_value(&self, name: u32, sieve: &Sieve, mut found: impl FnMut(u32, &str)) {
+    /// Calls back with at least those values of a name that a sieve lets through; with some perhaps twice.
+    pub(crate) fn each_value(&self, name: u32, sieve: &Sieve, mut found: impl FnMut(Found)) {
         let Some(entry) = self.names.get(name as usize).and_then(Option::as_ref) else { return };
         if entry.pairs.len() >= SCAN_FROM {
             if entry.scan.read().is_none() {
@@ -105,22 +109,23 @@ impl Pairs {
             }
             if let Some(scan) = &*entry.scan.read() {
                 scan.touch();
-                let is_stale = scan.is_stale();
-                scan.each(sieve, &mut |pair, value: &str| {
-                    let is_now = |now: &Pair| now.name == name && &*now.value == value;
-                    if !is_stale || self.entry(pair).is_some_and(is_now) {
-                        found(pair, value);
+                scan.each(sieve, &mut |one: Found| {
+                    let is_now = |now: &Pair| now.name == name && now.value.as_bytes() == one.value;
+                    if !one.changed || self.entry(one.pair).is_some_and(is_now) {
+                        found(one);
                     }
                 });
                 return;
             }
         }
-        entry.pairs.iter().for_each(|pair| found(pair, self.value_of(pair)));
+        entry.pairs.iter().for_each(|pair| {
+            found(Found { value: self.value_of(pair).as_bytes(), pair, slot: None, changed: false });
+        });
     }
 
     fn scan_of(&self, entry: &Name) -> Option<Scan> {
-        let mut scan = Scan::default();
-        entry.pairs.iter().all(|pair| scan.push(pair, self.value_of(pair))).then_some(scan)
+        let entries = entry.pairs.iter().filter_map(|number| Some((number, self.entry(number)?)));
+        Scan::of(entries.map(|(number, pair)| (number, &*pair.value, pair.postings.only())))
     }
 
     /// Forgets the copies of values that no query looked through since the last time.
@@ -153,6 +158,11 @@ impl Pairs {
             && let Some(pair) = self.pairs.get_mut(number)
         {
             pair.postings.insert(series);
+            if let Some(Some(name)) = self.names.get_mut(name as usize)
+                && let Some(scan) = name.scan.get_mut()
+            {
+                scan.joined(number);
+            }
             return (number, 4);
         }
         let mut postings = Postings::new();
@@ -173,6 +183,7 @@ impl Pairs {
 
     fn add_pair(&mut self, name: u32, value: &str, postings: Postings, texts: &Texts) -> u32 {
         let number = take_lowest(&mut self.free, self.pairs.next());
+        let only = postings.only();
         self.pairs.put(number, Pair { name, value: texts.intern(value), postings });
         let (pairs, hasher) = (&self.pairs, &self.hasher);
         self.lookup.insert_unique(hasher.hash_one((name, value.as_bytes())), number, |at| {
@@ -181,7 +192,7 @@ impl Pairs {
         if let Some(Some(entry)) = self.names.get_mut(name as usize) {
             entry.pairs.insert(number);
             let scan = entry.scan.get_mut();
-            if scan.as_mut().is_some_and(|scan| !scan.push(number, value)) {
+            if scan.as_mut().is_some_and(|scan| !scan.push(number, value, only)) {
                 *scan = None;
             }
         }
@@ -207,7 +218,7 @@ impl Pairs {
         if let Some(Some(name)) = self.names.get_mut(freed.name as usize) {
             name.pairs.remove(pair);
             let scan = name.scan.get_mut();
-            if scan.as_mut().is_some_and(Scan::freed) {
+            if scan.as_mut().is_some_and(|scan| scan.freed(pair)) {
                 *scan = None;
             }
             if name.pairs.is_empty() {

@@ -32,6 +32,11 @@ impl Postings {
         }
     }
 
+    /// The only member, if there is one and it is kept as such.
+    pub(crate) fn only(&self) -> Option<u32> {
+        if let Postings::One(number) = self { Some(*number) } else { None }
+    }
+
     pub(crate) fn insert(&mut self, number: u32) {
         match self {
             Postings::One(have) if *have != number => {

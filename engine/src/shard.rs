@@ -18,7 +18,7 @@ use crate::texts::Texts;
 use crate::wal;
 
 /// Look-ups that are done together, so that their waits for memory overlap.
-const TOGETHER: usize = 16;
+pub(crate) const TOGETHER: usize = 16;
 
 /// What the first numbers of a series take.
 const FIRST_NUMBERS_BYTES: usize = 64;
@@ -119,6 +119,23 @@ impl Shard {
     /// The series in a slot.
     pub(crate) fn slot(&self, slot: u32) -> Option<&Arc<Series>> {
         self.slots.get(slot)
+    }
+
+    /// Calls back with each of these series, ascending by slot.
+    pub(crate) fn each_series(&self, slots: &RoaringBitmap, mut each: impl FnMut(u32, &Arc<Series>)) {
+        let mut slots = slots.iter().filter_map(|slot| Some((slot, self.slot(slot)?)));
+        let mut block = Vec::with_capacity(TOGETHER);
+        loop {
+            block.clear();
+            block.extend(slots.by_ref().take(TOGETHER));
+            if block.is_empty() {
+                return;
+            }
+            // Reading a little of each, without deciding anything by it, fetches all of them at once.
+            let pairs = block.iter().map(|(_, series)| series.pairs.first().copied().unwrap_or(0));
+            std::hint::black_box(pairs.fold(0, u32::wrapping_add));
+            block.iter().for_each(|(slot, series)| each(*slot, series));
+        }
     }
 
     /// Slots from 0 up to this are in use or free.

@@ -1,4 +1,4 @@
-//! A set of slots while it is put together: a bit each, as many of them come in no order.
+//! A set of slots, or of pairs, while it is put together: a bit each, as many of them come in no order.
 
 use roaring::RoaringBitmap;
 
@@ -20,6 +20,11 @@ impl SlotSet {
         if let Some(byte) = self.bytes.get_mut(slot as usize / 8) {
             *byte |= 1 << (slot % 8);
         }
+    }
+
+    /// Whether a slot is in it.
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.bytes.get(slot as usize / 8).is_some_and(|byte| byte >> (slot % 8) & 1 == 1)
     }
 
     /// Adds the series of a pair.
@@ -48,6 +53,7 @@ mod tests {
         set.add(&few);
         let mut wanted: Vec<u32> = slots.into_iter().chain([9, 4000]).collect();
         wanted.sort_unstable();
+        assert!(wanted.iter().all(|slot| set.contains(*slot)) && !set.contains(10) && !set.contains(80_000));
         assert_eq!(set.into_bitmap().iter().collect::<Vec<_>>(), wanted);
         assert!(SlotSet::new(0).into_bitmap().is_empty());
     }

@@ -14,6 +14,8 @@ fn labels(number: u64) -> LabelSet {
     let mut pairs = vec![
         ("__name__".to_owned(), "load".to_owned()),
         ("pod".to_owned(), format!("checkout-{:02x}-{number:05x}", number % 17)),
+        ("rack".to_owned(), format!("rack-{}", number % 601)),
+        ("zone".to_owned(), format!("zone-{}", number % 10)),
     ];
     if !number.is_multiple_of(3) {
         pairs.push(("host".to_owned(), format!("10.0.{}.{}", number / 50, number % 50)));
@@ -50,6 +52,11 @@ fn check(engine: &Engine, living: &[LabelSet]) {
         vec![one("host", NotRegex, ".+")],
         vec![one("host", NotRegex, "")],
         vec![one("host", Equal, ""), one("pod", Regex, ".*5")],
+        vec![one("rack", Regex, "rack-[0-9]*[05]")],
+        vec![one("rack", NotRegex, "rack-[0-9]*[05]")],
+        vec![one("zone", Equal, "zone-3"), one("rack", Regex, "rack-[0-9]*[05]")],
+        vec![one("zone", Equal, "zone-3"), one("rack", NotRegex, ".*-.*[13579]")],
+        vec![one("zone", Equal, "zone-3"), one("rack", Regex, "rack-2.|"), one("pod", NotRegex, ".*-0[0-9a-f]-.*")],
         vec![one("__name__", Equal, "load"), one("host", NotRegex, ".*\\.7"), one("pod", Regex, ".*[0-4]")],
         vec![one("__name__", Equal, "load"), one("host", Regex, ".*\\.7|"), one("host", NotEqual, "10.0.3.7")],
     ];
