@@ -61,6 +61,12 @@ fn note(registers: &mut [u8], hash: u64) {
     }
 }
 
+fn registers_of<'h>(hashes: impl Iterator<Item = &'h u64>) -> Box<[u8]> {
+    let mut registers = vec![0; 1 << INDEX_BITS].into_boxed_slice();
+    hashes.for_each(|hash| note(&mut registers, *hash));
+    registers
+}
+
 impl Distinct {
     /// Adds a text by its [`hash_text`].
     pub fn add(&mut self, hash: u64) {
@@ -68,12 +74,28 @@ impl Distinct {
             Distinct::Exact(hashes) => {
                 hashes.insert(hash);
                 if hashes.len() > EXACT_MAX {
-                    let mut registers = vec![0; 1 << INDEX_BITS].into_boxed_slice();
-                    hashes.iter().for_each(|hash| note(&mut registers, *hash));
-                    *self = Distinct::Registers(registers);
+                    *self = Distinct::Registers(registers_of(hashes.iter()));
                 }
             }
             Distinct::Registers(registers) => note(registers, hash),
+        }
+    }
+
+    /// Adds many texts: quicker than one after the other if many of them differ.
+    pub fn add_all(&mut self, hashes: &[u64]) {
+        if let Distinct::Exact(have) = self
+            && hashes.len() > EXACT_MAX
+        {
+            let registers = registers_of(have.iter().chain(hashes));
+            // So many registers were reached by at least as many hashes.
+            if registers.iter().filter(|rank| **rank > 0).count() > EXACT_MAX {
+                *self = Distinct::Registers(registers);
+                return;
+            }
+        }
+        match self {
+            Distinct::Exact(_) => hashes.iter().for_each(|hash| self.add(*hash)),
+            Distinct::Registers(registers) => hashes.iter().for_each(|hash| note(registers, *hash)),
         }
     }
 
@@ -170,6 +192,20 @@ mod tests {
             let (estimate, is_approximate) = of(0..count).count();
             let error = (estimate as f64 - count as f64).abs() / count as f64;
             assert!(is_approximate && error < 0.01, "{count}: {estimate}");
+        }
+    }
+
+    #[test]
+    fn many_at_once_are_as_one_by_one() {
+        for (count, times, before) in [(9_990, 3, 10), (9_990, 3, 11), (10_001, 1, 0), (40_000, 2, 100), (5, 5_000, 0)]
+        {
+            let hashes: Vec<u64> = (0..count * times).map(|number| hash_text(&(number % count).to_string())).collect();
+            let (mut all, mut each) = (of(1_000_000..1_000_000 + before), of(1_000_000..1_000_000 + before));
+            all.add_all(&hashes);
+            hashes.iter().for_each(|hash| each.add(*hash));
+            assert_eq!(all.count(), each.count());
+            all.add_all(&hashes[..20]);
+            assert_eq!(all.count(), each.count());
         }
     }
 

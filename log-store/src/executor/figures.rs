@@ -109,6 +109,13 @@ impl Making {
         }
     }
 
+    /// Adds many texts by their hashes, if it counts texts.
+    pub fn add_texts(&mut self, hashes: &[u64]) {
+        if let Making::Distinct(distinct) = self {
+            distinct.add_all(hashes);
+        }
+    }
+
     /// Adds the same measure of other records.
     pub fn merge(&mut self, other: Making) {
         match (self, other) {

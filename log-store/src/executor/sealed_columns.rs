@@ -287,8 +287,7 @@ impl ColumnView for SealedView<'_> {
                 // Every value counts, so none is looked for.
                 for page in pages {
                     let texts = read_texts(page, &self.file).map_err(|reason| self.damaged(reason))?;
-                    let texts = (0..page.count as usize).map(|at| std::str::from_utf8(texts.get(at)));
-                    texts.flatten().for_each(|text| count(text, 1));
+                    texts.each_text(|text| count(text, 1));
                 }
                 continue;
             }

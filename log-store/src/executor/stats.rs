@@ -28,6 +28,9 @@ const SETS_MAX: usize = 64;
 /// Most combinations of such sets, each over all runs of rows; past it pairs are quicker.
 const COUNTS_MAX: usize = 1 << 14;
 
+/// Hashes of texts that are counted together.
+const HASHES_AT_ONCE: usize = 1 << 15;
+
 /// A value per field; `None` for records without one.
 type Key = Box<[Option<Box<str>>]>;
 
@@ -217,9 +220,13 @@ impl Stats<'_> {
         for (field, is_text) in self.fields() {
             let mut of_field = self.of_field(&mut makings, field, is_text);
             if is_text {
+                let mut hashes = Vec::with_capacity(HASHES_AT_ONCE.min(rows.count()));
                 let mut add = |text: &str| {
-                    let hash = super::distinct::hash_text(text);
-                    of_field.iter_mut().for_each(|making| making.add_text(hash));
+                    hashes.push(super::distinct::hash_text(text));
+                    if hashes.len() >= HASHES_AT_ONCE {
+                        of_field.iter_mut().for_each(|making| making.add_texts(&hashes));
+                        hashes.clear();
+                    }
                 };
                 if *field == Field::Level {
                     let counts = view.count_levels(rows)?;
@@ -228,6 +235,7 @@ impl Stats<'_> {
                 } else {
                     view.values(field, rows, &mut |text, _| add(text))?;
                 }
+                of_field.iter_mut().for_each(|making| making.add_texts(&hashes));
             } else {
                 for (_, number) in view.numbers(field, rows)? {
                     of_field.iter_mut().for_each(|making| making.add_number(number));

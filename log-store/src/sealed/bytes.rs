@@ -83,14 +83,11 @@ impl Texts {
             return wire.fail("lengths of an unknown width");
         }
         let lengths = wire.take(count.saturating_mul(width))?;
-        let mut end = 0u64;
-        let ends = lengths.chunks_exact(width).map(|length| {
-            let mut four = [0; 4];
-            four[..width].copy_from_slice(length);
-            end += u64::from(u32::from_le_bytes(four));
-            end as u32
-        });
-        let ends: Vec<u32> = ends.collect();
+        let (ends, end) = match width {
+            1 => ends_of(lengths.iter().map(|length| u32::from(*length))),
+            2 => ends_of(lengths.as_chunks().0.iter().map(|length| u32::from(u16::from_le_bytes(*length)))),
+            _ => ends_of(lengths.as_chunks().0.iter().map(|length| u32::from_le_bytes(*length))),
+        };
         if end != wire.rest().len() as u64 || end > u64::from(u32::MAX) {
             return wire.fail("texts of another length");
         }
@@ -103,6 +100,21 @@ impl Texts {
         self.page.get(self.start..).unwrap_or_default()
     }
 
+    /// Calls back with each value that is UTF-8, in order.
+    pub fn each_text(&self, mut each: impl FnMut(&str)) {
+        // Looked at as a whole they are looked at quickly.
+        let whole = std::str::from_utf8(self.bytes()).ok();
+        let mut start = 0;
+        for end in self.ends.iter().map(|end| *end as usize) {
+            let text = match whole {
+                Some(whole) => whole.get(start..end),
+                None => self.bytes().get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()),
+            };
+            text.into_iter().for_each(&mut each);
+            start = end;
+        }
+    }
+
     pub fn range(&self, index: usize) -> std::ops::Range<usize> {
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         start as usize..self.ends.get(index).copied().unwrap_or(start) as usize
@@ -111,6 +123,16 @@ impl Texts {
     pub fn get(&self, index: usize) -> &[u8] {
         self.bytes().get(self.range(index)).unwrap_or_default()
     }
+}
+
+/// Where values of these lengths end, and the end of the last one before it was cut to 32 bits.
+fn ends_of(lengths: impl ExactSizeIterator<Item = u32>) -> (Vec<u32>, u64) {
+    let mut end = 0u64;
+    let ends = lengths.map(|length| {
+        end += u64::from(length);
+        end as u32
+    });
+    (ends.collect(), end)
 }
 
 #[cfg(test)]
@@ -127,7 +149,7 @@ mod tests {
             texts.iter().for_each(|text| arena.push_next(Raw::Text(text.as_bytes())));
             let mut sections = SectionWriter::default();
             let pages = write(&ColumnSource::plain(&arena), &mut sections);
-            let mut back = Vec::new();
+            let (mut back, mut each) = (Vec::new(), Vec::new());
             for page in pages {
                 let at = page.section.offset as usize;
                 let stored = &sections.file[at..at + page.section.stored as usize];
@@ -137,7 +159,9 @@ mod tests {
                 };
                 let read = Texts::read(raw, page.count as usize).expect("just written");
                 back.extend((0..page.count as usize).map(|index| read.get(index).to_vec()));
+                read.each_text(|text| each.push(text.to_owned()));
             }
+            prop_assert_eq!(&each, &texts);
             let texts: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
             prop_assert_eq!(back, texts);
         }
@@ -146,6 +170,7 @@ mod tests {
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..60), count in 0usize..20) {
             if let Ok(page) = Texts::read(bytes, count) {
                 (0..count).for_each(|index| { page.get(index); });
+                page.each_text(|_| {});
             }
         }
     }
