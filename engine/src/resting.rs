@@ -17,6 +17,11 @@ use crate::series::{Dated, Numbers, Series};
 use crate::snapshot::read::SnapshotSeries;
 use crate::wal::record::AdditivePoints;
 
+/// What records say is taken over so much at a time.
+const STRETCH: u32 = 1 << 16;
+/// About the bytes of a file of the log for each thing that is said of a series, at least.
+const SAID_BYTES: usize = 16;
+
 /// What is not in the numbers of a series yet.
 #[derive(Default)]
 pub(crate) struct Resting {
@@ -68,9 +73,10 @@ impl Resting {
         Ok(())
     }
 
-    /// Puts all of it into the numbers of its series, which are empty if there is something from a snapshot.
-    pub(crate) fn settle_into(self, numbers: &mut Numbers) {
-        if let Some(Stored { section, place }) = self.stored {
+    /// Puts it into the numbers of its series, which are empty if there is something from a snapshot; of the log, what
+    /// stands before a place of it. Says whether something is left.
+    pub(crate) fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
+        if let Some(Stored { section, place }) = self.stored.take() {
             let bytes = section.get(place).unwrap_or_default();
             match Distribution::read_from(&mut Cursor::new(bytes)) {
                 Ok(stored) => *numbers = Numbers::Distribution(Box::new(stored)),
@@ -78,13 +84,17 @@ impl Resting {
                 Err(error) => tracing::error!(%error, "a distribution of a snapshot cannot be read"),
             }
         }
-        let Some(OfLog { log, places }) = self.log else { return };
+        let Some(OfLog { log, places }) = &mut self.log else { return false };
         // That of the thread may be in use by whoever needs the numbers.
         let mut codec = Codec::default();
-        for place in log.by_series.get(places.start as usize..places.end as usize).unwrap_or_default() {
-            let Some((_, said)) = log.all.get(*place as usize) else { continue };
-            said.apply(&log.files, numbers, &mut codec);
+        let of_series = log.by_series.get(places.start as usize..places.end as usize).unwrap_or_default();
+        for place in of_series.iter().take_while(|place| **place < before) {
+            places.start += 1;
+            if let Some((_, said)) = log.all.get(*place as usize) {
+                said.apply(&log.files, numbers, &mut codec);
+            }
         }
+        places.start < places.end
     }
 
     /// Memory that it takes for itself, of what it shares with others its own part.
@@ -140,6 +150,12 @@ impl LogBuilder {
         self.log.all.push((series, Said::Cleared { after: hours.after, until: hours.until }));
     }
 
+    /// A file of this length begins.
+    pub(crate) fn begin_file(&mut self, bytes: u64) {
+        // Memory that is not used is not taken, and to grow by copying costs more than all the rest.
+        self.log.all.reserve(usize::try_from(bytes).unwrap_or_default() / SAID_BYTES);
+    }
+
     /// A file is at its end; these are its bytes.
     pub(crate) fn end_of_file(&mut self, bytes: Vec<u8>) {
         let is_used = self.log.all.len() > self.before_file;
@@ -182,21 +198,24 @@ impl LogBuilder {
 }
 
 impl Engine {
-    /// Makes the numbers of all series of what an opening has left resting, one series after the other, until `go_on`
-    /// says no. They are made at their first use in any case; this is for a thread that has nothing else to do.
+    /// Makes the numbers of all series of what an opening has left resting, until `go_on` says no. They are made at
+    /// their first use in any case; this is for a thread that has nothing else to do.
     pub fn take_over(&self, go_on: impl Fn() -> bool) {
+        let mut resting: Vec<Arc<Series>> = Vec::new();
         for shard in &self.registry.shards {
-            let of_shard: Vec<Arc<Series>> = {
-                let shard = shard.read();
-                let slots = shard.live().iter().filter_map(|slot| shard.slot(slot));
-                slots.filter(|series| series.kind.is_additive()).cloned().collect()
-            };
-            for series in of_shard {
-                if !go_on() {
-                    return;
-                }
-                series.state.lock().numbers();
-            }
+            let shard = shard.read();
+            let series = shard.live().iter().filter_map(|slot| shard.slot(slot));
+            resting.extend(series.filter(|series| series.state.lock().rests()).cloned());
+        }
+        // All series a stretch of the log at a time: its bytes are met together, and stay in the processor's caches.
+        let mut before = 0u32;
+        while !resting.is_empty() {
+            before = before.saturating_add(STRETCH);
+            let mut stopped = false;
+            resting.retain(|series| {
+                stopped = stopped || !go_on();
+                !stopped && series.state.lock().settle(before)
+            });
         }
     }
 }

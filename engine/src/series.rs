@@ -85,10 +85,24 @@ impl SeriesState {
 
     /// Its numbers, all of them.
     pub(crate) fn numbers(&mut self) -> &mut Numbers {
-        if let Some(resting) = self.resting.take() {
-            resting.settle_into(&mut self.numbers);
+        if self.resting.is_some() {
+            self.settle(u32::MAX);
         }
         &mut self.numbers
+    }
+
+    /// Makes numbers of what rests, up to a place in the log. Says whether something is left.
+    pub(crate) fn settle(&mut self, before: u32) -> bool {
+        let is_left = self.resting.as_mut().is_some_and(|resting| resting.settle_into(&mut self.numbers, before));
+        if !is_left {
+            self.resting = None;
+        }
+        is_left
+    }
+
+    /// Whether something rests.
+    pub(crate) fn rests(&self) -> bool {
+        self.resting.is_some()
     }
 
     /// Where a recovery puts what is for later.

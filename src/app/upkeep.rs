@@ -19,6 +19,8 @@ const SECOND_ROUNDS: u64 = 10;
 /// Rounds between two looks at our own metrics.
 const SCRAPE_ROUNDS: u64 = 50;
 
+/// How often the thread that takes over looks whether we are ready.
+const TAKE_OVER_AFTER: Duration = Duration::from_millis(10);
 /// The allocator gives memory back when the engine has let go of so much, bytes.
 const GIVE_BACK_AT: u64 = 8 << 20;
 /// Rounds after which it gives back what less there is.
@@ -38,10 +40,14 @@ impl Upkeep {
     pub fn start(parts: &Arc<Parts>) -> std::io::Result<Upkeep> {
         let (stop, stopped) = bounded::<()>(0);
         let stop_taking_over = Arc::new(AtomicBool::new(false));
-        let (engine, is_stopped) = (parts.engine.clone(), stop_taking_over.clone());
-        let taking_over = std::thread::Builder::new()
-            .name("take-over".into())
-            .spawn(move || engine.take_over(|| !is_stopped.load(Ordering::Relaxed)))?;
+        let (started, is_stopped) = (parts.clone(), stop_taking_over.clone());
+        let taking_over = std::thread::Builder::new().name("take-over".into()).spawn(move || {
+            // What was accepted before the start comes first: we are not ready without it.
+            while started.taken_in() < started.replay_until && !is_stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(TAKE_OVER_AFTER);
+            }
+            started.engine.take_over(|| !is_stopped.load(Ordering::Relaxed));
+        })?;
         let parts = parts.clone();
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new().name("upkeep".into()).spawn(move || {

@@ -51,7 +51,9 @@ pub(super) fn replay(
         if files.get(index + 1).is_some_and(|(next, _)| *next <= loaded.cut) {
             continue;
         }
-        log_bytes += std::fs::metadata(path).map_or(0, |meta| meta.len());
+        let file_bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+        log_bytes += file_bytes;
+        replayer.log.begin_file(file_bytes);
         note_missing(expected, *first, files, &mut replayer, report);
         expected = expected.max(*first);
         let found = segment::read(path, last_file, |record| {
