@@ -1,6 +1,7 @@
 //! What figures and facets ask of a block's columns.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use watchfire_model::record::Root;
 
@@ -8,6 +9,7 @@ use super::block::Failure;
 use super::texts::Texts;
 use crate::histogram::Bars;
 use crate::query::{Field, Number};
+use crate::sealed::kept::DistinctTexts;
 use crate::values::Bits;
 
 /// Rows by the one text that each has in a field; those without one have `None`.
@@ -29,6 +31,14 @@ pub(crate) trait ColumnView {
     /// Calls `count` with each text of a field (not of the level: see `count_levels`) and how many rows of the set have
     /// it; a text may come more than once.
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure>;
+
+    /// The different texts of a field in all rows, if the block has kept them.
+    fn kept_distinct(&self, _field: &Field) -> Option<Arc<DistinctTexts>> {
+        None
+    }
+
+    /// Keeps the different texts of a field in all rows, if the block does that.
+    fn keep_distinct(&self, _field: &Field, _texts: &dyn Fn() -> DistinctTexts) {}
 
     /// Whether a field has few different texts (about `most`), as far as the block can tell quickly.
     fn has_few(&self, field: &Field, most: usize) -> bool;

@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::sealed::kept::DistinctTexts;
 use crate::stats::EXACT_MAX;
 
 /// A register per value of so many bits of the hash.
@@ -96,6 +97,35 @@ impl Distinct {
         match self {
             Distinct::Exact(_) => hashes.iter().for_each(|hash| self.add(*hash)),
             Distinct::Registers(registers) => hashes.iter().for_each(|hash| note(registers, *hash)),
+        }
+    }
+
+    /// As a block keeps it.
+    pub fn kept(&self) -> DistinctTexts {
+        match self {
+            Distinct::Exact(hashes) => DistinctTexts::Hashes(hashes.iter().copied().collect()),
+            Distinct::Registers(registers) => {
+                let reached = (0u32..).zip(registers).filter(|(_, rank)| **rank > 0);
+                DistinctTexts::Registers(reached.map(|(number, rank)| number << 8 | u32::from(*rank)).collect())
+            }
+        }
+    }
+
+    /// Adds what a block has kept.
+    pub fn add_kept(&mut self, kept: &DistinctTexts) {
+        match kept {
+            DistinctTexts::Hashes(hashes) => hashes.iter().for_each(|hash| self.add(*hash)),
+            DistinctTexts::Registers(reached) => {
+                if let Distinct::Exact(hashes) = self {
+                    *self = Distinct::Registers(registers_of(hashes.iter()));
+                }
+                let Distinct::Registers(registers) = self else { return };
+                for entry in reached {
+                    if let Some(register) = registers.get_mut((entry >> 8) as usize) {
+                        *register = (*register).max((entry & 0xff) as u8);
+                    }
+                }
+            }
         }
     }
 
@@ -206,6 +236,18 @@ mod tests {
             assert_eq!(all.count(), each.count());
             all.add_all(&hashes[..20]);
             assert_eq!(all.count(), each.count());
+        }
+    }
+
+    #[test]
+    fn what_a_block_keeps_is_the_same() {
+        for count in [0, 7, 10_000, 10_001, 60_000] {
+            for before in [0, 5_000, 20_000] {
+                let (mut by_kept, mut by_merge) = (of(3_000..3_000 + before), of(3_000..3_000 + before));
+                by_kept.add_kept(&of(0..count).kept());
+                by_merge.merge(of(0..count));
+                assert_eq!(by_kept.count(), by_merge.count(), "{count} to {before}");
+            }
         }
     }
 

@@ -109,10 +109,10 @@ impl Making {
         }
     }
 
-    /// Adds many texts by their hashes, if it counts texts.
-    pub fn add_texts(&mut self, hashes: &[u64]) {
+    /// Adds the texts of other records, if it counts texts.
+    pub fn add_distinct(&mut self, other: &Distinct) {
         if let Making::Distinct(distinct) = self {
-            distinct.add_all(hashes);
+            distinct.merge(other.clone());
         }
     }
 

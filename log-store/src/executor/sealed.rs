@@ -25,6 +25,7 @@ use crate::sealed::dictionary::Planes;
 use crate::sealed::directory::{Column, Directory, system};
 use crate::sealed::floats::unscale;
 use crate::sealed::ints::{self, IntPage};
+use crate::sealed::kept::KeptDistinct;
 use crate::sealed::layout::Layout;
 use crate::sealed::read::{BlockFile, gather, page_len};
 use crate::sealed::section::ReadSections;
@@ -44,6 +45,7 @@ pub(crate) struct SealedView<'a> {
     pub(super) file: BlockFile,
     pub(super) budget: &'a Budget,
     name: String,
+    pub(super) distinct: Arc<KeptDistinct>,
     /// Pages of times and numbers read so far, by kind and page.
     pages: RefCell<PageCache>,
     /// The level that each id stands for, and the ids.
@@ -64,6 +66,7 @@ impl<'a> SealedView<'a> {
             file,
             budget,
             name: block.path.display().to_string(),
+            distinct: Arc::clone(&block.distinct),
             pages: RefCell::new(HashMap::new()),
             levels: OnceCell::new(),
         })

@@ -1,6 +1,7 @@
 //! Columns of a sealed block, for figures and facets: dictionaries first, pages of numbers as they lie.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use watchfire_model::Level;
 use watchfire_model::record::{Column as RecordColumn, Root};
@@ -19,6 +20,7 @@ use crate::sealed::dictionary::Dictionary;
 use crate::sealed::directory::{Column, system};
 use crate::sealed::floats::unscale;
 use crate::sealed::ints::{self, IntPage};
+use crate::sealed::kept::DistinctTexts;
 use crate::sealed::layout::Layout;
 use crate::sealed::read::{page_len, read_texts};
 use crate::sealed::section::ReadSections;
@@ -304,6 +306,14 @@ impl ColumnView for SealedView<'_> {
             })?;
         }
         Ok(())
+    }
+
+    fn kept_distinct(&self, field: &Field) -> Option<Arc<DistinctTexts>> {
+        self.distinct.get(field)
+    }
+
+    fn keep_distinct(&self, field: &Field, texts: &dyn Fn() -> DistinctTexts) {
+        self.distinct.put(field, texts());
     }
 
     fn has_few(&self, field: &Field, most: usize) -> bool {

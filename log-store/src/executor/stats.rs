@@ -13,6 +13,7 @@ use watchfire_model::Level;
 use super::block::{BlockView, Failure};
 use super::budget::Budget;
 use super::columns::Partition;
+use super::distinct::{Distinct, hash_text};
 use super::eval::eval;
 use super::figures::Making;
 use super::groups::Groups;
@@ -220,22 +221,8 @@ impl Stats<'_> {
         for (field, is_text) in self.fields() {
             let mut of_field = self.of_field(&mut makings, field, is_text);
             if is_text {
-                let mut hashes = Vec::with_capacity(HASHES_AT_ONCE.min(rows.count()));
-                let mut add = |text: &str| {
-                    hashes.push(super::distinct::hash_text(text));
-                    if hashes.len() >= HASHES_AT_ONCE {
-                        of_field.iter_mut().for_each(|making| making.add_texts(&hashes));
-                        hashes.clear();
-                    }
-                };
-                if *field == Field::Level {
-                    let counts = view.count_levels(rows)?;
-                    let there = Level::ALL.iter().zip(counts).filter(|(_, count)| *count > 0);
-                    there.for_each(|(level, _)| add(level.as_str()));
-                } else {
-                    view.values(field, rows, &mut |text, _| add(text))?;
-                }
-                of_field.iter_mut().for_each(|making| making.add_texts(&hashes));
+                let distinct = self.distinct(view, rows, field)?;
+                of_field.iter_mut().for_each(|making| making.add_distinct(&distinct));
             } else {
                 for (_, number) in view.numbers(field, rows)? {
                     of_field.iter_mut().for_each(|making| making.add_number(number));
@@ -243,6 +230,35 @@ impl Stats<'_> {
             }
         }
         Ok(makings)
+    }
+
+    /// The different texts of a field; of a whole block they may be known, and are kept.
+    fn distinct(&self, view: &dyn BlockView, rows: &Bits, field: &Field) -> Result<Distinct, Failure> {
+        let mut distinct = Distinct::default();
+        if *field == Field::Level {
+            let counts = view.count_levels(rows)?;
+            let there = Level::ALL.iter().zip(counts).filter(|(_, count)| *count > 0);
+            there.for_each(|(level, _)| distinct.add(hash_text(level.as_str())));
+            return Ok(distinct);
+        }
+        let is_whole = rows.count() == view.rows();
+        if is_whole && let Some(kept) = view.kept_distinct(field) {
+            distinct.add_kept(&kept);
+            return Ok(distinct);
+        }
+        let mut hashes = Vec::with_capacity(HASHES_AT_ONCE.min(rows.count()));
+        view.values(field, rows, &mut |text, _| {
+            hashes.push(hash_text(text));
+            if hashes.len() >= HASHES_AT_ONCE {
+                distinct.add_all(&hashes);
+                hashes.clear();
+            }
+        })?;
+        distinct.add_all(&hashes);
+        if is_whole {
+            view.keep_distinct(field, &|| distinct.kept());
+        }
+        Ok(distinct)
     }
 
     fn by_pairs(&self, view: &dyn BlockView, rows: &Bits, runs: &Runs, tally: &mut Tally) -> Result<(), Failure> {

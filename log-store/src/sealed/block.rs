@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use parking_lot::Mutex;
 
 use super::directory::{BlockInfo, Directory};
+use super::kept::KeptDistinct;
 use super::read::{BlockError, BlockFile, KeptTemplates};
 use super::section::{ReadSections, Section};
 
@@ -21,6 +22,8 @@ pub(crate) struct SealedBlock {
     directory: Mutex<Option<Arc<Directory>>>,
     /// As long as the directory.
     templates: Arc<KeptTemplates>,
+    /// As long as the directory.
+    pub distinct: Arc<KeptDistinct>,
     /// When it was used last, in ticks of the store.
     used_at: AtomicI64,
     /// The manifest does not name it any more: the file goes when the last search has left it.
@@ -48,6 +51,7 @@ impl SealedBlock {
             bytes,
             directory: Mutex::new(None),
             templates: Arc::default(),
+            distinct: Arc::default(),
             used_at: AtomicI64::new(i64::MIN),
             is_doomed: AtomicBool::new(false),
             is_damaged: AtomicBool::new(false),
@@ -96,7 +100,8 @@ impl SealedBlock {
         if self.used_at.load(Ordering::Relaxed) == i64::MAX {
             self.used_at.store(now, Ordering::Relaxed);
         }
-        let bytes = self.directory.lock().as_ref().map(|directory| directory.memory())? + self.templates.memory();
+        let directory = self.directory.lock().as_ref().map(|directory| directory.memory())?;
+        let bytes = directory + self.templates.memory() + self.distinct.memory();
         Some((self.used_at.load(Ordering::Relaxed), bytes))
     }
 
@@ -104,6 +109,7 @@ impl SealedBlock {
     pub fn forget_directory(&self) {
         *self.directory.lock() = None;
         self.templates.forget();
+        self.distinct.forget();
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod encode;
 pub(crate) mod filter;
 pub(crate) mod floats;
 pub(crate) mod ints;
+pub(crate) mod kept;
 pub(crate) mod layout;
 pub(crate) mod presence;
 pub(crate) mod read;

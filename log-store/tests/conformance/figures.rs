@@ -228,8 +228,11 @@ async fn check_questions(
                     ..StatsRequest::new(query.clone(), range)
                 };
                 let what = format!("`{q}` by `{by}` step {step_ms:?}: {values}");
-                let response = store.stats(request.clone()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
-                check_stats(naive, &request, &response, &what);
+                // The second answer may come from what blocks have kept of the first.
+                for _ in 0..if by.is_empty() { 2 } else { 1 } {
+                    let response = store.stats(request.clone()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+                    check_stats(naive, &request, &response, &what);
+                }
             }
         }
     }
