@@ -97,7 +97,7 @@ impl Resting {
         places.start < places.end
     }
 
-    /// Memory that it takes for itself, of what it shares with others its own part.
+    /// Memory that it takes for itself, of the section its own part; that of the log is not counted, it goes within moments.
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Resting>() + self.stored.as_ref().map_or(0, |stored| stored.place.len())
     }
