@@ -1,6 +1,7 @@
 //! From text to tree: chooses the language, checks the limits, and hands over to the grammar.
 
 mod check;
+mod duration;
 mod literal;
 mod message;
 mod promql;

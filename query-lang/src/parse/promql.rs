@@ -179,7 +179,7 @@ impl<'t> Builder<'t> {
                 Rule::range_suffix => built = self.range(suffix, built)?,
                 Rule::offset_suffix => {
                     let term = suffix.clone().into_inner().nth(1).expect("`offset` has a duration");
-                    let offset_ms = self.span_term(term)?;
+                    let offset_ms = super::duration::term_ms(self.text, term)?;
                     let shift = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "offset"))?;
                     if shift.offset_ms != 0 {
                         return Err(meaning(self.text, &suffix, "`offset` stands twice"));
@@ -229,54 +229,13 @@ impl<'t> Builder<'t> {
         Ok(At::Time(millis as i64))
     }
 
-    /// A span of time in milliseconds; expressions of several terms are refused.
-    fn span_sum(&self, pair: Pair<'t>) -> Result<i64, ParseError> {
-        let mut terms = pair.clone().into_inner();
-        let first = part(&mut terms);
-        if terms.next().is_some() {
-            return Err(self.not_yet(&pair, "arithmetic on durations"));
-        }
-        self.span_term(first)
-    }
-
-    fn span_term(&self, pair: Pair<'t>) -> Result<i64, ParseError> {
-        let mut sign = 1;
-        for item in pair.clone().into_inner() {
-            match item.as_rule() {
-                Rule::sign => sign = if item.as_str() == "-" { -sign } else { sign },
-                Rule::duration => return Ok(sign * literal::duration_ms(self.text, &item)?),
-                Rule::number => {
-                    let millis = (literal::number(self.text, &item)? * 1000.0).round();
-                    if !millis.is_finite() || millis.abs() > 253_402_300_799_999.0 {
-                        return Err(meaning(self.text, &item, "the duration is out of range"));
-                    }
-                    return Ok(sign * millis as i64);
-                }
-                Rule::span_call => {
-                    let word = part(&mut item.clone().into_inner());
-                    return Err(self.not_yet(&item, &format!("`{}()` in a duration", word.as_str())));
-                }
-                _ => return Err(self.not_yet(&item, "arithmetic on durations")),
-            }
-        }
-        Err(meaning(self.text, &pair, "a duration is missing"))
-    }
-
-    fn positive_span(&self, pair: Pair<'t>) -> Result<i64, ParseError> {
-        let millis = self.span_sum(pair.clone())?;
-        if millis <= 0 {
-            return Err(meaning(self.text, &pair, "the duration must be greater than 0"));
-        }
-        Ok(millis)
-    }
-
     fn range(&self, suffix: Pair<'t>, built: Built) -> Result<Built, ParseError> {
         let whole = Span { start: built.expr.span().start, end: suffix.as_span().end() };
         let (mut range_ms, mut step_ms, mut is_subquery) = (0, None, false);
         for item in suffix.clone().into_inner() {
             match item.as_rule() {
-                Rule::span_sum if is_subquery => step_ms = Some(self.positive_span(item)?),
-                Rule::span_sum => range_ms = self.positive_span(item)?,
+                Rule::span_sum if is_subquery => step_ms = Some(super::duration::positive_ms(self.text, item)?),
+                Rule::span_sum => range_ms = super::duration::positive_ms(self.text, item)?,
                 Rule::colon => is_subquery = true,
                 _ => {}
             }
