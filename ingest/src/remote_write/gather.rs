@@ -31,6 +31,7 @@ pub(super) struct Draft<'b> {
     /// Native histograms, which are not kept yet.
     pub(super) histograms: u64,
     pub(super) kind: MetricType,
+    pub(super) help: &'b [u8],
     /// What its sender calls it, if that says it all.
     spelling: Option<Spelling>,
     /// It is known by that; its labels need not be read.
@@ -45,6 +46,7 @@ impl<'b> Draft<'b> {
         self.samples.clear();
         self.histograms = 0;
         self.kind = MetricType::Untyped;
+        self.help = &[];
         self.spelling = None;
         self.series = None;
         self.fault = None;
@@ -89,6 +91,13 @@ impl Outcome {
     }
 }
 
+/// What a sender says about a metric.
+struct Said {
+    metric: String,
+    kind: MetricType,
+    help: String,
+}
+
 /// What was read of a request.
 pub(crate) struct Gathered<'g> {
     /// For the engine.
@@ -97,6 +106,8 @@ pub(crate) struct Gathered<'g> {
     spellings: Option<Spellings<'g>>,
     /// Series that were read, to be known from now on.
     named: Vec<(Spelling, BatchSeries)>,
+    /// What is said about metrics.
+    said: Vec<Said>,
     outcome: Outcome,
     asked_bytes: usize,
     grow: &'g mut dyn FnMut(usize) -> bool,
@@ -109,7 +120,7 @@ impl<'g> Gathered<'g> {
         grow: &'g mut dyn FnMut(usize) -> bool,
     ) -> Gathered<'g> {
         let (batch, outcome) = (SampleBatch::new(now), Outcome::default());
-        Gathered { batch, spellings, named: Vec::new(), outcome, asked_bytes: 0, grow }
+        Gathered { batch, spellings, named: Vec::new(), said: Vec::new(), outcome, asked_bytes: 0, grow }
     }
 
     /// The hash of a text, for finding series that were named before.
@@ -137,6 +148,16 @@ impl<'g> Gathered<'g> {
         }
     }
 
+    /// Notes what is said about a metric; what is no text is passed over, as no sample hangs on it.
+    pub(super) fn describe(&mut self, metric: &[u8], kind: MetricType, help: &[u8]) -> Result<(), ReadError> {
+        self.ask(size_of::<Said>() + metric.len() + help.len())?;
+        let said_nothing = kind == MetricType::Untyped && help.is_empty();
+        if let (Ok(metric), Ok(help), false) = (str::from_utf8(metric), str::from_utf8(help), said_nothing) {
+            self.said.push(Said { metric: metric.to_owned(), kind, help: help.to_owned() });
+        }
+        Ok(())
+    }
+
     /// Adds a sample to a series that is being read.
     pub(super) fn sample(&mut self, draft: &mut Draft<'_>, at: i64, value: f64) -> Result<(), ReadError> {
         self.ask(SAMPLE_BYTES)?;
@@ -151,6 +172,11 @@ impl<'g> Gathered<'g> {
             self.outcome.refuse("native_histogram", draft.histograms, || {
                 format!("{}: native histograms are not kept yet", series_text(&draft.pairs))
             });
+        }
+        if draft.series.is_none()
+            && let Some((_, metric)) = draft.pairs.iter().find(|(name, _)| *name == METRIC_NAME)
+        {
+            self.describe(metric.as_bytes(), draft.kind, draft.help)?;
         }
         match self.series(draft) {
             Ok(series) => {
@@ -195,6 +221,10 @@ impl<'g> Gathered<'g> {
             return Ok(None);
         }
         engine.remember(&self.batch, &self.named);
+        for Said { metric, kind, help } in &self.said {
+            let kind = Some(*kind).filter(|kind| *kind != MetricType::Untyped);
+            engine.describe(metric, kind, Some(help.as_str()).filter(|help| !help.is_empty()));
+        }
         self.outcome.samples = report.accepted + report.duplicates;
         for (point, rejection) in &report.rejected {
             let batch = &self.batch;

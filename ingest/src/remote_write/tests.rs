@@ -1,7 +1,7 @@
 //! Messages as senders make them, and what becomes of them.
 
 use proptest::prelude::*;
-use watchfire_engine::{Engine, EngineConfig};
+use watchfire_engine::{Engine, EngineConfig, MetricType, SeriesKind};
 use watchfire_model::Timestamp;
 
 use super::*;
@@ -108,6 +108,32 @@ fn what_cannot_be_taken_is_told_and_the_rest_is_stored() {
 
 fn series_labels(name: &str) -> Vec<u8> {
     bytes(1, &[bytes(1, b"__name__"), bytes(2, name.as_bytes())].concat())
+}
+
+/// What is known of `up` after a body.
+fn metric(version: Version, body: &[u8]) -> (SeriesKind, Option<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EngineConfig::new(folder.path().to_owned());
+    let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
+    let mut grow = |_| true;
+    let gathered = read(version, body, Timestamp::from_millis(NOW), None, &mut grow).expect("it is a message");
+    gathered.store(&engine).expect("the log can be written");
+    let metrics = engine.metrics("up");
+    (metrics[0].kind, metrics[0].help.clone())
+}
+
+#[test]
+fn what_is_said_about_a_metric_is_kept() {
+    let said = (SeriesKind::Samples(MetricType::Gauge), Some("Whether it is up.".to_owned()));
+    let metadata = [vec![0x08, 2], bytes(2, b"up"), bytes(4, b"Whether it is up.")].concat();
+    let first = [series(&[("__name__", "up")], &[(NOW, 1.0)]), bytes(3, &metadata)].concat();
+    assert_eq!(metric(Version::V1, &first), said);
+    let symbols = ["", "__name__", "up", "Whether it is up."].map(|symbol| bytes(4, symbol.as_bytes())).concat();
+    let parts = [bytes(1, &[1, 2]), bytes(2, &sample(NOW, 1.0)), bytes(5, &[0x08, 2, 0x18, 3])].concat();
+    assert_eq!(metric(Version::V2, &[symbols.clone(), bytes(5, &parts)].concat()), said);
+    let wrong = [symbols, bytes(5, &bytes(5, &[0x18, 4]))].concat();
+    let error = outcome(Version::V2, &wrong).map_err(|error| error.to_string());
+    assert_eq!(error, Err("series 0: its help refers to a symbol that is not there".to_owned()));
 }
 
 #[test]

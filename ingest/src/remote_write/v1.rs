@@ -5,7 +5,10 @@
 //! TimeSeries    1 labels*  2 samples*  3 exemplars*  4 histograms*
 //! Label         1 name  2 value
 //! Sample        1 value (double)  2 timestamp (int64, ms)
+//! Metadata      1 type  2 metric family name  4 help  5 unit
 //! ```
+
+use watchfire_engine::MetricType;
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
@@ -27,6 +30,7 @@ pub(super) fn read(body: &[u8], into: &mut Gathered<'_>) -> Result<(), ReadError
                 into.add(&mut draft)?;
                 index += 1;
             }
+            3 => read_metadata(field, into)?,
             4 | 5 => return Err(ReadError::OtherVersion("2.0")),
             _ => {}
         }
@@ -101,6 +105,29 @@ fn read_label(field: Field<'_>) -> Result<(&[u8], &[u8]), Malformed> {
         }
     }
     Ok((name, value))
+}
+
+fn read_metadata(field: Field<'_>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
+    let mut metadata = Message::new(field.bytes()?);
+    let (mut kind, mut family, mut help) = (MetricType::Untyped, &[][..], &[][..]);
+    while let Some((number, field)) = metadata.next()? {
+        match number {
+            1 => kind = metric_type(field.unsigned()?),
+            2 => family = field.bytes()?,
+            4 => help = field.bytes()?,
+            _ => {}
+        }
+    }
+    into.describe(family, kind, help)
+}
+
+/// A type by its number, which both versions give it; those of several series have no single one.
+pub(super) fn metric_type(number: u64) -> MetricType {
+    match number {
+        1 => MetricType::Counter,
+        2 => MetricType::Gauge,
+        _ => MetricType::Untyped,
+    }
 }
 
 /// Time in milliseconds and value; the messages of both versions have them in the same places.

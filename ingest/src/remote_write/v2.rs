@@ -7,12 +7,12 @@
 //! Metadata    1 type  3 help_ref  4 unit_ref
 //! ```
 
-use watchfire_engine::{MetricType, Spelling};
+use watchfire_engine::Spelling;
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
-use super::v1::read_sample;
-use super::wire::{Field, Malformed, Message, numbers};
+use super::v1::{metric_type, read_sample};
+use super::wire::{Field, Message, numbers};
 
 /// Memory of a symbol beside its text, bytes.
 const SYMBOL_BYTES: usize = size_of::<Symbol<'_>>();
@@ -86,7 +86,7 @@ impl<'b> Reader<'_, 'b> {
                     into.sample(draft, at, value)?;
                 }
                 3 => draft.histograms += 1,
-                5 => draft.kind = read_type(field).map_err(here)?,
+                5 => self.read_metadata(field, draft)?,
                 _ => {}
             }
         }
@@ -116,6 +116,24 @@ impl<'b> Reader<'_, 'b> {
         Ok(())
     }
 
+    /// Reads what is said about the metric.
+    fn read_metadata(&self, field: Field<'_>, draft: &mut Draft<'b>) -> Result<(), ReadError> {
+        let here = ReadError::in_series(self.index);
+        let mut metadata = Message::new(field.bytes().map_err(here)?);
+        while let Some((number, field)) = metadata.next().map_err(here)? {
+            match number {
+                1 => draft.kind = metric_type(field.unsigned().map_err(here)?),
+                3 => {
+                    let help = usize::try_from(field.unsigned().map_err(here)?).unwrap_or(usize::MAX);
+                    let help = self.symbols.get(help);
+                    draft.help = help.ok_or_else(|| self.wrong("its help refers to a symbol that is not there"))?.text;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn symbols(&self) -> impl Iterator<Item = &Symbol<'b>> {
         self.references.iter().filter_map(|reference| self.symbols.get(*reference as usize))
     }
@@ -133,20 +151,4 @@ impl<'b> Reader<'_, 'b> {
         }
         Ok(())
     }
-}
-
-/// What its sender says the samples are.
-fn read_type(field: Field<'_>) -> Result<MetricType, Malformed> {
-    let mut metadata = Message::new(field.bytes()?);
-    let mut kind = MetricType::Untyped;
-    while let Some((number, field)) = metadata.next()? {
-        if number == 1 {
-            kind = match field.unsigned()? {
-                1 => MetricType::Counter,
-                2 => MetricType::Gauge,
-                _ => MetricType::Untyped,
-            };
-        }
-    }
-    Ok(kind)
 }

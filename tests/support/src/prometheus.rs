@@ -16,7 +16,7 @@ const START_MAX: Duration = Duration::from_secs(60);
 /// What of the language must be switched on.
 const FEATURES: &str = "promql-experimental-functions,promql-binop-fill-modifiers";
 
-/// A running Prometheus that scrapes nothing; killed when dropped.
+/// A running Prometheus; killed when dropped.
 pub struct Prometheus {
     child: Child,
     /// Where it serves.
@@ -34,11 +34,16 @@ pub struct Written<'s> {
 }
 
 impl Prometheus {
-    /// Starts it and waits until it is ready.
+    /// Starts it and waits until it is ready. It scrapes nothing.
     pub fn start(program: &Program) -> Prometheus {
+        Prometheus::start_with(program, |_| "{}\n".to_owned())
+    }
+
+    /// The same, with a configuration that may name its own address.
+    pub fn start_with(program: &Program, config: impl FnOnce(SocketAddr) -> String) -> Prometheus {
         let folder = tempfile::tempdir().expect("a folder");
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        std::fs::write(folder.path().join("prometheus.yml"), "{}\n").expect("the folder can be written");
+        std::fs::write(folder.path().join("prometheus.yml"), config(address)).expect("the folder can be written");
         let log = std::fs::File::create(folder.path().join("log")).expect("the folder can be written");
         let child = program
             .command()
