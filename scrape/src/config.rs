@@ -272,6 +272,28 @@ impl std::fmt::Debug for Proxy {
 pub enum Discovery {
     /// `static_configs`
     Static(Vec<TargetGroup>),
+    /// An entry of `file_sd_configs`.
+    Files(FileDiscovery),
+    /// An entry of `http_sd_configs`.
+    Http(Box<HttpDiscovery>),
+}
+
+/// Files that list targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileDiscovery {
+    /// Paths, in whose last part `*` may stand; JSON by its ending, else YAML.
+    pub files: Vec<String>,
+}
+
+/// A server that lists targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpDiscovery {
+    /// What is asked for.
+    pub url: String,
+    /// How often, milliseconds.
+    pub refresh_ms: i64,
+    /// How it is spoken with.
+    pub http: HttpConfig,
 }
 
 /// Targets with the labels that they share.

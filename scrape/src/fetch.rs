@@ -11,8 +11,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::{HttpClient, with_causes};
 
-/// The header that tells a target how long it may take.
-const TIMEOUT_HEADER: &str = "X-Prometheus-Scrape-Timeout-Seconds";
 /// Memory for bodies is given out by so many bytes.
 const STEP_BYTES: usize = 64 << 10;
 
@@ -21,6 +19,8 @@ pub(crate) struct Request<'r> {
     pub(crate) url: &'r Url,
     pub(crate) accept: &'r str,
     pub(crate) packed: bool,
+    /// A header that tells a time in seconds.
+    pub(crate) announced: (&'static str, Duration),
     pub(crate) timeout: Duration,
     /// Largest body, unpacked.
     pub(crate) body_bytes_max: usize,
@@ -103,7 +103,8 @@ pub(crate) async fn fetch(
 
 async fn ask(client: &Arc<HttpClient>, memory: &BodyMemory, request: &Request<'_>) -> Result<Answer, FetchError> {
     let mut asking = client.get(request.url).await.map_err(FetchError::Http)?;
-    asking = asking.header(ACCEPT, request.accept).header(TIMEOUT_HEADER, request.timeout.as_secs_f64().to_string());
+    let (name, duration) = request.announced;
+    asking = asking.header(ACCEPT, request.accept).header(name, duration.as_secs_f64().to_string());
     asking = asking.header(ACCEPT_ENCODING, if request.packed { "gzip" } else { "identity" });
     let http = |error: reqwest::Error| FetchError::Http(with_causes(&error.without_url()));
     let mut response = asking.send().await.map_err(http)?;

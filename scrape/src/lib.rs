@@ -9,12 +9,13 @@
 //! - what is read of a target is bounded in bytes and in time, and all that is read together in bytes;
 //! - a reload interrupts no target that stays.
 //!
-//! Modules in reading order: [`config`]; [`Scraper`] in `scraper`, `pool`, `target`, `run`; one scrape in `fetch` (over
+//! Modules in reading order: [`config`]; [`Scraper`] in `scraper`, `pool`, `discovery`, `target`, `run`; one scrape in `fetch` (over
 //! `client`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in [`exposition`], `labels`, [`relabel`], `md5`;
 //! for people [`snapshot`], [`metadata`], `own_metrics`.
 
 mod client;
 pub mod config;
+mod discovery;
 pub mod exposition;
 mod fetch;
 pub mod labels;

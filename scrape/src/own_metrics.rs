@@ -9,6 +9,7 @@ pub(crate) struct ScrapeMetrics {
     pub(crate) failed: IntCounter,
     pub(crate) samples: IntCounter,
     pub(crate) refused: IntCounterVec,
+    pub(crate) discovery_failures: IntCounter,
     pub(crate) targets: IntGauge,
     pub(crate) faulty_targets: IntGauge,
 }
@@ -30,6 +31,13 @@ impl ScrapeMetrics {
             samples: register(
                 registry,
                 IntCounter::new("watchfire_scrape_samples_total", "Samples that targets showed.")?,
+            )?,
+            discovery_failures: register(
+                registry,
+                IntCounter::new(
+                    "watchfire_scrape_discovery_failures_total",
+                    "Sources of targets that could not be read, each time that is noticed.",
+                )?,
             )?,
             targets: register(registry, IntGauge::new("watchfire_scrape_targets", "Targets that are scraped.")?)?,
             faulty_targets: register(

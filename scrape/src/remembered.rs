@@ -57,7 +57,7 @@ enum Known {
     /// It is in the batch of this round for the first time.
     Fresh(BatchSeries),
     Stored(SeriesHandle),
-    /// The engine did not take it.
+    /// It was not stored.
     Refused,
 }
 
@@ -138,6 +138,10 @@ impl Remembered {
     /// A series by its text, if that was seen before; the inner `None` if its samples do not count.
     fn again(&mut self, series: Series<'_>, ends: bool, batch: &mut SampleBatch) -> Option<Option<BatchSeries>> {
         let shown = self.shown.get_mut(series.text)?;
+        if let Known::Refused = shown.known {
+            // There may be room by now.
+            return None;
+        }
         if shown.round != self.round {
             shown.round = self.round;
             self.seen += 1;
@@ -147,11 +151,7 @@ impl Remembered {
             Known::Dropped => Some(None),
             Known::Fresh(named) => Some(Some(*named)),
             Known::Stored(handle) => Some(Some(batch.series_again(handle))),
-            // There may be room by now.
-            Known::Refused => {
-                self.seen -= 1;
-                None
-            }
+            Known::Refused => None,
         }
     }
 
@@ -173,12 +173,12 @@ impl Remembered {
             }
             let mut pairs: Vec<(&str, &str)> = labels.iter().collect();
             named = Some(batch.series_of(SeriesKind::Samples(said), &mut pairs)?);
-            counts.added += 1;
         }
         let known = named.map_or(Known::Dropped, Known::Fresh);
-        self.shown.insert(series.text.into(), Shown { known, round: self.round, ends });
+        let before = self.shown.insert(series.text.into(), Shown { known, round: self.round, ends });
         self.seen += 1;
         if named.is_some() {
+            counts.added += u64::from(before.is_none());
             self.fresh.push(series.text.into());
         }
         Ok(named)
@@ -207,10 +207,16 @@ impl Remembered {
 
     /// The scrape failed, or the target has gone: all that went on ends.
     pub(crate) fn fail(&mut self, at: Timestamp, batch: &mut SampleBatch) {
-        // What the body showed for the first time did not count.
+        // What the body showed for the first time is known from now on, but not stored.
         for text in self.fresh.drain(..) {
-            self.shown.remove(&text);
+            if let Some(shown) = self.shown.get_mut(&text) {
+                shown.known = Known::Refused;
+            }
         }
+        self.said.clear();
+        // Of bodies that fail again and again only the last is remembered.
+        let round = self.round;
+        self.shown.retain(|_, shown| !matches!(shown.known, Known::Refused) || shown.round == round);
         let live_round = self.live_round.take();
         for shown in self.shown.values() {
             // A body that was read in part has marked some as seen.

@@ -21,6 +21,9 @@ use crate::target::Target;
 /// distances take less room.
 const TOLERANCE_MS: i64 = 10;
 
+/// The header that tells a target how long it may take.
+const TIMEOUT_HEADER: &str = "X-Prometheus-Scrape-Timeout-Seconds";
+
 /// What all targets share.
 pub(crate) struct Shared {
     pub(crate) engine: Arc<Engine>,
@@ -46,6 +49,13 @@ impl Job {
         let client = Arc::new(HttpClient::new(config.http.clone()));
         let accept = negotiate::accept(&config.protocols);
         Job { config, client, accept, seed }
+    }
+}
+
+impl PartialEq for Job {
+    fn eq(&self, other: &Job) -> bool {
+        // The rest is made of these.
+        self.config == other.config && self.seed == other.seed
     }
 }
 
@@ -169,11 +179,13 @@ async fn ask(shared: &Shared, plan: &Plan) -> Result<Answer, ScrapeError> {
         return Err(ScrapeError::TargetLimit { targets, limit: config.limits.targets });
     }
     let limit = usize::try_from(config.limits.body_bytes).unwrap_or(usize::MAX);
+    let timeout = Duration::from_millis(plan.target.timeout_ms.unsigned_abs());
     let request = Request {
         url: &plan.target.identity.url,
         accept: &plan.job.accept,
         packed: config.enable_compression,
-        timeout: Duration::from_millis(plan.target.timeout_ms.unsigned_abs()),
+        announced: (TIMEOUT_HEADER, timeout),
+        timeout,
         body_bytes_max: if limit == 0 { shared.body_bytes_max } else { limit },
     };
     Ok(fetch(&plan.job.client, &shared.memory, &request).await?)

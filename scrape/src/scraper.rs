@@ -22,7 +22,7 @@ pub struct Scraper {
     shared: Arc<Shared>,
     runtime: Handle,
     /// Jobs by name.
-    pools: Mutex<BTreeMap<String, Pool>>,
+    pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
 
 /// What bounds all jobs together.
@@ -79,10 +79,6 @@ impl Scraper {
                 }
             }
         }
-        let (active, faulty) =
-            pools.values().map(Pool::counts).fold((0, 0), |sum, pool| (sum.0 + pool.0, sum.1 + pool.1));
-        self.shared.metrics.targets.set(active as i64);
-        self.shared.metrics.faulty_targets.set(faulty as i64);
     }
 
     /// All targets as they are now.

@@ -9,6 +9,7 @@ mod read;
 mod receivers;
 mod scalar;
 mod scrape;
+mod scrape_discovery;
 mod scrape_http;
 mod scrape_relabel;
 mod section;

@@ -2,47 +2,16 @@
 
 use watchfire_model::LabelSet;
 use watchfire_model::time::format_duration_ms;
-use watchfire_scrape::config::{Discovery, Protocol, Scheme, ScrapeConfig, ScrapeLimits, TargetGroup};
+use watchfire_scrape::config::{Protocol, Scheme, ScrapeConfig, ScrapeLimits};
 
 use super::Config;
 use super::read::boolean;
 use super::section::{Section, parse_bytes};
 use super::tree::{Kind, Node};
-use super::{scrape_http, scrape_relabel};
+use super::{scrape_discovery, scrape_http, scrape_relabel};
 
 /// Where `scrape_configs` stand, for messages.
 const PATH: &str = "scrape_configs";
-
-/// Ways to find targets that Prometheus has and we do not.
-const OTHER_DISCOVERY: [&str; 27] = [
-    "azure_sd_configs",
-    "consul_sd_configs",
-    "digitalocean_sd_configs",
-    "dns_sd_configs",
-    "docker_sd_configs",
-    "dockerswarm_sd_configs",
-    "ec2_sd_configs",
-    "eureka_sd_configs",
-    "file_sd_configs",
-    "gce_sd_configs",
-    "hetzner_sd_configs",
-    "http_sd_configs",
-    "ionos_sd_configs",
-    "kubernetes_sd_configs",
-    "kuma_sd_configs",
-    "lightsail_sd_configs",
-    "linode_sd_configs",
-    "marathon_sd_configs",
-    "nerve_sd_configs",
-    "nomad_sd_configs",
-    "openstack_sd_configs",
-    "ovhcloud_sd_configs",
-    "puppetdb_sd_configs",
-    "scaleway_sd_configs",
-    "serverset_sd_configs",
-    "triton_sd_configs",
-    "uyuni_sd_configs",
-];
 
 /// What jobs take over from `global` where they say nothing themselves.
 struct Defaults {
@@ -122,7 +91,7 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     job.http = scrape_http::read(&mut section);
     job.relabel = scrape_relabel::read(&mut section, "relabel_configs");
     job.metric_relabel = scrape_relabel::read(&mut section, "metric_relabel_configs");
-    job.discovery = read_discovery(&mut section);
+    job.discovery = scrape_discovery::read(&mut section);
     check_names_are_utf8(&mut section);
     read_histograms(&mut section);
     section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
@@ -240,38 +209,8 @@ fn read_params(section: &mut Section<'_>) -> Vec<(String, Vec<String>)> {
     params
 }
 
-fn read_discovery(section: &mut Section<'_>) -> Vec<Discovery> {
-    let mut all = Vec::new();
-    let groups = section.list("static_configs");
-    if !groups.is_empty() {
-        let path = section.name("static_configs");
-        all.push(Discovery::Static(groups.into_iter().map(|node| read_group(node, &path, section)).collect()));
-    }
-    for key in OTHER_DISCOVERY {
-        section.not_yet(key, "this way to find targets");
-    }
-    all
-}
-
-fn read_group(node: &Node, path: &str, job: &mut Section<'_>) -> TargetGroup {
-    let mut section = Section::new(path, Some(node), job.faults());
-    let mut targets = Vec::new();
-    for (text, place) in section.texts("targets") {
-        if text.is_empty() || text.contains(['/', ' ']) {
-            let message =
-                format!("`{path}.targets`: `{text}` is no address; write host:port, the path in `metrics_path`");
-            section.fault(place, message);
-        }
-        targets.push(text.to_owned());
-    }
-    let (labels, labels_path) = section.section("labels");
-    let labels = read_labels(labels, &labels_path, &mut section);
-    section.finish();
-    TargetGroup { targets, labels }
-}
-
 /// Labels that the user chooses.
-fn read_labels(node: Option<&Node>, path: &str, section: &mut Section<'_>) -> Vec<(String, String)> {
+pub(super) fn read_labels(node: Option<&Node>, path: &str, section: &mut Section<'_>) -> Vec<(String, String)> {
     let labels = Section::new(path, node, section.faults()).free_texts();
     labels.into_iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect()
 }
