@@ -25,8 +25,18 @@ impl Phrase {
     /// A text that ends in something else than a token (`foo-*`) has nothing that could go on: its tokens count
     /// as they are.
     pub fn new(text: &str, star: bool) -> Option<Phrase> {
-        let words: Box<[Box<str>]> = tokens(text).map(|token| fold(token.text).into()).collect();
+        let words = tokens(text).map(|token| fold(token.text).into()).collect();
         let ends_in_token = tokens(text).last().is_some_and(|token| token.start + token.text.len() == text.len());
+        Phrase::of_words(text, words, star, ends_in_token)
+    }
+
+    /// A word that is lower-cased already, alone. It is not cut again: lower-casing brings forth characters that are part
+    /// of no token (`İ`).
+    pub(crate) fn of_word(lower: &str) -> Option<Phrase> {
+        Phrase::of_words(lower, Box::new([lower.into()]), false, true)
+    }
+
+    fn of_words(text: &str, words: Box<[Box<str>]>, star: bool, ends_in_token: bool) -> Option<Phrase> {
         let first = words.first()?;
         let ascii = words.iter().all(|word| word.is_ascii());
         let rare_at = (0..first.len()).max_by_key(|at| first.as_bytes().get(*at).map(|byte| rarity(*byte)));

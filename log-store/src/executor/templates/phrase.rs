@@ -140,7 +140,7 @@ impl Search<'_> {
             word.dictionary =
                 (0..set.words()).map(|id| set.word(id as u64).is_some_and(|have| word.is_bytes(have))).collect();
             word.has_dictionary = word.dictionary.contains(&true);
-            if !is_prefix && let Some(alone) = Phrase::new(text, false) {
+            if !is_prefix && let Some(alone) = Phrase::of_word(text) {
                 word.may_be_in_filter = self.may_have(&alone)?;
             }
             Ok(word)
