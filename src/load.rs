@@ -11,6 +11,7 @@ use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
 use watchfire_rules::RuleSet;
+use watchfire_scrape::config::ScrapeConfig;
 
 use crate::cli::Serve;
 use crate::config::{self, Auth, Config, Syslog};
@@ -129,6 +130,7 @@ pub fn warn_of(config: &Config) {
     let mut files: Vec<PathBuf> = config.alerting.receivers.iter().flat_map(of_receiver).collect();
     files.extend(auth_files(config).map(Path::to_owned));
     files.extend(config.tls.iter().map(|files| files.key.clone()));
+    files.extend(config.scrape.iter().flat_map(ScrapeConfig::secret_files).map(Path::to_owned));
     files.sort();
     files.dedup();
     for warning in files.iter().filter_map(|file| secret_file::too_open(file)) {

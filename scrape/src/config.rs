@@ -1,6 +1,6 @@
 //! What is scraped and how, as plain data. The binary makes it from `scrape_configs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::exposition::Format;
@@ -67,6 +67,17 @@ impl ScrapeConfig {
             relabel: Vec::new(),
             metric_relabel: Vec::new(),
         }
+    }
+}
+
+impl ScrapeConfig {
+    /// The files that hold secrets: for targets, and for the servers that list them.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let listing = self.discovery.iter().filter_map(|discovery| match discovery {
+            Discovery::Static(_) | Discovery::Files(_) => None,
+            Discovery::Http(http) => Some(&http.http),
+        });
+        std::iter::once(&self.http).chain(listing).flat_map(HttpConfig::secret_files)
     }
 }
 
@@ -180,6 +191,21 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig { auth: HttpAuth::None, tls: TlsConfig::default(), follow_redirects: true, proxy: Proxy::default() }
+    }
+}
+
+impl HttpConfig {
+    /// The files that hold secrets.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let of_auth = match &self.auth {
+            HttpAuth::None => None,
+            HttpAuth::Basic { password, .. } => Some(password),
+            HttpAuth::Other { credentials, .. } => Some(credentials),
+        };
+        of_auth.into_iter().chain(&self.tls.key).filter_map(|text| match text {
+            Text::Inline(_) => None,
+            Text::File(path) => Some(path.as_path()),
+        })
     }
 }
 

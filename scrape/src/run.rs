@@ -141,12 +141,14 @@ impl Runner {
             metrics.refused.with_label_values(&[reason]).inc_by(*count);
         }
         let plan = self.plan.borrow();
-        let (job, url) = (&plan.job.config.job_name, &plan.target.identity.url);
+        // The URL may hold a secret in its parameters.
+        let instance = plan.target.identity.labels.get("instance").unwrap_or_default();
+        let job = &plan.job.config.job_name;
         let mut noted = self.last.lock();
         // The log is told of changes only.
         match &last.error {
-            Some(error) if noted.error != last.error => tracing::warn!(job, %url, "scrape failed: {error}"),
-            None if noted.health == Health::Down => tracing::info!(job, %url, "scraped again"),
+            Some(error) if noted.error != last.error => tracing::warn!(job, instance, "scrape failed: {error}"),
+            None if noted.health == Health::Down => tracing::info!(job, instance, "scraped again"),
             Some(_) | None => {}
         }
         *noted = last;

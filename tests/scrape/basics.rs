@@ -21,6 +21,8 @@ fn what_a_target_shows_can_be_queried_until_it_vanishes() {
     assert_eq!((&shown["health"], &shown["scrapeInterval"]), (&Value::from("up"), &Value::from("100ms")));
     let metadata = server.client().get("/api/v1/targets/metadata?metric=a");
     assert_eq!((&metadata["data"][0]["type"], &metadata["data"][0]["help"]), (&"counter".into(), &"All of it.".into()));
+    let metadata = server.client().get("/api/v1/metadata?metric=a");
+    assert_eq!(metadata["data"]["a"], serde_json::json!([{"type": "counter", "help": "All of it.", "unit": ""}]));
     // One series goes, then the target fails, then it comes back.
     target.show("a{x=\"1\"} 7\n");
     wait(&server, "{__name__=~\"a|b\"}", &["__name__=a job=shop x=1 7"]);

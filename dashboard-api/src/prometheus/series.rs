@@ -168,7 +168,7 @@ fn unescaped(escaped: &str) -> String {
 struct Metadata {
     r#type: &'static str,
     help: String,
-    unit: &'static str,
+    unit: String,
 }
 
 /// A number that bounds a list; negative ones bound nothing.
@@ -178,7 +178,7 @@ pub(super) fn bound(asked: &Asked, name: &str) -> Result<usize, Refused> {
     Ok(usize::try_from(number).unwrap_or(usize::MAX))
 }
 
-/// Types and helps of metrics; of each metric one is known.
+/// Types and helps of metrics; of each metric one is shown, what targets say before what its series tell.
 async fn metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     let most = bound(&asked, "limit")?;
     // Checked, though no metric has more than one.
@@ -187,7 +187,7 @@ async fn metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response,
     in_background(move || {
         let mut metrics = api.engine.metrics(only.as_deref().unwrap_or_default());
         metrics.retain(|metric| only.as_ref().is_none_or(|only| *only == metric.name));
-        let rows = metrics.into_iter().take(most).map(|metric| {
+        let told = metrics.into_iter().map(|metric| {
             let kind = match metric.kind {
                 SeriesKind::Distribution => "histogram",
                 kind => match kind.as_str() {
@@ -195,9 +195,18 @@ async fn metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response,
                     known => known,
                 },
             };
-            (metric.name, [Metadata { r#type: kind, help: metric.help.unwrap_or_default(), unit: "" }])
+            let help = metric.help.unwrap_or_default();
+            (metric.name, [Metadata { r#type: kind, help, unit: String::new() }])
         });
-        success_bytes(&rows.collect::<BTreeMap<_, _>>(), &Notes::default())
+        let mut rows: BTreeMap<String, [Metadata; 1]> = told.collect();
+        for target in api.scraper.targets().active {
+            let families = target.last.families.iter();
+            for (name, said) in families.filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name)) {
+                let (help, unit) = (said.help.clone(), said.unit.clone());
+                rows.insert(name.clone(), [Metadata { r#type: said.kind.as_str(), help, unit }]);
+            }
+        }
+        success_bytes(&rows.into_iter().take(most).collect::<BTreeMap<_, _>>(), &Notes::default())
     })
     .await
 }
