@@ -76,7 +76,11 @@ impl Anchored {
     /// Errors: why it is none.
     pub fn new(text: &str) -> Result<Anchored, String> {
         let built = regex::RegexBuilder::new(&format!("^(?s:{text})$")).size_limit(REGEX_BYTES_MAX).build();
-        let regex = built.map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())?;
+        let regex = built.map_err(|error| {
+            let told = error.to_string();
+            let reason = told.lines().last().unwrap_or_default().trim();
+            reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
+        })?;
         Ok(Anchored { text: text.to_owned(), regex })
     }
 }
