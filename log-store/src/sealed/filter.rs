@@ -348,6 +348,17 @@ mod tests {
         assert!(absent.count() < 60);
     }
 
+    /// The lower case of `İ` is two characters, the second of which is part of no word.
+    #[test]
+    fn a_word_whose_lower_case_falls_apart_is_asked_for_as_it_is() {
+        let texts: Vec<String> = (0..1000).map(|n| format!("İé{n}")).collect();
+        let (filter, file) = filter(&texts, FilterBuilder::of_words());
+        for n in 0..1000 {
+            let lower = crate::query::fold(&format!("İé{n}"));
+            assert_eq!(filter.may_have(&Phrase::of_word(&lower).expect("a word"), &file), Ok(true));
+        }
+    }
+
     #[test]
     fn a_flipped_bit_is_noticed() {
         let texts = vec!["hello world".to_owned(), "again".to_owned()];
