@@ -67,5 +67,14 @@ fn what_prometheus_sends_is_whole_over_a_kill() {
                 value(&mut server.client(), query, until) == wanted
             });
         }
+        let federated = |client: &mut Client| {
+            let path = format!("/federate?match[]={}", encode("prometheus_build_info{job=\"self\"}"));
+            let text = client.try_get(&path).text();
+            // All but the time, which is that of the newest scrape.
+            text.rsplit_once(' ').map(|(line, _)| line.to_owned())
+        };
+        let ours = federated(&mut server.client());
+        assert!(ours.as_ref().is_some_and(|text| text.contains("version=")), "{ours:?}");
+        assert_eq!(ours, federated(&mut prometheus.client()));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It is sent as it is written, in pieces: all series together may be as large as the memory for series.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
@@ -22,12 +23,12 @@ use crate::error::ApiError;
 use crate::state::Api;
 
 /// How far back the newest sample of a series may lie.
-const LOOKBACK_MS: i64 = 300_000;
+pub(crate) const LOOKBACK_MS: i64 = 300_000;
 /// Quantiles shown of a distribution, over the last [`LOOKBACK_MS`].
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
 /// Length from which a piece is sent, bytes.
-const PIECE_BYTES: usize = 256 << 10;
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
@@ -35,13 +36,24 @@ pub fn routes() -> Router<Arc<Api>> {
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let (first, exposition) = next_piece(Exposition::new(api)).await?;
-    let rest = try_unfold(exposition, |exposition| async move {
-        let (piece, exposition) = next_piece(exposition).await.map_err(|error| {
+    in_pieces(Exposition::new(api)).await
+}
+
+/// What is written piece by piece.
+pub(crate) trait Pieces: Send + 'static {
+    /// The next piece; `None` behind the last one.
+    fn next(&mut self) -> Result<Option<String>, ApiError>;
+}
+
+/// An answer in the text format that is sent as it is written.
+pub(crate) async fn in_pieces(pieces: impl Pieces) -> Result<Response, ApiError> {
+    let (first, pieces) = next_piece(pieces).await?;
+    let rest = try_unfold(pieces, |pieces| async move {
+        let (piece, pieces) = next_piece(pieces).await.map_err(|error| {
             tracing::warn!(error = error.message, "the metrics are shown in part only");
             io::Error::other(error.message)
         })?;
-        Ok(piece.map(|piece| (piece, exposition)))
+        Ok(piece.map(|piece| (piece, pieces)))
     });
     let first = once(async { Ok::<Bytes, io::Error>(first.unwrap_or_default()) });
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
@@ -49,8 +61,8 @@ async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
 }
 
 /// Writes the next piece on a thread that may block; no thread waits for whoever reads slowly.
-async fn next_piece(mut exposition: Exposition) -> Result<(Option<Bytes>, Exposition), ApiError> {
-    let written = tokio::task::spawn_blocking(move || Ok((exposition.next()?.map(Bytes::from), exposition)));
+async fn next_piece<P: Pieces>(mut pieces: P) -> Result<(Option<Bytes>, P), ApiError> {
+    let written = tokio::task::spawn_blocking(move || Ok((pieces.next()?.map(Bytes::from), pieces)));
     written.await.map_err(ApiError::internal)?
 }
 
@@ -68,8 +80,9 @@ impl Exposition {
     fn new(api: Arc<Api>) -> Exposition {
         Exposition { api, now: Timestamp::now(), metrics: None, begun: None }
     }
+}
 
-    /// The next piece; `None` behind the last one.
+impl Pieces for Exposition {
     fn next(&mut self) -> Result<Option<String>, ApiError> {
         let mut text = String::new();
         let range = TimeRange { start: self.now.plus_millis(-LOOKBACK_MS), end: self.now };
@@ -105,11 +118,22 @@ fn expose_head(metric: &MetricInfo, text: &mut String) {
         SeriesKind::Distribution => "summary",
         SeriesKind::Increments | SeriesKind::Samples(_) => metric.kind.as_str(),
     };
-    let name = &metric.name;
+    let name = plain_name(&metric.name, true);
     if let Some(help) = &metric.help {
         push(text, format_args!("# HELP {name} {}\n", help.replace('\\', "\\\\").replace('\n', "\\n")));
     }
     push(text, format_args!("# TYPE {name} {kind}\n"));
+}
+
+/// A name as every reader of the text format takes it: letters, digits and `_`, of metrics also `:`. All else becomes `_`.
+fn plain_name(name: &str, is_metric: bool) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || (is_metric && c == ':');
+    let begins_plain = !name.starts_with(|c: char| c.is_ascii_digit());
+    if begins_plain && name.chars().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    let plain = name.chars().map(|c| if is_plain(c) { c } else { '_' });
+    Cow::Owned(if begins_plain { plain.collect() } else { std::iter::once('_').chain(plain.skip(1)).collect() })
 }
 
 fn expose_series(name: &str, view: &SeriesView, range: TimeRange, text: &mut String) {
@@ -144,19 +168,31 @@ fn expose_distribution(view: &SeriesView, range: TimeRange, text: &mut String) {
 }
 
 /// The newest sample of a range, if it does not say that the series ended.
-fn newest(view: &SeriesView, range: TimeRange) -> Option<Sample> {
+pub(crate) fn newest(view: &SeriesView, range: TimeRange) -> Option<Sample> {
     let mut samples = Vec::new();
     view.samples(range.start, range.end, &mut samples);
     samples.pop().filter(|sample| !watchfire_model::sample::is_stale(sample.value))
 }
 
 fn line(text: &mut String, name: &str, labels: &LabelSet, quantile: Option<&str>, value: f64) {
-    text.push_str(name);
-    let mut separator = '{';
     let labels = labels.iter().filter(|(label, _)| *label != METRIC_NAME);
     // A label of that name in the data would stand twice in the line.
     let labels = labels.map(|(label, value)| (if label == "quantile" { "exported_quantile" } else { label }, value));
-    for (label, value) in labels.chain(quantile.map(|quantile| ("quantile", quantile))) {
+    put_sample(text, name, labels.chain(quantile.map(|quantile| ("quantile", quantile))), value);
+    text.push('\n');
+}
+
+/// Appends a line up to its value.
+pub(crate) fn put_sample<'l>(
+    text: &mut String,
+    name: &str,
+    labels: impl Iterator<Item = (&'l str, &'l str)>,
+    value: f64,
+) {
+    text.push_str(&plain_name(name, true));
+    let mut separator = '{';
+    for (label, value) in labels {
+        let label = plain_name(label, false);
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         push(text, format_args!("{separator}{label}=\"{value}\""));
         separator = ',';
@@ -170,10 +206,30 @@ fn line(text: &mut String, name: &str, labels: &LabelSet, quantile: Option<&str>
         f64::NEG_INFINITY => "-Inf".to_owned(),
         value => value.to_string(),
     };
-    push(text, format_args!(" {value}\n"));
+    push(text, format_args!(" {value}"));
 }
 
-fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(crate) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = text.write_fmt(arguments);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_that_every_reader_takes() {
+        for (name, label, value, line) in [
+            ("up", "job", "a\"b\\c\nd", "up{job=\"a\\\"b\\\\c\\nd\"} 1"),
+            ("http.server.requests", "k8s.pod", "x", "http_server_requests{k8s_pod=\"x\"} 1"),
+            ("9lives", "1st", "x", "_lives{_st=\"x\"} 1"),
+            ("a:b", "a:b", "é", "a:b{a_b=\"é\"} 1"),
+            ("evil 1\nother{", "x\"=\"", "", "evil_1_other_{x___=\"\"} 1"),
+        ] {
+            let mut text = String::new();
+            put_sample(&mut text, name, [(label, value)].into_iter(), 1.0);
+            assert_eq!(text, line);
+        }
+    }
 }

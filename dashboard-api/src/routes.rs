@@ -64,6 +64,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/metrics", READ),
     ("GET POST", "/api/query", READ),
     ("GET", "/metrics", READ),
+    ("GET", "/federate", READ),
     // Prometheus' API.
     ("GET POST", "/api/v1/query", READ),
     ("GET POST", "/api/v1/query_range", READ),

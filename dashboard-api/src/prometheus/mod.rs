@@ -3,6 +3,7 @@
 //!
 //! Parameters come in the query string, a form or JSON; unknown ones are ignored, as Prometheus does.
 
+mod federate;
 mod params;
 mod query;
 mod reply;
@@ -23,5 +24,10 @@ pub(crate) use write::exponential;
 
 /// Routes of these files.
 pub fn routes() -> Router<Arc<Api>> {
-    Router::new().merge(query::routes()).merge(series::routes()).merge(status::routes()).merge(targets::routes())
+    Router::new()
+        .merge(federate::routes())
+        .merge(query::routes())
+        .merge(series::routes())
+        .merge(status::routes())
+        .merge(targets::routes())
 }
