@@ -1,11 +1,11 @@
-//! A real Prometheus sends what it scrapes, by both versions of remote-write, also while we are killed.
+//! Remote-write: a real Prometheus sends what it scrapes, by both versions, also while we are killed; and what is refused.
 
 use std::time::{Duration, Instant};
 
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::Prometheus;
 use watchfire_test_support::real::Program;
-use watchfire_test_support::{Client, Server};
+use watchfire_test_support::{Client, Server, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what has to come.
@@ -77,4 +77,53 @@ fn what_prometheus_sends_is_whole_over_a_kill() {
         assert!(ours.as_ref().is_some_and(|text| text.contains("version=")), "{ours:?}");
         assert_eq!(ours, federated(&mut prometheus.client()));
     }
+}
+
+/// A request of one sample of a series without further labels, now.
+fn sample(name: &str) -> Vec<u8> {
+    let mut request = Vec::new();
+    remote_write::put_series(
+        &remote_write::labels([("__name__", name)]),
+        &[((now() * 1000.0) as i64, 1.0)],
+        &mut request,
+    );
+    remote_write::http_request(&request)
+}
+
+#[test]
+fn names_of_what_is_counted_are_kept_for_it() {
+    let config = "metrics: {port: 0}\nextract: [{metric: payments_total, type: counter, where: 'service:pay'}]\n";
+    let server = Server::start(BINARY, config);
+    let mut client = server.client();
+    for name in ["error_count", "request_duration_ms", "payments_total"] {
+        let answer = client.call(&sample(name));
+        assert_eq!(answer.status, 400, "{name}: {}", answer.text());
+        assert!(answer.text().contains("derived from logs"), "{}", answer.text());
+    }
+    assert_eq!(client.call(&sample("refunds_total")).status, 204);
+    // A rule that would count under the name of samples is refused as a whole.
+    let file = server.folder.path().join("config.yaml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, text.replace("payments_total", "refunds_total")).expect("it can be written");
+    let answer = client.post("/-/reload", "text/plain", "");
+    assert!(answer.status >= 400 && answer.text().contains("`refunds_total` has samples"), "{}", answer.text());
+    std::fs::write(&file, text.replace("payments_total", "fees_total")).expect("it can be written");
+    assert_eq!(client.post("/-/reload", "text/plain", "").status, 200);
+    assert_eq!(client.call(&sample("fees_total")).status, 400);
+    assert_eq!(client.call(&sample("payments_total")).status, 204);
+}
+
+#[test]
+fn a_help_that_is_a_book_is_cut_and_a_body_that_never_fits_is_no_matter_of_waiting() {
+    let server = Server::start(BINARY, "metrics: {port: 0}\n");
+    let mut client = server.client();
+    assert_eq!(client.call(&sample("up")).status, 204);
+    let (book, mut metadata) = ("x".repeat(1 << 20), Vec::new());
+    remote_write::put_metadata("up", 2, &book, &mut metadata);
+    assert_eq!(client.call(&remote_write::http_request(&metadata)).status, 204);
+    let metrics = client.get("/api/metrics?prefix=up");
+    assert_eq!(metrics[0]["help"].as_str().map(str::len), Some(4096), "{}", metrics[0]["type"]);
+    // Twenty million series of nothing.
+    let answer = client.call(&remote_write::http_request(&[0x0a, 0].repeat(20_000_000)));
+    assert_eq!(answer.status, 413, "{}", answer.text());
 }

@@ -61,6 +61,8 @@ impl Metric {
 const METRIC_BYTES: usize = (size_of::<Metric>() + size_of::<Arc<str>>()) * 3 / 2 + 24;
 /// Memory of a label beside its text: its place in the set, and what the allocator takes for it.
 const LABEL_BYTES: usize = 24 + 24;
+/// Longest help that is kept, bytes; real ones are a sentence.
+const HELP_BYTES_MAX: usize = 4096;
 /// The smallest set of labels.
 const LABELS_BYTES: usize = 11 * size_of::<Arc<str>>() + 16;
 
@@ -136,6 +138,7 @@ impl Catalogue {
     pub(crate) fn describe(&self, name: &str, said: Option<MetricType>, help: Option<&str>) {
         if let Some(mut metric) = self.metrics.get_mut(name) {
             metric.sample_type = said.unwrap_or(metric.sample_type);
+            let help = help.map(|help| cut(help, HELP_BYTES_MAX));
             if let Some(help) = help
                 && metric.help.as_deref() != Some(help)
             {
@@ -192,6 +195,12 @@ impl Catalogue {
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all
     }
+}
+
+/// The beginning of a text, of at most so many bytes.
+fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 fn metric_name(key: &[u8]) -> Option<&str> {

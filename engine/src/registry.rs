@@ -1,5 +1,6 @@
 //! Label set → series, across the shards, within the limits.
 
+use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +28,8 @@ pub(crate) struct Registry {
     pub(crate) texts: Texts,
     pub(crate) catalogue: Catalogue,
     pub(crate) known: Known,
+    /// Metrics that are counted, whether they have series yet or not.
+    pub(crate) counted: RwLock<HashSet<String>>,
     next_id: AtomicU64,
     series: AtomicUsize,
     /// Memory of series and numbers, as last counted, plus new series since; without texts and catalogue.
@@ -52,6 +55,7 @@ impl Registry {
             texts: Texts::default(),
             catalogue: Catalogue::default(),
             known: Known::new(config.max_series.saturating_mul(2)),
+            counted: RwLock::default(),
             next_id: AtomicU64::new(1),
             series: AtomicUsize::new(0),
             series_bytes: AtomicUsize::new(0),
@@ -144,7 +148,7 @@ impl Registry {
                 return Err(Rejection::LabelsTooLarge);
             }
         }
-        if !kind.is_additive() && self.catalogue.is_derived(key) {
+        if !kind.is_additive() && (self.catalogue.is_derived(key) || self.is_counted(key)) {
             return Err(Rejection::KindMismatch);
         }
         if self.series.load(Ordering::Relaxed) >= self.max_series {
@@ -154,6 +158,11 @@ impl Registry {
             return Err(Rejection::MemoryLimit);
         }
         self.create_beyond_limits(kind, key)
+    }
+
+    fn is_counted(&self, key: &[u8]) -> bool {
+        let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
+        name.is_some_and(|name| self.counted.read().contains(name))
     }
 
     fn create_beyond_limits(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {

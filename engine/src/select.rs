@@ -65,9 +65,21 @@ impl Engine {
         self.registry.catalogue.kind(name)
     }
 
-    /// Notes what a sender says about a metric.
+    /// Notes what a sender says about a metric; of one that is counted here nobody else says anything.
     pub fn describe(&self, metric: &str, said: Option<crate::kind::MetricType>, help: Option<&str>) {
-        self.registry.catalogue.describe(metric, said, help);
+        if !matches!(self.metric_kind(metric), Some(SeriesKind::Increments | SeriesKind::Distribution)) {
+            self.registry.catalogue.describe(metric, said, help);
+        }
+    }
+
+    /// Keeps names of metrics for what is counted: from now on no other samples begin a series under them.
+    pub fn keep_for_counts(&self, metrics: impl IntoIterator<Item = String>) {
+        *self.registry.counted.write() = metrics.into_iter().collect();
+    }
+
+    /// Whether a name is kept for what is counted.
+    pub fn is_kept_for_counts(&self, metric: &str) -> bool {
+        self.registry.counted.read().contains(metric)
     }
 
     /// The values of a label among the series that satisfy all matchers (all series, if there are none), sorted.

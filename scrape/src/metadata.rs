@@ -7,6 +7,9 @@ use watchfire_engine::MetricType;
 
 use crate::exposition::{Entry, MetricKind};
 
+/// Longest help that is kept, bytes; real ones are a sentence.
+const HELP_BYTES_MAX: usize = 4096;
+
 /// What a target says about a metric family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -47,9 +50,11 @@ impl Notes {
         match entry {
             Entry::Help { metric, text } => {
                 let noted = self.of(metric, round);
-                let changed = noted.help != **text;
+                let end = (0..=HELP_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+                let text = end.and_then(|end| text.get(..end)).unwrap_or_default();
+                let changed = noted.help != text;
                 if changed {
-                    noted.help = text.to_string();
+                    noted.help = text.to_owned();
                 }
                 self.changed |= changed;
             }

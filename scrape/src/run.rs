@@ -151,6 +151,9 @@ impl Runner {
             None if noted.health == Health::Down => tracing::info!(job, instance, "scraped again"),
             Some(_) | None => {}
         }
+        for (reason, count) in last.refused.iter().filter(|refused| !noted.refused.contains(refused)) {
+            tracing::warn!(job, instance, reason, count, "samples of a scrape were not stored");
+        }
         *noted = last;
     }
 }

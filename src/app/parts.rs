@@ -17,7 +17,7 @@ use watchfire_dashboard_api::error::ApiError;
 use watchfire_dashboard_api::saved::file::Saved;
 use watchfire_dashboard_api::state::QueryLimits;
 use watchfire_dashboard_api::tail::{Stored, TailHub};
-use watchfire_engine::{Engine, EngineConfig};
+use watchfire_engine::{Engine, EngineConfig, SeriesKind};
 use watchfire_ingest::consume::{ExtractorSlot, LiveSpans, MetricsConsumer, Progress, StoreConsumer};
 use watchfire_ingest::intake::{Intake, Limits};
 use watchfire_ingest::metrics::IngestMetrics;
@@ -150,6 +150,14 @@ impl Parts {
         let store_consumer =
             StoreConsumer::new(shared_queue.clone(), store.clone(), publish_to(&tail), &ingest_metrics);
         let extractor = load::extractor(config)?;
+        let counted = extractor.counted();
+        for name in counted.iter().filter(|name| matches!(engine.metric_kind(name), Some(SeriesKind::Samples(_)))) {
+            tracing::warn!(
+                metric = name,
+                "it is counted from logs, and has samples that were pushed or scraped: queries of both fail"
+            );
+        }
+        engine.keep_for_counts(counted);
         let next_offset = queue.stats().next_offset;
         let spans =
             LiveSpans::open(&dir.join("extraction"), queue.epoch(), next_offset).map_err(|error| error.to_string())?;

@@ -1,10 +1,12 @@
 //! Reloading: rules, receivers, parsers, extraction and sources change as a whole or not at all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 use watchfire_dashboard_api::tls::Material;
+use watchfire_engine::SeriesKind;
 use watchfire_model::Timestamp;
 
 use super::canary::{self, Canary};
@@ -129,6 +131,18 @@ impl Reloader {
         }
     }
 
+    /// Refuses rules that begin to count under names of samples that were pushed or scraped.
+    fn check_counted(&self, counted: &BTreeSet<String>) -> Result<(), String> {
+        let engine = &self.parts.engine;
+        let has_samples = |name: &&String| matches!(engine.metric_kind(name), Some(SeriesKind::Samples(_)));
+        match counted.iter().filter(|name| !engine.is_kept_for_counts(name)).find(has_samples) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "extract: `{name}` has samples that were pushed or scraped already; give the rule's metric another name"
+            )),
+        }
+    }
+
     fn try_reload(&self) -> Result<String, String> {
         let mut current = self.config.lock();
         let setup = load::setup(self.options.config.as_deref(), Some(&self.options));
@@ -138,6 +152,8 @@ impl Reloader {
         let rules = canary::with_rule(rules, self.parts.canary.as_ref().map(|canary| canary.every_ms()))?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
+        let counted = extractor.counted();
+        self.check_counted(&counted)?;
         self.check_tls(tls.as_ref())?;
         let now = Timestamp::now();
         // What can still refuse comes first; the others cannot fail.
@@ -148,6 +164,7 @@ impl Reloader {
             .map_err(|error| error.to_string())?;
         self.replace_tls(tls);
         self.parts.intake.set_parsers(parsers);
+        self.parts.engine.keep_for_counts(counted);
         self.parts.extraction.replace(extractor);
         self.parts.rules.reload(&rules, next.alerting.check_interval_ms, now);
         if let Some(credentials) = credentials {

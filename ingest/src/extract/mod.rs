@@ -121,6 +121,13 @@ impl Extractor {
         built_in.chain(rules.map(|rule| rule.metric().to_owned())).collect()
     }
 
+    /// Every metric that records are counted in: counters, and distributions.
+    pub fn counted(&self) -> BTreeSet<String> {
+        let built_in = self.built_in.iter().map(|_| built_in::REQUEST_DURATION.to_owned());
+        let rules = self.rules.iter().filter(|rule| rule.kind() == RuleKind::Distribution);
+        self.counters().into_iter().chain(built_in).chain(rules.map(|rule| rule.metric().to_owned())).collect()
+    }
+
     /// The metrics of the rules.
     pub fn metrics(&self) -> Vec<&str> {
         self.rules.iter().map(Rule::metric).collect()

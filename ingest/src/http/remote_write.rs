@@ -3,6 +3,7 @@
 //! Success is answered when all samples are durable. What a series or a sample of it makes impossible to store is told
 //! with 400, which senders do not repeat, while all the rest is stored; what can be mended by waiting is told with 503.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -122,16 +123,22 @@ impl Receiver {
         permit: OwnedSemaphorePermit,
     ) -> Result<Outcome, ApiError> {
         let now = Timestamp::now();
-        let mut grow = |bytes| share.take(bytes);
+        let is_hopeless = Cell::new(false);
+        let mut grow = |bytes| {
+            let is_taken = share.take(bytes);
+            is_hopeless.set(share.is_hopeless());
+            is_taken
+        };
         let read = remote_write::read(version, body, now, Some(self.engine.spellings()), &mut grow);
-        let gathered = read.map_err(|error| of_read(&error))?;
+        let gathered = read.map_err(|error| of_read(&error, is_hopeless.get()))?;
         // What follows waits for the disk, together with others.
         drop(permit);
         if let Some(outcome) = gathered.store(&self.engine).map_err(of_append)? {
             return Ok(outcome);
         }
         let read = remote_write::read(version, body, now, None, &mut grow);
-        let again = read.map_err(|error| of_read(&error))?.store(&self.engine).map_err(of_append)?;
+        let again = read.map_err(|error| of_read(&error, is_hopeless.get()))?;
+        let again = again.store(&self.engine).map_err(of_append)?;
         again.ok_or_else(|| ApiError::not_now("internal", "series went away while their samples came"))
     }
 }
@@ -145,10 +152,15 @@ fn draining() -> ApiError {
     ApiError::not_now("draining", "the server is shutting down")
 }
 
-fn of_read(error: &ReadError) -> ApiError {
+/// `is_hopeless`: the body takes more memory than there is for all.
+fn of_read(error: &ReadError, is_hopeless: bool) -> ApiError {
     match error {
+        ReadError::NoMemory if is_hopeless => {
+            let message = "what the body says takes too much memory at once";
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with_hint("send less at once")
+        }
         ReadError::NoMemory => body::busy(),
-        ReadError::Malformed { .. } | ReadError::References { .. } | ReadError::Symbols => {
+        ReadError::Malformed { .. } | ReadError::Symbols => {
             ApiError::bad_request("malformed", format!("the body is no remote-write message: {error}"))
         }
         ReadError::OtherVersion(_) => {

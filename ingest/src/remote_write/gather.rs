@@ -52,6 +52,16 @@ impl<'b> Draft<'b> {
         self.fault = None;
     }
 
+    /// It cannot be taken; what was found first is told.
+    pub(super) fn wrong(&mut self, why: &'static str) {
+        self.fault.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// Whether nothing speaks against it so far.
+    pub(super) fn is_right(&self) -> bool {
+        self.fault.is_none()
+    }
+
     /// Its labels are to be read after all. Says whether they were not.
     pub(super) fn forget(&mut self) -> bool {
         self.spelling = None;
@@ -62,8 +72,8 @@ impl<'b> Draft<'b> {
     pub(super) fn label(&mut self, name: &'b [u8], value: &'b [u8]) {
         match (std::str::from_utf8(name), std::str::from_utf8(value)) {
             (Ok(name), Ok(value)) if self.pairs.len() < LABELS_MAX => self.pairs.push((name, value)),
-            (Ok(_), Ok(_)) => self.fault = Some("it has too many labels".to_owned()),
-            _ => self.fault = Some("a label is no UTF-8".to_owned()),
+            (Ok(_), Ok(_)) => self.wrong("it has too many labels"),
+            _ => self.wrong("a label is no UTF-8"),
         }
     }
 }

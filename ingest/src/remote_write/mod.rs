@@ -42,14 +42,6 @@ pub(crate) enum ReadError {
     /// Its texts do not begin with the empty one.
     #[error("the first of `symbols` must be the empty text")]
     Symbols,
-    /// A list of references to `symbols` that cannot be one.
-    #[error("series {series}: {what}")]
-    References {
-        /// The series by its number.
-        series: u32,
-        /// What is wrong.
-        what: &'static str,
-    },
     /// There is no memory for it at the moment.
     #[error("too many bodies are being worked on")]
     NoMemory,

@@ -132,8 +132,22 @@ fn what_is_said_about_a_metric_is_kept() {
     let parts = [bytes(1, &[1, 2]), bytes(2, &sample(NOW, 1.0)), bytes(5, &[0x08, 2, 0x18, 3])].concat();
     assert_eq!(metric(Version::V2, &[symbols.clone(), bytes(5, &parts)].concat()), said);
     let wrong = [symbols, bytes(5, &bytes(5, &[0x18, 4]))].concat();
-    let error = outcome(Version::V2, &wrong).map_err(|error| error.to_string());
-    assert_eq!(error, Err("series 0: its help refers to a symbol that is not there".to_owned()));
+    let outcome = outcome(Version::V2, &wrong).expect("it is a message");
+    assert_eq!(outcome.told, ["{}: its help refers to a symbol that is not there"]);
+}
+
+#[test]
+fn a_series_of_the_second_version_that_is_none_leaves_the_others() {
+    let samples: Samples<'_> = &[(NOW, 1.0)];
+    for (references, told) in [
+        (&[1, 9][..], "{}: a label refers to a symbol that is not there"),
+        (&[1, 2, 1], "up{}: its last label has a name and no value"),
+    ] {
+        let body = second(&["", "__name__", "up"], &[(references, samples), (&[1, 2], samples)]);
+        let outcome = outcome(Version::V2, &body).expect("it is a message");
+        assert_eq!((outcome.samples, outcome.refused), (1, vec![("invalid_labels", 1)]));
+        assert_eq!(outcome.told, [told]);
+    }
 }
 
 #[test]
@@ -172,8 +186,6 @@ fn what_is_no_message_of_the_version_is_refused_whole() {
             "the body is a message of remote-write 1.0, not of the version that its Content-Type names",
         ),
         (Version::V2, second(&["x"], &[]), "the first of `symbols` must be the empty text"),
-        (Version::V2, second(&["", "a"], &[(&[1, 2], &[])]), "series 0: a label refers to a symbol that is not there"),
-        (Version::V2, second(&["", "a"], &[(&[1], &[])]), "series 0: its last label has a name and no value"),
     ] {
         assert_eq!(outcome(version, &body).map_err(|error| error.to_string()), Err(told.to_owned()));
     }

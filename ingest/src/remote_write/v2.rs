@@ -80,7 +80,7 @@ impl<'b> Reader<'_, 'b> {
         let mut series = Message::new(field.bytes().map_err(here)?);
         while let Some((number, field)) = series.next().map_err(here)? {
             match number {
-                1 => self.refer(field, into)?,
+                1 => self.refer(field, draft, into)?,
                 2 => {
                     let (at, value) = read_sample(field).map_err(here)?;
                     into.sample(draft, at, value)?;
@@ -91,27 +91,24 @@ impl<'b> Reader<'_, 'b> {
             }
         }
         if self.references.len() % 2 == 1 {
-            return Err(self.wrong("its last label has a name and no value"));
+            draft.wrong("its last label has a name and no value");
         }
         // A series with histograms is told by its labels.
-        if draft.histograms == 0 && self.recall(draft, into) {
+        if draft.is_right() && draft.histograms == 0 && self.recall(draft, into) {
             return Ok(());
         }
         self.label(draft, into)
     }
 
-    fn wrong(&self, what: &'static str) -> ReadError {
-        ReadError::References { series: self.index, what }
-    }
-
     /// Notes references, each of which is one to a symbol.
-    fn refer(&mut self, field: Field<'_>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
+    fn refer(&mut self, field: Field<'_>, draft: &mut Draft<'_>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
         for reference in numbers(field) {
             into.ask(size_of::<u32>())?;
             let reference = reference.map_err(ReadError::in_series(self.index))?;
-            let reference = u32::try_from(reference).ok().filter(|number| (*number as usize) < self.symbols.len());
-            let reference = reference.ok_or_else(|| self.wrong("a label refers to a symbol that is not there"))?;
-            self.references.push(reference);
+            match u32::try_from(reference).ok().filter(|number| (*number as usize) < self.symbols.len()) {
+                Some(reference) => self.references.push(reference),
+                None => draft.wrong("a label refers to a symbol that is not there"),
+            }
         }
         Ok(())
     }
@@ -125,8 +122,10 @@ impl<'b> Reader<'_, 'b> {
                 1 => draft.kind = metric_type(field.unsigned().map_err(here)?),
                 3 => {
                     let help = usize::try_from(field.unsigned().map_err(here)?).unwrap_or(usize::MAX);
-                    let help = self.symbols.get(help);
-                    draft.help = help.ok_or_else(|| self.wrong("its help refers to a symbol that is not there"))?.text;
+                    match self.symbols.get(help) {
+                        Some(symbol) => draft.help = symbol.text,
+                        None => draft.wrong("its help refers to a symbol that is not there"),
+                    }
                 }
                 _ => {}
             }

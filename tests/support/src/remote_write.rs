@@ -41,6 +41,14 @@ pub fn put_series(labels: &[u8], samples: &[(i64, f64)], request: &mut Vec<u8>) 
     put_bytes(1, &series, request);
 }
 
+/// Adds what is said about a metric: its type by number, and its help.
+pub fn put_metadata(metric: &str, kind: u8, help: &str, request: &mut Vec<u8>) {
+    let mut metadata = vec![0x08, kind];
+    put_bytes(2, metric.as_bytes(), &mut metadata);
+    put_bytes(4, help.as_bytes(), &mut metadata);
+    put_bytes(3, &metadata, request);
+}
+
 /// A request as it goes over the wire to `/api/v1/write`, packed by snappy.
 pub fn http_request(request: &[u8]) -> Vec<u8> {
     let packed = snap::raw::Encoder::new().compress_vec(request).expect("far below 4 GiB");
