@@ -5,7 +5,7 @@
 //! Prometheus' own lexers accept where the two differ.
 //!
 //! [`Parser`] walks over a body and borrows from it. The labels of a series are not taken apart by it: [`Series::text`] is
-//! enough for who has seen the series before, and [`Series::labels`] does it for who has not.
+//! enough for who has seen the series before, and [`Parser::labels`] does it for who has not.
 
 mod classic;
 mod cursor;
