@@ -188,6 +188,10 @@ impl<'g> Gathered<'g> {
         {
             self.describe(metric.as_bytes(), draft.kind, draft.help)?;
         }
+        if draft.samples.is_empty() && draft.is_right() {
+            // Nothing to be stored, as of one with exemplars or histograms alone: it is no series of the engine.
+            return Ok(());
+        }
         match self.series(draft) {
             Ok(series) => {
                 for (at, value) in &draft.samples {

@@ -151,6 +151,19 @@ fn a_series_of_the_second_version_that_is_none_leaves_the_others() {
 }
 
 #[test]
+fn a_series_without_samples_is_none_of_the_engine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EngineConfig::new(folder.path().to_owned());
+    let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
+    let exemplars = bytes(1, &[series_labels("up"), bytes(3, &sample(NOW, 1.0))].concat());
+    let mut grow = |_| true;
+    let gathered = read(Version::V1, &exemplars, Timestamp::from_millis(NOW), Some(engine.spellings()), &mut grow);
+    let outcome = gathered.expect("it is a message").store(&engine).expect("the log can be written");
+    assert_eq!(outcome, Some(Outcome::default()));
+    assert_eq!(engine.stats().series, 0);
+}
+
+#[test]
 fn many_refusals_are_counted_and_the_first_are_told() {
     let bad: Vec<u8> = (0..1000).flat_map(|_| series(&[("a", "1")], &[(NOW, 1.0)])).collect();
     let outcome = outcome(Version::V1, &bad).expect("it is a message");
