@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use watchfire_test_support::Program;
 use watchfire_test_support::Server;
-use watchfire_test_support::real::Program;
 
 /// What promtool wrote to stdout and stderr, and whether it was content.
 fn promtool(program: &Program, server: &Server, arguments: &[&str]) -> (bool, String) {

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::Prometheus;
-use watchfire_test_support::real::Program;
-use watchfire_test_support::{Client, Server, remote_write};
+use watchfire_test_support::{Client, Program, Server, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what has to come.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use watchfire_test_support::{Client, process, real, server};
+use watchfire_test_support::{Client, Program as Found, process, real, server};
 
 /// Longest wait for readiness.
 const READY_MAX: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ pub const PROGRAMS: [Program; 3] = [
     },
     Program {
         name: "prometheus",
-        find: || Some(real::Program::of_prometheus("prometheus", "beside Prometheus")?.path),
+        find: || Some(Found::of_prometheus("prometheus", "beside Prometheus")?.path),
         arguments: |address| {
             vec![
                 "--config.file=prometheus.yml".to_owned(),

@@ -17,7 +17,8 @@ mod sides;
 use std::collections::BTreeMap;
 
 use sides::{Got, Ours, Theirs, When};
-use watchfire_test_support::real::{PROMETHEUS, Program};
+use watchfire_test_support::Program;
+use watchfire_test_support::real::PROMETHEUS;
 
 /// Queries made by chance unless more are asked for.
 const MADE: usize = 1500;

@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use watchfire_test_support::Program;
 use watchfire_test_support::client::encode;
-use watchfire_test_support::real::Program;
 use watchfire_test_support::server::free_port;
 use watchfire_test_support::{Client, TargetServer};
 

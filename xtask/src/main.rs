@@ -6,7 +6,6 @@
 mod fetch;
 mod prometheus;
 #[path = "../../tests/support/src/real.rs"]
-#[allow(dead_code, reason = "finding programs is the business of tests")]
 mod real;
 mod servers;
 mod victoria_metrics;

@@ -67,7 +67,7 @@ fn defined_part(query: &str, note: &str) -> String {
 }
 
 fn brief(got: &Got) -> String {
-    let text = format!("{got:?}");
+    let text = got.to_string();
     text.chars().take(400).collect()
 }
 

@@ -1,14 +1,14 @@
 //! The two that are asked: our engine in this process, and a Prometheus.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::{LabelSet, Timestamp};
 use watchfire_query_lang::{Asked, EvalError, Limits, Outcome, ParseErrorKind, Query, RangeSteps, answer};
-use watchfire_test_support::Client;
 use watchfire_test_support::prometheus::{Prometheus, Written, call};
-use watchfire_test_support::real::Program;
+use watchfire_test_support::{Client, Program};
 
 use crate::data::{START_MS, STEP_MS, STEPS, Series};
 
@@ -40,8 +40,6 @@ impl When {
 pub type Rows = Vec<(BTreeMap<String, String>, Vec<(i64, f64)>)>;
 
 /// An answer of either.
-#[derive(Debug)]
-#[allow(dead_code, reason = "the texts of failures are shown with a difference")]
 pub enum Got {
     /// Type, series in the order given, warnings and infos.
     Value(String, Rows, Vec<String>),
@@ -53,6 +51,17 @@ pub enum Got {
     Failed(String),
     /// What this version refuses by name.
     NotYet(String),
+}
+
+impl fmt::Display for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Got::Value(_, rows, notes) => write!(f, "{}: {rows:?} {notes:?}", self.kind()),
+            Got::Text(text) | Got::BadQuery(text) | Got::Failed(text) | Got::NotYet(text) => {
+                write!(f, "{}: {text:?}", self.kind())
+            }
+        }
+    }
 }
 
 impl Got {

@@ -6,6 +6,7 @@ pub mod client;
 pub mod crash;
 pub mod lines;
 pub mod process;
+pub mod program;
 pub mod prometheus;
 pub mod real;
 pub mod receiver;
@@ -17,6 +18,7 @@ pub mod target;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
+pub use program::Program;
 pub use prometheus::Prometheus;
 pub use receiver::WebhookReceiver;
 pub use server::Server;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::client::{Answer, Client, encode};
-use crate::real::Program;
+use crate::program::Program;
 use crate::remote_write;
 use crate::server::free_port;
 
