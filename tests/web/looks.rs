@@ -74,7 +74,10 @@ fn a_server_that_only_knows_itself_shows_itself_and_what_to_send() {
     println!("from the request to the first own chart: {:?}", begun.elapsed());
     let commands =
         page.wait("lines to copy", "[...document.querySelectorAll('.send code')].map((code) => code.textContent)");
-    for command in commands.as_array().into_iter().flatten().filter_map(|command| command.as_str()) {
+    let commands: Vec<&str> =
+        commands.as_array().into_iter().flatten().filter_map(|command| command.as_str()).collect();
+    assert_eq!(commands.len(), 3, "{commands:?}");
+    for command in commands {
         // The file of the example is one that every system has.
         let command = command.replace("/var/log/nginx/access.log", "/etc/hostname");
         let output =

@@ -178,13 +178,13 @@ impl Page<'_> {
         answer["result"]["value"].clone()
     }
 
-    /// Waits until a script's value is true (not empty, not 0) and answers it.
+    /// Waits until a script's value is true (not empty, which lists are not by themselves, and not 0) and answers it.
     pub fn wait(&mut self, what: &str, script: &str) -> Value {
         let limit_ms = ANSWER_MAX.as_millis() / 2;
         let waiting = format!(
             "new Promise((done) => {{ const begun = performance.now(); const look = () => {{ \
                let value; try {{ value = ({script}); }} catch {{}} \
-               if (value) done(value instanceof Node ? true : value); else if (performance.now() - begun > {limit_ms}) done(null); else setTimeout(look, 10); }}; look(); }})"
+               if (value instanceof Node) done(true); else if (value && value.length !== 0) done(value); else if (performance.now() - begun > {limit_ms}) done(null); else setTimeout(look, 10); }}; look(); }})"
         );
         let value = self.eval(&waiting);
         assert!(!value.is_null(), "{what}: waited in vain for {script}\n{}", self.eval("document.body.innerText"));
