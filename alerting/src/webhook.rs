@@ -19,6 +19,7 @@ use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use watchfire_model::text::with_causes;
 
 /// Most redirects that one attempt follows.
 const REDIRECTS_MAX: usize = 5;
@@ -195,15 +196,4 @@ pub(crate) fn describe(error: reqwest::Error) -> SendError {
     let error = error.without_url();
     let message = with_causes(&error);
     if error.is_builder() { SendError::lasting(message) } else { SendError::passing(message) }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::text::cut;
 
 use crate::key;
 use crate::kind::{MetricType, SeriesClass, SeriesKind};
@@ -195,12 +196,6 @@ impl Catalogue {
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all
     }
-}
-
-/// The beginning of a text, of at most so many bytes.
-fn cut(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 fn metric_name(key: &[u8]) -> Option<&str> {

@@ -34,7 +34,6 @@ pub mod recount;
 mod remote_write;
 pub mod sources;
 pub mod syslog;
-mod text;
 pub mod timestamp;
 
 pub use intake::{Intake, Limits};

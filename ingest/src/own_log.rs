@@ -13,6 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level as TracingLevel, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
+use watchfire_model::text::cut;
 use watchfire_model::{Level, LogRecord, Timestamp, Value};
 
 use crate::formats::Format;
@@ -20,7 +21,6 @@ use crate::gather::{Gathered, GatheredBatch};
 use crate::http::stores_records;
 use crate::id;
 use crate::intake::Intake;
-use crate::text::cut;
 
 /// Target of the events that tell of a request; they have a field `path`.
 pub const REQUEST_LOG_TARGET: &str = "watchfire::request";

@@ -15,6 +15,7 @@ pub mod matcher;
 pub mod nearest;
 pub mod record;
 pub mod sample;
+pub mod text;
 pub mod time;
 
 pub use alert::{Alert, AlertState};

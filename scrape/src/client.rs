@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HOST, HeaderValue};
 use reqwest::{Certificate, Client, Identity, NoProxy, RequestBuilder, Url};
+use watchfire_model::text::with_causes;
 
 use crate::config::{HttpAuth, HttpConfig, Proxy, Text};
 
@@ -186,16 +187,4 @@ fn read_file(path: &Path) -> Result<Arc<str>, String> {
         return Err("it is too long".to_owned());
     }
     std::str::from_utf8(&bytes).map(|text| text.trim().into()).map_err(|_| "it is no UTF-8 text".to_owned())
-}
-
-/// An error with all that led to it, which the client keeps apart.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -8,8 +8,9 @@ use flate2::read::MultiGzDecoder;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use watchfire_model::text::with_causes;
 
-use crate::client::{HttpClient, with_causes};
+use crate::client::HttpClient;
 
 /// Memory for bodies is given out by so many bytes.
 const STEP_BYTES: usize = 64 << 10;

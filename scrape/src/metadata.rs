@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchfire_engine::MetricType;
+use watchfire_model::text::cut;
 
 use crate::exposition::{Entry, MetricKind};
 
@@ -50,8 +51,7 @@ impl Notes {
         match entry {
             Entry::Help { metric, text } => {
                 let noted = self.of(metric, round);
-                let end = (0..=HELP_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
-                let text = end.and_then(|end| text.get(..end)).unwrap_or_default();
+                let text = cut(text, HELP_BYTES_MAX);
                 let changed = noted.help != text;
                 if changed {
                     noted.help = text.to_owned();

@@ -96,7 +96,7 @@ impl Series {
         drop(cpu);
         let stored = engine.append_samples(&batch);
         self.remembered.keep_fresh(engine, &batch);
-        for (handle, named) in self.reported.iter_mut().zip(reported) {
+        for (handle, named) in self.reported.iter_mut().zip(reported).filter(|(handle, _)| handle.is_none()) {
             *handle = named.and_then(|named| engine.handle_of(&batch, named));
         }
         let error = match (read, &stored) {

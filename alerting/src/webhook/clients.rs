@@ -1,11 +1,11 @@
 //! HTTP clients, made when the first URL needs them.
 
-use super::with_causes;
 use crate::notifier::SendError;
 use reqwest::{Client, Url};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::OnceCell;
+use watchfire_model::text::with_causes;
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::record::{Column, Core, Root, ValueRef};
+use watchfire_model::text::cut;
 use watchfire_model::{LabelSet, Level, RecordView};
 
 use super::rule::number_of;
 use super::series::{SeriesId, SeriesTable};
 use super::{BatchReport, Collected, Moment, normalise_route};
-use crate::text::cut;
 
 /// Events by service and level.
 const EVENTS: &str = "log_events_total";

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, SampleBatch, SeriesKind, Spelling, Spellings};
 use watchfire_model::Timestamp;
 use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::text::cut;
 
 use super::ReadError;
 
@@ -265,8 +266,7 @@ fn series_text(pairs: &[(&str, &str)]) -> String {
     }
     text.push('}');
     if text.len() > SERIES_TEXT_BYTES_MAX {
-        let end = (0..=SERIES_TEXT_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or(0));
+        text.truncate(cut(&text, SERIES_TEXT_BYTES_MAX).len());
         text.push('…');
     }
     text
