@@ -1,7 +1,7 @@
 /** Keys: one table for the page at hand and the shell, off while somebody writes. */
 
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 
 export interface Shortcut {
   /** As typed: `j`, `g o`, `?`. */
@@ -24,11 +24,11 @@ const CHORD_MS = 1200;
 let chord = '';
 let chordAt = 0;
 
-/** Binds keys while the component is there. */
+/** Binds keys while the component is there: from the moment that it can be seen, not from the first frame on. */
 export function useKeys(bound: Shortcut[]): void {
   const latest = useRef(bound);
   latest.current = bound;
-  useEffect(() => {
+  useLayoutEffect(() => {
     bindings.value = [...bindings.peek(), latest];
     return () => {
       bindings.value = bindings.peek().filter((other) => other !== latest);
