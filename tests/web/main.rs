@@ -6,6 +6,7 @@ mod files;
 mod keyboard;
 mod keys;
 mod looks;
+mod palette;
 mod tail;
 mod text;
 

@@ -117,11 +117,20 @@ async function send<T>(url: string, init: RequestInit): Promise<Answer<T>> {
     throw new ApiError(0, 'unreachable', 'the server does not answer', undefined, 'it is asked again by itself');
   }
   if (!response.ok) throw refusal(response, body);
-  return { body: JSON.parse(body) as T, ms: performance.now() - begun, bytes: body.length };
+  return { body: (body ? JSON.parse(body) : undefined) as T, ms: performance.now() - begun, bytes: body.length };
 }
 
 export async function get<T>(url: string, query: Query = {}, abort?: AbortSignal): Promise<T> {
   return (await call<T>(url, query, abort)).body;
+}
+
+/** Puts an object where it belongs. */
+export async function put(url: string, body: unknown): Promise<void> {
+  await send(url, { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+}
+
+export async function remove(url: string): Promise<void> {
+  await send(url, { method: 'DELETE' });
 }
 
 function refusal(response: Response, text: string): ApiError {

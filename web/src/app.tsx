@@ -10,6 +10,7 @@ import { defaultRefresh } from './load';
 import { fromGraphLink, PAGES } from './pages';
 import { nextTheme } from './theme';
 import { HelpDialog, helpIsOpen } from './ui/help';
+import { PaletteHost, paletteIsOpen } from './ui/palette-state';
 import { Login } from './ui/login';
 import { TopBar } from './ui/top-bar';
 import { Toast } from './ui/toast';
@@ -33,6 +34,7 @@ export function App() {
     { keys: 'z', does: 'zoom out: twice the time', run: () => shift(0) },
     { keys: 'r', does: 'refresh', run: () => (now.value = Date.now()) },
     { keys: 't', does: 'change the theme', run: nextTheme },
+    { keys: 'p', does: 'go to anything by its name (also Ctrl+K)', run: () => (paletteIsOpen.value = true) },
     { keys: '?', does: 'show this list', run: () => (helpIsOpen.value = true) },
   ]);
   return (
@@ -44,6 +46,7 @@ export function App() {
         {needsLogin.value ? <Login /> : page ? <Outlet key={page.path} load={page.load} refresh={page.refresh} title={page.title} /> : <Nowhere />}
       </main>
       <HelpDialog />
+      <PaletteHost />
       <Toast />
     </div>
   );

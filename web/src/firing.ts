@@ -1,7 +1,9 @@
 /** Alerts, as all pages need them: the count in the bar, in the title and in the icon of the tab. */
 
-import { effect, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
+import { nameOf } from './alerts/name';
 import { type Alert, ApiError, get, needsLogin } from './api';
+import { now, range } from './url';
 
 const POLL_MS = 10_000;
 
@@ -11,6 +13,30 @@ export const alertsError = signal<ApiError | undefined>(undefined);
 /** How many alerts fire now. */
 export function firingCount(): number {
   return (alerts.value ?? []).filter((alert) => alert.status === 'firing').length;
+}
+
+/** A time in which an alert fired, in milliseconds. */
+export interface Band {
+  start: number;
+  end: number;
+  name: string;
+}
+
+/** When an alert fired; null if it has not yet. */
+function bandOf(alert: Alert): Band | null {
+  if (alert.status === 'pending') return null;
+  const end = alert.status === 'resolved' && alert.ends_at ? Date.parse(alert.ends_at) : now.value;
+  return { start: Date.parse(alert.starts_at), end, name: nameOf(alert) };
+}
+
+/** When alerts fired within the range of the page, by their beginnings. */
+export const firingBands = computed(() => {
+  const { start, end } = range.value;
+  return bandsOf(alerts.value ?? []).filter((band) => band.start < end && band.end > start);
+});
+
+export function bandsOf(list: Alert[]): Band[] {
+  return list.map(bandOf).filter((band) => band !== null).sort((a, b) => a.start - b.start);
 }
 
 export async function loadAlerts(): Promise<void> {

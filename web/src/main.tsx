@@ -8,9 +8,11 @@ import { App } from './app';
 import { watchAlerts } from './firing';
 import { listenToKeys } from './keys';
 import { startRefreshing } from './load';
+import { listenForPalette } from './ui/palette-state';
 
 void loadSession();
 listenToKeys();
+listenForPalette();
 startRefreshing();
 watchAlerts();
 render(<App />, document.getElementById('app')!);

@@ -211,6 +211,22 @@ impl Page<'_> {
         self.command("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": code}));
     }
 
+    /// Presses and releases a key while Control is held.
+    pub fn control(&mut self, key: &str) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            self.command("Input.dispatchKeyEvent", json!({"type": kind, "key": key, "modifiers": 2}));
+        }
+    }
+
+    /// Moves the pointer over the element that a script names, at a part of its width, from its left.
+    pub fn hover(&mut self, element: &str, part: f64) {
+        let point = format!(
+            "(() => {{ const box = ({element}).getBoundingClientRect(); return [box.left + box.width * {part}, box.top + box.height / 2]; }})()"
+        );
+        let at = self.eval(&point);
+        self.command("Input.dispatchMouseEvent", json!({"type": "mouseMoved", "x": at[0], "y": at[1]}));
+    }
+
     /// Types a text, key by key.
     pub fn write(&mut self, text: &str) {
         for key in text.chars() {

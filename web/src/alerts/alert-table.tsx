@@ -8,6 +8,7 @@ import { ErrorNote } from '../ui/error-note';
 import { State } from '../ui/state';
 import { here, href, now, param, set } from '../url';
 import { matchesFilter } from './filter';
+import { nameOf } from './name';
 import { RuleChart } from './rule-chart';
 
 const ORDER = ['firing', 'pending', 'resolved'];
@@ -19,10 +20,6 @@ const SORTS: Record<string, Sort> = {
   value: (a, b) => toNumber(b.value) - toNumber(a.value),
   since: (a, b) => b.starts_at.localeCompare(a.starts_at),
 };
-
-export function nameOf(alert: Alert): string {
-  return alert.labels.alertname ?? alert.rule.name;
-}
 
 export function AlertTable({ filter, state }: { filter: string; state: string }) {
   const sort = param('sort') || 'state';
@@ -78,7 +75,7 @@ function AlertRow({ alert }: { alert: Alert }) {
               {alert.ends_at && <><dt>Resolved</dt><dd>{localDateTime(Date.parse(alert.ends_at))}</dd></>}
               {Object.entries(alert.annotations).map(([name, text]) => <><dt>{name}</dt><dd><bdi>{text}</bdi></dd></>)}
             </dl>
-            <RuleChart query={alert.rule.query} threshold={toNumber(alert.rule.threshold)} labels={alert.labels} />
+            <RuleChart query={alert.rule.query} threshold={toNumber(alert.rule.threshold)} alert={alert} />
             <p class="row">
               <a class="button small" href={href('/explore', { q: alert.rule.query })}>Explore the query</a>
               {hasLogs(alert.labels) && <a class="button small" href={logsOf(alert.labels)}>Logs of these labels</a>}

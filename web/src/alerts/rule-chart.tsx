@@ -1,6 +1,7 @@
 /** A rule's query over the range of the page, with its limit across. */
 
-import { get, type Labels, type RangeAnswer } from '../api';
+import { type Alert, get, type RangeAnswer } from '../api';
+import { alerts, bandsOf } from '../firing';
 import { seriesName, unitOf } from '../format';
 import { useLoad } from '../load';
 import { toGrid } from '../series';
@@ -13,18 +14,19 @@ const LINES_MAX = 30;
 interface Props {
   query: string;
   threshold: number;
-  /** Of the alert: the line that it is about, alone. All lines without. */
-  labels?: Labels;
+  /** The alert whose line alone is meant. All lines without. */
+  alert?: Alert;
 }
 
-export function RuleChart({ query, threshold, labels }: Props) {
+export function RuleChart({ query, threshold, alert }: Props) {
   const { start, end } = range.value;
   const loaded = useLoad(`${query} ${start} ${end}`, (abort) => get<RangeAnswer>('/api/v1/metrics/range', { query, start, end }, abort));
   if (loaded.error) return <ErrorNote error={loaded.error} text={query} />;
   const grid = loaded.data ? toGrid(loaded.data) : { times: [], series: [] };
-  const meant = grid.series.filter((series) => !labels || Object.entries(series.labels).every(([name, value]) => name === '__name__' || labels[name] === value));
+  const meant = grid.series.filter((series) => !alert || Object.entries(series.labels).every(([name, value]) => name === '__name__' || alert.labels[name] === value));
+  const bands = bandsOf(alert ? [alert] : (alerts.value ?? []).filter((one) => one.rule.query === query));
   return (
-    <Chart times={grid.times} start={start} end={end} unit={unitOf(query)} height={160} threshold={threshold} onZoom={zoom} label={`${query}, limit ${threshold}`}
+    <Chart times={grid.times} start={start} end={end} unit={unitOf(query)} height={160} threshold={threshold} bands={bands} onZoom={zoom} label={`${query}, limit ${threshold}`}
       lines={meant.slice(0, LINES_MAX).map((series, color) => ({ name: seriesName(series.labels), values: series.values, color }))} />
   );
 }

@@ -11,6 +11,7 @@ import { durationText } from '../time';
 import { EditorField } from '../ui/editor';
 import { ErrorNote } from '../ui/error-note';
 import { copy } from '../ui/toast';
+import { ViewsMenu } from '../ui/views-menu';
 import { here, now, param, range, set } from '../url';
 import { GraphView, type Drawn } from './graph-view';
 import { MetricList } from './metric-list';
@@ -62,6 +63,7 @@ export function Explore() {
         <div class="row">
           {count < NAMES.length && <button type="button" class="button quiet small" onClick={() => setRows(count + 1)}><Icon name="plus" /> Query</button>}
           <span class="spacer" />
+          <ViewsMenu question={() => ({ query: queries.find(Boolean) ?? '' })} />
           {asked && (
             <>
               <div class="tabs small" role="group" aria-label="View">

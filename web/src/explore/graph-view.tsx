@@ -1,6 +1,7 @@
 /** The chart and the list of its series: a click on one shows it alone, a click on its mark hides it. */
 
 import { useState } from 'preact/hooks';
+import { firingBands } from '../firing';
 import type { Unit } from '../format';
 import { Icon } from '../icons';
 import { type Series, summary, type Summary } from '../series';
@@ -53,7 +54,7 @@ export function GraphView({ drawn }: Props) {
   return (
     <>
       <section class="panel graph">
-        <Chart times={drawn[0]!.times} unit={drawn[0]!.unit} height={340} start={start} end={end} onZoom={zoom} label={`${rows.length} series over time; the table below has their figures`}
+        <Chart times={drawn[0]!.times} unit={drawn[0]!.unit} height={340} start={start} end={end} bands={firingBands.value} onZoom={zoom} label={`${rows.length} series over time; the table below has their figures`}
           lines={shown.map((row) => ({ name: row.name, values: row.values, color: row.color, unit: row.unit, hidden: hidden.has(row.name) }))} />
         {rows.length > DRAWN_MAX && <p class="muted">The {DRAWN_MAX} largest of {rows.length} series are drawn.</p>}
       </section>

@@ -10,10 +10,11 @@ import { EditorField } from '../ui/editor';
 import { ErrorNote } from '../ui/error-note';
 import { LevelLegend, StackedBars } from '../ui/stacked-bars';
 import { copy } from '../ui/toast';
+import { ViewsMenu } from '../ui/views-menu';
 import { VirtualList } from '../ui/virtual-list';
 import { here, list, now, param, range, set, zoom } from '../url';
 import { Facets, useFacets } from './facets';
-import { FACETS, isLive, oldestFirst, query, toggle } from './filters';
+import { FACETS, filterParams, isLive, oldestFirst, query, toggle } from './filters';
 import { contextOf, Detail, Row } from './row';
 import { cancel, found, hasMore, KEPT_MAX, loading, more, problem, records, useSearch } from './search';
 import { searchLanguage } from './search-language';
@@ -99,7 +100,8 @@ function SearchView({ showsFacets }: { showsFacets: boolean }) {
             </button>
             <span class="spacer" />
             <span class="muted num">{list.length ? `${whole(list.length)} of ${whole(answer?.total ?? 0)} loaded` : ''}</span>
-            <button type="button" class="button quiet small" title="Copy a link whose times stay as they are (y)" onClick={copyLink}><Icon name="link" /> Link</button>
+            <ViewsMenu question={question} />
+            <button type="button" class="button quiet small" title="Copy a link whose times stay as they are (y)" aria-label="Link" onClick={copyLink}><Icon name="link" /> <span class="wide-only">Link</span></button>
           </header>
           {answer && !list.length ? <Nothing /> : <Lines items={list} onEnd={() => void more()} />}
           {list.length >= KEPT_MAX && hasMore() && <p class="muted end">These are {whole(KEPT_MAX)} lines; narrow the search to see the others.</p>}
@@ -112,6 +114,12 @@ function SearchView({ showsFacets }: { showsFacets: boolean }) {
 function copyLink(): void {
   const { start, end } = range.value;
   void copy(window.location.origin + here({ from: String(start), to: String(end) }), 'Link');
+}
+
+/** The search as the API takes it, without what it leaves open. */
+function question(): Record<string, string> {
+  const { q = '', ...filters } = filterParams();
+  return { q, ...Object.fromEntries(Object.entries(filters).filter(([, value]) => value)) };
 }
 
 function Nothing() {

@@ -1,5 +1,6 @@
 /** A chart of one or more queries with its legend; the title leads to the query. */
 
+import { firingBands } from '../firing';
 import type { Unit } from '../format';
 import { last, type Series } from '../series';
 import { Chart } from '../ui/chart';
@@ -53,7 +54,7 @@ export function SeriesPanel({ title, unit, askings, start, end, by, names, empty
       </header>
       {error && <ErrorNote error={error} />}
       {loaded && !shown.length && !error ? <p class="empty" style={{ height: `${HEIGHT}px` }}>{empty}</p> : (
-        <Chart times={times} unit={unit} height={HEIGHT} start={start} end={end} onZoom={zoom}
+        <Chart times={times} unit={unit} height={HEIGHT} start={start} end={end} bands={firingBands.value} onZoom={zoom}
           label={`${title}: ${shown.map((series) => `${series.name} ${unit(last(series.values) ?? NaN)}`).join(', ')}`}
           lines={shown.map((series, color) => ({ name: series.name, values: series.values, color }))} />
       )}

@@ -3,6 +3,7 @@
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useEffect, useRef } from 'preact/hooks';
+import type { Band } from '../firing';
 import { bytes, type Unit } from '../format';
 import { isDark, token } from '../theme';
 import { axisTime, localDateTime } from '../time';
@@ -31,6 +32,8 @@ export interface Props {
   end: number;
   /** A line across, where a rule's limit lies. */
   threshold?: number;
+  /** Times in which alerts fired, by their beginnings. */
+  bands?: Band[];
   onZoom: (start: number, end: number) => void;
 }
 
@@ -38,6 +41,8 @@ export interface Props {
 export const COLORS = 8;
 /** Most lines that the tip under the cursor lists. */
 const TIP_LINES = 12;
+/** Most alerts that it names. */
+const TIP_ALERTS = 3;
 /** Distances of the lines of an axis of bytes. */
 const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 const SHARED_CURSOR = 'page';
@@ -66,7 +71,7 @@ export function LineChart(props: Props) {
   useEffect(() => {
     plot.current?.setData(data(props), false);
     plot.current?.setScale('x', { min: props.start / 1000, max: props.end / 1000 });
-  }, [props.times, props.lines, props.start, props.end]);
+  }, [props.times, props.lines, props.start, props.end, props.bands]);
   return (
     <div class="chart" style={{ height: `${props.height}px` }} role="img" aria-label={props.label}>
       <div class="chart-box" ref={box} />
@@ -121,6 +126,7 @@ function options(latest: Latest, width: number, tip: { current: HTMLDivElement |
         },
       ],
       setCursor: [(plot) => showTip(plot, latest.current, tip.current)],
+      drawClear: [(plot) => drawBands(plot, latest.current.bands ?? [])],
       draw: [(plot) => drawThreshold(plot, latest.current.threshold)],
     },
   };
@@ -155,6 +161,33 @@ function drawThreshold(plot: uPlot, threshold: number | undefined): void {
   plot.ctx.restore();
 }
 
+/** Shades when alerts fired. Those that overlap are one, so that many do not add up to a wall. */
+function drawBands(plot: uPlot, bands: Band[]): void {
+  const { left, width, top, height } = plot.bbox;
+  const x = (ms: number) => Math.min(left + width, Math.max(left, plot.valToPos(ms / 1000, 'x', true)));
+  plot.ctx.save();
+  let drawnTo = -Infinity;
+  for (const { start, end } of bands) {
+    const from = Math.max(x(start), drawnTo);
+    // An alert of a moment is still seen.
+    const to = Math.max(x(end), from + devicePixelRatio);
+    if (x(end) <= drawnTo) continue;
+    plot.ctx.fillStyle = token('--bad-soft');
+    plot.ctx.fillRect(from, top, to - from, height);
+    plot.ctx.fillStyle = token('--bad');
+    plot.ctx.fillRect(from, top, to - from, 2 * devicePixelRatio);
+    drawnTo = to;
+  }
+  plot.ctx.restore();
+}
+
+/** What fired at a time, as a line of the tip. */
+function firedAt(bands: Band[], time: number): string {
+  const names = new Set(bands.filter(({ start, end }) => start <= time && time <= end).map(({ name }) => name));
+  const [shown, more] = [[...names].slice(0, TIP_ALERTS).join(', '), names.size - TIP_ALERTS];
+  return shown && `▲ firing: ${shown}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
 function showTip(plot: uPlot, props: Props, tip: HTMLDivElement | null): void {
   if (!tip) return;
   const { idx, left = -1 } = plot.cursor;
@@ -170,6 +203,13 @@ function showTip(plot: uPlot, props: Props, tip: HTMLDivElement | null): void {
   time.textContent = localDateTime(props.times[idx] ?? 0);
   tip.replaceChildren(time, ...rows.slice(0, TIP_LINES).map(({ line, value }) => tipRow(line, (line.unit ?? props.unit)(value!))));
   if (rows.length > TIP_LINES) tip.append(`and ${rows.length - TIP_LINES} more`);
+  const fired = firedAt(props.bands ?? [], props.times[idx] ?? 0);
+  if (fired) {
+    const line = document.createElement('span');
+    line.className = 'fired';
+    line.textContent = fired;
+    tip.append(line);
+  }
   tip.hidden = false;
   const width = plot.root.clientWidth;
   const shift = plot.bbox.left / devicePixelRatio;

@@ -7,6 +7,7 @@ import { type Page, PAGES } from '../pages';
 import { nextTheme, theme } from '../theme';
 import { href, path } from '../url';
 import { helpIsOpen } from './help';
+import { paletteIsOpen } from './palette-state';
 import { RefreshControl } from './refresh';
 import { TimePicker } from './time-picker';
 
@@ -28,6 +29,11 @@ export function TopBar({ current }: { current: Page | undefined }) {
         ))}
       </nav>
       <div class="controls">
+        {!needsLogin.value && (
+          <button type="button" class="button quiet" title="Go to anything by its name (p, Ctrl+K)" aria-label="Go to" onClick={() => (paletteIsOpen.value = true)}>
+            <Icon name="search" />
+          </button>
+        )}
         {!needsLogin.value && <TimePicker />}
         {!needsLogin.value && <RefreshControl />}
         <button type="button" class="button quiet" title={`Theme: ${THEMES[theme.value]} (t)`} onClick={nextTheme}
