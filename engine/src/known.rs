@@ -4,28 +4,34 @@
 //! they turned out to mean, so that the label set is not read, checked and looked up again for every sample.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{RwLock, RwLockReadGuard};
 use watchfire_model::LabelSet;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::batch::{self, BatchEntry, BatchSeries, SampleBatch};
 use crate::engine::Engine;
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::key;
 use crate::series::Series;
 
 /// Memory of an entry: hash and pointer, a byte of control, and the room that a table keeps free.
-const ENTRY_BYTES: usize = 48;
+const ENTRY_BYTES: usize = 29;
 
 /// Parts of a spelling that take no second allocation: names and values of sixteen labels.
 const PARTS_USUAL: usize = 32;
 
-/// The hash of the bytes by which a sender names a series. Who does not know this process' seed cannot make two equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Spelling(u128);
+/// The fingerprint of the bytes by which a sender names a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spelling(Fingerprint);
+
+impl Hash for Spelling {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.short());
+    }
+}
 
 /// A series that was named before.
 #[derive(Clone)]
@@ -44,8 +50,8 @@ impl Hasher for AsItIs {
         debug_assert!(false, "spellings are hashed as numbers");
     }
 
-    fn write_u128(&mut self, spelling: u128) {
-        self.0 = spelling as u64;
+    fn write_u64(&mut self, spelling: u64) {
+        self.0 = spelling;
     }
 }
 
@@ -53,7 +59,10 @@ type Table = HashMap<Spelling, KnownSeries, BuildHasherDefault<AsItIs>>;
 
 /// All spellings that are remembered.
 pub(crate) struct Known {
-    seed: u64,
+    /// Of spellings in one piece.
+    whole: Fingerprints,
+    /// Of those that consist of parts.
+    in_parts: Fingerprints,
     /// Held alone; no other lock is taken meanwhile but those of single series.
     table: RwLock<Table>,
     bytes: AtomicUsize,
@@ -63,8 +72,8 @@ pub(crate) struct Known {
 impl Known {
     /// Of at most so many spellings; past that all are forgotten.
     pub(crate) fn new(most: usize) -> Known {
-        let seed = std::hash::BuildHasher::hash_one(&foldhash::quality::RandomState::default(), most);
-        Known { seed, table: RwLock::default(), bytes: AtomicUsize::new(0), most }
+        let (whole, in_parts) = (Fingerprints::new(), Fingerprints::new());
+        Known { whole, in_parts, table: RwLock::default(), bytes: AtomicUsize::new(0), most }
     }
 
     /// Memory of the table.
@@ -89,21 +98,21 @@ impl Known {
 
 /// The spellings as they are remembered at the moment; nothing is added as long as somebody has them.
 pub struct Spellings<'e> {
-    seed: u64,
+    known: &'e Known,
     table: RwLockReadGuard<'e, Table>,
 }
 
 impl Spellings<'_> {
     /// The hash of a spelling.
     pub fn of(&self, bytes: &[u8]) -> Spelling {
-        Spelling(xxh3_128_with_seed(bytes, self.seed))
+        Spelling(self.known.whole.of(bytes))
     }
 
     /// The hash of a spelling that consists of parts. It is another one than that of the parts' bytes in a row.
     pub fn of_parts(&self, parts: impl Iterator<Item = Spelling>) -> Spelling {
-        let mut all = Vec::with_capacity(PARTS_USUAL * size_of::<u128>());
+        let mut all = Vec::with_capacity(PARTS_USUAL * size_of::<Fingerprint>());
         parts.for_each(|part| all.extend_from_slice(&part.0.to_le_bytes()));
-        Spelling(xxh3_128_with_seed(&all, !self.seed))
+        Spelling(self.known.in_parts.of(&all))
     }
 
     /// The series that was named so before.
@@ -115,7 +124,7 @@ impl Spellings<'_> {
 impl Engine {
     /// What spellings of label sets are known.
     pub fn spellings(&self) -> Spellings<'_> {
-        Spellings { seed: self.registry.known.seed, table: self.registry.known.table.read() }
+        Spellings { known: &self.registry.known, table: self.registry.known.table.read() }
     }
 
     /// The labels of the series of a point, which is named by its number as in a report; none if there is no such point.

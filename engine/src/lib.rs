@@ -12,7 +12,7 @@
 //! - times within a series ascend strictly; a posting list names exactly the series that carry its pair;
 //! - the engine reads no clock: time comes with the call.
 //!
-//! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`,
+//! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `scan`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
@@ -31,6 +31,7 @@ mod counted;
 mod cumulative;
 mod distribution;
 mod engine;
+mod fingerprint;
 mod increments;
 mod key;
 mod kind;

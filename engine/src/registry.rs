@@ -1,7 +1,6 @@
 //! Label set → series, across the shards, within the limits.
 
 use std::collections::HashSet;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -10,6 +9,7 @@ use watchfire_model::labels::METRIC_NAME;
 
 use crate::catalogue::Catalogue;
 use crate::config::EngineConfig;
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::key;
 use crate::kind::SeriesKind;
 use crate::known::Known;
@@ -24,7 +24,8 @@ pub const OVERFLOW: &str = "__overflow__";
 /// The series of an engine.
 pub(crate) struct Registry {
     pub(crate) shards: Box<[RwLock<Shard>]>,
-    hasher: foldhash::quality::RandomState,
+    /// Of keys.
+    fingerprints: Fingerprints,
     pub(crate) texts: Texts,
     pub(crate) catalogue: Catalogue,
     pub(crate) known: Known,
@@ -51,7 +52,7 @@ impl Registry {
     pub(crate) fn new(config: &EngineConfig) -> Registry {
         Registry {
             shards: (0..config.shards.next_power_of_two()).map(|_| RwLock::default()).collect(),
-            hasher: foldhash::quality::RandomState::default(),
+            fingerprints: Fingerprints::new(),
             texts: Texts::default(),
             catalogue: Catalogue::default(),
             known: Known::new(config.max_series.saturating_mul(2)),
@@ -66,20 +67,15 @@ impl Registry {
         }
     }
 
-    /// The keyed hash of a key.
-    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
-        self.hasher.hash_one(key)
-    }
-
-    /// The shard of a hash. The map inside a shard uses the lowest and the highest bits.
-    pub(crate) fn shard_of(&self, hash: u64) -> usize {
-        (hash >> 40) as usize & (self.shards.len() - 1)
+    /// The shard of a label set. The table inside a shard uses the lowest and the highest bits of the same number.
+    fn shard_of(&self, hash: Fingerprint) -> usize {
+        (hash.short() >> 40) as usize & (self.shards.len() - 1)
     }
 
     /// The series of a key, if there is one.
     pub(crate) fn find(&self, kind: SeriesKind, key: &[u8]) -> Option<Arc<Series>> {
-        let hash = self.hash(key);
-        self.shards[self.shard_of(hash)].read().find(hash, kind.class(), key).cloned()
+        let hash = self.fingerprints.of(key);
+        self.shards[self.shard_of(hash)].read().find(hash, kind.class()).cloned()
     }
 
     /// Looks many keys up, each shard's together; calls back with the number of a key and its series where there is one.
@@ -90,8 +86,8 @@ impl Registry {
     ) {
         let mut by_shard: Vec<Vec<Wanted>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (number, kind, key) in keys {
-            let hash = self.hash(key);
-            by_shard[self.shard_of(hash)].push(Wanted { hash, class: kind.class(), key, number });
+            let hash = self.fingerprints.of(key);
+            by_shard[self.shard_of(hash)].push(Wanted { hash, class: kind.class(), number });
         }
         for (shard, wanted) in self.shards.iter().zip(&by_shard) {
             if !wanted.is_empty() {
@@ -182,10 +178,10 @@ impl Registry {
         defined: bool,
     ) -> Result<Arc<Series>, crate::bytes::Damaged> {
         self.next_id.fetch_max(id.saturating_add(1), Ordering::Relaxed);
-        let hash = self.hash(key);
+        let hash = self.fingerprints.of(key);
         let shard_number = self.shard_of(hash);
         let mut shard = self.shards[shard_number].write();
-        if let Some(series) = shard.find(hash, kind.class(), key) {
+        if let Some(series) = shard.find(hash, kind.class()) {
             return Ok(series.clone());
         }
         let before = shard.identity_bytes + shard.numbers_bytes;

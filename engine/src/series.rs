@@ -8,6 +8,7 @@ use watchfire_model::Timestamp;
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::Codec;
 use crate::distribution::Distribution;
+use crate::fingerprint::Fingerprint;
 use crate::increments::Increments;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::resting::Resting;
@@ -68,7 +69,8 @@ pub(crate) struct SeriesState {
 /// One series. Its number (`id`) is never given to another one.
 pub(crate) struct Series {
     pub(crate) id: u64,
-    pub(crate) hash: u64,
+    /// Of its label set.
+    pub(crate) hash: Fingerprint,
     pub(crate) shard: u32,
     pub(crate) kind: SeriesKind,
     /// The stretch of the log in which its definition stands last; [`UNDEFINED`](crate::wal::UNDEFINED) if nowhere.

@@ -9,6 +9,7 @@ use roaring::RoaringBitmap;
 use watchfire_model::LabelSet;
 
 use crate::bytes::Damaged;
+use crate::fingerprint::Fingerprint;
 use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::paged::Paged;
@@ -23,29 +24,10 @@ pub(crate) const TOGETHER: usize = 16;
 /// What the first numbers of a series take.
 const FIRST_NUMBERS_BYTES: usize = 64;
 
-/// A place of the table of series.
-struct Entry {
-    slot: u32,
-    /// A part of the hash that the table itself does not use: nearly always enough to know the series by.
-    tag: u32,
-}
-
-impl Entry {
-    fn new(slot: u32, hash: u64) -> Entry {
-        Entry { slot, tag: tag_of(hash) }
-    }
-}
-
-fn tag_of(hash: u64) -> u32 {
-    // The 32 bits from the eighth on.
-    (hash >> 8) as u32
-}
-
 /// A series that is looked for.
-pub(crate) struct Wanted<'k> {
-    pub(crate) hash: u64,
+pub(crate) struct Wanted {
+    pub(crate) hash: Fingerprint,
     pub(crate) class: SeriesClass,
-    pub(crate) key: &'k [u8],
     /// Number of the question.
     pub(crate) number: u32,
 }
@@ -53,7 +35,8 @@ pub(crate) struct Wanted<'k> {
 /// What the lock of a shard guards.
 #[derive(Default)]
 pub(crate) struct Shard {
-    table: HashTable<Entry>,
+    /// By the fingerprints of their label sets.
+    table: HashTable<Arc<Series>>,
     slots: Paged<Arc<Series>>,
     free: RoaringBitmap,
     live: RoaringBitmap,
@@ -69,13 +52,10 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// The series with this key.
-    pub(crate) fn find(&self, hash: u64, class: SeriesClass, key: &[u8]) -> Option<&Arc<Series>> {
-        let is_it =
-            |series: &Arc<Series>| series.hash == hash && series.kind.class() == class && self.has_key(series, key);
-        let entry =
-            self.table.find(hash, |entry| entry.tag == tag_of(hash) && self.slot(entry.slot).is_some_and(is_it))?;
-        self.slot(entry.slot)
+    /// The series whose label set has this fingerprint. Labels are not compared: they were checked when the series was
+    /// entered, and equal fingerprints are equal label sets.
+    pub(crate) fn find(&self, hash: Fingerprint, class: SeriesClass) -> Option<&Arc<Series>> {
+        self.table.find(hash.short(), |series| is_it(series, hash, class))
     }
 
     /// Looks many series up and calls back with the number and the series of those that are there.
@@ -83,37 +63,19 @@ impl Shard {
         for block in wanted.chunks(TOGETHER) {
             let mut likely: [Option<&Arc<Series>>; TOGETHER] = [None; TOGETHER];
             for (place, one) in likely.iter_mut().zip(block) {
-                let entry = self.table.find(one.hash, |entry| entry.tag == tag_of(one.hash));
-                *place = entry.and_then(|entry| self.slot(entry.slot));
+                *place = self.table.find(one.hash.short(), |_| true);
             }
             // Reading a little of each, without deciding anything by it, fetches all of them at once.
-            let pairs = likely.iter().flatten().map(|series| series.pairs.first().copied().unwrap_or(0));
-            std::hint::black_box(pairs.fold(0, u32::wrapping_add));
-            let values = likely.iter().flatten().flat_map(|series| series.pairs.iter());
-            std::hint::black_box(values.map(|pair| self.pairs.value_of(*pair).len()).fold(0, usize::wrapping_add));
+            std::hint::black_box(likely.iter().flatten().fold(0, |all, series| all ^ series.hash.short()));
             for (series, one) in likely.iter().zip(block) {
                 let Some(series) = series else { continue };
-                let is_it =
-                    series.hash == one.hash && series.kind.class() == one.class && self.has_key(series, one.key);
-                let series = if is_it { Some(*series) } else { self.find(one.hash, one.class, one.key) };
+                let is_likely = is_it(series, one.hash, one.class);
+                let series = if is_likely { Some(*series) } else { self.find(one.hash, one.class) };
                 if let Some(series) = series {
                     found(one.number, series);
                 }
             }
         }
-    }
-
-    fn has_key(&self, series: &Series, key: &[u8]) -> bool {
-        let mut have = series.pairs.iter();
-        for (name, value) in key::pairs(key) {
-            let Some((have_name, have_value)) = have.next().and_then(|pair| self.pairs.texts(*pair)) else {
-                return false;
-            };
-            if have_value.as_bytes() != value || have_name.as_bytes() != name {
-                return false;
-            }
-        }
-        have.next().is_none()
     }
 
     /// The series in a slot.
@@ -180,15 +142,14 @@ impl Shard {
         self.free.remove(slot);
         self.slots.put(slot, series.clone());
         self.live.insert(slot);
-        let slots = &self.slots;
-        self.table.insert_unique(new.hash, Entry::new(slot, new.hash), |entry| hash_of(slots, entry.slot));
+        self.table.insert_unique(new.hash.short(), series.clone(), |series| series.hash.short());
         Ok(series)
     }
 
     /// Takes a series out of the registry and the index. Its holders see `removed`.
     pub(crate) fn remove(&mut self, slot: u32, texts: &Texts) -> Option<Arc<Series>> {
         let series = self.slots.take(slot)?;
-        if let Ok(found) = self.table.find_entry(series.hash, |entry| entry.slot == slot) {
+        if let Ok(found) = self.table.find_entry(series.hash.short(), |have| Arc::ptr_eq(have, &series)) {
             found.remove();
         }
         self.live.remove(slot);
@@ -209,8 +170,7 @@ impl Shard {
         self.slots.shrink();
         self.free.remove_range(self.slots.next()..);
         if self.table.capacity() > 4 * self.table.len() + 64 {
-            let slots = &self.slots;
-            self.table.shrink_to_fit(|entry| hash_of(slots, entry.slot));
+            self.table.shrink_to_fit(|series| series.hash.short());
         }
         self.pairs.shrink();
     }
@@ -242,8 +202,8 @@ impl Shard {
     }
 }
 
-fn hash_of(slots: &Paged<Arc<Series>>, slot: u32) -> u64 {
-    slots.get(slot).map_or(0, |series| series.hash)
+fn is_it(series: &Series, hash: Fingerprint, class: SeriesClass) -> bool {
+    series.hash == hash && series.kind.class() == class
 }
 
 /// Label sets by slot, in two generations: what was asked for since the last ageing, and before.
@@ -285,7 +245,7 @@ impl LabelCache {
 /// What a new series is.
 pub(crate) struct NewSeries {
     pub(crate) id: u64,
-    pub(crate) hash: u64,
+    pub(crate) hash: Fingerprint,
     pub(crate) shard: u32,
     pub(crate) kind: SeriesKind,
     pub(crate) defined: bool,
