@@ -34,20 +34,15 @@ fn everything_is_found_by_its_name() {
     page.wait("the editor", "document.querySelector('.cm-content')");
     page.key("/");
     page.wait("the box has the focus", "document.activeElement.classList.contains('cm-content')");
-    page.control("k");
-    page.wait("the palette is back", "document.activeElement.getAttribute('role') == 'combobox'");
-    page.write("today log_events");
+    ask(&mut page, "today log_events");
     page.wait("a rule", "[...document.querySelectorAll('.palette li')].some((one) => one.textContent.includes('ErrorsToday') && one.textContent.includes('rule'))");
     page.eval("[...document.querySelectorAll('.palette li')].find((one) => one.lastElementChild.textContent == 'rule').click()");
     page.wait("the rule", "new URLSearchParams(location.search).get('tab') == 'rules' && document.querySelectorAll('.rules tbody tr').length == 1");
     // What is nothing's name is searched for.
-    page.control("k");
-    page.wait("the palette is back", "document.activeElement.getAttribute('role') == 'combobox'");
-    page.write("refused to db-1");
+    ask(&mut page, "refused to db-1");
     page.key("Enter");
     page.wait("a search", "location.pathname == '/logs' && new URLSearchParams(location.search).get('q') == 'refused to db-1' && document.querySelector('.log-row')");
-    page.control("k");
-    page.wait("the palette is back", "document.activeElement.getAttribute('role') == 'combobox'");
+    ask(&mut page, "");
     page.key("Escape");
     page.wait("and gone", "!document.querySelector('.palette')");
     let problems = page.problems();
@@ -81,7 +76,7 @@ fn a_saved_view_comes_back_as_it_was() {
     assert_eq!(put.status, 201, "{}", put.text());
     page.go(&format!("http://{}/alerts", server.address));
     page.wait("another page", "document.querySelector('.alerts [data-row]')");
-    page.control("k");
+    ask(&mut page, "");
     page.wait("both are known", "['refused by two', 'by script'].every((name) => [...document.querySelectorAll('.palette li bdi')].some((one) => one.textContent == name))");
     page.write("refused by");
     page.wait(
@@ -93,9 +88,7 @@ fn a_saved_view_comes_back_as_it_was() {
         "the view as it was",
         "location.pathname == '/logs' && ['q=refused', 'service=db%2Capi', 'from=now-2h'].every((part) => location.search.includes(part))",
     );
-    page.control("k");
-    page.wait("the palette is back", "document.activeElement.getAttribute('role') == 'combobox'");
-    page.write("by script");
+    ask(&mut page, "by script");
     page.key("Enter");
     page.wait(
         "a page of ours",
@@ -138,4 +131,11 @@ fn charts_show_when_alerts_fired() {
 fn look(page: &mut Page, name: &str) {
     page.screenshot(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/web-pictures/{name}.png")));
     audit::check(page, name);
+}
+
+/// Opens the palette, from wherever the keyboard is, and writes into it.
+fn ask(page: &mut Page, text: &str) {
+    page.control("k");
+    page.wait("the palette has the focus", "document.activeElement.getAttribute('role') == 'combobox'");
+    page.write(text);
 }

@@ -1,7 +1,7 @@
 /** Everything by its name: pages, saved views, metrics, rules, alerts, keys; and what is written, as a search or a query. */
 
 import { signal } from '@preact/signals';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { get, type RuleGroup } from '../api';
 import { nameOf } from '../alerts/name';
 import { firstQuery, loadMetrics, metrics } from '../explore/metrics';
@@ -65,9 +65,10 @@ export function Palette() {
   const dialog = useRef<HTMLDialogElement>(null);
   const [written, setWritten] = useState('');
   const [chosen, setChosen] = useState(0);
-  useEffect(() => {
-    gather();
+  // Before anybody sees it: what is typed at once is for it.
+  useLayoutEffect(() => {
     dialog.current?.showModal();
+    gather();
   }, []);
   const close = () => (paletteIsOpen.value = false);
   const text = written.trim();
