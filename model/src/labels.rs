@@ -102,7 +102,15 @@ impl LabelSet {
 
     /// Only the labels whose name satisfies the condition.
     pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> LabelSet {
-        LabelSet(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
+        // What goes is mostly the first, the metric's name: what stays is then copied in one piece.
+        let first = self.0.iter().take_while(|(name, _)| !keep(name)).count();
+        let rest = &self.0[first..];
+        let next = rest.iter().skip(1).take_while(|(name, _)| keep(name)).count();
+        if next + 1 >= rest.len() {
+            return LabelSet(rest.into());
+        }
+        let others = rest[next + 2..].iter().filter(|(name, _)| keep(name));
+        LabelSet(rest[..=next].iter().chain(others).cloned().collect())
     }
 
     /// FNV-1a 64 over `name 0xff value 0xff` in the order of names, as Prometheus computes it.
@@ -159,6 +167,21 @@ mod tests {
         assert_eq!(labels.get("c"), None);
         assert_eq!(labels, labels.with("c", ""));
         assert_eq!(labels.with("aa", "x").to_string(), r#"{a="1", aa="x", b="2"}"#);
+    }
+
+    #[test]
+    fn what_is_kept_stays_in_order() {
+        let labels = set(&[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]);
+        for chosen in 0..16_u32 {
+            let names: Vec<&str> = ["a", "b", "c", "d"]
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| chosen >> at & 1 == 1)
+                .map(|(_, name)| name)
+                .collect();
+            let kept = labels.retain(|name| names.contains(&name));
+            assert_eq!(kept.iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
+        }
     }
 
     #[test]

@@ -47,6 +47,10 @@ fn main() {
 
     let steps = RangeSteps { start: now.plus_millis(-3_600_000), end: now, step_ms: 15_000 };
     for text in [
+        "sum by (shard) (rate(requests_total[5m]))",
+        "rate(requests_total[5m])",
+        "sum(requests_total)",
+        "avg by (shard) (requests_total)",
         "sum requests_total over 5m",
         "sum log_events_total over 5m by shard",
         "sum(rate(requests_total[5m]))",

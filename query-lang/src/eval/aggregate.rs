@@ -1,5 +1,8 @@
 //! Aggregations over series: `sum by (a) (x)` and its kin.
 
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashbrown::HashTable;
 use watchfire_model::LabelSet;
 
 use super::choose;
@@ -42,25 +45,38 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
             let columns = super::eval_vector(ctx, &node.expr)?;
             let groups = Groups::new(ctx, &node.grouping, &columns)?;
             let mut out = groups.empty_columns(ctx)?;
-            let mut states = vec![State::default(); groups.labels.len()];
-            for step in 0..ctx.steps.count {
-                ctx.guard.tick()?;
-                states.fill(State::default());
-                for (column, group) in columns.iter().zip(&groups.of) {
-                    let value = column.values[step];
-                    if !is_absent(value) {
-                        states[*group].add(op, value);
-                    }
-                }
-                for (column, state) in out.iter_mut().zip(&states) {
-                    column.values[step] = state.result(op);
-                }
-            }
+            fold(ctx, op, &columns, &groups.of, &mut out)?;
             ctx.used_up(columns);
             out.retain(Column::has_values);
             Ok(out)
         }
     }
+}
+
+/// Steps that are folded at once: what of a column lies in one line of the cache.
+const FOLDED: usize = 8;
+
+/// Folds columns into those of their groups, in the order of the columns at each step.
+fn fold(ctx: &Context, op: AggregateOp, columns: &[Column], of: &[usize], out: &mut [Column]) -> Result<(), EvalError> {
+    let mut states = vec![[State::default(); FOLDED]; out.len()];
+    for first in (0..ctx.steps.count).step_by(FOLDED) {
+        let block = first..ctx.steps.count.min(first + FOLDED);
+        states.fill([State::default(); FOLDED]);
+        for (column, group) in columns.iter().zip(of) {
+            ctx.guard.tick()?;
+            for (state, value) in states[*group].iter_mut().zip(&column.values[block.clone()]) {
+                if !is_absent(*value) {
+                    state.add(op, *value);
+                }
+            }
+        }
+        for (column, states) in out.iter_mut().zip(&states) {
+            for (value, state) in column.values[block.clone()].iter_mut().zip(states) {
+                *value = state.result(op);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Which group each column belongs to, and the labels of the groups.
@@ -71,17 +87,35 @@ pub(super) struct Groups {
 
 impl Groups {
     pub fn new(ctx: &Context, grouping: &Grouping, columns: &[Column]) -> Result<Groups, EvalError> {
-        let mut places = Places::default();
         let mut groups = Groups { of: Vec::with_capacity(columns.len()), labels: Vec::new() };
         let everything = !grouping.without && grouping.labels.is_empty();
+        if everything {
+            groups.of.resize(columns.len(), 0);
+            groups.labels.extend(columns.first().map(|_| LabelSet::empty()));
+            return Ok(groups);
+        }
+        // Most columns fall into a group that is there: its labels are compared where they are, not copied.
+        let hasher = foldhash::fast::RandomState::default();
+        let hash_of = |labels: &LabelSet| {
+            let mut state = hasher.build_hasher();
+            kept(grouping, labels).for_each(|label| label.hash(&mut state));
+            state.finish()
+        };
+        let mut table: HashTable<usize> = HashTable::new();
         for column in columns {
             ctx.guard.tick()?;
-            let key = if everything { LabelSet::empty() } else { group_labels(grouping, &column.labels) };
-            let (place, is_new) = places.place(&key);
-            if is_new {
-                groups.labels.push(key);
-            }
-            groups.of.push(place);
+            let hash = hash_of(&column.labels);
+            let is_it = |group: &usize| groups.labels[*group].iter().eq(kept(grouping, &column.labels));
+            let group = match table.find(hash, is_it) {
+                Some(group) => *group,
+                None => {
+                    let group = groups.labels.len();
+                    groups.labels.push(column.labels.retain(|name| keeps(grouping, name)));
+                    table.insert_unique(hash, group, |group| hash_of(&groups.labels[*group]));
+                    group
+                }
+            };
+            groups.of.push(group);
         }
         Ok(groups)
     }
@@ -100,13 +134,15 @@ impl Groups {
     }
 }
 
-fn group_labels(grouping: &Grouping, labels: &LabelSet) -> LabelSet {
-    let listed = |name: &str| grouping.labels.iter().any(|label| label == name);
-    if grouping.without {
-        labels.retain(|name| !describes_metric(name) && !listed(name))
-    } else {
-        labels.retain(listed)
-    }
+/// Whether a label is one of the group's.
+fn keeps(grouping: &Grouping, name: &str) -> bool {
+    let is_listed = grouping.labels.iter().any(|label| label == name);
+    if grouping.without { !is_listed && !describes_metric(name) } else { is_listed }
+}
+
+/// The labels of a series that are its group's.
+fn kept<'l>(grouping: &'l Grouping, labels: &'l LabelSet) -> impl Iterator<Item = (&'l str, &'l str)> {
+    labels.iter().filter(|(name, _)| keeps(grouping, name))
 }
 
 /// What has been seen of a group at one step.

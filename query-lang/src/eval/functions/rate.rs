@@ -79,6 +79,9 @@ impl Extrapolated {
     }
 }
 
+/// More than what rounding can make of a product of three numbers.
+const SURE: f64 = 1.000_001;
+
 /// The change over `(start, end]`, of a counter if `resets` are given. `None` with fewer than two samples.
 ///
 /// If the outer samples are close to the ends of the window (1.1 times their mean distance), the change is
@@ -99,19 +102,23 @@ pub(crate) fn extrapolated(
     let mut to_start = (first_at - start) as f64 / 1000.0;
     let mut to_end = (end - last_at) as f64 / 1000.0;
     let sampled = (last_at - first_at) as f64 / 1000.0;
-    let distance = sampled / (samples.len() - 1) as f64;
-    let close = distance * 1.1;
-    if to_start >= close {
-        to_start = distance / 2.0;
+    let distances = (samples.len() - 1) as f64;
+    // Divisions are most of what this costs. Where a product shows that they decide nothing, they are left out.
+    if to_start.max(to_end) * distances * SURE >= sampled * 1.1 {
+        let distance = sampled / distances;
+        let close = distance * 1.1;
+        if to_start >= close {
+            to_start = distance / 2.0;
+        }
+        if to_end >= close {
+            to_end = distance / 2.0;
+        }
     }
-    if is_counter && change > 0.0 && first.value >= 0.0 {
+    if is_counter && change > 0.0 && first.value >= 0.0 && sampled * first.value <= to_start * change * SURE {
         let to_zero = sampled * (first.value / change);
         if to_zero < to_start {
             to_start = to_zero;
         }
-    }
-    if to_end >= close {
-        to_end = distance / 2.0;
     }
     Some(Extrapolated { change, factor: (sampled + to_start + to_end) / sampled })
 }

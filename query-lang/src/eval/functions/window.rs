@@ -38,6 +38,8 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
     let is_rate = matches!(function, WindowFunction::Rate | WindowFunction::Increase);
     let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
     let mut out = Vec::new();
+    // Label sets of series differ; without names they do if the names were all the same.
+    let (mut name, mut differ) = (None, true);
     for_each_series(ctx, range, &mut |series, windows| {
         let values = match series.increments {
             Some(_) if is_rate => counted(ctx, function, series, windows)?,
@@ -54,11 +56,18 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
                 seen.for_each(|(_, q)| check_quantile(ctx.guard, *q, about));
             }
             let labels = if keeps_name { series.labels.clone() } else { without_name(series.labels) };
+            let own = series.labels.metric_name();
+            let lost = series.labels.len() - labels.len();
+            // Nothing but a name that all have is gone.
+            differ &= keeps_name
+                || (name.get_or_insert_with(|| own.to_owned()) == own && lost == usize::from(!own.is_empty()));
             out.push(ctx.keep(labels, values)?);
         }
         Ok(())
     })?;
-    refuse_same_labels(&out)?;
+    if !differ {
+        refuse_same_labels(&out)?;
+    }
     Ok(out)
 }
 
