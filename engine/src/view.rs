@@ -77,6 +77,24 @@ impl SeriesView {
         }
     }
 
+    /// Distributions: all observations up to a time, the current second with them, late ones apart; a window that only
+    /// grows, also by what was pruned since. `None` before the first, and for other kinds of series.
+    pub fn running(&self, at: Timestamp) -> Option<DistributionWindow> {
+        match self.series.state.lock().numbers() {
+            Numbers::Distribution(distribution) => distribution.running(at),
+            Numbers::Samples(_) | Numbers::Increments(_) => None,
+        }
+    }
+
+    /// Distributions: appends the ends of the intervals within `(start, end]` in which there were observations, late
+    /// ones apart. Intervals are seconds, ten seconds after 10 min, minutes after a day.
+    pub fn observed_times(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Timestamp>) {
+        match self.series.state.lock().numbers() {
+            Numbers::Distribution(distribution) => distribution.times(start, end, out),
+            Numbers::Samples(_) | Numbers::Increments(_) => {}
+        }
+    }
+
     /// Distributions: count and sum of all observations since the series began, late ones apart; they survive a
     /// restart and pruning. `None` for other kinds of series.
     pub fn observed(&self) -> Option<(u64, f64)> {

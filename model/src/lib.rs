@@ -1,4 +1,4 @@
-//! The words every other crate speaks: times, labels, matchers, samples, log records, alerts.
+//! The words every other crate speaks: times, labels, matchers, samples, histograms, log records, alerts.
 //!
 //! Knows no IO, no async, no JSON and no configuration. A type enters when three crates need it.
 //!
@@ -9,20 +9,24 @@
 
 pub mod alert;
 pub mod failpoint;
+pub mod histogram;
 pub mod labels;
 pub mod level;
 pub mod matcher;
 pub mod nearest;
 pub mod record;
 pub mod sample;
+pub mod sum;
 pub mod text;
 pub mod time;
 
 pub use alert::{Alert, AlertState};
+pub use histogram::{Histogram, HistogramSum, ResetHint};
 pub use labels::{LabelError, LabelSet};
 pub use level::Level;
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use nearest::nearest;
 pub use record::{LogRecord, RecordView, RecordWriter, Value};
 pub use sample::Sample;
+pub use sum::Sum;
 pub use time::Timestamp;

@@ -39,7 +39,7 @@ pub enum Family {
     Convert(ConvertFunction),
     /// A part of a date from each number, or from the time of evaluation.
     Date(DateFunction),
-    /// Over buckets of classic histograms.
+    /// Over native histograms, some also over buckets of classic ones.
     Histogram(HistogramFunction),
     /// Part of the language, but not in this version.
     NotYet,
@@ -167,13 +167,18 @@ pub enum DateFunction {
     Year,
 }
 
-/// Functions of classic histograms.
+/// Functions of histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is named as the function that it is")]
 pub enum HistogramFunction {
+    Avg,
+    Count,
     Fraction,
     Quantile,
     Quantiles,
+    StdDev,
+    StdVar,
+    Sum,
 }
 
 /// The function of a name.
@@ -208,6 +213,10 @@ const fn window(name: &'static str, which: WindowFunction) -> Function {
 
 const fn date(name: &'static str, which: DateFunction) -> Function {
     optional(name, &[V], V, Family::Date(which))
+}
+
+const fn of_native(name: &'static str, which: HistogramFunction) -> Function {
+    function(name, &[V], V, Family::Histogram(which))
 }
 
 /// Known to the language and to come.
@@ -299,15 +308,15 @@ pub static FUNCTIONS: [Function; 90] = [
     function("timestamp", &[V], V, Family::Convert(ConvertFunction::Timestamp)),
     function("histogram_fraction", &[S, S, V], V, Family::Histogram(HistogramFunction::Fraction)),
     function("histogram_quantile", &[S, V], V, Family::Histogram(HistogramFunction::Quantile)),
+    of_native("histogram_avg", HistogramFunction::Avg),
+    of_native("histogram_count", HistogramFunction::Count),
+    of_native("histogram_stddev", HistogramFunction::StdDev),
+    of_native("histogram_stdvar", HistogramFunction::StdVar),
+    of_native("histogram_sum", HistogramFunction::Sum),
     Function {
         repeats: 8,
         ..repeating("histogram_quantiles", &[V, T, S, S], V, Family::Histogram(HistogramFunction::Quantiles))
     },
-    later("histogram_avg"),
-    later("histogram_count"),
-    later("histogram_stddev"),
-    later("histogram_stdvar"),
-    later("histogram_sum"),
     later("info"),
     later("start_timestamp"),
 ];

@@ -21,7 +21,8 @@ pub mod read;
 pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};
 pub use eval::{
-    Answer, Asked, CancelToken, EvalError, Limits, Notes, Outcome, answer, evaluate_instant, evaluate_range,
+    Answer, Asked, CancelToken, EvalError, Limits, MatrixSeries, Notes, Outcome, PointValue, answer, evaluate_instant,
+    evaluate_range,
 };
 pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
 pub use query::{Language, Query};

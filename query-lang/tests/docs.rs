@@ -38,5 +38,5 @@ fn examples_hold() {
         let error = parse(query).expect_err("a mistake");
         assert_eq!(error.render(query), shown.join("\n"), "docs/query.md:{line}");
     }
-    assert!(queries.len() == 1 && scripts.len() == 4 && mistakes.len() == 2, "all blocks are found");
+    assert!(queries.len() == 1 && scripts.len() == 5 && mistakes.len() == 2, "all blocks are found");
 }

@@ -140,8 +140,6 @@ fn mistakes_point_into_the_text() {
         ("foo[5m / 0]", Meaning, 7, "divided by 0"),
         ("foo[5m - 300]", Meaning, 4, "greater than 0"),
         ("foo[step()]", NotYet, 4, "`step()` in a duration"),
-        ("foo >/ 1", NotYet, 4, "the operator `>/` is not in this version yet"),
-        ("histogram_sum(a)", NotYet, 0, "`histogram_sum()`"),
         ("a && b", Syntax, 2, "write `and`"),
         ("1 > 2", Meaning, 2, "`> bool`"),
         ("a and 1", Meaning, 2, "between instant vectors"),

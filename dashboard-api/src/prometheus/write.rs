@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{Outcome, RangeSeries};
+use watchfire_model::histogram::Bucket;
+use watchfire_model::{Histogram, LabelSet, Timestamp};
+use watchfire_query_lang::{MatrixSeries, Outcome, PointValue};
 
 /// Writes `"resultType":…,"result":…`.
 pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
@@ -23,8 +24,16 @@ pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
             out.extend_from_slice(br#""resultType":"vector","result":"#);
             list(out, series, |out, (labels, value)| {
                 metric(out, labels);
-                out.extend_from_slice(br#","value":"#);
-                point(out, at, *value);
+                match value {
+                    PointValue::Float(value) => {
+                        out.extend_from_slice(br#","value":"#);
+                        point(out, at, *value);
+                    }
+                    PointValue::Histogram(histogram) => {
+                        out.extend_from_slice(br#","histogram":"#);
+                        histogram_point(out, at, histogram);
+                    }
+                }
                 out.push(b'}');
             });
         }
@@ -35,11 +44,48 @@ pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
     }
 }
 
-fn range_series(out: &mut Vec<u8>, (labels, points): &RangeSeries) {
-    metric(out, labels);
-    out.extend_from_slice(br#","values":"#);
-    list(out, points, |out, (at, value)| point(out, *at, *value));
+fn range_series(out: &mut Vec<u8>, series: &MatrixSeries) {
+    metric(out, &series.labels);
+    if !series.values.is_empty() {
+        out.extend_from_slice(br#","values":"#);
+        list(out, &series.values, |out, (at, value)| point(out, *at, *value));
+    }
+    if !series.histograms.is_empty() {
+        out.extend_from_slice(br#","histograms":"#);
+        list(out, &series.histograms, |out, (at, histogram)| histogram_point(out, *at, histogram));
+    }
     out.push(b'}');
+}
+
+/// `[seconds,{"count":"3","sum":"2.5","buckets":[[0,"1","2","3"]]}]`; the number of a bucket says which of its bounds
+/// belong to it: 0 the upper, 1 the lower, 2 none, 3 both. Empty buckets are left out.
+fn histogram_point(out: &mut Vec<u8>, at: Timestamp, histogram: &Histogram) {
+    out.push(b'[');
+    time(out, at);
+    out.extend_from_slice(br#",{"count":"#);
+    quoted(out, histogram.count());
+    out.extend_from_slice(br#","sum":"#);
+    quoted(out, histogram.sum());
+    let buckets: Vec<Bucket> = histogram.buckets().filter(|bucket| bucket.count != 0.0).collect();
+    if !buckets.is_empty() {
+        out.extend_from_slice(br#","buckets":"#);
+        list(out, &buckets, |out, bucket| {
+            let which = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => b"[0,",
+                (true, false) => b"[1,",
+                (false, false) => b"[2,",
+                (true, true) => b"[3,",
+            };
+            out.extend_from_slice(which);
+            quoted(out, bucket.lower);
+            out.push(b',');
+            quoted(out, bucket.upper);
+            out.push(b',');
+            quoted(out, bucket.count);
+            out.push(b']');
+        });
+    }
+    out.extend_from_slice(b"}]");
 }
 
 fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
@@ -82,9 +128,15 @@ fn text(out: &mut Vec<u8>, text: &str) {
 fn point(out: &mut Vec<u8>, at: Timestamp, value: f64) {
     out.push(b'[');
     time(out, at);
-    out.extend_from_slice(b",\"");
+    out.push(b',');
+    quoted(out, value);
+    out.push(b']');
+}
+
+fn quoted(out: &mut Vec<u8>, value: f64) {
+    out.push(b'"');
     number(out, value);
-    out.extend_from_slice(b"\"]");
+    out.push(b'"');
 }
 
 /// Seconds, with three decimals if there are any.
@@ -126,6 +178,10 @@ pub(crate) fn exponential(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use watchfire_model::histogram::HistogramParts;
+
     use super::*;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -160,15 +216,37 @@ mod tests {
     fn results() {
         let labels = LabelSet::from_pairs([("__name__", "up"), ("a", "x\"y")]).expect("valid");
         let at = Timestamp::from_millis(1_500);
-        let vector = Outcome::Vector(vec![(labels.clone(), 1.0)]);
+        let vector = Outcome::Vector(vec![(labels.clone(), PointValue::Float(1.0))]);
         assert_eq!(
             written(|out| outcome(out, &vector, at)),
             r#""resultType":"vector","result":[{"metric":{"__name__":"up","a":"x\"y"},"value":[1.500,"1"]}]"#
         );
-        let matrix = Outcome::Matrix(vec![(LabelSet::empty(), vec![(at, 1.0), (at, 2.0)])]);
+        let values = vec![(at, 1.0), (at, 2.0)];
+        let matrix = Outcome::Matrix(vec![MatrixSeries { values, ..MatrixSeries::default() }]);
         assert_eq!(
             written(|out| outcome(out, &matrix, at)),
             r#""resultType":"matrix","result":[{"metric":{},"values":[[1.500,"1"],[1.500,"2"]]}]"#
+        );
+        let parts = HistogramParts {
+            zero_threshold: 0.5,
+            zero_count: 1.0,
+            count: 4.0,
+            sum: -0.5,
+            positive: vec![(1, 2.0), (2, 0.0)],
+            negative: vec![(0, 1.0)],
+            ..HistogramParts::default()
+        };
+        let histogram = Arc::new(Histogram::new(parts).expect("valid"));
+        let wanted = r#"[1.500,{"count":"4","sum":"-0.5","buckets":[[1,"-1","-0.5","1"],[3,"-0.5","0.5","1"],[0,"1","2","2"]]}]"#;
+        let vector = Outcome::Vector(vec![(LabelSet::empty(), PointValue::Histogram(histogram.clone()))]);
+        assert_eq!(
+            written(|out| outcome(out, &vector, at)),
+            format!(r#""resultType":"vector","result":[{{"metric":{{}},"histogram":{wanted}}}]"#)
+        );
+        let matrix = MatrixSeries { histograms: vec![(at, histogram)], ..MatrixSeries::default() };
+        assert_eq!(
+            written(|out| outcome(out, &Outcome::Matrix(vec![matrix]), at)),
+            format!(r#""resultType":"matrix","result":[{{"metric":{{}},"histograms":[{wanted}]}}]"#)
         );
         let text = Outcome::Text("x".to_owned());
         assert_eq!(written(|out| outcome(out, &text, at)), r#""resultType":"string","result":[1.500,"x"]"#);

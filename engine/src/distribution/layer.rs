@@ -175,6 +175,23 @@ impl Layer {
         second / WIDTHS[finest] * WIDTHS[finest]
     }
 
+    /// The ends (seconds) of the intervals within `[from, to)` that have observations, ascending: of each stretch of time
+    /// those of the finest level that is kept there.
+    pub(super) fn intervals(&self, from: u32, to: u32, out: &mut Vec<u32>) {
+        let mut until = [to; WIDTHS.len()];
+        for number in 1..WIDTHS.len() {
+            until[number] = self.levels[number - 1].kept.min(until[number - 1]);
+        }
+        for ((level, width), until) in self.levels.iter().zip(WIDTHS).zip(until).rev() {
+            let pieces = level.between(from.max(level.kept).div_ceil(width), until.div_ceil(width));
+            out.extend(pieces.iter().map(|piece| piece.slot.saturating_add(1).saturating_mul(width)));
+        }
+        let open = self.open.iter().filter(|open| open.second >= from && open.second < to);
+        out.extend(open.map(|open| open.second.saturating_add(1)));
+        out.sort_unstable();
+        out.dedup();
+    }
+
     /// Whether there is any observation in `[from, to)`, as far as it is known.
     pub(super) fn any(&self, from: u32, to: u32) -> bool {
         self.newest.is_some_and(|newest| newest >= from && newest < to)
@@ -184,6 +201,13 @@ impl Layer {
                 .iter()
                 .zip(WIDTHS)
                 .any(|(level, width)| !level.between(from.div_ceil(width), to / width).is_empty())
+    }
+
+    /// Whether pruning all before a second would drop anything.
+    pub(super) fn holds_before(&self, second: u32) -> bool {
+        let first = |(level, width): (&Level, u32)| Some(level.pieces.first()?.slot.saturating_mul(width));
+        let pieces = self.levels.iter().zip(WIDTHS).filter_map(first);
+        pieces.chain(self.open.first().map(|open| open.second)).any(|first| first < second)
     }
 
     /// The newest second with an observation.
@@ -241,8 +265,7 @@ impl Layer {
     /// Drops everything before a second; says how many pieces went.
     pub(super) fn prune(&mut self, second: u32) -> u64 {
         let before = self.count();
-        // Whole hours, so that no level knows of a part of an hour that another does not.
-        let second = second / 3600 * 3600;
+        let second = prunes_before(second);
         self.open.retain(|open| open.second >= second);
         for (level, width) in self.levels.iter_mut().zip(WIDTHS) {
             level.drop_before(second / width);
@@ -349,6 +372,12 @@ impl Layer {
         }
         Ok(layer)
     }
+}
+
+/// What goes when all before a second is pruned: whole hours, so that no level knows of a part of an hour that another
+/// does not.
+pub(super) fn prunes_before(second: u32) -> u32 {
+    second / 3600 * 3600
 }
 
 /// A part of the bytes of a layer; see [`Layer::write`].

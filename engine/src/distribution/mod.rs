@@ -16,8 +16,8 @@ use watchfire_model::Timestamp;
 
 pub use window::DistributionWindow;
 
-use crate::bytes::{Cursor, Damaged, put_value, put_varint};
-use crate::distribution::dense::with_dense;
+use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint};
+use crate::distribution::dense::{Dense, with_dense};
 use crate::distribution::layer::{LIVE, Layer, PAST};
 
 use crate::increments::{HAS_FILLED, HAS_LATE, QUIET_SECONDS, seconds_of};
@@ -33,7 +33,12 @@ pub struct Distribution {
     /// Live observations since the series began; they survive pruning.
     count: u64,
     sum: f64,
+    /// Of those, the ones that were pruned: a piece.
+    pruned: Option<Box<[u8]>>,
 }
+
+/// Says in the bytes of a distribution that what was pruned follows its layers.
+const HAS_PRUNED: u8 = 4;
 
 impl Distribution {
     /// Records a value in the second of a time. Says whether it lay outside the range that a histogram can hold.
@@ -109,6 +114,34 @@ impl Distribution {
         })
     }
 
+    /// All live observations up to a time, rounded up to the second: those that were pruned too. `None` before the first
+    /// of those that are known.
+    pub(crate) fn running(&self, at: Timestamp) -> Option<DistributionWindow> {
+        let window = with_dense(|dense| {
+            self.add_pruned(dense);
+            self.live.collect(0, bucket_second(at), dense);
+            DistributionWindow::from_dense(dense)
+        });
+        (window.count() > 0).then_some(window)
+    }
+
+    fn add_pruned(&self, dense: &mut Dense) {
+        if let Some(pruned) = &self.pruned {
+            // Pieces are made by `to_piece` alone, and lie on disk under a checksum.
+            let whole = dense.add_piece(pruned);
+            debug_assert!(whole.is_ok(), "a piece is whole");
+        }
+    }
+
+    /// The ends of the intervals of `(start, end]` with live observations, ascending.
+    pub(crate) fn times(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Timestamp>) {
+        let (after, last) = seconds_of(start, end);
+        let from = u32::try_from(after.max(0)).unwrap_or(u32::MAX);
+        let mut seconds = Vec::new();
+        self.live.intervals(from, last, &mut seconds);
+        out.extend(seconds.into_iter().map(|second| Timestamp::from_millis(i64::from(second) * 1000)));
+    }
+
     /// Count and sum of all live observations ever.
     pub(crate) fn totals(&self) -> (u64, f64) {
         (self.count, self.sum)
@@ -143,6 +176,14 @@ impl Distribution {
     /// Drops what lies before a time (milliseconds); the totals stay.
     pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
         let second = u32::try_from(horizon.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
+        let goes = layer::prunes_before(second);
+        if self.live.holds_before(goes) {
+            self.pruned = Some(with_dense(|dense| {
+                self.add_pruned(dense);
+                self.live.collect(0, goes, dense);
+                dense.to_piece()
+            }));
+        }
         self.live.prune(second) + self.past_mut().map(|layer| layer.prune(second)).sum::<u64>()
     }
 
@@ -153,7 +194,8 @@ impl Distribution {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let past: usize = self.past().map(|layer| size_of::<Layer>() + layer.memory_bytes()).sum();
-        size_of::<Distribution>() + self.live.memory_bytes() + past
+        let pruned = self.pruned.as_ref().map_or(0, |pruned| pruned.len() + 16);
+        size_of::<Distribution>() + self.live.memory_bytes() + past + pruned
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -162,8 +204,12 @@ impl Distribution {
         self.live.write(out);
         let late = if self.late.is_some() { HAS_LATE } else { 0 };
         let filled = if self.filled.is_some() { HAS_FILLED } else { 0 };
-        out.push(late | filled);
+        let pruned = if self.pruned.is_some() { HAS_PRUNED } else { 0 };
+        out.push(late | filled | pruned);
         self.past().for_each(|layer| layer.write(out));
+        if let Some(pruned) = &self.pruned {
+            put_bytes(out, pruned);
+        }
     }
 
     /// Whether the bytes have the outline of a distribution: steps over it without a look into its histograms.
@@ -172,7 +218,8 @@ impl Distribution {
         cursor.value()?;
         Layer::check(cursor)?;
         let has = cursor.u8()?;
-        (0..(has & (HAS_LATE | HAS_FILLED)).count_ones()).try_for_each(|_| Layer::check(cursor))
+        (0..(has & (HAS_LATE | HAS_FILLED)).count_ones()).try_for_each(|_| Layer::check(cursor))?;
+        if has & HAS_PRUNED != 0 { cursor.bytes().map(|_| ()) } else { Ok(()) }
     }
 
     /// Reads what was written; its histograms are believed, as they lie under a checksum.
@@ -182,6 +229,7 @@ impl Distribution {
         let has = cursor.u8()?;
         let mut layer = |bit: u8| (has & bit != 0).then(|| Layer::read_from(cursor).map(Box::new)).transpose();
         let (late, filled) = (layer(HAS_LATE)?, layer(HAS_FILLED)?);
-        Ok(Distribution { live, late, filled, count, sum })
+        let pruned = if has & HAS_PRUNED != 0 { Some(cursor.bytes()?.into()) } else { None };
+        Ok(Distribution { live, late, filled, count, sum, pruned })
     }
 }

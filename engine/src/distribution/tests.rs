@@ -170,3 +170,64 @@ fn windows_of_several_series_merge() {
         assert!(within(all.quantile(q).expect("values"), wanted));
     }
 }
+
+#[test]
+fn the_running_total_only_grows() {
+    let start = 1_700_000_000u32 / 3600 * 3600;
+    let at = |second: u32| Timestamp::from_millis(i64::from(second) * 1000);
+    let mut distribution = Distribution::default();
+    let step = 97;
+    for number in 1..=3000u32 {
+        let second = start + number * step;
+        distribution.add(second, f64::from(number), Dated::Live);
+        distribution.age(i64::from(second) * 1000);
+    }
+    distribution.add(start + 10, 5.0, Dated::Late);
+    let end = start + 3000 * step;
+    let total = |distribution: &Distribution, second| distribution.running(at(second)).map_or(0, |w| w.count());
+    assert_eq!(total(&distribution, end), 3000);
+    assert_eq!(total(&distribution, end - step), 2999);
+    assert_eq!(distribution.running(at(start)).map(|window| window.count()), None);
+    let before = distribution.running(at(end)).map(|window| window.sum());
+
+    distribution.prune(i64::from(end - 86_400) * 1000);
+    distribution.prune(i64::from(end - 7200) * 1000);
+    assert_eq!(total(&distribution, end), 3000);
+    assert_eq!(distribution.running(at(end)).map(|window| window.sum()), before);
+    assert!(total(&distribution, end - 86_400) > 2000, "what was pruned is still counted");
+
+    let mut bytes = Vec::new();
+    distribution.write(&mut bytes);
+    assert_eq!(Distribution::check(&mut Cursor::new(&bytes)), Ok(()));
+    let again = Distribution::read_from(&mut Cursor::new(&bytes)).expect("whole");
+    assert_eq!(total(&again, end), 3000);
+}
+
+#[test]
+fn intervals_are_told_as_they_are_kept() {
+    let start = 1_700_000_000u32 / 3600 * 3600;
+    let mut distribution = Distribution::default();
+    for second in (start + 1..=start + 7200).step_by(3) {
+        distribution.add(second, 1.0, Dated::Live);
+        distribution.age(i64::from(second) * 1000);
+    }
+    let times = |from: u32, to: u32| {
+        let mut times = Vec::new();
+        let at = |second: u32| Timestamp::from_millis(i64::from(second) * 1000);
+        distribution.times(at(from), at(to), &mut times);
+        times.iter().map(|time| time.millis() / 1000 - i64::from(start)).collect::<Vec<_>>()
+    };
+    assert_eq!(times(start + 7180, start + 7200), [7183, 7186, 7189, 7192, 7195, 7198]);
+    assert_eq!(times(start + 100, start + 150), [110, 120, 130, 140, 150]);
+    let all = times(start, start + 7200);
+    assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
+    let sum: u64 = std::iter::once(0)
+        .chain(all.iter().copied())
+        .zip(&all)
+        .map(|(from, to)| {
+            let at = |second: i64| Timestamp::from_millis((second + i64::from(start)) * 1000);
+            distribution.window(at(from), at(*to), Layers::All).map_or(0, |window| window.count())
+        })
+        .sum();
+    assert_eq!(sum, 2400);
+}

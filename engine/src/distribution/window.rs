@@ -1,7 +1,23 @@
 //! What the observations of a window look like together.
 
+use std::sync::LazyLock;
+
+use watchfire_model::histogram::{HistogramParts, index_of};
+use watchfire_model::{Histogram, ResetHint};
+
 use crate::distribution::dense::Dense;
-use crate::distribution::scale::answer_of;
+use crate::distribution::scale::{PLACES, SCALE, answer_of};
+
+/// The schema of the native histograms that windows are shown as: their buckets are 1.1 % wide, those here at most 1.6 %.
+const NATIVE_SCHEMA: i8 = 6;
+/// Half the smallest number that is told from zero is `0.5 / SCALE`; the threshold is the power of two below it.
+const NATIVE_ZERO: f64 = 1.0 / (1u64 << 21) as f64;
+const _: () = assert!(NATIVE_ZERO < 0.5 / SCALE && NATIVE_ZERO > 0.25 / SCALE);
+
+/// The native bucket of each place: that of what is answered for it. That of 0 is the one around zero.
+static NATIVE_BUCKETS: LazyLock<Vec<i32>> = LazyLock::new(|| {
+    (0..PLACES).map(|place| if place == 0 { i32::MIN } else { index_of(answer_of(place), NATIVE_SCHEMA) }).collect()
+});
 
 /// Counts that are summed together on the way to a rank.
 const SUMMED: usize = 32;
@@ -125,6 +141,35 @@ impl DistributionWindow {
         Some(within.map_or(self.max, |within| answer_of(place + within)).clamp(self.min, self.max))
     }
 
+    /// The same as a native histogram. Whatever is found in its buckets lies within 2.1 % of the true value.
+    pub fn to_native(&self, hint: ResetHint) -> Histogram {
+        let mut positive: Vec<(i32, f64)> = Vec::new();
+        let mut zero_count = 0.0;
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        for (place, count) in counts {
+            let count = *count as f64;
+            match NATIVE_BUCKETS.get(self.first + place) {
+                None | Some(&i32::MIN) => zero_count += count,
+                Some(bucket) => match positive.last_mut() {
+                    Some((last, have)) if last == bucket => *have += count,
+                    _ => positive.push((*bucket, count)),
+                },
+            }
+        }
+        let parts = HistogramParts {
+            schema: NATIVE_SCHEMA.into(),
+            hint,
+            zero_threshold: NATIVE_ZERO,
+            zero_count,
+            count: self.count as f64,
+            sum: self.sum,
+            positive,
+            ..HistogramParts::default()
+        };
+        // Places ascend, and so do their buckets; no count is negative.
+        Histogram::new(parts).expect("a window is a valid histogram")
+    }
+
     /// How far a quantile can lie from the true value, as a share of it.
     pub const fn relative_error(&self) -> f64 {
         0.01
@@ -196,6 +241,36 @@ mod tests {
             }
             prop_assert_eq!(merged.buckets().collect::<Vec<_>>(), buckets);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn native_buckets_hold_what_was_observed(
+            values in prop::collection::vec((-4.2f64..12.0).prop_map(|e| 10f64.powf(e)), 1..200),
+        ) {
+            let native = window_of(&values).to_native(ResetHint::Gauge);
+            prop_assert_eq!(native.count(), values.len() as f64);
+            let mut sorted = values.clone();
+            sorted.sort_by(f64::total_cmp);
+            let mut rest = sorted.as_slice();
+            for bucket in native.buckets() {
+                // The count of a bucket: its values, each at most 1 % outside.
+                let (inside, others) = rest.split_at(bucket.count as usize);
+                for value in inside {
+                    prop_assert!(*value > bucket.lower * 0.99 && *value < bucket.upper * 1.0101, "{value} {bucket:?}");
+                }
+                rest = others;
+            }
+            prop_assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn zero_has_a_bucket_of_its_own() {
+        let native = window_of(&[0.0, 1e-7, 1e-6, 2e-6, -5.0]).to_native(ResetHint::Unknown);
+        assert_eq!((native.zero_count(), native.count()), (3.0, 5.0));
+        assert_eq!(native.positive().iter().map(|(_, count)| count).sum::<f64>(), 2.0);
+        assert_eq!(DistributionWindow::empty().to_native(ResetHint::Gauge).count(), 0.0);
     }
 
     #[test]

@@ -37,11 +37,15 @@ pub enum BinaryOp {
     Or,
     /// `unless`
     Unless,
+    /// `</`: of histograms, what lies below a number.
+    TrimUpper,
+    /// `>/`: of histograms, what lies above a number.
+    TrimLower,
 }
 
 impl BinaryOp {
     /// Every operator.
-    pub const ALL: [BinaryOp; 16] = [
+    pub const ALL: [BinaryOp; 18] = [
         BinaryOp::Add,
         BinaryOp::Subtract,
         BinaryOp::Multiply,
@@ -58,6 +62,8 @@ impl BinaryOp {
         BinaryOp::And,
         BinaryOp::Or,
         BinaryOp::Unless,
+        BinaryOp::TrimUpper,
+        BinaryOp::TrimLower,
     ];
 
     /// As it is written.
@@ -79,6 +85,8 @@ impl BinaryOp {
             BinaryOp::And => "and",
             BinaryOp::Or => "or",
             BinaryOp::Unless => "unless",
+            BinaryOp::TrimUpper => "</",
+            BinaryOp::TrimLower => ">/",
         }
     }
 
@@ -92,7 +100,9 @@ impl BinaryOp {
             | BinaryOp::Greater
             | BinaryOp::Less
             | BinaryOp::GreaterOrEqual
-            | BinaryOp::LessOrEqual => 3,
+            | BinaryOp::LessOrEqual
+            | BinaryOp::TrimUpper
+            | BinaryOp::TrimLower => 3,
             BinaryOp::Add | BinaryOp::Subtract => 4,
             BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo | BinaryOp::Atan2 => 5,
             BinaryOp::Power => 7,
@@ -101,7 +111,12 @@ impl BinaryOp {
 
     /// Whether it compares.
     pub const fn is_comparison(self) -> bool {
-        self.precedence() == 3
+        self.precedence() == 3 && !self.is_trim()
+    }
+
+    /// Whether it cuts histograms.
+    pub const fn is_trim(self) -> bool {
+        matches!(self, BinaryOp::TrimUpper | BinaryOp::TrimLower)
     }
 
     /// Whether it is `and`, `or` or `unless`.

@@ -3,23 +3,27 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::HashTable;
-use watchfire_model::LabelSet;
+use watchfire_model::{LabelSet, Sum};
 
 use super::choose;
 use super::column::{ABSENT, Column, Places, describes_metric, is_absent};
 use super::context::Context;
 use super::limits::EvalError;
+use super::mean::Mean;
+use super::native;
+use super::native::notes::ignored_in_aggregation;
 use super::notes::check_quantile;
 use super::quantile;
-use super::sum::{Mean, Sum};
-use crate::ast::{Aggregate, AggregateOp, Grouping};
+use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalError> {
     let parameter = node.parameter.as_ref();
     match (node.op, parameter) {
         (AggregateOp::TopK | AggregateOp::BottomK, Some(parameter)) => {
             let k = super::eval_scalar(ctx, parameter)?;
-            extremes(ctx, node, &k, super::eval_vector(ctx, &node.expr)?)
+            let mut columns = super::eval_vector(ctx, &node.expr)?;
+            ignore_histograms(ctx, node.op, &mut columns, node.span);
+            extremes(ctx, node, &k, columns)
         }
         (AggregateOp::LimitK, Some(parameter)) => {
             let k = super::eval_scalar(ctx, parameter)?;
@@ -32,7 +36,9 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         (AggregateOp::Quantile, Some(parameter)) => {
             let q = super::eval_scalar(ctx, parameter)?;
             q.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.span()));
-            quantiles(ctx, &node.grouping, &q, super::eval_vector(ctx, &node.expr)?)
+            let mut columns = super::eval_vector(ctx, &node.expr)?;
+            ignore_histograms(ctx, node.op, &mut columns, node.expr.span());
+            quantiles(ctx, &node.grouping, &q, columns)
         }
         (AggregateOp::CountValues, Some(parameter)) => {
             let label = super::eval_text(parameter)?;
@@ -42,7 +48,17 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
             count_values(ctx, &node.grouping, label, super::eval_vector(ctx, &node.expr)?)
         }
         (op, _) => {
-            let columns = super::eval_vector(ctx, &node.expr)?;
+            let mut columns = super::eval_vector(ctx, &node.expr)?;
+            let about = node.expr.span();
+            match op {
+                AggregateOp::Sum | AggregateOp::Avg if ctx.hold_histograms(&columns) => {
+                    return with_histograms(ctx, node, columns);
+                }
+                AggregateOp::Min | AggregateOp::Max | AggregateOp::StdDev | AggregateOp::StdVar => {
+                    ignore_histograms(ctx, op, &mut columns, about);
+                }
+                _ => {}
+            }
             let groups = Groups::new(ctx, &node.grouping, &columns)?;
             let mut out = groups.empty_columns(ctx)?;
             fold(ctx, op, &columns, &groups.of, &mut out)?;
@@ -77,6 +93,52 @@ fn fold(ctx: &Context, op: AggregateOp, columns: &[Column], of: &[usize], out: &
         }
     }
     Ok(())
+}
+
+/// Takes histograms out of an aggregation that has no use for them, and says so.
+fn ignore_histograms(ctx: &Context, op: AggregateOp, columns: &mut Vec<Column>, about: Span) {
+    if ctx.drop_histograms(columns) {
+        ctx.note(ignored_in_aggregation(op.as_str()), about);
+        columns.retain(Column::has_values);
+    }
+}
+
+/// `sum` and `avg` where there are histograms.
+fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+    let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.span());
+    let groups = Groups::new(ctx, &node.grouping, &columns)?;
+    let mut out = groups.empty_columns(ctx)?;
+    for step in 0..ctx.steps.count {
+        let mut states = vec![State::default(); groups.labels.len()];
+        let mut natives: Vec<native::aggregate::Group> = Vec::new();
+        natives.resize_with(groups.labels.len(), Default::default);
+        for (column, group) in columns.iter().zip(&groups.of) {
+            ctx.guard.tick()?;
+            let value = column.values[step];
+            if is_absent(value) {
+                continue;
+            }
+            match ctx.histogram(value) {
+                Some(histogram) => {
+                    natives[*group].add(ctx, &histogram, column.labels.metric_name(), is_mean, about);
+                }
+                None => {
+                    natives[*group].see_float();
+                    states[*group].add(node.op, value);
+                }
+            }
+        }
+        for ((column, state), native) in out.iter_mut().zip(&states).zip(&natives) {
+            column.values[step] = if native.has_histogram() {
+                native.result(ctx, about).map(|histogram| ctx.shelve(histogram)).transpose()?.unwrap_or(ABSENT)
+            } else {
+                state.result(node.op)
+            };
+        }
+    }
+    ctx.used_up(columns);
+    out.retain(Column::has_values);
+    Ok(out)
 }
 
 /// Which group each column belongs to, and the labels of the groups.
@@ -293,7 +355,11 @@ fn count_values(
     for (column, group) in columns.iter().zip(&groups.of) {
         for (step, value) in column.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
             ctx.guard.tick()?;
-            let labels = groups.labels[*group].with(label, &printed(*value));
+            let text = match ctx.histogram(*value) {
+                Some(histogram) => native::text::text(&histogram),
+                None => printed(*value),
+            };
+            let labels = groups.labels[*group].with(label, &text);
             let (place, is_new) = places.place(&labels);
             if is_new {
                 out.push(ctx.column(labels)?);

@@ -1,8 +1,10 @@
 //! A query's whole answer, as Prometheus' API gives it: a value of any type, notes, what it cost.
 
+use std::sync::Arc;
+
 use watchfire_engine::Engine;
 use watchfire_model::sample::is_stale;
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 use super::column::{Column, Value, is_absent};
 use super::context::Context;
@@ -22,6 +24,26 @@ pub enum Asked {
     Range(RangeSteps),
 }
 
+/// What a series has at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PointValue {
+    /// A number.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Arc<Histogram>),
+}
+
+/// A series of a matrix; a time is in one of its lists only.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MatrixSeries {
+    /// Its labels.
+    pub labels: LabelSet,
+    /// Its numbers, ascending in time.
+    pub values: Vec<(Timestamp, f64)>,
+    /// Its histograms, ascending in time.
+    pub histograms: Vec<(Timestamp, Arc<Histogram>)>,
+}
+
 /// The value of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
@@ -29,10 +51,10 @@ pub enum Outcome {
     Scalar(f64),
     /// A text.
     Text(String),
-    /// A number per series.
-    Vector(Vec<(LabelSet, f64)>),
-    /// Numbers at several times, per series.
-    Matrix(Vec<RangeSeries>),
+    /// A value per series.
+    Vector(Vec<(LabelSet, PointValue)>),
+    /// Values at several times, per series.
+    Matrix(Vec<MatrixSeries>),
 }
 
 /// A value, and what is to be said of it.
@@ -56,7 +78,7 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
         Asked::Instant(at) => instant(query, engine, at, &guard)?,
         Asked::Range(range) => {
             let ctx = super::over_range(engine, &guard, range)?;
-            Outcome::Matrix(super::range_series(super::evaluate(query, &ctx)?, ctx.steps))
+            shown_matrix(&ctx, super::range_series(super::evaluate(query, &ctx)?, ctx.steps))
         }
     };
     Ok(Answer { outcome, notes: guard.notes().told(query.text()), samples_read: guard.samples_read() })
@@ -66,19 +88,44 @@ fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Resu
     let ctx = super::at_once(engine, guard, at);
     match query.value_type() {
         ValueType::String => Ok(Outcome::Text(super::eval_text(query.root())?.to_owned())),
-        ValueType::Matrix => matrix(&ctx, query.root()).map(Outcome::Matrix),
+        ValueType::Matrix => Ok(shown_matrix(&ctx, matrix(&ctx, query.root())?)),
         ValueType::Scalar | ValueType::Vector => match super::eval(&ctx, query.root())? {
             Value::Scalar(values) => Ok(Outcome::Scalar(values.first().copied().unwrap_or(f64::NAN))),
-            Value::Vector(columns) => Ok(Outcome::Vector(super::instant_values(query, columns))),
+            Value::Vector(columns) => {
+                let shown = |(labels, value)| match ctx.histogram(value) {
+                    Some(histogram) => (labels, PointValue::Histogram(histogram)),
+                    None => (labels, PointValue::Float(value)),
+                };
+                Ok(Outcome::Vector(super::instant_values(query, columns).into_iter().map(shown).collect()))
+            }
             Value::Text => Err(EvalError::Type { reason: "a text stands in the place of values".to_owned() }),
         },
     }
 }
 
+/// Series with numbers and histograms apart.
+fn shown_matrix(ctx: &Context, all: Vec<RangeSeries>) -> Outcome {
+    let has_histograms = ctx.has_histograms();
+    let shown = |(labels, points): RangeSeries| {
+        if !has_histograms {
+            return MatrixSeries { labels, values: points, histograms: Vec::new() };
+        }
+        let mut series = MatrixSeries { labels, ..MatrixSeries::default() };
+        for (at, value) in points {
+            match ctx.histogram(value) {
+                Some(histogram) => series.histograms.push((at, histogram)),
+                None => series.values.push((at, value)),
+            }
+        }
+        series
+    };
+    Outcome::Matrix(all.into_iter().map(shown).collect())
+}
+
 /// The samples of a range selector or subquery.
 fn matrix(ctx: &Context, root: &Expr) -> Result<Vec<RangeSeries>, EvalError> {
     let mut out: Vec<RangeSeries> = Vec::new();
-    window::for_each_series(ctx, root, &mut |series, windows| {
+    window::for_each_series(ctx, root, window::Counted::Totals, &mut |series, windows| {
         let (start, end) = windows.bounds(0);
         let inside = window::Slices::new(series.samples).advance(start, end);
         if !inside.is_empty() {

@@ -8,7 +8,9 @@ use super::column::{
 };
 use super::context::Context;
 use super::limits::EvalError;
-use crate::ast::{Binary, BinaryOp, Cardinality, Matching};
+use super::native::arithmetic;
+use super::native::notes::Note;
+use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
     let left = super::eval(ctx, &node.left)?;
@@ -16,6 +18,10 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
     match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             // Comparisons of scalars always have `bool`, so that nothing is filtered.
+            if node.op.is_trim() {
+                let reason = format!("`{}` cuts histograms, and stands between two scalars", node.op.as_str());
+                return Err(EvalError::Parameter { reason });
+            }
             let values = left.iter().zip(&right).map(|(left, right)| match apply(node.op, *left, *right) {
                 Outcome::Number(value) => value,
                 Outcome::Holds(holds) => f64::from(u8::from(holds)),
@@ -23,9 +29,11 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
             Ok(Value::Scalar(values.collect()))
         }
         (Value::Vector(columns), Value::Scalar(scalar)) => {
-            with_scalar(node, columns, &scalar, false).map(Value::Vector)
+            with_scalar(ctx, node, columns, &scalar, false).map(Value::Vector)
         }
-        (Value::Scalar(scalar), Value::Vector(columns)) => with_scalar(node, columns, &scalar, true).map(Value::Vector),
+        (Value::Scalar(scalar), Value::Vector(columns)) => {
+            with_scalar(ctx, node, columns, &scalar, true).map(Value::Vector)
+        }
         (Value::Vector(left), Value::Vector(right)) => {
             let plain = Matching::plain(Cardinality::OneToOne);
             let matching = node.matching.as_ref().unwrap_or(&plain);
@@ -65,8 +73,10 @@ fn apply(op: BinaryOp, left: f64, right: f64) -> Outcome {
         BinaryOp::Less => Outcome::Holds(left < right),
         BinaryOp::GreaterOrEqual => Outcome::Holds(left >= right),
         BinaryOp::LessOrEqual => Outcome::Holds(left <= right),
-        // Set operators do not look at numbers.
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => Outcome::Holds(true),
+        // Set operators do not look at numbers, and no number is cut.
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::TrimUpper | BinaryOp::TrimLower => {
+            Outcome::Holds(true)
+        }
     }
 }
 
@@ -82,26 +92,61 @@ fn outcome(node: &Binary, left: f64, right: f64, kept: f64) -> f64 {
 
 /// Whether the result is another metric than its left side.
 fn drops_name(node: &Binary) -> bool {
-    node.returns_bool || !node.op.is_comparison()
+    node.returns_bool || !(node.op.is_comparison() || node.op.is_trim())
+}
+
+/// The values of pairs, and what is to be said of them: of each step only the last, as in Prometheus.
+struct Calculated<'c> {
+    ctx: &'c Context<'c>,
+    node: &'c Binary,
+    /// Whether there can be histograms, or an operator that wants some.
+    looks_closely: bool,
+    notes: Vec<Option<Note>>,
+}
+
+impl<'c> Calculated<'c> {
+    fn new(ctx: &'c Context<'c>, node: &'c Binary) -> Calculated<'c> {
+        let looks_closely = ctx.has_histograms() || node.op.is_trim();
+        let notes = if looks_closely { vec![None; ctx.steps.count] } else { Vec::new() };
+        Calculated { ctx, node, looks_closely, notes }
+    }
+
+    /// The value of a pair at a step; `kept` is that of a comparison that holds.
+    fn value(&mut self, step: usize, left: f64, right: f64, kept: f64) -> Result<f64, EvalError> {
+        if self.looks_closely && arithmetic::concerns(self.node.op, left, right) {
+            let mut other = None;
+            let note = self.notes.get_mut(step).unwrap_or(&mut other);
+            return arithmetic::outcome(self.ctx, self.node, (left, right), kept, note);
+        }
+        Ok(outcome(self.node, left, right, kept))
+    }
+
+    fn tell(self) {
+        let about = Span { start: self.node.left.span().start, end: self.node.right.span().end };
+        self.notes.into_iter().flatten().for_each(|note| self.ctx.note(note, about));
+    }
 }
 
 fn with_scalar(
+    ctx: &Context,
     node: &Binary,
     mut columns: Vec<Column>,
     scalar: &[f64],
     scalar_is_left: bool,
 ) -> Result<Vec<Column>, EvalError> {
+    let mut calculated = Calculated::new(ctx, node);
     for column in &mut columns {
         if drops_name(node) {
             column.labels = without_name(&column.labels);
         }
-        for (value, scalar) in column.values.iter_mut().zip(scalar) {
+        for (step, (value, scalar)) in column.values.iter_mut().zip(scalar).enumerate() {
             if !is_absent(*value) {
                 let (left, right) = if scalar_is_left { (*scalar, *value) } else { (*value, *scalar) };
-                *value = outcome(node, left, right, *value);
+                *value = calculated.value(step, left, right, *value)?;
             }
         }
     }
+    calculated.tell();
     columns.retain(Column::has_values);
     join_same_labels(columns)
 }
@@ -214,9 +259,10 @@ fn pairwise(
         sides.refuse_implicit(ctx, fill_one.is_some())?;
     }
     let mut out = Vec::with_capacity(sides.many.len());
-    let value = |many: f64, one: f64| {
+    let mut calculated = Calculated::new(ctx, node);
+    let mut value = |step: usize, many: f64, one: f64| {
         let (left, right) = if sides.is_swapped { (one, many) } else { (many, one) };
-        outcome(node, left, right, left)
+        calculated.value(step, left, right, left)
     };
     for (column, group) in sides.many.iter().zip(sides.many_groups) {
         let partners = &sides.partners[*group];
@@ -227,7 +273,7 @@ fn pairwise(
             for (step, result) in result.values.iter_mut().enumerate() {
                 let (many, one) = (column.values[step], partner.values[step]);
                 if !is_absent(many) && !is_absent(one) {
-                    *result = value(many, one);
+                    *result = value(step, many, one)?;
                 }
             }
             out.push(result);
@@ -238,7 +284,7 @@ fn pairwise(
             let mut result = ctx.column(result_labels(node, matching, &column.labels, &partner_labels))?;
             for (step, result) in result.values.iter_mut().enumerate() {
                 if !is_absent(column.values[step]) && !any_present(sides.one, partners, step) {
-                    *result = value(column.values[step], fill);
+                    *result = value(step, column.values[step], fill)?;
                 }
             }
             out.push(result);
@@ -251,12 +297,13 @@ fn pairwise(
             let mut result = ctx.column(result_labels(node, matching, &many_labels, &column.labels))?;
             for (step, result) in result.values.iter_mut().enumerate() {
                 if !is_absent(column.values[step]) && !any_present(sides.many, &sides.members[*group], step) {
-                    *result = value(fill, column.values[step]);
+                    *result = value(step, fill, column.values[step])?;
                 }
             }
             out.push(result);
         }
     }
+    calculated.tell();
     ctx.used_up(left);
     ctx.used_up(right);
     out.retain(Column::has_values);

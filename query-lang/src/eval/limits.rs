@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use watchfire_model::LabelSet;
 
+use super::native::Shelf;
 use super::notes::{Notebook, Weight};
 use crate::ast::Span;
 
@@ -155,6 +156,7 @@ pub(crate) struct Guard<'l> {
     memory_bytes: Cell<u64>,
     until_look: Cell<u32>,
     notes: Notebook,
+    shelf: Shelf,
 }
 
 impl<'l> Guard<'l> {
@@ -166,6 +168,7 @@ impl<'l> Guard<'l> {
             memory_bytes: Cell::new(0),
             until_look: Cell::new(LOOK_EVERY),
             notes: Notebook::default(),
+            shelf: Shelf::default(),
         }
     }
 
@@ -176,6 +179,11 @@ impl<'l> Guard<'l> {
     /// What was noted so far.
     pub(crate) fn notes(&self) -> &Notebook {
         &self.notes
+    }
+
+    /// The histograms of the evaluation.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// The result is hardly what was meant.

@@ -14,18 +14,19 @@ mod context;
 mod counted;
 mod functions;
 mod limits;
+mod mean;
+mod native;
 mod notes;
 mod quantile;
 mod selector;
 mod short;
 mod source;
-mod sum;
 mod window;
 
 use watchfire_engine::{Engine, SeriesKind};
 use watchfire_model::{LabelSet, Timestamp};
 
-pub use answer::{Answer, Asked, Outcome, answer};
+pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
 pub use limits::{CancelToken, EvalError, Limits};
 pub use notes::Notes;
 
@@ -39,7 +40,7 @@ use context::{Context, Steps};
 use limits::Guard;
 
 /// The values of a query at one time, in the order of labels unless the query gives one (`sort`, `topk`). A
-/// scalar is one value without labels.
+/// scalar is one value without labels, a native histogram the number of its observations.
 ///
 /// Errors: [`EvalError::Type`] for a query that gives a range or a text, and what else stands in the way.
 pub fn evaluate_instant(
@@ -50,7 +51,19 @@ pub fn evaluate_instant(
 ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
     let guard = Guard::new(limits);
     guard.look()?;
-    Ok(instant_values(query, evaluate(query, &at_once(engine, &guard, at))?))
+    let ctx = at_once(engine, &guard, at);
+    let mut out = instant_values(query, evaluate(query, &ctx)?);
+    count_observations(&ctx, out.iter_mut().map(|(_, value)| value));
+    Ok(out)
+}
+
+/// Puts the number of observations in the place of each histogram.
+fn count_observations<'v>(ctx: &Context, values: impl Iterator<Item = &'v mut f64>) {
+    if ctx.has_histograms() {
+        for value in values {
+            *value = ctx.histogram(*value).map_or(*value, |histogram| histogram.count());
+        }
+    }
 }
 
 /// The values at the one time of an instant query, in the order of labels unless the query gives one.
@@ -72,7 +85,8 @@ fn gives_order(expr: &Expr) -> bool {
     }
 }
 
-/// The values of a query at each time of a range, series in the order of their labels.
+/// The values of a query at each time of a range, series in the order of their labels; of a native histogram the number
+/// of its observations.
 ///
 /// Errors: as [`evaluate_instant`], and [`EvalError::Steps`] and [`EvalError::Range`].
 pub fn evaluate_range(
@@ -84,7 +98,9 @@ pub fn evaluate_range(
     let guard = Guard::new(limits);
     guard.look()?;
     let ctx = over_range(engine, &guard, range)?;
-    Ok(range_series(evaluate(query, &ctx)?, ctx.steps))
+    let mut out = range_series(evaluate(query, &ctx)?, ctx.steps);
+    count_observations(&ctx, out.iter_mut().flat_map(|(_, points)| points).map(|(_, value)| value));
+    Ok(out)
 }
 
 /// The points of each series that has any, in the order of labels.
@@ -212,7 +228,14 @@ fn eval_unary(ctx: &Context, node: &Unary) -> Result<Value, EvalError> {
             for column in &mut columns {
                 column.labels = column::without_name(&column.labels);
                 for value in column.values.iter_mut().filter(|value| !is_absent(**value)) {
-                    *value = -*value;
+                    *value = match ctx.histogram(*value) {
+                        Some(histogram) => {
+                            let mut negative = (*histogram).clone();
+                            negative.multiply(-1.0);
+                            ctx.shelve(negative)?
+                        }
+                        None => -*value,
+                    };
                 }
             }
             column::join_same_labels(columns).map(Value::Vector)

@@ -7,6 +7,7 @@ use super::column::{ABSENT, Column, is_absent};
 use super::context::{Context, Looks};
 use super::counted;
 use super::limits::EvalError;
+use super::native::distribution;
 use super::source;
 use crate::ast::VectorSelector;
 
@@ -36,7 +37,7 @@ pub(crate) fn eval(ctx: &Context, selector: &VectorSelector, wanted: Wanted) -> 
 }
 
 /// The newest value of a series at each look: of samples within the lookback delta, of increments
-/// the running total, also when quiet. A distribution has none.
+/// and distributions the running total, also when quiet.
 pub(crate) fn newest(
     ctx: &Context,
     view: &SeriesView,
@@ -67,13 +68,22 @@ pub(crate) fn newest(
         SeriesKind::Increments => {
             values = counted::totals(ctx, view, looks)?;
             if wanted == Wanted::Time {
-                // The running total stands at every moment.
-                for (index, value) in values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
-                    *value = looks.at(index) as f64 / 1000.0;
-                }
+                stand_at_looks(&mut values, looks);
             }
         }
-        SeriesKind::Distribution => {}
+        SeriesKind::Distribution => {
+            values = distribution::totals(ctx, view, looks)?;
+            if wanted == Wanted::Time {
+                stand_at_looks(&mut values, looks);
+            }
+        }
     }
     Ok(values)
+}
+
+/// A running total stands at every moment: its time is that of the look.
+fn stand_at_looks(values: &mut [f64], looks: &Looks) {
+    for (index, value) in values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
+        *value = looks.at(index) as f64 / 1000.0;
+    }
 }

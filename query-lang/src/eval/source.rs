@@ -1,7 +1,7 @@
 //! Series of the engine as the evaluator sees them: the only file that asks the engine for series.
 
 use hashbrown::HashSet;
-use watchfire_engine::{SelectError, SeriesKind, SeriesView, TimeRange};
+use watchfire_engine::{SelectError, SeriesView, TimeRange};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Matcher, Sample, Timestamp};
 
@@ -24,7 +24,7 @@ fn unreadable(error: SelectError) -> EvalError {
     EvalError::Storage { reason: error.to_string(), retry: false }
 }
 
-/// The series for PromQL: without distributions (which it cannot show yet), each label set once.
+/// The series for PromQL: each label set once.
 pub(crate) fn select_promql(
     ctx: &Context,
     matchers: &[Matcher],
@@ -34,18 +34,12 @@ pub(crate) fn select_promql(
     let views = select(ctx, matchers, start, end)?;
     let mut kinds = views.iter().map(SeriesView::kind);
     let first = kinds.next();
-    if let Some(view) = views.iter().find(|view| view.kind() == SeriesKind::Distribution) {
-        return Err(EvalError::NotYet {
-            what: format!("the distribution `{}` in PromQL", view.labels().metric_name()),
-            hint: Some("write the short form: `p95 METRIC over 5m`"),
-        });
-    }
     // Only different kinds can share a label set.
     if kinds.any(|kind| Some(kind) != first) {
         let mut seen = HashSet::new();
         if let Some(view) = views.iter().find(|view| !seen.insert(view.labels())) {
             return Err(EvalError::Labels {
-                reason: "counted events and pushed samples have the same labels; rename one of the metrics",
+                reason: "what is counted and pushed samples have the same labels; rename one of the metrics",
                 labels: view.labels().clone(),
             });
         }

@@ -9,16 +9,29 @@ use watchfire_model::{LabelSet, Sample};
 use super::column::Value;
 use super::context::{Context, Looks, Steps};
 use super::limits::EvalError;
+use super::native::distribution;
 use super::source;
 use crate::ast::{Expr, MatrixSelector, Subquery};
 
 /// One series with what lies in the windows of all steps.
 pub(crate) struct Series<'s> {
     pub labels: &'s LabelSet,
-    /// Ascending in time, without staleness markers. Of increments: the running total.
+    /// Ascending in time, without staleness markers. Of increments and distributions: the running total; none of
+    /// distributions if it was not wanted.
     pub samples: &'s [Sample],
-    /// The series itself if it holds increments.
-    pub increments: Option<&'s SeriesView>,
+    /// The series itself if it holds increments or a distribution, which know their windows exactly.
+    pub counted: Option<&'s SeriesView>,
+    /// How many histograms there were in the evaluation before those of its samples that are in no other value.
+    pub shelved: usize,
+}
+
+/// What of counted series is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Running totals, as of a counter.
+    Totals,
+    /// The windows, from the series itself.
+    Windows,
 }
 
 /// The windows `(end - range, end]` of the steps.
@@ -74,10 +87,11 @@ impl<'s> Slices<'s> {
 pub(crate) fn for_each_series(
     ctx: &Context,
     arg: &Expr,
+    counted: Counted,
     each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
     match arg.without_parens() {
-        Expr::Matrix(matrix) => of_selector(ctx, matrix, each),
+        Expr::Matrix(matrix) => of_selector(ctx, matrix, counted, each),
         Expr::Subquery(subquery) => of_subquery(ctx, subquery, each),
         // The parser lets nothing else through as a range.
         other => Err(EvalError::Type { reason: format!("expected a range, got `{other}`") }),
@@ -87,6 +101,7 @@ pub(crate) fn for_each_series(
 fn of_selector(
     ctx: &Context,
     matrix: &MatrixSelector,
+    wanted: Counted,
     each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
     let windows = Windows { looks: ctx.looks(&matrix.selector.shift), range_ms: matrix.range_ms };
@@ -95,9 +110,15 @@ fn of_selector(
     let views = source::select_promql(ctx, &matrix.selector.matchers, start, end)?;
     let mut samples = Vec::new();
     for view in &views {
-        source::samples(ctx, view, start, end, false, &mut samples)?;
-        let increments = (view.kind() == SeriesKind::Increments).then_some(view);
-        each(&Series { labels: view.labels(), samples: &samples, increments }, &windows)?;
+        let shelved = ctx.shelved();
+        let is_distribution = view.kind() == SeriesKind::Distribution;
+        match wanted {
+            Counted::Windows if is_distribution => samples.clear(),
+            Counted::Totals if is_distribution => distribution::samples(ctx, view, start, end, &mut samples)?,
+            Counted::Windows | Counted::Totals => source::samples(ctx, view, start, end, false, &mut samples)?,
+        }
+        let counted = (is_distribution || view.kind() == SeriesKind::Increments).then_some(view);
+        each(&Series { labels: view.labels(), samples: &samples, counted, shelved }, &windows)?;
     }
     Ok(())
 }
@@ -121,7 +142,8 @@ fn of_subquery(
         let points = steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value));
         samples.extend(points.map(|(at, value)| Sample { timestamp: source::at(at), value: *value }));
         ctx.guard.samples(samples.len())?;
-        each(&Series { labels: &column.labels, samples: &samples, increments: None }, &windows)?;
+        let series = Series { labels: &column.labels, samples: &samples, counted: None, shelved: ctx.shelved() };
+        each(&series, &windows)?;
     }
     inner.used_up(columns);
     Ok(())

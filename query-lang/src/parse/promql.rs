@@ -387,7 +387,7 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// The operator; `None` for those on native histograms (`</`, `>/`), which are to come.
+/// The operator of a word.
 fn binary_op(word: &str) -> Option<BinaryOp> {
     BinaryOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word))
 }

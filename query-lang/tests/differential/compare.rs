@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use watchfire_query_lang::ast::Expr;
 use watchfire_query_lang::parse;
 
-use crate::sides::{Got, Rows};
+use crate::sides::{Got, Point, Rows};
 
 /// Values that differ by less than this share are taken as equal: logarithms, powers and the like are rounded
 /// differently by the libraries of Go and Rust in the last place, and what is computed from them differs accordingly.
@@ -75,7 +75,7 @@ fn brief(got: &Got) -> String {
 fn by_time(rows: &Rows) -> BTreeMap<i64, Vec<String>> {
     let mut all: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     for (at, value) in rows.iter().flat_map(|(_, points)| points) {
-        all.entry(*at).or_default().push(format!("{value:.11e}"));
+        all.entry(*at).or_default().push(format!("{:.11e}", value.number()));
     }
     all.values_mut().for_each(|values| values.sort());
     all
@@ -100,7 +100,7 @@ fn share(query: &str) -> f64 {
 
 fn rows(query: &str, have: &Rows, want: &Rows) -> Result<(), String> {
     let by_labels =
-        |rows: &Rows| -> BTreeMap<BTreeMap<String, String>, Vec<(i64, f64)>> { rows.iter().cloned().collect() };
+        |rows: &Rows| -> BTreeMap<BTreeMap<String, String>, Vec<(i64, Point)>> { rows.iter().cloned().collect() };
     let (have_rows, want_rows) = (by_labels(have), by_labels(want));
     if have_rows.len() != have.len() {
         return Err("a series twice".to_owned());
@@ -108,7 +108,9 @@ fn rows(query: &str, have: &Rows, want: &Rows) -> Result<(), String> {
     for (labels, points) in &want_rows {
         let Some(have) = have_rows.get(labels) else { return Err(format!("without {labels:?} {:?}", points.first())) };
         let mut pairs = have.iter().zip(points);
-        if let Some((have, want)) = pairs.find(|(have, want)| have.0 != want.0 || !same(have.1, want.1, share(query))) {
+        if let Some((have, want)) =
+            pairs.find(|(have, want)| have.0 != want.0 || !same_point(&have.1, &want.1, share(query)))
+        {
             return Err(format!("{labels:?} has {have:?}, not {want:?}"));
         }
         if have.len() != points.len() {
@@ -123,12 +125,30 @@ fn rows(query: &str, have: &Rows, want: &Rows) -> Result<(), String> {
 
 /// The order of values; equal ones may stand in any order.
 fn order(have: &Rows, want: &Rows) -> Result<(), String> {
-    let values = |rows: &Rows| -> Vec<f64> { rows.iter().filter_map(|(_, points)| Some(points.first()?.1)).collect() };
+    let values =
+        |rows: &Rows| -> Vec<f64> { rows.iter().filter_map(|(_, points)| Some(points.first()?.1.number())).collect() };
     let (have, want) = (values(have), values(want));
     if have.iter().zip(&want).all(|(have, want)| same(*have, *want, SHARE)) {
         Ok(())
     } else {
         Err(format!("the order {have:?}, not {want:?}"))
+    }
+}
+
+fn same_point(have: &Point, want: &Point, share: f64) -> bool {
+    match (have, want) {
+        (Point::Float(have), Point::Float(want)) => same(*have, *want, share),
+        (Point::Histogram(count, sum, buckets), Point::Histogram(wanted_count, wanted_sum, wanted_buckets)) => {
+            // What is subtracted loses the digits that were in common.
+            let share = share.max(1e-9);
+            same(*count, *wanted_count, share)
+                && same(*sum, *wanted_sum, share)
+                && buckets.len() == wanted_buckets.len()
+                && buckets.iter().zip(wanted_buckets).all(|((which, numbers), (wanted_which, wanted))| {
+                    which == wanted_which && numbers.iter().zip(wanted).all(|(have, want)| same(*have, *want, share))
+                })
+        }
+        _ => false,
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
-use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{Asked, EvalError, Limits, Outcome, ParseErrorKind, Query, RangeSteps, answer};
+use watchfire_model::{Histogram, LabelSet, Timestamp};
+use watchfire_query_lang::{Asked, EvalError, Limits, Outcome, ParseErrorKind, PointValue, Query, RangeSteps, answer};
 use watchfire_test_support::prometheus::{Prometheus, Written, call};
 use watchfire_test_support::{Client, Program};
 
@@ -37,7 +37,35 @@ impl When {
 }
 
 /// Series by their labels: times and values.
-pub type Rows = Vec<(BTreeMap<String, String>, Vec<(i64, f64)>)>;
+pub type Rows = Vec<(BTreeMap<String, String>, Vec<(i64, Point)>)>;
+
+/// What a series has at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Point {
+    Float(f64),
+    /// Count, sum, and of each bucket which bounds belong to it, its bounds and its count.
+    Histogram(f64, f64, Vec<(u8, [f64; 3])>),
+}
+
+impl Point {
+    fn of(histogram: &Histogram) -> Point {
+        let buckets = histogram.buckets().filter(|bucket| bucket.count != 0.0).map(|bucket| {
+            let which = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            (which, [bucket.lower, bucket.upper, bucket.count])
+        });
+        Point::Histogram(histogram.count(), histogram.sum(), buckets.collect())
+    }
+
+    /// The number; NaN of a histogram.
+    pub fn number(&self) -> f64 {
+        if let Point::Float(value) = self { *value } else { f64::NAN }
+    }
+}
 
 /// An answer of either.
 pub enum Got {
@@ -137,17 +165,23 @@ impl Ours {
         match answer.outcome {
             Outcome::Text(text) => Got::Text(text),
             Outcome::Scalar(value) => {
-                Got::Value("scalar".to_owned(), vec![(BTreeMap::new(), vec![(end.millis(), value)])], notes)
+                let points = vec![(end.millis(), Point::Float(value))];
+                Got::Value("scalar".to_owned(), vec![(BTreeMap::new(), points)], notes)
             }
             Outcome::Vector(rows) => {
-                let rows = rows.iter().map(|(labels, value)| (pairs(labels), vec![(end.millis(), *value)]));
+                let point = |value: &PointValue| match value {
+                    PointValue::Float(value) => Point::Float(*value),
+                    PointValue::Histogram(histogram) => Point::of(histogram),
+                };
+                let rows = rows.iter().map(|(labels, value)| (pairs(labels), vec![(end.millis(), point(value))]));
                 Got::Value("vector".to_owned(), rows.collect(), notes)
             }
             Outcome::Matrix(rows) => {
-                let points = |points: Vec<(Timestamp, f64)>| {
-                    points.into_iter().map(|(at, value)| (at.millis(), value)).collect()
-                };
-                let rows = rows.into_iter().map(|(labels, values)| (pairs(&labels), points(values)));
+                let rows = rows.into_iter().map(|series| {
+                    let floats = series.values.into_iter().map(|(at, value)| (at.millis(), Point::Float(value)));
+                    let histograms = series.histograms.iter().map(|(at, shown)| (at.millis(), Point::of(shown)));
+                    (pairs(&series.labels), floats.chain(histograms).collect())
+                });
                 Got::Value("matrix".to_owned(), rows.collect(), notes)
             }
         }
@@ -225,17 +259,29 @@ impl Theirs {
         let rows = result.as_array().into_iter().flatten().map(|row| {
             let labels = row["metric"].as_object().into_iter().flatten();
             let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
-            let points = match row["values"].as_array() {
-                Some(points) => points.iter().map(point).collect(),
-                None => vec![point(&row["value"])],
-            };
+            let list = |name: &str| row[name].as_array().into_iter().flatten();
+            let mut points: Vec<(i64, Point)> = list("values").chain(list("histograms")).map(point).collect();
+            let single = [&row["value"], &row["histogram"]].into_iter().filter(|point| !point.is_null());
+            if kind == "vector" {
+                points = single.map(point).collect();
+            }
             (labels.collect(), points)
         });
-        Got::Value(kind, rows.collect(), notes)
+        let rows = rows.collect();
+        Got::Value(kind, rows, notes)
     }
 }
 
-fn point(point: &Value) -> (i64, f64) {
+fn point(point: &Value) -> (i64, Point) {
     let at = (point[0].as_f64().expect("a time") * 1000.0).round() as i64;
-    (at, point[1].as_str().expect("a value").parse().expect("a number"))
+    let number = |value: &Value| value.as_str().expect("a value").parse::<f64>().expect("a number");
+    if !point[1].is_object() {
+        return (at, Point::Float(number(&point[1])));
+    }
+    let histogram = &point[1];
+    let buckets = histogram["buckets"].as_array().into_iter().flatten().map(|bucket| {
+        let which = bucket[0].as_u64().and_then(|which| u8::try_from(which).ok()).expect("a kind of bounds");
+        (which, [number(&bucket[1]), number(&bucket[2]), number(&bucket[3])])
+    });
+    (at, Point::Histogram(number(&histogram["count"]), number(&histogram["sum"]), buckets.collect()))
 }

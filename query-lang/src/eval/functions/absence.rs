@@ -8,7 +8,7 @@ use crate::ast::{Call, Expr};
 use crate::eval::column::{ABSENT, Column, is_absent};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
-use crate::eval::window::{Slices, for_each_series};
+use crate::eval::window::{Counted, Slices, for_each_series};
 use crate::functions::AbsenceFunction;
 
 pub(super) fn eval(ctx: &Context, function: AbsenceFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
@@ -22,7 +22,7 @@ pub(super) fn eval(ctx: &Context, function: AbsenceFunction, call: &Call) -> Res
                 clear(&mut out, present);
             }
         }
-        AbsenceFunction::AbsentOverTime => for_each_series(ctx, arg, &mut |series, windows| {
+        AbsenceFunction::AbsentOverTime => for_each_series(ctx, arg, Counted::Totals, &mut |series, windows| {
             let mut slices = Slices::new(series.samples);
             let mut present = Vec::with_capacity(windows.distinct());
             for index in 0..windows.distinct() {

@@ -45,7 +45,8 @@ fn of_two(ctx: &Context, call: &Call, choose: fn(f64, f64) -> f64) -> Result<Val
 
 /// The value of the only series; NaN if there is none or more than one.
 fn scalar(ctx: &Context, arg: &Expr) -> Result<Vec<f64>, EvalError> {
-    let columns = crate::eval::eval_vector(ctx, arg)?;
+    let mut columns = crate::eval::eval_vector(ctx, arg)?;
+    ctx.drop_histograms(&mut columns);
     let mut values = Vec::with_capacity(ctx.steps.count);
     for step in 0..ctx.steps.count {
         let mut present = columns.iter().map(|column| column.values[step]).filter(|value| !is_absent(*value));

@@ -23,6 +23,9 @@ pub(super) fn eval(ctx: &Context, function: DateFunction, call: &Call) -> Result
         return Ok(vec![ctx.keep(LabelSet::empty(), values)?]);
     };
     let mut columns = crate::eval::eval_vector(ctx, arg)?;
+    if ctx.drop_histograms(&mut columns) {
+        columns.retain(Column::has_values);
+    }
     for column in &mut columns {
         ctx.guard.tick()?;
         column.labels = without_name(&column.labels);

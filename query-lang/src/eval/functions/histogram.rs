@@ -1,12 +1,17 @@
-//! Classic histograms: series that differ only in `le`, each counting what is at or below it.
+//! Histograms: native ones, and classic ones, which are series that differ only in `le`, each counting what is at or
+//! below it.
 
-use watchfire_model::LabelSet;
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::{Histogram, LabelSet};
 
 use super::arg;
 use crate::ast::{Call, Expr};
-use crate::eval::column::{Column, Places, is_absent, join_same_labels, without_name};
+use crate::eval::column::{ABSENT, Column, Places, is_absent, join_same_labels, without_name};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
+use crate::eval::native::estimate::{self, Doubt};
+use crate::eval::native::is_histogram;
+use crate::eval::native::notes::mixed_with_classic;
 use crate::eval::notes::{check_quantile, general_float};
 use crate::eval::quantile::{self, Bucket};
 use crate::functions::HistogramFunction;
@@ -18,16 +23,39 @@ pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> R
         HistogramFunction::Quantile => {
             let q = quantile_arg(ctx, arg(call, 0)?)?;
             let histograms = Histograms::new(ctx, arg(call, 1)?)?;
-            histograms.each(ctx, |step, buckets| histograms.quantile(ctx, q[step], step, buckets))
+            histograms.quantiles(ctx, &q)
         }
         HistogramFunction::Quantiles => quantiles(ctx, call),
         HistogramFunction::Fraction => {
             let lower = crate::eval::eval_scalar(ctx, arg(call, 0)?)?;
             let upper = crate::eval::eval_scalar(ctx, arg(call, 1)?)?;
             let histograms = Histograms::new(ctx, arg(call, 2)?)?;
-            histograms.each(ctx, |step, buckets| quantile::fraction(lower[step], upper[step], buckets))
+            histograms.each(
+                ctx,
+                |step, buckets| quantile::fraction(lower[step], upper[step], buckets),
+                |step, native| estimate::fraction(lower[step], upper[step], native),
+            )
+        }
+        HistogramFunction::Avg => of_native(ctx, call, |histogram| histogram.sum() / histogram.count()),
+        HistogramFunction::Count => of_native(ctx, call, Histogram::count),
+        HistogramFunction::Sum => of_native(ctx, call, Histogram::sum),
+        HistogramFunction::StdDev => of_native(ctx, call, |histogram| estimate::variance(histogram).sqrt()),
+        HistogramFunction::StdVar => of_native(ctx, call, estimate::variance),
+    }
+}
+
+/// A number from each native histogram; floats have none.
+fn of_native(ctx: &Context, call: &Call, number: impl Fn(&Histogram) -> f64) -> Result<Vec<Column>, EvalError> {
+    let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
+    for column in &mut columns {
+        ctx.guard.tick()?;
+        column.labels = column.labels.retain(|name| name != METRIC_NAME);
+        for value in &mut column.values {
+            *value = ctx.histogram(*value).map_or(ABSENT, |histogram| number(&histogram));
         }
     }
+    columns.retain(Column::has_values);
+    join_same_labels(columns)
 }
 
 fn quantile_arg(ctx: &Context, arg: &Expr) -> Result<Vec<f64>, EvalError> {
@@ -46,7 +74,7 @@ fn quantiles(ctx: &Context, call: &Call) -> Result<Vec<Column>, EvalError> {
     let histograms = Histograms::new(ctx, arg(call, 0)?)?;
     let mut out: Vec<Column> = Vec::new();
     for q in all {
-        let mut columns = histograms.each(ctx, |step, buckets| histograms.quantile(ctx, q[step], step, buckets))?;
+        let mut columns = histograms.quantiles(ctx, &q)?;
         // A quantile that is not the same at every step has a series for each of its values.
         let mut distinct = q.clone();
         distinct.sort_by(f64::total_cmp);
@@ -73,6 +101,8 @@ struct Histograms<'e> {
     arg: &'e Expr,
     /// Labels without the bound, and bound and column of each bucket.
     all: Vec<(LabelSet, Vec<(f64, usize)>)>,
+    /// Columns with native histograms, and the place in `all` of a classic one of the same labels.
+    natives: Vec<(usize, Option<usize>)>,
 }
 
 impl<'e> Histograms<'e> {
@@ -80,8 +110,16 @@ impl<'e> Histograms<'e> {
         let columns = crate::eval::eval_vector(ctx, arg)?;
         let mut places = Places::default();
         let mut all: Vec<(LabelSet, Vec<(f64, usize)>)> = Vec::new();
+        let mut natives = Vec::new();
+        let has_natives = ctx.has_histograms();
         for (at, column) in columns.iter().enumerate() {
             ctx.guard.tick()?;
+            if has_natives && column.values.iter().any(|value| is_histogram(*value)) {
+                natives.push((at, None));
+                if column.values.iter().all(|value| is_histogram(*value) || is_absent(*value)) {
+                    continue;
+                }
+            }
             let bound = column.labels.get(BOUND_LABEL).unwrap_or_default();
             let Ok(upper) = bound.parse::<f64>() else {
                 let text = format!("bucket label \"{BOUND_LABEL}\" is missing or has a malformed value of {bound:?}");
@@ -95,32 +133,77 @@ impl<'e> Histograms<'e> {
             }
             all[place].1.push((upper, at));
         }
-        Ok(Histograms { columns, arg, all })
+        for (at, classic) in &mut natives {
+            *classic = all.iter().position(|(labels, _)| *labels == columns[*at].labels);
+        }
+        Ok(Histograms { columns, arg, all, natives })
     }
 
-    /// A value from the buckets that a histogram has at a step.
+    /// A value from the buckets that a histogram has at a step, and one from each native histogram.
     fn each(
         &self,
         ctx: &Context,
         mut value: impl FnMut(usize, &mut Vec<Bucket>) -> f64,
+        mut of_native: impl FnMut(usize, &Histogram) -> (f64, Option<Doubt>),
     ) -> Result<Vec<Column>, EvalError> {
-        let mut out = Vec::with_capacity(self.all.len());
+        let mut out = Vec::with_capacity(self.all.len() + self.natives.len());
         let mut buckets = Vec::new();
-        for (labels, members) in &self.all {
+        for (number, (labels, members)) in self.all.iter().enumerate() {
             let mut result = ctx.column(without_name(labels))?;
             for (step, result) in result.values.iter_mut().enumerate() {
                 ctx.guard.tick()?;
-                let counts = members.iter().map(|(upper, at)| (*upper, self.columns[*at].values[step]));
-                buckets.clear();
-                buckets.extend(counts.filter(|(_, count)| !is_absent(*count)).map(Bucket::from));
-                if !buckets.is_empty() {
+                self.buckets(members, step, &mut buckets);
+                if !buckets.is_empty() && !self.has_native_twin(number, step) {
                     *result = value(step, &mut buckets);
+                }
+            }
+            out.push(result);
+        }
+        for (at, classic) in &self.natives {
+            let column = &self.columns[*at];
+            let mut result = ctx.column(without_name(&column.labels))?;
+            for (step, result) in result.values.iter_mut().enumerate() {
+                ctx.guard.tick()?;
+                let Some(histogram) = ctx.histogram(column.values[step]) else { continue };
+                if let Some((_, members)) = classic.and_then(|classic| self.all.get(classic)) {
+                    self.buckets(members, step, &mut buckets);
+                    if !buckets.is_empty() {
+                        ctx.note(mixed_with_classic(), self.arg.span());
+                        continue;
+                    }
+                }
+                let (number, doubt) = of_native(step, &histogram);
+                *result = number;
+                if let Some(doubt) = doubt {
+                    ctx.guard.inform(doubt.as_str().to_owned(), self.arg.span());
                 }
             }
             out.push(result);
         }
         out.retain(Column::has_values);
         join_same_labels(out)
+    }
+
+    /// The buckets that a classic histogram has at a step.
+    fn buckets(&self, members: &[(f64, usize)], step: usize, buckets: &mut Vec<Bucket>) {
+        let counts = members.iter().map(|(upper, at)| (*upper, self.columns[*at].values[step]));
+        buckets.clear();
+        buckets.extend(counts.filter(|(_, count)| !is_absent(*count) && !is_histogram(*count)).map(Bucket::from));
+    }
+
+    /// Whether a native histogram of the same labels stands at a step.
+    fn has_native_twin(&self, number: usize, step: usize) -> bool {
+        let twins = self.natives.iter().filter(|(_, classic)| *classic == Some(number));
+        twins.into_iter().any(|(at, _)| is_histogram(self.columns[*at].values[step]))
+    }
+
+    /// The quantile of each step, of each histogram.
+    fn quantiles(&self, ctx: &Context, q: &[f64]) -> Result<Vec<Column>, EvalError> {
+        self.each(
+            ctx,
+            |step, buckets| self.quantile(ctx, q[step], step, buckets),
+            |step, native| estimate::quantile(q[step], native),
+        )
     }
 
     fn quantile(&self, ctx: &Context, q: f64, step: usize, buckets: &mut Vec<Bucket>) -> f64 {

@@ -13,6 +13,7 @@ pub(super) fn eval(ctx: &Context, function: MathFunction, call: &Call) -> Result
     for parameter in call.args.iter().skip(1) {
         parameters.push(crate::eval::eval_scalar(ctx, parameter)?);
     }
+    ctx.drop_histograms(&mut columns);
     let parameter = |at: usize, step: usize, default: f64| parameters.get(at).map_or(default, |values| values[step]);
     for column in &mut columns {
         ctx.guard.tick()?;

@@ -1,10 +1,10 @@
 //! The `…_over_time` family.
 
-use watchfire_model::Sample;
+use watchfire_model::{Sample, Sum};
 
 use super::window::Window;
+use crate::eval::mean::Mean;
 use crate::eval::quantile;
-use crate::eval::sum::{Mean, Sum};
 use crate::functions::WindowFunction;
 
 /// `window` has at least one sample; `scratch` is reused between windows.

@@ -99,10 +99,32 @@ pub(crate) fn extrapolated(
     if let Some(resets) = resets {
         change = resets.corrected(change, first_at, last_at);
     }
-    let mut to_start = (first_at - start) as f64 / 1000.0;
-    let mut to_end = (end - last_at) as f64 / 1000.0;
-    let sampled = (last_at - first_at) as f64 / 1000.0;
-    let distances = (samples.len() - 1) as f64;
+    let counter = is_counter.then_some((first.value, change));
+    let factor = stretch(&Stretch { first_at, last_at, many: samples.len(), start, end, counter });
+    Some(Extrapolated { change, factor })
+}
+
+/// What decides by how much a change between the outer samples of a window is stretched to its ends.
+pub(crate) struct Stretch {
+    /// Times of the outer samples, milliseconds.
+    pub first_at: i64,
+    pub last_at: i64,
+    /// How many samples there are, at least two.
+    pub many: usize,
+    /// The ends of the window, milliseconds.
+    pub start: i64,
+    pub end: i64,
+    /// Of a counter the first value and the change: it was not below zero before.
+    pub counter: Option<(f64, f64)>,
+}
+
+/// The factor by which a change is stretched.
+#[inline]
+pub(crate) fn stretch(of: &Stretch) -> f64 {
+    let mut to_start = (of.first_at - of.start) as f64 / 1000.0;
+    let mut to_end = (of.end - of.last_at) as f64 / 1000.0;
+    let sampled = (of.last_at - of.first_at) as f64 / 1000.0;
+    let distances = (of.many - 1) as f64;
     // Divisions are most of what this costs. Where a product shows that they decide nothing, they are left out.
     if to_start.max(to_end) * distances * SURE >= sampled * 1.1 {
         let distance = sampled / distances;
@@ -114,13 +136,17 @@ pub(crate) fn extrapolated(
             to_end = distance / 2.0;
         }
     }
-    if is_counter && change > 0.0 && first.value >= 0.0 && sampled * first.value <= to_start * change * SURE {
-        let to_zero = sampled * (first.value / change);
+    if let Some((first, change)) = of.counter
+        && change > 0.0
+        && first >= 0.0
+        && sampled * first <= to_start * change * SURE
+    {
+        let to_zero = sampled * (first / change);
         if to_zero < to_start {
             to_start = to_zero;
         }
     }
-    Some(Extrapolated { change, factor: (sampled + to_start + to_end) / sampled })
+    (sampled + to_start + to_end) / sampled
 }
 
 /// `irate` and `idelta`: from the last two samples.

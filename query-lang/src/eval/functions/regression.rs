@@ -1,9 +1,8 @@
 //! `deriv` and `predict_linear`: the straight line of least squares.
 
-use watchfire_model::Sample;
+use watchfire_model::{Sample, Sum};
 
 use super::window::Window;
-use crate::eval::sum::Sum;
 use crate::functions::WindowFunction;
 
 pub(super) fn value(function: WindowFunction, window: &Window) -> Option<f64> {

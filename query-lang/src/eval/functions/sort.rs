@@ -12,6 +12,11 @@ use crate::functions::SortFunction;
 /// NaN comes last either way.
 pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
+    let by_labels_only = matches!(function, SortFunction::ByLabel | SortFunction::ByLabelDescending);
+    // Histograms have no order by value.
+    if !by_labels_only && ctx.drop_histograms(&mut columns) {
+        columns.retain(Column::has_values);
+    }
     if ctx.steps.count > 1 && !call.is_step_invariant() {
         let text = "sort is ineffective for range queries since results are always ordered by labels";
         ctx.guard.warn(text.to_owned(), call.span);

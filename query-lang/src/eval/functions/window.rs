@@ -1,5 +1,6 @@
 //! Functions of the samples of a range: reads each series once and asks the families for each window.
 
+use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::Sample;
 
 use super::{arg, over_time, rate, regression, smoothing};
@@ -8,8 +9,10 @@ use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without
 use crate::eval::context::Context;
 use crate::eval::counted::Counted;
 use crate::eval::limits::EvalError;
+use crate::eval::native::window::{About, Parted};
+use crate::eval::native::{self, is_histogram};
 use crate::eval::notes::check_quantile;
-use crate::eval::window::{Series, Slices, Windows, for_each_series};
+use crate::eval::window::{self, Series, Slices, Windows, for_each_series};
 use crate::functions::WindowFunction;
 
 /// A window of one series.
@@ -37,16 +40,21 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
     }
     let is_rate = matches!(function, WindowFunction::Rate | WindowFunction::Increase);
     let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
+    let wanted = if is_rate { window::Counted::Windows } else { window::Counted::Totals };
+    // Notes of a range are about it; those of `quantile_over_time` about its number.
+    let about = arg(call, 0)?;
+    let about = if matches!(about.without_parens(), Expr::Subquery(_)) { Span::default() } else { about.span() };
     let mut out = Vec::new();
     // Label sets of series differ; without names they do if the names were all the same.
     let (mut name, mut differ) = (None, true);
-    for_each_series(ctx, range, &mut |series, windows| {
-        let values = match series.increments {
-            Some(_) if is_rate => counted(ctx, function, series, windows)?,
-            _ => walked(ctx, function, series, windows, &parameters)?,
+    for_each_series(ctx, range, wanted, &mut |series, windows| {
+        let mut values = match series.counted {
+            Some(view) if is_rate => counted(ctx, function, view, windows)?,
+            _ => walked(ctx, function, series, windows, &parameters, about)?,
         };
+        ctx.forget_since(series.shelved, &mut values);
         if values.iter().any(|value| !is_absent(*value)) {
-            if is_rate && series.increments.is_none() {
+            if is_rate && series.counted.is_none() && values.iter().any(|v| !is_absent(*v) && !is_histogram(*v)) {
                 check_counter(ctx, series.labels.metric_name(), range);
             }
             if function == WindowFunction::QuantileOverTime {
@@ -85,11 +93,21 @@ fn check_counter(ctx: &Context, metric: &str, range: &Expr) {
     }
 }
 
-/// Increments know their windows exactly.
-fn counted(ctx: &Context, function: WindowFunction, series: &Series, windows: &Windows) -> Result<Vec<f64>, EvalError> {
-    let Some(view) = series.increments else { return Ok(Vec::new()) };
+/// Increments and distributions know their windows exactly.
+fn counted(
+    ctx: &Context,
+    function: WindowFunction,
+    view: &SeriesView,
+    windows: &Windows,
+) -> Result<Vec<f64>, EvalError> {
     let seconds = if function == WindowFunction::Rate { windows.range_ms as f64 / 1000.0 } else { 1.0 };
     let count = windows.distinct();
+    if view.kind() == SeriesKind::Distribution {
+        let seconds = (function == WindowFunction::Rate).then_some(seconds);
+        let windows_of = (0..count).map(|index| windows.bounds(index));
+        let values = windows_of.map(|(start, end)| native::distribution::window(ctx, view, start, end, seconds));
+        return Ok(windows.spread(values.collect::<Result<_, _>>()?));
+    }
     let (start, _) = windows.bounds(0);
     let (_, end) = windows.bounds(count.saturating_sub(1));
     let mut counted = Counted::new(ctx, view, count, start, end)?;
@@ -110,10 +128,13 @@ fn walked(
     series: &Series,
     windows: &Windows,
     parameters: &[Vec<f64>],
+    about: Span,
 ) -> Result<Vec<f64>, EvalError> {
     let count = if parameters.is_empty() { windows.distinct() } else { ctx.steps.count };
-    let mut slices = Slices::new(series.samples);
-    let mut resets = rate::Resets::new(function, series.samples);
+    let parted = Parted::of(ctx, series.samples);
+    let floats = parted.as_ref().map_or(series.samples, |parted| &parted.floats);
+    let mut slices = Slices::new(floats);
+    let mut resets = rate::Resets::new(function, floats);
     let mut scratch = Vec::new();
     let mut values = Vec::with_capacity(count);
     for index in 0..count {
@@ -125,12 +146,20 @@ fn walked(
             |at: usize| parameters.get(at).and_then(|values| values.get(index)).copied().unwrap_or(f64::NAN);
         let (first, second) = (parameter(0), parameter(1));
         let window = Window { samples, start, end, now: ctx.steps.at(index), parameter: first, second };
-        let value = match function {
-            _ if samples.is_empty() => None,
-            WindowFunction::DoubleExponentialSmoothing => smoothing::value(&window)?,
-            _ => value(function, &window, &mut resets, &mut scratch),
+        let mut of_floats = || match function {
+            _ if samples.is_empty() => Ok(None),
+            WindowFunction::DoubleExponentialSmoothing => smoothing::value(&window),
+            _ => Ok(value(function, &window, &mut resets, &mut scratch)),
         };
-        values.push(value.unwrap_or(ABSENT));
+        let histograms = parted.as_ref().map_or(&[][..], |parted| parted.inside(start, end));
+        if histograms.is_empty() {
+            values.push(of_floats()?.unwrap_or(ABSENT));
+            continue;
+        }
+        let window = native::window::Window { floats: samples, histograms, start, end };
+        let about = About { metric: series.labels.metric_name(), span: about };
+        let given = native::window::value(ctx, function, &window, &about)?;
+        values.push(given.or_floats(of_floats)?);
     }
     Ok(if count == ctx.steps.count { values } else { windows.spread(values) })
 }

@@ -1,6 +1,7 @@
 //! `sum|avg|min|max|count M over W`: over everything in the window of every series.
 
 use watchfire_engine::SeriesKind;
+use watchfire_model::Sum;
 
 use super::{Pool, distribution, pools, window};
 use crate::ast::{ShortOp, ShortScope};
@@ -9,7 +10,6 @@ use crate::eval::context::Context;
 use crate::eval::counted::{Counted, seconds_in};
 use crate::eval::limits::EvalError;
 use crate::eval::source;
-use crate::eval::sum::Sum;
 use crate::eval::window::Slices;
 
 /// What has been pooled of one window.

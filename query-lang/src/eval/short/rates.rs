@@ -1,6 +1,7 @@
 //! `rate M [over W]`: per second, the series of a pool added up.
 
 use watchfire_engine::SeriesKind;
+use watchfire_model::Sum;
 
 use super::{distribution, pools, window};
 use crate::ast::ShortScope;
@@ -10,7 +11,6 @@ use crate::eval::counted::Counted;
 use crate::eval::functions::rate::{Resets, extrapolated};
 use crate::eval::limits::EvalError;
 use crate::eval::source;
-use crate::eval::sum::Sum;
 use crate::eval::window::Slices;
 
 /// Samples are counters and extrapolated by Prometheus' rules; events and observations are divided by the

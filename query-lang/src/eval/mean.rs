@@ -1,33 +1,6 @@
-//! Sums and means that lose nothing to rounding.
+//! Means that lose nothing to rounding.
 
-/// A sum with the rounding errors kept apart (Neumaier's variant of Kahan's summation), as Prometheus sums.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sum {
-    sum: f64,
-    rest: f64,
-}
-
-impl Sum {
-    pub fn of(value: f64) -> Sum {
-        Sum { sum: value, rest: 0.0 }
-    }
-
-    pub fn add(&mut self, value: f64) {
-        let total = self.sum + value;
-        if total.is_infinite() {
-            self.rest = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.rest += (self.sum - total) + value;
-        } else {
-            self.rest += (value - total) + self.sum;
-        }
-        self.sum = total;
-    }
-
-    pub fn total(&self) -> f64 {
-        self.sum + self.rest
-    }
-}
+use watchfire_model::Sum;
 
 /// A mean: a sum divided at the end, or, once the sum would overflow, a running mean.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,9 +50,6 @@ mod tests {
 
     #[test]
     fn nothing_is_lost() {
-        let mut sum = Sum::default();
-        [1e100, 1.0, -1e100, 1.0].into_iter().for_each(|value| sum.add(value));
-        assert_eq!(sum.total(), 2.0);
         let mut mean = Mean::default();
         [f64::MAX, f64::MAX, f64::MAX].into_iter().for_each(|value| mean.add(value));
         assert!((mean.mean() / f64::MAX - 1.0).abs() < 1e-15);

@@ -1,0 +1,48 @@
+//! How counts are added up: plainly, or without loss.
+
+use crate::Sum;
+
+/// A count that others are added to.
+pub trait Amount: Copy + Default + From<f64> {
+    /// Adds a number.
+    fn add(&mut self, value: f64);
+    /// Adds another one.
+    fn merge(&mut self, other: Self);
+    /// What it is.
+    fn value(self) -> f64;
+}
+
+impl Amount for f64 {
+    fn add(&mut self, value: f64) {
+        *self += value;
+    }
+
+    fn merge(&mut self, other: f64) {
+        *self += other;
+    }
+
+    fn value(self) -> f64 {
+        self
+    }
+}
+
+impl Amount for Sum {
+    fn add(&mut self, value: f64) {
+        Sum::add(self, value);
+    }
+
+    fn merge(&mut self, other: Sum) {
+        Sum::add(self, other.sum);
+        Sum::add(self, other.rest);
+    }
+
+    fn value(self) -> f64 {
+        self.sum
+    }
+}
+
+impl From<f64> for Sum {
+    fn from(value: f64) -> Sum {
+        Sum::of(value)
+    }
+}

@@ -1,0 +1,47 @@
+//! A sum that loses nothing to rounding.
+
+/// A sum with the rounding errors kept apart (Neumaier's variant of Kahan's summation), as Prometheus sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sum {
+    /// The sum as it is without care.
+    pub sum: f64,
+    /// What was rounded away.
+    pub rest: f64,
+}
+
+impl Sum {
+    /// Of one value.
+    pub fn of(value: f64) -> Sum {
+        Sum { sum: value, rest: 0.0 }
+    }
+
+    /// Adds a value.
+    pub fn add(&mut self, value: f64) {
+        let total = self.sum + value;
+        if total.is_infinite() {
+            self.rest = 0.0;
+        } else if self.sum.abs() >= value.abs() {
+            self.rest += (self.sum - total) + value;
+        } else {
+            self.rest += (value - total) + self.sum;
+        }
+        self.sum = total;
+    }
+
+    /// All of it.
+    pub fn total(&self) -> f64 {
+        self.sum + self.rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sum;
+
+    #[test]
+    fn nothing_is_lost() {
+        let mut sum = Sum::default();
+        [1e100, 1.0, -1e100, 1.0].into_iter().for_each(|value| sum.add(value));
+        assert_eq!(sum.total(), 2.0);
+    }
+}
