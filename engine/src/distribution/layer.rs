@@ -14,7 +14,7 @@
 
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::distribution::dense::{Dense, with_dense};
-use crate::distribution::level::{Level, Piece, piece_bytes};
+use crate::distribution::level::{Level, Piece};
 use crate::distribution::open::Open;
 use crate::distribution::scale::scaled;
 
@@ -121,18 +121,17 @@ impl Layer {
                 complete = level.built;
                 continue;
             }
-            let mut pieces = finer.between(level.built / WIDTHS[number - 1], complete / WIDTHS[number - 1]);
-            while let Some(first) = pieces.first() {
-                let slot = first.slot / ratio;
-                let many = pieces.partition_point(|piece| piece.slot / ratio == slot);
-                let (now, rest) = pieces.split_at(many);
+            let pieces = finer.between(level.built / WIDTHS[number - 1], complete / WIDTHS[number - 1]);
+            let mut pieces = pieces.peekable();
+            while let Some(slot) = pieces.peek().map(|piece| piece.slot / ratio) {
                 with_dense(|dense| {
-                    // Pieces are made by `to_piece` alone, and lie on disk under a checksum.
-                    let whole = now.iter().all(|piece| dense.add_piece(&piece.bytes).is_ok());
-                    debug_assert!(whole, "a piece is whole");
+                    while let Some(piece) = pieces.next_if(|piece| piece.slot / ratio == slot) {
+                        // Pieces are made by `with_piece` alone, and lie on disk under a checksum.
+                        let whole = dense.add_piece(piece.bytes);
+                        debug_assert!(whole.is_ok(), "a piece is whole");
+                    }
                     level.add(slot, dense);
                 });
-                pieces = rest;
             }
             level.built = complete;
         }
@@ -156,7 +155,7 @@ impl Layer {
         let start = if number == 0 { from } else { from.max(level.kept).div_ceil(*width) };
         if start < end {
             for piece in level.between(start, end) {
-                let whole = dense.add_piece(&piece.bytes);
+                let whole = dense.add_piece(piece.bytes);
                 debug_assert!(whole.is_ok(), "a piece is whole");
             }
         }
@@ -184,7 +183,7 @@ impl Layer {
         }
         for ((level, width), until) in self.levels.iter().zip(WIDTHS).zip(until).rev() {
             let pieces = level.between(from.max(level.kept).div_ceil(width), until.div_ceil(width));
-            out.extend(pieces.iter().map(|piece| piece.slot.saturating_add(1).saturating_mul(width)));
+            out.extend(pieces.map(|piece| piece.slot.saturating_add(1).saturating_mul(width)));
         }
         let open = self.open.iter().filter(|open| open.second >= from && open.second < to);
         out.extend(open.map(|open| open.second.saturating_add(1)));
@@ -200,12 +199,12 @@ impl Layer {
                 .levels
                 .iter()
                 .zip(WIDTHS)
-                .any(|(level, width)| !level.between(from.div_ceil(width), to / width).is_empty())
+                .any(|(level, width)| level.between(from.div_ceil(width), to / width).next().is_some())
     }
 
     /// Whether pruning all before a second would drop anything.
     pub(super) fn holds_before(&self, second: u32) -> bool {
-        let first = |(level, width): (&Level, u32)| Some(level.pieces.first()?.slot.saturating_mul(width));
+        let first = |(level, width): (&Level, u32)| Some(level.first_slot()?.saturating_mul(width));
         let pieces = self.levels.iter().zip(WIDTHS).filter_map(first);
         pieces.chain(self.open.first().map(|open| open.second)).any(|first| first < second)
     }
@@ -218,13 +217,13 @@ impl Layer {
     /// The oldest second that is known.
     pub(super) fn oldest(&self) -> Option<u32> {
         let pieces = self.levels.iter().zip(WIDTHS);
-        let pieces = pieces.filter_map(|(level, width)| Some(level.pieces.first()?.slot.saturating_mul(width)));
+        let pieces = pieces.filter_map(|(level, width)| Some(level.first_slot()?.saturating_mul(width)));
         pieces.chain(self.open.iter().map(|open| open.second)).chain(self.newest).min()
     }
 
     /// How many pieces and open seconds there are.
     pub(super) fn count(&self) -> u64 {
-        (self.levels.iter().map(|level| level.pieces.len()).sum::<usize>() + self.open.len()) as u64
+        (self.levels.iter().map(Level::count).sum::<usize>() + self.open.len()) as u64
     }
 
     /// Closes what is old enough and lets the fine levels go by age.
@@ -235,8 +234,8 @@ impl Layer {
         for (number, kept) in [SECONDS_KEPT, pace.tens_kept].into_iter().enumerate() {
             self.drop_before(number, now.saturating_sub(kept));
         }
-        while self.levels[0].bytes + self.levels[1].bytes > DETAIL_BYTES
-            && let Some(oldest) = self.levels[1].pieces.first().map(|piece| piece.slot * WIDTHS[1])
+        while self.levels[0].memory_bytes() + self.levels[1].memory_bytes() > DETAIL_BYTES
+            && let Some(oldest) = self.levels[1].first_slot().map(|slot| slot * WIDTHS[1])
             && oldest.saturating_add(TENS_KEPT_MIN) < now
         {
             let kept = self.levels[1].kept;
@@ -283,7 +282,7 @@ impl Layer {
         }
         if self.newest.is_some_and(|newest| newest >= from && newest < to) {
             let pieces = self.levels.iter().zip(WIDTHS);
-            let pieces = pieces.filter_map(|(level, width)| Some(level.pieces.last()?.slot.saturating_mul(width)));
+            let pieces = pieces.filter_map(|(level, width)| Some(level.last_slot()?.saturating_mul(width)));
             self.newest = pieces.chain(self.open.iter().map(|open| open.second)).max();
         }
     }
@@ -296,17 +295,14 @@ impl Layer {
     /// Calls back with the end (seconds) and memory of each piece of the coarsest kept detail.
     pub(super) fn sizes(&self, mut each: impl FnMut(i64, usize)) {
         for (level, width) in self.levels.iter().zip(WIDTHS) {
-            for piece in &level.pieces {
-                each(
-                    i64::from(piece.slot.saturating_add(1)) * i64::from(width),
-                    size_of::<Piece>() + piece.bytes.len(),
-                );
+            for piece in level.pieces() {
+                each(i64::from(piece.slot.saturating_add(1)) * i64::from(width), piece.bytes.len());
             }
         }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        let pieces: usize = self.levels.iter().map(|level| level.bytes).sum();
+        let pieces: usize = self.levels.iter().map(Level::memory_bytes).sum();
         pieces + self.open.iter().map(Open::memory_bytes).sum::<usize>()
     }
 
@@ -317,7 +313,7 @@ impl Layer {
             put_varint(out, u64::from(open.second));
             with_dense(|dense| {
                 open.add_to(dense);
-                put_bytes(out, &dense.to_piece());
+                dense.with_piece(|bytes| put_bytes(out, bytes));
             });
         }
         for level in &self.levels {
@@ -325,12 +321,12 @@ impl Layer {
             put_varint(out, u64::from(level.kept));
             // Pieces before this slot were written smaller once.
             put_varint(out, 0);
-            put_varint(out, level.pieces.len() as u64);
+            put_varint(out, level.count() as u64);
             let mut before = 0;
-            for piece in &level.pieces {
+            for piece in level.pieces() {
                 put_varint(out, u64::from(piece.slot - before));
                 before = piece.slot;
-                put_bytes(out, &piece.bytes);
+                put_bytes(out, piece.bytes);
             }
         }
     }
@@ -353,8 +349,7 @@ impl Layer {
             }
             Part::Piece { number, slot, bytes } => {
                 if let Some(level) = layer.levels.get_mut(number) {
-                    level.bytes += piece_bytes(bytes);
-                    level.pieces.push(Piece { slot, bytes: bytes.into() });
+                    level.put(Piece { slot, bytes });
                 }
             }
         })?;

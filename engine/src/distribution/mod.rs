@@ -127,7 +127,7 @@ impl Distribution {
 
     fn add_pruned(&self, dense: &mut Dense) {
         if let Some(pruned) = &self.pruned {
-            // Pieces are made by `to_piece` alone, and lie on disk under a checksum.
+            // Pieces are made by `with_piece` alone, and lie on disk under a checksum.
             let whole = dense.add_piece(pruned);
             debug_assert!(whole.is_ok(), "a piece is whole");
         }
@@ -181,7 +181,7 @@ impl Distribution {
             self.pruned = Some(with_dense(|dense| {
                 self.add_pruned(dense);
                 self.live.collect(0, goes, dense);
-                dense.to_piece()
+                dense.with_piece(|piece| piece.into())
             }));
         }
         self.live.prune(second) + self.past_mut().map(|layer| layer.prune(second)).sum::<u64>()

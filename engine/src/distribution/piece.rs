@@ -30,18 +30,18 @@ const BLOCKS: u8 = 4;
 const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
 
 thread_local! {
-    /// Where a piece is put together before it gets memory of its size.
+    /// Where a piece is put together.
     static PIECE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Dense {
-    /// As a piece.
-    pub(super) fn to_piece(&self) -> Box<[u8]> {
+    /// Lends it as a piece.
+    pub(super) fn with_piece<T>(&self, work: impl FnOnce(&[u8]) -> T) -> T {
         PIECE.with_borrow_mut(|out| {
             out.clear();
             put_head(BLOCKS, self, out);
             blocks::put(self, out);
-            out.as_slice().into()
+            work(out)
         })
     }
 
@@ -166,7 +166,7 @@ mod tests {
         with_dense(|dense| {
             places.iter().for_each(|(place, count)| assert!(dense.add(*place, *count)));
             dense.add_summary(sum, min, max);
-            dense.to_piece()
+            dense.with_piece(|piece| piece.into())
         })
     }
 
