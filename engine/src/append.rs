@@ -338,7 +338,9 @@ impl Engine {
         let undefined = self.undefined(batch, targets);
         let mut head = Vec::with_capacity(64);
         origin.put_head(&mut head);
-        let lsn = match self.wal.append(&head, &undefined, groups.finish()) {
+        let mut points = Vec::new();
+        groups.put(&mut points);
+        let lsn = match self.wal.append(&head, &undefined, &points) {
             Ok(lsn) => lsn,
             Err(error) => {
                 if outcome.samples_applied {

@@ -10,7 +10,8 @@ use super::ints;
 use crate::bytes::{Cursor, Damaged, put_varint};
 
 /// Powers of ten that a double holds exactly and that leave room for digits.
-const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+pub(crate) const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 /// Adding and subtracting this rounds a double below 2^51 to an integer, ties to even.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 /// Largest scaled integer.
@@ -32,7 +33,7 @@ pub(super) struct Scratch {
 
 /// The integer `n` with `n / power` equal to the value bit by bit.
 #[inline]
-fn scaled(value: f64, power: f64) -> Option<i64> {
+pub(crate) fn scaled(value: f64, power: f64) -> Option<i64> {
     let shifted = value * power + ROUND;
     let rounded = shifted - ROUND;
     // The first comparison fails for NaN and infinities.

@@ -14,7 +14,7 @@ const DIVISOR: u8 = 2;
 
 /// Room that encoding works in, reused from column to column.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     differences: Vec<i64>,
     ranges: [Vec<Range>; 2],
 }
@@ -38,7 +38,7 @@ impl Range {
 }
 
 /// Appends the column of `numbers`.
-pub(super) fn encode(numbers: &[i64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+pub(crate) fn encode(numbers: &[i64], scratch: &mut Scratch, out: &mut Vec<u8>) {
     let Some(&first) = numbers.first() else { return };
     let Scratch { differences, ranges: [of_numbers, of_differences] } = scratch;
     differences.clear();
@@ -123,7 +123,7 @@ fn pack(numbers: impl Iterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
 }
 
 /// Reads a column of `count` numbers into `numbers` (what was in it is dropped).
-pub(super) fn decode(cursor: &mut Cursor, count: usize, numbers: &mut Vec<i64>) -> Result<(), Damaged> {
+pub(crate) fn decode(cursor: &mut Cursor, count: usize, numbers: &mut Vec<i64>) -> Result<(), Damaged> {
     numbers.clear();
     if count == 0 {
         return Ok(());

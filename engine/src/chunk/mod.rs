@@ -7,8 +7,8 @@
 //! Values that are decimals of at most 15 places become integers; a chunk of anything else falls back.
 //! Invariant: times ascend strictly; a chunk is never empty.
 
-mod decimal;
-mod ints;
+pub(crate) mod decimal;
+pub(crate) mod ints;
 #[cfg(test)]
 mod tests;
 mod xor;

@@ -3,6 +3,8 @@
 //! A record is written by one `write`; who needs it durable calls `sync_to`, and one `fdatasync` serves all who
 //! wait (group commit). Numbers of records (`lsn`) ascend by one.
 
+mod columns;
+mod definitions;
 pub(crate) mod record;
 pub(crate) mod segment;
 #[cfg(test)]
@@ -18,8 +20,8 @@ use parking_lot::Mutex;
 use watchfire_model::failpoint;
 
 use crate::bytes::put_varint;
-use crate::kind::SeriesKind;
 use crate::series::Series;
+use crate::wal::definitions::Definitions;
 
 /// The log does not know the series.
 pub(crate) const UNDEFINED: u16 = 0;
@@ -121,9 +123,9 @@ impl Wal {
         })
     }
 
-    /// Writes a record and gives its number. After an error nothing of it stands in the log, or the log is
-    /// marked broken.
-    pub(crate) fn append(&self, head: &[u8], undefined: &[Undefined], groups: (u64, &[u8])) -> io::Result<u64> {
+    /// Writes a record and gives its number; `points` are its groups and columns. After an error nothing of it stands in
+    /// the log, or the log is marked broken.
+    pub(crate) fn append(&self, head: &[u8], undefined: &[Undefined], points: &[u8]) -> io::Result<u64> {
         if self.is_broken() {
             return Err(io::Error::other("an earlier write to the log failed; a snapshot has to succeed first"));
         }
@@ -142,13 +144,12 @@ impl Wal {
             let open = |wanted: &&Undefined| self.wants_definition(&wanted.series);
             put_varint(out, undefined.iter().filter(open).count() as u64);
             let start = out.len();
+            let mut definitions = Definitions::default();
             for wanted in undefined.iter().filter(open) {
-                let kind: SeriesKind = wanted.series.kind;
-                record::put_definition(wanted.series.id, kind, &wanted.key, out);
+                definitions.put(wanted.series.id, wanted.series.kind, &wanted.key, out);
             }
             definition_bytes = (out.len() - start) as u64;
-            put_varint(out, groups.0);
-            out.extend_from_slice(groups.1);
+            out.extend_from_slice(points);
         })?;
         let Some(file) = &state.file else { return Err(io::Error::other("the log has no file")) };
         if let Err(error) = (&**file).write_all(&state.buffer) {

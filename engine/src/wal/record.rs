@@ -1,14 +1,22 @@
 //! What a record of the log says: one batch, with the position it was derived from.
 //!
 //! ```text
-//! record  = head | varint definitions | definition* | varint groups | group*
-//! head    = 1 | source u8 (0, 1) | [source]       (a batch)
-//!         | 2 | hours                             (a backfill: its points replace what backfills put there before)
+//! record  = head | varint definitions | definition* | varint groups | group* | samples
+//! head    = 3 | source u8 (0, 1) | [source]       (a batch)
+//!         | 4 | hours                             (a backfill: its points replace what backfills put there before)
 //! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
+//! definition: see `definitions`
+//! group   = zigzag id - id of the group before | varint points * 2 + 1 | point*
+//! point   = zigzag (second - second before) * 2 + late | value    (counts, observations)
+//! samples: see `columns`
+//! ```
+//! Up to version 2 of a file, and read, heads began with 1 and 2. Then samples stood in groups, too, and definitions whole:
+//!
+//! ```text
+//! record  = head | varint definitions | definition* | varint groups | group*
 //! definition = varint id | kind u8 | bytes key
 //! group   = zigzag id - id of the group before | varint points * 2 + additive (0, 1) | point*
 //! point   = zigzag time - time before | value                     (samples: milliseconds)
-//!         | zigzag (second - second before) * 2 + late | value    (counts, observations)
 //! ```
 //! A series is defined once; a recovery starts at a snapshot that holds those defined before it.
 
@@ -16,9 +24,13 @@ use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
 use crate::kind::SeriesKind;
+use crate::wal::columns::{self, Columns};
+use crate::wal::definitions;
 
-const BATCH: u8 = 1;
-const BACKFILL: u8 = 2;
+const PLAIN_BATCH: u8 = 1;
+const PLAIN_BACKFILL: u8 = 2;
+const BATCH: u8 = 3;
+const BACKFILL: u8 = 4;
 
 /// Appends the head of a batch.
 pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
@@ -52,40 +64,25 @@ pub(crate) fn read_source(cursor: &mut Cursor) -> Result<SourcePosition, Damaged
     Ok(SourcePosition { queue, epoch, partition, first_offset, next_offset })
 }
 
-/// Appends a definition.
-pub(crate) fn put_definition(id: u64, kind: SeriesKind, key: &[u8], out: &mut Vec<u8>) {
-    put_varint(out, id);
-    out.push(kind.code());
-    put_bytes(out, key);
-}
-
-/// Collects the groups of a record.
+/// Collects the points of a record: counts and observations in groups, samples in columns.
 #[derive(Default)]
 pub(crate) struct Groups {
     bytes: Vec<u8>,
     group: Vec<u8>,
     count: u64,
     points: u64,
-    open: Option<(u64, bool)>,
+    open: Option<u64>,
     last_id: u64,
-    last_time: i64,
     last_second: i64,
+    samples: Columns,
 }
 
 impl Groups {
-    fn open(&mut self, id: u64, additive: bool) {
-        if self.open != Some((id, additive)) {
-            self.close();
-            self.open = Some((id, additive));
-        }
-        self.points += 1;
-    }
-
     fn close(&mut self) {
-        let Some((id, additive)) = self.open.take() else { return };
+        let Some(id) = self.open.take() else { return };
         put_zigzag(&mut self.bytes, id.wrapping_sub(self.last_id) as i64);
         self.last_id = id;
-        put_varint(&mut self.bytes, self.points * 2 + u64::from(additive));
+        put_varint(&mut self.bytes, self.points * 2 + 1);
         self.bytes.extend_from_slice(&self.group);
         self.group.clear();
         self.points = 0;
@@ -94,15 +91,16 @@ impl Groups {
 
     /// Adds a sample of a series.
     pub(crate) fn sample(&mut self, id: u64, at: i64, value: f64) {
-        self.open(id, false);
-        put_zigzag(&mut self.group, at.wrapping_sub(self.last_time));
-        self.last_time = at;
-        put_value(&mut self.group, value);
+        self.samples.push(id, at, value);
     }
 
     /// Adds a count or an observation of a series.
     pub(crate) fn additive(&mut self, id: u64, second: u32, late: bool, value: f64) {
-        self.open(id, true);
+        if self.open != Some(id) {
+            self.close();
+            self.open = Some(id);
+        }
+        self.points += 1;
         put_zigzag(&mut self.group, (i64::from(second) - self.last_second) * 2 + i64::from(late));
         self.last_second = i64::from(second);
         put_value(&mut self.group, value);
@@ -110,13 +108,15 @@ impl Groups {
 
     /// Whether there are no points.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0 && self.open.is_none()
+        self.count == 0 && self.open.is_none() && self.samples.is_empty()
     }
 
-    /// The number of groups, and their bytes.
-    pub(crate) fn finish(&mut self) -> (u64, &[u8]) {
+    /// Appends all of them to a record.
+    pub(crate) fn put(&mut self, out: &mut Vec<u8>) {
         self.close();
-        (self.count, &self.bytes)
+        put_varint(out, self.count);
+        out.extend_from_slice(&self.bytes);
+        self.samples.put(out);
     }
 }
 
@@ -169,19 +169,39 @@ pub(crate) trait Replay {
 /// Reads a record and hands its parts on.
 pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damaged> {
     let mut cursor = Cursor::new(payload);
-    match cursor.u8()? {
-        BATCH => {
+    let kind = cursor.u8()?;
+    match kind {
+        BATCH | PLAIN_BATCH => {
             let source = if cursor.u8()? == 1 { Some(read_source(&mut cursor)?) } else { None };
             replay.begin(source.as_ref());
         }
-        BACKFILL => replay.begin_backfill(&Hours::read(&mut cursor)?),
+        BACKFILL | PLAIN_BACKFILL => replay.begin_backfill(&Hours::read(&mut cursor)?),
         _ => return Err(Damaged("a record is of an unknown kind")),
     }
-    for _ in 0..cursor.varint()? {
+    let is_plain = matches!(kind, PLAIN_BATCH | PLAIN_BACKFILL);
+    let many = cursor.varint()?;
+    if is_plain {
+        read_plain_definitions(&mut cursor, many, replay)?;
+    } else {
+        definitions::read(&mut cursor, many, |id, kind, key| replay.define(id, kind, key))?;
+    }
+    read_groups(payload, &mut cursor, replay)?;
+    if !is_plain {
+        columns::read(&mut cursor, |id, samples| replay.samples(id, samples))?;
+    }
+    if cursor.is_empty() { Ok(()) } else { Err(Damaged("a record is longer than what it says")) }
+}
+
+fn read_plain_definitions(cursor: &mut Cursor, many: u64, replay: &mut impl Replay) -> Result<(), Damaged> {
+    for _ in 0..many {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
         replay.define(id, kind, cursor.bytes()?)?;
     }
+    Ok(())
+}
+
+fn read_groups(payload: &[u8], cursor: &mut Cursor, replay: &mut impl Replay) -> Result<(), Damaged> {
     let (mut id, mut time, mut second) = (0u64, 0i64, 0u32);
     let mut samples = Vec::new();
     for _ in 0..cursor.varint()? {
@@ -192,7 +212,7 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damag
             let at = payload.len() - cursor.rest().len();
             let points = AdditivePoints { at, bytes: cursor.rest(), count, second_before: second };
             for _ in 0..count {
-                (second, ..) = read_additive(&mut cursor, second)?;
+                (second, ..) = read_additive(cursor, second)?;
             }
             replay.additive(id, points)?;
         } else {
@@ -204,7 +224,7 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damag
             replay.samples(id, &samples);
         }
     }
-    if cursor.is_empty() { Ok(()) } else { Err(Damaged("a record is longer than what it says")) }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -212,6 +232,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wal::definitions::Definitions;
 
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Replayed {
@@ -246,6 +267,39 @@ mod tests {
             self.points.extend(points.iter().map(point));
             Ok(())
         }
+    }
+
+    /// A record as versions 1 and 2 wrote it; `head` is that of today.
+    fn plain(head: &[u8], defined: &[(u64, u8, Vec<u8>)], points: &[(u64, Replayed)]) -> Vec<u8> {
+        let mut bytes = head.to_vec();
+        bytes[0] -= BATCH - PLAIN_BATCH;
+        put_varint(&mut bytes, defined.len() as u64);
+        for (id, kind, key) in defined {
+            put_varint(&mut bytes, *id);
+            bytes.push(*kind);
+            put_bytes(&mut bytes, key);
+        }
+        put_varint(&mut bytes, points.len() as u64);
+        let (mut last_id, mut last_time, mut last_second) = (0, 0, 0);
+        for (id, point) in points {
+            put_zigzag(&mut bytes, id.wrapping_sub(last_id) as i64);
+            last_id = *id;
+            match *point {
+                Replayed::Sample { at, value } => {
+                    put_varint(&mut bytes, 2);
+                    put_zigzag(&mut bytes, at.wrapping_sub(last_time));
+                    last_time = at;
+                    put_value(&mut bytes, value);
+                }
+                Replayed::Additive { second, late, value } => {
+                    put_varint(&mut bytes, 3);
+                    put_zigzag(&mut bytes, (i64::from(second) - last_second) * 2 + i64::from(late));
+                    last_second = i64::from(second);
+                    put_value(&mut bytes, value);
+                }
+            }
+        }
+        bytes
     }
 
     fn point() -> impl Strategy<Value = Replayed> {
@@ -285,23 +339,35 @@ mod tests {
                 Some(hours) => put_backfill_head(hours, &mut bytes),
                 None => put_head(source.as_ref(), &mut bytes),
             }
+            let defined: Vec<(u64, u8, Vec<u8>)> = defined.into_iter().map(|(id, kind, value)| {
+                let mut key = Vec::new();
+                put_bytes(&mut key, b"name");
+                put_bytes(&mut key, &value);
+                (id, kind, key)
+            }).collect();
+            let kind_of = |code: u8| SeriesKind::from_code(code).expect("known");
+            let plain = plain(&bytes, &defined, &points);
             put_varint(&mut bytes, defined.len() as u64);
+            let mut definitions = Definitions::default();
             for (id, kind, key) in &defined {
-                put_definition(*id, SeriesKind::from_code(*kind).expect("known"), key, &mut bytes);
+                definitions.put(*id, kind_of(*kind), key, &mut bytes);
             }
-            let (count, group_bytes) = groups.finish();
-            put_varint(&mut bytes, count);
-            bytes.extend_from_slice(group_bytes);
-            let mut back = Collect::default();
-            prop_assert_eq!(read(&bytes, &mut back), Ok(()));
-            prop_assert_eq!(back.source, source.filter(|_| hours.is_none()));
-            prop_assert_eq!(back.hours, hours);
-            prop_assert_eq!(back.points, points);
-            prop_assert_eq!(back.defined, defined);
+            groups.put(&mut bytes);
+            // Samples stand behind counts and observations; of each sort, and so of each series, they keep their order.
+            let (samples, additive): (Vec<_>, Vec<_>) =
+                points.iter().copied().partition(|(_, point)| matches!(point, Replayed::Sample { .. }));
+            for (bytes, points) in [(bytes, [additive, samples].concat()), (plain, points)] {
+                let mut back = Collect::default();
+                prop_assert_eq!(read(&bytes, &mut back), Ok(()));
+                prop_assert_eq!(&back.source, &source.clone().filter(|_| hours.is_none()));
+                prop_assert_eq!(&back.hours, &hours);
+                prop_assert_eq!(back.points, points);
+                prop_assert_eq!(&back.defined, &defined);
+            }
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..4) {
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
             let mut bytes = bytes;
             if let Some(first) = bytes.first_mut() { *first = kind; }
             let _ = read(&bytes, &mut Collect::default());

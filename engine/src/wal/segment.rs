@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::bytes::Cursor;
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
-/// 2 since backfills; 1 is read as it is a part of that.
-const VERSION: u16 = 2;
+/// 3 since samples stand in columns, 2 since backfills; both and 1 are read, as parts of that.
+const VERSION: u16 = 3;
 /// Length of the head of a file.
 pub(crate) const HEAD_BYTES: usize = 20;
 /// Length of the head of a record.

@@ -23,12 +23,12 @@ fn read_all(folder: &Path) -> (BTreeMap<u64, Vec<u8>>, Vec<Damage>) {
 }
 
 fn append(wal: &Wal, body: &[u8]) -> u64 {
-    wal.append(body, &[], (0, &[])).expect("appends")
+    wal.append(body, &[], &[0, 0]).expect("appends")
 }
 
-/// What a record holds: its head, no definitions, no groups.
+/// What a record holds: its head, no definitions, no groups, no samples.
 fn payload(body: &[u8]) -> Vec<u8> {
-    [body, &[0, 0]].concat()
+    [body, &[0, 0, 0]].concat()
 }
 
 fn bodies() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -130,9 +130,9 @@ fn a_full_disk_is_an_error_until_a_snapshot_mends_it() {
     let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
     append(&wal, b"before");
     wal.break_for_test();
-    assert!(wal.append(b"lost", &[], (0, &[])).is_err());
+    assert!(wal.append(b"lost", &[], &[0, 0]).is_err());
     assert!(wal.is_broken(), "what cannot be cut back is not written to again");
-    assert!(wal.append(b"lost", &[], (0, &[])).is_err());
+    assert!(wal.append(b"lost", &[], &[0, 0]).is_err());
     let cut = wal.rotate().expect("rotates");
     wal.mend(cut);
     assert_eq!(append(&wal, b"after"), 2);

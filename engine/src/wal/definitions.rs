@@ -1,0 +1,132 @@
+//! The series that a record defines: their numbers, kinds and label sets, each set by what it has of the one before it.
+//!
+//! ```text
+//! definition = varint id | kind u8 | varint pairs | pair*
+//! pair       = 0 | bytes name | bytes value
+//!            | 2n + 1                              pair n of the label set before
+//!            | 2n + 2 | bytes value                the name of pair n of the label set before, and another value
+//! ```
+//! The pairs that are taken over from the label set before ascend. The first one of a record has nothing before it.
+
+use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::key;
+use crate::kind::SeriesKind;
+
+/// Writes the definitions of a record, one after another.
+#[derive(Default)]
+pub(super) struct Definitions<'k> {
+    before: Vec<(&'k [u8], &'k [u8])>,
+}
+
+impl<'k> Definitions<'k> {
+    /// Appends a definition.
+    pub(super) fn put(&mut self, id: u64, kind: SeriesKind, key: &'k [u8], out: &mut Vec<u8>) {
+        put_varint(out, id);
+        out.push(kind.code());
+        let pairs: Vec<_> = key::pairs(key).collect();
+        put_varint(out, pairs.len() as u64);
+        let mut before = (0u64..).zip(&self.before).peekable();
+        for (name, value) in &pairs {
+            while before.next_if(|(_, (have, _))| have < name).is_some() {}
+            match before.next_if(|(_, (have, _))| have == name) {
+                Some((number, (_, have))) if have == value => put_varint(out, 2 * number + 1),
+                Some((number, _)) => {
+                    put_varint(out, 2 * number + 2);
+                    put_bytes(out, value);
+                }
+                None => {
+                    out.push(0);
+                    put_bytes(out, name);
+                    put_bytes(out, value);
+                }
+            }
+        }
+        self.before = pairs;
+    }
+}
+
+/// Reads so many definitions and hands each on: number, kind, key.
+pub(super) fn read(
+    cursor: &mut Cursor,
+    many: u64,
+    mut each: impl FnMut(u64, SeriesKind, &[u8]) -> Result<(), Damaged>,
+) -> Result<(), Damaged> {
+    let (mut key, mut before) = (Vec::new(), Vec::new());
+    for _ in 0..many {
+        let id = cursor.varint()?;
+        let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
+        std::mem::swap(&mut key, &mut before);
+        read_key(cursor, &before, &mut key)?;
+        each(id, kind, &key)?;
+    }
+    Ok(())
+}
+
+fn read_key(cursor: &mut Cursor, before: &[u8], key: &mut Vec<u8>) -> Result<(), Damaged> {
+    key.clear();
+    let mut before = (0u64..).zip(key::pairs(before));
+    for _ in 0..cursor.length(cursor.rest().len())? {
+        let Some(code) = cursor.varint()?.checked_sub(1) else {
+            put_bytes(key, cursor.bytes()?);
+            put_bytes(key, cursor.bytes()?);
+            continue;
+        };
+        let (_, (name, value)) =
+            before.find(|(number, _)| *number == code / 2).ok_or(Damaged("a label set before has no such pair"))?;
+        put_bytes(key, name);
+        put_bytes(key, if code % 2 == 0 { value } else { cursor.bytes()? });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use watchfire_model::LabelSet;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn definitions_read_back(
+            sets in prop::collection::vec((any::<u64>(), 1u8..6, prop::collection::btree_map("[a-d]{1,2}", "[x-z]{1,2}", 0..7)), 0..12),
+        ) {
+            let keys: Vec<Vec<u8>> = sets.iter().map(|(_, _, pairs)| {
+                let mut key = Vec::new();
+                key::write(&LabelSet::from_pairs(pairs.iter().map(|(n, v)| (&**n, &**v))).expect("valid"), &mut key);
+                key
+            }).collect();
+            let (mut definitions, mut bytes) = (Definitions::default(), Vec::new());
+            for ((id, kind, _), key) in sets.iter().zip(&keys) {
+                definitions.put(*id, SeriesKind::from_code(*kind).expect("known"), key, &mut bytes);
+            }
+            bytes.extend_from_slice(b"after");
+            let (mut cursor, mut back) = (Cursor::new(&bytes), Vec::new());
+            read(&mut cursor, sets.len() as u64, |id, kind, key| { back.push((id, kind.code(), key.to_vec())); Ok(()) }).expect("whole");
+            prop_assert_eq!(cursor.rest(), b"after");
+            let wanted: Vec<_> = sets.iter().zip(keys).map(|((id, kind, _), key)| (*id, *kind, key)).collect();
+            prop_assert_eq!(back, wanted);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&mut Cursor::new(&bytes), 9, |_, _, _| Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_series_that_differs_by_a_value_takes_little_more_than_that() {
+        let key = |name: &str| {
+            let mut key = Vec::new();
+            let labels = [("__name__", name), ("instance", "10.0.0.1:9100"), ("job", "node"), ("zone", "eu-west-1")];
+            key::write(&LabelSet::from_pairs(labels).expect("valid"), &mut key);
+            key
+        };
+        let (first, second) = (key("node_load1"), key("node_load5"));
+        let (mut definitions, mut bytes) = (Definitions::default(), Vec::new());
+        definitions.put(1, SeriesKind::Increments, &first, &mut bytes);
+        let one = bytes.len();
+        definitions.put(2, SeriesKind::Increments, &second, &mut bytes);
+        assert_eq!(bytes.len() - one, 3 + 2 + "node_load5".len() + 3);
+    }
+}
