@@ -268,6 +268,15 @@ fn append_figures(series: u64) {
         &[regex("pod", MatchOp::NotRegex, "checkout-.*-(0000[1-9a-f]|000[1-9a-f]|0000000).*")],
     );
     select("negative, few left", &[regex("instance", MatchOp::NotRegex, "10.0.*"), Matcher::equal("job", "job-1")]);
+    select("nothing, or a beginning that none has", &[regex("pod", MatchOp::Regex, "|x.*")]);
+    select(
+        "three on one label",
+        &[
+            regex("pod", MatchOp::Regex, "checkout-.*"),
+            regex("pod", MatchOp::NotRegex, ".*-000[0-9a-e].*"),
+            regex("pod", MatchOp::NotRegex, ".*[1-9a-f]"),
+        ],
+    );
     select(
         "set and !=",
         &[
@@ -279,7 +288,7 @@ fn append_figures(series: u64) {
     );
     select("metric", &[Matcher::equal("__name__", "http_requests_total_2")]);
     println!(
-        "what queries keep (label sets, copies of values): {} B/series",
+        "what queries keep (label sets, values that they share): {} B/series",
         (LIVE.load(Ordering::Relaxed) - kept) / series as usize
     );
     let views = engine.select(&[Matcher::equal("__name__", "http_requests_total_2")], range).expect("selects");

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::{Anchored, Input};
+use regex_syntax::hir::{Dot, Hir, HirKind};
 
 /// Most states, of a kilobyte each.
 const STATES_MAX: usize = 1024;
@@ -18,6 +19,8 @@ const KEPT: usize = 64;
 
 /// A state from which nothing leads to a match.
 const DEAD: u32 = 0;
+/// What follows does not matter any more: the value satisfies the expression.
+const MATCHED: u32 = u32::MAX - 1;
 const UNKNOWN: u32 = u32::MAX;
 
 /// See the module.
@@ -31,6 +34,8 @@ pub(crate) struct Automaton {
     next: Vec<u32>,
     /// Whether a value that ends in a state satisfies the expression.
     accepts: Vec<Option<bool>>,
+    /// The expression ends with "anything": a beginning that satisfies the rest of it decides.
+    is_open: bool,
     start: u32,
     /// The last value, as far as it was read and is kept.
     value: [u8; KEPT],
@@ -42,7 +47,10 @@ pub(crate) struct Automaton {
 impl Automaton {
     /// `None` if the expression is beyond what an automaton of bytes can follow (`\b` among letters, say).
     pub(crate) fn new(expression: &str) -> Option<Automaton> {
-        let dfa = DFA::builder().build(&format!("^(?s:{expression})$")).ok()?;
+        let beginning = beginning_of(expression);
+        let is_open = beginning.is_some();
+        let whole = beginning.map_or_else(|| format!("^(?s:{expression})$"), |beginning| format!("^(?:{beginning})"));
+        let dfa = DFA::builder().build(&whole).ok()?;
         let cache = dfa.create_cache();
         let mut automaton = Automaton {
             dfa,
@@ -51,6 +59,7 @@ impl Automaton {
             numbers: HashMap::new(),
             next: vec![DEAD; 256],
             accepts: vec![Some(false)],
+            is_open,
             start: DEAD,
             value: [0; KEPT],
             length: 0,
@@ -69,6 +78,9 @@ impl Automaton {
         let alike = alike(self.value.get(..self.length)?, value);
         self.length = alike;
         let mut state = *self.after.get(alike)?;
+        if state == MATCHED {
+            return Some(true);
+        }
         let (kept, beyond) = value.split_at(value.len().min(KEPT));
         for (at, byte) in kept.iter().enumerate().skip(alike) {
             state = self.next_of(state, *byte)?;
@@ -78,9 +90,15 @@ impl Automaton {
             self.value[at] = *byte;
             self.after[at + 1] = state;
             self.length = at + 1;
+            if state == MATCHED {
+                return Some(true);
+            }
         }
         for byte in beyond {
             state = self.next_of(state, *byte)?;
+            if state == MATCHED {
+                return Some(true);
+            }
         }
         match self.accepts.get(state as usize)? {
             Some(accepts) => Some(*accepts),
@@ -123,6 +141,10 @@ impl Automaton {
         if state.is_dead() {
             return Some(DEAD);
         }
+        // Told one byte late: all before the last byte is such a beginning.
+        if self.is_open && state.is_match() {
+            return Some(MATCHED);
+        }
         if let Some(number) = self.numbers.get(&state) {
             return Some(*number);
         }
@@ -135,6 +157,25 @@ impl Automaton {
         let number = u32::try_from(self.states.len()).ok()?;
         self.numbers.insert(state, number);
         Some(number)
+    }
+}
+
+/// What comes before a `.*` at the end of an expression, as an expression.
+fn beginning_of(expression: &str) -> Option<String> {
+    let hir = regex_syntax::parse(&format!("(?s:{expression})")).ok()?;
+    let is_anything = |part: &Hir| match part.kind() {
+        HirKind::Repetition(repeated) => {
+            repeated.min == 0 && repeated.max.is_none() && *repeated.sub == Hir::dot(Dot::AnyChar)
+        }
+        _ => false,
+    };
+    match hir.kind() {
+        _ if is_anything(&hir) => Some(String::new()),
+        HirKind::Concat(parts) => {
+            let (_, before) = parts.split_last().filter(|(last, _)| is_anything(last))?;
+            Some(Hir::concat(before.to_vec()).to_string())
+        }
+        _ => None,
     }
 }
 
@@ -173,7 +214,7 @@ mod tests {
         #[test]
         fn it_answers_as_the_matcher_does(
             expression in prop::sample::select(vec![
-                "a.*b", "(a|ab)(c|bcd)?", "", "|ab", ".+", ".*", "[^a]*", "(ab){2,3}é?", "a+b+|b+a+", "(?i)AB.*", "^ab$", "é.*", "\\w+", "x{0,40}ab",
+                "a.*b", "(a|ab)(c|bcd)?", "", "|ab", ".+", ".*", "[^a]*", "(ab){2,3}é?", "a+b+|b+a+", "(?i)AB.*", "^ab$", "é.*", "\\w+", "x{0,40}ab", "a.*b.*", "|a.*", "(a|ab).*.*", "(b.*)", "é.*", "a(?:b|c)*.*",
             ]),
             values in prop::collection::vec(prop_oneof![5 => "[abcdé]{0,12}", 1 => "[ab]{60,70}"], 1..60),
         ) {
@@ -190,6 +231,28 @@ mod tests {
             let wanted = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
             prop_assert_eq!(alike(a.as_bytes(), b.as_bytes()), wanted);
         }
+    }
+
+    #[test]
+    fn what_stands_before_anything_is_found() {
+        for (expression, wanted) in [
+            (".*", Some("")),
+            ("a.*", Some("a")),
+            ("a.*b.*", Some("a(?s:.)*b")),
+            ("a.+", None),
+            ("a|b.*", None),
+            ("", None),
+        ] {
+            let wanted = wanted.map(|text| regex_syntax::parse(text).expect("valid"));
+            let found = beginning_of(expression).map(|text| regex_syntax::parse(&text).expect("valid"));
+            assert_eq!(found, wanted, "{expression}");
+        }
+        // Only the beginning is looked at.
+        let mut automaton = Automaton::new("a[bc].*").expect("within its means");
+        assert_eq!(automaton.matches("abx".as_bytes()), Some(true));
+        assert_eq!(automaton.length, 3);
+        assert_eq!(automaton.matches("abx and more".as_bytes()), Some(true));
+        assert_eq!(automaton.length, 3);
     }
 
     #[test]

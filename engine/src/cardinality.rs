@@ -70,6 +70,7 @@ impl Engine {
             by_values.add(values, || name.to_string());
             by_bytes.add(series.keys().map(|value| value.len() as u64).sum(), || name.to_string());
             for (value, count) in &series {
+                let value = std::str::from_utf8(value).unwrap_or_default();
                 by_series.add(*count, || format!("{name}={value}"));
                 if &*name == METRIC_NAME {
                     by_metric.add(*count, || value.to_string());
@@ -86,8 +87,8 @@ impl Engine {
     }
 
     /// How many series have each value of a label.
-    fn series_by_value(&self, name: &str) -> HashMap<Arc<str>, u64> {
-        let mut series: HashMap<Arc<str>, u64> = HashMap::new();
+    fn series_by_value(&self, name: &str) -> HashMap<Vec<u8>, u64> {
+        let mut series: HashMap<Vec<u8>, u64> = HashMap::new();
         for shard in &self.registry.shards {
             let shard = shard.read();
             let of_name = shard.pairs.name(name.as_bytes()).and_then(|name| shard.pairs.pairs_of(name));

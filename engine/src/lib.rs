@@ -13,7 +13,7 @@
 //! - the engine reads no clock: time comes with the call.
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
-//! `pairs`, `postings`, `scan`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
+//! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
 
@@ -47,14 +47,13 @@ mod recovery;
 mod registry;
 mod resting;
 mod samples;
-mod scan;
 mod select;
 mod series;
 mod shard;
 mod slots;
 mod snapshot;
 mod stats;
-mod texts;
+mod values;
 mod view;
 mod wal;
 

@@ -13,9 +13,9 @@ use roaring::RoaringBitmap;
 use watchfire_model::{MatchOp, Matcher};
 
 use crate::automaton::Automaton;
-use crate::scan::Sieve;
 use crate::shard::{Shard, TOGETHER};
 use crate::slots::SlotSet;
+use crate::values::Sieve;
 
 /// Largest set of texts that a regular expression is replaced by.
 const SET_MAX: usize = 250;
@@ -198,9 +198,7 @@ fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, matcher: &Prepared) ->
     };
     match chosen {
         Some(mut chosen) if chosen.len() < pairs.len() / VALUES_PER_SERIES => {
-            retain_by_value(shard, &mut chosen, name, |value| {
-                value.is_some_and(|value| matcher.matches(value.as_bytes()))
-            });
+            retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| matcher.matches(value)));
             chosen
         }
         chosen => {
@@ -233,7 +231,7 @@ fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, matcher: &Prepared) {
         return;
     }
     if chosen.len() < pairs.len() / VALUES_PER_SERIES {
-        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value.as_bytes())));
+        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value)));
         return;
     }
     let sieve = if matcher.negative { matcher.sieve() } else { Sieve::All };
@@ -291,7 +289,7 @@ fn chosen_where(
 }
 
 /// Leaves the series whose value of a label (`None` if they have none) is wanted; asks once per value.
-fn retain_by_value(shard: &Shard, chosen: &mut RoaringBitmap, name: u32, wanted: impl Fn(Option<&str>) -> bool) {
+fn retain_by_value(shard: &Shard, chosen: &mut RoaringBitmap, name: u32, wanted: impl Fn(Option<&[u8]>) -> bool) {
     let mut with_pairs: Vec<(u32, Option<u32>)> = Vec::with_capacity(chosen.len() as usize);
     shard.each_series(chosen, |slot, series| {
         with_pairs.push((slot, series.pairs.iter().copied().find(|pair| shard.pairs.name_of(*pair) == Some(name))));
@@ -300,7 +298,7 @@ fn retain_by_value(shard: &Shard, chosen: &mut RoaringBitmap, name: u32, wanted:
     let without = wanted(None);
     let mut slots = SlotSet::new(shard.slots_end());
     for block in with_pairs.chunks(TOGETHER) {
-        let values = block.iter().filter_map(|(_, pair)| shard.pairs.value_of((*pair)?).as_bytes().first());
+        let values = block.iter().filter_map(|(_, pair)| shard.pairs.value_of((*pair)?).first());
         // Reading a little of each, without deciding anything by it, fetches all of them at once.
         std::hint::black_box(values.fold(0, |all, byte| all ^ byte));
         for (slot, pair) in block {

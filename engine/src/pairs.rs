@@ -7,21 +7,23 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
+use crate::bytes::Damaged;
 use crate::paged::Paged;
 use crate::postings::Postings;
-use crate::scan::{Found, Scan, Sieve};
-use crate::texts::Texts;
+use crate::values::{Found, Sieve, Values};
 
-/// Values of a label with fewer are looked at where they lie.
-const SCAN_FROM: u64 = 512;
+/// The values that are left of a label move together when more than one in so many is gone ...
+const SPARSE: usize = 4;
+/// ... and when more than one in so many is, once series have gone and memory is given back.
+const SPARSE_AFTER: usize = 16;
 
 /// A label pair.
 struct Pair {
     name: u32,
-    value: Arc<str>,
+    /// The place of its value among those of the name.
+    place: u32,
     /// The series with it.
     postings: Postings,
 }
@@ -29,8 +31,7 @@ struct Pair {
 struct Name {
     text: Arc<str>,
     pairs: RoaringBitmap,
-    /// Its values beside each other, if there are many and queries look through them.
-    scan: RwLock<Option<Scan>>,
+    values: Values,
 }
 
 /// The pairs of one shard.
@@ -54,25 +55,30 @@ impl Pairs {
 
     /// The number of a pair that some series has.
     pub(crate) fn pair(&self, name: u32, value: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash_one((name, value));
-        self.lookup
-            .find(hash, |at| self.entry(*at).is_some_and(|pair| pair.name == name && pair.value.as_bytes() == value))
-            .copied()
+        let of_name = self.name_entry(name)?;
+        let is_it = |at: &u32| {
+            self.entry(*at).is_some_and(|pair| pair.name == name && of_name.values.value(pair.place) == value)
+        };
+        self.lookup.find(self.hasher.hash_one((name, value)), is_it).copied()
     }
 
     fn entry(&self, pair: u32) -> Option<&Pair> {
         self.pairs.get(pair)
     }
 
-    fn name_text(&self, name: u32) -> &str {
-        self.names.get(name as usize).and_then(Option::as_ref).map_or("", |name| &name.text)
+    fn name_entry(&self, name: u32) -> Option<&Name> {
+        self.names.get(name as usize)?.as_ref()
     }
 
-    /// Name and value of a pair.
-    pub(crate) fn texts(&self, pair: u32) -> Option<(&Arc<str>, &Arc<str>)> {
+    fn name_text(&self, name: u32) -> &str {
+        self.name_entry(name).map_or("", |name| &name.text)
+    }
+
+    /// The name of a pair, and its value, which is a text.
+    pub(crate) fn texts(&self, pair: u32) -> Option<(&Arc<str>, &[u8])> {
         let pair = self.entry(pair)?;
-        let name = self.names.get(pair.name as usize)?.as_ref()?;
-        Some((&name.text, &pair.value))
+        let name = self.name_entry(pair.name)?;
+        Some((&name.text, name.values.value(pair.place)))
     }
 
     /// The number of a pair's name.
@@ -80,9 +86,14 @@ impl Pairs {
         self.entry(pair).map(|pair| pair.name)
     }
 
-    /// The value of a pair.
-    pub(crate) fn value_of(&self, pair: u32) -> &str {
-        self.entry(pair).map_or("", |pair| &pair.value)
+    /// The text of a pair's name.
+    pub(crate) fn name_text_of(&self, pair: u32) -> Option<Arc<str>> {
+        self.name_entry(self.entry(pair)?.name).map(|name| name.text.clone())
+    }
+
+    /// The value of a pair, a text.
+    pub(crate) fn value_of(&self, pair: u32) -> &[u8] {
+        self.texts(pair).map_or(&[], |(_, value)| value)
     }
 
     /// The series with a pair.
@@ -97,50 +108,14 @@ impl Pairs {
 
     /// All pairs of a name.
     pub(crate) fn pairs_of(&self, name: u32) -> Option<&RoaringBitmap> {
-        self.names.get(name as usize)?.as_ref().map(|name| &name.pairs)
+        self.name_entry(name).map(|name| &name.pairs)
     }
 
-    /// Calls back with at least those values of a name that a sieve lets through; with some perhaps twice.
+    /// Calls back with at least those values of a name that a sieve lets through.
     pub(crate) fn each_value(&self, name: u32, sieve: &Sieve, mut found: impl FnMut(Found)) {
-        let Some(entry) = self.names.get(name as usize).and_then(Option::as_ref) else { return };
-        if entry.pairs.len() >= SCAN_FROM {
-            if entry.scan.read().is_none() {
-                *entry.scan.write() = self.scan_of(entry);
-            }
-            if let Some(scan) = &*entry.scan.read() {
-                scan.touch();
-                scan.each(sieve, &mut |one: Found| {
-                    let is_now = |now: &Pair| now.name == name && now.value.as_bytes() == one.value;
-                    if !one.changed || self.entry(one.pair).is_some_and(is_now) {
-                        found(one);
-                    }
-                });
-                return;
-            }
+        if let Some(name) = self.name_entry(name) {
+            name.values.each(sieve, &mut found);
         }
-        entry.pairs.iter().for_each(|pair| {
-            found(Found { value: self.value_of(pair).as_bytes(), pair, slot: None, changed: false });
-        });
-    }
-
-    fn scan_of(&self, entry: &Name) -> Option<Scan> {
-        let entries = entry.pairs.iter().filter_map(|number| Some((number, self.entry(number)?)));
-        Scan::of(entries.map(|(number, pair)| (number, &*pair.value, pair.postings.only())))
-    }
-
-    /// Forgets the copies of values that no query looked through since the last time.
-    pub(crate) fn age_scans(&self) {
-        for name in self.names.iter().flatten() {
-            let mut scan = name.scan.write();
-            if scan.as_mut().is_some_and(Scan::age) {
-                *scan = None;
-            }
-        }
-    }
-
-    /// Memory of the copies of values.
-    pub(crate) fn scans_bytes(&self) -> usize {
-        self.names.iter().flatten().filter_map(|name| name.scan.read().as_ref().map(Scan::memory_bytes)).sum()
     }
 
     /// All names and how many values each has.
@@ -148,31 +123,33 @@ impl Pairs {
         self.names.iter().flatten().map(|name| (&name.text, &name.pairs))
     }
 
-    /// Enters a series under a pair and gives the pair's number, and how much memory that took beside the texts.
-    pub(crate) fn insert(&mut self, name: &str, value: &str, series: u32, texts: &Texts) -> (u32, usize) {
+    /// How many pairs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lookup.len()
+    }
+
+    /// Enters a series under a pair and gives the pair's number, and how much memory that took.
+    pub(crate) fn insert(&mut self, name: &str, value: &str, series: u32) -> Result<(u32, usize), Damaged> {
         let (name, of_name) = match self.name(name.as_bytes()) {
             Some(name) => (name, 0),
-            None => (self.add_name(name, texts), NAME_BYTES),
+            None => (self.add_name(name), NAME_BYTES + name.len()),
         };
         if let Some(number) = self.pair(name, value.as_bytes())
             && let Some(pair) = self.pairs.get_mut(number)
         {
             pair.postings.insert(series);
-            if let Some(Some(name)) = self.names.get_mut(name as usize)
-                && let Some(scan) = name.scan.get_mut()
-            {
-                scan.joined(number);
+            if let Some(Some(name)) = self.names.get_mut(name as usize) {
+                name.values.joined(pair.place);
             }
-            return (number, 4);
+            return Ok((number, 4));
         }
-        let mut postings = Postings::new();
-        postings.insert(series);
-        (self.add_pair(name, value, postings, texts), PAIR_BYTES + of_name)
+        let (number, of_pair) = self.add_pair(name, value.as_bytes(), series)?;
+        Ok((number, of_pair + of_name))
     }
 
-    fn add_name(&mut self, text: &str, texts: &Texts) -> u32 {
+    fn add_name(&mut self, text: &str) -> u32 {
         let number = take_lowest(&mut self.free_names, self.names.len() as u32);
-        let entry = Some(Name { text: texts.intern(text), pairs: RoaringBitmap::new(), scan: RwLock::default() });
+        let entry = Some(Name { text: text.into(), pairs: RoaringBitmap::new(), values: Values::default() });
         put(&mut self.names, number, entry);
         let (names, hasher) = (&self.names, &self.hasher);
         let text_of = |at: &u32| names.get(*at as usize).and_then(Option::as_ref).map_or("", |name| &*name.text);
@@ -181,77 +158,99 @@ impl Pairs {
         number
     }
 
-    fn add_pair(&mut self, name: u32, value: &str, postings: Postings, texts: &Texts) -> u32 {
-        let number = take_lowest(&mut self.free, self.pairs.next());
-        let only = postings.only();
-        self.pairs.put(number, Pair { name, value: texts.intern(value), postings });
-        let (pairs, hasher) = (&self.pairs, &self.hasher);
-        self.lookup.insert_unique(hasher.hash_one((name, value.as_bytes())), number, |at| {
-            pairs.get(*at).map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
-        });
-        if let Some(Some(entry)) = self.names.get_mut(name as usize) {
-            entry.pairs.insert(number);
-            let scan = entry.scan.get_mut();
-            if scan.as_mut().is_some_and(|scan| !scan.push(number, value, only)) {
-                *scan = None;
-            }
-        }
-        number
+    fn add_pair(&mut self, name: u32, value: &[u8], series: u32) -> Result<(u32, usize), Damaged> {
+        const NO_ROOM: Damaged = Damaged("a label has more than four gigabytes of values");
+        let number = self.free.min().unwrap_or(self.pairs.next());
+        let Some(Some(entry)) = self.names.get_mut(name as usize) else { return Err(NO_ROOM) };
+        let before = entry.values.memory_bytes();
+        let place = entry.values.push(number, value, series).ok_or(NO_ROOM)?;
+        let bytes = PAIR_BYTES + entry.values.memory_bytes() - before;
+        entry.pairs.insert(number);
+        self.free.remove(number);
+        let mut postings = Postings::new();
+        postings.insert(series);
+        self.pairs.put(number, Pair { name, place, postings });
+        let (hash, again) = (self.hasher.hash_one((name, value)), hash_of(&self.pairs, &self.names, &self.hasher));
+        self.lookup.insert_unique(hash, number, again);
+        Ok((number, bytes))
     }
 
     /// Takes a series out from under a pair; frees the pair, and the name, that nobody carries any more.
-    /// Says how much memory came free beside the texts.
-    pub(crate) fn remove(&mut self, pair: u32, series: u32, texts: &Texts) -> usize {
+    /// Says how much memory came free.
+    pub(crate) fn remove(&mut self, pair: u32, series: u32) -> usize {
         let Some(entry) = self.pairs.get_mut(pair) else { return 0 };
         entry.postings.remove(series);
         if !entry.postings.is_empty() {
             return 4;
         }
-        let Some(freed) = self.pairs.take(pair) else { return 4 };
-        self.free.insert(pair);
-        let hash = self.hasher.hash_one((freed.name, freed.value.as_bytes()));
+        let hash = hash_of(&self.pairs, &self.names, &self.hasher)(&pair);
         if let Ok(found) = self.lookup.find_entry(hash, |at| *at == pair) {
             found.remove();
         }
-        texts.released(1);
+        let Some(freed) = self.pairs.take(pair) else { return 4 };
+        self.free.insert(pair);
         let mut bytes = PAIR_BYTES;
-        if let Some(Some(name)) = self.names.get_mut(freed.name as usize) {
-            name.pairs.remove(pair);
-            let scan = name.scan.get_mut();
-            if scan.as_mut().is_some_and(|scan| scan.freed(pair)) {
-                *scan = None;
+        let Some(Some(name)) = self.names.get_mut(freed.name as usize) else { return bytes };
+        name.pairs.remove(pair);
+        name.values.freed(freed.place);
+        if name.pairs.is_empty() {
+            bytes += NAME_BYTES + name.text.len() + name.values.memory_bytes();
+            let hash = self.hasher.hash_one(name.text.as_bytes());
+            if let Ok(found) = self.name_lookup.find_entry(hash, |at| *at == freed.name) {
+                found.remove();
             }
-            if name.pairs.is_empty() {
-                let hash = self.hasher.hash_one(name.text.as_bytes());
-                if let Ok(found) = self.name_lookup.find_entry(hash, |at| *at == freed.name) {
-                    found.remove();
-                }
-                self.names[freed.name as usize] = None;
-                self.free_names.insert(freed.name);
-                texts.released(1);
-                bytes += NAME_BYTES;
-            }
+            self.names[freed.name as usize] = None;
+            self.free_names.insert(freed.name);
+        } else {
+            bytes += move_together(name, &mut self.pairs, SPARSE);
         }
         bytes
     }
 
-    /// Gives back table room that is no longer needed.
-    pub(crate) fn shrink(&mut self) {
+    /// Gives back room that is no longer needed; says how much of it was counted.
+    pub(crate) fn shrink(&mut self) -> usize {
+        let names = self.names.iter_mut().flatten();
+        let bytes = names.map(|name| move_together(name, &mut self.pairs, SPARSE_AFTER)).sum();
         self.pairs.shrink();
         self.free.remove_range(self.pairs.next()..);
         if self.lookup.capacity() > 4 * self.lookup.len() + 64 {
-            let (pairs, hasher) = (&self.pairs, &self.hasher);
-            self.lookup.shrink_to_fit(|at| {
-                pairs.get(*at).map_or(0, |pair| hasher.hash_one((pair.name, pair.value.as_bytes())))
-            });
+            self.lookup.shrink_to_fit(hash_of(&self.pairs, &self.names, &self.hasher));
         }
+        bytes
     }
 }
 
-/// Memory of a new pair beside its text: the entries of the tables.
+/// Moves the values of a name together if more than one in so many is gone; says how much memory came free.
+fn move_together(name: &mut Name, pairs: &mut Paged<Pair>, one_in: usize) -> usize {
+    if !name.values.is_sparse(one_in) {
+        return 0;
+    }
+    let before = name.values.memory_bytes();
+    name.values.move_together(|pair, place| {
+        if let Some(pair) = pairs.get_mut(pair) {
+            pair.place = place;
+        }
+    });
+    before.saturating_sub(name.values.memory_bytes())
+}
+
+/// What the look-up knows a pair by.
+fn hash_of<'p>(
+    pairs: &'p Paged<Pair>,
+    names: &'p [Option<Name>],
+    hasher: &'p foldhash::fast::RandomState,
+) -> impl Fn(&u32) -> u64 + 'p {
+    move |at| {
+        let pair = pairs.get(*at).and_then(|pair| Some((pair, names.get(pair.name as usize)?.as_ref()?)));
+        pair.map_or(0, |(pair, name)| hasher.hash_one((pair.name, name.values.value(pair.place))))
+    }
+}
+
+/// Memory of a new pair beside its value: the entries of the tables.
 const PAIR_BYTES: usize = size_of::<Option<Pair>>() + 8 + 4;
-/// The same of a new name: its place in a table that grows by doubling, its look-up, and the smallest set of pairs.
-const NAME_BYTES: usize = size_of::<Option<Name>>() * 3 / 2 + 8 + 4 * 32 + 8;
+/// The same of a new name: its place in a table that grows by doubling, its look-up, its text's counts and the smallest
+/// set of pairs.
+const NAME_BYTES: usize = size_of::<Option<Name>>() * 3 / 2 + 8 + 4 * 32 + 8 + 24;
 
 /// The lowest free number, else the next one.
 fn take_lowest(free: &mut RoaringBitmap, next: u32) -> u32 {

@@ -48,7 +48,6 @@ impl Engine {
             if turn.div_euclid(shards) % LABELS_SWEEPS == 0 {
                 self.registry.shards[shard].read().age_for_queries();
             }
-            self.registry.texts.sweep();
             if shard == 0 {
                 self.forget_removed();
             }
@@ -85,7 +84,6 @@ impl Engine {
     pub fn sweep_all(&self, now: Timestamp) {
         self.see_time(now);
         (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now));
-        self.registry.texts.sweep();
         self.forget_removed();
         self.keep_to_memory_limit(now);
     }

@@ -16,7 +16,6 @@ use crate::known::Known;
 use crate::limits::Rejection;
 use crate::series::{Numbers, Series, SeriesState};
 use crate::shard::{NewSeries, Shard, Wanted};
-use crate::texts::Texts;
 
 /// Value of every label of the series that takes what is past a metric's cap.
 pub const OVERFLOW: &str = "__overflow__";
@@ -26,14 +25,13 @@ pub(crate) struct Registry {
     pub(crate) shards: Box<[RwLock<Shard>]>,
     /// Of keys.
     fingerprints: Fingerprints,
-    pub(crate) texts: Texts,
     pub(crate) catalogue: Catalogue,
     pub(crate) known: Known,
     /// Metrics that are counted, whether they have series yet or not.
     pub(crate) counted: RwLock<HashSet<String>>,
     next_id: AtomicU64,
     series: AtomicUsize,
-    /// Memory of series and numbers, as last counted, plus new series since; without texts and catalogue.
+    /// Memory of series and numbers, as last counted, plus new series since; without catalogue.
     series_bytes: AtomicUsize,
     max_series: usize,
     memory_limit_bytes: usize,
@@ -53,7 +51,6 @@ impl Registry {
         Registry {
             shards: (0..config.shards.next_power_of_two()).map(|_| RwLock::default()).collect(),
             fingerprints: Fingerprints::new(),
-            texts: Texts::default(),
             catalogue: Catalogue::default(),
             known: Known::new(config.max_series.saturating_mul(2)),
             counted: RwLock::default(),
@@ -186,7 +183,7 @@ impl Registry {
         }
         let before = shard.identity_bytes + shard.numbers_bytes;
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
-        let series = shard.insert(new, key, state, &self.texts)?;
+        let series = shard.insert(new, key, state)?;
         let after = shard.identity_bytes + shard.numbers_bytes;
         self.series_bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
         self.series.fetch_add(1, Ordering::Relaxed);
@@ -198,10 +195,11 @@ impl Registry {
     pub(crate) fn remove(&self, shard: &mut Shard, slot: u32) {
         let Some(series) = shard.slot(slot).cloned() else { return };
         let name = series.pairs.iter().filter_map(|pair| shard.pairs.texts(*pair));
-        let name = name.into_iter().find(|(name, _)| &***name == METRIC_NAME).map(|(_, value)| value.clone());
-        shard.remove(slot, &self.texts);
+        let name = name.into_iter().find(|(name, _)| &***name == METRIC_NAME).map(|(_, value)| value.to_vec());
+        shard.remove(slot);
         self.series.fetch_sub(1, Ordering::Relaxed);
-        self.catalogue.removed(series.kind.class(), name.as_deref().unwrap_or_default());
+        let name = String::from_utf8(name.unwrap_or_default()).unwrap_or_default();
+        self.catalogue.removed(series.kind.class(), &name);
     }
 
     /// How many series there are.
@@ -219,9 +217,9 @@ impl Registry {
         self.next_id.fetch_max(id, Ordering::Relaxed);
     }
 
-    /// Memory of everything: series and numbers as last counted, texts and catalogue as they are.
+    /// Memory of everything: series and numbers as last counted, catalogue and spellings as they are.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.series_bytes.load(Ordering::Relaxed) + self.texts.bytes() + self.catalogue.bytes() + self.known.bytes()
+        self.series_bytes.load(Ordering::Relaxed) + self.catalogue.bytes() + self.known.bytes()
     }
 
     /// Adds up what the shards counted, and everything else.

@@ -96,8 +96,9 @@ impl Engine {
                     (None, _) => true,
                     (Some(_), None) => false,
                 };
-                if wanted && !values.contains(shard.pairs.value_of(pair)) {
-                    values.insert(shard.pairs.value_of(pair).to_owned());
+                let value = std::str::from_utf8(shard.pairs.value_of(pair)).unwrap_or_default();
+                if wanted && !values.contains(value) {
+                    values.insert(value.to_owned());
                 }
             }
         }

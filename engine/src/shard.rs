@@ -15,7 +15,6 @@ use crate::kind::{SeriesClass, SeriesKind};
 use crate::paged::Paged;
 use crate::pairs::Pairs;
 use crate::series::{Series, SeriesState};
-use crate::texts::Texts;
 use crate::wal;
 
 /// Look-ups that are done together, so that their waits for memory overlap.
@@ -111,23 +110,9 @@ impl Shard {
     }
 
     /// Enters a new series; the caller has looked that there is none.
-    pub(crate) fn insert(
-        &mut self,
-        new: NewSeries,
-        key: &[u8],
-        state: SeriesState,
-        texts: &Texts,
-    ) -> Result<Arc<Series>, Damaged> {
+    pub(crate) fn insert(&mut self, new: NewSeries, key: &[u8], state: SeriesState) -> Result<Arc<Series>, Damaged> {
         let slot = self.free.min().unwrap_or(self.slots.next());
-        let mut bytes = 0;
-        let pairs: Box<[u32]> = key::checked_pairs(key)?
-            .into_iter()
-            .map(|(name, value)| {
-                let (pair, more) = self.pairs.insert(name, value, slot, texts);
-                bytes += more;
-                pair
-            })
-            .collect();
+        let (pairs, bytes) = self.enter_pairs(slot, &key::checked_pairs(key)?)?;
         self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
         self.numbers_bytes += state.memory_bytes() + FIRST_NUMBERS_BYTES;
         let series = Arc::new(Series {
@@ -146,23 +131,50 @@ impl Shard {
         Ok(series)
     }
 
+    /// Enters the pairs of a new series, all of them or none, and says how much memory that took.
+    fn enter_pairs(&mut self, slot: u32, of_series: &[(&str, &str)]) -> Result<(Box<[u32]>, usize), Damaged> {
+        let (mut pairs, mut bytes) = (Vec::with_capacity(of_series.len()), 0);
+        for (name, value) in of_series {
+            match self.pairs.insert(name, value, slot) {
+                Ok((pair, more)) => {
+                    pairs.push(pair);
+                    bytes += more;
+                }
+                Err(what) => {
+                    pairs.iter().for_each(|pair| {
+                        self.pairs.remove(*pair, slot);
+                    });
+                    return Err(what);
+                }
+            }
+        }
+        Ok((pairs.into(), bytes))
+    }
+
     /// Takes a series out of the registry and the index. Its holders see `removed`.
-    pub(crate) fn remove(&mut self, slot: u32, texts: &Texts) -> Option<Arc<Series>> {
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Arc<Series>> {
         let series = self.slots.take(slot)?;
         if let Ok(found) = self.table.find_entry(series.hash.short(), |have| Arc::ptr_eq(have, &series)) {
             found.remove();
         }
         self.live.remove(slot);
         self.free.insert(slot);
-        self.labels.lock().remove(slot);
-        let freed: usize = series.pairs.iter().map(|pair| self.pairs.remove(*pair, slot, texts)).sum();
+        let labels = self.labels.get_mut();
+        labels.remove(slot);
+        let mut freed = 0;
+        for pair in &series.pairs {
+            freed += self.pairs.remove(*pair, slot);
+            if self.pairs.postings(*pair).is_none() {
+                labels.remove_value(*pair);
+            }
+        }
         self.identity_bytes = self.identity_bytes.saturating_sub(freed + Series::identity_bytes(series.pairs.len()));
         Some(series)
     }
 
-    /// Memory of what is kept for queries, label sets and copies of values, estimated.
+    /// Memory of what is kept for queries, estimated.
     pub(crate) fn query_bytes(&self) -> usize {
-        self.labels.lock().memory_bytes() + self.pairs.scans_bytes()
+        self.labels.lock().memory_bytes()
     }
 
     /// Gives back table room that is no longer needed.
@@ -172,32 +184,42 @@ impl Shard {
         if self.table.capacity() > 4 * self.table.len() + 64 {
             self.table.shrink_to_fit(|series| series.hash.short());
         }
-        self.pairs.shrink();
+        self.identity_bytes = self.identity_bytes.saturating_sub(self.pairs.shrink());
     }
 
     /// The labels of a series, made when a query first asks for them and kept while queries do.
     pub(crate) fn labels_of(&self, slot: u32, series: &Series) -> LabelSet {
-        if let Some(labels) = self.labels.lock().get(slot) {
+        let mut cache = self.labels.lock();
+        if let Some(labels) = cache.get(slot) {
             return labels;
         }
-        let pairs = series.pairs.iter().filter_map(|pair| self.pairs.texts(*pair));
+        let pairs = series
+            .pairs
+            .iter()
+            .filter_map(|pair| Some((self.pairs.name_text_of(*pair)?, self.value(*pair, &mut cache))));
         // The pairs of a series are unique and sorted, so this cannot fail.
-        let labels = LabelSet::from_pairs(pairs.map(|(name, value)| (name.clone(), value.clone()))).unwrap_or_default();
-        self.labels.lock().put(slot, labels.clone());
+        let labels = LabelSet::from_pairs(pairs).unwrap_or_default();
+        cache.put(slot, labels.clone());
         labels
     }
 
-    /// Forgets the labels that no query asked for since the last time, and the copies of values.
+    /// The value of a pair for a label set; if several series have it, their label sets share it.
+    fn value(&self, pair: u32, cache: &mut LabelCache) -> Arc<str> {
+        let text = || std::str::from_utf8(self.pairs.value_of(pair)).unwrap_or_default().into();
+        let is_of_one = self.pairs.postings(pair).is_some_and(|postings| postings.only().is_some());
+        if is_of_one { text() } else { cache.value(pair, text) }
+    }
+
+    /// Forgets the labels that no query asked for since the last time.
     pub(crate) fn age_for_queries(&self) {
         self.labels.lock().age();
-        self.pairs.age_scans();
     }
 
     /// The key of a series, for the disk.
     pub(crate) fn key_of(&self, series: &Series, out: &mut Vec<u8>) {
         for (name, value) in series.pairs.iter().filter_map(|pair| self.pairs.texts(*pair)) {
             crate::bytes::put_bytes(out, name.as_bytes());
-            crate::bytes::put_bytes(out, value.as_bytes());
+            crate::bytes::put_bytes(out, value);
         }
     }
 }
@@ -206,39 +228,86 @@ fn is_it(series: &Series, hash: Fingerprint, class: SeriesClass) -> bool {
     series.hash == hash && series.kind.class() == class
 }
 
-/// Label sets by slot, in two generations: what was asked for since the last ageing, and before.
-#[derive(Default)]
-struct LabelCache {
-    young: HashMap<u32, LabelSet, foldhash::fast::RandomState>,
-    old: HashMap<u32, LabelSet, foldhash::fast::RandomState>,
+/// What queries asked for, in two generations: since the last ageing, and before.
+struct Generations<T> {
+    young: HashMap<u32, T, foldhash::fast::RandomState>,
+    old: HashMap<u32, T, foldhash::fast::RandomState>,
 }
 
-impl LabelCache {
-    fn get(&mut self, slot: u32) -> Option<LabelSet> {
-        if let Some(labels) = self.young.get(&slot) {
-            return Some(labels.clone());
+impl<T> Default for Generations<T> {
+    fn default() -> Generations<T> {
+        Generations { young: HashMap::default(), old: HashMap::default() }
+    }
+}
+
+impl<T: Clone> Generations<T> {
+    fn get(&mut self, number: u32) -> Option<T> {
+        if let Some(have) = self.young.get(&number) {
+            return Some(have.clone());
         }
-        let labels = self.old.remove(&slot)?;
-        self.young.insert(slot, labels.clone());
-        Some(labels)
+        let have = self.old.remove(&number)?;
+        self.young.insert(number, have.clone());
+        Some(have)
     }
 
-    fn put(&mut self, slot: u32, labels: LabelSet) {
-        self.young.insert(slot, labels);
+    fn put(&mut self, number: u32, made: T) {
+        self.young.insert(number, made);
     }
 
-    fn remove(&mut self, slot: u32) {
-        self.young.remove(&slot);
-        self.old.remove(&slot);
+    fn remove(&mut self, number: u32) {
+        self.young.remove(&number);
+        self.old.remove(&number);
     }
 
     fn age(&mut self) {
         self.old = std::mem::take(&mut self.young);
     }
 
+    fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+/// Label sets by slot, and the values that several of them share by pair.
+#[derive(Default)]
+struct LabelCache {
+    sets: Generations<LabelSet>,
+    values: Generations<Arc<str>>,
+}
+
+impl LabelCache {
+    fn get(&mut self, slot: u32) -> Option<LabelSet> {
+        self.sets.get(slot)
+    }
+
+    fn put(&mut self, slot: u32, labels: LabelSet) {
+        self.sets.put(slot, labels);
+    }
+
+    fn value(&mut self, pair: u32, make: impl FnOnce() -> Arc<str>) -> Arc<str> {
+        self.values.get(pair).unwrap_or_else(|| {
+            let value = make();
+            self.values.put(pair, value.clone());
+            value
+        })
+    }
+
+    fn remove(&mut self, slot: u32) {
+        self.sets.remove(slot);
+    }
+
+    fn remove_value(&mut self, pair: u32) {
+        self.values.remove(pair);
+    }
+
+    fn age(&mut self) {
+        self.sets.age();
+        self.values.age();
+    }
+
     fn memory_bytes(&self) -> usize {
-        // A set of ten labels, and its entry.
-        (self.young.len() + self.old.len()) * (16 + 10 * 32 + 32)
+        // A set of ten labels with two values of its own, and its entry; a value, and its entry.
+        self.sets.len() * (16 + 10 * 32 + 2 * 40 + 32) + self.values.len() * (40 + 40)
     }
 }
 

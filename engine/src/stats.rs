@@ -14,8 +14,8 @@ pub struct EngineStats {
     pub series: u64,
     /// Samples, seconds with events and intervals with observations in memory, as last counted by a tick.
     pub samples: u64,
-    /// Distinct label texts.
-    pub texts: u64,
+    /// Label pairs, each counted in every shard that has it.
+    pub label_pairs: u64,
     /// Memory of all that, as last counted, bytes.
     pub memory_bytes: u64,
     /// What it may be, bytes.
@@ -61,7 +61,7 @@ impl Engine {
         EngineStats {
             series: self.registry.len() as u64,
             samples: self.registry.shards.iter().map(|shard| shard.read().numbers_count).sum(),
-            texts: self.registry.texts.len() as u64,
+            label_pairs: self.registry.shards.iter().map(|shard| shard.read().pairs.len() as u64).sum(),
             memory_bytes: self.registry.memory_bytes() as u64,
             memory_limit_bytes: self.config.memory_limit_bytes as u64,
             memory_short: self.memory_short.load(Ordering::Relaxed),

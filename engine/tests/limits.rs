@@ -120,7 +120,7 @@ fn series_that_age_out_free_everything() {
     engine.sweep_all(at(later));
     let after = engine.stats();
     // What is old goes chunk by chunk: the few raw samples of a living series stay together.
-    assert_eq!((after.series, after.samples, after.texts), (500, 1000, before.texts));
+    assert_eq!((after.series, after.samples, after.label_pairs), (500, 1000, before.label_pairs));
     assert_eq!((after.series_removed_total, after.pruned_total), (100_000, 100_000));
     assert!(after.memory_bytes * 10 <= before.memory_bytes * 13, "{} of {}", after.memory_bytes, before.memory_bytes);
     assert!(
