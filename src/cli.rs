@@ -86,7 +86,7 @@ pub enum Verb {
     /// Watch sources of logs, their volume and errors, and the cardinality of metrics.
     #[command(after_help = top::HELP)]
     Top(top::Top),
-    /// Bring old log files into a running server.
+    /// Bring old files of logs or metrics into a running server.
     #[command(after_help = IMPORT_HELP)]
     Import(import::Import),
     /// Send log lines or a metric.
@@ -113,7 +113,8 @@ const QUERY_HELP: &str = "Examples:
 
 const IMPORT_HELP: &str = "Examples:
   watchfire import logs access.log* old.log.zst
-  zstd -dc old.log.zst | watchfire import logs --service shop -";
+  zstd -dc old.log.zst | watchfire import logs --service shop -
+  watchfire import metrics old.om.gz";
 
 const PUSH_HELP: &str = "Examples:
   watchfire push log \"it burns\" --level error --service api

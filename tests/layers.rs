@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("queue", &[]),
@@ -12,8 +12,9 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("query-lang", &["model", "engine"]),
     ("rules", &["model", "engine", "query-lang"]),
     ("alerting", &["model", "queue"]),
-    ("ingest", &["model", "engine", "log-store", "queue"]),
-    ("scrape", &["model", "engine"]),
+    ("exposition", &["model", "engine"]),
+    ("ingest", &["model", "engine", "log-store", "queue", "exposition"]),
+    ("scrape", &["model", "engine", "exposition"]),
     ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting", "scrape"]),
     ("cli", &["model", "backup"]),
     ("demo", &["model"]),

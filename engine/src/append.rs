@@ -77,7 +77,7 @@ pub enum ApplyError {
 
 /// The series of a batch, or why there is none.
 pub(crate) struct Target {
-    series: Result<Arc<Series>, Rejection>,
+    pub(crate) series: Result<Arc<Series>, Rejection>,
     overflowed: bool,
 }
 
@@ -94,6 +94,21 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Notes what became of a point, by its number in the batch.
+    pub(crate) fn tell(&mut self, index: u32, became: Result<Pushed, Rejection>) {
+        match became {
+            Ok(Pushed::Accepted) => self.accepted += 1,
+            Ok(Pushed::Known) => self.duplicates += 1,
+            Ok(Pushed::Gone) => self.gone += 1,
+            Err(reason) => self.rejected.push((index, reason)),
+        }
+    }
+
+    /// Brings refusals into the order of the batch.
+    pub(crate) fn sort_rejected(&mut self) {
+        self.rejected.sort_unstable_by_key(|(index, _)| *index);
+    }
+
     fn into_report(self) -> AppendReport {
         let Outcome { accepted, duplicates, gone, rejected, .. } = self;
         AppendReport { accepted, duplicates, gone, rejected }
@@ -288,6 +303,11 @@ impl Engine {
         outcome: &mut Outcome,
         codec: &mut Codec,
     ) -> Groups {
+        if batch.any_order {
+            let groups = self.apply_runs(batch, targets, outcome, codec);
+            outcome.samples_applied = !groups.is_empty();
+            return groups;
+        }
         let mut groups = Groups::default();
         let bounds = self.bounds(batch.received_at);
         for (index, point) in batch.points.iter().enumerate() {
@@ -313,12 +333,7 @@ impl Engine {
                     pushed
                 }),
             };
-            match decided {
-                Ok(Pushed::Accepted) => outcome.accepted += 1,
-                Ok(Pushed::Known) => outcome.duplicates += 1,
-                Ok(Pushed::Gone) => outcome.gone += 1,
-                Err(reason) => outcome.rejected.push((index as u32, reason)),
-            }
+            outcome.tell(index as u32, decided);
         }
         groups
     }

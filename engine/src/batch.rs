@@ -141,6 +141,8 @@ pub(crate) struct Point {
 /// (OTLP delta sums, `POST /api/v1/metrics` with a histogram): the kind of the series decides.
 pub struct SampleBatch {
     pub(crate) received_at: Timestamp,
+    /// Samples may be older than the out-of-order window.
+    pub(crate) any_order: bool,
     pub(crate) keys: Vec<u8>,
     pub(crate) series: Vec<BatchEntry>,
     pub(crate) points: Vec<Point>,
@@ -149,7 +151,14 @@ pub struct SampleBatch {
 impl SampleBatch {
     /// An empty batch that arrived at this time; too old and too new are measured from it.
     pub fn new(received_at: Timestamp) -> SampleBatch {
-        SampleBatch { received_at, keys: Vec::new(), series: Vec::new(), points: Vec::new() }
+        SampleBatch { received_at, any_order: false, keys: Vec::new(), series: Vec::new(), points: Vec::new() }
+    }
+
+    /// Its samples may come in any order and be of any age within the retention, as those of an import: what is
+    /// older than the newest of its series is put between what is there.
+    pub fn in_any_order(mut self) -> SampleBatch {
+        self.any_order = true;
+        self
     }
 
     /// Empties the batch and keeps its room.

@@ -12,7 +12,7 @@
 //! - times within a series ascend strictly; a posting list names exactly the series that carry its pair;
 //! - the engine reads no clock: time comes with the call.
 //!
-//! Modules in reading order: [`Engine`] in `engine`, `append`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
+//! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
@@ -46,6 +46,7 @@ mod prune;
 mod recovery;
 mod registry;
 mod resting;
+mod runs;
 mod samples;
 mod select;
 mod series;

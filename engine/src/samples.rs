@@ -10,6 +10,8 @@
 //! ```
 //! Invariant: times ascend strictly from the sealed chunks through the tail to the raw ones.
 
+mod merge;
+
 use std::sync::Arc;
 
 use watchfire_model::{Sample, Timestamp};

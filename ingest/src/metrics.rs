@@ -31,6 +31,10 @@ pub struct IngestMetrics {
     pub remote_write_samples: IntCounterVec,
     /// Samples and others that came so and were refused, by reason.
     pub remote_write_rejected: IntCounterVec,
+    /// Samples that came as text of the past and are stored.
+    pub import_samples: IntCounter,
+    /// Lines and samples that came so and were refused, by reason.
+    pub import_rejected: IntCounterVec,
 }
 
 impl IngestMetrics {
@@ -97,8 +101,19 @@ impl IngestMetrics {
                 ),
                 &["reason"],
             )?,
+            import_samples: counter(
+                "watchfire_import_samples_total",
+                "Samples stored that came by /api/v1/import, as text with times.",
+            )?,
+            import_rejected: IntCounterVec::new(
+                Opts::new(
+                    "watchfire_import_rejected_total",
+                    "Lines and samples refused that came by /api/v1/import, by reason.",
+                ),
+                &["reason"],
+            )?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+        let all: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(metrics.accepted.clone()),
             Box::new(rejected),
             Box::new(metrics.duplicates.clone()),
@@ -111,6 +126,8 @@ impl IngestMetrics {
             Box::new(metrics.own_dropped.clone()),
             Box::new(metrics.remote_write_samples.clone()),
             Box::new(metrics.remote_write_rejected.clone()),
+            Box::new(metrics.import_samples.clone()),
+            Box::new(metrics.import_rejected.clone()),
         ];
         for collector in all {
             registry.register(collector)?;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::exposition::Format;
 use crate::relabel::RelabelRule;
+use watchfire_exposition::Format;
 
 /// One entry of `scrape_configs`: a job.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,15 +10,13 @@
 //! - a reload interrupts no target that stays.
 //!
 //! Modules in reading order: [`config`]; [`Scraper`] in `scraper`, `pool`, `discovery`, `target`, `run`; one scrape in `fetch` (over
-//! `client`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in [`exposition`], `labels`, [`relabel`], `md5`;
+//! `client`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in `watchfire_exposition`, [`relabel`], `md5`;
 //! for people [`snapshot`], [`metadata`], `own_metrics`.
 
 mod client;
 pub mod config;
 mod discovery;
-pub mod exposition;
 mod fetch;
-pub mod labels;
 mod md5;
 pub mod metadata;
 mod negotiate;

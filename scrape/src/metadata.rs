@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchfire_engine::MetricType;
 use watchfire_model::text::cut;
 
-use crate::exposition::{Entry, MetricKind};
+use watchfire_exposition::{Entry, MetricKind};
 
 /// Longest help that is kept, bytes; real ones are a sentence.
 const HELP_BYTES_MAX: usize = 4096;
@@ -95,15 +95,7 @@ impl Notes {
         let Some(suffix) = name.strip_prefix(family).filter(|_| !family.is_empty()) else {
             return (MetricType::Untyped, self.help(name));
         };
-        let said = match (kind, suffix) {
-            (MetricKind::Counter, "" | "_total")
-            | (MetricKind::Histogram, "_bucket" | "_count" | "_sum")
-            | (MetricKind::Summary, "_count" | "_sum") => MetricType::Counter,
-            (MetricKind::Gauge | MetricKind::StateSet | MetricKind::Summary, "")
-            | (MetricKind::Info, "" | "_info")
-            | (MetricKind::GaugeHistogram, "_bucket" | "_gcount" | "_gsum") => MetricType::Gauge,
-            _ => MetricType::Untyped,
-        };
+        let said = kind.type_of(suffix);
         let help = if said == MetricType::Untyped && !suffix.is_empty() { self.help(name) } else { self.help(family) };
         (said, help)
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::Protocol;
-use crate::exposition::Format;
+use watchfire_exposition::Format;
 
 /// The header `Accept`, with Prometheus' weights: the earlier, the more welcome.
 pub(crate) fn accept(protocols: &[Protocol]) -> String {

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use regex::{Captures, Regex};
 
-use crate::labels::{Labels, is_label_name};
 use crate::md5;
+use watchfire_exposition::labels::{Labels, is_label_name};
 
 /// Largest compiled expression, bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;

@@ -9,11 +9,11 @@ use watchfire_engine::{BatchSeries, Engine, MetricType, SampleBatch, SeriesHandl
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelError, Timestamp};
 
-use crate::exposition::{Entry, Format, ParseError, Parser, Series};
-use crate::labels::Labels;
 use crate::metadata::{Families, Notes};
 use crate::sample_labels::{self, LabelFault};
 use crate::scrape::Of;
+use watchfire_exposition::labels::Labels;
+use watchfire_exposition::{Entry, Format, ParseError, Parser, Series};
 use watchfire_model::labels::METRIC_NAME;
 
 const STALE: f64 = f64::from_bits(STALE_NAN_BITS);

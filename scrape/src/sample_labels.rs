@@ -4,8 +4,8 @@ use watchfire_model::LabelSet;
 use watchfire_model::labels::METRIC_NAME;
 
 use crate::config::{ScrapeConfig, ScrapeLimits};
-use crate::labels::Labels;
 use crate::relabel::relabel;
+use watchfire_exposition::labels::Labels;
 
 /// What a label of a sample is renamed to when the target has one of that name.
 const EXPORTED: &str = "exported_";

@@ -7,8 +7,8 @@ use watchfire_model::LabelSet;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
 use crate::config::{Scheme, ScrapeConfig};
-use crate::labels::Labels;
 use crate::relabel::relabel;
+use watchfire_exposition::labels::Labels;
 
 const ADDRESS: &str = "__address__";
 const SCHEME: &str = "__scheme__";

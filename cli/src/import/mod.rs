@@ -3,9 +3,13 @@
 //! The server keeps how far each file is imported together with its records. A file is known by its first bytes, so
 //! its name does not matter; a file that has grown adds what is new. Interrupted on either side, the import goes on
 //! where it stood.
+//!
+//! `watchfire import metrics`: samples with their times. A series has one value per time, so nothing has to be kept of
+//! how far a file is: the same file again adds nothing by itself.
 
 mod file;
 mod known;
+mod metrics;
 mod progress;
 mod send;
 
@@ -49,6 +53,13 @@ enum ImportVerb {
     /// off or damaged all lines that can be unpacked are imported.
     #[command(after_help = LOGS_HELP)]
     Logs(Logs),
+    /// Files of metrics with times, OpenMetrics or Prometheus' text format, packed ones (gzip, zstd) too.
+    ///
+    /// Times may come in any order, as far back as metrics are kept. What a file says about a metric holds for it, as in a
+    /// scrape. The same file again adds nothing. Lines that cannot be taken are told with their numbers, all others are
+    /// kept.
+    #[command(after_help = metrics::HELP)]
+    Metrics(metrics::Metrics),
 }
 
 /// `import logs`
@@ -81,6 +92,7 @@ impl Import {
     pub async fn run(self) -> Result<Outcome, Failure> {
         match self.verb {
             ImportVerb::Logs(logs) => logs.run().await,
+            ImportVerb::Metrics(metrics) => metrics.run().await,
         }
     }
 }
@@ -89,8 +101,7 @@ impl Logs {
     async fn run(self) -> Result<Outcome, Failure> {
         let server = self.connection.open()?;
         let (files, mut unread) = list(&self.files);
-        let sizes = files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len()));
-        let mut progress = Progress::new(files.len(), sizes.sum());
+        let mut progress = Progress::new("records", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
         for path in &files {
             let labels = send::Labels {
@@ -113,16 +124,25 @@ impl Logs {
                 }
             }
         }
-        let rejected = progress.finish();
-        match (unread.len(), rejected) {
-            (0, 0) => Ok(Outcome::Complete),
-            (0, rejected) => Ok(Outcome::Partial(format!("refused lines: {rejected}"))),
-            (unread, 0) => Ok(Outcome::Partial(format!("files that could not be read to their end: {unread}"))),
-            (unread, rejected) => Ok(Outcome::Partial(format!(
-                "files that could not be read to their end: {unread}, refused lines: {rejected}"
-            ))),
+        Ok(outcome(unread.len(), progress.finish()))
+    }
+}
+
+/// The end of an import: of so many files not all could be read, so many lines were refused.
+fn outcome(unread: usize, rejected: u64) -> Outcome {
+    match (unread, rejected) {
+        (0, 0) => Outcome::Complete,
+        (0, rejected) => Outcome::Partial(format!("refused lines: {rejected}")),
+        (unread, 0) => Outcome::Partial(format!("files that could not be read to their end: {unread}")),
+        (unread, rejected) => {
+            Outcome::Partial(format!("files that could not be read to their end: {unread}, refused lines: {rejected}"))
         }
     }
+}
+
+/// How long the files are together, as they lie there.
+fn bytes_of(files: &[PathBuf]) -> u64 {
+    files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum()
 }
 
 fn is_stdin(path: &Path) -> bool {

@@ -16,6 +16,8 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// What was done so far.
 pub(super) struct Progress {
+    /// What is imported: records, samples.
+    what: &'static str,
     bar: Option<ProgressBar>,
     begun: Instant,
     said: Instant,
@@ -28,11 +30,12 @@ pub(super) struct Progress {
     /// Why the first line was refused.
     first_refusal: Option<String>,
     known: usize,
+    duplicates: u64,
 }
 
 impl Progress {
-    /// Of so many files, of so many bytes in all.
-    pub(super) fn new(files: usize, bytes: u64) -> Progress {
+    /// Of so many files, of so many bytes in all, that hold `what`.
+    pub(super) fn new(what: &'static str, files: usize, bytes: u64) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(bytes);
             let style = ProgressStyle::with_template("{wide_bar} {percent:>3}%  {bytes_per_sec}  {eta} left\n{msg}");
@@ -42,6 +45,7 @@ impl Progress {
         });
         let now = Instant::now();
         Progress {
+            what,
             bar,
             begun: now,
             said: now,
@@ -53,6 +57,7 @@ impl Progress {
             rejected: 0,
             first_refusal: None,
             known: 0,
+            duplicates: 0,
         }
     }
 
@@ -72,6 +77,11 @@ impl Progress {
     /// The server has at least a part of the file at hand.
     pub(super) fn was_known(&mut self) {
         self.known += 1;
+    }
+
+    /// The server had so many of a piece already.
+    pub(super) fn had(&mut self, duplicates: u64) {
+        self.duplicates += duplicates;
     }
 
     /// The server took a piece.
@@ -101,7 +111,7 @@ impl Progress {
     fn figures(&self) -> String {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = self.accepted as f64 / seconds;
-        format!("{} records in {seconds:.1} s, {}/s", self.accepted, number::short(rate.round()))
+        format!("{} {} in {seconds:.1} s, {}/s", self.accepted, self.what, number::short(rate.round()))
     }
 
     /// A line for people, above the bar.
@@ -124,6 +134,9 @@ impl Progress {
                 "{} of them were imported before, wholly or in part; what was there was not stored again",
                 self.known
             );
+        }
+        if self.duplicates > 0 {
+            eprintln!("{} {} were there already", self.duplicates, self.what);
         }
         if self.rejected > 0 {
             let why = self.first_refusal.as_deref().map(safe).unwrap_or_default();

@@ -40,6 +40,10 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error, message)
     }
 
+    pub(super) fn draining() -> ApiError {
+        ApiError::not_now("draining", "the server is shutting down")
+    }
+
     pub(super) fn with_hint(mut self, hint: impl Into<Box<str>>) -> ApiError {
         self.hint = Some(hint.into());
         self

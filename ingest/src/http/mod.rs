@@ -1,10 +1,11 @@
-//! The endpoints that take logs in, and samples by remote-write.
+//! The endpoints that take logs in, and samples by remote-write and as text.
 
 mod body;
 mod data;
 mod decode;
 mod error;
 mod import;
+mod import_metrics;
 mod ingest;
 mod parse;
 mod remote_write;
@@ -13,14 +14,18 @@ mod request;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
-use http::header::ALLOW;
-use http::{HeaderValue, StatusCode};
-use watchfire_engine::Engine;
+use http::header::{ALLOW, CONTENT_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use parking_lot::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
+use watchfire_engine::{AppendError, Engine};
 
 use crate::intake::{Intake, Share};
 use crate::metrics::SourceCounters;
+use decode::Encoding;
 use error::ApiError;
 
 /// What the endpoints share.
@@ -46,10 +51,69 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .with_state(state)
 }
 
-/// The route of Prometheus' remote-write, `/api/v1/write`, into an engine.
-pub fn remote_write_router(intake: Arc<Intake>, engine: Arc<Engine>) -> Router {
-    let route = post(remote_write::write).fallback(method_not_allowed);
-    Router::new().route("/api/v1/write", route).with_state(Arc::new(remote_write::Receiver { intake, engine }))
+/// The routes that put samples into an engine: Prometheus' remote-write, `/api/v1/write`, and `/api/v1/import`.
+pub fn samples_router(intake: Arc<Intake>, engine: Arc<Engine>) -> Router {
+    let only = |route: MethodRouter<Arc<Receiver>>| route.fallback(method_not_allowed);
+    Router::new()
+        .route("/api/v1/write", only(post(remote_write::write)))
+        .route("/api/v1/import", only(post(import_metrics::import)))
+        .with_state(Arc::new(Receiver { intake, engine, importing: Mutex::default() }))
+}
+
+/// Where samples go.
+struct Receiver {
+    intake: Arc<Intake>,
+    engine: Arc<Engine>,
+    /// Held by the one import whose text is being read: old samples leave the cores to what comes now.
+    importing: Mutex<()>,
+}
+
+impl Receiver {
+    /// What is told when the engine cannot take samples.
+    fn of_append(AppendError::Log(error): AppendError) -> ApiError {
+        tracing::error!(%error, "the engine's log cannot be written");
+        ApiError::not_now("storage", "the samples cannot be written now; the server's log has the cause")
+    }
+
+    /// Errors: no parameter is understood here. `what` is the way in.
+    fn without_parameters(what: &str, uri: &Uri) -> Result<(), ApiError> {
+        match uri.query().filter(|query| !query.is_empty()) {
+            None => Ok(()),
+            Some(query) => {
+                let said: String = query.chars().take(80).collect();
+                Err(ApiError::bad_request("bad_parameter", format!("{what} takes no parameters, not `{said}`")))
+            }
+        }
+    }
+
+    /// Reads and unpacks a body and does work on it, off the async threads; `encoding` is that of a body that does not
+    /// name its own. The permit is for as much of the work as needs a core.
+    async fn with_body<R: Send + 'static>(
+        self: Arc<Receiver>,
+        request: Request<Body>,
+        encoding: Encoding,
+        work: impl FnOnce(&Receiver, &HeaderMap, &[u8], &mut Share, OwnedSemaphorePermit) -> Result<R, ApiError>
+        + Send
+        + 'static,
+    ) -> Result<R, ApiError> {
+        let intake = &self.intake;
+        if intake.is_draining() {
+            return Err(ApiError::draining());
+        }
+        let (parts, body) = request.into_parts();
+        let encoding = match parts.headers.get(CONTENT_ENCODING) {
+            None => encoding,
+            Some(_) => body::encoding(&parts.headers)?,
+        };
+        let mut share = Share::new(Arc::clone(intake));
+        let packed = body::read(&parts.headers, body, intake, &mut share).await?;
+        let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else { return Err(ApiError::draining()) };
+        let done = tokio::task::spawn_blocking(move || {
+            let unpacked = body::unpack(encoding, &packed, self.intake.limits.decompressed_bytes, &mut share)?;
+            work(&self, &parts.headers, &unpacked, &mut share, permit)
+        });
+        done.await.unwrap_or_else(|_| Err(ApiError::not_now("internal", "the work on the body was stopped")))
+    }
 }
 
 /// Whether requests to a path store records: the request log of such a request must not become a record itself.

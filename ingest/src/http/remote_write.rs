@@ -9,27 +9,20 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
-use watchfire_engine::{AppendError, Engine};
 use watchfire_model::Timestamp;
 
-use super::body;
 use super::decode::Encoding;
 use super::error::ApiError;
-use crate::intake::{Intake, Share};
+use super::{Receiver, body};
+use crate::intake::Share;
 use crate::remote_write::{self, Outcome, ReadError, Version};
 
 const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
 const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
 const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
-
-/// Where the samples go.
-pub(super) struct Receiver {
-    pub(super) intake: Arc<Intake>,
-    pub(super) engine: Arc<Engine>,
-}
 
 /// A request of a sender.
 pub(super) async fn write(State(receiver): State<Arc<Receiver>>, request: Request<Body>) -> Response {
@@ -85,32 +78,16 @@ fn version(headers: &HeaderMap) -> Result<Version, ApiError> {
 }
 
 async fn take(receiver: Arc<Receiver>, version: Version, request: Request<Body>) -> Result<Outcome, ApiError> {
-    let intake = &receiver.intake;
-    if intake.is_draining() {
-        return Err(draining());
-    }
-    if let Some(query) = request.uri().query().filter(|query| !query.is_empty()) {
-        let said: String = query.chars().take(80).collect();
-        return Err(ApiError::bad_request("bad_parameter", format!("remote-write takes no parameters, not `{said}`"))
-            .with_hint("labels are added by the sender's `external_labels` or `write_relabel_configs`"));
-    }
-    let (parts, body) = request.into_parts();
+    Receiver::without_parameters("remote-write", request.uri()).map_err(|error| {
+        error.with_hint("labels are added by the sender's `external_labels` or `write_relabel_configs`")
+    })?;
     // Of old senders none names its packing.
-    let encoding = match parts.headers.get(CONTENT_ENCODING) {
-        None => Encoding::Snappy,
-        Some(_) => body::encoding(&parts.headers)?,
-    };
-    let mut share = Share::new(Arc::clone(intake));
-    let packed = body::read(&parts.headers, body, intake, &mut share).await?;
-    let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else { return Err(draining()) };
-    let stored = tokio::task::spawn_blocking(move || {
-        let intake = &receiver.intake;
-        let unpacked = body::unpack(encoding, &packed, intake.limits.decompressed_bytes, &mut share)?;
-        let outcome = receiver.store(version, &unpacked, &mut share, permit)?;
-        intake.metrics.count_remote_write(version, &outcome);
+    let stored = receiver.with_body(request, Encoding::Snappy, move |receiver, _, body, share, permit| {
+        let outcome = receiver.store(version, body, share, permit)?;
+        receiver.intake.metrics.count_remote_write(version, &outcome);
         Ok(outcome)
     });
-    stored.await.unwrap_or_else(|_| Err(ApiError::not_now("internal", "the work on the body was stopped")))
+    stored.await
 }
 
 impl Receiver {
@@ -133,23 +110,14 @@ impl Receiver {
         let gathered = read.map_err(|error| of_read(&error, is_hopeless.get()))?;
         // What follows waits for the disk, together with others.
         drop(permit);
-        if let Some(outcome) = gathered.store(&self.engine).map_err(of_append)? {
+        if let Some(outcome) = gathered.store(&self.engine).map_err(Receiver::of_append)? {
             return Ok(outcome);
         }
         let read = remote_write::read(version, body, now, None, &mut grow);
         let again = read.map_err(|error| of_read(&error, is_hopeless.get()))?;
-        let again = again.store(&self.engine).map_err(of_append)?;
+        let again = again.store(&self.engine).map_err(Receiver::of_append)?;
         again.ok_or_else(|| ApiError::not_now("internal", "series went away while their samples came"))
     }
-}
-
-fn of_append(AppendError::Log(error): AppendError) -> ApiError {
-    tracing::error!(%error, "the engine's log cannot be written");
-    ApiError::not_now("storage", "the samples cannot be written now; the server's log has the cause")
-}
-
-fn draining() -> ApiError {
-    ApiError::not_now("draining", "the server is shutting down")
 }
 
 /// `is_hopeless`: the body takes more memory than there is for all.

@@ -111,7 +111,7 @@ pub(super) async fn with_body<R: Send + 'static>(
     work: impl FnOnce(Job<'_>) -> Result<R, ApiError> + Send + 'static,
 ) -> Result<(R, Arc<Parsers>), ApiError> {
     if intake.is_draining() {
-        return Err(ApiError::not_now("draining", "the server is shutting down"));
+        return Err(ApiError::draining());
     }
     let (parts, body) = request.into_parts();
     let encoding = body::encoding(&parts.headers)?;
@@ -123,7 +123,7 @@ pub(super) async fn with_body<R: Send + 'static>(
         return Ok((result, parsers));
     }
     let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else {
-        return Err(ApiError::not_now("draining", "the server is shutting down"));
+        return Err(ApiError::draining());
     };
     let intake = Arc::clone(intake);
     let task = tokio::task::spawn_blocking(move || {

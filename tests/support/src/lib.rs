@@ -1,5 +1,6 @@
 //! What the tests and benches of the running binary share: a server process, a plain client, log lines.
 
+pub mod answers;
 pub mod browser;
 pub mod churn;
 pub mod client;

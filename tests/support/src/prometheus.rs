@@ -1,6 +1,7 @@
 //! A real Prometheus as a child process: it takes samples by remote-write, and answers queries.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,17 @@ impl Prometheus {
 
     /// The same, with a configuration that may name its own address.
     pub fn start_with(program: &Program, config: impl FnOnce(SocketAddr) -> String) -> Prometheus {
+        Prometheus::start_prepared(program, |_| {}, config)
+    }
+
+    /// The same; `prepare` fills its folder, in which its data lies under `data`.
+    pub fn start_prepared(
+        program: &Program,
+        prepare: impl FnOnce(&Path),
+        config: impl FnOnce(SocketAddr) -> String,
+    ) -> Prometheus {
         let folder = tempfile::tempdir().expect("a folder");
+        prepare(folder.path());
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         std::fs::write(folder.path().join("prometheus.yml"), config(address)).expect("the folder can be written");
         let log = std::fs::File::create(folder.path().join("log")).expect("the folder can be written");

@@ -1,14 +1,18 @@
-//! The text formats in which targets show their metrics: Prometheus' own (0.0.4, and 1.0.0, which adds quoted names) and
-//! OpenMetrics 1.0.
+//! What does this text say about metrics? The formats in which they are shown: Prometheus' own (0.0.4, and 1.0.0, which
+//! adds quoted names) and OpenMetrics 1.0.
 //!
 //! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats/>, the OpenMetrics specification, and what
 //! Prometheus' own lexers accept where the two differ.
 //!
 //! [`Parser`] walks over a body and borrows from it. The labels of a series are not taken apart by it: [`Series::text`] is
-//! enough for who has seen the series before, and [`Parser::labels`] does it for who has not.
+//! enough for who has seen the series before, and [`Parser::labels`] does it for who has not. A scrape counts as a whole or
+//! not at all; who brings in old files gives each line to a parser of its own.
+//!
+//! Invariant: no bytes make it panic.
 
 mod classic;
 mod cursor;
+pub mod labels;
 mod openmetrics;
 mod series;
 #[cfg(test)]
@@ -18,6 +22,7 @@ use std::borrow::Cow;
 
 use cursor::Cursor;
 pub use series::Series;
+use watchfire_engine::MetricType;
 
 /// Which of the two grammars a body follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,20 @@ impl MetricKind {
             MetricKind::Unknown => "unknown",
         }
     }
+
+    /// What the engine calls the samples of a series whose name is that of its family and this suffix; `Untyped` if a
+    /// family of this kind has no such series.
+    pub fn type_of(self, suffix: &str) -> MetricType {
+        match (self, suffix) {
+            (MetricKind::Counter, "" | "_total")
+            | (MetricKind::Histogram, "_bucket" | "_count" | "_sum")
+            | (MetricKind::Summary, "_count" | "_sum") => MetricType::Counter,
+            (MetricKind::Gauge | MetricKind::StateSet | MetricKind::Summary, "")
+            | (MetricKind::Info, "" | "_info")
+            | (MetricKind::GaugeHistogram, "_bucket" | "_gcount" | "_gsum") => MetricType::Gauge,
+            _ => MetricType::Untyped,
+        }
+    }
 }
 
 /// A line of an exposition that says something.
@@ -101,7 +120,7 @@ pub enum Entry<'b> {
     },
 }
 
-/// Where and why a body cannot be read. Nothing of such a body counts, as with Prometheus.
+/// Where and why a body cannot be read. Nothing of such a body counts when it is scraped, as with Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: expected {expected}, found {found}")]
 pub struct ParseError {
@@ -144,7 +163,7 @@ impl<'b> Parser<'b> {
     /// The labels of a series that this parser gave.
     ///
     /// Errors: they are none.
-    pub fn labels(&self, series: Series<'b>, labels: &mut crate::labels::Labels<'b>) -> Result<(), ParseError> {
+    pub fn labels(&self, series: Series<'b>, labels: &mut labels::Labels<'b>) -> Result<(), ParseError> {
         series::read_labels(&self.cursor, series, self.format, labels)
     }
 }

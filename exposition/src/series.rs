@@ -5,6 +5,9 @@ use super::{Format, ParseError, unescape};
 use crate::labels::Labels;
 use watchfire_model::labels::METRIC_NAME;
 
+/// Labels that are read of a series at all; the engine's own limit is lower.
+const LABELS_MAX: usize = 1024;
+
 /// A series as it stands in a body: name and labels, not taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Series<'b> {
@@ -97,6 +100,9 @@ pub(super) fn read_pairs<'b>(
             return Ok(());
         }
         let begin = cursor.clone();
+        if labels.len() >= LABELS_MAX {
+            return Err(begin.error("at most 1024 labels"));
+        }
         let is_quoted = cursor.peek() == Some(b'"');
         let label = if is_quoted {
             let quoted = cursor.take_quoted(false).ok_or_else(|| begin.error("a name in quotes"))?;
