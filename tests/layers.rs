@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("model", &[]),
     ("engine", &["model"]),
     ("queue", &[]),
@@ -13,9 +13,10 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("rules", &["model", "engine", "query-lang"]),
     ("alerting", &["model", "queue"]),
     ("exposition", &["model", "engine"]),
-    ("ingest", &["model", "engine", "log-store", "queue", "exposition"]),
+    ("protobuf", &[]),
+    ("ingest", &["model", "engine", "log-store", "queue", "exposition", "protobuf"]),
     ("scrape", &["model", "engine", "exposition"]),
-    ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting", "scrape"]),
+    ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting", "scrape", "protobuf"]),
     ("cli", &["model", "backup"]),
     ("demo", &["model"]),
     ("backup", &[]),

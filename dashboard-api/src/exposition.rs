@@ -4,22 +4,19 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::io;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::{Router, routing};
-use futures_util::StreamExt;
-use futures_util::stream::{once, try_unfold};
-use http::header;
 use prometheus::{Encoder, TextEncoder};
 use watchfire_engine::{MetricInfo, SeriesKind, SeriesView, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Matcher, Sample, Timestamp};
 
 use crate::error::ApiError;
+use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
 use crate::state::Api;
 
 /// How far back the newest sample of a series may lie.
@@ -27,8 +24,8 @@ pub(crate) const LOOKBACK_MS: i64 = 300_000;
 /// Quantiles shown of a distribution, over the last [`LOOKBACK_MS`].
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
-/// Length from which a piece is sent, bytes.
-pub(crate) const PIECE_BYTES: usize = 256 << 10;
+/// What these texts are.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
@@ -36,34 +33,7 @@ pub fn routes() -> Router<Arc<Api>> {
 }
 
 async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    in_pieces(Exposition::new(api)).await
-}
-
-/// What is written piece by piece.
-pub(crate) trait Pieces: Send + 'static {
-    /// The next piece; `None` behind the last one.
-    fn next(&mut self) -> Result<Option<String>, ApiError>;
-}
-
-/// An answer in the text format that is sent as it is written.
-pub(crate) async fn in_pieces(pieces: impl Pieces) -> Result<Response, ApiError> {
-    let (first, pieces) = next_piece(pieces).await?;
-    let rest = try_unfold(pieces, |pieces| async move {
-        let (piece, pieces) = next_piece(pieces).await.map_err(|error| {
-            tracing::warn!(error = error.message, "the metrics are shown in part only");
-            io::Error::other(error.message)
-        })?;
-        Ok(piece.map(|piece| (piece, pieces)))
-    });
-    let first = once(async { Ok::<Bytes, io::Error>(first.unwrap_or_default()) });
-    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((content_type, Body::from_stream(first.chain(rest))).into_response())
-}
-
-/// Writes the next piece on a thread that may block; no thread waits for whoever reads slowly.
-async fn next_piece<P: Pieces>(mut pieces: P) -> Result<(Option<Bytes>, P), ApiError> {
-    let written = tokio::task::spawn_blocking(move || Ok((pieces.next()?.map(Bytes::from), pieces)));
-    written.await.map_err(ApiError::internal)?
+    in_pieces(Exposition::new(api), CONTENT_TYPE).await
 }
 
 /// How far an exposition is.
@@ -83,7 +53,7 @@ impl Exposition {
 }
 
 impl Pieces for Exposition {
-    fn next(&mut self) -> Result<Option<String>, ApiError> {
+    fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let mut text = String::new();
         let range = TimeRange { start: self.now.plus_millis(-LOOKBACK_MS), end: self.now };
         while text.len() < PIECE_BYTES {
@@ -109,7 +79,7 @@ impl Pieces for Exposition {
                 self.metrics = Some(metrics.into_iter());
             }
         }
-        Ok((!text.is_empty()).then_some(text))
+        Ok((!text.is_empty()).then(|| text.into()))
     }
 }
 

@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod own_metrics;
 pub mod page;
 mod params;
+mod pieces;
 mod prometheus;
 pub mod push;
 pub mod rate;

@@ -29,15 +29,7 @@ pub const DEFAULT_RANGE_MS: i64 = 3_600_000;
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
-    Router::new()
-        .route("/api/v1/logs/search", routing::get(search).post(search))
-        .route("/api/v1/import", routing::any(|| later("import over HTTP")))
-}
-
-/// What API.md names and this version does not do.
-async fn later(what: &str) -> ApiError {
-    let message = format!("{what} is not in this version yet");
-    ApiError::new(StatusCode::NOT_FOUND, "not_in_this_version", message)
+    Router::new().route("/api/v1/logs/search", routing::get(search).post(search))
 }
 
 /// Times from `start` (default: an hour before the end) to `end` (default: now), the end included.

@@ -48,6 +48,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/metrics", INGEST),
     ("POST", "/api/v1/import", INGEST),
     ("POST", "/api/v1/write", INGEST),
+    ("POST", "/v1/metrics", INGEST),
+    ("POST", "/api/v1/otlp/v1/metrics", INGEST),
     ("GET POST", "/api/v1/import/logs", INGEST),
     // Logs out.
     ("GET POST", "/api/v1/logs/*", READ),
@@ -71,6 +73,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET POST", "/api/v1/query_exemplars", READ),
     ("GET POST", "/api/v1/format_query", READ),
     ("GET POST", "/api/v1/parse_query", READ),
+    ("POST", "/api/v1/read", READ),
     ("GET POST", "/api/v1/series", READ),
     ("GET POST", "/api/v1/labels", READ),
     ("GET", "/api/v1/label/*", READ),

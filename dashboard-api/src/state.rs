@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus::Registry;
+use tokio::sync::Semaphore;
 use watchfire_engine::Engine;
 use watchfire_log_store::LogStore;
 use watchfire_query_lang::{Limits, MetricsRead};
@@ -47,6 +48,8 @@ pub struct Api {
     pub unpack: Unpack,
     /// Saved searches.
     pub saved: Arc<Saved>,
+    /// Turns of remote-read, whose answers may be large.
+    pub remote_reads: Arc<Semaphore>,
     /// Makes a cut of everything for `POST /api/v1/backup`.
     pub backup: crate::backup::Begin,
     /// Counts stored records again.
@@ -70,6 +73,11 @@ pub struct QueryLimits {
     pub labels_per_series: usize,
     /// How long samples are kept, milliseconds.
     pub retention_ms: i64,
+}
+
+/// Turns of remote-read for [`Api::remote_reads`].
+pub fn remote_reads() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(crate::prometheus::REMOTE_READS_AT_ONCE))
 }
 
 impl QueryLimits {

@@ -12,7 +12,8 @@
 //! In reading order: [`json`] and [`draft`] (a parsed line), [`formats`], [`names`] and [`normalise`] (the canonical
 //! record and its bytes), [`gather`] (from a text to batches), [`intake`] (what all ways in share), the ways in
 //! ([`http`], [`syslog`], [`sources`], [`own_log`], [`own_line`]), behind the queue [`extract`] and [`consume`], and over
-//! what is stored [`recount`] and [`backfill`]. Samples of Prometheus and its agents come in by `remote_write`, those of old files by `old_samples`.
+//! what is stored [`recount`] and [`backfill`]. Samples of Prometheus and its agents come in by `remote_write`, those of
+//! OpenTelemetry by `otlp`, those of old files by `old_samples`.
 
 pub mod backfill;
 pub mod consume;
@@ -29,6 +30,7 @@ pub mod metrics;
 pub mod names;
 pub mod normalise;
 mod old_samples;
+mod otlp;
 pub mod own_line;
 pub mod own_log;
 pub mod recount;

@@ -31,6 +31,10 @@ pub struct IngestMetrics {
     pub remote_write_samples: IntCounterVec,
     /// Samples and others that came so and were refused, by reason.
     pub remote_write_rejected: IntCounterVec,
+    /// Samples that came by OTLP and are stored.
+    pub otlp_samples: IntCounter,
+    /// Data points and samples that came so and were refused, by reason.
+    pub otlp_rejected: IntCounterVec,
     /// Samples that came as text of the past and are stored.
     pub import_samples: IntCounter,
     /// Lines and samples that came so and were refused, by reason.
@@ -101,6 +105,14 @@ impl IngestMetrics {
                 ),
                 &["reason"],
             )?,
+            otlp_samples: counter("watchfire_otlp_samples_total", "Samples stored that came by OTLP.")?,
+            otlp_rejected: IntCounterVec::new(
+                Opts::new(
+                    "watchfire_otlp_rejected_total",
+                    "Data points and samples refused that came by OTLP, by reason.",
+                ),
+                &["reason"],
+            )?,
             import_samples: counter(
                 "watchfire_import_samples_total",
                 "Samples stored that came by /api/v1/import, as text with times.",
@@ -113,7 +125,7 @@ impl IngestMetrics {
                 &["reason"],
             )?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 14] = [
+        let all: [Box<dyn prometheus::core::Collector>; 16] = [
             Box::new(metrics.accepted.clone()),
             Box::new(rejected),
             Box::new(metrics.duplicates.clone()),
@@ -126,6 +138,8 @@ impl IngestMetrics {
             Box::new(metrics.own_dropped.clone()),
             Box::new(metrics.remote_write_samples.clone()),
             Box::new(metrics.remote_write_rejected.clone()),
+            Box::new(metrics.otlp_samples.clone()),
+            Box::new(metrics.otlp_rejected.clone()),
             Box::new(metrics.import_samples.clone()),
             Box::new(metrics.import_rejected.clone()),
         ];
@@ -151,6 +165,14 @@ impl IngestMetrics {
         self.remote_write_samples.with_label_values(&[version]).inc_by(outcome.samples);
         for (reason, count) in &outcome.refused {
             self.remote_write_rejected.with_label_values(&[*reason]).inc_by(*count);
+        }
+    }
+
+    /// Counts what became of the samples of OTLP.
+    pub(crate) fn count_otlp(&self, outcome: &Outcome) {
+        self.otlp_samples.inc_by(outcome.samples);
+        for (reason, count) in &outcome.refused {
+            self.otlp_rejected.with_label_values(&[*reason]).inc_by(*count);
         }
     }
 

@@ -149,7 +149,11 @@ fn router(
     let api = Arc::new(parts.api(config, reloader, started));
     Router::new()
         .merge(watchfire_ingest::http::router(parts.intake.clone()))
-        .merge(watchfire_ingest::http::samples_router(parts.intake.clone(), parts.engine.clone()))
+        .merge(watchfire_ingest::http::samples_router(
+            parts.intake.clone(),
+            parts.engine.clone(),
+            config.metrics.late_after_ms,
+        ))
         .merge(watchfire_dashboard_api::router(api))
         .merge(watchfire_dashboard_api::session::router(access))
         .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)

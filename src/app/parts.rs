@@ -15,7 +15,7 @@ use watchfire_alerting::{Alerting, Heartbeat, Receiver, Settings};
 use watchfire_dashboard_api::Api;
 use watchfire_dashboard_api::error::ApiError;
 use watchfire_dashboard_api::saved::file::Saved;
-use watchfire_dashboard_api::state::QueryLimits;
+use watchfire_dashboard_api::state::{QueryLimits, remote_reads};
 use watchfire_dashboard_api::tail::{Stored, TailHub};
 use watchfire_engine::{Engine, EngineConfig, SeriesKind};
 use watchfire_ingest::consume::{ExtractorSlot, LiveSpans, MetricsConsumer, Progress, StoreConsumer};
@@ -296,6 +296,7 @@ impl Parts {
             reload: Arc::new(move || reloader.reload()),
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
             saved: self.saved.clone(),
+            remote_reads: remote_reads(),
             backup: Arc::new(move || backup::begin(&for_backup)),
             verify: Arc::new(move |start, end| verifying.verify(start, end)),
             backfill: Arc::new(move |metric, start, end| filling.backfill(metric, start, end)),

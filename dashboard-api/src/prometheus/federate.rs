@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
@@ -13,7 +14,8 @@ use watchfire_model::{Matcher, Timestamp};
 use super::params::Asked;
 use super::reply::Refused;
 use crate::error::ApiError;
-use crate::exposition::{LOOKBACK_MS, PIECE_BYTES, Pieces, in_pieces, newest, push, put_sample};
+use crate::exposition::{CONTENT_TYPE, LOOKBACK_MS, newest, push, put_sample};
+use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
 use crate::state::Api;
 
 /// Stands in every line, so that the reader's own label of that name cannot take its place.
@@ -27,7 +29,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 async fn federate(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     let now = Timestamp::now();
     let range = TimeRange { start: now.plus_millis(-LOOKBACK_MS), end: now };
-    Ok(in_pieces(Federation { api, selectors: asked.matchers()?, range, found: None, metric: String::new() }).await?)
+    let federation = Federation { api, selectors: asked.matchers()?, range, found: None, metric: String::new() };
+    Ok(in_pieces(federation, CONTENT_TYPE).await?)
 }
 
 /// How far an answer is.
@@ -87,7 +90,7 @@ impl Federation {
 }
 
 impl Pieces for Federation {
-    fn next(&mut self) -> Result<Option<String>, ApiError> {
+    fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let mut left = match self.found.take() {
             Some(left) => left,
             None => self.find()?.into_iter(),
@@ -99,6 +102,6 @@ impl Pieces for Federation {
             self.put(&view, &mut text);
         }
         self.found = Some(left);
-        Ok((!text.is_empty()).then_some(text))
+        Ok((!text.is_empty()).then(|| text.into()))
     }
 }

@@ -6,6 +6,7 @@
 mod federate;
 mod params;
 mod query;
+mod remote_read;
 mod reply;
 mod series;
 mod status;
@@ -19,6 +20,7 @@ use axum::Router;
 
 use crate::state::Api;
 pub(crate) use params::Asked;
+pub(crate) use remote_read::AT_ONCE as REMOTE_READS_AT_ONCE;
 pub(crate) use reply::{Refused, success};
 pub(crate) use write::exponential;
 
@@ -27,6 +29,7 @@ pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .merge(federate::routes())
         .merge(query::routes())
+        .merge(remote_read::routes())
         .merge(series::routes())
         .merge(status::routes())
         .merge(targets::routes())

@@ -137,6 +137,12 @@ fn too_large(limit: usize) -> ApiError {
         .with_hint("send less at once, or raise `limits.body`")
 }
 
+/// What the body says takes more memory than there is for all.
+pub(super) fn too_much() -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "what the body says takes too much memory at once")
+        .with_hint("send less at once")
+}
+
 pub(super) fn busy() -> ApiError {
     ApiError::not_now("busy", "too many bodies are being worked on")
 }

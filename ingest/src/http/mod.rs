@@ -7,6 +7,7 @@ mod error;
 mod import;
 mod import_metrics;
 mod ingest;
+mod otlp;
 mod parse;
 mod remote_write;
 mod request;
@@ -51,19 +52,23 @@ pub fn router(intake: Arc<Intake>) -> Router {
         .with_state(state)
 }
 
-/// The routes that put samples into an engine: Prometheus' remote-write, `/api/v1/write`, and `/api/v1/import`.
-pub fn samples_router(intake: Arc<Intake>, engine: Arc<Engine>) -> Router {
+/// The routes that put samples into an engine: Prometheus' remote-write, OTLP metrics and `/api/v1/import`.
+/// `late_after_ms` is how old a change may be to be counted as of now (`metrics.late_after`).
+pub fn samples_router(intake: Arc<Intake>, engine: Arc<Engine>, late_after_ms: i64) -> Router {
     let only = |route: MethodRouter<Arc<Receiver>>| route.fallback(method_not_allowed);
     Router::new()
         .route("/api/v1/write", only(post(remote_write::write)))
         .route("/api/v1/import", only(post(import_metrics::import)))
-        .with_state(Arc::new(Receiver { intake, engine, importing: Mutex::default() }))
+        .route("/v1/metrics", only(post(otlp::metrics)))
+        .route("/api/v1/otlp/v1/metrics", only(post(otlp::metrics)))
+        .with_state(Arc::new(Receiver { intake, engine, late_after_ms, importing: Mutex::default() }))
 }
 
 /// Where samples go.
 struct Receiver {
     intake: Arc<Intake>,
     engine: Arc<Engine>,
+    late_after_ms: i64,
     /// Held by the one import whose text is being read: old samples leave the cores to what comes now.
     importing: Mutex<()>,
 }

@@ -123,10 +123,7 @@ impl Receiver {
 /// `is_hopeless`: the body takes more memory than there is for all.
 fn of_read(error: &ReadError, is_hopeless: bool) -> ApiError {
     match error {
-        ReadError::NoMemory if is_hopeless => {
-            let message = "what the body says takes too much memory at once";
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with_hint("send less at once")
-        }
+        ReadError::NoMemory if is_hopeless => body::too_much(),
         ReadError::NoMemory => body::busy(),
         ReadError::Malformed { .. } | ReadError::Symbols => {
             ApiError::bad_request("malformed", format!("the body is no remote-write message: {error}"))

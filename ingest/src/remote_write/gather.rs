@@ -125,7 +125,7 @@ pub(crate) struct Gathered<'g> {
 }
 
 impl<'g> Gathered<'g> {
-    pub(super) fn new(
+    pub(crate) fn new(
         now: Timestamp,
         spellings: Option<Spellings<'g>>,
         grow: &'g mut dyn FnMut(usize) -> bool,
@@ -150,7 +150,7 @@ impl<'g> Gathered<'g> {
 
     /// Asks for memory, in steps. Errors: there is none.
     #[inline]
-    pub(super) fn ask(&mut self, bytes: usize) -> Result<(), ReadError> {
+    pub(crate) fn ask(&mut self, bytes: usize) -> Result<(), ReadError> {
         self.asked_bytes += bytes;
         if self.asked_bytes < STEP_BYTES || (self.grow)(std::mem::take(&mut self.asked_bytes)) {
             Ok(())
@@ -160,7 +160,7 @@ impl<'g> Gathered<'g> {
     }
 
     /// Notes what is said about a metric; what is no text is passed over, as no sample hangs on it.
-    pub(super) fn describe(&mut self, metric: &[u8], kind: MetricType, help: &[u8]) -> Result<(), ReadError> {
+    pub(crate) fn describe(&mut self, metric: &[u8], kind: MetricType, help: &[u8]) -> Result<(), ReadError> {
         self.ask(size_of::<Said>() + metric.len() + help.len())?;
         let said_nothing = kind == MetricType::Untyped && help.is_empty();
         if let (Ok(metric), Ok(help), false) = (str::from_utf8(metric), str::from_utf8(help), said_nothing) {
@@ -173,6 +173,32 @@ impl<'g> Gathered<'g> {
     pub(super) fn sample(&mut self, draft: &mut Draft<'_>, at: i64, value: f64) -> Result<(), ReadError> {
         self.ask(SAMPLE_BYTES)?;
         draft.samples.push((at, value));
+        Ok(())
+    }
+
+    /// Notes that something was not taken, and why.
+    pub(crate) fn refuse(&mut self, reason: &'static str, count: u64, tell: impl FnOnce() -> String) {
+        self.outcome.refuse(reason, count, tell);
+    }
+
+    /// Takes one point of a series; `late` as of `SampleBatch::push_late`. Labels that are none are noted.
+    pub(crate) fn point(
+        &mut self,
+        kind: SeriesKind,
+        pairs: &mut [(&str, &str)],
+        at: Timestamp,
+        late: bool,
+        value: f64,
+    ) -> Result<(), ReadError> {
+        let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+        self.ask(SERIES_BYTES + SAMPLE_BYTES + texts)?;
+        match self.batch.series_of(kind, pairs) {
+            Ok(series) if late => self.batch.push_late(series, at, value),
+            Ok(series) => self.batch.push(series, at, value),
+            Err(error) => {
+                self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+            }
+        }
         Ok(())
     }
 

@@ -2,19 +2,18 @@
 //!
 //! Sources: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and `remote_write_spec_2_0`.
 //!
-//! A message is read where it lies ([`wire`]); its series become a batch of the engine ([`gather`]), and what cannot be
+//! A message is read where it lies (`watchfire_protobuf`); its series become a batch of the engine ([`gather`]), and what cannot be
 //! taken of it is told series by series while the rest is stored.
 
 mod gather;
 mod v1;
 mod v2;
-mod wire;
 
 use watchfire_engine::Spellings;
 use watchfire_model::Timestamp;
 
 pub(crate) use gather::{Gathered, Outcome};
-use wire::Malformed;
+use watchfire_protobuf::Malformed;
 
 /// Which of the two messages a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

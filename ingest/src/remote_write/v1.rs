@@ -12,7 +12,7 @@ use watchfire_engine::MetricType;
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
-use super::wire::{Field, Malformed, Message, leading_run};
+use watchfire_protobuf::{Field, Malformed, Message, leading_run};
 
 /// Memory of a label while its series is read, bytes.
 const LABEL_BYTES: usize = size_of::<(&str, &str)>();

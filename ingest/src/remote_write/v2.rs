@@ -12,7 +12,7 @@ use watchfire_engine::Spelling;
 use super::ReadError;
 use super::gather::{Draft, Gathered};
 use super::v1::{metric_type, read_sample};
-use super::wire::{Field, Message, numbers};
+use watchfire_protobuf::{Field, Message, numbers};
 
 /// Memory of a symbol beside its text, bytes.
 const SYMBOL_BYTES: usize = size_of::<Symbol<'_>>();

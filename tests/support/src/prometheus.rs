@@ -60,6 +60,7 @@ impl Prometheus {
             .command()
             .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"])
             .args(["--web.enable-remote-write-receiver", &format!("--enable-feature={FEATURES}")])
+            .args(program.is_newest.then_some("--web.enable-otlp-receiver"))
             .arg(format!("--web.listen-address={address}"))
             .current_dir(folder.path())
             .stdin(Stdio::null())

@@ -7,7 +7,8 @@ fn put_bytes(number: u8, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-fn put_varint(mut number: u64, out: &mut Vec<u8>) {
+/// Appends a number as a varint.
+pub fn put_varint(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;

@@ -1,8 +1,8 @@
-//! Protocol buffers, read where they lie: fields of a message in their order, nothing copied, nothing recursive.
+//! Reading a message where it lies: fields in their order, nothing copied, nothing recursive.
 
 /// Bytes that are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub enum Malformed {
     /// A field begins before the end of its message and ends behind it.
     #[error("a field is cut off, or its length is a lie")]
     Cut,
@@ -19,41 +19,47 @@ pub(crate) enum Malformed {
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Field<'b> {
+pub enum Field<'b> {
+    /// A number of any kind but the fixed ones.
     Varint(u64),
+    /// A `double`, or a number of eight bytes.
     Fixed64(u64),
+    /// A `float`, or a number of four bytes.
     Fixed32(u32),
     /// A text, a message, or packed numbers.
     Bytes(&'b [u8]),
 }
 
 impl<'b> Field<'b> {
-    pub(crate) fn bytes(self) -> Result<&'b [u8], Malformed> {
+    /// A text, a message, or packed numbers. Errors: it is none.
+    pub fn bytes(self) -> Result<&'b [u8], Malformed> {
         if let Field::Bytes(bytes) = self { Ok(bytes) } else { Err(Malformed::Type) }
     }
 
-    pub(crate) fn double(self) -> Result<f64, Malformed> {
+    /// A `double`. Errors: it is none.
+    pub fn double(self) -> Result<f64, Malformed> {
         if let Field::Fixed64(bits) = self { Ok(f64::from_bits(bits)) } else { Err(Malformed::Type) }
     }
 
-    pub(crate) fn unsigned(self) -> Result<u64, Malformed> {
+    /// A `uint64`, an enum or a bool. Errors: it is none.
+    pub fn unsigned(self) -> Result<u64, Malformed> {
         if let Field::Varint(number) = self { Ok(number) } else { Err(Malformed::Type) }
     }
 
     /// An `int64`: two's complement in a varint.
-    pub(crate) fn signed(self) -> Result<i64, Malformed> {
+    pub fn signed(self) -> Result<i64, Malformed> {
         self.unsigned().map(u64::cast_signed)
     }
 }
 
 /// The fields of a message that are still to be read.
 #[derive(Clone, Copy)]
-pub(crate) struct Message<'b> {
+pub struct Message<'b> {
     rest: &'b [u8],
 }
 
 /// How long the run of fields is that a message begins with, all of them bytes and of this number (below 16).
-pub(crate) fn leading_run(bytes: &[u8], number: u8) -> Result<usize, Malformed> {
+pub fn leading_run(bytes: &[u8], number: u8) -> Result<usize, Malformed> {
     let mut rest = bytes;
     while let [tag, behind_tag @ ..] = rest
         && *tag == number << 3 | 2
@@ -66,13 +72,14 @@ pub(crate) fn leading_run(bytes: &[u8], number: u8) -> Result<usize, Malformed> 
 }
 
 impl<'b> Message<'b> {
-    pub(crate) fn new(bytes: &'b [u8]) -> Message<'b> {
+    /// All of them.
+    pub fn new(bytes: &'b [u8]) -> Message<'b> {
         Message { rest: bytes }
     }
 
     /// The next field and its number; `None` at the end.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Field<'b>)>, Malformed> {
+    pub fn next(&mut self) -> Result<Option<(u64, Field<'b>)>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -129,7 +136,7 @@ fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
 }
 
 /// The numbers of a repeated field, packed or one by one. What is malformed is the last item.
-pub(crate) fn numbers(field: Field<'_>) -> impl Iterator<Item = Result<u64, Malformed>> {
+pub fn numbers(field: Field<'_>) -> impl Iterator<Item = Result<u64, Malformed>> {
     let (mut single, mut packed) = match field {
         Field::Varint(number) => (Some(Ok(number)), &[][..]),
         Field::Bytes(bytes) => (None, bytes),

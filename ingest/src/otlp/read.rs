@@ -1,0 +1,311 @@
+//! A request: sources, their scopes, their metrics, and what becomes of each data point.
+//!
+//! ```text
+//! Request   1 sources*     Source  1 resource  2 scopes*     Scope  2 metrics*
+//! Metric    1 name  2 description  3 unit  5 gauge  7 sum  9 histogram  10 exponential histogram  11 summary
+//! Data      1 points*  2 temporality (1 delta, 2 cumulative)  3 is monotonic
+//! ```
+
+use watchfire_engine::{Engine, MetricType, SeriesKind};
+use watchfire_model::Timestamp;
+use watchfire_protobuf::{Field, Message};
+
+use super::Fault;
+use super::labels::{Labels, Resource};
+use super::names::{self, Suffixes};
+use super::points::{self, Point, Shape, Value, millis};
+use super::value::text;
+use crate::remote_write::Gathered;
+
+/// Distance of the samples of `target_info` of a request that spans a long time: half of what an instant selector looks
+/// back, nanoseconds.
+const INFO_EVERY_NS: u64 = 150_000_000_000;
+/// Most of them of one source.
+const INFO_MAX: u64 = 1000;
+/// Memory that a byte of a point takes at most while it is read: attributes are short and many.
+const POINT_BYTES_PER_BYTE: usize = 16;
+const INFO: &str = "target_info";
+
+/// Reads a request into samples. A data point that is older than `late_after_ms` does not count as of now.
+///
+/// Errors: it is no such message, or there is no memory for it. What cannot be kept of one is in the outcome.
+pub(crate) fn read(
+    body: &[u8],
+    now: Timestamp,
+    late_after_ms: i64,
+    engine: &Engine,
+    into: &mut Gathered<'_>,
+) -> Result<(), Fault> {
+    let mut request = Message::new(body);
+    while let Some((number, field)) = request.next()? {
+        if number == 1 {
+            let mut reader =
+                Reader { now, late_after_ms, engine, into, resource: Resource::default(), times: None, longest: 0 };
+            reader.source(field.bytes()?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The reading of one source.
+struct Reader<'r, 'g> {
+    now: Timestamp,
+    late_after_ms: i64,
+    engine: &'r Engine,
+    into: &'r mut Gathered<'g>,
+    resource: Resource,
+    /// Times of the first and of the last point, nanoseconds.
+    times: Option<(u64, u64)>,
+    /// Length of the longest point so far, bytes.
+    longest: usize,
+}
+
+/// A metric, as far as it is the same for all of its points.
+struct Metric {
+    name: String,
+    kind: MetricType,
+    is_delta: bool,
+}
+
+/// What is said of a metric before its points.
+#[derive(Default)]
+struct Head<'b> {
+    name: &'b str,
+    help: &'b [u8],
+    unit: &'b str,
+    data: Option<(u64, Field<'b>)>,
+}
+
+#[derive(Default)]
+struct Data<'b> {
+    points: Vec<Field<'b>>,
+    temporality: u64,
+    is_monotonic: bool,
+}
+
+impl Reader<'_, '_> {
+    fn source(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        // What the points need may stand behind them.
+        let mut resource = &[][..];
+        let mut message = Message::new(bytes);
+        while let Some((number, field)) = message.next()? {
+            if number == 1 {
+                resource = field.bytes()?;
+            }
+        }
+        self.into.ask(resource.len() * 2)?;
+        let mut unusable = None;
+        match Resource::read(resource)? {
+            Ok(read) => self.resource = read,
+            Err(why) => unusable = Some(why.0),
+        }
+        let mut message = Message::new(bytes);
+        while let Some((number, field)) = message.next()? {
+            if number == 2 {
+                let mut scope = Message::new(field.bytes()?);
+                while let Some((number, field)) = scope.next()? {
+                    if number == 2 {
+                        self.metric(field.bytes()?, unusable.as_deref())?;
+                    }
+                }
+            }
+        }
+        self.info()
+    }
+
+    /// Asks for the memory of a point while it is read; those before have left theirs.
+    fn room(&mut self, bytes: usize) -> Result<(), Fault> {
+        let more = bytes.saturating_sub(self.longest);
+        self.longest += more;
+        Ok(self.into.ask(more * POINT_BYTES_PER_BYTE)?)
+    }
+
+    fn metric(&mut self, bytes: &[u8], unusable: Option<&str>) -> Result<(), Fault> {
+        let head = read_head(bytes)?;
+        let Some((number, field)) = head.data else { return Ok(()) };
+        let data = self.read_data(field)?;
+        for point in &data.points {
+            let at = points::time_of(*point)?;
+            let (first, last) = self.times.unwrap_or((at, at));
+            self.times = Some((first.min(at), last.max(at)));
+        }
+        let (shape, suffixes, kind) = match number {
+            5 => (Shape::Number, Suffixes::Gauge, MetricType::Gauge),
+            7 if data.is_monotonic => (Shape::Number, Suffixes::Counter, MetricType::Counter),
+            7 => (Shape::Number, Suffixes::Other, MetricType::Gauge),
+            9 => (Shape::Histogram, Suffixes::Other, MetricType::Counter),
+            10 => (Shape::Exponential, Suffixes::Other, MetricType::Untyped),
+            _ => (Shape::Summary, Suffixes::Other, MetricType::Counter),
+        };
+        let has_temporality = matches!(number, 7 | 9 | 10);
+        let is_delta = has_temporality && data.temporality == 1;
+        let name = names::metric(head.name, head.unit, suffixes);
+        let why = match &name {
+            _ if unusable.is_some() => unusable.map(str::to_owned),
+            None => Some("nothing is left of its name".to_owned()),
+            // Native histograms: the place where they enter, once the engine keeps them.
+            _ if shape == Shape::Exponential => Some("exponential histograms are not kept yet".to_owned()),
+            _ if has_temporality && !matches!(data.temporality, 1 | 2) => {
+                Some("its temporality is not said".to_owned())
+            }
+            _ if is_delta && number == 7 && !data.is_monotonic => {
+                Some("a delta sum that may fall cannot be counted; send it as cumulative".to_owned())
+            }
+            Some(name) if is_delta && matches!(self.engine.metric_kind(name), Some(SeriesKind::Samples(_))) => {
+                Some(format!("`{name}` has plain samples; changes cannot be added to them"))
+            }
+            Some(_) => None,
+        };
+        let (None, Some(name)) = (why.as_ref(), name) else {
+            let count = data.points.len() as u64;
+            let name = watchfire_model::text::cut(head.name, 200);
+            self.into.refuse("unusable", count, || format!("metric `{name}`: {}", why.unwrap_or_default()));
+            return Ok(());
+        };
+        let metric = Metric { name, kind, is_delta };
+        self.describe(&metric, shape, head.help)?;
+        for point in data.points {
+            self.room(point.bytes()?.len())?;
+            let point = points::read(point, shape)?;
+            self.point(&metric, &point)?;
+        }
+        Ok(())
+    }
+
+    /// What a metric is and means, told of each of its names.
+    fn describe(&mut self, metric: &Metric, shape: Shape, help: &[u8]) -> Result<(), Fault> {
+        let name = &metric.name;
+        let suffixes: &[&str] = match shape {
+            Shape::Number | Shape::Exponential => &[""],
+            Shape::Histogram => &["_bucket", "_count", "_sum"],
+            Shape::Summary => &["", "_count", "_sum"],
+        };
+        for suffix in suffixes {
+            let kind = if shape == Shape::Summary && suffix.is_empty() { MetricType::Gauge } else { metric.kind };
+            self.into.describe(format!("{name}{suffix}").as_bytes(), kind, help)?;
+        }
+        Ok(())
+    }
+
+    fn read_data<'b>(&mut self, field: Field<'b>) -> Result<Data<'b>, Fault> {
+        let mut data = Data::default();
+        let mut message = Message::new(field.bytes()?);
+        while let Some((number, field)) = message.next()? {
+            match number {
+                1 => {
+                    self.into.ask(size_of::<Field<'_>>())?;
+                    data.points.push(field);
+                }
+                2 => data.temporality = field.unsigned()?,
+                3 => data.is_monotonic = field.unsigned()? != 0,
+                _ => {}
+            }
+        }
+        Ok(data)
+    }
+
+    fn point(&mut self, metric: &Metric, point: &Point<'_>) -> Result<(), Fault> {
+        let labels = match self.resource.labels(&point.attributes)? {
+            Ok(labels) => labels,
+            Err(why) => {
+                self.into.refuse("unusable", 1, || format!("metric `{}`: {}", metric.name, why.0));
+                return Ok(());
+            }
+        };
+        let (name, kind) = (&metric.name, metric.kind);
+        match &point.value {
+            Value::Nothing => Ok(()),
+            Value::Number(value) => self.put(metric, kind, name, &labels, point, *value),
+            Value::Histogram { count, sum, counts, bounds } => {
+                if let Some(sum) = sum {
+                    self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
+                }
+                self.put(metric, kind, &format!("{name}_count"), &labels, point, *count as f64)?;
+                let bucket = format!("{name}_bucket");
+                let mut labels = labels;
+                let mut below = 0u64;
+                for (bound, count) in bounds.iter().zip(counts) {
+                    below = below.wrapping_add(*count);
+                    labels.set("le", &plain(*bound));
+                    self.put(metric, kind, &bucket, &labels, point, below as f64)?;
+                }
+                labels.set("le", "+Inf");
+                self.put(metric, kind, &bucket, &labels, point, *count as f64)
+            }
+            Value::Summary { count, sum, quantiles } => {
+                self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
+                self.put(metric, kind, &format!("{name}_count"), &labels, point, *count as f64)?;
+                let mut labels = labels;
+                for (quantile, value) in quantiles {
+                    labels.set("quantile", &plain(*quantile));
+                    self.put(metric, MetricType::Gauge, name, &labels, point, *value)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// One value: a sample, or of a delta an increment.
+    fn put(
+        &mut self,
+        metric: &Metric,
+        kind: MetricType,
+        name: &str,
+        labels: &Labels,
+        point: &Point<'_>,
+        value: f64,
+    ) -> Result<(), Fault> {
+        let mut pairs = labels.pairs(name);
+        if !metric.is_delta {
+            let kind = SeriesKind::Samples(kind);
+            return Ok(self.into.point(kind, &mut pairs, point.at(), false, point.or_end(value))?);
+        }
+        // What was not recorded has not happened; a change of nothing says that the series is there.
+        if point.is_end() {
+            return Ok(());
+        }
+        let late = self.now.since(point.at()) > self.late_after_ms;
+        let at = if late { point.at() } else { self.now };
+        Ok(self.into.point(SeriesKind::Increments, &mut pairs, at, late, value)?)
+    }
+
+    /// What is known of the source, as long as the request spans.
+    fn info(&mut self) -> Result<(), Fault> {
+        let (Some(labels), Some((first, last))) = (self.resource.info.take(), self.times) else { return Ok(()) };
+        let kind = SeriesKind::Samples(MetricType::Gauge);
+        let mut pairs = labels.pairs(INFO);
+        let span = (last - first).min(INFO_EVERY_NS * INFO_MAX);
+        let steps = span.div_ceil(INFO_EVERY_NS);
+        let first = last - span;
+        for step in 0..=steps {
+            let at = if step == steps { last } else { first + step * INFO_EVERY_NS };
+            self.into.point(kind, &mut pairs, Timestamp::from_millis(millis(at)), false, 1.0)?;
+        }
+        self.into.describe(INFO.as_bytes(), MetricType::Gauge, b"Target metadata")?;
+        Ok(())
+    }
+}
+
+fn read_head(bytes: &[u8]) -> Result<Head<'_>, Fault> {
+    let mut head = Head::default();
+    let mut message = Message::new(bytes);
+    while let Some((number, field)) = message.next()? {
+        match number {
+            1 => head.name = text(field)?,
+            2 => head.help = field.bytes()?,
+            3 => head.unit = text(field)?,
+            5 | 7 | 9 | 10 | 11 => head.data = Some((number, field)),
+            _ => {}
+        }
+    }
+    Ok(head)
+}
+
+/// A number without an exponent, as it stands in `le` and `quantile`.
+fn plain(number: f64) -> String {
+    match number {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        number => number.to_string(),
+    }
+}

@@ -1,0 +1,178 @@
+//! Remote-read: a real Prometheus that has nothing of its own answers from our series, by both types of response.
+
+use watchfire_protobuf::Message;
+use watchfire_test_support::client::encode;
+use watchfire_test_support::prometheus::call;
+use watchfire_test_support::{Client, Program, Prometheus, Server, answers, remote_write};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+const STEP_MS: i64 = 15_000;
+const STEPS: i64 = 1200;
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("milliseconds fit")
+}
+
+/// Series of every temper, the same for both.
+fn fill(client: &mut Client, begin: i64) {
+    let mut request = Vec::new();
+    for number in 0..40i64 {
+        let (name, instance) = (["steps_total", "noise", "rare"][number as usize % 3], format!("host-{number}"));
+        let labels = remote_write::labels([
+            ("__name__", name),
+            ("instance", &instance),
+            ("job", ["a", "b"][number as usize % 2]),
+        ]);
+        let samples: Vec<(i64, f64)> = (0..STEPS)
+            .filter(|step| name != "rare" || step % 37 == number)
+            .map(|step| {
+                let at = begin + step * STEP_MS + (step * number) % 7;
+                let value = match (name, step % 200) {
+                    (_, 150) => f64::INFINITY,
+                    ("steps_total", _) => (step * number % 5000) as f64,
+                    (_, 77) => f64::NAN,
+                    _ => ((step * 7919 + number) % 1000) as f64 / 3.0,
+                };
+                (at, value)
+            })
+            .collect();
+        remote_write::put_series(&labels, &samples, &mut request);
+    }
+    let answer = client.call(&remote_write::http_request(&request));
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+#[test]
+fn a_real_prometheus_answers_from_our_series() {
+    let Some(program) = Program::of_prometheus("prometheus", "remote-read") else { return };
+    let server = Server::start(BINARY, "");
+    let begin = now_ms() - STEPS * STEP_MS;
+    fill(&mut server.client(), begin);
+    let url = format!("http://{}/api/v1/read", server.address);
+    let whole = format!("{}s", STEPS * STEP_MS / 1000 + 60);
+    // Both sides answer by the same rules; one of them reads our series through the protocol, as streamed chunks.
+    let prometheus =
+        Prometheus::start_with(&program, |_| format!("remote_read:\n  - url: {url}\n    read_recent: true\n"));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let end = format!("{:.3}", (begin + STEPS * STEP_MS) as f64 / 1000.0);
+    let start = format!("{:.3}", begin as f64 / 1000.0);
+    for selector in
+        ["steps_total", "noise{job!=\"a\"}", "{__name__=~\"rare|noise\",job=~\"a|c\"}", "rare{job!~\"b.*\"}"]
+    {
+        let query = format!("{selector}[{whole}]");
+        let points = answers::same(&mut ours, &mut theirs, "/api/v1/query", &[("query", &query), ("time", &end)]);
+        assert!(points > 100, "{selector}: {points}");
+    }
+    for query in ["sum by (job) (rate(steps_total[5m]))", "quantile(0.9, noise)", "count_over_time(rare[1h])"] {
+        let parameters = [("query", query), ("start", &start), ("end", &end), ("step", "60")];
+        let points = answers::same(&mut ours, &mut theirs, "/api/v1/query_range", &parameters);
+        assert!(points > 100, "{query}: {points}");
+    }
+    let (_, series) = call(&mut theirs, "/api/v1/series", &[("match[]", "rare"), ("start", &start), ("end", &end)]);
+    assert_eq!(series["data"].as_array().map(Vec::len), Some(12), "{series}");
+}
+
+/// The samples of a message of the type `SAMPLES`: labels as text, times and bits of values.
+fn samples(body: &[u8]) -> Vec<(String, i64, u64)> {
+    let message = snap::raw::Decoder::new().decompress_vec(body).expect("packed");
+    let mut all = Vec::new();
+    let each = |bytes: &[u8], number: u64, each: &mut dyn FnMut(&[u8])| {
+        let mut message = Message::new(bytes);
+        while let Some((found, field)) = message.next().expect("a message") {
+            if found == number {
+                each(field.bytes().expect("bytes"));
+            }
+        }
+    };
+    each(&message, 1, &mut |result| {
+        each(result, 1, &mut |series| {
+            let mut name = String::new();
+            each(series, 1, &mut |label| name.push_str(&String::from_utf8_lossy(label)));
+            each(series, 2, &mut |sample| {
+                let (mut at, mut value) = (0, 0.0);
+                let mut fields = Message::new(sample);
+                while let Some((number, field)) = fields.next().expect("a message") {
+                    match number {
+                        1 => value = field.double().expect("a double"),
+                        _ => at = field.signed().expect("a time"),
+                    }
+                }
+                all.push((name.clone(), at, f64::to_bits(value)));
+            });
+        });
+    });
+    all
+}
+
+#[test]
+fn both_types_of_response_and_what_cannot_be_asked() {
+    let server = Server::start(BINARY, "limits: {query_samples: 1000}\n");
+    let begin = now_ms() - STEPS * STEP_MS;
+    fill(&mut server.client(), begin);
+    let request = |types: &[u8], name: &str| {
+        let matcher = [&[0x12, 8][..], b"__name__", &[0x1a, name.len() as u8], name.as_bytes()].concat();
+        let mut end = Vec::new();
+        remote_write::put_varint(now_ms().cast_unsigned(), &mut end);
+        let query = [&[0x10][..], &end, &[0x1a, matcher.len() as u8], &matcher].concat();
+        let mut message = [&[0x0a, query.len() as u8][..], &query].concat();
+        types.iter().for_each(|kind| message.extend_from_slice(&[0x10, *kind]));
+        let packed = snap::raw::Encoder::new().compress_vec(&message).expect("short");
+        Client::request("POST", "/api/v1/read", &["Content-Encoding: snappy"], &packed)
+    };
+    let mut client = server.client();
+    let answer = client.call(&request(&[1, 0], "noise"));
+    let proto = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+    assert!(answer.status == 200 && answer.head.contains(proto), "{} {}", answer.head, answer.text());
+    assert!(!answer.body.is_empty());
+    // In one message only so much; packed chunks have no such bound.
+    let answer = client.call(&request(&[0], "noise"));
+    assert!(answer.status == 400 && answer.text().contains("exceeded sample limit (1000)"), "{}", answer.text());
+    let few = samples(&client.call(&request(&[0, 1], "rare")).body);
+    assert_eq!(
+        few.len(),
+        (0..40)
+            .filter(|number| number % 3 == 2)
+            .map(|number| (0..STEPS).filter(|step| step % 37 == number).count())
+            .sum::<usize>()
+    );
+    let order: Vec<(&str, i64)> = few
+        .iter()
+        .map(|(labels, at, _)| (labels.split("host-").nth(1).unwrap_or_default(), *at))
+        .map(|(behind, at)| (behind.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default(), at))
+        .collect();
+    assert!(
+        order.is_sorted() && order.iter().all(|(host, _)| !host.is_empty()),
+        "series and times in order: {order:?}"
+    );
+    let answer = client.call(&request(&[], "nothing"));
+    assert!(answer.status == 200 && answer.head.contains("application/x-protobuf"), "{}", answer.head);
+    assert_eq!(snap::raw::Decoder::new().decompress_vec(&answer.body).expect("packed"), [0x0a, 0]);
+    assert_eq!(client.call(&request(&[1], "nothing")).body, b"");
+    for (request, why) in [
+        (request(&[9], "up"), "response types"),
+        (Client::request("POST", "/api/v1/read", &["Content-Encoding: snappy"], b"\x05garbage"), "snappy"),
+        (Client::request("POST", "/api/v1/read", &["Content-Encoding: identity"], &[0x0a, 0]), "at least one matcher"),
+    ] {
+        let answer = client.call(&request);
+        assert!(answer.status == 400 && answer.text().contains(why), "{why}: {} {}", answer.status, answer.text());
+    }
+}
+
+#[test]
+fn a_counter_of_events_goes_on_while_it_is_quiet() {
+    let Some(program) = Program::of_prometheus("prometheus", "remote-read of counted events") else { return };
+    let server = Server::start(BINARY, "");
+    for _ in 0..3 {
+        let answer = server.client().post("/ingest", "application/json", r#"{"message":"x","service":"shop"}"#);
+        assert_eq!(answer.status, 202);
+    }
+    server.wait_drained();
+    let url = format!("http://{}/api/v1/read", server.address);
+    let prometheus =
+        Prometheus::start_with(&program, |_| format!("remote_read:\n  - url: {url}\n    read_recent: true\n"));
+    let query = encode("log_events_total{service=\"shop\"}");
+    let at = now_ms() / 1000 + 2;
+    let answer = prometheus.client().get(&format!("/api/v1/query?query={query}&time={at}"));
+    assert_eq!(answer["data"]["result"][0]["value"][1], "3", "{answer}");
+}
