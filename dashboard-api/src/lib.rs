@@ -28,13 +28,15 @@ pub mod logs;
 pub mod maintenance;
 pub mod metrics;
 pub mod own_metrics;
+mod packed;
 pub mod page;
 mod params;
 mod pieces;
-mod prometheus;
+pub mod prometheus;
 pub mod push;
 pub mod rate;
 mod refused;
+mod request_line;
 pub mod routes;
 pub mod saved;
 pub mod self_scrape;
@@ -54,7 +56,14 @@ pub use state::Api;
 
 /// All routes of this crate.
 pub fn router(api: Arc<Api>) -> Router {
+    // What may be long, and is read by programs.
+    let packed = Router::new()
+        .merge(metrics::routes())
+        .merge(prometheus::routes())
+        .merge(exposition::routes())
+        .layer(axum::middleware::from_fn(packed::pack));
     Router::new()
+        .merge(packed)
         .merge(logs::routes())
         .merge(stats::routes())
         .merge(fields::routes())
@@ -63,10 +72,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(documents::routes())
         .merge(live::routes())
         .merge(page::routes())
-        .merge(metrics::routes())
-        .merge(prometheus::routes())
         .merge(push::routes())
-        .merge(exposition::routes())
         .merge(alerts::routes())
         .merge(health::routes())
         .merge(backup::routes())

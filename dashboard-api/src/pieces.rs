@@ -17,13 +17,27 @@ pub(crate) const PIECE_BYTES: usize = 256 << 10;
 pub(crate) trait Pieces: Send + 'static {
     /// The next piece, in blocking work; `None` behind the last one.
     fn next(&mut self) -> Result<Option<Bytes>, ApiError>;
+
+    /// Whether it is known that nothing comes any more. An answer of one piece then is sent with its length.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 /// An answer that is sent as it is made. The first piece is awaited: its error is told. Should a later one fail, the
 /// connection is cut, so that an answer that ended early cannot be taken for a whole one.
 pub(crate) async fn in_pieces(pieces: impl Pieces, content_type: &'static str) -> Result<Response, ApiError> {
     let (first, pieces) = next_piece(pieces).await?;
-    let Some(first) = first else { return Ok(([(header::CONTENT_TYPE, content_type)], Body::empty()).into_response()) };
+    Ok(goes_on(first, pieces, content_type))
+}
+
+/// The same when the first piece is made.
+pub(crate) fn goes_on(first: Option<Bytes>, pieces: impl Pieces, content_type: &'static str) -> Response {
+    let headers = [(header::CONTENT_TYPE, content_type)];
+    let first = match first {
+        Some(first) if !pieces.is_done() => first,
+        whole => return (headers, Body::from(whole.unwrap_or_default())).into_response(),
+    };
     let rest = try_unfold(pieces, |pieces| async move {
         let (piece, pieces) = next_piece(pieces).await.map_err(|error| {
             tracing::warn!(error = error.message, "an answer is sent in part only");
@@ -32,7 +46,7 @@ pub(crate) async fn in_pieces(pieces: impl Pieces, content_type: &'static str) -
         Ok(piece.map(|piece| (piece, pieces)))
     });
     let first = once(async { Ok::<Bytes, io::Error>(first) });
-    Ok(([(header::CONTENT_TYPE, content_type)], Body::from_stream(first.chain(rest))).into_response())
+    (headers, Body::from_stream(first.chain(rest))).into_response()
 }
 
 /// Makes the next piece on a thread that may block; no thread waits for whoever reads slowly.

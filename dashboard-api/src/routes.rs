@@ -84,6 +84,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/alertmanagers", READ),
     ("GET", "/api/v1/notifications", READ),
     ("GET", "/api/v1/status/*", READ),
+    ("GET", "/api/v1/features", READ),
     // Rules, alerts, the state of the server.
     ("GET", "/api/v1/rules", READ),
     ("GET", "/api/v1/alerts", READ),
@@ -91,6 +92,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/queue/status", READ),
     // Changes of the server.
     ("POST PUT", "/-/reload", ADMIN),
+    ("POST PUT", "/api/v1/admin/tsdb/*", ADMIN),
     ("POST", "/api/v1/backup", ADMIN),
     ("POST", "/api/v1/verify", ADMIN),
     ("POST", "/api/v1/backfill", ADMIN),

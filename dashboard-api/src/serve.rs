@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::guard::Guard;
 use crate::linger::{Lingering, Unread, Watched};
 use crate::refused::Refusing;
+use crate::request_line::Lenient;
 use crate::tls::Tls;
 
 /// Most connections at a time, over all listeners; further ones wait to be accepted.
@@ -177,7 +178,7 @@ fn connection(
     Service { router, guard, .. }: Service,
     unread: &Unread,
 ) -> Pin<Box<dyn Connection>> {
-    let stream = Refusing::new(Lingering::new(stream, unread.clone()), guard, unread.clone());
+    let stream = Lenient::new(Refusing::new(Lingering::new(stream, unread.clone()), guard, unread.clone()));
     let unread = unread.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

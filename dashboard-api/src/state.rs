@@ -52,6 +52,10 @@ pub struct Api {
     pub remote_reads: Arc<Semaphore>,
     /// Makes a cut of everything for `POST /api/v1/backup`.
     pub backup: crate::backup::Begin,
+    /// Whether the admin API answers (`admin_api`).
+    pub admin_api: bool,
+    /// Copies all series into the data folder.
+    pub snapshot: crate::prometheus::admin::Snapshot,
     /// Counts stored records again.
     pub verify: crate::maintenance::Verify,
     /// Fills the past of a metric.

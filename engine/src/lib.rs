@@ -15,7 +15,7 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `chunk`; the disk in `wal`,
-//! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill` and `counted` for who looks after the data.
+//! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 
 mod append;
 mod automaton;
@@ -29,6 +29,7 @@ mod chunk;
 mod config;
 mod counted;
 mod cumulative;
+mod delete;
 mod distribution;
 mod engine;
 mod fingerprint;
@@ -68,6 +69,7 @@ pub use catalogue::MetricInfo;
 pub use chunk::Codec;
 pub use config::EngineConfig;
 pub use counted::CountedSeries;
+pub use delete::DeleteError;
 pub use distribution::{Distribution, DistributionWindow};
 pub use engine::{Engine, OpenError};
 pub use kind::{MetricType, SeriesKind};

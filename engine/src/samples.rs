@@ -11,6 +11,7 @@
 //! Invariant: times ascend strictly from the sealed chunks through the tail to the raw ones.
 
 mod merge;
+mod remove;
 
 use std::sync::Arc;
 

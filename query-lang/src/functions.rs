@@ -181,6 +181,11 @@ pub enum HistogramFunction {
     Sum,
 }
 
+/// The names of those that can be evaluated.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().filter(|function| function.family != Family::NotYet).map(|function| function.name)
+}
+
 /// The function of a name.
 pub fn find(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)

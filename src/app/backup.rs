@@ -17,6 +17,8 @@ use super::parts::Parts;
 
 /// Where files are linked, in the data folder.
 const STAGING: &str = "backup.staging";
+/// Copies of all series, made by the admin API, in the data folder. They are no part of a backup.
+const SNAPSHOTS: &str = "snapshots";
 /// A file that is replaced while we look at its folder makes us look again, so often.
 const LOOKS: usize = 5;
 
@@ -48,6 +50,26 @@ pub fn begin(parts: &Arc<Parts>) -> Result<Packing, Refusal> {
     }))
 }
 
+/// Writes a copy of all series into a folder of its own below the data folder, which opens as a data folder; gives the
+/// folder's name. Blocks.
+pub fn snapshot(parts: &Parts) -> Result<String, String> {
+    let now = Timestamp::now();
+    // As Prometheus names them: the time, and what tells two of one second apart.
+    let time: String =
+        now.to_rfc3339().chars().filter(char::is_ascii_alphanumeric).take("20060102T150405".len()).collect();
+    let mut apart = [0; 8];
+    getrandom::fill(&mut apart).map_err(|error| format!("there is no randomness: {error}"))?;
+    let name = format!("{time}Z-{:016x}", u64::from_be_bytes(apart));
+    let folder = parts.data_dir.join(SNAPSHOTS).join(&name);
+    if let Err(error) = parts.engine.backup_to(&folder.join("engine")) {
+        // Half of a copy is none.
+        let _ = std::fs::remove_dir_all(&folder);
+        return Err(format!("the series cannot be written: {error}"));
+    }
+    tracing::info!(name, "a snapshot of all series is made");
+    Ok(name)
+}
+
 fn cut(parts: &Parts) -> Result<Cut, String> {
     let dir = &parts.data_dir;
     let mut cut = Cut::begin(&dir.join(STAGING)).map_err(|error| format!("{STAGING} cannot be made: {error}"))?;
@@ -68,7 +90,7 @@ fn cut(parts: &Parts) -> Result<Cut, String> {
         let name = entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
         let name = name.map_err(|error| format!("{}: {error}", dir.display()))?;
         // What is small and stands alone, as saved searches; the queue comes last of all.
-        if !["alerting", "rules", "engine", "logs", "queue", STAGING].contains(&name.as_str()) {
+        if !["alerting", "rules", "engine", "logs", "queue", STAGING, SNAPSHOTS].contains(&name.as_str()) {
             link(&mut cut, dir, &name)?;
         }
     }

@@ -279,7 +279,8 @@ impl Parts {
     /// What the endpoints answer from.
     pub fn api(self: &Arc<Parts>, config: &Config, reloader: &Arc<Reloader>, started: Instant) -> Api {
         let intake = self.intake.clone();
-        let (for_health, for_queue, for_backup) = (self.clone(), self.clone(), self.clone());
+        let (for_health, for_queue, for_backup, for_snapshot) =
+            (self.clone(), self.clone(), self.clone(), self.clone());
         let verifying = Recounter::new(self.clone(), reloader.clone());
         let filling = verifying.clone();
         let reloader = reloader.clone();
@@ -298,6 +299,8 @@ impl Parts {
             saved: self.saved.clone(),
             remote_reads: remote_reads(),
             backup: Arc::new(move || backup::begin(&for_backup)),
+            admin_api: config.admin_api,
+            snapshot: Arc::new(move || backup::snapshot(&for_snapshot)),
             verify: Arc::new(move |start, end| verifying.verify(start, end)),
             backfill: Arc::new(move |metric, start, end| filling.backfill(metric, start, end)),
             started,

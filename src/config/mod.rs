@@ -66,6 +66,8 @@ pub struct Config {
     pub cors: Vec<String>,
     /// Bounds on what comes from outside.
     pub limits: Limits,
+    /// Whether Prometheus' admin API answers.
+    pub admin_api: bool,
     /// How often a line of our own is sent all the way to a page, milliseconds; `None`: it is off.
     pub canary_every_ms: Option<i64>,
     /// Who is pinged while all is well.
@@ -340,6 +342,7 @@ impl Default for Config {
                 query_timeout_ms: 120_000,
                 requests_per_second: 0,
             },
+            admin_api: false,
             canary_every_ms: None,
             dead_mans_switch: None,
         }

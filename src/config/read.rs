@@ -75,6 +75,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         config.cors.push(text.to_owned());
     }
     read_limits(&mut top, &mut config);
+    set(&mut config.admin_api, top.parsed("admin_api", "true or false", |text| text.parse().ok()));
     read_canary(&mut top, &mut config);
     config.dead_mans_switch = read_dead_mans_switch(&mut top);
     for (key, what) in [
@@ -83,7 +84,6 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         ("postgres", "PostgreSQL as a store"),
         ("valkey", "Valkey as a store or a queue"),
         ("remote_write", "remote-write to other servers"),
-        ("admin_api", "the admin API"),
     ] {
         top.not_yet(key, what);
     }

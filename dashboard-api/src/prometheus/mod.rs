@@ -3,6 +3,8 @@
 //!
 //! Parameters come in the query string, a form or JSON; unknown ones are ignored, as Prometheus does.
 
+pub mod admin;
+mod answer;
 mod federate;
 mod params;
 mod query;
@@ -27,6 +29,7 @@ pub(crate) use write::exponential;
 /// Routes of these files.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
+        .merge(admin::routes())
         .merge(federate::routes())
         .merge(query::routes())
         .merge(remote_read::routes())

@@ -10,11 +10,14 @@ use serde_json::json;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::{Answer, Asked as When, Language, Limits, Outcome, Query, RangeSteps};
 
+use super::answer::Written;
 use super::params::Asked;
-use super::reply::{Refused, Reply, success, written};
-use super::{tree, write};
+use super::reply::{JSON, Refused, Reply, success, written};
+use super::tree;
+use crate::error::ApiError;
 use crate::metrics::CancelOnDrop;
 use crate::params::shown;
+use crate::pieces::{Pieces, goes_on};
 use crate::state::Api;
 
 /// Most steps of a range beyond its first.
@@ -61,7 +64,10 @@ async fn range(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Re
 fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
     let mut limits = api.limits.of_query();
     if let Some(timeout_ms) = asked.duration_ms("timeout")? {
-        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        // No query is done by then; Prometheus, too, says so before it begins.
+        let timeout_ms = u64::try_from(timeout_ms).ok().filter(|timeout_ms| *timeout_ms > 0);
+        let timeout_ms = timeout_ms.ok_or_else(|| Refused::parameter("timeout", "context deadline exceeded"))?;
+        let timeout = Duration::from_millis(timeout_ms);
         limits.timeout = limits.timeout.min(timeout);
     }
     if let Some(lookback_ms) = asked.duration_ms("lookback_delta")?.filter(|lookback_ms| *lookback_ms > 0) {
@@ -87,16 +93,12 @@ async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> R
         let times = Times { prepared, queued: started - begun - prepared, evaluated: started.elapsed() };
         truncate(&mut answer, most);
         check_stats(stats.as_deref(), &mut answer);
-        let mut reply = Reply::new();
-        reply.data().push(b'{');
-        write::outcome(reply.data(), &answer.outcome, at);
-        if stats.is_some() {
-            reply.data().extend_from_slice(format!(",\"stats\":{}", times.stats(answer.samples_read)).as_bytes());
-        }
-        reply.data().push(b'}');
-        Ok(reply.finish(&answer.notes))
+        let stats = stats.map(|_| format!(",\"stats\":{}", times.stats(answer.samples_read)));
+        let mut written = Written::new(answer, at, stats.unwrap_or_default());
+        Ok::<_, Refused>((written.next()?, written))
     };
-    super::reply::in_background(work).await
+    let (first, written) = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)??;
+    Ok(goes_on(first, written, JSON))
 }
 
 /// Leaves so many series.

@@ -109,8 +109,11 @@ impl IntoResponse for Refused {
     }
 }
 
+/// What all answers are.
+pub(super) const JSON: &str = "application/json";
+
 fn json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response()
+    ([(header::CONTENT_TYPE, JSON)], Body::from(body)).into_response()
 }
 
 /// A success that is being written: `data` is appended as JSON.
@@ -121,6 +124,11 @@ pub(super) struct Reply {
 impl Reply {
     pub(super) fn new() -> Reply {
         Reply { body: br#"{"status":"success","data":"#.to_vec() }
+    }
+
+    /// One that goes on behind what was sent already.
+    pub(super) fn after(body: Vec<u8>) -> Reply {
+        Reply { body }
     }
 
     /// Where `data` is written to.

@@ -28,7 +28,9 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/status/flags", routing::get(flags))
         .route("/api/v1/status/config", routing::get(config))
         .route("/api/v1/status/tsdb", routing::get(tsdb))
+        .route("/api/v1/status/tsdb/blocks", routing::get(blocks))
         .route("/api/v1/status/walreplay", routing::get(replay))
+        .route("/api/v1/features", routing::get(features))
         .route("/api/v1/alertmanagers", routing::get(alertmanagers))
         .route("/api/v1/notifications", routing::get(notifications))
 }
@@ -128,6 +130,51 @@ async fn tsdb(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Ref
         success_bytes(&data, &Notes::default())
     })
     .await
+}
+
+/// Series lie in memory and in one snapshot, not in blocks.
+async fn blocks() -> Result<Response, Refused> {
+    success(&json!({"blocks": []}))
+}
+
+/// What can be asked of this server, in Prometheus' words; what is not here is not named.
+async fn features(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
+    let functions: serde_json::Map<String, Value> =
+        watchfire_query_lang::functions::names().map(|name| (name.to_owned(), Value::Bool(true))).collect();
+    success(&json!({
+        "api": {
+            "admin": api.admin_api,
+            "exclude_alerts": true,
+            "label_values_match": true,
+            "lifecycle": true,
+            "otlp_write_receiver": true,
+            "query_stats": true,
+            "query_warnings": true,
+            "remote_write_receiver": true,
+            "time_range_labels": true,
+            "time_range_series": true,
+        },
+        "otlp_receiver": {"delta_conversion": false, "native_delta_ingestion": true},
+        "promql": {
+            "at_modifier": true,
+            "bool": true,
+            "by": true,
+            "duration_expr": true,
+            "fill": true,
+            "fill_left": true,
+            "fill_right": true,
+            "group_left": true,
+            "group_right": true,
+            "ignoring": true,
+            "negative_offset": true,
+            "offset": true,
+            "on": true,
+            "per_query_lookback_delta": true,
+            "subqueries": true,
+            "without": true,
+        },
+        "promql_functions": functions,
+    }))
 }
 
 /// Whoever is answered here has been waited for: replay comes before readiness.

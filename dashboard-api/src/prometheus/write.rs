@@ -22,20 +22,7 @@ pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
         }
         Outcome::Vector(series) => {
             out.extend_from_slice(br#""resultType":"vector","result":"#);
-            list(out, series, |out, (labels, value)| {
-                metric(out, labels);
-                match value {
-                    PointValue::Float(value) => {
-                        out.extend_from_slice(br#","value":"#);
-                        point(out, at, *value);
-                    }
-                    PointValue::Histogram(histogram) => {
-                        out.extend_from_slice(br#","histogram":"#);
-                        histogram_point(out, at, histogram);
-                    }
-                }
-                out.push(b'}');
-            });
+            list(out, series, |out, series| vector_series(out, series, at));
         }
         Outcome::Matrix(series) => {
             out.extend_from_slice(br#""resultType":"matrix","result":"#);
@@ -44,7 +31,24 @@ pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
     }
 }
 
-fn range_series(out: &mut Vec<u8>, series: &MatrixSeries) {
+/// One series of a vector.
+pub(super) fn vector_series(out: &mut Vec<u8>, (labels, value): &(LabelSet, PointValue), at: Timestamp) {
+    metric(out, labels);
+    match value {
+        PointValue::Float(value) => {
+            out.extend_from_slice(br#","value":"#);
+            point(out, at, *value);
+        }
+        PointValue::Histogram(histogram) => {
+            out.extend_from_slice(br#","histogram":"#);
+            histogram_point(out, at, histogram);
+        }
+    }
+    out.push(b'}');
+}
+
+/// One series of a range.
+pub(super) fn range_series(out: &mut Vec<u8>, series: &MatrixSeries) {
     metric(out, &series.labels);
     if !series.values.is_empty() {
         out.extend_from_slice(br#","values":"#);

@@ -10,6 +10,7 @@ use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::Damaged;
 use crate::chunk::Codec;
+use crate::delete::Deletion;
 use crate::engine::OpenError;
 use crate::kind::SeriesKind;
 use crate::limits::TimeBounds;
@@ -169,6 +170,18 @@ impl Replay for Replayer<'_> {
             let Some((place, contains_lsn)) = self.known.by_id.get(&series.id) else { continue };
             if self.lsn > *contains_lsn {
                 self.log.cleared(*place, hours);
+            }
+        }
+    }
+
+    fn delete(&mut self, deletion: &Deletion) {
+        (self.source_is_taken, self.fills) = (true, false);
+        for id in &deletion.ids {
+            let known = self.known.by_id.get(id).and_then(|(place, _)| self.known.series.get(*place as usize));
+            if let Some(series) = known
+                && let Numbers::Samples(samples) = series.state.lock().numbers()
+            {
+                samples.remove(deletion.after, deletion.until, self.codec);
             }
         }
     }

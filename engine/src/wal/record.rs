@@ -4,6 +4,7 @@
 //! record  = head | varint definitions | definition* | varint groups | group* | samples
 //! head    = 3 | source u8 (0, 1) | [source]       (a batch)
 //!         | 4 | hours                             (a backfill: its points replace what backfills put there before)
+//!         | 5 | deletion                          (samples that are gone from here on; what follows says nothing)
 //! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
 //! definition: see `definitions`
 //! group   = zigzag id - id of the group before | varint points * 2 + 1 | point*
@@ -23,6 +24,7 @@
 use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
+use crate::delete::Deletion;
 use crate::kind::SeriesKind;
 use crate::wal::columns::{self, Columns};
 use crate::wal::definitions;
@@ -31,6 +33,7 @@ const PLAIN_BATCH: u8 = 1;
 const PLAIN_BACKFILL: u8 = 2;
 const BATCH: u8 = 3;
 const BACKFILL: u8 = 4;
+const DELETION: u8 = 5;
 
 /// Appends the head of a batch.
 pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
@@ -45,6 +48,12 @@ pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
 pub(crate) fn put_backfill_head(hours: &Hours, out: &mut Vec<u8>) {
     out.push(BACKFILL);
     hours.put(out);
+}
+
+/// Appends the head of a deletion, which is all of it.
+pub(crate) fn put_deletion_head(deletion: &Deletion, out: &mut Vec<u8>) {
+    out.push(DELETION);
+    deletion.put(out);
 }
 
 /// Appends a source position.
@@ -158,6 +167,8 @@ pub(crate) trait Replay {
     fn begin(&mut self, source: Option<&SourcePosition>);
     /// A record begins that puts numbers into the past in place of those that are there.
     fn begin_backfill(&mut self, hours: &Hours);
+    /// Samples are deleted.
+    fn delete(&mut self, deletion: &Deletion);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
     /// Samples of a series: times in milliseconds, and values.
@@ -176,6 +187,10 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damag
             replay.begin(source.as_ref());
         }
         BACKFILL | PLAIN_BACKFILL => replay.begin_backfill(&Hours::read(&mut cursor)?),
+        DELETION => {
+            replay.delete(&Deletion::read(&mut cursor)?);
+            return Ok(());
+        }
         _ => return Err(Damaged("a record is of an unknown kind")),
     }
     let is_plain = matches!(kind, PLAIN_BATCH | PLAIN_BACKFILL);
@@ -246,6 +261,7 @@ mod tests {
         points: Vec<(u64, Replayed)>,
         source: Option<SourcePosition>,
         hours: Option<Hours>,
+        deletion: Option<Deletion>,
     }
 
     impl Replay for Collect {
@@ -254,6 +270,9 @@ mod tests {
         }
         fn begin_backfill(&mut self, hours: &Hours) {
             self.hours = Some(hours.clone());
+        }
+        fn delete(&mut self, deletion: &Deletion) {
+            self.deletion = Some(deletion.clone());
         }
         fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
             self.defined.push((id, kind.code(), key.to_vec()));
@@ -367,7 +386,17 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
+        fn deletions_read_back(after: i64, until: i64, ids: Vec<u64>) {
+            let deletion = Deletion { after, until, ids };
+            let mut bytes = Vec::new();
+            put_deletion_head(&deletion, &mut bytes);
+            let mut back = Collect::default();
+            prop_assert_eq!(read(&bytes, &mut back), Ok(()));
+            prop_assert_eq!(back.deletion, Some(deletion));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..7) {
             let mut bytes = bytes;
             if let Some(first) = bytes.first_mut() { *first = kind; }
             let _ = read(&bytes, &mut Collect::default());

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::bytes::Cursor;
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
-/// 3 since samples stand in columns, 2 since backfills; both and 1 are read, as parts of that.
+/// 3 since samples stand in columns and there are deletions, 2 since backfills; both and 1 are read, as parts of that.
 const VERSION: u16 = 3;
 /// Length of the head of a file.
 pub(crate) const HEAD_BYTES: usize = 20;

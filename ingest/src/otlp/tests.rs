@@ -33,7 +33,7 @@ fn json_says_what_the_message_says() {
     let wanted = [
         ("__name__", "target_info"),
         ("job", "shop"),
-        ("list", "[5,true,\"\\u003c\",null]"),
+        ("list", "[5,true,\"<\",null]"),
         ("map", "{\"a\":\"AQID\",\"b\":1e-7}"),
     ];
     assert_eq!(pairs, wanted);
@@ -43,7 +43,7 @@ fn json_says_what_the_message_says() {
 fn what_is_no_otlp_json_is_told() {
     for body in [
         "",
-        "[]",
+        "[1]",
         "{\"resourceMetrics\":{}}",
         "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"gauge\":{\"dataPoints\":[{\"timeUnixNano\":\"x\"}]}}]}]}]}",
     ] {

@@ -112,7 +112,7 @@ fn write(value: &[u8], style: Style, depth: usize, out: &mut String) -> Result<(
     Ok(())
 }
 
-/// A text in JSON as Go's encoder writes it, which escapes what HTML would take for its own.
+/// A text in JSON as Go's encoder writes it.
 fn quote(text: &str, out: &mut String) {
     out.push('"');
     for character in text.chars() {
@@ -125,7 +125,7 @@ fn quote(text: &str, out: &mut String) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             // Writing to a string cannot fail.
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+            '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
                 let _ = write!(out, "\\u{:04x}", u32::from(character));
             }
             other => out.push(other),
