@@ -79,6 +79,7 @@ impl<'b> Message<'b> {
 
     /// The next field and its number; `None` at the end.
     #[inline]
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`; an iterator would go on")]
     pub fn next(&mut self) -> Result<Option<(u64, Field<'b>)>, Malformed> {
         if self.rest.is_empty() {
             return Ok(None);

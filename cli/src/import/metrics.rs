@@ -27,7 +27,7 @@ const EOF: &[u8] = b"# EOF";
 /// Examples of the help.
 pub(super) const HELP: &str = "Examples:
   watchfire import metrics old.om.gz
-  promtool tsdb dump-openmetrics data | watchfire import metrics -
+  zstd -dc old.om.zst | watchfire import metrics -
   watchfire import metrics --format prometheus textfiles/
 
 Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 some lines were refused, or files not read or only in part";

@@ -65,7 +65,7 @@ impl Packed {
             run = rest;
             have.clear();
             let chunk = self.sealed.get(at);
-            if !chunk.is_some_and(|chunk| codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, &mut have).is_ok()) {
+            if chunk.is_none_or(|chunk| codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, &mut have).is_err()) {
                 part.iter().for_each(|_| told(Err(Rejection::OutOfOrder)));
                 continue;
             }

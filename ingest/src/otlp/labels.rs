@@ -31,7 +31,7 @@ impl Labels {
     /// Attributes by translated names. Where two come to the same name, both values stand there, in the order of the
     /// original names.
     fn of_attributes(mut attributes: Vec<(&str, String)>) -> Result<Labels, Unusable> {
-        attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
+        attributes.sort_by_key(|(key, _)| *key);
         let mut labels = Labels::default();
         for (key, value) in attributes {
             let name =
