@@ -384,17 +384,22 @@ impl Engine {
                 series.state.lock().numbers().clear_filled(hours.after, hours.until, codec);
             }
         }
-        for point in &batch.points {
-            if let Some(Target { series: Ok(series), overflowed }) = targets.get(point.series as usize)
-                && series.kind.is_additive()
-                && check_additive(series.kind, point, own_clock, &bounds).is_ok()
-            {
-                let second = bucket_second(point.at);
-                let dated = origin.dated(point.late);
-                outcome.clamped += u64::from(series.state.lock().numbers().add(second, point.value, dated, codec));
-                if *overflowed && let Some(entry) = batch.series.get(point.series as usize) {
-                    self.registry.catalogue.overflowed(batch.key(entry), 1);
-                }
+        for points in batch.points.chunk_by(|a, b| a.series == b.series) {
+            let Some(number) = points.first().map(|point| point.series as usize) else { continue };
+            let Some(Target { series: Ok(series), overflowed }) = targets.get(number) else { continue };
+            if !series.kind.is_additive() {
+                continue;
+            }
+            let mut state = series.state.lock();
+            let (numbers, mut taken) = (state.numbers(), 0);
+            for point in points.iter().filter(|point| check_additive(series.kind, point, own_clock, &bounds).is_ok()) {
+                let (second, dated) = (bucket_second(point.at), origin.dated(point.late));
+                outcome.clamped += u64::from(numbers.add(second, point.value, dated, codec));
+                taken += 1;
+            }
+            drop(state);
+            if *overflowed && let Some(entry) = batch.series.get(number) {
+                self.registry.catalogue.overflowed(batch.key(entry), taken);
             }
         }
     }

@@ -11,7 +11,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::append::{ApplyReport, Origin, Outcome};
-use crate::batch::{Increment, Observation, SampleBatch};
+use crate::batch::{Increment, Observation, Runs};
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
@@ -121,17 +121,16 @@ impl Engine {
     /// Oldest hours first is cheapest. Errors: see [`BackfillError`]; nothing has changed then.
     pub fn backfill(&self, backfill: &Backfill) -> Result<ApplyReport, BackfillError> {
         let hours = Hours::of(&backfill.metric, backfill.range)?;
-        let mut batch = SampleBatch::new(self.now());
-        for increment in &backfill.increments {
-            hours.check(&increment.labels, increment.at)?;
-            let series = batch.series_or_last(SeriesKind::Increments, &increment.labels);
-            batch.push_late(series, increment.at, increment.count);
+        let mut runs = Runs::new(self.now());
+        for Increment { labels, at, count, .. } in &backfill.increments {
+            hours.check(labels, *at)?;
+            runs.point(SeriesKind::Increments, labels, true, *at, *count);
         }
-        for observation in &backfill.observations {
-            hours.check(&observation.labels, observation.at)?;
-            let series = batch.series_or_last(SeriesKind::Distribution, &observation.labels);
-            batch.push_late(series, observation.at, observation.value);
+        for Observation { labels, at, value, .. } in &backfill.observations {
+            hours.check(labels, *at)?;
+            runs.point(SeriesKind::Distribution, labels, true, *at, *value);
         }
+        let batch = runs.batch;
         let mut outcome = Outcome::default();
         let lsn = {
             let _ordered = self.positions.lock();

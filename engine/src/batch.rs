@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchfire_model::{LabelError, LabelSet, Timestamp};
 
 use crate::key;
-use crate::kind::SeriesKind;
+use crate::kind::{MetricType, SeriesKind};
 use crate::known::KnownSeries;
 use crate::series::Series;
 
@@ -242,35 +242,39 @@ impl SampleBatch {
 
 /// The points of a [`Derived`] as a batch.
 pub(crate) fn from_derived(derived: &Derived) -> SampleBatch {
-    let mut batch = SampleBatch::new(Timestamp::default());
-    for increment in &derived.increments {
-        let series = batch.series_or_last(SeriesKind::Increments, &increment.labels);
-        batch.points.push(Point { series: series.0, late: increment.late, at: increment.at, value: increment.count });
+    let mut runs = Runs::new(Timestamp::default());
+    runs.batch.points.reserve_exact(derived.increments.len() + derived.observations.len() + derived.gauges.len());
+    for Increment { labels, at, count, late } in &derived.increments {
+        runs.point(SeriesKind::Increments, labels, *late, *at, *count);
     }
-    for observation in &derived.observations {
-        let series = batch.series_or_last(SeriesKind::Distribution, &observation.labels);
-        let (at, value) = (observation.at, observation.value);
-        batch.points.push(Point { series: series.0, late: observation.late, at, value });
+    for Observation { labels, at, value, late } in &derived.observations {
+        runs.point(SeriesKind::Distribution, labels, *late, *at, *value);
     }
-    for gauge in &derived.gauges {
-        let series = batch.series_or_last(SeriesKind::Samples(crate::kind::MetricType::Gauge), &gauge.labels);
-        batch.push(series, gauge.at, gauge.value);
+    for GaugeSample { labels, at, value } in &derived.gauges {
+        runs.point(SeriesKind::Samples(MetricType::Gauge), labels, false, *at, *value);
     }
-    batch
+    runs.batch
 }
 
-impl SampleBatch {
-    /// Like `series`, but a label set equal to the one before is the same series.
-    pub(crate) fn series_or_last(&mut self, kind: SeriesKind, labels: &LabelSet) -> BatchSeries {
-        let start = self.keys.len();
-        key::write(labels, &mut self.keys);
-        if let Some(last) = self.series.last()
-            && last.kind == kind
-            && self.keys.get(last.start as usize..last.end as usize) == self.keys.get(start..)
-        {
-            self.keys.truncate(start);
-            return BatchSeries(self.series.len() as u32 - 1);
-        }
-        self.add(kind, start)
+/// A batch on its way, in which many points of a series come one after the other: it is named once for all of them.
+pub(crate) struct Runs<'l> {
+    pub(crate) batch: SampleBatch,
+    last: Option<(SeriesKind, &'l LabelSet, BatchSeries)>,
+}
+
+impl<'l> Runs<'l> {
+    pub(crate) fn new(received_at: Timestamp) -> Runs<'l> {
+        Runs { batch: SampleBatch::new(received_at), last: None }
+    }
+
+    /// Adds a point of a series; one with the label set of the point before is of the same series.
+    pub(crate) fn point(&mut self, kind: SeriesKind, labels: &'l LabelSet, late: bool, at: Timestamp, value: f64) {
+        let series = match self.last {
+            // Of sets that share their memory nothing is compared.
+            Some((last_kind, last, series)) if last_kind == kind && last == labels => series,
+            _ => self.batch.series(kind, labels),
+        };
+        self.last = Some((kind, labels, series));
+        self.batch.points.push(Point { series: series.0, late, at, value });
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Moment {
 pub(crate) struct Collected {
     table: SeriesTable,
     observations: Vec<(SeriesId, Moment, f64)>,
+    /// Room for the series and places of the observations.
+    by_series: Vec<(SeriesId, u32)>,
     gauges: Vec<(SeriesId, Moment, f64)>,
 }
 
@@ -175,18 +177,21 @@ impl Extractor {
 
     /// The numbers collected so far, as one record of the engine's log.
     fn take(&mut self, source: SourcePosition) -> Derived {
-        let Collected { table, observations, gauges } = &mut self.collected;
+        let Collected { table, observations, by_series, gauges } = &mut self.collected;
         let mut derived = Derived::new(source);
         derived.max_series = Arc::clone(&self.max_series);
         table.take_counts(|labels: &LabelSet, second_end, late, count| {
             derived.increments.push(Increment { labels: labels.clone(), at: second_end, count, late });
         });
-        derived.observations.extend(observations.drain(..).map(|(series, Moment { at, late }, value)| Observation {
-            labels: table.labels(series),
-            at,
-            value,
-            late,
+        // Side by side, what belongs to a series is looked up, logged and put in once.
+        by_series.clear();
+        by_series.extend(observations.iter().zip(0..).map(|((series, ..), place)| (*series, place)));
+        by_series.sort_unstable();
+        derived.observations.extend(by_series.drain(..).filter_map(|(series, place)| {
+            let (_, Moment { at, late }, value) = *observations.get(place as usize)?;
+            Some(Observation { labels: table.labels(series), at, value, late })
         }));
+        observations.clear();
         // Of one moment the newest value counts.
         let mut places: HashMap<(SeriesId, Timestamp), usize> = HashMap::new();
         for (series, Moment { at, .. }, value) in gauges.drain(..) {

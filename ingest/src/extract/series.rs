@@ -3,7 +3,7 @@
 use watchfire_model::{LabelSet, Timestamp};
 
 /// A series of the table, until the table is cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SeriesId(u32);
 
 /// Counts of one second of one series.
@@ -57,19 +57,21 @@ impl SeriesTable {
         entry.count += count;
     }
 
-    /// Gives every count as (labels, end of its second, late, count), and forgets the counts.
+    /// Gives every count as (labels, end of its second, late, count), those of a series one after the other, and forgets
+    /// the counts.
     pub(super) fn take_counts(&mut self, mut give: impl FnMut(&LabelSet, Timestamp, bool, f64)) {
-        for (series, end, late, count) in self.done.drain(..) {
-            if let Some(entry) = self.entries.get(series.0 as usize) {
-                give(&entry.labels, Timestamp::from_millis(end), late, count);
-            }
-        }
         for series in self.touched.drain(..) {
             if let Some(entry) = self.entries.get_mut(series.0 as usize)
                 && entry.count != 0.0
             {
-                give(&entry.labels, Timestamp::from_millis(entry.second_end), entry.late, entry.count);
+                self.done.push((series, entry.second_end, entry.late, entry.count));
                 entry.count = 0.0;
+            }
+        }
+        self.done.sort_by_key(|(series, ..)| *series);
+        for (series, end, late, count) in self.done.drain(..) {
+            if let Some(entry) = self.entries.get(series.0 as usize) {
+                give(&entry.labels, Timestamp::from_millis(end), late, count);
             }
         }
     }

@@ -184,7 +184,7 @@ fn routes_per_service_are_limited_also_by_what_was_known() {
     let (derived, _) = extract(&mut extractor, &records);
     let overflow = observed(&derived).iter().filter(|line| line.contains("__overflow__")).count();
     assert_eq!(overflow, 300 - 199);
-    assert!(observed(&derived).last().is_some_and(|line| line.contains("/known")));
+    assert_eq!(observed(&derived).iter().filter(|line| line.contains("/known")).count(), 1);
 }
 
 #[test]
