@@ -146,6 +146,7 @@ struct Cursor<'a, const CHECKED: bool> {
     at: usize,
 }
 
+// What reads an entry is put into its callers whole: who checks a record needs no value of it, who reads it no error.
 type Checked<'a> = Cursor<'a, true>;
 type Unchecked<'a> = Cursor<'a, false>;
 
@@ -154,49 +155,66 @@ impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
         Cursor { bytes, at }
     }
 
+    #[inline]
     fn at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
+    #[cold]
     fn fail<T>(&self, what: &'static str) -> Result<T, RecordError> {
         Err(RecordError { what, at: self.at })
     }
 
+    #[inline(always)]
     fn byte(&mut self) -> Result<u8, RecordError> {
         let Some(byte) = self.bytes.get(self.at) else { return self.fail("cut short") };
         self.at += 1;
         Ok(*byte)
     }
 
+    #[inline(always)]
     fn eight(&mut self) -> Result<[u8; 8], RecordError> {
-        let Some(bytes) = self.bytes.get(self.at..self.at + 8) else { return self.fail("cut short") };
+        let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            return self.fail("cut short");
+        };
         self.at += 8;
-        let mut eight = [0; 8];
-        eight.copy_from_slice(bytes);
-        Ok(eight)
+        Ok(*eight)
     }
 
+    #[inline(always)]
     fn block(&mut self) -> Result<&'a [u8], RecordError> {
-        let mut length = 0usize;
-        for shift in (0..35).step_by(7) {
+        let length = match self.byte()? {
+            short @ 0..0x80 => usize::from(short),
+            low => self.long_length(low)?,
+        };
+        let end = self.at.checked_add(length);
+        let Some(block) = end.and_then(|end| self.bytes.get(self.at..end)) else {
+            return self.fail("a length beyond the end");
+        };
+        self.at += length;
+        Ok(block)
+    }
+
+    /// The rest of a length of several bytes that begins with this one.
+    #[inline(never)]
+    fn long_length(&mut self, low: u8) -> Result<usize, RecordError> {
+        let mut length = usize::from(low & 0x7f);
+        for shift in (7..35).step_by(7) {
             let byte = self.byte()?;
             length |= usize::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
-                let end = self.at.checked_add(length).filter(|end| *end <= self.bytes.len());
-                let Some(end) = end else { return self.fail("a length beyond the end") };
-                let block = &self.bytes[self.at..end];
-                self.at = end;
-                return Ok(block);
+                return Ok(length);
             }
         }
         self.fail("a length of more than five bytes")
     }
 
+    #[inline(always)]
     fn text(&mut self) -> Result<&'a str, RecordError> {
         let block = self.block()?;
-        if CHECKED {
-            // SAFETY: these bytes were read by an unchecked cursor before, in the same steps, which refuses texts
-            // that are not UTF-8; nothing can change them while they are borrowed.
+        if CHECKED || is_ascii(block) {
+            // SAFETY: ASCII is UTF-8. Other bytes were read by an unchecked cursor before, in the same steps, which
+            // refuses texts that are not UTF-8; nothing can change them while they are borrowed.
             return Ok(unsafe { std::str::from_utf8_unchecked(block) });
         }
         match std::str::from_utf8(block) {
@@ -205,6 +223,7 @@ impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
         }
     }
 
+    #[inline(always)]
     fn entry(&mut self) -> Result<(Column<'a>, ValueRef<'a>), RecordError> {
         let tag = self.byte()?;
         if let Some(core) = Core::from_u8(tag) {
@@ -216,6 +235,7 @@ impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
         Ok((Column::Leaf(*root, path), self.value(0)?))
     }
 
+    #[inline(always)]
     fn value(&mut self, depth: usize) -> Result<ValueRef<'a>, RecordError> {
         Ok(match self.byte()? {
             0 => ValueRef::Null,
@@ -224,25 +244,29 @@ impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
             3 => ValueRef::Int(i64::from_le_bytes(self.eight()?)),
             4 => ValueRef::Float(f64::from_le_bytes(self.eight()?)),
             5 => ValueRef::Text(self.text()?),
-            kind @ (6 | 7) => {
-                if depth > DEPTH_MAX {
-                    return self.fail("nested too deep");
-                }
-                let block = self.block()?;
-                let mut inner = Cursor::<CHECKED>::new(block, 0);
-                if kind == 6 {
-                    if !CHECKED {
-                        inner.check_values(depth)?;
-                    }
-                    ValueRef::Array(Encoded(block))
-                } else {
-                    if !CHECKED {
-                        inner.check_members(depth)?;
-                    }
-                    ValueRef::Object(Encoded(block))
-                }
-            }
+            kind @ (6 | 7) => return self.container(kind, depth),
             _ => return self.fail("unknown kind of value"),
+        })
+    }
+
+    /// A list (6) or an object (7).
+    #[inline(never)]
+    fn container(&mut self, kind: u8, depth: usize) -> Result<ValueRef<'a>, RecordError> {
+        if depth > DEPTH_MAX {
+            return self.fail("nested too deep");
+        }
+        let block = self.block()?;
+        let mut inner = Cursor::<CHECKED>::new(block, 0);
+        Ok(if kind == 6 {
+            if !CHECKED {
+                inner.check_values(depth)?;
+            }
+            ValueRef::Array(Encoded(block))
+        } else {
+            if !CHECKED {
+                inner.check_members(depth)?;
+            }
+            ValueRef::Object(Encoded(block))
         })
     }
 
@@ -259,5 +283,20 @@ impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
             self.value(depth + 1)?;
         }
         Ok(())
+    }
+}
+
+/// Whether all bytes are ASCII; quick for the short texts that records are made of.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let word = |eight: &[u8; 8]| u64::from_le_bytes(*eight);
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let (eights, _) = bytes.as_chunks::<8>();
+            let all = eights.iter().fold(word(first) | word(last), |all, eight| all | word(eight));
+            all & HIGHS == 0
+        }
+        _ => bytes.iter().fold(0, |all, byte| all | byte) < 0x80,
     }
 }
