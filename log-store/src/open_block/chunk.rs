@@ -143,17 +143,21 @@ impl Rows {
         let mut walk = self.shapes.start();
         for (column, value) in record.entries() {
             let (kind, path) = ColumnName::parts(column);
-            let guess = self.shapes.guess(&walk).filter(|guess| self.is_named(*guess, kind, path));
-            let at = guess.unwrap_or_else(|| self.column_at(kind, path));
-            let stored = self.columns.get_mut(usize::from(at)).is_some_and(|c| c.values.push(row, Raw::of(value)));
-            if !stored {
+            if let Some(guess) = self.shapes.guess(&walk)
+                && let Some(likely) = self.columns.get_mut(usize::from(guess.column))
+                && likely.name.is(kind, path)
+                && likely.values.push(row, Raw::of(value))
+            {
+                self.shapes.follow(&mut walk, guess);
+                continue;
+            }
+            let at = self.column_at(kind, path);
+            if self.columns.get_mut(usize::from(at)).is_some_and(|c| c.values.push(row, Raw::of(value))) {
+                self.shapes.step(&mut walk, at);
+            } else {
                 // Too many columns, or a name twice in one record.
                 rest::put(&mut self.scratch, column, value);
                 self.shapes.step(&mut walk, REST);
-            } else if guess.is_some() {
-                self.shapes.follow_guess(&mut walk);
-            } else {
-                self.shapes.step(&mut walk, at);
             }
         }
         if !self.scratch.is_empty() {

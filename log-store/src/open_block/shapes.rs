@@ -36,6 +36,13 @@ pub(crate) struct Walk {
     list: Option<Vec<u16>>,
 }
 
+/// What may follow.
+#[derive(Clone, Copy)]
+pub(crate) struct Guess {
+    child: u32,
+    pub column: u16,
+}
+
 impl Shapes {
     pub fn new() -> Shapes {
         Shapes {
@@ -52,21 +59,17 @@ impl Shapes {
 
     /// The column that followed here last time.
     #[inline]
-    pub fn guess(&self, walk: &Walk) -> Option<u16> {
-        let node = self.nodes.get(walk.at as usize)?;
-        self.nodes.get(node.guess as usize).map(|node| node.column)
+    pub fn guess(&self, walk: &Walk) -> Option<Guess> {
+        let child = self.nodes.get(walk.at as usize)?.guess;
+        self.nodes.get(child as usize).map(|node| Guess { child, column: node.column })
     }
 
     /// Goes to the column that [`Shapes::guess`] gave.
     #[inline]
-    pub fn follow_guess(&self, walk: &mut Walk) {
+    pub fn follow(&self, walk: &mut Walk, guess: Guess) {
         match &mut walk.list {
-            None => {
-                if let Some(node) = self.nodes.get(walk.at as usize) {
-                    walk.at = node.guess;
-                }
-            }
-            Some(list) => list.extend(self.guess(&Walk { at: walk.at, list: None })),
+            None => walk.at = guess.child,
+            Some(list) => list.push(guess.column),
         }
     }
 
@@ -134,10 +137,9 @@ mod tests {
     fn add(shapes: &mut Shapes, columns: &[u16]) -> u32 {
         let mut walk = shapes.start();
         for column in columns {
-            if shapes.guess(&walk) == Some(*column) {
-                shapes.follow_guess(&mut walk);
-            } else {
-                shapes.step(&mut walk, *column);
+            match shapes.guess(&walk) {
+                Some(guess) if guess.column == *column => shapes.follow(&mut walk, guess),
+                _ => shapes.step(&mut walk, *column),
             }
         }
         shapes.finish(walk)

@@ -107,11 +107,7 @@ fn transpose(source: &ColumnSource<'_>, texts: std::ops::Range<usize>, length: u
 }
 
 fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {
-    let mut seen = [false; 128];
-    for byte in column {
-        seen[usize::from(byte & 127)] = true;
-    }
-    let characters: Vec<u8> = (0..128u8).filter(|byte| seen[usize::from(*byte)]).collect();
+    let characters = characters_of(column);
     characters.iter().for_each(|byte| all.add(*byte));
     page.push(characters.len() as u8);
     page.extend_from_slice(&characters);
@@ -119,21 +115,50 @@ fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {
     if bits == 0 {
         return;
     }
+    if characters == HEX_DIGITS {
+        // By far the most frequent case of many characters; without a table whole vectors are done at once.
+        let digit = |byte: u8| (byte & 15) + 9 * (byte >> 6);
+        let plane: Vec<u8> = match column.as_chunks::<2>() {
+            (pairs, []) => pairs.iter().map(|[low, high]| digit(*low) | digit(*high) << 4).collect(),
+            (pairs, rest) => {
+                let pairs = pairs.iter().map(|[low, high]| digit(*low) | digit(*high) << 4);
+                pairs.chain(rest.iter().map(|low| digit(*low))).collect()
+            }
+        };
+        return put_plane(page, &plane);
+    }
     let mut codes = [0u8; 128];
     for (code, byte) in characters.iter().enumerate() {
         codes[usize::from(*byte)] = code as u8;
     }
     let mut plane = Vec::with_capacity(column.len() * bits as usize / 8 + 8);
-    if bits == 4 {
-        // Hex digits, by far the most frequent case.
-        plane.extend(column.chunks(2).map(|pair| {
-            let high = pair.get(1).map_or(0, |byte| codes[usize::from(byte & 127)]);
-            codes[usize::from(pair[0] & 127)] | high << 4
-        }));
-    } else {
-        put_packed(&mut plane, bits, column.iter().map(|byte| u64::from(codes[usize::from(byte & 127)])));
-    }
+    put_packed(&mut plane, bits, column.iter().map(|byte| u64::from(codes[usize::from(byte & 127)])));
     put_plane(page, &plane);
+}
+
+/// The digits of hexadecimal numbers, as they are written most.
+const HEX_DIGITS: &[u8] = b"0123456789abcdef";
+/// Bytes in which all digits of evenly spread ones are all but sure to come.
+const PROBE: usize = 256;
+
+/// The characters that occur, ascending.
+fn characters_of(column: &[u8]) -> Vec<u8> {
+    let Some(first) = column.first() else { return Vec::new() };
+    if column.iter().fold(0, |differing, byte| differing | (byte ^ first)) == 0 {
+        return vec![first & 127];
+    }
+    let occurring = |column: &[u8]| {
+        let mut seen = [false; 128];
+        column.iter().for_each(|byte| seen[usize::from(byte & 127)] = true);
+        (0..128u8).filter(|byte| seen[usize::from(*byte)]).collect::<Vec<u8>>()
+    };
+    let (probe, rest) = column.split_at(column.len().min(PROBE));
+    let is_hex = |byte: &u8| byte.wrapping_sub(b'0') < 10 || byte.wrapping_sub(b'a') < 6;
+    let probed = occurring(probe);
+    if probed == HEX_DIGITS && rest.iter().fold(true, |all, byte| all & is_hex(byte)) {
+        return probed;
+    }
+    occurring(column)
 }
 
 /// One position of a page, read.

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use super::section::{ReadSections, Section, SectionWriter, looks_compressible};
 use super::source::ColumnSource;
 use super::wire::{Wire, WireError, put_bytes, put_signed, put_varint};
-use crate::values::name::same_bytes;
+use crate::values::name::{mark_of, same_bytes};
 use crate::values::raw::tag;
 use crate::values::{Arena, Bits, Raw};
 
@@ -20,6 +20,8 @@ const ENTRIES_MAX: usize = 16_384;
 const SAMPLE: usize = 2048;
 /// Different ones among them at most: of as many as fit, evenly spread, about 1,920 would be seen.
 const SAMPLE_MOST: usize = SAMPLE * 15 / 16;
+/// So many values, as a power of two, are known again without a look-up.
+const RECENT_BITS: u32 = 9;
 
 /// Where a dictionary and its ids lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ impl<'a> Found<'a> {
 }
 
 /// Whether two values are the same to the bit.
+#[inline]
 pub(crate) fn same(a: Raw<'_>, b: Raw<'_>) -> bool {
     a.tag() == b.tag() && a.bits() == b.bits() && same_bytes(a.bytes(), b.bytes())
 }
@@ -68,24 +71,26 @@ pub(crate) fn find<'a>(source: &ColumnSource<'a>) -> Option<Found<'a>> {
     let mut table: HashTable<u32> = HashTable::new();
     let mut values: Vec<(Raw<'a>, u64)> = Vec::new();
     let mut ids = Vec::with_capacity(source.len());
-    let mut last: Option<(Raw<'a>, u32)> = None;
+    // By the top bits of its mark, the id of the value that came last: nearly always the one that comes again.
+    let mut recent = [0u32; 1 << RECENT_BITS];
     for (index, value) in source.iter().enumerate() {
-        let id = match last {
-            Some((before, id)) if same(before, value) => id,
-            _ => {
-                let hashed = hash(value);
-                let have = table.find(hashed, |id| same(values[*id as usize].0, value)).copied();
-                have.unwrap_or_else(|| {
-                    let id = values.len() as u32;
-                    values.push((value, 0));
-                    table.insert_unique(hashed, id, |id| hash(values[*id as usize].0));
-                    id
-                })
-            }
+        let mark = match value.bytes() {
+            [] => mark_of(&value.bits().to_le_bytes()),
+            bytes => mark_of(bytes),
         };
-        last = Some((value, id));
-        values[id as usize].1 += 1;
-        ids.push(id);
+        let recent = &mut recent[(mark >> (64 - RECENT_BITS)) as usize];
+        if !values.get(*recent as usize).is_some_and(|(have, _)| same(*have, value)) {
+            let hashed = hash(value);
+            let have = table.find(hashed, |id| same(values[*id as usize].0, value)).copied();
+            *recent = have.unwrap_or_else(|| {
+                let id = values.len() as u32;
+                values.push((value, 0));
+                table.insert_unique(hashed, id, |id| hash(values[*id as usize].0));
+                id
+            });
+        }
+        values[*recent as usize].1 += 1;
+        ids.push(*recent);
         if values.len() > most || (index == SAMPLE && values.len() > SAMPLE_MOST) {
             return None;
         }

@@ -26,13 +26,13 @@ pub(crate) fn encode(name: ColumnName, source: &ColumnSource<'_>, rows: usize, s
         let layout = Layout::Dictionary(dictionary::write(found, sections));
         return Column { name, presence, values, layout, filter };
     }
-    if source.uniform_tag() == Some(tag::TEXT)
-        && chars::length_of(source).is_none()
+    let length = chars::length_of(source);
+    if length.is_none()
         && let Some((layout, filter)) = templates::write::write(source, sections)
     {
         return Column { name, presence, values, layout: Layout::Templates(layout), filter: Some(filter) };
     }
-    let layout = encode_values(source, sections, true);
+    let layout = encode_values(source, length, sections, true);
     let filter = filter(source, &layout, sections);
     Column { name, presence, values, layout, filter }
 }
@@ -59,7 +59,13 @@ fn dictionary_filter(found: &dictionary::Found<'_>, sections: &mut SectionWriter
     Some(builder.finish(sections))
 }
 
-fn encode_values(source: &ColumnSource<'_>, sections: &mut SectionWriter, may_be_mixed: bool) -> Layout {
+/// Values of which `length` says what [`chars::length_of`] does.
+fn encode_values(
+    source: &ColumnSource<'_>,
+    length: Option<usize>,
+    sections: &mut SectionWriter,
+    may_be_mixed: bool,
+) -> Layout {
     match source.uniform_tag() {
         Some(tag::INT) => {
             let values: Vec<i64> = source.iter().map(|value| value.bits() as i64).collect();
@@ -72,7 +78,7 @@ fn encode_values(source: &ColumnSource<'_>, sections: &mut SectionWriter, may_be
                 None => Layout::Floats(floats::write(&values, sections)),
             }
         }
-        Some(tag) if tag == tag::TEXT && source.len() >= CHARS_MIN => match chars::length_of(source) {
+        Some(tag) if tag == tag::TEXT && source.len() >= CHARS_MIN => match length {
             Some(length) => {
                 let (pages, characters) = chars::write(source, length, sections);
                 Layout::Chars { length: length as u32, characters, pages }
@@ -96,7 +102,7 @@ fn encode_mixed(source: &ColumnSource<'_>, sections: &mut SectionWriter) -> Layo
         if picked.len() > 0 {
             let layout = match dictionary::find(&picked) {
                 Some(found) => Layout::Dictionary(dictionary::write(found, sections)),
-                None => encode_values(&picked, sections, false),
+                None => encode_values(&picked, chars::length_of(&picked), sections, false),
             };
             parts.push(MixedPart { tag: kind, count: picked.len() as u32, layout });
         }
@@ -118,7 +124,8 @@ fn filter(source: &ColumnSource<'_>, layout: &Layout, sections: &mut SectionWrit
             if stored < FILTER_WORTH * FilterBuilder::bytes_of(source.len()) {
                 return None;
             }
-            FilterBuilder::new(texts(), source.len())
+            let all = || source.iter().map(Raw::bytes);
+            return Some(FilterBuilder::of_one_length(all, source.len()).finish(sections));
         }
         Layout::Bytes { tag: tag::TEXT, .. } => FilterBuilder::of_words(),
         Layout::Mixed { parts, .. } => {

@@ -5,9 +5,7 @@
 //! Keys are hashes of lower-cased words ([`KeyHash`]); where every text of a column has the same number of words (an
 //! id with dashes), the key is all of them together.
 
-use std::hash::{BuildHasherDefault, Hasher};
-
-use hashbrown::HashSet;
+use std::hash::Hasher;
 
 use super::section::{ReadSections, SectionWriter};
 use super::wire::{Wire, WireError, put_varint};
@@ -102,7 +100,7 @@ fn bits_of(key: u64) -> [usize; KEY_BITS] {
 struct KeyHash(u64);
 
 impl KeyHash {
-    fn new() -> KeyHash {
+    const fn new() -> KeyHash {
         KeyHash(0xcbf2_9ce4_8422_2325)
     }
 
@@ -129,6 +127,11 @@ impl KeyHash {
         bits = (bits ^ (bits >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         bits ^ (bits >> 33)
     }
+}
+
+/// How many words an ASCII text has.
+fn words_of(text: &[u8]) -> usize {
+    text.split(|byte| LOWER[usize::from(*byte)] == 0).filter(|word| !word.is_empty()).count()
 }
 
 /// The lower-case form of each byte of an ASCII word; 0 for bytes that are part of none.
@@ -166,7 +169,10 @@ impl Hasher for AsItIs {
 
 /// The words of a column's texts.
 pub(crate) struct FilterBuilder {
-    keys: HashSet<u64, BuildHasherDefault<AsItIs>>,
+    /// Some of them several times.
+    keys: Vec<u64>,
+    /// How many keys there may be before those that are there twice are looked for.
+    keys_max: usize,
     /// Keys seen lately, by their low bits: most words come again and again.
     recent: Vec<u64>,
     /// Words that make a key.
@@ -175,18 +181,57 @@ pub(crate) struct FilterBuilder {
 }
 
 const RECENT: usize = 2048;
+/// So many keys are looked through for equal ones at first.
+const KEYS_MAX: usize = 64 << 10;
+/// Texts that are hashed side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Where the hash of a text stands.
+#[derive(Clone, Copy)]
+struct Lane {
+    key: KeyHash,
+    /// Bytes that are part of no word.
+    gaps: usize,
+    words: usize,
+    in_word: bool,
+}
+
+impl Lane {
+    const START: Lane = Lane { key: KeyHash::new(), gaps: 0, words: 0, in_word: false };
+
+    #[inline]
+    fn put(&mut self, byte: u8) {
+        let lower = LOWER[usize::from(byte)];
+        self.key.put(lower);
+        self.gaps += usize::from(lower == 0);
+        self.words += usize::from(lower != 0 && !self.in_word);
+        self.in_word = lower != 0;
+    }
+}
 
 impl FilterBuilder {
-    /// `texts` are all texts of the column; how many words make a key is found from them.
-    pub fn new<'t>(mut texts: impl Iterator<Item = &'t str>, count: usize) -> FilterBuilder {
-        let words = texts.next().map_or(1, |text| tokens(text).count());
-        let even = (2..=WORDS_MAX).contains(&words) && texts.all(|text| tokens(text).count() == words);
-        FilterBuilder {
-            keys: HashSet::with_capacity_and_hasher(count, BuildHasherDefault::default()),
-            recent: vec![0; RECENT],
-            words: if even { words } else { 1 },
-            lower: String::new(),
+    /// For a column whose texts have words of any number.
+    pub fn of_words() -> FilterBuilder {
+        FilterBuilder::with_room(0, 1)
+    }
+
+    /// Of ASCII texts of one length; where all have as many words, these are the keys.
+    pub fn of_one_length<'t, T: Iterator<Item = &'t [u8]>>(texts: impl Fn() -> T, count: usize) -> FilterBuilder {
+        let words = texts().next().map_or(1, words_of);
+        if (2..=WORDS_MAX).contains(&words) {
+            let mut builder = FilterBuilder::with_room(count, words);
+            if builder.add_side_by_side(texts()) {
+                return builder;
+            }
         }
+        let mut builder = FilterBuilder::with_room(count, 1);
+        builder.add_side_by_side(texts());
+        builder
+    }
+
+    fn with_room(count: usize, words: usize) -> FilterBuilder {
+        let (keys, keys_max) = (Vec::with_capacity(count), count.max(KEYS_MAX));
+        FilterBuilder { keys, keys_max, recent: vec![0; RECENT], words, lower: String::new() }
     }
 
     /// Bytes of a filter of `keys` keys.
@@ -194,9 +239,35 @@ impl FilterBuilder {
         (keys as u64 * BITS_PER_KEY).div_ceil(LINE_BITS) * LINE_BYTES as u64
     }
 
-    /// For a column whose texts have words of any number.
-    pub fn of_words() -> FilterBuilder {
-        FilterBuilder::new(std::iter::empty(), 0)
+    /// Adds ASCII texts of one length. Each byte of a hash waits for the one before, but not for those of other texts.
+    /// False, and not all are added, if keys are of several words and a text has another number of them.
+    fn add_side_by_side<'t>(&mut self, mut texts: impl Iterator<Item = &'t [u8]>) -> bool {
+        let mut some: [&[u8]; SIDE_BY_SIDE] = [&[]; SIDE_BY_SIDE];
+        loop {
+            let many = some.iter_mut().zip(&mut texts).map(|(place, text)| *place = text).count();
+            let mut lanes = [Lane::START; SIDE_BY_SIDE];
+            for at in 0..some[0].len() {
+                for (lane, text) in lanes.iter_mut().zip(some) {
+                    lane.put(text.get(at).copied().unwrap_or(0));
+                }
+            }
+            for (lane, text) in lanes.into_iter().zip(some).take(many) {
+                if self.words > 1 && lane.words != self.words {
+                    return false;
+                }
+                if lane.words == self.words && lane.gaps + 1 == lane.words {
+                    // A single byte between two words is what a key has there.
+                    self.put(lane.key.finish());
+                } else if self.words == 1 {
+                    self.add_words(text);
+                } else {
+                    self.add_together(text);
+                }
+            }
+            if many < some.len() {
+                return true;
+            }
+        }
     }
 
     pub fn add(&mut self, text: &str) {
@@ -214,8 +285,17 @@ impl FilterBuilder {
         let slot = &mut self.recent[key as usize % RECENT];
         if *slot != key {
             *slot = key;
-            self.keys.insert(key);
+            self.keys.push(key);
+            if self.keys.len() > self.keys_max {
+                self.leave_one_of_each();
+                self.keys_max = (2 * self.keys.len()).max(KEYS_MAX);
+            }
         }
+    }
+
+    fn leave_one_of_each(&mut self) {
+        self.keys.sort_unstable();
+        self.keys.dedup();
     }
 
     /// The words of an ASCII text, one by one.
@@ -273,7 +353,8 @@ impl FilterBuilder {
     }
 
     /// Writes the filter.
-    pub fn finish(self, sections: &mut SectionWriter) -> Filter {
+    pub fn finish(mut self, sections: &mut SectionWriter) -> Filter {
+        self.leave_one_of_each();
         let lines = (self.keys.len() as u64 * BITS_PER_KEY).div_ceil(LINE_BITS);
         let lines = u32::try_from(lines).unwrap_or(u32::MAX);
         let mut bytes = vec![0u8; lines as usize * LINE_BYTES];
@@ -297,6 +378,7 @@ impl FilterBuilder {
 mod tests {
     use super::*;
     use crate::sealed::section::Section;
+    use proptest::prelude::*;
 
     struct InMemory(Vec<u8>);
 
@@ -335,11 +417,27 @@ mod tests {
         assert!(suspected < 400, "{suspected} of 10000");
     }
 
+    proptest! {
+        #[test]
+        fn side_by_side_texts_have_the_keys_that_they_have_alone(
+            texts in prop::collection::vec("[a-cA-C09_-]{7}|[a-f0-9]{3}-[a-f0-9]{3}|-[a-c]{2}-[a-c]{3}", 1..10),
+        ) {
+            let mut together = FilterBuilder::of_one_length(|| texts.iter().map(String::as_bytes), texts.len());
+            let all_have = |words: usize| texts.iter().all(|text| tokens(text).count() == words);
+            let words = (2..=WORDS_MAX).find(|words| all_have(*words)).unwrap_or(1);
+            let mut alone = FilterBuilder::with_room(0, words);
+            texts.iter().for_each(|text| alone.add(text));
+            together.leave_one_of_each();
+            alone.leave_one_of_each();
+            prop_assert_eq!((together.words, together.keys), (words, alone.keys));
+        }
+    }
+
     #[test]
     fn ids_with_dashes_are_one_key() {
         let texts: Vec<String> = (0..1000).map(|n| format!("{n:08x}-ABCD-{n:04x}")).collect();
-        let builder = FilterBuilder::new(texts.iter().map(String::as_str), texts.len());
-        let (filter, file) = filter(&texts, builder);
+        let builder = FilterBuilder::of_one_length(|| texts.iter().map(String::as_bytes), texts.len());
+        let (filter, file) = filter(&[], builder);
         assert_eq!(filter.words, 3);
         assert_eq!(filter.may_have(&phrase("000003e7-abcd-03e7", false), &file), Ok(true));
         assert_eq!(filter.may_have(&phrase("000003e7-abcd", false), &file), Ok(true));

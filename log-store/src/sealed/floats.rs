@@ -43,25 +43,28 @@ fn power(exponent: u8) -> f64 {
 }
 
 fn scale(value: f64, exponent: u8) -> Option<i64> {
-    let scaled = (value * power(exponent)).round();
-    let int = (scaled.abs() <= EXACT_MAX).then_some(scaled as i64)?;
+    let scaled = value * power(exponent);
+    if scaled.is_nan() || scaled.abs() > EXACT_MAX {
+        return None;
+    }
+    // Rounded by hand: `round` is a call where a processor of any age has to do.
+    let mut int = scaled as i64;
+    let over = scaled - int as f64;
+    int += i64::from(over >= 0.5) - i64::from(over <= -0.5);
     (unscale(int, exponent).to_bits() == value.to_bits()).then_some(int)
 }
 
 /// The smallest exponent for which every value is an integer, and the integers.
 pub(crate) fn scaled(values: &[f64]) -> Option<(u8, Vec<i64>)> {
     let mut exponent = 0;
-    for value in values {
-        while scale(*value, exponent).is_none() {
-            exponent += 1;
-            if exponent > EXPONENT_MAX {
-                return None;
-            }
-        }
+    let mut ints = Vec::with_capacity(values.len());
+    while exponent <= EXPONENT_MAX {
+        ints.clear();
+        ints.extend(values.iter().map_while(|value| scale(*value, exponent)));
+        let Some(stray) = values.get(ints.len()) else { return Some((exponent, ints)) };
+        exponent = (exponent + 1..=EXPONENT_MAX).find(|exponent| scale(*stray, *exponent).is_some())?;
     }
-    // A larger exponent may have spoilt a value that was large.
-    let ints: Option<Vec<i64>> = values.iter().map(|value| scale(*value, exponent)).collect();
-    Some((exponent, ints?))
+    None
 }
 
 /// Writes the bits of values as pages.

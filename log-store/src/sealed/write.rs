@@ -56,12 +56,8 @@ struct Known<'a> {
 /// Encodes the rows named in `order` (part and row, ascending by time and number) as a file. The rows' counts and
 /// spans are filled into `info`.
 pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: BlockInfo) -> (BlockInfo, Vec<u8>) {
-    let at = |(part, row): (u32, u32)| (parts[part as usize], row as usize);
-    let ints = |value: &dyn Fn(&Rows, usize) -> i64| -> Vec<i64> {
-        order.iter().map(|place| at(*place)).map(|(rows, row)| value(rows, row)).collect()
-    };
-    let times = ints(&|rows, row| rows.timestamps[row]);
-    let seqs = ints(&|rows, row| rows.seqs[row] as i64);
+    let times = ints(parts, order, |rows, row| rows.timestamps[row]);
+    let seqs = ints(parts, order, |rows, row| rows.seqs[row] as i64);
     info.rows = order.len() as u32;
     info.time_min = times.first().copied().unwrap_or(0);
     info.time_max = times.last().copied().unwrap_or(0);
@@ -69,7 +65,9 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
     info.seq_max = seqs.iter().map(|seq| *seq as u64).max().unwrap_or(0);
     info.text_bytes = 0;
     info.level_counts = [0; 8];
-    let levels = ints(&|rows, row| i64::from(rows.levels[row]));
+    let levels = ints(parts, order, |rows, row| i64::from(rows.levels[row]));
+    let accepted_at = ints(parts, order, |rows, row| rows.accepted_at[row]);
+    let received_bytes = ints(parts, order, |rows, row| i64::from(rows.received_bytes[row]));
     levels.iter().for_each(|level| info.level_counts[*level as usize & 7] += 1);
 
     let mut sections = SectionWriter::default();
@@ -77,11 +75,11 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
     sections.file.extend_from_slice(&VERSION.to_le_bytes());
     let mut columns = vec![
         encode_ints(system::TIMESTAMP, &times, &mut sections),
-        encode_ints(system::ACCEPTED_AT, &ints(&|rows, row| rows.accepted_at[row]), &mut sections),
+        encode_ints(system::ACCEPTED_AT, &accepted_at, &mut sections),
         encode_ints(system::SEQ, &seqs, &mut sections),
-        encode_ints(system::RECEIVED_BYTES, &ints(&|rows, row| i64::from(rows.received_bytes[row])), &mut sections),
+        encode_ints(system::RECEIVED_BYTES, &received_bytes, &mut sections),
     ];
-    let imported = ints(&|rows, row| i64::from(rows.imported[row]));
+    let imported = ints(parts, order, |rows, row| i64::from(rows.imported[row]));
     if imported.contains(&1) {
         columns.push(encode_ints(system::IMPORTED, &imported, &mut sections));
     }
@@ -127,6 +125,11 @@ pub(crate) fn encode_block(parts: &[&Rows], order: &[(u32, u32)], mut info: Bloc
     let rest_names = (rest.names.len() < COLUMNS_MAX).then(|| rest.names.into_iter().collect());
     let file = finish(sections, Directory { info: info.clone(), columns, rest_names });
     (info, file)
+}
+
+/// A number of each row, in order.
+fn ints(parts: &[&Rows], order: &[(u32, u32)], value: impl Fn(&Rows, usize) -> i64) -> Vec<i64> {
+    order.iter().map(|(part, row)| value(parts[*part as usize], *row as usize)).collect()
 }
 
 fn finish(mut sections: SectionWriter, directory: Directory) -> Vec<u8> {

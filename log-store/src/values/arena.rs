@@ -5,7 +5,7 @@ use super::raw::{Raw, tag};
 /// Values of one column for some rows of a block, ascending by row.
 ///
 /// Invariants: rows ascend and are unique; slots and tags are as many as values; byte ranges ascend.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Arena {
     /// The rows that have a value; `None` while they are exactly `0..len`.
     rows: Option<Vec<u32>>,
