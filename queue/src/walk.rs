@@ -35,8 +35,10 @@ pub(crate) struct FrameWalk {
     expected: u64,
     /// Frames from this offset on are left-overs of failed commits.
     end_offset: u64,
+    /// Its first `filled` bytes are those of the file from `buffer_start` on.
     buffer: Vec<u8>,
     buffer_start: u64,
+    filled: usize,
 }
 
 impl FrameWalk {
@@ -58,6 +60,7 @@ impl FrameWalk {
             end_offset,
             buffer: Vec::new(),
             buffer_start: 0,
+            filled: 0,
         })
     }
 
@@ -134,7 +137,7 @@ impl FrameWalk {
             return Ok(None);
         }
         let start = (at - self.buffer_start) as usize;
-        let Some(header) = FrameHeader::decode(&self.buffer[start..], self.epoch) else { return Ok(None) };
+        let Some(header) = FrameHeader::decode(&self.buffer[start..self.filled], self.epoch) else { return Ok(None) };
         if header.end_offset() > self.end_offset || !self.fill(at, header.frame_bytes())? {
             return Ok(None);
         }
@@ -145,7 +148,7 @@ impl FrameWalk {
     fn next_header(&mut self, mut from: u64) -> io::Result<Option<u64>> {
         while self.fill(from, FRAME_HEADER_BYTES as u64)? {
             let start = (from - self.buffer_start) as usize;
-            match memchr::memmem::find(&self.buffer[start..], &FRAME_MAGIC) {
+            match memchr::memmem::find(&self.buffer[start..self.filled], &FRAME_MAGIC) {
                 Some(distance) => {
                     let at = from + distance as u64;
                     if self.header_at(at)?.is_some_and(|(header, _)| header.first_offset >= self.expected) {
@@ -153,7 +156,7 @@ impl FrameWalk {
                     }
                     from = at + 1;
                 }
-                None => from += (self.buffer.len() - start - (FRAME_MAGIC.len() - 1)) as u64,
+                None => from += (self.filled - start - (FRAME_MAGIC.len() - 1)) as u64,
             }
         }
         Ok(None)
@@ -162,34 +165,35 @@ impl FrameWalk {
     /// Has the bytes `at..at + wanted` in the buffer; false if they are beyond the limit or the file.
     fn fill(&mut self, at: u64, wanted: u64) -> io::Result<bool> {
         let Some(end) = at.checked_add(wanted).filter(|end| *end <= self.limit) else { return Ok(false) };
-        let held = self.buffer_start..self.buffer_start + self.buffer.len() as u64;
+        let held = self.buffer_start..self.buffer_start + self.filled as u64;
         if held.start <= at && end <= held.end {
             return Ok(true);
         }
-        let length = wanted.max(CHUNK_BYTES as u64).min(self.limit - at) as usize;
+        let mut length = wanted.max(CHUNK_BYTES as u64).min(self.limit - at) as usize;
         if held.contains(&at) {
-            self.buffer.drain(..(at - held.start) as usize);
+            let from = (at - held.start) as usize;
+            self.buffer.copy_within(from..self.filled, 0);
+            self.filled -= from;
+            length = length.max(self.filled);
         } else {
-            self.buffer.clear();
+            self.filled = 0;
         }
-        if self.buffer.is_empty() && self.buffer.capacity() > 4 * CHUNK_BYTES.max(length) {
+        if self.filled == 0 && self.buffer.len() > 4 * CHUNK_BYTES.max(length) {
             self.buffer = Vec::new();
         }
         self.buffer_start = at;
-        let mut filled = self.buffer.len();
-        self.buffer.resize(length.max(filled), 0);
-        while filled < self.buffer.len() {
-            match self.file.read_at(&mut self.buffer[filled..], at + filled as u64) {
+        // Never shorter again: what is read over need not be cleared before.
+        if self.buffer.len() < length {
+            self.buffer.resize(length, 0);
+        }
+        while self.filled < length {
+            match self.file.read_at(&mut self.buffer[self.filled..length], at + self.filled as u64) {
                 Ok(0) => break,
-                Ok(read) => filled += read,
+                Ok(read) => self.filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.buffer.truncate(filled);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
-        self.buffer.truncate(filled);
-        Ok(filled as u64 >= wanted)
+        Ok(self.filled as u64 >= wanted)
     }
 }
