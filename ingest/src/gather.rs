@@ -175,7 +175,7 @@ impl<'a> Gatherer<'a> {
                 };
             }
         }
-        self.json_lines(body);
+        self.json_lines_of_text(text);
         Ok(())
     }
 
@@ -189,21 +189,34 @@ impl<'a> Gatherer<'a> {
     /// One object per line; a bad line is refused alone.
     fn json_lines(&mut self, body: &[u8]) {
         self.make_room(body.len());
-        for line in Lines::of(body) {
-            let line = line.trim_ascii();
-            if line.is_empty() {
-                continue;
-            }
-            if line.len() > self.origin.line_max {
-                self.too_long(line.len());
-                continue;
-            }
+        for line in Lines::of(body).map(<[u8]>::trim_ascii) {
             match std::str::from_utf8(line) {
-                Ok(text) => self.json_text(text, body),
+                Ok(text) => self.json_line(text, body),
+                Err(_) if line.len() > self.origin.line_max => self.too_long(line.len()),
                 Err(error) => {
                     self.malformed_line(line, body, JsonError { kind: JsonErrorKind::Utf8, at: error.valid_up_to() })
                 }
             }
+        }
+    }
+
+    /// The same of what is known to be text, so that no line of it has to be looked at for that.
+    fn json_lines_of_text(&mut self, body: &str) {
+        self.make_room(body.len());
+        let bytes = body.as_bytes();
+        let mut from = 0;
+        for line in Lines::of(bytes) {
+            let text = body.get(from..from + line.len()).unwrap_or_default();
+            from += line.len() + 1;
+            self.json_line(text.trim_ascii(), bytes);
+        }
+    }
+
+    fn json_line(&mut self, line: &str, body: &[u8]) {
+        if line.len() > self.origin.line_max {
+            self.too_long(line.len());
+        } else if !line.is_empty() {
+            self.json_text(line, body);
         }
     }
 

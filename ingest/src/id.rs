@@ -87,20 +87,28 @@ pub fn key_of_request(idempotency_key: &[u8], index: u32) -> [u8; 16] {
 
 /// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
 fn format_uuid(bits: u128) -> [u8; ID_BYTES] {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
-    let bytes = bits.to_be_bytes();
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
     let mut text = [b'-'; ID_BYTES];
     let mut at = 0;
-    for (index, byte) in bytes.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 15)];
+    for byte in bits.to_be_bytes() {
+        at += usize::from(DASHES.contains(&at));
+        [text[at], text[at + 1]] = PAIRS[usize::from(byte)];
         at += 2;
     }
     text
 }
+
+/// The two digits of each byte.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// The text of an id.
 pub fn as_str(id: &[u8; ID_BYTES]) -> &str {

@@ -75,7 +75,8 @@ pub enum Meaning {
 pub fn meaning(name: &str) -> Meaning {
     use Slot::{CorrelationId, Host, Id, Level, Message, Service, Source, Timestamp, UserId};
     let name = name.as_bytes();
-    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+    // Nearly all names are lower-case as they come, and that is seen at once.
+    let is = |wanted: &str| name == wanted.as_bytes() || name.eq_ignore_ascii_case(wanted.as_bytes());
     let Some(first) = name.first() else { return Meaning::Field };
     // Length and first letter leave at most three names to compare with.
     match (name.len(), first | 0x20) {

@@ -173,7 +173,7 @@ impl Scanner<'_> {
                 return self.fail(JsonErrorKind::ExpectedName);
             }
             let name = self.string()?;
-            self.tape.key(&mut object, self.text, name);
+            self.tape.json_key(&mut object, self.text, name);
             self.blanks();
             if self.peek() != b':' {
                 return self.fail(JsonErrorKind::ExpectedColon);

@@ -219,6 +219,21 @@ impl Tape {
         if memchr::memchr(PATH_SEPARATOR as u8, self.text(input, span).as_bytes()).is_some() {
             span = self.without_separator(input, span);
         }
+        self.clean_key(object, input, span);
+    }
+
+    /// The same for a name out of JSON: a separator, as any control character, stands there only as an escape.
+    #[inline]
+    pub fn json_key(&mut self, object: &mut OpenObject, input: &str, span: Span) {
+        if span.start & IN_ARENA == 0 {
+            self.clean_key(object, input, span);
+        } else {
+            self.key(object, input, span);
+        }
+    }
+
+    #[inline]
+    fn clean_key(&mut self, object: &mut OpenObject, input: &str, span: Span) {
         let hash = key_hash(self.text(input, span).as_bytes());
         let bit = 1 << (hash >> 58);
         object.suspicious |= object.seen & bit != 0;

@@ -29,13 +29,11 @@ impl Normaliser {
         self.write_texts(draft, input, context, &decision, &mut record);
         let mut leaves = Leaves { draft, input, record: &mut record, path: &mut path };
         for field in self.shape.fields() {
-            leaves.path.clear();
-            if let Some(outer) = field.outer {
-                leaves.path.push_str(key_text(draft, input, outer));
-                leaves.path.push(PATH_SEPARATOR);
+            let name = key_text(draft, input, field.name);
+            match field.outer {
+                None => leaves.named(Root::Fields, name, field.value),
+                Some(outer) => leaves.below(Root::Fields, key_text(draft, input, outer), name, field.value),
             }
-            leaves.path.push_str(key_text(draft, input, field.name));
-            leaves.value(Root::Fields, field.value);
         }
         for container in self.shape.containers() {
             match container.root {
@@ -165,6 +163,18 @@ impl Normaliser {
     }
 }
 
+/// A value that is no container.
+fn plain<'a>(draft: &'a Draft, input: &'a str, at: NodeIndex) -> Option<ValueRef<'a>> {
+    Some(match draft.tape.node(at) {
+        Node::Null | Node::Key(_) | Node::DeadKey => ValueRef::Null,
+        Node::Bool(bool) => ValueRef::Bool(bool),
+        Node::Int(int) => ValueRef::Int(int),
+        Node::Float(float) => ValueRef::Float(float),
+        Node::Text(span) => ValueRef::Text(draft.tape.text(input, span)),
+        Node::Array { .. } | Node::Object { .. } => return None,
+    })
+}
+
 /// Writes leaves of a record.
 struct Leaves<'a, 'r> {
     draft: &'a Draft,
@@ -179,46 +189,56 @@ impl<'a> Leaves<'a, '_> {
         let (draft, input) = (self.draft, self.input);
         for (name, value) in draft.tape.members(object) {
             let name = key_text(draft, input, name);
-            self.path.clear();
-            if let Some(outer) = outer(name) {
-                self.path.push_str(outer);
-                self.path.push(PATH_SEPARATOR);
+            match outer(name) {
+                None => self.named(root, name, value),
+                Some(outer) => self.below(root, outer, name, value),
             }
-            self.path.push_str(name);
-            self.value(root, value);
         }
+    }
+
+    /// A value with a name of its own.
+    fn named(&mut self, root: Root, name: &str, at: NodeIndex) {
+        match plain(self.draft, self.input, at) {
+            Some(plain) => self.record.leaf(root, name, plain),
+            None => {
+                self.path.clear();
+                self.path.push_str(name);
+                self.value(root, at);
+            }
+        }
+    }
+
+    /// A value with the name of an object in front of its own.
+    fn below(&mut self, root: Root, outer: &str, name: &str, at: NodeIndex) {
+        self.path.clear();
+        self.path.push_str(outer);
+        self.path.push(PATH_SEPARATOR);
+        self.path.push_str(name);
+        self.value(root, at);
     }
 
     /// A value below the current path. Recursion is bounded by the depth that the parsers allow.
     fn value(&mut self, root: Root, at: NodeIndex) {
         let (draft, input) = (self.draft, self.input);
-        let plain = match draft.tape.node(at) {
-            Node::Null | Node::Key(_) | Node::DeadKey => ValueRef::Null,
-            Node::Bool(bool) => ValueRef::Bool(bool),
-            Node::Int(int) => ValueRef::Int(int),
-            Node::Float(float) => ValueRef::Float(float),
-            Node::Text(span) => ValueRef::Text(draft.tape.text(input, span)),
-            Node::Array { .. } => return self.record.tree(root, self.path, &draft.tape.to_value(input, at)),
-            Node::Object { .. } => {
-                let length = self.path.len();
-                let mut empty = true;
-                for (name, value) in draft.tape.members(at) {
-                    empty = false;
-                    self.path.push(PATH_SEPARATOR);
-                    self.path.push_str(key_text(draft, input, name));
-                    self.value(root, value);
-                    self.path.truncate(length);
-                }
-                if !empty {
-                    return;
-                }
-                match Encoded::check_members(&[]) {
-                    Ok(nothing) => ValueRef::Object(nothing),
-                    Err(_) => ValueRef::Null,
-                }
-            }
-        };
-        self.record.leaf(root, self.path, plain);
+        if let Some(plain) = plain(draft, input, at) {
+            return self.record.leaf(root, self.path, plain);
+        }
+        if let Node::Array { .. } = draft.tape.node(at) {
+            return self.record.tree(root, self.path, &draft.tape.to_value(input, at));
+        }
+        let length = self.path.len();
+        let mut empty = true;
+        for (name, value) in draft.tape.members(at) {
+            empty = false;
+            self.path.push(PATH_SEPARATOR);
+            self.path.push_str(key_text(draft, input, name));
+            self.value(root, value);
+            self.path.truncate(length);
+        }
+        if empty {
+            let nothing = Encoded::check_members(&[]).map_or(ValueRef::Null, ValueRef::Object);
+            self.record.leaf(root, self.path, nothing);
+        }
     }
 
     /// Tags: a map of texts, a list whose items are tags that are `true`, or one such tag.
