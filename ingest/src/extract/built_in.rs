@@ -32,17 +32,33 @@ const LABEL_BYTES_MAX: usize = 256;
 /// The route of all beyond [`ROUTES_MAX`].
 const OVERFLOW_ROUTE: &str = watchfire_engine::OVERFLOW;
 
-/// Fields that say how long a request took, best first, and what makes milliseconds of them.
-const DURATIONS: [(&str, f64); 6] = [
-    ("duration_ms", 1.0),
-    ("latency_ms", 1.0),
-    ("response_time_ms", 1.0),
-    ("elapsed_ms", 1.0),
-    ("request_time", 1000.0),
-    ("duration_s", 1000.0),
-];
-/// Fields that say which way a request went, best first; all but the first are paths.
-const ROUTES: [&str; 4] = ["route", "path", "uri", "url"];
+/// What a field says of a request; of several the one with the lowest rank counts.
+#[derive(Clone, Copy)]
+enum Said {
+    /// How long it took, in units of so many milliseconds.
+    Duration { rank: u8, millis: f64 },
+    /// Which way it went; all but rank 0 are paths.
+    Route { rank: u8 },
+}
+
+/// What the field of this name says.
+#[inline]
+fn said_by(name: &str) -> Option<Said> {
+    let (duration, route) = (|rank, millis| Said::Duration { rank, millis }, |rank| Said::Route { rank });
+    Some(match name {
+        "duration_ms" => duration(0, 1.0),
+        "latency_ms" => duration(1, 1.0),
+        "response_time_ms" => duration(2, 1.0),
+        "elapsed_ms" => duration(3, 1.0),
+        "request_time" => duration(4, 1000.0),
+        "duration_s" => duration(5, 1000.0),
+        "route" => route(0),
+        "path" => route(1),
+        "uri" => route(2),
+        "url" => route(3),
+        _ => return None,
+    })
+}
 
 /// Most series of each of these metrics.
 pub(super) fn max_series() -> HashMap<String, u32> {
@@ -91,27 +107,23 @@ impl BuiltIn {
         report: &mut BatchReport,
     ) {
         let mut service = "";
-        let mut duration: Option<(usize, ValueRef<'_>)> = None;
-        let mut route: Option<(usize, &str)> = None;
+        let mut duration: Option<(u8, f64, ValueRef<'_>)> = None;
+        let mut route: Option<(u8, &str)> = None;
         for (column, value) in view.entries() {
             match (column, value) {
                 (Column::Core(Core::Service), ValueRef::Text(text)) => service = text,
-                (Column::Leaf(Root::Fields | Root::PerformanceMetrics, name), value) => {
-                    if !matches!(name.len(), 3..=5 | 10..=12 | 16) {
-                        continue;
-                    }
-                    if let Some(rank) = DURATIONS.iter().position(|(known, _)| *known == name) {
-                        // Null says that nothing was measured.
-                        if value != ValueRef::Null && duration.is_none_or(|(have, _)| rank < have) {
-                            duration = Some((rank, value));
-                        }
-                    } else if let Some(rank) = ROUTES.iter().position(|known| *known == name)
-                        && let ValueRef::Text(text) = value
-                        && route.is_none_or(|(have, _)| rank < have)
+                (Column::Leaf(Root::Fields | Root::PerformanceMetrics, name), value) => match (said_by(name), value) {
+                    // Null says that nothing was measured.
+                    (Some(Said::Duration { rank, millis }), value)
+                        if value != ValueRef::Null && duration.is_none_or(|(have, ..)| rank < have) =>
                     {
+                        duration = Some((rank, millis, value));
+                    }
+                    (Some(Said::Route { rank }), ValueRef::Text(text)) if route.is_none_or(|(have, _)| rank < have) => {
                         route = Some((rank, text));
                     }
-                }
+                    _ => {}
+                },
                 _ => {}
             }
         }
@@ -128,9 +140,8 @@ impl BuiltIn {
             let errors = *entry.errors.get_or_insert_with(|| table.add(labels(ERRORS, service, "", "")));
             table.count(errors, moment.at, moment.late, 1.0);
         }
-        let Some((rank, value)) = duration else { return };
-        let Some(millis) = number_of(value).map(|number| number * DURATIONS[rank].1).filter(|millis| *millis >= 0.0)
-        else {
+        let Some((_, unit, value)) = duration else { return };
+        let Some(millis) = number_of(value).map(|number| number * unit).filter(|millis| *millis >= 0.0) else {
             report.unusable += 1;
             return;
         };

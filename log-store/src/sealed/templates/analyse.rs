@@ -15,17 +15,31 @@ const UNIQUE_PROBE: usize = 2048;
 /// be written like that.
 pub(super) fn numbers(values: &[&[u8]]) -> Option<(u8, Vec<u64>)> {
     let length = values.first()?.len();
-    let is_even = values.iter().all(|value| value.len() == length);
-    let is_filled = values.iter().any(|value| value.len() > 1 && value.first() == Some(&b'0'));
-    if is_filled && !is_even {
+    let (mut is_even, mut is_filled) = (true, false);
+    let mut numbers = Vec::with_capacity(values.len());
+    for value in values {
+        is_even &= value.len() == length;
+        is_filled |= value.len() > 1 && value.first() == Some(&b'0');
+        numbers.push(number(value)?);
+    }
+    let digits = if is_filled { length as u8 } else { 0 };
+    (is_even || !is_filled).then_some((digits, numbers))
+}
+
+/// The number that a value is, if it is one and not too long.
+fn number(value: &[u8]) -> Option<u64> {
+    if !(1..=DIGITS_MAX).contains(&value.len()) {
         return None;
     }
-    let number = |value: &&[u8]| {
-        let is_number = (1..=DIGITS_MAX).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-        is_number.then(|| value.iter().fold(0u64, |number, digit| number * 10 + u64::from(digit - b'0')))
-    };
-    let numbers: Option<Vec<u64>> = values.iter().map(number).collect();
-    Some((if is_filled { length as u8 } else { 0 }, numbers?))
+    let mut number = 0;
+    for byte in value {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
 }
 
 /// The different values and of each value its number among them, if there are at most `most`.

@@ -9,15 +9,14 @@ pub(crate) fn put_packed(out: &mut Vec<u8>, width: u32, values: impl Iterator<It
     for value in values {
         buffer |= u128::from(value) << filled;
         filled += width;
-        while filled >= 8 {
-            out.push(buffer as u8);
-            buffer >>= 8;
-            filled -= 8;
+        if filled >= 64 {
+            out.extend_from_slice(&(buffer as u64).to_le_bytes());
+            buffer >>= 64;
+            filled -= 64;
         }
     }
-    if filled > 0 {
-        out.push(buffer as u8);
-    }
+    let rest = (buffer as u64).to_le_bytes();
+    out.extend(rest.iter().take(filled.div_ceil(8) as usize));
 }
 
 /// Bytes of `count` packed values.
