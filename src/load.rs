@@ -10,11 +10,11 @@ use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
-use watchfire_rules::RuleSet;
+use watchfire_rules::{GroupDefaults, RuleSet};
 use watchfire_scrape::config::ScrapeConfig;
 
 use crate::cli::Serve;
-use crate::config::{self, Auth, Config, Syslog};
+use crate::config::{self, Alerting, Auth, Config, Syslog};
 use crate::secret_file;
 
 /// What is wrong with a file, a line each.
@@ -256,6 +256,12 @@ fn join(faults: &[impl ToString]) -> String {
 /// Milliseconds as a duration; negative ones are none.
 pub fn duration(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// What holds of groups of rules that say nothing themselves.
+pub fn group_defaults(config: &Config) -> GroupDefaults {
+    let Alerting { check_interval_ms, query_offset_ms, .. } = config.alerting;
+    GroupDefaults { check_interval_ms, query_offset_ms }
 }
 
 /// What a query of a rule may use; what came late is not for rules.

@@ -12,7 +12,7 @@ fn every_fault_is_told_with_its_place() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = match entry.path().extension().and_then(|ending| ending.to_str()) {
             Some("yaml") => "config",
-            Some("json") => "rules",
+            Some("json" | "yml") => "rules",
             _ => continue,
         };
         let output = Command::new(env!("CARGO_BIN_EXE_watchfire"))
@@ -38,7 +38,7 @@ fn every_fault_is_told_with_its_place() {
         assert_eq!(told, std::fs::read_to_string(&golden).unwrap_or_default(), "{name}");
         seen += 1;
     }
-    assert!(seen >= 4, "{seen} files");
+    assert!(seen >= 10, "{seen} files");
 }
 
 #[test]

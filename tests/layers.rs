@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("model", &[]),
+    ("yaml", &["model"]),
     ("engine", &["model"]),
     ("queue", &[]),
     ("log-store", &["model"]),
     ("query-lang", &["model", "engine"]),
-    ("rules", &["model", "engine", "query-lang"]),
+    ("rules", &["model", "yaml", "engine", "query-lang"]),
     ("alerting", &["model", "queue"]),
     ("exposition", &["model", "engine"]),
     ("protobuf", &[]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use watchfire_engine::{Derived, Engine, EngineConfig, Increment, SourcePosition};
 use watchfire_model::{LabelSet, Timestamp};
 use watchfire_query_lang::{Limits, LocalMetrics};
-use watchfire_rules::{RuleEngine, RuleEngineConfig, RuleSet};
+use watchfire_rules::{EngineSink, GroupDefaults, RuleEngine, RuleEngineConfig, RuleSet};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_040_000);
 const RULES: usize = 10_000;
@@ -60,20 +60,23 @@ fn rules(selector: impl Fn(usize) -> String, threshold: u32) -> RuleSet {
 
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
-    let metrics = LocalMetrics::new(Arc::new(engine(folder.path())));
+    let engine = Arc::new(engine(folder.path()));
+    let metrics = LocalMetrics::new(Arc::clone(&engine));
+    let sink = EngineSink::new(engine);
     let one = |n: usize| format!("host=h{}", n % SERIES);
     let ten = |n: usize| format!("service=svc{}", n % (SERIES / 10));
     println!("{RULES} short-form rules over {SERIES} series of increments, window 5 min");
     for (what, selector) in [("one series", &one as &dyn Fn(usize) -> String), ("ten series", &ten)] {
         for (state, threshold) in [("quiet", 1_000_000), ("firing", 1)] {
             let dir = folder.path().join(format!("{what} {state}"));
-            let config = RuleEngineConfig { dir, check_interval_ms: 1000, limits: Limits::default() };
+            let defaults = GroupDefaults { check_interval_ms: 1000, query_offset_ms: 0 };
+            let config = RuleEngineConfig { dir, defaults, limits: Limits::default() };
             let now = START.plus_millis(300_000);
             let (engine, _) = RuleEngine::open(config, &rules(selector, threshold), now).expect("opens");
             let mut figures = Vec::new();
             for round in 1..=7 {
                 let before = cpu_ns();
-                let round = engine.evaluate_due(now.plus_millis(round * 1000), &metrics);
+                let round = engine.evaluate_due(now.plus_millis(round * 1000), &metrics, &sink);
                 assert_eq!((round.evaluated, round.failed), (RULES, 0));
                 figures.push((cpu_ns() - before) as f64 / 1e6);
             }

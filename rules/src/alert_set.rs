@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{AlertState, LabelSet, Timestamp};
 
-use crate::rule::{NoData, Rule};
+use crate::rule::{AlertRule, NoData};
 use crate::state::{Condition, Life, Timing, next_state};
 use crate::template::Facts;
 
@@ -30,6 +30,11 @@ pub(crate) enum StepError {
     /// More alerts than are kept.
     #[error("{count} alerts at once, at most {ALERTS_MAX} are kept; let the query give fewer series")]
     TooMany { count: usize },
+    /// More alerts than the group allows.
+    #[error(
+        "{count} alerts, and the group's limit is {limit}; they are dropped; raise it, or let the query give fewer"
+    )]
+    Limit { count: usize, limit: usize },
 }
 
 /// An alert and what is known of it beside its labels.
@@ -76,13 +81,14 @@ struct Holding {
 
 impl AlertSet {
     /// Applies the results of an evaluation at `now`. `in_grace`: alerts from before a restart whose series is
-    /// not back yet stay as they are.
+    /// not back yet stay as they are. `limit`: most alerts, 0 is none; if there are more, all of them are dropped.
     pub fn step(
         &mut self,
-        rule: &Rule,
+        rule: &AlertRule,
         results: &[(LabelSet, f64)],
         now: Timestamp,
         in_grace: bool,
+        limit: usize,
         changes: &mut Vec<Change>,
     ) -> Result<(), StepError> {
         let holding = self.holding(rule, results)?;
@@ -93,11 +99,26 @@ impl AlertSet {
         for held in holding {
             self.step_held(rule, held, timing, now, changes);
         }
-        Ok(())
+        self.check_limit(limit, changes)
+    }
+
+    /// Drops all alerts if more are active than the group allows, as Prometheus does.
+    fn check_limit(&mut self, limit: usize, changes: &mut Vec<Change>) -> Result<(), StepError> {
+        if limit == 0 || self.alerts.len() <= limit {
+            return Ok(());
+        }
+        let count = self.active().count();
+        if count <= limit {
+            return Ok(());
+        }
+        changes.clear();
+        let dropped = std::mem::take(&mut self.alerts).into_iter();
+        changes.extend(dropped.map(|(labels, tracked)| Change { labels, before: Some(tracked) }));
+        Err(StepError::Limit { count, limit })
     }
 
     /// The results for which the condition is true, sorted by the labels of their alerts.
-    fn holding(&self, rule: &Rule, results: &[(LabelSet, f64)]) -> Result<Vec<Holding>, StepError> {
+    fn holding(&self, rule: &AlertRule, results: &[(LabelSet, f64)]) -> Result<Vec<Holding>, StepError> {
         let mut holding = Vec::new();
         for (result, value) in results {
             if !rule.condition_holds(*value, true) {
@@ -130,7 +151,7 @@ impl AlertSet {
     #[expect(clippy::too_many_arguments, reason = "the facts of one evaluation, passed on within this file")]
     fn step_others(
         &mut self,
-        rule: &Rule,
+        rule: &AlertRule,
         results: &[(LabelSet, f64)],
         holding: &[Holding],
         timing: Timing,
@@ -176,7 +197,14 @@ impl AlertSet {
         });
     }
 
-    fn step_held(&mut self, rule: &Rule, held: Holding, timing: Timing, now: Timestamp, changes: &mut Vec<Change>) {
+    fn step_held(
+        &mut self,
+        rule: &AlertRule,
+        held: Holding,
+        timing: Timing,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) {
         let facts = Facts { labels: &held.result_labels, value: held.value };
         match self.alerts.get_mut(&held.labels) {
             Some(tracked) => {

@@ -11,18 +11,22 @@ use crate::rule::Rule;
 pub(crate) fn rule_key(group: &str, rule: &Rule, taken: &mut HashMap<u64, u64>) -> RuleKey {
     let mut hasher = Xxh3::new();
     add(&mut hasher, group);
-    add(&mut hasher, &rule.name);
-    for (name, template) in &rule.labels {
+    add(&mut hasher, rule.name());
+    for (name, text) in rule.label_texts() {
         add(&mut hasher, name);
-        add(&mut hasher, template.source());
+        add(&mut hasher, text);
+    }
+    if let Rule::Record(_) = rule {
+        // No text of an alerting rule is so long.
+        hasher.update(&u64::MAX.to_le_bytes());
     }
     let loose = hasher.digest();
     add(&mut hasher, "");
-    add(&mut hasher, &rule.query.to_string());
+    add(&mut hasher, &rule.query().to_string());
     let before = taken.entry(hasher.digest()).or_default();
     hasher.update(&before.to_le_bytes());
     *before += 1;
-    RuleKey { exact: hasher.digest(), loose, group: group.to_owned(), name: rule.name.clone() }
+    RuleKey { exact: hasher.digest(), loose, group: group.to_owned(), name: rule.name().to_owned() }
 }
 
 /// The text and its length, so that neighbours cannot run into each other.

@@ -1,4 +1,4 @@
-//! Which alerts are pending or firing now?
+//! Which alerts are pending or firing now, and what is recorded?
 //!
 //! Rule files are read with positions, all mistakes at once; rules are evaluated on their schedule through
 //! [`watchfire_query_lang::MetricsRead`]; a pure state machine decides; a journal remembers; alerts are handed
@@ -11,8 +11,11 @@
 //!   acknowledged is handed over again and again;
 //! - a rule that fails leaves its alerts as they are, and no other rule.
 
+mod json_file;
 mod rule_fields;
 mod rule_set;
+mod yaml_file;
+mod yaml_rule;
 
 pub mod rule;
 pub mod state;
@@ -22,18 +25,22 @@ mod alert_set;
 mod engine_sink;
 mod identity;
 mod journal;
+mod recorded;
 mod rule_engine;
 mod samples;
 mod schedule;
 mod snapshot;
 mod table;
+mod unwritten;
 
 mod json_tree;
 
 pub use engine_sink::EngineSink;
 pub use journal::{JournalError, JournalReport};
-pub use rule::{NoData, Operator, Rule};
+pub use rule::{AlertRule, Comparison, Condition, NoData, Operator, RecordingRule, Rule};
 pub use rule_engine::{Round, RuleEngine, RuleEngineConfig};
-pub use rule_set::{LoadedRule, OWN_GROUP, RuleFileError, RuleGroup, RuleSet};
+pub use rule_set::{OWN_GROUP, RuleFileError, RuleGroup, RuleSet};
 pub use samples::{SampleSink, SeriesSample, SinkError};
 pub use snapshot::{AlertSnapshot, GroupSnapshot, Health, RuleSnapshot, RuleState, RuleStats};
+pub use table::GroupDefaults;
+pub use unwritten::Unwritten;

@@ -1,6 +1,9 @@
 //! What a rule says, after its file was read.
 
+use std::sync::Arc;
+
 use watchfire_model::LabelSet;
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_query_lang::Query;
 
 use crate::template::{Facts, Template};
@@ -89,26 +92,95 @@ impl NoData {
 
 /// A rule as it is in force.
 #[derive(Clone, Debug)]
-pub struct Rule {
-    /// Its name, and the label `alertname` of its alerts.
-    pub name: String,
-    /// The query; it knows the text it was read from.
-    pub query: Query,
+pub enum Rule {
+    /// Raises alerts.
+    Alert(Arc<AlertRule>),
+    /// Writes series.
+    Record(Arc<RecordingRule>),
+}
+
+impl Rule {
+    /// The name of its alerts, or of its series.
+    pub fn name(&self) -> &str {
+        match self {
+            Rule::Alert(rule) => &rule.name,
+            Rule::Record(rule) => &rule.name,
+        }
+    }
+
+    /// What is asked; it knows the text it was read from.
+    pub fn query(&self) -> &Query {
+        match self {
+            Rule::Alert(rule) => &rule.query,
+            Rule::Record(rule) => &rule.query,
+        }
+    }
+
+    /// Labels that are added, as they are written, sorted by name.
+    pub fn label_texts(&self) -> Vec<(&str, &str)> {
+        match self {
+            Rule::Alert(rule) => {
+                rule.labels.iter().map(|(name, template)| (name.as_str(), template.source())).collect()
+            }
+            Rule::Record(rule) => rule.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+        }
+    }
+
+    /// Distance between two evaluations in milliseconds; `None` = that of its group.
+    pub fn interval_ms(&self) -> Option<i64> {
+        match self {
+            Rule::Alert(rule) => rule.interval_ms,
+            Rule::Record(_) => None,
+        }
+    }
+
+    /// Who is told, by name; nobody of a rule that writes series.
+    pub fn receivers(&self) -> &[String] {
+        match self {
+            Rule::Alert(rule) => &rule.receivers,
+            Rule::Record(_) => &[],
+        }
+    }
+}
+
+/// Which results of a query raise an alert.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Condition {
+    /// All: the query itself compares, as Prometheus' do.
+    Present,
+    /// Those whose value compares so.
+    Compared(Comparison),
+}
+
+/// A comparison of values with a threshold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
     /// How the value is compared.
     pub operator: Operator,
     /// What it is compared with.
     pub threshold: f64,
+    /// Once firing, the condition holds while the value compares so with this (hysteresis).
+    pub resolve_threshold: Option<f64>,
+}
+
+/// A rule that raises alerts.
+#[derive(Clone, Debug)]
+pub struct AlertRule {
+    /// Its name, and the label `alertname` of its alerts.
+    pub name: String,
+    /// The query; it knows the text it was read from.
+    pub query: Query,
+    /// Which of its results raise an alert.
+    pub condition: Condition,
     /// How long the condition must hold before it fires, in milliseconds; 0 = at once.
     pub duration_ms: i64,
     /// How long a firing alert goes on firing after the condition ended, in milliseconds.
     pub keep_firing_for_ms: i64,
-    /// Once firing, the condition holds while the value compares so with this (hysteresis).
-    pub resolve_threshold: Option<f64>,
     /// What no result means.
     pub no_data: NoData,
-    /// Distance between two evaluations in milliseconds; `None` = the common one.
+    /// Distance between two evaluations in milliseconds; `None` = that of its group.
     pub interval_ms: Option<i64>,
-    /// Labels that the alerts carry beside those of the result.
+    /// Labels that the alerts carry beside those of the result, sorted by name; `alertname` says nothing here.
     pub labels: Vec<(String, Template)>,
     /// Texts for people.
     pub annotations: Vec<(String, Template)>,
@@ -116,12 +188,38 @@ pub struct Rule {
     pub receivers: Vec<String>,
 }
 
-impl Rule {
+/// A rule that writes what its query gives as series of its own.
+#[derive(Clone, Debug)]
+pub struct RecordingRule {
+    /// The name of the series.
+    pub name: String,
+    /// The query; it knows the text it was read from.
+    pub query: Query,
+    /// Labels that the series carry beside those of the result, sorted by name; an empty value takes a label away.
+    pub labels: Vec<(String, String)>,
+}
+
+impl RecordingRule {
+    /// The series for a result: its labels, then the rule's, under the rule's name.
+    pub(crate) fn series_labels(&self, result: &LabelSet) -> LabelSet {
+        let is_overridden = |name: &str| name == METRIC_NAME || self.labels.iter().any(|(own, _)| own == name);
+        let mut labels: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(result.len() + self.labels.len() + 1);
+        labels.push((METRIC_NAME.into(), self.name.as_str().into()));
+        labels.extend(result.shared().iter().filter(|(name, _)| !is_overridden(name)).cloned());
+        labels.extend(self.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())));
+        LabelSet::from_pairs(labels).expect("names of rule labels are unique, checked at load, and override the others")
+    }
+}
+
+impl AlertRule {
     /// Whether a value lets the condition hold, for an alert that fires already or not.
     pub fn condition_holds(&self, value: f64, is_firing: bool) -> bool {
-        let fires = self.operator.holds(value, self.threshold);
-        match self.resolve_threshold {
-            Some(resolve) if is_firing => fires || self.operator.holds(value, resolve),
+        let Condition::Compared(Comparison { operator, threshold, resolve_threshold }) = self.condition else {
+            return true;
+        };
+        let fires = operator.holds(value, threshold);
+        match resolve_threshold {
+            Some(resolve) if is_firing => fires || operator.holds(value, resolve),
             _ => fires,
         }
     }
@@ -130,11 +228,10 @@ impl Rule {
     /// `alertname`; the later wins, and empty values drop.
     pub(crate) fn alert_labels(&self, result: &LabelSet, value: f64) -> LabelSet {
         let facts = Facts { labels: result, value };
-        let mut labels: Vec<(std::sync::Arc<str>, std::sync::Arc<str>)> =
-            Vec::with_capacity(result.len() + self.labels.len() + 1);
+        let mut labels: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(result.len() + self.labels.len() + 1);
         let is_overridden = |name: &str| name == ALERT_NAME || self.labels.iter().any(|(own, _)| own == name);
         labels.extend(result.shared().iter().filter(|(name, _)| !is_overridden(name)).cloned());
-        for (name, template) in &self.labels {
+        for (name, template) in self.labels.iter().filter(|(name, _)| name != ALERT_NAME) {
             let value = match template.constant() {
                 Some(text) => text.into(),
                 None => template.expand(facts).into(),
@@ -145,12 +242,12 @@ impl Rule {
         LabelSet::from_pairs(labels).expect("names of rule labels are unique, checked at load, and override the others")
     }
 
-    /// The annotations for a result, sorted by name; empty ones drop.
+    /// The annotations for a result, sorted by name. Empty ones drop, but for Prometheus' rules, which keep them.
     pub(crate) fn expand_annotations(&self, facts: Facts<'_>) -> Vec<(String, String)> {
         self.annotations
             .iter()
             .map(|(name, template)| (name.clone(), template.expand(facts)))
-            .filter(|(_, text)| !text.is_empty())
+            .filter(|(_, text)| self.condition == Condition::Present || !text.is_empty())
             .collect()
     }
 }

@@ -17,14 +17,14 @@ use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
 use watchfire_query_lang::{Limits, MetricsRead};
 
 use crate::journal::{Journal, JournalError, JournalReport};
-use crate::rule_fields::INTERVAL_MIN_MS;
 use crate::rule_set::RuleSet;
-use crate::samples::SeriesSample;
+use crate::samples::{SampleSink, SeriesSample};
 use crate::schedule::Schedule;
 use crate::snapshot::{self, AlertSnapshot, GroupSnapshot, Health, RuleStats};
-use crate::table::{Carried, Owed, OwedKey, Table, shift_by_outage};
+use crate::table::{Carried, GroupDefaults, Owed, OwedKey, Table, shift_by_outage};
+use crate::unwritten::Unwritten;
 
-use round::Work;
+use round::{Store, Work};
 
 /// What fires is handed over again after this time, in milliseconds.
 const SWEEP_EVERY_MS: i64 = 60_000;
@@ -36,8 +36,8 @@ const GRACE_MS: i64 = 60_000;
 pub struct RuleEngineConfig {
     /// Folder of the journal; made if it is not there.
     pub dir: PathBuf,
-    /// Interval of rules that name none, in milliseconds; at least 100.
-    pub check_interval_ms: i64,
+    /// What holds of groups that say nothing themselves.
+    pub defaults: GroupDefaults,
     /// What one evaluation may use.
     pub limits: Limits,
 }
@@ -47,8 +47,8 @@ pub struct RuleEngineConfig {
 pub struct Round {
     /// Firing and resolved alerts to hand over, rule by rule; on the disk already.
     pub alerts: Vec<Alert>,
-    /// Samples of `ALERTS` and `ALERTS_FOR_STATE`, for a [`crate::SampleSink`].
-    pub samples: Vec<SeriesSample>,
+    /// Samples of `ALERTS` and `ALERTS_FOR_STATE` and of recording rules that are not in the store yet.
+    pub unwritten: Unwritten,
     /// How many rules were evaluated.
     pub evaluated: usize,
     /// How many of them failed.
@@ -109,8 +109,10 @@ impl RuleEngine {
             tracing::warn!(%path, cut_bytes, damaged, "the journal of alert rules was damaged; the good part is in force");
         }
         let last_seen = replayed.last_seen;
-        let table = Table::new(rules, config.check_interval_ms.max(INTERVAL_MIN_MS));
-        let owed = table.give_alerts(Carried::from_journal(replayed), now);
+        let table = Table::new(rules, config.defaults);
+        // Whatever a rule recorded before the start is not known any more.
+        let left = table.give(Carried::from_journal(replayed)).into_iter();
+        let owed: Vec<Owed> = left.flat_map(|one| one.ends(now, &mut Vec::new())).collect();
         shift_by_outage(&table, last_seen, now);
         let mut evaluator = Evaluator {
             limits: config.limits,
@@ -149,18 +151,19 @@ impl RuleEngine {
         }
     }
 
-    /// Evaluates all rules that are due, each at its planned time, and returns what is to be handed over.
+    /// Evaluates all rules that are due, each at its planned time, and returns what is to be handed over, and what is
+    /// then to be written. What a rule reads that rules before it gave is written into `sink` before it is evaluated.
     ///
     /// Blocks while queries run. A rule that fails leaves its alerts as they are. If the journal cannot be
     /// written, that is counted and the alerts are handed over all the same: word late is worse than word twice.
-    pub fn evaluate_due(&self, now: Timestamp, metrics: &dyn MetricsRead) -> Round {
+    pub fn evaluate_due(&self, now: Timestamp, metrics: &dyn MetricsRead, sink: &dyn SampleSink) -> Round {
         let mut evaluator = self.evaluator.lock();
         let evaluator = &mut *evaluator;
         let table = Arc::clone(&self.table.read());
         let mut work = Work::new(now, std::mem::take(&mut evaluator.samples));
         work.acknowledge(&table, evaluator, std::mem::take(&mut *self.acknowledged.lock()));
         while let Some(due) = evaluator.schedule.pop(now) {
-            work.evaluate_batch(&table, evaluator, due, metrics);
+            work.evaluate_batch(&table, evaluator, due, &Store { metrics, sink });
         }
         if evaluator.next_sweep <= now || evaluator.next_sweep.since(now) > SWEEP_EVERY_MS {
             evaluator.next_sweep = now.plus_millis(SWEEP_EVERY_MS);
@@ -186,17 +189,19 @@ impl RuleEngine {
     }
 
     /// Puts other rules in force, as a whole. Alerts of rules that are still there stay; those of rules that are
-    /// gone are resolved. Waits for an evaluation that runs.
-    pub fn reload(&self, rules: &RuleSet, check_interval_ms: i64, now: Timestamp) {
+    /// gone are resolved, and series that they recorded end. Waits for an evaluation that runs.
+    pub fn reload(&self, rules: &RuleSet, defaults: GroupDefaults, now: Timestamp) {
         let mut evaluator = self.evaluator.lock();
         let evaluator = &mut *evaluator;
-        let next = Table::new(rules, check_interval_ms.max(INTERVAL_MIN_MS));
+        let next = Table::new(rules, defaults);
         let before = Arc::clone(&self.table.read());
         next.keep_counters(&before);
-        for mut owed in next.give_alerts(before.take_alerts(), now) {
-            let labels = owed.alert.labels.clone();
-            crate::samples::end(&labels, &mut owed.tracked, now, &mut evaluator.samples);
-            evaluator.owed.insert(owed.key(), owed);
+        for left in next.give(before.take()) {
+            for mut owed in left.ends(now, &mut evaluator.samples) {
+                let labels = owed.alert.labels.clone();
+                crate::samples::end(&labels, &mut owed.tracked, now, &mut evaluator.samples);
+                evaluator.owed.insert(owed.key(), owed);
+            }
         }
         evaluator.schedule = next.schedule(now);
         evaluator.next_sweep = now;
@@ -209,6 +214,12 @@ impl RuleEngine {
     pub fn rules_snapshot(&self) -> Vec<GroupSnapshot> {
         let table = Arc::clone(&self.table.read());
         table.shown_groups().map(snapshot::group).collect()
+    }
+
+    /// The same without the rules: names, limits, and how the evaluations went.
+    pub fn groups_snapshot(&self) -> Vec<GroupSnapshot> {
+        let table = Arc::clone(&self.table.read());
+        table.shown_groups().map(snapshot::group_alone).collect()
     }
 
     /// The alerts of all rules: pending, firing, and for 15 minutes resolved ones.

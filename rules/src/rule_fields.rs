@@ -6,7 +6,7 @@ use watchfire_query_lang::Query;
 use watchfire_query_lang::ast::ValueType;
 
 use crate::json_tree::{Json, JsonString, Member, Node};
-use crate::rule::{ALERT_NAME, NoData, Operator, Rule};
+use crate::rule::{ALERT_NAME, AlertRule, Comparison, Condition, NoData, Operator};
 use crate::template::Template;
 
 /// The fields of a rule.
@@ -35,7 +35,7 @@ const FOREIGN: [(&str, &str); 9] = [
     ("severity", "write it into the labels: \"labels\": {\"severity\": \"…\"}"),
     ("summary", "write it into the annotations: \"annotations\": {\"summary\": \"…\"}"),
     ("receiver", "it is a list here: \"receivers\": [\"ops\"]"),
-    ("record", "rules that record come in a later version"),
+    ("record", "rules that record are written as Prometheus' rule groups, in a file named *.yml"),
 ];
 
 /// Shortest distance between two evaluations, in milliseconds.
@@ -58,7 +58,7 @@ impl Fault {
 /// A rule and the place in the file that later checks point at.
 #[derive(Debug)]
 pub(crate) struct ReadRule {
-    pub rule: Rule,
+    pub rule: AlertRule,
     /// Offset of the rule's name.
     pub name_offset: usize,
     /// Counts the rules of the file from 1.
@@ -109,7 +109,7 @@ struct RuleReader<'a> {
 
 impl<'a> RuleReader<'a> {
     /// The rule and the offset of its name.
-    fn read(&mut self, offset: usize, receivers: &[(String, usize)]) -> Option<(Rule, usize)> {
+    fn read(&mut self, offset: usize, receivers: &[(String, usize)]) -> Option<(AlertRule, usize)> {
         self.unknown_fields();
         let name = self.name(offset);
         let query = self.query(offset);
@@ -126,14 +126,13 @@ impl<'a> RuleReader<'a> {
         let labels = self.texts("labels");
         let annotations = self.texts("annotations");
         let (name, name_offset) = name?;
-        let rule = Rule {
+        let comparison = Comparison { operator: operator?, threshold: threshold?, resolve_threshold };
+        let rule = AlertRule {
             name,
             query: query?,
-            operator: operator?,
-            threshold: threshold?,
+            condition: Condition::Compared(comparison),
             duration_ms,
             keep_firing_for_ms,
-            resolve_threshold,
             no_data,
             interval_ms,
             labels,

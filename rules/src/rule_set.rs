@@ -1,12 +1,15 @@
 //! Rule files become groups of rules, or the list of everything that is wrong in all of them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::json_tree::{self, Json, Member, Node, places};
+use watchfire_yaml::tree;
+
+use crate::json_tree::places;
 use crate::rule::Rule;
-use crate::rule_fields::{Fault, ReadRule, read_rule};
+use crate::rule_fields::Fault;
+use crate::{json_file, yaml_file};
 
 /// Largest rule file, bytes.
 const FILE_BYTES_MAX: usize = 16 << 20;
@@ -37,22 +40,21 @@ pub struct RuleSet {
     groups: Vec<RuleGroup>,
 }
 
-/// The rules of one file.
+/// Rules that are evaluated together, one after the other: those of a JSON file, or of a group in a YAML file.
 #[derive(Clone, Debug)]
 pub struct RuleGroup {
-    /// The stem of the file's name.
+    /// As the YAML file says; of a JSON file, the stem of its name.
     pub name: String,
     /// The path as it was given.
     pub file: String,
+    /// Distance between two evaluations of rules that name none themselves, in milliseconds; `None` = the common one.
+    pub interval_ms: Option<i64>,
+    /// How far before the time of an evaluation its queries look, in milliseconds; `None` = the common one.
+    pub query_offset_ms: Option<i64>,
+    /// Most alerts or series of one rule; 0 = no limit.
+    pub limit: usize,
     /// In the order of the file.
-    pub rules: Vec<LoadedRule>,
-}
-
-/// A rule that was read.
-#[derive(Clone, Debug)]
-pub struct LoadedRule {
-    /// The rule.
-    pub rule: Arc<Rule>,
+    pub rules: Vec<Rule>,
 }
 
 impl RuleSet {
@@ -81,13 +83,14 @@ impl RuleSet {
     {
         let mut set = RuleSet::default();
         let mut errors = Vec::new();
+        let mut seen = HashSet::new();
         for (path, content) in files {
             let file = path.as_ref().display().to_string();
-            if set.groups.iter().any(|group| group.file == file) {
+            if !seen.insert(file.clone()) {
                 continue;
             }
             match load_file(path.as_ref(), &file, content.as_ref(), receivers) {
-                Ok(group) => set.groups.push(group),
+                Ok(groups) => set.groups.extend(groups),
                 Err(mut found) => errors.append(&mut found),
             }
         }
@@ -98,12 +101,12 @@ impl RuleSet {
     ///
     /// Errors: everything that is wrong in the text.
     pub fn with_own(mut self, text: &str) -> Result<RuleSet, Vec<RuleFileError>> {
-        let group = load_file(Path::new(OWN_GROUP), OWN_GROUP, text.as_bytes(), None)?;
-        self.groups.push(RuleGroup { name: OWN_GROUP.to_owned(), ..group });
+        let groups = load_file(Path::new(OWN_GROUP), OWN_GROUP, text.as_bytes(), None)?;
+        self.groups.extend(groups.into_iter().map(|group| RuleGroup { name: OWN_GROUP.to_owned(), ..group }));
         Ok(self)
     }
 
-    /// One group per file, in the order given.
+    /// In the order of the files, and within them.
     pub fn groups(&self) -> &[RuleGroup] {
         &self.groups
     }
@@ -119,17 +122,10 @@ fn load_file(
     file: &str,
     content: &[u8],
     receivers: Option<&[&str]>,
-) -> Result<RuleGroup, Vec<RuleFileError>> {
+) -> Result<Vec<RuleGroup>, Vec<RuleFileError>> {
     let whole = |message: String, hint: &str| {
         Err(vec![RuleFileError { file: file.to_owned(), line: 1, column: 1, message, hint: hint.to_owned() }])
     };
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if extension.eq_ignore_ascii_case("yml") || extension.eq_ignore_ascii_case("yaml") {
-        return whole(
-            "Prometheus rule files come in a later version".to_owned(),
-            "write the rules as JSON, as in rules/examples/high_error_rate.json",
-        );
-    }
     if content.len() > FILE_BYTES_MAX {
         return whole(
             format!("the file has {} bytes, more than {FILE_BYTES_MAX}", content.len()),
@@ -144,14 +140,29 @@ fn load_file(
             return Err(placed(file, good, vec![fault]));
         }
     };
+    if is_yaml(path) {
+        return yaml_file::read(file, text).map_err(|faults| faults.into_iter().map(|fault| at(file, fault)).collect());
+    }
     let mut faults = Vec::new();
-    let rules = read_text(text, receivers, &mut faults);
+    let rules = json_file::read(text, receivers, &mut faults);
     if !faults.is_empty() {
         return Err(placed(file, text, faults));
     }
     let name = path.file_stem().map_or_else(|| file.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let rules = rules.into_iter().map(|read| LoadedRule { rule: Arc::new(read.rule) }).collect();
-    Ok(RuleGroup { name, file: file.to_owned(), rules })
+    let rules = rules.into_iter().map(|read| Rule::Alert(Arc::new(read.rule))).collect();
+    Ok(vec![RuleGroup { name, file: file.to_owned(), interval_ms: None, query_offset_ms: None, limit: 0, rules }])
+}
+
+/// Whether a file holds Prometheus' groups, by its name.
+fn is_yaml(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    extension.eq_ignore_ascii_case("yml") || extension.eq_ignore_ascii_case("yaml")
+}
+
+/// A fault of a YAML file; its message says how to mend it.
+fn at(file: &str, fault: tree::Fault) -> RuleFileError {
+    let tree::Fault { place, message } = fault;
+    RuleFileError { file: file.to_owned(), line: place.line, column: place.column, message, hint: String::new() }
 }
 
 /// The faults with line and column, in the order of the text.
@@ -164,86 +175,6 @@ fn placed(file: &str, text: &str, mut faults: Vec<Fault>) -> Vec<RuleFileError> 
         RuleFileError { file: file.to_owned(), line, column, message: fault.message, hint: fault.hint }
     };
     faults.into_iter().map(error).collect()
-}
-
-fn read_text(text: &str, receivers: Option<&[&str]>, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
-    let (tree, errors) = json_tree::read(text);
-    faults.extend(errors.into_iter().map(|error| Fault::new(error.offset, error.message, error.hint)));
-    let Some(tree) = tree else { return Vec::new() };
-    // What is wrong with the writing of a value is said once; that it does not fit its field either adds nothing.
-    let told: HashSet<usize> = faults.iter().map(|fault| fault.offset).collect();
-    let mut found = Vec::new();
-    let rules = read_tree(&tree, receivers, &mut found);
-    faults.extend(found.into_iter().filter(|fault| !told.contains(&fault.offset)));
-    rules
-}
-
-fn read_tree(tree: &Node, receivers: Option<&[&str]>, faults: &mut Vec<Fault>) -> Vec<ReadRule> {
-    let nodes: Vec<&Node> = match &tree.value {
-        Json::Array(items) => items.iter().collect(),
-        Json::Object(members) => match members.iter().find(|member| member.key == "rules") {
-            Some(list) => wrapped(list, members, faults),
-            None if members.iter().any(|member| member.key == "groups") => {
-                faults.push(Fault::new(
-                    tree.offset,
-                    "Prometheus rule groups come in a later version",
-                    "write a list of rules: [{\"name\": …, \"query\": …}]",
-                ));
-                return Vec::new();
-            }
-            None => vec![tree],
-        },
-        other => {
-            faults.push(Fault::new(
-                tree.offset,
-                format!("the file holds {}, not rules", other.kind()),
-                "write a rule, a list of rules, or {\"rules\": [ … ]}",
-            ));
-            return Vec::new();
-        }
-    };
-    let rules: Vec<ReadRule> =
-        nodes.iter().enumerate().filter_map(|(at, node)| read_rule(node, at + 1, receivers, faults)).collect();
-    find_twins(&rules, faults);
-    rules
-}
-
-/// The rules of `{"rules": […]}`.
-fn wrapped<'a>(list: &'a Member, members: &[Member], faults: &mut Vec<Fault>) -> Vec<&'a Node> {
-    for other in members.iter().filter(|member| member.key != "rules") {
-        faults.push(Fault::new(
-            other.offset,
-            format!("unknown field `{}` beside `rules`", other.key.escape_debug()),
-            "fields of a rule stand inside the rule",
-        ));
-    }
-    match &list.node.value {
-        Json::Array(items) => items.iter().collect(),
-        other => {
-            let message = format!("`rules` is {}, not a list", other.kind());
-            faults.push(Fault::new(list.node.offset, message, "\"rules\": [{…}, {…}]"));
-            Vec::new()
-        }
-    }
-}
-
-/// Two rules of one name that ask the same and add the same labels would raise the same alert.
-fn find_twins(rules: &[ReadRule], faults: &mut Vec<Fault>) {
-    let mut first_at = HashMap::new();
-    for read in rules {
-        let rule = &read.rule;
-        let labels: Vec<_> = rule.labels.iter().map(|(name, template)| (name, template.source())).collect();
-        let identity = (&rule.name, rule.query.to_string(), labels);
-        if let Some(first) = first_at.get(&identity) {
-            faults.push(Fault::new(
-                read.name_offset,
-                format!("rule `{}` has the name, query and labels of rule {first}", rule.name.escape_debug()),
-                "give one another name or label, or their alerts cannot be told apart",
-            ));
-        } else {
-            first_at.insert(identity, read.position);
-        }
-    }
 }
 
 #[cfg(test)]

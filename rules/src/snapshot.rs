@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
 
-use crate::alert_set::Tracked;
-use crate::rule::Rule;
+use crate::alert_set::{AlertSet, Tracked};
+use crate::rule::{AlertRule, Rule};
 use crate::table::{Group, Slot, Table};
 
 /// How the newest evaluation of a rule went.
@@ -66,6 +66,8 @@ pub struct GroupSnapshot {
     pub file: String,
     /// Shortest interval of its rules, in milliseconds.
     pub interval_ms: i64,
+    /// Most alerts or series of one rule; 0 = no limit.
+    pub limit: usize,
     /// Time of the newest evaluation.
     pub last_evaluation: Option<Timestamp>,
     /// How long the newest evaluation took, in seconds.
@@ -84,7 +86,7 @@ pub struct GroupSnapshot {
 #[derive(Clone, Debug)]
 pub struct RuleSnapshot {
     /// What the rule says.
-    pub rule: Arc<Rule>,
+    pub rule: Rule,
     /// Distance between two evaluations, in milliseconds.
     pub interval_ms: i64,
     /// The worst state of its alerts.
@@ -107,7 +109,7 @@ pub struct AlertSnapshot {
     /// The alert.
     pub alert: Alert,
     /// Its rule.
-    pub rule: Arc<Rule>,
+    pub rule: Arc<AlertRule>,
     /// Since when it only fires on because of `keep_firing_for`.
     pub kept_since: Option<Timestamp>,
 }
@@ -132,18 +134,24 @@ pub struct RuleStats {
 }
 
 pub(crate) fn group(group: &Group) -> GroupSnapshot {
+    GroupSnapshot { rules: group.slots.iter().map(|slot| rule(slot)).collect(), ..group_alone(group) }
+}
+
+/// A group without its rules.
+pub(crate) fn group_alone(group: &Group) -> GroupSnapshot {
     let counters = &group.counters;
     let last_ms = i64::try_from(counters.last_evaluation_ms.load(Ordering::Relaxed)).unwrap_or(0);
     GroupSnapshot {
         name: group.name.clone(),
         file: group.file.clone(),
-        interval_ms: group.slots.iter().map(|slot| slot.interval_ms).min().unwrap_or(0),
+        interval_ms: group.slots.iter().map(|slot| slot.interval_ms).min().unwrap_or(group.interval_ms),
+        limit: group.limit,
         last_evaluation: (last_ms > 0).then(|| Timestamp::from_millis(last_ms)),
         evaluation_seconds: seconds(counters.last_duration_us.load(Ordering::Relaxed)),
         iterations: counters.iterations.load(Ordering::Relaxed),
         missed: counters.missed.load(Ordering::Relaxed),
         failures: counters.failures.load(Ordering::Relaxed),
-        rules: group.slots.iter().map(rule).collect(),
+        rules: Vec::new(),
     }
 }
 
@@ -155,14 +163,14 @@ fn rule(slot: &Slot) -> RuleSnapshot {
     });
     let without = if state.health == Health::Unknown { RuleState::Unknown } else { RuleState::Inactive };
     RuleSnapshot {
-        rule: Arc::clone(&slot.rule),
+        rule: slot.rule.clone(),
         interval_ms: slot.interval_ms,
         state: worst.max().unwrap_or(without),
         health: state.health,
         last_error: state.last_error.clone(),
         last_evaluation: state.last_evaluation,
         evaluation_seconds: seconds(state.evaluation_us),
-        alerts: state.set.alerts.iter().map(|(labels, tracked)| alert_snapshot(slot, labels, tracked)).collect(),
+        alerts: alerts_of(slot, &state.set),
     }
 }
 
@@ -171,18 +179,27 @@ pub(crate) fn alerts(table: &Table) -> Vec<AlertSnapshot> {
     let mut alerts = Vec::new();
     for slot in table.slots().filter(|slot| !slot.is_own()) {
         let state = slot.state.lock();
-        alerts.extend(state.set.alerts.iter().map(|(labels, tracked)| alert_snapshot(slot, labels, tracked)));
+        alerts.extend(alerts_of(slot, &state.set));
     }
     alerts
 }
 
-fn alert_snapshot(slot: &Slot, labels: &LabelSet, tracked: &Tracked) -> AlertSnapshot {
+fn alerts_of(slot: &Slot, set: &AlertSet) -> Vec<AlertSnapshot> {
+    match &slot.rule {
+        Rule::Alert(rule) => {
+            set.alerts.iter().map(|(labels, tracked)| alert_snapshot(slot, rule, labels, tracked)).collect()
+        }
+        Rule::Record(_) => Vec::new(),
+    }
+}
+
+fn alert_snapshot(slot: &Slot, rule: &Arc<AlertRule>, labels: &LabelSet, tracked: &Tracked) -> AlertSnapshot {
     let kept_since = match tracked.life {
         crate::state::Life::Firing { kept_since, .. } => kept_since,
         crate::state::Life::Pending { .. } | crate::state::Life::Resolved { .. } => None,
     };
-    let alert = to_alert(&slot.key.group, &slot.key.name, &slot.rule.receivers, labels, tracked);
-    AlertSnapshot { alert, rule: Arc::clone(&slot.rule), kept_since }
+    let alert = to_alert(&slot.key.group, &slot.key.name, &rule.receivers, labels, tracked);
+    AlertSnapshot { alert, rule: Arc::clone(rule), kept_since }
 }
 
 /// An alert in the words of the model.

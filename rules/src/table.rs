@@ -10,11 +10,15 @@ use watchfire_model::{LabelSet, Timestamp};
 use crate::alert_set::{AlertSet, Tracked};
 use crate::identity::rule_key;
 use crate::journal::{Replayed, RuleKey, StoredAlert};
+use crate::recorded::Recorded;
 use crate::rule::Rule;
+use crate::rule_fields::INTERVAL_MIN_MS;
 use crate::rule_set::{OWN_GROUP, RuleSet};
+use crate::samples::SeriesSample;
 use crate::schedule::Schedule;
 use crate::snapshot::Health;
 use crate::state::Life;
+use crate::unwritten::Reads;
 
 /// How much of a gap between two entries of the journal is no outage, beside the rule's interval.
 pub(crate) const CLOCK_EVERY_MS: i64 = 10_000;
@@ -22,28 +26,39 @@ pub(crate) const CLOCK_EVERY_MS: i64 = 10_000;
 /// A rule in force.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub rule: Arc<Rule>,
+    pub rule: Rule,
     pub key: RuleKey,
     pub interval_ms: i64,
+    /// Which metrics it reads.
+    pub reads: Reads,
     /// Guards everything that evaluations change; held for microseconds, never while a query runs.
     pub state: Mutex<SlotState>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct SlotState {
+    /// Of an alerting rule.
     pub set: AlertSet,
+    /// Of a recording rule.
+    pub recorded: Recorded,
     pub health: Health,
     pub last_error: Option<String>,
     pub last_evaluation: Option<Timestamp>,
     pub evaluation_us: u64,
 }
 
-/// A rule file's rules.
+/// Rules that share a name, a file and limits.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub name: String,
     pub file: String,
-    pub slots: Vec<Slot>,
+    /// Distance between two evaluations of rules that name none themselves, in milliseconds.
+    pub interval_ms: i64,
+    /// How far before the time of an evaluation its queries look, in milliseconds.
+    pub query_offset_ms: i64,
+    /// Most alerts or series of one rule; 0 = no limit.
+    pub limit: usize,
+    pub slots: Vec<Arc<Slot>>,
     pub counters: GroupCounters,
 }
 
@@ -72,7 +87,16 @@ pub(crate) struct Table {
     by_name: HashMap<(String, String), Vec<(usize, usize)>>,
 }
 
-/// A rule's alerts without the rule.
+/// What holds of groups that say nothing themselves, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupDefaults {
+    /// Distance between two evaluations; at least 100.
+    pub check_interval_ms: i64,
+    /// How far before the time of an evaluation its queries look.
+    pub query_offset_ms: i64,
+}
+
+/// What a rule remembers, without the rule.
 pub(crate) struct Carried {
     key: RuleKey,
     receivers: Vec<String>,
@@ -93,23 +117,28 @@ pub(crate) type OwedKey = (String, String, LabelSet);
 
 impl Table {
     /// Lays out the rules, without alerts yet.
-    pub fn new(rules: &RuleSet, check_interval_ms: i64) -> Table {
+    pub fn new(rules: &RuleSet, defaults: GroupDefaults) -> Table {
         let mut table = Table::default();
         let mut taken = HashMap::new();
         for (group_at, loaded) in rules.groups().iter().enumerate() {
+            let group_interval_ms = loaded.interval_ms.unwrap_or(defaults.check_interval_ms.max(INTERVAL_MIN_MS));
             let mut batches: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
             let mut slots = Vec::with_capacity(loaded.rules.len());
-            for (slot_at, one) in loaded.rules.iter().enumerate() {
-                let key = rule_key(&loaded.name, &one.rule, &mut taken);
-                let interval_ms = one.rule.interval_ms.unwrap_or(check_interval_ms);
+            for (slot_at, rule) in loaded.rules.iter().enumerate() {
+                let key = rule_key(&loaded.name, rule, &mut taken);
+                let interval_ms = rule.interval_ms().unwrap_or(group_interval_ms);
                 batches.entry(interval_ms).or_default().push(slot_at);
                 table.by_name.entry((key.group.clone(), key.name.clone())).or_default().push((group_at, slot_at));
-                slots.push(Slot { rule: Arc::clone(&one.rule), key, interval_ms, state: Mutex::default() });
+                let reads = Reads::of(rule.query());
+                slots.push(Arc::new(Slot { rule: rule.clone(), key, interval_ms, reads, state: Mutex::default() }));
             }
             table.batches.extend(batches.into_values().map(|slots| Batch { group: group_at, slots }));
             table.groups.push(Group {
                 name: loaded.name.clone(),
                 file: loaded.file.clone(),
+                interval_ms: group_interval_ms,
+                query_offset_ms: loaded.query_offset_ms.unwrap_or(defaults.query_offset_ms),
+                limit: loaded.limit,
                 slots,
                 counters: GroupCounters::default(),
             });
@@ -134,30 +163,30 @@ impl Table {
     }
 
     /// All rules.
-    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.groups.iter().flat_map(|group| &group.slots)
     }
 
     /// The rules of a name in groups of a name.
-    pub fn named(&self, group: &str, rule: &str) -> impl Iterator<Item = &Slot> {
+    pub fn named(&self, group: &str, rule: &str) -> impl Iterator<Item = &Arc<Slot>> {
         let found = self.by_name.get(&(group.to_owned(), rule.to_owned()));
         found.into_iter().flatten().filter_map(|(group, slot)| self.groups.get(*group)?.slots.get(*slot))
     }
 
-    /// Takes the alerts out of a table that is no longer in force.
-    pub fn take_alerts(&self) -> Vec<Carried> {
+    /// Takes what the rules of a table remember that is no longer in force.
+    pub fn take(&self) -> Vec<Carried> {
         self.slots()
             .map(|slot| Carried {
                 key: slot.key.clone(),
-                receivers: slot.rule.receivers.clone(),
+                receivers: slot.rule.receivers().to_vec(),
                 state: std::mem::take(&mut *slot.state.lock()),
             })
             .collect()
     }
 
-    /// Gives alerts to the rules they belong to: the same rule, else one of the same group, name and labels whose
-    /// query was edited. The ends of those that belong nowhere any more are returned.
-    pub fn give_alerts(&self, carried: Vec<Carried>, now: Timestamp) -> Vec<Owed> {
+    /// Gives what was remembered to the rules it belongs to: the same rule, else one of the same group, name and labels
+    /// whose query was edited. What belongs nowhere any more is returned.
+    pub fn give(&self, carried: Vec<Carried>) -> Vec<Carried> {
         let mut exact: HashMap<u64, Carried> = carried.into_iter().map(|one| (one.key.exact, one)).collect();
         let mut empty = Vec::new();
         for slot in self.slots() {
@@ -177,14 +206,15 @@ impl Table {
                 slot.take_over(found.state);
             }
         }
-        loose.into_values().flatten().flat_map(|one| one.ends(now)).collect()
+        loose.into_values().flatten().collect()
     }
 
-    /// Takes over what the groups of the same files counted.
+    /// Takes over what the same groups counted.
     pub fn keep_counters(&self, before: &Table) {
-        let old: HashMap<&str, &Group> = before.groups.iter().map(|group| (group.file.as_str(), group)).collect();
+        let key = |group: &Group| (group.file.clone(), group.name.clone());
+        let old: HashMap<_, &Group> = before.groups.iter().map(|group| (key(group), group)).collect();
         for group in &self.groups {
-            if let Some(old) = old.get(group.file.as_str()) {
+            if let Some(old) = old.get(&key(group)) {
                 group.counters.copy_from(&old.counters);
             }
         }
@@ -210,7 +240,7 @@ impl Slot {
 
     /// An alert as the journal keeps it.
     pub fn stored(&self, labels: &LabelSet, tracked: &Tracked) -> StoredAlert {
-        store(&self.key, &self.rule.receivers, labels, tracked)
+        store(&self.key, self.rule.receivers(), labels, tracked)
     }
 
     fn take_over(&self, mut state: SlotState) {
@@ -253,9 +283,10 @@ impl Carried {
         carried
     }
 
-    /// What has to be told when the rule is no more: its firing alerts end now.
-    fn ends(self, now: Timestamp) -> Vec<Owed> {
+    /// What has to be told when the rule is no more: its firing alerts end now, and the series that it recorded.
+    pub fn ends(self, now: Timestamp, samples: &mut Vec<SeriesSample>) -> Vec<Owed> {
         let mut ends = Vec::new();
+        self.state.recorded.end(now, samples);
         for (labels, mut tracked) in self.state.set.alerts {
             tracked.life = match tracked.life {
                 Life::Pending { .. } => continue,

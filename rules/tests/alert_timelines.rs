@@ -24,7 +24,7 @@ use watchfire_engine::{
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
 use watchfire_query_lang::{Limits, LocalMetrics};
-use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet, SampleSink};
+use watchfire_rules::{EngineSink, GroupDefaults, RuleEngine, RuleEngineConfig, RuleSet};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_040_000);
 
@@ -52,11 +52,11 @@ fn shipped_examples_load_and_fire() {
         let content = std::fs::read(&path).expect("the rule file");
         let set = RuleSet::load(&[(&path, content)]).unwrap_or_else(|errors| panic!("{errors:#?}"));
         for loaded in &set.groups()[0].rules {
-            let fires = format!(" firing {}{{", loaded.rule.name);
+            let fires = format!(" firing {}{{", loaded.name());
             let has_fired = cases.iter().filter(|case| case["rules_file"] == *file).any(|case| {
                 list(case, "expect").iter().any(|line| line.as_str().is_some_and(|line| line.contains(&fires)))
             });
-            assert!(has_fired, "{file}: `{}` fires in no timeline", loaded.rule.name);
+            assert!(has_fired, "{file}: `{}` fires in no timeline", loaded.name());
         }
     }
 }
@@ -98,7 +98,10 @@ impl<'c> Run<'c> {
         let engine = Engine::open(EngineConfig::new(folder.path().join("engine")), START).expect("an engine").0;
         let config = RuleEngineConfig {
             dir: folder.path().join("rules"),
-            check_interval_ms: case.get("check_interval").map_or(1000, millis),
+            defaults: GroupDefaults {
+                check_interval_ms: case.get("check_interval").map_or(1000, millis),
+                query_offset_ms: 0,
+            },
             limits: Limits::default(),
         };
         let rules = RuleEngine::open(config.clone(), &rule_set(case), START).expect("a rule engine").0;
@@ -136,12 +139,12 @@ impl<'c> Run<'c> {
                 now = self.happen(event, now);
                 continue;
             }
-            let round = self.rules.evaluate_due(now, &metrics);
+            let mut round = self.rules.evaluate_due(now, &metrics, &sink);
             assert_eq!(round.failed, 0, "a rule fails: {:?}", self.rules.rules_snapshot());
             for alert in &round.alerts {
                 self.hear(alert, now);
             }
-            sink.write(&round.samples).expect("the engine takes the samples");
+            round.unwritten.write(&sink).expect("the engine takes the samples");
             self.invariants(now);
         }
     }
@@ -202,7 +205,7 @@ impl<'c> Run<'c> {
     /// Something other than an evaluation; returns the time after it.
     fn happen(&mut self, event: &Value, now: Timestamp) -> Timestamp {
         if event.get("rules").is_some() {
-            self.rules.reload(&rule_set(event), self.config.check_interval_ms, now);
+            self.rules.reload(&rule_set(event), self.config.defaults, now);
         }
         if let Some(down) = event.get("restart_after") {
             let after = now.plus_millis(millis(down));

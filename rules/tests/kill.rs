@@ -8,7 +8,7 @@ use std::sync::Arc;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::{AlertState, LabelSet, Timestamp};
 use watchfire_query_lang::{Limits, LocalMetrics};
-use watchfire_rules::{RuleEngine, RuleEngineConfig, RuleSet};
+use watchfire_rules::{EngineSink, GroupDefaults, RuleEngine, RuleEngineConfig, RuleSet};
 
 /// Names the folder to the process that is to be killed.
 const FOLDER: &str = "WATCHFIRE_RULES_KILL_FOLDER";
@@ -19,7 +19,11 @@ fn open(folder: &Path, now: Timestamp) -> RuleEngine {
     let rule = r#"{"name": "R", "query": "max g by host", "operator": ">", "threshold": 5, "no_data": "keep"}"#;
     let rules = RuleSet::load(&[("r.json", rule)]).expect("valid");
     let dir = folder.join("rules");
-    let config = RuleEngineConfig { dir, check_interval_ms: 1000, limits: Limits::default() };
+    let config = RuleEngineConfig {
+        dir,
+        defaults: GroupDefaults { check_interval_ms: 1000, query_offset_ms: 0 },
+        limits: Limits::default(),
+    };
     let (rules, report) = RuleEngine::open(config, &rules, now).expect("opens");
     assert_eq!(report.damaged, []);
     rules
@@ -34,6 +38,7 @@ fn child() {
     let engine = Arc::new(engine);
     let rules = open(folder, START);
     let metrics = LocalMetrics::new(Arc::clone(&engine));
+    let sink = EngineSink::new(Arc::clone(&engine));
     for n in 1..HOSTS {
         let at = START.plus_millis(n * 1000);
         let mut batch = SampleBatch::new(at);
@@ -47,7 +52,7 @@ fn child() {
             put(n - 1, 1.0);
         }
         engine.append_samples(&batch).expect("appended");
-        for alert in rules.evaluate_due(at.plus_millis(999), &metrics).alerts {
+        for alert in rules.evaluate_due(at.plus_millis(999), &metrics, &sink).alerts {
             println!("told {} {}", alert.labels.get("host").unwrap_or_default(), alert.state.as_str());
         }
     }

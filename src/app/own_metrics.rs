@@ -185,11 +185,13 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
     for (kind, name, help, read) in PER_GROUP {
         let parts = parts.clone();
         let readings = move || {
-            let groups = parts.rules.rules_snapshot();
-            groups
-                .iter()
-                .map(|group| Reading { labels: vec![("group", group.name.clone())], value: read(group) })
-                .collect()
+            let groups = parts.rules.groups_snapshot();
+            let name = |group: &GroupSnapshot| {
+                let is_alone = groups.iter().filter(|other| other.name == group.name).count() == 1;
+                // As Prometheus tells groups apart.
+                if is_alone { group.name.clone() } else { format!("{};{}", group.file, group.name) }
+            };
+            groups.iter().map(|group| Reading { labels: vec![("group", name(group))], value: read(group) }).collect()
         };
         registry.register(Box::new(OwnMetric::new(kind, name, help, &["group"], readings)?))?;
     }

@@ -139,7 +139,7 @@ impl Parts {
         let (alerting, of_alerting) = Alerting::open(settings, runtime, now).map_err(|error| error.to_string())?;
         let rule_config = RuleEngineConfig {
             dir: dir.join("rules"),
-            check_interval_ms: config.alerting.check_interval_ms,
+            defaults: load::group_defaults(config),
             limits: load::query_limits(config),
         };
         let (rules, of_rules) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;

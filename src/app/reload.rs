@@ -166,7 +166,7 @@ impl Reloader {
         self.parts.intake.set_parsers(parsers);
         self.parts.engine.keep_for_counts(counted);
         self.parts.extraction.replace(extractor);
-        self.parts.rules.reload(&rules, next.alerting.check_interval_ms, now);
+        self.parts.rules.reload(&rules, load::group_defaults(&next), now);
         if let Some(credentials) = credentials {
             self.doors.access.replace(credentials);
         }

@@ -73,15 +73,15 @@ fn evaluate(
             std::thread::sleep(wait);
             continue;
         }
-        let round = rules.evaluate_due(now, metrics);
+        let mut round = rules.evaluate_due(now, metrics, sink);
         if !round.alerts.is_empty()
             && let Err(TrySendError::Full(alerts)) = rounds.try_send(round.alerts)
         {
             tracing::warn!(alerts = alerts.len(), "alerting is behind; these alerts are handed over again later");
         }
         // After the hand-over: word goes out before the series that remember it are synced.
-        if let Err(error) = sink.write(&round.samples) {
-            tracing::warn!(reason = %error.reason, "the ALERTS series could not be written");
+        if let Err(error) = round.unwritten.write(sink) {
+            tracing::warn!(reason = %error.reason, "series of rules could not be written");
         }
     }
 }

@@ -3,10 +3,10 @@
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::multiline::Multiline;
 use watchfire_ingest::sources::settings::{FileSource, JournalSource, Start};
+use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::Node;
 
 use super::read::{boolean, check_glob};
-use super::section::Section;
-use super::tree::Node;
 use super::{Config, LineParser};
 
 /// Reads both keys of the section `sources`.

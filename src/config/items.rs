@@ -4,9 +4,9 @@
 use watchfire_ingest::extract::{Extractor, RuleConfig, RuleKind, RulePart};
 use watchfire_ingest::formats::{CustomParser, Parsers, PatternFault, PatternPart};
 use watchfire_model::Timestamp;
+use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::{Kind, Node, Place};
 
-use super::section::Section;
-use super::tree::{Kind, Node, Place};
 use super::{Config, LineParser};
 
 /// Reads `parsers`, each item by itself, then what they contradict each other in.

@@ -7,13 +7,10 @@ mod files;
 mod items;
 mod read;
 mod receivers;
-mod scalar;
 mod scrape;
 mod scrape_discovery;
 mod scrape_http;
 mod scrape_relabel;
-mod section;
-mod tree;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +22,7 @@ use watchfire_model::LabelSet;
 use watchfire_scrape::config::ScrapeConfig;
 
 pub use read::parse;
-pub use tree::Fault;
+pub use watchfire_yaml::tree::Fault;
 
 /// The whole configuration; [`Config::default`] is what runs without a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +143,8 @@ pub struct Alerting {
     pub rules_path_given: bool,
     /// How often rules run, milliseconds.
     pub check_interval_ms: i64,
+    /// How far before the time of an evaluation the queries of rules look, milliseconds.
+    pub query_offset_ms: i64,
     /// Who can be told.
     pub receivers: Vec<Receiver>,
     /// Who is told of alerts that name nobody; all when empty.
@@ -324,6 +323,7 @@ impl Default for Config {
                 rules_path: vec!["alert_rules.json".to_owned()],
                 rules_path_given: false,
                 check_interval_ms: 1000,
+                query_offset_ms: 0,
                 receivers: Vec::new(),
                 default_receivers: Vec::new(),
                 repeat_interval_ms: 4 * 3_600_000,

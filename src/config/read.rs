@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use watchfire_alerting::Secret;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 use watchfire_queue::DISK_LIMIT_MIN;
+use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::{self, Fault, Kind, Node, Place};
 
 use super::files;
 use super::items::{read_extracts, read_parsers};
 use super::receivers;
 use super::scrape;
-use super::section::Section;
-use super::tree::{self, Fault, Kind, Node, Place};
 use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
 
 /// Below these sizes, bytes, a part does nothing but to throw away what it has just taken.
@@ -251,15 +251,14 @@ fn read_sources(top: &mut Section<'_>, config: &mut Config) -> Vec<Place> {
 }
 
 fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
+    // Where a configuration of Prometheus names them.
+    let mut rules_paths = read_paths(top, "rule_files");
     let (node, path) = top.section("alerting");
     let mut section = Section::new(&path, node, top.faults());
     let alerting: &mut Alerting = &mut config.alerting;
-    check_globs(&mut section, "rules_path");
-    let rules: Vec<_> = section.texts("rules_path");
-    if !rules.is_empty() {
-        // That one is empty has been told.
-        alerting.rules_path =
-            rules.into_iter().map(|(text, _)| text.to_owned()).filter(|text| !text.is_empty()).collect();
+    rules_paths.extend(read_paths(&mut section, "rules_path"));
+    if !rules_paths.is_empty() {
+        alerting.rules_path = rules_paths;
         alerting.rules_path_given = true;
     }
     set(&mut alerting.check_interval_ms, section.duration_from("check_interval", 100));
@@ -288,6 +287,12 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
         alerting.default_receivers.push(name.to_owned());
     }
     section.finish();
+}
+
+/// Files and globs. That one is empty, or no pattern, is told.
+fn read_paths(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    check_globs(section, key);
+    section.texts(key).into_iter().map(|(text, _)| text.to_owned()).filter(|text| !text.is_empty()).collect()
 }
 
 fn check_globs(section: &mut Section<'_>, key: &'static str) {

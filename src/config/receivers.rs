@@ -1,10 +1,10 @@
 //! `alerting.receivers`: read, and then looked at by alerting itself, so that a start finds nothing more.
 
 use watchfire_alerting::ReceiverSettings;
+use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::Node;
 
 use super::read::{boolean, web_address};
-use super::section::Section;
-use super::tree::Node;
 use super::{Email, Receiver, Webhook};
 use crate::receivers;
 

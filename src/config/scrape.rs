@@ -3,11 +3,11 @@
 use watchfire_model::LabelSet;
 use watchfire_model::time::format_duration_ms;
 use watchfire_scrape::config::{Protocol, Scheme, ScrapeConfig, ScrapeLimits};
+use watchfire_yaml::section::{Section, parse_bytes};
+use watchfire_yaml::tree::{Kind, Node};
 
 use super::Config;
 use super::read::boolean;
-use super::section::{Section, parse_bytes};
-use super::tree::{Kind, Node};
 use super::{scrape_discovery, scrape_http, scrape_relabel};
 
 /// Where `scrape_configs` stand, for messages.
@@ -47,7 +47,7 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
     let labels = read_labels(labels, &labels_path, &mut section);
     config.external_labels = LabelSet::from_pairs(labels).unwrap_or_default();
     check_names_are_utf8(&mut section);
-    section.not_yet("rule_query_offset", "rules that look at the past");
+    set(&mut config.alerting.query_offset_ms, section.duration_ms("rule_query_offset"));
     section.not_yet("query_log_file", "a log of queries");
     section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
     section.finish();

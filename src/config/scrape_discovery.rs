@@ -1,12 +1,12 @@
 //! Where the targets of a job come from: `static_configs`, `file_sd_configs`, `http_sd_configs`.
 
 use watchfire_scrape::config::{Discovery, FileDiscovery, HttpDiscovery, TargetGroup};
+use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::Node;
 
 use super::read::{check_glob, web_address};
 use super::scrape::read_labels;
 use super::scrape_http;
-use super::section::Section;
-use super::tree::Node;
 
 /// Ways to find targets that Prometheus has and we do not.
 const OTHER_DISCOVERY: [&str; 25] = [

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use watchfire_scrape::config::{HttpAuth, HttpConfig, Proxy, Text, TlsConfig};
+use watchfire_yaml::section::Section;
 
 use super::read::{boolean, web_address};
-use super::section::Section;
 
 /// Reads what concerns HTTP in a job, or in a source of targets.
 pub fn read(section: &mut Section<'_>) -> HttpConfig {

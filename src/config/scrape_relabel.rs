@@ -1,9 +1,8 @@
 //! `relabel_configs` and `metric_relabel_configs`.
 
 use watchfire_scrape::relabel::{Action, Anchored, RelabelRule};
-
-use super::section::Section;
-use super::tree::Node;
+use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::Node;
 
 /// Reads a list of rules; all that is wrong with each is told.
 pub fn read(job: &mut Section<'_>, key: &'static str) -> Vec<RelabelRule> {

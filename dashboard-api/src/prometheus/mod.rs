@@ -10,6 +10,7 @@ mod params;
 mod query;
 mod remote_read;
 mod reply;
+mod rules;
 mod series;
 mod status;
 mod targets;
@@ -21,10 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::state::Api;
-pub(crate) use params::Asked;
 pub(crate) use remote_read::AT_ONCE as REMOTE_READS_AT_ONCE;
-pub(crate) use reply::{Refused, success};
-pub(crate) use write::exponential;
 
 /// Routes of these files.
 pub fn routes() -> Router<Arc<Api>> {
@@ -33,6 +31,7 @@ pub fn routes() -> Router<Arc<Api>> {
         .merge(federate::routes())
         .merge(query::routes())
         .merge(remote_read::routes())
+        .merge(rules::routes())
         .merge(series::routes())
         .merge(status::routes())
         .merge(targets::routes())

@@ -7,6 +7,7 @@
 
 mod invariant;
 mod operators;
+mod walk;
 
 use watchfire_model::Matcher;
 

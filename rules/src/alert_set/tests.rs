@@ -1,12 +1,14 @@
 use watchfire_model::{AlertState, LabelSet, Timestamp};
 
 use super::*;
+use crate::rule::Rule;
 use crate::rule_set::RuleSet;
 
-fn rule(fields: &str) -> Rule {
+fn rule(fields: &str) -> AlertRule {
     let text = format!(r#"{{"name": "R", "query": "avg m by host", "threshold": 10, "operator": ">" {fields}}}"#);
     let set = RuleSet::load(&[("r.json", text)]).expect("valid");
-    (*set.groups()[0].rules[0].rule).clone()
+    let Rule::Alert(rule) = &set.groups()[0].rules[0] else { panic!("an alerting rule") };
+    (**rule).clone()
 }
 
 fn labels(pairs: &[(&str, &str)]) -> LabelSet {
@@ -17,9 +19,9 @@ fn host(name: &str, value: f64) -> (LabelSet, f64) {
     (labels(&[("host", name)]), value)
 }
 
-fn step(set: &mut AlertSet, rule: &Rule, seconds: i64, results: &[(LabelSet, f64)]) -> Vec<(String, AlertState)> {
+fn step(set: &mut AlertSet, rule: &AlertRule, seconds: i64, results: &[(LabelSet, f64)]) -> Vec<(String, AlertState)> {
     let mut changes = Vec::new();
-    set.step(rule, results, Timestamp::from_millis(seconds * 1000), false, &mut changes).expect("no twins");
+    set.step(rule, results, Timestamp::from_millis(seconds * 1000), false, 0, &mut changes).expect("no twins");
     show(set)
 }
 
@@ -67,7 +69,7 @@ fn twins_are_an_error_and_change_nothing() {
     let before = show(&set);
     let mut changes = Vec::new();
     let twice = [host("a", 11.0), host("b", 11.0)];
-    let error = set.step(&rule, &twice, Timestamp::from_millis(9000), false, &mut changes);
+    let error = set.step(&rule, &twice, Timestamp::from_millis(9000), false, 0, &mut changes);
     assert!(matches!(error, Err(StepError::Twins { .. })), "{error:?}");
     assert_eq!(show(&set), before);
     assert!(changes.is_empty());
@@ -116,9 +118,9 @@ fn alerts_from_before_a_restart_wait_for_their_series() {
     set.alerts.values_mut().for_each(|tracked| tracked.is_restored = true);
     let mut changes = Vec::new();
     let (b_only, at) = ([host("b", 1.0)], Timestamp::from_millis(9000));
-    set.step(&rule, &b_only, at, true, &mut changes).expect("no twins");
+    set.step(&rule, &b_only, at, true, 0, &mut changes).expect("no twins");
     assert_eq!(show(&set), is(&[("a", Firing), ("b", Resolved)]), "what is back is believed");
-    set.step(&rule, &b_only, at, false, &mut changes).expect("no twins");
+    set.step(&rule, &b_only, at, false, 0, &mut changes).expect("no twins");
     assert_eq!(show(&set), is(&[("a", Resolved), ("b", Resolved)]));
 }
 
@@ -133,4 +135,19 @@ fn resolved_alerts_leave_when_they_are_told_and_shown() {
     assert_eq!(step(&mut set, &rule, 900, &[]).len(), 2);
     assert_eq!(step(&mut set, &rule, 902, &[]), is(&[("b", Resolved)]));
     assert_eq!(step(&mut set, &rule, 90_000, &[]), is(&[]));
+}
+
+#[test]
+fn above_the_limit_all_alerts_are_dropped() {
+    let rule = rule("");
+    let mut set = AlertSet::default();
+    let at = Timestamp::from_millis(1000);
+    let mut changes = Vec::new();
+    set.step(&rule, &[host("a", 11.0), host("b", 12.0)], at, false, 2, &mut changes).expect("two are allowed");
+    changes.clear();
+    let three = [host("a", 11.0), host("b", 12.0), host("c", 13.0)];
+    let error = set.step(&rule, &three, at, false, 2, &mut changes).expect_err("three are not");
+    assert_eq!(error, StepError::Limit { count: 3, limit: 2 });
+    assert!(set.alerts.is_empty());
+    assert_eq!(changes.len(), 3);
 }

@@ -1,5 +1,6 @@
 //! One round of evaluation: from what is due to what is handed over and journaled.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,14 +10,22 @@ use watchfire_query_lang::MetricsRead;
 use super::{Acknowledged, Evaluator, Round, count_batch};
 use crate::alert_set::{AlertSet, Change, Tracked};
 use crate::journal;
-use crate::samples::{self, SeriesSample};
+use crate::rule::{AlertRule, Rule};
+use crate::samples::{self, SampleSink, SeriesSample};
 use crate::schedule::Due;
 use crate::snapshot::{Health, to_alert};
 use crate::state::Life;
-use crate::table::{CLOCK_EVERY_MS, Owed, Slot, Table};
+use crate::table::{CLOCK_EVERY_MS, Group, Owed, Slot, SlotState, Table};
+use crate::unwritten::Unwritten;
 
 /// A journal that could not be written is tried again after this time, in milliseconds.
 pub(super) const JOURNAL_RETRY_MS: i64 = 5000;
+
+/// What rules read, and where they write.
+pub(super) struct Store<'a> {
+    pub metrics: &'a dyn MetricsRead,
+    pub sink: &'a dyn SampleSink,
+}
 
 /// What a round has gathered so far.
 pub(super) struct Work {
@@ -37,7 +46,7 @@ impl Work {
     pub fn new(now: Timestamp, samples: Vec<SeriesSample>) -> Work {
         Work {
             now,
-            round: Round { samples, ..Round::default() },
+            round: Round { unwritten: Unwritten::new(samples), ..Round::default() },
             entries: Vec::new(),
             entry_count: 0,
             is_urgent: false,
@@ -69,13 +78,13 @@ impl Work {
     }
 
     /// Evaluates the rules of a batch, one after the other, all at one time.
-    pub fn evaluate_batch(&mut self, table: &Table, evaluator: &mut Evaluator, due: Due, metrics: &dyn MetricsRead) {
+    pub fn evaluate_batch(&mut self, table: &Table, evaluator: &mut Evaluator, due: Due, store: &Store<'_>) {
         let Some(batch) = table.batches.get(due.batch) else { return };
         let Some(group) = table.groups.get(batch.group) else { return };
         let started = Instant::now();
         let mut failures = 0;
         for slot in batch.slots.iter().filter_map(|at| group.slots.get(*at)) {
-            failures += u64::from(!self.evaluate(slot, evaluator, due.at, metrics));
+            failures += u64::from(!self.evaluate(group, slot, evaluator, due.at, store));
         }
         group.counters.failures.fetch_add(failures, Ordering::Relaxed);
         count_batch(&group.counters, due.missed, due.at, micros(started.elapsed()));
@@ -85,53 +94,100 @@ impl Work {
     }
 
     /// Evaluates a rule; `false` if that failed.
-    fn evaluate(&mut self, slot: &Slot, evaluator: &mut Evaluator, at: Timestamp, metrics: &dyn MetricsRead) -> bool {
+    fn evaluate(
+        &mut self,
+        group: &Group,
+        slot: &Arc<Slot>,
+        evaluator: &mut Evaluator,
+        at: Timestamp,
+        store: &Store<'_>,
+    ) -> bool {
         let started = Instant::now();
-        let results = metrics.instant(&slot.rule.query, at, &evaluator.limits);
+        let asked_at = at.plus_millis(-group.query_offset_ms);
+        let written = if self.round.unwritten.hold_up(&slot.reads) {
+            self.round.unwritten.write(store.sink).map_err(|error| error.to_string())
+        } else {
+            Ok(())
+        };
+        let results = written.and_then(|()| {
+            let results = store.metrics.instant(slot.rule.query(), asked_at, &evaluator.limits);
+            results.map_err(|error| error.to_string())
+        });
         let mut state = slot.state.lock();
         let state = &mut *state;
-        self.changes.clear();
-        let in_grace = at < evaluator.grace_until;
-        let outcome = results.map_err(|error| error.to_string()).and_then(|results| {
-            let step = state.set.step(&slot.rule, &results, at, in_grace, &mut self.changes);
-            step.map_err(|error| error.to_string())
+        let outcome = results.and_then(|results| match &slot.rule {
+            Rule::Alert(rule) => self.step_alerts(group, slot, rule, state, evaluator, at, &results),
+            Rule::Record(rule) => {
+                let step = state.recorded.step(rule, &results, asked_at, group.limit, self.round.unwritten.out());
+                self.round.unwritten.of_rule(slot);
+                step.map_err(|error| error.to_string())
+            }
         });
         state.last_evaluation = Some(at);
         state.evaluation_us = micros(started.elapsed());
         self.round.evaluated += 1;
         self.is_waiting |= state.set.is_waiting();
-        if let Err(error) = outcome {
-            self.round.failed += 1;
-            if state.last_error.as_ref() != Some(&error) {
-                tracing::warn!(group = %slot.key.group, rule = %slot.key.name, %error, "rule cannot be evaluated");
+        match outcome {
+            Ok(()) => {
+                state.health = Health::Ok;
+                state.last_error = None;
+                true
             }
-            state.health = Health::Err;
-            state.last_error = Some(error);
-            return false;
+            Err(error) => {
+                self.round.failed += 1;
+                if state.last_error.as_ref() != Some(&error) {
+                    tracing::warn!(group = %slot.key.group, rule = %slot.key.name, %error, "rule cannot be evaluated");
+                }
+                state.health = Health::Err;
+                state.last_error = Some(error);
+                false
+            }
         }
-        state.health = Health::Ok;
-        state.last_error = None;
-        let told_before = self.round.alerts.len();
+    }
+
+    /// Applies the results of an alerting rule's query to its alerts.
+    #[expect(clippy::too_many_arguments, reason = "the facts of one evaluation, passed on within this file")]
+    fn step_alerts(
+        &mut self,
+        group: &Group,
+        slot: &Slot,
+        rule: &AlertRule,
+        state: &mut SlotState,
+        evaluator: &mut Evaluator,
+        at: Timestamp,
+        results: &[(LabelSet, f64)],
+    ) -> Result<(), String> {
         let mut changes = std::mem::take(&mut self.changes);
+        let in_grace = at < evaluator.grace_until;
+        let step = state.set.step(rule, results, at, in_grace, group.limit, &mut changes);
+        let told_before = self.round.alerts.len();
+        let asked_at = at.plus_millis(-group.query_offset_ms);
         for change in changes.drain(..) {
-            self.apply(slot, &mut state.set, change, evaluator, at);
+            self.apply(slot, &mut state.set, change, evaluator, asked_at);
         }
         self.changes = changes;
         if !slot.is_own() {
             log_news(slot, self.round.alerts.get(told_before..).unwrap_or_default());
             for (labels, tracked) in &mut state.set.alerts {
-                samples::sample(labels, tracked, at, &mut self.round.samples);
+                samples::sample(labels, tracked, asked_at, self.round.unwritten.out());
             }
         }
-        true
+        step.map_err(|error| error.to_string())
     }
 
     /// Journals a change, and hands it over if people may have to hear of it.
-    fn apply(&mut self, slot: &Slot, set: &mut AlertSet, change: Change, evaluator: &mut Evaluator, at: Timestamp) {
+    fn apply(
+        &mut self,
+        slot: &Slot,
+        set: &mut AlertSet,
+        change: Change,
+        evaluator: &mut Evaluator,
+        asked_at: Timestamp,
+    ) {
         let Change { labels, before } = change;
         let Some(tracked) = set.alerts.get_mut(&labels) else {
             if let Some(mut before) = before {
-                samples::end(&labels, &mut before, at, &mut self.round.samples);
+                samples::end(&labels, &mut before, asked_at, self.round.unwritten.out());
             }
             self.forget(slot.key.exact, &labels);
             self.is_urgent = true;
@@ -178,7 +234,7 @@ impl Work {
 
     fn hand_over(&mut self, slot: &Slot, labels: &LabelSet, tracked: &mut Tracked) {
         tracked.handed_over_at = Some(self.now);
-        self.round.alerts.push(to_alert(&slot.key.group, &slot.key.name, &slot.rule.receivers, labels, tracked));
+        self.round.alerts.push(to_alert(&slot.key.group, &slot.key.name, slot.rule.receivers(), labels, tracked));
     }
 
     /// Hands over again whatever fires, and whatever is resolved and not acknowledged.

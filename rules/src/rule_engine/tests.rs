@@ -5,9 +5,9 @@ use watchfire_query_lang::{LocalMetrics, parse};
 
 use super::*;
 use crate::engine_sink::EngineSink;
-use crate::samples::SampleSink;
 use crate::snapshot::RuleState;
 
+const DEFAULTS: GroupDefaults = GroupDefaults { check_interval_ms: 1000, query_offset_ms: 0 };
 const START: Timestamp = Timestamp::from_millis(1_700_000_040_000);
 
 /// A real engine, and rules over it that are evaluated once a second at most.
@@ -27,7 +27,7 @@ fn set(text: &str) -> RuleSet {
 
 fn config(folder: &tempfile::TempDir, samples_max: u64) -> RuleEngineConfig {
     let limits = Limits { samples_max, ..Limits::default() };
-    RuleEngineConfig { dir: folder.path().join("rules"), check_interval_ms: 1000, limits }
+    RuleEngineConfig { dir: folder.path().join("rules"), defaults: DEFAULTS, limits }
 }
 
 impl World {
@@ -60,8 +60,9 @@ impl World {
 
     fn evaluate(&self, seconds: i64) -> Round {
         let metrics = LocalMetrics::new(Arc::clone(&self.engine));
-        let round = self.rules.evaluate_due(at(seconds), &metrics);
-        EngineSink::new(Arc::clone(&self.engine)).write(&round.samples).expect("written");
+        let sink = EngineSink::new(Arc::clone(&self.engine));
+        let mut round = self.rules.evaluate_due(at(seconds), &metrics, &sink);
+        round.unwritten.write(&sink).expect("written");
         round
     }
 
@@ -155,7 +156,7 @@ fn the_end_of_a_rule_is_the_end_of_its_alerts() {
     let world = World::new(ONE);
     world.gauge("a", 0, 9.0);
     assert_eq!(world.round(1), is(&[("a", Firing)]));
-    world.rules.reload(&RuleSet::default(), 1000, at(2));
+    world.rules.reload(&RuleSet::default(), DEFAULTS, at(2));
     assert_eq!(world.rules.next_due(at(2)), Some(at(2)));
     let round = world.evaluate(2);
     assert_eq!(round.alerts.iter().map(|alert| alert.resolved_at).collect::<Vec<_>>(), [Some(at(2))]);

@@ -1,7 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::rule::{NoData, Operator};
+use crate::rule::{AlertRule, Comparison, Condition, NoData, Operator};
+
+/// The first rule of the first group, and its comparison.
+fn first(set: &RuleSet) -> (&AlertRule, Comparison) {
+    let Rule::Alert(rule) = &set.groups()[0].rules[0] else { panic!("an alerting rule") };
+    let Condition::Compared(comparison) = rule.condition else { panic!("a rule of ours compares") };
+    (rule, comparison)
+}
 
 const EXAMPLE: &str = r#"{"name": "HighErrorRate", "query": "rate error_count service=api", "threshold": 10.0, "operator": ">", "duration": "5m", "labels": {"severity": "critical"}, "annotations": {"summary": "High error rate detected"}}"#;
 
@@ -18,9 +25,9 @@ fn reads_the_example_of_the_documents_in_all_three_wrappings() {
         let set = RuleSet::load(&[("dir/alert_rules.json", text)]).expect("valid");
         let [group] = set.groups() else { panic!("one group") };
         assert_eq!((group.name.as_str(), group.file.as_str()), ("alert_rules", "dir/alert_rules.json"));
-        let rule = &group.rules[0].rule;
+        let (rule, comparison) = first(&set);
         assert_eq!((rule.name.as_str(), rule.query.text()), ("HighErrorRate", "rate error_count service=api"));
-        assert_eq!((rule.operator, rule.threshold, rule.duration_ms), (Operator::Greater, 10.0, 300_000));
+        assert_eq!((comparison.operator, comparison.threshold, rule.duration_ms), (Operator::Greater, 10.0, 300_000));
         assert_eq!((rule.no_data, rule.interval_ms, rule.keep_firing_for_ms), (NoData::Ok, None, 0));
         assert_eq!(rule.labels[0].1.source(), "critical");
         assert_eq!(rule.annotations[0].0, "summary");
@@ -34,8 +41,11 @@ fn reads_every_optional_field() {
     let text = r#"{"name": "a", "query": "avg m by host", "threshold": 10, "operator": "<=", "interval": "500ms",
         "keep_firing_for": "1m", "resolve_threshold": 12.5, "no_data": "keep", "receivers": ["ops", "mail"]}"#;
     let set = RuleSet::load(&[("a.json", text)]).expect("valid");
-    let rule = &set.groups()[0].rules[0].rule;
-    assert_eq!((rule.interval_ms, rule.keep_firing_for_ms, rule.resolve_threshold), (Some(500), 60_000, Some(12.5)));
+    let (rule, comparison) = first(&set);
+    assert_eq!(
+        (rule.interval_ms, rule.keep_firing_for_ms, comparison.resolve_threshold),
+        (Some(500), 60_000, Some(12.5))
+    );
     assert_eq!((rule.no_data, rule.duration_ms), (NoData::Keep, 0));
     assert_eq!(rule.receivers, ["ops", "mail"]);
     assert!(RuleSet::load_with_receivers(&[("a.json", text)], Some(&["ops", "mail"])).is_ok());
@@ -141,10 +151,10 @@ fn tells_all_mistakes_at_once_each_with_its_place() {
 
 #[test]
 fn tells_mistakes_of_several_files_together() {
-    let found = RuleSet::load(&[("a.json", "{"), ("b.yml", "groups: []"), ("c.json", EXAMPLE), ("d.json", "7")]);
+    let found = RuleSet::load(&[("a.json", "{"), ("b.yml", "groups: 1"), ("c.json", EXAMPLE), ("d.json", "7")]);
     let found: Vec<String> = found.expect_err("three bad files").iter().map(ToString::to_string).collect();
     assert_eq!(found[0], "a.json:1:1: this `{` is never closed; add `}`");
-    assert!(found[1].starts_with("b.yml:1:1: Prometheus rule files come in a later version"));
+    assert!(found[1].starts_with("b.yml:1:9: `groups` must be a list"));
     assert!(found[2].starts_with("d.json:1:1: the file holds a number, not rules"));
     assert_eq!(found.len(), 3);
 }

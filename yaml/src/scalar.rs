@@ -6,7 +6,7 @@
 
 use saphyr_parser::ScalarStyle;
 
-use super::tree::Place;
+use crate::tree::Place;
 
 /// The place of each character of `text`, whose source begins with `source`; empty if that cannot be told.
 pub fn trace(source: &[char], start: Place, style: ScalarStyle, text: &str) -> Vec<Place> {
@@ -195,7 +195,7 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::{Kind, Node, Place, parse};
+    use crate::tree::{Kind, Node, Place, parse};
 
     /// The mark `§` in the value of `a` is told to stand where it stands; at the value's beginning if not `known`.
     fn check(file: &str, known: bool) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use watchfire_model::nearest;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
-use super::tree::{Fault, Kind, Node, Place};
+use crate::tree::{Fault, Kind, Node, Place};
 
 /// A section being read: each key is asked for once, what nobody asked for is unknown.
 pub struct Section<'a> {
@@ -25,7 +25,7 @@ impl<'a> Section<'a> {
             Some(Node { kind: Kind::Map(entries), place }) => (entries, *place),
             Some(Node { kind: Kind::Null, place }) => (&[], *place),
             Some(Node { kind, place }) => {
-                let what = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
+                let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
                 let message = format!("{what} must be a section with keys, this is {}", kind.name());
                 faults.push(Fault { place: *place, message });
                 (&[], *place)

@@ -1,14 +1,17 @@
 //! A YAML file as a tree in which every node knows its line and column.
 //!
-//! serde stops at the first error and forgets positions; a configuration wants all errors at once, each with
+//! serde stops at the first error and forgets positions; an operator wants all errors at once, each with
 //! its place. The tree keeps scalars as text: what type a key wants is known only to who reads it.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::scalar;
+use crate::anchors::Anchors;
+use crate::scalar;
 
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 64;
+/// The key whose sections are taken into the one where it stands.
+const MERGE: &str = "<<";
 
 /// A place in a file; line and column count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -107,18 +110,33 @@ impl Kind {
 ///
 /// Errors: those, and the syntax error at which reading ended.
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
+    read(text, Some(environment))
+}
+
+/// The same, where `$` means nothing: what is written is what is read.
+///
+/// Errors: as those of [`parse`].
+pub fn parse_verbatim(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
+    read(text, None)
+}
+
+/// Answers the value of a variable, if it is set.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn read(text: &str, environment: Option<Environment<'_>>) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
     let mut builder = Builder {
         events: Parser::new_from_str(text),
         source: text.chars().collect(),
         begins_at: 0,
         environment,
+        anchors: Anchors::default(),
         faults: Vec::new(),
     };
     match builder.document() {
         Ok(node) => Ok((node, builder.faults)),
         Err(mut fault) => {
             let line = text.lines().nth(fault.place.line.saturating_sub(1)).unwrap_or_default();
-            if line.contains("${") && !line.contains("\"${") {
+            if environment.is_some() && line.contains("${") && !line.contains("\"${") {
                 fault.message.push_str("; inside of braces a variable stands in quotes: \"${NAME}\"");
             }
             builder.faults.push(fault);
@@ -132,7 +150,9 @@ struct Builder<'a> {
     source: Vec<char>,
     /// Where in the source the newest event begins.
     begins_at: usize,
-    environment: &'a dyn Fn(&str) -> Option<String>,
+    /// `None`: variables mean nothing.
+    environment: Option<Environment<'a>>,
+    anchors: Anchors,
     faults: Vec<Fault>,
 }
 
@@ -174,6 +194,12 @@ impl<'a> Builder<'a> {
         if depth > DEPTH_MAX {
             return fault("nested too deep (64 levels are read)");
         }
+        let anchor = match &event {
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                *anchor
+            }
+            _ => 0,
+        };
         let kind = match event {
             Event::Scalar(text, style, _, _) => self.scalar(&text, style, place),
             Event::SequenceStart(..) => {
@@ -187,9 +213,10 @@ impl<'a> Builder<'a> {
             }
             Event::MappingStart(..) => {
                 let mut entries: Vec<(String, Place, Node)> = Vec::new();
+                let mut merged = Vec::new();
                 loop {
                     let (key, key_place) = match self.next()? {
-                        (Event::MappingEnd, _) => break Kind::Map(entries),
+                        (Event::MappingEnd, _) => break Kind::Map(self.merge(entries, merged)),
                         (Event::Scalar(text, ..), place) => (text.into_owned(), place),
                         (_, place) => {
                             return Err(Fault { place, message: "a key must be plain text".to_owned() });
@@ -197,6 +224,10 @@ impl<'a> Builder<'a> {
                     };
                     let (event, value_place) = self.next()?;
                     let value = self.node(event, value_place, depth + 1)?;
+                    if key == MERGE {
+                        merged.push(value);
+                        continue;
+                    }
                     if entries.iter().any(|(have, ..)| *have == key) {
                         let message = format!("`{key}` stands twice; keep one of them");
                         self.faults.push(Fault { place: key_place, message });
@@ -204,10 +235,39 @@ impl<'a> Builder<'a> {
                     entries.push((key, key_place, value));
                 }
             }
-            Event::Alias(_) => return fault("aliases (`*name`) are not read; write the value out"),
+            Event::Alias(anchor) => match self.anchors.copy(anchor) {
+                Ok(kind) => kind,
+                Err(message) => return fault(message),
+            },
             _ => return fault("the file ends in the middle of a value"),
         };
-        Ok(Node { place, kind })
+        let node = Node { place, kind };
+        self.anchors.keep(anchor, &node);
+        Ok(node)
+    }
+
+    /// The keys of a section, and those of the sections under `<<` that it does not have itself.
+    fn merge(&mut self, mut entries: Vec<(String, Place, Node)>, merged: Vec<Node>) -> Vec<(String, Place, Node)> {
+        for node in merged {
+            let place = node.place;
+            let sections = match node.kind {
+                Kind::List(items) => items,
+                _ => vec![node],
+            };
+            for section in sections {
+                let Kind::Map(others) = section.kind else {
+                    let message = "`<<` takes in a section, or a list of sections; write `<<: *name`".to_owned();
+                    self.faults.push(Fault { place, message });
+                    continue;
+                };
+                for other in others {
+                    if entries.iter().all(|(have, ..)| *have != other.0) {
+                        entries.push(other);
+                    }
+                }
+            }
+        }
+        entries
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, place: Place) -> Kind {
@@ -217,11 +277,14 @@ impl<'a> Builder<'a> {
         }
         let source = self.source.get(self.begins_at..).unwrap_or_default();
         let places = scalar::trace(source, place, style, text);
-        self.expand(text, place, places)
+        match self.environment {
+            Some(environment) => self.expand(text, place, places, environment),
+            None => Kind::Scalar { text: text.to_owned(), places },
+        }
     }
 
     /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`, and `${1}` for itself.
-    fn expand(&mut self, text: &str, place: Place, places: Vec<Place>) -> Kind {
+    fn expand(&mut self, text: &str, place: Place, places: Vec<Place>, environment: Environment<'_>) -> Kind {
         let mut out = Expanded { text: String::new(), places: Vec::new(), source: places.into_iter() };
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -245,7 +308,7 @@ impl<'a> Builder<'a> {
                 Some((name, default)) => (name, Some(default)),
                 None => (inner, None),
             };
-            match ((self.environment)(name), default) {
+            match (environment(name), default) {
                 (Some(value), _) => out.replace(written, &value),
                 (None, Some(default)) => out.replace(written, default),
                 (None, None) => self.faults.push(Fault {
