@@ -61,7 +61,7 @@ fn patterns_name_files() {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
     let count = std::fs::read_dir(&examples).expect("the examples are there").count();
-    let (code, told, _) = check(&["*.json"]);
+    let (code, told, _) = check(&["*.json", "*.yml"]);
     assert!(code == Some(0) && told.contains(&format!(" in {count} files")), "{told}");
     assert_eq!(check(&["no*.json", "[.json"]).0, Some(1));
     let (_, _, wrong) = check(&["no*.json", "[.json"]);
