@@ -1,8 +1,8 @@
 //! What does a YAML file say, and where in it?
 //!
 //! serde stops at the first fault and knows no places; who writes a file by hand wants all faults at once, each with
-//! line and column. So a file becomes a [`tree`] whose values know where they stand ([`mod@scalar`] tells so of each
-//! character), and a [`section`] is read from it key by key.
+//! line and column. So a file becomes a [`tree`] whose values know where they stand, to each
+//! character, and a [`section`] is read from it key by key.
 //!
 //! Invariants:
 //! - every text is answered with a tree or the faults of it, each with a place in it;
