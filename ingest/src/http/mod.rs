@@ -12,6 +12,7 @@ mod parse;
 mod remote_write;
 mod request;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use axum::Router;
@@ -62,6 +63,15 @@ pub fn samples_router(intake: Arc<Intake>, engine: Arc<Engine>, late_after_ms: i
         .route("/v1/metrics", only(post(otlp::metrics)))
         .route("/api/v1/otlp/v1/metrics", only(post(otlp::metrics)))
         .with_state(Arc::new(Receiver { intake, engine, late_after_ms, importing: Mutex::default() }))
+}
+
+/// Asks a share for memory as a reader of messages wants it; `is_hopeless` tells whether there will never be enough.
+fn grow<'s>(share: &'s mut Share, is_hopeless: &'s Cell<bool>) -> impl FnMut(usize) -> bool + 's {
+    move |bytes| {
+        let is_taken = share.take(bytes);
+        is_hopeless.set(share.is_hopeless());
+        is_taken
+    }
 }
 
 /// Where samples go.

@@ -76,7 +76,7 @@ fn store(
         Style::Json => {
             // Numbers written in one digit take eight bytes and more.
             if !share.take(body.len().saturating_mul(4)) {
-                return Err(body::busy());
+                return Err(if share.is_hopeless() { body::too_much() } else { body::busy() });
             }
             written = otlp::json::to_message(body)
                 .map_err(|error| ApiError::bad_request("malformed", format!("the body is no OTLP JSON: {error}")))?;
@@ -85,11 +85,7 @@ fn store(
     };
     let now = Timestamp::now();
     let is_hopeless = Cell::new(false);
-    let mut grow = |bytes| {
-        let is_taken = share.take(bytes);
-        is_hopeless.set(share.is_hopeless());
-        is_taken
-    };
+    let mut grow = super::grow(share, &is_hopeless);
     let mut gathered = Gathered::new(now, None, &mut grow);
     otlp::read(message, now, receiver.late_after_ms, &receiver.engine, &mut gathered).map_err(|fault| match fault {
         Fault::NoMemory if is_hopeless.get() => body::too_much(),

@@ -101,11 +101,7 @@ impl Receiver {
     ) -> Result<Outcome, ApiError> {
         let now = Timestamp::now();
         let is_hopeless = Cell::new(false);
-        let mut grow = |bytes| {
-            let is_taken = share.take(bytes);
-            is_hopeless.set(share.is_hopeless());
-            is_taken
-        };
+        let mut grow = super::grow(share, &is_hopeless);
         let read = remote_write::read(version, body, now, Some(self.engine.spellings()), &mut grow);
         let gathered = read.map_err(|error| of_read(&error, is_hopeless.get()))?;
         // What follows waits for the disk, together with others.

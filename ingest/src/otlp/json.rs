@@ -7,6 +7,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use watchfire_protobuf::Writer;
@@ -99,6 +101,16 @@ impl<'de> Deserialize<'de> for Temporality {
             Written::Text(text) if text == "AGGREGATION_TEMPORALITY_CUMULATIVE" => 2,
             Written::Text(_) => 0,
         }))
+    }
+}
+
+/// Bytes, as base64.
+struct Binary(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Binary {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Binary).map_err(|error| Error::custom(format!("`bytesValue` is no base64: {error}")))
     }
 }
 
@@ -218,7 +230,7 @@ struct AnyValue {
     double_value: Option<Number<f64>>,
     array_value: Option<Values>,
     kvlist_value: Option<Members>,
-    bytes_value: Option<String>,
+    bytes_value: Option<Binary>,
 }
 
 #[derive(Deserialize, Default)]
@@ -342,30 +354,8 @@ impl Put for AnyValue {
             to.message(5, |message| message.raw(&list.values.bytes));
         } else if let Some(members) = &self.kvlist_value {
             to.message(6, |message| message.raw(&members.values.bytes));
-        } else if let Some(text) = &self.bytes_value {
-            to.message(7, |message| message.raw(&from_base64(text)));
+        } else if let Some(Binary(bytes)) = &self.bytes_value {
+            to.message(7, |message| message.raw(bytes));
         }
     }
-}
-
-/// The bytes of a text in base64; what is none ends it.
-fn from_base64(text: &str) -> Vec<u8> {
-    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len() / 4 * 3), 0u32, 0);
-    for character in text.bytes() {
-        let digit = match character {
-            b'A'..=b'Z' => character - b'A',
-            b'a'..=b'z' => character - b'a' + 26,
-            b'0'..=b'9' => character - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => break,
-        };
-        bits = bits << 6 | u32::from(digit);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xff) as u8);
-        }
-    }
-    bytes
 }

@@ -8,6 +8,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use watchfire_protobuf::{Field, Message};
 
 use super::Fault;
@@ -104,10 +106,10 @@ fn write(value: &[u8], style: Style, depth: usize, out: &mut String) -> Result<(
         }
         _ if style == Style::Json => {
             out.push('"');
-            base64(field.bytes()?, out);
+            STANDARD.encode_string(field.bytes()?, out);
             out.push('"');
         }
-        _ => base64(field.bytes()?, out),
+        _ => STANDARD.encode_string(field.bytes()?, out),
     }
     Ok(())
 }
@@ -148,16 +150,4 @@ fn number_text(value: f64, out: &mut String) {
     } else {
         write!(out, "{value}")
     };
-}
-
-fn base64(bytes: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            let digit = DIGITS.get((bits >> (18 - 6 * at) & 63) as usize).copied().unwrap_or_default();
-            out.push(if at <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
 }
