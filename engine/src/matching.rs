@@ -76,6 +76,11 @@ impl<'m> Prepared<'m> {
         }
     }
 
+    /// Exactly these values fail the matcher, which a missing label satisfies.
+    fn few_values(&self) -> Option<&[String]> {
+        self.values.as_deref().filter(|_| self.negative && self.matches_empty)
+    }
+
     /// Whether a value that is present satisfies the matcher.
     fn matches(&self, value: &[u8]) -> bool {
         let asked = &mut *self.asked.borrow_mut();
@@ -175,35 +180,85 @@ pub(crate) fn select(shard: &Shard, matchers: &[Prepared]) -> RoaringBitmap {
             return chosen.unwrap_or_default();
         }
     }
-    let (positive, subtractive): (Vec<&Prepared>, Vec<&Prepared>) =
-        others.into_iter().partition(|matcher| !matcher.matches_empty);
-    for matcher in positive {
-        chosen = Some(restrict(shard, chosen, matcher));
+    let (positive, subtractive): (Vec<OnLabel>, Vec<OnLabel>) =
+        by_label(others).into_iter().partition(|label| !label.matches_empty());
+    for label in positive {
+        chosen = Some(restrict(shard, chosen, &label));
     }
     let mut chosen = chosen.unwrap_or_else(|| shard.live().clone());
-    for matcher in subtractive {
+    for label in subtractive {
         if chosen.is_empty() {
             break;
         }
-        subtract(shard, &mut chosen, matcher);
+        subtract(shard, &mut chosen, &label);
     }
     chosen
 }
 
-/// Leaves the series whose label is there and satisfies the matcher.
-fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, matcher: &Prepared) -> RoaringBitmap {
-    let name = shard.pairs.name(matcher.matcher.name().as_bytes());
+/// Matchers of one label that are tried together on each of its values.
+struct OnLabel<'p> {
+    name: &'p str,
+    /// At least one.
+    matchers: Vec<&'p Prepared<'p>>,
+}
+
+/// Matchers by their label; those that only take a few values away go alone, as they look at no others.
+fn by_label<'p>(matchers: Vec<&'p Prepared<'p>>) -> Vec<OnLabel<'p>> {
+    let mut labels: Vec<OnLabel> = Vec::new();
+    for matcher in matchers {
+        let name = matcher.matcher.name();
+        let together = labels.iter_mut().find(|label| label.name == name && label.few_values().is_none());
+        match together.filter(|_| matcher.few_values().is_none()) {
+            Some(label) => label.matchers.push(matcher),
+            None => labels.push(OnLabel { name, matchers: vec![matcher] }),
+        }
+    }
+    labels
+}
+
+impl OnLabel<'_> {
+    fn matches_empty(&self) -> bool {
+        self.matchers.iter().all(|matcher| matcher.matches_empty)
+    }
+
+    fn matches(&self, value: &[u8]) -> bool {
+        self.matchers.iter().all(|matcher| matcher.matches(value))
+    }
+
+    /// Exactly these values fail.
+    fn few_values(&self) -> Option<&[String]> {
+        self.matchers.iter().find_map(|matcher| matcher.few_values())
+    }
+
+    /// What lets all values through that satisfy the matchers.
+    fn sieve(&self) -> Sieve<'_> {
+        let mut sieves = self.matchers.iter().filter(|matcher| !matcher.negative).map(|matcher| matcher.sieve());
+        sieves.find(|sieve| !matches!(sieve, Sieve::All)).unwrap_or(Sieve::All)
+    }
+
+    /// What lets all values through that fail one of them.
+    fn sieve_of_failing(&self) -> Sieve<'_> {
+        match &*self.matchers {
+            [only] if only.negative => only.sieve(),
+            _ => Sieve::All,
+        }
+    }
+}
+
+/// Leaves the series whose label is there and satisfies the matchers.
+fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, label: &OnLabel) -> RoaringBitmap {
+    let name = shard.pairs.name(label.name.as_bytes());
     let Some((name, pairs)) = name.and_then(|name| Some((name, shard.pairs.pairs_of(name)?))) else {
         return RoaringBitmap::new();
     };
     match chosen {
         Some(mut chosen) if chosen.len() < pairs.len() / VALUES_PER_SERIES => {
-            retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| matcher.matches(value)));
+            retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| label.matches(value)));
             chosen
         }
         chosen => {
-            let sieve = if matcher.negative { Sieve::All } else { matcher.sieve() };
-            let wanted = |value: &[u8]| matcher.matches(value);
+            let sieve = label.sieve();
+            let wanted = |value: &[u8]| label.matches(value);
             match chosen {
                 Some(chosen) if is_small_part(shard, &chosen) => chosen_where(shard, &chosen, name, &sieve, wanted),
                 Some(chosen) => chosen & series_where(shard, name, &sieve, wanted),
@@ -213,16 +268,13 @@ fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, matcher: &Prepared) ->
     }
 }
 
-/// Takes away the series whose label fails the matcher (a missing one does if the empty value does).
-fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, matcher: &Prepared) {
-    let name = shard.pairs.name(matcher.matcher.name().as_bytes());
+/// Takes away the series whose label fails one of the matchers; those without it stay.
+fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, label: &OnLabel) {
+    let name = shard.pairs.name(label.name.as_bytes());
     let Some((name, pairs)) = name.and_then(|name| Some((name, shard.pairs.pairs_of(name)?))) else {
-        if !matcher.matches_empty {
-            chosen.clear();
-        }
         return;
     };
-    if let (true, Some(values)) = (matcher.negative, &matcher.values) {
+    if let Some(values) = label.few_values() {
         for pair in values.iter().filter_map(|value| shard.pairs.pair(name, value.as_bytes())) {
             if let Some(postings) = shard.pairs.postings(pair) {
                 postings.subtract_from(chosen);
@@ -231,11 +283,11 @@ fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, matcher: &Prepared) {
         return;
     }
     if chosen.len() < pairs.len() / VALUES_PER_SERIES {
-        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| matcher.matches(value)));
+        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| label.matches(value)));
         return;
     }
-    let sieve = if matcher.negative { matcher.sieve() } else { Sieve::All };
-    let failed = |value: &[u8]| !matcher.matches(value);
+    let sieve = label.sieve_of_failing();
+    let failed = |value: &[u8]| !label.matches(value);
     *chosen -= if is_small_part(shard, chosen) {
         chosen_where(shard, chosen, name, &sieve, failed)
     } else {
