@@ -28,7 +28,7 @@ use super::turn::{self, Outcome, Read, TURN_BYTES, Turn};
 use super::waking::{Notices, Poke, Waking};
 use crate::intake::Intake;
 use crate::metrics::SourceCounters;
-use listing::Original;
+use listing::{Original, Since};
 
 /// Handles open at the end of a turn.
 const HANDLES_MAX: usize = 256;
@@ -85,6 +85,7 @@ impl FilesReader {
             tracked: BTreeMap::new(),
             by_path: HashMap::new(),
             lost_names: HashMap::new(),
+            undecided: HashMap::new(),
             ready: VecDeque::new(),
             due: BTreeSet::new(),
             open: HashSet::new(),
@@ -157,6 +158,9 @@ struct Files {
     by_path: HashMap<PathBuf, FileId>,
     /// Names that a file has lost, and when that file was last written to.
     lost_names: HashMap<PathBuf, SystemTime>,
+    /// Files of which it could not be told yet whether they were never read: the name that they had, which of its
+    /// files are meant, and whose they are.
+    undecided: HashMap<FileId, (PathBuf, Since, usize)>,
     /// Whose turn it is next.
     ready: VecDeque<FileId>,
     /// Who must be looked at when, even if nothing happens.
@@ -396,7 +400,9 @@ impl Files {
     /// from their beginning.
     fn restart(&mut self, id: FileId, turn: &mut Turn, now_ms: i64) {
         let Some(file) = self.tracked.get(&id) else { return };
-        let copy = self.copy_of(&file.position, file.source, &mut Folders::default(), now_ms);
+        let mut folders = Folders::default();
+        let copy = self.copy_of(&file.position, file.source, &mut folders, now_ms);
+        let (path, source, since) = (file.path.clone(), file.source, Since::read_to(&file.position));
         let (name, at, size) = (&file.name, file.position.at, file.seen.0);
         if file.was_read {
             tracing::info!(file = %name, at, size, copy = ?copy.as_ref().map(|copy| &copy.path), "cut or replaced: read from its beginning");
@@ -412,8 +418,12 @@ impl Files {
         let position = Position { path: file.path.clone(), ..Position::default() };
         turn.place(id, file.stored.clone(), position);
         turn.has_more(id);
-        if let Some(copy) = copy {
+        if let Some(copy) = copy.filter(|copy| !turn.places(copy.id)) {
             turn.adopt(copy);
+        }
+        // It may have been copied and cut more than once.
+        if let Some(since) = since {
+            self.adopt_unseen(&path, since, source, &mut folders, turn, now_ms);
         }
     }
 

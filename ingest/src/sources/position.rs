@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! key   = "f" | device u64 | inode u64
-//! value = version u8 = 2 | flags u8 | at u64 | head length u16 | head hash 16 bytes
-//!         | tail length u16 | tail hash 16 bytes | path
-//!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good
+//! value = version u8 = 3 | flags u8 | at u64 | head length u16 | head hash 16 bytes
+//!         | tail length u16 | tail hash 16 bytes | modified i64 (milliseconds since the epoch) | path
+//!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good, 8 not decided yet
 //! ```
-//! Integers little-endian. `at` counts unpacked bytes. Version 1 has no tail.
+//! Integers little-endian. `at` counts unpacked bytes. Version 1 has neither tail nor time, version 2 no time.
 
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -24,7 +24,8 @@ pub const HEAD_BYTES: usize = 1024;
 const HEAD_BYTES_MIN: usize = 16;
 /// Longer paths are kept cut; they only help to find what was renamed.
 const PATH_BYTES_MAX: usize = 1024;
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const VERSION_WITHOUT_TIME: u8 = 2;
 const VERSION_WITHOUT_TAIL: u8 = 1;
 /// How many bytes before the position tell that what was read is still there.
 pub const TAIL_BYTES: usize = 1024;
@@ -119,10 +120,14 @@ pub struct Position {
     pub packed: bool,
     /// There will be nothing more.
     pub finished: bool,
+    /// Whether it was never read is not known yet; it may be if it was written to at or after `modified_ms`.
+    pub undecided: bool,
     /// How the file begins.
     pub head: Head,
     /// What stands before the position; not kept of packed files.
     pub tail: Tail,
+    /// When it was written to last, as far as that was seen; milliseconds since the epoch, 0 if it was not.
+    pub modified_ms: i64,
     /// Where it was.
     pub path: PathBuf,
 }
@@ -132,11 +137,13 @@ impl Position {
     pub fn encode(&self) -> Vec<u8> {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         let mut out = vec![VERSION, flag(self.skipping, 1) | flag(self.packed, 2) | flag(self.finished, 4)];
+        out[1] |= flag(self.undecided, 8);
         out.extend_from_slice(&self.at.to_le_bytes());
         out.extend_from_slice(&self.head.length.to_le_bytes());
         out.extend_from_slice(&self.head.hash.to_le_bytes());
         out.extend_from_slice(&self.tail.length.to_le_bytes());
         out.extend_from_slice(&self.tail.hash.to_le_bytes());
+        out.extend_from_slice(&self.modified_ms.to_le_bytes());
         let path = self.path.as_os_str().as_bytes();
         out.extend_from_slice(path.get(..PATH_BYTES_MAX).unwrap_or(path));
         out
@@ -144,17 +151,20 @@ impl Position {
 
     /// What was kept. `None`: of a later version, or damaged.
     pub fn decode(bytes: &[u8]) -> Option<Position> {
-        let [version @ (VERSION_WITHOUT_TAIL | VERSION), flags, rest @ ..] = bytes else { return None };
+        let [version @ VERSION_WITHOUT_TAIL..=VERSION, flags, rest @ ..] = bytes else { return None };
         let (at, rest) = rest.split_first_chunk()?;
         let (head, rest) = sample(rest)?;
-        let (tail, path) = if *version == VERSION { sample(rest)? } else { ((0, 0), rest) };
+        let (tail, rest) = if *version >= VERSION_WITHOUT_TIME { sample(rest)? } else { ((0, 0), rest) };
+        let (modified, path) = if *version >= VERSION { rest.split_first_chunk()? } else { (&[0; 8], rest) };
         Some(Position {
             at: u64::from_le_bytes(*at),
             skipping: flags & 1 != 0,
             packed: flags & 2 != 0,
             finished: flags & 4 != 0,
+            undecided: flags & 8 != 0,
             head: Head { length: head.0, hash: head.1 },
             tail: Tail { length: tail.0, hash: tail.1 },
+            modified_ms: i64::from_le_bytes(*modified),
             path: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
         })
     }
@@ -216,18 +226,22 @@ mod tests {
             skipping: true,
             packed: false,
             finished: true,
+            undecided: true,
             head: Head::of(b"first bytes"),
             tail: Tail::of(b"last bytes"),
+            modified_ms: 1_700_000_000_123,
             path: PathBuf::from("/var/log/app.log"),
         };
         let bytes = position.encode();
         assert_eq!(Position::decode(&bytes), Some(position));
         assert_eq!(Position::decode(&bytes[..20]), None);
-        // Version 1 had no tail.
-        let old = [&[1], &bytes[1..28], b"/var/log/old.log"].concat();
-        let decoded = Position::decode(&old).unwrap();
-        assert_eq!((decoded.head, decoded.tail), (Head::of(b"first bytes"), Tail::default()));
-        assert_eq!(decoded.path, Path::new("/var/log/old.log"));
+        // Version 1 had no tail, version 2 no time.
+        for (version, length, tail) in [(1, 28, Tail::default()), (2, 46, Tail::of(b"last bytes"))] {
+            let old = [&[version], &bytes[1..length], b"/var/log/old.log"].concat();
+            let decoded = Position::decode(&old).unwrap();
+            assert_eq!((decoded.head, decoded.tail, decoded.modified_ms), (Head::of(b"first bytes"), tail, 0));
+            assert_eq!(decoded.path, Path::new("/var/log/old.log"));
+        }
         assert_eq!(Position::decode(&[]), None);
         let id = FileId { device: 7, inode: u64::MAX };
         assert_eq!(FileId::of_key(&id.key()), Some(id));

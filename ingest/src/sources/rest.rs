@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::packed::{Unpacker, has_packed_name};
 use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES, is_numbered_name, is_rotated_name};
@@ -80,6 +80,49 @@ pub(super) fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(start)
 }
 
+/// What can be told of a file by how it begins.
+pub(super) enum Beginning {
+    /// Its first bytes, unpacked.
+    Known(Vec<u8>),
+    /// It is being written or renamed: too early to tell.
+    Unsettled,
+}
+
+/// A packed file counts as written to the end when nothing was written for so long: what packs it gives it the time of
+/// its original last.
+const PACKED_AFTER: Duration = Duration::from_secs(2);
+/// What cannot be unpacked after so long stays so.
+const DAMAGED_AFTER: Duration = Duration::from_secs(60);
+
+/// How the file of an entry begins, if it is still under that name.
+pub(super) fn beginning(entry: &Entry) -> Beginning {
+    let Ok(metadata) = fs::metadata(&entry.path) else { return Beginning::Unsettled };
+    if FileId::of(&metadata) != entry.id {
+        return Beginning::Unsettled;
+    }
+    let quiet = metadata.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or(Duration::ZERO);
+    let (head, is_whole) = if has_packed_name(&entry.path) {
+        if quiet < PACKED_AFTER {
+            return Beginning::Unsettled;
+        }
+        match Unpacker::open(&entry.path) {
+            Ok(mut unpacker) => {
+                let head = unpacker.read_at(0, HEAD_BYTES).0.to_vec();
+                (head, unpacker.fault().is_none())
+            }
+            Err(_) => (Vec::new(), false),
+        }
+    } else {
+        match head_of(&entry.path) {
+            Ok(head) => (head, true),
+            Err(error) => (Vec::new(), error.kind() != std::io::ErrorKind::NotFound),
+        }
+    };
+    // The name may have been given to another file in between.
+    let is_same = fs::metadata(&entry.path).is_ok_and(|metadata| FileId::of(&metadata) == entry.id);
+    if is_same && (is_whole || quiet >= DAMAGED_AFTER) { Beginning::Known(head) } else { Beginning::Unsettled }
+}
+
 /// Whether the file holds what was read up to a position: how it begins, and what stands before the position.
 pub(super) fn holds(path: &Path, position: &Position) -> bool {
     if !head_of(path).is_ok_and(|head| position.head.fits(&head)) {
@@ -107,14 +150,14 @@ pub(super) fn renamed(folders: &mut Folders, id: FileId, position: &Position) ->
 
 /// A copy of the file that `position` is of, which holds what was not read of it; packed copies too. `is_known` says
 /// of which files it is known what was read.
-pub(super) fn copied(folders: &mut Folders, position: &Position, is_known: impl Fn(FileId) -> bool) -> Option<Entry> {
+pub(super) fn copied(folders: &mut Folders, position: &Position, is_known: impl Fn(&Entry) -> bool) -> Option<Entry> {
     if !position.head.tells_copies() {
         return None;
     }
     let mut candidates: Vec<&Entry> = folders
         .beside(&position.path)?
         .iter()
-        .filter(|entry| is_rotated_name(&position.path, &entry.path) && !is_known(entry.id))
+        .filter(|entry| is_rotated_name(&position.path, &entry.path) && !is_known(entry))
         .filter(|entry| has_packed_name(&entry.path) || entry.bytes >= position.at)
         .collect();
     candidates.sort_by_key(|entry| std::cmp::Reverse(entry.modified));

@@ -109,6 +109,12 @@ impl Tracked {
         self.seen.0.saturating_sub(self.position.at)
     }
 
+    /// When it was written to last, as far as was seen; milliseconds since the epoch.
+    pub(super) fn modified_ms(&self) -> i64 {
+        let since = self.seen.1.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Looks at size and time; whether they have changed.
     pub(super) fn look(&mut self, now_ms: i64) -> Result<bool, OpenFault> {
         let metadata = match &self.input {

@@ -1,5 +1,6 @@
 //! One turn of the reader of files: lines of some files, and where each of them stands when they are stored.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use watchfire_model::Timestamp;
@@ -120,16 +121,25 @@ impl Turn {
         self.steps.push(Step::Meet { key, value });
     }
 
-    /// The steps, for the queue.
+    /// The steps, for the queue: one per key, as an inode that is given up may have a new file in the same turn.
     pub(super) fn checkpoints(&self) -> Vec<Checkpoint> {
-        let checkpoint = |step: &Step| match step {
-            Step::Place { id, before, position, .. } => {
-                Checkpoint { key: id.key(), before: before.clone(), after: Some(position.encode()) }
+        let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut checkpoints: Vec<Checkpoint> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let (key, before, after) = match step {
+                Step::Place { id, before, position, .. } => (id.key(), before.clone(), Some(position.encode())),
+                Step::Forget { key, before } => (key.clone(), Some(before.clone()), None),
+                Step::Meet { key, value } => (key.clone(), None, Some(value.clone())),
+            };
+            match places.get(&key).and_then(|at| checkpoints.get_mut(*at)) {
+                Some(earlier) => earlier.after = after,
+                None => {
+                    places.insert(key.clone(), checkpoints.len());
+                    checkpoints.push(Checkpoint { key, before, after });
+                }
             }
-            Step::Forget { key, before } => Checkpoint { key: key.clone(), before: Some(before.clone()), after: None },
-            Step::Meet { key, value } => Checkpoint { key: key.clone(), before: None, after: Some(value.clone()) },
-        };
-        self.steps.iter().map(checkpoint).collect()
+        }
+        checkpoints
     }
 
     /// The lines.
@@ -229,8 +239,10 @@ impl Reader<'_> {
                     skipping: cutter.skipping,
                     packed: is_packed,
                     finished,
+                    undecided: false,
                     head: if has_whole_head { position.head } else { Head::of(&window.head) },
                     tail: if is_packed { Tail::default() } else { tail_of(&window.before(at)) },
+                    modified_ms: file.modified_ms(),
                     path: position.path.clone(),
                 };
                 let (id, before) = (file.id, file.stored.clone());

@@ -4,7 +4,7 @@ use watchfire_queue::AppendError;
 
 use super::{Files, RETRY};
 use crate::gather::{Gathered, Reason};
-use crate::sources::position::Position;
+use crate::sources::position::{FileId, Position};
 use crate::sources::turn::{Outcome, Step, TURN_BYTES, Turn};
 
 impl Files {
@@ -44,6 +44,8 @@ impl Files {
             Err(AppendError::Moved { .. }) => {
                 tracing::error!("a file's position in the queue is not the one known here; it is taken from the queue");
                 self.read_positions(turn);
+                // What was found in the folders has to be found again.
+                (self.list_at_ms, self.knows_orphans) = (0, false);
                 turn.visited().for_each(|id| self.make_ready(id));
                 *turn = Turn::default();
                 Outcome::Refused
@@ -85,6 +87,11 @@ impl Files {
             self.make_ready(id);
         }
         for step in turn.steps {
+            if let Step::Forget { key, .. } = &step
+                && let Some(file) = FileId::of_key(key).and_then(|id| self.tracked.get_mut(&id))
+            {
+                file.stored = None;
+            }
             let Step::Place { id, position, records, bytes, .. } = step else { continue };
             let Some(file) = self.tracked.get_mut(&id) else { continue };
             file.stored = Some(position.encode());

@@ -1,14 +1,14 @@
 //! Which files there are, and what became of those that are not where they were.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{Files, LIST_EVERY_MS, LOST_NAMES_MAX, Source, key_of, met_at, time_of};
 use crate::sources::packed::has_packed_name;
 use crate::sources::position::{FILE_KEYS, FileId, Head, Position, Tail, is_numbered_name};
-use crate::sources::rest::{self, Entry, Folders};
+use crate::sources::rest::{self, Beginning, Entry, Folders};
 use crate::sources::settings::Start;
 use crate::sources::tracked::{Standing, Tracked, before, end_of_lines};
 use crate::sources::turn::{STEPS_MAX, Turn};
@@ -35,8 +35,46 @@ struct Look {
     seen_names: Option<HashSet<PathBuf>>,
 }
 
+/// Which of the files that rotation has left are meant.
+#[derive(Clone, Copy)]
+pub(super) enum Since {
+    /// Those written to at or after this time.
+    Written(SystemTime),
+    /// Those made at or after this time.
+    Made(SystemTime),
+}
+
+impl Since {
+    /// What came after a file that was read up to a position; `None` if it is not known when that was.
+    pub(super) fn read_to(position: &Position) -> Option<Since> {
+        (position.modified_ms > 0).then(|| time_of(position.modified_ms)).flatten().map(Since::Written)
+    }
+
+    fn written_ms(self) -> Option<i64> {
+        let Since::Written(time) = self else { return None };
+        i64::try_from(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_millis()).ok()
+    }
+
+    fn holds(self, entry: &Entry) -> bool {
+        match self {
+            Since::Written(time) => entry.modified >= time,
+            Since::Made(time) => entry.born >= time,
+        }
+    }
+}
+
+/// Files that are being packed are looked at again after so long.
+const UNDECIDED_PAUSE_MS: i64 = 500;
+
 /// By so much the clock of file systems may be behind.
 const FILE_CLOCK_LAG: Duration = Duration::from_millis(20);
+
+impl Look {
+    /// [`Files::adopt_unseen`] within this look.
+    fn adopt_unseen(&mut self, files: &mut Files, name: &Path, since: Since, source: usize) {
+        files.adopt_unseen(name, since, source, &mut self.folders, &mut self.turn, self.now_ms);
+    }
+}
 
 impl Files {
     /// Lists the folders: new files, new names, names that are gone.
@@ -50,6 +88,7 @@ impl Files {
             newborn: HashMap::new(),
             seen_names: None,
         };
+        let undecided = std::mem::take(&mut self.undecided);
         let mut watched = BTreeSet::new();
         let mut found: Vec<(PathBuf, usize)> = Vec::new();
         for (at, source) in self.sources.iter().enumerate() {
@@ -64,7 +103,7 @@ impl Files {
             let id = FileId::of(&metadata);
             // A name of a file that was met under another one is only a second name.
             if metadata.is_file() && live.insert(id) {
-                self.meet(id, path, source, metadata.len(), &mut look);
+                self.meet(id, path, source, &metadata, &mut look);
             }
         }
         self.waking.watch(&watched);
@@ -76,6 +115,16 @@ impl Files {
         if !std::mem::replace(&mut self.knows_orphans, true) {
             self.find_orphans(&mut look);
         }
+        for (id, (name, since, source)) in undecided {
+            let entry = look.folders.beside(&name).and_then(|entries| entries.iter().find(|entry| entry.id == id));
+            match entry.cloned() {
+                Some(entry) => self.adopt_if_unseen(entry, &name, since, source, &mut look.turn, now_ms),
+                None => self.decide(id, &mut look.turn),
+            }
+        }
+        if !self.undecided.is_empty() {
+            self.list_at_ms = self.list_at_ms.min(now_ms + UNDECIDED_PAUSE_MS);
+        }
         for source in self.sources.iter_mut().filter(|source| source.is_new) {
             look.turn.meet(key_of(&source.settings), met_at(now_ms));
             (source.is_new, source.met) = (false, time_of(now_ms));
@@ -84,7 +133,7 @@ impl Files {
     }
 
     /// A file is there under a name that is asked for.
-    fn meet(&mut self, id: FileId, path: PathBuf, source: usize, size: u64, look: &mut Look) {
+    fn meet(&mut self, id: FileId, path: PathBuf, source: usize, metadata: &Metadata, look: &mut Look) {
         if let Some(file) = self.tracked.get_mut(&id) {
             if file.path != path {
                 if self.by_path.get(&file.path) == Some(&id) {
@@ -98,16 +147,18 @@ impl Files {
         }
         let stored = self.intake.queue.checkpoint(&id.key());
         // Files are followed as text: what was packed had the inode before.
-        let known = stored.as_deref().and_then(Position::decode).filter(|known| !known.packed);
+        let known = stored.as_deref().and_then(Position::decode).filter(|known| !known.packed && !known.undecided);
         let is_new = known.is_none();
         let (name, after) = (path.clone(), self.lost_names.get(&path).copied());
         let position = known.unwrap_or_else(|| Position { path: path.clone(), ..Position::default() });
         let mut file = Tracked::new(id, path.clone(), source, position, look.now_ms);
         file.stored = stored;
+        // Which files came after it can be asked before it is looked at.
+        file.seen.1 = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         self.by_path.insert(path.clone(), id);
         self.tracked.insert(id, file);
         if is_new && self.sources.get(source).is_some_and(|source| source.is_new) {
-            self.first_meeting(id, &path, source, size, look);
+            self.first_meeting(id, &path, source, metadata.len(), look);
         } else if is_new && look.turn.steps.len() < STEPS_MAX {
             // So that it is known if it is renamed before it is read.
             look.turn.place(id, self.stored(id), Position { path, ..Position::default() });
@@ -115,7 +166,7 @@ impl Files {
         self.make_ready(id);
         // Others may have had the name since it was lost, and lost it too.
         match after {
-            Some(after) => self.adopt_unseen(&name, |entry| entry.modified >= after, source, look),
+            Some(after) => look.adopt_unseen(self, &name, Since::Written(after), source),
             None if is_new => self.adopt_first(&name, source, look),
             None => {}
         }
@@ -174,44 +225,114 @@ impl Files {
                 self.make_ready(id);
                 if was_live {
                     self.lost_names.insert(name.clone(), entry.modified);
-                    self.adopt_unseen(&name, |other| other.modified >= entry.modified, source, look);
+                    look.adopt_unseen(self, &name, Since::Written(entry.modified), source);
                 }
             }
-            None if file.is_open() => {
-                self.lost_names.insert(file.path.clone(), file.seen.1);
-                // It may have gone to another folder.
-                file.standing = if file.has_no_names() { Standing::Deleted } else { Standing::Moved };
-                self.make_ready(id);
+            None => {
+                let (name, source) = (file.path.clone(), file.source);
+                let written = file.seen.1.max(time_of(file.position.modified_ms).unwrap_or(SystemTime::UNIX_EPOCH));
+                let was_live = file.standing == Standing::Live;
+                if file.is_open() {
+                    // It may have gone to another folder.
+                    file.standing = if file.has_no_names() { Standing::Deleted } else { Standing::Moved };
+                    self.make_ready(id);
+                } else {
+                    self.lose(id, look);
+                }
+                if was_live && written > SystemTime::UNIX_EPOCH {
+                    self.lost_names.insert(name.clone(), written);
+                    look.adopt_unseen(self, &name, Since::Written(written), source);
+                }
             }
-            None => self.lose(id, look),
         }
     }
 
     /// Files that had the name after one that has lost it, and lost it too before anybody looked: rotated since
     /// then, and never read.
-    fn adopt_unseen(&self, name: &Path, is_since: impl Fn(&Entry) -> bool, source: usize, look: &mut Look) {
-        for entry in rest::rotated(&mut look.folders, name) {
-            // Two files may have been written to at what is one moment to the file system.
-            if self.is_known(&entry) || !is_since(&entry) || look.turn.places(entry.id) {
-                continue;
-            }
-            let head = rest::head_of(&entry.path).unwrap_or_default();
-            let is_copy = |file: &Tracked| {
-                file.source == source && file.position.head.tells_copies() && file.position.head.fits(&head)
-            };
-            if self.tracked.values().any(is_copy) {
-                continue;
-            }
-            let packed = has_packed_name(&entry.path);
-            let position = Position { packed, head: Head::of(&head), path: name.to_owned(), ..Position::default() };
-            let mut file = Tracked::new(entry.id, entry.path, source, position, look.now_ms);
-            (file.standing, file.stored) = (Standing::Moved, self.intake.queue.checkpoint(&entry.id.key()));
-            look.turn.adopt(file);
+    pub(super) fn adopt_unseen(
+        &mut self,
+        name: &Path,
+        since: Since,
+        source: usize,
+        folders: &mut Folders,
+        turn: &mut Turn,
+        now_ms: i64,
+    ) {
+        for entry in rest::rotated(folders, name) {
+            self.adopt_if_unseen(entry, name, since, source, turn, now_ms);
         }
     }
 
+    fn adopt_if_unseen(
+        &mut self,
+        entry: Entry,
+        name: &Path,
+        since: Since,
+        source: usize,
+        turn: &mut Turn,
+        now_ms: i64,
+    ) {
+        // Two files may have been written to at what is one moment to the file system.
+        if !since.holds(&entry) || turn.places(entry.id) || self.tracked.contains_key(&entry.id) {
+            return self.decide(entry.id, turn);
+        }
+        if self.is_known(&entry) {
+            return;
+        }
+        let packed = has_packed_name(&entry.path);
+        let Beginning::Known(head) = rest::beginning(&entry) else {
+            return self.decide_later(entry.id, name, packed, since, source, turn);
+        };
+        if self.is_copy(name, source, packed, &head) {
+            return self.decide(entry.id, turn);
+        }
+        let position = Position { packed, head: Head::of(&head), path: name.to_owned(), ..Position::default() };
+        let mut file = Tracked::new(entry.id, entry.path, source, position, now_ms);
+        (file.standing, file.stored) = (Standing::Moved, self.intake.queue.checkpoint(&entry.id.key()));
+        turn.adopt(file);
+    }
+
+    /// Remembers, over a crash too, that a file may have to be read.
+    fn decide_later(&mut self, id: FileId, name: &Path, packed: bool, since: Since, source: usize, turn: &mut Turn) {
+        let stored = self.intake.queue.checkpoint(&id.key());
+        let is_kept = stored.as_deref().and_then(Position::decode).is_some_and(|known| known.undecided);
+        if self.undecided.len() >= LOST_NAMES_MAX {
+            return;
+        }
+        self.undecided.insert(id, (name.to_owned(), since, source));
+        if let Some(modified_ms) = since.written_ms().filter(|_| !is_kept) {
+            let path = name.to_owned();
+            turn.place(id, stored, Position { undecided: true, packed, modified_ms, path, ..Position::default() });
+        }
+    }
+
+    /// A file is not to be read, or is read already.
+    fn decide(&self, id: FileId, turn: &mut Turn) {
+        let stored = self.intake.queue.checkpoint(&id.key());
+        if let Some(stored) = stored.filter(|stored| Position::decode(stored).is_some_and(|known| known.undecided))
+            && !turn.places(id)
+        {
+            turn.forget(id.key(), stored);
+        }
+    }
+
+    /// Whether a file that begins so is a copy of one that is followed, or, packed, of one that was.
+    fn is_copy(&self, name: &Path, source: usize, packed: bool, head: &[u8]) -> bool {
+        let fits = |begins: Head| begins.tells_copies() && begins.fits(head);
+        let is_of = |file: &Tracked| {
+            // One that was not read yet is told by what it begins with now.
+            let is_unread = !file.position.head.tells_copies() && file.position.path == name;
+            fits(file.position.head) || is_unread && rest::head_of(&file.path).is_ok_and(|now| fits(Head::of(&now)))
+        };
+        self.tracked.values().any(|file| file.source == source && is_of(file))
+            || packed
+                && (self.intake.queue.checkpoints(FILE_KEYS).iter())
+                    .filter_map(|(_, stored)| Position::decode(stored))
+                    .any(|known| known.path == name && fits(known.head))
+    }
+
     /// Files that had a name before anybody has seen one under it: made since the source was met, and rotated since.
-    fn adopt_first(&self, name: &Path, source: usize, look: &mut Look) {
+    fn adopt_first(&mut self, name: &Path, source: usize, look: &mut Look) {
         let Some(Source { settings, met: Some(met), is_new: false, .. }) = self.sources.get(source) else { return };
         let Some(folder) = name.parent() else { return };
         let since = met.checked_sub(FILE_CLOCK_LAG).unwrap_or(*met);
@@ -227,18 +348,23 @@ impl Files {
             stored.iter().filter_map(|(_, value)| Position::decode(value)).map(|position| position.path).collect()
         });
         if !seen.contains(name) {
-            self.adopt_unseen(name, |entry| entry.born >= since, source, look);
+            look.adopt_unseen(self, name, Since::Made(since), source);
         }
     }
 
-    /// Whether it is known what was read of a file; what is known of its inode may be of one that had it before.
+    /// Whether it is known what was read of a file.
     fn is_known(&self, entry: &Entry) -> bool {
+        self.tracked.contains_key(&entry.id) || rest::head_of(&entry.path).is_ok_and(|head| self.was_read(entry, &head))
+    }
+
+    /// Whether a file that begins so was read in an earlier run; what is known of its inode may be of one that had it
+    /// before.
+    fn was_read(&self, entry: &Entry, head: &[u8]) -> bool {
         let stored = self.intake.queue.checkpoint(&entry.id.key());
-        self.tracked.contains_key(&entry.id)
-            || stored.as_deref().and_then(Position::decode).is_some_and(|known| {
-                known.packed == has_packed_name(&entry.path)
-                    && rest::head_of(&entry.path).is_ok_and(|head| known.head.fits(&head))
-            })
+        let known = stored.as_deref().and_then(Position::decode);
+        known.is_some_and(|known| {
+            !known.undecided && known.packed == has_packed_name(&entry.path) && known.head.fits(head)
+        })
     }
 
     /// A file that is not open is gone: a copy may hold what was not read.
@@ -264,9 +390,14 @@ impl Files {
         now_ms: i64,
     ) -> Option<Tracked> {
         let queue = &self.intake.queue;
-        let is_read = |id: FileId| {
-            let stored = queue.checkpoint(&id.key());
-            stored.as_deref().and_then(Position::decode).is_some_and(|stored| stored.at > 0)
+        // What is known of its inode may be of a file that had it before.
+        let is_read = |entry: &Entry| {
+            let stored = queue.checkpoint(&entry.id.key());
+            let known = stored.as_deref().and_then(Position::decode).filter(|known| known.at > 0);
+            known.is_some_and(|known| {
+                known.packed == has_packed_name(&entry.path)
+                    && rest::head_of(&entry.path).is_ok_and(|head| known.head.fits(&head))
+            })
         };
         let entry = rest::copied(folders, position, is_read)?;
         let packed = has_packed_name(&entry.path);
@@ -283,19 +414,30 @@ impl Files {
             let Some(source) = source.filter(|_| !position.finished && !self.tracked.contains_key(&id)) else {
                 continue;
             };
+            if position.undecided {
+                self.undecided.extend(Since::read_to(&position).map(|since| (id, (position.path, since, source))));
+                continue;
+            }
             if let Some(entry) = rest::renamed(&mut look.folders, id, &position) {
                 let (name, modified) = (position.path.clone(), entry.modified);
                 let mut file = Tracked::new(id, entry.path, source, position, look.now_ms);
                 (file.stored, file.standing) = (Some(stored), Standing::Moved);
                 self.tracked.insert(id, file);
                 self.make_ready(id);
-                self.adopt_unseen(&name, |other| other.modified >= modified, source, look);
-            } else if let Some(copy) = self.copy_of(&position, source, &mut look.folders, look.now_ms) {
+                look.adopt_unseen(self, &name, Since::Written(modified), source);
+                continue;
+            }
+            let (name, since) = (position.path.clone(), Since::read_to(&position));
+            if let Some(copy) = self.copy_of(&position, source, &mut look.folders, look.now_ms) {
                 look.turn.adopt(copy);
                 look.turn.forget(key, stored);
             } else if look.folders.beside(&position.path).is_some() {
                 // Its folder is there and it is not: it will not come back.
                 look.turn.forget(key, stored);
+            }
+            // Others may have had its name since, and lost it too.
+            if let Some(since) = since {
+                look.adopt_unseen(self, &name, since, source);
             }
         }
     }
