@@ -86,16 +86,13 @@ fn a_later_rule_sees_what_an_earlier_one_gave() {
     assert_eq!((round.evaluated, round.failed), (5, 0), "{:?}", world.errors());
     assert_eq!(
         world.ask("g:max", 2),
-        [
-            r#"{__name__="g:max", host="a", kind="m", team="a"} 5"#,
-            r#"{__name__="g:max", host="b", kind="m", team="a"} 6"#
-        ]
+        [r#"g:max{host="a", kind="m", team="a"} 5"#, r#"g:max{host="b", kind="m", team="a"} 6"#]
     );
-    assert_eq!(world.ask("g:total", 2), [r#"{__name__="g:total", team="a"} 11"#]);
+    assert_eq!(world.ask("g:total", 2), [r#"g:total{team="a"} 11"#]);
     let [alert] = round.alerts.as_slice() else { panic!("one alert: {:?}", round.alerts) };
     assert_eq!(alert.labels.to_string(), r#"{alertname="Full", team="a"}"#);
     assert_eq!(alert.annotations, [("summary".to_owned(), "at 11".to_owned())]);
-    assert_eq!(world.ask("g:alerts", 2), [r#"{__name__="g:alerts", team="a"} 1"#]);
+    assert_eq!(world.ask("g:alerts", 2), [r#"g:alerts{team="a"} 1"#]);
     // All rules of a group are asked at one time, that of the samples.
     assert_eq!(world.ask("g:time - timestamp(g:time)", 2), [r#"{team="a"} 0"#]);
 }
@@ -109,7 +106,7 @@ fn a_series_that_a_rule_gives_no_more_ends_at_once() {
     assert_eq!(world.ask("count(r)", 2), ["{} 2"]);
     world.gauge("b", 3, 1.0);
     world.round(4);
-    assert_eq!(world.ask("r", 4), [r#"{__name__="r", host="a"} 7"#]);
+    assert_eq!(world.ask("r", 4), [r#"r{host="a"} 7"#]);
     // With its rule the rest ends too.
     world.rules.reload(&RuleSet::default(), DEFAULTS, at(5));
     world.round(6);
@@ -152,7 +149,7 @@ groups:
     for (error, part) in errors.iter().zip(["the same series", "2 series", "2 alerts"]) {
         assert!(error.contains(part), "{errors:?}");
     }
-    assert_eq!(world.ask("{__name__=~\"twins|many|one\"}", 2), [r#"{__name__="one"} 11"#]);
+    assert_eq!(world.ask("{__name__=~\"twins|many|one\"}", 2), ["one 11"]);
     let health: Vec<Health> = world.rules.rules_snapshot()[0].rules.iter().map(|rule| rule.health).collect();
     assert_eq!(health, [Health::Err, Health::Err, Health::Err, Health::Ok]);
 }
@@ -164,7 +161,7 @@ fn an_offset_asks_and_writes_in_the_past() {
     world.gauge("a", 19, 6.0);
     world.round(20);
     // One evaluation, for the newest of its times.
-    assert_eq!(world.ask("r", 10), [r#"{__name__="r", host="a"} 5"#]);
+    assert_eq!(world.ask("r", 10), [r#"r{host="a"} 5"#]);
     let newest = world.ask("timestamp(r)", 20);
     let newest: f64 = newest[0].rsplit(' ').next().and_then(|text| text.parse().ok()).expect("a time");
     let expected = (at(20).millis() - 10_000) as f64 / 1000.0;
