@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
+
 use crate::checkpoint::put_checkpoint;
 use crate::dedup::DedupIndex;
 use crate::disk::Writer;
@@ -20,6 +22,11 @@ use crate::sidecar::SegmentKeys;
 /// While writing fails, it is said this often. Not each time: whoever stores the log lines of this process in this very
 /// queue would make the next failure out of each.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// A failure counts until a write succeeds this long after it: on a disk that is full but for a little, short appends
+/// succeed between longer ones that fail. When nobody appends, a write is tried this often.
+const FAILING_FOR: Duration = Duration::from_secs(5);
+/// Bytes of that write: as many as are worth a commit.
+const TRIED_BYTES: usize = GATHER_BYTES;
 
 /// The segment that is written to.
 pub(crate) struct Active {
@@ -41,12 +48,23 @@ pub(crate) struct Committer {
     is_full: bool,
     /// When it was last said that writing fails; `None`: the last write succeeded.
     told_at: Option<Instant>,
+    /// When writing failed last; `None`: it succeeds.
+    failed_at: Option<Instant>,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, dedup: DedupIndex, active: Option<Active>, next_offset: u64) -> Committer {
-        let (waiting, expected, is_full, told_at) = (VecDeque::new(), 0, false, None);
-        let committer = Committer { shared, dedup, active, next_offset, waiting, expected, is_full, told_at };
+        let committer = Committer {
+            shared,
+            dedup,
+            active,
+            next_offset,
+            waiting: VecDeque::new(),
+            expected: 0,
+            is_full: false,
+            told_at: None,
+            failed_at: None,
+        };
         committer.show_keys();
         committer
     }
@@ -64,7 +82,8 @@ impl Committer {
     /// one sync of many: a sync costs far more than a record.
     fn wait(&mut self) -> bool {
         let deadline = Instant::now() + self.shared.config.gather_max;
-        let mut inbox = self.shared.inbox.lock();
+        let shared = Arc::clone(&self.shared);
+        let mut inbox = shared.inbox.lock();
         let mut expected = self.expected.max(1);
         let advance = loop {
             let all_are_here = inbox.requests.len() >= expected;
@@ -75,9 +94,14 @@ impl Committer {
                 break std::mem::take(&mut inbox.advance);
             }
             inbox.wake_at = Some(expected);
-            if expected == 1 {
-                self.shared.work.wait(&mut inbox);
-            } else if self.shared.work.wait_until(&mut inbox, deadline).timed_out() {
+            if expected == 1 && self.failed_at.is_some() {
+                if shared.work.wait_for(&mut inbox, FAILING_FOR).timed_out() {
+                    inbox.wake_at = None;
+                    MutexGuard::unlocked(&mut inbox, || self.try_a_write());
+                }
+            } else if expected == 1 {
+                shared.work.wait(&mut inbox);
+            } else if shared.work.wait_until(&mut inbox, deadline).timed_out() {
                 // Those that are here, or the first one that comes.
                 expected = 1;
             }
@@ -176,9 +200,7 @@ impl Committer {
 
     /// The commit is durable: readers may see it.
     fn publish(&mut self, plan: &mut Plan, now_ms: i64) {
-        if self.told_at.take().is_some() {
-            tracing::info!("the queue can be written again");
-        }
+        self.wrote();
         let frames: Vec<Frame> = plan.frames.drain(..).map(|planned| planned.frame).collect();
         let records: u64 = frames.iter().map(|frame| u64::from(frame.count)).sum();
         let record_bytes: usize = frames.iter().map(|frame| frame.records.len()).sum();
@@ -223,8 +245,7 @@ impl Committer {
     /// A write or sync failed. The page cache may now pretend that the data is on disk, so nothing is built on this
     /// file any more: what was durable in it stays, and the next commit begins a new segment.
     fn abandon(&mut self, error: io::Error) -> Arc<io::Error> {
-        self.tell(&error);
-        Shared::add(&self.shared.counters.io_errors, 1);
+        self.failed(&error);
         if let Some(mut active) = self.active.take() {
             // Best effort: recovery knows left-overs by the offset of the segment that follows.
             if let Err(error) = active.writer.set_length(active.bytes) {
@@ -234,17 +255,43 @@ impl Committer {
         Arc::new(error)
     }
 
-    /// Says that writing fails, if it was not said a moment ago.
-    fn tell(&mut self, error: &io::Error) {
+    /// A write has failed: counts it, and says so if it was not said a moment ago.
+    fn failed(&mut self, error: &io::Error) {
+        Shared::add(&self.shared.counters.io_errors, 1);
+        self.failed_at = Some(Instant::now());
+        self.shared.counters.write_failing.store(true, Ordering::Relaxed);
         if self.told_at.is_none_or(|told_at| told_at.elapsed() >= TELL_EVERY) {
             self.told_at = Some(Instant::now());
             tracing::error!(%error, "cannot write to the queue; nothing is acknowledged until that succeeds again");
         }
     }
 
+    /// A write has succeeded: what failed before counts no longer, if it is long enough ago.
+    fn wrote(&mut self) {
+        if self.failed_at.is_none_or(|failed_at| failed_at.elapsed() < FAILING_FOR) {
+            return;
+        }
+        (self.failed_at, self.told_at) = (None, None);
+        self.shared.counters.write_failing.store(false, Ordering::Relaxed);
+        tracing::info!("the queue can be written again");
+    }
+
+    /// Finds out whether the disk takes something again, when nobody else does: by a file beside the segments. What
+    /// is left of it after a crash is removed by the next start.
+    fn try_a_write(&mut self) {
+        let path = self.shared.config.dir.join("room.tmp");
+        let written = self.shared.disk.create(&path).and_then(|mut writer| {
+            writer.write_all(&mut [IoSlice::new(&[0; TRIED_BYTES])])?;
+            writer.sync()
+        });
+        let removed = self.shared.disk.remove(&path);
+        if written.and(removed).is_ok() {
+            self.wrote();
+        }
+    }
+
     fn refuse_waiting(&mut self, error: &Arc<io::Error>) {
-        Shared::add(&self.shared.counters.io_errors, 1);
-        self.tell(error);
+        self.failed(error);
         for request in self.waiting.drain(..) {
             self.shared.permits.add_permits(request.permits as usize);
             let _ = request.answer.send(Err(AppendError::Io(Arc::clone(error))));

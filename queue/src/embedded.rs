@@ -83,6 +83,8 @@ pub struct QueueStats {
     pub full_total: u64,
     /// Failures of the system to write, sync or delete.
     pub io_errors_total: u64,
+    /// Whether the system refuses writes: since the last failure nothing was written for long enough.
+    pub write_failing: bool,
     /// Acknowledged records that are damaged on disk.
     pub lost_records_total: u64,
     /// Places where they were.
@@ -283,6 +285,7 @@ impl EmbeddedQueue {
             sync_nanos_total: read(&counters.sync_nanos),
             full_total: read(&counters.full),
             io_errors_total: read(&counters.io_errors),
+            write_failing: counters.write_failing.load(Ordering::Relaxed),
             lost_records_total,
             damaged_ranges_total,
             segments_deleted_total: read(&counters.segments_deleted),

@@ -1,6 +1,6 @@
 //! What the handle, the committer, the janitor and the readers of one queue share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -84,6 +84,8 @@ pub(crate) struct Counters {
     pub sync_nanos: AtomicU64,
     pub full: AtomicU64,
     pub io_errors: AtomicU64,
+    /// Writes fail; see `Committer::failed_at`.
+    pub write_failing: AtomicBool,
     pub dedup_keys: AtomicU64,
     pub dedup_forgotten_early: AtomicU64,
     /// Offset of the oldest remembered key; `u64::MAX` if there is none.

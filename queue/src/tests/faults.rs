@@ -207,6 +207,22 @@ fn nothing_is_answered_or_shown_before_the_sync_and_duplicates_share_the_fate_of
 }
 
 #[test]
+fn failing_writes_are_told_and_their_end_is_found_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let refusing = Arc::new(Refusing::default());
+    let (queue, _) = EmbeddedQueue::open_on(probed(&refusing), config(dir.path()), 1).unwrap();
+    assert!(!queue.stats().write_failing);
+    *refusing.0.lock() = Some(Fault::Sync);
+    assert!(wait(queue.append(batch([b"refused"]))).is_err());
+    assert!(queue.stats().write_failing);
+    *refusing.0.lock() = None;
+    // Nobody appends.
+    eventually("a good state", || !queue.stats().write_failing);
+    assert!(!dir.path().join("room.tmp").exists());
+    assert!(wait(queue.append(batch([b"taken"]))).is_ok());
+}
+
+#[test]
 fn failing_and_refused_appends_do_not_cost_older_keys() {
     let dir = tempfile::tempdir().unwrap();
     let refusing = Arc::new(Refusing::default());
