@@ -143,6 +143,26 @@ fn lines_come_as_they_are_written_whatever_they_end_with() {
 }
 
 #[test]
+fn a_name_that_is_not_utf8_is_told_once() {
+    use std::os::unix::ffi::OsStrExt;
+    let logs = Logs::new();
+    for name in [&b"caf\xe9.log"[..], b"caf\xe9.txt"] {
+        fs::write(logs.folder.path().join(std::ffi::OsStr::from_bytes(name)), "never read\n").expect("writable");
+    }
+    logs.append("app.log", "one\n");
+    let server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 1);
+    // Folders are listed again for each of these.
+    for number in 1..4 {
+        logs.append(&format!("more{number}.log"), "one\n");
+        wait_total(&server, 1 + number);
+    }
+    let log = server.log();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("its name is not UTF-8")).collect();
+    assert!(told.len() == 1 && told[0].contains("caf") && told[0].contains(".log"), "{told:?}");
+}
+
+#[test]
 fn what_happens_while_we_are_down_is_seen_at_the_start() {
     let logs = Logs::new();
     let text = |from: u64, to: u64| (from..to).map(|n| line(n) + "\n").collect::<String>();

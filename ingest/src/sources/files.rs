@@ -6,6 +6,7 @@
 
 mod commit;
 mod listing;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -92,6 +93,7 @@ impl FilesReader {
             opened: VecDeque::new(),
             turn_bytes: TURN_BYTES,
             buffer: Vec::new(),
+            unreadable: names::Unreadable::default(),
             list_at_ms: 0,
             listed_ms: 0,
             look_at_ms: 0,
@@ -172,6 +174,7 @@ struct Files {
     turn_bytes: usize,
     waking: Waking,
     buffer: Vec<u8>,
+    unreadable: names::Unreadable,
     list_at_ms: i64,
     listed_ms: i64,
     look_at_ms: i64,

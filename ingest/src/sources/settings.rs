@@ -1,5 +1,6 @@
 //! What is read, as the configuration says it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use glob::Pattern;
@@ -68,11 +69,36 @@ impl FileSource {
         (found, failed)
     }
 
+    /// Files that would be read if their names were UTF-8: patterns pass over such names.
+    pub fn list_unreadable(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for path in self.paths.iter().map(Path::new) {
+            let name = path.file_name().and_then(|name| Pattern::new(name.to_str()?).ok());
+            let folder =
+                path.parent().and_then(Path::to_str).map(|folder| if folder.is_empty() { "." } else { folder });
+            let (Some(pattern), Some(Ok(folders))) = (name, folder.map(glob::glob)) else { continue };
+            let entries = folders.flatten().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+            for path in entries.map(|entry| entry.path()).filter(|path| path.file_name().is_some_and(is_not_utf8)) {
+                // As it is shown, which patterns can be held against.
+                let shown = PathBuf::from(path.to_string_lossy().into_owned());
+                let is_meant = shown.file_name().is_some_and(|name| pattern.matches_path(Path::new(name)));
+                if is_meant && !self.excludes(&shown) && !super::packed::has_packed_name(&shown) && path.is_file() {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether a path is one of this source.
     pub fn matches(&self, path: &Path) -> bool {
         let of = |text: &String| Pattern::new(text).is_ok_and(|pattern| pattern.matches_path(path));
         self.paths.iter().any(of) && !self.excludes(path)
     }
+}
+
+fn is_not_utf8(name: &OsStr) -> bool {
+    name.to_str().is_none()
 }
 
 /// `sources.journald`

@@ -107,6 +107,7 @@ impl Files {
             }
         }
         self.waking.watch(&watched);
+        self.unreadable.tell(&self.sources);
         if self.lost_names.len() > LOST_NAMES_MAX {
             self.lost_names.clear();
         }
