@@ -102,6 +102,11 @@ fn read_request(
     })
 }
 
+/// Whether a search with these parameters could be asked.
+pub fn check(params: &Params, now: Timestamp) -> Result<(), ApiError> {
+    read_request(Duration::ZERO, params, now, LIMIT_MAX).map(drop)
+}
+
 async fn search(State(api): State<Arc<Api>>, headers: HeaderMap, params: Params) -> Result<Response, ApiError> {
     let begun = Instant::now();
     let now = Timestamp::now();

@@ -1,7 +1,10 @@
 //! Parameters of a call: of the query string, and of a body in JSON or form encoding, by the same names.
 
+use std::collections::HashSet;
+
 use axum::extract::{FromRequest, Request};
 use http::header;
+use serde_json::Value;
 use watchfire_model::{Timestamp, nearest};
 
 use crate::body;
@@ -21,10 +24,17 @@ impl Params {
         (!value.is_empty()).then_some(value)
     }
 
-    /// Refuses every name that is none of these. `_` is let through: some clients add it against caches, with a
-    /// number that means nothing.
+    /// Refuses every name that is none of these, and one that is given twice. `_` is let through: some clients add it
+    /// against caches, with a number that means nothing.
     pub fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
         let names = || known.iter().copied().flatten();
+        let mut given = HashSet::new();
+        for (name, _) in &self.0 {
+            if name != "_" && !given.insert(name) {
+                let message = format!("parameter `{}` is given twice", shown(name));
+                return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "bad_parameter", message));
+            }
+        }
         let unknown =
             self.0.iter().map(|(name, _)| name).find(|name| *name != "_" && !names().any(|known| known == name));
         match unknown {
@@ -111,11 +121,21 @@ impl Params {
         self.0.extend(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())));
     }
 
+    /// Members of an object, as if they came as the body of a call.
+    pub fn of_members<'m>(members: impl IntoIterator<Item = (&'m String, &'m Value)>) -> Result<Params, ApiError> {
+        let mut params = Params::default();
+        params.add_members(members)?;
+        Ok(params)
+    }
+
     fn add_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
-        use serde_json::Value;
         let object: serde_json::Map<String, Value> =
             serde_json::from_slice(body).map_err(|error| ApiError::malformed_json(body, &error))?;
-        for (name, value) in object {
+        self.add_members(&object)
+    }
+
+    fn add_members<'m>(&mut self, members: impl IntoIterator<Item = (&'m String, &'m Value)>) -> Result<(), ApiError> {
+        for (name, value) in members {
             let plain = |value: &Value| match value {
                 Value::String(text) => Some(text.clone()),
                 Value::Number(number) => Some(number.to_string()),
@@ -123,13 +143,13 @@ impl Params {
                 Value::Null => Some(String::new()),
                 Value::Array(_) | Value::Object(_) => None,
             };
-            let text = match &value {
+            let text = match value {
                 Value::Array(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
                 value => plain(value),
             };
             let text =
-                text.ok_or_else(|| ApiError::bad_parameter(&name, "text, a number or a list of them is wanted"))?;
-            self.0.push((name, text));
+                text.ok_or_else(|| ApiError::bad_parameter(name, "text, a number or a list of them is wanted"))?;
+            self.0.push((name.clone(), text));
         }
         Ok(())
     }
@@ -162,6 +182,11 @@ mod tests {
         let error = params.only(&[&["q"]]).expect_err("unknown");
         assert_eq!(error.hint.as_deref(), Some("known are q"));
         assert_eq!(params.only(&[&["limt"]]), Ok(()));
+        params.add_form(b"_=18");
+        assert_eq!(params.only(&[&["limt"]]), Ok(()));
+        params.add_form(b"limt=5");
+        let error = params.only(&[&["limt"]]).expect_err("twice");
+        assert_eq!(error.message, "parameter `limt` is given twice");
         assert!(Params::default().add_json(b"[1]").is_err());
         assert!(Params::default().add_json(br#"{"a":{"b":1}}"#).is_err());
     }

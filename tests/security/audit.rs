@@ -22,17 +22,26 @@ fn each_change_is_written_down_and_found() {
     let find = |wanted: &[(&str, &str)]| {
         let path = "/api/v1/logs/search?q=service:watchfire%20target:%22watchfire::audit%22&limit=100";
         let found = call(&server, "GET", path, &[&as_reader], "").json();
-        let field = |log: &Value, name: &str| log["fields"][name].as_str().unwrap_or_default().to_owned();
+        let field = |log: &Value, name: &str| match name {
+            "message" => log["message"].as_str().unwrap_or_default().to_owned(),
+            name => log["fields"][name].as_str().unwrap_or_default().to_owned(),
+        };
         let logs = found["logs"].as_array().cloned().unwrap_or_default();
         logs.iter().any(|log| wanted.iter().all(|(name, value)| field(log, name) == *value))
     };
     for wanted in [
         &[("who", "root"), ("kind", "key"), ("action", "POST /-/reload"), ("from", "127.0.0.1"), ("result", "done")][..],
-        &[("who", "anna"), ("action", "POST /-/reload"), ("result", "not allowed")],
-        &[("who", "unknown"), ("action", "login"), ("result", "unknown key")],
+        &[("who", "root"), ("message", "reload")],
+        &[("who", "anna"), ("action", "POST /-/reload"), ("result", "not allowed"), ("message", "reload: not allowed")],
+        &[("who", "unknown"), ("action", "login"), ("result", "unknown key"), ("message", "login failed: unknown key")],
         &[("who", "anna"), ("action", "login"), ("result", "done")],
         &[("who", "operator"), ("action", "reload by SIGHUP"), ("result", "done")],
-        &[("who", "operator"), ("action", "key added: shipper (ingest)"), ("result", "done")],
+        &[
+            ("who", "operator"),
+            ("message", "key added: shipper (ingest)"),
+            ("action", "key added: shipper (ingest)"),
+            ("result", "done"),
+        ],
     ] {
         until(|| find(wanted));
     }

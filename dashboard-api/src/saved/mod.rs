@@ -13,19 +13,23 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use watchfire_log_store::query::parse;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Query;
 
 use crate::body;
 use crate::error::ApiError;
 use crate::filters::SEARCHED;
+use crate::logs;
+use crate::metrics::read_step;
 use crate::params::{Params, shown, unknown_of};
 use crate::state::Api;
 use file::{ENTRY_BYTES_MAX, Entry, NAME_CHARS_MAX, SaveError, is_name};
 
 /// What an entry may have beside [`SEARCHED`]: `view` is anything, for the page that saved it.
 const MEMBERS: [&str; 9] = ["query", "limit", "order", "sort", "buckets", "step", "columns", "description", "view"];
+
+/// What of [`MEMBERS`] a search does not take.
+const NOT_OF_SEARCHES: [&str; 5] = ["query", "step", "columns", "description", "view"];
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
@@ -119,11 +123,14 @@ fn read_entry(sent: &[u8]) -> Result<Map<String, Value>, ApiError> {
         Some(_) => Err(ApiError::bad_parameter(name, "a text is wanted")),
     };
     let (search, query) = (text("q")?, text("query")?);
-    if let Some(search) = search {
-        parse(search, Timestamp::now())?;
-    }
+    // The search itself, and what goes with it: read as a call would read it.
+    let asked = members.iter().filter(|(name, _)| !NOT_OF_SEARCHES.contains(&name.as_str()));
+    logs::check(&Params::of_members(asked)?, Timestamp::now())?;
     if let Some(query) = query {
         Query::parse(query)?;
+    }
+    if let Some(step) = Params::of_members(members.iter().filter(|(name, _)| *name == "step"))?.get("step") {
+        read_step("step", step)?;
     }
     if search.is_none() && query.is_none() {
         return Err(ApiError::bad_parameter("q", "it is missing, and so is `query`")
