@@ -9,6 +9,13 @@ fn a_search_and_a_filter_by_keyboard_alone() {
     let Some(mut browser) = Browser::start("a search by keyboard alone") else { return };
     let (server, _rules) = data::server();
     let mut page = browser.page(1440, 900, false);
+    // A search without a result can be followed too.
+    page.go(&format!("http://{}/logs?q=nothing_is_like_this", server.address));
+    page.wait("no result", "document.querySelector('.results .empty')");
+    page.key("l");
+    page.wait("the tail", "document.querySelector('.live')?.textContent.includes('following')");
+    page.key("l");
+    page.wait("the search again", "document.querySelector('.results .empty')");
     page.go(&format!("http://{}/", server.address));
     page.wait("the page", "document.querySelector('.kpi')");
     page.key("g");

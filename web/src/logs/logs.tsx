@@ -27,7 +27,16 @@ const ROW_HEIGHT = 26;
 const NARROW_ROW_HEIGHT = 46;
 const narrow = window.matchMedia('(max-width: 720px)');
 
+function toggleLive(): void {
+  set({ live: isLive.peek() ? null : '1', open: null });
+}
+
 export function Logs() {
+  // Whether there are lines or not.
+  useKeys([
+    { keys: 'l', does: 'follow new lines, or stop', run: toggleLive },
+    { keys: 'y', does: 'copy a link with fixed times', run: copyLink },
+  ]);
   const [written, setWritten] = useState(query.value);
   const [showsFacets, setShowsFacets] = useState(false);
   useEffect(() => setWritten(query.value), [query.value]);
@@ -48,7 +57,7 @@ export function Logs() {
         <EditorField value={query.value} label="Search" hint='level:error "connection refused"  ( / )' language={searchLanguage} onSubmit={run} onChange={setWritten} />
         {loading.value && !live ? <button type="button" class="button" onClick={cancel}>Cancel</button>
           : <button type="submit" class="button primary" aria-label="Search"><Icon name="search" /> <span class="wide-only">Search</span></button>}
-        <button type="button" class="button" aria-pressed={live} title="Follow new lines (l)" onClick={() => set({ live: live ? null : '1', open: null })}>
+        <button type="button" class="button" aria-pressed={live} title="Follow new lines (l)" onClick={toggleLive}>
           <Icon name="live" /> Live
         </button>
       </form>
@@ -183,8 +192,6 @@ function Lines({ items, onEnd, followEnd, onFollow }: LinesProps) {
         contextOf.value = contextOf.peek() === current.id ? '' : current.id;
       },
     },
-    { keys: 'l', does: 'follow new lines, or stop', run: () => set({ live: isLive.peek() ? null : '1', open: null }) },
-    { keys: 'y', does: 'copy a link with fixed times', run: copyLink },
   ]);
   const days = range.value.end - range.value.start > DAY_MS;
   return (
