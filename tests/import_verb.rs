@@ -114,6 +114,67 @@ fn of_a_packed_file_that_is_cut_off_all_lines_before_are_imported() {
 }
 
 #[test]
+fn a_last_line_without_its_end_is_left_until_it_has_one() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("app.log");
+    let name = path.display().to_string();
+    let all = text(0, 3);
+    let left = "its last line has no end yet";
+    // Written line by line and a half, by a program that is still at it.
+    for (cut, stored) in [(line(0).len() / 2, 0), (line(0).len() + 8, 1), (all.len() - 1, 2)] {
+        fs::write(&path, &all[..cut]).expect("it can be written");
+        let (code, said) = run(import(&server, &[&name]));
+        assert!(code == 0 && said.contains(left), "{said}");
+        assert_eq!(total(&server, "service=shop"), stored, "{said}");
+    }
+    fs::write(&path, &all).expect("it can be written");
+    let (code, said) = run(import(&server, &[&name]));
+    assert!(code == 0 && !said.contains(left), "{said}");
+    assert_eq!((total(&server, "service=shop"), total(&server, "service=app")), (3, 0), "no line is in two pieces");
+    // Nobody writes to these any more: said so, unchanged for long, packed, or read from stdin.
+    let (code, said) = run(import(&server, &["--final", &name]));
+    assert!(code == 0 && said.contains(": 0 records"), "{said}");
+    let ended = |from: u64| text(from, from + 2).trim_end().to_owned();
+    fs::write(&path, ended(10)).expect("it can be written");
+    assert_eq!(run(import(&server, &["--final", &name])).0, 0);
+    assert_eq!(total(&server, "service=shop"), 5);
+    fs::write(&path, ended(20)).expect("it can be written");
+    let old = std::time::SystemTime::now() - Duration::from_secs(7200);
+    File::options().append(true).open(&path).and_then(|file| file.set_modified(old)).expect("it is there");
+    assert_eq!(run(import(&server, &[&name])).0, 0);
+    assert_eq!(total(&server, "service=shop"), 7);
+    fs::write(folder.path().join("b.log.gz"), gzipped(ended(30).as_bytes())).expect("it can be written");
+    assert_eq!(run(import(&server, &[&folder.path().join("b.log.gz").display().to_string()])).0, 0);
+    assert_eq!(total(&server, "service=shop"), 9);
+    fs::write(&path, ended(40)).expect("it can be written");
+    let mut from_stdin = import(&server, &["-"]);
+    from_stdin.stdin(File::open(&path).expect("it is there"));
+    assert_eq!(run(from_stdin).0, 0);
+    assert_eq!(total(&server, "service=shop"), 11);
+}
+
+#[test]
+fn what_is_no_text_is_refused_by_name_and_passed_over_in_folders() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("good.log"), text(0, 10)).expect("written");
+    fs::write(path("z.log.xz"), b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46 \x02\0!").expect("written");
+    fs::write(path("bytes"), [0, 159, 146, 150].repeat(3000)).expect("written");
+    fs::write(path("bytes.gz"), gzipped(&[0, 159, 146, 150].repeat(3000))).expect("written");
+    let (code, said) = run(import(&server, &[&path("")]));
+    assert!(code == 0 && said.contains("3 of them are no text, and were passed over"), "{said}");
+    assert!(said.contains("z.log.xz: passed over: it is xz, which is not read here; do `xz -dc"), "{said}");
+    assert_eq!(total(&server, "q=service:*%20-service:shop%20-service:watchfire"), 0, "{said}");
+    assert_eq!(total(&server, "service=shop"), 10, "{said}");
+    fs::write(path("more.log"), text(10, 20)).expect("written");
+    let (code, said) = run(import(&server, &[&path("z.log.xz"), &path("bytes"), &path("more.log")]));
+    assert!(code == 1 && said.contains("error: what is no text was not imported: "), "{said}");
+    assert_eq!(total(&server, "service=shop"), 20, "the others are imported: {said}");
+}
+
+#[test]
 fn a_server_that_was_never_there_is_not_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("app.log");
@@ -135,7 +196,7 @@ fn what_goes_wrong_has_its_exit_code() {
     let server = Server::start(BINARY, "");
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
-    fs::write(path("a.log"), "one\nERROR two\n\tat a.B.c(B.java:1)\n{\"timestamp\": 5, \"message\": \"old\"}")
+    fs::write(path("a.log"), "one\nERROR two\n\tat a.B.c(B.java:1)\n{\"timestamp\": 5, \"message\": \"old\"}\n")
         .expect("written");
     let (code, said) = run(import(&server, &["--service", "shop", &path("a.log"), &path("absent.log")]));
     assert_eq!(code, 5, "{said}");

@@ -119,10 +119,17 @@ impl Alert {
         others.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     }
 
+    /// The value for people, in few digits.
+    fn short_value(&self) -> String {
+        self.value.as_f64().map_or_else(|| self.value(), short)
+    }
+
+    /// The whole value, as the server says it; empty if there is none.
     fn value(&self) -> String {
         match &self.value {
             serde_json::Value::String(text) => text.clone(),
-            value => value.as_f64().map_or_else(String::new, short),
+            serde_json::Value::Number(number) => number.to_string(),
+            _ => String::new(),
         }
     }
 
@@ -208,7 +215,7 @@ fn table<'a>(alerts: impl Iterator<Item = &'a Alert>, clock: &Clock, painter: Pa
             Cell::styled(alert.label("alertname"), Style::Bold),
             Cell::new(alert.label("severity")),
             Cell::styled(&alert.other_labels(), Style::Name),
-            Cell::new(&alert.value()),
+            Cell::new(&alert.short_value()),
             Cell::styled(&since.map_or_else(String::new, |at| clock.show(at)), Style::Dim),
             Cell::new(&since.map_or_else(String::new, |at| age(clock.now().since(at)))),
             Cell::new(alert.summary()),
@@ -241,4 +248,26 @@ fn rows<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
         ])));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_for_people_and_whole_for_programs() {
+        for (value, whole, shown) in [
+            ("1451.28", "1451.28", "1.451k"),
+            ("123456789", "123456789", "123.5M"),
+            ("\"+Inf\"", "+Inf", "+Inf"),
+            ("null", "", ""),
+        ] {
+            let text = format!(r#"{{"status":"firing","value":{value},"labels":{{"alertname":"A"}}}}"#);
+            let alert: Alert = serde_json::from_str(&text).expect("an alert");
+            let csv = rows(std::iter::once(&alert));
+            assert_eq!(csv.lines().nth(1), Some(format!("firing,A,,,{whole},,").as_str()), "{csv}");
+            let table = table(std::iter::once(&alert), &Clock::utc(), Painter::plain());
+            assert!(table.lines().nth(1).is_some_and(|line| line.contains(shown)), "{table}");
+        }
+    }
 }

@@ -3,14 +3,17 @@
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::Deserialize;
+use watchfire_model::Timestamp;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use crate::server::Connection;
+use crate::time::Zone;
 
 /// Examples of the help.
 pub const HELP: &str = "Examples:
   watchfire backfill extract payment_failures_total --since 7d
+  watchfire backfill extract payment_failures_total --since '2 days ago' --until yesterday
 
 Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 a part could not be filled";
 
@@ -36,12 +39,14 @@ struct Extract {
     /// The metric; its rule stands in `extract` of the server's configuration.
     #[arg(value_name = "METRIC")]
     metric: String,
-    /// From when on, by the time of the events: how long ago, or a time.
-    #[arg(long, default_value = "7d", value_name = "TIME")]
+    /// From when on, by the time of the events: `7d`, `2 days ago`, `yesterday 14:00`, `2026-11-28 10:00`.
+    #[arg(long, default_value = "7d", value_name = "TIME", allow_hyphen_values = true)]
     since: String,
     /// Until when; now unless said.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
+    #[command(flatten)]
+    zone: Zone,
     #[command(flatten)]
     connection: Connection,
 }
@@ -60,12 +65,12 @@ impl Backfill {
     /// Asks, waits until it is done, and says what was done.
     pub async fn run(self) -> Result<Outcome, Failure> {
         let What::Extract(extract) = self.what;
+        let until = extract.until.as_ref().map(|text| ("--until", text.as_str()));
+        let (_, since, until) = extract.zone.range(Some(("--since", &extract.since)), until)?;
+        let (since, until) = (since.map(Timestamp::to_rfc3339), until.map(Timestamp::to_rfc3339));
         let server = extract.connection.open_patiently()?;
-        let params = [
-            ("metric", Some(extract.metric.as_str())),
-            ("since", Some(extract.since.as_str())),
-            ("until", extract.until.as_deref()),
-        ];
+        let params =
+            [("metric", Some(extract.metric.as_str())), ("since", since.as_deref()), ("until", until.as_deref())];
         let response = server.send(server.request(Method::POST, "/api/v1/backfill", &params)).await?;
         let response = server.accepted(response, None).await?;
         let text = response.text().await.map_err(|error| server.unreached(&error))?;

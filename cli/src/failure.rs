@@ -38,6 +38,8 @@ pub enum Failure {
         url: String,
         /// Why it failed.
         cause: String,
+        /// Whether someone is there, and the two do not agree about TLS.
+        is_tls: bool,
     },
     /// The server is there and cannot answer now.
     #[error("the server cannot answer now ({status}): {message}")]
@@ -117,6 +119,10 @@ impl Failure {
                 lines.push_str(&caret(rejection, painter));
                 rejection.hint.clone().or_else(|| hint_of_status(rejection.status))
             }
+            Failure::Unreached { is_tls: true, .. } => Some(
+                "whom to trust is said by --ca-file FILE, and who asks by --cert-file FILE and --key-file FILE"
+                    .to_owned(),
+            ),
             Failure::Unreached { .. } => {
                 Some("start one with `watchfire serve`, or say where it is: --url URL, or WATCHFIRE_URL".to_owned())
             }

@@ -27,6 +27,7 @@ pub mod render;
 pub mod server;
 pub mod tail;
 mod terminal;
+mod terms;
 pub mod text;
 pub mod time;
 pub mod top;

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     fn away() -> Failure {
-        Failure::Unreached { url: "http://x".into(), cause: "refused".into() }
+        Failure::Unreached { url: "http://x".into(), cause: "refused".into(), is_tls: false }
     }
 
     fn starting() -> Failure {

@@ -83,9 +83,8 @@ impl Connection {
         let key = match (&self.api_key, &self.api_key_file) {
             (Some(key), _) => Some(bearer("--api-key", key)?),
             (None, Some(file)) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Failure::Local(format!("{}: {error}", file.display())))?;
-                Some(bearer(&file.display().to_string(), text.trim())?)
+                let text = std::fs::read_to_string(file).map_err(|error| wrong_file("--api-key-file", file, &error))?;
+                Some(bearer(&format!("--api-key-file {}", file.display()), text.trim())?)
             }
             (None, None) => None,
         };
@@ -101,7 +100,15 @@ impl Connection {
             .redirect(reqwest::redirect::Policy::none());
         // Reading this machine's certificates takes time that plain HTTP does not need.
         let builder = match url.scheme() {
-            "http" => builder.tls_certs_only([]),
+            "http" => {
+                // Not needed there; a slip in their names is one all the same.
+                let named =
+                    [("--ca-file", &self.ca_file), ("--cert-file", &self.cert_file), ("--key-file", &self.key_file)];
+                for (flag, file) in named {
+                    file.as_ref().map(|file| read_pem(flag, file)).transpose()?;
+                }
+                builder.tls_certs_only([])
+            }
             _ => self.with_certificates(builder)?,
         };
         // A second installation fails, and changes nothing.
@@ -112,7 +119,7 @@ impl Connection {
     /// Whom to trust, and who we are.
     fn with_certificates(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
         if let Some(file) = &self.ca_file {
-            let failed = |problem: String| local("--ca-file", file, problem);
+            let failed = |problem: String| wrong_file("--ca-file", file, problem);
             let certificates = reqwest::Certificate::from_pem_bundle(&read_pem("--ca-file", file)?)
                 .map_err(|error| failed(causes(&error)))?;
             if certificates.is_empty() {
@@ -127,7 +134,7 @@ impl Connection {
                 pem.extend(read_pem("--key-file", file)?);
             }
             let identity = reqwest::Identity::from_pem(&pem).map_err(|error| {
-                local("--cert-file", file, format!("no certificate with its key: {}", causes(&error)))
+                wrong_file("--cert-file", file, format!("no certificate with its key: {}", causes(&error)))
             })?;
             builder = builder.identity(identity);
         }
@@ -135,12 +142,13 @@ impl Connection {
     }
 }
 
-fn local(flag: &str, file: &Path, problem: String) -> Failure {
-    Failure::Local(format!("{flag} {}: {problem}", file.display()))
+/// A file that was named and is not there, or is not what it has to be.
+fn wrong_file(flag: &str, file: &Path, problem: impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{flag} {}: {problem}", file.display()))
 }
 
 fn read_pem(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| local(flag, file, error.to_string()))
+    std::fs::read(file).map_err(|error| wrong_file(flag, file, error))
 }
 
 fn bearer(place: &str, key: &str) -> Result<HeaderValue, Failure> {
@@ -184,7 +192,7 @@ impl Server {
     /// Why the server was not reached, or was lost.
     pub fn unreached(&self, error: &reqwest::Error) -> Failure {
         let cause = if error.is_timeout() { "it did not answer in time".to_owned() } else { causes(error) };
-        Failure::Unreached { url: self.name(), cause }
+        Failure::Unreached { url: self.name(), cause, is_tls: is_tls(error) }
     }
 
     /// Asks and reads a JSON answer; `query` is what a place in a refusal points into.
@@ -212,7 +220,8 @@ impl Server {
 
     /// Whoever answered is no Watchfire, or one that is much newer.
     pub fn foreign(&self, problem: &dyn std::fmt::Display) -> Failure {
-        Failure::Unreached { url: self.name(), cause: format!("what answers there is no Watchfire server: {problem}") }
+        let cause = format!("what answers there is no Watchfire server: {problem}");
+        Failure::Unreached { url: self.name(), cause, is_tls: false }
     }
 
     /// The response if it is a success, else why it is none.
@@ -260,6 +269,13 @@ fn refusal(status: StatusCode, body: &[u8], query: Option<&str>) -> Failure {
     Failure::Rejected(Box::new(rejection))
 }
 
+/// Whether an error is one of TLS: of ours, or what the other side has told.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    // An error of the system names as its source that of what it wraps, not what it wraps.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped)) || error.source().is_some_and(is_tls)
+}
+
 /// An error and what caused it, the innermost last, each once.
 fn causes(error: &dyn Error) -> String {
     let mut texts: Vec<String> = Vec::new();
@@ -279,6 +295,14 @@ fn causes(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tls_says_is_told_from_what_the_system_says() {
+        use std::io::{Error, ErrorKind};
+        let tls = || Error::new(ErrorKind::InvalidData, rustls::Error::HandshakeNotComplete);
+        assert!(is_tls(&rustls::Error::HandshakeNotComplete) && is_tls(&tls()) && is_tls(&Error::other(tls())));
+        assert!(!is_tls(&Error::from(ErrorKind::ConnectionRefused)) && !is_tls(&Error::other("tls")));
+    }
 
     #[test]
     fn refusals_of_every_kind() {

@@ -38,13 +38,24 @@ pub struct Period {
 impl Period {
     /// The clock of the range's zone, its begin and its end, as far as they are given.
     pub fn read(&self) -> Result<(Clock, Option<Timestamp>, Option<Timestamp>), Failure> {
-        let clock = self.zone.clock()?;
         let start = match (&self.since, &self.start) {
-            (Some(text), _) => Some(clock.read("--since", text)?),
-            (None, Some(text)) => Some(clock.read("--start", text)?),
-            (None, None) => None,
+            (Some(text), _) => Some(("--since", text.as_str())),
+            (None, start) => start.as_ref().map(|text| ("--start", text.as_str())),
         };
-        let end = self.end.as_ref().map(|text| clock.read("--end", text)).transpose()?;
+        self.zone.range(start, self.end.as_ref().map(|text| ("--end", text.as_str())))
+    }
+}
+
+impl Zone {
+    /// The clock of this zone, and a range as two flags say it: their names and values, as far as they are given.
+    pub fn range(
+        &self,
+        start: Option<(&str, &str)>,
+        end: Option<(&str, &str)>,
+    ) -> Result<(Clock, Option<Timestamp>, Option<Timestamp>), Failure> {
+        let clock = self.clock()?;
+        let read = |given: Option<(&str, &str)>| given.map(|(flag, text)| clock.read(flag, text)).transpose();
+        let (start, end) = (read(start)?, read(end)?);
         if let (Some(start), Some(end)) = (start, end)
             && end < start
         {
@@ -53,9 +64,7 @@ impl Period {
         }
         Ok((clock, start, end))
     }
-}
 
-impl Zone {
     /// A clock of this zone, set to now.
     pub fn clock(&self) -> Result<Clock, Failure> {
         let zone = match &self.tz {
@@ -233,7 +242,7 @@ fn zone(text: &str) -> Option<TimeZone> {
     let hours: i32 = digits.get(..2)?.parse().ok()?;
     let minutes: i32 = digits.get(2..).filter(|text| !text.is_empty()).map_or(Ok(0), str::parse).ok()?;
     let offset = Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
-    (minutes < 60).then(|| offset.to_time_zone())
+    (hours < 24 && minutes < 60).then(|| offset.to_time_zone())
 }
 
 fn clock_time(text: &str) -> Option<civil::Time> {

@@ -4,6 +4,7 @@ use clap::Args;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
+use watchfire_model::Timestamp;
 
 use crate::color::{Colors, Painter, Style};
 use crate::failure::{Failure, Outcome};
@@ -11,23 +12,27 @@ use crate::output::Output;
 use crate::render::table::{Align, Cell, Table};
 use crate::server::Connection;
 use crate::text::{safe, safe_json};
+use crate::time::Zone;
 
 /// Examples of the help.
 pub const HELP: &str = "Examples:
   watchfire verify
   watchfire verify --since 24h --json
+  watchfire verify --since '2 days ago' --until yesterday
 
 Exit codes: 0 they agree, 1 they differ or rejected, 2 usage, 4 server not reached";
 
 /// `verify`
 #[derive(Args, Clone, Debug)]
 pub struct Verify {
-    /// Begin of the range, by the time of acceptance: how long ago, or a time.
-    #[arg(long, default_value = "1h", value_name = "TIME")]
+    /// Begin of the range, by the time of acceptance: `1h`, `2 days ago`, `yesterday 14:00`, `2026-11-28 10:00`.
+    #[arg(long, default_value = "1h", value_name = "TIME", allow_hyphen_values = true)]
     since: String,
     /// End of the range; a few seconds ago unless said.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
+    #[command(flatten)]
+    zone: Zone,
     /// The answer as JSON.
     #[arg(long)]
     json: bool,
@@ -67,8 +72,11 @@ struct Series {
 impl Verify {
     /// Asks, and shows what was found.
     pub async fn run(self) -> Result<Outcome, Failure> {
+        let until = self.until.as_ref().map(|text| ("--until", text.as_str()));
+        let (_, since, until) = self.zone.range(Some(("--since", &self.since)), until)?;
+        let (since, until) = (since.map(Timestamp::to_rfc3339), until.map(Timestamp::to_rfc3339));
         let server = self.connection.open_patiently()?;
-        let params = [("since", Some(self.since.as_str())), ("until", self.until.as_deref())];
+        let params = [("since", since.as_deref()), ("until", until.as_deref())];
         let response = server.send(server.request(Method::POST, "/api/v1/verify", &params)).await?;
         let response = server.accepted(response, None).await?;
         let text = response.text().await.map_err(|error| server.unreached(&error))?;

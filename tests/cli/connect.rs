@@ -43,9 +43,11 @@ fn keys_from_a_flag_a_file_and_the_environment() {
     check(&["push", "log", "x"], ("WATCHFIRE_API_KEY", &reader), 1);
     check(&["tail", "-n", "1", "--since", "1h"], ("WATCHFIRE_API_KEY", &reader), 0);
     check(&["tail"], ("WATCHFIRE_API_KEY", "wf_wrong"), 1);
-    check(&["alerts", "--api-key-file", "/nowhere"], ("X", ""), 1);
+    check(&["alerts", "--api-key-file", "/nowhere"], ("X", ""), 2);
+    check(&["alerts", "--ca-file", "/nowhere"], ("X", ""), 2);
     check(&["alerts", "--api-key", "two\nlines"], ("X", ""), 2);
     assert!(told_of_key.contains("hint: give a key: --api-key-file FILE") && told_of_key.contains("lacks the scope"));
+    assert!(told_of_key.contains("error: --api-key-file /nowhere: No such file"), "{told_of_key}");
     assert!(!told_of_key.contains(&reader) && !told_of_key.contains(&writer), "{told_of_key}");
 }
 
@@ -113,6 +115,9 @@ fn a_certificate_of_our_own_authority_is_trusted_when_asked() {
         assert!(trusted.out.contains("opened"), "{}", trusted.out);
     }
     let unreadable = ask(&["alerts", "--ca-file", &not_pem]);
-    assert_eq!(unreadable.code, 1, "{}", unreadable.told);
+    assert_eq!(unreadable.code, 2, "{}", unreadable.told);
     assert!(unreadable.told.contains("there is no certificate in it"), "{}", unreadable.told);
+    let absent = ask(&["alerts", "--ca-file", "/nowhere"]);
+    assert_eq!(absent.code, 2, "{}", absent.told);
+    assert!(absent.told.starts_with("error: --ca-file /nowhere: No such file"), "{}", absent.told);
 }

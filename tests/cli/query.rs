@@ -51,6 +51,29 @@ fn logs_in_every_format() {
 }
 
 #[test]
+fn each_argument_of_a_search_is_a_term_of_its_own() {
+    let server = server_with(&[
+        r#"{"message":"good","level":"info","service":"web"}"#,
+        r#"{"message":"bad","level":"error","service":"web"}"#,
+        r#"{"message":"bad","level":"error","service":"db"}"#,
+    ]);
+    for verb in [&["query", "logs"][..], &["tail", "--since", "1h", "-n", "1", "-o", "json"]] {
+        let run = run(&server, &[verb, &["level:error", "service:api OR service:web"]].concat());
+        let found: Vec<Value> = run.out.lines().map(json).collect();
+        assert_eq!((run.code, found.len(), &found[0]["message"]), (0, 1, &Value::from("bad")), "{}", run.out);
+    }
+}
+
+#[test]
+fn times_as_people_write_them_go_to_every_verb() {
+    let server = server_with(&[r#"{"message":"one","service":"a"}"#]);
+    for since in ["yesterday", "2 days ago", "1h"] {
+        let run = run(&server, &["verify", "--since", since]);
+        assert_eq!(run.code, 0, "{since}: {}", run.told);
+    }
+}
+
+#[test]
 fn pages_are_walked_to_the_limit() {
     let lines: Vec<String> = (0..2500).map(|n| format!(r#"{{"message":"m{n}","service":"many"}}"#)).collect();
     let server = server_with(&lines.iter().map(String::as_str).collect::<Vec<_>>());
@@ -120,6 +143,27 @@ fn exit_codes_are_those_of_the_contract() {
         (vec!["push", "log", "x", "--url", "http://127.0.0.1:1"], 4, "error: http://127.0.0.1:1 is not reached: "),
         (vec!["query", "logs", "--since", "whenever"], 2, "error: --since: `whenever` is no time; write 1h, "),
         (vec!["query", "logs", "--start", "now", "--end", "1h"], 2, "error: the range ends ("),
+        (
+            vec!["query", "logs", "--start", "2026-11-28T10:00:00+25:00"],
+            2,
+            "error: --start: `2026-11-28T10:00:00+25:00`",
+        ),
+        (vec!["verify", "--since", "whenever"], 2, "error: --since: `whenever` is no time; write 1h, "),
+        (vec!["verify", "--since", "2 days ago", "--until", "whenever"], 2, "error: --until: `whenever` is no time"),
+        (vec!["backfill", "extract", "m", "--since", "whenever"], 2, "error: --since: `whenever` is no time; "),
+        (vec!["backfill", "extract", "m", "--since", "1h", "--until", "2 days ago"], 2, "error: the range ends ("),
+        // The time is taken; what is refused is the metric.
+        (vec!["backfill", "extract", "m", "--since", "2 days ago"], 1, "error: "),
+        (
+            vec!["push", "log", "x", "--level", "loud"],
+            2,
+            "error: invalid value 'loud' for '--level <LEVEL>': it is no level; write one of trace, ",
+        ),
+        (
+            vec!["push", "log", "x", "--level", "errro"],
+            2,
+            "error: invalid value 'errro' for '--level <LEVEL>': it is no level; did you mean `error`?",
+        ),
         (vec!["query", "range", "x", "--step", "soon"], 2, "error: invalid value 'soon' for '--step <STEP>'"),
         (vec!["alerts", "--url", "ftp://x"], 2, "error: --url: `ftp://x` is no address"),
         (vec!["query", "logs", "nothing_like_it", "--fail-empty"], 1, "error: nothing was found\n"),

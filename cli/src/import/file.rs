@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -12,6 +13,9 @@ use tokio::sync::mpsc;
 const PIECE_BYTES: usize = 1 << 20;
 /// Pieces read ahead.
 const PIECES_MAX: usize = 4;
+
+/// A file that was not changed for so long is not written to any more.
+const STILL_WRITTEN: Duration = Duration::from_secs(3600);
 
 /// The bytes of a file from its beginning.
 pub(super) struct Bytes {
@@ -22,6 +26,9 @@ pub(super) struct Bytes {
     pub(super) ended: bool,
     /// Why nothing more comes, if it is not the end of the file.
     fault: Option<io::Error>,
+    /// A program may be writing to it, if it is not packed.
+    may_grow: bool,
+    is_packed: Arc<AtomicBool>,
 }
 
 /// Counts what the unpacking has used of the file, so that a fault can say where it is.
@@ -66,14 +73,23 @@ impl<R: Read> Read for Counted<R> {
 impl Bytes {
     /// Opens a file, or stdin; `read` grows by what is read of it.
     pub(super) fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<Bytes> {
-        let input: Box<dyn Read + Send> =
-            if super::is_stdin(path) { Box::new(io::stdin()) } else { Box::new(File::open(path)?) };
+        let (input, may_grow): (Box<dyn Read + Send>, bool) = if super::is_stdin(path) {
+            (Box::new(io::stdin()), false)
+        } else {
+            let file = File::open(path)?;
+            let may_grow = may_grow(&file);
+            (Box::new(file), may_grow)
+        };
+        let is_packed = Arc::new(AtomicBool::new(false));
+        let found_packed = is_packed.clone();
         let input = BufReader::with_capacity(256 << 10, Counted { inner: input, read: read.clone() });
         let mut input = Located { inner: input, at: 0 };
         let (sender, pieces) = mpsc::channel(PIECES_MAX);
         // It ends when nobody takes its pieces any more; nobody joins it, as it may sleep in a read of stdin.
         std::thread::Builder::new().name("read".into()).spawn(move || {
             let is_packed = input.fill_buf().is_ok_and(|start| is_gzip(start) || is_zstd(start));
+            // Read by who has got the first piece, or the end.
+            found_packed.store(is_packed, Ordering::Release);
             let outcome = unpacked(&mut input).and_then(|mut input| hand_over(&mut input, &sender));
             if let Err(error) = outcome {
                 let why = if is_packed { "cut off or damaged" } else { "cannot be read" };
@@ -82,12 +98,18 @@ impl Bytes {
                 let _ = sender.blocking_send(Err(io::Error::new(error.kind(), what)));
             }
         })?;
-        Ok(Bytes { pieces, held: Vec::new(), ended: false, fault: None })
+        Ok(Bytes { pieces, held: Vec::new(), ended: false, fault: None, may_grow, is_packed })
     }
 
     /// Whether the file ends here only because it cannot be read further.
     pub(super) fn is_damaged(&self) -> bool {
         self.fault.is_some()
+    }
+
+    /// Whether the last line is not ended and somebody may still be writing it; known at the end of the file.
+    pub(super) fn ends_in_a_line(&self) -> bool {
+        let is_cut = self.held.last().is_some_and(|last| *last != b'\n');
+        is_cut && self.may_grow && !self.is_packed.load(Ordering::Acquire)
     }
 
     /// The fault that has ended it, if any did.
@@ -123,6 +145,13 @@ impl Bytes {
         }
         Some(tail)
     }
+}
+
+/// Whether a file was changed lately. A program that writes little may keep the end of a line back for long.
+fn may_grow(file: &File) -> bool {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    // A time in the future is as good as now.
+    modified.is_ok_and(|modified| !modified.elapsed().is_ok_and(|age| age >= STILL_WRITTEN))
 }
 
 fn is_gzip(start: &[u8]) -> bool {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::file::Bytes;
 use super::progress::Progress;
 use super::send::Fault;
-use super::{PATIENCE, bytes_of, list, outcome};
+use super::{PATIENCE, bytes_of, kind, list};
 use crate::failure::{Failure, Outcome};
 use crate::patience::Patience;
 use crate::server::{Connection, Server};
@@ -88,11 +88,12 @@ impl Metrics {
     /// Imports them.
     pub(super) async fn run(self) -> Result<Outcome, Failure> {
         let server = self.connection.open()?;
-        let (files, mut unread) = list(&self.files);
+        let (files, mut left) = list(&self.files);
         let mut progress = Progress::new("samples", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
         let mut shown = 0;
-        for path in &files {
+        for file in &files {
+            let path = &file.path;
             progress.begin(path);
             let sending = Sending {
                 server: &server,
@@ -104,20 +105,11 @@ impl Metrics {
                 patience: &mut patience,
                 progress: &mut progress,
             };
-            match sending.run().await {
-                Ok(()) => {}
-                // One file that cannot be read does not keep the others from being read.
-                Err(Fault::File(problem)) => {
-                    progress.say(&format!("{}: {problem}", path.display()));
-                    unread.push(path.clone());
-                }
-                Err(Fault::Server(failure)) => {
-                    progress.finish();
-                    return Err(failure);
-                }
+            if let Err(fault) = sending.run().await {
+                left.note(file, fault, &mut progress)?;
             }
         }
-        Ok(outcome(unread.len(), progress.finish()))
+        left.end(&mut progress)
     }
 }
 
@@ -164,6 +156,10 @@ struct Sending<'a> {
 impl Sending<'_> {
     async fn run(mut self) -> Result<(), Fault> {
         let mut bytes = Bytes::open(self.path, self.progress.bytes_read())?;
+        bytes.fill(kind::LOOKED_AT_BYTES).await;
+        if let Some(problem) = kind::problem(&bytes.held, false) {
+            return Err(Fault::NoText(problem));
+        }
         let mut wanted = PIECE_BYTES;
         loop {
             bytes.fill(wanted).await;

@@ -8,6 +8,7 @@
 //! how far a file is: the same file again adds nothing by itself.
 
 mod file;
+mod kind;
 mod known;
 mod metrics;
 mod progress;
@@ -22,6 +23,7 @@ use crate::failure::{Failure, Outcome};
 use crate::patience::Patience;
 use crate::server::Connection;
 use progress::Progress;
+use send::Fault;
 
 /// How long a server that was there is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +53,10 @@ enum ImportVerb {
     /// nothing, whatever its name; one that has grown adds what is new. When the server goes away meanwhile the import
     /// says so and waits for a minute, and a later call goes on where this one stopped. Of a packed file that is cut
     /// off or damaged all lines that can be unpacked are imported.
+    ///
+    /// Of a file that may still be written (changed within the last hour, not packed) a last line without its end is
+    /// left for the next call, as it may be half of one; that is said, and --final takes it. What is no text (xz, zip,
+    /// tar, pictures) is refused when it is named, and passed over in a folder.
     #[command(after_help = LOGS_HELP)]
     Logs(Logs),
     /// Files of metrics with times, OpenMetrics or Prometheus' text format, packed ones (gzip, zstd) too.
@@ -83,6 +89,9 @@ struct Logs {
     /// Whose stack traces are joined: auto, java, python, go, rust, dotnet, off.
     #[arg(long, value_name = "LANGUAGE")]
     multiline: Option<String>,
+    /// Nobody writes these files any more: a last line without its end is a line too.
+    #[arg(long = "final")]
+    is_final: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -100,61 +109,101 @@ impl Import {
 impl Logs {
     async fn run(self) -> Result<Outcome, Failure> {
         let server = self.connection.open()?;
-        let (files, mut unread) = list(&self.files);
+        let (files, mut left) = list(&self.files);
         let mut progress = Progress::new("records", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
-        for path in &files {
+        for file in &files {
+            let path = &file.path;
             let labels = send::Labels {
                 service: self.service.clone().unwrap_or_else(|| service_of(path)),
                 source: self.source.clone().unwrap_or_else(|| source_of(path)),
                 host: self.host.clone(),
                 format: self.format.clone(),
                 multiline: self.multiline.clone(),
+                is_final: self.is_final,
             };
-            match send::file(&server, path, &labels, &mut patience, &mut progress).await {
-                Ok(()) => {}
-                // One file that cannot be read does not keep the others from being read.
-                Err(send::Fault::File(problem)) => {
-                    progress.say(&format!("{}: {problem}", path.display()));
-                    unread.push(path.clone());
-                }
-                Err(send::Fault::Server(failure)) => {
-                    progress.finish();
-                    return Err(failure);
-                }
+            if let Err(fault) = send::file(&server, path, &labels, &mut patience, &mut progress).await {
+                left.note(file, fault, &mut progress)?;
             }
         }
-        Ok(outcome(unread.len(), progress.finish()))
+        left.end(&mut progress)
     }
 }
 
-/// The end of an import: of so many files not all could be read, so many lines were refused.
-fn outcome(unread: usize, rejected: u64) -> Outcome {
-    match (unread, rejected) {
-        (0, 0) => Outcome::Complete,
-        (0, rejected) => Outcome::Partial(format!("refused lines: {rejected}")),
-        (unread, 0) => Outcome::Partial(format!("files that could not be read to their end: {unread}")),
-        (unread, rejected) => {
-            Outcome::Partial(format!("files that could not be read to their end: {unread}, refused lines: {rejected}"))
+/// A file to import.
+struct Listed {
+    path: PathBuf,
+    /// It was named itself, not only its folder.
+    is_named: bool,
+}
+
+/// Files and folders that were not read to their end.
+#[derive(Default)]
+struct Left {
+    unread: usize,
+    /// What is no text, of the files that were named.
+    refused: Vec<String>,
+}
+
+impl Left {
+    /// Says why a file is left: it does not keep the others from being read.
+    ///
+    /// Errors: it is no fault of the file, and would be that of the others too.
+    fn note(&mut self, file: &Listed, fault: Fault, progress: &mut Progress) -> Result<(), Failure> {
+        let name = file.path.display().to_string();
+        match fault {
+            Fault::File(problem) => {
+                progress.say(&format!("{name}: {problem}"));
+                self.unread += 1;
+            }
+            Fault::NoText(problem) if file.is_named => {
+                progress.say(&format!("{name}: {problem}"));
+                self.refused.push(name);
+            }
+            Fault::NoText(problem) => {
+                progress.say(&format!("{name}: passed over: {problem}"));
+                progress.passed_over();
+            }
+            Fault::Server(failure) => {
+                progress.finish();
+                return Err(failure);
+            }
         }
+        Ok(())
+    }
+
+    /// The end of an import: of some files not all could be read, some lines were refused.
+    fn end(self, progress: &mut Progress) -> Result<Outcome, Failure> {
+        let rejected = progress.finish();
+        if !self.refused.is_empty() {
+            return Err(Failure::Local(format!("what is no text was not imported: {}", self.refused.join(", "))));
+        }
+        Ok(match (self.unread, rejected) {
+            (0, 0) => Outcome::Complete,
+            (0, rejected) => Outcome::Partial(format!("refused lines: {rejected}")),
+            (unread, 0) => Outcome::Partial(format!("files that could not be read to their end: {unread}")),
+            (unread, rejected) => Outcome::Partial(format!(
+                "files that could not be read to their end: {unread}, refused lines: {rejected}"
+            )),
+        })
     }
 }
 
 /// How long the files are together, as they lie there.
-fn bytes_of(files: &[PathBuf]) -> u64 {
-    files.iter().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum()
+fn bytes_of(files: &[Listed]) -> u64 {
+    files.iter().map(|file| std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len())).sum()
 }
 
 fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// The files, those in folders too, in order; and the paths that could not be looked at.
-fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let (mut files, mut unread) = (Vec::new(), Vec::new());
+/// The files, those in folders too, in order; folders that could not be listed are left.
+fn list(paths: &[PathBuf]) -> (Vec<Listed>, Left) {
+    let (mut files, mut left) = (Vec::new(), Left::default());
     for path in paths {
         if is_stdin(path) || !path.is_dir() {
-            files.push(path.clone());
+            files.push(Listed { path: path.clone(), is_named: true });
             continue;
         }
         let mut folders = vec![path.clone()];
@@ -162,7 +211,7 @@ fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
         while let Some(folder) = folders.pop() {
             let Ok(entries) = std::fs::read_dir(&folder) else {
                 eprintln!("{}: cannot be listed", folder.display());
-                unread.push(folder);
+                left.unread += 1;
                 continue;
             };
             for entry in entries.flatten() {
@@ -175,9 +224,9 @@ fn list(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
             }
         }
         found.sort();
-        files.extend(found);
+        files.extend(found.into_iter().map(|path| Listed { path, is_named: false }));
     }
-    (files, unread)
+    (files, left)
 }
 
 /// The service of a file: its name up to the first dot.

@@ -31,6 +31,7 @@ pub(super) struct Progress {
     first_refusal: Option<String>,
     known: usize,
     duplicates: u64,
+    passed_over: usize,
 }
 
 impl Progress {
@@ -58,6 +59,7 @@ impl Progress {
             first_refusal: None,
             known: 0,
             duplicates: 0,
+            passed_over: 0,
         }
     }
 
@@ -82,6 +84,11 @@ impl Progress {
     /// The server had so many of a piece already.
     pub(super) fn had(&mut self, duplicates: u64) {
         self.duplicates += duplicates;
+    }
+
+    /// The file at hand is no text.
+    pub(super) fn passed_over(&mut self) {
+        self.passed_over += 1;
     }
 
     /// The server took a piece.
@@ -137,6 +144,9 @@ impl Progress {
         }
         if self.duplicates > 0 {
             eprintln!("{} {} were there already", self.duplicates, self.what);
+        }
+        if self.passed_over > 0 {
+            eprintln!("{} of them are no text, and were passed over", self.passed_over);
         }
         if self.rejected > 0 {
             let why = self.first_refusal.as_deref().map(safe).unwrap_or_default();

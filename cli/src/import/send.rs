@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::file::Bytes;
 use super::is_stdin;
+use super::kind;
 use super::known::{HEAD_BYTES, Sample, candidates, name_of, start_of};
 use super::progress::Progress;
 use crate::failure::Failure;
@@ -27,12 +28,16 @@ pub(super) struct Labels {
     pub(super) host: Option<String>,
     pub(super) format: Option<String>,
     pub(super) multiline: Option<String>,
+    /// Nobody writes to the file any more.
+    pub(super) is_final: bool,
 }
 
 /// Why a file was not imported.
 pub(super) enum Fault {
     /// It could not be read.
     File(io::Error),
+    /// It is no text; why, and how to mend it.
+    NoText(String),
     /// The server could not take it.
     Server(Failure),
 }
@@ -92,6 +97,9 @@ pub(super) async fn file(
     if head.is_empty() {
         return Ok(bytes.fault()?);
     }
+    if let Some(problem) = kind::problem(&head, labels.format.as_deref() == Some("journald")) {
+        return Err(Fault::NoText(problem));
+    }
     let ask = || candidates(server, &head, labels.format.as_deref());
     let known = patience.ask(|text| progress.say(text), ask).await?;
     let mut others = 0;
@@ -141,7 +149,8 @@ impl Sending<'_> {
             if piece.is_empty() {
                 return Ok(self.bytes.fault()?);
             }
-            let end = match (is_end, self.bytes.is_damaged()) {
+            let is_half = !self.labels.is_final && self.bytes.ends_in_a_line();
+            let end = match (is_end, self.bytes.is_damaged() || is_half) {
                 (false, _) => "false",
                 // The last line may be half of one.
                 (true, true) => "lines",
@@ -156,6 +165,10 @@ impl Sending<'_> {
                     );
                     let moved = taken.position.saturating_sub(self.position);
                     if moved == 0 && is_end {
+                        if is_half && !self.bytes.is_damaged() {
+                            let why = "its last line has no end yet, and is left for the next import; --final takes it";
+                            progress.say(&format!("{}: {why}", path.display()));
+                        }
                         return Ok(self.bytes.fault()?);
                     }
                     if moved == 0 && wanted >= PIECE_BYTES_MAX {

@@ -10,6 +10,7 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use watchfire_model::{Level, nearest};
 
 use crate::failure::{Failure, Outcome};
 use crate::server::{Connection, Server};
@@ -82,7 +83,7 @@ struct Log {
 #[derive(Args, Clone, Debug)]
 struct Members {
     /// How bad it is: trace, debug, info, notice, warn, error, critical, fatal.
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
     level: Option<String>,
     /// The machine.
     #[arg(long, value_name = "NAME")]
@@ -115,6 +116,18 @@ struct TakenError {
     index: u64,
     #[serde(default)]
     error: String,
+}
+
+/// A level, or one of the other words that the server knows for it.
+fn level(text: &str) -> Result<String, String> {
+    if Level::parse(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let names = Level::ALL.map(Level::as_str);
+    Err(match nearest(text, names) {
+        Some(meant) => format!("it is no level; did you mean `{meant}`?"),
+        None => format!("it is no level; write one of {}", names.join(", ")),
+    })
 }
 
 /// `NAME=VALUE`.

@@ -15,6 +15,7 @@ use crate::render::table::{Align, Table};
 use crate::render::{Format, csv};
 use crate::server::{Connection, Server};
 use crate::terminal;
+use crate::terms;
 use crate::text::safe_json;
 use crate::time::{Clock, Period};
 
@@ -37,7 +38,7 @@ Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial r
 /// `query logs`
 #[derive(Args, Clone, Debug)]
 pub struct Logs {
-    /// What to search for; several words are taken together.
+    /// What to search for; of several arguments each must hold.
     #[arg(value_name = "EXPR")]
     query: Vec<String>,
     #[command(flatten)]
@@ -118,7 +119,7 @@ impl Logs {
     /// Asks, and shows the answer.
     pub async fn run(self) -> Result<Outcome, Failure> {
         let (clock, start, end) = self.period.read()?;
-        let query = self.query.join(" ");
+        let query = terms::search(&self.query);
         let order = match self.order {
             Order::Desc => "desc",
             Order::Asc => "asc",

@@ -20,6 +20,7 @@ use crate::output::Output;
 use crate::record::Record;
 use crate::server::{Connection, Server};
 use crate::terminal;
+use crate::terms;
 use crate::text::{safe, safe_json};
 use crate::time::{Clock, Zone};
 use seen::Seen;
@@ -46,7 +47,7 @@ Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 some reco
 /// `tail`
 #[derive(Args, Clone, Debug)]
 pub struct Tail {
-    /// What to search for, as in `query logs`; several words are taken together.
+    /// What to search for, as in `query logs`; of several arguments each must hold.
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
     /// Only these levels: a comma list.
@@ -131,7 +132,7 @@ impl Tail {
         }
         let mut follower = Follower {
             server: self.connection.open()?,
-            query: self.query.join(" "),
+            query: terms::search(&self.query),
             level: self.level,
             service: self.service,
             format: self.output,
