@@ -1,5 +1,6 @@
 //! The command line: words, flags, help and exit codes.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -130,8 +131,8 @@ pub struct Serve {
     #[arg(long, env = "WATCHFIRE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Address that serves everything, instead of the configured ones.
-    #[arg(long, env = "WATCHFIRE_LISTEN", hide_env_values = true, value_name = "ADDR", value_delimiter = ',')]
-    pub listen: Vec<std::net::SocketAddr>,
+    #[arg(long, env = "WATCHFIRE_LISTEN", hide_env_values = true, value_name = "ADDR", value_delimiter = ',', value_parser = address)]
+    pub listen: Vec<SocketAddr>,
     /// Standard input as a source.
     #[command(flatten)]
     pub input: Input,
@@ -161,6 +162,23 @@ pub struct Input {
     pub stdin_exit: bool,
 }
 
+/// An address to listen on. Names are not looked up: what is listened on must not depend on who answers that.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = |text: &str| text.parse::<u16>().ok();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Some(port) = text.strip_prefix("localhost:").and_then(port) {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    Err(match text.strip_prefix(':').unwrap_or(text) {
+        digits if port(digits).is_some() => {
+            format!("write 127.0.0.1:{digits} for this machine alone, 0.0.0.0:{digits} for everyone who reaches it")
+        }
+        _ => "write IP:PORT, as 127.0.0.1:8080 or [::1]:8080, or localhost:PORT".to_owned(),
+    })
+}
+
 fn multiline(name: &str) -> Result<Multiline, String> {
     Multiline::parse(name).ok_or_else(|| "write auto, java, python, go, rust, dotnet or off".to_owned())
 }
@@ -169,8 +187,8 @@ fn multiline(name: &str) -> Result<Multiline, String> {
 #[derive(Args, Clone, Debug)]
 pub struct Demo {
     /// Address that serves everything.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: std::net::SocketAddr,
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub listen: SocketAddr,
     /// Keep the folder with data, configuration and rules; otherwise nothing is left behind.
     #[arg(long)]
     pub keep: bool,
@@ -310,5 +328,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        for (text, read) in [
+            ("127.0.0.1:24300", "127.0.0.1:24300"),
+            ("[::1]:24300", "[::1]:24300"),
+            ("localhost:24300", "127.0.0.1:24300"),
+            (":24300", "write 127.0.0.1:24300 for this machine alone, 0.0.0.0:24300 for everyone who reaches it"),
+            ("24300", "write 127.0.0.1:24300 for this machine alone, 0.0.0.0:24300 for everyone who reaches it"),
+            ("example.org:80", "write IP:PORT, as 127.0.0.1:8080 or [::1]:8080, or localhost:PORT"),
+            ("localhost:99999", "write IP:PORT, as 127.0.0.1:8080 or [::1]:8080, or localhost:PORT"),
+        ] {
+            assert_eq!(address(text).map_or_else(|told| told, |address| address.to_string()), read, "{text}");
+        }
     }
 }

@@ -90,6 +90,16 @@ fn a_canary_line_becomes_a_page_and_the_time_is_told() {
 }
 
 #[test]
+fn a_canary_keeps_its_own_pace_beside_slow_rules() {
+    let (hook, rules) = (WebhookReceiver::start(), tempfile::NamedTempFile::new().expect("a file"));
+    let config =
+        config(&hook, rules.path(), "canary: {every: 5s}\n").replace("check_interval: 100ms", "check_interval: 1h");
+    let server = Server::start(BINARY, &config);
+    let mut client = server.client();
+    wait_for("a page", &server, || figure(&mut client, "watchfire_canary_seconds_count").filter(|pages| *pages >= 1.0));
+}
+
+#[test]
 fn the_switch_is_pinged_while_all_is_well_and_the_canary_lives() {
     let (hook, rules) = (WebhookReceiver::start(), tempfile::NamedTempFile::new().expect("a file"));
     let outside = WebhookReceiver::start();

@@ -151,10 +151,13 @@ fn a_full_disk_refuses_loses_nothing_and_recovers_by_itself() {
         let health = client.get("/api/v1/health");
         assert_eq!(health["status"], "degraded", "{health}");
         assert_eq!(health["components"]["disk"]["status"], "degraded", "{health}");
+        assert_refusal(&post(&mut client, &body(SENDERS, 0)));
+        let queue = client.get("/api/v1/health")["components"]["queue"].clone();
+        assert!(queue["status"] == "degraded" && queue["problem"].is_string(), "{queue}");
         assert!(client.get("/api/v1/logs/search?q=packed&start=24h&limit=5")["logs"][4].is_object());
         assert!(client.get("/api/v1/metrics/query?query=sum%20log_events_total")["value"].is_number());
-        assert!(client.try_get("/metrics").text().contains("watchfire_disk_used_ratio"));
-        assert_refusal(&post(&mut client, &body(SENDERS, 0)));
+        let metrics = client.try_get("/metrics").text();
+        assert!(metrics.contains("watchfire_disk_used_ratio") && metrics.contains("watchfire_disk_available_bytes "));
     };
     check_full(&server);
     let (mut told, mut client) = (BTreeSet::new(), server.client());

@@ -189,25 +189,28 @@ fn observe(engine: &Engine, time: Duration) {
     }
 }
 
-/// The rules, and that of a canary which sends a line this often.
-pub fn with_rule(rules: RuleSet, every_ms: Option<i64>) -> Result<RuleSet, String> {
+/// The rules, and that of a canary which sends a line this often; `check_interval_ms` is how often rules are evaluated.
+pub fn with_rule(rules: RuleSet, every_ms: Option<i64>, check_interval_ms: i64) -> Result<RuleSet, String> {
     let Some(every_ms) = every_ms else { return Ok(rules) };
-    let added = rules.with_own(&rule(every_ms));
+    let added = rules.with_own(&rule(every_ms, check_interval_ms));
     added.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 /// The rule that sees a line: it fires with the line, and is over before the next, which comes three quarters of the
 /// distance later at the earliest. (A window reaches to the end of its second, and the end is seen one evaluation
 /// later: that is a second and an eighth of the distance on top.) It is as long as that allows, for a late evaluation
-/// to see the line too.
-fn rule(every_ms: i64) -> String {
+/// to see the line too. Its alert has to come and go between two lines, so it is evaluated at the pace of the others,
+/// but eight times in the distance at least.
+fn rule(every_ms: i64, check_interval_ms: i64) -> String {
     let window_s = (every_ms * 5 / 8000 - 1).max(1);
+    let interval_ms = check_interval_ms.min(every_ms / 8);
     serde_json::json!({
         "name": "WatchfireCanary",
         "query": format!("sum log_events_total over {window_s}s service={NAME}"),
         "threshold": 0,
         "operator": ">",
         "duration": "0s",
+        "interval": format!("{interval_ms}ms"),
         "receivers": [NAME],
     })
     .to_string()
@@ -244,6 +247,13 @@ mod tests {
 
     #[test]
     fn the_rule_is_one() {
-        assert_eq!(with_rule(RuleSet::default(), Some(5000)).map(|rules| rules.rule_count()), Ok(1));
+        for (every_ms, check_interval_ms, interval_ms) in
+            [(5000, 1000, 625), (30_000, 30_000, 3750), (30_000, 100, 100)]
+        {
+            let rules = with_rule(RuleSet::default(), Some(every_ms), check_interval_ms).expect("a good rule");
+            let of_rules: Vec<_> =
+                rules.groups().iter().flat_map(|group| &group.rules).map(|rule| rule.interval_ms()).collect();
+            assert_eq!(of_rules, [Some(interval_ms)]);
+        }
     }
 }

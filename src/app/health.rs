@@ -6,11 +6,39 @@ use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
 
 use super::parts::Parts;
 
-/// Use of the disk from which on something must be done.
+/// Use of the disk, or of the queue's part of it, from which on something must be done.
 const DISK_USED_MAX: f64 = 0.95;
 
-/// Used share of the file system that holds a path, 0 to 1.
-pub fn disk_used_ratio(path: &std::path::Path) -> Option<f64> {
+/// How full a file system is, bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DiskUse {
+    total: f64,
+    used: f64,
+    /// What we can still write: without what is kept for the system's own use.
+    available: f64,
+}
+
+impl DiskUse {
+    /// Used share of the whole file system, 0 to 1 (API.md, 7). It stays below 1 where a part is kept for others,
+    /// also when we can write nothing any more.
+    pub fn used_ratio(self) -> f64 {
+        self.used / self.total
+    }
+
+    /// Used share of what can be used by us, as `df` shows it: 1 when nothing more can be written.
+    pub fn full_ratio(self) -> f64 {
+        let usable = self.used + self.available;
+        if usable > 0.0 { self.used / usable } else { 1.0 }
+    }
+
+    /// What we can still write, bytes.
+    pub fn available_bytes(self) -> f64 {
+        self.available
+    }
+}
+
+/// How full the file system is that holds a path.
+pub fn disk_use(path: &std::path::Path) -> Option<DiskUse> {
     use std::os::unix::ffi::OsStrExt;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut figures = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
@@ -19,8 +47,9 @@ pub fn disk_used_ratio(path: &std::path::Path) -> Option<f64> {
         let code = libc::statvfs(path.as_ptr(), figures.as_mut_ptr());
         (code, figures.assume_init())
     };
-    let total = figures.f_blocks as f64;
-    (code == 0 && total > 0.0).then(|| (total - figures.f_bavail as f64) / total)
+    let bytes = |blocks: libc::fsblkcnt_t| blocks as f64 * figures.f_frsize as f64;
+    let (total, free, available) = (bytes(figures.f_blocks), bytes(figures.f_bfree), bytes(figures.f_bavail));
+    (code == 0 && total > 0.0).then_some(DiskUse { total, used: total - free, available })
 }
 
 /// The most records and seconds that a consumer is behind.
@@ -83,13 +112,18 @@ pub async fn check(parts: Arc<Parts>) -> Result<(), String> {
 fn queue(parts: &Parts) -> Component {
     let stats = parts.queue.stats();
     let (records, seconds) = worst_lag(parts);
+    let unwritten = stats
+        .write_failing
+        .then(|| "it cannot be written; senders are refused meanwhile, and the server's log says why".to_owned());
     let failing = parts.lags().into_iter().find(|(_, lag)| lag.failing);
     let lost = stats.lost_records_total > 0;
     let full = stats.disk_bytes as f64 > stats.disk_limit_bytes as f64 * DISK_USED_MAX;
     Component {
         name: "queue",
-        problem: failing
-            .map(|(consumer, _)| format!("the consumer {consumer} fails; the server's log says why"))
+        problem: unwritten
+            .or_else(|| {
+                failing.map(|(consumer, _)| format!("the consumer {consumer} fails; the server's log says why"))
+            })
             .or_else(|| full.then(|| "its disk limit is nearly reached".to_owned()))
             .or_else(|| lost.then(|| format!("{} accepted records are damaged on disk", stats.lost_records_total))),
         figures: vec![
@@ -155,10 +189,33 @@ fn alerting(parts: &Parts) -> Component {
 }
 
 fn disk(parts: &Parts) -> Component {
-    let used = disk_used_ratio(&parts.data_dir);
+    let Some(disk) = disk_use(&parts.data_dir) else {
+        return Component { name: "disk", problem: None, figures: Vec::new() };
+    };
+    let full = disk.full_ratio();
     Component {
         name: "disk",
-        problem: used.filter(|used| *used > DISK_USED_MAX).map(|used| format!("{:.0} % are used", used * 100.0)),
-        figures: used.map(|used| ("used_ratio", used)).into_iter().collect(),
+        problem: (full > DISK_USED_MAX).then(|| format!("{:.0} % of what can be used are used", full * 100.0)),
+        figures: vec![
+            ("used_ratio", disk.used_ratio()),
+            ("full_ratio", full),
+            ("available_bytes", disk.available_bytes()),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DiskUse;
+
+    #[test]
+    fn a_disk_is_full_when_nothing_is_available() {
+        // 100 blocks, of which 64 are kept for others.
+        for (used, available, used_ratio, full_ratio) in
+            [(23.0, 13.0, 0.23, 23.0 / 36.0), (36.0, 0.0, 0.36, 1.0), (0.0, 36.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)]
+        {
+            let disk = DiskUse { total: 100.0, used, available };
+            assert_eq!((disk.used_ratio(), disk.full_ratio()), (used_ratio, full_ratio), "{disk:?}");
+        }
     }
 }

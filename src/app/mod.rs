@@ -83,7 +83,7 @@ async fn run(
     companion: Option<Companion>,
 ) -> Result<(), String> {
     let Setup { config, rule_files, rules, credentials, tls } = setup;
-    let rules = canary::with_rule(rules, config.canary_every_ms)?;
+    let rules = canary::with_rule(rules, config.canary_every_ms, config.alerting.check_interval_ms)?;
     let access = Arc::new(Access::new(credentials).map_err(|error| error.to_string())?);
     let doors = Doors { access, tls: tls.map(|material| Arc::new(Tls::new(material))) };
     let signals = Signals::listen()?;

@@ -11,7 +11,7 @@ use watchfire_dashboard_api::own_metrics::{Kind, OwnMetric, Reading};
 use watchfire_dashboard_api::tls::Tls;
 use watchfire_rules::GroupSnapshot;
 
-use super::health::disk_used_ratio;
+use super::health::{DiskUse, disk_use};
 use super::parts::Parts;
 
 /// Kind, name, help, and how the figure is read.
@@ -20,7 +20,7 @@ type Read = fn(&Parts) -> Vec<Reading>;
 type ReadOf<T> = fn(&T) -> f64;
 
 /// Metrics of one figure each.
-const PLAIN: [Row<Read>; 26] = [
+const PLAIN: [Row<Read>; 28] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
@@ -40,8 +40,17 @@ const PLAIN: [Row<Read>; 26] = [
     (Kind::Counter, "watchfire_engine_damages_total", "Damaged places found in the engine's files.", |parts| {
         Reading::plain(parts.engine.stats().recovered_damages as f64)
     }),
-    (Kind::Gauge, "watchfire_disk_used_ratio", "Used share of the file system of the data folder.", |parts| {
-        disk_used_ratio(&parts.data_dir).map(Reading::plain).unwrap_or_default()
+    (Kind::Gauge, "watchfire_disk_used_ratio", "Used share of the whole file system of the data folder.", |parts| {
+        of_disk(parts, DiskUse::used_ratio)
+    }),
+    (
+        Kind::Gauge,
+        "watchfire_disk_full_ratio",
+        "Used share of what can be used of that file system, as df shows it: 1 when nothing more can be written.",
+        |parts| of_disk(parts, DiskUse::full_ratio),
+    ),
+    (Kind::Gauge, "watchfire_disk_available_bytes", "What can still be written to that file system.", |parts| {
+        of_disk(parts, DiskUse::available_bytes)
     }),
     (Kind::Gauge, "watchfire_queue_disk_bytes", "Size of the queue on disk.", |parts| {
         Reading::plain(parts.queue.stats().disk_bytes as f64)
@@ -115,6 +124,7 @@ const PER_PART: [Row<Read>; 3] = [
     ),
     (Kind::Gauge, "watchfire_storage_failing", "1 while a part cannot write its data.", |parts| {
         let failing = [
+            ("queue", parts.queue.stats().write_failing),
             ("log_store", parts.store.stats().last_write_error.is_some()),
             ("engine", parts.engine.stats().log_broken),
             ("rules", parts.rules.stats().journal_is_behind),
@@ -133,6 +143,10 @@ const PER_PART: [Row<Read>; 3] = [
         },
     ),
 ];
+
+fn of_disk(parts: &Parts, figure: fn(DiskUse) -> f64) -> Vec<Reading> {
+    disk_use(&parts.data_dir).map(|disk| Reading::plain(figure(disk))).unwrap_or_default()
+}
 
 fn of_part(part: &str, value: f64) -> Reading {
     Reading { labels: vec![("part", part.to_owned())], value }

@@ -149,7 +149,8 @@ impl Reloader {
         let Setup { config: next, rule_files: files, rules, credentials, tls } =
             setup.map_err(|faults| faults.to_string())?;
         // The canary that runs keeps its rule; another one needs a restart.
-        let rules = canary::with_rule(rules, self.parts.canary.as_ref().map(|canary| canary.every_ms()))?;
+        let every_ms = self.parts.canary.as_ref().map(|canary| canary.every_ms());
+        let rules = canary::with_rule(rules, every_ms, next.alerting.check_interval_ms)?;
         let parsers = load::parsers(&next)?;
         let extractor = load::extractor(&next)?;
         let counted = extractor.counted();

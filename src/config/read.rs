@@ -4,7 +4,6 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use watchfire_alerting::Secret;
-use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 use watchfire_queue::DISK_LIMIT_MIN;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{self, Fault, Kind, Node, Place};
@@ -392,15 +391,9 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
 
 fn read_canary(top: &mut Section<'_>, config: &mut Config) {
     let Some(node) = top.named("canary") else { return };
-    // Its alert has to come and go between two lines, at the rules' pace.
-    let least_ms = CANARY_EVERY_MIN_MS.max(8 * config.alerting.check_interval_ms);
     let mut section = Section::new("canary", Some(node), top.faults());
-    let expected = format!(
-        "a duration of at least {} (5s, and eight times `alerting.check_interval`)",
-        format_duration_ms(least_ms)
-    );
-    let every = section.parsed("every", &expected, |text| parse_duration_ms(text).filter(|millis| *millis >= least_ms));
-    config.canary_every_ms = every.or(Some(least_ms.max(30_000)));
+    let every = section.duration_from("every", CANARY_EVERY_MIN_MS);
+    config.canary_every_ms = every.or(Some(30_000));
     section.finish();
 }
 
