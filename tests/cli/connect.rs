@@ -110,6 +110,7 @@ fn a_certificate_of_our_own_authority_is_trusted_when_asked() {
         let refused = ask(arguments);
         assert_eq!(refused.code, 4, "{}", refused.told);
         assert!(refused.told.contains("certificate"), "{}", refused.told);
+        assert!(refused.told.contains("hint: whom to trust"), "{}", refused.told);
         let trusted = ask(&[arguments, &["--ca-file", &ca]].concat());
         assert_eq!((trusted.code, trusted.told.as_str()), (0, ""));
         assert!(trusted.out.contains("opened"), "{}", trusted.out);

@@ -56,7 +56,9 @@ fn a_bad_file_leaves_the_old_one_in_force_and_says_so() {
     let key = files.key("read", "anna");
     let server = files.server("");
     let header = format!("X-API-Key: {key}");
-    std::fs::write(files.path("keys.txt"), "sha256:short read\n").expect("it can be written");
+    // At once: a file that is being written is empty for a moment, and an empty one is good.
+    std::fs::write(files.path("keys.new"), "sha256:short read\n").expect("it can be written");
+    std::fs::rename(files.path("keys.new"), files.path("keys.txt")).expect("both are there");
     until(|| server.log().contains("keys and users stay as they were"));
     assert!(server.log().contains("keys.txt:1:8: 64 hex digits"), "{}", server.log());
     assert_eq!(call(&server, "GET", "/recent", &[&header], "").status, 200);
