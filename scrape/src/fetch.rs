@@ -23,8 +23,14 @@ pub(crate) struct Request<'r> {
     /// A header that tells a time in seconds.
     pub(crate) announced: (&'static str, Duration),
     pub(crate) timeout: Duration,
-    /// Largest body, unpacked.
-    pub(crate) body_bytes_max: usize,
+    pub(crate) body_limit: BodyLimit,
+}
+
+/// The largest body, unpacked, and what of the configuration says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BodyLimit {
+    pub(crate) bytes: usize,
+    pub(crate) key: &'static str,
 }
 
 /// Memory for the bodies of all answers that are being worked on.
@@ -69,7 +75,7 @@ pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     body: Vec<u8>,
     is_packed: bool,
-    body_bytes_max: usize,
+    body_limit: BodyLimit,
     share: Share,
 }
 
@@ -80,8 +86,8 @@ pub(crate) enum FetchError {
     Late(Duration),
     #[error("server returned HTTP status {0}")]
     Status(StatusCode),
-    #[error("the body is larger than {limit} bytes; raise `body_size_limit` if it shall be")]
-    TooLarge { limit: usize },
+    #[error("the body is larger than {} bytes; raise `{}` if it shall be", limit.bytes, limit.key)]
+    TooLarge { limit: BodyLimit },
     #[error("the bodies of all targets together need more memory than there is for them")]
     Memory,
     #[error("the body is packed as `{0}`, which was not asked for")]
@@ -115,11 +121,11 @@ async fn ask(client: &Arc<HttpClient>, memory: &BodyMemory, request: &Request<'_
     let is_packed = is_packed(response.headers())?;
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let mut share = memory.share();
-    let body = read_body(&mut response, request.body_bytes_max, &mut share).await.map_err(|error| match error {
+    let body = read_body(&mut response, request.body_limit, &mut share).await.map_err(|error| match error {
         ReadError::Fetch(error) => error,
         ReadError::Http(error) => http(error),
     })?;
-    Ok(Answer { content_type, body, is_packed, body_bytes_max: request.body_bytes_max, share })
+    Ok(Answer { content_type, body, is_packed, body_limit: request.body_limit, share })
 }
 
 enum ReadError {
@@ -127,11 +133,11 @@ enum ReadError {
     Http(reqwest::Error),
 }
 
-async fn read_body(response: &mut Response, limit: usize, share: &mut Share) -> Result<Vec<u8>, ReadError> {
+async fn read_body(response: &mut Response, limit: BodyLimit, share: &mut Share) -> Result<Vec<u8>, ReadError> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(ReadError::Http)? {
         let length = body.len() + piece.len();
-        if length > limit {
+        if length > limit.bytes {
             return Err(ReadError::Fetch(FetchError::TooLarge { limit }));
         }
         share.grow_to(length).map_err(ReadError::Fetch)?;
@@ -154,13 +160,13 @@ impl Answer {
     pub(crate) fn unpack(&mut self) -> Result<&[u8], FetchError> {
         if std::mem::take(&mut self.is_packed) {
             let packed = std::mem::take(&mut self.body);
-            self.body = unpack(&packed, self.body_bytes_max, &mut self.share)?;
+            self.body = unpack(&packed, self.body_limit, &mut self.share)?;
         }
         Ok(&self.body)
     }
 }
 
-fn unpack(packed: &[u8], limit: usize, share: &mut Share) -> Result<Vec<u8>, FetchError> {
+fn unpack(packed: &[u8], limit: BodyLimit, share: &mut Share) -> Result<Vec<u8>, FetchError> {
     let mut decoder = MultiGzDecoder::new(packed);
     let (mut body, mut piece) = (Vec::new(), vec![0; STEP_BYTES]);
     loop {
@@ -168,7 +174,7 @@ fn unpack(packed: &[u8], limit: usize, share: &mut Share) -> Result<Vec<u8>, Fet
         if length == 0 {
             return Ok(body);
         }
-        if body.len() + length > limit {
+        if body.len() + length > limit.bytes {
             return Err(FetchError::TooLarge { limit });
         }
         // Both bodies are there for a while.

@@ -113,13 +113,17 @@ impl Remembered {
                 self.notes.note(&entry, self.round);
                 continue;
             };
-            counts.scraped += 1;
             let own_time = at_ms.filter(|_| of.config.honor_timestamps);
             let ends = own_time.is_none() || of.config.track_timestamps_staleness;
             let named = match self.again(series, ends, batch) {
-                Some(named) => named,
+                Some(named) => {
+                    counts.scraped += 1;
+                    named
+                }
                 None => {
                     parser.labels(series, &mut labels)?;
+                    // A line that cannot be read is none of those that were.
+                    counts.scraped += 1;
                     let kept = sample_labels::finish(&mut labels, of.target, of.config)?;
                     self.first_time(series, ends, kept.then_some(&labels), batch, counts)?
                 }

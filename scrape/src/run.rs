@@ -10,7 +10,7 @@ use watchfire_model::{LabelSet, Timestamp};
 
 use crate::client::HttpClient;
 use crate::config::ScrapeConfig;
-use crate::fetch::{Answer, BodyMemory, Request, fetch};
+use crate::fetch::{Answer, BodyLimit, BodyMemory, Request, fetch};
 use crate::negotiate;
 use crate::own_metrics::ScrapeMetrics;
 use crate::scrape::{Of, ScrapeError, Series};
@@ -191,7 +191,7 @@ async fn ask(shared: &Shared, plan: &Plan) -> Result<Answer, ScrapeError> {
         packed: config.enable_compression,
         announced: (TIMEOUT_HEADER, timeout),
         timeout,
-        body_bytes_max: if limit == 0 { shared.body_bytes_max } else { limit },
+        body_limit: BodyLimit { bytes: if limit == 0 { shared.body_bytes_max } else { limit }, key: "body_size_limit" },
     };
     Ok(fetch(&plan.job.client, &shared.memory, &request).await?)
 }

@@ -24,7 +24,7 @@ struct Defaults {
 /// Reads both keys.
 pub fn read(top: &mut Section<'_>, config: &mut Config) {
     let defaults = read_global(top, config);
-    for node in top.list(PATH) {
+    for node in top.only_list(PATH) {
         let Some(job) = read_job(node, top, &defaults) else { continue };
         if config.scrape.iter().any(|other| other.job_name == job.job_name) {
             let place = node.entry("job_name").map_or(node.place, |(_, name)| name.place);
@@ -190,7 +190,14 @@ fn read_params(section: &mut Section<'_>) -> Vec<(String, Vec<String>)> {
     for (name, _, node) in entries {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
-            Kind::Scalar { .. } | Kind::Null | Kind::Map(_) => std::slice::from_ref(node),
+            Kind::Null => &[],
+            kind @ (Kind::Scalar { .. } | Kind::Map(_)) => {
+                let path = section.name("params");
+                let message =
+                    format!("`{path}.{name}` must be a list of texts, this is {}; write [value]", kind.name());
+                section.fault(node.place, message);
+                &[]
+            }
         };
         let mut values = Vec::new();
         for item in items {
@@ -211,6 +218,11 @@ fn read_params(section: &mut Section<'_>) -> Vec<(String, Vec<String>)> {
 
 /// Labels that the user chooses.
 pub(super) fn read_labels(node: Option<&Node>, path: &str, section: &mut Section<'_>) -> Vec<(String, String)> {
+    if let Some(Node { kind: Kind::Map(entries), .. }) = node {
+        for (_, place, _) in entries.iter().filter(|(name, ..)| name.is_empty()) {
+            section.fault(*place, format!("`{path}`: a label needs a name; write one, or remove the line"));
+        }
+    }
     let labels = Section::new(path, node, section.faults()).free_texts();
     labels.into_iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -40,15 +40,15 @@ const OTHER_DISCOVERY: [&str; 25] = [
 /// Reads all ways to find targets that a job has.
 pub fn read(section: &mut Section<'_>) -> Vec<Discovery> {
     let mut all = Vec::new();
-    let groups = section.list("static_configs");
+    let groups = section.only_list("static_configs");
     if !groups.is_empty() {
         let path = section.name("static_configs");
         all.push(Discovery::Static(groups.into_iter().map(|node| read_group(node, &path, section)).collect()));
     }
-    for node in section.list("file_sd_configs") {
+    for node in section.only_list("file_sd_configs") {
         all.extend(read_files(node, section));
     }
-    for node in section.list("http_sd_configs") {
+    for node in section.only_list("http_sd_configs") {
         all.extend(read_http(node, section));
     }
     for key in OTHER_DISCOVERY {

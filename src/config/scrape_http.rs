@@ -106,6 +106,16 @@ fn read_proxy(section: &mut Section<'_>) -> Proxy {
     let url = section.parsed_secret("proxy_url", expected, web_address);
     let no_proxy = section.text("no_proxy").unwrap_or_default().to_owned();
     let from_environment = boolean(section, "proxy_from_environment").unwrap_or(false);
+    if let (None, Some(node)) = (section.node("proxy_url"), section.node("no_proxy"))
+        && !no_proxy.is_empty()
+    {
+        let message = if from_environment {
+            "`no_proxy` and `proxy_from_environment` exclude each other; keep one"
+        } else {
+            "`no_proxy` says nothing without a proxy; add `proxy_url`, or remove it"
+        };
+        section.fault(node.place, message);
+    }
     match (url, from_environment) {
         (Some(_), true) => {
             let place = section.node("proxy_url").map(|node| node.place).unwrap_or_default();

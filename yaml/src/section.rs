@@ -216,6 +216,20 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The items of a list; anything else is a fault.
+    pub fn only_list(&mut self, key: &'static str) -> Vec<&'a Node> {
+        match self.node(key) {
+            None => Vec::new(),
+            Some(Node { kind: Kind::List(items), .. }) => items.iter().collect(),
+            Some(Node { kind, place }) => {
+                let message =
+                    format!("`{}` must be a list, this is {}; begin each item with `- `", self.name(key), kind.name());
+                self.fault(*place, message);
+                Vec::new()
+            }
+        }
+    }
+
     /// A list of texts, each with its place.
     pub fn texts(&mut self, key: &'static str) -> Vec<(&'a str, Place)> {
         self.text_nodes(key).into_iter().map(|(text, node)| (text, node.place)).collect()

@@ -10,7 +10,7 @@ use reqwest::Url;
 use super::{Look, marked};
 use crate::client::HttpClient;
 use crate::config::{HttpDiscovery, TargetGroup};
-use crate::fetch::{Request, fetch};
+use crate::fetch::{BodyLimit, Request, fetch};
 use crate::run::Shared;
 
 /// The label that names the server.
@@ -42,7 +42,7 @@ async fn ask(http: &HttpDiscovery, client: &Arc<HttpClient>, shared: &Arc<Shared
         packed: true,
         announced: (EVERY_HEADER, timeout),
         timeout,
-        body_bytes_max: shared.body_bytes_max,
+        body_limit: BodyLimit { bytes: shared.body_bytes_max, key: "limits.decompressed" },
     };
     let refused = |reason: String| format!("{}: {reason}; what it said before stays in force", http.url);
     let mut answer = fetch(client, &shared.memory, &request).await.map_err(|error| refused(error.to_string()))?;
