@@ -75,7 +75,15 @@ pub(super) fn binary(
         return Ok(vectors.then(|| Matching::plain(cardinality)));
     };
     if !vectors {
-        return Err(error(text, span.start, "labels are matched only between instant vectors".to_owned()));
+        if matching.fill != Fill::default() {
+            return Err(error(text, span.start, "missing series are filled in only between instant vectors".to_owned()));
+        }
+        // Without labels it says nothing, and Prometheus takes it.
+        return if matching.labels.is_empty() {
+            Ok(None)
+        } else {
+            Err(error(text, span.start, "labels are matched only between instant vectors".to_owned()))
+        };
     }
     if op.is_set() {
         if matching.cardinality != Cardinality::OneToOne {

@@ -17,7 +17,9 @@ pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result
     if !by_labels_only && ctx.drop_histograms(&mut columns) {
         columns.retain(Column::has_values);
     }
-    if ctx.steps.count > 1 && !call.is_step_invariant() {
+    // A range whose end no step reaches is one all the same.
+    let is_whole_range = !ctx.is_instant && ctx.steps.start == ctx.query_start && ctx.query_start != ctx.query_end;
+    if (ctx.steps.count > 1 || is_whole_range) && !call.is_step_invariant() {
         let text = "sort is ineffective for range queries since results are always ordered by labels";
         ctx.guard.warn(text.to_owned(), call.span);
     }
