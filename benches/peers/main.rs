@@ -1,19 +1,21 @@
 //! Watchfire beside Prometheus and VictoriaMetrics, at the same work in the same run.
 //!
-//! `cargo xtask peers [remote-write|wide|queries]` fetches them and runs this; without a name, all of it. A program that
+//! `cargo xtask peers [remote-write|wide|queries|rules]` fetches them and runs this; without a name, all of it. A program that
 //! is not there is said to be missing, and left out.
 
 mod load;
 mod peer;
 mod queries;
 mod remote_write;
+mod rules;
 
 type Scenario = fn();
 
-const SCENARIOS: [(&str, Scenario); 3] = [
+const SCENARIOS: [(&str, Scenario); 4] = [
     ("remote-write", || remote_write::run(&remote_write::Shape { series: 10_000, samples: 360 })),
     ("wide", || remote_write::run(&remote_write::Shape { series: 100_000, samples: 120 })),
     ("queries", queries::run),
+    ("rules", rules::run),
 ];
 
 fn main() {

@@ -19,13 +19,37 @@ pub struct Program {
     ready: &'static str,
 }
 
+/// What evaluates rules over VictoriaMetrics, which is told where by [`Program::start_with`]'s caller.
+pub fn vmalert(store: SocketAddr, rules: &std::path::Path) -> Option<Peer> {
+    let path = real::victoria_metrics_folder().join("usr/bin/vmalert");
+    if !path.is_file() {
+        println!("SKIP: vmalert is not here; `cargo xtask peers` fetches it");
+        return None;
+    }
+    let program = Program { name: "vmalert", find: || None, arguments: |_| Vec::new(), ready: "/health" };
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = SocketAddr::from(([127, 0, 0, 1], server::free_port()));
+    let arguments = vec![
+        format!("-rule={}", rules.display()),
+        format!("-datasource.url=http://{store}"),
+        format!("-remoteWrite.url=http://{store}"),
+        format!("-httpListenAddr={address}"),
+        "-notifier.blackhole".to_owned(),
+    ];
+    let child = spawn(&path, arguments, &folder);
+    let mut peer = Peer { program, path, child, address, folder };
+    peer.wait_ready();
+    Some(peer)
+}
+
 /// All of them, ours first.
 pub const PROGRAMS: [Program; 3] = [
     Program {
         name: "watchfire",
         find: || Some(PathBuf::from(env!("CARGO_BIN_EXE_watchfire"))),
         arguments: |address| {
-            ["serve", "--listen", address, "--data-dir", "data"].map(str::to_owned).into_iter().collect()
+            let arguments = ["serve", "--listen", address, "--data-dir", "data", "--config", "prometheus.yml"];
+            arguments.map(str::to_owned).into_iter().collect()
         },
         ready: "/-/ready",
     },
@@ -63,15 +87,20 @@ pub struct Peer {
 }
 
 impl Program {
-    /// Starts it on an empty folder; `None`, said aloud, if it is not here.
+    /// Starts it on an empty folder, without targets and rules, so that all its work is ours; `None`, said aloud, if it is
+    /// not here.
     pub fn start(self) -> Option<Peer> {
+        self.start_with("global: {}\n")
+    }
+
+    /// The same with a configuration of Prometheus', which is ours too.
+    pub fn start_with(self, config: &str) -> Option<Peer> {
         let Some(path) = (self.find)() else {
             println!("SKIP: {} is not here; `cargo xtask peers` fetches it", self.name);
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder");
-        // Without targets and rules, so that all its work is ours.
-        std::fs::write(folder.path().join("prometheus.yml"), "global: {}\n").expect("the folder can be written");
+        std::fs::write(folder.path().join("prometheus.yml"), config).expect("the folder can be written");
         let address = SocketAddr::from(([127, 0, 0, 1], server::free_port()));
         let child = self.spawn(&path, &folder, address);
         let mut peer = Peer { program: self, path, child, address, folder };
@@ -80,16 +109,20 @@ impl Program {
     }
 
     fn spawn(self, path: &PathBuf, folder: &tempfile::TempDir, address: SocketAddr) -> Child {
-        let log = std::fs::File::create(folder.path().join("log")).expect("the folder can be written");
-        Command::new(path)
-            .args((self.arguments)(&address.to_string()))
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("it can be started")
+        spawn(path, (self.arguments)(&address.to_string()), folder)
     }
+}
+
+fn spawn(path: &PathBuf, arguments: Vec<String>, folder: &tempfile::TempDir) -> Child {
+    let log = std::fs::File::create(folder.path().join("log")).expect("the folder can be written");
+    Command::new(path)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("it can be started")
 }
 
 impl Peer {
@@ -132,6 +165,14 @@ impl Peer {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// The sum of a metric of its own over all labels.
+    pub fn own_metric(&self, name: &str) -> f64 {
+        let text = self.client().call(&Client::request("GET", "/metrics", &[], b"")).text();
+        let is_of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let value = |line: &str| line.rsplit(' ').next().and_then(|text| text.parse::<f64>().ok());
+        text.lines().filter(is_of).filter_map(value).sum()
     }
 
     /// CPU time so far.

@@ -1,4 +1,4 @@
-//! VictoriaMetrics, for benches: unpacked from Debian's unstable, as its stable has none. Cached outside of the repository.
+//! VictoriaMetrics and its vmalert, for benches: unpacked from Debian's unstable, as its stable has none. Cached outside of the repository.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,10 +9,13 @@ use crate::real;
 const SOURCE: &str =
     "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n";
 
-/// Makes sure that it is there, or says why not.
+/// What of the package is run.
+const PROGRAMS: [&str; 2] = ["victoria-metrics", "vmalert"];
+
+/// Makes sure that they are there, or says why not.
 pub fn provide() {
     let folder = real::victoria_metrics_folder();
-    if folder.join("usr/bin/victoria-metrics").is_file() {
+    if PROGRAMS.iter().all(|program| folder.join("usr/bin").join(program).is_file()) {
         return;
     }
     match fetch(&folder) {
