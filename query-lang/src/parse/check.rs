@@ -76,7 +76,11 @@ pub(super) fn binary(
     };
     if !vectors {
         if matching.fill != Fill::default() {
-            return Err(error(text, span.start, "missing series are filled in only between instant vectors".to_owned()));
+            return Err(error(
+                text,
+                span.start,
+                "missing series are filled in only between instant vectors".to_owned(),
+            ));
         }
         // Without labels it says nothing, and Prometheus takes it.
         return if matching.labels.is_empty() {
