@@ -15,6 +15,8 @@ use http_body_util::BodyExt;
 const LENGTH_MIN: u64 = 1024;
 /// Bytes that are packed at once, off the async threads.
 const SLICE_BYTES: usize = 256 << 10;
+/// Less than this is packed where it is: going to another thread would take longer, bytes.
+const INLINE_BYTES: usize = 16 << 10;
 /// Both levels favour the clock: answers are read once.
 const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
@@ -140,26 +142,27 @@ fn packed(body: Body, encoder: Encoder) -> impl futures_util::Stream<Item = io::
                 match packed.body.frame().await {
                     Some(Ok(frame)) => packed.pending = frame.into_data().unwrap_or_default(),
                     Some(Err(error)) => return Err(io::Error::other(error)),
-                    None => {
-                        let last = work(move || encoder.finish()).await?;
-                        return Ok(Some((Bytes::from(last), packed)));
-                    }
+                    // All but what the encoder looks back on is packed already.
+                    None => return Ok(Some((Bytes::from(encoder.finish()?), packed))),
                 }
             }
             let slice = packed.pending.split_to(SLICE_BYTES.min(packed.pending.len()));
-            let (out, encoder) = work(move || Ok((encoder.slice(&slice)?, encoder))).await?;
-            packed.encoder = Some(encoder);
+            let out = if slice.len() < INLINE_BYTES {
+                let out = encoder.slice(&slice)?;
+                packed.encoder = Some(encoder);
+                out
+            } else {
+                let work = tokio::task::spawn_blocking(move || io::Result::Ok((encoder.slice(&slice)?, encoder)));
+                let (out, encoder) = work.await.map_err(io::Error::other)??;
+                packed.encoder = Some(encoder);
+                out
+            };
             if !out.is_empty() {
                 return Ok(Some((Bytes::from(out), packed)));
             }
         }
         Ok(None)
     })
-}
-
-/// Packs on a thread for such work.
-async fn work<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

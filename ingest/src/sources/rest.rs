@@ -80,30 +80,24 @@ pub(super) fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// What can be told of a file by how it begins.
-pub(super) enum Beginning {
-    /// Its first bytes, unpacked.
-    Known(Vec<u8>),
-    /// It is being written or renamed: too early to tell.
-    Unsettled,
-}
-
 /// A packed file counts as written to the end when nothing was written for so long: what packs it gives it the time of
 /// its original last.
 const PACKED_AFTER: Duration = Duration::from_secs(2);
 /// What cannot be unpacked after so long stays so.
 const DAMAGED_AFTER: Duration = Duration::from_secs(60);
 
-/// How the file of an entry begins, if it is still under that name.
-pub(super) fn beginning(entry: &Entry) -> Beginning {
-    let Ok(metadata) = fs::metadata(&entry.path) else { return Beginning::Unsettled };
-    if FileId::of(&metadata) != entry.id {
-        return Beginning::Unsettled;
-    }
-    let quiet = metadata.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or(Duration::ZERO);
+/// How the file of an entry begins, unpacked. `None`: it is being written or renamed, and it is too early to tell.
+pub(super) fn settled_head(entry: &Entry) -> Option<Vec<u8>> {
+    let metadata = fs::metadata(&entry.path).ok().filter(|metadata| FileId::of(metadata) == entry.id)?;
+    let quiet = match metadata.modified().map(|at| at.elapsed()) {
+        Ok(Ok(quiet)) => quiet,
+        // Clocks differ a little; what is dated far ahead is not being written for that.
+        Ok(Err(ahead)) if ahead.duration() < DAMAGED_AFTER => Duration::ZERO,
+        Ok(Err(_)) | Err(_) => DAMAGED_AFTER,
+    };
     let (head, is_whole) = if has_packed_name(&entry.path) {
         if quiet < PACKED_AFTER {
-            return Beginning::Unsettled;
+            return None;
         }
         match Unpacker::open(&entry.path) {
             Ok(mut unpacker) => {
@@ -120,7 +114,7 @@ pub(super) fn beginning(entry: &Entry) -> Beginning {
     };
     // The name may have been given to another file in between.
     let is_same = fs::metadata(&entry.path).is_ok_and(|metadata| FileId::of(&metadata) == entry.id);
-    if is_same && (is_whole || quiet >= DAMAGED_AFTER) { Beginning::Known(head) } else { Beginning::Unsettled }
+    (is_same && (is_whole || quiet >= DAMAGED_AFTER)).then_some(head)
 }
 
 /// Whether the file holds what was read up to a position: how it begins, and what stands before the position.

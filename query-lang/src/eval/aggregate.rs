@@ -74,6 +74,8 @@ const FOLDED: usize = 8;
 
 /// Folds columns into those of their groups, in the order of the columns at each step.
 fn fold(ctx: &Context, op: AggregateOp, columns: &[Column], of: &[usize], out: &mut [Column]) -> Result<(), EvalError> {
+    let bytes = out.len() * size_of::<[State; FOLDED]>();
+    ctx.guard.reserve(bytes)?;
     let mut states = vec![[State::default(); FOLDED]; out.len()];
     for first in (0..ctx.steps.count).step_by(FOLDED) {
         let block = first..ctx.steps.count.min(first + FOLDED);
@@ -92,6 +94,7 @@ fn fold(ctx: &Context, op: AggregateOp, columns: &[Column], of: &[usize], out: &
             }
         }
     }
+    ctx.guard.release(bytes);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::{Files, LIST_EVERY_MS, LOST_NAMES_MAX, Source, key_of, met_at, time_of};
 use crate::sources::packed::has_packed_name;
 use crate::sources::position::{FILE_KEYS, FileId, Head, Position, Tail, is_numbered_name};
-use crate::sources::rest::{self, Beginning, Entry, Folders};
+use crate::sources::rest::{self, Entry, Folders};
 use crate::sources::settings::Start;
 use crate::sources::tracked::{Standing, Tracked, before, end_of_lines};
 use crate::sources::turn::{STEPS_MAX, Turn};
@@ -281,7 +281,7 @@ impl Files {
             return;
         }
         let packed = has_packed_name(&entry.path);
-        let Beginning::Known(head) = rest::beginning(&entry) else {
+        let Some(head) = rest::settled_head(&entry) else {
             return self.decide_later(entry.id, name, packed, since, source, turn);
         };
         if self.is_copy(name, source, packed, &head) {
@@ -355,17 +355,15 @@ impl Files {
 
     /// Whether it is known what was read of a file.
     fn is_known(&self, entry: &Entry) -> bool {
-        self.tracked.contains_key(&entry.id) || rest::head_of(&entry.path).is_ok_and(|head| self.was_read(entry, &head))
+        self.tracked.contains_key(&entry.id) || self.stored_of(entry).is_some()
     }
 
-    /// Whether a file that begins so was read in an earlier run; what is known of its inode may be of one that had it
-    /// before.
-    fn was_read(&self, entry: &Entry, head: &[u8]) -> bool {
-        let stored = self.intake.queue.checkpoint(&entry.id.key());
-        let known = stored.as_deref().and_then(Position::decode);
-        known.is_some_and(|known| {
-            !known.undecided && known.packed == has_packed_name(&entry.path) && known.head.fits(head)
-        })
+    /// Up to where a file was read, as the queue has it; what is known of its inode may be of one that had it before.
+    fn stored_of(&self, entry: &Entry) -> Option<Position> {
+        let stored = self.intake.queue.checkpoint(&entry.id.key())?;
+        let known = Position::decode(&stored)
+            .filter(|known| !known.undecided && known.packed == has_packed_name(&entry.path))?;
+        rest::head_of(&entry.path).is_ok_and(|head| known.head.fits(&head)).then_some(known)
     }
 
     /// A file that is not open is gone: a copy may hold what was not read.
@@ -390,20 +388,11 @@ impl Files {
         folders: &mut Folders,
         now_ms: i64,
     ) -> Option<Tracked> {
-        let queue = &self.intake.queue;
-        // What is known of its inode may be of a file that had it before.
-        let is_read = |entry: &Entry| {
-            let stored = queue.checkpoint(&entry.id.key());
-            let known = stored.as_deref().and_then(Position::decode).filter(|known| known.at > 0);
-            known.is_some_and(|known| {
-                known.packed == has_packed_name(&entry.path)
-                    && rest::head_of(&entry.path).is_ok_and(|head| known.head.fits(&head))
-            })
-        };
+        let is_read = |entry: &Entry| self.stored_of(entry).is_some_and(|known| known.at > 0);
         let entry = rest::copied(folders, position, is_read)?;
         let packed = has_packed_name(&entry.path);
         let mut copy = Tracked::new(entry.id, entry.path, source, Position { packed, ..position.clone() }, now_ms);
-        (copy.standing, copy.stored) = (Standing::Moved, queue.checkpoint(&copy.id.key()));
+        (copy.standing, copy.stored) = (Standing::Moved, self.intake.queue.checkpoint(&copy.id.key()));
         Some(copy)
     }
 
