@@ -329,12 +329,25 @@ fn files_rotated_before_the_first_start_are_read_when_asked() {
     unasked.write("app.log", "now\n");
     unasked.write("app.log.1", "yesterday\n");
     let mut server = Server::start(BINARY, &unasked.config("*.log", ", start: end"));
+    // What is written before the file was met for the first time is not "from now on".
+    let deadline = Instant::now() + SOON;
+    while !followed(&server) {
+        assert!(Instant::now() < deadline, "no file is followed after a minute: {}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     unasked.append("app.log", "from now on\n");
     wait_total(&server, 1);
     server.kill();
     unasked.append("app.log", "while we are down\n");
     server.restart();
     wait_total(&server, 2);
+}
+
+/// Whether any file is followed.
+fn followed(server: &Server) -> bool {
+    let metrics = server.client().try_get("/metrics").text();
+    let mut figures = metrics.lines().filter(|line| line.starts_with("watchfire_source_files{"));
+    figures.any(|line| !line.ends_with(" 0"))
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
