@@ -17,16 +17,18 @@ mod parse;
 mod print;
 mod query;
 pub mod read;
+pub mod shared;
 
 pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};
 pub use eval::{
     Answer, Asked, CancelToken, EvalError, Limits, MatrixSeries, Notes, Outcome, PointValue, answer, evaluate_instant,
-    evaluate_range,
+    evaluate_range, evaluate_shared,
 };
 pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
 pub use query::{Language, Query};
 pub use read::{LocalMetrics, MetricsRead, RangeSeries, RangeSteps};
+pub use shared::{SharedColumns, SharedParts};
 
 /// Reads a query; see [`Query::parse`].
 pub fn parse(text: &str) -> Result<Query, ParseError> {

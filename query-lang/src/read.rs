@@ -7,6 +7,7 @@ use watchfire_model::{LabelSet, Timestamp};
 
 use crate::Query;
 use crate::eval::{self, Answer, Asked, EvalError, Limits};
+use crate::shared::SharedColumns;
 
 /// The times of a range evaluation: `start`, `start + step`, … up to and including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,15 @@ pub type RangeSeries = (LabelSet, Vec<(Timestamp, f64)>);
 pub trait MetricsRead: Send + Sync {
     /// The values at one time; a scalar is one value without labels.
     fn instant(&self, query: &Query, at: Timestamp, limits: &Limits) -> Result<Vec<(LabelSet, f64)>, EvalError>;
+
+    /// The same for one of several queries that are asked at one time; what they have in common may be computed once.
+    fn instant_shared(
+        &self,
+        query: &Query,
+        at: Timestamp,
+        limits: &Limits,
+        shared: &SharedColumns<'_>,
+    ) -> Result<Vec<(LabelSet, f64)>, EvalError>;
 
     /// The values at each time of a range.
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError>;
@@ -54,6 +64,16 @@ impl LocalMetrics {
 impl MetricsRead for LocalMetrics {
     fn instant(&self, query: &Query, at: Timestamp, limits: &Limits) -> Result<Vec<(LabelSet, f64)>, EvalError> {
         eval::evaluate_instant(query, &self.engine, at, limits)
+    }
+
+    fn instant_shared(
+        &self,
+        query: &Query,
+        at: Timestamp,
+        limits: &Limits,
+        shared: &SharedColumns<'_>,
+    ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+        eval::evaluate_shared(query, &self.engine, at, limits, shared)
     }
 
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use watchfire_model::{LabelSet, Timestamp};
+use watchfire_query_lang::SharedParts;
 
 use crate::alert_set::{AlertSet, Tracked};
 use crate::identity::rule_key;
@@ -59,6 +60,8 @@ pub(crate) struct Group {
     /// Most alerts or series of one rule; 0 = no limit.
     pub limit: usize,
     pub slots: Vec<Arc<Slot>>,
+    /// What the queries of the rules have in common; the slots hold them.
+    pub shared: SharedParts,
     pub counters: GroupCounters,
 }
 
@@ -139,6 +142,7 @@ impl Table {
                 interval_ms: group_interval_ms,
                 query_offset_ms: loaded.query_offset_ms.unwrap_or(defaults.query_offset_ms),
                 limit: loaded.limit,
+                shared: SharedParts::of(slots.iter().map(|slot| slot.rule.query())),
                 slots,
                 counters: GroupCounters::default(),
             });

@@ -183,3 +183,27 @@ fn examples_load() {
     }
     assert!(seen > 0);
 }
+
+#[test]
+fn what_rules_have_in_common_is_not_older_than_what_they_record() {
+    let rules = r#"
+groups:
+- name: a
+  rules:
+  - {record: "g:sum", expr: "sum(g)"}
+  - {record: "before", expr: "sum({__name__=~\"g.*\"}) + 0"}
+  - {record: "g:more", expr: "sum(g) * 100"}
+  - {record: "after", expr: "sum({__name__=~\"g.*\"}) + 0"}
+"#;
+    let world = World::new(rules);
+    world.gauge("a", 1, 1.0);
+    let round = world.round(2);
+    assert_eq!(round.failed, 0, "{:?}", world.errors());
+    assert_eq!(world.ask("before", 2), [r#"{__name__="before"} 2"#]);
+    assert_eq!(world.ask("after", 2), [r#"{__name__="after"} 102"#]);
+    // The next round asks anew.
+    world.gauge("a", 3, 2.0);
+    world.round(4);
+    assert_eq!(world.ask("before", 4), [r#"{__name__="before"} 104"#]);
+    assert_eq!(world.ask("after", 4), [r#"{__name__="after"} 204"#]);
+}

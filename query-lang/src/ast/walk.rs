@@ -1,33 +1,43 @@
-//! Which series a query reads.
+//! Which series a query reads, and which parts it has.
 
 use watchfire_model::Matcher;
 
 use super::Expr;
 
 impl Expr {
-    /// Calls `visit` with the matchers of each selector, in the order of the text.
+    /// Calls `visit` with the matchers of each selector, in the order of evaluation.
     pub fn for_each_selector<'e>(&'e self, visit: &mut dyn FnMut(&'e [Matcher])) {
-        match self {
-            Expr::Number(_) | Expr::String(_) => {}
+        self.for_each_part(&mut |part| match part {
             Expr::Vector(node) => visit(&node.matchers),
             Expr::Matrix(node) => visit(&node.selector.matchers),
-            Expr::Subquery(node) => node.expr.for_each_selector(visit),
-            Expr::Unary(node) => node.expr.for_each_selector(visit),
-            Expr::Paren(node) => node.expr.for_each_selector(visit),
-            Expr::Binary(node) => {
-                node.left.for_each_selector(visit);
-                node.right.for_each_selector(visit);
-            }
-            Expr::Aggregate(node) => {
-                if let Some(parameter) = &node.parameter {
-                    parameter.for_each_selector(visit);
-                }
-                node.expr.for_each_selector(visit);
-            }
-            Expr::Call(node) => node.args.iter().for_each(|argument| argument.for_each_selector(visit)),
             Expr::ShortAggregate(node) => visit(&node.scope.selector.matchers),
             Expr::ShortRate(node) => visit(&node.scope.selector.matchers),
             Expr::ShortQuantile(node) => visit(&node.scope.selector.matchers),
+            Expr::Number(_) | Expr::String(_) | Expr::Subquery(_) | Expr::Unary(_) => {}
+            Expr::Binary(_) | Expr::Aggregate(_) | Expr::Call(_) | Expr::Paren(_) => {}
+        });
+    }
+
+    /// Calls `visit` with each expression of the tree, the whole first.
+    pub fn for_each_part<'e>(&'e self, visit: &mut dyn FnMut(&'e Expr)) {
+        visit(self);
+        match self {
+            Expr::Number(_) | Expr::String(_) | Expr::Vector(_) | Expr::Matrix(_) => {}
+            Expr::ShortAggregate(_) | Expr::ShortRate(_) | Expr::ShortQuantile(_) => {}
+            Expr::Subquery(node) => node.expr.for_each_part(visit),
+            Expr::Unary(node) => node.expr.for_each_part(visit),
+            Expr::Paren(node) => node.expr.for_each_part(visit),
+            Expr::Binary(node) => {
+                node.left.for_each_part(visit);
+                node.right.for_each_part(visit);
+            }
+            Expr::Aggregate(node) => {
+                if let Some(parameter) = &node.parameter {
+                    parameter.for_each_part(visit);
+                }
+                node.expr.for_each_part(visit);
+            }
+            Expr::Call(node) => node.args.iter().for_each(|argument| argument.for_each_part(visit)),
         }
     }
 }

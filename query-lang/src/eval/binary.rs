@@ -148,7 +148,8 @@ fn with_scalar(
     }
     calculated.tell();
     columns.retain(Column::has_values);
-    join_same_labels(columns)
+    // As long as names stay, no two are the same that were not before.
+    if drops_name(node) { join_same_labels(columns) } else { Ok(columns) }
 }
 
 /// Which series of both sides agree in the labels that count.

@@ -6,6 +6,7 @@ use watchfire_model::LabelSet;
 use super::column::{ABSENT, Column};
 use super::limits::{EvalError, Guard};
 use crate::ast::{At, Shift};
+use crate::shared::SharedColumns;
 
 /// The times of an evaluation: `start + i * step` for `i` in `0..count`; milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub(crate) struct Context<'e> {
     pub query_step: i64,
     /// Whether the whole query asks for one moment, so that order has a meaning.
     pub is_instant: bool,
+    /// What other queries of this time have computed already; nothing at other times.
+    pub shared: Option<&'e SharedColumns<'e>>,
 }
 
 impl<'e> Context<'e> {
@@ -94,7 +97,7 @@ impl<'e> Context<'e> {
         let bytes = steps.count.saturating_mul(8);
         self.guard.reserve(bytes)?;
         self.guard.release(bytes);
-        Ok(Context { steps, ..*self })
+        Ok(Context { steps, shared: None, ..*self })
     }
 
     /// When a shifted selector looks.

@@ -30,6 +30,8 @@ pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
 pub use limits::{CancelToken, EvalError, Limits};
 pub use notes::Notes;
 
+use crate::shared::SharedColumns;
+
 use crate::Query;
 use crate::ast::{AggregateOp, Expr, Unary, ValueType};
 use crate::equivalent::Found;
@@ -38,6 +40,10 @@ use crate::read::{RangeSeries, RangeSteps};
 use column::{Column, Value, is_absent};
 use context::{Context, Steps};
 use limits::Guard;
+
+/// The columns of a common part, as [`crate::shared`] keeps them.
+#[derive(Clone, Debug)]
+pub(crate) struct Columns(Vec<Column>);
 
 /// The values of a query at one time, in the order of labels unless the query gives one (`sort`, `topk`). A
 /// scalar is one value without labels, a native histogram the number of its observations.
@@ -64,6 +70,25 @@ fn count_observations<'v>(ctx: &Context, values: impl Iterator<Item = &'v mut f6
             *value = ctx.histogram(*value).map_or(*value, |histogram| histogram.count());
         }
     }
+}
+
+/// [`evaluate_instant`] of one of several queries that are asked at one time: what they have in common is computed once.
+/// All of them are asked at this time, until what is shared is forgotten.
+///
+/// Errors: as [`evaluate_instant`].
+pub fn evaluate_shared(
+    query: &Query,
+    engine: &Engine,
+    at: Timestamp,
+    limits: &Limits,
+    shared: &SharedColumns<'_>,
+) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+    let guard = Guard::new(limits);
+    guard.look()?;
+    let ctx = Context { shared: Some(shared), ..at_once(engine, &guard, at) };
+    let mut out = instant_values(query, evaluate(query, &ctx)?);
+    count_observations(&ctx, out.iter_mut().map(|(_, value)| value));
+    Ok(out)
 }
 
 /// The values at the one time of an instant query, in the order of labels unless the query gives one.
@@ -143,14 +168,32 @@ fn grid(range: RangeSteps, limits: &Limits) -> Result<Steps, EvalError> {
 /// At one time.
 fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Context<'e> {
     let steps = Steps { start: at.millis(), step: 1, count: 1 };
-    Context { engine, guard, steps, query_start: at.millis(), query_end: at.millis(), query_step: 0, is_instant: true }
+    Context {
+        engine,
+        guard,
+        steps,
+        query_start: at.millis(),
+        query_end: at.millis(),
+        query_step: 0,
+        is_instant: true,
+        shared: None,
+    }
 }
 
 /// Over a range; its last step may lie before its end.
 fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -> Result<Context<'e>, EvalError> {
     let steps = grid(range, guard.limits())?;
     let (query_start, query_end) = (range.start.millis(), range.end.millis());
-    Ok(Context { engine, guard, steps, query_start, query_end, query_step: range.step_ms, is_instant: false })
+    Ok(Context {
+        engine,
+        guard,
+        steps,
+        query_start,
+        query_end,
+        query_step: range.step_ms,
+        is_instant: false,
+        shared: None,
+    })
 }
 
 /// The columns of a query that gives a scalar or an instant vector.
@@ -171,9 +214,29 @@ fn evaluate(query: &Query, ctx: &Context) -> Result<Vec<Column>, EvalError> {
     }
 }
 
-/// The value of an expression at each step.
+/// The value of an expression at each step; one that other queries have too is taken from them.
 fn eval(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     ctx.guard.tick()?;
+    let shared = ctx.shared.and_then(|shared| Some((shared, shared.number(expr)?)));
+    let Some((shared, number)) = shared else { return compute(ctx, expr) };
+    if let Some(Columns(columns)) = shared.get(number) {
+        ctx.guard.reserve(columns.len() * Column::bytes(ctx.steps.count))?;
+        return Ok(Value::Vector(columns));
+    }
+    let value = compute(ctx, expr)?;
+    // What stands for a histogram means something in its own query only.
+    if ctx.has_histograms() {
+        return Ok(value);
+    }
+    if let Value::Vector(columns) = value {
+        let columns = Columns(columns);
+        shared.keep(number, &columns);
+        return Ok(Value::Vector(columns.0));
+    }
+    Ok(value)
+}
+
+fn compute(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     match expr {
         Expr::Number(number) => Ok(Value::Scalar(vec![number.value; ctx.steps.count])),
         Expr::String(_) => Ok(Value::Text),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
-use watchfire_query_lang::MetricsRead;
+use watchfire_query_lang::{MetricsRead, SharedColumns};
 
 use super::{Acknowledged, Evaluator, Round, count_batch};
 use crate::alert_set::{AlertSet, Change, Tracked};
@@ -15,7 +15,7 @@ use crate::samples::{self, SampleSink, SeriesSample};
 use crate::schedule::Due;
 use crate::snapshot::{Health, to_alert};
 use crate::state::Life;
-use crate::table::{CLOCK_EVERY_MS, Group, Owed, Slot, SlotState, Table};
+use crate::table::{CLOCK_EVERY_MS, Owed, Slot, SlotState, Table};
 use crate::unwritten::Unwritten;
 
 /// A journal that could not be written is tried again after this time, in milliseconds.
@@ -25,6 +25,17 @@ pub(super) const JOURNAL_RETRY_MS: i64 = 5000;
 pub(super) struct Store<'a> {
     pub metrics: &'a dyn MetricsRead,
     pub sink: &'a dyn SampleSink,
+}
+
+/// How the rules of a batch are asked.
+struct Asked<'g> {
+    /// The time of the evaluation.
+    at: Timestamp,
+    /// The time at which queries look.
+    asked_at: Timestamp,
+    /// Most alerts or series of a rule; 0 = no limit.
+    limit: usize,
+    shared: SharedColumns<'g>,
 }
 
 /// What a round has gathered so far.
@@ -82,9 +93,15 @@ impl Work {
         let Some(batch) = table.batches.get(due.batch) else { return };
         let Some(group) = table.groups.get(batch.group) else { return };
         let started = Instant::now();
+        let asked = Asked {
+            at: due.at,
+            asked_at: due.at.plus_millis(-group.query_offset_ms),
+            limit: group.limit,
+            shared: group.shared.at_one_time(),
+        };
         let mut failures = 0;
         for slot in batch.slots.iter().filter_map(|at| group.slots.get(*at)) {
-            failures += u64::from(!self.evaluate(group, slot, evaluator, due.at, store));
+            failures += u64::from(!self.evaluate(slot, evaluator, &asked, store));
         }
         group.counters.failures.fetch_add(failures, Ordering::Relaxed);
         count_batch(&group.counters, due.missed, due.at, micros(started.elapsed()));
@@ -94,31 +111,26 @@ impl Work {
     }
 
     /// Evaluates a rule; `false` if that failed.
-    fn evaluate(
-        &mut self,
-        group: &Group,
-        slot: &Arc<Slot>,
-        evaluator: &mut Evaluator,
-        at: Timestamp,
-        store: &Store<'_>,
-    ) -> bool {
+    fn evaluate(&mut self, slot: &Arc<Slot>, evaluator: &mut Evaluator, asked: &Asked<'_>, store: &Store<'_>) -> bool {
         let started = Instant::now();
-        let asked_at = at.plus_millis(-group.query_offset_ms);
+        let Asked { at, asked_at, limit, shared } = asked;
+        let (at, asked_at) = (*at, *asked_at);
         let written = if self.round.unwritten.hold_up(&slot.reads) {
+            shared.forget();
             self.round.unwritten.write(store.sink).map_err(|error| error.to_string())
         } else {
             Ok(())
         };
         let results = written.and_then(|()| {
-            let results = store.metrics.instant(slot.rule.query(), asked_at, &evaluator.limits);
+            let results = store.metrics.instant_shared(slot.rule.query(), asked_at, &evaluator.limits, shared);
             results.map_err(|error| error.to_string())
         });
         let mut state = slot.state.lock();
         let state = &mut *state;
         let outcome = results.and_then(|results| match &slot.rule {
-            Rule::Alert(rule) => self.step_alerts(group, slot, rule, state, evaluator, at, &results),
+            Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results),
             Rule::Record(rule) => {
-                let step = state.recorded.step(rule, &results, asked_at, group.limit, self.round.unwritten.out());
+                let step = state.recorded.step(rule, &results, asked_at, *limit, self.round.unwritten.out());
                 self.round.unwritten.of_rule(slot);
                 step.map_err(|error| error.to_string())
             }
@@ -146,22 +158,20 @@ impl Work {
     }
 
     /// Applies the results of an alerting rule's query to its alerts.
-    #[expect(clippy::too_many_arguments, reason = "the facts of one evaluation, passed on within this file")]
     fn step_alerts(
         &mut self,
-        group: &Group,
         slot: &Slot,
         rule: &AlertRule,
         state: &mut SlotState,
         evaluator: &mut Evaluator,
-        at: Timestamp,
+        asked: &Asked<'_>,
         results: &[(LabelSet, f64)],
     ) -> Result<(), String> {
         let mut changes = std::mem::take(&mut self.changes);
+        let (at, asked_at, limit) = (asked.at, asked.asked_at, asked.limit);
         let in_grace = at < evaluator.grace_until;
-        let step = state.set.step(rule, results, at, in_grace, group.limit, &mut changes);
+        let step = state.set.step(rule, results, at, in_grace, limit, &mut changes);
         let told_before = self.round.alerts.len();
-        let asked_at = at.plus_millis(-group.query_offset_ms);
         for change in changes.drain(..) {
             self.apply(slot, &mut state.set, change, evaluator, asked_at);
         }
