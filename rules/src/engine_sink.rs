@@ -1,9 +1,10 @@
 //! The samples of rules go into the local engine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use watchfire_engine::{BatchSeries, Engine, MetricType, SampleBatch, SeriesKind};
+use watchfire_model::sample::is_stale;
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::samples::{SampleSink, SeriesSample, SinkError};
@@ -23,15 +24,21 @@ impl EngineSink {
 impl SampleSink for EngineSink {
     fn write(&self, samples: &[SeriesSample]) -> Result<(), SinkError> {
         let Some(newest) = samples.iter().map(|(_, sample)| sample.timestamp).max() else { return Ok(()) };
-        let report = self
-            .engine
-            .append_samples(&batch(samples, newest))
-            .map_err(|error| SinkError { reason: error.to_string(), retry: true })?;
-        match report.rejected.first() {
+        let report = self.engine.append_samples(&batch(samples, newest)).map_err(|error| SinkError {
+            reason: error.to_string(),
+            retry: true,
+            refused: BTreeSet::new(),
+        })?;
+        let of = |number: u32| samples.get(usize::try_from(number).ok()?);
+        // A series that one rule gives no more may be given by another.
+        let is_end = |number: u32| of(number).is_some_and(|(_, sample)| is_stale(sample.value));
+        let refused: Vec<_> = report.rejected.iter().filter(|(number, _)| !is_end(*number)).collect();
+        match refused.first() {
             None => Ok(()),
             Some((_, first)) => {
-                let reason = format!("{} of {} were refused, the first: {first}", report.rejected.len(), samples.len());
-                Err(SinkError { reason, retry: false })
+                let reason = format!("{} of {} were refused, the first: {first}", refused.len(), samples.len());
+                let metrics = refused.iter().filter_map(|(number, _)| Some(of(*number)?.0.metric_name().to_owned()));
+                Err(SinkError { reason, retry: false, refused: metrics.collect() })
             }
         }
     }

@@ -3,6 +3,8 @@
 //! Written at each evaluation, but not more often than every 15 s unless something changed, and ended by a
 //! staleness marker.
 
+use std::collections::BTreeSet;
+
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{AlertState, LabelSet, Sample, Timestamp};
@@ -23,6 +25,8 @@ pub struct SinkError {
     pub reason: String,
     /// Whether the same samples may be taken later.
     pub retry: bool,
+    /// The metrics of the samples that were refused; empty: all of them.
+    pub refused: BTreeSet<String>,
 }
 
 /// Where rules write their series: the local engine, or a remote cluster.

@@ -96,14 +96,15 @@ impl Unwritten {
         reads.any_of(&self.metrics)
     }
 
-    /// Writes them. If that fails, the recording rules that they come from have failed.
+    /// Writes them. The recording rules that those come from that are refused have failed.
     pub fn write(&mut self, sink: &dyn SampleSink) -> Result<(), SinkError> {
         let Unwritten { samples, rules, .. } = std::mem::take(self);
         if samples.is_empty() {
             return Ok(());
         }
         sink.write(&samples).inspect_err(|error| {
-            for slot in rules {
+            let is_refused = |slot: &Arc<Slot>| error.refused.is_empty() || error.refused.contains(slot.rule.name());
+            for slot in rules.iter().filter(|slot| is_refused(slot)) {
                 let mut state = slot.state.lock();
                 state.health = Health::Err;
                 state.last_error = Some(error.to_string());

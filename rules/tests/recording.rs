@@ -199,11 +199,24 @@ groups:
     world.gauge("a", 1, 1.0);
     let round = world.round(2);
     assert_eq!(round.failed, 0, "{:?}", world.errors());
-    assert_eq!(world.ask("before", 2), [r#"{__name__="before"} 2"#]);
-    assert_eq!(world.ask("after", 2), [r#"{__name__="after"} 102"#]);
+    assert_eq!(world.ask("before", 2), ["before 2"]);
+    assert_eq!(world.ask("after", 2), ["after 102"]);
     // The next round asks anew.
     world.gauge("a", 3, 2.0);
     world.round(4);
-    assert_eq!(world.ask("before", 4), [r#"{__name__="before"} 104"#]);
-    assert_eq!(world.ask("after", 4), [r#"{__name__="after"} 204"#]);
+    assert_eq!(world.ask("before", 4), ["before 104"]);
+    assert_eq!(world.ask("after", 4), ["after 204"]);
+}
+
+#[test]
+fn a_rule_whose_samples_are_refused_says_so_alone() {
+    // Both give one series at one time, with other values.
+    let rules = "groups: [{name: a, rules: [{record: r, expr: vector(1)}, {record: r, expr: vector(2)}, {record: s, expr: vector(3)}]}]";
+    let world = World::new(rules);
+    let (metrics, sink) = (LocalMetrics::new(world.engine.clone()), EngineSink::new(world.engine.clone()));
+    let mut round = world.rules.evaluate_due(at(2), &metrics, &sink);
+    assert!(round.unwritten.write(&sink).is_err());
+    let health: Vec<Health> = world.rules.rules_snapshot()[0].rules.iter().map(|rule| rule.health).collect();
+    assert_eq!(health, [Health::Err, Health::Err, Health::Ok]);
+    assert_eq!(world.ask("s", 2), ["s 3"]);
 }

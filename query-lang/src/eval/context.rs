@@ -5,7 +5,7 @@ use watchfire_model::LabelSet;
 
 use super::column::{ABSENT, Column};
 use super::limits::{EvalError, Guard};
-use crate::ast::{At, Shift};
+use crate::ast::{At, Expr, Shift};
 use crate::shared::SharedColumns;
 
 /// The times of an evaluation: `start + i * step` for `i` in `0..count`; milliseconds.
@@ -88,6 +88,8 @@ pub(crate) struct Context<'e> {
     pub is_instant: bool,
     /// What other queries of this time have computed already; nothing at other times.
     pub shared: Option<&'e SharedColumns<'e>>,
+    /// The common part that is being computed, and so is not to be taken from what is shared.
+    pub computing: Option<usize>,
 }
 
 impl<'e> Context<'e> {
@@ -98,6 +100,13 @@ impl<'e> Context<'e> {
         self.guard.reserve(bytes)?;
         self.guard.release(bytes);
         Ok(Context { steps, shared: None, ..*self })
+    }
+
+    /// What is shared, and the number of this part in it, if it is one that several queries have.
+    pub fn common(&self, expr: &Expr) -> Option<(&'e SharedColumns<'e>, usize)> {
+        let shared = self.shared?;
+        let number = shared.number(expr)?;
+        (self.computing != Some(number)).then_some((shared, number))
     }
 
     /// When a shifted selector looks.

@@ -177,6 +177,7 @@ fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Conte
         query_step: 0,
         is_instant: true,
         shared: None,
+        computing: None,
     }
 }
 
@@ -193,6 +194,7 @@ fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -
         query_step: range.step_ms,
         is_instant: false,
         shared: None,
+        computing: None,
     })
 }
 
@@ -217,26 +219,9 @@ fn evaluate(query: &Query, ctx: &Context) -> Result<Vec<Column>, EvalError> {
 /// The value of an expression at each step; one that other queries have too is taken from them.
 fn eval(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     ctx.guard.tick()?;
-    let shared = ctx.shared.and_then(|shared| Some((shared, shared.number(expr)?)));
-    let Some((shared, number)) = shared else { return compute(ctx, expr) };
-    if let Some(Columns(columns)) = shared.get(number) {
-        ctx.guard.reserve(columns.len() * Column::bytes(ctx.steps.count))?;
-        return Ok(Value::Vector(columns));
+    if let Some((shared, number)) = ctx.common(expr) {
+        return eval_common(ctx, expr, shared, number);
     }
-    let value = compute(ctx, expr)?;
-    // What stands for a histogram means something in its own query only.
-    if ctx.has_histograms() {
-        return Ok(value);
-    }
-    if let Value::Vector(columns) = value {
-        let columns = Columns(columns);
-        shared.keep(number, &columns);
-        return Ok(Value::Vector(columns.0));
-    }
-    Ok(value)
-}
-
-fn compute(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     match expr {
         Expr::Number(number) => Ok(Value::Scalar(vec![number.value; ctx.steps.count])),
         Expr::String(_) => Ok(Value::Text),
@@ -252,6 +237,24 @@ fn compute(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
         Expr::ShortAggregate(node) => short::aggregate(ctx, node).map(Value::Vector),
         Expr::ShortRate(node) => short::rate(ctx, node).map(Value::Vector),
         Expr::ShortQuantile(node) => short::quantile(ctx, node).map(Value::Vector),
+    }
+}
+
+/// The value of a part that other queries have too. A function of its own, so that queries that share nothing need no
+/// more of the stack for each level of brackets.
+fn eval_common(ctx: &Context, expr: &Expr, shared: &SharedColumns, number: usize) -> Result<Value, EvalError> {
+    if let Some(Columns(columns)) = shared.get(number) {
+        ctx.guard.reserve(columns.len() * Column::bytes(ctx.steps.count))?;
+        return Ok(Value::Vector(columns));
+    }
+    match eval(&Context { computing: Some(number), ..*ctx }, expr)? {
+        // What stands for a histogram means something in its own query only.
+        Value::Vector(columns) if !ctx.has_histograms() => {
+            let columns = Columns(columns);
+            shared.keep(number, &columns);
+            Ok(Value::Vector(columns.0))
+        }
+        value => Ok(value),
     }
 }
 
