@@ -63,8 +63,14 @@ struct Progress {
     asked: BTreeSet<i64>,
     /// Blocks that could not be read once. That may pass; what cannot be read the second time is passed over.
     unreadable: BTreeSet<u64>,
-    /// After a failure nothing is asked for before.
-    retry_at: Option<Instant>,
+    /// Days that could not be written, and when each is tried again: that one was is no comfort to another.
+    failed: BTreeMap<i64, Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    retry_at: Instant,
+    error: String,
 }
 
 impl Drop for Archiver {
@@ -107,19 +113,27 @@ impl Archiver {
 
     /// Those of the blocks whose records are all in the archive. The days of the others will be written.
     pub fn archived(&self, blocks: Vec<Arc<SealedBlock>>) -> Vec<Arc<SealedBlock>> {
+        let now = Instant::now();
         let mut progress = self.state.progress.lock();
         let (archived, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| {
             progress.through.get(&day_label(block.info.day)).is_some_and(|through| block.info.seq_max <= *through)
         });
-        let is_time = progress.retry_at.is_none_or(|at| at <= Instant::now());
-        if let Some(asked) = self.days.as_ref().filter(|_| is_time) {
-            let days: BTreeSet<i64> = others.iter().map(|block| block.info.day).collect();
+        if let Some(asked) = &self.days {
+            let mut days: BTreeSet<i64> = others.iter().map(|block| block.info.day).collect();
+            days.retain(|day| progress.failed.get(day).is_none_or(|failure| failure.retry_at <= now));
             for day in days.into_iter().filter(|day| progress.asked.insert(*day)) {
                 // Refused only when the thread is gone.
                 let _ = asked.send(day);
             }
         }
         archived
+    }
+
+    /// Days of which there are no blocks any more need no archive, and fail no more.
+    pub fn forget_days(&self, blocks: &[Arc<SealedBlock>], shared: &Shared) {
+        let mut progress = self.state.progress.lock();
+        progress.failed.retain(|day, _| blocks.iter().any(|block| block.info.day == *day));
+        progress.tell(shared);
     }
 }
 
@@ -131,22 +145,27 @@ fn run(state: &State, shared: &Shared, days: &Receiver<i64>) {
         let result = state.write_day(day, shared);
         let mut progress = state.progress.lock();
         progress.asked.remove(&day);
-        let mut backlog = shared.backlog.lock();
         match result {
             Ok(Some(through)) => {
                 progress.through.insert(day_label(day), through);
-                progress.retry_at = None;
-                backlog.archive_error = None;
+                progress.failed.remove(&day);
             }
             Ok(None) => {}
             Err(error) => {
-                progress.retry_at = Some(Instant::now() + RETRY);
                 let error = format!("the archive of {} in {}: {error}", day_label(day), state.dir.display());
                 tracing::error!("{error}; the day is kept and tried again");
                 shared.counters.write_errors.fetch_add(1, Ordering::Relaxed);
-                backlog.archive_error = Some(error);
+                progress.failed.insert(day, Failure { retry_at: Instant::now() + RETRY, error });
             }
         }
+        progress.tell(shared);
+    }
+}
+
+impl Progress {
+    /// Has the store tell what fails at present: the oldest day's error.
+    fn tell(&self, shared: &Shared) {
+        shared.backlog.lock().archive_error = self.failed.values().next().map(|failure| failure.error.clone());
     }
 }
 

@@ -33,6 +33,9 @@ impl Sealer {
         let dropped = self.expire(now)? + self.keep_disk_limit()?;
         if dropped > 0 {
             self.remove_empty_days();
+            if let Some(archive) = &self.archive {
+                archive.forget_days(&self.blocks(), &self.shared);
+            }
         }
         while self.merge_one(now)? {}
         Ok(())
