@@ -1,7 +1,10 @@
-//! Remote-write: a real Prometheus sends what it scrapes, by both versions, also while we are killed; and what is refused.
+//! Remote-write: a real Prometheus sends what it scrapes, by both versions, also while we are killed; native histograms;
+//! and what is refused.
 
 use std::time::{Duration, Instant};
 
+use watchfire_model::Histogram;
+use watchfire_model::histogram::HistogramParts;
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::Prometheus;
 use watchfire_test_support::{Client, Program, Server, remote_write};
@@ -125,4 +128,44 @@ fn a_help_that_is_a_book_is_cut_and_a_body_that_never_fits_is_no_matter_of_waiti
     // Twenty million series of nothing.
     let answer = client.call(&remote_write::http_request(&[0x0a, 0].repeat(20_000_000)));
     assert_eq!(answer.status, 413, "{}", answer.text());
+}
+
+#[test]
+fn native_histograms_are_kept_over_a_kill_and_answered() {
+    let mut server = Server::start(BINARY, "metrics: {port: 0}\n");
+    let second = now().floor();
+    let histogram = |counts: [f64; 3]| {
+        let positive: Vec<(i32, f64)> = (1..).zip(counts).collect();
+        let (count, sum) = (counts.iter().sum(), 2.0 * counts.iter().sum::<f64>());
+        let parts = HistogramParts { schema: 0, count, sum, positive, ..HistogramParts::default() };
+        Histogram::new(parts).expect("valid")
+    };
+    let at = |before: f64| ((second - before) * 1000.0) as i64;
+    let sent = [(at(60.0), histogram([10.0, 10.0, 0.0])), (at(0.0), histogram([10.0, 40.0, 30.0]))];
+    let mut request = Vec::new();
+    let labels = remote_write::labels([("__name__", "latency_seconds"), ("job", "api")]);
+    remote_write::put_mixed_series(&labels, &[], &sent, &mut request);
+    // One that is none beside it: it is told, and the others are stored.
+    let mut odd = histogram([1.0, 1.0, 1.0]);
+    odd.multiply(-1.0);
+    remote_write::put_mixed_series(&remote_write::labels([("__name__", "odd")]), &[], &[(at(0.0), odd)], &mut request);
+    let answer = server.client().call(&remote_write::http_request(&request));
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("odd{}: a histogram is none: positive side: bucket number 1"), "{}", answer.text());
+    server.restart();
+    let mut client = server.client();
+    for (query, wanted) in [
+        ("histogram_count(latency_seconds)", 80.0),
+        ("histogram_sum(latency_seconds)", 160.0),
+        ("histogram_count(increase(latency_seconds[1m1s])) > bool 59", 1.0),
+        ("histogram_quantile(1, latency_seconds)", 8.0),
+        ("histogram_fraction(0, 4, latency_seconds)", 0.625),
+        ("count_over_time(latency_seconds[5m])", 2.0),
+    ] {
+        assert_eq!(value(&mut client, query, second), wanted, "{query}");
+    }
+    let path = format!("/api/v1/query?query=latency_seconds&time={second:.3}");
+    let shown = &client.get(&path)["data"]["result"][0]["histogram"][1];
+    let buckets = serde_json::json!([[0, "1", "2", "10"], [0, "2", "4", "40"], [0, "4", "8", "30"]]);
+    assert_eq!((&shown["count"], &shown["buckets"]), (&serde_json::json!("80"), &buckets));
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use watchfire_model::labels::METRIC_NAME;
-use watchfire_model::{LabelSet, Sample};
+use watchfire_model::{Histogram, LabelSet, Sample};
 
 use crate::backfill::Hours;
 use crate::batch::{
@@ -34,6 +34,8 @@ pub struct AppendReport {
     pub accepted: u64,
     /// Points that were there already, with the same value.
     pub duplicates: u64,
+    /// Of those that are in the engine, new or not, the native histograms.
+    pub natives: u64,
     /// Points of series that were known and are gone; they are taken when their label sets come with them.
     pub gone: u64,
     /// Points that were not taken: number within the batch (in the order of pushing), and why.
@@ -86,6 +88,7 @@ pub(crate) struct Target {
 pub(crate) struct Outcome {
     accepted: u64,
     duplicates: u64,
+    natives: u64,
     gone: u64,
     overflowed: u64,
     clamped: u64,
@@ -110,8 +113,8 @@ impl Outcome {
     }
 
     fn into_report(self) -> AppendReport {
-        let Outcome { accepted, duplicates, gone, rejected, .. } = self;
-        AppendReport { accepted, duplicates, gone, rejected }
+        let Outcome { accepted, duplicates, natives, gone, rejected, .. } = self;
+        AppendReport { accepted, duplicates, natives, gone, rejected }
     }
 
     /// As it is told, rejected points by reason.
@@ -303,14 +306,16 @@ impl Engine {
         outcome: &mut Outcome,
         codec: &mut Codec,
     ) -> Groups {
-        if batch.any_order {
+        if batch.any_order && batch.natives.is_empty() {
             let groups = self.apply_runs(batch, targets, outcome, codec);
             outcome.samples_applied = !groups.is_empty();
             return groups;
         }
         let mut groups = Groups::default();
         let bounds = self.bounds(batch.received_at);
+        let mut natives = batch.natives.iter().peekable();
         for (index, point) in batch.points.iter().enumerate() {
+            let native = natives.next_if(|(number, _)| *number as usize == index).map(|(_, histogram)| histogram);
             let (Some(target), Some(entry)) =
                 (targets.get_mut(point.series as usize), batch.series.get(point.series as usize))
             else {
@@ -325,13 +330,19 @@ impl Engine {
                         Pushed::Accepted
                     })
                 }
-                Ok(_) => self.push_sample(target, (batch, entry), point, &bounds, codec).map(|(id, pushed)| {
-                    if pushed == Pushed::Accepted {
-                        groups.sample(id, point.at.millis(), point.value);
-                        outcome.samples_applied = true;
-                    }
-                    pushed
-                }),
+                Ok(_) => {
+                    self.push_sample(target, (batch, entry), (point, native), &bounds, codec).map(|(id, pushed)| {
+                        if pushed == Pushed::Accepted {
+                            match native {
+                                Some(histogram) => groups.native(id, point.at.millis(), histogram),
+                                None => groups.sample(id, point.at.millis(), point.value),
+                            }
+                            outcome.samples_applied = true;
+                        }
+                        outcome.natives += u64::from(native.is_some() && pushed != Pushed::Gone);
+                        pushed
+                    })
+                }
             };
             outcome.tell(index as u32, decided);
         }
@@ -404,12 +415,12 @@ impl Engine {
         }
     }
 
-    /// Pushes a sample; a series that was pruned away meanwhile is made again.
+    /// Pushes a sample or a native histogram; a series that was pruned away meanwhile is made again.
     fn push_sample(
         &self,
         target: &mut Target,
         (batch, entry): (&SampleBatch, &BatchEntry),
-        point: &Point,
+        (point, native): (&Point, Option<&Histogram>),
         bounds: &TimeBounds,
         codec: &mut Codec,
     ) -> Result<(u64, Pushed), Rejection> {
@@ -422,7 +433,11 @@ impl Engine {
             let mut state = series.state.lock();
             let removed = state.removed;
             if let (false, Numbers::Samples(samples)) = (removed, state.numbers()) {
-                return samples.push(sample, bounds, codec).map(|pushed| (series.id, pushed));
+                let pushed = match native {
+                    Some(histogram) => samples.push_native(point.at.millis(), histogram, bounds, codec),
+                    None => samples.push(sample, bounds, codec),
+                };
+                return pushed.map(|pushed| (series.id, pushed));
             }
             let id = series.id;
             drop(state);

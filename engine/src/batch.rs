@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use watchfire_model::{LabelError, LabelSet, Timestamp};
+use watchfire_model::{Histogram, LabelError, LabelSet, Timestamp};
 
 use crate::key;
 use crate::kind::{MetricType, SeriesKind};
@@ -146,12 +146,21 @@ pub struct SampleBatch {
     pub(crate) keys: Vec<u8>,
     pub(crate) series: Vec<BatchEntry>,
     pub(crate) points: Vec<Point>,
+    /// Numbers of the points that stand for native histograms, ascending, and those.
+    pub(crate) natives: Vec<(u32, Histogram)>,
 }
 
 impl SampleBatch {
     /// An empty batch that arrived at this time; too old and too new are measured from it.
     pub fn new(received_at: Timestamp) -> SampleBatch {
-        SampleBatch { received_at, any_order: false, keys: Vec::new(), series: Vec::new(), points: Vec::new() }
+        SampleBatch {
+            received_at,
+            any_order: false,
+            keys: Vec::new(),
+            series: Vec::new(),
+            points: Vec::new(),
+            natives: Vec::new(),
+        }
     }
 
     /// Its samples may come in any order and be of any age within the retention, as those of an import: what is
@@ -167,6 +176,7 @@ impl SampleBatch {
         self.keys.clear();
         self.series.clear();
         self.points.clear();
+        self.natives.clear();
     }
 
     /// Names a series; points pushed with the answer belong to it.
@@ -210,6 +220,13 @@ impl SampleBatch {
     /// Adds a point: a sample, a count of events, or an observation, by the kind of the series.
     pub fn push(&mut self, series: BatchSeries, at: Timestamp, value: f64) {
         self.points.push(Point { series: series.0, late: false, at, value });
+    }
+
+    /// Adds a native histogram to a series of samples. Others take none: there it is refused as what cannot be counted.
+    pub fn push_native(&mut self, series: BatchSeries, at: Timestamp, histogram: Histogram) {
+        // A batch is bounded by the body limit of its endpoint.
+        self.natives.push((self.points.len() as u32, histogram));
+        self.push(series, at, f64::NAN);
     }
 
     /// Adds a count or an observation that is dated by event time and stays out of the running total.

@@ -1,7 +1,7 @@
 //! Which samples does this series hold between these times?
 //!
 //! A synchronous, sharded, in-memory time-series store with a write-ahead log. Three kinds of series: *samples*
-//! (values at times, by Prometheus' rules), *increments* (events counted per second, exact) and
+//! (values or native histograms at times, by Prometheus' rules), *increments* (events counted per second, exact) and
 //! *distributions* (histograms of observations per interval).
 //!
 //! Invariants:
@@ -14,7 +14,7 @@
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
-//! `distribution`, `chunk`; the disk in `wal`,
+//! `distribution`, `natives`, `chunk`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 
 mod append;
@@ -39,6 +39,7 @@ mod kind;
 mod known;
 mod limits;
 mod matching;
+mod natives;
 mod paged;
 mod pairs;
 mod positions;

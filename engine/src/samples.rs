@@ -1,4 +1,4 @@
-//! The samples of one series: sealed chunks, a packed tail, and a few raw ones at the end.
+//! The samples of one series: sealed chunks, a packed tail, and a few raw ones at the end; native histograms beside them.
 //!
 //! A new sample goes to the raw ones (at most 32). Full, they are packed into a block of the tail; a tail of
 //! 480 samples is encoded anew as one sealed chunk. So an append does not allocate, and a series never
@@ -15,11 +15,13 @@ mod remove;
 
 use std::sync::Arc;
 
-use watchfire_model::{Sample, Timestamp};
+use watchfire_model::sample::is_stale;
+use watchfire_model::{Histogram, Sample, Timestamp};
 
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::chunk::{CHUNK_SAMPLES_MAX, Chunk, Codec};
 use crate::limits::{Rejection, TimeBounds};
+use crate::natives::Natives;
 
 /// Most raw samples of a series.
 const RAW_MAX: usize = 32;
@@ -51,7 +53,13 @@ pub(crate) struct Samples {
     raw: Vec<Sample>,
     /// Not there as long as the raw ones are all.
     packed: Option<Box<Packed>>,
+    /// Not there as long as there are none. No time is that of a float too.
+    natives: Option<Box<Natives>>,
 }
+
+/// Says in the bytes of a snapshot that there are packed samples, and that there are histograms.
+const HAS_PACKED: u8 = 1;
+const HAS_NATIVES: u8 = 2;
 
 impl Packed {
     fn newest(&self) -> Option<i64> {
@@ -183,29 +191,57 @@ impl Packed {
 }
 
 impl Samples {
-    /// Time of the newest sample.
-    pub(crate) fn newest(&self) -> Option<i64> {
+    fn newest_float(&self) -> Option<i64> {
         self.raw.last().map(|sample| sample.timestamp.millis()).or_else(|| self.packed.as_ref()?.newest())
     }
 
-    /// Time of the oldest sample.
+    /// Time of the newest sample or histogram.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        let native = self.natives.as_ref().and_then(|natives| natives.newest());
+        self.newest_float().max(native)
+    }
+
+    /// Time of the oldest sample or histogram.
     pub(crate) fn oldest(&self) -> Option<i64> {
         let packed = self.packed.as_ref().and_then(|packed| packed.oldest());
-        packed.or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()))
+        let float = packed.or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()));
+        let native = self.natives.as_ref().and_then(|natives| natives.oldest());
+        float.into_iter().chain(native).min()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.raw.is_empty() && self.packed.is_none()
+        self.raw.is_empty() && self.packed.is_none() && self.natives.is_none()
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.raw.len() as u64 + self.packed.as_ref().map_or(0, |packed| packed.count())
+        let packed = self.packed.as_ref().map_or(0, |packed| packed.count());
+        self.raw.len() as u64 + packed + self.natives.as_ref().map_or(0, |natives| natives.count())
     }
 
-    /// Takes a sample, in order or within the out-of-order window.
+    /// Takes a sample, in order or within the out-of-order window. Of what is no number only the staleness marker keeps
+    /// its bits.
     pub(crate) fn push(&mut self, sample: Sample, bounds: &TimeBounds, codec: &mut Codec) -> Result<Pushed, Rejection> {
         let at = sample.timestamp.millis();
         bounds.check(at)?;
+        let mut sample = sample;
+        if sample.value.is_nan() && !is_stale(sample.value) {
+            sample.value = f64::NAN;
+        }
+        if let Some(natives) = &self.natives {
+            if natives.has(at) {
+                return Err(Rejection::DuplicateTimestamp);
+            }
+            if let Err(rejection) = self.check_order(at, bounds) {
+                // What is there already is known, however old.
+                let mut have = Vec::new();
+                self.read(at.saturating_sub(1), at, codec, &mut have);
+                return match have.first() {
+                    Some(have) if have.value.to_bits() == sample.value.to_bits() => Ok(Pushed::Known),
+                    Some(_) => Err(Rejection::DuplicateTimestamp),
+                    None => Err(rejection),
+                };
+            }
+        }
         if let Some(last) = self.raw.last() {
             if at <= last.timestamp.millis() {
                 return self.push_out_of_order(sample, bounds, codec);
@@ -213,11 +249,58 @@ impl Samples {
             if self.raw.len() >= RAW_MAX {
                 self.pack(codec);
             }
-        } else if self.newest().is_some_and(|newest| at <= newest) {
+        } else if self.newest_float().is_some_and(|newest| at <= newest) {
             return self.push_out_of_order(sample, bounds, codec);
         }
         self.raw.push(sample);
         Ok(Pushed::Accepted)
+    }
+
+    /// An error if a time lies before the out-of-order window.
+    fn check_order(&self, at: i64, bounds: &TimeBounds) -> Result<(), Rejection> {
+        let oldest = self.newest().unwrap_or(i64::MIN).saturating_sub(bounds.out_of_order_ms);
+        if at < oldest { Err(Rejection::OutOfOrder) } else { Ok(()) }
+    }
+
+    /// Takes a native histogram, in order or within the out-of-order window.
+    pub(crate) fn push_native(
+        &mut self,
+        at: i64,
+        histogram: &Histogram,
+        bounds: &TimeBounds,
+        codec: &mut Codec,
+    ) -> Result<Pushed, Rejection> {
+        bounds.check(at)?;
+        let newest = self.newest();
+        if newest.is_some_and(|newest| at <= newest) {
+            if self.has_floats(at.saturating_sub(1), at, codec) {
+                return Err(Rejection::DuplicateTimestamp);
+            }
+            // What is there already is known, however old.
+            if !self.natives.as_ref().is_some_and(|natives| natives.has(at)) {
+                self.check_order(at, bounds)?;
+            }
+        }
+        let before = self.natives.as_ref().and_then(|natives| natives.newest());
+        let follows = before.is_none_or(|before| !self.has_floats(before, at, codec));
+        self.natives.get_or_insert_default().push(at, histogram, follows)
+    }
+
+    /// Whether there are floats with `start < time <= end`.
+    fn has_floats(&self, start: i64, end: i64, codec: &mut Codec) -> bool {
+        if self.newest_float().is_none_or(|newest| newest <= start) {
+            return false;
+        }
+        let mut floats = Vec::new();
+        self.read(start, end, codec, &mut floats);
+        !floats.is_empty()
+    }
+
+    /// Appends the native histograms with `start < time <= end`, ascending.
+    pub(crate) fn read_natives(&self, start: i64, end: i64, out: &mut Vec<(i64, Histogram)>) {
+        if let Some(natives) = &self.natives {
+            natives.read(start, end, out);
+        }
     }
 
     fn push_out_of_order(
@@ -227,7 +310,7 @@ impl Samples {
         codec: &mut Codec,
     ) -> Result<Pushed, Rejection> {
         let at = sample.timestamp.millis();
-        let newest = self.newest().unwrap_or(i64::MIN);
+        let newest = self.newest_float().unwrap_or(i64::MIN);
         let outside = at < newest.saturating_sub(bounds.out_of_order_ms);
         let in_raw = self.raw.first().is_some_and(|first| at >= first.timestamp.millis());
         if let (false, Some(packed)) = (in_raw, &mut self.packed) {
@@ -276,6 +359,12 @@ impl Samples {
                 self.packed = None;
             }
         }
+        if let Some(natives) = &mut self.natives {
+            natives.prune(horizon);
+            if natives.is_empty() {
+                self.natives = None;
+            }
+        }
         if self.packed.is_none() && self.raw.last().is_some_and(|last| last.timestamp.millis() < horizon) {
             self.raw = Vec::new();
         }
@@ -286,6 +375,9 @@ impl Samples {
     pub(crate) fn sealed_sizes(&self, mut each: impl FnMut(i64, usize)) {
         let sealed = self.packed.iter().flat_map(|packed| &packed.sealed);
         sealed.for_each(|chunk| each(chunk.last(), chunk.memory_bytes()));
+        if let Some(natives) = &self.natives {
+            natives.sizes(each);
+        }
     }
 
     /// Packs the raw samples of a series that has been quiet, and gives spare room back.
@@ -295,6 +387,9 @@ impl Samples {
             self.pack(codec);
         }
         self.raw.shrink_to_fit();
+        if let Some(natives) = &mut self.natives {
+            natives.compact();
+        }
         if let Some(packed) = &mut self.packed {
             packed.tail.shrink_to_fit();
             packed.sealed.shrink_to_fit();
@@ -309,12 +404,15 @@ impl Samples {
                 + packed.sealed.capacity() * size_of::<Arc<Chunk>>()
                 + packed.tail.capacity()
         });
-        packed + self.raw.capacity() * size_of::<Sample>()
+        let natives = self.natives.as_ref().map_or(0, |natives| natives.memory_bytes());
+        packed + natives + self.raw.capacity() * size_of::<Sample>()
     }
 
     /// Appends all of it for a snapshot.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.packed.is_some()));
+        let packed = if self.packed.is_some() { HAS_PACKED } else { 0 };
+        let natives = if self.natives.is_some() { HAS_NATIVES } else { 0 };
+        out.push(packed | natives);
         if let Some(packed) = &self.packed {
             put_varint(out, packed.sealed.len() as u64);
             for chunk in &packed.sealed {
@@ -327,11 +425,15 @@ impl Samples {
             out.extend_from_slice(&sample.timestamp.millis().to_le_bytes());
             out.extend_from_slice(&sample.value.to_bits().to_le_bytes());
         }
+        if let Some(natives) = &self.natives {
+            natives.write(out);
+        }
     }
 
     /// Reads what `write` wrote, and checks the invariants.
     pub(crate) fn read_from(cursor: &mut Cursor, codec: &mut Codec) -> Result<Samples, Damaged> {
-        let packed = if cursor.u8()? == 1 { Some(Box::new(Packed::read_from(cursor, codec)?)) } else { None };
+        let has = cursor.u8()?;
+        let packed = (has & HAS_PACKED != 0).then(|| Packed::read_from(cursor, codec)).transpose()?.map(Box::new);
         let mut newest = packed.as_ref().and_then(|packed| packed.newest()).unwrap_or(i64::MIN);
         let mut raw = Vec::new();
         for _ in 0..cursor.length(RAW_MAX)? {
@@ -340,7 +442,8 @@ impl Samples {
             newest = at;
             raw.push(Sample { timestamp: Timestamp::from_millis(at), value });
         }
-        Ok(Samples { raw, packed })
+        let natives = (has & HAS_NATIVES != 0).then(|| Natives::read_from(cursor)).transpose()?.map(Box::new);
+        Ok(Samples { raw, packed, natives })
     }
 }
 
@@ -387,6 +490,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use watchfire_model::histogram::HistogramParts;
 
     use super::*;
 
@@ -455,6 +559,51 @@ mod tests {
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Samples::read_from(&mut Cursor::new(&bytes), &mut Codec::default());
         }
+    }
+
+    #[test]
+    fn floats_and_histograms_share_their_times() {
+        let mut codec = Codec::default();
+        let mut samples = Samples::default();
+        let bounds = TimeBounds { out_of_order_ms: 100, ..TimeBounds::ALL };
+        let histogram = |count: f64| {
+            let parts = HistogramParts { count, positive: vec![(1, count)], ..HistogramParts::default() };
+            Histogram::new(parts).expect("valid")
+        };
+        let mut float = |samples: &mut Samples, at: i64| samples.push(sample(at, 1.0), &bounds, &mut codec);
+        assert_eq!(float(&mut samples, 1000), Ok(Pushed::Accepted));
+        let mut codec = Codec::default();
+        let mut native = |samples: &mut Samples, at: i64, count: f64| {
+            samples.push_native(at, &histogram(count), &bounds, &mut codec)
+        };
+        assert_eq!(native(&mut samples, 1000, 1.0), Err(Rejection::DuplicateTimestamp));
+        assert_eq!(native(&mut samples, 1200, 1.0), Ok(Pushed::Accepted));
+        assert_eq!(native(&mut samples, 1200, 1.0), Ok(Pushed::Known));
+        assert_eq!(native(&mut samples, 1200, 2.0), Err(Rejection::DuplicateTimestamp));
+        assert_eq!(native(&mut samples, 1050, 1.0), Err(Rejection::OutOfOrder));
+        assert_eq!(native(&mut samples, 1150, 1.0), Ok(Pushed::Accepted));
+        assert_eq!(float(&mut samples, 1200), Err(Rejection::DuplicateTimestamp));
+        assert_eq!(float(&mut samples, 1050), Err(Rejection::OutOfOrder));
+        assert_eq!(float(&mut samples, 1000), Ok(Pushed::Known), "what is there is known, however old");
+        assert_eq!(float(&mut samples, 1300), Ok(Pushed::Accepted));
+        assert_eq!((samples.count(), samples.oldest(), samples.newest()), (4, Some(1000), Some(1300)));
+        let mut bytes = Vec::new();
+        samples.write(&mut bytes);
+        let mut codec = Codec::default();
+        let mut again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
+        let mut natives = Vec::new();
+        again.read_natives(i64::MIN, i64::MAX, &mut natives);
+        assert_eq!(natives.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1150, 1200]);
+        assert_eq!(again.prune(1250), 2, "raw samples go together");
+        assert_eq!((again.count(), again.oldest()), (2, Some(1000)));
+    }
+
+    #[test]
+    fn what_is_no_number_is_one() {
+        let (mut samples, mut codec) = (Samples::default(), Codec::default());
+        let odd = f64::from_bits(0xfff0_4849_0000_0001);
+        assert_eq!(samples.push(sample(1, odd), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+        assert_eq!(samples.push(sample(1, f64::NAN), &TimeBounds::ALL, &mut codec), Ok(Pushed::Known));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire_model::{LabelSet, Sample, Timestamp};
+use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 
 use crate::chunk::with_codec;
 use crate::distribution::DistributionWindow;
@@ -35,6 +35,27 @@ impl SeriesView {
     pub fn samples(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
         with_codec(|codec| match self.series.state.lock().numbers() {
             Numbers::Samples(samples) => samples.read(start.millis(), end.millis(), codec, out),
+            Numbers::Increments(increments) => increments.totals(start, end, codec, out),
+            Numbers::Distribution(_) => {}
+        });
+    }
+
+    /// Samples: appends those with `start < time <= end` and the native histograms beside them, each ascending; no time is
+    /// in both. Of increments as [`SeriesView::samples`].
+    pub fn samples_and_natives(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        out: &mut Vec<Sample>,
+        natives: &mut Vec<(Timestamp, Histogram)>,
+    ) {
+        with_codec(|codec| match self.series.state.lock().numbers() {
+            Numbers::Samples(samples) => {
+                samples.read(start.millis(), end.millis(), codec, out);
+                let mut found = Vec::new();
+                samples.read_natives(start.millis(), end.millis(), &mut found);
+                natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
+            }
             Numbers::Increments(increments) => increments.totals(start, end, codec, out),
             Numbers::Distribution(_) => {}
         });

@@ -162,7 +162,7 @@ impl IngestMetrics {
             Version::V1 => "1.0",
             Version::V2 => "2.0",
         };
-        self.remote_write_samples.with_label_values(&[version]).inc_by(outcome.samples);
+        self.remote_write_samples.with_label_values(&[version]).inc_by(outcome.samples + outcome.histograms);
         for (reason, count) in &outcome.refused {
             self.remote_write_rejected.with_label_values(&[*reason]).inc_by(*count);
         }

@@ -15,6 +15,9 @@ pub enum Malformed {
     /// A field that is known, with another wire type.
     #[error("a field is not of the type that its message gives it")]
     Type,
+    /// A number that is larger than its field can hold.
+    #[error("a number is out of range")]
+    Range,
 }
 
 /// What a field holds.
@@ -163,6 +166,33 @@ pub fn numbers(field: Field<'_>) -> impl Iterator<Item = Result<u64, Malformed>>
     })
 }
 
+/// The numbers of a repeated field of doubles, packed or one by one. What is malformed is the last item.
+pub fn doubles(field: Field<'_>) -> impl Iterator<Item = Result<f64, Malformed>> {
+    let (mut single, mut packed) = match field {
+        Field::Fixed64(bits) => (Some(Ok(f64::from_bits(bits))), &[][..]),
+        Field::Bytes(bytes) => (None, bytes),
+        Field::Varint(_) | Field::Fixed32(_) => (Some(Err(Malformed::Type)), &[][..]),
+    };
+    std::iter::from_fn(move || {
+        if let Some(single) = single.take() {
+            return Some(single);
+        }
+        if packed.is_empty() {
+            return None;
+        }
+        match packed.split_first_chunk() {
+            Some((number, rest)) => {
+                packed = rest;
+                Some(Ok(f64::from_le_bytes(*number)))
+            }
+            None => {
+                packed = &[];
+                Some(Err(Malformed::Cut))
+            }
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -205,6 +235,12 @@ mod tests {
         assert_eq!(all(Field::Varint(7)), [Ok(7)]);
         assert_eq!(all(Field::Bytes(&[1, 0x80])), [Ok(1), Err(Malformed::Cut)]);
         assert_eq!(all(Field::Fixed64(7)), [Err(Malformed::Type)]);
+        let all = |field| doubles(field).collect::<Vec<_>>();
+        let packed = [1.5f64.to_le_bytes(), 2.0f64.to_le_bytes()].concat();
+        assert_eq!(all(Field::Bytes(&packed)), [Ok(1.5), Ok(2.0)]);
+        assert_eq!(all(Field::Bytes(&packed[..9])), [Ok(1.5), Err(Malformed::Cut)]);
+        assert_eq!(all(Field::Fixed64(0)), [Ok(0.0)]);
+        assert_eq!(all(Field::Varint(1)), [Err(Malformed::Type)]);
     }
 
     #[test]

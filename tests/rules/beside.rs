@@ -45,8 +45,9 @@ impl Both {
     fn write(&self, series: &[Written<'_>]) {
         self.theirs.write(series);
         let mut request = Vec::new();
-        for Written { labels, samples } in series {
-            remote_write::put_series(&remote_write::labels(labels.iter().copied()), samples, &mut request);
+        for Written { labels, samples, histograms } in series {
+            let labels = remote_write::labels(labels.iter().copied());
+            remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
         }
         let answer = self.ours.client().call(&remote_write::http_request(&request));
         assert!((200..300).contains(&answer.status), "remote-write: {} {}", answer.status, answer.text());
@@ -72,7 +73,8 @@ fn around(now: i64, value: impl Fn(i64) -> f64) -> Vec<(i64, f64)> {
 }
 
 fn queue<'s>(host: &'s str, queue: &'s str, samples: Vec<(i64, f64)>) -> Written<'s> {
-    Written { labels: vec![("__name__", "queue_length"), ("host", host), ("queue", queue)], samples }
+    let labels = vec![("__name__", "queue_length"), ("host", host), ("queue", queue)];
+    Written { labels, samples, histograms: Vec::new() }
 }
 
 /// Rules as they stand, without what differs from one moment and one program to another.
@@ -156,6 +158,7 @@ fn the_same_file_gives_the_same() {
     let rate = |job: &'static str, per_second: i64| Written {
         labels: vec![("__name__", "requests_total"), ("job", job)],
         samples: around(now, |step| ((step + SPAN_MS / STEP_MS) * per_second * STEP_MS / 1000) as f64),
+        histograms: Vec::new(),
     };
     both.write(&[
         rate("api", 4),

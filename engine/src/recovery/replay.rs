@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use watchfire_model::{Sample, Timestamp};
+use watchfire_model::{Histogram, Sample, Timestamp};
 
 use super::{Known, Loaded, RecoveryReport, io_error};
 use crate::backfill::Hours;
@@ -209,6 +209,21 @@ impl Replay for Replayer<'_> {
                 }
             }
             Numbers::Increments(_) | Numbers::Distribution(_) => self.orphans += samples.len() as u64,
+        }
+    }
+
+    fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
+        let Some(series) = self.known.by_id.get(&id).and_then(|(place, _)| self.known.series.get(*place as usize))
+        else {
+            self.orphans += 1;
+            return;
+        };
+        self.points += 1;
+        if let Numbers::Samples(have) = series.state.lock().numbers() {
+            // It was accepted once; if it is there already, the snapshot brought it.
+            let _ = have.push_native(at, histogram, &TimeBounds::ALL, self.codec);
+        } else {
+            self.orphans += 1;
         }
     }
 

@@ -15,6 +15,11 @@ impl Samples {
     /// Takes samples whose times ascend (one may stand there twice), however old they are within the bounds.
     pub(crate) fn merge(&mut self, run: &[Sample], bounds: &TimeBounds, codec: &mut Codec, told: Told<'_>) {
         let bounds = TimeBounds { out_of_order_ms: i64::MAX, ..*bounds };
+        if self.natives.is_some() {
+            // Each has to be looked for among the histograms.
+            run.iter().for_each(|sample| told(self.push(*sample, &bounds, codec)));
+            return;
+        }
         let from = run.partition_point(|sample| sample.timestamp.millis() < bounds.oldest);
         let newest = self.newest().unwrap_or(i64::MIN);
         let past = run.partition_point(|sample| sample.timestamp.millis() <= newest.min(bounds.latest)).max(from);

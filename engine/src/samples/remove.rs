@@ -22,6 +22,12 @@ impl Samples {
             }
         }
         self.raw.retain(|sample| !goes(sample));
+        if let Some(natives) = &mut self.natives {
+            natives.remove(after, until);
+            if natives.is_empty() {
+                self.natives = None;
+            }
+        }
         before.saturating_sub(self.count())
     }
 }

@@ -30,8 +30,9 @@ use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-/// 3 since the fourth form of histograms, 2 since backfills and the third one; both and 1 are read, as parts of that.
-const VERSION: u16 = 3;
+/// 4 since native histograms, 3 since the fourth form of histograms of distributions, 2 since backfills and the third one;
+/// all and 1 are read, as parts of that.
+const VERSION: u16 = 4;
 /// The name of a snapshot that is being written.
 pub(crate) const UNFINISHED: &str = "snapshot.tmp";
 const HEAD_BYTES: usize = 20;

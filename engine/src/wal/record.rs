@@ -1,7 +1,7 @@
 //! What a record of the log says: one batch, with the position it was derived from.
 //!
 //! ```text
-//! record  = head | varint definitions | definition* | varint groups | group* | samples
+//! record  = head | varint definitions | definition* | varint groups | group* | samples | [varint natives | native*]
 //! head    = 3 | source u8 (0, 1) | [source]       (a batch)
 //!         | 4 | hours                             (a backfill: its points replace what backfills put there before)
 //!         | 5 | deletion                          (samples that are gone from here on; what follows says nothing)
@@ -10,6 +10,7 @@
 //! group   = zigzag id - id of the group before | varint points * 2 + 1 | point*
 //! point   = zigzag (second - second before) * 2 + late | value    (counts, observations)
 //! samples: see `columns`
+//! native  = zigzag id - id of the native before | bytes of a run of one histogram
 //! ```
 //! Up to version 2 of a file, and read, heads began with 1 and 2. Then samples stood in groups, too, and definitions whole:
 //!
@@ -21,11 +22,14 @@
 //! ```
 //! A series is defined once; a recovery starts at a snapshot that holds those defined before it.
 
+use watchfire_model::Histogram;
+
 use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
 use crate::delete::Deletion;
 use crate::kind::SeriesKind;
+use crate::natives;
 use crate::wal::columns::{self, Columns};
 use crate::wal::definitions;
 
@@ -81,6 +85,9 @@ pub(crate) struct Groups {
     count: u64,
     points: u64,
     open: Option<u64>,
+    natives: Vec<u8>,
+    native_count: u64,
+    last_native_id: u64,
     last_id: u64,
     last_second: i64,
     samples: Columns,
@@ -115,9 +122,19 @@ impl Groups {
         put_value(&mut self.group, value);
     }
 
+    /// Adds a native histogram of a series.
+    pub(crate) fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
+        put_zigzag(&mut self.natives, id.wrapping_sub(self.last_native_id) as i64);
+        self.last_native_id = id;
+        let mut run = Vec::new();
+        natives::put_one(at, histogram, &mut run);
+        put_bytes(&mut self.natives, &run);
+        self.native_count += 1;
+    }
+
     /// Whether there are no points.
     pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0 && self.open.is_none() && self.samples.is_empty()
+        self.count == 0 && self.open.is_none() && self.samples.is_empty() && self.native_count == 0
     }
 
     /// Appends all of them to a record.
@@ -126,6 +143,11 @@ impl Groups {
         put_varint(out, self.count);
         out.extend_from_slice(&self.bytes);
         self.samples.put(out);
+        if self.native_count > 0 {
+            put_varint(out, self.native_count);
+            out.append(&mut self.natives);
+            self.native_count = 0;
+        }
     }
 }
 
@@ -175,6 +197,8 @@ pub(crate) trait Replay {
     fn samples(&mut self, id: u64, samples: &[(i64, f64)]);
     /// Counts or observations of a series.
     fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged>;
+    /// A native histogram of a series, at a time in milliseconds.
+    fn native(&mut self, id: u64, at: i64, histogram: &Histogram);
 }
 
 /// Reads a record and hands its parts on.
@@ -203,6 +227,9 @@ pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damag
     read_groups(payload, &mut cursor, replay)?;
     if !is_plain {
         columns::read(&mut cursor, |id, samples| replay.samples(id, samples))?;
+        if !cursor.is_empty() {
+            read_natives(&mut cursor, replay)?;
+        }
     }
     if cursor.is_empty() { Ok(()) } else { Err(Damaged("a record is longer than what it says")) }
 }
@@ -212,6 +239,16 @@ fn read_plain_definitions(cursor: &mut Cursor, many: u64, replay: &mut impl Repl
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
         replay.define(id, kind, cursor.bytes()?)?;
+    }
+    Ok(())
+}
+
+fn read_natives(cursor: &mut Cursor, replay: &mut impl Replay) -> Result<(), Damaged> {
+    let mut id = 0u64;
+    for _ in 0..cursor.varint()? {
+        id = id.wrapping_add(cursor.zigzag()? as u64);
+        let (at, histogram) = natives::read_one(cursor.bytes()?)?;
+        replay.native(id, at, &histogram);
     }
     Ok(())
 }
@@ -245,6 +282,7 @@ fn read_groups(payload: &[u8], cursor: &mut Cursor, replay: &mut impl Replay) ->
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use watchfire_model::histogram::HistogramParts;
 
     use super::*;
     use crate::wal::definitions::Definitions;
@@ -259,6 +297,7 @@ mod tests {
     struct Collect {
         defined: Vec<(u64, u8, Vec<u8>)>,
         points: Vec<(u64, Replayed)>,
+        natives: Vec<(u64, i64, f64)>,
         source: Option<SourcePosition>,
         hours: Option<Hours>,
         deletion: Option<Deletion>,
@@ -285,6 +324,9 @@ mod tests {
             let point = |(second, late, value)| (id, Replayed::Additive { second, late, value });
             self.points.extend(points.iter().map(point));
             Ok(())
+        }
+        fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
+            self.natives.push((id, at, histogram.count()));
         }
     }
 
@@ -339,6 +381,7 @@ mod tests {
             defined in prop::collection::vec((any::<u64>(), 1u8..6, prop::collection::vec(any::<u8>(), 0..20)), 0..5),
             offsets in prop::option::of((any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>())),
             hours in prop::option::of((0u32..1000, 1u32..1000)),
+            natives in prop::collection::vec((any::<u64>(), any::<i64>(), 0u32..9), 0..4),
         ) {
             let source = offsets.map(|(epoch, partition, first_offset, next_offset)| SourcePosition {
                 queue: "logs".into(), epoch, partition, first_offset, next_offset,
@@ -349,6 +392,12 @@ mod tests {
                     Replayed::Sample { at, value } => groups.sample(*id, *at, *value),
                     Replayed::Additive { second, late, value } => groups.additive(*id, *second, *late, *value),
                 }
+            }
+            let natives: Vec<(u64, i64, f64)> =
+                natives.into_iter().map(|(id, at, count)| (id, at, f64::from(count))).collect();
+            for (id, at, count) in &natives {
+                let parts = HistogramParts { count: *count, positive: vec![(3, *count)], ..Default::default() };
+                groups.native(*id, *at, &Histogram::new(parts).expect("valid"));
             }
             let mut bytes = Vec::new();
             let hours = hours.map(|(from, many)| {
@@ -375,9 +424,11 @@ mod tests {
             // Samples stand behind counts and observations; of each sort, and so of each series, they keep their order.
             let (samples, additive): (Vec<_>, Vec<_>) =
                 points.iter().copied().partition(|(_, point)| matches!(point, Replayed::Sample { .. }));
-            for (bytes, points) in [(bytes, [additive, samples].concat()), (plain, points)] {
+            let today = (bytes, [additive, samples].concat(), natives);
+            for (bytes, points, natives) in [today, (plain, points, Vec::new())] {
                 let mut back = Collect::default();
                 prop_assert_eq!(read(&bytes, &mut back), Ok(()));
+                prop_assert_eq!(back.natives, natives);
                 prop_assert_eq!(&back.source, &source.clone().filter(|_| hours.is_none()));
                 prop_assert_eq!(&back.hours, &hours);
                 prop_assert_eq!(back.points, points);

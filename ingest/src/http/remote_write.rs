@@ -42,7 +42,7 @@ pub(super) async fn write(State(receiver): State<Arc<Receiver>>, request: Reques
         // Senders take an answer without these headers for one of a server that knows only the first version.
         let headers = response.headers_mut();
         headers.insert(SAMPLES_WRITTEN, HeaderValue::from(outcome.samples));
-        headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(0));
+        headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(outcome.histograms));
         headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(0));
     }
     response
@@ -135,7 +135,7 @@ fn partly(outcome: &Outcome) -> ApiError {
     let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
     let message = format!(
         "{refused} of the samples were refused and {} are stored; the first refusals: {}",
-        outcome.samples,
+        outcome.samples + outcome.histograms,
         outcome.told.join("; ")
     );
     ApiError::bad_request("rejected", message)

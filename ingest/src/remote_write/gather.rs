@@ -3,11 +3,15 @@
 use std::fmt::Write;
 
 use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, SampleBatch, SeriesKind, Spelling, Spellings};
-use watchfire_model::Timestamp;
+use watchfire_model::histogram::HistogramError;
 use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::text::cut;
+use watchfire_model::{Histogram, Timestamp};
 
 use super::ReadError;
+use super::histogram::{self, Sent};
+use watchfire_protobuf::{Field, Malformed};
 
 /// Refusals told in one answer; all are counted.
 const TOLD_MAX: usize = 10;
@@ -19,6 +23,10 @@ const LABELS_MAX: usize = 1 << 16;
 const STEP_BYTES: usize = 64 << 10;
 /// Memory of a sample here, in the batch, and on its way into the engine's log, bytes.
 const SAMPLE_BYTES: usize = 64;
+/// Memory of a histogram here, in the batch, and on its way into the engine's log, bytes; its buckets aside.
+const HISTOGRAM_BYTES: usize = 512;
+/// Memory of its buckets for each byte of its message, bytes.
+const BUCKET_BYTES: usize = 64;
 /// Memory of a series here and in the batch, its texts aside, bytes.
 const SERIES_BYTES: usize = 128;
 
@@ -29,8 +37,10 @@ pub(super) struct Draft<'b> {
     pub(super) pairs: Vec<(&'b str, &'b str)>,
     /// Milliseconds and values.
     pub(super) samples: Vec<(i64, f64)>,
-    /// Native histograms, which are not kept yet.
-    pub(super) histograms: u64,
+    /// Milliseconds and native histograms.
+    histograms: Vec<(i64, Histogram)>,
+    /// What stands in the place of histograms and is none.
+    pub(super) no_histograms: Vec<HistogramError>,
     pub(super) kind: MetricType,
     pub(super) help: &'b [u8],
     /// What its sender calls it, if that says it all.
@@ -45,7 +55,8 @@ impl<'b> Draft<'b> {
     pub(super) fn clear(&mut self) {
         self.pairs.clear();
         self.samples.clear();
-        self.histograms = 0;
+        self.histograms.clear();
+        self.no_histograms.clear();
         self.kind = MetricType::Untyped;
         self.help = &[];
         self.spelling = None;
@@ -84,6 +95,8 @@ impl<'b> Draft<'b> {
 pub(crate) struct Outcome {
     /// Samples that are stored now, repeats of such included.
     pub(crate) samples: u64,
+    /// Native histograms, likewise.
+    pub(crate) histograms: u64,
     /// What was not taken, by reason.
     pub(crate) refused: Vec<(&'static str, u64)>,
     /// The first refusals, for people.
@@ -202,12 +215,33 @@ impl<'g> Gathered<'g> {
         Ok(())
     }
 
+    /// Adds a native histogram to a series that is being read; says whether it is one.
+    pub(super) fn histogram(
+        &mut self,
+        draft: &mut Draft<'_>,
+        field: Field<'_>,
+        here: impl Fn(Malformed) -> ReadError + Copy,
+    ) -> Result<bool, ReadError> {
+        let bytes = field.bytes().map_err(here)?;
+        self.ask(HISTOGRAM_BYTES + BUCKET_BYTES * bytes.len())?;
+        let (at, sent) = histogram::read(field).map_err(here)?;
+        match sent {
+            Sent::Histogram(histogram) => draft.histograms.push((at, histogram)),
+            Sent::Stale => draft.samples.push((at, f64::from_bits(STALE_NAN_BITS))),
+            Sent::Wrong(error) => {
+                draft.no_histograms.push(error);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Takes a series that was read, or notes why not.
     pub(super) fn add(&mut self, draft: &mut Draft<'_>) -> Result<(), ReadError> {
         self.ask(SERIES_BYTES + draft.pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>())?;
-        if draft.histograms > 0 {
-            self.outcome.refuse("native_histogram", draft.histograms, || {
-                format!("{}: native histograms are not kept yet", series_text(&draft.pairs))
+        for error in &draft.no_histograms {
+            self.outcome.refuse("invalid_histogram", 1, || {
+                format!("{}: a histogram is none: {error}", series_text(&draft.pairs))
             });
         }
         if draft.series.is_none()
@@ -215,8 +249,8 @@ impl<'g> Gathered<'g> {
         {
             self.describe(metric.as_bytes(), draft.kind, draft.help)?;
         }
-        if draft.samples.is_empty() && draft.is_right() {
-            // Nothing to be stored, as of one with exemplars or histograms alone: it is no series of the engine.
+        if draft.samples.is_empty() && draft.histograms.is_empty() && draft.is_right() {
+            // Nothing to be stored, as of one with exemplars alone: it is no series of the engine.
             return Ok(());
         }
         match self.series(draft) {
@@ -224,9 +258,12 @@ impl<'g> Gathered<'g> {
                 for (at, value) in &draft.samples {
                     self.batch.push(series, Timestamp::from_millis(*at), *value);
                 }
+                for (at, histogram) in draft.histograms.drain(..) {
+                    self.batch.push_native(series, Timestamp::from_millis(at), histogram);
+                }
             }
             Err(fault) => {
-                let count = (draft.samples.len() as u64).max(1);
+                let count = ((draft.samples.len() + draft.histograms.len()) as u64).max(1);
                 self.outcome.refuse("invalid_labels", count, || format!("{}: {fault}", series_text(&draft.pairs)));
             }
         }
@@ -266,7 +303,8 @@ impl<'g> Gathered<'g> {
             let kind = Some(*kind).filter(|kind| *kind != MetricType::Untyped);
             engine.describe(metric, kind, Some(help.as_str()).filter(|help| !help.is_empty()));
         }
-        self.outcome.samples = report.accepted + report.duplicates;
+        self.outcome.samples = (report.accepted + report.duplicates).saturating_sub(report.natives);
+        self.outcome.histograms = report.natives;
         for (point, rejection) in &report.rejected {
             let batch = &self.batch;
             self.outcome.refuse(rejection.as_str(), 1, || {

@@ -6,6 +6,7 @@
 //! taken of it is told series by series while the rest is stored.
 
 mod gather;
+mod histogram;
 mod v1;
 mod v2;
 

@@ -98,12 +98,77 @@ fn what_cannot_be_taken_is_told_and_the_rest_is_stored() {
         (series(&[("__name__", "x")], &[(NOW + 86_400_000, 1.0)]), "too_far_in_future", "x{}: too far in the future"),
         (series(&[("__name__", "x")], &[(0, 1.0)]), "too_old", "x{}: too old"),
         (series(&[("__name__", "up")], &[(NOW, 2.0)]), "duplicate_timestamp", "up{}: the series has another value"),
-        (bytes(1, &[series_labels("x"), bytes(4, &[])].concat()), "native_histogram", "x{}: native histograms"),
+        (
+            bytes(1, &[series_labels("x"), bytes(4, &[varint(8), varint(3)].concat())].concat()),
+            "invalid_histogram",
+            "x{}: a histogram is none: 0 observations found in buckets, but the count is 3",
+        ),
+        (
+            bytes(1, &[series_labels("x"), bytes(4, &native(NOW, 99, &[1]))].concat()),
+            "invalid_histogram",
+            "x{}: a histogram is none: the schema is 99",
+        ),
+        (
+            bytes(1, &[series_labels("up"), bytes(4, &native(NOW, 3, &[1]))].concat()),
+            "duplicate_timestamp",
+            "up{}: the series has another value",
+        ),
+        (bytes(1, &bytes(4, &native(NOW, 3, &[1]))), "invalid_labels", "{}: it has no metric name"),
     ] {
         let outcome = outcome(Version::V1, &[good.clone(), bad].concat()).expect("it is a message");
         assert_eq!((outcome.samples, &outcome.refused[..]), (1, &[(reason, 1)][..]), "{told}");
         assert!(outcome.told[0].starts_with(told), "{:?}", outcome.told);
     }
+}
+
+/// A native histogram of whole numbers, the first bucket being 0.
+fn native(at: i64, schema: i64, counts: &[u64]) -> Vec<u8> {
+    let zigzag = |number: i64| varint(((number << 1) ^ (number >> 63)).cast_unsigned());
+    let mut before = 0;
+    let deltas: Vec<u8> = counts
+        .iter()
+        .flat_map(|count| {
+            let delta = zigzag(count.cast_signed() - before);
+            before = count.cast_signed();
+            delta
+        })
+        .collect();
+    [
+        [vec![0x08], varint(counts.iter().sum())].concat(),
+        [vec![0x19], 4.5f64.to_le_bytes().to_vec()].concat(),
+        [vec![0x20], zigzag(schema)].concat(),
+        bytes(11, &[vec![0x08], zigzag(0), vec![0x10], varint(counts.len() as u64)].concat()),
+        bytes(12, &deltas),
+        [vec![0x78], varint(at.cast_unsigned())].concat(),
+    ]
+    .concat()
+}
+
+#[test]
+fn native_histograms_of_both_versions_are_taken() {
+    let labels = || series_labels("latency");
+    let first =
+        bytes(1, &[labels(), bytes(4, &native(NOW, 3, &[1, 2])), bytes(4, &native(NOW + 1, 3, &[2, 2]))].concat());
+    assert_eq!(outcome(Version::V1, &first), Ok(Outcome { histograms: 2, ..Outcome::default() }));
+    // Floats, with bounds of their own.
+    let doubles = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    let custom = [
+        [vec![0x11], 3.5f64.to_le_bytes().to_vec()].concat(),
+        [vec![0x20], varint(105)].concat(),
+        bytes(11, &[0x10, 2]),
+        bytes(13, &doubles(&[1.5, 2.0])),
+        [vec![0x78], varint(NOW.cast_unsigned())].concat(),
+        [varint(16 << 3 | 2), varint(8), doubles(&[0.5])].concat(),
+    ]
+    .concat();
+    let symbols = ["", "__name__", "latency"].map(|symbol| bytes(4, symbol.as_bytes())).concat();
+    let second = bytes(5, &[bytes(1, &[1, 2]), bytes(3, &custom)].concat());
+    assert_eq!(outcome(Version::V2, &[symbols, second].concat()), Ok(Outcome { histograms: 1, ..Outcome::default() }));
+    // The end of a series is a sample like any other.
+    let stale =
+        [[vec![0x19], 0x7ff0_0000_0000_0002u64.to_le_bytes().to_vec()].concat(), native(NOW, 3, &[])[11..].to_vec()];
+    let ended = bytes(1, &[labels(), bytes(4, &stale.concat())].concat());
+    assert_eq!(outcome(Version::V1, &ended), Ok(Outcome { samples: 1, ..Outcome::default() }));
 }
 
 fn series_labels(name: &str) -> Vec<u8> {

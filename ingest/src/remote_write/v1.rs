@@ -55,13 +55,14 @@ fn read_series<'b>(
         match number {
             // A label behind the samples is allowed, though nobody writes so.
             1 | 4 => {
+                if number == 4 && into.histogram(draft, field, here)? {
+                    continue;
+                }
                 // A series that is to be told by its labels, or has more of them than were looked for.
                 if draft.forget() {
                     read_labels(labels, index, draft, into)?;
                 }
-                if number == 4 {
-                    draft.histograms += 1;
-                } else {
+                if number == 1 {
                     into.ask(LABEL_BYTES)?;
                     let (name, value) = read_label(field).map_err(here)?;
                     draft.label(name, value);

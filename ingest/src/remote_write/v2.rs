@@ -85,7 +85,9 @@ impl<'b> Reader<'_, 'b> {
                     let (at, value) = read_sample(field).map_err(here)?;
                     into.sample(draft, at, value)?;
                 }
-                3 => draft.histograms += 1,
+                3 => {
+                    into.histogram(draft, field, here)?;
+                }
                 5 => self.read_metadata(field, draft)?,
                 _ => {}
             }
@@ -93,8 +95,8 @@ impl<'b> Reader<'_, 'b> {
         if self.references.len() % 2 == 1 {
             draft.wrong("its last label has a name and no value");
         }
-        // A series with histograms is told by its labels.
-        if draft.is_right() && draft.histograms == 0 && self.recall(draft, into) {
+        // A series with what are no histograms is told by its labels.
+        if draft.is_right() && draft.no_histograms.is_empty() && self.recall(draft, into) {
             return Ok(());
         }
         self.label(draft, into)

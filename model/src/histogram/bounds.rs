@@ -1,8 +1,7 @@
 //! The bounds of buckets, and the buckets in the order of their values.
 
-use std::sync::LazyLock;
-
 use super::Histogram;
+use super::fractions::FRACTIONS;
 
 /// The schema of histograms whose bounds are listed.
 pub const CUSTOM_SCHEMA: i8 = -53;
@@ -25,9 +24,6 @@ pub struct Bucket {
     /// How many observations.
     pub count: f64,
 }
-
-/// `2^(i/256) / 2` for `i` in 0 to 255.
-static FRACTIONS: LazyLock<[f64; 256]> = LazyLock::new(|| std::array::from_fn(|i| (i as f64 / 256.0).exp2() / 2.0));
 
 /// A fraction times a power of two, also where only both halves of the power are numbers.
 fn scaled(fraction: f64, power: i64) -> f64 {
@@ -144,7 +140,7 @@ mod tests {
             (-1, 0, 0.5),
             (1, -1, 4.0),
             (8, 3, 2.0),
-            (1, 2, 2f64.powf(0.25)),
+            (1, 2, 1.189207115002721),
             (1024, 0, f64::MAX),
             (1025, 0, f64::INFINITY),
             (64, -4, f64::MAX),

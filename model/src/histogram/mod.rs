@@ -12,6 +12,7 @@
 mod add;
 mod amount;
 mod bounds;
+mod fractions;
 mod reset;
 mod trim;
 mod validate;

@@ -35,9 +35,9 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         }
         (AggregateOp::Quantile, Some(parameter)) => {
             let q = super::eval_scalar(ctx, parameter)?;
-            q.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.span()));
+            q.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.without_parens().span()));
             let mut columns = super::eval_vector(ctx, &node.expr)?;
-            ignore_histograms(ctx, node.op, &mut columns, node.expr.span());
+            ignore_histograms(ctx, node.op, &mut columns, node.expr.without_parens().span());
             quantiles(ctx, &node.grouping, &q, columns)
         }
         (AggregateOp::CountValues, Some(parameter)) => {
@@ -48,11 +48,15 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
             count_values(ctx, &node.grouping, label, super::eval_vector(ctx, &node.expr)?)
         }
         (op, _) => {
+            let shelved = ctx.shelved();
             let mut columns = super::eval_vector(ctx, &node.expr)?;
-            let about = node.expr.span();
+            let about = node.expr.without_parens().span();
             match op {
                 AggregateOp::Sum | AggregateOp::Avg if ctx.hold_histograms(&columns) => {
-                    return with_histograms(ctx, node, columns);
+                    let mut out = with_histograms(ctx, node, columns)?;
+                    // What was added up is not needed any more.
+                    ctx.forget_since(shelved, out.iter_mut().flat_map(|column| &mut column.values));
+                    return Ok(out);
                 }
                 AggregateOp::Min | AggregateOp::Max | AggregateOp::StdDev | AggregateOp::StdVar => {
                     ignore_histograms(ctx, op, &mut columns, about);
@@ -108,7 +112,7 @@ fn ignore_histograms(ctx: &Context, op: AggregateOp, columns: &mut Vec<Column>, 
 
 /// `sum` and `avg` where there are histograms.
 fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
-    let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.span());
+    let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.without_parens().span());
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let mut out = groups.empty_columns(ctx)?;
     for step in 0..ctx.steps.count {
@@ -123,7 +127,7 @@ fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Res
             }
             match ctx.histogram(value) {
                 Some(histogram) => {
-                    natives[*group].add(ctx, &histogram, column.labels.metric_name(), is_mean, about);
+                    natives[*group].add(&histogram, column.labels.metric_name(), is_mean);
                 }
                 None => {
                     natives[*group].see_float();

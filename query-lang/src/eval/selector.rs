@@ -28,7 +28,9 @@ pub(crate) fn eval(ctx: &Context, selector: &VectorSelector, wanted: Wanted) -> 
     let mut buffer = Vec::new();
     let mut out = Vec::with_capacity(views.len());
     for view in &views {
-        let values = newest(ctx, view, &looks, wanted, &mut buffer)?;
+        let shelved = ctx.shelved();
+        let mut values = newest(ctx, view, &looks, wanted, &mut buffer)?;
+        ctx.forget_since(shelved, values.iter_mut());
         if values.iter().any(|value| !is_absent(*value)) {
             out.push(ctx.keep(view.labels().clone(), looks.spread(values))?);
         }

@@ -47,6 +47,9 @@ pub(crate) fn select_promql(
     Ok(views)
 }
 
+/// Reading a native histogram costs about as much as reading so many floats.
+const SAMPLES_PER_NATIVE: usize = 16;
+
 /// Replaces `out` by the samples of `(start, end]`, without staleness markers unless they are asked for.
 pub(crate) fn samples(
     ctx: &Context,
@@ -57,11 +60,33 @@ pub(crate) fn samples(
     out: &mut Vec<Sample>,
 ) -> Result<(), EvalError> {
     out.clear();
-    view.samples(Timestamp::from_millis(start), Timestamp::from_millis(end), out);
-    ctx.guard.samples(out.len())?;
+    let mut natives = Vec::new();
+    view.samples_and_natives(at(start), at(end), out, &mut natives);
+    ctx.guard.samples(out.len() + natives.len() * SAMPLES_PER_NATIVE)?;
+    if !natives.is_empty() {
+        for (timestamp, histogram) in natives {
+            out.push(Sample { timestamp, value: ctx.shelve(histogram)? });
+        }
+        out.sort_by_key(|sample| sample.timestamp);
+    }
     if !keep_stale {
         out.retain(|sample| !is_stale(sample.value));
     }
+    Ok(())
+}
+
+/// Replaces `out` by the floats of `(start, end]`, without staleness markers.
+pub(crate) fn floats(
+    ctx: &Context,
+    view: &SeriesView,
+    start: i64,
+    end: i64,
+    out: &mut Vec<Sample>,
+) -> Result<(), EvalError> {
+    out.clear();
+    view.samples(at(start), at(end), out);
+    ctx.guard.samples(out.len())?;
+    out.retain(|sample| !is_stale(sample.value));
     Ok(())
 }
 

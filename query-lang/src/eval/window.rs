@@ -9,7 +9,7 @@ use watchfire_model::{LabelSet, Sample};
 use super::column::Value;
 use super::context::{Context, Looks, Steps};
 use super::limits::EvalError;
-use super::native::distribution;
+use super::native::{self, distribution};
 use super::source;
 use crate::ast::{Expr, MatrixSelector, Subquery};
 
@@ -139,10 +139,12 @@ fn of_subquery(
     let mut samples = Vec::new();
     for column in &columns {
         samples.clear();
-        let points = steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value));
-        samples.extend(points.map(|(at, value)| Sample { timestamp: source::at(at), value: *value }));
+        let shelved = ctx.shelved();
+        for (at, value) in steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value)) {
+            samples.push(Sample { timestamp: source::at(at), value: native::without_hint(ctx, *value)? });
+        }
         ctx.guard.samples(samples.len())?;
-        let series = Series { labels: &column.labels, samples: &samples, counted: None, shelved: ctx.shelved() };
+        let series = Series { labels: &column.labels, samples: &samples, counted: None, shelved };
         each(&series, &windows)?;
     }
     inner.used_up(columns);

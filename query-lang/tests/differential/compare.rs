@@ -52,14 +52,20 @@ fn is_sorted(query: &str) -> bool {
 }
 
 /// A note without what is not defined: Prometheus counts the histograms that it mended twice for each that follows, looks
-/// at those under `@` once or at each step, and tells one of several places of the same note.
+/// at those under `@` once or at each step, and tells one of several places of the same note, and of metrics that do not go
+/// together the one that it came upon last.
 fn defined_part(query: &str, note: &str) -> String {
     let mut note = match (note.find(", over "), note.rfind(" (")) {
         (Some(start), Some(end)) if start < end => format!("{}{}", &note[..start], &note[end..]),
         _ => note.to_owned(),
     };
-    let noted =
-        ["rate(", "increase(", "quantile", "sort"].iter().map(|word| query.matches(word).count()).sum::<usize>();
+    if let (true, Some(start), Some(end)) =
+        (note.contains("a mix of histograms"), note.find(" for metric name"), note.rfind(" ("))
+    {
+        note.replace_range(start..end, "");
+    }
+    let noting = ["rate(", "increase(", "quantile", "sort", "sum", "avg"];
+    let noted = noting.iter().map(|word| query.matches(word).count()).sum::<usize>();
     if let Some(place) = note.rfind(" (").filter(|_| noted > 1) {
         note.truncate(place);
     }

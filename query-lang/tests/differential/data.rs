@@ -1,7 +1,9 @@
 //! The samples that both sides hold: counters that start anew, gauges with gaps, NaN and infinities, histograms whole
 //! and broken, series that end and come again, names that are no words.
 
+use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
 use watchfire_model::sample::STALE_NAN_BITS;
+use watchfire_model::{Histogram, ResetHint};
 
 use crate::generate::Random;
 
@@ -18,6 +20,8 @@ pub struct Series {
     pub labels: Vec<(String, String)>,
     /// Times in milliseconds and values, ascending.
     pub samples: Vec<(i64, f64)>,
+    /// Times and native histograms, ascending; no time is in both.
+    pub histograms: Vec<(i64, Histogram)>,
 }
 
 /// A value at a step; none where there is no sample.
@@ -38,7 +42,15 @@ impl Builder {
             let shift = if jitter { self.random.below(4000) as i64 } else { 0 };
             samples.extend(value(step).map(|value| (START_MS + step * STEP_MS + shift, value)));
         }
-        self.series.push(Series { labels, samples });
+        self.series.push(Series { labels, samples, histograms: Vec::new() });
+    }
+
+    /// Adds native histograms to the series that was added last.
+    fn add_histograms(&mut self, value: &mut dyn FnMut(i64) -> Option<Histogram>) {
+        let Some(series) = self.series.last_mut() else { return };
+        for step in 0..STEPS {
+            series.histograms.extend(value(step).map(|value| (START_MS + step * STEP_MS, value)));
+        }
     }
 }
 
@@ -49,6 +61,7 @@ pub fn series() -> Vec<Series> {
     gauges(&mut to);
     histograms(&mut to);
     odd(&mut to);
+    natives(&mut to);
     // Who comes first is first for Prometheus: so both have them in the order of labels.
     to.series.sort_by(|left, right| left.labels.cmp(&right.labels));
     to.series
@@ -155,4 +168,126 @@ fn odd(to: &mut Builder) {
     to.add(&[("__name__", "epoch_seconds"), ("job", "api")], false, &mut |step| {
         Some((START_MS / 1000) as f64 + step as f64 * 86_400.5)
     });
+}
+
+/// Counts that grow, as a native histogram.
+struct Growing {
+    schema: i32,
+    zero: f64,
+    counts: Vec<f64>,
+    negative: Vec<f64>,
+    zero_count: f64,
+    sum: f64,
+    bounds: Vec<f64>,
+}
+
+impl Growing {
+    fn new(schema: i32, zero: f64, places: usize, below: usize) -> Growing {
+        let (counts, negative) = (vec![0.0; places], vec![0.0; below]);
+        let mut growing = Growing { schema, zero, counts, negative, zero_count: 0.0, sum: 0.0, bounds: Vec::new() };
+        growing.shrink();
+        growing
+    }
+
+    fn grow(&mut self, random: &mut Random) {
+        for _ in 0..random.below(6) {
+            let place = random.below(self.counts.len() as u64) as usize;
+            self.counts[place] += random.below(5) as f64;
+            if let Some(count) = self.negative.get_mut(place) {
+                *count += random.below(3) as f64;
+            }
+        }
+        if self.bounds.is_empty() {
+            self.zero_count += random.below(2) as f64;
+        }
+        self.sum += random.below(1000) as f64 / 8.0;
+    }
+
+    fn shrink(&mut self) {
+        self.counts.fill(0.0);
+        self.negative.fill(0.0);
+        (self.zero_count, self.sum) = (0.0, 0.0);
+        // One with a negative side always has something on both: what Prometheus keeps in one chunk has the buckets of all
+        // in it, be they empty, and the bucket around zero ends at zero where a side has none.
+        if let Some(first) = self.negative.first_mut() {
+            *first = 1.0;
+            self.counts[0] = 1.0;
+        }
+    }
+
+    fn shown(&self, hint: ResetHint) -> Histogram {
+        let buckets = |counts: &[f64], first: i32| -> Vec<(i32, f64)> {
+            (first..).zip(counts.iter().copied()).filter(|(_, count)| *count > 0.0).collect()
+        };
+        let (positive, negative) = (buckets(&self.counts, 0), buckets(&self.negative, 1));
+        let parts = HistogramParts {
+            schema: self.schema,
+            hint,
+            zero_threshold: self.zero,
+            zero_count: self.zero_count,
+            count: self.zero_count + positive.iter().chain(&negative).map(|(_, count)| count).sum::<f64>(),
+            sum: self.sum,
+            positive,
+            negative,
+            bounds: self.bounds.as_slice().into(),
+            is_integer: false,
+        };
+        Histogram::new(parts).expect("valid")
+    }
+}
+
+/// Native histograms: counters that begin anew and change their buckets, gauges, custom bounds, floats in between, ends.
+fn natives(to: &mut Builder) {
+    let mut random = Random::new(9);
+    for (number, (job, instance)) in [("api", "a"), ("api", "b"), ("db", "a"), ("web", "d")].into_iter().enumerate() {
+        let labels = [("__name__", "native"), ("job", job), ("instance", instance)];
+        to.add(&labels, false, &mut |step| {
+            // One of them ends, and comes again.
+            (number == 3 && step % 120 == 60).then(|| f64::from_bits(STALE_NAN_BITS))
+        });
+        let schema = [0, 2, 2, 3][number];
+        let mut growing =
+            Growing::new(schema, if number == 1 { 0.5 } else { 0.001 }, 12, if number == 2 { 4 } else { 0 });
+        to.add_histograms(&mut |step| {
+            if step % 100 == 70 + number as i64 {
+                growing.shrink();
+            }
+            if number == 1 && step == 250 {
+                growing.schema = 1;
+            }
+            growing.grow(&mut random);
+            let is_missing = (number == 3 && step % 120 >= 60) || random.below(25) == 0;
+            (!is_missing).then(|| growing.shown(ResetHint::Unknown))
+        });
+    }
+    for (job, schema) in [("api", 1), ("db", -1)] {
+        to.add(&[("__name__", "native_gauge"), ("job", job)], false, &mut |_| None);
+        to.add_histograms(&mut |step| {
+            let mut now = Growing::new(schema, 0.0625, 6, 2);
+            (0..1 + step % 5).for_each(|_| now.grow(&mut random));
+            Some(now.shown(ResetHint::Gauge))
+        });
+    }
+    for (number, job) in ["api", "db"].into_iter().enumerate() {
+        to.add(&[("__name__", "native_custom"), ("job", job)], false, &mut |_| None);
+        let mut growing = Growing::new(CUSTOM_SCHEMA.into(), 0.0, 5, 0);
+        to.add_histograms(&mut |step| {
+            let bounds = if number == 1 && step >= 200 { [0.5, 1.0, 4.0, 8.0] } else { [0.5, 1.0, 2.5, 8.0] };
+            if growing.bounds != bounds {
+                growing.bounds = bounds.to_vec();
+                growing.shrink();
+            }
+            growing.grow(&mut random);
+            Some(growing.shown(ResetHint::Unknown))
+        });
+    }
+    to.add(&[("__name__", "native_mixed"), ("job", "api")], false, &mut |step| {
+        (step / 20 % 2 == 0).then_some(step as f64)
+    });
+    let mut growing = Growing::new(2, 0.001, 8, 0);
+    to.add_histograms(&mut |step| {
+        growing.grow(&mut random);
+        (step / 20 % 2 == 1).then(|| growing.shown(ResetHint::Unknown))
+    });
+    to.add(&[("__name__", "native_mixed"), ("job", "db")], false, &mut |step| Some(step as f64));
 }

@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-const METRICS: [&str; 16] = [
+const METRICS: [&str; 21] = [
     "requests_total",
     "requests_total",
     "requests_total",
@@ -45,7 +45,15 @@ const METRICS: [&str; 16] = [
     "tiny",
     "once",
     "{\"my.metric\"}",
+    "native",
+    "native",
+    "native_gauge",
+    "native_custom",
+    "native_mixed",
 ];
+const NATIVES: [&str; 5] = ["native", "native", "native_gauge", "native_custom", "native_mixed"];
+const NATIVE_FUNCTIONS: [&str; 5] =
+    ["histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"];
 const MATCHERS: [&str; 10] = [
     "job=\"api\"",
     "job!=\"api\"",
@@ -143,6 +151,7 @@ impl Maker {
     pub fn query(&mut self) -> String {
         match self.random.below(20) {
             0 => self.scalar(2),
+            1..=3 => self.of_native(),
             _ => {
                 let depth = 1 + self.random.below(3);
                 self.vector(depth)
@@ -285,6 +294,45 @@ impl Maker {
             2 => format!("label_join({inner}, \"joined\", \"/\", \"job\", \"instance\", \"missing\")"),
             3 => format!("{}({inner}, \"job\", \"code\")", self.pick(&["sort_by_label", "sort_by_label_desc"])),
             _ => format!("{}({inner})", self.pick(&["sort", "sort_desc"])),
+        }
+    }
+
+    /// A native histogram: a series, what becomes of it in a range, together with others, or cut.
+    fn native(&mut self, depth: u64) -> String {
+        let metric = self.pick(&NATIVES);
+        let shift = self.shift();
+        if depth == 0 {
+            return format!("{metric}{shift}");
+        }
+        let less = depth - 1;
+        match self.random.below(9) {
+            0..=2 => {
+                let functions = ["rate", "increase", "delta", "irate", "idelta", "avg_over_time", "sum_over_time"];
+                format!("{}({metric}[{}]{shift})", self.pick(&functions), self.pick(&DURATIONS))
+            }
+            3 => format!("{}{} ({})", self.pick(&["sum", "avg"]), self.grouping(), self.native(less)),
+            4 => format!("{} {} {}", self.native(less), self.pick(&["*", "/", "+"]), self.pick(&NUMBERS)),
+            5 => format!("{} {} {}", self.native(less), self.pick(&["</", ">/"]), self.pick(&NUMBERS)),
+            6 => format!("{} {} {}", self.native(less), self.pick(&["+", "-", "==", "!=", "and"]), self.native(less)),
+            7 => format!("{}({metric}[{}])", self.pick(&["last_over_time", "first_over_time"]), self.pick(&DURATIONS)),
+            _ => format!("-{}", self.native(less)),
+        }
+    }
+
+    /// What is asked of native histograms.
+    fn of_native(&mut self) -> String {
+        let inner = self.native(2);
+        match self.random.below(9) {
+            0..=2 => format!("{}({inner})", self.pick(&NATIVE_FUNCTIONS)),
+            3 | 4 => format!("histogram_quantile({}, {inner})", self.pick(&QUANTILES)),
+            5 => format!("histogram_fraction({}, {}, {inner})", self.pick(&NUMBERS), self.pick(&NUMBERS)),
+            6 => format!("{}({}[{}])", self.pick(&OVER_TIME), self.pick(&NATIVES), self.pick(&DURATIONS)),
+            7 if self.random.below(4) == 0 => {
+                // Over a range, Prometheus takes what an operator gives in the order of a hash table.
+                format!("limitk(1, {})", self.pick(&NATIVES))
+            }
+            7 => format!("{}({inner})", self.pick(&["count", "min", "topk"])).replace("k(", "k(1, "),
+            _ => inner,
         }
     }
 

@@ -124,11 +124,15 @@ impl Ours {
         let (engine, _) = Engine::open(config, end).expect("an empty engine opens");
         let mut batch = SampleBatch::new(end);
         let mut count = 0;
-        for Series { labels, samples } in all {
+        for Series { labels, samples, histograms } in all {
             let labels = LabelSet::from_pairs(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             let series = batch.series(SeriesKind::Samples(MetricType::Untyped), &labels.expect("valid"));
             for (at, value) in samples {
                 batch.push(series, Timestamp::from_millis(*at), *value);
+                count += 1;
+            }
+            for (at, histogram) in histograms {
+                batch.push_native(series, Timestamp::from_millis(*at), histogram.clone());
                 count += 1;
             }
         }
@@ -198,7 +202,8 @@ impl Theirs {
     /// One with these series, written in the order of time.
     pub fn new(program: &Program, all: &[Series]) -> Theirs {
         let prometheus = Prometheus::start(program);
-        let piece_ms = 20 * 60_000;
+        // Of a piece it takes the floats of a series first: none has floats between histograms.
+        let piece_ms = 5 * 60_000;
         for piece in 0..=(STEPS * STEP_MS / piece_ms) {
             let inside = |at: &i64| (at - START_MS) / piece_ms == piece;
             let part = |series: &Series| {
@@ -210,8 +215,9 @@ impl Theirs {
                 .map(|series| Written {
                     labels: series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
                     samples: part(series),
+                    histograms: series.histograms.iter().filter(|(at, _)| inside(at)).cloned().collect(),
                 })
-                .filter(|series| !series.samples.is_empty())
+                .filter(|series| !series.samples.is_empty() || !series.histograms.is_empty())
                 .collect();
             if !written.is_empty() {
                 prometheus.write(&written);

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use watchfire_model::Histogram;
 
 use crate::client::{Answer, Client, encode};
 use crate::program::Program;
@@ -26,12 +27,14 @@ pub struct Prometheus {
     folder: tempfile::TempDir,
 }
 
-/// A series to be written: its labels, sorted by name, and samples at times in milliseconds.
+/// A series to be written: its labels, sorted by name, and samples and histograms at times in milliseconds.
 pub struct Written<'s> {
     /// Names and values.
     pub labels: Vec<(&'s str, &'s str)>,
     /// Times and values.
     pub samples: Vec<(i64, f64)>,
+    /// Times and native histograms.
+    pub histograms: Vec<(i64, Histogram)>,
 }
 
 impl Prometheus {
@@ -98,9 +101,9 @@ impl Prometheus {
     /// Writes samples by remote-write 1.0. Those of an hour before what was written last are refused by it.
     pub fn write(&self, series: &[Written]) {
         let mut request = Vec::new();
-        for Written { labels, samples } in series {
+        for Written { labels, samples, histograms } in series {
             let labels = remote_write::labels(labels.iter().copied());
-            remote_write::put_series(&labels, samples, &mut request);
+            remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
         }
         let answer = self.client().call(&remote_write::http_request(&request));
         assert!((200..300).contains(&answer.status), "remote-write: {} {}", answer.status, answer.text());

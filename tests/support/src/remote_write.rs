@@ -1,5 +1,7 @@
 //! Requests of Prometheus' remote-write 1.0, as a sender makes them.
 
+use watchfire_model::{Histogram, ResetHint};
+
 /// Adds a field of bytes to a message.
 fn put_bytes(number: u8, value: &[u8], out: &mut Vec<u8>) {
     out.push(number << 3 | 2);
@@ -30,6 +32,11 @@ pub fn labels<'l>(pairs: impl IntoIterator<Item = (&'l str, &'l str)>) -> Vec<u8
 
 /// Adds a series with samples, times in milliseconds and values, to a request.
 pub fn put_series(labels: &[u8], samples: &[(i64, f64)], request: &mut Vec<u8>) {
+    put_mixed_series(labels, samples, &[], request);
+}
+
+/// The same with native histograms beside the samples.
+pub fn put_mixed_series(labels: &[u8], samples: &[(i64, f64)], histograms: &[(i64, Histogram)], request: &mut Vec<u8>) {
     let (mut series, mut sample) = (labels.to_vec(), Vec::new());
     for (at, value) in samples {
         sample.clear();
@@ -39,7 +46,57 @@ pub fn put_series(labels: &[u8], samples: &[(i64, f64)], request: &mut Vec<u8>) 
         put_varint(at.cast_unsigned(), &mut sample);
         put_bytes(2, &sample, &mut series);
     }
+    for (at, histogram) in histograms {
+        put_bytes(4, &histogram_message(*at, histogram), &mut series);
+    }
     put_bytes(1, &series, request);
+}
+
+fn put_double(number: u8, value: f64, out: &mut Vec<u8>) {
+    out.push(number << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+/// A native histogram as a message, its counts as floats; both versions have the same.
+pub fn histogram_message(at: i64, histogram: &Histogram) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_double(2, histogram.count(), &mut out);
+    put_double(3, histogram.sum(), &mut out);
+    out.push(4 << 3);
+    put_varint(zigzag(histogram.schema().into()), &mut out);
+    put_double(5, histogram.zero_threshold(), &mut out);
+    put_double(7, histogram.zero_count(), &mut out);
+    for (spans, counts, buckets) in [(8, 10, histogram.negative()), (11, 13, histogram.positive())] {
+        let mut next = 0;
+        for (index, _) in buckets {
+            // Each bucket is a span of its own.
+            let mut span = vec![1 << 3];
+            put_varint(zigzag(i64::from(*index) - next), &mut span);
+            span.extend([2 << 3, 1]);
+            put_bytes(spans, &span, &mut out);
+            next = i64::from(*index) + 1;
+        }
+        let packed: Vec<u8> = buckets.iter().flat_map(|(_, count)| count.to_le_bytes()).collect();
+        put_bytes(counts, &packed, &mut out);
+    }
+    let hint = match histogram.hint() {
+        ResetHint::Unknown => 0,
+        ResetHint::Reset => 1,
+        ResetHint::NotReset => 2,
+        ResetHint::Gauge => 3,
+    };
+    out.extend([14 << 3, hint, 15 << 3]);
+    put_varint(at.cast_unsigned(), &mut out);
+    if !histogram.bounds().is_empty() {
+        put_varint(16 << 3 | 2, &mut out);
+        put_varint(histogram.bounds().len() as u64 * 8, &mut out);
+        out.extend(histogram.bounds().iter().flat_map(|bound| bound.to_le_bytes()));
+    }
+    out
 }
 
 /// Adds what is said about a metric: its type by number, and its help.

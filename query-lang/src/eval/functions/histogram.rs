@@ -18,7 +18,15 @@ use crate::functions::HistogramFunction;
 
 const BOUND_LABEL: &str = "le";
 
+/// Numbers of histograms, which are not needed afterwards.
 pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
+    let shelved = ctx.shelved();
+    let columns = numbers(ctx, function, call)?;
+    ctx.forget_since(shelved, std::iter::empty());
+    Ok(columns)
+}
+
+fn numbers(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     match function {
         HistogramFunction::Quantile => {
             let q = quantile_arg(ctx, arg(call, 0)?)?;

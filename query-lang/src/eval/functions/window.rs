@@ -52,7 +52,7 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
             Some(view) if is_rate => counted(ctx, function, view, windows)?,
             _ => walked(ctx, function, series, windows, &parameters, about)?,
         };
-        ctx.forget_since(series.shelved, &mut values);
+        ctx.forget_since(series.shelved, values.iter_mut());
         if values.iter().any(|value| !is_absent(*value)) {
             if is_rate && series.counted.is_none() && values.iter().any(|v| !is_absent(*v) && !is_histogram(*v)) {
                 check_counter(ctx, series.labels.metric_name(), range);

@@ -2,7 +2,7 @@
 
 use watchfire_model::Histogram;
 
-use super::notes::{mixed_in_aggregation, mixed_schemas};
+use super::notes::{Note, mixed_in_aggregation, mixed_schemas};
 use super::total::Total;
 use crate::ast::Span;
 use crate::eval::context::Context;
@@ -13,6 +13,8 @@ pub(crate) struct Group {
     has_float: bool,
     has_histogram: bool,
     is_incompatible: bool,
+    /// What there is to say of that; nothing where floats make it all void.
+    note: Option<Note>,
     total: Option<Total>,
 }
 
@@ -22,7 +24,7 @@ impl Group {
     }
 
     /// Adds a histogram of a metric.
-    pub fn add(&mut self, ctx: &Context, histogram: &Histogram, metric: &str, is_mean: bool, about: Span) {
+    pub fn add(&mut self, histogram: &Histogram, metric: &str, is_mean: bool) {
         if self.is_incompatible {
             return;
         }
@@ -33,7 +35,7 @@ impl Group {
             None => self.total = Some(Total::of(histogram, is_mean)),
             Some(total) => {
                 if total.add(histogram).is_err() {
-                    ctx.note(mixed_schemas(metric), about);
+                    self.note = Some(mixed_schemas(metric));
                     self.is_incompatible = true;
                 }
             }
@@ -53,6 +55,7 @@ impl Group {
             ctx.note(mixed_in_aggregation(), about);
             return None;
         }
+        self.note.iter().for_each(|note| ctx.note(note.clone(), about));
         let total = self.total.as_ref().filter(|_| !self.is_incompatible)?;
         total.collision().into_iter().for_each(|note| ctx.note(note, about));
         let mut result = total.result();

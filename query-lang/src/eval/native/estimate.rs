@@ -72,7 +72,8 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Doubt>) {
     } else if !is_custom && bucket.lower < 0.0 && bucket.upper > 0.0 {
         one_sided(histogram, &mut bucket);
     }
-    let count = count.min(histogram.count());
+    // What is no number, of infinite counts, stays so.
+    let count = if count > histogram.count() { histogram.count() } else { count };
     if count < rank {
         // Above all buckets are only those that are no numbers.
         return if has_nan { (f64::NAN, Some(Doubt::QuantileIsNan)) } else { (bucket.upper, None) };
@@ -92,10 +93,11 @@ struct Reached {
 fn reached(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<Reached> {
     let mut count = 0.0;
     let mut last = None;
-    for bucket in buckets.filter(|bucket| bucket.count != 0.0) {
+    for bucket in buckets {
+        let is_empty = bucket.count == 0.0;
         count += bucket.count;
         last = Some(bucket);
-        if count >= rank {
+        if !is_empty && count >= rank {
             break;
         }
     }

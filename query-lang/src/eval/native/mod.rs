@@ -17,7 +17,7 @@ pub(crate) mod window;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use watchfire_model::Histogram;
+use watchfire_model::{Histogram, ResetHint};
 
 use super::column::{ABSENT, Column};
 use super::context::Context;
@@ -29,6 +29,20 @@ const MARK: u64 = 0xfff0_4849;
 /// Whether a value stands for a histogram.
 pub(crate) fn is_histogram(value: f64) -> bool {
     value.to_bits() >> 32 == MARK
+}
+
+/// The value without what its histogram says of a reset: that is about the sample before it in its series, which need not
+/// be the one before it in a subquery.
+pub(crate) fn without_hint(ctx: &Context, value: f64) -> Result<f64, EvalError> {
+    let Some(histogram) = ctx.histogram(value) else { return Ok(value) };
+    match histogram.hint() {
+        ResetHint::Reset | ResetHint::NotReset => {
+            let mut unknown = (*histogram).clone();
+            unknown.set_hint(ResetHint::Unknown);
+            ctx.shelve(unknown)
+        }
+        ResetHint::Unknown | ResetHint::Gauge => Ok(value),
+    }
 }
 
 /// The histograms of an evaluation.
@@ -84,7 +98,7 @@ impl Context<'_> {
 
     /// Forgets the histograms that came since there were so many, but those that these values stand for. No other value
     /// may stand for one of them.
-    pub(crate) fn forget_since(&self, many: usize, values: &mut [f64]) {
+    pub(crate) fn forget_since<'v>(&self, many: usize, values: impl Iterator<Item = &'v mut f64>) {
         let mut all = self.guard.shelf().0.borrow_mut();
         if all.len() <= many {
             return;
@@ -92,7 +106,7 @@ impl Context<'_> {
         let newer = all.split_off(many);
         // The new number of each that stays.
         let mut kept: Vec<Option<u32>> = vec![None; newer.len()];
-        for value in values.iter_mut().filter(|value| is_histogram(**value)) {
+        for value in values.filter(|value| is_histogram(**value)) {
             let Some(at) = ((value.to_bits() & 0xffff_ffff) as usize).checked_sub(many) else { continue };
             let Some(number) = kept.get_mut(at) else { continue };
             // There are no more than before.

@@ -8,6 +8,7 @@ use crate::ast::{QUANTILE_WINDOW_MS, Shift, ShortOp, ShortScope};
 use crate::eval::column::{Column, is_absent};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
+use crate::eval::native::is_histogram;
 use crate::eval::selector::{self, Wanted};
 
 /// Each series gives its newest value within the lookback delta, increments their running total, also
@@ -29,7 +30,8 @@ pub(super) fn eval(ctx: &Context, op: ShortOp, scope: &ShortScope) -> Result<Vec
             }
             let values = selector::newest(ctx, view, &looks, Wanted::Value, &mut buffer)?;
             for (tally, value) in tallies.iter_mut().zip(values) {
-                if !is_absent(value) {
+                // A native histogram is no number.
+                if !is_absent(value) && !is_histogram(value) {
                     tally.add(op, value);
                 }
             }

@@ -78,7 +78,7 @@ fn tally(ctx: &Context, op: ShortOp, pool: &Pool, window_ms: i64) -> Result<Vec<
         match view.kind() {
             SeriesKind::Samples(_) => {
                 let start = window(ctx, 0, window_ms).0;
-                source::samples(ctx, view, start, ctx.steps.last(), false, &mut samples)?;
+                source::floats(ctx, view, start, ctx.steps.last(), &mut samples)?;
                 let mut slices = Slices::new(&samples);
                 for (step, tally) in tallies.iter_mut().enumerate() {
                     ctx.guard.tick()?;

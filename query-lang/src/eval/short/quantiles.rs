@@ -48,7 +48,7 @@ fn read(ctx: &Context, views: &[&SeriesView], window_ms: i64) -> Result<Vec<Vec<
     let mut all = Vec::with_capacity(views.len());
     for view in views {
         let mut samples = Vec::new();
-        source::samples(ctx, view, start, ctx.steps.last(), false, &mut samples)?;
+        source::floats(ctx, view, start, ctx.steps.last(), &mut samples)?;
         ctx.guard.reserve(samples.len() * size_of::<Sample>())?;
         all.push(samples);
     }

@@ -30,7 +30,7 @@ pub(super) fn eval(ctx: &Context, scope: &ShortScope, window_ms: i64) -> Result<
             match view.kind() {
                 SeriesKind::Samples(_) => {
                     let start = window(ctx, 0, window_ms).0;
-                    source::samples(ctx, view, start, ctx.steps.last(), false, &mut samples)?;
+                    source::floats(ctx, view, start, ctx.steps.last(), &mut samples)?;
                     let mut slices = Slices::new(&samples);
                     let mut resets = Resets::of(&samples);
                     for step in 0..ctx.steps.count {

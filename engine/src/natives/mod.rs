@@ -1,0 +1,284 @@
+//! The native histograms of one series, beside its floats: runs of them, of which the last one takes more.
+//!
+//! A histogram is told as its changes from the one before (see [`run`]); a run ends where the kind of buckets changes,
+//! where buckets come that have no place in it, or with its size. Out of order, a run is written anew.
+//!
+//! Invariant: times ascend strictly from run to run.
+
+mod run;
+#[cfg(test)]
+mod tests;
+
+use watchfire_model::{Histogram, ResetHint};
+
+use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
+use crate::limits::Rejection;
+use crate::samples::Pushed;
+use run::{Layout, State};
+pub(crate) use run::{put_one, read_one};
+
+/// Most histograms of a run: a reader has to walk through all of them.
+const RUN_MAX: u32 = 120;
+
+/// Some histograms one after the other.
+struct Run {
+    first: i64,
+    last: i64,
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+/// The histograms of one series.
+#[derive(Default)]
+pub(crate) struct Natives {
+    runs: Vec<Run>,
+    /// From what the next point of the last run is told; read again from the run when it is not there.
+    open: Option<Box<State>>,
+}
+
+impl Run {
+    /// Checks bytes from a disk by reading them.
+    fn of(bytes: &[u8]) -> Result<Run, Damaged> {
+        let mut run = Run { first: 0, last: i64::MIN, count: 0, bytes: bytes.to_vec() };
+        run::read(bytes, |state| {
+            state.histogram()?;
+            let at = state.at();
+            if run.count == 0 {
+                run.first = at;
+            } else if at <= run.last {
+                return Err(Damaged("the times of histograms do not ascend"));
+            }
+            (run.last, run.count) = (at, run.count + 1);
+            Ok(run.count <= RUN_MAX)
+        })?;
+        if run.count == 0 || run.count > RUN_MAX {
+            return Err(Damaged("a run of histograms has none, or too many"));
+        }
+        Ok(run)
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Run>() + 16 + self.bytes.capacity()
+    }
+}
+
+/// Runs of these histograms.
+fn runs_of(all: &[(i64, Histogram)]) -> Natives {
+    let mut natives = Natives::default();
+    for (at, histogram) in all {
+        natives.append(*at, histogram);
+    }
+    natives
+}
+
+impl Natives {
+    /// Time of the newest.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.runs.last().map(|run| run.last)
+    }
+
+    /// Time of the oldest.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        self.runs.first().map(|run| run.first)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.runs.iter().map(|run| u64::from(run.count)).sum()
+    }
+
+    /// Whether there is one at this time.
+    pub(crate) fn has(&self, at: i64) -> bool {
+        let number = self.runs.partition_point(|run| run.last < at);
+        self.runs.get(number).is_some_and(|run| run.first <= at) && {
+            let mut found = Vec::new();
+            self.read(at.saturating_sub(1), at, &mut found);
+            !found.is_empty()
+        }
+    }
+
+    /// Takes a histogram, whose time the series may have as it says; `follows`: there is no float between the newest and it.
+    pub(crate) fn push(&mut self, at: i64, histogram: &Histogram, follows: bool) -> Result<Pushed, Rejection> {
+        if self.newest().is_some_and(|last| at <= last) {
+            return self.insert(at, histogram);
+        }
+        let mut histogram = histogram.clone();
+        histogram.set_hint(self.hint_of(&histogram, follows));
+        self.append(at, &histogram);
+        Ok(Pushed::Accepted)
+    }
+
+    /// What is known of a reset, for a histogram that comes after the newest.
+    fn hint_of(&mut self, histogram: &Histogram, follows: bool) -> ResetHint {
+        if matches!(histogram.hint(), ResetHint::Gauge | ResetHint::Reset) {
+            return histogram.hint();
+        }
+        let Some(before) = self.state().and_then(|state| state.histogram().ok()).filter(|_| follows) else {
+            return ResetHint::Unknown;
+        };
+        if before.hint() == ResetHint::Gauge {
+            return ResetHint::Unknown;
+        }
+        let mut said = histogram.clone();
+        said.set_hint(ResetHint::Unknown);
+        let is_alike = Layout::of(&before, None).is_alike(histogram);
+        // A reset is for the reader to find, as one of other buckets may be none: what is noted is that there was none.
+        if is_alike && !said.is_reset_after(&before) { ResetHint::NotReset } else { ResetHint::Unknown }
+    }
+
+    /// The state after the last histogram.
+    fn state(&mut self) -> Option<&mut State> {
+        if self.open.is_none() {
+            let state = run::read(&self.runs.last()?.bytes, |_| Ok(true));
+            // A run from a disk was read once when it came.
+            debug_assert!(state.is_ok(), "a run is whole");
+            self.open = state.ok().map(Box::new);
+        }
+        self.open.as_deref_mut()
+    }
+
+    fn append(&mut self, at: i64, histogram: &Histogram) {
+        let is_full = self.runs.last().is_none_or(|run| run.count >= RUN_MAX);
+        let fits = !is_full && self.state().is_some_and(|state| state.layout.holds(histogram));
+        if !fits {
+            let layout = Layout::of(histogram, self.state().map(|state| &state.layout));
+            if let Some(run) = self.runs.last_mut() {
+                run.bytes.shrink_to_fit();
+            }
+            let state = State::new(layout);
+            let mut run = Run { first: at, last: at, count: 0, bytes: Vec::new() };
+            state.begin(&mut run.bytes);
+            self.runs.push(run);
+            self.open = Some(Box::new(state));
+        }
+        if let (Some(run), Some(state)) = (self.runs.last_mut(), &mut self.open) {
+            state.put(at, histogram, &mut run.bytes);
+            (run.last, run.count) = (at, run.count + 1);
+        }
+    }
+
+    /// Puts a histogram between others.
+    fn insert(&mut self, at: i64, histogram: &Histogram) -> Result<Pushed, Rejection> {
+        let number = self.runs.partition_point(|run| run.first <= at).saturating_sub(1);
+        let Some(run) = self.runs.get(number) else { return Err(Rejection::OutOfOrder) };
+        let mut all = Vec::with_capacity(run.count as usize + 1);
+        let whole = run::read(&run.bytes, |state| {
+            all.push((state.at(), state.histogram()?));
+            Ok(true)
+        });
+        if whole.is_err() {
+            return Err(Rejection::OutOfOrder);
+        }
+        let place = match all.binary_search_by_key(&at, |(have, _)| *have) {
+            Ok(place) => {
+                let same = all.get(place).is_some_and(|(_, have)| have.equals(histogram));
+                return if same { Ok(Pushed::Known) } else { Err(Rejection::DuplicateTimestamp) };
+            }
+            Err(place) => place,
+        };
+        let mut histogram = histogram.clone();
+        let unknown = |hint| if hint == ResetHint::Gauge { hint } else { ResetHint::Unknown };
+        histogram.set_hint(unknown(histogram.hint()));
+        // Of the one after it nothing is known any more.
+        if let Some((_, next)) = all.get_mut(place) {
+            next.set_hint(unknown(next.hint()));
+        }
+        all.insert(place, (at, histogram));
+        let last = number + 1 == self.runs.len();
+        self.runs.splice(number..=number, runs_of(&all).runs);
+        if last {
+            self.open = None;
+        }
+        Ok(Pushed::Accepted)
+    }
+
+    /// Appends the histograms with `start < time <= end`, ascending.
+    pub(crate) fn read(&self, start: i64, end: i64, out: &mut Vec<(i64, Histogram)>) {
+        let from = self.runs.partition_point(|run| run.last <= start);
+        for run in self.runs.iter().skip(from).take_while(|run| run.first <= end) {
+            let whole = run::read(&run.bytes, |state| {
+                if state.at() > start && state.at() <= end {
+                    out.push((state.at(), state.histogram()?));
+                }
+                Ok(state.at() < end)
+            });
+            debug_assert!(whole.is_ok(), "a run is whole");
+        }
+    }
+
+    /// Removes the histograms with `after < time <= until`.
+    pub(crate) fn remove(&mut self, after: i64, until: i64) {
+        let touches = |run: &Run| run.last > after && run.first <= until;
+        let Some(first) = self.runs.iter().position(touches) else { return };
+        let mut end = self.runs.partition_point(|run| run.first <= until);
+        // The one that comes after them is not known to continue what is left.
+        end += usize::from(self.runs.get(end.wrapping_sub(1)).is_none_or(|run| run.last <= until));
+        let end = end.min(self.runs.len());
+        let mut left = Vec::new();
+        for run in self.runs.get(first..end).unwrap_or_default() {
+            let whole = run::read(&run.bytes, |state| {
+                if state.at() <= after || state.at() > until {
+                    left.push((state.at(), state.histogram()?));
+                }
+                Ok(true)
+            });
+            debug_assert!(whole.is_ok(), "a run is whole");
+        }
+        if let Some((_, next)) = left.iter_mut().find(|(at, _)| *at > until)
+            && next.hint() == ResetHint::NotReset
+        {
+            next.set_hint(ResetHint::Unknown);
+        }
+        self.runs.splice(first..end, runs_of(&left).runs);
+        self.open = None;
+    }
+
+    /// Drops runs that lie wholly before a time; says how many histograms went.
+    pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
+        let old = self.runs.partition_point(|run| run.last < horizon);
+        let gone = self.runs.drain(..old).map(|run| u64::from(run.count)).sum();
+        if self.runs.is_empty() {
+            self.open = None;
+        }
+        gone
+    }
+
+    /// Calls back with the end time and memory of each run.
+    pub(crate) fn sizes(&self, mut each: impl FnMut(i64, usize)) {
+        self.runs.iter().for_each(|run| each(run.last, run.memory_bytes()));
+    }
+
+    /// Gives spare room of a series back that has been quiet.
+    pub(crate) fn compact(&mut self) {
+        self.open = None;
+        self.runs.iter_mut().for_each(|run| run.bytes.shrink_to_fit());
+        self.runs.shrink_to_fit();
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let open = self.open.as_ref().map_or(0, |state| size_of::<State>() + state.memory_bytes());
+        size_of::<Natives>() + self.runs.iter().map(Run::memory_bytes).sum::<usize>() + open
+    }
+
+    /// Appends all of it for a snapshot.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.runs.len() as u64);
+        self.runs.iter().for_each(|run| put_bytes(out, &run.bytes));
+    }
+
+    /// Reads what `write` wrote, and checks it.
+    pub(crate) fn read_from(cursor: &mut Cursor) -> Result<Natives, Damaged> {
+        let mut natives = Natives::default();
+        for _ in 0..cursor.length(1 << 24)? {
+            let run = Run::of(cursor.bytes()?)?;
+            if natives.newest().is_some_and(|newest| run.first <= newest) {
+                return Err(Damaged("runs of histograms do not ascend"));
+            }
+            natives.runs.push(run);
+        }
+        Ok(natives)
+    }
+}
