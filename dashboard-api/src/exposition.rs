@@ -13,7 +13,8 @@ use axum::{Router, routing};
 use prometheus::{Encoder, TextEncoder};
 use watchfire_engine::{MetricInfo, SeriesKind, SeriesView, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
-use watchfire_model::{LabelSet, Matcher, Sample, Timestamp};
+use watchfire_model::sample::is_stale;
+use watchfire_model::{Histogram, LabelSet, Matcher, Timestamp};
 
 use crate::error::ApiError;
 use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
@@ -96,7 +97,7 @@ fn expose_head(metric: &MetricInfo, text: &mut String) {
 }
 
 /// A name as every reader of the text format takes it: letters, digits and `_`, of metrics also `:`. All else becomes `_`.
-fn plain_name(name: &str, is_metric: bool) -> Cow<'_, str> {
+pub(crate) fn plain_name(name: &str, is_metric: bool) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || (is_metric && c == ':');
     let begins_plain = !name.starts_with(|c: char| c.is_ascii_digit());
     if begins_plain && name.chars().all(is_plain) {
@@ -109,8 +110,9 @@ fn plain_name(name: &str, is_metric: bool) -> Cow<'_, str> {
 fn expose_series(name: &str, view: &SeriesView, range: TimeRange, text: &mut String) {
     match view.kind() {
         SeriesKind::Samples(_) => {
-            if let Some(sample) = newest(view, range) {
-                line(text, name, view.labels(), None, sample.value);
+            // Native histograms cannot be said in a line.
+            if let Some((_, Newest::Float(value))) = newest(view, range) {
+                line(text, name, view.labels(), None, value);
             }
         }
         SeriesKind::Increments => {
@@ -137,11 +139,22 @@ fn expose_distribution(view: &SeriesView, range: TimeRange, text: &mut String) {
     }
 }
 
-/// The newest sample of a range, if it does not say that the series ended.
-pub(crate) fn newest(view: &SeriesView, range: TimeRange) -> Option<Sample> {
-    let mut samples = Vec::new();
-    view.samples(range.start, range.end, &mut samples);
-    samples.pop().filter(|sample| !watchfire_model::sample::is_stale(sample.value))
+/// The newest that a series holds.
+pub(crate) enum Newest {
+    Float(f64),
+    Native(Histogram),
+}
+
+/// The newest of a range, if it does not say that the series ended.
+pub(crate) fn newest(view: &SeriesView, range: TimeRange) -> Option<(Timestamp, Newest)> {
+    let (mut samples, mut natives) = (Vec::new(), Vec::new());
+    view.samples_and_natives(range.start, range.end, &mut samples, &mut natives);
+    match (samples.pop(), natives.pop()) {
+        (Some(sample), native) if native.as_ref().is_none_or(|(at, _)| *at < sample.timestamp) => {
+            (!is_stale(sample.value)).then_some((sample.timestamp, Newest::Float(sample.value)))
+        }
+        (_, native) => native.map(|(at, histogram)| (at, Newest::Native(histogram))),
+    }
 }
 
 fn line(text: &mut String, name: &str, labels: &LabelSet, quantile: Option<&str>, value: f64) {
@@ -170,13 +183,18 @@ pub(crate) fn put_sample<'l>(
     if separator == ',' {
         text.push('}');
     }
-    let value = match value {
-        value if value.is_nan() => "NaN".to_owned(),
-        f64::INFINITY => "+Inf".to_owned(),
-        f64::NEG_INFINITY => "-Inf".to_owned(),
-        value => value.to_string(),
-    };
-    push(text, format_args!(" {value}"));
+    text.push(' ');
+    put_value(text, value);
+}
+
+/// Appends a value as these texts have it.
+pub(crate) fn put_value(text: &mut String, value: f64) {
+    match value {
+        value if value.is_nan() => text.push_str("NaN"),
+        f64::INFINITY => text.push_str("+Inf"),
+        f64::NEG_INFINITY => text.push_str("-Inf"),
+        value => push(text, format_args!("{value}")),
+    }
 }
 
 pub(crate) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {

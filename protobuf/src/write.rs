@@ -47,6 +47,11 @@ impl<'o> Writer<'o> {
         put_varint(self.out, value);
     }
 
+    /// A `sint32` or `sint64`, also 0.
+    pub fn zigzag(&mut self, number: u32, value: i64) {
+        self.varint(number, ((value << 1) ^ (value >> 63)).cast_unsigned());
+    }
+
     /// A number of eight bytes, or the bits of a `double`, also 0.
     pub fn fixed64(&mut self, number: u32, value: u64) {
         self.tag(number, 1);
@@ -62,6 +67,15 @@ impl<'o> Writer<'o> {
     pub fn double(&mut self, number: u32, value: f64) {
         if value.to_bits() != 0 {
             self.fixed64(number, value.to_bits());
+        }
+    }
+
+    /// Repeated `double`s, packed.
+    pub fn doubles(&mut self, number: u32, values: impl ExactSizeIterator<Item = f64>) {
+        if values.len() > 0 {
+            self.tag(number, 2);
+            put_varint(self.out, values.len() as u64 * 8);
+            values.for_each(|value| self.out.extend_from_slice(&value.to_le_bytes()));
         }
     }
 
@@ -96,7 +110,10 @@ mod tests {
         message.message(16, |_| {});
         message.varint(7, 0);
         message.fixed64(8, 0);
+        message.zigzag(8, -2);
         message.raw(&[0x48, 5]);
+        message.doubles(10, [].into_iter());
+        message.doubles(11, [1.5].into_iter());
         let mut inner = Vec::new();
         Writer::new(&mut inner).double(1, 1.5);
         let mut fields = Message::new(&out);
@@ -108,7 +125,9 @@ mod tests {
         assert_eq!(next(), Some((16, Field::Bytes(b""))));
         assert_eq!(next(), Some((7, Field::Varint(0))));
         assert_eq!(next(), Some((8, Field::Fixed64(0))));
+        assert_eq!(next(), Some((8, Field::Varint(3))));
         assert_eq!(next(), Some((9, Field::Varint(5))));
+        assert_eq!(next(), Some((11, Field::Bytes(&1.5f64.to_le_bytes()))));
         assert_eq!(next(), None);
     }
 }

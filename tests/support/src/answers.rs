@@ -10,8 +10,8 @@ use crate::prometheus::call;
 /// Largest difference of two values that counts as none, as a share: sums may be taken in another order.
 const TOLERANCE: f64 = 1e-12;
 
-/// Series by their labels as JSON, each with times and values.
-type Series = BTreeMap<String, Vec<(f64, f64)>>;
+/// Series by their labels as JSON, each with times and values: one number, or all those of a histogram.
+type Series = BTreeMap<String, Vec<(f64, Vec<f64>)>>;
 
 fn number(value: &Value) -> f64 {
     match value {
@@ -24,14 +24,29 @@ fn number(value: &Value) -> f64 {
     }
 }
 
+/// Count, sum and buckets of a histogram.
+fn histogram(value: &Value) -> Vec<f64> {
+    let buckets = value["buckets"].as_array().into_iter().flatten().flat_map(|bucket| bucket.as_array());
+    [&value["count"], &value["sum"]].into_iter().chain(buckets.flatten()).map(number).collect()
+}
+
 fn series(answer: &Value) -> Series {
-    let pair = |pair: &Value| (number(&pair[0]), number(&pair[1]));
     let rows = answer["data"]["result"].as_array().cloned().unwrap_or_default();
     let row = |row: &Value| {
-        let values = row["values"].as_array().map(|values| values.iter().map(pair).collect());
-        (row["metric"].to_string(), values.unwrap_or_else(|| vec![pair(&row["value"])]))
+        let all = |one: &str, many: &str| {
+            let one = row.get(one).cloned();
+            one.into_iter().chain(row[many].as_array().cloned().into_iter().flatten()).collect::<Vec<Value>>()
+        };
+        let mut points: Vec<(f64, Vec<f64>)> =
+            all("value", "values").iter().map(|pair| (number(&pair[0]), vec![number(&pair[1])])).collect();
+        points.extend(all("histogram", "histograms").iter().map(|pair| (number(&pair[0]), histogram(&pair[1]))));
+        (row["metric"].to_string(), points)
     };
     rows.iter().map(row).collect()
+}
+
+fn is_same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs())
 }
 
 /// Asks both, and panics where they differ; gives how many points the answer has.
@@ -46,8 +61,7 @@ pub fn same(ours: &mut Client, theirs: &mut Client, path: &str, parameters: &[(&
         let got = &ours[metric];
         assert_eq!(got.len(), wanted.len(), "{parameters:?}: {metric}: {got:?}\n{wanted:?}");
         for (got, wanted) in got.iter().zip(wanted) {
-            let (a, b) = (got.1, wanted.1);
-            let is_same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= TOLERANCE * a.abs().max(b.abs());
+            let is_same = got.1.len() == wanted.1.len() && got.1.iter().zip(&wanted.1).all(|(a, b)| is_same(*a, *b));
             assert!(got.0 == wanted.0 && is_same, "{parameters:?}: {metric}: ours {got:?}, theirs {wanted:?}");
         }
     }

@@ -71,14 +71,16 @@ pub fn histogram_message(at: i64, histogram: &Histogram) -> Vec<u8> {
     put_double(5, histogram.zero_threshold(), &mut out);
     put_double(7, histogram.zero_count(), &mut out);
     for (spans, counts, buckets) in [(8, 10, histogram.negative()), (11, 13, histogram.positive())] {
-        let mut next = 0;
-        for (index, _) in buckets {
-            // Each bucket is a span of its own.
+        let (mut next, mut rest) = (0, buckets.as_slice());
+        while let Some((first, _)) = rest.first() {
+            let length = rest.iter().zip(*first..).take_while(|((index, _), wanted)| index == wanted).count();
             let mut span = vec![1 << 3];
-            put_varint(zigzag(i64::from(*index) - next), &mut span);
-            span.extend([2 << 3, 1]);
+            put_varint(zigzag(i64::from(*first) - next), &mut span);
+            span.push(2 << 3);
+            put_varint(length as u64, &mut span);
             put_bytes(spans, &span, &mut out);
-            next = i64::from(*index) + 1;
+            next = i64::from(*first) + length as i64;
+            rest = &rest[length..];
         }
         let packed: Vec<u8> = buckets.iter().flat_map(|(_, count)| count.to_le_bytes()).collect();
         put_bytes(counts, &packed, &mut out);

@@ -3,6 +3,8 @@
 //!
 //! Sources: `prompb/remote.proto` and `storage/remote/read_handler.go` of Prometheus.
 
+mod bits;
+mod native;
 mod request;
 mod written;
 mod xor;

@@ -1,9 +1,10 @@
 //! The series of an answer: all samples in one message, or packed chunks in frames.
 //!
 //! ```text
-//! ReadResponse         1 results*      QueryResult    1 series*     Series  1 labels*  2 samples*
+//! ReadResponse         1 results*      QueryResult    1 series*     Series  1 labels*  2 samples*  4 histograms*
 //! ChunkedReadResponse  1 series*  2 query index       ChunkedSeries 1 labels*  2 chunks*
-//! Label 1 name 2 value    Sample 1 value (double) 2 time (ms)    Chunk 1 min time 2 max time 3 type (1 XOR) 4 data
+//! Label 1 name 2 value    Sample 1 value (double) 2 time (ms)    Chunk 1 min time 2 max time 4 data
+//!                                                                   3 type (1 XOR, 3 float histograms)
 //! frame = uvarint length | crc32c of the message, big-endian | ChunkedReadResponse
 //! ```
 //! Series come in the order of their labels, as whoever merges them with others expects.
@@ -14,10 +15,11 @@ use axum::body::Bytes;
 use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{Engine, SeriesKind, SeriesView};
-use watchfire_model::{Sample, Timestamp};
+use watchfire_model::{Histogram, Sample, Timestamp};
 use watchfire_protobuf::{Writer, put_varint};
 use watchfire_query_lang::Limits;
 
+use super::native;
 use super::request::Query;
 use super::xor::{self, CHUNK_SAMPLES};
 use crate::error::ApiError;
@@ -43,15 +45,80 @@ fn found(engine: &Engine, query: &Query) -> Result<Vec<SeriesView>, ApiError> {
     Ok(views)
 }
 
-/// Replaces `out` by what a series has to tell in a range.
-fn samples(view: &SeriesView, query: &Query, out: &mut Vec<Sample>) {
-    out.clear();
-    if query.labels_only {
-        return;
+/// What a series has to tell in a range; no time is in both.
+#[derive(Default)]
+struct Run {
+    samples: Vec<Sample>,
+    natives: Vec<(Timestamp, Histogram)>,
+}
+
+impl Run {
+    /// Replaces what was told of another one.
+    fn read(&mut self, view: &SeriesView, query: &Query) {
+        self.samples.clear();
+        self.natives.clear();
+        if query.labels_only {
+            return;
+        }
+        view.samples_and_natives(query.range.start, query.range.end, &mut self.samples, &mut self.natives);
+        if view.kind() == SeriesKind::Increments {
+            fill(view, query, &mut self.samples);
+        }
     }
-    view.samples(query.range.start, query.range.end, out);
-    if view.kind() == SeriesKind::Increments {
-        fill(view, query, out);
+
+    fn len(&self) -> usize {
+        self.samples.len() + self.natives.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn chunks(&self) -> Chunks<'_> {
+        Chunks { samples: &self.samples, natives: &self.natives }
+    }
+}
+
+/// A packed chunk.
+struct Chunk {
+    first: Timestamp,
+    last: Timestamp,
+    /// As the protocol numbers it.
+    encoding: i64,
+    data: Vec<u8>,
+}
+
+/// What is left of a run to be packed, in the order of times.
+struct Chunks<'r> {
+    samples: &'r [Sample],
+    natives: &'r [(Timestamp, Histogram)],
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = Chunk;
+
+    fn next(&mut self) -> Option<Chunk> {
+        let first_native = self.natives.first().map(|(at, _)| *at);
+        let until_native = match first_native {
+            Some(native) => self.samples.partition_point(|sample| sample.timestamp < native),
+            None => self.samples.len(),
+        };
+        let (floats, samples) = self.samples.split_at_checked(until_native.min(CHUNK_SAMPLES))?;
+        if let [first, ..] = floats {
+            self.samples = samples;
+            let last = floats.last().unwrap_or(first).timestamp;
+            return Some(Chunk { first: first.timestamp, last, encoding: 1, data: xor::encode(floats) });
+        }
+        let first_float = self.samples.first().map(|sample| sample.timestamp);
+        let until_float = match first_float {
+            Some(float) => self.natives.partition_point(|(at, _)| *at < float),
+            None => self.natives.len(),
+        };
+        let length = native::chunk_length(self.natives.get(..until_float)?);
+        let (chunk, natives) = self.natives.split_at_checked(length)?;
+        let (first, last) = (chunk.first()?.0, chunk.last()?.0);
+        self.natives = natives;
+        Some(Chunk { first, last, encoding: 3, data: native::encode(chunk) })
     }
 }
 
@@ -91,14 +158,14 @@ pub(super) fn whole(engine: &Engine, queries: &[Query], limits: &Limits) -> Resu
             .hint("accept the response type STREAMED_XOR_CHUNKS, or ask for less at once")
     };
     let mut body = Vec::new();
-    let (mut run, mut told) = (Vec::new(), 0u64);
+    let (mut run, mut told) = (Run::default(), 0u64);
     for query in queries {
         let mut result = Vec::new();
         for view in found(engine, query)? {
             if limits.cancel.is_cancelled() {
                 return Err(ApiError::internal("the client has left"));
             }
-            samples(&view, query, &mut run);
+            run.read(&view, query);
             if run.is_empty() && !query.labels_only {
                 continue;
             }
@@ -108,11 +175,14 @@ pub(super) fn whole(engine: &Engine, queries: &[Query], limits: &Limits) -> Resu
             }
             Writer::new(&mut result).message(1, |series| {
                 put_labels(&view, series);
-                for sample in &run {
+                for sample in &run.samples {
                     series.message(2, |inner| {
                         inner.double(1, sample.value);
                         inner.signed(2, sample.timestamp.millis());
                     });
+                }
+                for (at, histogram) in &run.natives {
+                    series.message(4, |inner| native::put_message(*at, histogram, inner));
                 }
             });
             if body.len() + result.len() > WHOLE_BYTES_MAX {
@@ -132,14 +202,14 @@ pub(super) struct Frames {
     queries: std::iter::Enumerate<std::vec::IntoIter<Query>>,
     /// The query at hand, and its series that are left.
     at: Option<(usize, Query, std::vec::IntoIter<SeriesView>)>,
-    run: Vec<Sample>,
+    run: Run,
     /// Held until the answer is sent or given up.
     _turn: OwnedSemaphorePermit,
 }
 
 impl Frames {
     pub(super) fn new(api: Arc<Api>, queries: Vec<Query>, turn: OwnedSemaphorePermit) -> Frames {
-        Frames { api, queries: queries.into_iter().enumerate(), at: None, run: Vec::new(), _turn: turn }
+        Frames { api, queries: queries.into_iter().enumerate(), at: None, run: Run::default(), _turn: turn }
     }
 }
 
@@ -155,7 +225,7 @@ impl Pieces for Frames {
             };
             match views.next() {
                 Some(view) => {
-                    samples(&view, query, &mut self.run);
+                    self.run.read(&view, query);
                     if !self.run.is_empty() || query.labels_only {
                         put_frames(*index, &view, &self.run, &mut out);
                     }
@@ -168,8 +238,8 @@ impl Pieces for Frames {
 }
 
 /// The frames of one series; a long one begins again with its labels.
-fn put_frames(query_index: usize, view: &SeriesView, run: &[Sample], out: &mut Vec<u8>) {
-    let mut chunks = run.chunks(CHUNK_SAMPLES).peekable();
+fn put_frames(query_index: usize, view: &SeriesView, run: &Run, out: &mut Vec<u8>) {
+    let mut chunks = run.chunks().peekable();
     loop {
         let mut message = Vec::new();
         let mut response = Writer::new(&mut message);
@@ -178,16 +248,13 @@ fn put_frames(query_index: usize, view: &SeriesView, run: &[Sample], out: &mut V
             let mut bytes = 0;
             while bytes < FRAME_BYTES
                 && let Some(chunk) = chunks.next()
-                && let [first, ..] = chunk
             {
-                let data = xor::encode(chunk);
-                bytes += data.len();
-                let last = chunk.last().unwrap_or(first);
+                bytes += chunk.data.len();
                 series.message(2, |inner| {
-                    inner.signed(1, first.timestamp.millis());
-                    inner.signed(2, last.timestamp.millis());
-                    inner.signed(3, 1);
-                    inner.bytes(4, &data);
+                    inner.signed(1, chunk.first.millis());
+                    inner.signed(2, chunk.last.millis());
+                    inner.signed(3, chunk.encoding);
+                    inner.bytes(4, &chunk.data);
                 });
             }
         });

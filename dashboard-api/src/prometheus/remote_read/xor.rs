@@ -12,51 +12,18 @@
 
 use watchfire_model::Sample;
 
+use super::bits::{Bits, Window, fits, put_value};
+
 /// Samples of a chunk, as Prometheus cuts them.
 pub(super) const CHUNK_SAMPLES: usize = 120;
 /// What stands in front of a change of the step: prefix, its bits, and how many bits follow.
 const CHANGES: [(u64, u32, u32); 3] = [(0b10, 2, 14), (0b110, 3, 17), (0b1110, 4, 20)];
 
-/// Bits in a row, the highest first.
-struct Bits {
-    out: Vec<u8>,
-    /// Free bits of the last byte.
-    free: u32,
-}
-
-impl Bits {
-    /// Appends the lowest `count` (0 to 64) bits.
-    fn put(&mut self, bits: u64, mut count: u32) {
-        while count > 0 {
-            if self.free == 0 {
-                self.out.push(0);
-                self.free = 8;
-            }
-            let taken = count.min(self.free);
-            let part = (bits >> (count - taken)) & (u64::MAX >> (64 - taken));
-            if let Some(last) = self.out.last_mut() {
-                *last |= (part << (self.free - taken)) as u8;
-            }
-            self.free -= taken;
-            count -= taken;
-        }
-    }
-
-    fn put_varint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.put(number & 0x7f | 0x80, 8);
-            number >>= 7;
-        }
-        self.put(number, 8);
-    }
-}
-
 /// Packs samples whose times ascend, at most 65,535 of them.
 pub(super) fn encode(samples: &[Sample]) -> Vec<u8> {
     let count = u16::try_from(samples.len()).unwrap_or(u16::MAX);
-    let mut bits = Bits { out: Vec::with_capacity(2 + samples.len() * 4), free: 0 };
-    bits.out.extend_from_slice(&count.to_be_bytes());
-    let mut window = None;
+    let mut bits = Bits::behind(&count.to_be_bytes(), samples.len() * 4);
+    let mut window: Window = None;
     let (mut time, mut step, mut value) = (0i64, 0i64, 0u64);
     for (index, sample) in samples.iter().take(usize::from(count)).enumerate() {
         let (at, next) = (sample.timestamp.millis(), sample.value.to_bits());
@@ -77,7 +44,7 @@ pub(super) fn encode(samples: &[Sample]) -> Vec<u8> {
         }
         (time, step, value) = (at, next_step, next);
     }
-    bits.out
+    bits.into_bytes()
 }
 
 fn put_change(bits: &mut Bits, change: i64) {
@@ -85,38 +52,13 @@ fn put_change(bits: &mut Bits, change: i64) {
         return bits.put(0, 1);
     }
     for (prefix, prefix_bits, count) in CHANGES {
-        let half = 1i64 << (count - 1);
-        if (-(half - 1)..=half).contains(&change) {
+        if fits(change, count) {
             bits.put(prefix, prefix_bits);
             return bits.put(change.cast_unsigned(), count);
         }
     }
     bits.put(0b1111, 4);
     bits.put(change.cast_unsigned(), 64);
-}
-
-/// `window`: leading and trailing zeros of the value before that had some of its own.
-fn put_value(bits: &mut Bits, difference: u64, window: &mut Option<(u32, u32)>) {
-    if difference == 0 {
-        return bits.put(0, 1);
-    }
-    bits.put(1, 1);
-    // Five bits say no more than 31.
-    let (leading, trailing) = (difference.leading_zeros().min(31), difference.trailing_zeros());
-    if let Some((had_leading, had_trailing)) = *window
-        && leading >= had_leading
-        && trailing >= had_trailing
-    {
-        bits.put(0, 1);
-        return bits.put(difference >> had_trailing, 64 - had_leading - had_trailing);
-    }
-    *window = Some((leading, trailing));
-    let length = 64 - leading - trailing;
-    bits.put(1, 1);
-    bits.put(u64::from(leading), 5);
-    // 64 is written as 0.
-    bits.put(u64::from(length), 6);
-    bits.put(difference >> trailing, length);
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! `GET /federate`: the newest samples of the series that are asked for, as another Prometheus scrapes them.
+//!
+//! Native histograms are told where protobuf is; those of custom bounds as classic ones, in text too.
+//! Source: `web/federate.go` of Prometheus.
+
+mod protobuf;
+mod text;
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::Response;
+use axum::{Router, routing};
+use http::{HeaderMap, StatusCode, header};
+use watchfire_engine::{SeriesKind, SeriesView, TimeRange};
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::{Histogram, LabelSet, Matcher, Timestamp};
+
+use super::params::Asked;
+use super::reply::Refused;
+use crate::error::ApiError;
+use crate::exposition::{CONTENT_TYPE, LOOKBACK_MS, Newest, newest};
+use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
+use crate::state::Api;
+
+/// Stands in every line, so that the reader's own label of that name cannot take its place.
+const INSTANCE: &str = "instance";
+
+/// Routes of this file.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new().route("/federate", routing::get(federate))
+}
+
+async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked) -> Result<Response, Refused> {
+    let now = Timestamp::now();
+    let range = TimeRange { start: now.plus_millis(-LOOKBACK_MS), end: now };
+    let (form, content_type) = if wants_protobuf(&headers) {
+        (Form::Protobuf(protobuf::Families::default()), protobuf::CONTENT_TYPE)
+    } else {
+        (Form::Text(text::Lines::default()), CONTENT_TYPE)
+    };
+    let federation = Federation { api, selectors: asked.matchers()?, range, found: None, form };
+    Ok(in_pieces(federation, content_type).await?)
+}
+
+/// Whether the reader likes delimited protobuf best of what is here.
+fn wants_protobuf(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let (mut protobuf, mut text) = (0.0, 0.0);
+    for range in accepted.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+        let parameter =
+            |name| parameters.iter().find(|(have, _)| *have == name).map(|(_, value)| value.trim_matches('"'));
+        let quality = parameter("q").and_then(|q| q.parse().ok()).unwrap_or(1.0f64);
+        match kind {
+            "application/vnd.google.protobuf"
+                if parameter("proto") == Some("io.prometheus.client.MetricFamily")
+                    && parameter("encoding") == Some("delimited") =>
+            {
+                protobuf = quality.max(protobuf);
+            }
+            "text/plain" | "text/*" | "*/*" => text = quality.max(text),
+            _ => {}
+        }
+    }
+    protobuf > text
+}
+
+/// How it is written.
+enum Form {
+    Text(text::Lines),
+    Protobuf(protobuf::Families),
+}
+
+/// The newest of one series.
+struct Told<'t> {
+    labels: &'t LabelSet,
+    at: Timestamp,
+    value: &'t Newest,
+}
+
+impl<'t> Told<'t> {
+    /// Its labels without the name of the metric, and that of the instance, which always stands there.
+    fn others(&self) -> impl Iterator<Item = (&'t str, &'t str)> + use<'t> {
+        let instance = self.labels.get(INSTANCE).is_none().then_some((INSTANCE, ""));
+        self.labels.iter().filter(|(label, _)| *label != METRIC_NAME).chain(instance)
+    }
+}
+
+/// The bounds of a custom histogram, without infinity, and how much lies at or below each.
+fn cumulative(histogram: &Histogram) -> impl Iterator<Item = (f64, f64)> + '_ {
+    let (mut buckets, mut count) = (histogram.positive().iter().peekable(), 0.0);
+    histogram.bounds().iter().zip(0..).map(move |(bound, place)| {
+        count += buckets.next_if(|(have, _)| *have == place).map_or(0.0, |(_, count)| *count);
+        (*bound, count)
+    })
+}
+
+/// How far an answer is.
+struct Federation {
+    api: Arc<Api>,
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+    /// The series that are left, by metric and labels, once they were looked for.
+    found: Option<std::vec::IntoIter<SeriesView>>,
+    form: Form,
+}
+
+impl Federation {
+    fn find(&self) -> Result<Vec<SeriesView>, ApiError> {
+        let mut found = Vec::new();
+        for matchers in &self.selectors {
+            let views = self.api.engine.select(matchers, self.range);
+            let views = views.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_data", error.to_string()))?;
+            // Of distributions there is no newest sample.
+            found.extend(views.into_iter().filter(|view| view.kind() != SeriesKind::Distribution));
+        }
+        found.sort_by(|a, b| {
+            let (a, b) = (a.labels(), b.labels());
+            a.metric_name().cmp(b.metric_name()).then_with(|| a.cmp(b))
+        });
+        found.dedup_by(|a, b| a.labels() == b.labels());
+        Ok(found)
+    }
+
+    /// The newest of a series, if it can be told.
+    fn newest(&self, view: &SeriesView) -> Option<(Timestamp, Newest)> {
+        match view.kind() {
+            SeriesKind::Samples(_) => newest(view, self.range),
+            SeriesKind::Increments => Some((self.range.end, Newest::Float(view.total_at(self.range.end)?))),
+            SeriesKind::Distribution => None,
+        }
+    }
+}
+
+impl Pieces for Federation {
+    fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let mut left = match self.found.take() {
+            Some(left) => left,
+            None => self.find()?.into_iter(),
+        };
+        let mut out = Vec::new();
+        while out.len() < PIECE_BYTES
+            && let Some(view) = left.next()
+        {
+            if let Some((at, value)) = self.newest(&view) {
+                let told = Told { labels: view.labels(), at, value: &value };
+                match &mut self.form {
+                    Form::Text(text) => text.put(&told, &mut out),
+                    Form::Protobuf(protobuf) => protobuf.put(&told, &mut out),
+                }
+            }
+        }
+        if left.len() == 0
+            && let Form::Protobuf(protobuf) = &mut self.form
+        {
+            protobuf.end(&mut out);
+        }
+        self.found = Some(left);
+        Ok((!out.is_empty()).then(|| out.into()))
+    }
+}

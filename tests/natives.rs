@@ -1,0 +1,178 @@
+//! Native histograms on their way out: a real Prometheus reads ours by remote-read, and federates them as we do.
+
+use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
+use watchfire_model::{Histogram, ResetHint};
+use watchfire_protobuf::{Message, Writer};
+use watchfire_test_support::client::encode;
+use watchfire_test_support::prometheus::Written;
+use watchfire_test_support::{Client, Program, Prometheus, Server, answers, remote_write};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+const STEP_MS: i64 = 15_000;
+const STEPS: i64 = 400;
+/// Steps until a mixed series changes.
+const RUN: i64 = 25;
+/// Series that are of one sort from beginning to end.
+const PURE: [&str; 4] = ["native", "custom", "gauge", "plain"];
+const PROTOBUF: &str =
+    "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
+fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("milliseconds fit")
+}
+
+/// A histogram that has grown for some steps.
+fn grown(steps: i64, schema: i8, hint: ResetHint) -> Histogram {
+    let bounds = if schema == CUSTOM_SCHEMA { [0.5, 1.0, 2.5].into() } else { Default::default() };
+    let positive: Vec<(i32, f64)> =
+        (0..3 + (steps % 4) as i32 / 3).map(|place| (place, (steps * i64::from(place + 1)) as f64)).collect();
+    let (negative, zero_count) = if schema < 2 { (vec![], 0.0) } else { (vec![(-7, 2.0), (4, steps as f64)], 3.0) };
+    let zero_threshold = [0.0, 0.25, 0.001][(schema.unsigned_abs() % 3) as usize] * f64::from(u8::from(schema >= 0));
+    let inside: f64 = positive.iter().chain(&negative).map(|(_, count)| count).sum();
+    let parts = HistogramParts {
+        schema: schema.into(),
+        hint,
+        zero_threshold,
+        zero_count,
+        count: inside + zero_count,
+        sum: steps as f64 * 1.25,
+        positive,
+        negative,
+        bounds,
+        ..HistogramParts::default()
+    };
+    Histogram::new(parts).expect("a histogram")
+}
+
+/// Series of every temper that end now.
+fn series(begin: i64) -> Vec<Written<'static>> {
+    let times = || (0..STEPS).map(move |step| (step, begin + step * STEP_MS));
+    let written = |name, job, samples, histograms| Written {
+        labels: vec![("__name__", name), ("instance", "a"), ("job", job)],
+        samples,
+        histograms,
+    };
+    let counter = |schema: i8| {
+        times().map(|(step, at)| (at, grown(4 + step % 150, schema, ResetHint::Unknown))).collect::<Vec<_>>()
+    };
+    let gauge = times().map(|(step, at)| (at, grown(3 + step % 3 * 4, 1, ResetHint::Gauge))).collect();
+    // Now of floats, now of histograms, as a sender comes upon them.
+    let mixed = (0..STEPS / RUN).map(|run| {
+        let times = || times().filter(move |(step, _)| step / RUN == run);
+        if run % 2 == 0 {
+            written("mixed", "api", times().map(|(step, at)| (at, step as f64)).collect(), Vec::new())
+        } else {
+            let histograms = times().map(|(step, at)| (at, grown(step, 3, ResetHint::Unknown))).collect();
+            written("mixed", "api", Vec::new(), histograms)
+        }
+    });
+    let mut series = vec![
+        written("native", "api", Vec::new(), counter(0)),
+        written("native", "db", Vec::new(), counter(3)),
+        written("custom", "api", Vec::new(), counter(CUSTOM_SCHEMA)),
+        written("gauge", "api", Vec::new(), gauge),
+        written("plain", "api", times().map(|(step, at)| (at, step as f64)).collect(), Vec::new()),
+    ];
+    series.extend(mixed);
+    series
+}
+
+fn write(client: &mut Client, series: &[Written<'_>]) {
+    let mut request = Vec::new();
+    for Written { labels, samples, histograms } in series {
+        let labels = remote_write::labels(labels.iter().copied());
+        remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
+    }
+    let answer = client.call(&remote_write::http_request(&request));
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+/// Both answer the same for these series.
+fn compare(ours: &mut Client, theirs: &mut Client, begin: i64, names: &[&str]) {
+    let end = format!("{:.3}", (begin + STEPS * STEP_MS) as f64 / 1000.0);
+    for name in names {
+        let whole = format!("{name}[{}s]", STEPS * STEP_MS / 1000 + 60);
+        let points = answers::same(ours, theirs, "/api/v1/query", &[("query", &whole), ("time", &end)]);
+        assert!(points >= STEPS as usize, "{name}: {points}");
+    }
+    let start = format!("{:.3}", begin as f64 / 1000.0);
+    for query in ["histogram_quantile(0.9, rate(native[5m]))", "increase(custom[3m])", "avg_over_time(gauge[2m])"] {
+        let parameters = [("query", query), ("start", &start), ("end", &end), ("step", "60")];
+        let points = answers::same(ours, theirs, "/api/v1/query_range", &parameters);
+        assert!(points > 90, "{query}: {points}");
+    }
+}
+
+#[test]
+fn a_real_prometheus_reads_ours_in_chunks() {
+    let Some(program) = Program::of_prometheus("prometheus", "remote-read of native histograms") else { return };
+    if !program.is_newest {
+        return println!("SKIP: remote-read of native histograms: Prometheus is too old for all of them");
+    }
+    let server = Server::start(BINARY, "");
+    let begin = now_ms() - STEPS * STEP_MS;
+    write(&mut server.client(), &series(begin));
+    let url = format!("http://{}/api/v1/read", server.address);
+    let prometheus =
+        Prometheus::start_with(&program, |_| format!("remote_read:\n  - url: {url}\n    read_recent: true\n"));
+    compare(&mut server.client(), &mut prometheus.client(), begin, &[&PURE[..], &["mixed"]].concat());
+}
+
+#[test]
+fn what_is_read_whole_can_be_written_again() {
+    let (first, second) = (Server::start(BINARY, ""), Server::start(BINARY, ""));
+    let begin = now_ms() - STEPS * STEP_MS;
+    write(&mut first.client(), &series(begin));
+    let mut request = Vec::new();
+    Writer::new(&mut request).message(1, |query| {
+        query.signed(2, now_ms());
+        query.message(3, |matcher| {
+            matcher.signed(1, 2);
+            matcher.bytes(2, b"__name__");
+            matcher.bytes(3, PURE.join("|").as_bytes());
+        });
+    });
+    let packed = snap::raw::Encoder::new().compress_vec(&request).expect("short");
+    let answer = first.client().call(&Client::request("POST", "/api/v1/read", &["Content-Encoding: snappy"], &packed));
+    let body = snap::raw::Decoder::new().decompress_vec(&answer.body).expect("packed");
+    // A result of series has the form of a request to write them.
+    let (_, result) = Message::new(&body).next().expect("a message").expect("a result");
+    let again = remote_write::http_request(result.bytes().expect("a message"));
+    let answer = second.client().call(&again);
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    compare(&mut first.client(), &mut second.client(), begin, &PURE);
+}
+
+#[test]
+fn federation_gives_what_prometheus_gives() {
+    let Some(program) = Program::of_prometheus("prometheus", "federation of native histograms") else { return };
+    if !program.is_newest {
+        return println!("SKIP: federation of native histograms: Prometheus is too old for all of them");
+    }
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let series = series(now_ms() - STEPS * STEP_MS);
+    write(&mut server.client(), &series);
+    prometheus.write(&series);
+    // Of several histograms Prometheus 3.15 tells the last one in the place of all.
+    for (selector, in_text) in [
+        ("native{job=\"api\"}", false),
+        ("native{job=\"db\"}", false),
+        ("gauge", false),
+        ("mixed", false),
+        ("custom", true),
+        ("plain", true),
+    ] {
+        let path = format!("/federate?match[]={}", encode(selector));
+        for (accept, has_some) in [(PROTOBUF, true), ("Accept: text/plain", in_text)] {
+            let request = Client::request("GET", &path, &[accept], b"");
+            let (ours, theirs) = (server.client().call(&request), prometheus.client().call(&request));
+            assert_eq!(ours.text(), theirs.text(), "{selector}, {accept}");
+            assert!(ours.status == 200 && ours.body == theirs.body, "{selector}, {accept}: {:?}", ours.body);
+            assert_eq!(ours.body.is_empty(), !has_some, "{selector}, {accept}");
+        }
+    }
+    let path = "/federate?match[]=native";
+    let head = server.client().call(&Client::request("GET", path, &[PROTOBUF], b"")).head;
+    assert!(head.contains("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily"), "{head}");
+}
