@@ -23,7 +23,7 @@ use crate::kind::SeriesKind;
 use crate::limits::{Rejection, TimeBounds, bucket_second};
 use crate::positions::Arrival;
 use crate::samples::Pushed;
-use crate::series::{Dated, Numbers, Series};
+use crate::series::{Dated, Series};
 use crate::wal::Undefined;
 use crate::wal::record::{Groups, put_backfill_head, put_head};
 
@@ -432,10 +432,10 @@ impl Engine {
             };
             let mut state = series.state.lock();
             let removed = state.removed;
-            if let (false, Numbers::Samples(samples)) = (removed, state.numbers()) {
+            if !removed && matches!(series.kind, SeriesKind::Samples(_)) {
                 let pushed = match native {
-                    Some(histogram) => samples.push_native(point.at.millis(), histogram, bounds, codec),
-                    None => samples.push(sample, bounds, codec),
+                    Some(histogram) => state.push_native(point.at.millis(), histogram, bounds, codec),
+                    None => state.push(sample, bounds, codec),
                 };
                 return pushed.map(|pushed| (series.id, pushed));
             }

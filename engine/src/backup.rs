@@ -40,7 +40,9 @@ impl Engine {
         }
         let (cut, head) = self.begin_snapshot()?;
         let temporary = folder.join(snapshot::UNFINISHED);
+        let in_snapshot = self.blocks.in_use();
         let mut bytes = self.write_snapshot_file(&temporary, cut, &head, false)?;
+        bytes += self.blocks.copy(&in_snapshot, folder)?;
         let (end, sources) = {
             let positions = self.positions.lock();
             (self.wal.rotate()?, positions.list())

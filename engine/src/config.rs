@@ -9,15 +9,16 @@ pub struct EngineConfig {
     pub dir: PathBuf,
     /// Number of shards, a power of two.
     pub shards: usize,
-    /// The window that is meant to stay in memory, milliseconds. When the limit forces younger numbers out, a
-    /// warning is logged; older ones go quietly.
+    /// The window that stays in memory, milliseconds; samples that have left it go to blocks on disk. When memory is
+    /// short, younger samples go there too; counts and observations have no blocks, and are dropped with a warning.
     pub memory_ms: i64,
     /// Numbers older than this are dropped, milliseconds.
     pub retention_ms: i64,
-    /// Memory for series and their numbers, bytes. Past it the oldest go first, those of the last hour
+    /// Memory for series and their numbers, bytes. Past it the oldest numbers leave memory first, those of the last hour
     /// excepted, then new series are refused.
     pub memory_limit_bytes: usize,
-    /// Most series.
+    /// Most series. When there are nearly as many, those that have been quiet for longest go (samples for an hour at least,
+    /// counts for a day); when none is, new ones are refused.
     pub max_series: usize,
     /// Most labels of a series, the metric name included.
     pub labels_per_series: usize,

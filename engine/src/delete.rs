@@ -12,7 +12,7 @@ use crate::chunk::with_codec;
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
 use crate::select::SelectError;
-use crate::series::{Numbers, TimeRange};
+use crate::series::TimeRange;
 use crate::wal::record::put_deletion_head;
 
 /// Series of one record of the log.
@@ -89,9 +89,7 @@ impl Engine {
             put_deletion_head(&deletion, &mut head);
             let lsn = self.wal.append(&head, &[], &[])?;
             for view in views {
-                if let Numbers::Samples(samples) = view.series.state.lock().numbers() {
-                    deleted += with_codec(|codec| samples.remove(after, until, codec));
-                }
+                deleted += with_codec(|codec| view.series.state.lock().remove_samples(after, until, codec));
             }
             self.wal.sync_to(lsn)?;
         }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use watchfire_model::Timestamp;
 
+use crate::blocks::Blocks;
 use crate::config::EngineConfig;
 use crate::limits::{Rejection, TimeBounds};
 use crate::positions::Positions;
@@ -61,6 +62,7 @@ pub struct Engine {
     pub(crate) config: EngineConfig,
     pub(crate) registry: Registry,
     pub(crate) wal: Wal,
+    pub(crate) blocks: Blocks,
     /// How far the sources are applied. Whoever adds counts or observations holds this from the writing of the
     /// record to the end of its application, so that memory follows the order of the log.
     pub(crate) positions: Mutex<Positions>,
@@ -86,10 +88,22 @@ pub struct Engine {
     /// Memory let go since somebody asked, bytes.
     pub(crate) freed_bytes: AtomicU64,
     pub(crate) pruned: AtomicU64,
+    /// Samples that went to blocks.
+    pub(crate) spilled: AtomicU64,
+    /// The end of the stretch of time that was moved to blocks last, milliseconds.
+    pub(crate) spilled_until: AtomicI64,
+    /// When samples may be moved to blocks again, milliseconds.
+    pub(crate) spill_again_at: AtomicI64,
+    /// Blocks that could not be written, and whether that was so the last time.
+    pub(crate) spill_failures: AtomicU64,
+    pub(crate) blocks_fail: AtomicBool,
     pub(crate) pruned_early: AtomicU64,
     /// Not even pruning brought the memory under its limit.
     pub(crate) memory_short: AtomicBool,
     pub(crate) series_removed: AtomicU64,
+    /// Those of them that made room for others, and when that is tried again, milliseconds.
+    pub(crate) series_crowded_out: AtomicU64,
+    pub(crate) room_again_at: AtomicI64,
     /// How many had been removed when those were last forgotten.
     pub(crate) forgotten_at: AtomicU64,
     pub(crate) accepted: AtomicU64,
@@ -130,7 +144,8 @@ impl Engine {
         }
         // What a crash left of a snapshot; it may be as large as one.
         let _ = std::fs::remove_file(config.dir.join(crate::snapshot::UNFINISHED));
-        let recovered = recovery::recover(&config)?;
+        let blocks = Blocks::open(&config.dir).map_err(at(&config.dir))?;
+        let recovered = recovery::recover(&config, &blocks)?;
         let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
             .map_err(at(&config.dir))?;
         wal.in_snapshot(recovered.in_snapshot_below);
@@ -160,6 +175,7 @@ impl Engine {
             config,
             registry: recovered.registry,
             wal,
+            blocks,
             positions: Mutex::new(positions),
             clock: AtomicI64::new(now.millis()),
             checkpointing: Mutex::new(()),
@@ -175,9 +191,16 @@ impl Engine {
             snapshot_failures: AtomicU64::new(0),
             freed_bytes: AtomicU64::new(0),
             pruned: AtomicU64::new(0),
+            spilled: AtomicU64::new(0),
+            spilled_until: AtomicI64::new(i64::MIN),
+            spill_again_at: AtomicI64::new(i64::MIN),
+            spill_failures: AtomicU64::new(0),
+            blocks_fail: AtomicBool::new(false),
             pruned_early: AtomicU64::new(0),
             memory_short: AtomicBool::new(false),
             series_removed: AtomicU64::new(0),
+            series_crowded_out: AtomicU64::new(0),
+            room_again_at: AtomicI64::new(i64::MIN),
             forgotten_at: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),

@@ -15,19 +15,21 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `natives`, `chunk`; the disk in `wal`,
-//! `snapshot`, `recovery`, `resting`; housekeeping in `prune`; `backup`, `backfill`, `delete` and `counted` for who looks after the data.
+//! `snapshot`, `recovery`, `resting`, `blocks`; housekeeping in `prune` and `crowding`; `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 
 mod append;
 mod automaton;
 mod backfill;
 mod backup;
 mod batch;
+mod blocks;
 mod bytes;
 mod cardinality;
 mod catalogue;
 mod chunk;
 mod config;
 mod counted;
+mod crowding;
 mod cumulative;
 mod delete;
 mod distribution;

@@ -8,7 +8,7 @@ use watchfire_model::Timestamp;
 use crate::chunk::with_codec;
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
-use crate::series::{Series, SeriesState};
+use crate::series::{Numbers, Series, SeriesState};
 
 /// Every shard is swept once in this time, milliseconds.
 const SWEEP_MS: i64 = 10_000;
@@ -27,6 +27,11 @@ const KEPT_MS: i64 = 3_600_000;
 /// The log may grow by one part in so many of the last snapshot: a byte of it takes much longer to read at the start
 /// than one of a snapshot.
 const SNAPSHOT_SHARE: u64 = 4;
+/// Samples go to blocks in stretches of this many milliseconds, or of this part of the memory window.
+const STRETCH_MS: i64 = 6 * 3_600_000;
+const STRETCHES: i64 = 4;
+/// Wait between two tries to move samples to blocks out of turn, milliseconds.
+const SPILL_AGAIN_MS: i64 = 10_000;
 /// Width of the steps in which memory pruning looks for its horizon, milliseconds.
 const HORIZON_STEP_MS: i64 = 600_000;
 
@@ -51,12 +56,66 @@ impl Engine {
             if shard == 0 {
                 self.forget_removed();
             }
+            self.make_room_for_series(now);
             self.keep_to_memory_limit(now);
         }
+        self.move_old_to_blocks(now);
         let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed) / SNAPSHOT_SHARE);
         let again_at = self.snapshot_again_at.load(Ordering::Relaxed);
         if (self.log_grown_bytes() > due || self.wal.is_broken()) && now.millis() >= again_at {
             self.checkpoint_and_report(now);
+        }
+    }
+
+    /// Moves what has left the memory window to blocks, a stretch of time at once, and has a snapshot say so: a start
+    /// then reads none of it.
+    fn move_old_to_blocks(&self, now: Timestamp) {
+        let stretch = (self.config.memory_ms / STRETCHES).clamp(1, STRETCH_MS);
+        let until = now.plus_millis(-self.config.memory_ms).millis().div_euclid(stretch) * stretch;
+        let is_done = self.spilled_until.load(Ordering::Relaxed) >= until;
+        if is_done || now.millis() < self.spill_again_at.load(Ordering::Relaxed) {
+            return;
+        }
+        let moved = {
+            let _one = self.checkpointing.lock();
+            self.spill(until).and_then(|moved| self.compact_blocks(until).map(|()| moved))
+        };
+        match moved {
+            Ok(moved) => {
+                self.blocks_fail.store(false, Ordering::Relaxed);
+                self.spilled_until.store(until, Ordering::Relaxed);
+                if moved > 0 {
+                    self.checkpoint_and_report(now);
+                }
+            }
+            Err(error) => self.spill_failed(&error, now),
+        }
+    }
+
+    fn spill_failed(&self, error: &std::io::Error, now: Timestamp) {
+        tracing::error!(%error, "the engine cannot write a block; trying again in 10 s");
+        self.blocks_fail.store(true, Ordering::Relaxed);
+        self.spill_failures.fetch_add(1, Ordering::Relaxed);
+        self.spill_again_at.store(now.plus_millis(SPILL_AGAIN_MS).millis(), Ordering::Relaxed);
+    }
+
+    /// Moves samples to blocks because memory is short, unless that was tried a moment ago; says how many went.
+    fn move_early_to_blocks(&self, horizon: i64, now: Timestamp) -> u64 {
+        if now.millis() < self.spill_again_at.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let _one = self.checkpointing.lock();
+        match self.spill(horizon) {
+            Ok(moved) => {
+                self.blocks_fail.store(false, Ordering::Relaxed);
+                // What little the next moment would bring is not worth a file.
+                self.spill_again_at.store(now.plus_millis(SPILL_AGAIN_MS).millis(), Ordering::Relaxed);
+                moved
+            }
+            Err(error) => {
+                self.spill_failed(&error, now);
+                0
+            }
         }
     }
 
@@ -84,6 +143,7 @@ impl Engine {
     pub fn sweep_all(&self, now: Timestamp) {
         self.see_time(now);
         (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now));
+        self.make_room_for_series(now);
         self.forget_removed();
         self.keep_to_memory_limit(now);
     }
@@ -111,13 +171,13 @@ impl Engine {
                 if is_over(series, &mut state, horizon) {
                     empty.push(slot);
                 }
-                bytes += state.numbers().memory_bytes();
-                count += state.numbers().count();
+                bytes += state.memory_bytes();
+                count += state.count();
             }
             slot = end;
         }
         let identity_before = self.registry.shards[number].read().identity_bytes;
-        self.remove(number, &empty, horizon);
+        self.remove(number, &empty, |series, state| is_over(series, state, horizon));
         let mut shard = self.registry.shards[number].write();
         let freed = identity_before.saturating_sub(shard.identity_bytes) + shard.numbers_bytes.saturating_sub(bytes);
         self.freed_bytes.fetch_add(freed as u64, Ordering::Relaxed);
@@ -128,7 +188,7 @@ impl Engine {
     }
 
     fn sweep_series(&self, series: &Arc<Series>, state: &mut SeriesState, horizon: i64, now: Timestamp) {
-        let gone = state.numbers().prune(horizon);
+        let gone = state.prune(horizon);
         if gone > 0 {
             self.pruned.fetch_add(gone, Ordering::Relaxed);
         }
@@ -139,8 +199,8 @@ impl Engine {
         }
     }
 
-    /// Takes the series out that are still empty.
-    fn remove(&self, number: usize, slots: &[u32], horizon: i64) {
+    /// Takes series of a shard out that still are to go when nobody can add to them.
+    pub(crate) fn remove(&self, number: usize, slots: &[u32], goes: impl Fn(&Series, &mut SeriesState) -> bool) {
         for some in slots.chunks(256) {
             // Whoever adds counts holds this from finding a series to filling it.
             let _ordered = self.positions.lock();
@@ -148,8 +208,8 @@ impl Engine {
             for slot in some {
                 let Some(series) = shard.slot(*slot).cloned() else { continue };
                 let mut state = series.state.lock();
-                if is_over(&series, &mut state, horizon) {
-                    state.removed = true;
+                if goes(&series, &mut state) {
+                    state.remove();
                     drop(state);
                     self.registry.remove(&mut shard, *slot);
                     self.series_removed.fetch_add(1, Ordering::Relaxed);
@@ -158,7 +218,8 @@ impl Engine {
         }
     }
 
-    /// Past the limit the oldest numbers go first, whatever series they are of; the youngest stay in any case.
+    /// Past the limit the oldest numbers go first, whatever series they are of: samples to blocks, counts and observations
+    /// for good. The youngest stay in any case.
     fn keep_to_memory_limit(&self, now: Timestamp) {
         let limit = self.config.memory_limit_bytes;
         let mut used = self.registry.recount();
@@ -176,7 +237,11 @@ impl Engine {
             let wanted = used - limit / 100 * PRUNE_TO_PERCENT;
             if let Some(horizon) = self.horizon_that_frees(wanted) {
                 let horizon = horizon.min(now.plus_millis(-KEPT_MS).millis());
-                let gone = self.prune_early(horizon);
+                if self.move_early_to_blocks(horizon, now) > 0 {
+                    self.drop_from_memory(i64::MIN);
+                    used = self.registry.recount();
+                }
+                let gone = if used > limit { self.drop_from_memory(horizon) } else { 0 };
                 if gone > 0 && horizon > now.plus_millis(-self.config.memory_ms).millis() {
                     tracing::warn!(
                         used,
@@ -197,17 +262,21 @@ impl Engine {
         }
     }
 
-    /// Drops what is older from all series; gives how many numbers went.
-    fn prune_early(&self, horizon: i64) -> u64 {
+    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. Samples that are
+    /// numbers stay as long as they can go to blocks.
+    fn drop_from_memory(&self, horizon: i64) -> u64 {
+        let with_samples = self.blocks_fail.load(Ordering::Relaxed);
         let mut all_gone = 0;
         for number in 0..self.registry.shards.len() {
             let shard = self.registry.shards[number].read();
             let mut bytes = 0;
             for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
                 let mut state = series.state.lock();
-                let gone = state.numbers().prune(horizon);
-                all_gone += gone;
-                bytes += state.numbers().memory_bytes();
+                all_gone += match state.numbers() {
+                    Numbers::Samples(samples) if !with_samples => samples.prune_natives(horizon),
+                    numbers => numbers.prune(horizon),
+                };
+                bytes += state.memory_bytes();
             }
             drop(shard);
             let mut shard = self.registry.shards[number].write();
@@ -245,6 +314,6 @@ impl Engine {
 /// Whether nothing of a series is left to be told. A counter that memory pressure stripped of its detail still
 /// has its running total, and stays as long as the retention says.
 fn is_over(series: &Series, state: &mut SeriesState, horizon: i64) -> bool {
-    let old = !series.kind.is_additive() || state.numbers().newest().is_none_or(|newest| newest < horizon);
-    state.numbers().is_empty() && old
+    let old = !series.kind.is_additive() || state.newest().is_none_or(|newest| newest < horizon);
+    state.is_empty() && old
 }

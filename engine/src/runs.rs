@@ -10,7 +10,6 @@ use crate::chunk::Codec;
 use crate::engine::Engine;
 use crate::limits::Rejection;
 use crate::samples::Pushed;
-use crate::series::Numbers;
 use crate::wal::record::Groups;
 
 impl Engine {
@@ -77,12 +76,12 @@ impl Engine {
             let id = series.id;
             let mut state = series.state.lock();
             if !state.removed {
-                match state.numbers() {
-                    Numbers::Samples(samples) => {
-                        samples.merge(run, &self.bounds(batch.received_at), codec, &mut |became| told.push(became));
-                    }
+                let bounds = self.bounds(batch.received_at);
+                let oldest = run.first().map_or(i64::MAX, |sample| sample.timestamp.millis().max(bounds.oldest));
+                match state.samples_from(oldest, codec) {
+                    Some(samples) => samples.merge(run, &bounds, codec, &mut |became| told.push(became)),
                     // Counts have no order that could be kept.
-                    Numbers::Increments(_) | Numbers::Distribution(_) => told.extend(all(Err(Rejection::KindMismatch))),
+                    None => told.extend(all(Err(Rejection::KindMismatch))),
                 }
                 return id;
             }

@@ -12,6 +12,7 @@
 
 mod merge;
 mod remove;
+mod sealed;
 
 use std::sync::Arc;
 

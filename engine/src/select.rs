@@ -46,7 +46,7 @@ impl Engine {
             let shard = shard.read();
             for slot in select(&shard, &prepared) {
                 let Some(series) = shard.slot(slot) else { continue };
-                if series.state.lock().numbers().overlaps(range, layers) {
+                if series.state.lock().overlaps(range, layers) {
                     let labels = shard.labels_of(slot, series);
                     views.push(SeriesView { labels, series: series.clone(), layers });
                 }

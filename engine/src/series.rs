@@ -1,18 +1,21 @@
 //! One series: its identity and, behind its own lock, its numbers.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
 use parking_lot::Mutex;
-use watchfire_model::Timestamp;
+use watchfire_model::{Histogram, Sample, Timestamp};
 
+use crate::blocks::{Extent, Stored};
 use crate::bytes::{Cursor, Damaged};
-use crate::chunk::Codec;
+use crate::chunk::{Chunk, Codec};
 use crate::distribution::Distribution;
 use crate::fingerprint::Fingerprint;
 use crate::increments::Increments;
 use crate::kind::{SeriesClass, SeriesKind};
+use crate::limits::{Rejection, TimeBounds};
 use crate::resting::Resting;
-use crate::samples::Samples;
+use crate::samples::{Pushed, Samples};
 
 /// Times of a query: `start < time <= end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub(crate) struct SeriesState {
     /// Counts and observations that a recovery found and nobody has needed yet; they come into `numbers` before anything
     /// else.
     resting: Option<Box<Resting>>,
+    /// Samples that lie on disk, older than those in `numbers`.
+    stored: Option<Box<Stored>>,
 }
 
 /// One series. Its number (`id`) is never given to another one.
@@ -82,7 +87,7 @@ pub(crate) struct Series {
 
 impl SeriesState {
     pub(crate) fn new(numbers: Numbers) -> SeriesState {
-        SeriesState { removed: false, numbers, resting: None }
+        SeriesState { removed: false, numbers, resting: None, stored: None }
     }
 
     /// Its numbers, all of them.
@@ -112,8 +117,135 @@ impl SeriesState {
         self.resting.get_or_insert_default()
     }
 
+    /// Its samples, those in memory that were taken at or after a time: whatever lies on disk from there on is brought
+    /// back, so that it can be changed. `None` if it has no samples but counts or observations.
+    pub(crate) fn samples_from(&mut self, at: i64, codec: &mut Codec) -> Option<&mut Samples> {
+        let stored = self.stored.take_if(|stored| stored.newest().is_some_and(|newest| newest >= at));
+        let Numbers::Samples(samples) = self.numbers() else { return None };
+        if let Some(mut stored) = stored {
+            samples.put_before(stored.take_from(at, codec));
+            self.stored = Some(stored).filter(|stored| !stored.is_empty());
+        }
+        match &mut self.numbers {
+            Numbers::Samples(samples) => Some(samples),
+            Numbers::Increments(_) | Numbers::Distribution(_) => None,
+        }
+    }
+
+    /// Takes a sample, in order or within the out-of-order window; an error for a series of counts.
+    pub(crate) fn push(&mut self, sample: Sample, bounds: &TimeBounds, codec: &mut Codec) -> Result<Pushed, Rejection> {
+        self.reach_back(sample.timestamp.millis(), bounds, codec)?;
+        match self.numbers() {
+            Numbers::Samples(samples) => samples.push(sample, bounds, codec),
+            Numbers::Increments(_) | Numbers::Distribution(_) => Err(Rejection::KindMismatch),
+        }
+    }
+
+    /// The same of a native histogram.
+    pub(crate) fn push_native(
+        &mut self,
+        at: i64,
+        histogram: &Histogram,
+        bounds: &TimeBounds,
+        codec: &mut Codec,
+    ) -> Result<Pushed, Rejection> {
+        self.reach_back(at, bounds, codec)?;
+        match self.numbers() {
+            Numbers::Samples(samples) => samples.push_native(at, histogram, bounds, codec),
+            Numbers::Increments(_) | Numbers::Distribution(_) => Err(Rejection::KindMismatch),
+        }
+    }
+
+    /// Brings back what a sample of this time may meet, if it is not too old to be taken at all.
+    fn reach_back(&mut self, at: i64, bounds: &TimeBounds, codec: &mut Codec) -> Result<(), Rejection> {
+        if self.stored.as_ref().and_then(|stored| stored.newest()).is_some_and(|stored| at <= stored) {
+            bounds.check(at)?;
+            if self.newest().is_some_and(|newest| at < newest.saturating_sub(bounds.out_of_order_ms)) {
+                return Err(Rejection::OutOfOrder);
+            }
+            self.samples_from(at, codec);
+        }
+        Ok(())
+    }
+
+    /// It has left the registry, and names nothing on disk any more.
+    pub(crate) fn remove(&mut self) {
+        self.removed = true;
+        self.stored = None;
+    }
+
+    /// What of it lies on disk.
+    pub(crate) fn stored(&self) -> Option<&Stored> {
+        self.stored.as_deref()
+    }
+
+    pub(crate) fn stored_mut(&mut self) -> Option<&mut Stored> {
+        self.stored.as_deref_mut()
+    }
+
+    pub(crate) fn set_stored(&mut self, stored: Stored) {
+        self.stored = (!stored.is_empty()).then(|| Box::new(stored));
+    }
+
+    /// The sealed chunks that end before a time; of a series whose samples are all older, all of them are sealed for it.
+    pub(crate) fn chunks_before(&mut self, time: i64, codec: &mut Codec) -> Vec<Arc<Chunk>> {
+        match self.numbers() {
+            Numbers::Samples(samples) => samples.chunks_before(time, codec),
+            Numbers::Increments(_) | Numbers::Distribution(_) => Vec::new(),
+        }
+    }
+
+    /// Puts an extent into the place of the chunks that it was written from. False if they are not the first any more:
+    /// then nothing changes.
+    pub(crate) fn store(&mut self, chunks: &[Arc<Chunk>], extent: Extent) -> bool {
+        let Numbers::Samples(samples) = &mut self.numbers else { return false };
+        let is_taken = samples.take_first(chunks);
+        if is_taken {
+            self.stored.get_or_insert_default().push(extent);
+        }
+        is_taken
+    }
+
+    /// Whether a query of these times can see anything of it.
+    pub(crate) fn overlaps(&mut self, range: TimeRange, layers: Layers) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.overlaps(range)) || self.numbers().overlaps(range, layers)
+    }
+
+    /// How many samples (or seconds, or intervals) it holds, in memory and on disk.
+    pub(crate) fn count(&mut self) -> u64 {
+        self.stored.as_ref().map_or(0, |stored| stored.count()) + self.numbers().count()
+    }
+
+    /// Time of the newest number, milliseconds.
+    pub(crate) fn newest(&mut self) -> Option<i64> {
+        self.numbers().newest().max(self.stored.as_ref().and_then(|stored| stored.newest()))
+    }
+
+    pub(crate) fn is_empty(&mut self) -> bool {
+        self.stored.is_none() && self.numbers().is_empty()
+    }
+
+    /// Drops what lies before a time; says how many samples, seconds or intervals went.
+    pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
+        let mut gone = self.numbers().prune(horizon);
+        if let Some(stored) = &mut self.stored {
+            gone += stored.prune(horizon);
+            self.stored.take_if(|stored| stored.is_empty());
+        }
+        gone
+    }
+
+    /// Removes the samples with `after < time <= until`; says how many there were.
+    pub(crate) fn remove_samples(&mut self, after: i64, until: i64, codec: &mut Codec) -> u64 {
+        let whole = self.stored.as_mut().map_or(0, |stored| stored.remove_within(after, until));
+        self.stored.take_if(|stored| stored.is_empty());
+        whole
+            + self.samples_from(after.saturating_add(1), codec).map_or(0, |samples| samples.remove(after, until, codec))
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.numbers.memory_bytes() + self.resting.as_ref().map_or(0, |resting| resting.memory_bytes())
+        let stored = self.stored.as_ref().map_or(0, |stored| size_of::<Stored>() + stored.memory_bytes());
+        self.numbers.memory_bytes() + stored + self.resting.as_ref().map_or(0, |resting| resting.memory_bytes())
     }
 }
 

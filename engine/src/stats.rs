@@ -12,7 +12,7 @@ use crate::limits::Rejection;
 pub struct EngineStats {
     /// Series in memory.
     pub series: u64,
-    /// Samples, seconds with events and intervals with observations in memory, as last counted by a tick.
+    /// Samples, seconds with events and intervals with observations in memory and in blocks, as last counted by a tick.
     pub samples: u64,
     /// Label pairs, each counted in every shard that has it.
     pub label_pairs: u64,
@@ -34,12 +34,24 @@ pub struct EngineStats {
     pub accepted_total: u64,
     /// Points that went to an `__overflow__` series.
     pub overflowed_total: u64,
+    /// Files that hold what has left the memory window.
+    pub block_files: u64,
+    /// Bytes of these files.
+    pub block_bytes: u64,
+    /// Samples that went to blocks.
+    pub spilled_total: u64,
+    /// Blocks that could not be written.
+    pub block_failures_total: u64,
+    /// Samples in blocks that could not be read, as far as somebody asked for them.
+    pub block_damaged_samples: u64,
     /// Samples, seconds and intervals dropped by age.
     pub pruned_total: u64,
     /// The same, dropped before their time because memory was short.
     pub pruned_early_total: u64,
-    /// Series that left because nothing of them was left.
+    /// Series that left: because nothing of them was left, or to make room for others.
     pub series_removed_total: u64,
+    /// Quiet series that were dropped with their numbers to make room for new ones.
+    pub series_crowded_out_total: u64,
     /// Observations that were put to the nearest value that a distribution can hold.
     pub clamped_total: u64,
     /// Points not taken, by reason.
@@ -58,7 +70,13 @@ impl Engine {
     /// Figures of this moment.
     pub fn stats(&self) -> EngineStats {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let (block_files, block_bytes, block_damaged_samples) = self.blocks.sizes();
         EngineStats {
+            block_files,
+            block_bytes,
+            block_damaged_samples,
+            spilled_total: count(&self.spilled),
+            block_failures_total: count(&self.spill_failures),
             series: self.registry.len() as u64,
             samples: self.registry.shards.iter().map(|shard| shard.read().numbers_count).sum(),
             label_pairs: self.registry.shards.iter().map(|shard| shard.read().pairs.len() as u64).sum(),
@@ -82,6 +100,7 @@ impl Engine {
             pruned_total: count(&self.pruned),
             pruned_early_total: count(&self.pruned_early),
             series_removed_total: count(&self.series_removed),
+            series_crowded_out_total: count(&self.series_crowded_out),
             clamped_total: count(&self.clamped),
         }
     }

@@ -7,6 +7,7 @@ use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 use crate::chunk::with_codec;
 use crate::distribution::DistributionWindow;
 use crate::kind::SeriesKind;
+use crate::samples::Samples;
 use crate::series::{Layers, Numbers, Series};
 
 /// A series that a query selected. Cheap to clone and to keep; it copies nothing until it is read, and each
@@ -33,11 +34,7 @@ impl SeriesView {
     ///
     /// Of increments: the running total at the end of each second with events. Of a distribution: nothing.
     pub fn samples(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
-        with_codec(|codec| match self.series.state.lock().numbers() {
-            Numbers::Samples(samples) => samples.read(start.millis(), end.millis(), codec, out),
-            Numbers::Increments(increments) => increments.totals(start, end, codec, out),
-            Numbers::Distribution(_) => {}
-        });
+        self.read(start, end, out, &mut |_| {});
     }
 
     /// Samples: appends those with `start < time <= end` and the native histograms beside them, each ascending; no time is
@@ -49,15 +46,34 @@ impl SeriesView {
         out: &mut Vec<Sample>,
         natives: &mut Vec<(Timestamp, Histogram)>,
     ) {
-        with_codec(|codec| match self.series.state.lock().numbers() {
-            Numbers::Samples(samples) => {
-                samples.read(start.millis(), end.millis(), codec, out);
-                let mut found = Vec::new();
-                samples.read_natives(start.millis(), end.millis(), &mut found);
-                natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
+        self.read(start, end, out, &mut |samples| {
+            let mut found = Vec::new();
+            samples.read_natives(start.millis(), end.millis(), &mut found);
+            natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
+        });
+    }
+
+    /// Appends the samples of a range; `beside` is shown, at the same moment, where there is more than numbers.
+    fn read(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>, beside: &mut dyn FnMut(&Samples)) {
+        with_codec(|codec| {
+            let mut state = self.series.state.lock();
+            let stored = state.stored().map(|stored| stored.within(start.millis(), end.millis())).unwrap_or_default();
+            let at = out.len();
+            match state.numbers() {
+                Numbers::Samples(samples) => {
+                    samples.read(start.millis(), end.millis(), codec, out);
+                    beside(samples);
+                }
+                Numbers::Increments(increments) => increments.totals(start, end, codec, out),
+                Numbers::Distribution(_) => {}
             }
-            Numbers::Increments(increments) => increments.totals(start, end, codec, out),
-            Numbers::Distribution(_) => {}
+            drop(state);
+            // What lies on disk is read while nobody waits for the series. It never changes.
+            if !stored.is_empty() {
+                let in_memory = out.split_off(at);
+                stored.iter().for_each(|extent| extent.read(start.millis(), end.millis(), codec, out));
+                out.extend(in_memory);
+            }
         });
     }
 

@@ -158,7 +158,7 @@ fn a_counter_outlives_its_detail_but_not_the_retention() {
 }
 
 #[test]
-fn past_the_memory_limit_the_oldest_go_then_new_series_are_refused() {
+fn past_the_memory_limit_the_oldest_go_to_disk_then_new_series_are_refused() {
     let (_dir, engine) = open(|config| (config.shards, config.memory_limit_bytes) = (2, 1 << 19));
     let mut value = 1u64;
     for hour in 0..48i64 {
@@ -176,13 +176,14 @@ fn past_the_memory_limit_the_oldest_go_then_new_series_are_refused() {
         assert!(engine.stats().memory_bytes <= 1 << 19, "{:?}", engine.stats());
     }
     let stats = engine.stats();
-    assert!(stats.pruned_early_total > 0 && stats.series == 50, "{stats:?}");
+    assert!(stats.spilled_total > 0 && stats.series == 50, "{stats:?}");
+    assert_eq!((stats.pruned_early_total, stats.samples), (0, 48 * 60 * 50), "samples go to disk, and are not lost");
     let view = &engine
         .select(&[Matcher::equal("pod", "checkout-00000001")], TimeRange { start: at(0), end: at(3 * DAY_MS) })
         .expect("selects")[0];
     let mut samples = Vec::new();
     view.samples(at(-DAY_MS), at(3 * DAY_MS), &mut samples);
-    assert!(samples.len() > 500 && samples.len() < 48 * 60);
+    assert_eq!(samples.len(), 48 * 60);
     assert_eq!(samples.last().map(|s| s.timestamp), Some(at(47 * 3_600_000 - 60_000)), "the newest stay");
     // Identities cannot be pruned: in the end new series are refused.
     let mut refused = 0;
@@ -196,9 +197,34 @@ fn past_the_memory_limit_the_oldest_go_then_new_series_are_refused() {
     assert_eq!(fill(&engine, "m", 0..50, &[48 * 3_600_000]), [], "known series go on");
 }
 
+#[test]
+fn quiet_series_make_room_for_new_ones() {
+    const STEP_MS: i64 = 600_000;
+    let (dir, engine) = open(|config| config.max_series = 1000);
+    engine.apply(&derived(0, "events_total", 1, 0)).expect("applies");
+    // Forty new series each ten minutes: in a day many more than there may be.
+    for step in 0..144i64 {
+        let first = step as u64 * 40;
+        assert_eq!(fill(&engine, "churning", first..first + 40, &[step * STEP_MS]), [], "step {step}");
+        assert_eq!(fill(&engine, "steady", 0..100, &[step * STEP_MS + 1]), []);
+        engine.sweep_all(at(step * STEP_MS + 1));
+    }
+    let stats = engine.stats();
+    assert!(stats.series <= 950 && stats.series_crowded_out_total >= 144 * 40 - 850, "{stats:?}");
+    let all = TimeRange { start: at(-1), end: at(DAY_MS) };
+    let count = |metric| engine.select(&[Matcher::equal("__name__", metric)], all).expect("selects").len();
+    assert_eq!((count("steady"), count("events_total")), (100, 1), "who is not quiet stays");
+    let newest = engine.select(&[Matcher::equal("pod", "checkout-0000167f")], all).expect("selects");
+    assert_eq!(newest.len(), 1, "the newest stay");
+    engine.checkpoint().expect("snapshot");
+    drop(engine);
+    let (engine, _) = Engine::open(EngineConfig::new(dir.path()), at(DAY_MS)).expect("opens");
+    assert_eq!(engine.stats().series, stats.series);
+}
+
 /// Where series alone take the memory, dropping numbers wins nothing.
 #[test]
-fn numbers_of_the_last_hour_are_never_dropped_for_memory() {
+fn samples_are_never_dropped_for_memory() {
     let (_dir, engine) = open(|config| (config.shards, config.memory_limit_bytes) = (2, 1 << 19));
     let start = -2 * 3_600_000;
     let mut batch = SampleBatch::new(at(0));
@@ -223,15 +249,15 @@ fn numbers_of_the_last_hour_are_never_dropped_for_memory() {
     engine.sweep_all(at(60_000));
     engine.tick(at(60_600));
     let stats = engine.stats();
-    assert!(stats.memory_short && stats.pruned_early_total > 0, "{stats:?}");
+    assert!(stats.memory_short && stats.spilled_total > 0, "{stats:?}");
     let end = at(60_600);
     let view = |metric| {
         let found = engine.select(&[Matcher::equal("__name__", metric)], TimeRange { start: at(start), end });
         found.expect("selects")
     };
     let mut samples = Vec::new();
-    view("watched")[0].samples(at(-3_500_000), end, &mut samples);
-    assert_eq!(samples.len(), 3_499, "of the last hour none is lost");
+    view("watched")[0].samples(at(start - 1), end, &mut samples);
+    assert_eq!(samples.len(), 7_200, "none is lost");
     assert_eq!(view("many").len() as u64, stats.series - 1, "what was acknowledged is there");
 }
 

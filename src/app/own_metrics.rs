@@ -20,7 +20,7 @@ type Read = fn(&Parts) -> Vec<Reading>;
 type ReadOf<T> = fn(&T) -> f64;
 
 /// Metrics of one figure each.
-const PLAIN: [Row<Read>; 28] = [
+const PLAIN: [Row<Read>; 34] = [
     (Kind::Gauge, "watchfire_series", "Series in memory.", |parts| Reading::plain(parts.engine.stats().series as f64)),
     (Kind::Gauge, "watchfire_engine_memory_bytes", "Memory of series and their numbers.", |parts| {
         Reading::plain(parts.engine.stats().memory_bytes as f64)
@@ -36,6 +36,24 @@ const PLAIN: [Row<Read>; 28] = [
     }),
     (Kind::Counter, "watchfire_pruned_early_total", "Points dropped before their time as memory was short.", |parts| {
         Reading::plain(parts.engine.stats().pruned_early_total as f64)
+    }),
+    (Kind::Counter, "watchfire_series_crowded_out_total", "Quiet series dropped to make room for new ones.", |parts| {
+        Reading::plain(parts.engine.stats().series_crowded_out_total as f64)
+    }),
+    (Kind::Gauge, "watchfire_engine_block_files", "Files with samples that have left memory.", |parts| {
+        Reading::plain(parts.engine.stats().block_files as f64)
+    }),
+    (Kind::Gauge, "watchfire_engine_block_bytes", "Size of these files.", |parts| {
+        Reading::plain(parts.engine.stats().block_bytes as f64)
+    }),
+    (Kind::Counter, "watchfire_engine_spilled_total", "Samples that went from memory to blocks.", |parts| {
+        Reading::plain(parts.engine.stats().spilled_total as f64)
+    }),
+    (Kind::Counter, "watchfire_engine_block_write_errors_total", "Blocks that could not be written.", |parts| {
+        Reading::plain(parts.engine.stats().block_failures_total as f64)
+    }),
+    (Kind::Counter, "watchfire_engine_block_damaged_samples_total", "Samples of blocks found unreadable.", |parts| {
+        Reading::plain(parts.engine.stats().block_damaged_samples as f64)
     }),
     (Kind::Counter, "watchfire_engine_damages_total", "Damaged places found in the engine's files.", |parts| {
         Reading::plain(parts.engine.stats().recovered_damages as f64)

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::blocks::{Blocks, Stored};
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::with_codec;
 use crate::config::EngineConfig;
@@ -101,10 +102,11 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 }
 
 /// Reads the folder.
-pub(crate) fn recover(config: &EngineConfig) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks) -> Result<Recovered, OpenError> {
     let files = segment::list(&config.dir).map_err(io_error(&config.dir))?;
     let mut report = RecoveryReport::default();
-    let mut loaded = choose_snapshot(config, &files, &mut report)?;
+    let mut loaded = choose_snapshot(config, blocks, &files, &mut report)?;
+    report.damages.extend(blocks.take_missing());
     let mut positions = Positions::default();
     for source in &loaded.head.sources {
         positions.restore(source);
@@ -132,6 +134,7 @@ pub(crate) fn recover(config: &EngineConfig) -> Result<Recovered, OpenError> {
 /// The newest snapshot that is whole and that the log continues; without one, what can be saved of the newest.
 fn choose_snapshot(
     config: &EngineConfig,
+    blocks: &Blocks,
     files: &[(u64, PathBuf)],
     report: &mut RecoveryReport,
 ) -> Result<Loaded, OpenError> {
@@ -143,7 +146,7 @@ fn choose_snapshot(
         if log_starts > *cut {
             continue;
         }
-        match load(config, path, false) {
+        match load(config, blocks, path, false) {
             Ok(loaded) => {
                 report.snapshot = Some(path.clone());
                 return Ok(loaded);
@@ -169,7 +172,7 @@ fn choose_snapshot(
     let Some((_, path)) = snapshots.first() else {
         return Err(OpenError::SnapshotMissing { folder: config.dir.clone() });
     };
-    let loaded = load(config, path, true).map_err(|error| match error {
+    let loaded = load(config, blocks, path, true).map_err(|error| match error {
         SnapshotError::Io(source) => io_error(path)(source),
         SnapshotError::NewerVersion(version) => OpenError::NewerVersion { file: path.clone(), version },
         SnapshotError::Damaged(..) => OpenError::SnapshotMissing { folder: config.dir.clone() },
@@ -183,7 +186,7 @@ fn damage_of(path: &Path, offset: u64, bytes: u64, what: Damaged) -> Damage {
     Damage { file: path.to_owned(), offset, bytes, reason: what.0.to_owned(), torn_tail: false }
 }
 
-fn load(config: &EngineConfig, path: &Path, salvage: bool) -> Result<Loaded, SnapshotError> {
+fn load(config: &EngineConfig, blocks: &Blocks, path: &Path, salvage: bool) -> Result<Loaded, SnapshotError> {
     let registry = Registry::new(config);
     let mut known = Known::default();
     let mut contains = 0;
@@ -191,7 +194,7 @@ fn load(config: &EngineConfig, path: &Path, salvage: bool) -> Result<Loaded, Sna
     let (cut, head) = snapshot::read::read(
         path,
         salvage,
-        Found::of,
+        |series| Found::of(series, blocks),
         |Found { id, kind, key, state, lsn }| {
             let entered = registry.insert(id, kind, &key, state, true)?;
             known.add(id, entered, lsn);
@@ -213,9 +216,9 @@ struct Found {
 }
 
 impl Found {
-    fn of(series: SnapshotSeries) -> Result<Found, Damaged> {
+    fn of(series: SnapshotSeries, blocks: &Blocks) -> Result<Found, Damaged> {
         let kind = series.kind;
-        let state = if kind == SeriesKind::Distribution {
+        let mut state = if kind == SeriesKind::Distribution {
             let mut state = SeriesState::new(Numbers::new(kind.class()));
             state.resting().put_stored(&series)?;
             state
@@ -223,6 +226,9 @@ impl Found {
             let mut cursor = Cursor::new(series.numbers);
             SeriesState::new(with_codec(|codec| Numbers::read_from(kind.class(), &mut cursor, codec))?)
         };
+        if let Some(extents) = series.extents {
+            state.set_stored(Stored::read_from(&mut Cursor::new(extents), blocks)?);
+        }
         Ok(Found { id: series.id, kind, key: series.key.into(), state, lsn: series.lsn })
     }
 }

@@ -178,10 +178,8 @@ impl Replay for Replayer<'_> {
         (self.source_is_taken, self.fills) = (true, false);
         for id in &deletion.ids {
             let known = self.known.by_id.get(id).and_then(|(place, _)| self.known.series.get(*place as usize));
-            if let Some(series) = known
-                && let Numbers::Samples(samples) = series.state.lock().numbers()
-            {
-                samples.remove(deletion.after, deletion.until, self.codec);
+            if let Some(series) = known {
+                series.state.lock().remove_samples(deletion.after, deletion.until, self.codec);
             }
         }
     }
@@ -200,15 +198,15 @@ impl Replay for Replayer<'_> {
             return;
         };
         self.points += samples.len() as u64;
-        match series.state.lock().numbers() {
-            Numbers::Samples(have) => {
-                for (at, value) in samples {
-                    let sample = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
-                    // It was accepted once; if it is there already, the snapshot brought it.
-                    let _ = have.push(sample, &TimeBounds::ALL, self.codec);
-                }
-            }
-            Numbers::Increments(_) | Numbers::Distribution(_) => self.orphans += samples.len() as u64,
+        if !matches!(series.kind, SeriesKind::Samples(_)) {
+            self.orphans += samples.len() as u64;
+            return;
+        }
+        let mut state = series.state.lock();
+        for (at, value) in samples {
+            let sample = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
+            // It was accepted once; if it is there already, the snapshot brought it.
+            let _ = state.push(sample, &TimeBounds::ALL, self.codec);
         }
     }
 
@@ -219,9 +217,9 @@ impl Replay for Replayer<'_> {
             return;
         };
         self.points += 1;
-        if let Numbers::Samples(have) = series.state.lock().numbers() {
+        if matches!(series.kind, SeriesKind::Samples(_)) {
             // It was accepted once; if it is there already, the snapshot brought it.
-            let _ = have.push_native(at, histogram, &TimeBounds::ALL, self.codec);
+            let _ = series.state.lock().push_native(at, histogram, &TimeBounds::ALL, self.codec);
         } else {
             self.orphans += 1;
         }

@@ -4,7 +4,7 @@
 //! file    = "WFSNP\0" | version u16 | cut u64 | crc32 u32 of that | section*
 //! section = length u32 | crc32 u32 | payload
 //! payload = 1 | varint next id | varint sources, source* | varint metrics, (text name, u8 type, text help)*
-//!         | 2 | lsn u64 | varint series, (varint id, u8 kind, bytes key, bytes numbers)*
+//!         | 2 | lsn u64 | varint series, (varint id, u8 kind, bytes key, bytes numbers, bytes extents if kind says so)*
 //!         | 3 | varint series in all                                            (always the last section)
 //! ```
 //! `cut` is the number of the first record of the log that the snapshot does not wholly contain. Series are
@@ -30,9 +30,11 @@ use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-/// 4 since native histograms, 3 since the fourth form of histograms of distributions, 2 since backfills and the third one;
-/// all and 1 are read, as parts of that.
-const VERSION: u16 = 4;
+/// 5 since samples may lie in blocks, 4 since native histograms, 3 since the fourth form of histograms of distributions, 2
+/// since backfills and the third one; all of them and 1 are read.
+const VERSION: u16 = 5;
+/// Beside the kind of a series: some of it lies in blocks.
+const HAS_EXTENTS: u8 = 0x80;
 /// The name of a snapshot that is being written.
 pub(crate) const UNFINISHED: &str = "snapshot.tmp";
 const HEAD_BYTES: usize = 20;
@@ -83,6 +85,7 @@ impl Engine {
     fn checkpoint_by(&self, temporary: &Path) -> io::Result<()> {
         let folder = &self.config.dir;
         let (cut, head) = self.begin_snapshot()?;
+        let in_snapshot = self.blocks.in_use();
         let was_broken = self.wal.is_broken();
         let before = list(folder)?.into_iter().rfind(|(have, _)| *have < cut);
         let bytes = self.write_snapshot_file(temporary, cut, &head, was_broken)?;
@@ -107,6 +110,7 @@ impl Engine {
             }
         }
         self.wal.delete_before(keep)?;
+        self.blocks.delete_unnamed(&in_snapshot)?;
         self.unsettled.store(false, Ordering::Relaxed);
         Ok(())
     }
@@ -166,13 +170,19 @@ impl Engine {
                         if let Some(series) = shard.slot(slot) {
                             let mut state = series.state.lock();
                             put_varint(&mut series_bytes, series.id);
-                            series_bytes.push(series.kind.code());
+                            let has_extents = if state.stored().is_some() { HAS_EXTENTS } else { 0 };
+                            series_bytes.push(series.kind.code() | has_extents);
                             numbers.clear();
                             shard.key_of(series, &mut numbers);
                             put_bytes(&mut series_bytes, &numbers);
                             numbers.clear();
                             state.numbers().write(&mut numbers);
                             put_bytes(&mut series_bytes, &numbers);
+                            if let Some(stored) = state.stored() {
+                                numbers.clear();
+                                stored.write(&mut numbers);
+                                put_bytes(&mut series_bytes, &numbers);
+                            }
                             count += 1;
                         }
                         slot += 1;

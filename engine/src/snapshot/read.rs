@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{END, HEAD, HEAD_BYTES, MAGIC, SECTION_BYTES_MAX, SERIES, SnapshotHead, VERSION};
+use super::{END, HAS_EXTENTS, HEAD, HEAD_BYTES, MAGIC, SECTION_BYTES_MAX, SERIES, SnapshotHead, VERSION};
 use crate::bytes::{Cursor, Damaged};
 use crate::catalogue::MetricNote;
 use crate::kind::SeriesKind;
@@ -25,6 +25,8 @@ pub(crate) struct SnapshotSeries<'a> {
     pub(crate) kind: SeriesKind,
     pub(crate) key: &'a [u8],
     pub(crate) numbers: &'a [u8],
+    /// What of it lies in blocks, if anything.
+    pub(crate) extents: Option<&'a [u8]>,
     /// The section that it stands in, and where its numbers begin there.
     pub(crate) section: &'a Arc<Vec<u8>>,
     pub(crate) numbers_at: usize,
@@ -222,10 +224,12 @@ fn read_series<T>(
     let lsn = cursor.u64()?;
     for _ in 0..cursor.varint()? {
         let id = cursor.varint()?;
-        let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
+        let code = cursor.u8()?;
+        let kind = SeriesKind::from_code(code & !HAS_EXTENTS).ok_or(Damaged("a series is of an unknown kind"))?;
         let (key, numbers) = (cursor.bytes()?, cursor.bytes()?);
         let numbers_at = section.len() - cursor.rest().len() - numbers.len();
-        out.push(parse(SnapshotSeries { id, kind, key, numbers, section, numbers_at, lsn })?);
+        let extents = if code & HAS_EXTENTS != 0 { Some(cursor.bytes()?) } else { None };
+        out.push(parse(SnapshotSeries { id, kind, key, numbers, extents, section, numbers_at, lsn })?);
     }
     Ok(())
 }

@@ -1,0 +1,209 @@
+//! What has left the memory window lies on disk, and nobody who asks can tell: against a sorted map, over appends,
+//! imports, deletions, ages, snapshots, restarts and crashes.
+
+mod blocks_world;
+
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use watchfire_engine::{MetricType, SampleBatch, SeriesKind, TimeRange};
+use watchfire_model::Matcher;
+
+use blocks_world::*;
+
+#[test]
+fn days_lie_on_disk_until_the_retention() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path(), 0);
+    live(&engine, 0..24);
+    engine.sweep_all(at(24 * HOUR_MS));
+    let of_a_day = engine.stats();
+    live(&engine, 24..120);
+    engine.sweep_all(at(120 * HOUR_MS));
+    let stats = engine.stats();
+    assert_eq!(stats.samples, 120 * 60 * SERIES);
+    assert!(stats.spilled_total >= 100 * 60 * SERIES && stats.block_bytes > 0, "{stats:?}");
+    assert!(
+        stats.memory_bytes < of_a_day.memory_bytes + of_a_day.memory_bytes / 4,
+        "a day in memory: {of_a_day:?}, five: {stats:?}"
+    );
+    let all: Vec<(i64, u64)> =
+        (0..120 * HOUR_MS).step_by(60_000).map(|time| (time, value(2, time).to_bits())).collect();
+    assert_eq!(read(&engine, 2, -1, 120 * HOUR_MS), all);
+    assert_eq!(read(&engine, 2, 60_000, 180_000), all[2..4]);
+    // Days that are over are in one piece each: far fewer files than stretches.
+    assert!(stats.block_files < 20, "{stats:?}");
+
+    engine.close().expect("closes");
+    drop(engine);
+    let (engine, report) = open(dir.path(), 120 * HOUR_MS);
+    assert_eq!(report.damages, []);
+    assert_eq!(read(&engine, 2, -1, 120 * HOUR_MS), all);
+
+    // What is too old goes, and its files with it.
+    live(&engine, 120..240);
+    engine.sweep_all(at(240 * HOUR_MS));
+    engine.checkpoint().expect("snapshot");
+    engine.checkpoint().expect("snapshot");
+    let oldest = read(&engine, 2, -1, 240 * HOUR_MS).first().expect("samples").0;
+    assert!((64 * HOUR_MS..240 * HOUR_MS - RETENTION_MS + 1).contains(&oldest), "{oldest}");
+    let sizes: u64 = block_files(dir.path()).iter().map(|path| path.metadata().expect("there").len()).sum();
+    assert_eq!(sizes, engine.stats().block_bytes);
+    assert!(sizes < 2 * stats.block_bytes, "{sizes} after ten days, {} after five", stats.block_bytes);
+}
+
+#[test]
+fn a_block_that_is_damaged_or_gone_costs_its_own_samples() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path(), 0);
+    live(&engine, 0..50);
+    engine.close().expect("closes");
+    drop(engine);
+    let files = block_files(dir.path());
+    assert!(files.len() > 2, "{files:?}");
+    // Those before are merged already, and wait to be deleted.
+    let [.., damaged, gone] = files.as_slice() else { panic!("{files:?}") };
+    std::fs::remove_file(gone).expect("removable");
+    let mut bytes = std::fs::read(damaged).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(damaged, bytes).expect("writable");
+
+    let (engine, report) = open(dir.path(), 50 * HOUR_MS);
+    assert_eq!(report.damages.iter().map(|damage| &damage.file).collect::<Vec<_>>(), [gone]);
+    let counts: Vec<usize> = (0..SERIES).map(|number| read(&engine, number, -1, 50 * HOUR_MS).len()).collect();
+    let most = *counts.iter().max().expect("series");
+    assert_eq!(counts.iter().filter(|count| **count < most).count(), 1, "one series has the damage: {counts:?}");
+    assert!((30 * 60..50 * 60).contains(&most), "{counts:?}");
+    assert!(engine.stats().block_damaged_samples > 0);
+    drop(engine);
+    // It is told once.
+    let (engine, report) = open(dir.path(), 50 * HOUR_MS);
+    assert_eq!(report.damages, []);
+    append(&engine, 50 * HOUR_MS, 51 * HOUR_MS);
+}
+
+#[test]
+fn without_room_on_disk_samples_stay_in_memory() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path(), 0);
+    live(&engine, 0..8);
+    // A folder where the next block will be.
+    for number in 1..100 {
+        std::fs::create_dir(dir.path().join(format!("block-{number:020}.blk"))).expect("makable");
+    }
+    live(&engine, 8..20);
+    let stats = engine.stats();
+    assert!(stats.block_failures_total > 0 && stats.spilled_total == 0, "{stats:?}");
+    assert_eq!(read(&engine, 1, -1, 20 * HOUR_MS).len(), 20 * 60);
+    for number in 1..100 {
+        std::fs::remove_dir(dir.path().join(format!("block-{number:020}.blk"))).expect("removable");
+    }
+    live(&engine, 20..30);
+    assert!(engine.stats().spilled_total > 0);
+    assert_eq!(read(&engine, 1, -1, 30 * HOUR_MS).len(), 30 * 60);
+}
+
+#[test]
+fn a_backup_has_the_blocks() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(&dir.path().join("engine"), 0);
+    live(&engine, 0..30);
+    let copy = dir.path().join("copy");
+    engine.backup_to(&copy).expect("backs up");
+    let (copied, report) = open(&copy, 30 * HOUR_MS);
+    assert_eq!(report.damages, []);
+    for number in 0..SERIES {
+        assert_eq!(read(&copied, number, -1, 30 * HOUR_MS), read(&engine, number, -1, 30 * HOUR_MS));
+    }
+    assert!(copied.stats().block_files > 0);
+}
+
+/// What happens to an engine.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Hours with samples.
+    Live(i64),
+    /// An import into the past: how many minutes ago it ends, how long it is, its first value.
+    Import(u64, i64, i64, i64),
+    /// A deletion: how many minutes ago it ends, how long it is.
+    Delete(u64, i64, i64),
+    Snapshot,
+    /// The process ends; without a snapshot if it is killed.
+    Restart {
+        killed: bool,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1i64..14).prop_map(Step::Live),
+        2 => (0..SERIES, 0i64..7000, 1i64..900, 0i64..100).prop_map(|(n, ago, long, v)| Step::Import(n, ago, long, v)),
+        1 => (0..SERIES, 0i64..7000, 1i64..3000).prop_map(|(n, ago, long)| Step::Delete(n, ago, long)),
+        1 => Just(Step::Snapshot),
+        2 => any::<bool>().prop_map(|killed| Step::Restart { killed }),
+    ];
+    prop::collection::vec(step, 1..24)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn nobody_can_tell_where_samples_lie(steps in steps()) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut engine = open(dir.path(), 0).0;
+        let mut model: Vec<BTreeMap<i64, u64>> = vec![BTreeMap::new(); SERIES as usize];
+        let mut hour = 0;
+        for step in steps {
+            let now = hour * HOUR_MS;
+            match step {
+                Step::Live(hours) => {
+                    live(&engine, hour..hour + hours);
+                    for (number, model) in (0..).zip(&mut model) {
+                        let times = (now..now + hours * HOUR_MS).step_by(60_000);
+                        model.extend(times.map(|time| (time, value(number, time).to_bits())));
+                    }
+                    hour += hours;
+                }
+                Step::Import(number, ago, long, first) => {
+                    let (from, to) = (now - (ago + long) * 60_000 + 7, now - ago * 60_000);
+                    let mut batch = SampleBatch::new(at(now)).in_any_order();
+                    let series = batch.series(SeriesKind::Samples(MetricType::Gauge), &labels(number));
+                    for time in (from..to).step_by(60_000).filter(|time| *time >= now - RETENTION_MS) {
+                        let new = (first + time) as f64;
+                        batch.push(series, at(time), new);
+                        model[number as usize].entry(time).or_insert(new.to_bits());
+                    }
+                    engine.append_samples(&batch).expect("imports");
+                }
+                Step::Delete(number, ago, long) => {
+                    let (after, until) = (now - (ago + long) * 60_000, now - ago * 60_000);
+                    let range = TimeRange { start: at(after), end: at(until) };
+                    let gone = engine.delete(&[Matcher::equal("n", number.to_string())], range).expect("deletes");
+                    let before = model[number as usize].len();
+                    model[number as usize].retain(|time, _| *time <= after || *time > until);
+                    prop_assert!(gone as usize >= before - model[number as usize].len());
+                }
+                Step::Snapshot => engine.checkpoint().expect("snapshot"),
+                Step::Restart { killed } => {
+                    if killed { engine.sync() } else { engine.close() }.expect("durable");
+                    drop(engine);
+                    let (again, report) = open(dir.path(), now);
+                    prop_assert_eq!((report.damages, report.orphans), (vec![], 0));
+                    engine = again;
+                }
+            }
+            // What is older than the retention goes some time.
+            let (now, kept) = (hour * HOUR_MS, hour * HOUR_MS - RETENTION_MS);
+            for (number, model) in (0..).zip(&mut model) {
+                *model = model.split_off(&kept);
+                let wanted: Vec<(i64, u64)> = model.iter().map(|(time, bits)| (*time, *bits)).collect();
+                prop_assert_eq!(&read(&engine, number, kept - 1, now), &wanted);
+                let part = (kept - 1).max(now - 26 * HOUR_MS);
+                let wanted: Vec<(i64, u64)> =
+                    model.range(part + 1..=part + 5 * HOUR_MS).map(|(time, bits)| (*time, *bits)).collect();
+                prop_assert_eq!(&read(&engine, number, part, part + 5 * HOUR_MS), &wanted);
+            }
+        }
+    }
+}
