@@ -188,12 +188,25 @@ struct HistogramPoint {
     flags: Number<u32>,
 }
 
-/// Only when, and how many there are, is needed of these.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct ExponentialPoint {
     time_unix_nano: Number<u64>,
+    count: Number<u64>,
+    sum: Option<Number<f64>>,
+    scale: Number<i32>,
+    zero_count: Number<u64>,
+    positive: Option<ExponentialBuckets>,
+    negative: Option<ExponentialBuckets>,
     attributes: List<KeyValue, 1>,
+    flags: Number<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ExponentialBuckets {
+    offset: Number<i32>,
+    bucket_counts: Vec<Number<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -312,6 +325,25 @@ impl Put for ExponentialPoint {
     fn put(&self, to: &mut Writer<'_>) {
         to.raw(&self.attributes.bytes);
         to.fixed64(3, self.time_unix_nano.0);
+        to.fixed64(4, self.count.0);
+        if let Some(sum) = self.sum {
+            to.fixed64(5, sum.0.to_bits());
+        }
+        to.zigzag(6, self.scale.0.into());
+        to.fixed64(7, self.zero_count.0);
+        for (number, buckets) in [(8, &self.positive), (9, &self.negative)] {
+            if let Some(buckets) = buckets {
+                to.message(number, |message| buckets.put(message));
+            }
+        }
+        to.signed(10, i64::from(self.flags.0));
+    }
+}
+
+impl Put for ExponentialBuckets {
+    fn put(&self, to: &mut Writer<'_>) {
+        to.zigzag(1, self.offset.0.into());
+        self.bucket_counts.iter().for_each(|count| to.varint(2, count.0));
     }
 }
 

@@ -3,18 +3,24 @@
 //! ```text
 //! Number      2 start  3 time (fixed64, ns)  4 double  6 int (fixed64)  7 attributes*  8 flags
 //! Histogram   2 start  3 time  4 count (fixed64)  5 sum  6 counts* (fixed64)  7 bounds* (double)  9 attributes*  10 flags
-//! Exponential 1 attributes*  2 start  3 time  …
+//! Exponential 1 attributes*  2 start  3 time  4 count  5 sum  6 scale (zigzag)  7 zero count (fixed64)
+//!             8 buckets above zero  9 below  10 flags
+//! Buckets     1 offset (zigzag)  2 counts* (varint)
 //! Summary     2 start  3 time  4 count  5 sum  6 quantiles* (1 quantile  2 value)  7 attributes*  8 flags
 //! ```
 
-use watchfire_model::Timestamp;
+use watchfire_model::histogram::{HistogramError, HistogramParts};
 use watchfire_model::sample::STALE_NAN_BITS;
-use watchfire_protobuf::{Field, Malformed, Message};
+use watchfire_model::{Histogram, Timestamp};
+use watchfire_protobuf::{Field, Malformed, Message, numbers};
 
 use super::Fault;
 
 /// The flag of a point that says "nothing was recorded": the series has ended.
 const NO_RECORDED_VALUE: u64 = 1;
+
+/// Half the width of the bucket around zero of exponential histograms, as Prometheus takes them.
+const ZERO_THRESHOLD: f64 = 1e-128;
 
 /// What all points have.
 #[derive(Default)]
@@ -39,6 +45,7 @@ pub(super) enum Value {
         counts: Vec<u64>,
         bounds: Vec<f64>,
     },
+    Native(Result<Histogram, HistogramError>),
     Summary {
         count: u64,
         sum: f64,
@@ -115,6 +122,7 @@ pub(super) fn read(field: Field<'_>, shape: Shape) -> Result<Point<'_>, Fault> {
     let mut point = Point::default();
     let (mut count, mut sum, mut number_value) = (0, None, None);
     let (mut counts, mut bounds, mut quantiles) = (Vec::new(), Vec::new(), Vec::new());
+    let mut native = HistogramParts { is_integer: true, zero_threshold: ZERO_THRESHOLD, ..HistogramParts::default() };
     while let Some((number, field)) = message.next()? {
         match (shape, number) {
             (_, 3) => point.time_ns = fixed64(field)?,
@@ -126,10 +134,14 @@ pub(super) fn read(field: Field<'_>, shape: Shape) -> Result<Point<'_>, Fault> {
             }
             (Shape::Number, 4) => number_value = Some(field.double()?),
             (Shape::Number, 6) => number_value = Some(fixed64(field)?.cast_signed() as f64),
-            (Shape::Histogram | Shape::Summary, 4) => count = fixed64(field)?,
-            (Shape::Histogram | Shape::Summary, 5) => sum = Some(field.double()?),
+            (Shape::Histogram | Shape::Exponential | Shape::Summary, 4) => count = fixed64(field)?,
+            (Shape::Histogram | Shape::Exponential | Shape::Summary, 5) => sum = Some(field.double()?),
             (Shape::Histogram, 6) => repeated(field, |count| counts.push(count))?,
             (Shape::Histogram, 7) => repeated(field, |bound| bounds.push(f64::from_bits(bound)))?,
+            (Shape::Exponential, 6) => native.schema = zigzag(field)?,
+            (Shape::Exponential, 7) => native.zero_count = fixed64(field)? as f64,
+            (Shape::Exponential, 8) => native.positive = read_buckets(field)?,
+            (Shape::Exponential, 9) => native.negative = read_buckets(field)?,
             (Shape::Summary, 6) => quantiles.push(read_quantile(field)?),
             _ => {}
         }
@@ -138,9 +150,35 @@ pub(super) fn read(field: Field<'_>, shape: Shape) -> Result<Point<'_>, Fault> {
         Shape::Number => Value::Number(number_value.unwrap_or(0.0)),
         Shape::Histogram => Value::Histogram { count, sum, counts, bounds },
         Shape::Summary => Value::Summary { count, sum: sum.unwrap_or(0.0), quantiles },
-        Shape::Exponential => Value::Nothing,
+        Shape::Exponential => {
+            (native.count, native.sum) = (count as f64, sum.unwrap_or(0.0));
+            Value::Native(Histogram::new(native))
+        }
     };
     Ok(point)
+}
+
+fn zigzag(field: Field<'_>) -> Result<i32, Malformed> {
+    let number = field.unsigned()?;
+    i32::try_from((number >> 1).cast_signed() ^ -(number & 1).cast_signed()).map_err(|_| Malformed::Range)
+}
+
+/// The buckets of one side that hold something. Here the bucket 0 begins at 1, in a native histogram it ends there.
+fn read_buckets(field: Field<'_>) -> Result<Vec<(i32, f64)>, Malformed> {
+    let mut message = Message::new(field.bytes()?);
+    let (mut offset, mut counts) = (0, Vec::new());
+    while let Some((number, field)) = message.next()? {
+        match number {
+            1 => offset = zigzag(field)?,
+            2 => numbers(field).try_for_each(|count| {
+                counts.push(count?);
+                Ok(())
+            })?,
+            _ => {}
+        }
+    }
+    let places = (i64::from(offset) + 1..).zip(counts).filter(|(_, count)| *count > 0);
+    places.map(|(place, count)| Ok((i32::try_from(place).map_err(|_| Malformed::Range)?, count as f64))).collect()
 }
 
 fn read_quantile(field: Field<'_>) -> Result<(f64, f64), Fault> {

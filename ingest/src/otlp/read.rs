@@ -7,7 +7,8 @@
 //! ```
 
 use watchfire_engine::{Engine, MetricType, SeriesKind};
-use watchfire_model::Timestamp;
+use watchfire_model::histogram::HistogramError;
+use watchfire_model::{Histogram, Timestamp};
 use watchfire_protobuf::{Field, Message};
 
 use super::Fault;
@@ -143,13 +144,14 @@ impl Reader<'_, '_> {
         let why = match &name {
             _ if unusable.is_some() => unusable.map(str::to_owned),
             None => Some("nothing is left of its name".to_owned()),
-            // Native histograms: the place where they enter, once the engine keeps them.
-            _ if shape == Shape::Exponential => Some("exponential histograms are not kept yet".to_owned()),
             _ if has_temporality && !matches!(data.temporality, 1 | 2) => {
                 Some("its temporality is not said".to_owned())
             }
             _ if is_delta && number == 7 && !data.is_monotonic => {
                 Some("a delta sum that may fall cannot be counted; send it as cumulative".to_owned())
+            }
+            _ if is_delta && shape == Shape::Exponential => {
+                Some("changes of an exponential histogram cannot be counted; send it as cumulative".to_owned())
             }
             Some(name) if is_delta && matches!(self.engine.metric_kind(name), Some(SeriesKind::Samples(_))) => {
                 Some(format!("`{name}` has plain samples; changes cannot be added to them"))
@@ -232,6 +234,7 @@ impl Reader<'_, '_> {
                 labels.set("le", "+Inf");
                 self.put(metric, kind, &bucket, &labels, point, *count as f64)
             }
+            Value::Native(histogram) => self.put_native(metric, &labels, point, histogram),
             Value::Summary { count, sum, quantiles } => {
                 self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
                 self.put(metric, kind, &format!("{name}_count"), &labels, point, *count as f64)?;
@@ -267,6 +270,30 @@ impl Reader<'_, '_> {
         let late = self.now.since(point.at()) > self.late_after_ms;
         let at = if late { point.at() } else { self.now };
         Ok(self.into.point(SeriesKind::Increments, &mut pairs, at, late, value)?)
+    }
+
+    /// A native histogram, if it is one.
+    fn put_native(
+        &mut self,
+        metric: &Metric,
+        labels: &Labels,
+        point: &Point<'_>,
+        histogram: &Result<Histogram, HistogramError>,
+    ) -> Result<(), Fault> {
+        if point.is_end() {
+            return self.put(metric, metric.kind, &metric.name, labels, point, 0.0);
+        }
+        let mut pairs = labels.pairs(&metric.name);
+        match histogram {
+            Ok(histogram) => {
+                let kind = SeriesKind::Samples(metric.kind);
+                Ok(self.into.native(kind, &mut pairs, point.at(), histogram.clone())?)
+            }
+            Err(why) => {
+                self.into.refuse("invalid_histogram", 1, || format!("metric `{}`: {why}", metric.name));
+                Ok(())
+            }
+        }
     }
 
     /// What is known of the source, as long as the request spans.

@@ -215,6 +215,26 @@ impl<'g> Gathered<'g> {
         Ok(())
     }
 
+    /// Takes one native histogram of a series. Labels that are none are noted.
+    pub(crate) fn native(
+        &mut self,
+        kind: SeriesKind,
+        pairs: &mut [(&str, &str)],
+        at: Timestamp,
+        histogram: Histogram,
+    ) -> Result<(), ReadError> {
+        let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+        let buckets = (histogram.positive().len() + histogram.negative().len()) * BUCKET_BYTES;
+        self.ask(SERIES_BYTES + HISTOGRAM_BYTES + texts + buckets)?;
+        match self.batch.series_of(kind, pairs) {
+            Ok(series) => self.batch.push_native(series, at, histogram),
+            Err(error) => {
+                self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a native histogram to a series that is being read; says whether it is one.
     pub(super) fn histogram(
         &mut self,
