@@ -19,8 +19,12 @@ use crate::wal::record::AdditivePoints;
 
 /// What records say is taken over so much at a time.
 const STRETCH: u32 = 1 << 16;
-/// About the bytes of a file of the log for each thing that is said of a series, at least.
-const SAID_BYTES: usize = 16;
+/// About the bytes of a file of the log for each thing that is said of a series.
+const SAID_BYTES: usize = 8;
+/// Threads that take over what rests.
+const THREADS_MAX: usize = 8;
+/// Fewer series are not worth a thread.
+const SHARE_MIN: usize = 64;
 
 /// What is not in the numbers of a series yet.
 #[derive(Default)]
@@ -37,31 +41,49 @@ struct Stored {
     place: Range<usize>,
 }
 
-/// The part of the log that is about one series.
+/// What the log says of one series, as far as it is not applied.
 struct OfLog {
     log: Arc<RestingLog>,
-    /// Places in its order.
-    places: Range<u32>,
+    /// Its place in the list of all series.
+    series: u32,
+    /// The part that comes next, and how much of that is applied.
+    part: u32,
+    applied: u32,
 }
 
 /// What the log says of counts and observations, in its own bytes.
-#[derive(Default)]
 struct RestingLog {
-    /// The files, whole.
-    files: Vec<Vec<u8>>,
+    /// In the order of the log.
+    parts: Vec<LogPart>,
+}
+
+/// What some records of a file say, one after another.
+pub(crate) struct LogPart {
+    file: Arc<Vec<u8>>,
     /// In the order of the log.
     all: Vec<(u32, Said)>,
     /// The same by series, of each in the order of the log.
     by_series: Vec<u32>,
+    /// Where those of each series begin in that; the last one is the end.
+    starts: Vec<u32>,
+    /// How much parts before it say.
+    before: u32,
 }
 
 /// What a record says of a series.
 #[derive(Clone, Copy)]
 enum Said {
-    /// Points, in a file that is known by how many were read before it.
-    Points { file: u32, fills: bool, at: u32, count: u32, second_before: u32 },
+    Points {
+        fills: bool,
+        at: u32,
+        count: u32,
+        second_before: u32,
+    },
     /// What backfills put into these bucket seconds, which are whole hours, goes: `after < second <= until`.
-    Cleared { after: u32, until: u32 },
+    Cleared {
+        after: u32,
+        until: u32,
+    },
 }
 
 impl Resting {
@@ -84,17 +106,7 @@ impl Resting {
                 Err(error) => tracing::error!(%error, "a distribution of a snapshot cannot be read"),
             }
         }
-        let Some(OfLog { log, places }) = &mut self.log else { return false };
-        // That of the thread may be in use by whoever needs the numbers.
-        let mut codec = Codec::default();
-        let of_series = log.by_series.get(places.start as usize..places.end as usize).unwrap_or_default();
-        for place in of_series.iter().take_while(|place| **place < before) {
-            places.start += 1;
-            if let Some((_, said)) = log.all.get(*place as usize) {
-                said.apply(&log.files, numbers, &mut codec);
-            }
-        }
-        places.start < places.end
+        self.log.as_mut().is_some_and(|of_log| of_log.settle_into(numbers, before))
     }
 
     /// Memory that it takes for itself, of the section its own part; that of the log is not counted, it goes within moments.
@@ -103,12 +115,33 @@ impl Resting {
     }
 }
 
+impl OfLog {
+    /// Puts what stands before a place of the log into the numbers. Says whether something is left.
+    fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
+        // That of the thread may be in use by whoever needs the numbers.
+        let mut codec = Codec::default();
+        while let Some(part) = self.log.parts.get(self.part as usize) {
+            for place in part.of_series(self.series).iter().skip(self.applied as usize) {
+                if part.before.saturating_add(*place) >= before {
+                    return true;
+                }
+                self.applied += 1;
+                if let Some((_, said)) = part.all.get(*place as usize) {
+                    said.apply(&part.file, numbers, &mut codec);
+                }
+            }
+            (self.part, self.applied) = (self.part + 1, 0);
+        }
+        false
+    }
+}
+
 impl Said {
-    fn apply(self, files: &[Vec<u8>], numbers: &mut Numbers, codec: &mut Codec) {
+    fn apply(self, file: &[u8], numbers: &mut Numbers, codec: &mut Codec) {
         match self {
-            Said::Points { file, fills, at, count, second_before } => {
-                let bytes = files.get(file as usize).and_then(|bytes| bytes.get(at as usize..)).unwrap_or_default();
-                let points = AdditivePoints { at: 0, bytes, count, second_before };
+            Said::Points { fills, at, count, second_before } => {
+                let points =
+                    AdditivePoints { at: 0, bytes: file.get(at as usize..).unwrap_or_default(), count, second_before };
                 for (second, late, value) in points.iter() {
                     let dated = if fills { Dated::Filled } else { Dated::of(late) };
                     numbers.add(second, value, dated, codec);
@@ -119,15 +152,14 @@ impl Said {
     }
 }
 
-/// Gathers what the log says while it is read.
-#[derive(Default)]
-pub(crate) struct LogBuilder {
-    log: RestingLog,
-    /// How much of it is of files before the current one.
-    before_file: usize,
-}
+impl LogPart {
+    /// Nothing yet of a file; this many bytes of it will be read.
+    pub(crate) fn new(file: Arc<Vec<u8>>, bytes: usize) -> LogPart {
+        // Memory that is not used is not taken, and to grow by copying costs more than all the rest.
+        let all = Vec::with_capacity(bytes / SAID_BYTES);
+        LogPart { file, all, by_series: Vec::new(), starts: Vec::new(), before: 0 }
+    }
 
-impl LogBuilder {
     /// Points of a series (a place in the list of all), in a record whose payload begins here in its file. `fills`: they
     /// are of a backfill.
     pub(crate) fn points(
@@ -137,85 +169,95 @@ impl LogBuilder {
         payload_at: usize,
         fills: bool,
     ) -> Result<(), Damaged> {
-        let too_long = |_| Damaged("a file of the log is too long");
-        let at = u32::try_from(payload_at + points.at).map_err(too_long)?;
-        let file = u32::try_from(self.log.files.len()).map_err(too_long)?;
+        let at = u32::try_from(payload_at + points.at).map_err(|_| Damaged("a file of the log is too long"))?;
         let (count, second_before) = (points.count, points.second_before);
-        self.log.all.push((series, Said::Points { file, fills, at, count, second_before }));
+        self.all.push((series, Said::Points { fills, at, count, second_before }));
         Ok(())
     }
 
     /// What backfills put into these hours of a series goes.
     pub(crate) fn cleared(&mut self, series: u32, hours: &Hours) {
-        self.log.all.push((series, Said::Cleared { after: hours.after, until: hours.until }));
+        self.all.push((series, Said::Cleared { after: hours.after, until: hours.until }));
     }
 
-    /// A file of this length begins.
-    pub(crate) fn begin_file(&mut self, bytes: u64) {
-        // Memory that is not used is not taken, and to grow by copying costs more than all the rest.
-        self.log.all.reserve(usize::try_from(bytes).unwrap_or_default() / SAID_BYTES);
-    }
-
-    /// A file is at its end; these are its bytes.
-    pub(crate) fn end_of_file(&mut self, bytes: Vec<u8>) {
-        let is_used = self.log.all.len() > self.before_file;
-        self.before_file = self.log.all.len();
-        self.log.files.push(if is_used { bytes } else { Vec::new() });
-    }
-
-    /// Gives each series its part.
-    pub(crate) fn distribute(mut self, series: &[Arc<Series>]) {
-        let mut ends = vec![0u32; series.len() + 1];
-        for (place, _) in &self.log.all {
-            if let Some(count) = ends.get_mut(*place as usize + 1) {
+    /// Finds out what is said of each of so many series.
+    pub(crate) fn sort(&mut self, series: usize) {
+        let mut starts = vec![0u32; series + 1];
+        for (place, _) in &self.all {
+            if let Some(count) = starts.get_mut(*place as usize + 1) {
                 *count += 1;
             }
         }
-        // Ends of the parts before, and so the beginnings.
-        ends.iter_mut().fold(0, |sum, end| {
-            *end += sum;
-            *end
+        starts.iter_mut().fold(0, |sum, start| {
+            *start += sum;
+            *start
         });
-        let mut by_series = vec![0u32; self.log.all.len()];
-        for (number, (place, _)) in (0u32..).zip(&self.log.all) {
-            if let Some(next) = ends.get_mut(*place as usize) {
+        let (mut next, mut by_series) = (starts.clone(), vec![0u32; self.all.len()]);
+        for (number, (place, _)) in (0u32..).zip(&self.all) {
+            if let Some(next) = next.get_mut(*place as usize) {
                 if let Some(entry) = by_series.get_mut(*next as usize) {
                     *entry = number;
                 }
                 *next += 1;
             }
         }
-        self.log.by_series = by_series;
-        let log = Arc::new(self.log);
-        let mut start = 0;
-        for (series, end) in series.iter().zip(ends) {
-            if end > start {
-                series.state.lock().resting().log = Some(OfLog { log: log.clone(), places: start..end });
-            }
-            start = end;
+        (self.starts, self.by_series) = (starts, by_series);
+    }
+
+    fn of_series(&self, series: u32) -> &[u32] {
+        let at = |place: usize| self.starts.get(place).map_or(self.by_series.len(), |start| *start as usize);
+        self.by_series.get(at(series as usize)..at(series as usize + 1)).unwrap_or_default()
+    }
+}
+
+/// Gives each series what the log says of it; the parts are in the order of the log.
+pub(crate) fn distribute(mut parts: Vec<LogPart>, series: &[Arc<Series>]) {
+    parts.retain(|part| !part.all.is_empty());
+    let mut before = 0u32;
+    for part in &mut parts {
+        part.before = before;
+        before = before.saturating_add(u32::try_from(part.all.len()).unwrap_or(u32::MAX));
+    }
+    let log = Arc::new(RestingLog { parts });
+    for (number, series) in (0u32..).zip(series) {
+        if log.parts.iter().any(|part| !part.of_series(number).is_empty()) {
+            let of_log = OfLog { log: log.clone(), series: number, part: 0, applied: 0 };
+            series.state.lock().resting().log = Some(of_log);
         }
     }
 }
 
 impl Engine {
-    /// Makes the numbers of all series of what an opening has left resting, until `go_on` says no. They are made at
-    /// their first use in any case; this is for a thread that has nothing else to do.
-    pub fn take_over(&self, go_on: impl Fn() -> bool) {
+    /// Makes the numbers of all series of what an opening has left resting, until `go_on` says no, on all cores. They are
+    /// made at their first use in any case; this is for who has nothing else to do.
+    pub fn take_over(&self, go_on: impl Fn() -> bool + Sync) {
         let mut resting: Vec<Arc<Series>> = Vec::new();
         for shard in &self.registry.shards {
             let shard = shard.read();
             let series = shard.live().iter().filter_map(|slot| shard.slot(slot));
             resting.extend(series.filter(|series| series.state.lock().rests()).cloned());
         }
-        // All series a stretch of the log at a time: its bytes are met together, and stay in the processor's caches.
-        let mut before = 0u32;
-        while !resting.is_empty() {
-            before = before.saturating_add(STRETCH);
-            let mut stopped = false;
-            resting.retain(|series| {
-                stopped = stopped || !go_on();
-                !stopped && series.state.lock().settle(before)
-            });
-        }
+        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
+        let share = resting.len().div_ceil(threads).max(SHARE_MIN);
+        let go_on = &go_on;
+        std::thread::scope(|scope| {
+            let mut shares = resting.chunks(share);
+            let first = shares.next();
+            shares.for_each(|share| drop(scope.spawn(move || settle_all(share.to_vec(), go_on))));
+            settle_all(first.unwrap_or_default().to_vec(), go_on);
+        });
+    }
+}
+
+/// All of the series a stretch of the log at a time: its bytes are met together, and stay in the processor's caches.
+fn settle_all(mut resting: Vec<Arc<Series>>, go_on: &impl Fn() -> bool) {
+    let mut before = 0u32;
+    while !resting.is_empty() {
+        before = before.saturating_add(STRETCH);
+        let mut stopped = false;
+        resting.retain(|series| {
+            stopped = stopped || !go_on();
+            !stopped && series.state.lock().settle(before)
+        });
     }
 }

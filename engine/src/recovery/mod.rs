@@ -6,6 +6,7 @@
 //! forgotten those records, so everything else is applied and the loss is told. Which of the two it is follows
 //! from the records themselves: each says up to where the log was durable when it was written.
 
+mod points;
 mod replay;
 
 use std::collections::HashMap;
@@ -112,8 +113,7 @@ pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks) -> Result<Recovere
         positions.restore(source);
     }
     loaded.registry.continue_from(loaded.head.next_id);
-    let (next_lsn, log_bytes) =
-        with_codec(|codec| replay::replay(&mut loaded, &files, codec, &mut positions, &mut report))?;
+    let (next_lsn, log_bytes) = replay::replay(&mut loaded, &files, &mut positions, &mut report)?;
     for note in &loaded.head.metrics {
         loaded.registry.catalogue.describe(&note.name, Some(note.sample_type), note.help.as_deref());
     }

@@ -183,16 +183,20 @@ fn read_additive(cursor: &mut Cursor, second_before: u32) -> Result<(u32, bool, 
     Ok((second, step & 1 == 1, cursor.value()?))
 }
 
-/// Who takes in what records say.
-pub(crate) trait Replay {
+/// Who takes in what the heads of records say.
+pub(crate) trait Heads {
     /// A record begins, with the offsets that it was derived from.
     fn begin(&mut self, source: Option<&SourcePosition>);
     /// A record begins that puts numbers into the past in place of those that are there.
     fn begin_backfill(&mut self, hours: &Hours);
     /// Samples are deleted.
-    fn delete(&mut self, deletion: &Deletion);
+    fn delete(&mut self, deletion: Deletion);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
+}
+
+/// Who takes in the points of records.
+pub(crate) trait Points {
     /// Samples of a series: times in milliseconds, and values.
     fn samples(&mut self, id: u64, samples: &[(i64, f64)]);
     /// Counts or observations of a series.
@@ -201,59 +205,85 @@ pub(crate) trait Replay {
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram);
 }
 
-/// Reads a record and hands its parts on.
-pub(crate) fn read(payload: &[u8], replay: &mut impl Replay) -> Result<(), Damaged> {
+/// Where something begins in the payload of a record.
+#[derive(Clone, Copy)]
+pub(crate) struct PointsAt {
+    at: usize,
+    is_plain: bool,
+}
+
+/// Reads what stands before the points of a record and hands it on; gives their place, if it can have any.
+pub(crate) fn read_head(payload: &[u8], heads: &mut impl Heads) -> Result<Option<PointsAt>, Damaged> {
     let mut cursor = Cursor::new(payload);
     let kind = cursor.u8()?;
     match kind {
         BATCH | PLAIN_BATCH => {
             let source = if cursor.u8()? == 1 { Some(read_source(&mut cursor)?) } else { None };
-            replay.begin(source.as_ref());
+            heads.begin(source.as_ref());
         }
-        BACKFILL | PLAIN_BACKFILL => replay.begin_backfill(&Hours::read(&mut cursor)?),
+        BACKFILL | PLAIN_BACKFILL => heads.begin_backfill(&Hours::read(&mut cursor)?),
         DELETION => {
-            replay.delete(&Deletion::read(&mut cursor)?);
-            return Ok(());
+            heads.delete(Deletion::read(&mut cursor)?);
+            return Ok(None);
         }
         _ => return Err(Damaged("a record is of an unknown kind")),
     }
     let is_plain = matches!(kind, PLAIN_BATCH | PLAIN_BACKFILL);
     let many = cursor.varint()?;
     if is_plain {
-        read_plain_definitions(&mut cursor, many, replay)?;
+        read_plain_definitions(&mut cursor, many, heads)?;
     } else {
-        definitions::read(&mut cursor, many, |id, kind, key| replay.define(id, kind, key))?;
+        definitions::read(&mut cursor, many, |id, kind, key| heads.define(id, kind, key))?;
     }
-    read_groups(payload, &mut cursor, replay)?;
-    if !is_plain {
-        columns::read(&mut cursor, |id, samples| replay.samples(id, samples))?;
-        if !cursor.is_empty() {
-            read_natives(&mut cursor, replay)?;
-        }
-    }
-    if cursor.is_empty() { Ok(()) } else { Err(Damaged("a record is longer than what it says")) }
+    Ok(Some(PointsAt { at: payload.len() - cursor.rest().len(), is_plain }))
 }
 
-fn read_plain_definitions(cursor: &mut Cursor, many: u64, replay: &mut impl Replay) -> Result<(), Damaged> {
+/// Reads counts and observations, which come first, and hands them on; gives the place of the samples behind them.
+/// Samples of records of before stand among them, and are handed on, too.
+pub(crate) fn read_counts(payload: &[u8], place: PointsAt, to: &mut impl Points) -> Result<PointsAt, Damaged> {
+    let mut cursor = Cursor::new(payload.get(place.at..).unwrap_or_default());
+    read_groups(payload, &mut cursor, to)?;
+    if place.is_plain && !cursor.is_empty() {
+        return Err(TOO_LONG);
+    }
+    Ok(PointsAt { at: payload.len() - cursor.rest().len(), ..place })
+}
+
+/// Reads the samples and native histograms that stand behind counts and observations, and hands them on.
+pub(crate) fn read_samples(payload: &[u8], place: PointsAt, to: &mut impl Points) -> Result<(), Damaged> {
+    if place.is_plain {
+        return Ok(());
+    }
+    let mut cursor = Cursor::new(payload.get(place.at..).unwrap_or_default());
+    columns::read(&mut cursor, |id, samples| to.samples(id, samples))?;
+    if !cursor.is_empty() {
+        read_natives(&mut cursor, to)?;
+    }
+    if cursor.is_empty() { Ok(()) } else { Err(TOO_LONG) }
+}
+
+const TOO_LONG: Damaged = Damaged("a record is longer than what it says");
+
+fn read_plain_definitions(cursor: &mut Cursor, many: u64, heads: &mut impl Heads) -> Result<(), Damaged> {
     for _ in 0..many {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
-        replay.define(id, kind, cursor.bytes()?)?;
+        heads.define(id, kind, cursor.bytes()?)?;
     }
     Ok(())
 }
 
-fn read_natives(cursor: &mut Cursor, replay: &mut impl Replay) -> Result<(), Damaged> {
+fn read_natives(cursor: &mut Cursor, to: &mut impl Points) -> Result<(), Damaged> {
     let mut id = 0u64;
     for _ in 0..cursor.varint()? {
         id = id.wrapping_add(cursor.zigzag()? as u64);
         let (at, histogram) = natives::read_one(cursor.bytes()?)?;
-        replay.native(id, at, &histogram);
+        to.native(id, at, &histogram);
     }
     Ok(())
 }
 
-fn read_groups(payload: &[u8], cursor: &mut Cursor, replay: &mut impl Replay) -> Result<(), Damaged> {
+fn read_groups(payload: &[u8], cursor: &mut Cursor, to: &mut impl Points) -> Result<(), Damaged> {
     let (mut id, mut time, mut second) = (0u64, 0i64, 0u32);
     let mut samples = Vec::new();
     for _ in 0..cursor.varint()? {
@@ -266,14 +296,14 @@ fn read_groups(payload: &[u8], cursor: &mut Cursor, replay: &mut impl Replay) ->
             for _ in 0..count {
                 (second, ..) = read_additive(cursor, second)?;
             }
-            replay.additive(id, points)?;
+            to.additive(id, points)?;
         } else {
             samples.clear();
             for _ in 0..count {
                 time = time.wrapping_add(cursor.zigzag()?);
                 samples.push((time, cursor.value()?));
             }
-            replay.samples(id, &samples);
+            to.samples(id, &samples);
         }
     }
     Ok(())
@@ -303,20 +333,29 @@ mod tests {
         deletion: Option<Deletion>,
     }
 
-    impl Replay for Collect {
+    fn read(payload: &[u8], collect: &mut Collect) -> Result<(), Damaged> {
+        let Some(counts) = read_head(payload, collect)? else { return Ok(()) };
+        let samples = read_counts(payload, counts, collect)?;
+        read_samples(payload, samples, collect)
+    }
+
+    impl Heads for Collect {
         fn begin(&mut self, source: Option<&SourcePosition>) {
             self.source = source.cloned();
         }
         fn begin_backfill(&mut self, hours: &Hours) {
             self.hours = Some(hours.clone());
         }
-        fn delete(&mut self, deletion: &Deletion) {
-            self.deletion = Some(deletion.clone());
+        fn delete(&mut self, deletion: Deletion) {
+            self.deletion = Some(deletion);
         }
         fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
             self.defined.push((id, kind.code(), key.to_vec()));
             Ok(())
         }
+    }
+
+    impl Points for Collect {
         fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
             self.points.extend(samples.iter().map(|&(at, value)| (id, Replayed::Sample { at, value })));
         }

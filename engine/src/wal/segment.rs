@@ -21,6 +21,8 @@ const VERSION: u16 = 4;
 pub(crate) const HEAD_BYTES: usize = 20;
 /// Length of the head of a record.
 pub(crate) const RECORD_HEAD_BYTES: usize = 24;
+/// What is told of a record that is whole and cannot be understood.
+pub(crate) const SENSELESS: &str = "a record with a right checksum makes no sense";
 /// Longest payload.
 pub(crate) const RECORD_BYTES_MAX: usize = 1 << 28;
 
@@ -153,7 +155,7 @@ pub(crate) fn read(
         if let Some(record) = record_at(&bytes, at, expected) {
             let length = RECORD_HEAD_BYTES + record.payload.len();
             if each(record).is_err() {
-                found.damages.push(damage(at, length, "a record with a right checksum makes no sense", false));
+                found.damages.push(damage(at, length, SENSELESS, false));
             }
             expected = record.lsn + 1;
             at += length;
