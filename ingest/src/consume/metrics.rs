@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use watchfire_engine::{ApplyError, ApplyReport, Engine, Rejection, SourcePosition, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Matcher, Timestamp};
-use watchfire_queue::{Positions, Queue, ReadBatch};
+use watchfire_queue::{Batches, Positions, Queue, ReadBatch};
 
 use super::{LiveSpans, Progress};
 use crate::extract::{BatchReport, Extractor, REQUEST_DURATION};
@@ -28,6 +28,10 @@ pub struct MetricsConsumer {
     /// When it was last told that the engine refuses something.
     refused_told: Option<Instant>,
 }
+
+/// Records that are counted together when they wait, bytes, and how long they are gathered: each series of them is then
+/// found and locked once.
+const GATHERED_MAX: (usize, Duration) = (4 << 20, Duration::from_millis(20));
 
 /// Between two lines about what the engine refuses.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -102,7 +106,7 @@ impl MetricsConsumer {
             let progress = Arc::clone(&self.progress);
             let again_from = loop {
                 let Some(batch) = progress.next(&mut *batches, &mut release) else { return };
-                match self.take(&batch) {
+                match self.take(batch, &mut *batches) {
                     Taken::Applied => release(),
                     Taken::ReadAgain(offset) => break offset,
                     Taken::Stopped => return,
@@ -113,8 +117,8 @@ impl MetricsConsumer {
         }
     }
 
-    /// Extracts from a batch and applies it.
-    fn take(&mut self, batch: &ReadBatch) -> Taken {
+    /// Extracts from a batch, and from those behind it that are there already, and applies it all at once.
+    fn take(&mut self, batch: ReadBatch, batches: &mut dyn Batches) -> Taken {
         let replacement = self.replacement.0.lock().take();
         if let Some(extractor) = replacement {
             self.extractor = extractor;
@@ -123,14 +127,25 @@ impl MetricsConsumer {
         } else if self.spans.is_behind() {
             self.spans.note(&self.extractor.metrics(), batch.first_offset());
         }
-        let source = SourcePosition {
+        let first_offset = batch.first_offset();
+        let (mut last, mut bytes, begun) = (batch, 0, Instant::now());
+        let mut report = BatchReport::default();
+        loop {
+            report.add(self.extractor.collect(last.first_offset(), last.records()));
+            bytes += last.bytes();
+            if bytes >= GATHERED_MAX.0 || begun.elapsed() >= GATHERED_MAX.1 {
+                break;
+            }
+            let Some(more) = self.progress.more(batches) else { break };
+            last = more;
+        }
+        let derived = self.extractor.take(SourcePosition {
             queue: QUEUE_NAME.to_owned(),
-            epoch: batch.epoch(),
-            partition: batch.partition(),
-            first_offset: batch.first_offset(),
-            next_offset: batch.next_offset(),
-        };
-        let (derived, report) = self.extractor.extract(source, batch.records());
+            epoch: last.epoch(),
+            partition: last.partition(),
+            first_offset,
+            next_offset: last.next_offset(),
+        });
         let mut overlap = None;
         let applied = self.progress.retry(
             "apply metrics",
@@ -147,7 +162,7 @@ impl MetricsConsumer {
             (Some(applied), _) => {
                 self.count(&report);
                 self.tell_refused(&applied);
-                self.progress.took(batch);
+                self.progress.took(&last);
                 Taken::Applied
             }
             (None, Some(applied)) => Taken::ReadAgain(applied),

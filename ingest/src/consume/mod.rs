@@ -139,34 +139,59 @@ impl Progress {
         let mut wait = RETRY.0;
         while !self.is_stopped() {
             match batches.next(WAIT) {
-                Ok(Some(batch)) => {
-                    if batch.lost_before() > 0 {
-                        tracing::error!(
-                            consumer = self.name,
-                            records = batch.lost_before(),
-                            "damaged records are lost"
-                        );
-                    }
-                    return Some(batch);
-                }
+                Ok(Some(batch)) => return Some(self.told(batch)),
                 Ok(None) => idle(),
                 Err(ReadError::Closed) => return None,
-                Err(ReadError::Deleted { wanted, first_offset }) => {
-                    tracing::error!(
-                        consumer = self.name,
-                        wanted,
-                        first_offset,
-                        "records were deleted before they were read"
-                    );
-                }
-                Err(error @ ReadError::Io { .. }) => {
-                    tracing::warn!(consumer = self.name, %error, "cannot read the queue, trying again");
-                    std::thread::sleep(wait);
-                    wait = (wait * 2).min(RETRY.1);
+                Err(error) => {
+                    self.tell(&error);
+                    if let ReadError::Io { .. } = error {
+                        std::thread::sleep(wait);
+                        wait = (wait * 2).min(RETRY.1);
+                    }
                 }
             }
         }
         None
+    }
+
+    /// The next batch if it is there already.
+    fn more(&self, batches: &mut dyn Batches) -> Option<ReadBatch> {
+        if self.is_stopped() {
+            return None;
+        }
+        match batches.next(Duration::ZERO) {
+            Ok(batch) => batch.map(|batch| self.told(batch)),
+            Err(error) => {
+                self.tell(&error);
+                None
+            }
+        }
+    }
+
+    /// A batch that was read, after its losses were told.
+    fn told(&self, batch: ReadBatch) -> ReadBatch {
+        if batch.lost_before() > 0 {
+            tracing::error!(consumer = self.name, records = batch.lost_before(), "damaged records are lost");
+        }
+        batch
+    }
+
+    fn tell(&self, error: &ReadError) {
+        match error {
+            // The next attempt ends the consumer.
+            ReadError::Closed => {}
+            ReadError::Deleted { wanted, first_offset } => {
+                tracing::error!(
+                    consumer = self.name,
+                    wanted,
+                    first_offset,
+                    "records were deleted before they were read"
+                );
+            }
+            ReadError::Io { .. } => {
+                tracing::warn!(consumer = self.name, %error, "cannot read the queue, trying again");
+            }
+        }
     }
 }
 

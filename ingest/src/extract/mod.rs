@@ -63,6 +63,15 @@ pub struct BatchReport {
     pub damaged: u64,
 }
 
+impl BatchReport {
+    /// Adds that of another batch.
+    pub fn add(&mut self, other: BatchReport) {
+        self.late += other.late;
+        self.unusable += other.unusable;
+        self.damaged += other.damaged;
+    }
+}
+
 /// Takes numbers out of records.
 pub struct Extractor {
     late_after_ms: i64,
@@ -148,18 +157,20 @@ impl Extractor {
         source: SourcePosition,
         records: impl Iterator<Item = &'r [u8]>,
     ) -> (Derived, BatchReport) {
-        if self.collected.table.len() > SERIES_KEPT_MAX {
-            self.forget_series();
-        }
+        let report = self.collect(source.first_offset, records);
+        (self.take(source), report)
+    }
+
+    /// Takes the numbers out of records of which the first has this offset, and keeps them for [`Extractor::take`].
+    pub fn collect<'r>(&mut self, first_offset: u64, records: impl Iterator<Item = &'r [u8]>) -> BatchReport {
         let mut report = BatchReport::default();
-        let first = source.first_offset;
-        for (bytes, seq) in records.zip(first..) {
+        for (bytes, seq) in records.zip(first_offset..) {
             match RecordView::parse(bytes) {
                 Ok(view) => self.record(&view, seq, &mut report),
                 Err(_) => report.damaged += 1,
             }
         }
-        (self.take(source), report)
+        report
     }
 
     fn record(&mut self, view: &RecordView<'_>, seq: u64, report: &mut BatchReport) {
@@ -176,7 +187,7 @@ impl Extractor {
     }
 
     /// The numbers collected so far, as one record of the engine's log.
-    fn take(&mut self, source: SourcePosition) -> Derived {
+    pub fn take(&mut self, source: SourcePosition) -> Derived {
         let Collected { table, observations, by_series, gauges } = &mut self.collected;
         let mut derived = Derived::new(source);
         derived.max_series = Arc::clone(&self.max_series);
@@ -202,6 +213,9 @@ impl Extractor {
                     derived.gauges.push(GaugeSample { labels: table.labels(series), at, value });
                 }
             }
+        }
+        if self.collected.table.len() > SERIES_KEPT_MAX {
+            self.forget_series();
         }
         derived
     }
