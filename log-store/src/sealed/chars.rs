@@ -118,13 +118,9 @@ fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {
     if characters == HEX_DIGITS {
         // By far the most frequent case of many characters; without a table whole vectors are done at once.
         let digit = |byte: u8| (byte & 15) + 9 * (byte >> 6);
-        let plane: Vec<u8> = match column.as_chunks::<2>() {
-            (pairs, []) => pairs.iter().map(|[low, high]| digit(*low) | digit(*high) << 4).collect(),
-            (pairs, rest) => {
-                let pairs = pairs.iter().map(|[low, high]| digit(*low) | digit(*high) << 4);
-                pairs.chain(rest.iter().map(|low| digit(*low))).collect()
-            }
-        };
+        let (pairs, rest) = column.as_chunks::<2>();
+        let mut plane: Vec<u8> = pairs.iter().map(|[low, high]| digit(*low) | digit(*high) << 4).collect();
+        plane.extend(rest.iter().map(|low| digit(*low)));
         return put_plane(page, &plane);
     }
     let mut codes = [0u8; 128];

@@ -5,8 +5,6 @@
 //! Keys are hashes of lower-cased words ([`KeyHash`]); where every text of a column has the same number of words (an
 //! id with dashes), the key is all of them together.
 
-use std::hash::Hasher;
-
 use super::section::{ReadSections, SectionWriter};
 use super::wire::{Wire, WireError, put_varint};
 use crate::query::{Phrase, tokens};
@@ -159,26 +157,6 @@ const LOWER: [u8; 256] = {
     }
     table
 };
-
-/// Keys are hashes already.
-#[derive(Default)]
-pub(crate) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-}
 
 /// The words of a column's texts.
 pub(crate) struct FilterBuilder {

@@ -146,7 +146,6 @@ struct Cursor<'a, const CHECKED: bool> {
     at: usize,
 }
 
-// What reads an entry is put into its callers whole: who checks a record needs no value of it, who reads it no error.
 type Checked<'a> = Cursor<'a, true>;
 type Unchecked<'a> = Cursor<'a, false>;
 
@@ -223,6 +222,7 @@ impl<'a, const CHECKED: bool> Cursor<'a, CHECKED> {
         }
     }
 
+    // Inlined with all it calls: who checks a record needs no value of it, who reads it no error.
     #[inline(always)]
     fn entry(&mut self) -> Result<(Column<'a>, ValueRef<'a>), RecordError> {
         let tag = self.byte()?;
@@ -298,5 +298,23 @@ fn is_ascii(bytes: &[u8]) -> bool {
             all & HIGHS == 0
         }
         _ => bytes.iter().fold(0, |all, byte| all | byte) < 0x80,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_counts_where_ascii_is_told() {
+        for length in 0..40 {
+            let mut bytes = vec![0x7f; length];
+            assert!(is_ascii(&bytes));
+            for at in 0..length {
+                bytes[at] = 0x80;
+                assert!(!is_ascii(&bytes), "{at} of {length}");
+                bytes[at] = 0x7f;
+            }
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! Cutting a text into its fixed parts and its variables.
 
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 
-use super::super::filter::AsItIs;
 use crate::query::tokens;
 
 /// Longest text that is cut; positions in it have 16 bits.
@@ -33,6 +32,26 @@ const CLASS: [u8; 256] = {
 };
 const PART: u8 = 1;
 const DIGIT: u8 = 2;
+
+/// Words are hashes already.
+#[derive(Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
 
 /// Which tokens are variables.
 #[derive(Debug)]
