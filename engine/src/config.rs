@@ -32,6 +32,10 @@ pub struct EngineConfig {
     pub segment_bytes: u64,
     /// A snapshot is taken when the log since the last one is longer than this and than a quarter of that snapshot, bytes.
     pub snapshot_log_bytes: u64,
+    /// Somebody will follow the log from this record on: it is kept until [`Engine::let_go_of_log`].
+    ///
+    /// [`Engine::let_go_of_log`]: crate::Engine::let_go_of_log
+    pub log_held_from: Option<u64>,
 }
 
 impl EngineConfig {
@@ -51,6 +55,7 @@ impl EngineConfig {
             future_ms: 600_000,
             segment_bytes: 64 << 20,
             snapshot_log_bytes: 64 << 20,
+            log_held_from: None,
         }
     }
 }

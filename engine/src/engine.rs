@@ -17,7 +17,7 @@ use crate::limits::{Rejection, TimeBounds};
 use crate::positions::Positions;
 use crate::recovery::{self, RecoveryReport};
 use crate::registry::Registry;
-use crate::wal::{self, CreateFile, Wal};
+use crate::wal::{self, CreateFile, Hold, Wal};
 
 /// Closing takes a snapshot if the log has grown by more than this since the last one, bytes.
 const CLOSE_LOG_BYTES: u64 = 1 << 20;
@@ -110,6 +110,8 @@ pub struct Engine {
     pub(crate) overflowed: AtomicU64,
     pub(crate) clamped: AtomicU64,
     pub(crate) rejected: [AtomicU64; Rejection::ALL.len()],
+    /// What of the log is kept for those who will follow it.
+    pub(crate) left_holds: Mutex<Vec<Hold>>,
     /// Locked as long as the engine lives.
     _folder_lock: File,
 }
@@ -149,6 +151,10 @@ impl Engine {
         let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
             .map_err(at(&config.dir))?;
         wal.in_snapshot(recovered.in_snapshot_below);
+        if config.log_held_from.is_some() {
+            wal.follow();
+        }
+        let left_holds = Mutex::new(config.log_held_from.map(|from| wal.hold(from)).into_iter().collect());
         let report = recovered.report;
         // What was decided about damage must not be decided anew, and differently, the next time.
         let damages = report.damages.iter().filter(|damage| !damage.torn_tail);
@@ -206,6 +212,7 @@ impl Engine {
             overflowed: AtomicU64::new(0),
             clamped: AtomicU64::new(0),
             rejected: std::array::from_fn(|_| AtomicU64::new(0)),
+            left_holds,
             _folder_lock: folder_lock,
         };
         engine.registry.recount();

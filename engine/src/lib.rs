@@ -15,7 +15,8 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `natives`, `chunk`; the disk in `wal`,
-//! `snapshot`, `recovery`, `resting`, `blocks`; housekeeping in `prune` and `crowding`; `backup`, `backfill`, `delete` and `counted` for who looks after the data.
+//! `snapshot`, `recovery`, `resting`, `blocks`; who sends on what was taken in follows the log in `tail`; housekeeping in `prune` and `crowding`;
+//! `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 
 mod append;
 mod automaton;
@@ -58,6 +59,7 @@ mod shard;
 mod slots;
 mod snapshot;
 mod stats;
+mod tail;
 mod values;
 mod view;
 mod wal;
@@ -83,5 +85,6 @@ pub use registry::OVERFLOW;
 pub use select::SelectError;
 pub use series::TimeRange;
 pub use stats::EngineStats;
+pub use tail::{Follow, LogPosition, LogTail, Step};
 pub use view::SeriesView;
 pub use wal::segment::Damage;

@@ -25,6 +25,11 @@ impl SeriesView {
         &self.labels
     }
 
+    /// The number of its series, which no other one has or will have; a series that comes again may have another one.
+    pub fn number(&self) -> u64 {
+        self.series.id
+    }
+
     /// What its numbers are.
     pub fn kind(&self) -> SeriesKind {
         self.series.kind

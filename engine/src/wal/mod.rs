@@ -5,8 +5,10 @@
 
 mod columns;
 mod definitions;
+mod holds;
 pub(crate) mod record;
 pub(crate) mod segment;
+mod stretches;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +24,10 @@ use watchfire_model::failpoint;
 use crate::bytes::put_varint;
 use crate::series::Series;
 use crate::wal::definitions::Definitions;
+use crate::wal::stretches::Stretches;
+
+pub(crate) use crate::wal::holds::Hold;
+use crate::wal::holds::Holds;
 
 /// The log does not know the series.
 pub(crate) const UNDEFINED: u16 = 0;
@@ -68,8 +74,14 @@ pub(crate) struct Wal {
     appended: AtomicU64,
     /// Number of the current stretch; changes under the lock of the state.
     stretch: AtomicU16,
+    /// Where stretches began.
+    stretches: Stretches,
     /// Series with smaller numbers are in a snapshot.
     in_snapshot_below: AtomicU64,
+    /// Somebody follows the log who reads no snapshots: each stretch defines all series that it uses.
+    is_followed: AtomicBool,
+    /// What is not to be deleted yet.
+    holds: Holds,
     /// A write or a sync failed in a way that leaves memory ahead of the files: only a snapshot mends it.
     broken: AtomicBool,
 }
@@ -118,7 +130,10 @@ impl Wal {
             written: AtomicU64::new(next_lsn),
             appended: AtomicU64::new(appended),
             stretch: AtomicU16::new(FIRST_STRETCH),
+            stretches: Stretches::begun_at(next_lsn),
             in_snapshot_below: AtomicU64::new(0),
+            is_followed: AtomicBool::new(false),
+            holds: Holds::default(),
             broken,
         })
     }
@@ -164,9 +179,7 @@ impl Wal {
         state.stretch_bytes += state.buffer.len() as u64;
         state.definition_bytes += definition_bytes;
         if state.stretch_bytes >= STRETCH_BYTES.max(state.definition_bytes * STRETCH_PER_DEFINITIONS) {
-            (state.stretch_bytes, state.definition_bytes) = (0, 0);
-            let next = if stretch + 1 == DEFINED_ONCE { FIRST_STRETCH } else { stretch + 1 };
-            self.stretch.store(next, Ordering::Relaxed);
+            self.begin_stretch(state, lsn + 1);
         }
         state.file_bytes += state.buffer.len() as u64;
         self.appended.fetch_add(state.buffer.len() as u64, Ordering::Relaxed);
@@ -178,15 +191,44 @@ impl Wal {
         Ok(lsn)
     }
 
+    fn begin_stretch(&self, state: &mut State, first_lsn: u64) {
+        (state.stretch_bytes, state.definition_bytes) = (0, 0);
+        let stretch = self.stretch.load(Ordering::Relaxed);
+        let next = if stretch + 1 == DEFINED_ONCE { FIRST_STRETCH } else { stretch + 1 };
+        self.stretch.store(next, Ordering::Relaxed);
+        self.stretches.push(first_lsn);
+    }
+
     /// Whether a record that uses the series has to define it.
     pub(crate) fn wants_definition(&self, series: &Series) -> bool {
         match series.defined.load(Ordering::Relaxed) {
             UNDEFINED => true,
             stretch => {
                 stretch != self.stretch.load(Ordering::Relaxed)
-                    && series.id >= self.in_snapshot_below.load(Ordering::Relaxed)
+                    && (series.id >= self.in_snapshot_below.load(Ordering::Relaxed)
+                        || self.is_followed.load(Ordering::Relaxed))
             }
         }
+    }
+
+    /// From now on the log defines what it uses also for those who read no snapshots. Gives the number of the next record.
+    pub(crate) fn follow(&self) -> u64 {
+        let mut state = self.state.lock();
+        if !self.is_followed.swap(true, Ordering::Relaxed) {
+            let next_lsn = state.next_lsn;
+            self.begin_stretch(&mut state, next_lsn);
+        }
+        state.next_lsn
+    }
+
+    /// Where stretches began.
+    pub(crate) fn stretches(&self) -> &Stretches {
+        &self.stretches
+    }
+
+    /// Keeps the log from this record on until the hold moves or goes.
+    pub(crate) fn hold(&self, from: u64) -> Hold {
+        self.holds.hold(from)
     }
 
     /// Series with numbers below this are in a snapshot, which defines them as well.
@@ -259,8 +301,9 @@ impl Wal {
         Ok(())
     }
 
-    /// Deletes the files that hold only records below a number.
+    /// Deletes the files that hold only records below a number, and none that are held.
     pub(crate) fn delete_before(&self, lsn: u64) -> io::Result<()> {
+        let lsn = lsn.min(self.holds.lowest());
         let files = segment::list(&self.folder)?;
         for pair in files.windows(2) {
             if pair[1].0 <= lsn {

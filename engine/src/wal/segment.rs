@@ -193,7 +193,7 @@ fn read_head(bytes: &[u8]) -> Result<Option<u64>, SegmentError> {
 }
 
 /// The whole record that begins here, if its number is not below the expected one.
-fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<Record<'_>> {
+pub(crate) fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<Record<'_>> {
     let mut cursor = Cursor::new(bytes.get(at..)?);
     let (length, crc) = (cursor.u32().ok()? as usize, cursor.u32().ok()?);
     if length > RECORD_BYTES_MAX {
