@@ -10,6 +10,7 @@ use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
+use watchfire_remote_write::config::Destination;
 use watchfire_rules::{GroupDefaults, RuleSet};
 use watchfire_scrape::config::ScrapeConfig;
 
@@ -131,6 +132,7 @@ pub fn warn_of(config: &Config) {
     files.extend(auth_files(config).map(Path::to_owned));
     files.extend(config.tls.iter().map(|files| files.key.clone()));
     files.extend(config.scrape.iter().flat_map(ScrapeConfig::secret_files).map(Path::to_owned));
+    files.extend(config.remote_write.iter().flat_map(Destination::secret_files).map(Path::to_owned));
     files.sort();
     files.dedup();
     for warning in files.iter().filter_map(|file| secret_file::too_open(file)) {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HOST, HeaderValue};
-use reqwest::{Certificate, Client, Identity, NoProxy, RequestBuilder, Url};
+use reqwest::{Certificate, Client, Identity, Method, NoProxy, RequestBuilder, Url};
 use watchfire_model::text::with_causes;
 
 use crate::config::{HttpAuth, HttpConfig, Proxy, Text};
@@ -20,12 +20,14 @@ const USER_AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
 const REDIRECTS_MAX: usize = 10;
 /// Connections wait so long for their next use; scrapes are minutes apart.
 const POOL_IDLE: Duration = Duration::from_secs(300);
+/// Connections to a server that wait for their next use at most; who scrapes has one, who sends one for each shard.
+const IDLE_MAX: usize = 8;
 /// Longest file with a secret or a certificate that is read, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Makes requests as an [`HttpConfig`] says. Clients are made when the first request needs them, and anew when a
 /// file with a certificate has changed.
-pub(crate) struct HttpClient {
+pub struct HttpClient {
     config: Arc<HttpConfig>,
     built: Mutex<Built>,
 }
@@ -39,26 +41,32 @@ struct Built {
 }
 
 impl HttpClient {
-    pub(crate) fn new(config: HttpConfig) -> HttpClient {
+    /// Makes nothing yet.
+    pub fn new(config: HttpConfig) -> HttpClient {
         HttpClient { config: Arc::new(config), built: Mutex::default() }
     }
 
     /// A GET request, credentials with it. Errors: what cannot be read or used of the configuration, for people.
     pub(crate) async fn get(self: &Arc<HttpClient>, url: &Url) -> Result<RequestBuilder, String> {
+        self.request(Method::GET, url).await
+    }
+
+    /// A request, credentials with it. Errors: what cannot be read or used of the configuration, for people.
+    pub async fn request(self: &Arc<HttpClient>, method: Method, url: &Url) -> Result<RequestBuilder, String> {
         let (client, url) = (self.clone(), url.clone());
         // Files are read, and the system's certificates.
-        let made = tokio::task::spawn_blocking(move || client.request(&url)).await;
+        let made = tokio::task::spawn_blocking(move || client.make(method, &url)).await;
         made.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// Blocks.
-    fn request(&self, url: &Url) -> Result<RequestBuilder, String> {
+    fn make(&self, method: Method, url: &Url) -> Result<RequestBuilder, String> {
         let name = self.config.tls.server_name.as_deref().filter(|_| url.scheme() == "https");
         let mut asked = url.clone();
         if let Some(name) = name {
             asked.set_host(Some(name)).map_err(|_| format!("`{name}` is no server name"))?;
         }
-        let request = self.client(url, name)?.get(asked);
+        let request = self.client(url, name)?.request(method, asked);
         let request = match (name, url.host_str()) {
             (Some(_), Some(host)) => {
                 let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -114,7 +122,7 @@ fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Resu
         .redirect(redirects)
         .user_agent(USER_AGENT)
         .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(1)
+        .pool_max_idle_per_host(IDLE_MAX)
         .tls_danger_accept_invalid_certs(config.tls.insecure_skip_verify);
     if config.tls.only_tls_1_3 {
         builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_3);
@@ -170,8 +178,8 @@ impl Resolve for AlwaysHost {
     }
 }
 
-/// The text, as it is now. Blocks.
-fn read(text: &Text) -> Result<Arc<str>, String> {
+/// The text, as it is now. Blocks. Errors: why its file cannot be read, for people.
+pub fn read(text: &Text) -> Result<Arc<str>, String> {
     match text {
         Text::Inline(text) => Ok(text.clone()),
         Text::File(path) => read_file(path).map_err(|reason| format!("cannot read {}: {reason}", path.display())),

@@ -13,7 +13,7 @@
 //! `client`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in `watchfire_exposition`, [`relabel`], `md5`;
 //! for people [`snapshot`], [`metadata`], `own_metrics`.
 
-mod client;
+pub mod client;
 pub mod config;
 mod discovery;
 mod fetch;

@@ -1,6 +1,7 @@
 //! How the whole server is doing, from the figures of its parts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
 
@@ -8,6 +9,9 @@ use super::parts::Parts;
 
 /// Use of the disk, or of the queue's part of it, from which on something must be done.
 const DISK_USED_MAX: f64 = 0.95;
+
+/// A receiver of our samples that is further behind is a problem.
+const REMOTE_WRITE_LAG_MAX: Duration = Duration::from_secs(60);
 
 /// How full a file system is, bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +77,7 @@ pub fn queue_status(parts: &Parts) -> QueueStatus {
 /// All of it.
 pub fn read(parts: &Parts) -> Health {
     let mut components = vec![queue(parts), log_store(parts), engine(parts), alerting(parts), disk(parts)];
+    components.extend(remote_write(parts));
     components.extend(parts.canary.as_ref().map(|canary| Component {
         name: "canary",
         problem: canary.trouble(),
@@ -186,6 +191,26 @@ fn alerting(parts: &Parts) -> Component {
         problem: failing.or(forgetful).or(repeating),
         figures: vec![("rules", rules.rules as f64), ("undelivered", waiting as f64)],
     }
+}
+
+/// Shown where samples are sent to other servers.
+fn remote_write(parts: &Parts) -> Option<Component> {
+    let all = parts.remote_write.stats();
+    let last = all.iter().max_by_key(|to| to.lag)?;
+    let problem = (last.lag > REMOTE_WRITE_LAG_MAX).then(|| {
+        let why = last.last_error.as_deref().unwrap_or("the receiver is slow");
+        format!("{} is {} s behind: {why}", last.name, last.lag.as_secs())
+    });
+    let pending: u64 = all.iter().map(|to| to.pending).sum();
+    Some(Component {
+        name: "remote_write",
+        problem,
+        figures: vec![
+            ("destinations", all.len() as f64),
+            ("lag_s", last.lag.as_secs_f64()),
+            ("pending_samples", pending as f64),
+        ],
+    })
 }
 
 fn disk(parts: &Parts) -> Component {

@@ -9,6 +9,7 @@ use watchfire_alerting::{AlertingStats, HeartbeatStats};
 use watchfire_dashboard_api::guard::Guard;
 use watchfire_dashboard_api::own_metrics::{Kind, OwnMetric, Reading};
 use watchfire_dashboard_api::tls::Tls;
+use watchfire_remote_write::stats::{DestinationStats, Dropped};
 use watchfire_rules::GroupSnapshot;
 
 use super::health::{DiskUse, disk_use};
@@ -190,6 +191,49 @@ const PER_TARGET: [Row<ReadOf<TargetStats>>; 3] = [
     }),
 ];
 
+/// Metrics per destination of `remote_write`.
+const PER_DESTINATION: [Row<ReadOf<DestinationStats>>; 12] = [
+    (Kind::Gauge, "watchfire_remote_write_samples_pending", "Samples that wait in shards.", |to| to.pending as f64),
+    (Kind::Counter, "watchfire_remote_write_samples_sent_total", "Samples sent and taken.", |to| to.sent_total as f64),
+    (Kind::Counter, "watchfire_remote_write_samples_failed_total", "Samples that were refused for good.", |to| {
+        to.failed_total as f64
+    }),
+    (Kind::Counter, "watchfire_remote_write_samples_retried_total", "Samples of requests sent again.", |to| {
+        to.retried_total as f64
+    }),
+    (
+        Kind::Counter,
+        "watchfire_remote_write_lost_records_total",
+        "Records of the engine's log that were damaged or gone before they were read.",
+        |to| to.lost_records_total as f64,
+    ),
+    (Kind::Counter, "watchfire_remote_write_bytes_sent_total", "Bytes of requests that were taken.", |to| {
+        to.bytes_total as f64
+    }),
+    (Kind::Gauge, "watchfire_remote_write_highest_timestamp_seconds", "Latest time of a sample that was read.", |to| {
+        to.highest_read_ms as f64 / 1000.0
+    }),
+    (
+        Kind::Gauge,
+        "watchfire_remote_write_highest_sent_timestamp_seconds",
+        "Latest time of a sample that was taken.",
+        |to| to.highest_sent_ms as f64 / 1000.0,
+    ),
+    (
+        Kind::Gauge,
+        "watchfire_remote_write_lag_seconds",
+        "How long ago the oldest sample came in that is not settled.",
+        |to| to.lag.as_secs_f64(),
+    ),
+    (Kind::Gauge, "watchfire_remote_write_shards", "Shards, each with one request under way.", |to| to.shards as f64),
+    (Kind::Gauge, "watchfire_remote_write_held_bytes", "The engine's log as far as it is kept for it.", |to| {
+        to.held_bytes as f64
+    }),
+    (Kind::Gauge, "watchfire_remote_write_failing", "1 while the last request failed.", |to| {
+        f64::from(u8::from(to.last_error.is_some()))
+    }),
+];
+
 /// Metrics of the dead man's switch, where there is one.
 const SWITCH: [Row<ReadOf<HeartbeatStats>>; 3] = [
     (Kind::Counter, "watchfire_dead_mans_switch_pings_total", "Pings that were answered with success.", |stats| {
@@ -232,6 +276,23 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
         let readings = move || per_target(&parts.alerting.stats(), read);
         registry.register(Box::new(OwnMetric::new(kind, name, help, &["receiver", "integration"], readings)?))?;
     }
+    for (kind, name, help, read) in PER_DESTINATION {
+        let parts = parts.clone();
+        let readings = move || {
+            parts
+                .remote_write
+                .stats()
+                .iter()
+                .map(|to| Reading { labels: of_destination(to), value: read(to) })
+                .collect()
+        };
+        registry.register(Box::new(OwnMetric::new(kind, name, help, &["remote_name", "url"], readings)?))?;
+    }
+    let (name, help) = ("watchfire_remote_write_samples_dropped_total", "Samples that were not sent.");
+    let of = parts.clone();
+    let dropped = move || of.remote_write.stats().iter().flat_map(dropped_of).collect();
+    let labels = ["remote_name", "url", "reason"];
+    registry.register(Box::new(OwnMetric::new(Kind::Counter, name, help, &labels, dropped)?))?;
     if let Some(heartbeat) = &parts.heartbeat {
         for (kind, name, help, read) in SWITCH {
             let heartbeat = heartbeat.clone();
@@ -276,6 +337,19 @@ pub fn register_tls(registry: &prometheus::Registry, tls: &Arc<Tls>) -> promethe
     let failed = move || Reading::plain(of.failed_total.load(Ordering::Relaxed) as f64);
     let help = "TLS connections that failed before the first request.";
     registry.register(Box::new(OwnMetric::new(Kind::Counter, "watchfire_tls_failed_total", help, &[], failed)?))
+}
+
+fn of_destination(to: &DestinationStats) -> Vec<(&'static str, String)> {
+    vec![("remote_name", to.name.clone()), ("url", to.url.clone())]
+}
+
+fn dropped_of(to: &DestinationStats) -> Vec<Reading> {
+    let reasons = Dropped::ALL.iter().zip(to.dropped_total);
+    let reading = |((_, reason), dropped): (&(Dropped, &str), u64)| {
+        let labels = of_destination(to).into_iter().chain([("reason", (*reason).to_owned())]);
+        Reading { labels: labels.collect(), value: dropped as f64 }
+    };
+    reasons.map(reading).collect()
 }
 
 fn per_target(stats: &AlertingStats, read: ReadOf<TargetStats>) -> Vec<Reading> {

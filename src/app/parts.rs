@@ -28,6 +28,7 @@ use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::Timestamp;
 use watchfire_query_lang::{LocalMetrics, MetricsRead};
 use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
+use watchfire_remote_write::RemoteWrite;
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
 use watchfire_scrape::{Scraper, ScraperLimits};
 
@@ -44,6 +45,8 @@ use crate::load::{self, SyslogSocket};
 use crate::receivers;
 
 const DAY_MS: i64 = 86_400_000;
+/// Where it is kept how far other servers have our samples, in the data folder.
+const REMOTE_WRITE: &str = "remote-write";
 
 /// Everything that is open. Cheap to share.
 pub struct Parts {
@@ -65,6 +68,8 @@ pub struct Parts {
     pub sources: Mutex<Sources>,
     /// Who asks other servers for their metrics.
     pub scraper: Arc<Scraper>,
+    /// Who sends samples to other servers.
+    pub remote_write: RemoteWrite,
     /// Live tail.
     pub tail: Arc<TailHub>,
     /// Our own metrics.
@@ -189,12 +194,25 @@ impl Parts {
         let intake = Arc::new(intake);
         let scraper = Scraper::new(engine.clone(), scraper_limits(config), &registry, runtime.clone())
             .map_err(|error| error.to_string())?;
+        let progress = [store_consumer.progress(), metrics_consumer.progress()];
+        let counted = progress[1].clone();
+        let replay_until = queue.stats().next_offset;
+        let counted_until = move || {
+            let now = Timestamp::now();
+            if counted.next_offset() < replay_until {
+                // What was accepted before the start is not counted yet, and nobody knows how old it is.
+                return Timestamp::from_millis(0);
+            }
+            now.plus_millis(-((counted.lag(now).seconds * 1000.0) as i64))
+        };
+        let remote_write =
+            RemoteWrite::new(engine.clone(), dir.join(REMOTE_WRITE), Arc::new(counted_until), runtime.clone());
         let source_metrics = SourceMetrics::new(&registry).map_err(|error| error.to_string())?;
         let sources = Mutex::new(Sources::new(intake.clone(), source_metrics, runtime.clone()));
         Ok(Parts {
             data_dir: dir.clone(),
             replay_until: queue.stats().next_offset,
-            progress: [store_consumer.progress(), metrics_consumer.progress()],
+            progress,
             extraction: metrics_consumer.slot(),
             spans,
             consumers: Mutex::new(Some((store_consumer, metrics_consumer))),
@@ -219,6 +237,7 @@ impl Parts {
             saved: Arc::new(saved),
             intake,
             scraper: Arc::new(scraper),
+            remote_write,
             sources,
             tail,
             registry,
@@ -257,6 +276,8 @@ impl Parts {
         self.sources.lock().set(config).map_err(failed)?;
         let upkeep = Upkeep::start(self).map_err(failed)?;
         self.scraper.apply(&config.scrape, &config.external_labels);
+        // Its files are read and synced.
+        tokio::task::block_in_place(|| self.remote_write.apply(&config.remote_write, &config.external_labels))?;
         let own_logs = tokio::spawn(own_logs.run(self.intake.clone()));
         let watch = self.watch_ourselves();
         Ok(Running { consumers, rules, upkeep, own_logs, watch, syslog })
@@ -354,6 +375,7 @@ impl Running {
                 }
             }
             self.upkeep.stop();
+            parts.remote_write.stop();
         })
         .await;
         if let Err(error) = joined {
@@ -378,6 +400,7 @@ fn engine_config(config: &Config) -> EngineConfig {
         memory_limit_bytes: whole(config.metrics.memory_limit_bytes),
         max_series: whole(config.metrics.max_series),
         snapshot_log_bytes: config.metrics.snapshot_log_bytes,
+        log_held_from: RemoteWrite::log_held_from(&config.data_dir.join(REMOTE_WRITE), &config.remote_write),
         // The metric name is a label to the engine, and none to the user.
         labels_per_series: whole(config.limits.labels_per_series).saturating_add(1),
         ..EngineConfig::new(config.data_dir.join("engine"))

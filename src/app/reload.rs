@@ -172,6 +172,9 @@ impl Reloader {
             self.doors.access.replace(credentials);
         }
         self.parts.scraper.apply(&next.scrape, &next.external_labels);
+        if let Err(error) = self.parts.remote_write.apply(&next.remote_write, &next.external_labels) {
+            tracing::error!("a destination could not be begun; restart the server: {error}");
+        }
         load::warn_of(&next);
         if let Err(error) = self.parts.sources.lock().set(&next) {
             tracing::error!(%error, "a source could not be started; restart the server");
@@ -180,7 +183,7 @@ impl Reloader {
         *current = next;
         let count = files.len();
         let mut done = format!(
-            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, scraping, keys, users, certificates",
+            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, scraping, remote_write, keys, users, certificates",
             if count == 1 { "" } else { "s" }
         );
         if !restart.is_empty() {

@@ -7,6 +7,7 @@ mod files;
 mod items;
 mod read;
 mod receivers;
+mod remote_write;
 mod scrape;
 mod scrape_discovery;
 mod scrape_http;
@@ -19,6 +20,7 @@ use watchfire_alerting::Secret;
 use watchfire_ingest::extract::RuleConfig;
 use watchfire_ingest::sources::settings::{FileSource, JournalSource};
 use watchfire_model::LabelSet;
+use watchfire_remote_write::config::Destination;
 use watchfire_scrape::config::ScrapeConfig;
 
 pub use read::parse;
@@ -49,6 +51,8 @@ pub struct Config {
     pub extract: Vec<RuleConfig>,
     /// Whose metrics are scraped.
     pub scrape: Vec<ScrapeConfig>,
+    /// Who is sent all samples.
+    pub remote_write: Vec<Destination>,
     /// Labels by which other servers know us.
     pub external_labels: LabelSet,
     /// Rules and who is told.
@@ -318,6 +322,7 @@ impl Default for Config {
             parsers: Vec::new(),
             extract: Vec::new(),
             scrape: Vec::new(),
+            remote_write: Vec::new(),
             external_labels: LabelSet::empty(),
             alerting: Alerting {
                 rules_path: vec!["alert_rules.json".to_owned()],

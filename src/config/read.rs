@@ -11,6 +11,7 @@ use watchfire_yaml::tree::{self, Fault, Kind, Node, Place};
 use super::files;
 use super::items::{read_extracts, read_parsers};
 use super::receivers;
+use super::remote_write;
 use super::scrape;
 use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
 
@@ -57,6 +58,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
     check_ports(&mut top, &config, &places);
     read_extracts(&mut top, &mut config);
     scrape::read(&mut top, &mut config);
+    remote_write::read(&mut top, &mut config);
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config, &places);
     read_tls(&mut top, &mut config);
@@ -82,7 +84,6 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         ("elasticsearch", "Elasticsearch as a store"),
         ("postgres", "PostgreSQL as a store"),
         ("valkey", "Valkey as a store or a queue"),
-        ("remote_write", "remote-write to other servers"),
     ] {
         top.not_yet(key, what);
     }

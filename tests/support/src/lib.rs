@@ -16,6 +16,8 @@ pub mod rules;
 pub mod server;
 pub mod smtp;
 pub mod target;
+pub mod victoria_metrics;
+pub mod write_receiver;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
@@ -25,3 +27,5 @@ pub use receiver::WebhookReceiver;
 pub use server::Server;
 pub use smtp::SmtpSink;
 pub use target::TargetServer;
+pub use victoria_metrics::VictoriaMetrics;
+pub use write_receiver::WriteReceiver;

@@ -58,27 +58,33 @@ impl Prometheus {
         prepare(folder.path());
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         std::fs::write(folder.path().join("prometheus.yml"), config(address)).expect("the folder can be written");
-        let log = std::fs::File::create(folder.path().join("log")).expect("the folder can be written");
-        let child = program
-            .command()
-            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"])
-            .args(["--web.enable-remote-write-receiver", &format!("--enable-feature={FEATURES}")])
-            .args(program.is_newest.then_some("--web.enable-otlp-receiver"))
-            .arg(format!("--web.listen-address={address}"))
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("prometheus starts");
+        let child = spawn(program, &folder, address);
         let mut prometheus = Prometheus { child, address, folder };
+        prometheus.wait_ready();
+        prometheus
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Kills it if it runs, and starts again on the same folder and address.
+    pub fn restart(&mut self, program: &Program) {
+        self.kill();
+        self.child = spawn(program, &self.folder, self.address);
+        self.wait_ready();
+    }
+
+    fn wait_ready(&mut self) {
         let begun = Instant::now();
-        while !prometheus.is_ready() {
-            let ended = prometheus.child.try_wait().expect("our child");
-            assert!(ended.is_none() && begun.elapsed() < START_MAX, "not ready ({ended:?}): {}", prometheus.log());
+        while !self.is_ready() {
+            let ended = self.child.try_wait().expect("our child");
+            assert!(ended.is_none() && begun.elapsed() < START_MAX, "not ready ({ended:?}): {}", self.log());
             std::thread::sleep(Duration::from_millis(2));
         }
-        prometheus
     }
 
     fn is_ready(&self) -> bool {
@@ -112,10 +118,24 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+fn spawn(program: &Program, folder: &tempfile::TempDir, address: SocketAddr) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log"));
+    program
+        .command()
+        .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"])
+        .args(["--web.enable-remote-write-receiver", &format!("--enable-feature={FEATURES}")])
+        .args(program.is_newest.then_some("--web.enable-otlp-receiver"))
+        .arg(format!("--web.listen-address={address}"))
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log.expect("the folder can be written"))
+        .spawn()
+        .expect("prometheus starts")
 }
 
 /// A call of its API with parameters in a form; the answer as JSON too.

@@ -1,0 +1,75 @@
+//! What goes into one request: samples by series, and how far whoever made it has come with them.
+
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use watchfire_engine::SeriesKind;
+
+use crate::labels::SentLabels;
+use crate::place::Place;
+
+/// Which series of those that are sent: its number in the engine, and which of several that are made of it.
+pub(crate) type SentNumber = (u64, u8);
+
+/// One series with its samples.
+pub(crate) struct Series {
+    pub(crate) labels: SentLabels,
+    pub(crate) kind: SeriesKind,
+    /// Times in milliseconds and values, in the order in which they were taken in.
+    pub(crate) samples: Vec<(i64, f64)>,
+}
+
+/// Samples for one request.
+pub(crate) struct Batch {
+    pub(crate) series: Vec<Series>,
+    places: HashMap<SentNumber, usize, foldhash::fast::RandomState>,
+    samples: usize,
+    /// With it, everything of its shard before this place is settled.
+    pub(crate) upto: Place,
+    /// When its first sample came.
+    pub(crate) begun: Instant,
+    /// The latest time in it, milliseconds.
+    pub(crate) newest_ms: i64,
+}
+
+impl Batch {
+    pub(crate) fn new(now: Instant) -> Batch {
+        Batch {
+            series: Vec::new(),
+            places: HashMap::default(),
+            samples: 0,
+            upto: Place::default(),
+            begun: now,
+            newest_ms: i64::MIN,
+        }
+    }
+
+    pub(crate) fn push(&mut self, number: SentNumber, labels: &SentLabels, kind: SeriesKind, at: i64, value: f64) {
+        let place = *self.places.entry(number).or_insert_with(|| {
+            self.series.push(Series { labels: labels.clone(), kind, samples: Vec::new() });
+            self.series.len() - 1
+        });
+        if let Some(series) = self.series.get_mut(place) {
+            series.samples.push((at, value));
+            self.samples += 1;
+            self.newest_ms = self.newest_ms.max(at);
+        }
+    }
+
+    /// How many samples it has.
+    pub(crate) fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// Takes out what is older; gives how many samples that were.
+    pub(crate) fn drop_before(&mut self, oldest_ms: i64) -> usize {
+        for series in &mut self.series {
+            series.samples.retain(|(at, _)| *at >= oldest_ms);
+        }
+        self.series.retain(|series| !series.samples.is_empty());
+        // Nothing is pushed any more.
+        self.places.clear();
+        let left = self.series.iter().map(|series| series.samples.len()).sum();
+        std::mem::replace(&mut self.samples, left) - left
+    }
+}

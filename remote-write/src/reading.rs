@@ -1,0 +1,135 @@
+//! What is read of the log: the samples of one record at a time, and the names of the series in use.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use watchfire_engine::{Follow, SeriesKind};
+use watchfire_model::{Histogram, LabelSet};
+
+use crate::config::Destination;
+use crate::labels::SentLabels;
+
+/// Names that are remembered at most since the last stretch. Fewer series can be alive at a time, so that the log tells a name
+/// again, or memory still has it, when more were forgotten.
+const NAMES_MAX: usize = 2_000_000;
+
+/// A sample of a record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ReadSample {
+    /// Which of its record.
+    pub(crate) index: u32,
+    pub(crate) series: u64,
+    /// Milliseconds.
+    pub(crate) at: i64,
+    pub(crate) value: f64,
+}
+
+/// A series as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// `None`: the rules leave it out.
+    pub(crate) labels: Option<SentLabels>,
+    pub(crate) kind: SeriesKind,
+}
+
+type Names = HashMap<u64, Named, foldhash::fast::RandomState>;
+
+/// What was read and is not handed on yet.
+pub(crate) struct Reading {
+    destination: Arc<Destination>,
+    external: LabelSet,
+    names: Names,
+    /// Those told before the last stretch began.
+    old_names: Names,
+    /// Number of the record.
+    pub(crate) record: u64,
+    /// Its samples that are not handed on.
+    pub(crate) samples: VecDeque<ReadSample>,
+    index: u32,
+    nameless: Vec<u64>,
+    /// Native histograms of the record.
+    pub(crate) natives: u64,
+}
+
+impl Reading {
+    pub(crate) fn new(destination: Arc<Destination>, external: LabelSet) -> Reading {
+        Reading {
+            destination,
+            external,
+            names: Names::default(),
+            old_names: Names::default(),
+            record: 0,
+            samples: VecDeque::new(),
+            index: 0,
+            nameless: Vec::new(),
+            natives: 0,
+        }
+    }
+
+    /// A record is going to be read.
+    pub(crate) fn begin(&mut self, record: u64) {
+        self.record = record;
+        self.index = 0;
+        self.natives = 0;
+    }
+
+    /// What is known of a series.
+    pub(crate) fn named(&self, series: u64) -> Option<&Named> {
+        self.names.get(&series).or_else(|| self.old_names.get(&series))
+    }
+
+    /// The series of the record that have no name.
+    pub(crate) fn take_nameless(&mut self) -> Vec<u64> {
+        let mut numbers = std::mem::take(&mut self.nameless);
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// Forgets all that was read.
+    pub(crate) fn clear(&mut self) {
+        self.samples.clear();
+        self.names.clear();
+        self.old_names.clear();
+    }
+}
+
+impl Follow for Reading {
+    fn stretch(&mut self) {
+        self.old_names = std::mem::take(&mut self.names);
+    }
+
+    fn series(&mut self, number: u64, kind: SeriesKind, labels: &[(&str, &str)]) {
+        // Of what is counted the totals are sent, which are not in the log.
+        if !matches!(kind, SeriesKind::Samples(_)) {
+            return;
+        }
+        let named = match self.old_names.remove(&number) {
+            // A number is of one series for ever.
+            Some(named) => named,
+            None => {
+                let labels = SentLabels::new(labels.iter().copied(), &self.external, &self.destination.relabel);
+                Named { labels, kind }
+            }
+        };
+        if self.names.len() >= NAMES_MAX {
+            self.stretch();
+        }
+        self.names.insert(number, named);
+    }
+
+    fn samples(&mut self, number: u64, samples: &[(i64, f64)]) {
+        if self.named(number).is_none() {
+            self.nameless.push(number);
+        }
+        for (at, value) in samples {
+            self.samples.push_back(ReadSample { index: self.index, series: number, at: *at, value: *value });
+            self.index = self.index.saturating_add(1);
+        }
+    }
+
+    fn native(&mut self, _: u64, _: i64, _: &Histogram) {
+        self.natives += 1;
+    }
+}

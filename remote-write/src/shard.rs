@@ -1,0 +1,168 @@
+//! A shard: one batch after another is sent until it is settled.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender as EventSender;
+use tokio::sync::{mpsc, watch};
+use watchfire_model::Timestamp;
+
+use crate::batch::Batch;
+use crate::config::{Destination, Protocol};
+use crate::encode;
+use crate::place::Place;
+use crate::send::{Sender, Sent};
+use crate::stats::{Dropped, Figures};
+
+/// How long a request may still take when we stop.
+const STOP_MAX: Duration = Duration::from_secs(5);
+/// The same trouble is told again after this time.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// What a feeder hears.
+pub(crate) enum Event {
+    /// A shard of a generation has settled everything before a place.
+    Settled { generation: u64, shard: usize, upto: Place },
+    /// A shard of a generation has ended.
+    Ended { generation: u64 },
+    /// It shall stop.
+    Stop,
+}
+
+/// What a shard needs.
+pub(crate) struct Shard {
+    pub(crate) generation: u64,
+    pub(crate) number: usize,
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) sender: Arc<Sender>,
+    pub(crate) figures: Arc<Figures>,
+    pub(crate) events: EventSender<Event>,
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Shard {
+    /// Sends what comes until nobody sends more, or we stop.
+    pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
+        while let Some(batch) = tokio::select! {
+            biased;
+            _ = self.stopping.wait_for(|stopping| *stopping) => None,
+            batch = batches.recv() => batch,
+        } {
+            let (samples, upto) = (batch.samples() as u64, batch.upto);
+            let is_settled = self.settle(batch).await;
+            self.figures.pending.fetch_sub(samples, Ordering::Relaxed);
+            if !is_settled {
+                break;
+            }
+            // A feeder that does not hear has ended.
+            let _ = self.events.send(Event::Settled { generation: self.generation, shard: self.number, upto });
+        }
+        let _ = self.events.send(Event::Ended { generation: self.generation });
+    }
+
+    /// Sends a batch again and again. False: we stop, and it is not settled.
+    async fn settle(&mut self, mut batch: Batch) -> bool {
+        let (mut pause, mut told) = (self.destination.queue.min_backoff, None::<Instant>);
+        let mut packed = Vec::new();
+        loop {
+            if self.drop_old(&mut batch) > 0 || packed.is_empty() {
+                if batch.samples() == 0 {
+                    return true;
+                }
+                packed = pack(self.destination.protocol, &batch);
+            }
+            let begun = Instant::now();
+            let Some(sent) = self.send(packed.clone()).await else { return false };
+            self.figures.busy_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+            let (why, after) = match sent {
+                Sent::Again { why, after } => (why, after),
+                Sent::Taken => {
+                    self.taken(&batch, packed.len());
+                    return true;
+                }
+                Sent::Refused { why, written } => {
+                    self.refused(&batch, &why, written);
+                    return true;
+                }
+            };
+            self.figures.retried.fetch_add(batch.samples() as u64, Ordering::Relaxed);
+            if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                told = Some(Instant::now());
+                let to = self.destination.label();
+                tracing::warn!(to, samples = batch.samples(), "remote_write waits to send again: {why}");
+            }
+            *self.figures.last_error.lock() = Some(why);
+            self.figures.failing.store(true, Ordering::Relaxed);
+            let wait = after.unwrap_or(pause);
+            pause = (pause * 2).min(self.destination.queue.max_backoff);
+            tokio::select! {
+                _ = self.stopping.wait_for(|stopping| *stopping) => return false,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One request; `None` if we stop and it takes too long.
+    async fn send(&mut self, packed: Vec<u8>) -> Option<Sent> {
+        let mut stopping = self.stopping.clone();
+        let patience = async move {
+            // An error means that the feeder has gone, too.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+            tokio::time::sleep(STOP_MAX).await;
+        };
+        tokio::select! {
+            sent = self.sender.send(packed) => Some(sent),
+            () = patience => None,
+        }
+    }
+
+    fn drop_old(&self, batch: &mut Batch) -> usize {
+        let limit = self.destination.queue.sample_age_limit;
+        if limit.is_zero() {
+            return 0;
+        }
+        let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        let dropped = batch.drop_before(Timestamp::now().millis().saturating_sub(limit_ms));
+        self.figures.give_up(Dropped::TooOld, dropped as u64);
+        dropped
+    }
+
+    fn taken(&self, batch: &Batch, bytes: usize) {
+        let figures = &self.figures;
+        figures.sent.fetch_add(batch.samples() as u64, Ordering::Relaxed);
+        figures.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        figures.highest_sent_ms.fetch_max(batch.newest_ms, Ordering::Relaxed);
+        if figures.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!(to = self.destination.label(), "remote_write goes on");
+            *figures.last_error.lock() = None;
+        }
+    }
+
+    fn refused(&self, batch: &Batch, why: &str, written: usize) {
+        let written = written.min(batch.samples());
+        let failed = (batch.samples() - written) as u64;
+        self.figures.sent.fetch_add(written as u64, Ordering::Relaxed);
+        self.figures.failed.fetch_add(failed, Ordering::Relaxed);
+        *self.figures.last_error.lock() = Some(why.to_owned());
+        // It answers, so that there is nothing to wait for.
+        self.figures.failing.store(true, Ordering::Relaxed);
+        let mut told = self.figures.refusal_told.lock();
+        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            let (to, in_all) = (self.destination.label(), self.figures.failed.load(Ordering::Relaxed));
+            tracing::error!(
+                to,
+                samples = failed,
+                in_all,
+                "remote_write gives samples up, the receiver refuses them: {why}"
+            );
+        }
+    }
+}
+
+fn pack(protocol: Protocol, batch: &Batch) -> Vec<u8> {
+    let message = encode::request(protocol, batch);
+    // It fails for more than 4 GiB only; a batch is a few thousand samples.
+    snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default()
+}
