@@ -36,6 +36,8 @@ pub struct AppendReport {
     pub duplicates: u64,
     /// Of those that are in the engine, new or not, the native histograms.
     pub natives: u64,
+    /// Exemplars that are here now, new or not.
+    pub exemplars: u64,
     /// Points of series that were known and are gone; they are taken when their label sets come with them.
     pub gone: u64,
     /// Points that were not taken: number within the batch (in the order of pushing), and why.
@@ -89,6 +91,7 @@ pub(crate) struct Outcome {
     accepted: u64,
     duplicates: u64,
     natives: u64,
+    exemplars: u64,
     gone: u64,
     overflowed: u64,
     clamped: u64,
@@ -113,8 +116,8 @@ impl Outcome {
     }
 
     fn into_report(self) -> AppendReport {
-        let Outcome { accepted, duplicates, natives, gone, rejected, .. } = self;
-        AppendReport { accepted, duplicates, natives, gone, rejected }
+        let Outcome { accepted, duplicates, natives, exemplars, gone, rejected, .. } = self;
+        AppendReport { accepted, duplicates, natives, exemplars, gone, rejected }
     }
 
     /// As it is told, rejected points by reason.
@@ -171,16 +174,21 @@ impl Engine {
         self.see_time(batch.received_at);
         let additive = batch.series.iter().any(|entry| entry.kind.is_additive());
         let mut outcome = Outcome::default();
-        let lsn = {
+        let (lsn, targets) = {
             let _ordered = additive.then(|| self.positions.lock());
             let mut targets = self.resolve_all(batch, &|_| None);
-            self.commit(batch, &mut targets, Origin::Pushed, &mut outcome)?
+            (self.commit(batch, &mut targets, Origin::Pushed, &mut outcome)?, targets)
         };
         if let Some(lsn) = lsn {
             self.wal.sync_to(lsn)?;
         } else if outcome.duplicates > 0 {
             // The twin may still be on its way to the disk.
             self.wal.sync()?;
+        }
+        if !batch.exemplars.is_empty() {
+            let is_series =
+                |series: BatchSeries| targets.get(series.0 as usize).is_some_and(|target| target.series.is_ok());
+            outcome.exemplars = self.keep_exemplars(batch, is_series);
         }
         self.count(&outcome);
         Ok(outcome.into_report())
@@ -252,9 +260,17 @@ impl Engine {
                 *place = Some(series.clone());
             }
         });
-        let entries = batch.series.iter().zip(known);
-        let resolve = |(entry, known): (&BatchEntry, Option<Arc<Series>>)| match known {
+        // What has exemplars alone is no series yet.
+        let with_points = (!batch.exemplars.is_empty()).then(|| batch.with_points());
+        let is_bare =
+            |number: usize| with_points.as_ref().is_some_and(|with| !with.get(number).is_some_and(|has| *has));
+        let entries = batch.series.iter().zip(known).enumerate();
+        let resolve = |(number, (entry, known)): (usize, (&BatchEntry, Option<Arc<Series>>))| match known {
             Some(series) => Target { series: Ok(series), overflowed: false },
+            None if entry.known.is_none() && is_bare(number) => {
+                // No point asks why.
+                Target { series: Err(Rejection::SeriesLimit), overflowed: false }
+            }
             None => match self.resolve_entry(batch, entry, cap_of) {
                 Ok((series, overflowed)) => Target { series: Ok(series), overflowed },
                 Err(reason) => Target { series: Err(reason), overflowed: false },

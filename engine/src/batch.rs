@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use watchfire_model::{Histogram, LabelError, LabelSet, Timestamp};
 
+use crate::exemplars::Exemplar;
 use crate::key;
 use crate::kind::{MetricType, SeriesKind};
 use crate::known::KnownSeries;
@@ -94,7 +95,7 @@ impl Derived {
 
 /// A series within a [`SampleBatch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchSeries(u32);
+pub struct BatchSeries(pub(crate) u32);
 
 pub(crate) struct BatchEntry {
     pub(crate) kind: SeriesKind,
@@ -148,6 +149,7 @@ pub struct SampleBatch {
     pub(crate) points: Vec<Point>,
     /// Numbers of the points that stand for native histograms, ascending, and those.
     pub(crate) natives: Vec<(u32, Histogram)>,
+    pub(crate) exemplars: Vec<(BatchSeries, Exemplar)>,
 }
 
 impl SampleBatch {
@@ -160,6 +162,7 @@ impl SampleBatch {
             series: Vec::new(),
             points: Vec::new(),
             natives: Vec::new(),
+            exemplars: Vec::new(),
         }
     }
 
@@ -177,6 +180,7 @@ impl SampleBatch {
         self.series.clear();
         self.points.clear();
         self.natives.clear();
+        self.exemplars.clear();
     }
 
     /// Names a series; points pushed with the answer belong to it.
@@ -242,6 +246,17 @@ impl SampleBatch {
     /// Whether it has no points.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
+    }
+
+    /// Which of its series have points.
+    pub(crate) fn with_points(&self) -> Vec<bool> {
+        let mut with = vec![false; self.series.len()];
+        for point in &self.points {
+            if let Some(has) = with.get_mut(point.series as usize) {
+                *has = true;
+            }
+        }
+        with
     }
 
     pub(crate) fn entry(&self, series: BatchSeries) -> Option<&BatchEntry> {

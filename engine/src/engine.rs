@@ -13,6 +13,7 @@ use watchfire_model::Timestamp;
 
 use crate::blocks::Blocks;
 use crate::config::EngineConfig;
+use crate::exemplars::Exemplars;
 use crate::limits::{Rejection, TimeBounds};
 use crate::positions::Positions;
 use crate::recovery::{self, RecoveryReport};
@@ -63,6 +64,7 @@ pub struct Engine {
     pub(crate) registry: Registry,
     pub(crate) wal: Wal,
     pub(crate) blocks: Blocks,
+    pub(crate) exemplars: Exemplars,
     /// How far the sources are applied. Whoever adds counts or observations holds this from the writing of the
     /// record to the end of its application, so that memory follows the order of the log.
     pub(crate) positions: Mutex<Positions>,
@@ -182,6 +184,7 @@ impl Engine {
             registry: recovered.registry,
             wal,
             blocks,
+            exemplars: Exemplars::default(),
             positions: Mutex::new(positions),
             clock: AtomicI64::new(now.millis()),
             checkpointing: Mutex::new(()),

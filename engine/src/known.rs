@@ -129,9 +129,14 @@ impl Engine {
 
     /// The labels of the series of a point, which is named by its number as in a report; none if there is no such point.
     pub fn labels_of_point(&self, batch: &SampleBatch, point: u32) -> LabelSet {
-        let series = batch.points.get(point as usize).and_then(|point| batch.series.get(point.series as usize));
+        let series = batch.points.get(point as usize).map(|point| BatchSeries(point.series));
+        series.map(|series| self.labels_of_series(batch, series)).unwrap_or_default()
+    }
+
+    /// The labels of a series of a batch.
+    pub(crate) fn labels_of_series(&self, batch: &SampleBatch, series: BatchSeries) -> LabelSet {
         let mut key = Vec::new();
-        match series {
+        match batch.entry(series) {
             Some(BatchEntry { known: Some(batch::Known::Series(series)), .. }) => {
                 self.registry.shards[series.shard as usize].read().key_of(series, &mut key);
             }

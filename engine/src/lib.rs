@@ -14,7 +14,7 @@
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
-//! `distribution`, `natives`, `chunk`; the disk in `wal`,
+//! `distribution`, `natives`, `chunk`, `exemplars`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`, `blocks`; who sends on what was taken in follows the log in `tail`; housekeeping in `prune` and `crowding`;
 //! `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 
@@ -35,6 +35,7 @@ mod cumulative;
 mod delete;
 mod distribution;
 mod engine;
+mod exemplars;
 mod fingerprint;
 mod increments;
 mod key;
@@ -77,6 +78,7 @@ pub use counted::CountedSeries;
 pub use delete::DeleteError;
 pub use distribution::{Distribution, DistributionWindow};
 pub use engine::{Engine, OpenError};
+pub use exemplars::{Exemplar, SeriesExemplars};
 pub use kind::{MetricType, SeriesKind};
 pub use known::{KnownSeries, Spelling, Spellings};
 pub use limits::Rejection;

@@ -73,5 +73,5 @@ fn sample<'b>(cursor: &mut Cursor<'b>) -> Result<Entry<'b>, ParseError> {
     if !cursor.is_at_end() && !cursor.skip(b'\n') {
         return Err(cursor.error("the end of the line behind the sample"));
     }
-    Ok(Entry::Sample { series, value, at_ms })
+    Ok(Entry::Sample { series, value, at_ms, exemplar: None })
 }

@@ -23,6 +23,7 @@ use std::borrow::Cow;
 use cursor::Cursor;
 pub use series::Series;
 use watchfire_engine::MetricType;
+use watchfire_model::{LabelSet, Timestamp};
 
 /// Which of the two grammars a body follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ pub enum Entry<'b> {
         /// Its unit, which its name ends with.
         unit: &'b str,
     },
-    /// A sample; an exemplar behind it is checked and passed over.
+    /// A sample.
     Sample {
         /// Whose it is.
         series: Series<'b>,
@@ -117,7 +118,39 @@ pub enum Entry<'b> {
         value: f64,
         /// Its time, milliseconds, if the target gives one.
         at_ms: Option<i64>,
+        /// An observation that stands for it.
+        exemplar: Option<Box<Exemplar<'b>>>,
     },
+}
+
+/// Labels of an exemplar that are longer, bytes, have more characters than are kept.
+const LABEL_BYTES_MAX: usize = 512;
+
+/// One observation behind a sample of OpenMetrics, as `# {trace_id="abc"} 0.67 1600096945.479`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exemplar<'b> {
+    /// Where it comes from.
+    pub labels: labels::Labels<'b>,
+    /// What was observed.
+    pub value: f64,
+    /// When, milliseconds, if that is said.
+    pub at_ms: Option<i64>,
+}
+
+impl Exemplar<'_> {
+    /// As it is kept, by a sample of this time; `None` if its labels are none, or longer than any that are kept.
+    pub fn kept(&self, sample_at: Timestamp) -> Option<watchfire_engine::Exemplar> {
+        let bytes = self.labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if bytes > LABEL_BYTES_MAX {
+            return None;
+        }
+        Some(watchfire_engine::Exemplar {
+            labels: LabelSet::from_pairs(self.labels.iter()).ok()?,
+            value: self.value,
+            at: self.at_ms.map_or(sample_at, Timestamp::from_millis),
+            is_dated: self.at_ms.is_some(),
+        })
+    }
 }
 
 /// Where and why a body cannot be read. Nothing of such a body counts when it is scraped, as with Prometheus.

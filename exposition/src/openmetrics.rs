@@ -1,7 +1,7 @@
 //! OpenMetrics 1.0.
 
 use super::cursor::Cursor;
-use super::{Entry, Format, MetricKind, ParseError, parse_number, series, unescape};
+use super::{Entry, Exemplar, Format, MetricKind, ParseError, parse_number, series, unescape};
 use crate::labels::Labels;
 
 /// The next entry; `None` at the end.
@@ -72,17 +72,15 @@ fn sample<'b>(cursor: &mut Cursor<'b>) -> Result<Entry<'b>, ParseError> {
     if cursor.peek() == Some(b' ') && !cursor.rest().starts_with(b" # {") {
         at_ms = Some(millis(cursor, "a time in seconds, or the end of the line")?);
     }
-    if cursor.skip_word(" # {") {
-        exemplar(cursor)?;
-    }
+    let exemplar = cursor.skip_word(" # {").then(|| exemplar(cursor)).transpose()?.map(Box::new);
     match cursor.skip(b'\n') {
-        true => Ok(Entry::Sample { series, value, at_ms }),
+        true => Ok(Entry::Sample { series, value, at_ms, exemplar }),
         false => Err(cursor.error("the end of the line behind the sample")),
     }
 }
 
-/// Goes over what stands behind `# {`: labels, a value, and perhaps a time.
-fn exemplar<'b>(cursor: &mut Cursor<'b>) -> Result<(), ParseError> {
+/// What stands behind `# {`: labels, a value, and perhaps a time.
+fn exemplar<'b>(cursor: &mut Cursor<'b>) -> Result<Exemplar<'b>, ParseError> {
     let mut labels = Labels::default();
     let mut name = std::borrow::Cow::Borrowed("");
     let begin = cursor.clone();
@@ -90,11 +88,12 @@ fn exemplar<'b>(cursor: &mut Cursor<'b>) -> Result<(), ParseError> {
     if !name.is_empty() {
         return Err(begin.error("labels of an exemplar, which has no name"));
     }
-    number(cursor, "a blank and a value behind the exemplar's labels")?;
+    let value = number(cursor, "a blank and a value behind the exemplar's labels")?;
+    let mut at_ms = None;
     if cursor.peek() == Some(b' ') {
-        millis(cursor, "the exemplar's time in seconds, or the end of the line")?;
+        at_ms = Some(millis(cursor, "the exemplar's time in seconds, or the end of the line")?);
     }
-    Ok(())
+    Ok(Exemplar { labels, value, at_ms })
 }
 
 /// One blank and a number.

@@ -17,7 +17,7 @@ fn read(body: &[u8], format: Format) -> (Vec<String>, Option<String>) {
             Entry::Help { metric, text } => format!("help {metric} {text:?}"),
             Entry::Type { metric, kind } => format!("type {metric} {}", kind.as_str()),
             Entry::Unit { metric, unit } => format!("unit {metric} {unit:?}"),
-            Entry::Sample { series, value, at_ms } => {
+            Entry::Sample { series, value, at_ms, .. } => {
                 let mut labels = Labels::default();
                 if let Err(error) = parser.labels(series, &mut labels) {
                     return (lines, Some(error.to_string()));
@@ -185,7 +185,7 @@ proptest! {
                 prop_assert_eq!(text, help.as_str());
             }
             prop_assert_eq!(parser.next_entry(), Ok(Some(Entry::Type { metric, kind: MetricKind::Gauge })));
-            let Ok(Some(Entry::Sample { series, value: read, at_ms })) = parser.next_entry() else { panic!("{body}") };
+            let Ok(Some(Entry::Sample { series, value: read, at_ms, .. })) = parser.next_entry() else { panic!("{body}") };
             prop_assert!(read == number || number.is_nan());
             let factor = if format == Format::Classic { 1 } else { 1000 };
             prop_assert_eq!(at_ms, Some(i64::from(at) * factor));

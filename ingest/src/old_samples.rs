@@ -146,9 +146,13 @@ impl<'t, 'e> Reader<'t, 'e> {
         };
         self.ended = false;
         match entry {
-            Entry::Sample { series, value, at_ms: Some(at) } => {
+            Entry::Sample { series, value, at_ms: Some(at), exemplar } => {
                 if let Some(series) = self.series(&parser, series) {
-                    self.batch.push(series, Timestamp::from_millis(at), value);
+                    let at = Timestamp::from_millis(at);
+                    self.batch.push(series, at, value);
+                    if let Some(exemplar) = exemplar.and_then(|exemplar| exemplar.kept(at)) {
+                        self.batch.push_exemplar(series, exemplar);
+                    }
                     self.lines.push(self.line);
                 }
                 if self.batch.len() >= BATCH_SAMPLES || self.text_bytes >= BATCH_TEXT_BYTES {

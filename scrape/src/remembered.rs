@@ -109,7 +109,7 @@ impl Remembered {
         let mut parser = Parser::new(body, format);
         let mut labels = Labels::default();
         while let Some(entry) = parser.next_entry()? {
-            let Entry::Sample { series, value, at_ms } = entry else {
+            let Entry::Sample { series, value, at_ms, exemplar } = entry else {
                 self.notes.note(&entry, self.round);
                 continue;
             };
@@ -130,7 +130,11 @@ impl Remembered {
             };
             if let Some(named) = named {
                 counts.kept += 1;
-                batch.push(named, own_time.map_or(of.at, Timestamp::from_millis), value);
+                let at = own_time.map_or(of.at, Timestamp::from_millis);
+                batch.push(named, at, value);
+                if let Some(exemplar) = exemplar.and_then(|exemplar| exemplar.kept(at)) {
+                    batch.push_exemplar(named, exemplar);
+                }
             }
         }
         match of.config.limits.samples {

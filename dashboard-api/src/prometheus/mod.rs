@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod answer;
+mod exemplars;
 mod federate;
 mod params;
 mod query;
@@ -29,6 +30,7 @@ pub(crate) use remote_read::AT_ONCE as REMOTE_READS_AT_ONCE;
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .merge(admin::routes())
+        .merge(exemplars::routes())
         .merge(federate::routes())
         .merge(query::routes())
         .merge(remote_read::routes())

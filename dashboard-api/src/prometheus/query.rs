@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `query_exemplars`, `format_query`, `parse_query`.
+//! `query`, `query_range`, `format_query`, `parse_query`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,6 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v1/query", routing::get(instant).post(instant))
         .route("/api/v1/query_range", routing::get(range).post(range))
-        .route("/api/v1/query_exemplars", routing::get(exemplars).post(exemplars))
         .route("/api/v1/format_query", routing::get(format).post(format))
         .route("/api/v1/parse_query", routing::get(parse).post(parse))
 }
@@ -160,12 +159,6 @@ impl Times {
             },
         })
     }
-}
-
-/// Exemplars are not kept: an empty success, whatever times are sent (Grafana's probe sends milliseconds).
-async fn exemplars(asked: Asked) -> Result<Response, Refused> {
-    asked.query()?;
-    success(&json!([]))
 }
 
 async fn format(asked: Asked) -> Result<Response, Refused> {

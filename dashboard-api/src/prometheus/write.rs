@@ -92,7 +92,8 @@ fn histogram_point(out: &mut Vec<u8>, at: Timestamp, histogram: &Histogram) {
     out.extend_from_slice(b"}]");
 }
 
-fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
+/// A list of items, each written by a function.
+pub(super) fn list<T>(out: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
     out.push(b'[');
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -137,14 +138,15 @@ fn point(out: &mut Vec<u8>, at: Timestamp, value: f64) {
     out.push(b']');
 }
 
-fn quoted(out: &mut Vec<u8>, value: f64) {
+/// A value as a text.
+pub(super) fn quoted(out: &mut Vec<u8>, value: f64) {
     out.push(b'"');
     number(out, value);
     out.push(b'"');
 }
 
 /// Seconds, with three decimals if there are any.
-fn time(out: &mut Vec<u8>, at: Timestamp) {
+pub(super) fn time(out: &mut Vec<u8>, at: Timestamp) {
     let millis = at.millis();
     let sign = if millis < 0 { "-" } else { "" };
     let (seconds, rest) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);

@@ -43,7 +43,7 @@ pub(super) async fn write(State(receiver): State<Arc<Receiver>>, request: Reques
         let headers = response.headers_mut();
         headers.insert(SAMPLES_WRITTEN, HeaderValue::from(outcome.samples));
         headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(outcome.histograms));
-        headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(0));
+        headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(outcome.exemplars));
     }
     response
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, SampleBatch, SeriesKind, Spelling, Spellings};
+use watchfire_engine::{
+    AppendError, BatchSeries, Engine, Exemplar, MetricType, SampleBatch, SeriesKind, Spelling, Spellings,
+};
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
@@ -39,6 +41,7 @@ pub(super) struct Draft<'b> {
     pub(super) samples: Vec<(i64, f64)>,
     /// Milliseconds and native histograms.
     histograms: Vec<(i64, Histogram)>,
+    pub(super) exemplars: Vec<Exemplar>,
     /// What stands in the place of histograms and is none.
     pub(super) no_histograms: Vec<HistogramError>,
     pub(super) kind: MetricType,
@@ -57,6 +60,7 @@ impl<'b> Draft<'b> {
         self.samples.clear();
         self.histograms.clear();
         self.no_histograms.clear();
+        self.exemplars.clear();
         self.kind = MetricType::Untyped;
         self.help = &[];
         self.spelling = None;
@@ -97,6 +101,8 @@ pub(crate) struct Outcome {
     pub(crate) samples: u64,
     /// Native histograms, likewise.
     pub(crate) histograms: u64,
+    /// Exemplars, likewise. What is out of order, or of no series, is passed over, as with Prometheus.
+    pub(crate) exemplars: u64,
     /// What was not taken, by reason.
     pub(crate) refused: Vec<(&'static str, u64)>,
     /// The first refusals, for people.
@@ -269,8 +275,9 @@ impl<'g> Gathered<'g> {
         {
             self.describe(metric.as_bytes(), draft.kind, draft.help)?;
         }
-        if draft.samples.is_empty() && draft.histograms.is_empty() && draft.is_right() {
-            // Nothing to be stored, as of one with exemplars alone: it is no series of the engine.
+        let has_points = !draft.samples.is_empty() || !draft.histograms.is_empty();
+        if !has_points && draft.exemplars.is_empty() && draft.is_right() {
+            // Nothing to be stored: it is no series of the engine.
             return Ok(());
         }
         match self.series(draft) {
@@ -278,6 +285,7 @@ impl<'g> Gathered<'g> {
                 for (at, value) in &draft.samples {
                     self.batch.push(series, Timestamp::from_millis(*at), *value);
                 }
+                draft.exemplars.drain(..).for_each(|exemplar| self.batch.push_exemplar(series, exemplar));
                 for (at, histogram) in draft.histograms.drain(..) {
                     self.batch.push_native(series, Timestamp::from_millis(at), histogram);
                 }
@@ -325,6 +333,7 @@ impl<'g> Gathered<'g> {
         }
         self.outcome.samples = (report.accepted + report.duplicates).saturating_sub(report.natives);
         self.outcome.histograms = report.natives;
+        self.outcome.exemplars = report.exemplars;
         for (point, rejection) in &report.rejected {
             let batch = &self.batch;
             self.outcome.refuse(rejection.as_str(), 1, || {

@@ -220,7 +220,8 @@ fn a_series_without_samples_is_none_of_the_engine() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = EngineConfig::new(folder.path().to_owned());
     let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
-    let exemplars = bytes(1, &[series_labels("up"), bytes(3, &sample(NOW, 1.0))].concat());
+    let exemplar = [vec![0x11], 1.0f64.to_le_bytes().to_vec(), vec![0x18], varint(NOW.cast_unsigned())].concat();
+    let exemplars = bytes(1, &[series_labels("up"), bytes(3, &exemplar)].concat());
     let mut grow = |_| true;
     let gathered = read(Version::V1, &exemplars, Timestamp::from_millis(NOW), Some(engine.spellings()), &mut grow);
     let outcome = gathered.expect("it is a message").store(&engine).expect("the log can be written");

@@ -4,11 +4,13 @@
 //! WriteRequest  1 timeseries*  3 metadata*
 //! TimeSeries    1 labels*  2 samples*  3 exemplars*  4 histograms*
 //! Label         1 name  2 value
+//! Exemplar      1 labels*  2 value (double)  3 timestamp (int64, ms)
 //! Sample        1 value (double)  2 timestamp (int64, ms)
 //! Metadata      1 type  2 metric family name  4 help  5 unit
 //! ```
 
-use watchfire_engine::MetricType;
+use watchfire_engine::{Exemplar, MetricType};
+use watchfire_model::{LabelSet, Timestamp};
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
@@ -16,6 +18,9 @@ use watchfire_protobuf::{Field, Malformed, Message, leading_run};
 
 /// Memory of a label while its series is read, bytes.
 const LABEL_BYTES: usize = size_of::<(&str, &str)>();
+
+/// Memory of an exemplar here and in the batch, its labels aside, bytes.
+pub(super) const EXEMPLAR_BYTES: usize = 128;
 
 /// Reads a request.
 pub(super) fn read(body: &[u8], into: &mut Gathered<'_>) -> Result<(), ReadError> {
@@ -72,10 +77,41 @@ fn read_series<'b>(
                 let (at, value) = read_sample(field).map_err(here)?;
                 into.sample(draft, at, value)?;
             }
+            3 => {
+                into.ask(EXEMPLAR_BYTES + field.bytes().map_err(here)?.len() * LABEL_BYTES)?;
+                draft.exemplars.extend(read_exemplar(field).map_err(here)?);
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// An exemplar; `None` if its labels are none.
+fn read_exemplar(field: Field<'_>) -> Result<Option<Exemplar>, Malformed> {
+    let mut message = Message::new(field.bytes()?);
+    let (mut labels, mut value, mut at) = (Vec::new(), 0.0, 0);
+    while let Some((number, field)) = message.next()? {
+        match number {
+            1 => labels.push(read_label(field)?),
+            2 => value = field.double()?,
+            3 => at = field.signed()?,
+            _ => {}
+        }
+    }
+    Ok(exemplar(labels.into_iter(), value, at))
+}
+
+/// An exemplar of texts as they lie in the body; `None` if they are no labels.
+pub(super) fn exemplar<'b>(
+    labels: impl Iterator<Item = (&'b [u8], &'b [u8])>,
+    value: f64,
+    at: i64,
+) -> Option<Exemplar> {
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    let pairs = labels.map(|(name, value)| Some((text(name)?, text(value)?))).collect::<Option<Vec<_>>>()?;
+    let labels = LabelSet::from_pairs(pairs).ok()?;
+    Some(Exemplar { labels, value, at: Timestamp::from_millis(at), is_dated: true })
 }
 
 /// Reads a run of labels.

@@ -3,16 +3,17 @@
 //! ```text
 //! Request     4 symbols*  5 timeseries*
 //! TimeSeries  1 labels_refs* (uint32, name and value in turn)  2 samples*  3 histograms*  4 exemplars*  5 metadata
+//! Exemplar    1 labels_refs*  2 value (double)  3 timestamp (int64, ms)
 //! Sample      1 value (double)  2 timestamp (int64, ms)  3 start_timestamp
 //! Metadata    1 type  3 help_ref  4 unit_ref
 //! ```
 
-use watchfire_engine::Spelling;
+use watchfire_engine::{Exemplar, Spelling};
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
-use super::v1::{metric_type, read_sample};
-use watchfire_protobuf::{Field, Message, numbers};
+use super::v1::{EXEMPLAR_BYTES, exemplar, metric_type, read_sample};
+use watchfire_protobuf::{Field, Malformed, Message, numbers};
 
 /// Memory of a symbol beside its text, bytes.
 const SYMBOL_BYTES: usize = size_of::<Symbol<'_>>();
@@ -88,6 +89,10 @@ impl<'b> Reader<'_, 'b> {
                 3 => {
                     into.histogram(draft, field, here)?;
                 }
+                4 => {
+                    into.ask(EXEMPLAR_BYTES + field.bytes().map_err(here)?.len() * LABEL_BYTES)?;
+                    draft.exemplars.extend(self.read_exemplar(field).map_err(here)?);
+                }
                 5 => self.read_metadata(field, draft)?,
                 _ => {}
             }
@@ -113,6 +118,30 @@ impl<'b> Reader<'_, 'b> {
             }
         }
         Ok(())
+    }
+
+    /// An exemplar; `None` if its labels are none.
+    fn read_exemplar(&self, field: Field<'_>) -> Result<Option<Exemplar>, Malformed> {
+        let mut message = Message::new(field.bytes()?);
+        let (mut labels, mut value, mut at) = (Vec::new(), 0.0, 0);
+        while let Some((number, field)) = message.next()? {
+            match number {
+                1 => {
+                    for reference in numbers(field) {
+                        labels.push(usize::try_from(reference?).ok().and_then(|number| self.symbols.get(number)));
+                    }
+                }
+                2 => value = field.double()?,
+                3 => at = field.signed()?,
+                _ => {}
+            }
+        }
+        let Some(texts) = labels.iter().map(|symbol| symbol.map(|symbol| symbol.text)).collect::<Option<Vec<_>>>()
+        else {
+            return Ok(None);
+        };
+        let (pairs, rest) = texts.as_chunks::<2>();
+        Ok(rest.is_empty().then(|| exemplar(pairs.iter().map(|[name, value]| (*name, *value)), value, at)).flatten())
     }
 
     /// Reads what is said about the metric.

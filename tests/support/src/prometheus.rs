@@ -15,8 +15,8 @@ use crate::server::free_port;
 
 /// Longest wait for readiness.
 const START_MAX: Duration = Duration::from_secs(60);
-/// What of the language must be switched on.
-const FEATURES: &str = "promql-experimental-functions,promql-binop-fill-modifiers";
+/// What must be switched on.
+const FEATURES: &str = "promql-experimental-functions,promql-binop-fill-modifiers,exemplar-storage";
 
 /// A running Prometheus; killed when dropped.
 pub struct Prometheus {
