@@ -41,6 +41,8 @@ pub enum Family {
     Date(DateFunction),
     /// Over native histograms, some also over buckets of classic ones.
     Histogram(HistogramFunction),
+    /// Labels of info metrics beside those of other series.
+    Info,
     /// Part of the language, but not in this version.
     NotYet,
 }
@@ -322,6 +324,6 @@ pub static FUNCTIONS: [Function; 90] = [
         repeats: 8,
         ..repeating("histogram_quantiles", &[V, T, S, S], V, Family::Histogram(HistogramFunction::Quantiles))
     },
-    later("info"),
+    optional("info", &[V, V], V, Family::Info),
     later("start_timestamp"),
 ];

@@ -288,6 +288,38 @@ impl<'t> Builder<'t> {
         Ok((args, depth + 1))
     }
 
+    /// The arguments of `info`: the second is conditions of labels, which every series may meet.
+    fn info_arguments(&self, pair: Pair<'t>) -> Result<(Vec<Expr>, usize), ParseError> {
+        let mut args = Vec::new();
+        let mut depth = 0;
+        for (at, item) in pair.into_inner().filter(|item| item.as_rule() == Rule::expression).enumerate() {
+            if at != 1 {
+                let built = self.expression(item)?;
+                depth = depth.max(built.depth);
+                args.push(built.expr);
+                continue;
+            }
+            let wrong = || {
+                meaning(self.text, &item, "the second argument of `info` is conditions of labels")
+                    .with_hint("write them in braces: `{version=~\".+\"}`, with `__name__` for the metric")
+            };
+            let selector = only(item.clone()).and_then(only).filter(|pair| pair.as_rule() == Rule::selector);
+            let node = match selector {
+                Some(selector) => self.conditions(selector)?,
+                // With `offset` or `@`, which mean nothing here, as with Prometheus.
+                None => match self.expression(item.clone())?.expr {
+                    Expr::Vector(node) => node,
+                    _ => return Err(wrong()),
+                },
+            };
+            if node.name.is_some() {
+                return Err(wrong());
+            }
+            args.push(Expr::Vector(node));
+        }
+        Ok((args, depth + 1))
+    }
+
     fn call(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
         let at = span(&pair);
         let mut parts = pair.into_inner();
@@ -302,7 +334,10 @@ impl<'t> Builder<'t> {
         if function.family == functions::Family::NotYet {
             return Err(self.not_yet(&name, &format!("`{}()`", function.name)));
         }
-        let (args, depth) = self.arguments(part(&mut parts))?;
+        let (args, depth) = match function.family {
+            functions::Family::Info => self.info_arguments(part(&mut parts))?,
+            _ => self.arguments(part(&mut parts))?,
+        };
         check::call(self.text, function, at, &args)?;
         Ok(Built { expr: Expr::Call(Call { function, args, span: at }), depth })
     }
@@ -336,6 +371,16 @@ impl<'t> Builder<'t> {
     }
 
     fn selector(&self, pair: Pair<'t>) -> Result<VectorSelector, ParseError> {
+        let node = self.conditions(pair.clone())?;
+        if node.matchers.iter().all(watchfire_model::Matcher::matches_empty) {
+            return Err(meaning(self.text, &pair, "a selector needs a condition that not every series meets")
+                .with_hint("name a metric, or a label with a value: `{service=\"api\"}`"));
+        }
+        Ok(node)
+    }
+
+    /// A selector, whatever its conditions are.
+    fn conditions(&self, pair: Pair<'t>) -> Result<VectorSelector, ParseError> {
         let at = span(&pair);
         let mut name = None;
         let mut is_named_outside = false;
@@ -379,12 +424,14 @@ impl<'t> Builder<'t> {
             }
             matchers.insert(0, literal::name_matcher(name));
         }
-        if matchers.iter().all(watchfire_model::Matcher::matches_empty) {
-            return Err(meaning(self.text, &pair, "a selector needs a condition that not every series meets")
-                .with_hint("name a metric, or a label with a value: `{service=\"api\"}`"));
-        }
         Ok(VectorSelector { name, matchers, shift: Shift::default(), span: at })
     }
+}
+
+/// The only part of a pair, if it has one.
+fn only(pair: Pair<'_>) -> Option<Pair<'_>> {
+    let mut inner = pair.into_inner();
+    inner.next().filter(|_| inner.next().is_none())
 }
 
 /// The operator of a word.

@@ -4,6 +4,7 @@ mod absence;
 mod convert;
 mod date;
 mod histogram;
+mod info;
 mod label;
 mod math;
 mod natural;
@@ -30,6 +31,7 @@ pub(crate) fn eval(ctx: &Context, call: &Call) -> Result<Value, EvalError> {
         Family::Convert(function) => convert::eval(ctx, function, call),
         Family::Date(function) => date::eval(ctx, function, call).map(Value::Vector),
         Family::Histogram(function) => histogram::eval(ctx, function, call).map(Value::Vector),
+        Family::Info => info::eval(ctx, call).map(Value::Vector),
         Family::NotYet => Err(EvalError::NotYet { what: format!("`{}()`", call.function.name), hint: None }),
     }
 }
