@@ -60,7 +60,7 @@ impl From<EvalError> for ApiError {
             EvalError::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             EvalError::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
             EvalError::Storage { retry: true, .. } => return ApiError::unavailable("storage", message),
-            EvalError::Range { .. } => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            EvalError::Range { .. } | EvalError::Query(_) => (StatusCode::BAD_REQUEST, "bad_parameter"),
             EvalError::NotYet { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_in_this_version"),
             EvalError::Samples { .. } | EvalError::Memory { .. } | EvalError::Steps { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "limit")

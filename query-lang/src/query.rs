@@ -1,9 +1,12 @@
 //! A parsed query: its text, its language, its tree.
 
+use std::borrow::Cow;
+
 use watchfire_model::Matcher;
 
 use crate::ast::{Expr, Shift, ValueType};
 use crate::error::{ParseError, ParseErrorKind};
+use crate::parse::{Parsed, QueryTimes};
 
 /// How a query is spelt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +19,15 @@ pub enum Language {
 
 /// A query that can be evaluated many times; `Send` and `Sync`.
 ///
-/// Its `Display` is the query in its canonical spelling, which reads back as the same tree.
+/// Its `Display` is the query in its canonical spelling, which reads back as the same tree; a query with `step()` or
+/// `range()` in a span is shown as it was given.
 #[derive(Clone, Debug)]
 pub struct Query {
     text: String,
     language: Language,
     root: Expr,
+    /// Whether spans in it depend on the times of the evaluation; those in `root` are only stand-ins then.
+    depends_on_times: bool,
 }
 
 impl Query {
@@ -30,8 +36,22 @@ impl Query {
     ///
     /// Errors: the place, what is wrong, and if known how to mend it.
     pub fn parse(text: &str) -> Result<Query, ParseError> {
-        let (language, root) = crate::parse::parse_text(text)?;
-        Ok(Query { text: text.to_owned(), language, root })
+        Query::read(text, None)
+    }
+
+    fn read(text: &str, times: Option<QueryTimes>) -> Result<Query, ParseError> {
+        let Parsed { language, root, depends_on_times } = crate::parse::parse_text(text, times)?;
+        Ok(Query { text: text.to_owned(), language, root, depends_on_times })
+    }
+
+    /// The query as it is at the times of an evaluation.
+    ///
+    /// Errors: a span is not positive or too long then.
+    pub(crate) fn at_times(&self, times: QueryTimes) -> Result<Cow<'_, Query>, ParseError> {
+        match self.depends_on_times {
+            true => Ok(Cow::Owned(Query::read(&self.text, Some(times))?)),
+            false => Ok(Cow::Borrowed(self)),
+        }
     }
 
     /// Reads the matchers of a series selector, as `match[]` of Prometheus' API has them.
@@ -39,7 +59,7 @@ impl Query {
     /// Errors: as [`Query::parse`], and for every other query, and for shifted selectors.
     pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
         let error = |message| ParseError::at(ParseErrorKind::Meaning, text, 0, message);
-        match crate::parse::parse_text(text)?.1 {
+        match crate::parse::parse_text(text, None)?.root {
             Expr::Vector(selector) if selector.shift == Shift::default() => Ok(selector.matchers),
             Expr::Vector(_) => Err(error("a selector of series takes neither `offset` nor `@`")),
             _ => Err(error("only a selector of series stands here: `name{label=\"value\"}`")),
@@ -70,12 +90,16 @@ impl Query {
 /// Equal when they mean the same.
 impl PartialEq for Query {
     fn eq(&self, other: &Query) -> bool {
-        self.root == other.root
+        let is_as_written = !self.depends_on_times && !other.depends_on_times;
+        self.root == other.root && (is_as_written || self.text == other.text)
     }
 }
 
 impl std::fmt::Display for Query {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.root.fmt(f)
+        match self.depends_on_times {
+            true => f.write_str(&self.text),
+            false => self.root.fmt(f),
+        }
     }
 }

@@ -141,7 +141,7 @@ fn mistakes_point_into_the_text() {
         ("rate(foo[5m] smoothed)", NotYet, 13, "`smoothed` is not in this version yet"),
         ("foo[5m / 0]", Meaning, 7, "divided by 0"),
         ("foo[5m - 300]", Meaning, 4, "greater than 0"),
-        ("foo[step()]", NotYet, 4, "`step()` in a duration"),
+        ("foo[step(1)]", Meaning, 4, "takes no argument"),
         ("a && b", Syntax, 2, "write `and`"),
         ("1 > 2", Meaning, 2, "`> bool`"),
         ("a and 1", Meaning, 2, "between instant vectors"),

@@ -60,7 +60,9 @@ impl From<EvalError> for Refused {
             EvalError::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             EvalError::Cancelled => (StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST), "canceled"),
             EvalError::Storage { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            EvalError::Range { .. } | EvalError::Steps { .. } => (StatusCode::BAD_REQUEST, "bad_data"),
+            EvalError::Range { .. } | EvalError::Steps { .. } | EvalError::Query(_) => {
+                (StatusCode::BAD_REQUEST, "bad_data")
+            }
             EvalError::Samples { .. }
             | EvalError::Memory { .. }
             | EvalError::NotYet { .. }

@@ -78,6 +78,7 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
         Asked::Instant(at) => instant(query, engine, at, &guard)?,
         Asked::Range(range) => {
             let ctx = super::over_range(engine, &guard, range)?;
+            let query = &*query.at_times(ctx.times())?;
             shown_matrix(&ctx, super::range_series(super::evaluate(query, &ctx)?, ctx.steps))
         }
     };
@@ -86,6 +87,7 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
 
 fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Result<Outcome, EvalError> {
     let ctx = super::at_once(engine, guard, at);
+    let query = &*query.at_times(ctx.times())?;
     match query.value_type() {
         ValueType::String => Ok(Outcome::Text(super::eval_text(query.root())?.to_owned())),
         ValueType::Matrix => Ok(shown_matrix(&ctx, matrix(&ctx, query.root())?)),

@@ -6,6 +6,7 @@ use watchfire_model::LabelSet;
 use super::column::{ABSENT, Column};
 use super::limits::{EvalError, Guard};
 use crate::ast::{At, Expr, Shift};
+use crate::parse::QueryTimes;
 use crate::shared::SharedColumns;
 
 /// The times of an evaluation: `start + i * step` for `i` in `0..count`; milliseconds.
@@ -93,6 +94,11 @@ pub(crate) struct Context<'e> {
 }
 
 impl<'e> Context<'e> {
+    /// What `step()` and `range()` stand for in a span.
+    pub fn times(&self) -> QueryTimes {
+        QueryTimes { step_ms: self.query_step, range_ms: self.query_end.saturating_sub(self.query_start) }
+    }
+
     /// The same, at other times.
     pub fn at_steps(&self, steps: Steps) -> Result<Context<'e>, EvalError> {
         // Refused before anything of that length is made.

@@ -10,6 +10,7 @@ use watchfire_model::LabelSet;
 use super::native::Shelf;
 use super::notes::{Notebook, Weight};
 use crate::ast::Span;
+use crate::error::ParseError;
 
 /// Stops evaluations from another thread, when the client has left or the server drains. Clones
 /// share one switch.
@@ -127,6 +128,9 @@ pub enum EvalError {
         /// What is wrong.
         reason: String,
     },
+    /// A span of the query has no meaning at the times that it is asked at.
+    #[error("{0}")]
+    Query(Box<ParseError>),
     /// Part of the language, but not in this version for the series found.
     #[error("{what} is not in this version yet{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())]
     NotYet {
@@ -143,6 +147,13 @@ pub enum EvalError {
         /// Whether asking again later can help.
         retry: bool,
     },
+}
+
+impl From<ParseError> for EvalError {
+    fn from(error: ParseError) -> EvalError {
+        // Boxed, so that results need no more of the stack for it.
+        EvalError::Query(Box::new(error))
+    }
 }
 
 /// How many small steps of work pass between two looks at clock and switch.

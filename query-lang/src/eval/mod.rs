@@ -58,6 +58,7 @@ pub fn evaluate_instant(
     let guard = Guard::new(limits);
     guard.look()?;
     let ctx = at_once(engine, &guard, at);
+    let query = &*query.at_times(ctx.times())?;
     let mut out = instant_values(query, evaluate(query, &ctx)?);
     count_observations(&ctx, out.iter_mut().map(|(_, value)| value));
     Ok(out)
@@ -86,6 +87,7 @@ pub fn evaluate_shared(
     let guard = Guard::new(limits);
     guard.look()?;
     let ctx = Context { shared: Some(shared), ..at_once(engine, &guard, at) };
+    let query = &*query.at_times(ctx.times())?;
     let mut out = instant_values(query, evaluate(query, &ctx)?);
     count_observations(&ctx, out.iter_mut().map(|(_, value)| value));
     Ok(out)
@@ -123,6 +125,7 @@ pub fn evaluate_range(
     let guard = Guard::new(limits);
     guard.look()?;
     let ctx = over_range(engine, &guard, range)?;
+    let query = &*query.at_times(ctx.times())?;
     let mut out = range_series(evaluate(query, &ctx)?, ctx.steps);
     count_observations(&ctx, out.iter_mut().flat_map(|(_, points)| points).map(|(_, value)| value));
     Ok(out)

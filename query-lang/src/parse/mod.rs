@@ -23,6 +23,7 @@ mod grammar {
     pub(super) struct Grammar;
 }
 
+pub(crate) use duration::QueryTimes;
 use grammar::{Grammar, Rule};
 pub(crate) use scan::is_short_word;
 
@@ -36,19 +37,29 @@ pub const BRACKETS_MAX: usize = 100;
 /// Deepest tree; chains of operators count too (`a + b + c` is 3 deep).
 pub const DEPTH_MAX: usize = 500;
 
-/// The language of a text and its tree.
-pub(crate) fn parse_text(text: &str) -> Result<(Language, Expr), ParseError> {
+/// What a text says.
+pub(crate) struct Parsed {
+    pub language: Language,
+    pub root: Expr,
+    /// Whether spans in it depend on the times of the evaluation.
+    pub depends_on_times: bool,
+}
+
+/// Reads a text, for an evaluation at certain times or for any.
+pub(crate) fn parse_text(text: &str, times: Option<QueryTimes>) -> Result<Parsed, ParseError> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
         return Err(ParseError::at(ParseErrorKind::Limit, text, 0, message));
     }
     if scan::is_short_form(text) {
         let pairs = Grammar::parse(Rule::short_query, text).map_err(|error| message::explain(text, &error, true))?;
-        return Ok((Language::Short, short::build(text, pairs)?));
+        let root = short::build(text, pairs)?;
+        return Ok(Parsed { language: Language::Short, root, depends_on_times: false });
     }
     scan::check(text)?;
     let pairs = Grammar::parse(Rule::promql_query, text).map_err(|error| message::explain(text, &error, false))?;
-    Ok((Language::PromQl, promql::build(text, pairs)?))
+    let (root, depends_on_times) = promql::build(text, pairs, times)?;
+    Ok(Parsed { language: Language::PromQl, root, depends_on_times })
 }
 
 /// A part that the grammar always gives.

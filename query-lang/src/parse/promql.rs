@@ -1,5 +1,6 @@
 //! PromQL: from the grammar's parts to the tree, with the checks of Prometheus' parser.
 
+use super::duration::{QueryTimes, Spans};
 use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Fill, Grouping, Matching, MatrixSelector,
@@ -14,11 +15,13 @@ struct Built {
     depth: usize,
 }
 
-/// The tree of a `promql_query`.
-pub(super) fn build(text: &str, pairs: Pairs<'_>) -> Result<Expr, ParseError> {
+/// The tree of a `promql_query`, and whether spans in it depend on the times.
+pub(super) fn build(text: &str, pairs: Pairs<'_>, times: Option<QueryTimes>) -> Result<(Expr, bool), ParseError> {
     let query = pairs.into_iter().next().expect("the grammar gives a query");
     let expression = part(&mut query.into_inner());
-    Ok(Builder { text }.expression(expression)?.expr)
+    let builder = Builder { text, spans: Spans::new(text, times) };
+    let expr = builder.expression(expression)?.expr;
+    Ok((expr, builder.spans.depend_on_times()))
 }
 
 /// What waits for its right side while an expression is read.
@@ -32,6 +35,7 @@ const SIGN_PRECEDENCE: u8 = 6;
 
 struct Builder<'t> {
     text: &'t str,
+    spans: Spans<'t>,
 }
 
 impl<'t> Builder<'t> {
@@ -179,7 +183,7 @@ impl<'t> Builder<'t> {
                 Rule::range_suffix => built = self.range(suffix, built)?,
                 Rule::offset_suffix => {
                     let term = suffix.clone().into_inner().nth(1).expect("`offset` has a duration");
-                    let offset_ms = super::duration::term_ms(self.text, term)?;
+                    let offset_ms = self.spans.term_ms(term)?;
                     let shift = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "offset"))?;
                     if shift.offset_ms != 0 {
                         return Err(meaning(self.text, &suffix, "`offset` stands twice"));
@@ -234,8 +238,8 @@ impl<'t> Builder<'t> {
         let (mut range_ms, mut step_ms, mut is_subquery) = (0, None, false);
         for item in suffix.clone().into_inner() {
             match item.as_rule() {
-                Rule::span_sum if is_subquery => step_ms = Some(super::duration::positive_ms(self.text, item)?),
-                Rule::span_sum => range_ms = super::duration::positive_ms(self.text, item)?,
+                Rule::span_sum if is_subquery => step_ms = Some(self.spans.positive_ms(item)?),
+                Rule::span_sum => range_ms = self.spans.positive_ms(item)?,
                 Rule::colon => is_subquery = true,
                 _ => {}
             }

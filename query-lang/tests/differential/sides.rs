@@ -159,7 +159,7 @@ impl Ours {
             Ok(answer) => answer,
             Err(EvalError::NotYet { what, .. }) => return Got::NotYet(what),
             // Prometheus looks at the type of a range query before it evaluates it.
-            Err(error @ EvalError::Type { .. }) => return Got::BadQuery(error.to_string()),
+            Err(error @ (EvalError::Type { .. } | EvalError::Query(_))) => return Got::BadQuery(error.to_string()),
             Err(error) => return Got::Failed(error.to_string()),
         };
         let pairs =
