@@ -8,6 +8,7 @@ use watchfire_dashboard_api::auth::{Credentials, FileError, Keys, Users};
 use watchfire_dashboard_api::tls::{Material, Part};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
+use watchfire_metrics_backend::Address;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
 use watchfire_remote_write::config::Destination;
@@ -132,6 +133,7 @@ pub fn warn_of(config: &Config) {
     files.extend(auth_files(config).map(Path::to_owned));
     files.extend(config.tls.iter().map(|files| files.key.clone()));
     files.extend(config.scrape.iter().flat_map(ScrapeConfig::secret_files).map(Path::to_owned));
+    files.extend(config.metrics.backend.iter().flat_map(Address::secret_files).map(Path::to_owned));
     files.extend(config.remote_write.iter().flat_map(Destination::secret_files).map(Path::to_owned));
     files.sort();
     files.dedup();

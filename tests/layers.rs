@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("yaml", &["model"]),
     ("engine", &["model"]),
@@ -18,6 +18,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("ingest", &["model", "engine", "log-store", "queue", "exposition", "protobuf"]),
     ("scrape", &["model", "engine", "exposition"]),
     ("remote-write", &["model", "engine", "exposition", "protobuf", "scrape"]),
+    ("metrics-backend", &["model", "engine", "query-lang", "scrape"]),
     ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting", "scrape", "protobuf"]),
     ("cli", &["model", "backup"]),
     ("demo", &["model"]),

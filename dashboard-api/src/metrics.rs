@@ -156,7 +156,7 @@ async fn catalogue(State(api): State<Arc<Api>>, params: Params) -> Result<Json<V
     params.only(&[&["prefix"]])?;
     let prefix = params.get("prefix").unwrap_or_default().to_owned();
     let list = move |api: &Api| {
-        let metrics = api.engine.metrics(&prefix);
+        let metrics = api.metrics.metrics(&prefix)?;
         let row = |metric: MetricInfo| {
             json!({
                 "name": metric.name,
@@ -166,10 +166,11 @@ async fn catalogue(State(api): State<Arc<Api>>, params: Params) -> Result<Json<V
                 "labels": metric.labels,
             })
         };
-        metrics.into_iter().map(row).collect()
+        Ok::<Vec<Value>, EvalError>(metrics.into_iter().map(row).collect())
     };
     let api = api.clone();
-    tokio::task::spawn_blocking(move || list(&api)).await.map(Json).map_err(ApiError::internal)
+    let listed = tokio::task::spawn_blocking(move || list(&api)).await.map_err(ApiError::internal)?;
+    Ok(Json(listed?))
 }
 
 /// A value; numbers that JSON cannot hold are texts.

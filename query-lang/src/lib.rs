@@ -18,6 +18,7 @@ mod print;
 mod query;
 pub mod read;
 pub mod shared;
+mod what_is_there;
 
 pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};

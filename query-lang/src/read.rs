@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use watchfire_engine::Engine;
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_engine::{Engine, MetricInfo, TimeRange};
+use watchfire_model::{LabelSet, Matcher, Timestamp};
 
 use crate::Query;
+use crate::equivalent::Found;
 use crate::eval::{self, Answer, Asked, EvalError, Limits};
 use crate::shared::SharedColumns;
+use crate::what_is_there;
 
 /// The times of a range evaluation: `start`, `start + step`, … up to and including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,25 @@ pub trait MetricsRead: Send + Sync {
 
     /// The PromQL that gives the same for the series that the query finds, where one exists.
     fn promql(&self, query: &Query, at: Timestamp) -> Option<String>;
+
+    /// The label sets of all series that one of the selectors finds, each once, sorted; at any time unless said.
+    ///
+    /// Errors: [`EvalError::Parameter`] for a selector without conditions, and what else stands in the way.
+    fn series(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<LabelSet>, EvalError>;
+
+    /// The names of labels of those series, or of all without a selector, sorted.
+    fn label_names(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<String>, EvalError>;
+
+    /// The values of a label of those series, or of all without a selector, sorted.
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        range: Option<TimeRange>,
+    ) -> Result<Vec<String>, EvalError>;
+
+    /// The metrics whose name begins so, sorted by name.
+    fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError>;
 }
 
 /// Evaluates on the engine of this process.
@@ -58,6 +79,11 @@ impl LocalMetrics {
     /// An adapter of this engine.
     pub fn new(engine: Arc<Engine>) -> LocalMetrics {
         LocalMetrics { engine }
+    }
+
+    /// Which kind of series a query of the short form finds.
+    pub fn found(&self, query: &Query, at: Timestamp) -> Found {
+        eval::found(query, &self.engine, at)
     }
 }
 
@@ -85,6 +111,27 @@ impl MetricsRead for LocalMetrics {
     }
 
     fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {
-        query.promql_for(eval::found(query, &self.engine, at))
+        query.promql_for(self.found(query, at))
+    }
+
+    fn series(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<LabelSet>, EvalError> {
+        what_is_there::series(&self.engine, selectors, range)
+    }
+
+    fn label_names(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<String>, EvalError> {
+        what_is_there::label_names(&self.engine, selectors, range)
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        selectors: &[Vec<Matcher>],
+        range: Option<TimeRange>,
+    ) -> Result<Vec<String>, EvalError> {
+        what_is_there::label_values(&self.engine, name, selectors, range)
+    }
+
+    fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError> {
+        Ok(self.engine.metrics(prefix))
     }
 }

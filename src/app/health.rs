@@ -78,6 +78,11 @@ pub fn queue_status(parts: &Parts) -> QueueStatus {
 pub fn read(parts: &Parts) -> Health {
     let mut components = vec![queue(parts), log_store(parts), engine(parts), alerting(parts), disk(parts)];
     components.extend(remote_write(parts));
+    components.extend(parts.cluster.as_ref().map(|cluster| Component {
+        name: "metrics_backend",
+        problem: cluster.trouble(),
+        figures: Vec::new(),
+    }));
     components.extend(parts.canary.as_ref().map(|canary| Component {
         name: "canary",
         problem: canary.trouble(),

@@ -25,6 +25,7 @@ use watchfire_ingest::own_log::OwnLog;
 use watchfire_ingest::sources::metrics::SourceMetrics;
 use watchfire_ingest::syslog::{serve_tcp, serve_udp};
 use watchfire_log_store::{EmbeddedStore, StoreConfig};
+use watchfire_metrics_backend::Cluster;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::{LocalMetrics, MetricsRead};
 use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
@@ -56,6 +57,10 @@ pub struct Parts {
     pub queue: Arc<EmbeddedQueue>,
     /// Series.
     pub engine: Arc<Engine>,
+    /// Who answers queries.
+    pub metrics: Arc<dyn MetricsRead>,
+    /// The same, where it is another cluster.
+    pub cluster: Option<Arc<Cluster>>,
     /// Records to search.
     pub store: Arc<EmbeddedStore>,
     /// Rules and their alerts.
@@ -207,6 +212,13 @@ impl Parts {
         };
         let remote_write =
             RemoteWrite::new(engine.clone(), dir.join(REMOTE_WRITE), Arc::new(counted_until), runtime.clone());
+        let cluster = config.metrics.backend.as_ref();
+        let cluster = cluster.map(|address| Cluster::new(address, engine.clone(), runtime.clone()).map(Arc::new));
+        let cluster = cluster.transpose()?;
+        let metrics: Arc<dyn MetricsRead> = match &cluster {
+            Some(cluster) => cluster.clone(),
+            None => Arc::new(LocalMetrics::new(engine.clone())),
+        };
         let source_metrics = SourceMetrics::new(&registry).map_err(|error| error.to_string())?;
         let sources = Mutex::new(Sources::new(intake.clone(), source_metrics, runtime.clone()));
         Ok(Parts {
@@ -231,6 +243,8 @@ impl Parts {
             runtime: runtime.clone(),
             queue,
             engine,
+            metrics,
+            cluster,
             store,
             rules: Arc::new(rules),
             alerting: Arc::new(alerting),
@@ -263,9 +277,9 @@ impl Parts {
             consumers.push(spawn("to-store", Box::new(move || store.run()))?);
             consumers.push(spawn("to-engine", Box::new(move || metrics.run()))?);
         }
-        let metrics: Arc<dyn MetricsRead> = Arc::new(LocalMetrics::new(self.engine.clone()));
         let sink = Arc::new(EngineSink::new(self.engine.clone()));
-        let rules = RulesLoop::start(self.rules.clone(), metrics, sink, self.alerting.clone()).map_err(failed)?;
+        let rules =
+            RulesLoop::start(self.rules.clone(), self.metrics.clone(), sink, self.alerting.clone()).map_err(failed)?;
         let mut syslog = tokio::task::JoinSet::new();
         for socket in syslog_sockets {
             match socket {
@@ -307,7 +321,7 @@ impl Parts {
         let reloader = reloader.clone();
         Api {
             store: self.store.clone(),
-            metrics: Arc::new(LocalMetrics::new(self.engine.clone())),
+            metrics: self.metrics.clone(),
             engine: self.engine.clone(),
             scraper: self.scraper.clone(),
             tail: self.tail.clone(),

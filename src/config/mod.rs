@@ -3,6 +3,7 @@
 //! [`Config`] is plain data, a struct per section, and does not change after it is read. What API.md names and
 //! this version does not do is refused by name.
 
+mod backend;
 mod files;
 mod items;
 mod read;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use watchfire_alerting::Secret;
 use watchfire_ingest::extract::RuleConfig;
 use watchfire_ingest::sources::settings::{FileSource, JournalSource};
+use watchfire_metrics_backend::Address;
 use watchfire_model::LabelSet;
 use watchfire_remote_write::config::Destination;
 use watchfire_scrape::config::ScrapeConfig;
@@ -103,6 +105,8 @@ pub struct Metrics {
     pub snapshot_log_bytes: u64,
     /// Records older than this on arrival are dated by their event time.
     pub late_after_ms: i64,
+    /// Who answers queries in place of the series here.
+    pub backend: Option<Address>,
 }
 
 /// `logs:`
@@ -308,6 +312,7 @@ impl Default for Config {
                 max_series: 1_000_000,
                 snapshot_log_bytes: 64 << 20,
                 late_after_ms: 600_000,
+                backend: None,
             },
             logs: Logs {
                 retention_ms: 30 * DAY_MS,

@@ -8,12 +8,12 @@ use watchfire_queue::DISK_LIMIT_MIN;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{self, Fault, Kind, Node, Place};
 
-use super::files;
 use super::items::{read_extracts, read_parsers};
 use super::receivers;
 use super::remote_write;
 use super::scrape;
 use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
+use super::{backend, files};
 
 /// Below these sizes, bytes, a part does nothing but to throw away what it has just taken.
 const MEMORY_LIMIT_MIN: u64 = 1 << 20;
@@ -164,7 +164,7 @@ fn read_metrics(top: &mut Section<'_>, config: &mut Config) {
     set(&mut metrics.max_series, section.integer("max_series", 1));
     set(&mut metrics.snapshot_log_bytes, section.bytes_from("snapshot_log", SNAPSHOT_LOG_MIN));
     set(&mut metrics.late_after_ms, section.duration_from("late_after", 1000));
-    section.not_yet("backend", "another cluster as the metrics store");
+    metrics.backend = backend::read(&mut section);
     section.finish();
 }
 

@@ -66,7 +66,7 @@ fn read_destination(node: &Node, top: &mut Section<'_>) -> Option<Destination> {
     destination.metadata = read_metadata(&mut section);
     set(&mut destination.hold_limit_bytes, section.bytes_from("hold_limit", HOLD_LIMIT_MIN));
     set_duration(&mut destination.totals_every, section.duration_from("totals_interval", 1000));
-    // There are no exemplars, and a name is looked up for each new connection, so that it is no matter what is said.
+    // Exemplars are not in the log that is sent, and a name is looked up for each new connection, so that it is no matter what is said.
     for key in ["send_exemplars", "round_robin_dns"] {
         boolean(&mut section, key);
     }
@@ -91,7 +91,8 @@ fn set_duration(target: &mut Duration, millis: Option<i64>) {
     set(target, millis.map(|millis| Duration::from_millis(millis.unsigned_abs())));
 }
 
-fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
+/// Headers of the user's.
+pub(super) fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
     let (node, path) = section.section("headers");
     let headers = Section::new(&path, node, section.faults()).free_texts();
     let headers: Vec<(String, Text, Place)> =

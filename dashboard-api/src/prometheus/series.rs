@@ -1,6 +1,6 @@
 //! What there is: `series`, `labels`, `label/{name}/values`, `metadata`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
@@ -8,9 +8,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::{Router, routing};
 use serde::Serialize;
-use watchfire_engine::{Engine, SeriesKind, TimeRange};
-use watchfire_model::{LabelSet, Matcher, Timestamp};
-use watchfire_query_lang::Notes;
+use watchfire_engine::{SeriesKind, TimeRange};
+use watchfire_model::Matcher;
+use watchfire_query_lang::{EvalError, Notes};
 
 use super::params::Asked;
 use super::reply::{Refused, Reply, in_background, success_bytes};
@@ -21,9 +21,6 @@ use crate::state::Api;
 
 /// Said where a list was cut.
 pub(super) const TRUNCATED: &str = "results truncated due to limit";
-/// All times.
-const ALWAYS: TimeRange = TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
-
 /// Routes of this file.
 pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
@@ -40,16 +37,12 @@ fn cut<T>(list: &mut Vec<T>, most: usize) -> Notes {
     Notes { warnings: if is_cut { vec![TRUNCATED.to_owned()] } else { Vec::new() }, infos: Vec::new() }
 }
 
-/// The label sets of all series that one of the selectors finds, each once, sorted.
-fn found(engine: &Engine, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<Vec<LabelSet>, Refused> {
-    let mut all = Vec::new();
-    for matchers in selectors {
-        let views = engine.select(matchers, range).map_err(|error| Refused::bad_data(error.to_string()))?;
-        all.extend(views.iter().map(|view| view.labels().clone()));
+/// A selection that the caller got wrong is bad data, as with Prometheus.
+fn told(error: EvalError) -> Refused {
+    match error {
+        EvalError::Parameter { reason } => Refused::bad_data(reason),
+        error => error.into(),
     }
-    all.sort_unstable();
-    all.dedup();
-    Ok(all)
 }
 
 async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
@@ -57,9 +50,9 @@ async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, R
     if selectors.is_empty() {
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
-    let (most, range) = (asked.limit()?, asked.range()?.unwrap_or(ALWAYS));
+    let (most, range) = (asked.limit()?, asked.range()?);
     in_background(move || {
-        let mut sets = found(&api.engine, &selectors, range)?;
+        let mut sets = api.metrics.series(&selectors, range).map_err(told)?;
         let notes = cut(&mut sets, most);
         let mut reply = Reply::new();
         reply.data().push(b'[');
@@ -76,13 +69,7 @@ async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, R
 }
 
 async fn labels(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
-    let names = |engine: &Engine, matchers: &[Matcher]| engine.label_names(matchers);
-    let of_series = |labels: &LabelSet, names: &mut BTreeSet<String>| {
-        for (name, _) in labels.iter().filter(|(name, _)| !names.contains(*name)).collect::<Vec<_>>() {
-            names.insert(name.to_owned());
-        }
-    };
-    texts(api, asked, names, of_series).await
+    texts(asked, move |selectors, range| api.metrics.label_names(selectors, range)).await
 }
 
 async fn values(
@@ -95,39 +82,17 @@ async fn values(
     if name.is_empty() {
         return Err(Refused::bad_data("invalid label name: \"\""));
     }
-    let of_label = name.clone();
-    let of_index = move |engine: &Engine, matchers: &[Matcher]| engine.label_values(&name, matchers);
-    let of_series = move |labels: &LabelSet, values: &mut BTreeSet<String>| {
-        if let Some(value) = labels.get(&of_label).filter(|value| !values.contains(*value)) {
-            values.insert(value.to_owned());
-        }
-    };
-    texts(api, asked, of_index, of_series).await
+    texts(asked, move |selectors, range| api.metrics.label_values(&name, selectors, range)).await
 }
 
-/// Names or values, sorted: of the index; of the series themselves where both selectors and times are given.
+/// Names or values.
 async fn texts(
-    api: Arc<Api>,
     asked: Asked,
-    of_index: impl Fn(&Engine, &[Matcher]) -> Vec<String> + Send + 'static,
-    of_series: impl Fn(&LabelSet, &mut BTreeSet<String>) + Send + 'static,
+    list: impl FnOnce(&[Vec<Matcher>], Option<TimeRange>) -> Result<Vec<String>, EvalError> + Send + 'static,
 ) -> Result<Response, Refused> {
     let (selectors, range, most) = (asked.matchers()?, asked.range()?, asked.limit()?);
     in_background(move || {
-        let mut list: Vec<String> = match (selectors.as_slice(), range) {
-            ([], _) => of_index(&api.engine, &[]),
-            ([matchers], None) => of_index(&api.engine, matchers),
-            (selectors, None) => {
-                let all: BTreeSet<String> =
-                    selectors.iter().flat_map(|matchers| of_index(&api.engine, matchers)).collect();
-                all.into_iter().collect()
-            }
-            (selectors, Some(range)) => {
-                let mut all = BTreeSet::new();
-                found(&api.engine, selectors, range)?.iter().for_each(|labels| of_series(labels, &mut all));
-                all.into_iter().collect()
-            }
-        };
+        let mut list = list(&selectors, range).map_err(told)?;
         let notes = cut(&mut list, most);
         success_bytes(&list, &notes)
     })
@@ -185,7 +150,7 @@ async fn metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response,
     bound(&asked, "limit_per_metric")?;
     let only = asked.get("metric").map(|name| shown(name).to_owned());
     in_background(move || {
-        let mut metrics = api.engine.metrics(only.as_deref().unwrap_or_default());
+        let mut metrics = api.metrics.metrics(only.as_deref().unwrap_or_default())?;
         metrics.retain(|metric| only.as_ref().is_none_or(|only| *only == metric.name));
         let told = metrics.into_iter().map(|metric| {
             let kind = match metric.kind {

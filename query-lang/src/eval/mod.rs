@@ -103,6 +103,13 @@ fn instant_values(query: &Query, columns: Vec<Column>) -> Vec<(LabelSet, f64)> {
     out
 }
 
+impl Query {
+    /// Whether the order of its instant result means something (`sort`, `topk`).
+    pub fn gives_order(&self) -> bool {
+        gives_order(self.root())
+    }
+}
+
 /// Whether the order of an instant result means something.
 fn gives_order(expr: &Expr) -> bool {
     match expr.without_parens() {
