@@ -406,6 +406,7 @@ impl Engine {
         codec: &mut Codec,
     ) {
         let (own_clock, bounds) = (origin.has_own_clock(), self.bounds(batch.received_at));
+        let now = self.ticked.load(Ordering::Relaxed);
         if let Origin::Backfill(hours) = origin {
             for series in self.registry.series_of_metric(&hours.metric) {
                 series.state.lock().numbers().clear_filled(hours.after, hours.until, codec);
@@ -419,6 +420,7 @@ impl Engine {
             }
             let mut state = series.state.lock();
             let (numbers, mut taken) = (state.numbers(), 0);
+            numbers.see_time(now);
             for point in points.iter().filter(|point| check_additive(series.kind, point, own_clock, &bounds).is_ok()) {
                 let (second, dated) = (bucket_second(point.at), origin.dated(point.late));
                 outcome.clamped += u64::from(numbers.add(second, point.value, dated, codec));

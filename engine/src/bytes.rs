@@ -148,6 +148,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Steps over a value.
+    #[inline]
+    pub(crate) fn skip_value(&mut self) -> Result<(), Damaged> {
+        match self.varint()? {
+            0 => self.take(size_of::<f64>()).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
         let length = self.length(self.rest.len())?;
         self.take(length)
@@ -175,6 +184,8 @@ mod tests {
             let mut cursor = Cursor::new(&bytes);
             prop_assert_eq!(cursor.varint(), Ok(u));
             prop_assert_eq!(cursor.zigzag(), Ok(i));
+            let mut skipping = cursor;
+            prop_assert!((0..6).all(|_| skipping.skip_value().is_ok()) && skipping.is_empty());
             for value in [f64::from_bits(bits), small as f64, -0.0, f64::INFINITY, f64::NAN, 4503599627370496.0] {
                 prop_assert_eq!(cursor.value().map(f64::to_bits), Ok(value.to_bits()));
             }

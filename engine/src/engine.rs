@@ -70,6 +70,8 @@ pub struct Engine {
     pub(crate) positions: Mutex<Positions>,
     /// The latest time that was seen, milliseconds.
     clock: AtomicI64,
+    /// Time of the last tick, milliseconds; it goes back where a clock is set back.
+    pub(crate) ticked: AtomicI64,
     /// Only one snapshot is taken at a time.
     pub(crate) checkpointing: Mutex<()>,
     /// Length of the newest snapshot.
@@ -149,7 +151,7 @@ impl Engine {
         // What a crash left of a snapshot; it may be as large as one.
         let _ = std::fs::remove_file(config.dir.join(crate::snapshot::UNFINISHED));
         let blocks = Blocks::open(&config.dir).map_err(at(&config.dir))?;
-        let recovered = recovery::recover(&config, &blocks)?;
+        let recovered = recovery::recover(&config, &blocks, now)?;
         let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
             .map_err(at(&config.dir))?;
         wal.in_snapshot(recovered.in_snapshot_below);
@@ -187,6 +189,7 @@ impl Engine {
             exemplars: Exemplars::default(),
             positions: Mutex::new(positions),
             clock: AtomicI64::new(now.millis()),
+            ticked: AtomicI64::new(now.millis()),
             checkpointing: Mutex::new(()),
             snapshot_bytes: AtomicU64::new(recovered.snapshot_bytes),
             snapshot_at_bytes: AtomicU64::new(0),

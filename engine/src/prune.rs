@@ -40,6 +40,7 @@ impl Engine {
     /// series, keeps to the memory limit, and takes a snapshot when the log has grown long.
     pub fn tick(&self, now: Timestamp) {
         self.see_time(now);
+        self.ticked.store(now.millis(), Ordering::Relaxed);
         if !self.wal.is_broken()
             && let Err(error) = self.wal.sync()
         {

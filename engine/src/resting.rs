@@ -55,6 +55,8 @@ struct OfLog {
 struct RestingLog {
     /// In the order of the log.
     parts: Vec<LogPart>,
+    /// When it was read, milliseconds.
+    now: i64,
 }
 
 /// What some records of a file say, one after another.
@@ -120,6 +122,7 @@ impl OfLog {
     fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
         // That of the thread may be in use by whoever needs the numbers.
         let mut codec = Codec::default();
+        numbers.see_time(self.log.now);
         while let Some(part) = self.log.parts.get(self.part as usize) {
             for place in part.of_series(self.series).iter().skip(self.applied as usize) {
                 if part.before.saturating_add(*place) >= before {
@@ -210,15 +213,15 @@ impl LogPart {
     }
 }
 
-/// Gives each series what the log says of it; the parts are in the order of the log.
-pub(crate) fn distribute(mut parts: Vec<LogPart>, series: &[Arc<Series>]) {
+/// Gives each series what the log says of it; the parts are in the order of the log. `now` in milliseconds.
+pub(crate) fn distribute(mut parts: Vec<LogPart>, series: &[Arc<Series>], now: i64) {
     parts.retain(|part| !part.all.is_empty());
     let mut before = 0u32;
     for part in &mut parts {
         part.before = before;
         before = before.saturating_add(u32::try_from(part.all.len()).unwrap_or(u32::MAX));
     }
-    let log = Arc::new(RestingLog { parts });
+    let log = Arc::new(RestingLog { parts, now });
     for (number, series) in (0u32..).zip(series) {
         if log.parts.iter().any(|part| !part.of_series(number).is_empty()) {
             let of_log = OfLog { log: log.clone(), series: number, part: 0, applied: 0 };

@@ -279,6 +279,13 @@ impl Numbers {
         }
     }
 
+    /// Says what time it is, milliseconds, before something is added.
+    pub(crate) fn see_time(&mut self, now: i64) {
+        if let Numbers::Distribution(distribution) = self {
+            distribution.see_time(now);
+        }
+    }
+
     /// Takes out what backfills put into the bucket seconds `after < second <= until`, which are whole hours.
     pub(crate) fn clear_filled(&mut self, after: u32, until: u32, codec: &mut Codec) {
         match self {

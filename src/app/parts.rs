@@ -136,11 +136,15 @@ impl Parts {
             EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
         let queue = Arc::new(queue);
         backup::tidy(dir);
-        let (engine, recovered) = Engine::open(engine_config(config), now).map_err(|error| error.to_string())?;
+        let (engine, store) = std::thread::scope(|scope| {
+            let engine = scope.spawn(|| Engine::open(engine_config(config), now));
+            let store = EmbeddedStore::open(store_config(config), now);
+            (engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), store)
+        });
+        let (engine, recovered) = engine.map_err(|error| error.to_string())?;
         tracing::info!(?recovered, "engine opened");
         let engine = Arc::new(engine);
-        let store = EmbeddedStore::open(store_config(config), now).map_err(|error| error.to_string())?;
-        let store = Arc::new(store);
+        let store = Arc::new(store.map_err(|error| error.to_string())?);
         let registry = Registry::new();
         let canary =
             config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), store.clone(), &registry));

@@ -38,13 +38,27 @@ pub(super) struct Pace {
     closed_at_once: usize,
     /// How long tens are kept, seconds.
     tens_kept: u32,
+    /// What time it is as far as is known, seconds.
+    now: u32,
+}
+
+impl Pace {
+    /// The same at a time, seconds.
+    pub(super) const fn at(self, now: u32) -> Pace {
+        Pace { now, ..self }
+    }
+
+    /// Before which seconds pieces of a second and of ten are too old to be kept.
+    fn over(self) -> [u32; 2] {
+        [SECONDS_KEPT, self.tens_kept].map(|kept| self.now.saturating_sub(kept))
+    }
 }
 
 /// Of live observations: time goes on, and a second is over.
-pub(super) const LIVE: Pace = Pace { open_max: 2, closed_at_once: 1, tens_kept: 86_400 };
+pub(super) const LIVE: Pace = Pace { open_max: 2, closed_at_once: 1, tens_kept: 86_400, now: 0 };
 /// Of what comes late or is filled in: several senders work through the past side by side, and seconds that are merged
 /// upwards one by one cost a hundred times as much as an observation. It is looked at from afar.
-pub(super) const PAST: Pace = Pace { open_max: 128, closed_at_once: 128, tens_kept: 3600 };
+pub(super) const PAST: Pace = Pace { open_max: 128, closed_at_once: 128, tens_kept: 3600, now: 0 };
 
 /// The observations of one series.
 #[derive(Default)]
@@ -76,7 +90,7 @@ impl Layer {
             Err(at) => at,
         };
         let (at, list) = if self.open.len() >= pace.open_max {
-            let list = self.close(pace.closed_at_once);
+            let list = self.close(pace.closed_at_once, pace);
             (self.open.partition_point(|open| open.second < second), list)
         } else {
             (at, Vec::new())
@@ -88,8 +102,11 @@ impl Layer {
 
     /// Turns the oldest open seconds, so many, into pieces; gives back an empty list of one of them. Each piece of a
     /// coarser level that some of them belong to is written once.
-    fn close(&mut self, many: usize) -> Vec<u16> {
+    fn close(&mut self, many: usize, pace: Pace) -> Vec<u16> {
         let many = many.min(self.open.len());
+        if let Some(last) = self.open[..many].last() {
+            self.pass_over(last.second.saturating_add(1), pace);
+        }
         let closing = &self.open[..many];
         for (number, (level, width)) in self.levels.iter_mut().zip(WIDTHS).enumerate() {
             let start = closing.partition_point(|open| open.second < level.kept);
@@ -106,6 +123,18 @@ impl Layer {
         let complete = newest.second.saturating_add(1);
         self.build(self.open.first().map_or(newest.second, |first| first.second.min(complete)));
         newest.into_list()
+    }
+
+    /// Has the coarser levels begin where the finer ones are over, up to a second: what is closed from now on goes to those
+    /// at once, and no piece is made that the next look at its age would drop.
+    fn pass_over(&mut self, until: u32, pace: Pace) {
+        let [seconds_over, tens_over] = pace.over();
+        let until = until.min(seconds_over);
+        if until / WIDTHS[1] * WIDTHS[1] > self.levels[1].built {
+            self.build(until);
+            self.drop_before(0, seconds_over);
+            self.drop_before(1, tens_over);
+        }
     }
 
     /// Merges the slots that are complete before a second into the coarser levels.
@@ -227,12 +256,13 @@ impl Layer {
     }
 
     /// Closes what is old enough and lets the fine levels go by age.
-    pub(super) fn age(&mut self, now: u32, pace: Pace) {
+    pub(super) fn age(&mut self, pace: Pace) {
+        let now = pace.now;
         let settled = now.saturating_sub(CLOSE_AFTER);
-        self.close(self.open.partition_point(|open| open.second < settled));
+        self.close(self.open.partition_point(|open| open.second < settled), pace);
         self.build(settled.min(self.open.first().map_or(u32::MAX, |open| open.second)));
-        for (number, kept) in [SECONDS_KEPT, pace.tens_kept].into_iter().enumerate() {
-            self.drop_before(number, now.saturating_sub(kept));
+        for (number, over) in pace.over().into_iter().enumerate() {
+            self.drop_before(number, over);
         }
         while self.levels[0].memory_bytes() + self.levels[1].memory_bytes() > DETAIL_BYTES
             && let Some(oldest) = self.levels[1].first_slot().map(|slot| slot * WIDTHS[1])

@@ -35,6 +35,8 @@ pub struct Distribution {
     sum: f64,
     /// Of those, the ones that were pruned: a piece.
     pruned: Option<Box<[u8]>>,
+    /// What time it is as far as is known, seconds.
+    now: u32,
 }
 
 /// Says in the bytes of a distribution that what was pruned follows its layers.
@@ -62,14 +64,15 @@ impl Distribution {
     #[inline]
     pub(crate) fn add(&mut self, bucket: u32, value: f64, dated: Dated) -> bool {
         let second = bucket.saturating_sub(1);
+        let past = PAST.at(self.now);
         match dated {
             Dated::Live => {
                 self.count += 1;
                 self.sum += value;
-                self.live.record(second, value, LIVE)
+                self.live.record(second, value, LIVE.at(self.now))
             }
-            Dated::Late => self.late.get_or_insert_default().record(second, value, PAST),
-            Dated::Filled => self.filled.get_or_insert_default().record(second, value, PAST),
+            Dated::Late => self.late.get_or_insert_default().record(second, value, past),
+            Dated::Filled => self.filled.get_or_insert_default().record(second, value, past),
         }
     }
 
@@ -166,11 +169,17 @@ impl Distribution {
         self.layers(Layers::All).all(Layer::is_empty)
     }
 
+    /// Says what time it is, milliseconds: seconds and tens that are over by then are not made.
+    pub(crate) fn see_time(&mut self, now: i64) {
+        self.now = u32::try_from(now.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
+    }
+
     /// Closes old seconds, merges them upwards, lets fine levels go by age. `now` in milliseconds.
     pub(crate) fn age(&mut self, now: i64) {
-        let now = u32::try_from(now.div_euclid(1000).max(0)).unwrap_or(u32::MAX);
-        self.live.age(now, LIVE);
-        self.past_mut().for_each(|layer| layer.age(now, PAST));
+        self.see_time(now);
+        let now = self.now;
+        self.live.age(LIVE.at(now));
+        self.past_mut().for_each(|layer| layer.age(PAST.at(now)));
     }
 
     /// Drops what lies before a time (milliseconds); the totals stay.
@@ -230,6 +239,6 @@ impl Distribution {
         let mut layer = |bit: u8| (has & bit != 0).then(|| Layer::read_from(cursor).map(Box::new)).transpose();
         let (late, filled) = (layer(HAS_LATE)?, layer(HAS_FILLED)?);
         let pruned = if has & HAS_PRUNED != 0 { Some(cursor.bytes()?.into()) } else { None };
-        Ok(Distribution { live, late, filled, count, sum, pruned })
+        Ok(Distribution { live, late, filled, count, sum, pruned, now: 0 })
     }
 }

@@ -118,6 +118,38 @@ proptest! {
         prop_assert_eq!(distribution.totals(), total);
     }
 
+    /// What is dated so far back that its seconds and tens are over goes to minutes at once, in whatever order it comes.
+    #[test]
+    fn the_past_goes_where_it_is_kept(
+        values in prop::collection::vec((0u32..20_000, value()), 1..800),
+        ascending in any::<bool>(),
+        age_after in 1usize..300,
+        windows in prop::collection::vec((0u32..340, 0u32..340), 1..15),
+    ) {
+        let mut distribution = Distribution::default();
+        let base = 1_000_000 / 3600 * 3600;
+        let now = i64::from(base + 20_000) * 1000;
+        let mut values = values;
+        if ascending {
+            values.sort_by_key(|(at, _)| *at);
+        }
+        let mut seen: Vec<Seen> = Vec::new();
+        for (number, (at, value)) in values.iter().enumerate() {
+            if number % age_after == 0 {
+                distribution.age(now);
+            }
+            distribution.add(base + at + 1, *value, Dated::Late);
+            seen.push((base + at + 1, *value, true));
+        }
+        for _ in 0..2 {
+            for (a, b) in &windows {
+                let minute = |number: &u32| i64::from(base + number * 60);
+                check(&distribution, &seen, minute(a.min(b)), minute(a.max(b)));
+            }
+            distribution.age(now);
+        }
+    }
+
     #[test]
     fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Distribution::read_from(&mut Cursor::new(&bytes));
@@ -145,6 +177,18 @@ fn a_busy_second_goes_into_a_histogram() {
     }
     check(&distribution, &seen, 4_999, 5_000);
     assert!(distribution.memory_bytes() < 64_000, "{}", distribution.memory_bytes());
+}
+
+#[test]
+fn a_past_day_is_never_in_seconds() {
+    let mut distribution = Distribution::default();
+    let start = 1_700_000_000 / 3600 * 3600;
+    distribution.age(i64::from(start + 90_000) * 1000);
+    for second in (0..80_000).step_by(10) {
+        distribution.add(start + second + 1, 1.0, Dated::Late);
+    }
+    let minutes_and_hours = 80_000 / 60 + 80_000 / 3600;
+    assert!(distribution.count() < minutes_and_hours + 150, "{} pieces", distribution.count());
 }
 
 #[test]

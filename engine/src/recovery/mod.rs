@@ -14,6 +14,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use watchfire_model::Timestamp;
+
 use crate::blocks::{Blocks, Stored};
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::with_codec;
@@ -103,7 +105,7 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 }
 
 /// Reads the folder.
-pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks, now: Timestamp) -> Result<Recovered, OpenError> {
     let files = segment::list(&config.dir).map_err(io_error(&config.dir))?;
     let mut report = RecoveryReport::default();
     let mut loaded = choose_snapshot(config, blocks, &files, &mut report)?;
@@ -113,7 +115,7 @@ pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks) -> Result<Recovere
         positions.restore(source);
     }
     loaded.registry.continue_from(loaded.head.next_id);
-    let (next_lsn, log_bytes) = replay::replay(&mut loaded, &files, &mut positions, &mut report)?;
+    let (next_lsn, log_bytes) = replay::replay(&mut loaded, &files, &mut positions, &mut report, now)?;
     for note in &loaded.head.metrics {
         loaded.registry.catalogue.describe(&note.name, Some(note.sample_type), note.help.as_deref());
     }

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use watchfire_model::Timestamp;
+
 use super::points::{Pending, take_points};
 use super::{Known, Loaded, RecoveryReport, io_error};
 use crate::backfill::Hours;
@@ -25,6 +27,7 @@ pub(super) fn replay(
     files: &[(u64, PathBuf)],
     positions: &mut Positions,
     report: &mut RecoveryReport,
+    now: Timestamp,
 ) -> Result<(u64, u64), OpenError> {
     let mut log_bytes = 0;
     let mut replayer = Replayer {
@@ -92,7 +95,7 @@ pub(super) fn replay(
         parts.extend(taken.parts);
     }
     let left_to_queue = replayer.left_to_queue;
-    resting::distribute(parts, &loaded.known.series);
+    resting::distribute(parts, &loaded.known.series, now.millis());
     report.records_left_to_queue = left_to_queue;
     Ok((expected.max(loaded.contains + 1), log_bytes))
 }

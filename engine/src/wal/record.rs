@@ -177,10 +177,24 @@ impl AdditivePoints<'_> {
 
 #[inline]
 fn read_additive(cursor: &mut Cursor, second_before: u32) -> Result<(u32, bool, f64), Damaged> {
+    let (second, late) = read_second(cursor, second_before)?;
+    Ok((second, late, cursor.value()?))
+}
+
+/// Its second alone.
+#[inline]
+fn skip_additive(cursor: &mut Cursor, second_before: u32) -> Result<u32, Damaged> {
+    let (second, _) = read_second(cursor, second_before)?;
+    cursor.skip_value()?;
+    Ok(second)
+}
+
+#[inline]
+fn read_second(cursor: &mut Cursor, second_before: u32) -> Result<(u32, bool), Damaged> {
     let step = cursor.zigzag()?;
     let second = i64::from(second_before).wrapping_add(step >> 1);
     let second = u32::try_from(second).map_err(|_| Damaged("a second is out of range"))?;
-    Ok((second, step & 1 == 1, cursor.value()?))
+    Ok((second, step & 1 == 1))
 }
 
 /// Who takes in what the heads of records say.
@@ -294,7 +308,7 @@ fn read_groups(payload: &[u8], cursor: &mut Cursor, to: &mut impl Points) -> Res
             let at = payload.len() - cursor.rest().len();
             let points = AdditivePoints { at, bytes: cursor.rest(), count, second_before: second };
             for _ in 0..count {
-                (second, ..) = read_additive(cursor, second)?;
+                second = skip_additive(cursor, second)?;
             }
             to.additive(id, points)?;
         } else {
