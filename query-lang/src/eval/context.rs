@@ -89,8 +89,6 @@ pub(crate) struct Context<'e> {
     pub is_instant: bool,
     /// What other queries of this time have computed already; nothing at other times.
     pub shared: Option<&'e SharedColumns<'e>>,
-    /// The common part that is being computed, and so is not to be taken from what is shared.
-    pub computing: Option<usize>,
 }
 
 impl<'e> Context<'e> {
@@ -111,8 +109,7 @@ impl<'e> Context<'e> {
     /// What is shared, and the number of this part in it, if it is one that several queries have.
     pub fn common(&self, expr: &Expr) -> Option<(&'e SharedColumns<'e>, usize)> {
         let shared = self.shared?;
-        let number = shared.number(expr)?;
-        (self.computing != Some(number)).then_some((shared, number))
+        Some((shared, shared.number(expr)?))
     }
 
     /// When a shifted selector looks.

@@ -187,7 +187,6 @@ fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Conte
         query_step: 0,
         is_instant: true,
         shared: None,
-        computing: None,
     }
 }
 
@@ -204,7 +203,6 @@ fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -
         query_step: range.step_ms,
         is_instant: false,
         shared: None,
-        computing: None,
     })
 }
 
@@ -226,12 +224,21 @@ fn evaluate(query: &Query, ctx: &Context) -> Result<Vec<Column>, EvalError> {
     }
 }
 
+/// The stack goes on in a new piece of `STACK_BYTES` when less than `STACK_LEFT_BYTES` are left: whatever thread a
+/// query of the deepest kind is evaluated on, it has room.
+const STACK_LEFT_BYTES: usize = 128 << 10;
+const STACK_BYTES: usize = 1 << 20;
+
 /// The value of an expression at each step; one that other queries have too is taken from them.
 fn eval(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     ctx.guard.tick()?;
-    if let Some((shared, number)) = ctx.common(expr) {
-        return eval_common(ctx, expr, shared, number);
-    }
+    stacker::maybe_grow(STACK_LEFT_BYTES, STACK_BYTES, || match ctx.common(expr) {
+        Some((shared, number)) => eval_common(ctx, expr, shared, number),
+        None => compute(ctx, expr),
+    })
+}
+
+fn compute(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     match expr {
         Expr::Number(number) => Ok(Value::Scalar(vec![number.value; ctx.steps.count])),
         Expr::String(_) => Ok(Value::Text),
@@ -250,14 +257,13 @@ fn eval(ctx: &Context, expr: &Expr) -> Result<Value, EvalError> {
     }
 }
 
-/// The value of a part that other queries have too. A function of its own, so that queries that share nothing need no
-/// more of the stack for each level of brackets.
+/// The value of a part that other queries have too.
 fn eval_common(ctx: &Context, expr: &Expr, shared: &SharedColumns, number: usize) -> Result<Value, EvalError> {
     if let Some(Columns(columns)) = shared.get(number) {
         ctx.guard.reserve(columns.len() * Column::bytes(ctx.steps.count))?;
         return Ok(Value::Vector(columns));
     }
-    match eval(&Context { computing: Some(number), ..*ctx }, expr)? {
+    match compute(ctx, expr)? {
         // What stands for a histogram means something in its own query only.
         Value::Vector(columns) if !ctx.has_histograms() => {
             let columns = Columns(columns);
