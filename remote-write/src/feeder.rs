@@ -60,6 +60,10 @@ struct Lane {
     open: Option<Batch>,
     /// Batches that are not settled.
     outstanding: usize,
+    /// Batches that are.
+    settled: u64,
+    /// Tells the shard how many of them are kept.
+    kept: watch::Sender<u64>,
 }
 
 /// Feeds the shards of a destination.
@@ -154,6 +158,10 @@ impl Feeder {
                         self.hear(&event);
                     }
                     self.save(false);
+                    // Also where it could not be kept, which was told: samples that come twice are better than none.
+                    for lane in &self.lanes {
+                        lane.kept.send_replace(lane.settled);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -187,6 +195,7 @@ impl Feeder {
             Event::Settled { generation, shard, upto } if generation == self.generation => {
                 if let Some(lane) = self.lanes.get_mut(shard) {
                     lane.outstanding -= 1;
+                    lane.settled += 1;
                     self.settled.reach(shard, upto);
                 }
             }
@@ -504,6 +513,7 @@ impl Feeder {
         let waiting = (queue.capacity / queue.max_samples_per_send.max(1)).max(1);
         for number in 0..shards {
             let (queue, batches) = mpsc::channel(waiting);
+            let kept = watch::Sender::new(0);
             let shard = Shard {
                 generation: self.generation,
                 number,
@@ -512,9 +522,10 @@ impl Feeder {
                 figures: self.setup.figures.clone(),
                 events: self.told.clone(),
                 stopping: self.stopping.subscribe(),
+                kept: kept.subscribe(),
             };
             let task = self.setup.runtime.spawn(shard.run(batches));
-            self.lanes.push(Lane { queue, task, open: None, outstanding: 0 });
+            self.lanes.push(Lane { queue, task, open: None, outstanding: 0, settled: 0, kept });
         }
         self.setup.figures.shards.store(shards as u64, Ordering::Relaxed);
     }

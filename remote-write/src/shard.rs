@@ -39,11 +39,14 @@ pub(crate) struct Shard {
     pub(crate) figures: Arc<Figures>,
     pub(crate) events: EventSender<Event>,
     pub(crate) stopping: watch::Receiver<bool>,
+    /// How many of its batches are settled in the files of the destination, too.
+    pub(crate) kept: watch::Receiver<u64>,
 }
 
 impl Shard {
     /// Sends what comes until nobody sends more, or we stop.
     pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
+        let mut settled = 0;
         while let Some(batch) = tokio::select! {
             biased;
             _ = self.stopping.wait_for(|stopping| *stopping) => None,
@@ -57,6 +60,12 @@ impl Shard {
             }
             // A feeder that does not hear has ended.
             let _ = self.events.send(Event::Settled { generation: self.generation, shard: self.number, upto });
+            settled += 1;
+            // Were the next one sent before this is kept, a kill could make both of them come twice.
+            tokio::select! {
+                _ = self.stopping.wait_for(|stopping| *stopping) => {}
+                _ = self.kept.wait_for(|kept| *kept >= settled) => {}
+            }
         }
         let _ = self.events.send(Event::Ended { generation: self.generation });
     }
