@@ -13,7 +13,9 @@
 mod classic;
 mod cursor;
 pub mod labels;
+pub mod native;
 mod openmetrics;
+pub mod protobuf;
 mod series;
 #[cfg(test)]
 mod tests;

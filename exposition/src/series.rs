@@ -16,6 +16,13 @@ pub struct Series<'b> {
     at: usize,
 }
 
+impl Series<'_> {
+    /// Where it begins in the body, bytes.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+}
+
 /// Takes a series without looking at its labels: their quotes decide where they end.
 ///
 /// Whether they are labels at all is for [`read_labels`] to say; of two texts that are the same byte for byte both

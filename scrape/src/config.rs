@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::relabel::RelabelRule;
 use watchfire_exposition::Format;
 
+use crate::negotiate::Form;
+
 /// One entry of `scrape_configs`: a job.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScrapeConfig {
@@ -29,6 +31,8 @@ pub struct ScrapeConfig {
     pub track_timestamps_staleness: bool,
     /// What is asked for, the most welcome first.
     pub protocols: Vec<Protocol>,
+    /// Which histograms are read.
+    pub histograms: HistogramConfig,
     /// How bodies are read whose content type does not say it.
     pub fallback_protocol: Option<Protocol>,
     /// Whether answers may come packed.
@@ -59,6 +63,7 @@ impl ScrapeConfig {
             honor_timestamps: true,
             track_timestamps_staleness: false,
             protocols: Protocol::DEFAULT.to_vec(),
+            histograms: HistogramConfig::default(),
             fallback_protocol: None,
             enable_compression: true,
             limits: ScrapeLimits::default(),
@@ -79,6 +84,19 @@ impl ScrapeConfig {
         });
         std::iter::once(&self.http).chain(listing).flat_map(HttpConfig::secret_files)
     }
+}
+
+/// Which histograms of a protobuf answer are read.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct HistogramConfig {
+    /// Native ones; without them, their classic buckets.
+    pub natives: bool,
+    /// The classic buckets, also of native ones.
+    pub classic: bool,
+    /// Most buckets of a native histogram: it is made coarser until it has so few. 0 means none.
+    pub bucket_limit: u64,
+    /// How much wider a bucket is than the one before, at least: a finer histogram is made coarser.
+    pub min_bucket_factor: f64,
 }
 
 /// Limits of a job; 0 means none.
@@ -128,6 +146,8 @@ impl Scheme {
 /// A form in which a target may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
+    /// Delimited messages, with native histograms.
+    PrometheusProto,
     /// `text/plain`, version 0.0.4.
     PrometheusText0,
     /// `text/plain`, version 1.0.0.
@@ -140,7 +160,8 @@ pub enum Protocol {
 
 impl Protocol {
     /// Each with its word in a configuration.
-    pub const NAMES: [(&'static str, Protocol); 4] = [
+    pub const NAMES: [(&'static str, Protocol); 5] = [
+        ("PrometheusProto", Protocol::PrometheusProto),
         ("PrometheusText0.0.4", Protocol::PrometheusText0),
         ("PrometheusText1.0.0", Protocol::PrometheusText1),
         ("OpenMetricsText0.0.1", Protocol::OpenMetricsText0),
@@ -151,6 +172,15 @@ impl Protocol {
     pub const DEFAULT: [Protocol; 4] =
         [Protocol::OpenMetricsText1, Protocol::OpenMetricsText0, Protocol::PrometheusText1, Protocol::PrometheusText0];
 
+    /// The same where native histograms are scraped.
+    pub const DEFAULT_WITH_NATIVES: [Protocol; 5] = [
+        Protocol::PrometheusProto,
+        Protocol::OpenMetricsText1,
+        Protocol::OpenMetricsText0,
+        Protocol::PrometheusText1,
+        Protocol::PrometheusText0,
+    ];
+
     /// The protocol of a word.
     pub fn parse(word: &str) -> Option<Protocol> {
         Protocol::NAMES.iter().find(|(name, _)| *name == word).map(|(_, protocol)| *protocol)
@@ -159,6 +189,9 @@ impl Protocol {
     /// As `Accept` has it, without its weight.
     pub(crate) const fn media_type(self) -> &'static str {
         match self {
+            Protocol::PrometheusProto => {
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+            }
             Protocol::PrometheusText0 => "text/plain;version=0.0.4",
             Protocol::PrometheusText1 => "text/plain;version=1.0.0;escaping=allow-utf-8",
             Protocol::OpenMetricsText0 => "application/openmetrics-text;version=0.0.1",
@@ -166,11 +199,12 @@ impl Protocol {
         }
     }
 
-    /// The grammar of its bodies.
-    pub(crate) const fn format(self) -> Format {
+    /// The form of its bodies.
+    pub(crate) const fn form(self) -> Form {
         match self {
-            Protocol::PrometheusText0 | Protocol::PrometheusText1 => Format::Classic,
-            Protocol::OpenMetricsText0 | Protocol::OpenMetricsText1 => Format::OpenMetrics,
+            Protocol::PrometheusProto => Form::Protobuf,
+            Protocol::PrometheusText0 | Protocol::PrometheusText1 => Form::Text(Format::Classic),
+            Protocol::OpenMetricsText0 | Protocol::OpenMetricsText1 => Form::Text(Format::OpenMetrics),
         }
     }
 }

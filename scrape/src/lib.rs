@@ -19,6 +19,7 @@ mod discovery;
 mod fetch;
 mod md5;
 pub mod metadata;
+mod natives;
 mod negotiate;
 mod own_metrics;
 mod pool;

@@ -13,6 +13,7 @@ use crate::metadata::{Families, Notes};
 use crate::sample_labels::{self, LabelFault};
 use crate::scrape::Of;
 use watchfire_exposition::labels::Labels;
+use watchfire_exposition::protobuf::Native;
 use watchfire_exposition::{Entry, Format, ParseError, Parser, Series};
 use watchfire_model::labels::METRIC_NAME;
 
@@ -90,13 +91,13 @@ impl Remembered {
         }
     }
 
-    /// Reads a body into a batch.
+    /// Reads a body into a batch; native histograms stand for the samples at their places in it.
     ///
     /// Errors: the body is no scrape; call [`Remembered::fail`] with another batch then. The counts are right so far.
     pub(crate) fn read(
         &mut self,
-        body: &[u8],
-        format: Format,
+        (body, format): (&[u8], Format),
+        natives: Vec<Native>,
         of: &Of<'_>,
         batch: &mut SampleBatch,
         counts: &mut Counts,
@@ -108,11 +109,13 @@ impl Remembered {
         self.notes.begin();
         let mut parser = Parser::new(body, format);
         let mut labels = Labels::default();
+        let mut natives = natives.into_iter().peekable();
         while let Some(entry) = parser.next_entry()? {
             let Entry::Sample { series, value, at_ms, exemplar } = entry else {
                 self.notes.note(&entry, self.round);
                 continue;
             };
+            let native = natives.next_if(|native| native.at == series.at());
             let own_time = at_ms.filter(|_| of.config.honor_timestamps);
             let ends = own_time.is_none() || of.config.track_timestamps_staleness;
             let named = match self.again(series, ends, batch) {
@@ -131,7 +134,13 @@ impl Remembered {
             if let Some(named) = named {
                 counts.kept += 1;
                 let at = own_time.map_or(of.at, Timestamp::from_millis);
-                batch.push(named, at, value);
+                match native {
+                    Some(Native { histogram, exemplars, .. }) => {
+                        batch.push_native(named, at, histogram);
+                        exemplars.into_iter().for_each(|exemplar| batch.push_exemplar(named, exemplar));
+                    }
+                    None => batch.push(named, at, value),
+                }
                 if let Some(exemplar) = exemplar.and_then(|exemplar| exemplar.kept(at)) {
                     batch.push_exemplar(named, exemplar);
                 }

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{
     AppendError, AppendReport, BatchSeries, Engine, MetricType, SampleBatch, SeriesHandle, SeriesKind,
 };
+use watchfire_exposition::Format;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelSet, Timestamp};
@@ -14,7 +15,8 @@ use watchfire_model::{LabelSet, Timestamp};
 use crate::config::ScrapeConfig;
 use crate::fetch::{Answer, FetchError};
 use crate::metadata::Families;
-use crate::negotiate::{ContentTypeError, format_of};
+use crate::natives::{self, NativeError};
+use crate::negotiate::{ContentTypeError, Form, form_of};
 use crate::remembered::{BodyError, Counts, Remembered};
 use crate::snapshot::{Health, LastScrape};
 
@@ -28,7 +30,7 @@ const REPORTED: [&str; 5] = [
 ];
 
 /// Why a scrape failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(crate) enum ScrapeError {
     #[error("{0}")]
     Fetch(#[from] FetchError),
@@ -36,6 +38,8 @@ pub(crate) enum ScrapeError {
     ContentType(#[from] ContentTypeError),
     #[error("{0}")]
     Body(#[from] BodyError),
+    #[error("{0}")]
+    Protobuf(#[from] NativeError),
     #[error("the job has {targets} targets, more than `target_limit` {limit}")]
     TargetLimit { targets: usize, limit: u64 },
     #[error("the samples cannot be written: {0}")]
@@ -123,9 +127,16 @@ impl Series {
         batch: &mut SampleBatch,
         counts: &mut Counts,
     ) -> Result<(), ScrapeError> {
-        let format = format_of(answer.content_type.as_deref(), of.config.fallback_protocol)?;
+        let form = form_of(answer.content_type.as_deref(), of.config.fallback_protocol)?;
         let body = answer.unpack()?;
-        self.remembered.read(body, format, of, batch, counts)?;
+        match form {
+            Form::Text(format) => self.remembered.read((body, format), Vec::new(), of, batch, counts)?,
+            Form::Protobuf => {
+                let written = natives::write(body, of.config.histograms)?;
+                let text = (written.text.as_bytes(), Format::OpenMetrics);
+                self.remembered.read(text, written.natives, of, batch, counts)?;
+            }
+        }
         if let Some(families) = self.remembered.families() {
             self.families = families;
         }

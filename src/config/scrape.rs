@@ -2,7 +2,7 @@
 
 use watchfire_model::LabelSet;
 use watchfire_model::time::format_duration_ms;
-use watchfire_scrape::config::{Protocol, Scheme, ScrapeConfig, ScrapeLimits};
+use watchfire_scrape::config::{HistogramConfig, Protocol, Scheme, ScrapeConfig, ScrapeLimits};
 use watchfire_yaml::section::{Section, parse_bytes};
 use watchfire_yaml::tree::{Kind, Node};
 
@@ -17,7 +17,9 @@ const PATH: &str = "scrape_configs";
 struct Defaults {
     interval_ms: i64,
     timeout_ms: i64,
-    protocols: Vec<Protocol>,
+    /// Absent: those of a job that says which histograms it reads.
+    protocols: Option<Vec<Protocol>>,
+    histograms: HistogramConfig,
     limits: ScrapeLimits,
 }
 
@@ -41,7 +43,8 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
     if let Some(every_ms) = section.duration_from("evaluation_interval", 100) {
         config.alerting.check_interval_ms = every_ms;
     }
-    let protocols = read_protocols(&mut section).unwrap_or_else(|| Protocol::DEFAULT.to_vec());
+    let protocols = read_protocols(&mut section);
+    let histograms = read_histograms(&mut section, HistogramConfig::default());
     let limits = read_limits(&mut section, ScrapeLimits::default());
     let (labels, labels_path) = section.section("external_labels");
     let labels = read_labels(labels, &labels_path, &mut section);
@@ -51,7 +54,7 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
     section.not_yet("query_log_file", "a log of queries");
     section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
     section.finish();
-    Defaults { interval_ms, timeout_ms, protocols, limits }
+    Defaults { interval_ms, timeout_ms, protocols, histograms, limits }
 }
 
 /// Interval and timeout. A timeout that is only a default is no longer than the interval.
@@ -85,7 +88,10 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     set(&mut job.honor_timestamps, boolean(&mut section, "honor_timestamps"));
     set(&mut job.track_timestamps_staleness, boolean(&mut section, "track_timestamps_staleness"));
     set(&mut job.enable_compression, boolean(&mut section, "enable_compression"));
-    job.protocols = read_protocols(&mut section).unwrap_or_else(|| defaults.protocols.clone());
+    job.histograms = read_histograms(&mut section, defaults.histograms);
+    job.protocols = read_protocols(&mut section).or_else(|| defaults.protocols.clone()).unwrap_or_else(|| {
+        if job.histograms.natives { Protocol::DEFAULT_WITH_NATIVES.to_vec() } else { Protocol::DEFAULT.to_vec() }
+    });
     job.fallback_protocol = section.parsed("fallback_scrape_protocol", &protocols_expected(), Protocol::parse);
     job.limits = read_limits(&mut section, defaults.limits);
     job.http = scrape_http::read(&mut section);
@@ -93,7 +99,6 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     job.metric_relabel = scrape_relabel::read(&mut section, "metric_relabel_configs");
     job.discovery = scrape_discovery::read(&mut section);
     check_names_are_utf8(&mut section);
-    read_histograms(&mut section);
     section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
     section.finish();
     (!job.job_name.is_empty()).then_some(job)
@@ -110,7 +115,7 @@ fn protocols_expected() -> String {
     format!("one of {}", names.join(", "))
 }
 
-/// `scrape_protocols`. Protobuf is left out if others stand beside it: targets then answer as text.
+/// `scrape_protocols`.
 fn read_protocols(section: &mut Section<'_>) -> Option<Vec<Protocol>> {
     let node = section.node("scrape_protocols")?;
     let name = section.name("scrape_protocols");
@@ -122,13 +127,6 @@ fn read_protocols(section: &mut Section<'_>) -> Option<Vec<Protocol>> {
                 section.fault(*place, format!("`{name}`: `{text}` stands twice; keep one"));
             }
             Some(protocol) => protocols.push(protocol),
-            None if *text == "PrometheusProto" && texts.len() > 1 => {}
-            None if *text == "PrometheusProto" => {
-                section.fault(
-                    *place,
-                    format!("`{name}`: PrometheusProto alone is not in this version yet; add a text format"),
-                );
-            }
             None => section.fault(*place, format!("`{name}`: `{text}` is not {}", protocols_expected())),
         }
     }
@@ -166,17 +164,17 @@ fn check_names_are_utf8(section: &mut Section<'_>) {
     });
 }
 
-/// What concerns native histograms, which text formats do not carry.
-fn read_histograms(section: &mut Section<'_>) {
-    for key in ["scrape_native_histograms", "convert_classic_histograms_to_nhcb"] {
-        section.not_yet(key, "scraped native histograms");
-    }
-    // Of text formats classic histograms are all there is.
+/// Which histograms are read.
+fn read_histograms(section: &mut Section<'_>, mut histograms: HistogramConfig) -> HistogramConfig {
+    section.not_yet("convert_classic_histograms_to_nhcb", "scraped classic histograms as native ones");
+    set(&mut histograms.natives, boolean(section, "scrape_native_histograms"));
     for key in ["scrape_classic_histograms", "always_scrape_classic_histograms"] {
-        boolean(section, key);
+        set(&mut histograms.classic, boolean(section, key));
     }
-    section.integer("native_histogram_bucket_limit", 0);
-    section.parsed("native_histogram_min_bucket_factor", "a number", |text| text.parse::<f64>().ok());
+    set(&mut histograms.bucket_limit, section.integer("native_histogram_bucket_limit", 0));
+    let factor = section.parsed("native_histogram_min_bucket_factor", "a number", |text| text.parse::<f64>().ok());
+    set(&mut histograms.min_bucket_factor, factor);
+    histograms
 }
 
 fn read_params(section: &mut Section<'_>) -> Vec<(String, Vec<String>)> {

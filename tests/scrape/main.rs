@@ -3,6 +3,7 @@
 mod basics;
 mod discovery;
 mod faults;
+mod protobuf;
 mod real;
 
 use std::time::{Duration, Instant};

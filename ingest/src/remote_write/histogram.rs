@@ -10,11 +10,11 @@
 //! ```
 //! Whole numbers are differences from bucket to bucket, floats are as they are; which of them is said by the count.
 
-use watchfire_model::histogram::{HistogramError, HistogramParts, buckets_of_spans};
+use watchfire_exposition::native::{Side, small};
+use watchfire_model::histogram::{HistogramError, HistogramParts};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Histogram, ResetHint};
-
-use watchfire_protobuf::{Field, Malformed, Message, doubles, numbers};
+use watchfire_protobuf::{Field, Malformed, Message, doubles};
 
 /// What stands in the place of a histogram.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,65 +24,6 @@ pub(super) enum Sent {
     Stale,
     /// It is none.
     Wrong(HistogramError),
-}
-
-/// One side of a histogram.
-#[derive(Default)]
-struct Side {
-    spans: Vec<(i32, u32)>,
-    deltas: Vec<i64>,
-    counts: Vec<f64>,
-}
-
-impl Side {
-    fn span(&mut self, field: Field<'_>) -> Result<(), Malformed> {
-        let mut span = Message::new(field.bytes()?);
-        let (mut offset, mut length) = (0, 0);
-        while let Some((number, field)) = span.next()? {
-            match number {
-                1 => offset = small(field)?,
-                2 => length = u32::try_from(field.unsigned()?).map_err(|_| Malformed::Range)?,
-                _ => {}
-            }
-        }
-        self.spans.push((offset, length));
-        Ok(())
-    }
-
-    fn deltas(&mut self, field: Field<'_>) -> Result<(), Malformed> {
-        numbers(field).try_for_each(|number| {
-            self.deltas.push(zigzag(number?));
-            Ok(())
-        })
-    }
-
-    fn counts(&mut self, field: Field<'_>) -> Result<(), Malformed> {
-        doubles(field).try_for_each(|number| {
-            self.counts.push(number?);
-            Ok(())
-        })
-    }
-
-    fn buckets(&self, side: &'static str, is_integer: bool) -> Result<Vec<(i32, f64)>, HistogramError> {
-        if !is_integer {
-            return buckets_of_spans(side, &self.spans, &self.counts);
-        }
-        let mut count = 0i64;
-        let counts = self.deltas.iter().map(|delta| {
-            count = count.saturating_add(*delta);
-            count as f64
-        });
-        buckets_of_spans(side, &self.spans, &counts.collect::<Vec<_>>())
-    }
-}
-
-fn zigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
-}
-
-/// A number of 32 bits, small magnitudes short.
-fn small(field: Field<'_>) -> Result<i32, Malformed> {
-    i32::try_from(zigzag(field.unsigned()?)).map_err(|_| Malformed::Range)
 }
 
 /// Its time in milliseconds, and what it is.

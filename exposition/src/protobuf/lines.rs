@@ -1,0 +1,150 @@
+//! The lines that a family becomes.
+
+use std::fmt::Write;
+
+use super::{Family, Fault, Metric, Native, Shown, Written};
+
+/// Times that a line can tell, milliseconds: beyond them, a number of seconds names none any more.
+const TIMES_MS: std::ops::RangeInclusive<i64> = -9_000_000_000_000_000..=9_000_000_000_000_000;
+
+/// The text so far.
+pub(super) struct Lines {
+    written: Written,
+    limit: usize,
+}
+
+impl Lines {
+    /// Of at most so many bytes.
+    pub(super) fn new(limit: usize) -> Lines {
+        Lines { written: Written::default(), limit }
+    }
+
+    pub(super) fn finish(mut self) -> Written {
+        self.written.text.push_str("# EOF\n");
+        self.written
+    }
+
+    /// What is said of a family.
+    pub(super) fn head(&mut self, family: &Family<'_>, help: &str, unit: &str) {
+        let text = &mut self.written.text;
+        let name = quoted(family.name);
+        if !help.is_empty() {
+            push(text, format_args!("# HELP {name} {}\n", escaped(help)));
+        }
+        push(text, format_args!("# TYPE {name} {}\n", family.kind.as_str()));
+        let is_named = family.name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+        if !unit.is_empty() && is_named {
+            push(text, format_args!("# UNIT {name} {unit}\n"));
+        }
+    }
+
+    /// A line; `bound` is a label of which the value is a number.
+    ///
+    /// Errors: the text is too long.
+    pub(super) fn sample(
+        &mut self,
+        metric: &Metric<'_>,
+        suffix: &str,
+        bound: Option<(&str, f64)>,
+        value: f64,
+        exemplar: Option<&Shown<'_>>,
+    ) -> Result<(), Fault> {
+        let text = &mut self.written.text;
+        push(text, format_args!("{{\"{}{suffix}\"", escaped(metric.name)));
+        for (label, value) in &metric.labels {
+            push(text, format_args!(",\"{}\"=\"{}\"", escaped(label), escaped(value)));
+        }
+        if let Some((label, value)) = bound {
+            push(text, format_args!(",\"{label}\"=\"{}\"", bound_text(value)));
+        }
+        push(text, format_args!("}} {}", number(value)));
+        put_time(text, metric.at_ms);
+        if let Some(Shown { labels, value, at_ms }) = exemplar {
+            let pairs: Vec<String> =
+                labels.iter().map(|(label, value)| format!("\"{}\"=\"{}\"", escaped(label), escaped(value))).collect();
+            push(text, format_args!(" # {{{}}} {}", pairs.join(","), number(*value)));
+            put_time(text, *at_ms);
+        }
+        text.push('\n');
+        if text.len() > self.limit { Err(Fault::TooLong) } else { Ok(()) }
+    }
+
+    /// A native histogram: the line of its series, and itself beside it.
+    pub(super) fn native(&mut self, metric: &Metric<'_>, make: impl FnOnce(usize) -> Native) -> Result<(), Fault> {
+        self.written.natives.push(make(self.written.text.len()));
+        self.sample(metric, "", None, f64::NAN, None)
+    }
+}
+
+fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(arguments);
+}
+
+fn put_time(text: &mut String, at_ms: Option<i64>) {
+    if let Some(at) = at_ms.filter(|at| TIMES_MS.contains(at)) {
+        let sign = if at < 0 { "-" } else { "" };
+        push(text, format_args!(" {sign}{}.{:03}", at.unsigned_abs() / 1000, at.unsigned_abs() % 1000));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", escaped(name))
+}
+
+fn number(value: f64) -> String {
+    match value {
+        value if value.is_nan() => "NaN".to_owned(),
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        value => format!("{value:e}"),
+    }
+}
+
+/// A number as OpenMetrics has it in labels: `1.0`, `0.25`, `1e+06`.
+fn bound_text(value: f64) -> String {
+    if !value.is_finite() {
+        return number(value);
+    }
+    let text = format!("{value:e}");
+    let Some((digits, exponent)) = text.split_once('e') else { return text };
+    match exponent.parse::<i32>().unwrap_or(0) {
+        -4..6 => {
+            let plain = value.to_string();
+            if plain.contains('.') { plain } else { format!("{plain}.0") }
+        }
+        exponent => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bound_text;
+
+    #[test]
+    fn bounds_are_those_of_open_metrics() {
+        for (bound, text) in [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (-1.0, "-1.0"),
+            (0.25, "0.25"),
+            (100.0, "100.0"),
+            (123456.0, "123456.0"),
+            (1e6, "1e+06"),
+            (1234567.5, "1.2345675e+06"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1e100, "1e+100"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(bound_text(bound), text);
+        }
+    }
+}
