@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use watchfire_model::Timestamp;
 
 use crate::engine::Engine;
+use crate::prune::KEPT_MS;
 use crate::series::{Series, SeriesState};
 
 /// Room is made when so many of all possible series are there, and until so many are, in percent.
@@ -13,16 +14,14 @@ const FULL_PERCENT: usize = 95;
 const ENOUGH_PERCENT: usize = 90;
 /// Wait between two tries, milliseconds: to look through a million series takes a tenth of a second.
 const AGAIN_MS: i64 = 10_000;
-/// Series with samples younger than this stay in any case, milliseconds.
-const SAMPLES_QUIET_MS: i64 = 3_600_000;
-/// The same of counts and observations: for a day a window without events is 0 and not absent.
+/// Series with counts or observations younger than this stay in any case, milliseconds: for a day a window without events is 0 and not absent.
 const COUNTS_QUIET_MS: i64 = 24 * 3_600_000;
 /// Width of the steps in which quiet series are counted, milliseconds.
 const STEP_MS: i64 = 600_000;
 
 /// Since when a series is quiet, if it is for long enough to make room.
 fn quiet_since(series: &Series, state: &mut SeriesState, now: Timestamp) -> Option<i64> {
-    let quiet_ms = if series.kind.is_additive() { COUNTS_QUIET_MS } else { SAMPLES_QUIET_MS };
+    let quiet_ms = if series.kind.is_additive() { COUNTS_QUIET_MS } else { KEPT_MS };
     state.newest().filter(|newest| *newest < now.plus_millis(-quiet_ms).millis())
 }
 

@@ -23,7 +23,7 @@ const PRUNE_TO_PERCENT: usize = 90;
 /// Numbers of this long are never dropped for memory, milliseconds: rules look back over them, and what was
 /// acknowledged a moment ago must be seen. When they and the series alone pass the limit, nothing is won by blinding
 /// all metrics over and over: new series are refused instead, and the health says so.
-const KEPT_MS: i64 = 3_600_000;
+pub(crate) const KEPT_MS: i64 = 3_600_000;
 /// The log may grow by one part in so many of the last snapshot: a byte of it takes much longer to read at the start
 /// than one of a snapshot.
 const SNAPSHOT_SHARE: u64 = 4;

@@ -67,9 +67,12 @@ fn a_block_that_is_damaged_or_gone_costs_its_own_samples() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x40;
     std::fs::write(damaged, bytes).expect("writable");
+    let begun = dir.path().join(format!("block-{:020}.blk", 1000));
+    std::fs::write(&begun, "WF").expect("writable");
 
     let (engine, report) = open(dir.path(), 50 * HOUR_MS);
     assert_eq!(report.damages.iter().map(|damage| &damage.file).collect::<Vec<_>>(), [gone]);
+    assert!(!begun.exists(), "a crash left it before anything stood in it");
     let counts: Vec<usize> = (0..SERIES).map(|number| read(&engine, number, -1, 50 * HOUR_MS).len()).collect();
     let most = *counts.iter().max().expect("series");
     assert_eq!(counts.iter().filter(|count| **count < most).count(), 1, "one series has the damage: {counts:?}");

@@ -13,7 +13,7 @@ use watchfire_model::{LabelSet, Matcher, Timestamp};
 use watchfire_query_lang::ast::ValueType;
 use watchfire_query_lang::{
     Answer, Asked, EvalError, Found, Language, Limits, LocalMetrics, MetricsRead, Outcome, PointValue, Query,
-    RangeSeries, RangeSteps, SharedColumns,
+    RangeSeries, RangeSteps,
 };
 
 use crate::ask::{Address, Asker};
@@ -141,16 +141,6 @@ impl MetricsRead for Cluster {
             values.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         }
         Ok(values)
-    }
-
-    fn instant_shared(
-        &self,
-        query: &Query,
-        at: Timestamp,
-        limits: &Limits,
-        _: &SharedColumns<'_>,
-    ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
-        self.instant(query, at, limits)
     }
 
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {

@@ -37,8 +37,10 @@ pub trait MetricsRead: Send + Sync {
         query: &Query,
         at: Timestamp,
         limits: &Limits,
-        shared: &SharedColumns<'_>,
-    ) -> Result<Vec<(LabelSet, f64)>, EvalError>;
+        _: &SharedColumns<'_>,
+    ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+        self.instant(query, at, limits)
+    }
 
     /// The values at each time of a range.
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError>;

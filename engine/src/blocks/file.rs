@@ -110,6 +110,11 @@ impl Blocks {
         let mut files = Files { next: 1, ..Files::default() };
         for (number, path) in segment::numbered(folder, "block-", ".blk")? {
             files.next = number.saturating_add(1);
+            if std::fs::metadata(&path)?.len() < HEAD_BYTES as u64 {
+                // A crash came before its first bytes.
+                forget_file(&path);
+                continue;
+            }
             match BlockFile::open(path, number) {
                 Ok(file) => drop(files.by_number.insert(number, Arc::new(file))),
                 Err(error) => drop(files.unusable.insert(number, error.to_string())),
@@ -232,21 +237,30 @@ impl BlockWriter {
         Ok(place)
     }
 
-    /// Makes it durable and known.
+    /// Makes it durable and known. If that fails nothing of it is left: on a full disk it would be in the way.
     pub(super) fn finish(self, blocks: &Blocks) -> io::Result<Arc<BlockFile>> {
         failpoint::hit("engine.block_write");
-        self.out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        sync_folder(&blocks.folder)?;
-        let file = Arc::new(BlockFile::open(self.path, self.number)?);
-        blocks.files.lock().by_number.insert(self.number, Arc::clone(&file));
+        let BlockWriter { number, path, out, .. } = self;
+        let durable = out
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| sync_folder(&blocks.folder))
+            .and_then(|()| BlockFile::open(path.clone(), number));
+        let file = Arc::new(durable.inspect_err(|_| forget_file(&path))?);
+        blocks.files.lock().by_number.insert(number, Arc::clone(&file));
         Ok(file)
     }
 
     /// Takes it back.
     pub(super) fn give_up(self) {
-        // It may stay: nothing names it.
-        let _ = std::fs::remove_file(&self.path);
+        forget_file(&self.path);
     }
+}
+
+/// Removes a file that nothing names; it may stay.
+fn forget_file(path: &Path) {
+    let _ = std::fs::remove_file(path);
 }
 
 /// Checks what an extent begins with; gives the rest.

@@ -172,8 +172,10 @@ fn enrich(
     let steps = column.values.len();
     // What tells about it from a step on, as long as that does not change.
     let mut enriched: Vec<(Vec<Option<&Column>>, Column)> = Vec::new();
+    let mut infos: Vec<Option<&Column>> = Vec::with_capacity(metrics.len());
     for (step, value) in column.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
-        let infos: Vec<Option<&Column>> = metrics.iter().map(|same| newest_at(same, step)).collect();
+        infos.clear();
+        infos.extend(metrics.iter().map(|same| newest_at(same, step)));
         if infos.iter().all(Option::is_none) && !wanted.is_content_without() {
             continue;
         }
@@ -186,7 +188,7 @@ fn enrich(
             Some(at) => at,
             None => {
                 let labels = with_info(&column.labels, infos.iter().flatten().copied(), wanted)?;
-                enriched.push((infos, ctx.keep(labels, vec![ABSENT; steps])?));
+                enriched.push((infos.clone(), ctx.keep(labels, vec![ABSENT; steps])?));
                 enriched.len() - 1
             }
         };
