@@ -1,7 +1,6 @@
 //! PromQL's functions: names, arguments, results, and which family evaluates them.
 //!
-//! All names of Prometheus 3 are known, so that one that is not here yet is refused by its name and
-//! not as a spelling mistake.
+//! All of Prometheus 3 are there, those behind its feature flags too.
 
 use crate::ast::ValueType;
 
@@ -43,8 +42,6 @@ pub enum Family {
     Histogram(HistogramFunction),
     /// Labels of info metrics beside those of other series.
     Info,
-    /// Part of the language, but not in this version.
-    NotYet,
 }
 
 /// Functions of one number, some with scalar parameters.
@@ -147,6 +144,7 @@ pub enum ConvertFunction {
     Vector,
     Scalar,
     Timestamp,
+    StartTimestamp,
     Start,
     End,
     Step,
@@ -183,9 +181,9 @@ pub enum HistogramFunction {
     Sum,
 }
 
-/// The names of those that can be evaluated.
+/// The names of all.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().filter(|function| function.family != Family::NotYet).map(|function| function.name)
+    FUNCTIONS.iter().map(|function| function.name)
 }
 
 /// The function of a name.
@@ -224,11 +222,6 @@ const fn date(name: &'static str, which: DateFunction) -> Function {
 
 const fn of_native(name: &'static str, which: HistogramFunction) -> Function {
     function(name, &[V], V, Family::Histogram(which))
-}
-
-/// Known to the language and to come.
-const fn later(name: &'static str) -> Function {
-    function(name, &[], V, Family::NotYet)
 }
 
 /// Every function of Prometheus 3, in the order of names within a family.
@@ -313,6 +306,7 @@ pub static FUNCTIONS: [Function; 90] = [
     function("vector", &[S], V, Family::Convert(ConvertFunction::Vector)),
     function("scalar", &[V], S, Family::Convert(ConvertFunction::Scalar)),
     function("timestamp", &[V], V, Family::Convert(ConvertFunction::Timestamp)),
+    function("start_timestamp", &[V], V, Family::Convert(ConvertFunction::StartTimestamp)),
     function("histogram_fraction", &[S, S, V], V, Family::Histogram(HistogramFunction::Fraction)),
     function("histogram_quantile", &[S, V], V, Family::Histogram(HistogramFunction::Quantile)),
     of_native("histogram_avg", HistogramFunction::Avg),
@@ -325,5 +319,4 @@ pub static FUNCTIONS: [Function; 90] = [
         ..repeating("histogram_quantiles", &[V, T, S, S], V, Family::Histogram(HistogramFunction::Quantiles))
     },
     optional("info", &[V, V], V, Family::Info),
-    later("start_timestamp"),
 ];

@@ -6,7 +6,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{MatchOp, Matcher};
 
-use crate::ast::{At, BinaryOp, Cardinality, Expr, Fill, Grouping, Matching, Shift, ShortScope, VectorSelector};
+use crate::ast::{At, BinaryOp, Cardinality, Edges, Expr, Fill, Grouping, Matching, Shift, ShortScope, VectorSelector};
 
 /// A text in quotes, with the escapes that the parser reads.
 pub(crate) struct Quoted<'t>(pub &'t str);
@@ -115,6 +115,10 @@ impl Display for Selector<'_> {
     }
 }
 
+fn edges(f: &mut Formatter<'_>, edges: Edges) -> Result {
+    edges.word().map_or(Ok(()), |word| write!(f, " {word}"))
+}
+
 fn shift(f: &mut Formatter<'_>, shift: &Shift) -> Result {
     match shift.at {
         Some(At::Time(millis)) => write!(f, " @ {}", Millis(millis))?,
@@ -218,10 +222,12 @@ impl Display for Expr {
             Expr::String(node) => Quoted(&node.value).fmt(f),
             Expr::Vector(node) => {
                 Selector { selector: node, range_ms: None }.fmt(f)?;
+                edges(f, node.edges)?;
                 shift(f, &node.shift)
             }
             Expr::Matrix(node) => {
                 Selector { selector: &node.selector, range_ms: Some(node.range_ms) }.fmt(f)?;
+                edges(f, node.selector.edges)?;
                 shift(f, &node.selector.shift)
             }
             Expr::Subquery(node) => {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use watchfire_model::Matcher;
 
-use crate::ast::{Expr, Shift, ValueType};
+use crate::ast::{Edges, Expr, Shift, ValueType};
 use crate::error::{ParseError, ParseErrorKind};
 use crate::parse::{Parsed, QueryTimes};
 
@@ -60,8 +60,12 @@ impl Query {
     pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
         let error = |message| ParseError::at(ParseErrorKind::Meaning, text, 0, message);
         match crate::parse::parse_text(text, None)?.root {
-            Expr::Vector(selector) if selector.shift == Shift::default() => Ok(selector.matchers),
-            Expr::Vector(_) => Err(error("a selector of series takes neither `offset` nor `@`")),
+            Expr::Vector(selector) if selector.shift == Shift::default() && selector.edges == Edges::Open => {
+                Ok(selector.matchers)
+            }
+            Expr::Vector(_) => {
+                Err(error("a selector of series takes neither `offset` nor `@`, `anchored` or `smoothed`"))
+            }
             _ => Err(error("only a selector of series stands here: `name{label=\"value\"}`")),
         }
     }

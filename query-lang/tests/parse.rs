@@ -110,7 +110,7 @@ fn shape(text: &str) -> String {
 /// Each text with the byte, and words of the message or the hint.
 #[test]
 fn mistakes_point_into_the_text() {
-    use ParseErrorKind::{Meaning, NotYet, Syntax};
+    use ParseErrorKind::{Meaning, Syntax};
     for (text, kind, offset, words) in [
         ("", Syntax, 0, "rate error_count service=api"),
         ("sum(rate(error_count[5m])", Syntax, 25, "expected `)`"),
@@ -135,10 +135,11 @@ fn mistakes_point_into_the_text() {
         ("rat foo", Syntax, 4, "did you mean `rate`?"),
         ("median foo over 5m", Syntax, 7, "the short form begins with sum, avg, min, max, count, rate or a percentile"),
         ("rats(foo[5m])", Meaning, 0, "did you mean `rate`?"),
-        ("start_timestamp(foo)", NotYet, 0, "`start_timestamp()` is not in this version yet"),
         ("info(foo, bar)", Meaning, 10, "conditions of labels"),
         ("info(foo, sum({a=\"b\"}))", Meaning, 10, "conditions of labels"),
-        ("rate(foo[5m] smoothed)", NotYet, 13, "`smoothed` is not in this version yet"),
+        ("rate(foo[5m] smoothed anchored)", Meaning, 22, "do not go together"),
+        ("foo[5m:1m] anchored", Meaning, 11, "not for subqueries"),
+        ("1 smoothed", Meaning, 2, "only after a selector"),
         ("foo[5m / 0]", Meaning, 7, "divided by 0"),
         ("foo[5m - 300]", Meaning, 4, "greater than 0"),
         ("foo[step(1)]", Meaning, 4, "takes no argument"),

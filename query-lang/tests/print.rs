@@ -14,8 +14,16 @@ fn vectors() -> impl Strategy<Value = String> {
     let op = prop::sample::select(vec!["=", "!="]);
     let label = prop::sample::select(vec!["a", "by", "_b", "\"c.d\"", "sum"]);
     let matcher = (label.clone(), op, value).prop_map(|(label, op, value)| format!("{label}{op}{value}"));
-    let shift =
-        prop::sample::select(vec!["", " offset 5m", " offset -1h30m", " @ 12.5", " @ end() offset 3s", " @ -3"]);
+    let shift = prop::sample::select(vec![
+        "",
+        " offset 5m",
+        " offset -1h30m",
+        " @ 12.5",
+        " @ end() offset 3s",
+        " @ -3",
+        " smoothed",
+        " anchored offset 3s",
+    ]);
     let name = prop::sample::select(vec!["foo", "a:b", "sum", "offset", "rate", "by"]);
     let leaf = (name, prop::collection::vec(matcher, 0..3), shift)
         .prop_map(|(name, matchers, shift)| format!("{name}{{{}}}{shift}", matchers.join(",")));
@@ -40,6 +48,7 @@ fn vectors() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|x| format!("+ -{x}")),
             inner.clone().prop_map(|x| format!("abs({x})")),
             inner.clone().prop_map(|x| format!("rate(({x})[1h:5m])")),
+            inner.clone().prop_map(|x| format!("delta(foo[5m] smoothed @ end()) + {x}")),
             inner.clone().prop_map(|x| format!("max_over_time(({x})[1d:] offset 5m)")),
             (aggregation.clone(), inner.clone(), grouping.clone()).prop_map(|(a, x, g)| format!("{a}({x}) {g}")),
             (aggregation, inner.clone(), grouping).prop_map(|(a, x, g)| format!("{a} {g} ({x})")),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use watchfire_model::Matcher;
-use watchfire_query_lang::ast::{At, Cardinality, Expr, Matching, Shift, ValueType, VectorSelector};
+use watchfire_query_lang::ast::{At, Cardinality, Edges, Expr, Matching, Shift, ValueType, VectorSelector};
 use watchfire_query_lang::functions::Function;
 
 /// Writes the tree as JSON.
@@ -83,8 +83,8 @@ fn selected(kind: &str, selector: &VectorSelector) -> Value {
     value["type"] = json!(kind);
     value["name"] = json!(selector.name.as_deref().unwrap_or_default());
     value["matchers"] = selector.matchers.iter().map(matcher).collect::<Vec<_>>().into();
-    value["anchored"] = json!(false);
-    value["smoothed"] = json!(false);
+    value["anchored"] = json!(selector.edges == Edges::Anchored);
+    value["smoothed"] = json!(selector.edges == Edges::Smoothed);
     value
 }
 

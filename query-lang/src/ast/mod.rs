@@ -131,6 +131,30 @@ pub struct Shift {
     pub at: Option<At>,
 }
 
+/// What stands at the ends of a selector's range, where there is no sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edges {
+    /// Nothing: only the samples inside count.
+    #[default]
+    Open,
+    /// `anchored`: at the left end the newest sample before it, within the lookback delta; at the right end the last
+    /// one inside.
+    Anchored,
+    /// `smoothed`: what lies on the line between the samples on both sides of an end, within the lookback delta.
+    Smoothed,
+}
+
+impl Edges {
+    /// The word for it; none is written for open ends.
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Edges::Open => None,
+            Edges::Anchored => Some("anchored"),
+            Edges::Smoothed => Some("smoothed"),
+        }
+    }
+}
+
 /// Series at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSelector {
@@ -140,6 +164,8 @@ pub struct VectorSelector {
     pub matchers: Vec<Matcher>,
     /// `offset` and `@`.
     pub shift: Shift,
+    /// `anchored` or `smoothed`; of a range, those of the range.
+    pub edges: Edges,
     /// Where.
     pub span: Span,
 }

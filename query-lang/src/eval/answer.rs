@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use watchfire_engine::Engine;
 use watchfire_model::sample::is_stale;
-use watchfire_model::{Histogram, LabelSet, Timestamp};
+use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 
 use super::column::{Column, Value, is_absent};
 use super::context::Context;
 use super::limits::{EvalError, Guard, Limits};
+use super::native::is_histogram;
 use super::notes::Notes;
-use super::window;
+use super::{edges, window};
 use crate::Query;
-use crate::ast::{Expr, ValueType};
+use crate::ast::{Edges, Expr, ValueType};
 use crate::read::{RangeSeries, RangeSteps};
 
 /// When a query is asked for.
@@ -124,12 +125,30 @@ fn shown_matrix(ctx: &Context, all: Vec<RangeSeries>) -> Outcome {
     Outcome::Matrix(all.into_iter().map(shown).collect())
 }
 
+/// The samples of a range and what stands at its ends.
+fn with_edges(samples: &[Sample], (start, end): (i64, i64), edges: Edges) -> Result<Vec<Sample>, EvalError> {
+    if samples.iter().any(|sample| is_histogram(sample.value)) {
+        let word = edges.word().unwrap_or_default();
+        return Err(EvalError::Parameter { reason: format!("a range of histograms cannot be shown `{word}`") });
+    }
+    Ok(edges::filled(samples, start, end, edges == Edges::Smoothed).unwrap_or_default())
+}
+
 /// The samples of a range selector or subquery.
 fn matrix(ctx: &Context, root: &Expr) -> Result<Vec<RangeSeries>, EvalError> {
     let mut out: Vec<RangeSeries> = Vec::new();
     window::for_each_series(ctx, root, window::Counted::Totals, &mut |series, windows| {
         let (start, end) = windows.bounds(0);
-        let inside = window::Slices::new(series.samples).advance(start, end);
+        let (from, to) = windows.reach(0);
+        let samples = window::Slices::new(series.samples).advance(from, to);
+        let filled;
+        let inside = match windows.edges {
+            Edges::Open => samples,
+            edges @ (Edges::Anchored | Edges::Smoothed) => {
+                filled = with_edges(samples, (start, end), edges)?;
+                &filled
+            }
+        };
         if !inside.is_empty() {
             ctx.guard.reserve(Column::bytes(2 * inside.len()))?;
             out.push((series.labels.clone(), inside.iter().map(|sample| (sample.timestamp, sample.value)).collect()));

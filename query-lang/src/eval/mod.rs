@@ -12,6 +12,7 @@ mod choose;
 mod column;
 mod context;
 mod counted;
+mod edges;
 mod functions;
 mod limits;
 mod mean;
@@ -20,6 +21,7 @@ mod notes;
 mod quantile;
 mod selector;
 mod short;
+mod smoothed;
 mod source;
 mod window;
 

@@ -8,8 +8,9 @@ use super::context::{Context, Looks};
 use super::counted;
 use super::limits::EvalError;
 use super::native::distribution;
-use super::source;
-use crate::ast::VectorSelector;
+use super::native::window::About;
+use super::{smoothed, source};
+use crate::ast::{Edges, VectorSelector};
 
 /// What of the newest sample is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +25,23 @@ pub(crate) fn eval(ctx: &Context, selector: &VectorSelector, wanted: Wanted) -> 
     let looks = ctx.looks(&selector.shift);
     let lookback = ctx.guard.limits().lookback_ms;
     let start = looks.first().saturating_sub(lookback);
-    let views = source::select_promql(ctx, &selector.matchers, start, looks.last())?;
+    // Of what counts the running total is known at every moment; of samples it can be smoothed.
+    let is_smoothed = selector.edges == Edges::Smoothed && wanted == Wanted::Value;
+    let end = if is_smoothed { looks.last().saturating_add(lookback) } else { looks.last() };
+    let views = source::select_promql(ctx, &selector.matchers, start, end)?;
     let mut buffer = Vec::new();
     let mut out = Vec::with_capacity(views.len());
     for view in &views {
         let shelved = ctx.shelved();
-        let mut values = newest(ctx, view, &looks, wanted, &mut buffer)?;
+        let mut values = match view.kind() {
+            SeriesKind::Samples(_) if is_smoothed => {
+                let about = About { metric: view.labels().metric_name(), span: selector.span };
+                smoothed::values(ctx, view, &looks, &about, &mut buffer)?
+            }
+            SeriesKind::Samples(_) | SeriesKind::Increments | SeriesKind::Distribution => {
+                newest(ctx, view, &looks, wanted, &mut buffer)?
+            }
+        };
         ctx.forget_since(shelved, values.iter_mut());
         if values.iter().any(|value| !is_absent(*value)) {
             out.push(ctx.keep(view.labels().clone(), looks.spread(values))?);

@@ -11,7 +11,7 @@ use super::context::{Context, Looks, Steps};
 use super::limits::EvalError;
 use super::native::{self, distribution};
 use super::source;
-use crate::ast::{Expr, MatrixSelector, Subquery};
+use crate::ast::{Edges, Expr, MatrixSelector, Subquery};
 
 /// One series with what lies in the windows of all steps.
 pub(crate) struct Series<'s> {
@@ -39,6 +39,9 @@ pub(crate) enum Counted {
 pub(crate) struct Windows {
     looks: Looks,
     pub range_ms: i64,
+    pub edges: Edges,
+    /// How far beyond its ends a window may look for what stands there.
+    lookback_ms: i64,
 }
 
 impl Windows {
@@ -46,6 +49,16 @@ impl Windows {
     pub fn bounds(&self, index: usize) -> (i64, i64) {
         let end = self.looks.at(index);
         (end.saturating_sub(self.range_ms), end)
+    }
+
+    /// The window and all beyond its ends that may decide what stands there: left end (outside) and right end (inside).
+    pub fn reach(&self, index: usize) -> (i64, i64) {
+        let (start, end) = self.bounds(index);
+        match self.edges {
+            Edges::Open => (start, end),
+            Edges::Anchored => (start.saturating_sub(self.lookback_ms), end),
+            Edges::Smoothed => (start.saturating_sub(self.lookback_ms), end.saturating_add(self.lookback_ms)),
+        }
     }
 
     /// How many distinct windows there are.
@@ -104,9 +117,14 @@ fn of_selector(
     wanted: Counted,
     each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
-    let windows = Windows { looks: ctx.looks(&matrix.selector.shift), range_ms: matrix.range_ms };
-    let start = windows.bounds(0).0;
-    let end = windows.looks.last();
+    let windows = Windows {
+        looks: ctx.looks(&matrix.selector.shift),
+        range_ms: matrix.range_ms,
+        edges: matrix.selector.edges,
+        lookback_ms: ctx.guard.limits().lookback_ms,
+    };
+    let (start, _) = windows.reach(0);
+    let (_, end) = windows.reach(ctx.steps.count.saturating_sub(1));
     let views = source::select_promql(ctx, &matrix.selector.matchers, start, end)?;
     let mut samples = Vec::new();
     for view in &views {
@@ -128,7 +146,8 @@ fn of_subquery(
     subquery: &Subquery,
     each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
-    let windows = Windows { looks: ctx.looks(&subquery.shift), range_ms: subquery.range_ms };
+    let windows =
+        Windows { looks: ctx.looks(&subquery.shift), range_ms: subquery.range_ms, edges: Edges::Open, lookback_ms: 0 };
     let steps = inner_steps(&windows, subquery.step_ms.unwrap_or(ctx.guard.limits().default_step_ms));
     let inner = ctx.at_steps(steps)?;
     let columns = match super::eval(&inner, &subquery.expr)? {

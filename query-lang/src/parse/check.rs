@@ -2,7 +2,7 @@
 
 use crate::ast::{AggregateOp, BinaryOp, Cardinality, Expr, Fill, Matching, Span, ValueType};
 use crate::error::{ParseError, ParseErrorKind};
-use crate::functions::{FUNCTIONS, Family, Function};
+use crate::functions::{FUNCTIONS, Function};
 
 fn error(text: &str, offset: usize, message: String) -> ParseError {
     ParseError::at(ParseErrorKind::Meaning, text, offset, message)
@@ -156,8 +156,7 @@ pub(super) fn call(text: &str, function: &Function, span: Span, args: &[Expr]) -
 
 /// The function whose name is nearest to a misspelt one, if it is near.
 pub(super) fn nearest_function(name: &str) -> Option<&'static str> {
-    let known = FUNCTIONS.iter().filter(|function| function.family != Family::NotYet);
-    watchfire_model::nearest(name, known.map(|function| function.name))
+    watchfire_model::nearest(name, FUNCTIONS.iter().map(|function| function.name))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use super::duration::{QueryTimes, Spans};
 use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Expr, Fill, Grouping, Matching, MatrixSelector,
-    NumberLiteral, Paren, Shift, Span, StringLiteral, Subquery, Unary, VectorSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Edges, Expr, Fill, Grouping, Matching,
+    MatrixSelector, NumberLiteral, Paren, Shift, Span, StringLiteral, Subquery, Unary, VectorSelector,
 };
 use crate::error::{ParseError, ParseErrorKind};
 use crate::functions;
@@ -198,7 +198,7 @@ impl<'t> Builder<'t> {
                     }
                     shift.at = Some(at);
                 }
-                _ => return Err(self.not_yet(&suffix, &format!("`{}`", suffix.as_str().to_ascii_lowercase()))),
+                _ => self.edges(&suffix, &mut built.expr)?,
             }
         }
         // Brackets are limited before parsing, so that this recursion is too.
@@ -209,6 +209,27 @@ impl<'t> Builder<'t> {
                 .with_hint("split it into recording rules"));
         }
         Ok(built)
+    }
+
+    /// `anchored` and `smoothed`.
+    fn edges(&self, suffix: &Pair<'t>, expr: &mut Expr) -> Result<(), ParseError> {
+        let is_anchored = suffix.as_str().eq_ignore_ascii_case("anchored");
+        let edges = if is_anchored { Edges::Anchored } else { Edges::Smoothed };
+        let have = match expr {
+            Expr::Vector(node) => &mut node.edges,
+            Expr::Matrix(node) => &mut node.selector.edges,
+            Expr::Subquery(_) => {
+                let message = format!("`{}` is not for subqueries", suffix.as_str());
+                return Err(meaning(self.text, suffix, message)
+                    .with_hint("a recording rule makes series of the expression, which can be selected so"));
+            }
+            _ => return Err(no_shift(self.text, suffix, suffix.as_str())),
+        };
+        if *have != Edges::Open && *have != edges {
+            return Err(meaning(self.text, suffix, "`anchored` and `smoothed` do not go together"));
+        }
+        *have = edges;
+        Ok(())
     }
 
     fn at(&self, pair: Pair<'t>) -> Result<At, ParseError> {
@@ -335,9 +356,6 @@ impl<'t> Builder<'t> {
             }
             return Err(error);
         };
-        if function.family == functions::Family::NotYet {
-            return Err(self.not_yet(&name, &format!("`{}()`", function.name)));
-        }
         let (args, depth) = match function.family {
             functions::Family::Info => self.info_arguments(part(&mut parts))?,
             _ => self.arguments(part(&mut parts))?,
@@ -428,7 +446,7 @@ impl<'t> Builder<'t> {
             }
             matchers.insert(0, literal::name_matcher(name));
         }
-        Ok(VectorSelector { name, matchers, shift: Shift::default(), span: at })
+        Ok(VectorSelector { name, matchers, shift: Shift::default(), edges: Edges::Open, span: at })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The short form: `FUNCTION METRIC label=value … [over W] [by a,b]`, clauses in any order.
 
 use super::{Pair, Pairs, Rule, literal, meaning, part, span};
-use crate::ast::{Expr, Shift, ShortAggregate, ShortOp, ShortQuantile, ShortRate, ShortScope, Span, VectorSelector};
+use crate::ast::{
+    Edges, Expr, Shift, ShortAggregate, ShortOp, ShortQuantile, ShortRate, ShortScope, Span, VectorSelector,
+};
 use crate::error::ParseError;
 
 /// The tree of a `short_query`.
@@ -77,7 +79,8 @@ fn scope(text: &str, whole: Span, parts: &mut Pairs<'_>) -> Result<ShortScope, P
             _ => {}
         }
     }
-    let selector = VectorSelector { name: Some(name), matchers, shift: Shift::default(), span: whole };
+    let selector =
+        VectorSelector { name: Some(name), matchers, shift: Shift::default(), edges: Edges::Open, span: whole };
     Ok(ShortScope { selector, over_ms, by: by.unwrap_or_default() })
 }
 

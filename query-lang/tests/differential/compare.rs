@@ -147,15 +147,21 @@ fn same_point(have: &Point, want: &Point, share: f64) -> bool {
         (Point::Histogram(count, sum, buckets), Point::Histogram(wanted_count, wanted_sum, wanted_buckets)) => {
             // What is subtracted loses the digits that were in common.
             let share = share.max(1e-9);
+            // Times NaN even the empty buckets, of which a histogram has as many as its sender chose to write.
+            let buckets_mean_something = !(count.is_nan() && wanted_count.is_nan());
             same(*count, *wanted_count, share)
                 && same(*sum, *wanted_sum, share)
-                && buckets.len() == wanted_buckets.len()
-                && buckets.iter().zip(wanted_buckets).all(|((which, numbers), (wanted_which, wanted))| {
-                    which == wanted_which && numbers.iter().zip(wanted).all(|(have, want)| same(*have, *want, share))
-                })
+                && (!buckets_mean_something || same_buckets(buckets, wanted_buckets, share))
         }
         _ => false,
     }
+}
+
+fn same_buckets(have: &[(u8, [f64; 3])], want: &[(u8, [f64; 3])], share: f64) -> bool {
+    have.len() == want.len()
+        && have.iter().zip(want).all(|((which, numbers), (wanted_which, wanted))| {
+            which == wanted_which && numbers.iter().zip(wanted).all(|(have, want)| same(*have, *want, share))
+        })
 }
 
 fn same(have: f64, want: f64, share: f64) -> bool {

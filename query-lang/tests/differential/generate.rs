@@ -149,9 +149,10 @@ impl Maker {
 
     /// The next one.
     pub fn query(&mut self) -> String {
-        match self.random.below(20) {
+        match self.random.below(22) {
             0 => self.scalar(2),
             1..=3 => self.of_native(),
+            4 | 5 => self.edged(),
             _ => {
                 let depth = 1 + self.random.below(3);
                 self.vector(depth)
@@ -195,7 +196,30 @@ impl Maker {
             let inner = self.vector(depth - 1);
             return format!("({inner})[{}]{}", self.pick(&SPANS), self.shift());
         }
-        format!("{}[{}]{}", self.bare_selector(), self.pick(&DURATIONS), self.shift())
+        format!("{}[{}]{}{}", self.bare_selector(), self.pick(&DURATIONS), self.edges(), self.shift())
+    }
+
+    /// What stands at the ends of a range, most of the time nothing.
+    fn edges(&mut self) -> &'static str {
+        match self.random.below(16) {
+            0 => " anchored",
+            1 => " smoothed",
+            _ => "",
+        }
+    }
+
+    /// A function of a range whose ends are something.
+    fn edged(&mut self) -> String {
+        let metrics: &[&str] = if self.random.below(3) == 0 { &NATIVES } else { &METRICS };
+        let (metric, duration, shift) = (self.pick(metrics), self.pick(&DURATIONS), self.shift());
+        let changes = ["rate", "increase", "delta"];
+        match self.random.below(8) {
+            0 => format!("{metric} smoothed{shift}"),
+            1 => format!("{metric}[{duration}]{}{shift}", self.pick(&[" anchored", " smoothed"])),
+            2 => format!("{}({metric}[{duration}] anchored{shift})", self.pick(&["changes", "resets"])),
+            3..=5 => format!("{}({metric}[{duration}] smoothed{shift})", self.pick(&changes)),
+            _ => format!("{}({metric}[{duration}] anchored{shift})", self.pick(&changes)),
+        }
     }
 
     fn scalar(&mut self, depth: u64) -> String {
@@ -241,7 +265,10 @@ impl Maker {
             16 => format!("-{}", self.vector(less)),
             17 => format!("({})", self.vector(less)),
             18 => self.other(less),
-            _ => self.selector(),
+            _ => match self.random.below(8) {
+                0 => format!("{} smoothed{}", self.bare_selector(), self.shift()),
+                _ => self.selector(),
+            },
         }
     }
 

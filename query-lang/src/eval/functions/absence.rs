@@ -4,7 +4,8 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, MatchOp, Matcher};
 
 use super::arg;
-use crate::ast::{Call, Expr};
+use super::edges::{self, edges_of};
+use crate::ast::{Call, Edges, Expr};
 use crate::eval::column::{ABSENT, Column, is_absent};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
@@ -21,6 +22,9 @@ pub(super) fn eval(ctx: &Context, function: AbsenceFunction, call: &Call) -> Res
                 let present = column.values.iter().map(|value| !is_absent(*value));
                 clear(&mut out, present);
             }
+        }
+        AbsenceFunction::AbsentOverTime if edges_of(arg) != Edges::Open => {
+            return Err(edges::refused(edges_of(arg), call.function.name));
         }
         AbsenceFunction::AbsentOverTime => for_each_series(ctx, arg, Counted::Totals, &mut |series, windows| {
             let mut slices = Slices::new(series.samples);

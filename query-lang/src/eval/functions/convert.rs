@@ -27,6 +27,12 @@ pub(super) fn eval(ctx: &Context, function: ConvertFunction, call: &Call) -> Res
         }
         ConvertFunction::Scalar => scalar(ctx, arg(call, 0)?).map(Value::Scalar),
         ConvertFunction::Timestamp => timestamp(ctx, arg(call, 0)?).map(Value::Vector),
+        // Start timestamps are not kept; a Prometheus that does not keep them gives nothing either.
+        ConvertFunction::StartTimestamp => {
+            let columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
+            ctx.used_up(columns);
+            Ok(Value::Vector(Vec::new()))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod absence;
 mod convert;
 mod date;
+mod edges;
 mod histogram;
 mod info;
 mod label;
@@ -32,7 +33,6 @@ pub(crate) fn eval(ctx: &Context, call: &Call) -> Result<Value, EvalError> {
         Family::Date(function) => date::eval(ctx, function, call).map(Value::Vector),
         Family::Histogram(function) => histogram::eval(ctx, function, call).map(Value::Vector),
         Family::Info => info::eval(ctx, call).map(Value::Vector),
-        Family::NotYet => Err(EvalError::NotYet { what: format!("`{}()`", call.function.name), hint: None }),
     }
 }
 

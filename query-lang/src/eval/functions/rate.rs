@@ -29,7 +29,7 @@ impl Resets {
     }
 
     /// Adds to a difference what the resets between two samples of a window hid. Windows may not go back.
-    fn corrected(&mut self, mut difference: f64, first: i64, last: i64) -> f64 {
+    pub(super) fn corrected(&mut self, mut difference: f64, first: i64, last: i64) -> f64 {
         while self.resets.get(self.from).is_some_and(|(at, _)| *at <= first) {
             self.from += 1;
         }

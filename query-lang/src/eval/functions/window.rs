@@ -3,8 +3,8 @@
 use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::Sample;
 
-use super::{arg, over_time, rate, regression, smoothing};
-use crate::ast::{Call, Expr, Span};
+use super::{arg, edges, over_time, rate, regression, smoothing};
+use crate::ast::{Call, Edges, Expr, Span};
 use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
 use crate::eval::context::Context;
 use crate::eval::counted::Counted;
@@ -34,6 +34,7 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
     // `quantile_over_time` has its number first, `predict_linear` last.
     let range_at = usize::from(function == WindowFunction::QuantileOverTime);
     let range = arg(call, range_at)?;
+    edges::check(function, range, call.function.name)?;
     let mut parameters = Vec::new();
     for (_, parameter) in call.args.iter().enumerate().filter(|(at, _)| *at != range_at) {
         parameters.push(crate::eval::eval_scalar(ctx, parameter)?);
@@ -139,7 +140,8 @@ fn walked(
     let mut values = Vec::with_capacity(count);
     for index in 0..count {
         let (start, end) = windows.bounds(index);
-        let samples = slices.advance(start, end);
+        let (from, to) = windows.reach(index);
+        let samples = slices.advance(from, to);
         // Walking a window costs as much as reading it.
         ctx.guard.tick()?;
         let parameter =
@@ -151,13 +153,18 @@ fn walked(
             WindowFunction::DoubleExponentialSmoothing => smoothing::value(&window),
             _ => Ok(value(function, &window, &mut resets, &mut scratch)),
         };
-        let histograms = parted.as_ref().map_or(&[][..], |parted| parted.inside(start, end));
+        let histograms = parted.as_ref().map_or(&[][..], |parted| parted.inside(from, to));
+        let about = About { metric: series.labels.metric_name(), span: about };
+        if windows.edges != Edges::Open {
+            let reach = edges::Reach { floats: samples, histograms, start, end, edges: windows.edges };
+            values.push(reach.value(ctx, function, &mut resets, &about)?.unwrap_or(ABSENT));
+            continue;
+        }
         if histograms.is_empty() {
             values.push(of_floats()?.unwrap_or(ABSENT));
             continue;
         }
         let window = native::window::Window { floats: samples, histograms, start, end };
-        let about = About { metric: series.labels.metric_name(), span: about };
         let given = native::window::value(ctx, function, &window, &about)?;
         values.push(given.or_floats(of_floats)?);
     }
