@@ -31,7 +31,7 @@ pub fn run(kind: CheckKind, patterns: &[PathBuf]) -> ExitCode {
 }
 
 /// The files that a path or a pattern of paths means; a pattern that means none is a fault.
-fn named(pattern: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
+pub fn named(pattern: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
     let Some(text) = pattern.to_str().filter(|text| text.contains(['*', '?', '[']) && !pattern.exists()) else {
         return vec![pattern.to_owned()];
     };
@@ -78,7 +78,7 @@ fn check_rules(files: &[PathBuf]) -> Result<String, Vec<String>> {
 }
 
 /// A line of a text with a mark under one of its characters, each after a line end; nothing if there is no such line.
-fn quote(text: &str, line: usize, column: usize) -> String {
+pub fn quote(text: &str, line: usize, column: usize) -> String {
     let Some(quoted) = text.lines().nth(line.saturating_sub(1)).filter(|line| !line.trim().is_empty()) else {
         return String::new();
     };

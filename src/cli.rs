@@ -39,6 +39,9 @@ pub enum Verb {
         watchfire check rules rules/*.json\n\nExit codes: 0 good, 1 bad"
     )]
     Check(Check),
+    /// Run tests of rules, in promtool's file format.
+    #[command(after_help = TEST_HELP)]
+    Test(Test),
     /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
     Demo(Demo),
@@ -57,7 +60,7 @@ pub enum Verb {
         data_dir: PathBuf,
     },
     /// A verb of a later version, refused by name.
-    #[command(name = "test", hide = true, aliases = ["backtest", "silence"])]
+    #[command(name = "backtest", hide = true, aliases = ["silence"])]
     NotYet {
         /// Whatever follows.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -234,6 +237,49 @@ pub enum CheckKind {
     /// `config.yaml`
     Config,
     /// `alert_rules.json`
+    Rules,
+}
+
+const TEST_HELP: &str = "Examples:
+  watchfire test rules tests/*.yml
+  watchfire test rules --run '^disk' tests/disk.yml
+  watchfire test rules --junit outcome.xml tests/*.yml
+
+A file names its rule files, gives series, and says which alerts fire and what queries give:
+
+  rule_files: [alert_rules.json]
+  tests:
+    - interval: 1m
+      input_series:
+        - {series: 'error_count{service=\"api\"}', values: '0 30x9', kind: increments}
+      alert_rule_test:
+        - eval_time: 6m
+          alertname: HighErrorRate
+          exp_alerts: [{exp_labels: {service: api, severity: critical}}]
+
+Exit codes: 0 good, 1 a test failed or cannot be read";
+
+/// `test`
+#[derive(Args, Debug)]
+pub struct Test {
+    /// What is tested.
+    #[arg(value_enum)]
+    pub kind: TestKind,
+    /// Files of tests, or patterns of their names.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Run only tests whose name this regular expression finds; may be given several times.
+    #[arg(long, value_name = "REGEX")]
+    pub run: Vec<String>,
+    /// Write the outcome to this file too, as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// What `test` tests.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestKind {
+    /// Rules, alerting and recording ones.
     Rules,
 }
 

@@ -12,12 +12,12 @@ use watchfire_metrics_backend::Address;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
 use watchfire_remote_write::config::Destination;
-use watchfire_rules::{GroupDefaults, RuleSet};
+use watchfire_rules::{External, GroupDefaults, RuleSet};
 use watchfire_scrape::config::ScrapeConfig;
 
 use crate::cli::Serve;
 use crate::config::{self, Alerting, Auth, Config, Syslog};
-use crate::secret_file;
+use crate::{receivers, secret_file};
 
 /// What is wrong with a file, a line each.
 #[derive(Debug)]
@@ -80,6 +80,7 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     let mut keep = |outcome: Faults| faults.extend(outcome.0);
     let rule_files = rule_files(&config);
     let rules = rules(&rule_files, &config.alerting.receivers).map_err(&mut keep).unwrap_or_default();
+    let rules = rules.with_external(external(&config));
     let tls = tls(&config).map_err(&mut keep).unwrap_or_default();
     let credentials = credentials(&config).map_err(&mut keep).unwrap_or_default();
     if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials, tls }) } else { Err(Faults(faults)) }
@@ -175,7 +176,8 @@ fn parse_file<T>(file: &Path, parse: impl Fn(&str) -> Result<T, Vec<FileError>>)
     parse(&read(file)?).map_err(|errors| Faults(secret_file::told(file, &errors)))
 }
 
-fn read(file: &Path) -> Result<String, Faults> {
+/// The text of a file.
+pub fn read(file: &Path) -> Result<String, Faults> {
     String::from_utf8(read_bytes(file)?)
         .map_err(|_| Faults(vec![format!("{}:1:1: cannot be read: it is no UTF-8 text", file.display())]))
 }
@@ -236,6 +238,11 @@ fn rules(files: &[PathBuf], receivers: &[config::Receiver]) -> Result<RuleSet, F
             Err(Faults(faults))
         }
     }
+}
+
+/// How this server is called outside.
+fn external(config: &Config) -> External {
+    External { labels: config.external_labels.clone(), url: receivers::external_url(config) }
 }
 
 /// The user's line formats.

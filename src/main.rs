@@ -11,6 +11,7 @@ mod logging;
 mod receivers;
 mod restore;
 mod secret_file;
+mod test;
 mod users;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
         Verb::Demo(options) => app::demo::run(&options),
         Verb::Check(check) => check::run(check.kind, &check.files),
+        Verb::Test(options) => test::run(&options),
         Verb::NotYet { .. } => {
             let verb = std::env::args().nth(1).unwrap_or_default();
             eprintln!("`watchfire {verb}` is not in this version yet; `watchfire --help` shows what there is");

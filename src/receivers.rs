@@ -9,13 +9,18 @@ use crate::config::{self, Config};
 /// The settings that alerting wants; `canary` is a receiver of our own.
 pub fn settings(config: &Config, canary: Option<Receiver>) -> ReceiverSettings {
     let alerting = &config.alerting;
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let own_address = || config.listen.first().map_or_else(String::new, |address| format!("{scheme}://{address}"));
     ReceiverSettings {
         receivers: alerting.receivers.iter().map(receiver).chain(canary).collect(),
         default_receivers: alerting.default_receivers.clone(),
-        external_url: alerting.external_url.clone().unwrap_or_else(own_address),
+        external_url: external_url(config),
     }
+}
+
+/// Where people reach this server: as the configuration says, else the first address that it listens on.
+pub fn external_url(config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let own_address = || config.listen.first().map_or_else(String::new, |address| format!("{scheme}://{address}"));
+    config.alerting.external_url.clone().unwrap_or_else(own_address)
 }
 
 /// One receiver, as alerting wants it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("yaml", &["model"]),
     ("engine", &["model"]),
@@ -12,6 +12,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("log-store", &["model"]),
     ("query-lang", &["model", "engine"]),
     ("rules", &["model", "yaml", "engine", "query-lang"]),
+    ("rehearsal", &["model", "yaml", "engine", "query-lang", "rules"]),
     ("alerting", &["model", "queue"]),
     ("protobuf", &[]),
     ("exposition", &["model", "engine", "protobuf"]),

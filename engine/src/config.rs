@@ -36,6 +36,9 @@ pub struct EngineConfig {
     ///
     /// [`Engine::let_go_of_log`]: crate::Engine::let_go_of_log
     pub log_held_from: Option<u64>,
+    /// What is acknowledged survives a power cut. Off only where the folder is thrown away at the end: syncing takes longer
+    /// than everything else.
+    pub is_durable: bool,
 }
 
 impl EngineConfig {
@@ -56,6 +59,7 @@ impl EngineConfig {
             segment_bytes: 64 << 20,
             snapshot_log_bytes: 64 << 20,
             log_held_from: None,
+            is_durable: true,
         }
     }
 }

@@ -158,6 +158,9 @@ impl Engine {
         if config.log_held_from.is_some() {
             wal.follow();
         }
+        if !config.is_durable {
+            wal.never_sync();
+        }
         let left_holds = Mutex::new(config.log_held_from.map(|from| wal.hold(from)).into_iter().collect());
         let report = recovered.report;
         // What was decided about damage must not be decided anew, and differently, the next time.

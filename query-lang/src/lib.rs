@@ -17,6 +17,7 @@ mod parse;
 mod print;
 mod query;
 pub mod read;
+pub mod series;
 pub mod shared;
 mod what_is_there;
 

@@ -205,7 +205,7 @@ impl AlertSet {
         now: Timestamp,
         changes: &mut Vec<Change>,
     ) {
-        let facts = Facts { labels: &held.result_labels, value: held.value };
+        let facts = Facts { labels: &held.result_labels, value: held.value, external: &rule.external };
         match self.alerts.get_mut(&held.labels) {
             Some(tracked) => {
                 // With a condition that holds there is always a state.

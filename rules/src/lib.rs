@@ -43,4 +43,5 @@ pub use rule_set::{OWN_GROUP, RuleFileError, RuleGroup, RuleSet};
 pub use samples::{SampleSink, SeriesSample, SinkError};
 pub use snapshot::{AlertSnapshot, GroupSnapshot, Health, RuleSnapshot, RuleState, RuleStats};
 pub use table::GroupDefaults;
+pub use template::External;
 pub use unwritten::Unwritten;

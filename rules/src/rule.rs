@@ -6,7 +6,7 @@ use watchfire_model::LabelSet;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_query_lang::Query;
 
-use crate::template::{Facts, Template};
+use crate::template::{External, Facts, Template};
 
 /// Name of the label that carries the rule's name.
 pub const ALERT_NAME: &str = "alertname";
@@ -186,6 +186,8 @@ pub struct AlertRule {
     pub annotations: Vec<(String, Template)>,
     /// Who is told; empty = the default receivers.
     pub receivers: Vec<String>,
+    /// What its templates may say of the server.
+    pub external: Arc<External>,
 }
 
 /// A rule that writes what its query gives as series of its own.
@@ -227,7 +229,7 @@ impl AlertRule {
     /// The identity of the alert for a result: its labels without the metric's name, then the rule's, then
     /// `alertname`; the later wins, and empty values drop.
     pub(crate) fn alert_labels(&self, result: &LabelSet, value: f64) -> LabelSet {
-        let facts = Facts { labels: result, value };
+        let facts = Facts { labels: result, value, external: &self.external };
         let mut labels: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(result.len() + self.labels.len() + 1);
         let is_overridden = |name: &str| name == ALERT_NAME || self.labels.iter().any(|(own, _)| own == name);
         labels.extend(result.shared().iter().filter(|(name, _)| !is_overridden(name)).cloned());

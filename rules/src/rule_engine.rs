@@ -5,6 +5,7 @@
 //! resolved until it is acknowledged; so whoever takes it may lose any single one. A change is in the journal
 //! before it is handed over.
 
+mod rehearse;
 mod round;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use watchfire_query_lang::{Limits, MetricsRead};
 
 use crate::journal::{Journal, JournalError, JournalReport};
 use crate::rule_set::RuleSet;
-use crate::samples::{SampleSink, SeriesSample};
+use crate::samples::{SAMPLE_EVERY_MS, SampleSink, SeriesSample};
 use crate::schedule::Schedule;
 use crate::snapshot::{self, AlertSnapshot, GroupSnapshot, Health, RuleStats};
 use crate::table::{Carried, GroupDefaults, Owed, OwedKey, Table, shift_by_outage};
@@ -78,6 +79,8 @@ struct Evaluator {
     last_clock: Timestamp,
     next_sweep: Timestamp,
     grace_until: Timestamp,
+    /// Shortest distance between two samples of an unchanged alert.
+    sample_every_ms: i64,
     /// Ends that have to be told without their rule.
     owed: BTreeMap<OwedKey, Owed>,
     /// Samples of rules that went with a reload.
@@ -114,31 +117,25 @@ impl RuleEngine {
         let left = table.give(Carried::from_journal(replayed)).into_iter();
         let owed: Vec<Owed> = left.flat_map(|one| one.ends(now, &mut Vec::new())).collect();
         shift_by_outage(&table, last_seen, now);
-        let mut evaluator = Evaluator {
-            limits: config.limits,
-            schedule: table.schedule(now),
-            journal,
-            journal_failures: 0,
-            retry_journal_at: now,
-            last_clock: now,
-            next_sweep: now,
-            grace_until: now.plus_millis(GRACE_MS),
-            owed: owed.into_iter().map(|owed| (owed.key(), owed)).collect(),
-            samples: Vec::new(),
-        };
+        let mut evaluator = Evaluator::new(config.limits, table.schedule(now), journal, now);
+        evaluator.owed = owed.into_iter().map(|owed| (owed.key(), owed)).collect();
         if report != JournalReport::default() {
             evaluator.rewrite_journal(&table, now);
         }
-        let engine = RuleEngine {
+        let engine = RuleEngine::over(table, evaluator);
+        engine.publish(&engine.evaluator.lock());
+        Ok((engine, report))
+    }
+
+    fn over(table: Table, evaluator: Evaluator) -> RuleEngine {
+        RuleEngine {
             table: RwLock::new(Arc::new(table)),
             evaluator: Mutex::new(evaluator),
             acknowledged: Mutex::default(),
             journal_bytes: AtomicU64::default(),
             journal_failures: AtomicU64::default(),
             journal_is_behind: AtomicBool::default(),
-        };
-        engine.publish(&engine.evaluator.lock());
-        Ok((engine, report))
+        }
     }
 
     /// When [`RuleEngine::evaluate_due`] has something to do next, `now` at the earliest; `None` without rules.
@@ -262,6 +259,22 @@ impl RuleEngine {
 }
 
 impl Evaluator {
+    fn new(limits: Limits, schedule: Schedule, journal: Journal, now: Timestamp) -> Evaluator {
+        Evaluator {
+            limits,
+            schedule,
+            journal,
+            journal_failures: 0,
+            retry_journal_at: now,
+            last_clock: now,
+            next_sweep: now,
+            grace_until: now.plus_millis(GRACE_MS),
+            sample_every_ms: SAMPLE_EVERY_MS,
+            owed: BTreeMap::new(),
+            samples: Vec::new(),
+        }
+    }
+
     /// Writes what must survive, whole. A failure is told, counted and tried again later.
     fn rewrite_journal(&mut self, table: &Table, now: Timestamp) {
         let alerts = table.stored();

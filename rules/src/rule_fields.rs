@@ -1,5 +1,7 @@
 //! One object of a rule file becomes a rule, or a list of everything that is wrong with it.
 
+use std::sync::Arc;
+
 use watchfire_model::nearest;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_query_lang::Query;
@@ -138,6 +140,7 @@ impl<'a> RuleReader<'a> {
             labels,
             annotations,
             receivers: receivers.iter().map(|(name, _)| name.clone()).collect(),
+            external: Arc::default(),
         };
         Some((rule, name_offset))
     }

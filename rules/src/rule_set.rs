@@ -9,6 +9,7 @@ use watchfire_yaml::tree;
 use crate::json_tree::places;
 use crate::rule::Rule;
 use crate::rule_fields::Fault;
+use crate::template::External;
 use crate::{json_file, yaml_file};
 
 /// Largest rule file, bytes.
@@ -104,6 +105,23 @@ impl RuleSet {
         let groups = load_file(Path::new(OWN_GROUP), OWN_GROUP, text.as_bytes(), None)?;
         self.groups.extend(groups.into_iter().map(|group| RuleGroup { name: OWN_GROUP.to_owned(), ..group }));
         Ok(self)
+    }
+
+    /// Tells the templates of all rules how this server is called outside.
+    #[must_use]
+    pub fn with_external(mut self, external: External) -> RuleSet {
+        let external = Arc::new(external);
+        for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
+            if let Rule::Alert(rule) = rule {
+                Arc::make_mut(rule).external = Arc::clone(&external);
+            }
+        }
+        self
+    }
+
+    /// Puts the groups into the order of their ranks; those of one rank stay as they are.
+    pub fn sort_groups_by<K: Ord>(&mut self, rank: impl FnMut(&RuleGroup) -> K) {
+        self.groups.sort_by_key(rank);
     }
 
     /// In the order of the files, and within them.

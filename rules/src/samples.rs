@@ -11,8 +11,8 @@ use watchfire_model::{AlertState, LabelSet, Sample, Timestamp};
 
 use crate::alert_set::Tracked;
 
-/// Shortest distance between two samples of an unchanged alert, in milliseconds.
-const SAMPLE_EVERY_MS: i64 = 15_000;
+/// Shortest distance between two samples of an unchanged alert of a running server, in milliseconds.
+pub(crate) const SAMPLE_EVERY_MS: i64 = 15_000;
 
 /// A sample and the series it belongs to.
 pub type SeriesSample = (LabelSet, Sample);
@@ -35,14 +35,21 @@ pub trait SampleSink: Send + Sync {
     fn write(&self, samples: &[SeriesSample]) -> Result<(), SinkError>;
 }
 
-/// The samples that an evaluation at `now` adds for an alert, whatever its state.
-pub(crate) fn sample(labels: &LabelSet, tracked: &mut Tracked, now: Timestamp, out: &mut Vec<SeriesSample>) {
+/// The samples that an evaluation at `now` adds for an alert, whatever its state; none for an unchanged one that has a
+/// sample younger than `every_ms`.
+pub(crate) fn sample(
+    labels: &LabelSet,
+    tracked: &mut Tracked,
+    now: Timestamp,
+    every_ms: i64,
+    out: &mut Vec<SeriesSample>,
+) {
     let state = tracked.life.state();
     match (state, tracked.sampled) {
         (AlertState::Resolved, None) => {}
         (AlertState::Resolved, Some(_)) => end(labels, tracked, now, out),
         (AlertState::Pending | AlertState::Firing, Some((before, at)))
-            if before == state && now.since(at) < SAMPLE_EVERY_MS => {}
+            if before == state && now.since(at) < every_ms => {}
         (AlertState::Pending | AlertState::Firing, before) => {
             if let Some((before, _)) = before.filter(|(before, _)| *before != state) {
                 push(out, alerts(labels, before), now, f64::from_bits(STALE_NAN_BITS));

@@ -69,6 +69,7 @@ fn read(node: &Node, group_labels: &[Text<'_>], faults: &mut Vec<Fault>) -> Opti
                     labels,
                     annotations,
                     receivers: Vec::new(),
+                    external: Arc::default(),
                 }))
             })
         }

@@ -84,6 +84,8 @@ pub(crate) struct Wal {
     holds: Holds,
     /// A write or a sync failed in a way that leaves memory ahead of the files: only a snapshot mends it.
     broken: AtomicBool,
+    /// Nothing here has to survive a power cut.
+    is_never_synced: AtomicBool,
 }
 
 /// A series that a record uses and that has to be defined (again), with its key.
@@ -135,7 +137,13 @@ impl Wal {
             is_followed: AtomicBool::new(false),
             holds: Holds::default(),
             broken,
+            is_never_synced: AtomicBool::new(false),
         })
+    }
+
+    /// From now on nothing waits for the disk.
+    pub(crate) fn never_sync(&self) {
+        self.is_never_synced.store(true, Ordering::Relaxed);
     }
 
     /// Writes a record and gives its number; `points` are its groups and columns. After an error nothing of it stands in
@@ -254,12 +262,15 @@ impl Wal {
         if self.synced.load(Ordering::Acquire) > lsn {
             return Ok(());
         }
-        let (files, upto) = {
+        let (mut files, upto) = {
             let mut state = self.state.lock();
             let mut files = std::mem::take(&mut state.unsynced);
             files.extend(state.file.clone());
             (files, state.next_lsn)
         };
+        if self.is_never_synced.load(Ordering::Relaxed) {
+            files.clear();
+        }
         for file in &files {
             failpoint::hit("engine.wal_sync");
             if let Err(error) = file.sync_data() {

@@ -1,9 +1,8 @@
 //! Lines of a series and its values: `name{a="b"} 1 2+3x4 _ stale`.
 
-use watchfire_model::sample::STALE_NAN_BITS;
-use watchfire_model::{LabelSet, MatchOp};
-use watchfire_query_lang::ast::Expr;
-use watchfire_query_lang::parse;
+use watchfire_model::LabelSet;
+use watchfire_query_lang::PointValue;
+use watchfire_query_lang::series::{parse_labels, parse_values};
 
 /// A series and its value, or none, at each step.
 pub struct Line {
@@ -17,60 +16,17 @@ pub struct Line {
 pub fn parse_line(line: &str) -> Result<Line, String> {
     let split = match line.rfind('}') {
         Some(at) => at + 1,
-        None if number(line.split_whitespace().next().unwrap_or("")).is_ok() => 0,
+        None if line.split_whitespace().next().is_some_and(|word| word.parse::<f64>().is_ok()) => 0,
         None => line.find([' ', '\t']).unwrap_or(line.len()),
     };
     let (name, values) = line.split_at(split);
-    let mut out = Vec::new();
-    for word in values.split_whitespace() {
-        expand(word, &mut out)?;
-    }
-    Ok(Line { labels: labels(name.trim())?, values: out })
-}
-
-fn labels(text: &str) -> Result<LabelSet, String> {
-    if text.is_empty() || text == "{}" {
-        return Ok(LabelSet::empty());
-    }
-    let query = parse(text).map_err(|error| error.to_string())?;
-    let Expr::Vector(selector) = query.root() else { return Err(format!("`{text}` is no series")) };
-    if selector.matchers.iter().any(|matcher| matcher.op() != MatchOp::Equal) {
-        return Err(format!("`{text}` is no series"));
-    }
-    let pairs = selector.matchers.iter().map(|matcher| (matcher.name(), matcher.value()));
-    LabelSet::from_pairs(pairs).map_err(|error| error.to_string())
-}
-
-fn number(word: &str) -> Result<f64, String> {
-    word.parse().map_err(|_| format!("`{word}` is no number"))
-}
-
-/// `v`, `_`, `stale`, `_xN` (N times nothing), `vxN`, `v+dxN`, `v-dxN` (v and then N more).
-fn expand(word: &str, out: &mut Vec<Option<f64>>) -> Result<(), String> {
-    let Some((value, times)) = word.rsplit_once('x') else {
-        out.push(match word {
-            "_" => None,
-            "stale" => Some(f64::from_bits(STALE_NAN_BITS)),
-            _ => Some(number(word)?),
-        });
-        return Ok(());
-    };
-    let times: usize = times.parse().map_err(|_| format!("`{word}` is repeated how often?"))?;
-    if value == "_" {
-        out.extend(std::iter::repeat_n(None, times));
-        return Ok(());
-    }
-    // The sign of the difference is the last one that belongs neither to an exponent nor to the value itself.
-    let sign = value
-        .char_indices()
-        .rev()
-        .find(|(at, c)| *at > 0 && matches!(c, '+' | '-') && !value[..*at].ends_with(['e', 'E', '+', '-']));
-    let (first, difference) = match sign {
-        Some((at, _)) => (number(&value[..at])?, number(&value[at..])?),
-        None => (number(value)?, 0.0),
-    };
-    out.extend((0..=times).map(|step| Some(first + difference * step as f64)));
-    Ok(())
+    let values = parse_values(values).map_err(|error| error.to_string())?.into_iter().map(|value| match value {
+        None => Ok(None),
+        Some(PointValue::Float(value)) => Ok(Some(value)),
+        Some(PointValue::Histogram(_)) => Err(format!("histograms are not loaded by scripts: {line}")),
+    });
+    let labels = parse_labels(name).map_err(|error| error.to_string())?;
+    Ok(Line { labels, values: values.collect::<Result<_, _>>()? })
 }
 
 /// Whether two values differ by at most a share of the larger one.

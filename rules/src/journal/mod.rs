@@ -94,7 +94,8 @@ impl Replayed {
 /// The open file.
 pub(crate) struct Journal {
     dir: PathBuf,
-    file: File,
+    /// `None`: nothing is to survive, and nothing is written.
+    file: Option<File>,
     /// Length of the good part.
     bytes: u64,
     entries: usize,
@@ -105,6 +106,11 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// One that remembers nothing.
+    pub fn nowhere() -> Journal {
+        Journal { dir: PathBuf::new(), file: None, bytes: 0, entries: 0, rewrite_at: usize::MAX, is_behind: false }
+    }
+
     /// Opens or creates the journal, and its folder.
     pub fn open(dir: &Path) -> Result<(Journal, Replayed, JournalReport), JournalError> {
         let path = dir.join(FILE);
@@ -133,7 +139,8 @@ impl Journal {
                 .rewrite(replayed.alerts.values(), replayed.last_seen)
                 .map_err(|source| failed("rewrite", source))?;
         } else if scan.cut_bytes > 0 {
-            let cut = journal.file.set_len(journal.bytes).and_then(|()| journal.file.sync_all());
+            let cut =
+                journal.file.iter().try_for_each(|file| file.set_len(journal.bytes).and_then(|()| file.sync_all()));
             cut.map_err(|source| failed("cut the end of", source))?;
         }
         let report = JournalReport { alerts: replayed.alerts.len(), cut_bytes: scan.cut_bytes, damaged: scan.damaged };
@@ -141,7 +148,14 @@ impl Journal {
     }
 
     fn over(dir: &Path, file: File, bytes: u64, entries: usize) -> Journal {
-        Journal { dir: dir.to_owned(), file, bytes, entries, rewrite_at: REWRITE_ENTRIES_MIN, is_behind: false }
+        Journal {
+            dir: dir.to_owned(),
+            file: Some(file),
+            bytes,
+            entries,
+            rewrite_at: REWRITE_ENTRIES_MIN,
+            is_behind: false,
+        }
     }
 
     /// Appends whole entries; on the disk when it returns.
@@ -150,7 +164,7 @@ impl Journal {
     pub fn append(&mut self, entries: &[u8], count: usize) -> io::Result<()> {
         self.write(entries, count)?;
         failpoint::hit("rules.journal");
-        self.file.sync_data().inspect_err(|_| self.is_behind = true)
+        self.file.iter().try_for_each(File::sync_data).inspect_err(|_| self.is_behind = true)
     }
 
     /// As [`Journal::append`], but may be lost when the machine (not the process) dies.
@@ -159,10 +173,11 @@ impl Journal {
     }
 
     fn write(&mut self, entries: &[u8], count: usize) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(entries) {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if let Err(error) = file.write_all(entries) {
             self.is_behind = true;
             // Half an entry before the next one would read as damage; if this fails too, the rewrite mends it.
-            let _ = self.file.set_len(self.bytes);
+            let _ = file.set_len(self.bytes);
             return Err(error);
         }
         self.bytes += entries.len() as u64;
@@ -197,6 +212,9 @@ impl Journal {
         alerts: impl IntoIterator<Item = &'a StoredAlert>,
         last_seen: Option<Timestamp>,
     ) -> io::Result<()> {
+        if self.file.is_none() {
+            return Ok(());
+        }
         let mut body = Vec::new();
         let mut entries = 0;
         for alert in alerts {
@@ -205,7 +223,7 @@ impl Journal {
         if let Some(last_seen) = last_seen {
             entries += usize::from(clock(&mut body, last_seen));
         }
-        self.file = replace(&self.dir, &header(), &body).inspect_err(|_| self.is_behind = true)?;
+        self.file = Some(replace(&self.dir, &header(), &body).inspect_err(|_| self.is_behind = true)?);
         self.bytes = (FILE_HEADER_BYTES + body.len()) as u64;
         self.entries = entries;
         self.rewrite_at = REWRITE_ENTRIES_MIN.max(entries * REWRITE_FACTOR);

@@ -15,7 +15,7 @@ use crate::samples::{self, SampleSink, SeriesSample};
 use crate::schedule::Due;
 use crate::snapshot::{Health, to_alert};
 use crate::state::Life;
-use crate::table::{CLOCK_EVERY_MS, Owed, Slot, SlotState, Table};
+use crate::table::{CLOCK_EVERY_MS, Group, Owed, Slot, SlotState, Table};
 use crate::unwritten::Unwritten;
 
 /// A journal that could not be written is tried again after this time, in milliseconds.
@@ -93,21 +93,31 @@ impl Work {
         let Some(batch) = table.batches.get(due.batch) else { return };
         let Some(group) = table.groups.get(batch.group) else { return };
         let started = Instant::now();
-        let asked = Asked {
-            at: due.at,
-            asked_at: due.at.plus_millis(-group.query_offset_ms),
-            limit: group.limit,
-            shared: group.shared.at_one_time(),
-        };
-        let mut failures = 0;
-        for slot in batch.slots.iter().filter_map(|at| group.slots.get(*at)) {
-            failures += u64::from(!self.evaluate(slot, evaluator, &asked, store));
-        }
+        let slots = batch.slots.iter().filter_map(|at| group.slots.get(*at));
+        let failures = self.evaluate_in_order(group, slots, evaluator, due.at, store);
         group.counters.failures.fetch_add(failures, Ordering::Relaxed);
         count_batch(&group.counters, due.missed, due.at, micros(started.elapsed()));
         if due.missed > 0 {
             tracing::warn!(group = %group.name, missed = due.missed, "evaluations passed over: the rules are late");
         }
+    }
+
+    /// Evaluates rules of a group one after the other, all at one time, whenever they are due; answers how many failed.
+    pub fn evaluate_in_order<'s>(
+        &mut self,
+        group: &Group,
+        slots: impl Iterator<Item = &'s Arc<Slot>>,
+        evaluator: &mut Evaluator,
+        at: Timestamp,
+        store: &Store<'_>,
+    ) -> u64 {
+        let asked = Asked {
+            at,
+            asked_at: at.plus_millis(-group.query_offset_ms),
+            limit: group.limit,
+            shared: group.shared.at_one_time(),
+        };
+        slots.map(|slot| u64::from(!self.evaluate(slot, evaluator, &asked, store))).sum()
     }
 
     /// Evaluates a rule; `false` if that failed.
@@ -179,7 +189,7 @@ impl Work {
         if !slot.is_own() {
             log_news(slot, self.round.alerts.get(told_before..).unwrap_or_default());
             for (labels, tracked) in &mut state.set.alerts {
-                samples::sample(labels, tracked, asked_at, self.round.unwritten.out());
+                samples::sample(labels, tracked, asked_at, evaluator.sample_every_ms, self.round.unwritten.out());
             }
         }
         step.map_err(|error| error.to_string())

@@ -104,6 +104,9 @@ fn value<'a>(expr: &'a Expr, facts: Facts<'a>) -> Result<Out<'a>> {
         Expr::Labels => Out::Labels(facts.labels),
         // As in Prometheus, a label that is not there is the empty text.
         Expr::Label(name) => Out::Text(Cow::Borrowed(facts.labels.get(name).unwrap_or_default())),
+        Expr::ExternalLabels => Out::Labels(&facts.external.labels),
+        Expr::ExternalLabel(name) => Out::Text(Cow::Borrowed(facts.external.labels.get(name).unwrap_or_default())),
+        Expr::ExternalUrl => Out::Text(Cow::Borrowed(&facts.external.url)),
         Expr::Text(text) => Out::Text(Cow::Borrowed(text)),
         Expr::Float(number) => Out::Float(*number),
         Expr::Int(number) => Out::Int(*number),

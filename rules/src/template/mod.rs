@@ -37,6 +37,17 @@ pub struct Facts<'a> {
     pub labels: &'a LabelSet,
     /// `$value`: the query's value.
     pub value: f64,
+    /// `$externalLabels`, `$externalURL`: what does not depend on the result.
+    pub external: &'a External,
+}
+
+/// How this server is called outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct External {
+    /// The labels that all that leaves it carries (`global.external_labels`).
+    pub labels: LabelSet,
+    /// Where people reach it; may be empty.
+    pub url: String,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +66,9 @@ enum Expr {
     Value,
     Labels,
     Label(String),
+    ExternalLabels,
+    ExternalLabel(String),
+    ExternalUrl,
     Text(String),
     Float(f64),
     Int(i64),

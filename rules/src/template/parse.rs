@@ -7,6 +7,8 @@ use super::{Expr, Piece, TemplateError};
 const TEMPLATE_MAX: usize = 64 << 10;
 /// Deepest nesting of brackets and of `if`.
 const DEPTH_MAX: usize = 32;
+/// What there is, for who wrote something else.
+const VARIABLES: &str = "there are $value, $labels.NAME, $externalLabels.NAME and $externalURL";
 
 type Parse<T> = Result<T, TemplateError>;
 
@@ -243,7 +245,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `$value`, `$labels`, `$labels.name`.
+    /// `$value`, `$labels`, `$labels.name`, and the same of what is external.
     fn variable(&mut self) -> Parse<Expr> {
         let at = self.at;
         self.at += 1;
@@ -252,14 +254,13 @@ impl Parser<'_> {
         match name.as_str() {
             "value" => Ok(Expr::Value),
             "labels" => Ok(self.label_name().map_or(Expr::Labels, Expr::Label)),
-            "externalLabels" | "externalURL" => {
-                Err(error(at, format!("`${name}` is not in this version yet"), "use $value and $labels"))
-            }
-            _ => Err(error(at, format!("unknown variable `${name}`"), "there are $value and $labels.NAME")),
+            "externalLabels" => Ok(self.label_name().map_or(Expr::ExternalLabels, Expr::ExternalLabel)),
+            "externalURL" => Ok(Expr::ExternalUrl),
+            _ => Err(error(at, format!("unknown variable `${name}`"), VARIABLES)),
         }
     }
 
-    /// `.Value`, `.Labels`, `.Labels.name`.
+    /// The same as fields: `.Value`, `.Labels`, `.Labels.name`.
     fn field(&mut self) -> Parse<Expr> {
         let at = self.at;
         self.at += 1;
@@ -268,7 +269,9 @@ impl Parser<'_> {
         match name.as_str() {
             "Value" => Ok(Expr::Value),
             "Labels" => Ok(self.label_name().map_or(Expr::Labels, Expr::Label)),
-            _ => Err(error(at, format!("unknown field `.{name}`"), "there are $value and $labels.NAME")),
+            "ExternalLabels" => Ok(self.label_name().map_or(Expr::ExternalLabels, Expr::ExternalLabel)),
+            "ExternalURL" => Ok(Expr::ExternalUrl),
+            _ => Err(error(at, format!("unknown field `.{name}`"), VARIABLES)),
         }
     }
 

@@ -1,15 +1,20 @@
 use proptest::prelude::*;
 use watchfire_model::LabelSet;
 
-use super::{Facts, Template};
+use super::{External, Facts, Template};
 
 fn labels() -> LabelSet {
     LabelSet::from_pairs([("service", "api"), ("instance", "web1.example.org:8080")]).expect("valid")
 }
 
+fn external() -> External {
+    let labels = LabelSet::from_pairs([("region", "eu")]).expect("valid");
+    External { labels, url: "http://watchfire.example.org".to_owned() }
+}
+
 fn expand(source: &str, value: f64) -> String {
     match Template::parse(source) {
-        Ok(template) => template.expand(Facts { labels: &labels(), value }),
+        Ok(template) => template.expand(Facts { labels: &labels(), value, external: &external() }),
         Err(error) => panic!("{source}: {error:?}"),
     }
 }
@@ -18,6 +23,8 @@ fn expand(source: &str, value: f64) -> String {
 #[test]
 fn expands_as_prometheus_does() {
     for (source, value, expected) in [
+        ("{{ $externalLabels.region }} {{ .ExternalLabels }} {{ $externalLabels.x }}", 1.0, "eu map[region:eu] "),
+        ("{{ $externalURL }} {{ .ExternalURL }}", 1.0, "http://watchfire.example.org http://watchfire.example.org"),
         ("plain { text }}", 0.0, "plain { text }}"),
         ("{{ $value }} on {{ $labels.service }}", 12.1, "12.1 on api"),
         ("{{$value}}/{{$labels.none}}/{{ .Value }}/{{ .Labels.service }}", 1.5e6, "1.5e+06//1.5e+06/api"),
@@ -60,7 +67,7 @@ fn mistakes_are_found_when_parsed() {
         ("{{ service }}", 3, "unknown function"),
         ("{{ range $labels }}{{ end }}", 3, "not in this version"),
         ("{{ query \"up\" }}", 3, "not in this version"),
-        ("{{ $externalURL }}", 3, "not in this version"),
+        ("{{ $externalUrl }}", 3, "$externalURL"),
         ("{{ $x := 1 }}", 3, "unknown variable"),
         ("{{ if $value }}x", 0, "no end"),
         ("{{ end }}", 3, "without an `if`"),
@@ -91,7 +98,7 @@ fn texts_without_facts_are_constant() {
 proptest! {
     #[test]
     fn any_text_is_answered(source in "\\PC{0,40}") {
-        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value: 1.0 }));
+        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value: 1.0, external: &external() }));
     }
 
     #[test]
@@ -99,7 +106,7 @@ proptest! {
         source in r#"(\{\{|\}\}|-| |\$value|\$labels|\.x|if|else|end|printf|humanize|"%[-+0 ]?[0-9.]{0,4}[a-z]"|\||\(|\)|eq|1|2\.5|`){0,14}"#,
         value in proptest::num::f64::ANY,
     ) {
-        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value }));
+        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value, external: &external() }));
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! `watchfire test rules FILE…`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use regex::Regex;
+use watchfire_rehearsal::unit::{self, Failure, FileOutcome, TestFile};
+
+use crate::check::{named, quote};
+use crate::cli::{EXIT_FAILED, EXIT_USAGE, Test};
+use crate::load;
+
+/// Runs the tests of all files; prints to stderr what did not come out as expected.
+pub fn run(options: &Test) -> ExitCode {
+    let chosen = match Regex::new(&options.run.join("|")) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            eprintln!("--run: {error}; write a regular expression that finds names of tests");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let mut faults = Vec::new();
+    let files: Vec<PathBuf> = options.files.iter().flat_map(|pattern| named(pattern, &mut faults)).collect();
+    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    let mut failed = !faults.is_empty();
+    let mut outcomes = Vec::new();
+    for file in &files {
+        let outcome = test_file(file, &chosen);
+        failed |= outcome.1.iter().any(|(_, failures)| !failures.is_empty());
+        outcomes.push(outcome);
+    }
+    if let Some(path) = &options.junit
+        && let Err(error) = std::fs::write(path, unit::junit(&outcomes))
+    {
+        eprintln!("{}: cannot be written: {error}", path.display());
+        failed = true;
+    }
+    if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
+}
+
+/// Runs the chosen tests of a file, and says how they went.
+fn test_file(file: &Path, chosen: &Regex) -> FileOutcome {
+    let name = file.display().to_string();
+    let whole = |faults: Vec<String>| {
+        faults.iter().for_each(|fault| eprintln!("{fault}"));
+        let message = faults.join("\n");
+        (name.clone(), vec![(name.clone(), vec![Failure { line: 1, column: 1, message }])])
+    };
+    let text = match load::read(file) {
+        Ok(text) => text,
+        Err(faults) => return whole(faults.0),
+    };
+    let test = match TestFile::parse(&text) {
+        Ok(test) => test,
+        Err(faults) => {
+            let line = |fault: &watchfire_yaml::tree::Fault| {
+                let (line, column) = (fault.place.line, fault.place.column);
+                format!("{name}:{line}:{column}: {}{}", fault.message, quote(&text, line, column))
+            };
+            return whole(faults.iter().map(line).collect());
+        }
+    };
+    let rules = match unit::load_rules(file, &test) {
+        Ok(named) => {
+            named
+                .unmatched
+                .iter()
+                .for_each(|pattern| eprintln!("{name}: warning: no rule file has the name {pattern}"));
+            named.rules
+        }
+        Err(faults) => return whole(faults),
+    };
+    let mut outcomes = Vec::new();
+    for (number, group) in test.tests.iter().enumerate() {
+        let title = group.name.clone();
+        if !chosen.is_match(title.as_deref().unwrap_or_default()) {
+            continue;
+        }
+        let failures =
+            unit::run(&test, group, &rules).unwrap_or_else(|message| vec![Failure { line: 1, column: 1, message }]);
+        for Failure { line, column, message } in &failures {
+            eprintln!("{name}:{line}:{column}: {message}");
+        }
+        outcomes.push((title.unwrap_or_else(|| format!("unnamed#{number}")), failures));
+    }
+    let failed = outcomes.iter().filter(|(_, failures)| !failures.is_empty()).count();
+    let plural = if outcomes.len() == 1 { "" } else { "s" };
+    match failed {
+        0 => println!("good: {name}, {} test{plural}", outcomes.len()),
+        failed => println!("failed: {name}, {failed} of {} test{plural}", outcomes.len()),
+    }
+    (name, outcomes)
+}
