@@ -1,6 +1,6 @@
 //! What would these rules do?
 //!
-//! [`unit`] runs tests of rules in promtool's file format. The rules, their evaluation and their states are those of a
+//! [`mod@unit`] runs tests of rules in promtool's file format. The rules, their evaluation and their states are those of a
 //! running server ([`watchfire_rules::RuleEngine`]), over an engine of their own; only the times are made up.
 //!
 //! Invariants:

@@ -67,7 +67,7 @@ fn mistakes_are_found_when_parsed() {
         ("{{ service }}", 3, "unknown function"),
         ("{{ range $labels }}{{ end }}", 3, "not in this version"),
         ("{{ query \"up\" }}", 3, "not in this version"),
-        ("{{ $externalUrl }}", 3, "$externalURL"),
+        ("{{ $externalUrl }}", 3, "unknown variable"),
         ("{{ $x := 1 }}", 3, "unknown variable"),
         ("{{ if $value }}x", 0, "no end"),
         ("{{ end }}", 3, "without an `if`"),
