@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchfire_cli::{alerts, backfill, backup, completions, import, man, push, query, tail, top, verify};
+use watchfire_dashboard_api::roles::Roles;
 use watchfire_ingest::sources::multiline::Multiline;
 
 /// Exit code: a check failed, a start failed.
@@ -31,7 +32,7 @@ pub struct Cli {
 pub enum Verb {
     /// Run the server.
     #[command(after_help = "Examples:\n  watchfire serve\n  watchfire serve --data-dir /var/lib/watchfire\n  \
-        watchfire serve --config config.yaml\n  app 2>&1 | watchfire serve --stdin --stdin-service app")]
+        watchfire serve --config config.yaml\n  watchfire serve --roles ingestion\n  app 2>&1 | watchfire serve --stdin --stdin-service app")]
     Serve(Serve),
     /// Look for mistakes in files: all of them, each with line and column.
     #[command(
@@ -136,6 +137,9 @@ pub struct Serve {
     /// Address that serves everything, instead of the configured ones.
     #[arg(long, env = "WATCHFIRE_LISTEN", hide_env_values = true, value_name = "ADDR", value_delimiter = ',', value_parser = address)]
     pub listen: Vec<SocketAddr>,
+    /// Run only some parts of the server: `all`, or some of ingestion, metrics, alerting, dashboard, with commas between.
+    #[arg(long, env = "WATCHFIRE_ROLES", hide_env_values = true, value_name = "ROLES", default_value = "all")]
+    pub roles: Roles,
     /// Standard input as a source.
     #[command(flatten)]
     pub input: Input,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 use watchfire_dashboard_api::auth::{Credentials, FileError, Keys, Users};
+use watchfire_dashboard_api::roles::{Role, Roles};
 use watchfire_dashboard_api::tls::{Material, Part};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
@@ -70,6 +71,7 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
             config.listen.clone_from(&flags.listen);
             faults.extend(config::check_exposure(&config).into_iter().map(|(_, message)| message));
         }
+        faults.extend(roles_that_cannot(&config, flags));
         let set = NOT_YET.iter().filter(|(name, _)| environment(name).is_some_and(|value| !value.is_empty()));
         faults.extend(
             set.map(|(name, what)| {
@@ -238,6 +240,26 @@ fn rules(files: &[PathBuf], receivers: &[config::Receiver]) -> Result<RuleSet, F
             Err(Faults(faults))
         }
     }
+}
+
+/// What the chosen roles cannot do together.
+fn roles_that_cannot(config: &Config, flags: &Serve) -> Vec<String> {
+    let has = |role| flags.roles.has(role);
+    let mut faults = Vec::new();
+    if has(Role::Alerting) && !has(Role::Metrics) && config.metrics.backend.is_none() {
+        faults.push(
+            "--roles: alerting asks for metrics, and there are none here; add the role metrics, or name a cluster in \
+             `metrics.backend`"
+                .to_owned(),
+        );
+    }
+    if flags.input.stdin && !has(Role::Ingestion) {
+        faults.push("--stdin takes logs in, and that is the role ingestion; add it to --roles".to_owned());
+    }
+    if config.canary_every_ms.is_some() && flags.roles != Roles::ALL {
+        faults.push("`canary` goes the whole way from a line to a page, and needs --roles all; remove it".to_owned());
+    }
+    faults
 }
 
 /// How this server is called outside.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::roles::Roles;
 use crate::state::Api;
 
 /// Overall state, worst first in the order of severity.
@@ -53,6 +54,8 @@ pub struct Component {
 pub struct Health {
     /// Of all.
     pub status: Status,
+    /// What runs in this process.
+    pub roles: Roles,
     /// Its parts.
     pub components: Vec<Component>,
     /// What replay has done so far, while starting.
@@ -99,6 +102,7 @@ async fn health(State(api): State<Arc<Api>>) -> Response {
     let body = json!({
         "status": health.status.as_str(),
         "version": env!("CARGO_PKG_VERSION"),
+        "roles": health.roles.names(),
         "uptime_s": api.started.elapsed().as_secs(),
         "components": components,
     });
@@ -110,11 +114,13 @@ async fn health(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn short_health(State(api): State<Arc<Api>>) -> Json<Value> {
-    let serves = matches!((api.health)().status, Status::Ok | Status::Degraded);
+    let health = (api.health)();
+    let serves = matches!(health.status, Status::Ok | Status::Degraded);
     Json(json!({
         "status": if serves { "healthy" } else { "unhealthy" },
         "api": "online",
         "redis": "not_configured",
+        "roles": health.roles.names(),
         "websocket_connections": api.tail.readers(),
         "version": env!("CARGO_PKG_VERSION"),
     }))

@@ -37,6 +37,7 @@ pub mod push;
 pub mod rate;
 mod refused;
 mod request_line;
+pub mod roles;
 pub mod routes;
 pub mod saved;
 pub mod self_scrape;

@@ -2,12 +2,19 @@
 
 use std::net::SocketAddr;
 
+use watchfire_dashboard_api::roles::Roles;
 use watchfire_model::time::format_duration_ms;
 
 use crate::config::{Auth, AuthFiles, Config};
 
 /// The text, ready for a terminal.
-pub fn text(config: &Config, listen: &[SocketAddr], metrics: Option<SocketAddr>, rule_files: usize) -> String {
+pub fn text(
+    config: &Config,
+    roles: Roles,
+    listen: &[SocketAddr],
+    metrics: Option<SocketAddr>,
+    rule_files: usize,
+) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let first = listen.first().map_or_else(String::new, ToString::to_string);
     let addresses: Vec<String> = listen.iter().map(|address| format!("{scheme}://{address}")).collect();
@@ -16,9 +23,13 @@ pub fn text(config: &Config, listen: &[SocketAddr], metrics: Option<SocketAddr>,
         Auth::Files(_) => " -u NAME",
         Auth::Absent | Auth::None => "",
     };
+    let parts = match roles {
+        Roles::ALL => String::new(),
+        some => format!("\n  runs       {} only", some.names().join(", ")),
+    };
     let metrics = metrics.map_or_else(|| "none".to_owned(), |address| format!("{scheme}://{address}/metrics"));
     format!(
-        "watchfire {version}\n\
+        "watchfire {version}{parts}\n\
          \x20 serves     {addresses}\n\
          \x20 metrics    {metrics}\n\
          \x20 data       {data} (logs {logs}, series {series})\n\

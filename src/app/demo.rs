@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use watchfire_dashboard_api::roles::Roles;
 use watchfire_demo::incident::Script;
 use watchfire_demo::receiver::Receiver;
 use watchfire_demo::settings;
@@ -41,6 +42,7 @@ pub fn run(options: &Demo) -> ExitCode {
                 config: Some(folder.config()),
                 data_dir: Some(folder.path.join("data")),
                 listen: vec![options.listen],
+                roles: Roles::ALL,
                 input: Default::default(),
                 log_format: LogFormat::Human,
             };

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_alerting::Alerting;
 use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
+use watchfire_dashboard_api::roles::Role;
 
 use super::parts::Parts;
 
@@ -76,7 +78,9 @@ pub fn queue_status(parts: &Parts) -> QueueStatus {
 
 /// All of it.
 pub fn read(parts: &Parts) -> Health {
-    let mut components = vec![queue(parts), log_store(parts), engine(parts), alerting(parts), disk(parts)];
+    let mut components = vec![queue(parts), log_store(parts), engine(parts)];
+    components.extend(parts.alerting.as_ref().map(|told| alerting(parts, told)));
+    components.push(disk(parts));
     components.extend(remote_write(parts));
     components.extend(parts.cluster.as_ref().map(|cluster| Component {
         name: "metrics_backend",
@@ -89,7 +93,7 @@ pub fn read(parts: &Parts) -> Health {
         figures: Vec::new(),
     }));
     let problem = components.iter().any(|component| component.problem.is_some());
-    let replayed = parts.store.visible_offset() >= parts.replay_until;
+    let replayed = !parts.roles.has(Role::Dashboard) || parts.store.visible_offset() >= parts.replay_until;
     let (status, progress) = if parts.intake.is_draining() {
         (Status::Draining, None)
     } else if !replayed {
@@ -100,7 +104,7 @@ pub fn read(parts: &Parts) -> Health {
     } else {
         (Status::Ok, None)
     };
-    Health { status, components, progress }
+    Health { status, roles: parts.roles, components, progress }
 }
 
 /// Whether all is well, as the dead man's switch wants it: the state is good, and the canary, if there is one, lives.
@@ -182,8 +186,8 @@ fn engine(parts: &Parts) -> Component {
     }
 }
 
-fn alerting(parts: &Parts) -> Component {
-    let stats = parts.alerting.stats();
+fn alerting(parts: &Parts, alerting: &Alerting) -> Component {
+    let stats = alerting.stats();
     let waiting: usize = stats.targets.iter().map(|target| target.queue.messages).sum();
     let rules = parts.rules.stats();
     let failing =

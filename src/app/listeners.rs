@@ -12,6 +12,7 @@ use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::cors::Cors;
 use watchfire_dashboard_api::guard::{Guard, guard as pass};
 use watchfire_dashboard_api::rate::Buckets;
+use watchfire_dashboard_api::roles::{self, Role, Roles};
 use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, Service, serve};
 use watchfire_dashboard_api::tls::Tls;
 
@@ -48,7 +49,7 @@ pub struct Servers {
 
 impl Bound {
     /// Binds every configured address. The metrics port may be taken if nobody asked for it: then we go on without.
-    pub async fn bind(config: &Config) -> Result<Bound, String> {
+    pub async fn bind(config: &Config, roles: Roles) -> Result<Bound, String> {
         let mut listeners = Vec::new();
         for address in &config.listen {
             let taken = |error| {
@@ -57,7 +58,7 @@ impl Bound {
             listeners.push(TcpListener::bind(address).await.map_err(taken)?);
         }
         let mut syslog = Vec::new();
-        for source in &config.syslog {
+        for source in config.syslog.iter().filter(|_| roles.has(Role::Ingestion)) {
             syslog.push(load::bind_syslog(*source).await?);
         }
         Ok(Bound { listeners, metrics: bind_metrics(config).await?, syslog })
@@ -158,5 +159,6 @@ fn router(
         .merge(watchfire_dashboard_api::session::router(access))
         .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)
         .fallback(watchfire_dashboard_api::unknown)
+        .layer(axum::middleware::from_fn_with_state(Arc::new(parts.here()), roles::check))
         .layer(axum::middleware::from_fn_with_state(guard, pass))
 }

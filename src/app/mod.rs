@@ -87,11 +87,11 @@ async fn run(
     let access = Arc::new(Access::new(credentials).map_err(|error| error.to_string())?);
     let doors = Doors { access, tls: tls.map(|material| Arc::new(Tls::new(material))) };
     let signals = Signals::listen()?;
-    let mut bound = listeners::Bound::bind(&config).await?;
+    let mut bound = listeners::Bound::bind(&config, options.roles).await?;
     let handle = tokio::runtime::Handle::current();
     let opened = {
-        let config = config.clone();
-        tokio::task::spawn_blocking(move || Parts::open(&config, &rules, &handle)).await
+        let (config, roles) = (config.clone(), options.roles);
+        tokio::task::spawn_blocking(move || Parts::open(&config, roles, &rules, &handle)).await
     };
     let parts = Arc::new(opened.map_err(|error| error.to_string())??);
     let reloader = Arc::new(Reloader::new(parts.clone(), doors.clone(), options.clone(), config.clone()));
@@ -100,7 +100,7 @@ async fn run(
     let recounter = Recounter::new(parts.clone(), reloader.clone());
     let hourly = recounter.start_hourly().map_err(|error| format!("a thread could not be started: {error}"))?;
     let servers = bound.serve(&config, &doors, &parts, &reloader, started, &stopping)?;
-    let banner = banner::text(&config, &servers.addresses, servers.metrics, rule_files.len());
+    let banner = banner::text(&config, options.roles, &servers.addresses, servers.metrics, rule_files.len());
     // Standard output belongs to the lines that are passed on.
     // Whoever has closed them does not want to know.
     let _ = if options.input.stdin {
@@ -128,9 +128,11 @@ async fn run(
     let counted = tokio::task::spawn_blocking(move || hourly.stop()).await;
     counted.map_err(|error| error.to_string())?;
     running.stop(&parts).await;
-    let report = parts.alerting.close(ALERTING_DRAIN).await;
-    if report.undelivered > 0 {
-        tracing::info!(messages = report.undelivered, "undelivered messages are sent after the next start");
+    if let Some(alerting) = &parts.alerting {
+        let report = alerting.close(ALERTING_DRAIN).await;
+        if report.undelivered > 0 {
+            tracing::info!(messages = report.undelivered, "undelivered messages are sent after the next start");
+        }
     }
     let closing = parts.clone();
     let closed = tokio::task::spawn_blocking(move || closing.close()).await;

@@ -117,7 +117,7 @@ const PLAIN: [Row<Read>; 34] = [
         Reading::plain(parts.rules.stats().journal_failures as f64)
     }),
     (Kind::Counter, "watchfire_notification_log_write_errors_total", "Failures to write that log.", |parts| {
-        Reading::plain(parts.alerting.stats().log.errors_total as f64)
+        Reading::plain(parts.alerting.as_ref().map_or(0.0, |alerting| alerting.stats().log.errors_total as f64))
     }),
     (Kind::Gauge, "watchfire_websocket_connections", "Readers of the live tail.", |parts| {
         Reading::plain(parts.tail.readers() as f64)
@@ -147,7 +147,7 @@ const PER_PART: [Row<Read>; 3] = [
             ("log_store", parts.store.stats().last_write_error.is_some()),
             ("engine", parts.engine.stats().log_broken),
             ("rules", parts.rules.stats().journal_is_behind),
-            ("alerting", !parts.alerting.stats().log.durable),
+            ("alerting", parts.alerting.as_ref().is_some_and(|alerting| !alerting.stats().log.durable)),
         ];
         failing.into_iter().map(|(part, failing)| of_part(part, f64::from(u8::from(failing)))).collect()
     }),
@@ -273,7 +273,8 @@ pub fn register(parts: &Arc<Parts>) -> prometheus::Result<()> {
     }
     for (kind, name, help, read) in PER_TARGET {
         let parts = parts.clone();
-        let readings = move || per_target(&parts.alerting.stats(), read);
+        let readings =
+            move || parts.alerting.as_ref().map_or_else(Vec::new, |alerting| per_target(&alerting.stats(), read));
         registry.register(Box::new(OwnMetric::new(kind, name, help, &["receiver", "integration"], readings)?))?;
     }
     for (kind, name, help, read) in PER_DESTINATION {

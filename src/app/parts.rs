@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -14,6 +14,7 @@ use watchfire_alerting::decide::Policy;
 use watchfire_alerting::{Alerting, Heartbeat, Receiver, Settings};
 use watchfire_dashboard_api::Api;
 use watchfire_dashboard_api::error::ApiError;
+use watchfire_dashboard_api::roles::{Here, Role, Roles};
 use watchfire_dashboard_api::saved::file::Saved;
 use watchfire_dashboard_api::state::{QueryLimits, remote_reads};
 use watchfire_dashboard_api::tail::{Stored, TailHub};
@@ -51,6 +52,8 @@ const REMOTE_WRITE: &str = "remote-write";
 
 /// Everything that is open. Cheap to share.
 pub struct Parts {
+    /// Which of them run.
+    pub roles: Roles,
     /// Folder of all data.
     pub data_dir: PathBuf,
     /// Accepted records.
@@ -65,8 +68,8 @@ pub struct Parts {
     pub store: Arc<EmbeddedStore>,
     /// Rules and their alerts.
     pub rules: Arc<RuleEngine>,
-    /// Who tells people.
-    pub alerting: Arc<Alerting>,
+    /// Who tells people, where that is a role of this process.
+    pub alerting: Option<Arc<Alerting>>,
     /// What all ways in share.
     pub intake: Arc<Intake>,
     /// What is read from this machine.
@@ -116,9 +119,9 @@ pub struct Parts {
 /// What runs until it is stopped.
 pub struct Running {
     consumers: Vec<JoinHandle<()>>,
-    rules: RulesLoop,
+    rules: Option<RulesLoop>,
     upkeep: Upkeep,
-    own_logs: tokio::task::JoinHandle<()>,
+    own_logs: Option<tokio::task::JoinHandle<()>>,
     /// The canary and the dead man's switch.
     watch: tokio::task::JoinSet<()>,
     syslog: tokio::task::JoinSet<()>,
@@ -126,7 +129,7 @@ pub struct Running {
 
 impl Parts {
     /// Opens or makes everything in the data folder. Blocks.
-    pub fn open(config: &Config, rules: &RuleSet, runtime: &Handle) -> Result<Parts, String> {
+    pub fn open(config: &Config, roles: Roles, rules: &RuleSet, runtime: &Handle) -> Result<Parts, String> {
         let now = Timestamp::now();
         let dir = &config.data_dir;
         std::fs::create_dir_all(dir).map_err(|error| {
@@ -149,8 +152,9 @@ impl Parts {
         let canary =
             config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), store.clone(), &registry));
         let canary = canary.transpose().map_err(|error| error.to_string())?.map(Arc::new);
-        let settings = alerting_settings(config, canary.as_ref().map(Canary::receiver));
-        let (alerting, of_alerting) = Alerting::open(settings, runtime, now).map_err(|error| error.to_string())?;
+        let settings = || alerting_settings(config, canary.as_ref().map(Canary::receiver));
+        let alerting = roles.has(Role::Alerting).then(|| Alerting::open(settings(), runtime, now));
+        let (alerting, of_alerting) = alerting.transpose().map_err(|error| error.to_string())?.unzip();
         let rule_config = RuleEngineConfig {
             dir: dir.join("rules"),
             defaults: load::group_defaults(config),
@@ -179,7 +183,7 @@ impl Parts {
             ("queue", of_queue.damaged_files.len() as u64),
             ("engine", engine.stats().recovered_damages),
             ("log_store", store.stats().damaged_manifests),
-            ("alerting", u64::from(of_alerting.log.is_damaged())),
+            ("alerting", u64::from(of_alerting.is_some_and(|report| report.log.is_damaged()))),
             ("rules", u64::from(!of_rules.damaged.is_empty())),
             ("saved", u64::from(saved.was_damaged())),
             ("extraction", u64::from(spans.was_damaged())),
@@ -194,7 +198,7 @@ impl Parts {
         let intake = Intake::new(
             shared_queue,
             load::parsers(config)?,
-            intake_limits(config),
+            intake_limits(config, roles),
             Some(config.logs.retention_ms),
             ingest_metrics,
             store.subscribe_visible(),
@@ -226,6 +230,7 @@ impl Parts {
         let source_metrics = SourceMetrics::new(&registry).map_err(|error| error.to_string())?;
         let sources = Mutex::new(Sources::new(intake.clone(), source_metrics, runtime.clone()));
         Ok(Parts {
+            roles,
             data_dir: dir.clone(),
             replay_until: queue.stats().next_offset,
             progress,
@@ -251,7 +256,7 @@ impl Parts {
             cluster,
             store,
             rules: Arc::new(rules),
-            alerting: Arc::new(alerting),
+            alerting: alerting.map(Arc::new),
             saved: Arc::new(saved),
             intake,
             scraper: Arc::new(scraper),
@@ -278,12 +283,19 @@ impl Parts {
             let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
                 std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(failed)
             };
-            consumers.push(spawn("to-store", Box::new(move || store.run()))?);
-            consumers.push(spawn("to-engine", Box::new(move || metrics.run()))?);
+            if self.roles.has(Role::Dashboard) {
+                consumers.push(spawn("to-store", Box::new(move || store.run()))?);
+            }
+            if self.roles.has(Role::Metrics) {
+                consumers.push(spawn("to-engine", Box::new(move || metrics.run()))?);
+            }
         }
         let sink = Arc::new(EngineSink::new(self.engine.clone()));
-        let rules =
-            RulesLoop::start(self.rules.clone(), self.metrics.clone(), sink, self.alerting.clone()).map_err(failed)?;
+        let rules = self
+            .alerting
+            .clone()
+            .map(|alerting| RulesLoop::start(self.rules.clone(), self.metrics.clone(), sink, alerting).map_err(failed));
+        let rules = rules.transpose()?;
         let mut syslog = tokio::task::JoinSet::new();
         for socket in syslog_sockets {
             match socket {
@@ -291,14 +303,30 @@ impl Parts {
                 SyslogSocket::Tcp(listener) => syslog.spawn(serve_tcp(listener, self.intake.clone(), stopping.clone())),
             };
         }
-        self.sources.lock().set(config).map_err(failed)?;
         let upkeep = Upkeep::start(self).map_err(failed)?;
-        self.scraper.apply(&config.scrape, &config.external_labels);
         // Its files are read and synced.
-        tokio::task::block_in_place(|| self.remote_write.apply(&config.remote_write, &config.external_labels))?;
-        let own_logs = tokio::spawn(own_logs.run(self.intake.clone()));
+        tokio::task::block_in_place(|| self.begin_to_take(config))?;
+        let own_logs = self.roles.has(Role::Ingestion).then(|| tokio::spawn(own_logs.run(self.intake.clone())));
         let watch = self.watch_ourselves();
         Ok(Running { consumers, rules, upkeep, own_logs, watch, syslog })
+    }
+
+    /// Takes from where the configuration says from now on, and sends samples where it says; also at a reload. Blocks.
+    ///
+    /// Errors: a source or a destination that cannot be begun; the others go on.
+    pub fn begin_to_take(&self, config: &Config) -> Result<(), String> {
+        let mut done = Ok(());
+        if self.roles.has(Role::Ingestion) {
+            let sources = self.sources.lock().set(config);
+            done = sources.map_err(|error| format!("a source could not be started; restart the server: {error}"));
+        }
+        if self.roles.has(Role::Metrics) {
+            self.scraper.apply(&config.scrape, &config.external_labels);
+            let sent = self.remote_write.apply(&config.remote_write, &config.external_labels);
+            done = done
+                .and(sent.map_err(|error| format!("a destination could not be begun; restart the server: {error}")));
+        }
+        done
     }
 
     /// Starts the canary and the dead man's switch, where they are on.
@@ -352,9 +380,17 @@ impl Parts {
         }
     }
 
-    /// Both store and engine have taken in all records below this offset.
+    /// Those of store and engine that run here have taken in all records below this offset.
     pub fn taken_in(&self) -> u64 {
-        self.progress.iter().map(|progress| progress.next_offset()).min().unwrap_or_default()
+        let [to_store, to_engine] = &self.progress;
+        let running = [(Role::Dashboard, to_store), (Role::Metrics, to_engine)].into_iter();
+        let running = running.filter(|(role, _)| self.roles.has(*role));
+        running.map(|(_, progress)| progress.next_offset()).min().unwrap_or(u64::MAX)
+    }
+
+    /// What requests can be answered here.
+    pub fn here(&self) -> Here {
+        Here { roles: self.roles, has_backend: self.cluster.is_some() }
     }
 
     /// Name, records and seconds that each consumer is behind.
@@ -380,11 +416,11 @@ impl Running {
         while self.syslog.join_next().await.is_some() {}
         self.watch.abort_all();
         // The lines of the last moments are on stderr only.
-        self.own_logs.abort();
+        self.own_logs.inspect(tokio::task::JoinHandle::abort);
         let parts = parts.clone();
         let joined = tokio::task::spawn_blocking(move || {
             parts.sources.lock().stop();
-            self.rules.stop();
+            self.rules.into_iter().for_each(RulesLoop::stop);
             // The consumers read what is left, then find the queue closed.
             parts.queue.close();
             for thread in self.consumers {
@@ -448,9 +484,12 @@ fn scraper_limits(config: &Config) -> ScraperLimits {
     ScraperLimits { body_bytes, bodies_bytes: body_bytes.saturating_mul(2), readers }
 }
 
-fn intake_limits(config: &Config) -> Limits {
+fn intake_limits(config: &Config, roles: Roles) -> Limits {
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    // Where nobody keeps records to be searched, nobody waits for it.
+    let visible_timeout = if roles.has(Role::Dashboard) { Limits::default().visible_timeout } else { Duration::ZERO };
     Limits {
+        visible_timeout,
         body_bytes: whole(config.limits.body_bytes),
         decompressed_bytes: whole(config.limits.decompressed_bytes),
         line_bytes: whole(config.limits.line_bytes),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use prometheus::{Gauge, GaugeVec, Opts, Registry};
 use watchfire_dashboard_api::maintenance::{Backfilled, Refusal, Verified, VerifiedMetric};
+use watchfire_dashboard_api::roles::Role;
 use watchfire_engine::TimeRange;
 use watchfire_ingest::backfill::backfill;
 use watchfire_ingest::extract::{Extractor, RuleKind};
@@ -155,7 +156,10 @@ impl Recounter {
             let mut wait = FIRST;
             while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 wait = HOUR;
-                self.count_the_hour(&stopped);
+                // Where one of the two is not kept up to date, they would differ for that alone.
+                if [Role::Metrics, Role::Dashboard].into_iter().all(|role| self.parts.roles.has(role)) {
+                    self.count_the_hour(&stopped);
+                }
             }
         })?;
         Ok(Hourly { stop, thread })

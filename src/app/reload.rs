@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
+use watchfire_dashboard_api::roles::Role;
 use watchfire_dashboard_api::tls::Material;
 use watchfire_engine::SeriesKind;
 use watchfire_model::Timestamp;
@@ -160,25 +161,26 @@ impl Reloader {
         // What can still refuse comes first; the others cannot fail.
         let runtime = self.parts.runtime.clone();
         let canary_receiver = self.parts.canary.as_ref().map(Canary::receiver);
-        runtime
-            .block_on(self.parts.alerting.reload(&receivers::settings(&next, canary_receiver), now))
-            .map_err(|error| error.to_string())?;
+        if let Some(alerting) = &self.parts.alerting {
+            runtime
+                .block_on(alerting.reload(&receivers::settings(&next, canary_receiver), now))
+                .map_err(|error| error.to_string())?;
+        }
         self.replace_tls(tls);
         self.parts.intake.set_parsers(parsers);
         self.parts.engine.keep_for_counts(counted);
         self.parts.extraction.replace(extractor);
-        self.parts.rules.reload(&rules, load::group_defaults(&next), now);
+        // A reload takes for known where alerts stand now, which only who evaluates them knows.
+        if self.parts.roles.has(Role::Alerting) {
+            self.parts.rules.reload(&rules, load::group_defaults(&next), now);
+        }
         if let Some(credentials) = credentials {
             self.doors.access.replace(credentials);
         }
-        self.parts.scraper.apply(&next.scrape, &next.external_labels);
-        if let Err(error) = self.parts.remote_write.apply(&next.remote_write, &next.external_labels) {
-            tracing::error!("a destination could not be begun; restart the server: {error}");
+        if let Err(error) = self.parts.begin_to_take(&next) {
+            tracing::error!("{error}");
         }
         load::warn_of(&next);
-        if let Err(error) = self.parts.sources.lock().set(&next) {
-            tracing::error!(%error, "a source could not be started; restart the server");
-        }
         let restart = needs_restart(&self.started, &next);
         *current = next;
         let count = files.len();

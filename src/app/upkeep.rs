@@ -66,8 +66,10 @@ impl Upkeep {
                 }
                 if round % SECOND_ROUNDS == 0 {
                     parts.store.tick(now);
-                    // `Closed` means that we are stopping.
-                    let _ = runtime.block_on(parts.alerting.tick(now));
+                    if let Some(alerting) = &parts.alerting {
+                        // `Closed` means that we are stopping.
+                        let _ = runtime.block_on(alerting.tick(now));
+                    }
                 }
                 if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                     return;
