@@ -145,21 +145,42 @@ fn lines_come_as_they_are_written_whatever_they_end_with() {
 #[test]
 fn a_name_that_is_not_utf8_is_told_once() {
     use std::os::unix::ffi::OsStrExt;
-    let logs = Logs::new();
-    for name in [&b"caf\xe9.log"[..], b"caf\xe9.txt"] {
-        fs::write(logs.folder.path().join(std::ffi::OsStr::from_bytes(name)), "never read\n").expect("writable");
+    for glob in ["*.log", "**/*.log"] {
+        let logs = Logs::new();
+        for name in [&b"caf\xe9.log"[..], b"caf\xe9.txt"] {
+            fs::write(logs.folder.path().join(std::ffi::OsStr::from_bytes(name)), "never read\n").expect("writable");
+        }
+        logs.append("app.log", "one\n");
+        let server = Server::start(BINARY, &logs.config(glob, ""));
+        wait_total(&server, 1);
+        list_again(&logs, &server, 1);
+        let log = server.log();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains("its name is not UTF-8")).collect();
+        assert!(told.len() == 1 && told[0].contains("caf") && told[0].contains(".log"), "{glob}: {told:?}");
     }
-    logs.append("app.log", "one\n");
-    let server = Server::start(BINARY, &logs.config("*.log", ""));
-    wait_total(&server, 1);
-    // Folders are listed again for each of these.
+}
+
+/// Has the folder listed three times: each time a new file is found in it, with one line.
+fn list_again(logs: &Logs, server: &Server, stored: u64) {
     for number in 1..4 {
         logs.append(&format!("more{number}.log"), "one\n");
-        wait_total(&server, 1 + number);
+        wait_total(server, stored + number);
     }
-    let log = server.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("its name is not UTF-8")).collect();
-    assert!(told.len() == 1 && told[0].contains("caf") && told[0].contains(".log"), "{told:?}");
+}
+
+#[test]
+fn what_cannot_be_unpacked_is_told_once_and_left_until_it_changes() {
+    let logs = Logs::new();
+    logs.append("app.log", "now\n");
+    let packed = gzip(b"yesterday\nlast but whole\nhalf a line");
+    fs::write(logs.path("app.log.1.gz"), &packed[..packed.len() - 6]).expect("the folder can be written");
+    let server = Server::start(BINARY, &logs.config("*.log", ", read_rotated: true"));
+    wait_total(&server, 3);
+    list_again(&logs, &server, 3);
+    let told = server.log().matches("cut off or damaged behind byte").count();
+    assert_eq!(told, 1, "{}", server.log());
+    fs::write(logs.path("app.log.1.gz"), &packed).expect("the folder can be written");
+    wait_total(&server, 7);
 }
 
 #[test]

@@ -369,6 +369,13 @@ impl Files {
         }
         let Some(file) = self.tracked.get_mut(&id) else { return };
         let Some(source) = self.sources.get(file.source) else { return };
+        if file.position.packed {
+            // A file that cannot be looked at cannot be read either, and that is told below.
+            file.look(now_ms).ok();
+            if file.is_still_damaged() {
+                return;
+            }
+        }
         let reader = turn::Reader {
             intake: &self.intake,
             source: &source.settings,
@@ -383,8 +390,7 @@ impl Files {
                     file = %file.path.display(), %fault,
                     "all lines before are stored; the rest is tried again when the file changes"
                 );
-                // What is unpacked next time begins at its beginning.
-                file.close();
+                file.set_damaged();
                 self.open.remove(&id);
                 self.set_due(id, None);
             }

@@ -74,10 +74,12 @@ impl FileSource {
         let mut found = Vec::new();
         for path in self.paths.iter().map(Path::new) {
             let name = path.file_name().and_then(|name| Pattern::new(name.to_str()?).ok());
-            let folder =
-                path.parent().and_then(Path::to_str).map(|folder| if folder.is_empty() { "." } else { folder });
-            let (Some(pattern), Some(Ok(folders))) = (name, folder.map(glob::glob)) else { continue };
-            let entries = folders.flatten().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+            let (Some(pattern), Some(folder)) = (name, path.parent().and_then(Path::to_str)) else { continue };
+            // A `**` at the end stands for no folder too, which `glob` leaves out.
+            let folders = [Some(folder), folder.strip_suffix("**")].into_iter().flatten();
+            let folders = folders.map(|folder| if folder.is_empty() { "." } else { folder });
+            let folders = folders.filter_map(|folder| glob::glob(folder).ok()).flatten().flatten();
+            let entries = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
             for path in entries.map(|entry| entry.path()).filter(|path| path.file_name().is_some_and(is_not_utf8)) {
                 // As it is shown, which patterns can be held against.
                 let shown = PathBuf::from(path.to_string_lossy().into_owned());

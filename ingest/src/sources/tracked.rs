@@ -52,6 +52,8 @@ pub(super) struct Tracked {
     pub was_read: bool,
     /// Whether a failure was told, so that it is told once.
     pub failing: bool,
+    /// Size and time of change with which it could not be unpacked further.
+    damaged: Option<(u64, SystemTime)>,
     input: Option<Input>,
 }
 
@@ -132,6 +134,17 @@ impl Tracked {
             self.grown_ms = now_ms;
         }
         Ok(has_changed)
+    }
+
+    /// What is packed cannot be unpacked further until the file changes. What is unpacked then begins at its beginning.
+    pub(super) fn set_damaged(&mut self) {
+        self.damaged = Some(self.seen);
+        self.close();
+    }
+
+    /// Whether it was [damaged](Tracked::set_damaged), and has not changed since.
+    pub(super) fn is_still_damaged(&self) -> bool {
+        self.damaged == Some(self.seen)
     }
 
     /// Whether our handle is all that is left of it.
@@ -264,6 +277,7 @@ impl Tracked {
             is_ready: false,
             was_read: false,
             failing: false,
+            damaged: None,
             input: None,
         }
     }

@@ -81,7 +81,7 @@ impl Files {
     fn apply(&mut self, turn: Turn) {
         for file in turn.adopted {
             let id = file.id;
-            tracing::info!(file = %file.path.display(), at = file.position.at, "read to its end");
+            tracing::info!(file = %file.path.display(), at = file.position.at, "is read from here to its end");
             self.by_path.insert(file.path.clone(), id);
             self.tracked.insert(id, file);
             self.make_ready(id);
