@@ -62,10 +62,22 @@ impl Demo {
     }
 
     fn interrupt(&mut self) {
+        self.end_by(libc::SIGINT);
+    }
+
+    fn end_by(&mut self, signal: libc::c_int) {
         // SAFETY: the child has not been waited for, so its number is its own.
-        let sent = unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGINT) };
+        let sent = unsafe { libc::kill(self.child.id().cast_signed(), signal) };
         assert_eq!(sent, 0, "the signal was sent");
-        assert!(self.child.wait().expect("it ends").success());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().expect("it can be waited for") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "the signal {signal} does not end it"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        assert!(status.success(), "{status}");
     }
 }
 
@@ -124,6 +136,14 @@ fn the_shop_is_alive_its_incident_is_told_and_nothing_is_left_behind() {
 }
 
 #[test]
+fn nothing_is_left_behind_when_the_terminal_is_closed() {
+    let mut demo = Demo::start(&[]);
+    demo.line(&["6h of history"]);
+    demo.end_by(libc::SIGHUP);
+    assert_eq!(demo.folders(), Vec::<PathBuf>::new(), "nothing is left behind");
+}
+
+#[test]
 fn what_shall_be_kept_is_kept_and_can_be_served_again() {
     let mut demo = Demo::start(&["--keep"]);
     demo.line(&["6h of history"]);
@@ -141,4 +161,6 @@ fn what_shall_be_kept_is_kept_and_can_be_served_again() {
     assert!(check("config", "config.yaml") && check("rules", "alert_rules.json"));
     assert!(demo.line(&["watchfire serve --config"]).contains(&folder.display().to_string()));
     assert!(folder.join("data/queue").is_dir());
+    let config = std::fs::read_to_string(folder.join("config.yaml")).expect("it is there");
+    assert!(config.contains(&demo.address.to_string()), "it is served at the same address again: {config}");
 }

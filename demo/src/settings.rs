@@ -1,11 +1,14 @@
 //! The configuration and the rules that go with the traffic, as files that a person can read and take over.
 
+use std::net::SocketAddr;
+
 /// `config.yaml`: one pattern for the database's log, one metric made of its messages, and who is told. Paths are
 /// absolute, so that the files also serve a later `watchfire serve --config`.
-pub fn config(rules_path: &str, webhook_url: &str) -> String {
+pub fn config(listen: SocketAddr, rules_path: &str, webhook_url: &str) -> String {
     let (rules_path, webhook_url) = (serde_json::json!(rules_path), serde_json::json!(webhook_url));
     format!(
         r#"# Written by `watchfire demo`.
+listen: ["{listen}"]
 metrics: {{late_after: 10s}}       # what is older is history: right in graphs, unseen by rules
 parsers:
   - name: postgres

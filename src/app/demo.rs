@@ -34,7 +34,7 @@ const STALE: Duration = Duration::from_secs(60);
 /// Between the end of the history and now: what is younger counts as live (`metrics.late_after` of the demo).
 const LIVE_MS: i64 = 10_000;
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM, SIGINT, or until its terminal is closed.
 pub fn run(options: &Demo) -> ExitCode {
     match prepare(options) {
         Ok((folder, receiver)) => {
@@ -62,7 +62,8 @@ fn prepare(options: &Demo) -> io::Result<(Folder, Receiver)> {
     let receiver = Receiver::bind()?;
     let rules = folder.path.join("alert_rules.json");
     fs::write(&rules, settings::rules(options.speed))?;
-    fs::write(folder.config(), settings::config(&rules.to_string_lossy(), &receiver.url()?))?;
+    let config = settings::config(options.listen, &rules.to_string_lossy(), &receiver.url()?);
+    fs::write(folder.config(), config)?;
     Ok((folder, receiver))
 }
 

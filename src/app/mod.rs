@@ -113,7 +113,7 @@ async fn run(
     load::warn_of(&config);
     let watching = tokio::spawn(file_watch::run(reloader.clone(), stopping));
     let companion = companion.zip(servers.addresses.first()).map(|(start, address)| start(*address));
-    signals.wait_for_end(&reloader, input_ended).await;
+    signals.wait_for_end(&reloader, input_ended, companion.is_some()).await;
     if let Some(mut companion) = companion {
         companion.shutdown().await;
     }
@@ -185,14 +185,25 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM, SIGINT, or the end of input; reloads at SIGHUP meanwhile.
-    async fn wait_for_end(mut self, reloader: &Arc<Reloader>, mut input_ended: Option<oneshot::Receiver<()>>) {
+    /// Waits for SIGTERM, SIGINT, or the end of input; reloads at SIGHUP meanwhile, unless that is the end of a terminal
+    /// for which everything is done.
+    async fn wait_for_end(
+        mut self,
+        reloader: &Arc<Reloader>,
+        mut input_ended: Option<oneshot::Receiver<()>>,
+        ends_with_terminal: bool,
+    ) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 () = ended(&mut input_ended) => return,
-                _ = self.hangup.recv() => reload(reloader.clone()).await,
+                _ = self.hangup.recv() => {
+                    if ends_with_terminal {
+                        return;
+                    }
+                    reload(reloader.clone()).await;
+                }
             }
         }
     }
