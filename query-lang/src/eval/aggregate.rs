@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use hashbrown::HashTable;
 use watchfire_model::{LabelSet, Sum};
 
-use super::choose;
 use super::column::{ABSENT, Column, Places, describes_metric, is_absent};
 use super::context::Context;
 use super::limits::EvalError;
@@ -14,6 +13,7 @@ use super::native;
 use super::native::notes::ignored_in_aggregation;
 use super::notes::check_quantile;
 use super::quantile;
+use super::{choose, extremes};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalError> {
@@ -23,7 +23,7 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
             let k = super::eval_scalar(ctx, parameter)?;
             let mut columns = super::eval_vector(ctx, &node.expr)?;
             ignore_histograms(ctx, node.op, &mut columns, node.span);
-            extremes(ctx, node, &k, columns)
+            extremes::eval(ctx, node, &k, columns)
         }
         (AggregateOp::LimitK, Some(parameter)) => {
             let k = super::eval_scalar(ctx, parameter)?;
@@ -302,49 +302,6 @@ fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>
         }
     }
     ctx.used_up(columns);
-    out.retain(Column::has_values);
-    Ok(out)
-}
-
-/// `topk`, `bottomk`: the k largest or smallest of each group, under their own labels. NaN comes last in both.
-fn extremes(ctx: &Context, node: &Aggregate, k: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
-    choose::check_count(node.op, k)?;
-    let groups = Groups::new(ctx, &node.grouping, &columns)?;
-    let largest = node.op == AggregateOp::TopK;
-    let mut out = Vec::with_capacity(columns.len());
-    for column in &columns {
-        out.push(ctx.column(column.labels.clone())?);
-    }
-    // Columns in the order in which an instant result lists them.
-    let mut order = Vec::with_capacity(columns.len());
-    let mut ranked: Vec<usize> = Vec::new();
-    for members in groups.members() {
-        for (step, k) in k.iter().enumerate() {
-            ctx.guard.tick()?;
-            // Below 1 there are none; more than there are is all.
-            let k = if *k < 1.0 { 0 } else { (*k as usize).min(members.len()) };
-            ranked.clear();
-            ranked.extend(members.iter().filter(|at| !is_absent(columns[**at].values[step])));
-            ranked.sort_by(|left, right| {
-                let labels = || columns[*left].labels.cmp(&columns[*right].labels);
-                let (left, right) = (columns[*left].values[step], columns[*right].values[step]);
-                let by_value = if largest { right.partial_cmp(&left) } else { left.partial_cmp(&right) };
-                by_value.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then_with(labels)
-            });
-            ranked.truncate(k);
-            for at in &ranked {
-                out[*at].values[step] = columns[*at].values[step];
-            }
-            if ctx.is_instant {
-                order.extend_from_slice(&ranked);
-            }
-        }
-    }
-    ctx.used_up(columns);
-    if ctx.is_instant && ctx.steps.count == 1 {
-        let mut slots: Vec<Option<Column>> = out.into_iter().map(Some).collect();
-        return Ok(order.into_iter().filter_map(|at| slots[at].take()).collect());
-    }
     out.retain(Column::has_values);
     Ok(out)
 }

@@ -3,13 +3,12 @@
 use watchfire_model::LabelSet;
 use watchfire_model::labels::METRIC_NAME;
 
-use super::column::{
-    ABSENT, Column, Places, Value, describes_metric, is_absent, join_or, join_same_labels, without_name,
-};
+use super::column::{ABSENT, Column, Places, Value, is_absent, join_or, join_same_labels, without_name};
 use super::context::Context;
 use super::limits::EvalError;
 use super::native::arithmetic;
 use super::native::notes::Note;
+use super::sides::{NOT_UNIQUE, Sides, any_present, matched_labels, may_hide_matches, result_labels};
 use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
@@ -91,7 +90,7 @@ fn outcome(node: &Binary, left: f64, right: f64, kept: f64) -> f64 {
 }
 
 /// Whether the result is another metric than its left side.
-fn drops_name(node: &Binary) -> bool {
+pub(super) fn drops_name(node: &Binary) -> bool {
     node.returns_bool || !(node.op.is_comparison() || node.op.is_trim())
 }
 
@@ -153,10 +152,10 @@ fn with_scalar(
 }
 
 /// Which series of both sides agree in the labels that count.
-struct Pairing {
+pub(super) struct Pairing {
     /// The group of each left and right column.
-    left: Vec<usize>,
-    right: Vec<usize>,
+    pub left: Vec<usize>,
+    pub right: Vec<usize>,
     groups: usize,
 }
 
@@ -178,17 +177,13 @@ impl Pairing {
     }
 
     /// The columns of each group.
-    fn members(&self, of: &[usize]) -> Vec<Vec<usize>> {
+    pub fn members(&self, of: &[usize]) -> Vec<Vec<usize>> {
         let mut members = vec![Vec::new(); self.groups];
         for (column, group) in of.iter().enumerate() {
             members[*group].push(column);
         }
         members
     }
-}
-
-fn any_present(columns: &[Column], members: &[usize], step: usize) -> bool {
-    members.iter().any(|at| !is_absent(columns[*at].values[step]))
 }
 
 /// `and`, `unless`: left values where the right side has, or has not, a partner.
@@ -234,12 +229,6 @@ fn either(
     join_same_labels(all)
 }
 
-const MANY_TO_MANY: &str = "several series of one side have the same matching labels; many-to-many matching is not \
-                            allowed, so one side must be unique in them";
-const NOT_EXPLICIT: &str =
-    "several series match the same one; many-to-one matching must be explicit (`group_left` or `group_right`)";
-const NOT_UNIQUE: &str = "several matches give the same labels; the grouping labels must make them unique";
-
 /// Arithmetic and comparisons.
 fn pairwise(
     ctx: &Context,
@@ -249,23 +238,27 @@ fn pairwise(
     right: Vec<Column>,
     pairing: &Pairing,
 ) -> Result<Vec<Column>, EvalError> {
-    let sides = Sides::new(matching, &left, &right, pairing);
+    let sides = Sides::new(ctx, node, matching, (&left, &right), pairing);
     // With `group_right` Prometheus 3.15 takes `fill_right` for the "one" side all the same, which is the left one then.
     let fill_one = matching.fill.right.map(|fill| fill.value);
     let fill_many = matching.fill.left.map(|fill| fill.value);
     // A step without any series on one side has no result, unless it is filled.
     let is_filled = fill_one.is_some() || fill_many.is_some();
-    sides.refuse_ambiguous(ctx, is_filled)?;
+    sides.refuse_ambiguous(is_filled)?;
     if matching.cardinality == Cardinality::OneToOne {
-        sides.refuse_implicit(ctx, fill_one.is_some())?;
+        sides.refuse_implicit(fill_one)?;
+    }
+    if may_hide_matches(node, matching) {
+        sides.refuse_hidden(node, matching, fill_one)?;
     }
     let mut out = Vec::with_capacity(sides.many.len());
     let mut calculated = Calculated::new(ctx, node);
     let mut value = |step: usize, many: f64, one: f64| {
-        let (left, right) = if sides.is_swapped { (one, many) } else { (many, one) };
+        let (left, right) = sides.in_order(many, one);
         calculated.value(step, left, right, left)
     };
-    for (column, group) in sides.many.iter().zip(sides.many_groups) {
+    for at in sides.many_in_order() {
+        let (column, group) = (&sides.many[at], &sides.many_groups[at]);
         let partners = &sides.partners[*group];
         for partner in partners {
             ctx.guard.tick()?;
@@ -297,8 +290,9 @@ fn pairwise(
             let many_labels = matched_labels(matching, &column.labels);
             let mut result = ctx.column(result_labels(node, matching, &many_labels, &column.labels))?;
             for (step, result) in result.values.iter_mut().enumerate() {
-                if !is_absent(column.values[step]) && !any_present(sides.many, &sides.members[*group], step) {
-                    *result = value(step, fill, column.values[step])?;
+                let one = column.values[step];
+                if !is_absent(one) && !sides.members[*group].iter().any(|at| sides.meet(step, *at, one)) {
+                    *result = value(step, fill, one)?;
                 }
             }
             out.push(result);
@@ -309,83 +303,4 @@ fn pairwise(
     ctx.used_up(right);
     out.retain(Column::has_values);
     join_or(out, NOT_UNIQUE)
-}
-
-/// The labels that a missing partner is given: those that count.
-fn matched_labels(matching: &Matching, labels: &LabelSet) -> LabelSet {
-    let listed = |name: &str| matching.labels.iter().any(|label| label == name);
-    labels.retain(|name| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) })
-}
-
-/// The sides of a pairing, with the one whose series must be unique told apart.
-struct Sides<'c> {
-    /// Whether that is the left one.
-    is_swapped: bool,
-    many: &'c [Column],
-    one: &'c [Column],
-    many_groups: &'c [usize],
-    one_groups: &'c [usize],
-    /// The columns of each group.
-    members: Vec<Vec<usize>>,
-    partners: Vec<Vec<usize>>,
-}
-
-impl<'c> Sides<'c> {
-    fn new(matching: &Matching, left: &'c [Column], right: &'c [Column], pairing: &'c Pairing) -> Sides<'c> {
-        let is_swapped = matching.cardinality == Cardinality::OneToMany;
-        let (many, one) = if is_swapped { (right, left) } else { (left, right) };
-        let (many_groups, one_groups) =
-            if is_swapped { (&pairing.right, &pairing.left) } else { (&pairing.left, &pairing.right) };
-        let (members, partners) = (pairing.members(many_groups), pairing.members(one_groups));
-        Sides { is_swapped, many, one, many_groups, one_groups, members, partners }
-    }
-
-    /// An error where the "one" side has two series for a group, at a step where the other side has any.
-    fn refuse_ambiguous(&self, ctx: &Context, is_filled: bool) -> Result<(), EvalError> {
-        for members in self.partners.iter().filter(|members| members.len() > 1) {
-            for step in 0..ctx.steps.count {
-                if let Some(second) = second_present(self.one, members, step)
-                    && (is_filled || self.many.iter().any(|column| !is_absent(column.values[step])))
-                {
-                    return Err(EvalError::Labels { reason: MANY_TO_MANY, labels: second.labels.clone() });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// An error where two series of the left side meet the same one of the right, or what stands in for it, whether or
-    /// not a comparison would filter them away.
-    fn refuse_implicit(&self, ctx: &Context, is_filled: bool) -> Result<(), EvalError> {
-        let groups = self.members.iter().zip(&self.partners);
-        for (members, partners) in groups.filter(|(members, _)| members.len() > 1) {
-            for step in 0..ctx.steps.count {
-                if let Some(second) = second_present(self.many, members, step)
-                    && (is_filled || any_present(self.one, partners, step))
-                {
-                    return Err(EvalError::Labels { reason: NOT_EXPLICIT, labels: second.labels.clone() });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The second of the columns that have a value at a step.
-fn second_present<'c>(columns: &'c [Column], members: &[usize], step: usize) -> Option<&'c Column> {
-    members.iter().map(|at| &columns[*at]).filter(|column| !is_absent(column.values[step])).nth(1)
-}
-
-/// Labels of a pair: those of the "many" side, less what does not count one-to-one, plus what `group_…` takes over.
-fn result_labels(node: &Binary, matching: &Matching, many: &LabelSet, one: &LabelSet) -> LabelSet {
-    let drops_name = drops_name(node);
-    let mut labels = many.retain(|name| {
-        let listed = || matching.labels.iter().any(|label| label == name);
-        !(drops_name && describes_metric(name))
-            && (matching.cardinality != Cardinality::OneToOne || listed() == matching.on)
-    });
-    for name in &matching.include {
-        labels = labels.with(name, one.get(name).unwrap_or(""));
-    }
-    labels
 }

@@ -26,7 +26,15 @@ pub(crate) fn with_zeros(q: f64, values: &mut [f64], zeros: usize) -> f64 {
     let lower_at = (rank.floor() as usize).min(count - 1);
     let weight = rank - rank.floor();
     let below = if zeros == 0 { values.len() } else { values.iter().filter(|v| v.is_nan() || **v < 0.0).count() };
+    // Of so few Go keeps the order of equal ones, of which 0 and -0 can be told apart by who divides by them.
+    let is_sorted = zeros == 0 && values.len() <= 12;
+    if is_sorted {
+        values.sort_by(nan_first);
+    }
     let mut nth = |at: usize| {
+        if is_sorted {
+            return values[at];
+        }
         if at >= below && at - below < zeros {
             return 0.0;
         }

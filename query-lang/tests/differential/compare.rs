@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use watchfire_query_lang::ast::Expr;
+use watchfire_query_lang::ast::{AggregateOp, Expr};
 use watchfire_query_lang::parse;
 
 use crate::sides::{Got, Point, Rows};
@@ -18,9 +18,10 @@ pub fn compare(query: &str, have: &Got, want: &Got, with_notes: bool) -> Result<
         (Got::BadQuery(_), Got::BadQuery(_)) | (Got::Failed(_), Got::Failed(_)) => Ok(()),
         (Got::Value(kind, have, notes), Got::Value(wanted_kind, want, wanted_notes)) if kind == wanted_kind => {
             if let Err(difference) = rows(query, have, want) {
-                // Which of equal values are the largest is nowhere said.
+                // Over a range it looks at series in any order, so that any of equal values can be the largest.
                 let chooses = query.contains("topk") || query.contains("bottomk");
-                if !(chooses && by_time(have) == by_time(want)) {
+                let has_no_order = kind == "matrix" || query.contains("count_values");
+                if !(chooses && has_no_order && (is_chosen_inside(query) || by_time(have) == by_time(want))) {
                     return Err(difference);
                 }
             }
@@ -28,7 +29,9 @@ pub fn compare(query: &str, have: &Got, want: &Got, with_notes: bool) -> Result<
                 order(have, want)?;
             }
             let sorted = |notes: &[String]| {
-                let mut notes: Vec<String> = notes.iter().map(|note| defined_part(query, note)).collect();
+                let is_range = kind == "matrix";
+                let defined = notes.iter().filter(|note| is_defined(query, note, is_range));
+                let mut notes: Vec<String> = defined.map(|note| defined_part(query, note)).collect();
                 notes.sort();
                 notes
             };
@@ -51,6 +54,15 @@ fn is_sorted(query: &str) -> bool {
     matches!(call, Some("sort" | "sort_desc"))
 }
 
+/// Whether a note is always told: where Prometheus decodes counts and sums only, it knows of resets between the steps, not
+/// of those between the samples; and of the notes of an operator at a step it tells the last, and of a mixed
+/// group what it met before the first float, over a range in any order.
+fn is_defined(query: &str, note: &str, is_range: bool) -> bool {
+    let is_shallow = ["histogram_avg", "histogram_count", "histogram_sum"].iter().any(|word| query.contains(word));
+    !(is_shallow && note.contains("conflicting counter resets"))
+        && !(is_range && (note.contains("for binary operator") || note.contains("reconciled during aggregation")))
+}
+
 /// A note without what is not defined: Prometheus counts the histograms that it mended twice for each that follows, looks
 /// at those under `@` once or at each step, and tells one of several places of the same note, and of metrics that do not go
 /// together the one that it came upon last.
@@ -64,9 +76,10 @@ fn defined_part(query: &str, note: &str) -> String {
     {
         note.replace_range(start..end, "");
     }
-    let noting = ["rate(", "increase(", "quantile", "sort", "sum", "avg"];
+    let noting = ["rate(", "increase(", "delta(", "quantile", "sort", "sum", "avg"];
     let noted = noting.iter().map(|word| query.matches(word).count()).sum::<usize>();
-    if let Some(place) = note.rfind(" (").filter(|_| noted > 1) {
+    let is_of_operator = note.contains("for binary operator");
+    if let Some(place) = note.rfind(" (").filter(|_| noted > 1 || is_of_operator) {
         note.truncate(place);
     }
     note
@@ -75,6 +88,13 @@ fn defined_part(query: &str, note: &str) -> String {
 fn brief(got: &Got) -> String {
     let text = got.to_string();
     text.chars().take(400).collect()
+}
+
+/// Whether more is made of what was chosen.
+fn is_chosen_inside(query: &str) -> bool {
+    let root = parse(query).ok();
+    !matches!(root.as_ref().map(|query| query.root().without_parens()), Some(Expr::Aggregate(node))
+        if matches!(node.op, AggregateOp::TopK | AggregateOp::BottomK))
 }
 
 /// The values of each time, whose ever they are, to twelve digits.
@@ -92,8 +112,13 @@ fn by_time(rows: &Rows) -> BTreeMap<i64, Vec<String>> {
 fn share(query: &str) -> f64 {
     let has = |words: &[&str]| words.iter().any(|word| query.contains(word));
     let deviates = has(&["stddev", "stdvar"]);
-    if (deviates && has(&["ts_of", "time", "predict_linear"])) || (has(&["%"]) && has(&["^"])) {
-        // Of times nearly all digits are in common; a power may be any number of divisors away.
+    let is_periodic = has(&["%", "sin(", "cos(", "tan("]);
+    let is_tiny = has(&["exp("]) && has(&["ln(", "log2(", "log10("]);
+    if is_tiny
+        || (deviates && has(&["ts_of", "time", "predict_linear"]))
+        || (is_periodic && has(&["^", "cosh(", "sinh(", "exp("]))
+    {
+        // Powers near 0 have few digits; of times nearly all digits are in common; a power may be any number of divisors or turns away.
         f64::INFINITY
     } else if deviates {
         1e-6
@@ -147,8 +172,8 @@ fn same_point(have: &Point, want: &Point, share: f64) -> bool {
         (Point::Histogram(count, sum, buckets), Point::Histogram(wanted_count, wanted_sum, wanted_buckets)) => {
             // What is subtracted loses the digits that were in common.
             let share = share.max(1e-9);
-            // Times NaN even the empty buckets, of which a histogram has as many as its sender chose to write.
-            let buckets_mean_something = !(count.is_nan() && wanted_count.is_nan());
+            // Times NaN or Inf even the empty buckets are something, of which a histogram has as many as its sender wrote.
+            let buckets_mean_something = count.is_finite() || wanted_count.is_finite();
             same(*count, *wanted_count, share)
                 && same(*sum, *wanted_sum, share)
                 && (!buckets_mean_something || same_buckets(buckets, wanted_buckets, share))

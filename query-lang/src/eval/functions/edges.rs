@@ -149,8 +149,7 @@ impl Reach<'_> {
         let hidden = match strictly_inside(around, millis, self.start, self.end) {
             [] => before(right, left),
             [first, .., last] => {
-                let hidden = before(first.value, left) + before(right, last.value);
-                resets.corrected(hidden, millis(first), millis(last))
+                resets.corrected(before(first.value, left), millis(first), millis(last)) + before(right, last.value)
             }
             [only] => before(only.value, left) + before(right, only.value),
         };

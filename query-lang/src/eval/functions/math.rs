@@ -51,8 +51,8 @@ fn apply(function: MathFunction, value: f64, first: f64, second: f64) -> f64 {
         MathFunction::Sinh => value.sinh(),
         MathFunction::Cosh => value.cosh(),
         MathFunction::Tanh => value.tanh(),
-        MathFunction::Asinh => value.asinh(),
-        MathFunction::Acosh => value.acosh(),
+        MathFunction::Asinh => asinh(value),
+        MathFunction::Acosh => acosh(value),
         MathFunction::Atanh => value.atanh(),
         MathFunction::Deg => value * 180.0 / std::f64::consts::PI,
         MathFunction::Rad => value * std::f64::consts::PI / 180.0,
@@ -66,6 +66,23 @@ fn apply(function: MathFunction, value: f64, first: f64, second: f64) -> f64 {
         MathFunction::ClampMin => larger(first, value),
         MathFunction::ClampMax => smaller(first, value),
     }
+}
+
+/// From here on `x + 1` is `x`, and `2 * x` may be infinite.
+const LARGE: f64 = (1u64 << 53) as f64;
+
+/// The inverse of `sinh`, also where twice the value is no number any more.
+fn asinh(value: f64) -> f64 {
+    let size = value.abs();
+    if size > LARGE && size.is_finite() {
+        return (size.ln() + std::f64::consts::LN_2).copysign(value);
+    }
+    value.asinh()
+}
+
+/// The inverse of `cosh`, also where twice the value is no number any more.
+fn acosh(value: f64) -> f64 {
+    if value > LARGE && value.is_finite() { value.ln() + std::f64::consts::LN_2 } else { value.acosh() }
 }
 
 /// The larger number; NaN if either is, unless the other is the largest there is, as in Go.

@@ -33,6 +33,11 @@ impl Made {
     }
 }
 
+/// Whether a pair gives nothing because its sides do not go together: then it is as if they had not met.
+pub(crate) fn do_not_meet(ctx: &Context, op: BinaryOp, left: f64, right: f64) -> bool {
+    concerns(op, left, right) && matches!(made(ctx, op, left, right).value, Outcome::Nothing)
+}
+
 /// Whether a pair is one for this file.
 pub(crate) fn concerns(op: BinaryOp, left: f64, right: f64) -> bool {
     is_histogram(left) || is_histogram(right) || op.is_trim()
@@ -48,12 +53,7 @@ pub(crate) fn outcome(
     note: &mut Option<Note>,
 ) -> Result<f64, EvalError> {
     let op = node.op;
-    let made = match (ctx.histogram(left), ctx.histogram(right)) {
-        (Some(left), Some(right)) => of_two(op, &left, &right),
-        (Some(histogram), None) => of_left(op, &histogram, right),
-        (None, Some(histogram)) => of_right(op, left, &histogram),
-        (None, None) => Made::nothing(incompatible_types("float", op.as_str(), "float")),
-    };
+    let made = made(ctx, op, left, right);
     if made.note.is_some() {
         *note = made.note;
     }
@@ -67,6 +67,15 @@ pub(crate) fn outcome(
         Outcome::Holds(holds) if node.returns_bool => Ok(f64::from(u8::from(holds))),
         Outcome::Holds(true) => Ok(kept),
         Outcome::Holds(false) | Outcome::Nothing => Ok(ABSENT),
+    }
+}
+
+fn made(ctx: &Context, op: BinaryOp, left: f64, right: f64) -> Made {
+    match (ctx.histogram(left), ctx.histogram(right)) {
+        (Some(left), Some(right)) => of_two(op, &left, &right),
+        (Some(histogram), None) => of_left(op, &histogram, right),
+        (None, Some(histogram)) => of_right(op, left, &histogram),
+        (None, None) => Made::nothing(incompatible_types("float", op.as_str(), "float")),
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Doubt>) {
         let rank = (1.0 - q) * histogram.count();
         reached(histogram.buckets().rev(), rank)
     };
-    let Some(Reached { mut bucket, count, rank }) = found else { return (f64::NAN, None) };
+    let Reached { mut bucket, count, rank } = found;
     let is_custom = histogram.is_custom();
     if is_custom && bucket.lower == f64::NEG_INFINITY {
         if bucket.upper <= 0.0 {
@@ -83,25 +83,26 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Doubt>) {
     (within(&bucket, inside / bucket.count, is_custom), doubt.then_some(Doubt::QuantileIsSkewed))
 }
 
-/// The bucket in which a rank is reached, or the last, and how much was counted with it.
+/// The bucket in which a rank is reached, or the last, and how much was counted with it. Without buckets (which only a
+/// division by 0 leaves) all of nothing lies at 0.
 struct Reached {
     bucket: Bucket,
     count: f64,
     rank: f64,
 }
 
-fn reached(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<Reached> {
+fn reached(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Reached {
     let mut count = 0.0;
-    let mut last = None;
+    let mut last = Bucket { lower: 0.0, upper: 0.0, count: 0.0, lower_inclusive: true, upper_inclusive: true };
     for bucket in buckets {
         let is_empty = bucket.count == 0.0;
         count += bucket.count;
-        last = Some(bucket);
+        last = bucket;
         if !is_empty && count >= rank {
             break;
         }
     }
-    Some(Reached { bucket: last?, count, rank })
+    Reached { bucket: last, count, rank }
 }
 
 /// The value at a share of a bucket.

@@ -1,0 +1,146 @@
+//! `topk` and `bottomk`: the k largest or smallest of each group, under their own labels. NaN gives way to every number.
+//!
+//! Which of equal values stay is nowhere said. To give those that Prometheus gives, the series are looked at in the order
+//! of labels (in which it has them if that is how they came) and kept in a heap that moves them as its heap does.
+
+use super::aggregate::Groups;
+use super::choose;
+use super::column::{Column, is_absent};
+use super::context::Context;
+use super::limits::EvalError;
+use crate::ast::{Aggregate, AggregateOp};
+
+pub(super) fn eval(
+    ctx: &Context,
+    node: &Aggregate,
+    k: &[f64],
+    mut columns: Vec<Column>,
+) -> Result<Vec<Column>, EvalError> {
+    choose::check_count(node.op, k)?;
+    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
+    let groups = Groups::new(ctx, &node.grouping, &columns)?;
+    let mut out = Vec::with_capacity(columns.len());
+    for column in &columns {
+        out.push(ctx.column(column.labels.clone())?);
+    }
+    // Columns in the order in which an instant result lists them.
+    let mut order = Vec::with_capacity(columns.len());
+    let mut best = Best { is_largest: node.op == AggregateOp::TopK, kept: Vec::new() };
+    for members in groups.members() {
+        for (step, k) in k.iter().enumerate() {
+            ctx.guard.tick()?;
+            // Below 1 there are none; more than there are is all.
+            let k = if *k < 1.0 { 0 } else { (*k as usize).min(members.len()) };
+            best.kept.clear();
+            for at in &members {
+                let value = columns[*at].values[step];
+                if !is_absent(value) {
+                    best.add(k, value, *at);
+                }
+            }
+            for (value, at) in &best.kept {
+                out[*at].values[step] = *value;
+            }
+            if ctx.is_instant {
+                order.extend(best.listed());
+            }
+        }
+    }
+    ctx.used_up(columns);
+    if ctx.is_instant && ctx.steps.count == 1 {
+        let mut slots: Vec<Option<Column>> = out.into_iter().map(Some).collect();
+        return Ok(order.into_iter().filter_map(|at| slots[at].take()).collect());
+    }
+    out.retain(Column::has_values);
+    Ok(out)
+}
+
+/// The best so far, the worst of them first: each stands before the two at twice its place.
+struct Best {
+    is_largest: bool,
+    /// Values, and whose they are.
+    kept: Vec<(f64, usize)>,
+}
+
+impl Best {
+    /// Whether a value is worse than another, so that it stands before it.
+    fn is_worse(&self, left: f64, right: f64) -> bool {
+        left.is_nan() || if self.is_largest { left < right } else { left > right }
+    }
+
+    fn add(&mut self, k: usize, value: f64, at: usize) {
+        if self.kept.len() < k {
+            self.kept.push((value, at));
+            self.rise();
+        } else if let Some(worst) = self.kept.first_mut() {
+            let is_better = if self.is_largest { worst.0 < value } else { worst.0 > value };
+            if is_better || (worst.0.is_nan() && !value.is_nan()) {
+                *worst = (value, at);
+                self.sink();
+            }
+        }
+    }
+
+    /// Moves the last one to its place.
+    fn rise(&mut self) {
+        let mut at = self.kept.len() - 1;
+        while at > 0 {
+            let above = (at - 1) / 2;
+            if !self.is_worse(self.kept[at].0, self.kept[above].0) {
+                return;
+            }
+            self.kept.swap(at, above);
+            at = above;
+        }
+    }
+
+    /// Moves the first one to its place.
+    fn sink(&mut self) {
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.kept.len() {
+                return;
+            }
+            let takes_right = right < self.kept.len() && self.is_worse(self.kept[right].0, self.kept[left].0);
+            let below = if takes_right { right } else { left };
+            if !self.is_worse(self.kept[below].0, self.kept[at].0) {
+                return;
+            }
+            self.kept.swap(at, below);
+            at = below;
+        }
+    }
+
+    /// Whose they are, the best first; equal ones in the order of labels.
+    fn listed(&mut self) -> impl Iterator<Item = usize> + '_ {
+        let is_largest = self.is_largest;
+        self.kept.sort_by(|(left, left_at), (right, right_at)| {
+            let by_value = if is_largest { right.partial_cmp(left) } else { left.partial_cmp(right) };
+            by_value.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then(left_at.cmp(right_at))
+        });
+        self.kept.iter().map(|(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Best;
+
+    proptest! {
+        #[test]
+        fn the_k_best_stay(values in prop::collection::vec(-5i32..5, 0..40), k in 0usize..10, is_largest: bool) {
+            let mut best = Best { is_largest, kept: Vec::new() };
+            for (at, value) in values.iter().enumerate() {
+                best.add(k, f64::from(*value), at);
+            }
+            let mut sorted = values.clone();
+            sorted.sort_by(|left, right| if is_largest { right.cmp(left) } else { left.cmp(right) });
+            sorted.truncate(k);
+            let listed: Vec<i32> = best.listed().map(|at| values[at]).collect();
+            prop_assert_eq!(listed, sorted);
+        }
+    }
+}
