@@ -1,33 +1,53 @@
-//! `watchfire check config|rules FILE…`
+//! `watchfire check config|rules|routes FILE…`
 
+mod routes;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use watchfire_rules::RuleSet;
+use watchfire_rules::{Duplicate, RuleSet};
 
-use crate::cli::{CheckKind, EXIT_FAILED};
+use crate::cli::{Check, CheckKind, EXIT_FAILED, EXIT_LINT, EXIT_USAGE};
 use crate::load;
 
 /// Most characters of a line that are shown around a place.
 const QUOTED_MAX: usize = 100;
 
+/// What was found.
+#[derive(Default)]
+struct Found {
+    /// What is good, and what there is to show.
+    good: Vec<String>,
+    /// What is no fault, but unwise.
+    lint: Vec<String>,
+    faults: Vec<String>,
+}
+
 /// Reads the files as a start would; prints every fault to stderr, a line each, below it the place in a rule file.
 ///
 /// Lines of a configuration are not shown: they may hold secrets.
-pub fn run(kind: CheckKind, patterns: &[PathBuf]) -> ExitCode {
-    let mut faults = Vec::new();
-    let files: Vec<PathBuf> = patterns.iter().flat_map(|pattern| named(pattern, &mut faults)).collect();
-    let mut report = |outcome: Result<String, Vec<String>>| match outcome {
-        Ok(good) => println!("{good}"),
-        Err(told) => faults.extend(told),
-    };
-    match kind {
-        CheckKind::Config => files.iter().for_each(|file| report(check_config(file))),
-        CheckKind::Rules if files.is_empty() => {}
-        CheckKind::Rules => report(check_rules(&files)),
+pub fn run(options: &Check) -> ExitCode {
+    if options.kind != CheckKind::Routes && (!options.labels.is_empty() || options.verify_receivers.is_some()) {
+        eprintln!("--labels and --verify-receivers are for `check routes`");
+        return ExitCode::from(EXIT_USAGE);
     }
-    faults.iter().for_each(|fault| eprintln!("{fault}"));
-    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILED) }
+    let mut found = Found::default();
+    let files: Vec<PathBuf> = options.files.iter().flat_map(|pattern| named(pattern, &mut found.faults)).collect();
+    match options.kind {
+        CheckKind::Config => files.iter().for_each(|file| check_config(file, &mut found)),
+        CheckKind::Rules if files.is_empty() => {}
+        CheckKind::Rules => check_rules(&files, &mut found),
+        CheckKind::Routes => files.iter().for_each(|file| check_routes(file, options, &mut found)),
+    }
+    found.good.iter().for_each(|line| println!("{line}"));
+    found.lint.iter().for_each(|line| eprintln!("{line}"));
+    found.faults.iter().for_each(|fault| eprintln!("{fault}"));
+    match (found.faults.is_empty(), found.lint.is_empty()) {
+        (false, _) => ExitCode::from(EXIT_FAILED),
+        (true, false) if options.lint_fatal => ExitCode::from(EXIT_LINT),
+        (true, _) => ExitCode::SUCCESS,
+    }
 }
 
 /// The files that a path or a pattern of paths means; a pattern that means none is a fault.
@@ -50,10 +70,43 @@ pub fn named(pattern: &Path, faults: &mut Vec<String>) -> Vec<PathBuf> {
 }
 
 /// The file itself, and the files that it names.
-fn check_config(file: &Path) -> Result<String, Vec<String>> {
-    let setup = load::setup(Some(file), None).map_err(|faults| faults.0)?;
+fn check_config(file: &Path, found: &mut Found) {
+    let setup = match load::setup(Some(file), None) {
+        Ok(setup) => setup,
+        Err(faults) => return found.faults.extend(faults.0),
+    };
     let (rules, files) = (setup.rules.rule_count(), setup.rule_files.len());
-    Ok(format!("good: {}, with {}", file.display(), counted(rules, files)))
+    found.good.push(format!("good: {}, with {}", file.display(), counted(rules, files)));
+    found.lint.extend(lint_of(&setup.rules));
+}
+
+/// What is unwise in rules: twins.
+fn lint_of(rules: &RuleSet) -> impl Iterator<Item = String> {
+    rules.duplicates().into_iter().map(|twins| {
+        let Duplicate { file, name, labels, groups } = twins;
+        let count = groups.len();
+        format!(
+            "{file}: {count} rules are called {name}{{{labels}}} (in {}), and may write over each other; rename all but one, \
+             or give them labels that tell them apart",
+            groups.join(", ")
+        )
+    })
+}
+
+fn check_routes(file: &Path, options: &Check, found: &mut Found) {
+    let routes = match routes::check(file, &options.labels) {
+        Ok(routes) => routes,
+        Err(faults) => return found.faults.extend(faults),
+    };
+    found.good.push(format!("good: {}", file.display()));
+    found.good.extend(routes.shown);
+    found.lint.extend(routes.lint);
+    let wanted = options.verify_receivers.as_ref().map(|names| names.iter().filter(|name| !name.is_empty()).collect());
+    if wanted.is_some_and(|wanted: BTreeSet<&String>| !wanted.into_iter().eq(&routes.told)) {
+        let told: Vec<&str> = routes.told.iter().map(String::as_str).collect();
+        let told = if told.is_empty() { "nobody".to_owned() } else { told.join(",") };
+        found.faults.push(format!("{}: told is {told}, and not as --verify-receivers says", file.display()));
+    }
 }
 
 /// So many rules in so many files, in words.
@@ -62,19 +115,21 @@ fn counted(rules: usize, files: usize) -> String {
     format!("{rules} rule{} in {files} file{}", plural(rules), plural(files))
 }
 
-fn check_rules(files: &[PathBuf]) -> Result<String, Vec<String>> {
-    let (texts, mut faults) = load::rule_texts(files);
+fn check_rules(files: &[PathBuf], found: &mut Found) {
+    let (texts, faults) = load::rule_texts(files);
+    let is_readable = faults.is_empty();
+    found.faults.extend(faults);
     match RuleSet::load_with_receivers(&texts, None) {
-        Ok(rules) if faults.is_empty() => {
-            return Ok(format!("good: {}", counted(rules.rule_count(), files.len())));
+        Ok(rules) if is_readable => {
+            found.good.push(format!("good: {}", counted(rules.rule_count(), files.len())));
+            found.lint.extend(lint_of(&rules));
         }
         Ok(_) => {}
-        Err(errors) => faults.extend(errors.iter().map(|error| {
+        Err(errors) => found.faults.extend(errors.iter().map(|error| {
             let text = texts.iter().find(|(file, _)| *file == error.file).map_or("", |(_, text)| text);
             format!("{error}{}", quote(text, error.line, error.column))
         })),
     }
-    Err(faults)
 }
 
 /// A line of a text with a mark under one of its characters, each after a line end; nothing if there is no such line.

@@ -12,6 +12,8 @@ use watchfire_ingest::sources::multiline::Multiline;
 pub const EXIT_FAILED: u8 = 1;
 /// Exit code: the call itself is wrong.
 pub const EXIT_USAGE: u8 = 2;
+/// Exit code: nothing is wrong, but something is unwise, and that shall count.
+pub const EXIT_LINT: u8 = 3;
 
 /// Metrics and alerting time-series engine: logs and metrics in, alerts out, one binary.
 #[derive(Parser, Debug)]
@@ -19,7 +21,7 @@ pub const EXIT_USAGE: u8 = 2;
 #[command(
     after_help = "Examples:\n  watchfire serve\n  watchfire push log \"it burns\" --level error --service api\n  \
     watchfire tail level:error\n  watchfire query logs burns --since 1h\n\n\
-    Exit codes: 0 good, 1 failed check, start or query, 2 usage, 4 server not reached, 5 partial result"
+    Exit codes: 0 good, 1 failed check, test, start or query, 2 usage, 3 lint only, 4 server not reached, 5 partial result"
 )]
 pub struct Cli {
     /// What to do.
@@ -37,7 +39,9 @@ pub enum Verb {
     /// Look for mistakes in files: all of them, each with line and column.
     #[command(
         after_help = "Examples:\n  watchfire check config config.yaml\n  watchfire check rules alert_rules.json\n  \
-        watchfire check rules rules/*.json\n\nExit codes: 0 good, 1 bad"
+        watchfire check rules --lint-fatal rules/*.yml\n  watchfire check routes config.yaml\n  \
+        watchfire check routes config.yaml --labels alertname=HighErrorRate,severity=critical\n\n\
+        Exit codes: 0 good, 1 bad, 3 good but unwise (with --lint-fatal)"
     )]
     Check(Check),
     /// Run tests of rules, in promtool's file format.
@@ -233,6 +237,22 @@ pub struct Check {
     /// Files, or patterns of their names.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// End with 3 if nothing is wrong but something is unwise: rules that are called the same, receivers that nobody tells.
+    #[arg(long)]
+    pub lint_fatal: bool,
+    /// Of routes: who would be told of an alert with these labels, with commas between.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Of routes: fail unless just these receivers would be told, with commas between.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub verify_receivers: Option<Vec<String>>,
+}
+
+/// `name=value`, the value perhaps in quotes.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, as severity=critical")?;
+    let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    Ok((name.trim().to_owned(), value.to_owned()))
 }
 
 /// What `check` reads.
@@ -240,8 +260,10 @@ pub struct Check {
 pub enum CheckKind {
     /// `config.yaml`
     Config,
-    /// `alert_rules.json`
+    /// `alert_rules.json`, or rules as Prometheus writes them.
     Rules,
+    /// `config.yaml`: who is told of which alerts.
+    Routes,
 }
 
 const TEST_HELP: &str = "Examples:

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Verb::Serve(options) => app::serve(&options),
         Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
         Verb::Demo(options) => app::demo::run(&options),
-        Verb::Check(check) => check::run(check.kind, &check.files),
+        Verb::Check(check) => check::run(&check),
         Verb::Test(options) => test::run(&options),
         Verb::NotYet { .. } => {
             let verb = std::env::args().nth(1).unwrap_or_default();

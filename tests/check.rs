@@ -86,3 +86,86 @@ fn the_example_of_the_documentation_is_good() {
         .expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+const ROUTES: &str = r#"alerting:
+  rules_path: [rules.json, rules.yml]
+  receivers:
+    - {name: ops, webhook: {url: "http://127.0.0.1:9000/hook"}}
+    - {name: db, webhook: {url: "http://127.0.0.1:9000/db"}}
+    - {name: mail, email: {smtp: "smtp://127.0.0.1:2525", from: "a@example.org", to: ["b@example.org"]}}
+    - {name: spare, webhook: {url: "http://127.0.0.1:9000/spare"}}
+  default_receivers: [ops, mail]
+"#;
+const RULES: &str = r#"[
+  {"name": "Errors", "query": "rate error_count", "threshold": 1, "operator": ">", "duration": "0s", "labels": {"severity": "critical"}},
+  {"name": "SlowDb", "query": "max db_ms", "threshold": 1, "operator": ">", "duration": "0s", "labels": {"severity": "warning"}, "receivers": ["db"]}
+]"#;
+const TWINS: &str = "groups:
+- {name: a, rules: [{record: x, expr: y, labels: {a: b}}, {alert: X, expr: y}]}
+- {name: b, rules: [{record: x, expr: z, labels: {a: b}}]}
+";
+
+/// Runs `check` in a folder with these files; exit code, stdout, stderr.
+fn check_in(files: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("the folder can be written");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    let output = command.arg("check").args(arguments).current_dir(folder.path()).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn routes_say_who_is_told() {
+    let plain = TWINS.replace("- {name: b, rules: [{record: x,", "- {name: b, rules: [{record: y,");
+    let check = |arguments: &[&str]| {
+        let files = [("config.yaml", ROUTES), ("rules.json", RULES), ("rules.yml", plain.as_str())];
+        check_in(&files, &[&["routes", "config.yaml"], arguments].concat())
+    };
+    let errors = "  Errors (rules.json): mail (email), ops (webhook)\n";
+    let slow = "  SlowDb (rules.json): db (webhook)\n";
+    let x = "  X (rules.yml): mail (email), ops (webhook)\n";
+    let spare = "config.yaml: receiver `spare` is told of no alert; name it in a rule or in `default_receivers`, or remove it\n";
+    let good = |lines: &[&str]| format!("good: config.yaml\n{}", lines.concat());
+    assert_eq!(check(&[]), (Some(0), good(&[errors, slow, x]), spare.to_owned()));
+    assert_eq!(check(&["--lint-fatal"]), (Some(3), good(&[errors, slow, x]), spare.to_owned()));
+    let told = |lines: &[&str]| (Some(0), good(lines), String::new());
+    assert_eq!(check(&["--labels", "severity=warning"]), told(&[slow, x]));
+    assert_eq!(check(&["--labels", "alertname=SlowDb,service=api", "--verify-receivers", "db"]), told(&[slow]));
+    let nobody =
+        "  no rule gives an alert with these labels; of one that names no receiver: mail (email), ops (webhook)\n";
+    assert_eq!(check(&["--labels", "alertname=None"]), told(&[nobody]));
+    let (code, _, why) = check(&["--labels", "alertname=SlowDb", "--verify-receivers", "db,ops"]);
+    assert_eq!((code, why.as_str()), (Some(1), "config.yaml: told is db, and not as --verify-receivers says\n"));
+    assert_eq!(check(&["--labels", "severity"]).0, Some(2));
+    let wrong = ROUTES.replace("[ops, mail]", "[opps]");
+    let (code, _, why) =
+        check_in(&[("config.yaml", &wrong), ("rules.json", RULES), ("rules.yml", TWINS)], &["routes", "config.yaml"]);
+    assert!(code == Some(1) && why.starts_with("config.yaml:8:23: no receiver is named `opps`"), "{code:?} {why}");
+}
+
+/// Exit code 3 of the contract, as promtool has it.
+#[test]
+fn what_is_unwise_counts_only_when_it_shall() {
+    let files = [("rules.yml", TWINS)];
+    let lint = "rules.yml: 2 rules are called x{a=\"b\"} (in a, b), and may write over each other; rename all but one, or give \
+                them labels that tell them apart\n";
+    let good = "good: 3 rules in 1 file\n";
+    assert_eq!(check_in(&files, &["rules", "rules.yml"]), (Some(0), good.to_owned(), lint.to_owned()));
+    assert_eq!(check_in(&files, &["rules", "--lint-fatal", "rules.yml"]), (Some(3), good.to_owned(), lint.to_owned()));
+    let config = [("config.yaml", "rule_files: [rules.yml]\n"), files[0]];
+    assert_eq!(check_in(&config, &["config", "--lint-fatal", "config.yaml"]).0, Some(3));
+    assert_eq!(check_in(&[("rules.yml", "groups: 7")], &["rules", "--lint-fatal", "rules.yml"]).0, Some(1));
+    assert_eq!(check_in(&files, &["rules", "rules.yml", "--labels", "a=b"]).0, Some(2));
+    let Some(promtool) = watchfire_test_support::Program::of_prometheus("promtool", "lint of rules") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rules.yml"), TWINS).expect("the folder can be written");
+    for (arguments, code) in
+        [(&["check", "rules", "rules.yml"][..], 0), (&["check", "rules", "--lint-fatal", "rules.yml"], 3)]
+    {
+        let done = promtool.command().args(arguments).current_dir(folder.path()).output().expect("promtool runs");
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}");
+    }
+}

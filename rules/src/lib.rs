@@ -11,6 +11,7 @@
 //!   acknowledged is handed over again and again;
 //! - a rule that fails leaves its alerts as they are, and no other rule.
 
+mod duplicates;
 mod json_file;
 mod rule_fields;
 mod rule_set;
@@ -35,6 +36,7 @@ mod unwritten;
 
 mod json_tree;
 
+pub use duplicates::Duplicate;
 pub use engine_sink::EngineSink;
 pub use journal::{JournalError, JournalReport};
 pub use rule::{AlertRule, Comparison, Condition, NoData, Operator, RecordingRule, Rule};

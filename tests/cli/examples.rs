@@ -9,8 +9,21 @@ use crate::help::{help, verbs};
 use crate::program::{BINARY, Run, is_there, plain, server_with};
 
 /// Verbs whose examples are run here. (`serve` would take the ports of a real server.)
-const RUN: [&str; 12] =
-    ["check", "keys", "tail", "query", "alerts", "top", "push", "import", "completions", "man", "backup", "verify"];
+const RUN: [&str; 13] = [
+    "check",
+    "test",
+    "keys",
+    "tail",
+    "query",
+    "alerts",
+    "top",
+    "push",
+    "import",
+    "completions",
+    "man",
+    "backup",
+    "verify",
+];
 
 /// The lines below `Examples:`.
 fn examples(text: &str) -> Vec<String> {
@@ -31,9 +44,11 @@ fn folder() -> tempfile::TempDir {
     let older = zstd::encode_all(metrics("two").as_bytes(), 1).expect("it can be packed");
     let text = format!("three 1 {now}000\n");
     for (name, bytes) in [
-        ("config.yaml", &b"logs: {retention_days: 7}\n"[..]),
+        ("config.yaml", &b"alerting: {receivers: [{name: ops, webhook: {url: \"http://127.0.0.1:9000/hook\"}}]}\n"[..]),
         ("alert_rules.json", rule.as_bytes()),
         ("rules/one.json", rule.as_bytes()),
+        ("rules/one.yml", b"groups: [{name: one, rules: [{record: one, expr: up}]}]\n"),
+        ("tests/disk.yml", b"tests: [{name: disk, promql_expr_test: [{expr: 1 + 1, exp_samples: [{value: 2}]}]}]\n"),
         ("access.log", b"one line\n"),
         ("access.log.1", b"one line before\n"),
         ("archive/day.json", b"{\"message\":\"archived\"}\n"),
