@@ -10,6 +10,7 @@
 //!
 //! Invariant: no bytes make it panic.
 
+mod bounds;
 mod classic;
 mod cursor;
 pub mod labels;
@@ -171,13 +172,20 @@ pub struct ParseError {
 pub struct Parser<'b> {
     cursor: Cursor<'b>,
     format: Format,
+    /// What the last `# TYPE` says.
+    kind: MetricKind,
     ended: bool,
 }
 
 impl<'b> Parser<'b> {
     /// Begins at the first byte.
     pub fn new(body: &'b [u8], format: Format) -> Parser<'b> {
-        Parser { cursor: Cursor::new(body), format, ended: false }
+        Parser { cursor: Cursor::new(body), format, kind: MetricKind::default(), ended: false }
+    }
+
+    /// Begins within a family whose `# TYPE` was read before.
+    pub fn within(self, kind: MetricKind) -> Parser<'b> {
+        Parser { kind, ..self }
     }
 
     /// The next entry; `None` at the end, also when asked again.
@@ -192,14 +200,19 @@ impl<'b> Parser<'b> {
             Format::OpenMetrics => openmetrics::next(&mut self.cursor),
         };
         self.ended = !matches!(entry, Ok(Some(_)));
+        if let Ok(Some(Entry::Type { kind, .. })) = &entry {
+            self.kind = *kind;
+        }
         entry
     }
 
-    /// The labels of a series that this parser gave.
+    /// The labels of a series that this parser gave last; bounds of buckets and quantiles as OpenMetrics writes them.
     ///
     /// Errors: they are none.
     pub fn labels(&self, series: Series<'b>, labels: &mut labels::Labels<'b>) -> Result<(), ParseError> {
-        series::read_labels(&self.cursor, series, self.format, labels)
+        series::read_labels(&self.cursor, series, self.format, labels)?;
+        bounds::normalise(self.kind, labels);
+        Ok(())
     }
 }
 

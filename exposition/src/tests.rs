@@ -50,6 +50,16 @@ fn the_classic_format_is_read_as_prometheus_reads_it() {
     );
     bad(b"# TYPE m  counter\n", Format::Classic, "counter, gauge");
     classic("# TYPE m counter\n# TYPE n untyped\n# HELP m\n", &["type m counter", "type n unknown", "help m \"\""]);
+    classic(
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# TYPE s summary\ns{quantile=\"0.50\",le=\"1\"} 1\nother{le=\"x\"} 1",
+        &[
+            "type h histogram",
+            "le=\"1.0\" __name__=\"h_bucket\" 1 None",
+            "type s summary",
+            "quantile=\"0.5\" le=\"1\" __name__=\"s\" 1 None",
+            "le=\"x\" __name__=\"other\" 1 None",
+        ],
+    );
     classic("m 1", &["__name__=\"m\" 1 None"]);
     classic("  m:x \t +1.5e3 \t -12 \n", &["__name__=\"m:x\" 1500 Some(-12)"]);
     classic("m{} 1\nm { } 1\n", &["__name__=\"m\" 1 None"; 2]);

@@ -132,7 +132,7 @@ impl<'t, 'e> Reader<'t, 'e> {
     }
 
     fn read(&mut self, line: &'t [u8]) -> Result<(), AppendError> {
-        let mut parser = Parser::new(line, self.format);
+        let mut parser = Parser::new(line, self.format).within(self.family.kind);
         let entry = match parser.next_entry() {
             Ok(Some(entry)) => entry,
             Ok(None) => {

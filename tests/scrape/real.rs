@@ -53,14 +53,14 @@ fn a_real_exporter() {
 /// What is hard to read, in both formats.
 const CLASSIC: &str = concat!(
     "# HELP esc Text with \\\\ and \\n in it.\n# TYPE esc gauge\nesc{path=\"C:\\\\dir\",quote=\"\\\"q\\\"\",line=\"a\\nb\",odd=\"\\x\"} 1\n",
-    "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 1.5e-3\nh_count 2\n",
-    "# TYPE s summary\ns{quantile=\"0.9\"} NaN\ns_sum +Inf\ns_count 3\n",
+    "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2e3\"} 1\nh_bucket{le=\"1000000\"} 1\nh_bucket{le=\"x\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 1.5e-3\nh_count 2\n",
+    "# TYPE s summary\ns{quantile=\"0.9\"} NaN\ns{quantile=\"1\",le=\"1\"} 4\ns_sum +Inf\ns_count 3\n",
     "spaced { a = \"b\" , } \t -Inf\nempty{a=\"\",b=\"c\"} 0x\n",
 );
 const OPEN: &str = concat!(
     "# TYPE o counter\n# HELP o One \\\"of\\\" them.\n# UNIT o_seconds seconds\n",
     "o_total{a=\"b\"} 17.0 # {trace=\"x\"} 0.5 1.5\no_created{a=\"b\"} 1.5e9\n",
-    "# TYPE st stateset\nst{st=\"on\"} 1\nst{st=\"off\"} 0\n# TYPE i info\ni_info{v=\"1.2\"} 1\n# EOF\n",
+    "# TYPE oh histogram\noh_bucket{le=\"1\"} 1\noh_bucket{le=\"+Inf\"} 1\n# TYPE og gaugehistogram\nog_bucket{le=\"1\"} 1\n# TYPE st stateset\nst{st=\"on\"} 1\nst{st=\"off\"} 0\n# TYPE i info\ni_info{v=\"1.2\"} 1\n# EOF\n",
 );
 
 /// The same jobs as both programs read them.

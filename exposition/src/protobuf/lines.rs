@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::bounds::bound_text;
+
 use super::{Family, Fault, Metric, Native, Shown, Written};
 
 /// Times that a line can tell, milliseconds: beyond them, a number of seconds names none any more.
@@ -102,49 +104,5 @@ fn number(value: f64) -> String {
         f64::INFINITY => "+Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
         value => format!("{value:e}"),
-    }
-}
-
-/// A number as OpenMetrics has it in labels: `1.0`, `0.25`, `1e+06`.
-fn bound_text(value: f64) -> String {
-    if !value.is_finite() {
-        return number(value);
-    }
-    let text = format!("{value:e}");
-    let Some((digits, exponent)) = text.split_once('e') else { return text };
-    match exponent.parse::<i32>().unwrap_or(0) {
-        -4..6 => {
-            let plain = value.to_string();
-            if plain.contains('.') { plain } else { format!("{plain}.0") }
-        }
-        exponent => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bound_text;
-
-    #[test]
-    fn bounds_are_those_of_open_metrics() {
-        for (bound, text) in [
-            (0.0, "0.0"),
-            (1.0, "1.0"),
-            (-1.0, "-1.0"),
-            (0.25, "0.25"),
-            (100.0, "100.0"),
-            (123456.0, "123456.0"),
-            (1e6, "1e+06"),
-            (1234567.5, "1.2345675e+06"),
-            (0.0001, "0.0001"),
-            (0.00001, "1e-05"),
-            (1e100, "1e+100"),
-            (f64::INFINITY, "+Inf"),
-        ] {
-            assert_eq!(bound_text(bound), text);
-        }
     }
 }
