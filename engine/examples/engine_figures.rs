@@ -21,12 +21,12 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller promised.
-        unsafe { mimalloc::MiMalloc.alloc(layout) }
+        unsafe { tikv_jemallocator::Jemalloc.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: as the caller promised.
-        unsafe { mimalloc::MiMalloc.dealloc(pointer, layout) }
+        unsafe { tikv_jemallocator::Jemalloc.dealloc(pointer, layout) }
     }
 }
 

@@ -12,7 +12,7 @@ use watchfire_engine::{Derived, Engine, EngineConfig, Increment, Observation, So
 use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const NOW: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 86_400_000;

@@ -13,6 +13,7 @@ mod recount;
 mod reload;
 mod rules_loop;
 mod sources;
+mod stores;
 mod turn;
 mod upkeep;
 

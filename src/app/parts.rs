@@ -17,19 +17,19 @@ use watchfire_dashboard_api::error::ApiError;
 use watchfire_dashboard_api::roles::{Here, Role, Roles};
 use watchfire_dashboard_api::saved::file::Saved;
 use watchfire_dashboard_api::state::{QueryLimits, remote_reads};
-use watchfire_dashboard_api::tail::{Stored, TailHub};
-use watchfire_engine::{Engine, EngineConfig, SeriesKind};
-use watchfire_ingest::consume::{ExtractorSlot, LiveSpans, MetricsConsumer, Progress, StoreConsumer};
+use watchfire_dashboard_api::tail::TailHub;
+use watchfire_engine::{Engine, SeriesKind};
+use watchfire_ingest::consume::{ExtractorSlot, LiveSpans, MetricsConsumer, Progress};
 use watchfire_ingest::intake::{Intake, Limits};
 use watchfire_ingest::metrics::IngestMetrics;
 use watchfire_ingest::own_log::OwnLog;
 use watchfire_ingest::sources::metrics::SourceMetrics;
 use watchfire_ingest::syslog::{serve_tcp, serve_udp};
-use watchfire_log_store::{EmbeddedStore, StoreConfig};
+use watchfire_log_store::EmbeddedStore;
 use watchfire_metrics_backend::Cluster;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::{LocalMetrics, MetricsRead};
-use watchfire_queue::{EmbeddedQueue, Queue, QueueConfig, ReadBatch};
+use watchfire_queue::{EmbeddedQueue, Queue};
 use watchfire_remote_write::RemoteWrite;
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
 use watchfire_scrape::{Scraper, ScraperLimits};
@@ -39,6 +39,7 @@ use super::recount::{RecountMetrics, Recounter};
 use super::reload::Reloader;
 use super::rules_loop::RulesLoop;
 use super::sources::Sources;
+use super::stores::{LogPath, Stores, failed, spawn};
 use super::turn::Turns;
 use super::upkeep::Upkeep;
 use super::{backup, health, own_metrics};
@@ -46,9 +47,8 @@ use crate::config::Config;
 use crate::load::{self, SyslogSocket};
 use crate::receivers;
 
-const DAY_MS: i64 = 86_400_000;
 /// Where it is kept how far other servers have our samples, in the data folder.
-const REMOTE_WRITE: &str = "remote-write";
+pub const REMOTE_WRITE: &str = "remote-write";
 
 /// Everything that is open. Cheap to share.
 pub struct Parts {
@@ -93,7 +93,8 @@ pub struct Parts {
     /// Records below this offset were accepted before the start; until they are visible we are not ready.
     pub replay_until: u64,
     progress: [Arc<Progress>; 2],
-    consumers: Mutex<Option<(StoreConsumer, MetricsConsumer)>>,
+    /// The thread of the one, if this process stores records, and the other, which is started last.
+    consumers: Mutex<Option<(Option<JoinHandle<()>>, MetricsConsumer)>>,
     /// Label `instance` of our own metrics.
     pub instance: String,
     /// Whether the last reload was good, and when the last good one was, milliseconds.
@@ -135,20 +136,11 @@ impl Parts {
         std::fs::create_dir_all(dir).map_err(|error| {
             format!("the data folder {} cannot be made: {error}; choose another with --data-dir", dir.display())
         })?;
-        let (queue, of_queue) =
-            EmbeddedQueue::open(queue_config(config), now.millis()).map_err(|error| error.to_string())?;
-        let queue = Arc::new(queue);
-        backup::tidy(dir);
-        let (engine, store) = std::thread::scope(|scope| {
-            let engine = scope.spawn(|| Engine::open(engine_config(config), now));
-            let store = EmbeddedStore::open(store_config(config), now);
-            (engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), store)
-        });
-        let (engine, recovered) = engine.map_err(|error| error.to_string())?;
-        tracing::info!(?recovered, "engine opened");
-        let engine = Arc::new(engine);
-        let store = Arc::new(store.map_err(|error| error.to_string())?);
         let registry = Registry::new();
+        let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
+        let tail = Arc::new(TailHub::default());
+        let Stores { engine, logs } = Stores::open(config, roles, &tail, &ingest_metrics, now)?;
+        let LogPath { queue, of_queue, store, progress: to_store, thread: to_store_thread } = logs;
         let canary =
             config.canary_every_ms.map(|every_ms| Canary::new(every_ms, engine.clone(), store.clone(), &registry));
         let canary = canary.transpose().map_err(|error| error.to_string())?.map(Arc::new);
@@ -162,11 +154,7 @@ impl Parts {
         };
         let (rules, of_rules) = RuleEngine::open(rule_config, rules, now).map_err(|error| error.to_string())?;
         let saved = Saved::open(dir.join("saved.json")).map_err(|error| error.to_string())?;
-        let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
-        let tail = Arc::new(TailHub::default());
         let shared_queue: Arc<dyn Queue> = queue.clone();
-        let store_consumer =
-            StoreConsumer::new(shared_queue.clone(), store.clone(), publish_to(&tail), &ingest_metrics);
         let extractor = load::extractor(config)?;
         let counted = extractor.counted();
         for name in counted.iter().filter(|name| matches!(engine.metric_kind(name), Some(SeriesKind::Samples(_)))) {
@@ -207,7 +195,7 @@ impl Parts {
         let intake = Arc::new(intake);
         let scraper = Scraper::new(engine.clone(), scraper_limits(config), &registry, runtime.clone())
             .map_err(|error| error.to_string())?;
-        let progress = [store_consumer.progress(), metrics_consumer.progress()];
+        let progress = [to_store, metrics_consumer.progress()];
         let counted = progress[1].clone();
         let replay_until = queue.stats().next_offset;
         let counted_until = move || {
@@ -236,7 +224,7 @@ impl Parts {
             progress,
             extraction: metrics_consumer.slot(),
             spans,
-            consumers: Mutex::new(Some((store_consumer, metrics_consumer))),
+            consumers: Mutex::new(Some((to_store_thread, metrics_consumer))),
             instance: config.listen.first().map_or_else(String::new, ToString::to_string),
             reload_successful: Arc::new(AtomicBool::new(true)),
             backing_up: Turns::default(),
@@ -277,17 +265,11 @@ impl Parts {
         stopping: &watch::Receiver<bool>,
     ) -> Result<Running, String> {
         own_metrics::register(self).map_err(|error| error.to_string())?;
-        let failed = |error: std::io::Error| format!("a thread could not be started: {error}");
         let mut consumers = Vec::new();
-        if let Some((store, metrics)) = self.consumers.lock().take() {
-            let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-                std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(failed)
-            };
-            if self.roles.has(Role::Dashboard) {
-                consumers.push(spawn("to-store", Box::new(move || store.run()))?);
-            }
+        if let Some((to_store, metrics)) = self.consumers.lock().take() {
+            consumers.extend(to_store);
             if self.roles.has(Role::Metrics) {
-                consumers.push(spawn("to-engine", Box::new(move || metrics.run()))?);
+                consumers.push(spawn("to-engine", move || metrics.run()).map_err(failed)?);
             }
         }
         let sink = Arc::new(EngineSink::new(self.engine.clone()));
@@ -438,40 +420,6 @@ impl Running {
     }
 }
 
-fn queue_config(config: &Config) -> QueueConfig {
-    QueueConfig {
-        disk_limit_bytes: config.queue_disk_limit_bytes,
-        failpoint: watchfire_model::failpoint::hit,
-        ..QueueConfig::new(config.data_dir.join("queue"))
-    }
-}
-
-fn engine_config(config: &Config) -> EngineConfig {
-    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    EngineConfig {
-        memory_ms: config.metrics.memory_ms,
-        retention_ms: config.metrics.retention_ms,
-        memory_limit_bytes: whole(config.metrics.memory_limit_bytes),
-        max_series: whole(config.metrics.max_series),
-        snapshot_log_bytes: config.metrics.snapshot_log_bytes,
-        log_held_from: RemoteWrite::log_held_from(&config.data_dir.join(REMOTE_WRITE), &config.remote_write),
-        // The metric name is a label to the engine, and none to the user.
-        labels_per_series: whole(config.limits.labels_per_series).saturating_add(1),
-        ..EngineConfig::new(config.data_dir.join("engine"))
-    }
-}
-
-fn store_config(config: &Config) -> StoreConfig {
-    let days = (config.logs.retention_ms + DAY_MS - 1) / DAY_MS;
-    StoreConfig {
-        retention_days: u32::try_from(days).unwrap_or(u32::MAX),
-        disk_limit_bytes: config.logs.disk_limit_bytes,
-        seal_age_ms: config.logs.seal_after_ms,
-        archive_dir: config.logs.archive_dir.clone(),
-        ..StoreConfig::new(config.data_dir.join("logs"))
-    }
-}
-
 fn alerting_settings(config: &Config, canary: Option<Receiver>) -> Settings {
     let policy = Policy { repeat_interval_ms: config.alerting.repeat_interval_ms, ..Policy::default() };
     let receivers = receivers::settings(config, canary);
@@ -495,33 +443,6 @@ fn intake_limits(config: &Config, roles: Roles) -> Limits {
         line_bytes: whole(config.limits.line_bytes),
         ..Limits::default()
     }
-}
-
-/// A batch of the queue, as the live tail reads it.
-struct Tailed(ReadBatch);
-
-impl Stored for Tailed {
-    fn first_seq(&self) -> u64 {
-        self.0.first_offset()
-    }
-
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-
-    fn visit(&self, visit: &mut dyn FnMut(&[u8])) {
-        self.0.records().for_each(visit);
-    }
-}
-
-/// What happens to a batch that searches find: who watches sees it.
-fn publish_to(tail: &Arc<TailHub>) -> watchfire_ingest::consume::Tail {
-    let tail = tail.clone();
-    Box::new(move |batch| tail.publish(|| Arc::new(Tailed(batch.clone()))))
 }
 
 /// Unpacks a body by the decoder of those who take logs in.
