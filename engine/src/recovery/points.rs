@@ -9,6 +9,7 @@ use std::sync::Arc;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
 use super::Known;
+use super::numbering::{Entry, Lookup, Numbering};
 use crate::backfill::Hours;
 use crate::bytes::Damaged;
 use crate::chunk::{Codec, with_codec};
@@ -16,12 +17,16 @@ use crate::delete::Deletion;
 use crate::kind::SeriesKind;
 use crate::limits::TimeBounds;
 use crate::resting::LogPart;
-use crate::series::{Series, SeriesState};
 use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 
 const THREADS_MAX: usize = 8;
 /// A thread is not worth it for fewer bytes of log.
 const SHARE_MIN: usize = 1 << 18;
+/// Samples that a thread gathers before it puts them into their series: 16 MB, for which a series of many is met once
+/// instead of with each of its samples.
+const GATHERED_MAX: usize = 1 << 19;
+/// A native histogram counts for as many.
+const NATIVE_WEIGHT: usize = 64;
 
 /// A record whose head is read.
 pub(super) struct Pending {
@@ -67,7 +72,8 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
     let threads = cores.min(bytes / SHARE_MIN + 1);
     let mut taken = Taken::default();
-    let counts = on_all(shares(pending, bytes.div_ceil(threads)), |share| take_counts(file, share, known));
+    let numbering = Numbering::of(known, threads);
+    let counts = on_all(shares(pending, bytes.div_ceil(threads)), |share| take_counts(file, share, known, &numbering));
     let mut samples: Vec<SamplesAt> = Vec::with_capacity(pending.len());
     for mut of_share in counts {
         samples.append(&mut of_share.samples);
@@ -78,7 +84,7 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
     }
     let of_threads = on_all((0..threads).collect(), |turn| {
         let all = pending.iter().zip(&samples);
-        with_codec(|codec| take_samples(file, all, Turn { turn, threads, known, codec, points: 0, orphans: 0 }))
+        with_codec(|codec| take_samples(file, all, Turn::new(turn, known, &numbering, codec)))
     });
     for (points, orphans, senseless) in of_threads {
         taken.points += points;
@@ -128,10 +134,16 @@ struct OfShare {
     senseless: Vec<Range<usize>>,
 }
 
-fn take_counts(file: &Arc<Vec<u8>>, share: &[Pending], known: &Known) -> OfShare {
+fn take_counts(file: &Arc<Vec<u8>>, share: &[Pending], known: &Known, numbering: &Numbering) -> OfShare {
     let bytes = share.iter().map(|record| record.payload.len()).sum();
-    let mut counts =
-        Counts { part: LogPart::new(file.clone(), bytes), known, of: None, has_samples: false, points: 0, orphans: 0 };
+    let mut counts = Counts {
+        part: LogPart::new(file.clone(), bytes),
+        lookup: numbering.lookup(),
+        of: None,
+        has_samples: false,
+        points: 0,
+        orphans: 0,
+    };
     let (mut samples, mut senseless) = (Vec::with_capacity(share.len()), Vec::new());
     for record in share {
         record.cleared.iter().for_each(|(series, hours)| counts.part.cleared(*series, hours));
@@ -157,7 +169,7 @@ fn take_counts(file: &Arc<Vec<u8>>, share: &[Pending], known: &Known) -> OfShare
 /// Takes counts and observations; samples are for later.
 struct Counts<'k> {
     part: LogPart,
-    known: &'k Known,
+    lookup: Lookup<'k>,
     of: Option<&'k Pending>,
     has_samples: bool,
     points: u64,
@@ -172,7 +184,7 @@ impl Points for Counts<'_> {
     fn native(&mut self, _: u64, _: i64, _: &Histogram) {}
 
     fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged> {
-        let Some((place, contains_lsn)) = self.known.by_id.get(&id) else {
+        let Some(Entry { place, contains_lsn, .. }) = self.lookup.find(id) else {
             self.orphans += u64::from(points.count);
             return Ok(());
         };
@@ -207,50 +219,99 @@ fn take_samples<'p>(
             senseless.push(record.payload.clone());
         }
     }
+    turn.put_gathered();
     (turn.points, turn.orphans, senseless)
+}
+
+/// A point of the log, until as many are there that it is worth going to each series once.
+struct Point {
+    place: u32,
+    at: i64,
+    value: Value,
+}
+
+enum Value {
+    Number(f64),
+    Native(Box<Histogram>),
 }
 
 /// One of some threads that take samples, each those of its shards.
 struct Turn<'t> {
     turn: usize,
-    threads: usize,
     known: &'t Known,
+    lookup: Lookup<'t>,
     codec: &'t mut Codec,
+    /// In the order of the log.
+    gathered: Vec<Point>,
+    weight: usize,
     points: u64,
     orphans: u64,
 }
 
 impl<'t> Turn<'t> {
+    fn new(turn: usize, known: &'t Known, numbering: &'t Numbering, codec: &'t mut Codec) -> Turn<'t> {
+        Turn { turn, known, lookup: numbering.lookup(), codec, gathered: Vec::new(), weight: 0, points: 0, orphans: 0 }
+    }
+
     /// It counts what nobody takes.
     fn is_first(&self) -> bool {
         self.turn == 0
     }
 
-    /// The series of a number if it is this one's turn.
-    fn series(&self, id: u64) -> Option<&'t Arc<Series>> {
-        let (place, _) = self.known.by_id.get(&id)?;
-        let series = self.known.series.get(*place as usize)?;
-        (series.shard as usize % self.threads == self.turn).then_some(series)
-    }
-
-    /// Puts so many points of a series into it, if it is this one's turn.
-    fn put(&mut self, id: u64, points: usize, put: impl FnOnce(&mut SeriesState, &mut Codec)) {
-        let Some(series) = self.series(id) else {
-            let is_orphan = self.is_first() && !self.known.by_id.contains_key(&id);
-            self.orphans += if is_orphan { points as u64 } else { 0 };
-            return;
-        };
-        self.points += points as u64;
-        if matches!(series.kind, SeriesKind::Samples(_)) {
-            put(&mut series.state.lock(), self.codec);
-        } else {
-            self.orphans += points as u64;
+    /// The place of the series of a number, for so many points of it, if it is this one's turn.
+    fn place(&mut self, id: u64, points: usize) -> Option<u32> {
+        match self.lookup.find(id) {
+            Some(entry) if entry.turn == self.turn => {
+                self.points += points as u64;
+                Some(entry.place)
+            }
+            Some(_) => None,
+            None => {
+                self.orphans += if self.is_first() { points as u64 } else { 0 };
+                None
+            }
         }
     }
 
+    fn gather(&mut self, point: Point, weight: usize) {
+        self.gathered.push(point);
+        self.weight += weight;
+        if self.weight >= GATHERED_MAX {
+            self.put_gathered();
+        }
+    }
+
+    /// Puts what is gathered into its series, one series after another, each in the order of the log.
+    fn put_gathered(&mut self) {
+        self.gathered.sort_by_key(|point| point.place);
+        for points in self.gathered.chunk_by(|one, next| one.place == next.place) {
+            let series = points.first().and_then(|point| self.known.series.get(point.place as usize));
+            let Some(series) = series.filter(|series| matches!(series.kind, SeriesKind::Samples(_))) else {
+                self.orphans += points.len() as u64;
+                continue;
+            };
+            let mut state = series.state.lock();
+            for Point { at, value, .. } in points {
+                // It was accepted once; if it is there already, the snapshot brought it.
+                let _ = match value {
+                    Value::Number(value) => {
+                        let sample = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
+                        state.push(sample, &TimeBounds::ALL, self.codec)
+                    }
+                    Value::Native(histogram) => state.push_native(*at, histogram, &TimeBounds::ALL, self.codec),
+                };
+            }
+        }
+        self.gathered.clear();
+        self.weight = 0;
+    }
+
     fn delete(&mut self, deletion: &Deletion) {
+        // What came before it is deleted too.
+        self.put_gathered();
         for id in &deletion.ids {
-            if let Some(series) = self.series(*id) {
+            let entry = self.lookup.find(*id).filter(|entry| entry.turn == self.turn);
+            if let Some(series) = entry.and_then(|entry| self.known.series.get(entry.place as usize)) {
                 series.state.lock().remove_samples(deletion.after, deletion.until, self.codec);
             }
         }
@@ -259,20 +320,15 @@ impl<'t> Turn<'t> {
 
 impl Points for Turn<'_> {
     fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
-        self.put(id, samples.len(), |state, codec| {
-            for (at, value) in samples {
-                let sample = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
-                // It was accepted once; if it is there already, the snapshot brought it.
-                let _ = state.push(sample, &TimeBounds::ALL, codec);
-            }
-        });
+        let Some(place) = self.place(id, samples.len()) else { return };
+        for (at, value) in samples {
+            self.gather(Point { place, at: *at, value: Value::Number(*value) }, 1);
+        }
     }
 
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
-        self.put(id, 1, |state, codec| {
-            // As with samples.
-            let _ = state.push_native(at, histogram, &TimeBounds::ALL, codec);
-        });
+        let Some(place) = self.place(id, 1) else { return };
+        self.gather(Point { place, at, value: Value::Native(Box::new(histogram.clone())) }, NATIVE_WEIGHT);
     }
 
     fn additive(&mut self, _: u64, _: AdditivePoints) -> Result<(), Damaged> {
