@@ -25,6 +25,7 @@ pub mod query;
 mod record;
 pub mod render;
 pub mod server;
+mod spoken;
 pub mod tail;
 mod terminal;
 mod terms;

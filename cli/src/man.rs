@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command};
+use clap::{Arg, Args, Command};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -12,6 +12,9 @@ pub const HELP: &str = "Examples:
   watchfire man | man -l -
   watchfire man query logs | man -l -
   watchfire man --dir man1";
+
+/// What the pages say that they belong to.
+const PROGRAM: &str = concat!("watchfire ", env!("CARGO_PKG_VERSION"));
 
 /// `man`
 #[derive(Args, Clone, Debug)]
@@ -49,11 +52,60 @@ impl Man {
 
 fn page(command: &Command, name: &str) -> std::io::Result<String> {
     let mut page = Vec::new();
-    let named = command.clone().display_name(name);
-    clap_mangen::Man::new(named).title(name).render(&mut page)?;
+    let more = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
+    let named = command.clone().display_name(name).after_help(None::<&str>).after_long_help(None::<&str>);
+    clap_mangen::Man::new(named).title(name).source(PROGRAM).manual("Watchfire").render(&mut page)?;
+    let page = String::from_utf8_lossy(&page);
+    // An empty date would be left out by itself, and what follows it taken for the date.
+    let page = page.replacen(&format!(".TH {name} 1  "), &format!(".TH {name} 1 \"\" "), 1);
+    let mut page = page.replace("\n.br\n\n.br\n", "\n.sp\n") + &sections(&more.unwrap_or_default());
+    for name in command.get_positionals().filter_map(name_of_many) {
+        page = page.replace(&format!("\\fI{name}\\fR"), &format!("\\fI{name}...\\fR"));
+    }
     // Not every troff reads UTF-8; all know this spelling.
     let spelled = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
-    Ok(String::from_utf8_lossy(&page).chars().map(spelled).collect())
+    Ok(page.chars().map(spelled).collect())
+}
+
+/// The name of an argument that may stand there several times.
+fn name_of_many(argument: &Arg) -> Option<&str> {
+    let is_many = argument.get_num_args().is_some_and(|range| range.max_values() > 1);
+    argument.get_value_names().filter(|_| is_many)?.first().map(|name| name.as_str())
+}
+
+/// What stands behind the flags in the help: examples line by line as they are typed, exit codes, and what else is to
+/// be said.
+fn sections(more: &str) -> String {
+    let (mut examples, mut codes, mut notes) = (String::new(), String::new(), String::new());
+    for paragraph in more.split("\n\n") {
+        if let Some(lines) = paragraph.strip_prefix("Examples:\n") {
+            lines.lines().for_each(|line| examples += &line_of(line.strip_prefix("  ").unwrap_or(line)));
+            continue;
+        }
+        for line in paragraph.lines() {
+            match line.strip_prefix("Exit codes: ") {
+                Some(all) => all.split(", ").for_each(|code| codes += &format!(".br\n{}", line_of(code))),
+                None => notes += &line_of(line),
+            }
+        }
+    }
+    let mut page = String::new();
+    if !codes.is_empty() {
+        page += &format!(".SH \"EXIT STATUS\"\n{}", codes.trim_start_matches(".br\n"));
+    }
+    if !examples.is_empty() {
+        page += &format!(".SH EXAMPLES\n.nf\n{examples}.fi\n");
+    }
+    if !notes.is_empty() {
+        page += &format!(".SH NOTES\n{notes}");
+    }
+    page
+}
+
+/// A line of text, whatever signs are in it.
+fn line_of(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\*(Aq").replace('`', "\\(ga");
+    if text.starts_with('.') { format!("\\&{text}\n") } else { text + "\n" }
 }
 
 fn write_all(command: &Command, name: &str, dir: &Path) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ use watchfire_model::Timestamp;
 use watchfire_model::time::parse_duration_ms;
 
 use crate::failure::Failure;
+use crate::spoken;
 
 /// The time zone that times are read and shown in.
 #[derive(Args, Clone, Debug, Default)]
@@ -115,9 +116,13 @@ impl Clock {
     /// Reads a time. What has no zone is meant in the clock's; a bare duration is that long ago; a time of day is
     /// today's, behind the name of a weekday that of the last such day.
     pub fn parse(&self, text: &str) -> Result<Timestamp, NoTime> {
-        let plain = text.trim().to_ascii_lowercase();
-        let read = self.relative(&plain).or_else(|| self.on_a_day(text.trim(), &plain).filter(|_| !plain.is_empty()));
+        let read = self.plain(text.trim()).or_else(|| self.plain(&spoken::rewritten(text, self.now.date())?));
         read.ok_or_else(|| NoTime(crate::text::safe(&text.chars().take(80).collect::<String>()).into_owned()))
+    }
+
+    fn plain(&self, text: &str) -> Option<Timestamp> {
+        let plain = text.to_ascii_lowercase();
+        self.relative(&plain).or_else(|| self.on_a_day(text, &plain).filter(|_| !plain.is_empty()))
     }
 
     /// `now-5m`, a number, a duration, `2 days ago`.

@@ -79,18 +79,19 @@ fn manual_pages_are_set_without_a_warning() {
         }
         if has_mandoc {
             let run: Run = plain("mandoc")
-                .args(["-T", "lint", "-W", "error"])
+                .args(["-T", "lint", "-W", "warning"])
                 .arg(page.path())
                 .output()
                 .expect("mandoc runs")
                 .into();
-            assert_eq!((run.code, run.out.as_str()), (0, ""), "{}", page.path().display());
+            // The pages have no date: the same program always writes the same ones.
+            let told: Vec<&str> = run.out.lines().filter(|line| !line.contains("missing date, using")).collect();
+            assert!(told.is_empty(), "{told:#?}");
         }
     }
     let single: Run = plain(BINARY).args(["man", "query", "logs"]).output().expect("it runs").into();
-    assert!(
-        single.out.contains("watchfire\\-query\\-logs") || single.out.contains("watchfire-query-logs"),
-        "{}",
-        single.out
-    );
+    let examples = "\n.SH EXAMPLES\n.nf\nwatchfire query logs level:error \\-\\-since 1h\n";
+    for part in [".TH watchfire-query-logs 1 \"\" \"watchfire ", "[\\fIEXPR...\\fR]", "WATCHFIRE_URL", "EXIT STATUS", examples] {
+        assert!(single.out.contains(part), "{part} in {}", single.out);
+    }
 }
