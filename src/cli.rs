@@ -132,7 +132,7 @@ const PUSH_HELP: &str = "Examples:
 /// `serve`
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Configuration file (API.md, 7); without one, the embedded defaults.
+    /// Configuration file (docs/config.md); without one, the embedded defaults.
     #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of all data, instead of the configured one.

@@ -257,3 +257,36 @@ fn an_import_that_is_killed_ten_times_on_both_sides_is_exact() {
     let (code, said) = run(import(&server, &[&path]));
     assert!(code == 0 && said.contains(": 0 records"), "{said}");
 }
+
+#[test]
+fn ctrl_c_says_how_to_go_on() {
+    let server = Server::start(BINARY, "");
+    let all = text(0, 40_000);
+    let start = || {
+        let mut command = import(&server, &["--service", "shop", "-"]);
+        command.stdin(Stdio::piped()).spawn().expect("the binary is built")
+    };
+    let mut importer = start();
+    let mut input = importer.stdin.take().expect("a pipe");
+    let begin = all.clone();
+    // The input does not end.
+    let writer = std::thread::spawn(move || input.write_all(begin.as_bytes()).map(|()| input));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while total(&server, "service=shop") == 0 {
+        assert!(Instant::now() < deadline, "nothing is imported after a minute: {}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // SAFETY: the child has not been waited for, so its number is its own.
+    assert_eq!(unsafe { libc::kill(importer.id().cast_signed(), libc::SIGINT) }, 0, "the signal was sent");
+    let Output { status, stderr, .. } = importer.wait_with_output().expect("our child");
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert_eq!(status.code(), Some(5), "{said}");
+    assert!(said.contains("interrupted; what was imported stays, and the same command imports the rest"), "{said}");
+    drop(writer.join().expect("it writes"));
+    let mut importer = start();
+    // What is written ends with it: the pipe is closed.
+    importer.stdin.take().expect("a pipe").write_all(all.as_bytes()).expect("it is read to its end");
+    let Output { status, stderr, .. } = importer.wait_with_output().expect("our child");
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    assert_eq!(total(&server, "service=shop"), 40_000, "{}", server.log());
+}

@@ -91,7 +91,9 @@ fn manual_pages_are_set_without_a_warning() {
     }
     let single: Run = plain(BINARY).args(["man", "query", "logs"]).output().expect("it runs").into();
     let examples = "\n.SH EXAMPLES\n.nf\nwatchfire query logs level:error \\-\\-since 1h\n";
-    for part in [".TH watchfire-query-logs 1 \"\" \"watchfire ", "[\\fIEXPR...\\fR]", "WATCHFIRE_URL", "EXIT STATUS", examples] {
+    for part in
+        [".TH watchfire-query-logs 1 \"\" \"watchfire ", "[\\fIEXPR...\\fR]", "WATCHFIRE_URL", "EXIT STATUS", examples]
+    {
         assert!(single.out.contains(part), "{part} in {}", single.out);
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::file::Bytes;
 use super::progress::Progress;
 use super::send::Fault;
-use super::{PATIENCE, bytes_of, kind, list};
+use super::{PATIENCE, bytes_of, kind, list, until_interrupted};
 use crate::failure::{Failure, Outcome};
 use crate::patience::Patience;
 use crate::server::{Connection, Server};
@@ -30,7 +30,7 @@ pub(super) const HELP: &str = "Examples:
   zstd -dc old.om.zst | watchfire import metrics -
   watchfire import metrics --format prometheus textfiles/
 
-Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 some lines were refused, or files not read or only in part";
+Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 interrupted, some lines were refused, or files not read or only in part";
 
 /// `import metrics`
 #[derive(Args, Clone, Debug)]
@@ -92,23 +92,27 @@ impl Metrics {
         let mut progress = Progress::new("samples", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
         let mut shown = 0;
-        for file in &files {
-            let path = &file.path;
-            progress.begin(path);
-            let sending = Sending {
-                server: &server,
-                path,
-                format: self.format,
-                head: Head::default(),
-                lines: 0,
-                shown: &mut shown,
-                patience: &mut patience,
-                progress: &mut progress,
-            };
-            if let Err(fault) = sending.run().await {
-                left.note(file, fault, &mut progress)?;
+        let sent = until_interrupted(async {
+            for file in &files {
+                let path = &file.path;
+                progress.begin(path);
+                let sending = Sending {
+                    server: &server,
+                    path,
+                    format: self.format,
+                    head: Head::default(),
+                    lines: 0,
+                    shown: &mut shown,
+                    patience: &mut patience,
+                    progress: &mut progress,
+                };
+                if let Err(fault) = sending.run().await {
+                    left.note(file, fault, &mut progress)?;
+                }
             }
-        }
+            Ok(())
+        });
+        left.is_interrupted = sent.await?;
         left.end(&mut progress)
     }
 }

@@ -35,7 +35,7 @@ pub const LOGS_HELP: &str = "Examples:
   zstd -dc old.log.zst | watchfire import logs --service shop -
   journalctl -o export --since yesterday | watchfire import logs --format journald -
 
-Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 some lines were refused, or files not read or only in part";
+Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 interrupted, some lines were refused, or files not read or only in part";
 
 /// `import`
 #[derive(Args, Clone, Debug)]
@@ -112,20 +112,24 @@ impl Logs {
         let (files, mut left) = list(&self.files);
         let mut progress = Progress::new("records", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
-        for file in &files {
-            let path = &file.path;
-            let labels = send::Labels {
-                service: self.service.clone().unwrap_or_else(|| service_of(path)),
-                source: self.source.clone().unwrap_or_else(|| source_of(path)),
-                host: self.host.clone(),
-                format: self.format.clone(),
-                multiline: self.multiline.clone(),
-                is_final: self.is_final,
-            };
-            if let Err(fault) = send::file(&server, path, &labels, &mut patience, &mut progress).await {
-                left.note(file, fault, &mut progress)?;
+        let sent = until_interrupted(async {
+            for file in &files {
+                let path = &file.path;
+                let labels = send::Labels {
+                    service: self.service.clone().unwrap_or_else(|| service_of(path)),
+                    source: self.source.clone().unwrap_or_else(|| source_of(path)),
+                    host: self.host.clone(),
+                    format: self.format.clone(),
+                    multiline: self.multiline.clone(),
+                    is_final: self.is_final,
+                };
+                if let Err(fault) = send::file(&server, path, &labels, &mut patience, &mut progress).await {
+                    left.note(file, fault, &mut progress)?;
+                }
             }
-        }
+            Ok(())
+        });
+        left.is_interrupted = sent.await?;
         left.end(&mut progress)
     }
 }
@@ -143,6 +147,15 @@ struct Left {
     unread: usize,
     /// What is no text, of the files that were named.
     refused: Vec<String>,
+    is_interrupted: bool,
+}
+
+/// Sends files until all are sent or Ctrl-C is pressed; whether it was.
+async fn until_interrupted(sending: impl Future<Output = Result<(), Failure>>) -> Result<bool, Failure> {
+    tokio::select! {
+        sent = sending => sent.map(|()| false),
+        Ok(()) = tokio::signal::ctrl_c() => Ok(true),
+    }
 }
 
 impl Left {
@@ -175,6 +188,10 @@ impl Left {
     /// The end of an import: of some files not all could be read, some lines were refused.
     fn end(self, progress: &mut Progress) -> Result<Outcome, Failure> {
         let rejected = progress.finish();
+        if self.is_interrupted {
+            let told = "interrupted; what was imported stays, and the same command imports the rest";
+            return Ok(Outcome::Partial(told.to_owned()));
+        }
         if !self.refused.is_empty() {
             return Err(Failure::Local(format!("what is no text was not imported: {}", self.refused.join(", "))));
         }
