@@ -192,6 +192,14 @@ fn a_new_metric_gets_its_past_once() {
     }
     // The running total and the rules know nothing of it.
     assert_eq!(query(&mut client, "sum sold_total")["value"], 3);
+    // Nor is it missed that the rule was not there when the first ones came.
+    let found = wait_for("the last ones are old enough to be counted again", || {
+        let answer = client.post("/api/v1/verify?since=10m", "application/json", "");
+        let of_rule = |metric: &&Value| metric["metric"] == "sold_total";
+        let found = answer.json()["metrics"].as_array().and_then(|all| all.iter().find(of_rule)).cloned();
+        found.filter(|found| found["counted"] == 3.0).ok_or_else(|| answer.text())
+    });
+    assert_eq!(found["stored"], found["counted"], "{found}");
 
     for (metric, status, words) in
         [("nothing_total", 422, "extracts no metric"), ("last_price", 422, "is a gauge"), ("", 400, "say which metric")]

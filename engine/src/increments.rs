@@ -82,7 +82,8 @@ impl Increments {
         let mut sum = |layer: &Cumulative| {
             buckets.clear();
             layer.buckets(after, last, codec, &mut buckets);
-            buckets.iter().map(|(_, count)| count).sum::<f64>()
+            // Of nothing, `sum` makes a negative zero.
+            buckets.iter().fold(0.0, |sum, (_, count)| sum + count)
         };
         Sums {
             live: sum(&self.live),

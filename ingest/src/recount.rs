@@ -1,7 +1,8 @@
 //! Counts stored records again, and compares with what was counted as they came.
 //!
-//! Every record of the range goes through the extraction rules in force a second time. So what differs is a loss or a
-//! double count, or a rule, or `metrics.late_after`, that was changed within the range.
+//! Every record of the range goes through the extraction rules in force a second time; those from before a rule was in
+//! force are left alone, as then. So what differs is a loss or a double count, or a rule, or `metrics.late_after`, that
+//! was changed within the range.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,6 +13,7 @@ use watchfire_log_store::{EmbeddedStore, TimeRange as LogRange};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Timestamp};
 
+use crate::consume::Counted;
 use crate::extract::Extractor;
 
 /// Records that go through the rules together.
@@ -75,6 +77,9 @@ fn difference(stored: f64, counted: f64) -> f64 {
     if difference.abs() <= ROUNDING * stored.abs().max(counted.abs()) { 0.0 } else { difference }
 }
 
+/// Of the metrics of rules, the records that they have counted as they came. What is not in it counts always.
+pub type Live = BTreeMap<String, Counted>;
+
 /// Counts what was accepted in a range of whole seconds, its left end not inside. `pace` is called after every
 /// thousand records or so; it may sleep, or say that it is enough: then there is no answer. Blocks.
 ///
@@ -85,17 +90,18 @@ pub fn recount(
     store: &EmbeddedStore,
     engine: &Engine,
     extractor: &mut Extractor,
+    live: &Live,
     range: TimeRange,
     pace: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Option<Recount>, SelectError> {
     let mut enough = false;
-    let mut stored = Stored { extractor, range, batch: Vec::new(), sums: BTreeMap::new() };
+    let mut stored = Stored::new(extractor, live, range);
     // Log ranges have their left end inside.
     let accepted = LogRange { start: range.start.plus_millis(1), end: range.end.plus_millis(1) };
-    let report = store.visit(VisitRange { event: LogRange::ALL, accepted }, &mut |_, record| {
+    let report = store.visit(VisitRange { event: LogRange::ALL, accepted }, &mut |seq, record| {
         let mut bytes = Vec::with_capacity(512);
         record.encode(&mut bytes);
-        stored.batch.push(bytes);
+        stored.push(seq, bytes);
         if stored.batch.len() == BATCH {
             stored.add_up();
             enough = pace().is_break();
@@ -122,13 +128,33 @@ pub fn recount(
 /// What the stored records give.
 struct Stored<'e> {
     extractor: &'e mut Extractor,
+    live: &'e Live,
+    /// Where rules came into force or went, ascending.
+    edges: Vec<u64>,
     range: TimeRange,
     batch: Vec<Vec<u8>>,
+    /// One of the batch, which all are between the same edges.
+    seq: u64,
     /// Metric → series → sum.
     sums: BTreeMap<String, BTreeMap<LabelSet, f64>>,
 }
 
-impl Stored<'_> {
+impl<'e> Stored<'e> {
+    fn new(extractor: &'e mut Extractor, live: &'e Live, range: TimeRange) -> Stored<'e> {
+        let mut edges: Vec<u64> = live.values().flat_map(Counted::edges).collect();
+        edges.sort_unstable();
+        Stored { extractor, live, edges, range, batch: Vec::new(), seq: 0, sums: BTreeMap::new() }
+    }
+
+    fn push(&mut self, seq: u64, record: Vec<u8>) {
+        let part = |seq: u64| self.edges.partition_point(|edge| *edge <= seq);
+        if part(seq) != part(self.seq) {
+            self.add_up();
+        }
+        self.seq = seq;
+        self.batch.push(record);
+    }
+
     fn add_up(&mut self) {
         let nowhere = SourcePosition { queue: String::new(), epoch: 0, partition: 0, first_offset: 0, next_offset: 0 };
         let (derived, _) = self.extractor.extract(nowhere, self.batch.iter().map(Vec::as_slice));
@@ -136,6 +162,9 @@ impl Stored<'_> {
         let is_live = |at: Timestamp| self.range.start < at && at <= self.range.end;
         for increment in derived.increments.into_iter().filter(|increment| !increment.late && is_live(increment.at)) {
             let metric = increment.labels.get(METRIC_NAME).unwrap_or_default().to_owned();
+            if self.live.get(&metric).is_some_and(|counted| !counted.contains(self.seq)) {
+                continue;
+            }
             *self.sums.entry(metric).or_default().entry(increment.labels).or_default() += increment.count;
         }
     }

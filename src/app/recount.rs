@@ -26,6 +26,8 @@ const CAUGHT_UP: Duration = Duration::from_secs(30);
 /// After the start, and then from one hourly count to the next.
 const FIRST: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+/// The hourly count gives way to others within this time.
+const GIVEN_UP: Duration = Duration::from_secs(5);
 /// The hourly count rests so many times as long as it works: it takes a quarter of a core at most.
 const REST: u32 = 3;
 
@@ -87,17 +89,20 @@ impl Recounter {
             let why = format!("what was accepted in the last {} s is not settled yet", SETTLED_MS / 1000);
             return Err(Refusal::Impossible(why));
         }
+        let _turn = self.parts.recounting.take_within(GIVEN_UP).ok_or(Refusal::Busy)?;
         let never = &mut || ControlFlow::Continue(());
         let recount = self.recount(range, never)?.ok_or_else(|| Refusal::NotNow("the server is stopping".into()))?;
         Ok(shown(range, recount))
     }
 
+    /// To be called by who has the turn.
     fn recount(&self, range: TimeRange, pace: &mut dyn FnMut() -> ControlFlow<()>) -> Result<Option<Recount>, Refusal> {
-        let _turn = self.parts.recounting.take().ok_or(Refusal::Busy)?;
         self.wait_until_caught_up()?;
         let mut extractor = load::extractor(&self.reloader.config()).map_err(Refusal::Failed)?;
         let failed = |error: watchfire_engine::SelectError| Refusal::Failed(error.to_string());
-        recount(&self.parts.store, &self.parts.engine, &mut extractor, range, pace).map_err(failed)
+        let spans = &self.parts.spans;
+        let live = extractor.metrics().into_iter().map(|metric| (metric.to_owned(), spans.of(metric))).collect();
+        recount(&self.parts.store, &self.parts.engine, &mut extractor, &live, range, pace).map_err(failed)
     }
 
     /// Waits until store and engine have what is in the queue now.
@@ -127,7 +132,7 @@ impl Recounter {
             let why = format!("`{metric}` is a gauge: it has only the newest value, and no past to be filled");
             return Err(Refusal::Impossible(why));
         }
-        let _turn = self.parts.recounting.take().ok_or(Refusal::Busy)?;
+        let _turn = self.parts.recounting.take_within(GIVEN_UP).ok_or(Refusal::Busy)?;
         let max_series = rules.iter().map(|rule| rule.max_series).max().unwrap_or_default();
         let faults = |faults: Vec<watchfire_ingest::extract::RuleFault>| {
             Refusal::Failed(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
@@ -158,14 +163,16 @@ impl Recounter {
                 wait = HOUR;
                 // Where one of the two is not kept up to date, they would differ for that alone.
                 if [Role::Metrics, Role::Dashboard].into_iter().all(|role| self.parts.roles.has(role)) {
-                    self.count_the_hour(&stopped);
+                    wait = if self.count_the_hour(&stopped) { HOUR } else { FIRST };
                 }
             }
         })?;
         Ok(Hourly { stop, thread })
     }
 
-    fn count_the_hour(&self, stopped: &Receiver<()>) {
+    /// Whether it was counted, or cannot be; it is tried again soon if others came first.
+    fn count_the_hour(&self, stopped: &Receiver<()>) -> bool {
+        let Some(turn) = self.parts.recounting.take() else { return false };
         let end = Timestamp::now().plus_millis(-SETTLED_MS);
         let range = whole_seconds(end.plus_millis(-3_600_000), end);
         let mut begun = Instant::now();
@@ -173,10 +180,10 @@ impl Recounter {
             let rest = begun.elapsed() * REST;
             let goes_on = stopped.recv_timeout(rest) == Err(RecvTimeoutError::Timeout);
             begun = Instant::now();
-            if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if goes_on && !turn.is_wanted() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         match self.recount(range, &mut pace) {
-            Ok(None) => {}
+            Ok(None) => return false,
             Ok(Some(recount)) => {
                 self.parts.recount_metrics.set(&recount);
                 for metric in recount.metrics.iter().filter(|metric| !metric.agrees()) {
@@ -190,6 +197,7 @@ impl Recounter {
             }
             Err(refusal) => tracing::warn!(?refusal, "the last hour could not be counted again"),
         }
+        true
     }
 }
 

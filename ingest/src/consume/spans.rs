@@ -160,6 +160,11 @@ impl LiveSpans {
 pub struct Counted(Vec<Span>);
 
 impl Counted {
+    /// Where its answer may change.
+    pub fn edges(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().flat_map(|(from, to)| [Some(*from), *to]).flatten()
+    }
+
     /// Whether the record at an offset was counted as it came.
     pub fn contains(&self, offset: u64) -> bool {
         self.0.iter().any(|(from, to)| *from <= offset && to.is_none_or(|to| offset < to))

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use watchfire_engine::{Derived, Increment, SourcePosition, TimeRange};
 use watchfire_ingest::extract::Extractor;
-use watchfire_ingest::recount::{MetricRecount, recount};
+use watchfire_ingest::recount::{Live, MetricRecount, recount};
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::pipe::Pipe;
@@ -25,7 +25,9 @@ async fn a_difference_is_found_and_told_by_series() {
     let count = || {
         let mut extractor = Extractor::new(&[], 600_000, now).expect("no rules, no mistakes");
         let never = &mut || ControlFlow::Continue(());
-        recount(&pipe.store, &pipe.engine, &mut extractor, range, never).expect("asked well").expect("not stopped")
+        recount(&pipe.store, &pipe.engine, &mut extractor, &Live::new(), range, never)
+            .expect("asked well")
+            .expect("not stopped")
     };
     let found = count();
     assert_eq!(found.records, 3);
