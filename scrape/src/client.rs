@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{HOST, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HOST, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Method, NoProxy, RequestBuilder, Url};
 use watchfire_model::text::with_causes;
 
 use crate::config::{HttpAuth, HttpConfig, Proxy, Text};
+use crate::oauth2::Tokens;
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
@@ -30,6 +31,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct HttpClient {
     config: Arc<HttpConfig>,
     built: Mutex<Built>,
+    tokens: Option<Tokens>,
 }
 
 #[derive(Default)]
@@ -43,7 +45,11 @@ struct Built {
 impl HttpClient {
     /// Makes nothing yet.
     pub fn new(config: HttpConfig) -> HttpClient {
-        HttpClient { config: Arc::new(config), built: Mutex::default() }
+        let tokens = match &config.auth {
+            HttpAuth::OAuth2(oauth2) => Some(Tokens::new((**oauth2).clone())),
+            HttpAuth::None | HttpAuth::Basic { .. } | HttpAuth::Other { .. } => None,
+        };
+        HttpClient { config: Arc::new(config), built: Mutex::default(), tokens }
     }
 
     /// A GET request, credentials with it. Errors: what cannot be read or used of the configuration, for people.
@@ -56,11 +62,15 @@ impl HttpClient {
         let (client, url) = (self.clone(), url.clone());
         // Files are read, and the system's certificates.
         let made = tokio::task::spawn_blocking(move || client.make(method, &url)).await;
-        made.unwrap_or_else(|error| Err(error.to_string()))
+        let request = made.unwrap_or_else(|error| Err(error.to_string()))?;
+        match &self.tokens {
+            Some(tokens) => Ok(request.header(AUTHORIZATION, tokens.header().await?)),
+            None => Ok(request),
+        }
     }
 
-    /// Blocks.
-    fn make(&self, method: Method, url: &Url) -> Result<RequestBuilder, String> {
+    /// A request without a token. Blocks.
+    pub(crate) fn make(&self, method: Method, url: &Url) -> Result<RequestBuilder, String> {
         let name = self.config.tls.server_name.as_deref().filter(|_| url.scheme() == "https");
         let mut asked = url.clone();
         if let Some(name) = name {
@@ -75,13 +85,14 @@ impl HttpClient {
             _ => request,
         };
         Ok(match &self.config.auth {
-            HttpAuth::None => request,
+            // A token is put in when there is one.
+            HttpAuth::None | HttpAuth::OAuth2(_) => request,
             HttpAuth::Basic { username, password } => request.basic_auth(read(username)?, Some(read(password)?)),
             HttpAuth::Other { scheme, credentials } => {
                 let value = HeaderValue::from_str(&format!("{scheme} {}", read(credentials)?));
                 let mut value = value.map_err(|_| "the credentials hold a character that no header can".to_owned())?;
                 value.set_sensitive(true);
-                request.header(reqwest::header::AUTHORIZATION, value)
+                request.header(AUTHORIZATION, value)
             }
         })
     }

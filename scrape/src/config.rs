@@ -79,7 +79,7 @@ impl ScrapeConfig {
     /// The files that hold secrets: for targets, and for the servers that list them.
     pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
         let listing = self.discovery.iter().filter_map(|discovery| match discovery {
-            Discovery::Static(_) | Discovery::Files(_) => None,
+            Discovery::Static(_) | Discovery::Files(_) | Discovery::Dns(_) => None,
             Discovery::Http(http) => Some(&http.http),
         });
         std::iter::once(&self.http).chain(listing).flat_map(HttpConfig::secret_files)
@@ -210,7 +210,7 @@ impl Protocol {
 }
 
 /// How a server is spoken with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
     /// How we prove who we are.
     pub auth: HttpAuth,
@@ -235,8 +235,13 @@ impl HttpConfig {
             HttpAuth::None => None,
             HttpAuth::Basic { password, .. } => Some(password),
             HttpAuth::Other { credentials, .. } => Some(credentials),
+            HttpAuth::OAuth2(oauth2) => Some(&oauth2.client_secret),
         };
-        of_auth.into_iter().chain(&self.tls.key).filter_map(|text| match text {
+        let key = match &self.auth {
+            HttpAuth::OAuth2(oauth2) => oauth2.http.tls.key.as_ref(),
+            HttpAuth::None | HttpAuth::Basic { .. } | HttpAuth::Other { .. } => None,
+        };
+        of_auth.into_iter().chain(key).chain(&self.tls.key).filter_map(|text| match text {
             Text::Inline(_) => None,
             Text::File(path) => Some(path.as_path()),
         })
@@ -263,6 +268,25 @@ pub enum HttpAuth {
         /// What stands behind it.
         credentials: Text,
     },
+    /// A token that another server gives us for our credentials.
+    OAuth2(Box<OAuth2Config>),
+}
+
+/// `oauth2`: client credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth2Config {
+    /// Who we are to the server that gives tokens.
+    pub client_id: String,
+    /// Our secret; may be empty.
+    pub client_secret: Text,
+    /// Where it gives them.
+    pub token_url: String,
+    /// What the token shall be good for.
+    pub scopes: Vec<String>,
+    /// What else is sent with the request.
+    pub endpoint_params: Vec<(String, String)>,
+    /// How that server is spoken with: its certificates and proxy are its own.
+    pub http: HttpConfig,
 }
 
 /// A text that stands in the configuration or in a file, which is read each time. It is never shown.
@@ -334,6 +358,8 @@ pub enum Discovery {
     Static(Vec<TargetGroup>),
     /// An entry of `file_sd_configs`.
     Files(FileDiscovery),
+    /// An entry of `dns_sd_configs`.
+    Dns(DnsDiscovery),
     /// An entry of `http_sd_configs`.
     Http(Box<HttpDiscovery>),
 }
@@ -343,6 +369,30 @@ pub enum Discovery {
 pub struct FileDiscovery {
     /// Paths, in whose last part `*` may stand; JSON by its ending, else YAML.
     pub files: Vec<String>,
+}
+
+/// Names whose records are targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsDiscovery {
+    /// What is looked up.
+    pub names: Vec<String>,
+    /// Which records.
+    pub record: DnsRecord,
+    /// The port of records that name none.
+    pub port: u16,
+    /// How often, milliseconds.
+    pub refresh_ms: i64,
+}
+
+/// A kind of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as the record that it is")]
+pub enum DnsRecord {
+    A,
+    Aaaa,
+    Srv,
+    Mx,
+    Ns,
 }
 
 /// A server that lists targets.

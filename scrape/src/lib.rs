@@ -10,7 +10,7 @@
 //! - a reload interrupts no target that stays.
 //!
 //! Modules in reading order: [`config`]; [`Scraper`] in `scraper`, `pool`, `discovery`, `target`, `run`; one scrape in `fetch` (over
-//! `client`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in `watchfire_exposition`, [`relabel`], `md5`;
+//! `client`, `oauth2`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in `watchfire_exposition`, [`relabel`], `md5`;
 //! for people [`snapshot`], [`metadata`], `own_metrics`.
 
 pub mod client;
@@ -21,6 +21,7 @@ mod md5;
 pub mod metadata;
 mod natives;
 mod negotiate;
+mod oauth2;
 mod own_metrics;
 mod pool;
 pub mod relabel;

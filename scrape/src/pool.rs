@@ -112,7 +112,7 @@ impl Pool {
             let (found, watching) = match discovery {
                 // What stands in the configuration is known at once.
                 Discovery::Static(groups) => (Some(groups.clone()), None),
-                Discovery::Files(_) | Discovery::Http(_) => {
+                Discovery::Files(_) | Discovery::Dns(_) | Discovery::Http(_) => {
                     (None, Some(self.runtime.spawn(self.watch(id, discovery.clone())).abort_handle()))
                 }
             };

@@ -1,6 +1,6 @@
-//! Where the targets of a job come from: `static_configs`, `file_sd_configs`, `http_sd_configs`.
+//! Where the targets of a job come from: `static_configs`, `file_sd_configs`, `dns_sd_configs`, `http_sd_configs`.
 
-use watchfire_scrape::config::{Discovery, FileDiscovery, HttpDiscovery, TargetGroup};
+use watchfire_scrape::config::{Discovery, DnsDiscovery, DnsRecord, FileDiscovery, HttpDiscovery, TargetGroup};
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::Node;
 
@@ -9,11 +9,10 @@ use super::scrape::read_labels;
 use super::scrape_http;
 
 /// Ways to find targets that Prometheus has and we do not.
-const OTHER_DISCOVERY: [&str; 25] = [
+const OTHER_DISCOVERY: [&str; 24] = [
     "azure_sd_configs",
     "consul_sd_configs",
     "digitalocean_sd_configs",
-    "dns_sd_configs",
     "docker_sd_configs",
     "dockerswarm_sd_configs",
     "ec2_sd_configs",
@@ -47,6 +46,9 @@ pub fn read(section: &mut Section<'_>) -> Vec<Discovery> {
     }
     for node in section.only_list("file_sd_configs") {
         all.extend(read_files(node, section));
+    }
+    for node in section.only_list("dns_sd_configs") {
+        all.extend(read_dns(node, section));
     }
     for node in section.only_list("http_sd_configs") {
         all.extend(read_http(node, section));
@@ -96,6 +98,34 @@ fn read_files(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {
     section.duration_from("refresh_interval", 1);
     section.finish();
     (!files.is_empty()).then_some(Discovery::Files(FileDiscovery { files }))
+}
+
+fn read_dns(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {
+    let path = job.name("dns_sd_configs");
+    let mut section = Section::new(&path, Some(node), job.faults());
+    let names: Vec<String> = section.texts("names").into_iter().map(|(text, _)| text.to_owned()).collect();
+    if names.is_empty() {
+        section.fault(node.place, format!("`{path}` needs `names: [NAME]`"));
+    }
+    let record = section.parsed("type", "a kind of records (A, AAAA, SRV, MX or NS)", record).unwrap_or(DnsRecord::Srv);
+    let port = section.parsed("port", "a port (1 to 65535)", |text| text.parse().ok().filter(|port: &u16| *port > 0));
+    if port.is_none() && record != DnsRecord::Srv {
+        section.fault(node.place, format!("`{path}` needs `port`: only SRV records name one"));
+    }
+    let refresh_ms = section.duration_from("refresh_interval", 1).unwrap_or(30_000);
+    section.finish();
+    Some(Discovery::Dns(DnsDiscovery { names, record, port: port.unwrap_or(0), refresh_ms }))
+}
+
+fn record(text: &str) -> Option<DnsRecord> {
+    match text.to_ascii_uppercase().as_str() {
+        "A" => Some(DnsRecord::A),
+        "AAAA" => Some(DnsRecord::Aaaa),
+        "SRV" => Some(DnsRecord::Srv),
+        "MX" => Some(DnsRecord::Mx),
+        "NS" => Some(DnsRecord::Ns),
+        _ => None,
+    }
 }
 
 fn read_http(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {

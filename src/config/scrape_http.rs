@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use watchfire_scrape::config::{HttpAuth, HttpConfig, Proxy, Text, TlsConfig};
+use watchfire_scrape::config::{HttpAuth, HttpConfig, OAuth2Config, Proxy, Text, TlsConfig};
 use watchfire_yaml::section::Section;
+use watchfire_yaml::tree::Node;
 
 use super::read::{boolean, web_address};
 
@@ -18,7 +19,6 @@ pub fn read(section: &mut Section<'_>) -> HttpConfig {
     // We speak HTTP/1.1, which is what a server takes that is not asked for the other.
     boolean(section, "enable_http2");
     for (key, what) in [
-        ("oauth2", "OAuth 2.0"),
         ("sigv4", "signatures of AWS"),
         ("azuread", "Azure AD"),
         ("http_headers", "headers of one's own"),
@@ -69,10 +69,36 @@ fn read_auth(section: &mut Section<'_>) -> HttpAuth {
     if let (Some(credentials), Some(place)) = (bearer, bearer_at) {
         found.push((place, HttpAuth::Other { scheme: "Bearer".to_owned(), credentials }));
     }
+    if let Some(node) = section.node("oauth2") {
+        found.extend(read_oauth2(node, section).map(|oauth2| (node.place, HttpAuth::OAuth2(Box::new(oauth2)))));
+    }
     for (place, _) in found.iter().skip(1) {
-        section.fault(*place, "`basic_auth`, `authorization` and `bearer_token` exclude each other; keep one");
+        section
+            .fault(*place, "`basic_auth`, `authorization`, `oauth2` and `bearer_token` exclude each other; keep one");
     }
     found.into_iter().next().map_or(HttpAuth::None, |(_, auth)| auth)
+}
+
+/// Tokens for client credentials. The server that gives them has certificates and a proxy of its own.
+fn read_oauth2(node: &Node, section: &mut Section<'_>) -> Option<OAuth2Config> {
+    let path = section.name("oauth2");
+    let mut oauth2 = Section::new(&path, Some(node), section.faults());
+    let client_id = oauth2.required_text("client_id").map(str::to_owned);
+    let secret = text_or_file(&mut oauth2, "client_secret", "client_secret_file");
+    oauth2.required_text("token_url");
+    let token_url = oauth2.parsed("token_url", "an address (write https://login.example.org/token)", web_address);
+    let scopes = oauth2.texts("scopes").into_iter().map(|(text, _)| text.to_owned()).collect();
+    let (params, params_path) = oauth2.section("endpoint_params");
+    let params = Section::new(&params_path, params, oauth2.faults()).free_texts();
+    let endpoint_params = params.into_iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect();
+    for key in ["grant_type", "client_certificate_key", "client_certificate_key_file", "claims", "audience"] {
+        oauth2.not_yet(key, "tokens for signed assertions");
+    }
+    let http = HttpConfig { tls: read_tls(&mut oauth2), proxy: read_proxy(&mut oauth2), ..HttpConfig::default() };
+    oauth2.not_yet("proxy_connect_header", "headers for the proxy");
+    oauth2.finish();
+    let client_secret = secret.unwrap_or(Text::Inline("".into()));
+    Some(OAuth2Config { client_id: client_id?, client_secret, token_url: token_url?, scopes, endpoint_params, http })
 }
 
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {

@@ -2,7 +2,9 @@
 
 mod basics;
 mod discovery;
+mod dns;
 mod faults;
+mod oauth2;
 mod protobuf;
 mod real;
 

@@ -13,10 +13,11 @@ use watchfire_test_support::{Client, TargetServer};
 use super::{start, wait};
 
 /// A program that runs until it is dropped.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn start(command: &mut Command) -> Option<Running> {
+    /// `None` if it cannot be run.
+    pub fn start(command: &mut Command) -> Option<Running> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok().map(Running)
     }
 }

@@ -10,7 +10,7 @@ struct Program {
     tests: &'static str,
 }
 
-const PROGRAMS: [Program; 13] = [
+const PROGRAMS: [Program; 14] = [
     Program { name: "logger", package: "bsdutils", tests: "syslog from a real client" },
     Program { name: "rsyslogd", package: "rsyslog", tests: "syslog from a real forwarder" },
     Program { name: "journalctl", package: "systemd", tests: "the journal, followed" },
@@ -31,6 +31,7 @@ const PROGRAMS: [Program; 13] = [
         package: "prometheus-node-exporter",
         tests: "scraping a real exporter",
     },
+    Program { name: "dnsmasq", package: "dnsmasq-base", tests: "targets found by a real DNS server" },
     Program { name: "jq", package: "jq", tests: "an example of the live tail" },
 ];
 

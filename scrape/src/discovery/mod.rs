@@ -1,7 +1,8 @@
-//! Ways to find targets that change while we run: files, and servers that are asked.
+//! Ways to find targets that change while we run: files, servers that are asked, and names.
 //!
 //! What cannot be read leaves what was found before in force, as with Prometheus.
 
+mod dns;
 mod files;
 mod http;
 
@@ -21,6 +22,7 @@ pub(crate) async fn watch<F: Future<Output = ()>>(discovery: Discovery, shared: 
     match discovery {
         Discovery::Static(groups) => tell(Ok(groups)).await,
         Discovery::Files(files) => files::watch(files, tell).await,
+        Discovery::Dns(dns) => dns::watch(dns, tell).await,
         Discovery::Http(http) => http::watch(*http, shared, tell).await,
     }
 }

@@ -51,7 +51,7 @@ impl TargetServer {
         self.answer(page(text));
     }
 
-    /// The heads of all requests so far.
+    /// The heads of all requests so far, each with the body behind it, if there is one.
     pub fn heads(&self) -> Vec<String> {
         self.shared.heads.lock().expect("no test panics here").clone()
     }
@@ -79,7 +79,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
         if !head.ends_with(b"\r\n\r\n") {
             continue;
         }
-        let text = String::from_utf8_lossy(&head).into_owned();
+        let mut text = String::from_utf8_lossy(&head).into_owned();
+        let length = text.lines().filter_map(|line| line.split_once(": "));
+        let mut length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let mut body = vec![0; length.next().and_then(|(_, length)| length.parse().ok()).unwrap_or(0)];
+        if stream.read_exact(&mut body).is_err() {
+            return;
+        }
+        text.push_str(&String::from_utf8_lossy(&body));
         shared.heads.lock().expect("no test panics here").push(text.clone());
         let answering = shared.answering.lock().expect("no test panics here").clone();
         if answering(&text, &mut stream).is_err() {
