@@ -28,8 +28,13 @@ pub fn server() -> (Server, TempDir) {
         {"name": "DiskFull", "query": "max watchfire_disk_used_ratio", "threshold": 2, "operator": ">", "duration": "1m"},
     ]);
     std::fs::write(&file, rules.to_string()).expect("the folder can be written");
-    let server =
-        Server::start(BINARY, &format!("alerting:\n  rules_path: {}\n  check_interval: 200ms\n", file.display()));
+    let recording = folder.path().join("recording.yml");
+    let text = "groups:\n- {name: totals, rules: [{record: \"service:errors:rate5m\", expr: \"sum by (service) (rate(error_count[5m]))\"}]}\n";
+    std::fs::write(&recording, text).expect("the folder can be written");
+    let server = Server::start(
+        BINARY,
+        &format!("alerting:\n  rules_path: [{}, {}]\n  check_interval: 200ms\n", file.display(), recording.display()),
+    );
     fill(&server);
     (server, folder)
 }

@@ -33,7 +33,11 @@ const VIEWS: [(&str, &str, &str); 7] = [
         "document.querySelector('.graph canvas') && document.querySelectorAll('.legend tbody tr').length >= 7 && document.querySelectorAll('.cm-content').length == 2",
     ),
     ("alerts", "/alerts", "document.querySelectorAll('.alerts tbody tr').length >= 4"),
-    ("rules", "/alerts?tab=rules", "document.querySelectorAll('.rules tbody tr').length == 3"),
+    (
+        "rules",
+        "/alerts?tab=rules",
+        "document.querySelectorAll('.rules tbody tr').length == 4 && document.querySelector('.state-recording')",
+    ),
 ];
 
 #[test]

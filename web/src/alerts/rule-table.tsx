@@ -45,11 +45,13 @@ function ago(time: string): string {
 
 function RuleRow({ rule, id }: { rule: Rule; id: string }) {
   const open = param('open') === id;
-  const { query, threshold } = split(rule.query);
+  // A recording rule has no condition, so it is in no state and fires nothing.
+  const records = rule.type === 'recording';
+  const { query, threshold } = records ? { query: rule.query, threshold: NaN } : split(rule.query);
   return (
     <>
       <tr class={open ? 'open' : undefined}>
-        <td><State state={rule.state ?? 'unknown'} /></td>
+        <td><State state={records ? 'recording' : rule.state ?? 'unknown'} /></td>
         <td><State state={rule.health} /></td>
         <td class="main-cell">
           <button type="button" class="row-name" data-row aria-expanded={open} onClick={() => set({ open: open ? null : id }, true)}>{rule.name}</button>
@@ -57,8 +59,8 @@ function RuleRow({ rule, id }: { rule: Rule; id: string }) {
           {rule.lastError && <span class="problem">{rule.lastError}</span>}
         </td>
         <td><LabelChips labels={rule.labels ?? {}} /></td>
-        <td class="num">{rule.duration ? durationText(rule.duration * 1000) : 'at once'}</td>
-        <td class="num">{rule.alerts?.length ?? 0}</td>
+        <td class="num">{records ? '–' : rule.duration ? durationText(rule.duration * 1000) : 'at once'}</td>
+        <td class="num">{records ? '–' : rule.alerts?.length ?? 0}</td>
       </tr>
       {open && (
         <tr class="detail">

@@ -20,7 +20,7 @@ const FUNCTIONS: [string, string][] = [
   ['clamp_min', ''], ['clamp_max', ''], ['exp', ''], ['ln', ''], ['log2', ''], ['log10', ''], ['sqrt', ''], ['sgn', ''], ['label_replace', ''], ['label_join', ''],
   ['scalar', ''], ['vector', ''], ['sort', ''], ['sort_desc', ''], ['time', ''], ['timestamp', ''],
 ];
-const WORDS = ['by', 'without', 'over', 'offset', 'bool', 'on', 'ignoring', 'group_left', 'group_right', 'and', 'or', 'unless'];
+const WORDS = ['by', 'without', 'over', 'offset', 'anchored', 'smoothed', 'bool', 'on', 'ignoring', 'group_left', 'group_right', 'and', 'or', 'unless'];
 const WINDOWS = ['1m', '5m', '15m', '1h', '1d'];
 const CALLS = new Set([...AGGREGATIONS, ...FUNCTIONS.map(([name]) => name)]);
 const SHORT_NAMES = new Set(SHORT.map(([name]) => name));
