@@ -50,8 +50,7 @@ fn main() -> ExitCode {
         },
         "bench" => bench("whole_path", rest),
         "peers" => {
-            prometheus::provide();
-            victoria_metrics::provide();
+            servers::provide_peers();
             bench("peers", rest)
         }
         _ => {

@@ -50,7 +50,13 @@ pub fn provide() {
     for program in PROGRAMS.iter().filter(|program| !is_there(program.name)) {
         println!("SKIP: {} ({}) is not here and could not be installed", program.name, program.tests);
     }
+    provide_peers();
+}
+
+/// Those that we are compared with, and that our samples go to.
+pub fn provide_peers() {
     crate::prometheus::provide();
+    crate::victoria_metrics::provide();
 }
 
 fn is_there(program: &str) -> bool {

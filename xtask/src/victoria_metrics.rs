@@ -1,4 +1,4 @@
-//! VictoriaMetrics and its vmalert, for benches: unpacked from Debian's unstable, as its stable has none. Cached outside of the repository.
+//! VictoriaMetrics and its vmalert, for benches and for what we send to it and ask of it: unpacked from Debian's unstable, as its stable has none. Cached outside of the repository.
 
 use std::path::Path;
 use std::process::Command;

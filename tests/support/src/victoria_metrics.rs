@@ -26,7 +26,7 @@ impl VictoriaMetrics {
     pub fn start(tests: &str) -> Option<VictoriaMetrics> {
         let path = real::victoria_metrics_folder().join("usr/bin/victoria-metrics");
         if !path.is_file() {
-            println!("SKIP: {tests}: no VictoriaMetrics; `cargo xtask peers` fetches it");
+            println!("SKIP: {tests}: no VictoriaMetrics; `cargo xtask servers` fetches it");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
