@@ -116,20 +116,37 @@ fn counted(rules: usize, files: usize) -> String {
 }
 
 fn check_rules(files: &[PathBuf], found: &mut Found) {
-    let (texts, faults) = load::rule_texts(files);
-    let is_readable = faults.is_empty();
-    found.faults.extend(faults);
-    match RuleSet::load_with_receivers(&texts, None) {
-        Ok(rules) if is_readable => {
+    match checked_rules(files) {
+        Ok(Checked { rules, .. }) => {
             found.good.push(format!("good: {}", counted(rules.rule_count(), files.len())));
             found.lint.extend(lint_of(&rules));
         }
+        Err(faults) => found.faults.extend(faults),
+    }
+}
+
+/// Rule files without a fault.
+pub struct Checked {
+    /// Names and texts of the files.
+    pub texts: Vec<(String, String)>,
+    /// What they say.
+    pub rules: RuleSet,
+}
+
+/// Reads rule files.
+///
+/// Errors: all that is wrong in all of them, each fault above the line that is meant.
+pub fn checked_rules(files: &[PathBuf]) -> Result<Checked, Vec<String>> {
+    let (texts, mut faults) = load::rule_texts(files);
+    match RuleSet::load_with_receivers(&texts, None) {
+        Ok(rules) if faults.is_empty() => return Ok(Checked { texts, rules }),
         Ok(_) => {}
-        Err(errors) => found.faults.extend(errors.iter().map(|error| {
+        Err(errors) => faults.extend(errors.iter().map(|error| {
             let text = texts.iter().find(|(file, _)| *file == error.file).map_or("", |(_, text)| text);
             format!("{error}{}", quote(text, error.line, error.column))
         })),
     }
+    Err(faults)
 }
 
 /// A line of a text with a mark under one of its characters, each after a line end; nothing if there is no such line.

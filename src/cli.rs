@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watchfire_cli::{alerts, backfill, backup, completions, import, man, push, query, tail, top, verify};
+use watchfire_cli::{alerts, backfill, backtest, backup, completions, import, man, push, query, tail, top, verify};
 use watchfire_dashboard_api::roles::Roles;
 use watchfire_ingest::sources::multiline::Multiline;
 
@@ -47,6 +47,9 @@ pub enum Verb {
     /// Run tests of rules, in promtool's file format.
     #[command(after_help = TEST_HELP)]
     Test(Test),
+    /// Show what rules would have done with what a running server has kept.
+    #[command(after_help = backtest::HELP)]
+    Backtest(backtest::Backtest),
     /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
     Demo(Demo),
@@ -65,7 +68,7 @@ pub enum Verb {
         data_dir: PathBuf,
     },
     /// A verb of a later version, refused by name.
-    #[command(name = "backtest", hide = true, aliases = ["silence"])]
+    #[command(name = "silence", hide = true)]
     NotYet {
         /// Whatever follows.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

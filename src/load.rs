@@ -263,7 +263,7 @@ fn roles_that_cannot(config: &Config, flags: &Serve) -> Vec<String> {
 }
 
 /// How this server is called outside.
-fn external(config: &Config) -> External {
+pub fn external(config: &Config) -> External {
     External { labels: config.external_labels.clone(), url: receivers::external_url(config) }
 }
 

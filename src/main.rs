@@ -2,6 +2,7 @@
 
 mod allocator;
 mod app;
+mod backtest;
 mod check;
 mod cli;
 mod config;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
         Verb::Demo(options) => app::demo::run(&options),
         Verb::Check(check) => check::run(&check),
+        Verb::Backtest(options) => backtest::run(options),
         Verb::Test(options) => test::run(&options),
         Verb::NotYet { .. } => {
             let verb = std::env::args().nth(1).unwrap_or_default();

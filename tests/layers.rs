@@ -20,7 +20,10 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("scrape", &["model", "engine", "exposition"]),
     ("remote-write", &["model", "engine", "exposition", "protobuf", "scrape"]),
     ("metrics-backend", &["model", "engine", "query-lang", "scrape"]),
-    ("dashboard-api", &["model", "engine", "log-store", "query-lang", "rules", "alerting", "scrape", "protobuf"]),
+    (
+        "dashboard-api",
+        &["model", "engine", "log-store", "query-lang", "rules", "rehearsal", "alerting", "scrape", "protobuf"],
+    ),
     ("cli", &["model", "backup"]),
     ("demo", &["model"]),
     ("backup", &[]),

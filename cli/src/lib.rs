@@ -11,6 +11,7 @@
 
 pub mod alerts;
 pub mod backfill;
+pub mod backtest;
 pub mod backup;
 pub mod color;
 pub mod completions;

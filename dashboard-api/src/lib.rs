@@ -11,6 +11,7 @@
 pub mod alerts;
 pub mod audit;
 pub mod auth;
+pub mod backtest;
 pub mod backup;
 mod body;
 pub mod context;
@@ -78,6 +79,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(health::routes())
         .merge(backup::routes())
         .merge(maintenance::routes())
+        .merge(backtest::routes())
         .with_state(api)
 }
 

@@ -131,6 +131,7 @@ const TABLE: &[(&str, Needs)] = &[
     ("/api/v1/labels", Needs::Queries),
     ("/api/v1/label/*", Needs::Queries),
     ("/api/v1/metadata", Needs::Queries),
+    ("/api/v1/backtest", Needs::Queries),
     ("/api/v1/rules", ALERTING),
     ("/api/v1/alerts", ALERTING),
     ("/api/v1/alerting/*", ALERTING),

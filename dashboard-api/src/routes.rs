@@ -89,6 +89,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/rules", READ),
     ("GET", "/api/v1/alerts", READ),
     ("GET", "/api/v1/alerting/*", READ),
+    ("POST", "/api/v1/backtest", READ),
     ("GET", "/queue/status", READ),
     // Changes of the server.
     ("POST PUT", "/-/reload", ADMIN),

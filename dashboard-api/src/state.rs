@@ -42,6 +42,10 @@ pub struct Api {
     pub queue_status: Arc<dyn Fn() -> QueueStatus + Send + Sync>,
     /// Rules, as they stand.
     pub rules: Arc<RuleEngine>,
+    /// What rules in force go by.
+    pub rule_settings: crate::backtest::RuleSettings,
+    /// Turns of backtests.
+    pub backtests: Arc<Semaphore>,
     /// `POST /-/reload`.
     pub reload: Reload,
     /// Packed bodies, by the decoder that takes logs in.

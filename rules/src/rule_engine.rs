@@ -81,6 +81,8 @@ struct Evaluator {
     grace_until: Timestamp,
     /// Shortest distance between two samples of an unchanged alert.
     sample_every_ms: i64,
+    /// What happens is no news: it is rehearsed.
+    is_rehearsal: bool,
     /// Ends that have to be told without their rule.
     owed: BTreeMap<OwedKey, Owed>,
     /// Samples of rules that went with a reload.
@@ -270,6 +272,7 @@ impl Evaluator {
             next_sweep: now,
             grace_until: now.plus_millis(GRACE_MS),
             sample_every_ms: SAMPLE_EVERY_MS,
+            is_rehearsal: false,
             owed: BTreeMap::new(),
             samples: Vec::new(),
         }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use watchfire_alerting::decide::Policy;
 use watchfire_alerting::{Alerting, Heartbeat, Receiver, Settings};
 use watchfire_dashboard_api::Api;
+use watchfire_dashboard_api::backtest::turns;
 use watchfire_dashboard_api::error::ApiError;
 use watchfire_dashboard_api::roles::{Here, Role, Roles};
 use watchfire_dashboard_api::saved::file::Saved;
@@ -332,7 +333,7 @@ impl Parts {
             (self.clone(), self.clone(), self.clone(), self.clone());
         let verifying = Recounter::new(self.clone(), reloader.clone());
         let filling = verifying.clone();
-        let reloader = reloader.clone();
+        let (reloader, for_rules) = (reloader.clone(), reloader.clone());
         Api {
             store: self.store.clone(),
             metrics: self.metrics.clone(),
@@ -343,6 +344,11 @@ impl Parts {
             health: Arc::new(move || health::read(&for_health)),
             queue_status: Arc::new(move || health::queue_status(&for_queue)),
             rules: self.rules.clone(),
+            rule_settings: Arc::new(move || {
+                let config = for_rules.config();
+                (load::group_defaults(&config), load::external(&config))
+            }),
+            backtests: turns(),
             reload: Arc::new(move || reloader.reload()),
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
             saved: self.saved.clone(),

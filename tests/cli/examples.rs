@@ -9,7 +9,8 @@ use crate::help::{help, verbs};
 use crate::program::{BINARY, Run, is_there, plain, server_with};
 
 /// Verbs whose examples are run here. (`serve` would take the ports of a real server.)
-const RUN: [&str; 13] = [
+const RUN: [&str; 14] = [
+    "backtest",
     "check",
     "test",
     "keys",

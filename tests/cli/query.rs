@@ -169,7 +169,7 @@ fn exit_codes_are_those_of_the_contract() {
         (vec!["query", "logs", "nothing_like_it", "--fail-empty"], 1, "error: nothing was found\n"),
         (vec!["query", "logs", "nothing_like_it"], 0, "nothing was found\n"),
         (vec!["man", "nonsense"], 2, "error: there is no verb `nonsense`\n"),
-        (vec!["backtest", "rules"], 2, "`watchfire backtest` is not in this version yet"),
+        (vec!["backtest", "rules"], 2, "error: the following required arguments were not provided"),
     ] {
         let run = run(&server, &arguments);
         assert_eq!(run.code, code, "{arguments:?}: {}", run.told);

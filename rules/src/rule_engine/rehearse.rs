@@ -20,6 +20,7 @@ impl RuleEngine {
         let table = Table::new(rules, defaults);
         let mut evaluator = Evaluator::new(limits, table.schedule(start), Journal::nowhere(), start);
         evaluator.sample_every_ms = 0;
+        evaluator.is_rehearsal = true;
         RuleEngine::over(table, evaluator)
     }
 

@@ -97,7 +97,7 @@ impl Work {
         let failures = self.evaluate_in_order(group, slots, evaluator, due.at, store);
         group.counters.failures.fetch_add(failures, Ordering::Relaxed);
         count_batch(&group.counters, due.missed, due.at, micros(started.elapsed()));
-        if due.missed > 0 {
+        if due.missed > 0 && !evaluator.is_rehearsal {
             tracing::warn!(group = %group.name, missed = due.missed, "evaluations passed over: the rules are late");
         }
     }
@@ -157,7 +157,7 @@ impl Work {
             }
             Err(error) => {
                 self.round.failed += 1;
-                if state.last_error.as_ref() != Some(&error) {
+                if state.last_error.as_ref() != Some(&error) && !evaluator.is_rehearsal {
                     tracing::warn!(group = %slot.key.group, rule = %slot.key.name, %error, "rule cannot be evaluated");
                 }
                 state.health = Health::Err;
@@ -187,7 +187,9 @@ impl Work {
         }
         self.changes = changes;
         if !slot.is_own() {
-            log_news(slot, self.round.alerts.get(told_before..).unwrap_or_default());
+            if !evaluator.is_rehearsal {
+                log_news(slot, self.round.alerts.get(told_before..).unwrap_or_default());
+            }
             for (labels, tracked) in &mut state.set.alerts {
                 samples::sample(labels, tracked, asked_at, evaluator.sample_every_ms, self.round.unwritten.out());
             }
