@@ -319,7 +319,8 @@ impl ColumnView for SealedView<'_> {
     fn has_few(&self, field: &Field, most: usize) -> bool {
         self.columns_of(field).all(|column| match &column.layout {
             Layout::Dictionary(dictionary) => entries_at_most(dictionary) <= most.next_power_of_two(),
-            _ => false,
+            // Not more than there are rows with one.
+            _ => usize::try_from(column.values).is_ok_and(|values| values <= most),
         })
     }
 
