@@ -58,6 +58,23 @@ fn a_search_and_a_filter_by_keyboard_alone() {
     page.wait("and closed", "document.querySelectorAll('.log-detail').length == 1");
     assert_eq!(page.eval("document.querySelector('[data-index=\"0\"]').ariaLabel"), first);
     page.wait("the same total", &format!("document.querySelector('.stats').textContent.startsWith('{total} lines')"));
+    // What is around the line, wider and of all services: a link shows the same.
+    page.key("j");
+    page.key("c");
+    page.wait("the context", "document.querySelectorAll('.context li').length > 1");
+    for (button, done) in [("all", "scope=all"), ("± 20", "around=20")] {
+        page.eval(&format!(
+            "[...document.querySelectorAll('.context button')].find((one) => one.textContent == '{button}').focus()"
+        ));
+        page.key("Enter");
+        page.wait(button, &format!("location.search.includes('{done}')"));
+    }
+    let link = page.eval("location.href");
+    page.go(link.as_str().expect("an address"));
+    page.wait(
+        "the context of the link",
+        "document.querySelectorAll('.context li').length > 21 && document.querySelector('.context [aria-pressed=true]').textContent == 'all'",
+    );
     // A field of the open record becomes a filter.
     page.eval("document.querySelector('[aria-label^=\"Only host\"]').focus()");
     page.key("Enter");
@@ -109,6 +126,26 @@ fn a_search_and_a_filter_by_keyboard_alone() {
         "an alert is open",
         "document.querySelector('.detail .facts') && document.querySelector('.detail canvas')",
     );
+    let problems = page.problems();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
+fn values_that_a_list_cannot_hold_are_filtered_by_too() {
+    let Some(mut browser) = Browser::start("filters by odd values") else { return };
+    let (server, _rules) = data::server();
+    let hosts = ["a,b", "a", "b", " lead"];
+    let odd: String =
+        hosts.iter().map(|host| format!("{{\"service\":\"odd\",\"host\":\"{host}\",\"message\":\"m\"}}\n")).collect();
+    assert_eq!(server.client().post("/ingest", "application/x-ndjson", odd).status, 202);
+    let mut page = browser.page(1440, 900, false);
+    for host in hosts {
+        page.go(&format!("http://{}/logs?service=odd", server.address));
+        let facet = format!("[...document.querySelectorAll('.facet')].find((one) => one.title == 'host: {host} – 1')");
+        page.wait("the facet", &facet);
+        page.eval(&format!("{facet}.click()"));
+        page.wait(host, "document.querySelector('.stats').textContent.startsWith('1 line')");
+    }
     let problems = page.problems();
     assert!(problems.is_empty(), "{problems:#?}");
 }

@@ -1,11 +1,11 @@
 /** The lines before and after a record: of the same service and host, or of all. */
 
-import { useState } from 'preact/hooks';
 import { get, type LogRecord } from '../api';
 import { levelColor } from '../levels';
 import { useLoad } from '../load';
 import { clock } from '../time';
 import { ErrorNote } from '../ui/error-note';
+import { param, set } from '../url';
 import { oneLine, visible } from './text';
 
 interface ContextAnswer {
@@ -15,10 +15,12 @@ interface ContextAnswer {
 }
 
 const STEP = 10;
+/** The most that the API gives on each side. */
+const SIZE_MAX = 1000;
 
 export function Context({ record }: { record: LogRecord }) {
-  const [size, setSize] = useState(STEP);
-  const [scope, setScope] = useState<'' | 'all'>('');
+  const size = Math.min(SIZE_MAX, Math.max(1, Number.parseInt(param('around'), 10) || STEP));
+  const scope = param('scope') === 'all' ? 'all' : '';
   const loaded = useLoad(`context ${record.id} ${size} ${scope}`, (abort) =>
     get<ContextAnswer>('/api/v1/logs/context', { id: record.id, before: size, after: size, scope }, abort));
   if (loaded.error?.code === 'not_in_this_version') return <p class="muted">This version of the server does not find what is around a record.</p>;
@@ -29,9 +31,9 @@ export function Context({ record }: { record: LogRecord }) {
     <section class="context" aria-label="Around this record">
       <div class="row">
         <h3>Around it</h3>
-        <button type="button" class="button small" aria-pressed={scope === ''} onClick={() => setScope('')}>same service and host</button>
-        <button type="button" class="button small" aria-pressed={scope === 'all'} onClick={() => setScope('all')}>all</button>
-        <button type="button" class="button small" onClick={() => setSize(size + STEP)}>± {size + STEP}</button>
+        <button type="button" class="button small" aria-pressed={scope === ''} onClick={() => set({ scope: null }, true)}>same service and host</button>
+        <button type="button" class="button small" aria-pressed={scope === 'all'} onClick={() => set({ scope: 'all' }, true)}>all</button>
+        {size < SIZE_MAX && <button type="button" class="button small" onClick={() => set({ around: String(size + STEP) }, true)}>± {Math.min(SIZE_MAX, size + STEP)}</button>}
       </div>
       <ol>
         {before.map((one) => <Line key={one.id} record={one} />)}

@@ -7,7 +7,7 @@ import { short, whole } from '../format';
 import { Icon } from '../icons';
 import { levelColor, LEVELS } from '../levels';
 import { list, set } from '../url';
-import { FACETS, type Facet, filterParams, isFacet, query, rangeParams, toggle } from './filters';
+import { FACETS, type Facet, filterParams, include, isFacet, query, rangeParams, toggle } from './filters';
 import { found } from './search';
 import { term, withTerm } from './terms';
 import { visible } from './text';
@@ -115,12 +115,12 @@ interface ValueProps extends Counted {
 }
 
 function Value({ field, value, count, share, chosen }: ValueProps) {
-  const include = () => (isFacet(field) ? toggle(field, value) : set({ q: withTerm(query.value, term(field, value)) }));
+  const choose = () => (chosen && isFacet(field) ? toggle(field, value) : include(field, value));
   const exclude = () => set({ q: withTerm(query.value, `-${term(field, value)}`) });
   const name = visible(value) || '(empty)';
   return (
     <li class={chosen ? 'chosen' : undefined}>
-      <button type="button" class="facet" aria-pressed={chosen} title={`${field}: ${name} – ${whole(count)}`} onClick={include}>
+      <button type="button" class="facet" aria-pressed={chosen} title={`${field}: ${name} – ${whole(count)}`} onClick={choose}>
         <span class="share" style={{ width: `${Math.max(2, share * 100)}%`, background: field === 'level' ? levelColor(value) : undefined }} />
         {field === 'level' && <i class="swatch" style={{ background: levelColor(value) }} />}
         <bdi>{name}</bdi>

@@ -2,6 +2,7 @@
 
 import { computed } from '@preact/signals';
 import { list, param, range, set } from '../url';
+import { term, withTerm } from './terms';
 
 /** Fields that have a parameter of their own, with comma lists of whole values. */
 export const FACETS = ['level', 'service', 'source', 'host'] as const;
@@ -30,4 +31,14 @@ export function rangeParams(): { start: number; end: number } {
 export function toggle(facet: Facet, value: string): void {
   const chosen = list(facet);
   set({ [facet]: chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value] });
+}
+
+/** Looks only for records with a value of a field: by the field's parameter, or by a term of the search. */
+export function include(field: string, value: string): void {
+  // A list is cut at its commas, and blanks around a value are not minded.
+  if (isFacet(field) && !/,|^\s|\s$/.test(value)) {
+    if (!list(field).includes(value)) toggle(field, value);
+  } else {
+    set({ q: withTerm(query.value, term(field, value)) });
+  }
 }

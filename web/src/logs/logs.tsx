@@ -15,7 +15,7 @@ import { VirtualList } from '../ui/virtual-list';
 import { here, list, now, param, range, set, zoom } from '../url';
 import { Facets, useFacets } from './facets';
 import { FACETS, filterParams, isLive, oldestFirst, query, toggle } from './filters';
-import { contextOf, Detail, Row } from './row';
+import { Detail, Row, toggleContext } from './row';
 import { cancel, found, hasMore, KEPT_MAX, loading, more, problem, records, useSearch } from './search';
 import { searchLanguage } from './search-language';
 import { clear, dropped, follow, paused, shown, status, tailProblem, waiting } from './tail';
@@ -28,7 +28,7 @@ const NARROW_ROW_HEIGHT = 46;
 const narrow = window.matchMedia('(max-width: 720px)');
 
 function toggleLive(): void {
-  set({ live: isLive.peek() ? null : '1', open: null });
+  set({ live: isLive.peek() ? null : '1', open: null, context: null });
 }
 
 export function Logs() {
@@ -43,7 +43,7 @@ export function Logs() {
   const live = isLive.value;
   const run = (text: string) => {
     const again = text.trim() === query.value;
-    set({ q: text.trim(), open: null }, again);
+    set({ q: text.trim(), open: null, context: null }, again);
     // The same search again shows what is new.
     if (again) now.value = Date.now();
   };
@@ -188,8 +188,9 @@ function Lines({ items, onEnd, followEnd, onFollow }: LinesProps) {
       keys: 'c', does: 'context of the line',
       run: () => {
         if (!current) return;
-        if (!open.has(current.id)) toggleOpen(current.id);
-        contextOf.value = contextOf.peek() === current.id ? '' : current.id;
+        const wasOpen = open.has(current.id);
+        if (!wasOpen) toggleOpen(current.id);
+        if (wasOpen || param('context') !== current.id) toggleContext(current.id);
       },
     },
   ]);

@@ -1,6 +1,5 @@
 /** A record: one line in the list, and all of it when it is open. */
 
-import { signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import type { LogRecord } from '../api';
 import { bytes, plural } from '../format';
@@ -8,9 +7,9 @@ import { Icon } from '../icons';
 import { levelColor } from '../levels';
 import { clock, localDateTime } from '../time';
 import { copy } from '../ui/toast';
-import { here, href, list, set } from '../url';
+import { here, href, param, set } from '../url';
 import { Context } from './context';
-import { isFacet, query, toggle } from './filters';
+import { include, query } from './filters';
 import { term, withTerm } from './terms';
 import { CUT_AT, flatten, oneLine, visible } from './text';
 
@@ -62,12 +61,15 @@ function preview(fields: Record<string, unknown> = {}): string {
   return plain.map(([name, value]) => visible(`  ${name}=${String(value).slice(0, PREVIEW_CHARS)}`)).join('');
 }
 
-/** Whether the context of a record is in sight, by its id. */
-export const contextOf = signal('');
+/** Shows what is around a record, or no longer: its id stands in the URL, as what is open does. */
+export function toggleContext(id: string): void {
+  const shown = param('context') === id;
+  set({ context: shown ? null : id, scope: null, around: null, ...(shown ? {} : { open: id }) }, true);
+}
 
 export function Detail({ record }: { record: LogRecord }) {
   const correlation = typeof record.correlation_id === 'string' ? record.correlation_id : '';
-  const showsContext = contextOf.value === record.id;
+  const showsContext = param('context') === record.id;
   const link = () => {
     const at = Date.parse(record.timestamp);
     const path = here({ open: record.id, live: null, from: String(at - 300_000), to: String(at + 300_000) });
@@ -79,7 +81,7 @@ export function Detail({ record }: { record: LogRecord }) {
         <button type="button" class="button small" onClick={() => void copy(record.message, 'Message')}><Icon name="copy" /> Message</button>
         <button type="button" class="button small" onClick={() => void copy(JSON.stringify(record, null, 2), 'Record')}><Icon name="copy" /> JSON</button>
         <button type="button" class="button small" onClick={link}><Icon name="link" /> Link</button>
-        <button type="button" class="button small" aria-pressed={showsContext} onClick={() => (contextOf.value = showsContext ? '' : record.id)}>Context</button>
+        <button type="button" class="button small" aria-pressed={showsContext} onClick={() => toggleContext(record.id)}>Context</button>
         {correlation && <a class="button small" href={here({ q: term('correlation_id', correlation), level: null, service: null, source: null, host: null, live: null })}>Same correlation</a>}
         {record.service && <a class="button small" href={href('/explore', { q: `rate log_events_total service=${quoted(record.service)} by level over 1m` })}>Metrics of {visible(record.service)}</a>}
       </div>
@@ -143,11 +145,8 @@ function FieldRow({ name, value }: { name: string; value: string }) {
   const [all, setAll] = useState(false);
   const cut = !all && value.length > VALUE_SHOWN;
   const filter = (without: boolean) => {
-    if (!without && isFacet(name)) {
-      if (!list(name).includes(value)) toggle(name, value);
-    } else {
-      set({ q: withTerm(query.value, (without ? '-' : '') + term(name, value)) });
-    }
+    if (without) set({ q: withTerm(query.value, `-${term(name, value)}`) });
+    else include(name, value);
   };
   const short = visible(name.replace(/^fields\./, ''));
   return (
