@@ -1,8 +1,12 @@
 //! `remote_write` outward: a real Prometheus and a real VictoriaMetrics get all that we take in, by both versions, over their
 //! absence and over our death; and what they refuse blocks nothing.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+use watchfire_model::Histogram;
+use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
 use watchfire_test_support::client::encode;
 use watchfire_test_support::{Client, Program, Prometheus, Server, VictoriaMetrics, WriteReceiver, remote_write};
 
@@ -64,7 +68,8 @@ impl Pusher {
                     &mut request,
                 );
             }
-            assert_eq!(client.call(&remote_write::http_request(&request)).status, 204);
+            let answer = client.call(&remote_write::http_request(&request));
+            assert_eq!(answer.status, 204, "{}", answer.text());
             self.next_ms += 100;
             self.rounds += 1;
         }
@@ -228,4 +233,79 @@ fn samples_that_are_refused_block_nothing_and_a_reload_adds_a_destination() {
     wait(|| format!("the first one stays: {}", server.log()), || value(&mut client, COUNT) == pusher.samples());
     let health = server.client().get("/api/v1/health");
     assert_eq!(health["components"]["remote_write"]["destinations"], 2, "{health}");
+}
+
+/// A histogram of so many rounds of observations; with custom bounds if the schema is that of them.
+fn native(rounds: i64, schema: i32) -> Histogram {
+    let rounds = rounds as f64;
+    let (positive, negative) = (vec![(0, rounds), (1, 2.0 * rounds), (4, rounds)], vec![(2, rounds)]);
+    let is_custom = schema == i32::from(CUSTOM_SCHEMA);
+    let parts = HistogramParts {
+        schema,
+        count: rounds * if is_custom { 4.0 } else { 6.0 },
+        sum: rounds * 3.25,
+        zero_threshold: if is_custom { 0.0 } else { 0.001 },
+        zero_count: if is_custom { 0.0 } else { rounds },
+        positive,
+        negative: if is_custom { Vec::new() } else { negative },
+        bounds: if is_custom { vec![0.5, 1.0, 2.5, 10.0].into() } else { Vec::new().into() },
+        is_integer: true,
+        ..HistogramParts::default()
+    };
+    Histogram::new(parts).expect("a histogram")
+}
+
+/// The series of a query by their labels, with all that they have.
+fn matrix(client: &mut Client, query: &str) -> BTreeMap<String, Value> {
+    let answer = client.get(&format!("/api/v1/query?query={}", encode(query)));
+    let rows = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+    rows.into_iter().map(|row| (row["metric"].to_string(), row)).collect()
+}
+
+#[test]
+fn native_histograms_arrive_as_they_are() {
+    let Some(program) = Program::of_prometheus("prometheus", "native histograms to a real receiver") else { return };
+    if !program.is_newest {
+        println!("SKIP: native histograms to a real receiver: an older Prometheus takes none of them");
+        return;
+    }
+    let versions = [("first", ""), ("second", ", protobuf_message: io.prometheus.write.v2.Request"), ("without", "")];
+    let receivers: Vec<Prometheus> = versions.iter().map(|_| Prometheus::start(&program)).collect();
+    let to = versions.iter().zip(&receivers).map(|((name, more), receiver)| {
+        let natives = format!("{more}, send_native_histograms: {}", *name != "without");
+        destination(name, &format!("http://{}/api/v1/write", receiver.address), &natives)
+    });
+    let to: String = to.collect();
+    let server = Server::start(BINARY, &format!("metrics: {{port: 0}}\nremote_write:\n{to}"));
+    let begin = now_ms() - 60_000;
+    let at = |round: i64| begin + round * 1000;
+    let mut request = Vec::new();
+    for (kind, schema) in [("wide", -1), ("fine", 3), ("custom", CUSTOM_SCHEMA.into())] {
+        let histograms: Vec<(i64, Histogram)> = (1..40).map(|round| (at(round), native(round, schema))).collect();
+        remote_write::put_mixed_series(
+            &remote_write::labels([("__name__", "m"), ("kind", kind)]),
+            &[],
+            &histograms,
+            &mut request,
+        );
+    }
+    // Numbers first, then histograms, of which each piece may meet the other in one request.
+    let labels = remote_write::labels([("__name__", "m"), ("kind", "mixed")]);
+    let numbers: Vec<(i64, f64)> = (1..20).map(|round| (at(round), round as f64)).collect();
+    let histograms: Vec<(i64, Histogram)> = (20..40).map(|round| (at(round), native(round, 0))).collect();
+    remote_write::put_mixed_series(&labels, &numbers, &histograms, &mut request);
+    assert_eq!(server.client().call(&remote_write::http_request(&request)).status, 204);
+    let ours = matrix(&mut server.client(), "m[5m]");
+    assert!(ours.len() == 4 && ours.values().all(|row| row["histograms"].is_array()), "{ours:?}");
+    for ((name, _), receiver) in versions.iter().zip(&receivers).take(2) {
+        let mut client = receiver.client();
+        wait(
+            || format!("{name}: {:?} and not {ours:?}: {}", matrix(&mut receiver.client(), "m[5m]"), server.log()),
+            || matrix(&mut client, "m[5m]") == ours,
+        );
+    }
+    let mut client = receivers[2].client();
+    wait(|| server.log(), || value(&mut client, "count_over_time(m{kind=\"mixed\"}[5m])") == 19.0);
+    assert_eq!(matrix(&mut client, "m[5m]").len(), 1);
+    assert_eq!(figure(&server, "watchfire_remote_write_samples_failed_total", "second"), 0.0);
 }

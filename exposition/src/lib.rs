@@ -18,6 +18,7 @@ pub mod native;
 mod openmetrics;
 pub mod protobuf;
 mod series;
+pub mod spans;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,10 @@
 //! Counts stand beside the spans, one for each place: whole numbers as differences (sint64), or floats.
 
 use watchfire_model::histogram::{HistogramError, buckets_of_spans};
-use watchfire_protobuf::{Field, Malformed, Message, doubles, numbers};
+use watchfire_model::{Histogram, ResetHint};
+use watchfire_protobuf::{Field, Malformed, Message, Writer, doubles, numbers};
+
+use crate::spans::spans;
 
 /// One side of a histogram.
 #[derive(Debug, Default)]
@@ -67,6 +70,36 @@ impl Side {
         });
         buckets_of_spans(side, &self.spans, &counts.collect::<Vec<_>>())
     }
+}
+
+/// Writes a histogram and its time as `prometheus.Histogram`, which both versions of remote-write and remote-read have.
+pub fn put_histogram(at_ms: i64, histogram: &Histogram, out: &mut Writer<'_>) {
+    // Which of several types a count has is told by its field.
+    out.fixed64(2, histogram.count().to_bits());
+    out.double(3, histogram.sum());
+    out.zigzag(4, histogram.schema().into());
+    out.double(5, histogram.zero_threshold());
+    out.fixed64(7, histogram.zero_count().to_bits());
+    for (span_number, count_number, buckets) in [(8, 10, histogram.negative()), (11, 13, histogram.positive())] {
+        for span in spans(buckets.iter().map(|(place, _)| *place)) {
+            out.message(span_number, |inner| {
+                inner.zigzag(1, span.offset);
+                inner.varint(2, span.length);
+            });
+        }
+        out.doubles(count_number, buckets.iter().map(|(_, count)| *count));
+    }
+    out.signed(
+        14,
+        match histogram.hint() {
+            ResetHint::Unknown => 0,
+            ResetHint::Reset => 1,
+            ResetHint::NotReset => 2,
+            ResetHint::Gauge => 3,
+        },
+    );
+    out.signed(15, at_ms);
+    out.doubles(16, histogram.bounds().iter().copied());
 }
 
 fn zigzag(number: u64) -> i64 {

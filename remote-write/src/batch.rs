@@ -1,9 +1,11 @@
 //! What goes into one request: samples by series, and how far whoever made it has come with them.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
 use watchfire_engine::SeriesKind;
+use watchfire_model::Histogram;
 
 use crate::labels::SentLabels;
 use crate::place::Place;
@@ -16,7 +18,27 @@ pub(crate) struct Series {
     pub(crate) labels: SentLabels,
     pub(crate) kind: SeriesKind,
     /// Times in milliseconds and values, in the order in which they were taken in.
-    pub(crate) samples: Vec<(i64, f64)>,
+    pub(crate) samples: Vec<(i64, Value)>,
+}
+
+impl Series {
+    /// Its samples, parted where numbers and histograms follow each other: receivers take one or the other of a series.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &[(i64, Value)]> {
+        self.samples.chunk_by(|(_, left), (_, right)| left.is_native() == right.is_native())
+    }
+}
+
+/// What a series has at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Float(f64),
+    Native(Arc<Histogram>),
+}
+
+impl Value {
+    fn is_native(&self) -> bool {
+        matches!(self, Value::Native(_))
+    }
 }
 
 /// Samples for one request.
@@ -44,7 +66,7 @@ impl Batch {
         }
     }
 
-    pub(crate) fn push(&mut self, number: SentNumber, labels: &SentLabels, kind: SeriesKind, at: i64, value: f64) {
+    pub(crate) fn push(&mut self, number: SentNumber, labels: &SentLabels, kind: SeriesKind, at: i64, value: Value) {
         let place = *self.places.entry(number).or_insert_with(|| {
             self.series.push(Series { labels: labels.clone(), kind, samples: Vec::new() });
             self.series.len() - 1

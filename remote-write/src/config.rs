@@ -24,6 +24,8 @@ pub struct Destination {
     pub http: HttpConfig,
     /// The message that is sent.
     pub protocol: Protocol,
+    /// Native histograms are sent too.
+    pub send_natives: bool,
     /// Shards and batches.
     pub queue: Queue,
     /// How often what is known of metrics is sent with version 1.0, and how many a request; `None`: not at all.
@@ -45,6 +47,7 @@ impl Destination {
             relabel: Vec::new(),
             http: HttpConfig::default(),
             protocol: Protocol::V1,
+            send_natives: false,
             queue: Queue::default(),
             metadata: Some(Metadata::default()),
             hold_limit_bytes: 4 << 30,

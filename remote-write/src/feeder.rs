@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use watchfire_engine::{Engine, LogTail, Step};
 use watchfire_model::{LabelSet, Timestamp};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Value};
 use crate::checkpoint::{Checkpoint, Found, Store};
 use crate::config::Destination;
 use crate::labels::SentLabels;
@@ -245,7 +245,7 @@ impl Feeder {
 
     /// Puts what was read into batches; false if a shard has no room.
     fn hand_on(&mut self) -> bool {
-        while let Some(sample) = self.reading.samples.front().copied() {
+        while let Some(sample) = self.reading.samples.front().cloned() {
             if !self.hand_on_sample(sample) {
                 return false;
             }
@@ -295,7 +295,7 @@ impl Feeder {
             return false;
         }
         let upto = Place { log: (place.0, place.1 + 1), totals: self.totals.place() };
-        self.push(shard, upto, |batch| batch.push((sample.series, 0), &labels, kind, sample.at, sample.value));
+        self.push(shard, upto, |batch| batch.push((sample.series, 0), &labels, kind, sample.at, sample.value.clone()));
         true
     }
 
@@ -309,7 +309,7 @@ impl Feeder {
                 match SentLabels::new(labels.iter(), &external, &destination.relabel) {
                     Some(labels) => {
                         for (at, value) in samples {
-                            batch.push((total.series, part), &labels, total.kind, *at, *value);
+                            batch.push((total.series, part), &labels, total.kind, *at, Value::Float(*value));
                         }
                     }
                     None => relabelled += samples.len() as u64,

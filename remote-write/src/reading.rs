@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use watchfire_engine::{Follow, SeriesKind};
 use watchfire_model::{Histogram, LabelSet};
 
+use crate::batch::Value;
 use crate::config::Destination;
 use crate::labels::SentLabels;
 
@@ -15,14 +16,14 @@ use crate::labels::SentLabels;
 const NAMES_MAX: usize = 2_000_000;
 
 /// A sample of a record.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ReadSample {
     /// Which of its record.
     pub(crate) index: u32,
     pub(crate) series: u64,
     /// Milliseconds.
     pub(crate) at: i64,
-    pub(crate) value: f64,
+    pub(crate) value: Value,
 }
 
 /// A series as it is sent.
@@ -48,7 +49,7 @@ pub(crate) struct Reading {
     pub(crate) samples: VecDeque<ReadSample>,
     index: u32,
     nameless: Vec<u64>,
-    /// Native histograms of the record.
+    /// Native histograms of the record that are not sent.
     pub(crate) natives: u64,
 }
 
@@ -124,12 +125,26 @@ impl Follow for Reading {
             self.nameless.push(number);
         }
         for (at, value) in samples {
-            self.samples.push_back(ReadSample { index: self.index, series: number, at: *at, value: *value });
+            self.samples.push_back(ReadSample {
+                index: self.index,
+                series: number,
+                at: *at,
+                value: Value::Float(*value),
+            });
             self.index = self.index.saturating_add(1);
         }
     }
 
-    fn native(&mut self, _: u64, _: i64, _: &Histogram) {
-        self.natives += 1;
+    fn native(&mut self, number: u64, at: i64, histogram: &Histogram) {
+        if !self.destination.send_natives {
+            self.natives += 1;
+            return;
+        }
+        if self.named(number).is_none() {
+            self.nameless.push(number);
+        }
+        let value = Value::Native(Arc::new(histogram.clone()));
+        self.samples.push_back(ReadSample { index: self.index, series: number, at, value });
+        self.index = self.index.saturating_add(1);
     }
 }

@@ -16,7 +16,7 @@ pub enum Dropped {
     HoldLimit,
     /// Nothing says what their series is called.
     Nameless,
-    /// They are native histograms, which are not sent.
+    /// They are native histograms, and `send_native_histograms` is not true.
     NativeHistogram,
 }
 

@@ -70,12 +70,7 @@ fn read_destination(node: &Node, top: &mut Section<'_>) -> Option<Destination> {
     for key in ["send_exemplars", "round_robin_dns"] {
         boolean(&mut section, key);
     }
-    if boolean(&mut section, "send_native_histograms") == Some(true)
-        && let Some(node) = section.node("send_native_histograms")
-    {
-        let message = format!("`{PATH}.send_native_histograms: true` is not in this version yet; remove it");
-        section.fault(node.place, message);
-    }
+    set(&mut destination.send_natives, boolean(&mut section, "send_native_histograms"));
     section.not_yet("google_iam", "Google's IAM");
     section.finish();
     url.map(|url| Destination { url: Address(url), ..destination })

@@ -13,7 +13,6 @@ mod remote_read;
 mod reply;
 mod rules;
 mod series;
-mod spans;
 mod status;
 mod targets;
 mod tree;

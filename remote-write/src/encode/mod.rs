@@ -4,8 +4,10 @@ mod v1;
 mod v2;
 
 use watchfire_engine::{MetricInfo, MetricType, SeriesKind};
+use watchfire_exposition::native::put_histogram;
+use watchfire_protobuf::Writer;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Value};
 use crate::config::Protocol;
 
 /// The message of a batch, not packed.
@@ -19,6 +21,19 @@ pub(crate) fn request(protocol: Protocol, batch: &Batch) -> Vec<u8> {
 /// A message of version 1.0 that tells what is known of metrics.
 pub(crate) fn metadata(metrics: &[MetricInfo]) -> Vec<u8> {
     v1::metadata(metrics)
+}
+
+/// Samples of a series, all of them numbers or all of them histograms: in fields of these numbers.
+fn put_run(run: &[(i64, Value)], samples: u32, histograms: u32, series: &mut Writer<'_>) {
+    for (at, value) in run {
+        match value {
+            Value::Float(value) => series.message(samples, |sample| {
+                sample.double(1, *value);
+                sample.signed(2, *at);
+            }),
+            Value::Native(histogram) => series.message(histograms, |message| put_histogram(*at, histogram, message)),
+        }
+    }
 }
 
 /// The number of a type of metrics; the same in both versions. A distribution is sent as its count and its sum, as the

@@ -3,25 +3,25 @@
 use watchfire_engine::MetricInfo;
 use watchfire_protobuf::Writer;
 
-use super::type_of;
+use super::{put_run, type_of};
 use crate::batch::Batch;
 
 const TIMESERIES: u32 = 1;
 const METADATA: u32 = 3;
+/// Of a series.
+const SAMPLES: u32 = 2;
+const HISTOGRAMS: u32 = 4;
 
 pub(super) fn request(batch: &Batch) -> Vec<u8> {
     let mut out = Vec::new();
     let mut request = Writer::new(&mut out);
     for series in &batch.series {
-        request.message(TIMESERIES, |message| {
-            message.raw(series.labels.as_fields());
-            for (at, value) in &series.samples {
-                message.message(2, |sample| {
-                    sample.double(1, *value);
-                    sample.signed(2, *at);
-                });
-            }
-        });
+        for run in series.runs() {
+            request.message(TIMESERIES, |message| {
+                message.raw(series.labels.as_fields());
+                put_run(run, SAMPLES, HISTOGRAMS, message);
+            });
+        }
     }
     out
 }

@@ -3,11 +3,14 @@
 use hashbrown::HashMap;
 use watchfire_protobuf::{Writer, put_varint};
 
-use super::type_of;
+use super::{put_run, type_of};
 use crate::batch::Batch;
 
 const SYMBOLS: u32 = 4;
 const TIMESERIES: u32 = 5;
+/// Of a series.
+const SAMPLES: u32 = 2;
+const HISTOGRAMS: u32 = 3;
 
 /// Texts by their number; the first one is the empty text.
 #[derive(Default)]
@@ -47,16 +50,13 @@ pub(super) fn request(batch: &Batch) -> Vec<u8> {
             put_varint(&mut refs, symbols.number(name));
             put_varint(&mut refs, symbols.number(value));
         });
-        request.message(TIMESERIES, |message| {
-            message.bytes(1, &refs);
-            for (at, value) in &series.samples {
-                message.message(2, |sample| {
-                    sample.double(1, *value);
-                    sample.signed(2, *at);
-                });
-            }
-            message.message(5, |metadata| metadata.varint(1, type_of(series.kind)));
-        });
+        for run in series.runs() {
+            request.message(TIMESERIES, |message| {
+                message.bytes(1, &refs);
+                put_run(run, SAMPLES, HISTOGRAMS, message);
+                message.message(5, |metadata| metadata.varint(1, type_of(series.kind)));
+            });
+        }
     }
     symbols.fields.extend_from_slice(&all);
     symbols.fields

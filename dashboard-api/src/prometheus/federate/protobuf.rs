@@ -16,7 +16,7 @@ use watchfire_protobuf::{Writer, put_varint};
 use super::{Told, cumulative};
 use crate::exposition::Newest;
 use crate::pieces::PIECE_BYTES;
-use crate::prometheus::spans::spans;
+use watchfire_exposition::spans::spans;
 
 /// What these messages are.
 pub(super) const CONTENT_TYPE: &str =

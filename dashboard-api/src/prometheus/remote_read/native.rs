@@ -1,4 +1,4 @@
-//! Prometheus' chunk of float histograms, and one as a message.
+//! Prometheus' chunk of float histograms.
 //!
 //! ```text
 //! chunk   = count u16 big-endian | reset u8 (0 unknown, 0x80 reset, 0xc0 gauge) | bits
@@ -14,12 +14,11 @@
 //! All histograms of a chunk have the same buckets; each continues the one before it.
 //! Source: `tsdb/chunkenc/float_histogram.go`, `histogram_meta.go` and `varbit.go` of Prometheus.
 
+use watchfire_exposition::spans::{Span, spans};
 use watchfire_model::{Histogram, ResetHint, Timestamp};
-use watchfire_protobuf::Writer;
 
 use super::bits::{Bits, Window, fits, put_value};
 use super::xor::CHUNK_SAMPLES;
-use crate::prometheus::spans::{Span, spans};
 
 /// How many bits tell a number, behind as many ones as there are smaller sizes and a zero.
 const SIZES: [u32; 7] = [3, 6, 9, 12, 18, 25, 56];
@@ -143,34 +142,4 @@ pub(super) fn encode(chunk: &[(Timestamp, Histogram)]) -> Vec<u8> {
         time = at.millis();
     }
     bits.into_bytes()
-}
-
-/// Writes a histogram as `prometheus.Histogram`.
-pub(super) fn put_message(at: Timestamp, histogram: &Histogram, out: &mut Writer<'_>) {
-    // Which of several types a count has is told by its field.
-    out.fixed64(2, histogram.count().to_bits());
-    out.double(3, histogram.sum());
-    out.zigzag(4, histogram.schema().into());
-    out.double(5, histogram.zero_threshold());
-    out.fixed64(7, histogram.zero_count().to_bits());
-    for (span_number, count_number, buckets) in [(8, 10, histogram.negative()), (11, 13, histogram.positive())] {
-        for span in spans(buckets.iter().map(|(place, _)| *place)) {
-            out.message(span_number, |inner| {
-                inner.zigzag(1, span.offset);
-                inner.varint(2, span.length);
-            });
-        }
-        out.doubles(count_number, buckets.iter().map(|(_, count)| *count));
-    }
-    out.signed(
-        14,
-        match histogram.hint() {
-            ResetHint::Unknown => 0,
-            ResetHint::Reset => 1,
-            ResetHint::NotReset => 2,
-            ResetHint::Gauge => 3,
-        },
-    );
-    out.signed(15, at.millis());
-    out.doubles(16, histogram.bounds().iter().copied());
 }

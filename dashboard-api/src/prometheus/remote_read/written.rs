@@ -15,6 +15,7 @@ use axum::body::Bytes;
 use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{Engine, SeriesKind, SeriesView};
+use watchfire_exposition::native::put_histogram;
 use watchfire_model::{Histogram, Sample, Timestamp};
 use watchfire_protobuf::{Writer, put_varint};
 use watchfire_query_lang::Limits;
@@ -182,7 +183,7 @@ pub(super) fn whole(engine: &Engine, queries: &[Query], limits: &Limits) -> Resu
                     });
                 }
                 for (at, histogram) in &run.natives {
-                    series.message(4, |inner| native::put_message(*at, histogram, inner));
+                    series.message(4, |inner| put_histogram(at.millis(), histogram, inner));
                 }
             });
             if body.len() + result.len() > WHOLE_BYTES_MAX {

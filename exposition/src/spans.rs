@@ -2,15 +2,15 @@
 
 /// Buckets in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub struct Span {
     /// How many places lie between it and the one before; of the first one, its place.
-    pub(super) offset: i64,
+    pub offset: i64,
     /// How many buckets.
-    pub(super) length: u64,
+    pub length: u64,
 }
 
 /// The spans of places that ascend.
-pub(super) fn spans(places: impl Iterator<Item = i32>) -> Vec<Span> {
+pub fn spans(places: impl Iterator<Item = i32>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut next = 0i64;
     for place in places.map(i64::from) {
