@@ -84,7 +84,7 @@ fn sections(more: &str) -> String {
         }
         for line in paragraph.lines() {
             match line.strip_prefix("Exit codes: ") {
-                Some(all) => all.split(", ").for_each(|code| codes += &format!(".br\n{}", line_of(code))),
+                Some(all) => exit_codes(all).for_each(|code| codes += &format!(".br\n{}", line_of(&code))),
                 None => notes += &line_of(line),
             }
         }
@@ -100,6 +100,18 @@ fn sections(more: &str) -> String {
         page += &format!(".SH NOTES\n{notes}");
     }
     page
+}
+
+/// `0 good`, `5 some lines were refused, or files not read`: each begins with its number.
+fn exit_codes(all: &str) -> impl Iterator<Item = String> {
+    let mut codes: Vec<String> = Vec::new();
+    for part in all.split(", ") {
+        match codes.last_mut().filter(|_| !part.starts_with(|c: char| c.is_ascii_digit())) {
+            Some(code) => *code += &format!(", {part}"),
+            None => codes.push(part.to_owned()),
+        }
+    }
+    codes.into_iter()
 }
 
 /// A line of text, whatever signs are in it.

@@ -96,4 +96,7 @@ fn manual_pages_are_set_without_a_warning() {
     {
         assert!(single.out.contains(part), "{part} in {}", single.out);
     }
+    let import: Run = plain(BINARY).args(["man", "import", "logs"]).output().expect("it runs").into();
+    let codes = "\n.br\n4 server not reached\n.br\n5 interrupted, some lines were refused, or files";
+    assert!(import.out.contains(codes), "{}", import.out);
 }
