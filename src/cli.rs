@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use watchfire_cli::{alerts, backfill, backtest, backup, completions, import, man, push, query, tail, top, verify};
+use watchfire_cli::{
+    alerts, backfill, backtest, backup, completions, import, man, push, query, silence, tail, top, verify,
+};
 use watchfire_dashboard_api::roles::Roles;
 use watchfire_ingest::sources::multiline::Multiline;
 
@@ -67,13 +69,6 @@ pub enum Verb {
         #[arg(long, env = "WATCHFIRE_DATA_DIR", value_name = "DIR")]
         data_dir: PathBuf,
     },
-    /// A verb of a later version, refused by name.
-    #[command(name = "silence", hide = true)]
-    NotYet {
-        /// Whatever follows.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
-    },
     /// Manage API keys.
     #[command(after_help = "Examples:\n  watchfire keys add --file keys.txt --scopes ingest shipper\n  \
         watchfire keys add --file keys.txt --scopes read,admin anna\n  \
@@ -95,6 +90,9 @@ pub enum Verb {
     /// Show what is firing and pending.
     #[command(after_help = alerts::HELP)]
     Alerts(alerts::Alerts),
+    /// Silence alerts for a while: nobody is told of them.
+    #[command(after_help = silence::HELP)]
+    Silence(silence::Silencing),
     /// Watch sources of logs, their volume and errors, and the cardinality of metrics.
     #[command(after_help = top::HELP)]
     Top(top::Top),

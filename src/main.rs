@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use cli::{Cli, EXIT_FAILED, EXIT_USAGE, KeysVerb, UsersVerb, Verb};
+use cli::{Cli, EXIT_FAILED, KeysVerb, UsersVerb, Verb};
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
@@ -29,11 +29,6 @@ fn main() -> ExitCode {
         Verb::Check(check) => check::run(&check),
         Verb::Backtest(options) => backtest::run(options),
         Verb::Test(options) => test::run(&options),
-        Verb::NotYet { .. } => {
-            let verb = std::env::args().nth(1).unwrap_or_default();
-            eprintln!("`watchfire {verb}` is not in this version yet; `watchfire --help` shows what there is");
-            ExitCode::from(EXIT_USAGE)
-        }
         Verb::Keys(keys) => ended(manage_keys(keys.verb)),
         Verb::Users(users) => ended(manage_users(users.verb)),
         Verb::Tail(tail) => watchfire_cli::run(tail.run()),
@@ -42,6 +37,7 @@ fn main() -> ExitCode {
         Verb::Verify(verify) => watchfire_cli::run(verify.run()),
         Verb::Backfill(backfill) => watchfire_cli::run(backfill.run()),
         Verb::Alerts(alerts) => watchfire_cli::run(alerts.run()),
+        Verb::Silence(silence) => watchfire_cli::run(silence.run()),
         Verb::Top(top) => watchfire_cli::run(top.run()),
         Verb::Import(import) => watchfire_cli::run(import.run()),
         Verb::Push(push) => watchfire_cli::run(push.run()),

@@ -28,7 +28,7 @@ enum Cost {
 /// A kind of file: how it is known, the length of its header, what damage may cost.
 type Kind = (&'static str, usize, Cost);
 
-const FILES: [Kind; 10] = [
+const FILES: [Kind; 11] = [
     ("queue/queue.state", 64, Cost::Nothing),
     ("queue/*.seg", 64, Cost::Records(OPEN)),
     ("logs/MANIFEST", 16, Cost::Nothing),
@@ -37,6 +37,7 @@ const FILES: [Kind; 10] = [
     ("engine/snapshot-*.snap", 20, Cost::Series),
     ("rules/rules.journal", 16, Cost::Memory),
     ("alerting/notifications.log", 16, Cost::Memory),
+    ("alerting/silences.log", 16, Cost::Memory),
     ("extraction/spans.json", 48, Cost::Memory),
     // Text of people's, without a checksum: only cut.
     ("saved.json", 0, Cost::Memory),

@@ -8,16 +8,17 @@ use crate::decide::{self, Decision, Policy};
 use crate::entry::Entry;
 use crate::flow::SentState;
 use crate::journal::{Journal, RewriteError};
-use crate::notification::{Ids, Notification, Target};
+use crate::notification::{Ids, IntegrationKind, Notification, Target};
 use crate::outbox::Outbox;
 use crate::route::Routing;
+use crate::silences::{Active, Silences};
 use crate::stats::LogStats;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
-use watchfire_model::Timestamp;
+use watchfire_model::{Alert, Timestamp};
 
 /// Commands that wait for the clerk at most; who comes then waits.
 const COMMANDS_MAX: usize = 1024;
@@ -102,6 +103,7 @@ pub(crate) struct Clerk {
     policy: Policy,
     ids: Ids,
     directory: Directory,
+    silences: Arc<Silences>,
     opened_at: Timestamp,
     expired_at: Timestamp,
     compact_at_bytes: u64,
@@ -117,6 +119,7 @@ impl Clerk {
         policy: Policy,
         ids: Ids,
         directory: Directory,
+        silences: Arc<Silences>,
         now: Timestamp,
     ) -> Clerk {
         let compact_at_bytes = COMPACT_BYTES_MIN.max(journal.file_bytes());
@@ -128,6 +131,7 @@ impl Clerk {
             policy,
             ids,
             directory,
+            silences,
             opened_at,
             expired_at,
             compact_at_bytes,
@@ -200,8 +204,15 @@ impl Clerk {
         match command {
             Command::Handle { batches, now, reply } => {
                 let mut report = HandleReport::default();
-                for batch in &batches {
-                    let decision = self.decide(batch, now);
+                let active = self.silences.active(now);
+                for batch in batches {
+                    let (batch, silenced) = self.split(batch, &active);
+                    if !silenced.alerts.is_empty() {
+                        let decision = decide::decide_silenced(&self.directory.routing, &self.state, &silenced);
+                        self.record_all(decision.entries, intents);
+                        report.acknowledged.extend(decision.acknowledged);
+                    }
+                    let decision = self.decide(&batch, now);
                     report.refused += decision.refused;
                     report.messages += self.record_all(decision.entries, intents);
                     report.acknowledged.extend(decision.acknowledged);
@@ -242,6 +253,24 @@ impl Clerk {
                 let _ = reply.send(self.state.open().len());
             }
         }
+    }
+
+    /// The alerts of a batch that somebody may be told of, and those that are silenced. What stays within this process
+    /// (the canary's) is not silenced: it is no word to anybody.
+    fn split(&self, batch: AlertBatch, active: &Active) -> (AlertBatch, AlertBatch) {
+        let rest = AlertBatch { group: batch.group.clone(), rule: batch.rule.clone(), alerts: Vec::new() };
+        if active.is_empty() {
+            return (batch, rest);
+        }
+        let routing = &self.directory.routing;
+        let is_inside = |alert: &Alert| {
+            let places = routing.places_for(&alert.receivers);
+            let mut targets = places.iter().filter_map(|place| routing.targets().get(*place));
+            !places.is_empty() && targets.all(|route| route.target.kind == IntegrationKind::Inner)
+        };
+        let (silenced, told) =
+            batch.alerts.into_iter().partition(|alert| active.silence(&alert.labels) && !is_inside(alert));
+        (AlertBatch { alerts: told, group: batch.group, rule: batch.rule }, AlertBatch { alerts: silenced, ..rest })
     }
 
     fn decide(&mut self, batch: &AlertBatch, now: Timestamp) -> Decision {

@@ -93,13 +93,23 @@ pub fn decide(
         .iter()
         .zip(&refused)
         .filter(|(_, refused)| !**refused)
-        .filter_map(|(told, _)| {
-            let resolved_at = told.ends_at?;
-            let (group, rule) = (batch.group.clone(), batch.rule.clone());
-            Some(Acknowledged { group, rule, fingerprint: told.fingerprint, resolved_at })
-        })
+        .filter_map(|(told, _)| told.acknowledged(batch))
         .collect();
     decision
+}
+
+/// Decides about alerts of one rule that are silenced: nobody is told, and of those that are resolved nobody needs to be.
+pub fn decide_silenced(routing: &Routing, state: &SentState, batch: &AlertBatch) -> Decision {
+    let told: Vec<Told<'_>> = batch.alerts.iter().filter_map(Told::of).collect();
+    let (group_key, _) = group_of(batch);
+    let members: Vec<usize> = (0..told.len()).collect();
+    let forgotten = routing.targets().iter().filter_map(|route| {
+        let key = FlowKey { group_key: Arc::clone(&group_key), target: route.target.clone() };
+        forget_resolved(&key, state.flow(&key), &told, &members)
+    });
+    let entries = forgotten.collect();
+    let acknowledged = told.iter().filter_map(|told| told.acknowledged(batch)).collect();
+    Decision { entries, acknowledged, refused: 0 }
 }
 
 /// Decides about what is due by time alone: resolved alerts whose message was given up. (What fires is decided when
@@ -173,6 +183,13 @@ impl<'a> Told<'a> {
 
     fn is_firing(&self) -> bool {
         self.ends_at.is_none()
+    }
+
+    /// That its end need not be handed over again; `None` if it fires.
+    fn acknowledged(&self, batch: &AlertBatch) -> Option<Acknowledged> {
+        let resolved_at = self.ends_at?;
+        let (group, rule) = (batch.group.clone(), batch.rule.clone());
+        Some(Acknowledged { group, rule, fingerprint: self.fingerprint, resolved_at })
     }
 
     fn shared(&self) -> Arc<NotifiedAlert> {

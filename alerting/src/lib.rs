@@ -27,6 +27,8 @@ mod codec;
 pub mod entry;
 pub mod journal;
 
+pub mod silences;
+
 pub mod email;
 mod inner;
 pub mod notifier;
@@ -54,4 +56,5 @@ pub use notification::{IntegrationKind, Target};
 pub use notifier::{Notifier, Retry, SendError};
 pub use secret::Secret;
 pub use service::{Alerting, DrainReport, OpenError, RecoveryReport, ReloadError, install_crypto};
+pub use silences::Silences;
 pub use stats::AlertingStats;

@@ -11,6 +11,7 @@ use crate::notification::{Ids, Target};
 use crate::notifier::Notifier;
 use crate::outbox::{self, Outbox};
 use crate::route::Routing;
+use crate::silences::{self, Silences};
 use crate::stats::{AlertingStats, LogStats};
 use crate::webhook::WebhookNotifier;
 use parking_lot::Mutex;
@@ -68,6 +69,8 @@ fn faults_text(faults: &[ConfigFault]) -> String {
 pub struct RecoveryReport {
     /// The notification log.
     pub log: JournalRecovery,
+    /// The file of silences.
+    pub silences: JournalRecovery,
     /// Messages of the time before that are sent now, with their old ids.
     pub undelivered: usize,
     /// Messages that are dropped, as their receivers are no longer configured.
@@ -88,6 +91,7 @@ pub struct DrainReport {
 /// Cheap calls from many threads are fine. [`Alerting::close`] is to be awaited before the runtime ends.
 pub struct Alerting {
     clerk: ClerkHandle,
+    silences: Arc<Silences>,
     limits: SendLimits,
     runtime: Handle,
     log_stats: Arc<Mutex<LogStats>>,
@@ -127,12 +131,20 @@ impl Alerting {
             .collect();
         let routing = Routing::flat(&settings.receivers);
         let directory = Directory { routing, outboxes: outboxes.clone() };
-        let mut clerk = Clerk::new(state, journal, settings.policy, Ids::new(now, salt()), directory, now);
+        let (silences, of_silences) = Silences::open(&settings.dir)?;
+        if of_silences.is_damaged() {
+            let path = settings.dir.join(silences::FILE);
+            tracing::error!(path = %path.display(), bytes = of_silences.damaged_bytes, copy = ?of_silences.damaged_copy, "the file of silences is damaged; the rest of it is in force");
+        }
+        let silences = Arc::new(silences);
+        let ids = Ids::new(now, salt());
+        let mut clerk = Clerk::new(state, journal, settings.policy, ids, directory, Arc::clone(&silences), now);
         let (undelivered, dropped) = clerk.recover(log.is_damaged(), now);
         let log_stats = clerk.stats();
         let (clerk, thread) = clerk.start().map_err(OpenError::Thread)?;
         let alerting = Alerting {
             clerk,
+            silences,
             limits: settings.limits,
             runtime: runtime.clone(),
             log_stats,
@@ -142,13 +154,18 @@ impl Alerting {
         };
         let senders = outboxes.into_values().map(|outbox| alerting.start(outbox)).collect();
         *alerting.senders.lock() = senders;
-        Ok((alerting, RecoveryReport { log, undelivered, dropped }))
+        Ok((alerting, RecoveryReport { log, silences: of_silences, undelivered, dropped }))
     }
 
     /// Takes over the alerts of any number of rules. Returns when what was decided is on disk; sending goes on by
     /// itself.
     pub async fn handle(&self, batches: Vec<AlertBatch>, now: Timestamp) -> Result<HandleReport, Closed> {
         self.clerk.handle(batches, now).await
+    }
+
+    /// What nobody is told of.
+    pub fn silences(&self) -> &Arc<Silences> {
+        &self.silences
     }
 
     /// As [`Alerting::handle`], for threads outside the async runtime.

@@ -98,6 +98,8 @@ struct Alert {
     active_at: Option<String>,
     #[serde(default)]
     starts_at: Option<String>,
+    #[serde(default)]
+    silenced: bool,
 }
 
 impl Alert {
@@ -107,6 +109,11 @@ impl Alert {
             "pending" => State::Pending,
             _ => State::Resolved,
         }
+    }
+
+    /// The state, and that nobody is told of it.
+    fn shown_status(&self) -> String {
+        if self.silenced { format!("{} (silenced)", self.status) } else { self.status.clone() }
     }
 
     fn label(&self, name: &str) -> &str {
@@ -211,7 +218,7 @@ fn table<'a>(alerts: impl Iterator<Item = &'a Alert>, clock: &Clock, painter: Pa
         };
         let since = alert.since();
         table.row(vec![
-            Cell::styled(&alert.status, style),
+            Cell::styled(&alert.shown_status(), style),
             Cell::styled(alert.label("alertname"), Style::Bold),
             Cell::new(alert.label("severity")),
             Cell::styled(&alert.other_labels(), Style::Name),

@@ -26,6 +26,7 @@ pub mod query;
 mod record;
 pub mod render;
 pub mod server;
+pub mod silence;
 mod spoken;
 pub mod tail;
 mod terminal;

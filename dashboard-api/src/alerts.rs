@@ -23,7 +23,13 @@ pub fn routes() -> Router<Arc<Api>> {
 
 async fn own_alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
     params.only(&[])?;
-    let alerts: Vec<Value> = api.rules.alerts_snapshot().iter().map(own_alert).collect();
+    let active = api.silences.as_ref().map(|silences| silences.active(Timestamp::now()));
+    let snapshot = api.rules.alerts_snapshot();
+    let shown = |alert: &AlertSnapshot| {
+        let silenced_by: Vec<&str> = active.iter().flat_map(|active| active.matching(&alert.alert.labels)).collect();
+        own_alert(alert, &silenced_by)
+    };
+    let alerts: Vec<Value> = snapshot.iter().map(shown).collect();
     Ok(Json(json!({ "alerts": alerts })))
 }
 
@@ -32,7 +38,7 @@ fn object(pairs: &[(String, String)]) -> Value {
 }
 
 /// D1's alert, with what newer clients want beside it.
-fn own_alert(entry: &AlertSnapshot) -> Value {
+fn own_alert(entry: &AlertSnapshot, silenced_by: &[&str]) -> Value {
     let Alert { labels, annotations, state, value, active_at, fired_at, resolved_at, evaluated_at, .. } = &entry.alert;
     json!({
         "rule": own_rule(&entry.rule),
@@ -45,6 +51,8 @@ fn own_alert(entry: &AlertSnapshot) -> Value {
         "starts_at": fired_at.unwrap_or(*active_at).to_rfc3339(),
         "ends_at": resolved_at.map(Timestamp::to_rfc3339),
         "fingerprint": format!("{:016x}", entry.alert.fingerprint()),
+        "silenced": !silenced_by.is_empty(),
+        "silenced_by": silenced_by,
     })
 }
 

@@ -44,6 +44,7 @@ pub mod saved;
 pub mod self_scrape;
 pub mod serve;
 pub mod session;
+pub mod silences;
 pub mod state;
 pub mod stats;
 mod stream;
@@ -76,6 +77,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(page::routes())
         .merge(push::routes())
         .merge(alerts::routes())
+        .merge(silences::routes())
         .merge(health::routes())
         .merge(backup::routes())
         .merge(maintenance::routes())

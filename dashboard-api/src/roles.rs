@@ -135,6 +135,7 @@ const TABLE: &[(&str, Needs)] = &[
     ("/api/v1/rules", ALERTING),
     ("/api/v1/alerts", ALERTING),
     ("/api/v1/alerting/*", ALERTING),
+    ("/api/v2/*", ALERTING),
     ("/api/v1/verify", RECOUNT),
     ("/api/v1/backfill", RECOUNT),
     ("/", DASHBOARD),

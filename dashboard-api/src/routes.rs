@@ -90,6 +90,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/alerts", READ),
     ("GET", "/api/v1/alerting/*", READ),
     ("POST", "/api/v1/backtest", READ),
+    ("GET", "/api/v2/silences", READ),
+    ("GET", "/api/v2/silence/*", READ),
     ("GET", "/queue/status", READ),
     // Changes of the server.
     ("POST PUT", "/-/reload", ADMIN),
@@ -98,6 +100,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/verify", ADMIN),
     ("POST", "/api/v1/backfill", ADMIN),
     ("PUT DELETE", "/api/v1/saved/*", ADMIN),
+    ("POST", "/api/v2/silences", ADMIN),
+    ("DELETE", "/api/v2/silence/*", ADMIN),
 ];
 
 fn row(method: &Method, path: &str) -> Option<Needs> {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use prometheus::Registry;
 use tokio::sync::Semaphore;
+use watchfire_alerting::Silences;
 use watchfire_engine::Engine;
 use watchfire_log_store::LogStore;
 use watchfire_query_lang::{Limits, MetricsRead};
@@ -42,6 +43,8 @@ pub struct Api {
     pub queue_status: Arc<dyn Fn() -> QueueStatus + Send + Sync>,
     /// Rules, as they stand.
     pub rules: Arc<RuleEngine>,
+    /// What nobody is told of; `None` where nobody is told of anything.
+    pub silences: Option<Arc<Silences>>,
     /// What rules in force go by.
     pub rule_settings: crate::backtest::RuleSettings,
     /// Turns of backtests.

@@ -172,7 +172,12 @@ impl Parts {
             ("queue", of_queue.damaged_files.len() as u64),
             ("engine", engine.stats().recovered_damages),
             ("log_store", store.stats().damaged_manifests),
-            ("alerting", u64::from(of_alerting.is_some_and(|report| report.log.is_damaged()))),
+            (
+                "alerting",
+                of_alerting.map_or(0, |report| {
+                    [report.log, report.silences].iter().filter(|file| file.is_damaged()).count() as u64
+                }),
+            ),
             ("rules", u64::from(!of_rules.damaged.is_empty())),
             ("saved", u64::from(saved.was_damaged())),
             ("extraction", u64::from(spans.was_damaged())),
@@ -349,6 +354,7 @@ impl Parts {
                 (load::group_defaults(&config), load::external(&config))
             }),
             backtests: turns(),
+            silences: self.alerting.as_ref().map(|alerting| alerting.silences().clone()),
             reload: Arc::new(move || reloader.reload()),
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
             saved: self.saved.clone(),

@@ -31,7 +31,8 @@ fn clerk(dir: &Path) -> (Clerk, Arc<Outbox>) {
         true
     })
     .expect("opens");
-    (Clerk::new(state, journal, Policy::default(), Ids::new(NOW, 0), directory, NOW), outbox)
+    let silences = Arc::new(Silences::open(dir).expect("opens").0);
+    (Clerk::new(state, journal, Policy::default(), Ids::new(NOW, 0), directory, silences, NOW), outbox)
 }
 
 fn batch(service: &str, state: AlertState) -> AlertBatch {
