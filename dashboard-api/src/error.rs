@@ -61,8 +61,9 @@ impl ApiError {
     pub fn malformed_json(body: &[u8], error: &serde_json::Error) -> ApiError {
         let before: usize =
             body.split_inclusive(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-        let place =
-            Where { line: error.line(), column: error.column(), offset: before + error.column().saturating_sub(1) };
+        // Of the very first byte the column is told as zero.
+        let column = error.column().max(1);
+        let place = Where { line: error.line(), column, offset: before + column - 1 };
         let place = (error.line() > 0).then_some(place);
         let message = format!("the body is not the JSON that is wanted: {error}");
         ApiError { place, ..ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", message) }
