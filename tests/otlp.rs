@@ -49,6 +49,17 @@ fn metrics(at: u64, round: u64) -> Value {
         json!({"timeUnixNano": time, "startTimeUnixNano": ns(at - 1000), "asDouble": value,
             "attributes": attributes(attributes_of)})
     };
+    let exemplar = |value: f64, id: char, after: u64, attributes_of: &[(&str, Value)]| {
+        json!({"timeUnixNano": ns(at + after), "asDouble": value, "spanId": id.to_string().repeat(16),
+            "traceId": id.to_string().repeat(32), "filteredAttributes": attributes(attributes_of)})
+    };
+    let long = "x".repeat(60);
+    let some = json!([exemplar(0.5, 'a', 1, &[("user", json!("u1")), ("n", json!(5))])]);
+    let several = json!([
+        exemplar(0.001, 'b', 1, &[]),
+        exemplar(0.5, 'c', 2, &[("too", json!(long))]),
+        {"timeUnixNano": ns(at + 3), "asInt": "7", "traceId": "", "spanId": "0000000000000000"},
+    ]);
     json!([
         {"name": "cpu.utilization", "unit": "1", "description": "How busy.", "gauge": {"dataPoints": [
             point(&[("cpu", json!("0")), ("host.name", json!("a\"b\\c\n"))], json!(0.25)),
@@ -59,7 +70,7 @@ fn metrics(at: u64, round: u64) -> Value {
             {"timeUnixNano": time, "asInt": "7", "flags": 1, "attributes": attributes(&[("__name__", json!("z"))])},
         ]}},
         {"name": "http.server.requests", "unit": "{request}", "sum": {"aggregationTemporality": 2, "isMonotonic": true,
-            "dataPoints": [point(&[("code", json!(200))], json!(100 + round)), point(&[("code", json!(500))], json!(1.5e22))]}},
+            "dataPoints": [{"timeUnixNano": time, "asInt": (100 + round).to_string(), "exemplars": some, "attributes": attributes(&[("code", json!(200))])}, point(&[("code", json!(500))], json!(1.5e22))]}},
         {"name": "open.connections", "sum": {"aggregationTemporality": 2, "dataPoints": [point(&[], json!(4))]}},
         {"name": "network.io", "unit": "By/s", "gauge": {"dataPoints": [point(&[("le", json!("own"))], json!(9))]}},
         {"name": "2.start total", "unit": "ms", "sum": {"aggregationTemporality": 2, "isMonotonic": true,
@@ -68,14 +79,14 @@ fn metrics(at: u64, round: u64) -> Value {
                     {"key": "a", "value": {"boolValue": false}}]}}))], json!(3))]}},
         {"name": "request.duration", "unit": "s", "histogram": {"aggregationTemporality": 2, "dataPoints": [
             {"timeUnixNano": time, "count": "10", "sum": 12.5, "bucketCounts": ["1", "2", "3", "4"],
-                "explicitBounds": [0.005, 1, 1e21], "attributes": attributes(&[("route", json!("/")), ("le", json!("x"))])},
+                "explicitBounds": [0.005, 1, 1e21], "exemplars": several, "attributes": attributes(&[("route", json!("/")), ("le", json!("x"))])},
             {"timeUnixNano": time, "count": "3", "bucketCounts": ["3"], "explicitBounds": [],
                 "attributes": attributes(&[("route", json!("/none"))])},
             {"timeUnixNano": time, "count": "3", "sum": 1, "flags": 1, "bucketCounts": ["1", "2"], "explicitBounds": [2.5],
                 "attributes": attributes(&[("route", json!("/gone"))])},
         ]}},
         {"name": "reply.size", "unit": "By", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [
-            {"timeUnixNano": time, "count": (20 + 2 * round).to_string(), "sum": 77.5, "scale": 3, "zeroCount": "3",
+            {"timeUnixNano": time, "count": (20 + 2 * round).to_string(), "sum": 77.5, "scale": 3, "zeroCount": "3", "exemplars": some,
                 "positive": {"offset": -2, "bucketCounts": ["1", "0", "0", "0", "0", "4", (2 * round).to_string(), "0"]},
                 "negative": {"offset": 7, "bucketCounts": ["12"]}, "attributes": attributes(&[("route", json!("/"))])},
             // Narrower than what Prometheus keeps.
@@ -143,6 +154,16 @@ fn a_real_prometheus_makes_the_same_of_it() {
         assert_eq!(send(client, PATH, &long).status, 200);
     }
     same_everything(&mut ours, &mut theirs, 100);
+    let times = [begin / 1000 - 10, now_ms() / 1000 + 10].map(|seconds| seconds.to_string());
+    let asked = [("query", "{__name__=~\".+\"}"), ("start", times[0].as_str()), ("end", times[1].as_str())];
+    let exemplars = |client: &mut Client| {
+        let (_, answer) = watchfire_test_support::prometheus::call(client, "/api/v1/query_exemplars", &asked);
+        let mut rows = answer["data"].as_array().cloned().unwrap_or_default();
+        rows.sort_by_key(|row| row["seriesLabels"].to_string());
+        rows
+    };
+    let (have, want) = (exemplars(&mut ours), exemplars(&mut theirs));
+    assert!(want.len() > 5 && have == want, "{have:#?}\nand not\n{want:#?}");
     let metric = ours.get("/api/metrics?prefix=cpu_utilization_ratio");
     assert_eq!((&metric[0]["type"], &metric[0]["help"]), (&json!("gauge"), &json!("How busy.")));
 }

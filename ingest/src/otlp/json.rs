@@ -114,6 +114,20 @@ impl<'de> Deserialize<'de> for Binary {
     }
 }
 
+/// The id of a trace or span, in hexadecimal: the one kind of bytes that is not base64.
+#[derive(Default)]
+struct Hex(Vec<u8>);
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty());
+        bytes.map(Hex).ok_or_else(|| Error::custom(format!("`{text}` is no id in hexadecimal")))
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Request {
@@ -173,7 +187,19 @@ struct NumberPoint {
     as_double: Option<Number<f64>>,
     as_int: Option<Number<i64>>,
     attributes: List<KeyValue, 7>,
+    exemplars: List<Exemplar, 5>,
     flags: Number<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Exemplar {
+    time_unix_nano: Number<u64>,
+    as_double: Option<Number<f64>>,
+    as_int: Option<Number<i64>>,
+    span_id: Hex,
+    trace_id: Hex,
+    filtered_attributes: List<KeyValue, 7>,
 }
 
 #[derive(Deserialize, Default)]
@@ -185,6 +211,7 @@ struct HistogramPoint {
     bucket_counts: Vec<Number<u64>>,
     explicit_bounds: Vec<Number<f64>>,
     attributes: List<KeyValue, 9>,
+    exemplars: List<Exemplar, 8>,
     flags: Number<u32>,
 }
 
@@ -199,6 +226,7 @@ struct ExponentialPoint {
     positive: Option<ExponentialBuckets>,
     negative: Option<ExponentialBuckets>,
     attributes: List<KeyValue, 1>,
+    exemplars: List<Exemplar, 11>,
     flags: Number<u32>,
 }
 
@@ -293,6 +321,21 @@ fn put_data<T>(number: u32, data: Option<&Data<T>>, to: &mut Writer<'_>) {
     });
 }
 
+impl Put for Exemplar {
+    fn put(&self, to: &mut Writer<'_>) {
+        to.fixed64(2, self.time_unix_nano.0);
+        if let Some(value) = self.as_double {
+            to.fixed64(3, value.0.to_bits());
+        }
+        to.bytes(4, &self.span_id.0);
+        to.bytes(5, &self.trace_id.0);
+        if let Some(value) = self.as_int {
+            to.fixed64(6, value.0.cast_unsigned());
+        }
+        to.raw(&self.filtered_attributes.bytes);
+    }
+}
+
 impl Put for NumberPoint {
     fn put(&self, to: &mut Writer<'_>) {
         to.fixed64(3, self.time_unix_nano.0);
@@ -303,6 +346,7 @@ impl Put for NumberPoint {
             to.fixed64(6, value.0.cast_unsigned());
         }
         to.raw(&self.attributes.bytes);
+        to.raw(&self.exemplars.bytes);
         to.signed(8, i64::from(self.flags.0));
     }
 }
@@ -317,6 +361,7 @@ impl Put for HistogramPoint {
         self.bucket_counts.iter().for_each(|count| to.fixed64(6, count.0));
         self.explicit_bounds.iter().for_each(|bound| to.fixed64(7, bound.0.to_bits()));
         to.raw(&self.attributes.bytes);
+        to.raw(&self.exemplars.bytes);
         to.signed(10, i64::from(self.flags.0));
     }
 }
@@ -324,6 +369,7 @@ impl Put for HistogramPoint {
 impl Put for ExponentialPoint {
     fn put(&self, to: &mut Writer<'_>) {
         to.raw(&self.attributes.bytes);
+        to.raw(&self.exemplars.bytes);
         to.fixed64(3, self.time_unix_nano.0);
         to.fixed64(4, self.count.0);
         if let Some(sum) = self.sum {

@@ -7,8 +7,9 @@
 //! reading. Sums and histograms with delta temporality, which Prometheus refuses, are counted events here: increments.
 //! What cannot be kept is told with the number of its data points while the rest is stored.
 //!
-//! Modules in reading order: `read`, `points`, `labels`, `names`, `value`, `json`.
+//! Modules in reading order: `read`, `points`, `exemplars`, `labels`, `names`, `value`, `json`.
 
+mod exemplars;
 pub(crate) mod json;
 mod labels;
 mod names;

@@ -1,10 +1,11 @@
 //! Data points, as they lie in a message.
 //!
 //! ```text
-//! Number      2 start  3 time (fixed64, ns)  4 double  6 int (fixed64)  7 attributes*  8 flags
-//! Histogram   2 start  3 time  4 count (fixed64)  5 sum  6 counts* (fixed64)  7 bounds* (double)  9 attributes*  10 flags
+//! Number      2 start  3 time (fixed64, ns)  4 double  5 exemplars*  6 int (fixed64)  7 attributes*  8 flags
+//! Histogram   2 start  3 time  4 count (fixed64)  5 sum  6 counts* (fixed64)  7 bounds* (double)  8 exemplars*
+//!             9 attributes*  10 flags
 //! Exponential 1 attributes*  2 start  3 time  4 count  5 sum  6 scale (zigzag)  7 zero count (fixed64)
-//!             8 buckets above zero  9 below  10 flags
+//!             8 buckets above zero  9 below  10 flags  11 exemplars*
 //! Buckets     1 offset (zigzag)  2 counts* (varint)
 //! Summary     2 start  3 time  4 count  5 sum  6 quantiles* (1 quantile  2 value)  7 attributes*  8 flags
 //! ```
@@ -28,6 +29,7 @@ pub(super) struct Point<'b> {
     /// Nanoseconds.
     pub(super) time_ns: u64,
     pub(super) attributes: Vec<Field<'b>>,
+    pub(super) exemplars: Vec<Field<'b>>,
     no_value: bool,
     pub(super) value: Value,
 }
@@ -84,7 +86,7 @@ pub(super) fn millis(nanoseconds: u64) -> i64 {
     nanoseconds.cast_signed() / 1_000_000
 }
 
-fn fixed64(field: Field<'_>) -> Result<u64, Malformed> {
+pub(super) fn fixed64(field: Field<'_>) -> Result<u64, Malformed> {
     if let Field::Fixed64(number) = field { Ok(number) } else { Err(Malformed::Type) }
 }
 
@@ -129,6 +131,7 @@ pub(super) fn read(field: Field<'_>, shape: Shape) -> Result<Point<'_>, Fault> {
             (Shape::Number | Shape::Summary, 7) | (Shape::Histogram, 9) | (Shape::Exponential, 1) => {
                 point.attributes.push(field);
             }
+            (Shape::Number, 5) | (Shape::Histogram, 8) | (Shape::Exponential, 11) => point.exemplars.push(field),
             (Shape::Number | Shape::Summary, 8) | (Shape::Histogram | Shape::Exponential, 10) => {
                 point.no_value = field.unsigned()? & NO_RECORDED_VALUE != 0;
             }

@@ -12,6 +12,7 @@ use watchfire_model::{Histogram, Timestamp};
 use watchfire_protobuf::{Field, Message};
 
 use super::Fault;
+use super::exemplars;
 use super::labels::{Labels, Resource};
 use super::names::{self, Suffixes};
 use super::points::{self, Point, Shape, Value, millis};
@@ -66,6 +67,8 @@ struct Metric {
     name: String,
     kind: MetricType,
     is_delta: bool,
+    /// Exemplars of its points are kept; of gauges and summaries they are not, as with Prometheus.
+    has_exemplars: bool,
 }
 
 /// What is said of a metric before its points.
@@ -164,7 +167,7 @@ impl Reader<'_, '_> {
             self.into.refuse("unusable", count, || format!("metric `{name}`: {}", why.unwrap_or_default()));
             return Ok(());
         };
-        let metric = Metric { name, kind, is_delta };
+        let metric = Metric { name, kind, is_delta, has_exemplars: has_temporality && !is_delta };
         self.describe(&metric, shape, head.help)?;
         for point in data.points {
             self.room(point.bytes()?.len())?;
@@ -215,9 +218,16 @@ impl Reader<'_, '_> {
             }
         };
         let (name, kind) = (&metric.name, metric.kind);
+        let mut exemplars = Vec::new();
+        for field in point.exemplars.iter().filter(|_| metric.has_exemplars) {
+            exemplars.extend(exemplars::read(*field, point.at())?);
+        }
         match &point.value {
             Value::Nothing => Ok(()),
-            Value::Number(value) => self.put(metric, kind, name, &labels, point, *value),
+            Value::Number(value) => {
+                self.put(metric, kind, name, &labels, point, *value)?;
+                Ok(self.into.exemplars(exemplars)?)
+            }
             Value::Histogram { count, sum, counts, bounds } => {
                 if let Some(sum) = sum {
                     self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
@@ -226,15 +236,25 @@ impl Reader<'_, '_> {
                 let bucket = format!("{name}_bucket");
                 let mut labels = labels;
                 let mut below = 0u64;
+                // Both come in ascending order.
+                let mut rest = exemplars.into_iter().peekable();
                 for (bound, count) in bounds.iter().zip(counts) {
                     below = below.wrapping_add(*count);
                     labels.set("le", &plain(*bound));
                     self.put(metric, kind, &bucket, &labels, point, below as f64)?;
+                    let inside = std::iter::from_fn(|| rest.next_if(|exemplar| exemplar.value <= *bound)).collect();
+                    self.into.exemplars(inside)?;
                 }
                 labels.set("le", "+Inf");
-                self.put(metric, kind, &bucket, &labels, point, *count as f64)
+                self.put(metric, kind, &bucket, &labels, point, *count as f64)?;
+                Ok(self.into.exemplars(rest.collect())?)
             }
-            Value::Native(histogram) => self.put_native(metric, &labels, point, histogram),
+            Value::Native(histogram) => {
+                self.put_native(metric, &labels, point, histogram)?;
+                // What is none was put nowhere.
+                let exemplars = if histogram.is_ok() || point.is_end() { exemplars } else { Vec::new() };
+                Ok(self.into.exemplars(exemplars)?)
+            }
             Value::Summary { count, sum, quantiles } => {
                 self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
                 self.put(metric, kind, &format!("{name}_count"), &labels, point, *count as f64)?;

@@ -13,6 +13,7 @@ use watchfire_model::{Histogram, Timestamp};
 
 use super::ReadError;
 use super::histogram::{self, Sent};
+use super::v1::EXEMPLAR_BYTES;
 use watchfire_protobuf::{Field, Malformed};
 
 /// Refusals told in one answer; all are counted.
@@ -136,6 +137,8 @@ pub(crate) struct Gathered<'g> {
     spellings: Option<Spellings<'g>>,
     /// Series that were read, to be known from now on.
     named: Vec<(Spelling, BatchSeries)>,
+    /// The series that got a point last, by [`Gathered::point`] or [`Gathered::native`].
+    latest: Option<BatchSeries>,
     /// What is said about metrics.
     said: Vec<Said>,
     outcome: Outcome,
@@ -150,7 +153,7 @@ impl<'g> Gathered<'g> {
         grow: &'g mut dyn FnMut(usize) -> bool,
     ) -> Gathered<'g> {
         let (batch, outcome) = (SampleBatch::new(now), Outcome::default());
-        Gathered { batch, spellings, named: Vec::new(), said: Vec::new(), outcome, asked_bytes: 0, grow }
+        Gathered { batch, spellings, named: Vec::new(), latest: None, said: Vec::new(), outcome, asked_bytes: 0, grow }
     }
 
     /// The hash of a text, for finding series that were named before.
@@ -211,12 +214,25 @@ impl<'g> Gathered<'g> {
     ) -> Result<(), ReadError> {
         let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
         self.ask(SERIES_BYTES + SAMPLE_BYTES + texts)?;
-        match self.batch.series_of(kind, pairs) {
+        let series = self.batch.series_of(kind, pairs);
+        self.latest = series.as_ref().ok().copied();
+        match series {
             Ok(series) if late => self.batch.push_late(series, at, value),
             Ok(series) => self.batch.push(series, at, value),
             Err(error) => {
                 self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
             }
+        }
+        Ok(())
+    }
+
+    /// Takes exemplars of the series that got a point last; of none, if its labels were none.
+    pub(crate) fn exemplars(&mut self, exemplars: Vec<Exemplar>) -> Result<(), ReadError> {
+        let labels = exemplars.iter().flat_map(|exemplar| exemplar.labels.iter());
+        let texts = labels.map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.ask(exemplars.len() * EXEMPLAR_BYTES + texts)?;
+        if let Some(series) = self.latest {
+            exemplars.into_iter().for_each(|exemplar| self.batch.push_exemplar(series, exemplar));
         }
         Ok(())
     }
@@ -232,7 +248,9 @@ impl<'g> Gathered<'g> {
         let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
         let buckets = (histogram.positive().len() + histogram.negative().len()) * BUCKET_BYTES;
         self.ask(SERIES_BYTES + HISTOGRAM_BYTES + texts + buckets)?;
-        match self.batch.series_of(kind, pairs) {
+        let series = self.batch.series_of(kind, pairs);
+        self.latest = series.as_ref().ok().copied();
+        match series {
             Ok(series) => self.batch.push_native(series, at, histogram),
             Err(error) => {
                 self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
