@@ -110,6 +110,10 @@ fn kill_9_forgets_neither_pending_nor_firing_nor_what_was_told() {
     };
     let before = (started(&server, "AtOnce"), started(&server, "Later"));
     assert_eq!((&before.0.0, &before.1.0), (&json!("firing"), &json!("pending")));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while server.client().get("/api/v1/rules")["data"]["groups"][0]["rules"][0]["newestValue"] != "5e+00" {
+        assert!(Instant::now() < deadline, "the list of rules does not say where they stand");
+    }
     // A delivery under way may be repeated; so nothing may be under way.
     let deadline = Instant::now() + Duration::from_secs(60);
     let under_way =

@@ -26,6 +26,7 @@ mod alert_set;
 mod engine_sink;
 mod identity;
 mod journal;
+mod newest;
 mod recorded;
 mod rule_engine;
 mod samples;

@@ -95,6 +95,9 @@ pub struct RuleSnapshot {
     pub health: Health,
     /// Why the newest evaluation failed.
     pub last_error: Option<String>,
+    /// The value of the newest evaluation that gave a result: furthest beyond the limit, or nearest to it. `None`
+    /// without one, and of several without a limit.
+    pub newest_value: Option<f64>,
     /// Time of the newest evaluation.
     pub last_evaluation: Option<Timestamp>,
     /// How long it took, in seconds.
@@ -168,6 +171,7 @@ fn rule(slot: &Slot) -> RuleSnapshot {
         state: worst.max().unwrap_or(without),
         health: state.health,
         last_error: state.last_error.clone(),
+        newest_value: state.newest,
         last_evaluation: state.last_evaluation,
         evaluation_seconds: seconds(state.evaluation_us),
         alerts: alerts_of(slot, &state.set),

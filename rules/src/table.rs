@@ -44,6 +44,8 @@ pub(crate) struct SlotState {
     pub recorded: Recorded,
     pub health: Health,
     pub last_error: Option<String>,
+    /// How the rule stood when it was evaluated without a fault.
+    pub newest: Option<f64>,
     pub last_evaluation: Option<Timestamp>,
     pub evaluation_us: u64,
 }

@@ -163,3 +163,30 @@ fn links_of_older_alerts_still_open() {
     page.wait("its chart", "document.querySelector('.graph canvas')");
     assert!(page.eval("location.search").as_str().is_some_and(|search| search.contains("from=now-2h")));
 }
+
+#[test]
+fn what_is_hidden_in_the_explorer_is_in_its_link() {
+    let Some(mut browser) = Browser::start("hidden series in the URL") else { return };
+    let (server, _rules) = data::server();
+    let mut page = browser.page(1440, 900, false);
+    page.go(&format!("http://{}/explore?q=sum+log_events_total+by+service+over+10m", server.address));
+    let rows = |page: &mut watchfire_test_support::browser::Page<'_>, what: &str, hidden: &str| {
+        page.wait(what, &format!("document.querySelectorAll('.legend tbody tr').length >= 6 && {hidden}"));
+    };
+    rows(&mut page, "all series", "!document.querySelector('.legend tr.hidden')");
+    page.eval("[...document.querySelectorAll('.legend .mini')].find((one) => one.ariaLabel.includes('auth')).click()");
+    let auth = "[...document.querySelectorAll('.legend tr.hidden')].map((row) => row.textContent.includes('auth')).join() == 'true'";
+    rows(&mut page, "one is hidden", auth);
+    page.eval("location.reload()");
+    rows(&mut page, "it still is", auth);
+    // One alone: the others are too many to be named.
+    page.eval("[...document.querySelectorAll('.legend .series-name')].find((one) => one.textContent.includes('billing')).click()");
+    let alone = "[...document.querySelectorAll('.legend tbody tr:not(.hidden)')].map((row) => row.textContent.includes('billing')).join() == 'true'";
+    rows(&mut page, "one alone", alone);
+    page.eval("location.reload()");
+    rows(&mut page, "still alone", alone);
+    assert!(page.eval("location.search").as_str().is_some_and(|search| search.len() < 100));
+    page.eval("[...document.querySelectorAll('.legend .series-name')].find((one) => one.textContent.includes('billing')).click()");
+    rows(&mut page, "all again", "!document.querySelector('.legend tr.hidden') && !location.search.includes('only')");
+    assert!(page.problems().is_empty());
+}

@@ -36,7 +36,9 @@ const VIEWS: [(&str, &str, &str); 7] = [
     (
         "rules",
         "/alerts?tab=rules",
-        "document.querySelectorAll('.rules tbody tr').length == 4 && document.querySelector('.state-recording')",
+        "document.querySelectorAll('.rules tbody tr').length == 4 && document.querySelector('.state-recording') \
+         && document.querySelectorAll('.rules .state-firing, .rules .state-pending, .rules .state-inactive').length == 3 \
+         && [...document.querySelectorAll('.rules tbody tr')].filter((row) => /^\\S+ > \\d/.test(row.children[4].textContent) && !row.children[4].textContent.startsWith('–')).length == 3",
     ),
 ];
 

@@ -252,6 +252,8 @@ export interface Rule {
   lastError?: string;
   evaluationTime: number;
   lastEvaluation: string;
+  /** Of the newest evaluation: furthest beyond the limit, or nearest to it. */
+  newestValue?: string;
   alerts?: { labels: Labels; state: string; activeAt: string; value: string }[];
 }
 

@@ -186,6 +186,10 @@ fn rule(snapshot: &RuleSnapshot, with_alerts: bool) -> Value {
         "evaluationTime": snapshot.evaluation_seconds,
         "lastEvaluation": time(snapshot.last_evaluation),
     });
+    // Not of Prometheus; absent where there is none.
+    if let Some(value) = snapshot.newest_value {
+        shape["newestValue"] = json!(exponential(value));
+    }
     match &snapshot.rule {
         Rule::Alert(rule) => {
             let active =

@@ -10,6 +10,7 @@ use watchfire_query_lang::{MetricsRead, SharedColumns};
 use super::{Acknowledged, Evaluator, Round, count_batch};
 use crate::alert_set::{AlertSet, Change, Tracked};
 use crate::journal;
+use crate::newest;
 use crate::rule::{AlertRule, Rule};
 use crate::samples::{self, SampleSink, SeriesSample};
 use crate::schedule::Due;
@@ -137,12 +138,15 @@ impl Work {
         });
         let mut state = slot.state.lock();
         let state = &mut *state;
-        let outcome = results.and_then(|results| match &slot.rule {
-            Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results),
-            Rule::Record(rule) => {
-                let step = state.recorded.step(rule, &results, asked_at, *limit, self.round.unwritten.out());
-                self.round.unwritten.of_rule(slot);
-                step.map_err(|error| error.to_string())
+        let outcome = results.and_then(|results| {
+            state.newest = newest::telling_value(&slot.rule, &results);
+            match &slot.rule {
+                Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results),
+                Rule::Record(rule) => {
+                    let step = state.recorded.step(rule, &results, asked_at, *limit, self.round.unwritten.out());
+                    self.round.unwritten.of_rule(slot);
+                    step.map_err(|error| error.to_string())
+                }
             }
         });
         state.last_evaluation = Some(at);

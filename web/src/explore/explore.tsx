@@ -14,6 +14,7 @@ import { copy } from '../ui/toast';
 import { ViewsMenu } from '../ui/views-menu';
 import { here, now, param, range, set } from '../url';
 import { GraphView, type Drawn } from './graph-view';
+import { NOTHING_HIDDEN } from './hidden';
 import { MetricList } from './metric-list';
 import { queryLanguage } from './query-language';
 import { InstantTable } from './instant-table';
@@ -33,13 +34,13 @@ export function Explore() {
   const run = (at?: number, text?: string) => {
     const next = written.map((one, index) => (index === at ? text! : one).trim());
     const again = next.join('\n') === queries.join('\n');
-    set(Object.fromEntries(NAMES.map((name, index) => [name, next[index] ?? ''])), again);
+    set({ ...Object.fromEntries(NAMES.map((name, index) => [name, next[index] ?? ''])), ...(again ? {} : NOTHING_HIDDEN) }, again);
     if (again) now.value = Date.now();
   };
   const remove = (at: number) => {
     const next = queries.filter((_, index) => index !== at);
     setRows(Math.max(1, count - 1));
-    set(Object.fromEntries(NAMES.map((name, index) => [name, next[index] ?? ''])));
+    set({ ...Object.fromEntries(NAMES.map((name, index) => [name, next[index] ?? ''])), ...NOTHING_HIDDEN });
   };
   const answers = NAMES.map((name) => useRange(param(name)));
   const view = VIEWS.find((one) => one === param('view')) ?? 'graph';

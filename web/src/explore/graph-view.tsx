@@ -8,6 +8,7 @@ import { type Series, summary, type Summary } from '../series';
 import { Chart } from '../ui/chart';
 import { useRowKeys } from '../ui/row-keys';
 import { href, range, zoom } from '../url';
+import { hiddenOf, hideOf } from './hidden';
 
 export interface Drawn extends Series {
   name: string;
@@ -31,11 +32,12 @@ interface Row extends Drawn {
 }
 
 export function GraphView({ drawn }: Props) {
-  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const [sort, setSort] = useState<(typeof COLUMNS)[number]>('last');
   const [all, setAll] = useState(false);
   useRowKeys();
   const rows: Row[] = drawn.map((series, color) => ({ ...series, color, figures: summary(series.values) }));
+  const names = drawn.map(({ name }) => name);
+  const hidden = hiddenOf(names);
   const figure = (row: Row, column: keyof Summary) => row.figures[column] ?? -Infinity;
   const sorted = [...rows].sort((a, b) => figure(b, sort) - figure(a, sort));
   const shown = rows.length > DRAWN_MAX ? [...rows].sort((a, b) => figure(b, 'max') - figure(a, 'max')).slice(0, DRAWN_MAX) : rows;
@@ -43,12 +45,12 @@ export function GraphView({ drawn }: Props) {
   const alone = (name: string) => {
     const others = rows.filter((row) => row.name !== name).map((row) => row.name);
     const isAlone = !hidden.has(name) && others.every((other) => hidden.has(other)) && others.length > 0;
-    setHidden(new Set(isAlone ? [] : others));
+    hideOf(names, new Set(isAlone ? [] : others));
   };
   const flip = (name: string) => {
     const next = new Set(hidden);
     if (!next.delete(name)) next.add(name);
-    setHidden(next);
+    hideOf(names, next);
   };
   if (!drawn.length) return <p class="panel empty roomy">No series in this range.</p>;
   return (
