@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::number::short;
 use crate::output::Output;
 use crate::render::table::{Align, Cell, Table};
-use crate::render::{Format, csv};
+use crate::render::{Format, csv, fitted};
 use crate::server::Connection;
 use crate::text::safe_json;
 use crate::time::{Clock, Zone};
@@ -182,7 +182,8 @@ impl Alerts {
             }
             Format::Csv => output.text(&rows(alerts.iter().map(|(alert, _)| alert)))?,
             Format::Table | Format::Graph => {
-                output.text(&table(alerts.iter().map(|(alert, _)| alert), &clock, self.colors.painter()))?;
+                let table = table(alerts.iter().map(|(alert, _)| alert), &clock, self.colors.painter());
+                output.text(&fitted(&table))?;
                 if alerts.is_empty() {
                     eprintln!("no alert is {}", names(&self.state));
                 }

@@ -112,3 +112,52 @@ fn wanted_on(terminal: bool) -> bool {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
 }
+
+/// As much of a line as fits, `…` where it was cut; colours take no room, and end where the line ends.
+pub fn cut_painted(line: &str, columns: usize) -> String {
+    let mut out = String::new();
+    // Where the text is cut if it turns out too long: what stands before leaves a column for the mark.
+    let (mut taken, mut in_escape, mut cut_at) = (0, false, None);
+    for c in line.chars() {
+        in_escape |= c == '\u{1b}';
+        if !in_escape {
+            taken += crate::text::width(c.encode_utf8(&mut [0; 4]));
+            if taken >= columns {
+                cut_at = cut_at.or(Some(out.len()));
+            }
+            if taken > columns {
+                out.truncate(cut_at.unwrap_or_default());
+                out.push('…');
+                if out.contains('\u{1b}') {
+                    out.push_str("\u{1b}[0m");
+                }
+                return out;
+            }
+        }
+        // Ours all end with their letter.
+        in_escape &= !c.is_ascii_alphabetic();
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_take_no_room() {
+        for (line, columns, shown) in [
+            ("\u{1b}[1;31mab\u{1b}[0mcd", 4, "\u{1b}[1;31mab\u{1b}[0mcd"),
+            ("\u{1b}[1;31mab\u{1b}[0mcd", 3, "\u{1b}[1;31mab\u{1b}[0m…\u{1b}[0m"),
+            ("\u{1b}[1;31mabcd\u{1b}[0m", 3, "\u{1b}[1;31mab…\u{1b}[0m"),
+            ("日本", 4, "日本"),
+            ("日本", 3, "日…"),
+            ("日本", 2, "…"),
+            ("abc", 1, "…"),
+            ("", 1, ""),
+        ] {
+            assert_eq!(cut_painted(line, columns), shown, "{line:?} in {columns}");
+        }
+    }
+}

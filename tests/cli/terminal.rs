@@ -36,4 +36,14 @@ fn colours_on_a_terminal_unless_they_are_not_wanted() {
     assert!(graph.lines().all(|line| line.chars().count() <= 80), "{graph}");
     let wide = on_terminal("stty cols 120; watchfire query logs --since 1h -o graph --color never", "", "xterm");
     assert!(wide.lines().any(|line| (100..=120).contains(&line.chars().count())), "{wide}");
+    // So do tables of what stands now, whose columns would wrap; in a pipe they are whole.
+    let top = "watchfire top --once --color never";
+    for columns in [30, 60] {
+        for line in [top, "watchfire query logs --since 1h -o graph --color never"] {
+            let cut = on_terminal(&format!("stty cols {columns}; {line}"), "", "xterm");
+            assert!(cut.lines().all(|line| line.chars().count() <= columns), "{line} in {columns}: {cut}");
+        }
+    }
+    let piped = on_terminal(&format!("stty cols 30; {top} | cat"), "", "xterm");
+    assert!(piped.contains("SOURCE") && piped.contains("TREND"), "{piped}");
 }

@@ -12,7 +12,7 @@ use crate::output::Output;
 use crate::record::{CSV_COLUMNS, Record};
 use crate::render::graph::{Graph, Series};
 use crate::render::table::{Align, Table};
-use crate::render::{Format, csv};
+use crate::render::{Format, csv, fitted};
 use crate::server::{Connection, Server};
 use crate::terminal;
 use crate::terms;
@@ -204,7 +204,7 @@ impl Logs {
         };
         let mut output = Output::new();
         let step = watchfire_model::time::format_duration_ms(histogram.step);
-        output.text(&graph.render(self.shown.painter()))?;
+        output.text(&fitted(&graph.render(self.shown.painter())))?;
         output.line(&format!("{} records, counted per {step}", page.total))?;
         output.flush()?;
         Ok(match page.damaged_blocks {

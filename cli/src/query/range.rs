@@ -13,7 +13,7 @@ use crate::number::short;
 use crate::output::Output;
 use crate::render::graph::{Figures, Graph, Series, sparkline};
 use crate::render::table::{Align, Cell, Table};
-use crate::render::{Format, csv};
+use crate::render::{Format, csv, fitted};
 use crate::server::Connection;
 use crate::terminal;
 use crate::text::safe_json;
@@ -103,7 +103,7 @@ impl Range {
             }
             Format::Table => output.text(&table(&answer, self.shown.ascii, self.shown.painter()))?,
             Format::Csv => write_rows(&answer, &mut output)?,
-            Format::Graph => output.text(&draw(&answer, &clock, self.shown.ascii, self.shown.painter()))?,
+            Format::Graph => output.text(&fitted(&draw(&answer, &clock, self.shown.ascii, self.shown.painter())))?,
         }
         output.flush()?;
         super::conclude(&self.shown, answer.result.is_empty(), &answer.warnings)

@@ -6,6 +6,9 @@ pub mod table;
 
 use clap::ValueEnum;
 
+use crate::color::cut_painted;
+use crate::terminal;
+
 /// How an answer is written.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -27,8 +30,23 @@ impl Format {
     pub fn or_default(asked: Option<Format>) -> Format {
         match asked {
             Some(format) => format,
-            None if crate::terminal::is_terminal() => Format::Table,
+            None if terminal::is_terminal() => Format::Table,
             None => Format::Jsonl,
         }
     }
+}
+
+/// Lines as they are printed: cut to the width of the terminal, where they would wrap and no column stood below its
+/// title any more; whole in pipes and files.
+pub fn fitted(page: &str) -> String {
+    if !terminal::is_terminal() {
+        return page.to_owned();
+    }
+    let (columns, _) = terminal::size();
+    page.split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(text) => cut_painted(text, columns) + "\n",
+            None => cut_painted(line, columns),
+        })
+        .collect()
 }

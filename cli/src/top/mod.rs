@@ -15,6 +15,7 @@ use crate::color::{Colors, Painter, Style};
 use crate::failure::{Failure, Outcome};
 use crate::number::{bytes, percent, short};
 use crate::output::Output;
+use crate::render::fitted;
 use crate::render::graph::sparkline;
 use crate::render::table::{Align, Cell, Table};
 use crate::server::{Connection, Server};
@@ -140,7 +141,7 @@ impl Top {
         let painter = self.colors.painter();
         if self.once || !terminal::is_terminal() {
             let mut output = Output::new();
-            output.text(&self.page(&server, &first, usize::MAX, painter))?;
+            output.text(&fitted(&self.page(&server, &first, usize::MAX, painter)))?;
             output.flush()?;
             return Ok(Outcome::Complete);
         }

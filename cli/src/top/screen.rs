@@ -2,6 +2,8 @@
 
 use std::io::{Result, Write};
 
+use crate::color::cut_painted;
+
 /// Other screen, cursor hidden.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 /// Cursor shown, the shell's screen.
@@ -23,7 +25,7 @@ impl Screen {
         for line in page.lines().take(rows.saturating_sub(1)) {
             frame.push_str(&cut_painted(line, columns));
             // The rest of the line, from the page before.
-            frame.push_str("\u{1b}[0m\u{1b}[K\n");
+            frame.push_str("\u{1b}[K\n");
         }
         frame.push_str("\u{1b}[J");
         write(&frame)
@@ -41,34 +43,4 @@ fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
-}
-
-/// As much of a line as fits; colours take no room.
-fn cut_painted(line: &str, columns: usize) -> String {
-    let mut out = String::new();
-    let (mut taken, mut in_escape) = (0, false);
-    for c in line.chars() {
-        in_escape |= c == '\u{1b}';
-        if !in_escape {
-            taken += crate::text::width(c.encode_utf8(&mut [0; 4]));
-            if taken > columns {
-                break;
-            }
-        }
-        // Ours all end with their letter.
-        in_escape &= !c.is_ascii_alphabetic();
-        out.push(c);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colours_take_no_room() {
-        assert_eq!(cut_painted("\u{1b}[1;31mab\u{1b}[0mcd", 3), "\u{1b}[1;31mab\u{1b}[0mc");
-        assert_eq!(cut_painted("日本", 3), "日");
-    }
 }
