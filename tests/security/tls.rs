@@ -151,6 +151,10 @@ fn clients_need_a_certificate_of_the_authority() {
     for (authority, name, year) in [(&authority, "good", 2099), (&authority, "old", 2021), (&other, "foreign", 2099)] {
         authority.sign(&files, name, year);
     }
+    // An authority's own certificate is nobody's.
+    std::fs::write(files.path("authority.pem"), &authority.pem).expect("the folder can be written");
+    std::fs::write(files.path("authority.key"), authority.issuer.key().serialize_pem())
+        .expect("the folder can be written");
     let server = Server::start(BINARY, &config(&files, &format!(", client_ca_file: {ca}")));
     let health = format!("https://{}/health", server.address);
     let with = |name: &str| {
@@ -158,9 +162,11 @@ fn clients_need_a_certificate_of_the_authority() {
         curl(&["--cacert", &ca, "--cert", &cert, "--key", &key, &health]).0
     };
     assert_eq!(with("good"), 200);
-    for (name, reason) in
-        [("old", "the client's certificate has expired"), ("foreign", "is of no authority in `tls.client_ca_file`")]
-    {
+    for (name, reason) in [
+        ("old", "the client's certificate has expired"),
+        ("foreign", "is of no authority in `tls.client_ca_file`"),
+        ("authority", "not taken: it is an authority's own"),
+    ] {
         assert_eq!(with(name), 0, "{name}");
         until(|| server.log().contains(reason));
     }

@@ -239,6 +239,9 @@ fn explain(error: &std::io::Error) -> String {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             "the client's certificate is of no authority in `tls.client_ca_file`".into()
         }
+        Some(Error::InvalidCertificate(CertificateError::Other(reason))) => {
+            format!("the client's certificate is not taken: {}", certificate_fault(&reason.to_string()))
+        }
         Some(Error::InvalidCertificate(reason)) => format!("the client's certificate is not taken: {reason}"),
         Some(Error::AlertReceived(AlertDescription::UnknownCA)) => {
             "the client does not trust the authority of our certificate".into()
@@ -247,8 +250,91 @@ fn explain(error: &std::io::Error) -> String {
             "the client says that our certificate has expired".into()
         }
         Some(Error::AlertReceived(alert)) => format!("the client broke off: {alert:?}"),
-        Some(Error::PeerIncompatible(reason)) => format!("the client speaks no TLS 1.2 or 1.3 of ours ({reason:?})"),
+        Some(Error::PeerIncompatible(reason)) => {
+            format!("the client speaks no TLS 1.2 or 1.3 of ours: {}", incompatibility(reason))
+        }
         Some(cause) => cause.to_string(),
         None => error.to_string(),
+    }
+}
+
+/// What rustls passes on of its checks of certificates without words of its own: the bare name of the fault.
+fn certificate_fault(name: &str) -> String {
+    match name {
+        "CaUsedAsEndEntity" => "it is an authority's own; a client needs one that the authority signed".to_owned(),
+        "UnsupportedCertVersion" => "it is of an old version of X.509; version 3 is needed".to_owned(),
+        "UnsupportedCriticalExtension" => "it has a critical extension that is not known here".to_owned(),
+        other => words(other),
+    }
+}
+
+/// In which of its demands a client and we do not meet.
+fn incompatibility(reason: &rustls::PeerIncompatible) -> String {
+    use rustls::PeerIncompatible as Reason;
+    match reason {
+        Reason::SupportedVersionsExtensionRequired | Reason::Tls12NotOffered | Reason::Tls12NotOfferedOrEnabled => {
+            "it offers older versions only".to_owned()
+        }
+        Reason::NoCipherSuitesInCommon => "it offers none of our ciphers".to_owned(),
+        Reason::NoKxGroupsInCommon => "it offers none of our key exchanges".to_owned(),
+        Reason::NoSignatureSchemesInCommon => "it takes none of the signatures of our certificate".to_owned(),
+        // The library may know more reasons one day.
+        other => words(&format!("{other:?}")),
+    }
+}
+
+/// `CertNotValid` as `cert not valid`.
+fn words(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 8);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && out.ends_with(|last: char| last.is_ascii_lowercase() || last.is_ascii_digit()) {
+            out.push(' ');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error as IoError;
+    use std::sync::Arc;
+
+    use rustls::{CertificateError, Error, OtherError, PeerIncompatible};
+
+    use super::*;
+
+    /// A fault that has a name and no words, as those of the certificates' checks.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Named(&'static str);
+
+    #[test]
+    fn faults_are_told_in_words() {
+        let certificate = |name| Error::from(CertificateError::Other(OtherError(Arc::new(Named(name)))));
+        for (error, told) in [
+            (
+                certificate("CaUsedAsEndEntity"),
+                "the client's certificate is not taken: it is an authority's own; a client needs one that the authority signed",
+            ),
+            (
+                certificate("UnsupportedCertVersion"),
+                "the client's certificate is not taken: it is of an old version of X.509; version 3 is needed",
+            ),
+            (
+                certificate("PathLenConstraintViolated"),
+                "the client's certificate is not taken: path len constraint violated",
+            ),
+            (
+                PeerIncompatible::NoCipherSuitesInCommon.into(),
+                "the client speaks no TLS 1.2 or 1.3 of ours: it offers none of our ciphers",
+            ),
+            (
+                PeerIncompatible::SupportedVersionsExtensionRequired.into(),
+                "the client speaks no TLS 1.2 or 1.3 of ours: it offers older versions only",
+            ),
+        ] {
+            assert_eq!(explain(&IoError::other(error)), told);
+        }
     }
 }
