@@ -112,9 +112,14 @@ fn the_export_format_comes_by_http_too() {
     assert_eq!(answer.status, 202, "{}", answer.text());
     assert_eq!(answer.json()["formats"]["journald"], 50, "{}", answer.text());
     wait_total(&server, 50);
-    let cut = &body[..body.len() - 200];
+    // The entry that ends within its message is rejected, those before it are not.
+    let body = entries(50, 57);
+    let cut = &body[..body.len() - 4];
     let answer = server.client().call(&Client::request("POST", "/ingest/raw?format=journald", &[], cut));
     assert_eq!(answer.status, 202, "{}", answer.text());
+    let json = answer.json();
+    assert_eq!((&json["accepted"], &json["rejected"]), (&6.into(), &1.into()), "{json}");
+    assert!(answer.text().contains("the entry is cut off within this field"), "{json}");
     let answer = server.client().post("/ingest/raw?format=journald", "text/plain", "PRIORITY=3\n\n");
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("no `MESSAGE`"), "{}", answer.text());

@@ -341,7 +341,7 @@ impl<'a> Gatherer<'a> {
     pub fn cut(&mut self, cut: &Cut<'_>, format: Option<Format>) {
         let mut marks = Marks { truncated: cut.truncated, ..Marks::default() };
         if format == Some(Format::Journald) {
-            match journald::parse_entry(cut.text, &mut self.worker.draft) {
+            match journald::parse_entry(cut.text, cut.truncated, &mut self.worker.draft) {
                 Ok(replaced) => {
                     marks.invalid_utf8 = replaced;
                     return self.record("", Format::Journald, cut.text.len(), None, marks);

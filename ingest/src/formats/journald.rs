@@ -31,6 +31,8 @@ pub struct Field<'a> {
 enum Step<'a> {
     /// A field, and the length of its bytes with all around them.
     Field(Field<'a>, usize),
+    /// A field of any bytes, all there, and behind them not even the line feed.
+    Last(Field<'a>),
     /// The end of the entry.
     Blank,
     /// It goes on behind the text.
@@ -53,7 +55,8 @@ fn step(text: &[u8]) -> Step<'_> {
     match (behind.get(..length), behind.get(length)) {
         // The byte behind should be a line feed; whatever it is, it belongs to the framing.
         (Some(value), Some(_)) => Step::Field(Field { name: line, value }, line_end + 1 + 8 + length + 1),
-        _ => Step::Short,
+        (Some(value), None) => Step::Last(Field { name: line, value }),
+        (None, _) => Step::Short,
     }
 }
 
@@ -64,27 +67,53 @@ pub fn entry_length(text: &[u8]) -> Option<usize> {
         match step(text.get(at..)?) {
             Step::Field(_, length) => at += length,
             Step::Blank => return Some(at + 1),
-            Step::Short => return None,
+            Step::Last(_) | Step::Short => return None,
         }
     }
 }
 
-/// The fields of an entry, as far as they are whole; the last plain one need not end with a line feed.
-pub fn fields(entry: &[u8]) -> impl Iterator<Item = Field<'_>> {
-    let mut rest = entry;
-    std::iter::from_fn(move || match step(rest) {
-        Step::Field(field, length) => {
-            rest = rest.get(length..).unwrap_or_default();
-            Some(field)
+/// The fields of an entry, as far as they are whole; the last one need not end with a line feed.
+pub fn fields(entry: &[u8]) -> Fields<'_> {
+    Fields { rest: entry }
+}
+
+/// What is left of an entry.
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Whether the entry ends within the next field: its name stands there, and less than all of its bytes.
+    fn is_cut_off(&self) -> bool {
+        let Step::Short = step(self.rest) else { return false };
+        let name = self.rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let is_of_names = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        !name.is_empty() && name.iter().all(is_of_names)
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        match step(self.rest) {
+            Step::Field(field, length) => {
+                self.rest = self.rest.get(length..).unwrap_or_default();
+                Some(field)
+            }
+            Step::Last(field) => {
+                self.rest = &[];
+                Some(field)
+            }
+            Step::Blank => None,
+            Step::Short => {
+                let line = self.rest.split(|byte| *byte == b'\n').next()?;
+                let equal = memchr::memchr(b'=', line)?;
+                self.rest = &[];
+                Some(Field { name: line.get(..equal)?, value: line.get(equal + 1..)? })
+            }
         }
-        Step::Blank => None,
-        Step::Short => {
-            let last = std::mem::take(&mut rest);
-            let equal =
-                memchr::memchr(b'=', last).filter(|equal| memchr::memchr(b'\n', last).is_none_or(|at| at > *equal))?;
-            Some(Field { name: last.get(..equal)?, value: last.get(equal + 1..)?.split(|byte| *byte == b'\n').next()? })
-        }
-    })
+    }
 }
 
 /// The cursor of an entry: where the journal is gone on with.
@@ -110,8 +139,9 @@ pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 const SERVICE_NAMES: [&[u8]; 4] = [b"CONTAINER_NAME", b"_SYSTEMD_UNIT", b"SYSLOG_IDENTIFIER", b"_COMM"];
 
 /// Parses an entry. Fields keep their names; the addresses of the entry (`__…`) are left out. Gives whether bytes that
-/// are no UTF-8 were replaced.
-pub fn parse_entry(entry: &[u8], draft: &mut Draft) -> Result<bool, ParseError> {
+/// are no UTF-8 were replaced. An entry that ends within a field is an error, unless it `may_be_cut` (because it was cut
+/// here, for its length).
+pub fn parse_entry(entry: &[u8], may_be_cut: bool, draft: &mut Draft) -> Result<bool, ParseError> {
     let fail = |what: &'static str| ParseError { format: FORMAT.into(), what: what.into(), at: 0 };
     let mut members = draft.begin("");
     let mut replaced = false;
@@ -123,7 +153,8 @@ pub fn parse_entry(entry: &[u8], draft: &mut Draft) -> Result<bool, ParseError> 
     let (mut message, mut level, mut sent_time, mut time, mut host) = (None, None, None, None, None);
     let mut services: [Option<&[u8]>; SERVICE_NAMES.len()] = [None; SERVICE_NAMES.len()];
     let mut others: Vec<(&[u8], Vec<&[u8]>)> = Vec::new();
-    for Field { name, value } in fields(entry) {
+    let mut fields_left = fields(entry);
+    for Field { name, value } in fields_left.by_ref() {
         if let Some(rank) = SERVICE_NAMES.iter().position(|known| *known == name) {
             services[rank].get_or_insert(value);
         }
@@ -139,6 +170,10 @@ pub fn parse_entry(entry: &[u8], draft: &mut Draft) -> Result<bool, ParseError> 
                 None => others.push((name, vec![value])),
             },
         }
+    }
+    if fields_left.is_cut_off() && !may_be_cut {
+        let at = entry.len().saturating_sub(fields_left.rest.len());
+        return Err(ParseError { format: FORMAT.into(), what: "the entry is cut off within this field".into(), at });
     }
     let Some(message) = message else {
         let is_entry = fields(entry).any(|field| !field.name.is_empty());
@@ -208,14 +243,14 @@ mod tests {
             prop_assert_eq!(entry_length(&entry), Some(entry.len()));
             for cut in 0..entry.len() {
                 prop_assert_eq!(entry_length(&entry[..cut]), None);
-                let _ = parse_entry(&entry[..cut], &mut Draft::default());
+                let _ = parse_entry(&entry[..cut], false, &mut Draft::default());
             }
         }
 
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = entry_length(&bytes);
-            let _ = parse_entry(&bytes, &mut Draft::default());
+            let _ = parse_entry(&bytes, false, &mut Draft::default());
         }
     }
 
@@ -232,10 +267,30 @@ mod tests {
         let mut entry = b"_PID=1\n".to_vec();
         write_field(&mut entry, "MESSAGE", b"two\nlines\n\n");
         let mut draft = Draft::default();
-        assert_eq!(parse_entry(&entry, &mut draft), Ok(false));
+        assert_eq!(parse_entry(&entry, false, &mut draft), Ok(false));
         let value = draft.tape.to_value("", 0);
         let watchfire_model::Value::Object(members) = value else { panic!("{value:?}") };
         assert_eq!(members[0], ("message".to_owned(), watchfire_model::Value::Text("two\nlines".to_owned())));
+    }
+
+    #[test]
+    fn an_entry_that_ends_within_a_field_is_cut_off() {
+        let mut entry = b"MESSAGE=done\n".to_vec();
+        write_field(&mut entry, "TRACE", b"one\ntwo\nthree");
+        for cut in b"MESSAGE=done\nT".len()..entry.len() - 1 {
+            let fault = parse_entry(&entry[..cut], false, &mut Draft::default()).expect_err("it is cut off");
+            assert_eq!((fault.what.as_ref(), fault.at), ("the entry is cut off within this field", 13), "{cut}");
+            assert_eq!(parse_entry(&entry[..cut], true, &mut Draft::default()), Ok(false), "{cut}");
+        }
+        for whole in [
+            &entry[..],
+            &entry[..entry.len() - 1],
+            b"MESSAGE=done\nPRIORITY=3",
+            b"MESSAGE=done\r\n\r\n",
+            b"MESSAGE=done\n\n",
+        ] {
+            assert_eq!(parse_entry(whole, false, &mut Draft::default()), Ok(false), "{whole:?}");
+        }
     }
 
     #[test]
