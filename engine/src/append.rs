@@ -392,6 +392,9 @@ impl Engine {
                 return Err(error);
             }
         };
+        if origin.stands_alone() {
+            self.additive_bytes.fetch_add(points.len() as u64, Ordering::Relaxed);
+        }
         self.apply_additive(batch, targets, origin, outcome, codec);
         Ok(Some(lsn))
     }

@@ -78,6 +78,10 @@ pub struct Engine {
     pub(crate) snapshot_bytes: AtomicU64,
     /// What the log had written when the newest snapshot was begun.
     pub(crate) snapshot_at_bytes: AtomicU64,
+    /// Bytes of counts and observations written to the log since the start.
+    pub(crate) additive_bytes: AtomicU64,
+    /// How many that were at the last snapshot.
+    pub(crate) snapshot_at_additive: AtomicU64,
     /// After a failure, when to try again, milliseconds.
     pub(crate) snapshot_again_at: AtomicI64,
     /// Damaged places that the opening found, and records that are lost by them.
@@ -196,6 +200,8 @@ impl Engine {
             checkpointing: Mutex::new(()),
             snapshot_bytes: AtomicU64::new(recovered.snapshot_bytes),
             snapshot_at_bytes: AtomicU64::new(0),
+            additive_bytes: AtomicU64::new(0),
+            snapshot_at_additive: AtomicU64::new(0),
             snapshot_again_at: AtomicI64::new(i64::MIN),
             recovered_damages,
             lost_records: report.records_lost,
@@ -266,6 +272,12 @@ impl Engine {
     /// How much longer the log is than at the last snapshot.
     pub(crate) fn log_grown_bytes(&self) -> u64 {
         self.wal.appended_bytes().saturating_sub(self.snapshot_at_bytes.load(Ordering::Relaxed))
+    }
+
+    /// The same of what counts and observations take in it, as far as this process wrote them.
+    pub(crate) fn additive_grown_bytes(&self) -> u64 {
+        let written = self.additive_bytes.load(Ordering::Relaxed);
+        written.saturating_sub(self.snapshot_at_additive.load(Ordering::Relaxed))
     }
 
     pub(crate) fn see_time(&self, now: Timestamp) {
