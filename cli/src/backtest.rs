@@ -14,8 +14,8 @@ use crate::color::{Colors, Painter, Style};
 use crate::failure::{Failure, Outcome};
 use crate::number::short;
 use crate::output::Output;
-use crate::render::csv;
 use crate::render::table::{Align, Cell, Table};
+use crate::render::{ListFormat, csv};
 use crate::server::Connection;
 use crate::text::safe_json;
 use crate::time::{Clock, Zone};
@@ -51,7 +51,7 @@ pub struct Backtest {
     interval: Option<String>,
     /// How it is written.
     #[arg(long, short, value_enum, default_value = "table", value_name = "FORMAT")]
-    output: Written,
+    output: ListFormat,
     #[command(flatten)]
     zone: Zone,
     #[command(flatten)]
@@ -65,16 +65,6 @@ pub struct Backtest {
 enum Kind {
     /// Alerting rules.
     Rules,
-}
-
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    /// Columns for people, and how often each rule would have fired.
-    Table,
-    /// One JSON document.
-    Json,
-    /// Comma-separated, with a line of names.
-    Csv,
 }
 
 fn interval(text: &str) -> Result<String, String> {
@@ -150,9 +140,9 @@ impl Backtest {
         let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
         let mut output = Output::new();
         match self.output {
-            Written::Json => output.line(&safe_json(&text))?,
-            Written::Csv => output.text(&rows(&answer))?,
-            Written::Table => output.text(&table(&answer, &clock, self.colors.painter()))?,
+            ListFormat::Json => output.line(&safe_json(&text))?,
+            ListFormat::Csv => output.text(&rows(&answer))?,
+            ListFormat::Table => output.text(&table(&answer, &clock, self.colors.painter()))?,
         }
         output.flush()?;
         Ok(not_all(&answer).map_or(Outcome::Complete, Outcome::Partial))

@@ -1,18 +1,18 @@
 //! `watchfire silence`: alerts that nobody shall be told of for a while.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use watchfire_model::Timestamp;
 use watchfire_model::time::parse_duration_ms;
+use watchfire_model::{MatchOp, Timestamp};
 
 use crate::color::{Colors, Painter, Style};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
-use crate::render::csv;
 use crate::render::table::{Align, Cell, Table};
+use crate::render::{ListFormat, csv};
 use crate::server::Connection;
 use crate::text::safe_json;
 use crate::time::{Clock, Zone};
@@ -94,7 +94,7 @@ struct List {
     expired: bool,
     /// How they are written.
     #[arg(long, short, value_enum, default_value = "table", value_name = "FORMAT")]
-    output: Written,
+    output: ListFormat,
     #[command(flatten)]
     zone: Zone,
     #[command(flatten)]
@@ -113,16 +113,6 @@ struct Expire {
     connection: Connection,
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    /// Columns for people.
-    Table,
-    /// One JSON document.
-    Json,
-    /// Comma-separated, with a line of names.
-    Csv,
-}
-
 fn duration(text: &str) -> Result<i64, String> {
     let millis = parse_duration_ms(text).filter(|millis| *millis > 0);
     millis.ok_or_else(|| "write a duration, as 30m, 2h or 1d".to_owned())
@@ -130,14 +120,9 @@ fn duration(text: &str) -> Result<i64, String> {
 
 /// A matcher in the words of Alertmanager's API.
 fn matcher(text: &str) -> Result<Value, String> {
-    let wanted = "write label=value, label!=value, label=~expression or label!~expression";
-    let at = text.find(['=', '!']).filter(|at| *at > 0).ok_or(wanted)?;
-    let (name, rest) = text.split_at(at);
-    let ops = [("=~", true, true), ("!~", true, false), ("!=", false, false), ("=", false, true)];
-    let found = ops.into_iter().find_map(|(sign, regex, equal)| Some((regex, equal, rest.strip_prefix(sign)?)));
-    let (is_regex, is_equal, value) = found.ok_or(wanted)?;
-    let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    Ok(json!({"name": name.trim(), "value": value, "isRegex": is_regex, "isEqual": is_equal}))
+    let split = MatchOp::split(text);
+    let (name, op, value) = split.ok_or("write label=value, label!=value, label=~expression or label!~expression")?;
+    Ok(json!({"name": name, "value": value, "isRegex": op.is_regex(), "isEqual": op.is_equal()}))
 }
 
 #[derive(Deserialize)]
@@ -174,12 +159,7 @@ struct Matcher {
 
 impl Silence {
     fn matchers(&self) -> String {
-        let sign = |matcher: &Matcher| match (matcher.is_regex, matcher.is_equal) {
-            (false, true) => "=",
-            (false, false) => "!=",
-            (true, true) => "=~",
-            (true, false) => "!~",
-        };
+        let sign = |matcher: &Matcher| MatchOp::of(matcher.is_regex, matcher.is_equal).as_str();
         let texts = self.matchers.iter().map(|one| format!("{}{}{:?}", one.name, sign(one), one.value));
         texts.collect::<Vec<_>>().join(" ")
     }
@@ -233,12 +213,12 @@ impl List {
         }
         let mut output = Output::new();
         match self.output {
-            Written::Json => {
+            ListFormat::Json => {
                 let texts: Vec<_> = silences.iter().map(|(_, raw)| safe_json(raw.get())).collect();
                 output.line(&format!("[{}]", texts.join(",\n")))?;
             }
-            Written::Csv => output.text(&rows(silences.iter().map(|(silence, _)| silence)))?,
-            Written::Table => {
+            ListFormat::Csv => output.text(&rows(silences.iter().map(|(silence, _)| silence)))?,
+            ListFormat::Table => {
                 output.text(&table(silences.iter().map(|(silence, _)| silence), &clock, self.colors.painter()))?;
                 if silences.is_empty() {
                     eprintln!("no alert is silenced");

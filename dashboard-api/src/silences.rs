@@ -74,17 +74,10 @@ async fn list(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Va
     Ok(Json(listed.iter().filter(|silence| fits(silence)).map(|silence| document(silence, now)).collect()))
 }
 
-/// `name="value"`, `name=~"re"`, the value with quotes or without.
 fn matcher(text: &str) -> Result<Matcher, String> {
-    let wanted = || format!("`{}` is no matcher; write name=\"value\"", shown(text));
-    let at = text.find(['=', '!']).ok_or_else(wanted)?;
-    let (name, rest) = text.split_at(at);
-    let ops = [("=~", MatchOp::Regex), ("!~", MatchOp::NotRegex), ("!=", MatchOp::NotEqual), ("=", MatchOp::Equal)];
-    let found = ops.into_iter().find_map(|(sign, op)| Some((op, rest.strip_prefix(sign)?)));
-    let (op, value) = found.ok_or_else(wanted)?;
-    let value = value.trim();
-    let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    Matcher::new(name.trim(), op, value).map_err(|error| error.to_string())
+    let split = MatchOp::split(text);
+    let (name, op, value) = split.ok_or_else(|| format!("`{}` is no matcher; write name=\"value\"", shown(text)))?;
+    Matcher::new(name, op, value).map_err(|error| error.to_string())
 }
 
 async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, ApiError> {

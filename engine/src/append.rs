@@ -393,7 +393,7 @@ impl Engine {
             }
         };
         if origin.stands_alone() {
-            self.additive_bytes.fetch_add(points.len() as u64, Ordering::Relaxed);
+            self.derived_bytes.fetch_add(points.len() as u64, Ordering::Relaxed);
         }
         self.apply_additive(batch, targets, origin, outcome, codec);
         Ok(Some(lsn))

@@ -78,10 +78,9 @@ pub struct Engine {
     pub(crate) snapshot_bytes: AtomicU64,
     /// What the log had written when the newest snapshot was begun.
     pub(crate) snapshot_at_bytes: AtomicU64,
-    /// Bytes of counts and observations written to the log since the start.
-    pub(crate) additive_bytes: AtomicU64,
-    /// How many that were at the last snapshot.
-    pub(crate) snapshot_at_additive: AtomicU64,
+    /// Bytes that counts and observations of logs took in the log since the last snapshot that its length led to, or
+    /// the start.
+    pub(crate) derived_bytes: AtomicU64,
     /// After a failure, when to try again, milliseconds.
     pub(crate) snapshot_again_at: AtomicI64,
     /// Damaged places that the opening found, and records that are lost by them.
@@ -200,8 +199,7 @@ impl Engine {
             checkpointing: Mutex::new(()),
             snapshot_bytes: AtomicU64::new(recovered.snapshot_bytes),
             snapshot_at_bytes: AtomicU64::new(0),
-            additive_bytes: AtomicU64::new(0),
-            snapshot_at_additive: AtomicU64::new(0),
+            derived_bytes: AtomicU64::new(0),
             snapshot_again_at: AtomicI64::new(i64::MIN),
             recovered_damages,
             lost_records: report.records_lost,
@@ -272,12 +270,6 @@ impl Engine {
     /// How much longer the log is than at the last snapshot.
     pub(crate) fn log_grown_bytes(&self) -> u64 {
         self.wal.appended_bytes().saturating_sub(self.snapshot_at_bytes.load(Ordering::Relaxed))
-    }
-
-    /// The same of what counts and observations take in it, as far as this process wrote them.
-    pub(crate) fn additive_grown_bytes(&self) -> u64 {
-        let written = self.additive_bytes.load(Ordering::Relaxed);
-        written.saturating_sub(self.snapshot_at_additive.load(Ordering::Relaxed))
     }
 
     pub(crate) fn see_time(&self, now: Timestamp) {

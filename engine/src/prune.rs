@@ -64,7 +64,7 @@ impl Engine {
         let due = self.config.snapshot_log_bytes.max(self.snapshot_bytes.load(Ordering::Relaxed) / SNAPSHOT_SHARE);
         let again_at = self.snapshot_again_at.load(Ordering::Relaxed);
         // A byte of counts takes a start about twice as long as one of samples.
-        let grown = self.log_grown_bytes() + self.additive_grown_bytes();
+        let grown = self.log_grown_bytes() + self.derived_bytes.load(Ordering::Relaxed);
         if (grown > due || self.wal.is_broken()) && now.millis() >= again_at {
             self.checkpoint_and_report(now);
         }
@@ -132,11 +132,11 @@ impl Engine {
 
     fn checkpoint_and_report(&self, now: Timestamp) {
         let appended = self.wal.appended_bytes();
-        let additive = self.additive_bytes.load(Ordering::Relaxed);
+        let derived = self.derived_bytes.load(Ordering::Relaxed);
         match self.checkpoint() {
             Ok(()) => {
                 self.snapshot_at_bytes.store(appended, Ordering::Relaxed);
-                self.snapshot_at_additive.store(additive, Ordering::Relaxed);
+                self.derived_bytes.fetch_sub(derived, Ordering::Relaxed);
             }
             Err(error) => {
                 tracing::error!(%error, "the engine cannot write a snapshot; trying again in 5 s");

@@ -3,12 +3,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use watchfire_model::Timestamp;
+use watchfire_model::{Timestamp, uuid};
 use watchfire_queue::DedupKey;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
 /// Length of an id, bytes.
-pub const ID_BYTES: usize = 36;
+pub const ID_BYTES: usize = uuid::TEXT_BYTES;
 
 /// Makes ids: 48 bits of time, 32 bits of a counter, 42 bits that are this process' own.
 ///
@@ -31,14 +31,13 @@ impl IdMaker {
         let count = u64::from(self.counter.fetch_add(1, Ordering::Relaxed));
         let high = (now.millis().max(0) as u64) << 16 | 0x7000 | count >> 20;
         let low = 0x8000_0000_0000_0000 | (count & 0xf_ffff) << 42 | self.process & ((1 << 42) - 1);
-        format_uuid(u128::from(high) << 64 | u128::from(low))
+        uuid::text(u128::from(high) << 64 | u128::from(low))
     }
 }
 
 /// The id of the record at `index` of a request with this `Idempotency-Key`: the same for every repeat.
 pub fn from_key(key: &[u8; 16]) -> [u8; ID_BYTES] {
-    let bits = u128::from_le_bytes(*key);
-    format_uuid(bits & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62)
+    uuid::text(uuid::of_version(8, u128::from_le_bytes(*key)))
 }
 
 /// What the queue remembers of a record with an id of its own.
@@ -85,36 +84,6 @@ pub fn key_of_request(idempotency_key: &[u8], index: u32) -> [u8; 16] {
     xxh3_128(&seed).to_le_bytes()
 }
 
-/// `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
-fn format_uuid(bits: u128) -> [u8; ID_BYTES] {
-    const DASHES: [usize; 4] = [8, 13, 18, 23];
-    let mut text = [b'-'; ID_BYTES];
-    let mut at = 0;
-    for byte in bits.to_be_bytes() {
-        at += usize::from(DASHES.contains(&at));
-        [text[at], text[at + 1]] = PAIRS[usize::from(byte)];
-        at += 2;
-    }
-    text
-}
-
-/// The two digits of each byte.
-const PAIRS: [[u8; 2]; 256] = {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < pairs.len() {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// The text of an id.
-pub fn as_str(id: &[u8; ID_BYTES]) -> &str {
-    std::str::from_utf8(id).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +95,7 @@ mod tests {
         for millis in [1_700_000_000_000, 1_700_000_000_001, 1_700_000_300_000] {
             for _ in 0..2000 {
                 let id = maker.make(Timestamp::from_millis(millis));
-                let text = as_str(&id).to_owned();
+                let text = uuid::as_str(&id).to_owned();
                 assert!(text > last, "{text} after {last}");
                 assert_eq!((text.len(), text.get(14..15), text.get(19..20)), (36, Some("7"), Some("8")));
                 last = text;
@@ -140,7 +109,7 @@ mod tests {
         assert_eq!(from_key(&key), from_key(&key_of_request(b"abc", 0)));
         assert_ne!(key, key_of_request(b"abc", 1));
         assert_ne!(key, key_of_id("abc"));
-        assert_eq!(as_str(&from_key(&key)).get(14..15), Some("8"));
+        assert_eq!(uuid::as_str(&from_key(&key)).get(14..15), Some("8"));
     }
 
     #[test]

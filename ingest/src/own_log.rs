@@ -14,12 +14,11 @@ use tracing::{Event, Level as TracingLevel, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use watchfire_model::text::cut;
-use watchfire_model::{Level, LogRecord, Timestamp, Value};
+use watchfire_model::{Level, LogRecord, Timestamp, Value, uuid};
 
 use crate::formats::Format;
 use crate::gather::{Gathered, GatheredBatch};
 use crate::http::stores_records;
-use crate::id;
 use crate::intake::Intake;
 
 /// Target of the events that tell of a request; they have a field `path`.
@@ -98,7 +97,7 @@ impl OwnLog {
             let mut part = GatheredBatch::default();
             for mut record in lines.drain(..) {
                 record.accepted_at = now;
-                record.id = id::as_str(&intake.ids.make(now)).to_owned();
+                record.id = uuid::as_str(&intake.ids.make(now)).to_owned();
                 record.received_bytes = u32::try_from(record.message.len()).unwrap_or(u32::MAX);
                 part.push(Format::Json, |out| record.encode(out));
             }

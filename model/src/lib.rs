@@ -19,6 +19,7 @@ pub mod sample;
 pub mod sum;
 pub mod text;
 pub mod time;
+pub mod uuid;
 
 pub use alert::{Alert, AlertState};
 pub use histogram::{Histogram, HistogramSum, ResetHint};

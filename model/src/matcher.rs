@@ -27,6 +27,37 @@ impl MatchOp {
             MatchOp::NotRegex => "!~",
         }
     }
+
+    /// By whether the value is a regular expression, and whether what matches is meant.
+    pub const fn of(is_regex: bool, is_equal: bool) -> MatchOp {
+        match (is_regex, is_equal) {
+            (false, true) => MatchOp::Equal,
+            (false, false) => MatchOp::NotEqual,
+            (true, true) => MatchOp::Regex,
+            (true, false) => MatchOp::NotRegex,
+        }
+    }
+
+    /// Whether the value is a regular expression.
+    pub const fn is_regex(self) -> bool {
+        matches!(self, MatchOp::Regex | MatchOp::NotRegex)
+    }
+
+    /// Whether what matches is meant, and not what does not.
+    pub const fn is_equal(self) -> bool {
+        matches!(self, MatchOp::Equal | MatchOp::Regex)
+    }
+
+    /// Takes `name="value"`, `name!=value`, `name=~"expression"` or `name!~expression` apart; the value may stand in quotes.
+    /// `None` if it is none of these.
+    pub fn split(text: &str) -> Option<(&str, MatchOp, &str)> {
+        let (name, rest) = text.split_at(text.find(['=', '!'])?);
+        let ops = [MatchOp::Regex, MatchOp::NotRegex, MatchOp::NotEqual, MatchOp::Equal];
+        let (op, value) = ops.into_iter().find_map(|op| Some((op, rest.strip_prefix(op.as_str())?)))?;
+        let (name, value) = (name.trim(), value.trim());
+        let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+        (!name.is_empty()).then_some((name, op, value))
+    }
 }
 
 /// Why a matcher cannot be made.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_model::{LabelSet, Timestamp, uuid};
 
 use crate::journal::{Journal, JournalOpenError, JournalRecovery, RewriteError};
 
@@ -192,16 +192,9 @@ impl State {
 
 /// An id in the form that Alertmanager's clients expect (a UUID).
 fn new_id() -> String {
-    let bits = || RandomState::new().hash_one(std::process::id());
-    let (high, low) = (bits(), bits());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xfff,
-        0x8000 | (low >> 48) & 0x3fff,
-        low & 0xffff_ffff_ffff
-    )
+    // The standard library seeds each `RandomState` from the operating system.
+    let bits = || u128::from(RandomState::new().hash_one(std::process::id()));
+    uuid::as_str(&uuid::text(uuid::of_version(4, bits() << 64 | bits()))).to_owned()
 }
 
 #[cfg(test)]

@@ -204,16 +204,10 @@ fn compile(matchers: &[MatcherText]) -> Result<Vec<Matcher>, SilenceFault> {
     }
     let mut compiled = Vec::with_capacity(matchers.len());
     for MatcherText { name, value, is_regex, is_equal } in matchers {
-        let op = match (is_regex, is_equal) {
-            (false, true) => MatchOp::Equal,
-            (false, false) => MatchOp::NotEqual,
-            (true, true) => MatchOp::Regex,
-            (true, false) => MatchOp::NotRegex,
-        };
         if name.is_empty() || value.len() > TEXT_BYTES_MAX {
             return fault("a matcher needs the name of a label, and a value of at most 16 KiB".to_owned());
         }
-        let matcher = Matcher::new(name.clone(), op, value.clone());
+        let matcher = Matcher::new(name.clone(), MatchOp::of(*is_regex, *is_equal), value.clone());
         compiled.push(matcher.map_err(|error| SilenceFault(format!("the matcher of `{name}`: {error}")))?);
     }
     if compiled.iter().all(Matcher::matches_empty) {

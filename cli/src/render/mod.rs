@@ -36,6 +36,17 @@ impl Format {
     }
 }
 
+/// How a list is written that one reads whole.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListFormat {
+    /// Columns for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// Comma-separated, with a line of names.
+    Csv,
+}
+
 /// Lines as they are printed: cut to the width of the terminal, where they would wrap and no column stood below its
 /// title any more; whole in pipes and files.
 pub fn fitted(page: &str) -> String {

@@ -68,6 +68,9 @@ enum SamplesAt {
 
 /// Takes the points of these records of a file.
 pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Known) -> Taken {
+    if pending.is_empty() {
+        return Taken::default();
+    }
     let bytes: usize = pending.iter().map(|record| record.payload.len()).sum();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
     let threads = cores.min(bytes / SHARE_MIN + 1);

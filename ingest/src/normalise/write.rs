@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use watchfire_model::record::{Core, Encoded, PATH_SEPARATOR, RecordWriter, Root, ValueRef};
+use watchfire_model::uuid;
 
 use super::shape::Container;
 use super::{Context, Decision, IdSource, Normaliser, RawTime, key_text, scalar_text};
 use crate::draft::Draft;
-use crate::id;
 use crate::json::{Node, NodeIndex, Span};
 use crate::json_text;
 use crate::names::Slot;
@@ -87,7 +87,7 @@ impl Normaliser {
                 let mut room = String::new();
                 last_id.push_str(scalar_text(draft, input, *at, &mut room).unwrap_or_default());
             }
-            IdSource::Made(made) => last_id.push_str(id::as_str(made)),
+            IdSource::Made(made) => last_id.push_str(uuid::as_str(made)),
         }
         record.core(Core::Id, last_id);
     }
