@@ -269,8 +269,8 @@ impl Engine {
         }
     }
 
-    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. Samples that are
-    /// numbers stay as long as they can go to blocks.
+    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. Samples stay
+    /// as long as they can go to blocks.
     fn drop_from_memory(&self, horizon: i64) -> u64 {
         let with_samples = self.blocks_fail.load(Ordering::Relaxed);
         let mut all_gone = 0;
@@ -280,7 +280,7 @@ impl Engine {
             for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
                 let mut state = series.state.lock();
                 all_gone += match state.numbers() {
-                    Numbers::Samples(samples) if !with_samples => samples.prune_natives(horizon),
+                    Numbers::Samples(_) if !with_samples => 0,
                     numbers => numbers.prune(horizon),
                 };
                 bytes += state.memory_bytes();

@@ -1,14 +1,13 @@
 //! One series: its identity and, behind its own lock, its numbers.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 
 use parking_lot::Mutex;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
-use crate::blocks::{Extent, Stored};
+use crate::blocks::{Extent, Held, Sealed, Stored};
 use crate::bytes::{Cursor, Damaged};
-use crate::chunk::{Chunk, Codec};
+use crate::chunk::Codec;
 use crate::distribution::Distribution;
 use crate::fingerprint::Fingerprint;
 use crate::increments::Increments;
@@ -123,7 +122,7 @@ impl SeriesState {
         let stored = self.stored.take_if(|stored| stored.newest().is_some_and(|newest| newest >= at));
         let Numbers::Samples(samples) = self.numbers() else { return None };
         if let Some(mut stored) = stored {
-            samples.put_before(stored.take_from(at, codec));
+            samples.put_before(stored.take_chunks_from(at, codec), stored.take_runs_from(at));
             self.stored = Some(stored).filter(|stored| !stored.is_empty());
         }
         match &mut self.numbers {
@@ -187,21 +186,22 @@ impl SeriesState {
         self.stored = (!stored.is_empty()).then(|| Box::new(stored));
     }
 
-    /// The sealed chunks that end before a time; of a series whose samples are all older, all of them are sealed for it.
-    pub(crate) fn chunks_before(&mut self, time: i64, codec: &mut Codec) -> Vec<Arc<Chunk>> {
+    /// What is sealed and ends before a time; of a series whose samples are all older, all of them are sealed for it.
+    pub(crate) fn sealed_before(&mut self, time: i64, codec: &mut Codec) -> Sealed {
         match self.numbers() {
-            Numbers::Samples(samples) => samples.chunks_before(time, codec),
-            Numbers::Increments(_) | Numbers::Distribution(_) => Vec::new(),
+            Numbers::Samples(samples) => samples.sealed_before(time, codec),
+            Numbers::Increments(_) | Numbers::Distribution(_) => Sealed::default(),
         }
     }
 
-    /// Puts an extent into the place of the chunks that it was written from. False if they are not the first any more:
-    /// then nothing changes.
-    pub(crate) fn store(&mut self, chunks: &[Arc<Chunk>], extent: Extent) -> bool {
+    /// Puts extents into the place of what they were written from. False if that is not what the series begins with any
+    /// more: then nothing changes.
+    pub(crate) fn store(&mut self, sealed: &Sealed, extents: impl Iterator<Item = (Held, Extent)>) -> bool {
         let Numbers::Samples(samples) = &mut self.numbers else { return false };
-        let is_taken = samples.take_first(chunks);
+        let is_taken = samples.take_first(sealed);
         if is_taken {
-            self.stored.get_or_insert_default().push(extent);
+            let stored = self.stored.get_or_insert_default();
+            extents.for_each(|(held, extent)| stored.push(held, extent));
         }
         is_taken
     }
@@ -239,8 +239,8 @@ impl SeriesState {
     pub(crate) fn remove_samples(&mut self, after: i64, until: i64, codec: &mut Codec) -> u64 {
         let whole = self.stored.as_mut().map_or(0, |stored| stored.remove_within(after, until));
         self.stored.take_if(|stored| stored.is_empty());
-        whole
-            + self.samples_from(after.saturating_add(1), codec).map_or(0, |samples| samples.remove(after, until, codec))
+        let Some(samples) = self.samples_from(after.saturating_add(1), codec) else { return whole };
+        whole + samples.remove(after, until, codec)
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

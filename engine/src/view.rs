@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 
+use crate::blocks::forget_what_was_before;
 use crate::chunk::with_codec;
 use crate::distribution::DistributionWindow;
 use crate::kind::SeriesKind;
-use crate::samples::Samples;
 use crate::series::{Layers, Numbers, Series};
 
 /// A series that a query selected. Cheap to clone and to keep; it copies nothing until it is read, and each
@@ -39,7 +39,7 @@ impl SeriesView {
     ///
     /// Of increments: the running total at the end of each second with events. Of a distribution: nothing.
     pub fn samples(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
-        self.read(start, end, out, &mut |_| {});
+        self.read(start, end, out, None);
     }
 
     /// Samples: appends those with `start < time <= end` and the native histograms beside them, each ascending; no time is
@@ -51,33 +51,47 @@ impl SeriesView {
         out: &mut Vec<Sample>,
         natives: &mut Vec<(Timestamp, Histogram)>,
     ) {
-        self.read(start, end, out, &mut |samples| {
-            let mut found = Vec::new();
-            samples.read_natives(start.millis(), end.millis(), &mut found);
-            natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
-        });
+        let mut found = Vec::new();
+        self.read(start, end, out, Some(&mut found));
+        natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
     }
 
-    /// Appends the samples of a range; `beside` is shown, at the same moment, where there is more than numbers.
-    fn read(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>, beside: &mut dyn FnMut(&Samples)) {
+    /// Appends the samples of a range, and native histograms if somebody wants them: both as they were at one moment.
+    fn read(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        out: &mut Vec<Sample>,
+        mut natives: Option<&mut Vec<(i64, Histogram)>>,
+    ) {
+        let (from, until) = (start.millis(), end.millis());
         with_codec(|codec| {
             let mut state = self.series.state.lock();
-            let stored = state.stored().map(|stored| stored.within(start.millis(), end.millis())).unwrap_or_default();
+            let stored = state.stored().map(|stored| stored.within(from, until)).unwrap_or_default();
             let at = out.len();
             match state.numbers() {
                 Numbers::Samples(samples) => {
-                    samples.read(start.millis(), end.millis(), codec, out);
-                    beside(samples);
+                    samples.read(from, until, codec, out);
+                    if let Some(natives) = &mut natives {
+                        samples.read_natives(from, until, natives);
+                    }
                 }
                 Numbers::Increments(increments) => increments.totals(start, end, codec, out),
                 Numbers::Distribution(_) => {}
             }
             drop(state);
             // What lies on disk is read while nobody waits for the series. It never changes.
-            if !stored.is_empty() {
+            if stored.has_floats() {
                 let in_memory = out.split_off(at);
-                stored.iter().for_each(|extent| extent.read(start.millis(), end.millis(), codec, out));
+                stored.read(from, until, codec, out);
                 out.extend(in_memory);
+            }
+            if let Some(natives) = natives.filter(|_| stored.has_natives()) {
+                let mut in_memory = std::mem::take(natives);
+                stored.read_natives(from, until, natives);
+                // What could not be read may have been what it continues.
+                in_memory.first_mut().into_iter().for_each(|(_, first)| forget_what_was_before(first));
+                natives.append(&mut in_memory);
             }
         });
     }

@@ -2,21 +2,51 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::extent::{Extent, Stored};
-use crate::chunk::with_codec;
+use super::extent::{Extent, Loaded, Place};
+use super::file::BlockFile;
+use super::stored::Held;
 use crate::engine::Engine;
 use crate::series::Series;
 
 const DAY_MS: i64 = 86_400_000;
 
+fn day_of(extent: &Extent) -> i64 {
+    extent.last.div_euclid(DAY_MS)
+}
+
 /// The extents of a day, as places in the list of a series, if there is more than one.
-fn of_day(stored: &Stored, day: i64) -> Option<std::ops::Range<usize>> {
-    let day_of = |extent: &Extent| extent.last.div_euclid(DAY_MS);
-    let from = stored.extents.partition_point(|extent| day_of(extent) < day);
-    let to = stored.extents.partition_point(|extent| day_of(extent) <= day);
+fn of_day(extents: &[Extent], day: i64) -> Option<Range<usize>> {
+    let from = extents.partition_point(|extent| day_of(extent) < day);
+    let to = extents.partition_point(|extent| day_of(extent) <= day);
     (to - from > 1).then_some(from..to)
+}
+
+/// Extents of a series that are in the file being written, as one.
+struct Merged<'s> {
+    series: &'s Arc<Series>,
+    held: Held,
+    before: Vec<Extent>,
+    place: Place,
+}
+
+impl Merged<'_> {
+    /// Has the series name the file instead of what was merged, if that is still what it names.
+    fn swap(self, day: i64, file: &Arc<BlockFile>) {
+        let mut state = self.series.state.lock();
+        let Some(stored) = state.stored_mut() else { return };
+        let Some(range) = of_day(stored.extents(self.held), day) else { return };
+        let is_same = |(a, b): (&Extent, &Extent)| Arc::ptr_eq(&a.file, &b.file) && a.place == b.place;
+        let now = &stored.extents(self.held)[range.clone()];
+        if now.len() == self.before.len() && now.iter().zip(&self.before).all(is_same) {
+            let samples = now.iter().map(|extent| extent.samples).sum();
+            let (first, last) = (now[0].first, now[now.len() - 1].last);
+            let extent = Extent { file: Arc::clone(file), place: self.place, samples, first, last };
+            stored.extents_mut(self.held).splice(range, [extent]);
+        }
+    }
 }
 
 impl Engine {
@@ -37,10 +67,11 @@ impl Engine {
         let mut days = BTreeSet::new();
         for series in &all {
             let state = series.state.lock();
-            let extents = state.stored().map_or(&[][..], |stored| &stored.extents);
-            let days_of =
-                extents.windows(2).map(|pair| (pair[0].last.div_euclid(DAY_MS), pair[1].last.div_euclid(DAY_MS)));
-            days.extend(days_of.filter(|(day, next)| day == next).map(|(day, _)| day));
+            let Some(stored) = state.stored() else { continue };
+            for held in Held::ALL {
+                let pairs = stored.extents(held).windows(2).map(|pair| (day_of(&pair[0]), day_of(&pair[1])));
+                days.extend(pairs.filter(|(day, next)| day == next).map(|(day, _)| day));
+            }
         }
         days.into_iter().filter(|day| (day + 1) * DAY_MS <= before).try_for_each(|day| self.compact_day(&all, day))
     }
@@ -48,29 +79,30 @@ impl Engine {
     fn compact_day(&self, all: &[Arc<Series>], day: i64) -> io::Result<()> {
         let mut writer = self.blocks.begin()?;
         let mut merged = Vec::new();
-        for series in all {
-            // Extents never change; they are read while appends go on.
-            let extents = {
-                let state = series.state.lock();
-                let Some(stored) = state.stored() else { continue };
-                let Some(range) = of_day(stored, day) else { continue };
-                stored.extents[range].to_vec()
-            };
-            let chunks: Vec<_> = with_codec(|codec| extents.iter().flat_map(|extent| extent.chunks(codec)).collect());
-            let samples: u32 = chunks.iter().map(|chunk| chunk.count() as u32).sum();
-            // What cannot be read stays where it is: it may come back with its disk.
-            if samples != extents.iter().map(|extent| extent.samples).sum::<u32>() {
-                continue;
-            }
-            match writer.put(chunks.iter().map(|chunk| &**chunk)) {
-                Ok(place) => merged.push((series, extents, place, samples)),
-                Err(error) => {
-                    writer.give_up();
-                    return Err(error);
+        'series: for series in all {
+            for held in Held::ALL {
+                // Extents never change; they are read while appends go on.
+                let before = {
+                    let state = series.state.lock();
+                    let Some(stored) = state.stored() else { continue };
+                    let Some(range) = of_day(stored.extents(held), day) else { continue };
+                    stored.extents(held)[range].to_vec()
+                };
+                let loaded: Vec<Loaded> = before.iter().filter_map(Extent::load).collect();
+                // What cannot be read stays where it is: it may come back with its disk.
+                if loaded.len() != before.len() {
+                    continue;
                 }
-            }
-            if writer.is_full() {
-                break;
+                match writer.put(loaded.iter().flat_map(Loaded::pieces)) {
+                    Ok(place) => merged.push(Merged { series, held, before, place }),
+                    Err(error) => {
+                        writer.give_up();
+                        return Err(error);
+                    }
+                }
+                if writer.is_full() {
+                    break 'series;
+                }
             }
         }
         if merged.is_empty() {
@@ -78,17 +110,7 @@ impl Engine {
             return Ok(());
         }
         let file = writer.finish(&self.blocks)?;
-        for (series, before, place, samples) in merged {
-            let mut state = series.state.lock();
-            let Some(stored) = state.stored_mut() else { continue };
-            let Some(range) = of_day(stored, day) else { continue };
-            let is_same = |(a, b): (&Extent, &Extent)| Arc::ptr_eq(&a.file, &b.file) && a.place == b.place;
-            let now = &stored.extents[range.clone()];
-            if now.len() == before.len() && now.iter().zip(&before).all(is_same) {
-                let (first, last) = (before[0].first, before[before.len() - 1].last);
-                stored.extents.splice(range, [Extent { file: Arc::clone(&file), place, samples, first, last }]);
-            }
-        }
+        merged.into_iter().for_each(|merged| merged.swap(day, &file));
         Ok(())
     }
 }

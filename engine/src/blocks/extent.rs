@@ -1,16 +1,27 @@
-//! The samples of one series that lie in blocks.
+//! Sealed pieces of one series that lie together in a block: chunks of its floats, or runs of its native histograms.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use watchfire_model::Sample;
+use watchfire_model::{Histogram, ResetHint, Sample};
 
-use super::file::{BlockFile, Blocks, checked};
-use crate::bytes::{Cursor, Damaged, put_varint, put_zigzag};
+use super::file::{BlockFile, checked};
+use crate::bytes::{Damaged, put_varint, put_zigzag};
 use crate::chunk::{Chunk, Codec};
-use crate::series::TimeRange;
+use crate::natives::{self, Run};
 
-/// Most chunks of an extent; what is read from a disk may not claim more.
-const CHUNKS_MAX: usize = 1 << 20;
+/// Most pieces of an extent; what is read from a disk may not claim more.
+pub(super) const PIECES_MAX: usize = 1 << 20;
+
+/// Samples of a series that are sealed: they change no more, and can go to a block as they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece<'p> {
+    pub(crate) samples: u32,
+    /// Times of the first and the last sample, milliseconds.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) bytes: &'p [u8],
+}
 
 /// Where an extent lies in its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +30,7 @@ pub(crate) struct Place {
     pub(super) bytes: u32,
 }
 
-/// A run of chunks of one series in one block.
+/// A run of pieces of one series in one block.
 #[derive(Clone, Debug)]
 pub(crate) struct Extent {
     pub(super) file: Arc<BlockFile>,
@@ -30,188 +41,160 @@ pub(crate) struct Extent {
     pub(super) last: i64,
 }
 
+/// The bytes of an extent, and where its pieces stand in them.
+pub(super) struct Loaded {
+    bytes: Vec<u8>,
+    pieces: Vec<(Head, Range<usize>)>,
+}
+
+/// What an extent says of a piece before its bytes.
+#[derive(Clone, Copy)]
+struct Head {
+    samples: u32,
+    first: i64,
+    last: i64,
+}
+
+impl Loaded {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> + Clone {
+        self.pieces.iter().map(|(Head { samples, first, last }, range)| Piece {
+            samples: *samples,
+            first: *first,
+            last: *last,
+            bytes: self.bytes.get(range.clone()).unwrap_or_default(),
+        })
+    }
+}
+
 impl Extent {
-    /// Appends the samples with `start < time <= end`. What cannot be read is told, and is not there.
+    /// The extent of these pieces, which lie in a file.
+    pub(super) fn of<'p>(
+        pieces: impl Iterator<Item = Piece<'p>> + Clone,
+        place: Place,
+        file: &Arc<BlockFile>,
+    ) -> Option<Extent> {
+        let samples = pieces.clone().map(|piece| piece.samples).sum();
+        let (first, last) = (pieces.clone().next()?.first, pieces.last()?.last);
+        Some(Extent { file: Arc::clone(file), place, samples, first, last })
+    }
+
+    /// Appends the floats with `start < time <= end`. What cannot be read is told, and is not there.
     pub(crate) fn read(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
-        self.each_chunk(|head, bytes| {
-            if head.last <= start || head.first > end {
+        self.each_piece(|piece| {
+            if piece.last <= start || piece.first > end {
                 return Ok(());
             }
-            codec.decode_range(bytes, start, end, out)
+            codec.decode_range(piece.bytes, start, end, out)
+        });
+    }
+
+    /// The same of native histograms.
+    pub(crate) fn read_natives(&self, start: i64, end: i64, out: &mut Vec<(i64, Histogram)>) {
+        self.each_piece(|piece| {
+            if piece.last <= start || piece.first > end {
+                return Ok(());
+            }
+            let at = out.len();
+            natives::read_run(piece.bytes, start, end, out)?;
+            // The run before may be gone with its file.
+            if let Some((_, first)) = out.get_mut(at) {
+                forget_what_was_before(first);
+            }
+            Ok(())
         });
     }
 
     /// Its chunks, to be in memory again.
     pub(super) fn chunks(&self, codec: &mut Codec) -> Vec<Arc<Chunk>> {
         let mut chunks = Vec::new();
-        self.each_chunk(|_, bytes| {
-            chunks.push(Arc::new(Chunk::read(bytes, codec)?));
+        self.each_piece(|piece| {
+            chunks.push(Arc::new(Chunk::read(piece.bytes, codec)?));
             Ok(())
         });
         chunks
     }
 
-    fn each_chunk(&self, mut each: impl FnMut(ChunkHead, &[u8]) -> Result<(), Damaged>) {
-        let bytes = match self.file.read(self.place) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.file.tell_damaged(self.place, self.samples, &error),
-        };
+    /// Its runs, likewise.
+    pub(super) fn runs(&self) -> Vec<Arc<Run>> {
+        let mut runs = Vec::new();
+        self.each_piece(|piece| {
+            runs.push(Arc::new(Run::of(piece.bytes)?));
+            Ok(())
+        });
+        runs
+    }
+
+    /// All its pieces, none of them taken apart; `None`, and told, if it cannot be read.
+    pub(super) fn load(&self) -> Option<Loaded> {
+        let loaded = self.try_load();
+        loaded.inspect_err(|reason| self.file.tell_damaged(self.place, self.samples, reason)).ok()
+    }
+
+    fn try_load(&self) -> Result<Loaded, String> {
+        let bytes = self.file.read(self.place).map_err(|error| error.to_string())?;
+        let pieces = pieces_of(&bytes).map_err(|reason| reason.to_string())?;
+        Ok(Loaded { bytes, pieces })
+    }
+
+    fn each_piece(&self, each: impl FnMut(Piece) -> Result<(), Damaged>) {
+        let Some(loaded) = self.load() else { return };
         let mut left = self.samples;
-        let result = chunks_of(&bytes).and_then(|chunks| {
-            chunks.into_iter().try_for_each(|(head, bytes)| {
-                each(head, bytes)?;
-                left = left.saturating_sub(head.samples);
-                Ok(())
-            })
+        let mut each = each;
+        let result = loaded.pieces().try_for_each(|piece| {
+            each(piece)?;
+            left = left.saturating_sub(piece.samples);
+            Ok(())
         });
         if let Err(reason) = result {
+            let reason: Damaged = reason;
             self.file.tell_damaged(self.place, left, &reason);
         }
     }
 }
 
-/// What an extent says of a chunk before its bytes.
-#[derive(Clone, Copy)]
-struct ChunkHead {
-    samples: u32,
-    first: i64,
-    last: i64,
+/// Whoever reads this histogram has to compare it with the one before, whichever that is.
+pub(crate) fn forget_what_was_before(histogram: &mut Histogram) {
+    if histogram.hint() == ResetHint::NotReset {
+        histogram.set_hint(ResetHint::Unknown);
+    }
 }
 
-/// Appends an extent of these chunks.
-pub(super) fn put_extent<'c>(chunks: impl Iterator<Item = &'c Chunk> + Clone, out: &mut Vec<u8>) {
+/// Appends an extent of these pieces.
+pub(super) fn put_extent<'p>(pieces: impl Iterator<Item = Piece<'p>> + Clone, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    put_varint(out, chunks.clone().count() as u64);
+    put_varint(out, pieces.clone().count() as u64);
     let mut before = 0i64;
-    for chunk in chunks.clone() {
-        put_varint(out, chunk.count() as u64);
-        put_zigzag(out, chunk.first().wrapping_sub(before));
-        put_varint(out, chunk.last().wrapping_sub(chunk.first()).cast_unsigned());
-        put_varint(out, chunk.bytes().len() as u64);
-        before = chunk.last();
+    for piece in pieces.clone() {
+        put_varint(out, u64::from(piece.samples));
+        put_zigzag(out, piece.first.wrapping_sub(before));
+        put_varint(out, piece.last.wrapping_sub(piece.first).cast_unsigned());
+        put_varint(out, piece.bytes.len() as u64);
+        before = piece.last;
     }
-    chunks.for_each(|chunk| out.extend_from_slice(chunk.bytes()));
+    pieces.for_each(|piece| out.extend_from_slice(piece.bytes));
     let crc = crc32fast::hash(&out[start + 4..]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn chunks_of(bytes: &[u8]) -> Result<Vec<(ChunkHead, &[u8])>, Damaged> {
+fn pieces_of(bytes: &[u8]) -> Result<Vec<(Head, Range<usize>)>, Damaged> {
     let mut cursor = checked(bytes)?;
-    let count = cursor.length(CHUNKS_MAX)?;
+    let count = cursor.length(PIECES_MAX)?;
     let mut heads = Vec::with_capacity(count.min(bytes.len()));
     let mut before = 0i64;
     for _ in 0..count {
-        let samples = u32::try_from(cursor.varint()?).map_err(|_| Damaged("a chunk has too many samples"))?;
+        let samples = u32::try_from(cursor.varint()?).map_err(|_| Damaged("a piece has too many samples"))?;
         let first = before.wrapping_add(cursor.zigzag()?);
         let last = first.wrapping_add(cursor.varint()?.cast_signed());
-        let length = usize::try_from(cursor.varint()?).map_err(|_| Damaged("a chunk is too long"))?;
-        heads.push((ChunkHead { samples, first, last }, length));
+        let length = usize::try_from(cursor.varint()?).map_err(|_| Damaged("a piece is too long"))?;
+        heads.push((Head { samples, first, last }, length));
         before = last;
     }
-    heads.into_iter().map(|(head, length)| Ok((head, cursor.take(length)?))).collect()
-}
-
-/// All extents of a series, ascending by time, none of them within another.
-#[derive(Default)]
-pub(crate) struct Stored {
-    pub(super) extents: Vec<Extent>,
-}
-
-impl Stored {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.extents.is_empty()
-    }
-
-    /// Time of the newest sample.
-    pub(crate) fn newest(&self) -> Option<i64> {
-        self.extents.last().map(|extent| extent.last)
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        self.extents.iter().map(|extent| u64::from(extent.samples)).sum()
-    }
-
-    /// Whether there may be samples with `start < time <= end`.
-    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
-        let (start, end) = (range.start.millis(), range.end.millis());
-        self.newest().is_some_and(|newest| newest > start) && self.extents.first().is_some_and(|one| one.first <= end)
-    }
-
-    /// Those that may hold samples with `start < time <= end`, to be read when the series is not locked any more.
-    pub(crate) fn within(&self, start: i64, end: i64) -> Vec<Extent> {
-        let from = self.extents.partition_point(|extent| extent.last <= start);
-        let extents = self.extents.iter().skip(from).take_while(|extent| extent.first <= end);
-        extents.cloned().collect()
-    }
-
-    /// Takes one that lies after all others.
-    pub(crate) fn push(&mut self, extent: Extent) {
-        self.extents.push(extent);
-    }
-
-    /// Drops what lies wholly before a time; says how many samples went.
-    pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
-        let gone = self.extents.partition_point(|extent| extent.last < horizon);
-        self.extents.drain(..gone).map(|extent| u64::from(extent.samples)).sum()
-    }
-
-    /// Drops what lies wholly within `after < time <= until`; says how many samples went.
-    pub(crate) fn remove_within(&mut self, after: i64, until: i64) -> u64 {
-        let before = self.count();
-        self.extents.retain(|extent| extent.first <= after || extent.last > until);
-        before - self.count()
-    }
-
-    /// Takes out everything from the extent on in which a time lies, or the first behind it: its chunks, ascending.
-    pub(crate) fn take_from(&mut self, at: i64, codec: &mut Codec) -> Vec<Arc<Chunk>> {
-        let from = self.extents.partition_point(|extent| extent.last < at);
-        self.extents.drain(from..).flat_map(|extent| extent.chunks(codec)).collect()
-    }
-
-    /// Memory beside the value itself.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.extents.capacity() * size_of::<Extent>()
-    }
-
-    /// Appends all of it for a snapshot.
-    ///
-    /// ```text
-    /// varint extents, (varint file, varint at, varint bytes, varint samples, zigzag first - last before, varint last - first)*
-    /// ```
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.extents.len() as u64);
-        let mut before = 0i64;
-        for extent in &self.extents {
-            put_varint(out, extent.file.number());
-            put_varint(out, u64::from(extent.place.at));
-            put_varint(out, u64::from(extent.place.bytes));
-            put_varint(out, u64::from(extent.samples));
-            put_zigzag(out, extent.first.wrapping_sub(before));
-            put_varint(out, extent.last.wrapping_sub(extent.first).cast_unsigned());
-            before = extent.last;
-        }
-    }
-
-    /// Reads what `write` wrote. Extents of files that are not there are left out, and noted by `blocks`.
-    pub(crate) fn read_from(cursor: &mut Cursor, blocks: &Blocks) -> Result<Stored, Damaged> {
-        let mut stored = Stored::default();
-        let mut before = i64::MIN;
-        let (mut last, count) = (0i64, cursor.length(CHUNKS_MAX)?);
-        for _ in 0..count {
-            let number = cursor.varint()?;
-            let mut small = || u32::try_from(cursor.varint()?).map_err(|_| Damaged("an extent is too long"));
-            let (at, bytes, samples) = (small()?, small()?, small()?);
-            let first = last.wrapping_add(cursor.zigzag()?);
-            last = first.wrapping_add(cursor.varint()?.cast_signed());
-            if first <= before || last < first {
-                return Err(Damaged("extents do not ascend"));
-            }
-            before = last;
-            if let Some(file) = blocks.named(number, bytes) {
-                stored.extents.push(Extent { file, place: Place { at, bytes }, samples, first, last });
-            }
-        }
-        Ok(stored)
-    }
+    let mut at = bytes.len() - cursor.rest().len();
+    let mut piece = |(head, length): (Head, usize)| {
+        cursor.take(length)?;
+        at += length;
+        Ok((head, at - length..at))
+    };
+    heads.into_iter().map(&mut piece).collect()
 }

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use watchfire_model::failpoint;
 
-use super::extent::{Place, put_extent};
+use super::extent::{Piece, Place, put_extent};
 use crate::bytes::{Cursor, Damaged};
-use crate::chunk::Chunk;
 use crate::wal::segment::{self, Damage};
 use crate::wal::sync_folder;
 
@@ -223,10 +222,10 @@ impl BlockWriter {
         self.at >= FILE_BYTES_MAX
     }
 
-    /// Writes chunks of one series, ascending; says where they lie.
-    pub(super) fn put<'c>(&mut self, chunks: impl Iterator<Item = &'c Chunk> + Clone) -> io::Result<Place> {
+    /// Writes pieces of one series, ascending; says where they lie.
+    pub(super) fn put<'p>(&mut self, pieces: impl Iterator<Item = Piece<'p>> + Clone) -> io::Result<Place> {
         self.buffer.clear();
-        put_extent(chunks, &mut self.buffer);
+        put_extent(pieces, &mut self.buffer);
         let too_long = |_| io::Error::other("the samples of a series are too many for a block");
         let place = Place {
             at: u32::try_from(self.at).map_err(too_long)?,

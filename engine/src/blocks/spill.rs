@@ -1,4 +1,4 @@
-//! From memory to blocks: sealed chunks that are older than a time.
+//! From memory to blocks: what is sealed and older than a time.
 
 use std::io;
 use std::sync::Arc;
@@ -8,36 +8,54 @@ use watchfire_model::failpoint;
 
 use super::extent::{Extent, Place};
 use super::file::{BlockFile, BlockWriter};
+use super::stored::Held;
 use crate::chunk::{Chunk, with_codec};
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
+use crate::natives::Run;
 use crate::series::Series;
 
 /// Series looked at under one hold of a shard's lock.
 const SERIES_AT_ONCE: u32 = 4096;
 
-/// Chunks of a series that are in the file being written.
+/// What of a series may go to a block.
+#[derive(Default)]
+pub(crate) struct Sealed {
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+    pub(crate) runs: Vec<Arc<Run>>,
+}
+
+/// What of a series is in the file being written.
 struct Written {
     series: Arc<Series>,
-    chunks: Vec<Arc<Chunk>>,
-    place: Place,
+    sealed: Sealed,
+    chunks_at: Option<Place>,
+    runs_at: Option<Place>,
+}
+
+impl Sealed {
+    fn samples(&self) -> u64 {
+        let chunks: u64 = self.chunks.iter().map(|chunk| chunk.count() as u64).sum();
+        chunks + self.runs.iter().map(|run| u64::from(run.count())).sum::<u64>()
+    }
 }
 
 impl Written {
-    /// Has the series name the file instead of its chunks, if they are still what it begins with.
+    /// Has the series name the file instead of its chunks and runs, if they are still what it begins with.
     fn swap(self, file: &Arc<BlockFile>) -> u64 {
-        let (Some(first), Some(last)) = (self.chunks.first(), self.chunks.last()) else { return 0 };
-        let samples = self.chunks.iter().map(|chunk| chunk.count() as u32).sum();
-        let (first, last) = (first.first(), last.last());
-        let extent = Extent { file: Arc::clone(file), place: self.place, samples, first, last };
-        let mut state = self.series.state.lock();
-        let is_swapped = !state.removed && state.store(&self.chunks, extent);
-        if is_swapped { u64::from(samples) } else { 0 }
+        let Written { series, sealed, chunks_at, runs_at } = self;
+        let floats = chunks_at.and_then(|place| Extent::of(sealed.chunks.iter().map(|one| one.piece()), place, file));
+        let natives = runs_at.and_then(|place| Extent::of(sealed.runs.iter().map(|one| one.piece()), place, file));
+        let extents = [(Held::Floats, floats), (Held::Natives, natives)];
+        let extents = extents.into_iter().filter_map(|(held, extent)| Some((held, extent?)));
+        let mut state = series.state.lock();
+        let is_swapped = !state.removed && state.store(&sealed, extents);
+        if is_swapped { sealed.samples() } else { 0 }
     }
 }
 
 impl Engine {
-    /// Moves sealed chunks that end before a time to blocks; says how many samples that were. Appends go on meanwhile.
+    /// Moves what is sealed and ends before a time to blocks; says how many samples that were. Appends go on meanwhile.
     ///
     /// Errors: the disk said no; what is not in a whole file stays in memory. The caller holds `checkpointing`.
     pub(crate) fn spill(&self, before: i64) -> io::Result<u64> {
@@ -80,17 +98,20 @@ struct Spill<'e> {
 
 impl Spill<'_> {
     fn take(&mut self, series: Arc<Series>, before: i64) -> io::Result<()> {
-        let chunks = with_codec(|codec| series.state.lock().chunks_before(before, codec));
-        if chunks.is_empty() {
+        let sealed = with_codec(|codec| series.state.lock().sealed_before(before, codec));
+        if sealed.samples() == 0 {
             return Ok(());
         }
         let writer = match &mut self.writer {
             Some(writer) => writer,
             none => none.insert(self.engine.blocks.begin()?),
         };
-        let place = writer.put(chunks.iter().map(|chunk| &**chunk))?;
+        let has_chunks = !sealed.chunks.is_empty();
+        let chunks_at = has_chunks.then(|| writer.put(sealed.chunks.iter().map(|one| one.piece()))).transpose()?;
+        let has_runs = !sealed.runs.is_empty();
+        let runs_at = has_runs.then(|| writer.put(sealed.runs.iter().map(|one| one.piece()))).transpose()?;
         let is_full = writer.is_full();
-        self.written.push(Written { series, chunks, place });
+        self.written.push(Written { series, sealed, chunks_at, runs_at });
         if is_full { self.finish_file() } else { Ok(()) }
     }
 

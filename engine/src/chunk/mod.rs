@@ -15,6 +15,7 @@ mod xor;
 
 use watchfire_model::{Sample, Timestamp};
 
+use crate::blocks::Piece;
 use crate::bytes::{Cursor, Damaged, put_varint};
 
 /// Most samples of one chunk; what is read from a disk may not claim more.
@@ -162,6 +163,11 @@ impl Chunk {
     /// As they stand on disk.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// As it goes to a block.
+    pub(crate) fn piece(&self) -> Piece<'_> {
+        Piece { samples: self.count, first: self.first, last: self.last, bytes: &self.bytes }
     }
 
     /// Memory that it takes, with its own reference counts.

@@ -9,8 +9,11 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use watchfire_model::{Histogram, ResetHint};
 
+use crate::blocks::{Piece, forget_what_was_before};
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::limits::Rejection;
 use crate::samples::Pushed;
@@ -20,8 +23,9 @@ pub(crate) use run::{put_one, read_one};
 /// Most histograms of a run: a reader has to walk through all of them.
 const RUN_MAX: u32 = 120;
 
-/// Some histograms one after the other.
-struct Run {
+/// Some histograms one after the other. All but the last one of a series are sealed.
+#[derive(Clone)]
+pub(crate) struct Run {
     first: i64,
     last: i64,
     count: u32,
@@ -31,14 +35,14 @@ struct Run {
 /// The histograms of one series.
 #[derive(Default)]
 pub(crate) struct Natives {
-    runs: Vec<Run>,
+    runs: Vec<Arc<Run>>,
     /// From what the next point of the last run is told; read again from the run when it is not there.
     open: Option<Box<State>>,
 }
 
 impl Run {
     /// Checks bytes from a disk by reading them.
-    fn of(bytes: &[u8]) -> Result<Run, Damaged> {
+    pub(crate) fn of(bytes: &[u8]) -> Result<Run, Damaged> {
         let mut run = Run { first: 0, last: i64::MIN, count: 0, bytes: bytes.to_vec() };
         run::read(bytes, |state| {
             state.histogram()?;
@@ -57,9 +61,30 @@ impl Run {
         Ok(run)
     }
 
+    /// How many histograms.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// As it goes to a block.
+    pub(crate) fn piece(&self) -> Piece<'_> {
+        Piece { samples: self.count, first: self.first, last: self.last, bytes: &self.bytes }
+    }
+
     fn memory_bytes(&self) -> usize {
         size_of::<Run>() + 16 + self.bytes.capacity()
     }
+}
+
+/// Appends the histograms of a run with `start < time <= end`, ascending.
+pub(crate) fn read_run(bytes: &[u8], start: i64, end: i64, out: &mut Vec<(i64, Histogram)>) -> Result<(), Damaged> {
+    let read = run::read(bytes, |state| {
+        if state.at() > start && state.at() <= end {
+            out.push((state.at(), state.histogram()?));
+        }
+        Ok(state.at() < end)
+    });
+    read.map(drop)
 }
 
 /// Runs of these histograms.
@@ -146,15 +171,17 @@ impl Natives {
         if !fits {
             let layout = Layout::of(histogram, self.state().map(|state| &state.layout));
             if let Some(run) = self.runs.last_mut() {
-                run.bytes.shrink_to_fit();
+                Arc::make_mut(run).bytes.shrink_to_fit();
             }
             let state = State::new(layout);
             let mut run = Run { first: at, last: at, count: 0, bytes: Vec::new() };
             state.begin(&mut run.bytes);
-            self.runs.push(run);
+            self.runs.push(Arc::new(run));
             self.open = Some(Box::new(state));
         }
         if let (Some(run), Some(state)) = (self.runs.last_mut(), &mut self.open) {
+            // A copy if it is on its way to a block: what goes there stays as it is.
+            let run = Arc::make_mut(run);
             state.put(at, histogram, &mut run.bytes);
             (run.last, run.count) = (at, run.count + 1);
         }
@@ -199,20 +226,17 @@ impl Natives {
     pub(crate) fn read(&self, start: i64, end: i64, out: &mut Vec<(i64, Histogram)>) {
         let from = self.runs.partition_point(|run| run.last <= start);
         for run in self.runs.iter().skip(from).take_while(|run| run.first <= end) {
-            let whole = run::read(&run.bytes, |state| {
-                if state.at() > start && state.at() <= end {
-                    out.push((state.at(), state.histogram()?));
-                }
-                Ok(state.at() < end)
-            });
+            let whole = read_run(&run.bytes, start, end, out);
             debug_assert!(whole.is_ok(), "a run is whole");
         }
     }
 
     /// Removes the histograms with `after < time <= until`.
     pub(crate) fn remove(&mut self, after: i64, until: i64) {
-        let touches = |run: &Run| run.last > after && run.first <= until;
-        let Some(first) = self.runs.iter().position(touches) else { return };
+        if until <= after {
+            return;
+        }
+        let first = self.runs.partition_point(|run| run.last <= after);
         let mut end = self.runs.partition_point(|run| run.first <= until);
         // The one that comes after them is not known to continue what is left.
         end += usize::from(self.runs.get(end.wrapping_sub(1)).is_none_or(|run| run.last <= until));
@@ -227,10 +251,8 @@ impl Natives {
             });
             debug_assert!(whole.is_ok(), "a run is whole");
         }
-        if let Some((_, next)) = left.iter_mut().find(|(at, _)| *at > until)
-            && next.hint() == ResetHint::NotReset
-        {
-            next.set_hint(ResetHint::Unknown);
+        if let Some((_, next)) = left.iter_mut().find(|(at, _)| *at > until) {
+            forget_what_was_before(next);
         }
         self.runs.splice(first..end, runs_of(&left).runs);
         self.open = None;
@@ -246,6 +268,30 @@ impl Natives {
         gone
     }
 
+    /// The runs that end before a time, to go to a block: the last one, too, if all is older.
+    pub(crate) fn runs_before(&self, time: i64) -> Vec<Arc<Run>> {
+        self.runs.iter().take_while(|run| run.last < time).cloned().collect()
+    }
+
+    /// Whether these are still the first runs.
+    pub(crate) fn begins_with(&self, runs: &[Arc<Run>]) -> bool {
+        self.runs.len() >= runs.len() && self.runs.iter().zip(runs).all(|(mine, other)| Arc::ptr_eq(mine, other))
+    }
+
+    /// Drops so many runs.
+    pub(crate) fn drop_first(&mut self, many: usize) {
+        self.runs.drain(..many.min(self.runs.len()));
+        self.runs.shrink_to_fit();
+        if self.runs.is_empty() {
+            self.open = None;
+        }
+    }
+
+    /// Puts runs before all others.
+    pub(crate) fn put_before(&mut self, runs: Vec<Arc<Run>>) {
+        self.runs.splice(..0, runs);
+    }
+
     /// Calls back with the end time and memory of each run.
     pub(crate) fn sizes(&self, mut each: impl FnMut(i64, usize)) {
         self.runs.iter().for_each(|run| each(run.last, run.memory_bytes()));
@@ -254,13 +300,14 @@ impl Natives {
     /// Gives spare room of a series back that has been quiet.
     pub(crate) fn compact(&mut self) {
         self.open = None;
-        self.runs.iter_mut().for_each(|run| run.bytes.shrink_to_fit());
+        let open = self.runs.last_mut().and_then(Arc::get_mut);
+        open.into_iter().for_each(|run| run.bytes.shrink_to_fit());
         self.runs.shrink_to_fit();
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let open = self.open.as_ref().map_or(0, |state| size_of::<State>() + state.memory_bytes());
-        size_of::<Natives>() + self.runs.iter().map(Run::memory_bytes).sum::<usize>() + open
+        size_of::<Natives>() + self.runs.iter().map(|run| run.memory_bytes()).sum::<usize>() + open
     }
 
     /// Appends all of it for a snapshot.
@@ -277,7 +324,7 @@ impl Natives {
             if natives.newest().is_some_and(|newest| run.first <= newest) {
                 return Err(Damaged("runs of histograms do not ascend"));
             }
-            natives.runs.push(run);
+            natives.runs.push(Arc::new(run));
         }
         Ok(natives)
     }

@@ -10,10 +10,15 @@ use crate::chunk::Codec;
 impl Samples {
     /// Removes the samples with `after < time <= until`; says how many there were.
     pub(crate) fn remove(&mut self, after: i64, until: i64, codec: &mut Codec) -> u64 {
-        if !self.overlaps(after, until) {
-            return 0;
-        }
         let before = self.count();
+        // Also where none of them is meant: those before them may have been removed from blocks.
+        if let Some(natives) = &mut self.natives {
+            natives.remove(after, until);
+            self.natives.take_if(|natives| natives.is_empty());
+        }
+        if !self.overlaps(after, until) {
+            return before.saturating_sub(self.count());
+        }
         let goes = |sample: &Sample| sample.timestamp.millis() > after && sample.timestamp.millis() <= until;
         if let Some(packed) = &mut self.packed {
             packed.remove(after, until, &goes, codec);
@@ -22,12 +27,6 @@ impl Samples {
             }
         }
         self.raw.retain(|sample| !goes(sample));
-        if let Some(natives) = &mut self.natives {
-            natives.remove(after, until);
-            if natives.is_empty() {
-                self.natives = None;
-            }
-        }
         before.saturating_sub(self.count())
     }
 }

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use super::{Packed, Samples};
+use crate::blocks::Sealed;
 use crate::chunk::{Chunk, Codec};
+use crate::natives::Run;
 
 impl Samples {
-    /// The sealed chunks that end before a time. If everything does, what is still open is sealed for it: the series is
-    /// quiet, and nothing of it need stay.
-    pub(crate) fn chunks_before(&mut self, time: i64, codec: &mut Codec) -> Vec<Arc<Chunk>> {
+    /// The sealed chunks and the runs of native histograms that end before a time. If everything does, what is still open
+    /// is sealed for it: the series is quiet, and nothing of it need stay.
+    pub(crate) fn sealed_before(&mut self, time: i64, codec: &mut Codec) -> Sealed {
         if self.newest_float().is_some_and(|newest| newest < time) {
             self.seal_all(codec);
         }
         let sealed = self.packed.as_ref().map_or(&[][..], |packed| &packed.sealed);
-        sealed.iter().take_while(|chunk| chunk.last() < time).cloned().collect()
+        Sealed {
+            chunks: sealed.iter().take_while(|chunk| chunk.last() < time).cloned().collect(),
+            runs: self.natives.as_ref().map_or_else(Vec::new, |natives| natives.runs_before(time)),
+        }
     }
 
     fn seal_all(&mut self, codec: &mut Codec) {
@@ -27,35 +32,34 @@ impl Samples {
         packed.sealed.extend(codec.seal(&run).map(Arc::new));
     }
 
-    /// Takes chunks out if they are the first ones; else nothing changes.
-    pub(crate) fn take_first(&mut self, chunks: &[Arc<Chunk>]) -> bool {
-        let Some(packed) = &mut self.packed else { return false };
-        let first = packed.sealed.get(..chunks.len()).unwrap_or_default();
-        if first.is_empty() || !first.iter().zip(chunks).all(|(mine, other)| Arc::ptr_eq(mine, other)) {
+    /// Takes sealed chunks and runs out if they are the first ones; else nothing changes.
+    pub(crate) fn take_first(&mut self, sealed: &Sealed) -> bool {
+        let (chunks, runs) = (sealed.chunks.len(), sealed.runs.len());
+        let have = self.packed.as_ref().and_then(|packed| packed.sealed.get(..chunks)).unwrap_or_default();
+        let has_chunks = have.len() == chunks && have.iter().zip(&sealed.chunks).all(|(a, b)| Arc::ptr_eq(a, b));
+        let has_runs = runs == 0 || self.natives.as_ref().is_some_and(|natives| natives.begins_with(&sealed.runs));
+        if !has_chunks || !has_runs {
             return false;
         }
-        packed.sealed.drain(..chunks.len());
-        packed.sealed.shrink_to_fit();
-        if packed.is_empty() {
-            self.packed = None;
+        if let Some(packed) = self.packed.as_mut().filter(|_| chunks > 0) {
+            packed.sealed.drain(..chunks);
+            packed.sealed.shrink_to_fit();
         }
+        self.packed.take_if(|packed| packed.is_empty());
+        if let Some(natives) = self.natives.as_mut().filter(|_| runs > 0) {
+            natives.drop_first(runs);
+        }
+        self.natives.take_if(|natives| natives.is_empty());
         true
     }
 
-    /// Drops native histograms before a time, which have no blocks; says how many went.
-    pub(crate) fn prune_natives(&mut self, horizon: i64) -> u64 {
-        let before = self.count();
-        if let Some(natives) = &mut self.natives {
-            natives.prune(horizon);
-            self.natives.take_if(|natives| natives.is_empty());
-        }
-        before - self.count()
-    }
-
-    /// Puts chunks before everything else.
-    pub(crate) fn put_before(&mut self, chunks: Vec<Arc<Chunk>>) {
+    /// Puts what was in blocks before everything else.
+    pub(crate) fn put_before(&mut self, chunks: Vec<Arc<Chunk>>, runs: Vec<Arc<Run>>) {
         if !chunks.is_empty() {
             self.packed.get_or_insert_default().sealed.splice(..0, chunks);
+        }
+        if !runs.is_empty() {
+            self.natives.get_or_insert_default().put_before(runs);
         }
     }
 }
