@@ -7,7 +7,7 @@ use watchfire_model::{LabelSet, Matcher, Timestamp};
 
 use crate::Query;
 use crate::equivalent::Found;
-use crate::eval::{self, Answer, Asked, EvalError, Limits};
+use crate::eval::{self, Answer, Asked, EvalError, InstantValues, Limits};
 use crate::shared::SharedColumns;
 use crate::what_is_there;
 
@@ -31,15 +31,16 @@ pub trait MetricsRead: Send + Sync {
     /// The values at one time; a scalar is one value without labels.
     fn instant(&self, query: &Query, at: Timestamp, limits: &Limits) -> Result<Vec<(LabelSet, f64)>, EvalError>;
 
-    /// The same for one of several queries that are asked at one time; what they have in common may be computed once.
+    /// The same for one of several queries that are asked at one time, with native histograms where they can be had; what the
+    /// queries have in common may be computed once.
     fn instant_shared(
         &self,
         query: &Query,
         at: Timestamp,
         limits: &Limits,
         _: &SharedColumns<'_>,
-    ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
-        self.instant(query, at, limits)
+    ) -> Result<InstantValues, EvalError> {
+        Ok(InstantValues { values: self.instant(query, at, limits)?, histograms: Vec::new() })
     }
 
     /// The values at each time of a range.
@@ -100,7 +101,7 @@ impl MetricsRead for LocalMetrics {
         at: Timestamp,
         limits: &Limits,
         shared: &SharedColumns<'_>,
-    ) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+    ) -> Result<InstantValues, EvalError> {
         eval::evaluate_shared(query, &self.engine, at, limits, shared)
     }
 

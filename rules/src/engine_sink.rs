@@ -6,6 +6,7 @@ use std::sync::Arc;
 use watchfire_engine::{BatchSeries, Engine, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{LabelSet, Timestamp};
+use watchfire_query_lang::PointValue;
 
 use crate::samples::{SampleSink, SeriesSample, SinkError};
 
@@ -23,7 +24,7 @@ impl EngineSink {
 
 impl SampleSink for EngineSink {
     fn write(&self, samples: &[SeriesSample]) -> Result<(), SinkError> {
-        let Some(newest) = samples.iter().map(|(_, sample)| sample.timestamp).max() else { return Ok(()) };
+        let Some(newest) = samples.iter().map(|sample| sample.at).max() else { return Ok(()) };
         let report = self.engine.append_samples(&batch(samples, newest)).map_err(|error| SinkError {
             reason: error.to_string(),
             retry: true,
@@ -31,13 +32,16 @@ impl SampleSink for EngineSink {
         })?;
         let of = |number: u32| samples.get(usize::try_from(number).ok()?);
         // A series that one rule gives no more may be given by another.
-        let is_end = |number: u32| of(number).is_some_and(|(_, sample)| is_stale(sample.value));
+        let is_end = |number: u32| {
+            of(number).is_some_and(|one| matches!(one.value, PointValue::Float(value) if is_stale(value)))
+        };
         let refused: Vec<_> = report.rejected.iter().filter(|(number, _)| !is_end(*number)).collect();
         match refused.first() {
             None => Ok(()),
             Some((_, first)) => {
                 let reason = format!("{} of {} were refused, the first: {first}", refused.len(), samples.len());
-                let metrics = refused.iter().filter_map(|(number, _)| Some(of(*number)?.0.metric_name().to_owned()));
+                let metrics =
+                    refused.iter().filter_map(|(number, _)| Some(of(*number)?.labels.metric_name().to_owned()));
                 Err(SinkError { reason, retry: false, refused: metrics.collect() })
             }
         }
@@ -47,10 +51,13 @@ impl SampleSink for EngineSink {
 fn batch(samples: &[SeriesSample], newest: Timestamp) -> SampleBatch {
     let mut batch = SampleBatch::new(newest);
     let mut known: HashMap<&LabelSet, BatchSeries> = HashMap::new();
-    for (labels, sample) in samples {
+    for SeriesSample { labels, at, value } in samples {
         let series =
             *known.entry(labels).or_insert_with(|| batch.series(SeriesKind::Samples(MetricType::Gauge), labels));
-        batch.push(series, sample.timestamp, sample.value);
+        match value {
+            PointValue::Float(value) => batch.push(series, *at, *value),
+            PointValue::Histogram(histogram) => batch.push_native(series, *at, (**histogram).clone()),
+        }
     }
     batch
 }

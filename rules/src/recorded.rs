@@ -3,8 +3,11 @@
 //! Invariant: an evaluation that fails changes nothing; a series that a rule gave the last time and does not give now
 //! ends with a staleness marker.
 
+use std::sync::Arc;
+
 use watchfire_model::sample::STALE_NAN_BITS;
-use watchfire_model::{LabelSet, Sample, Timestamp};
+use watchfire_model::{LabelSet, Timestamp};
+use watchfire_query_lang::{InstantValues, PointValue};
 
 use crate::rule::RecordingRule;
 use crate::samples::SeriesSample;
@@ -33,13 +36,19 @@ impl Recorded {
     pub fn step(
         &mut self,
         rule: &RecordingRule,
-        results: &[(LabelSet, f64)],
+        results: &InstantValues,
         at: Timestamp,
         limit: usize,
         out: &mut Vec<SeriesSample>,
     ) -> Result<(), RecordError> {
-        let mut now: Vec<(LabelSet, f64)> =
-            results.iter().map(|(labels, value)| (rule.series_labels(labels), *value)).collect();
+        let values = results.values.iter();
+        let mut now: Vec<(LabelSet, PointValue)> =
+            values.map(|(labels, value)| (rule.series_labels(labels), PointValue::Float(*value))).collect();
+        for (place, histogram) in &results.histograms {
+            if let Some((_, value)) = now.get_mut(*place) {
+                *value = PointValue::Histogram(Arc::clone(histogram));
+            }
+        }
         now.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         if let Some(pair) = now.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(RecordError::Twins { labels: pair[0].0.clone() });
@@ -50,7 +59,7 @@ impl Recorded {
         let before = std::mem::replace(&mut self.series, now.iter().map(|(labels, _)| labels.clone()).collect());
         let gone = before.into_iter().filter(|labels| self.series.binary_search(labels).is_err());
         end(gone, at, out);
-        out.extend(now.into_iter().map(|(labels, value)| (labels, Sample { timestamp: at, value })));
+        out.extend(now.into_iter().map(|(labels, value)| SeriesSample { labels, at, value }));
         Ok(())
     }
 
@@ -60,7 +69,7 @@ impl Recorded {
     }
 }
 
-fn end(series: impl Iterator<Item = LabelSet>, timestamp: Timestamp, out: &mut Vec<SeriesSample>) {
-    let value = f64::from_bits(STALE_NAN_BITS);
-    out.extend(series.map(|labels| (labels, Sample { timestamp, value })));
+fn end(series: impl Iterator<Item = LabelSet>, at: Timestamp, out: &mut Vec<SeriesSample>) {
+    let value = PointValue::Float(f64::from_bits(STALE_NAN_BITS));
+    out.extend(series.map(|labels| SeriesSample { labels, at, value: value.clone() }));
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
-use watchfire_model::{AlertState, LabelSet, Sample, Timestamp};
+use watchfire_model::{AlertState, LabelSet, Timestamp};
+use watchfire_query_lang::PointValue;
 
 use crate::alert_set::Tracked;
 
@@ -15,7 +16,15 @@ use crate::alert_set::Tracked;
 pub(crate) const SAMPLE_EVERY_MS: i64 = 15_000;
 
 /// A sample and the series it belongs to.
-pub type SeriesSample = (LabelSet, Sample);
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesSample {
+    /// The series.
+    pub labels: LabelSet,
+    /// When.
+    pub at: Timestamp,
+    /// A number or a native histogram.
+    pub value: PointValue,
+}
 
 /// Why samples could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +79,7 @@ pub(crate) fn end(labels: &LabelSet, tracked: &mut Tracked, now: Timestamp, out:
 }
 
 fn push(out: &mut Vec<SeriesSample>, labels: LabelSet, timestamp: Timestamp, value: f64) {
-    out.push((labels, Sample { timestamp, value }));
+    out.push(SeriesSample { labels, at: timestamp, value: PointValue::Float(value) });
 }
 
 fn alerts(labels: &LabelSet, state: AlertState) -> LabelSet {

@@ -85,7 +85,7 @@ impl Unwritten {
     /// Whether a rule that reads so would miss some of them.
     pub(crate) fn hold_up(&mut self, reads: &Reads) -> bool {
         let mut before: Option<&LabelSet> = None;
-        for (labels, _) in self.samples.iter().skip(self.seen) {
+        for SeriesSample { labels, .. } in self.samples.iter().skip(self.seen) {
             let name = labels.metric_name();
             if before.is_none_or(|before| before.metric_name() != name) && !self.metrics.contains(name) {
                 self.metrics.insert(name.to_owned());

@@ -27,8 +27,10 @@ mod smoothed;
 mod source;
 mod window;
 
+use std::sync::Arc;
+
 use watchfire_engine::{Engine, SeriesKind};
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
 pub use limits::{CancelToken, EvalError, Limits};
@@ -77,6 +79,15 @@ fn count_observations<'v>(ctx: &Context, values: impl Iterator<Item = &'v mut f6
     }
 }
 
+/// The values of a query at one time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InstantValues {
+    /// By series; of a native histogram the number of its observations.
+    pub values: Vec<(LabelSet, f64)>,
+    /// The native histograms among them, each with its place in the list; places ascend.
+    pub histograms: Vec<(usize, Arc<Histogram>)>,
+}
+
 /// [`evaluate_instant`] of one of several queries that are asked at one time: what they have in common is computed once.
 /// All of them are asked at this time, until what is shared is forgotten.
 ///
@@ -87,14 +98,22 @@ pub fn evaluate_shared(
     at: Timestamp,
     limits: &Limits,
     shared: &SharedColumns<'_>,
-) -> Result<Vec<(LabelSet, f64)>, EvalError> {
+) -> Result<InstantValues, EvalError> {
     let guard = Guard::new(limits);
     guard.look()?;
     let ctx = Context { shared: Some(shared), ..at_once(engine, &guard, at) };
     let query = &*query.at_times(ctx.times())?;
-    let mut out = instant_values(query, evaluate(query, &ctx)?);
-    count_observations(&ctx, out.iter_mut().map(|(_, value)| value));
-    Ok(out)
+    let mut values = instant_values(query, evaluate(query, &ctx)?);
+    let mut histograms = Vec::new();
+    if ctx.has_histograms() {
+        for (place, (_, value)) in values.iter_mut().enumerate() {
+            if let Some(histogram) = ctx.histogram(*value) {
+                *value = histogram.count();
+                histograms.push((place, histogram));
+            }
+        }
+    }
+    Ok(InstantValues { values, histograms })
 }
 
 /// The values at the one time of an instant query, in the order of labels unless the query gives one.

@@ -139,9 +139,9 @@ impl Work {
         let mut state = slot.state.lock();
         let state = &mut *state;
         let outcome = results.and_then(|results| {
-            state.newest = newest::telling_value(&slot.rule, &results);
+            state.newest = newest::telling_value(&slot.rule, &results.values);
             match &slot.rule {
-                Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results),
+                Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results.values),
                 Rule::Record(rule) => {
                     let step = state.recorded.step(rule, &results, asked_at, *limit, self.round.unwritten.out());
                     self.round.unwritten.of_rule(slot);
