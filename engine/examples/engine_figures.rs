@@ -601,16 +601,66 @@ fn churn_figures() {
     );
 }
 
+/// What counts and observations take that stay in memory for days.
+fn ages_figures() {
+    println!("## days in memory");
+    const DAYS: i64 = 15;
+    let before = LIVE.load(Ordering::Relaxed);
+    let mut random = Random(5);
+    let values = latency_values(100_000, &mut random);
+    let mut next = values.iter().cycle();
+    let mut distribution = Distribution::default();
+    for second in 0..DAYS * 86_400 {
+        let at = Timestamp::from_millis(NOW + second * 1000);
+        next.by_ref().take(10).for_each(|value| {
+            distribution.record(at, *value);
+        });
+        if second % 10 == 0 {
+            distribution.settle(at);
+        }
+        if (second + 1) % 86_400 == 0 && matches!((second + 1) / 86_400, 1 | 2 | DAYS) {
+            let (day, bytes) = ((second + 1) / 86_400, LIVE.load(Ordering::Relaxed) - before);
+            println!("a distribution of 10/s, {day} days: {:.2} MB", bytes as f64 / 1e6);
+        }
+    }
+    drop(distribution);
+    for (name, per_mille) in [("each second", 1000u64), ("a second of ten", 100), ("a second of a hundred", 10)] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let engine = open(dir.path());
+        let labels = LabelSet::from_pairs([("__name__", "events_total")]).expect("valid");
+        let before = LIVE.load(Ordering::Relaxed);
+        for hour in 0..DAYS * 24 {
+            let queue = "q".to_owned();
+            let offsets = hour.unsigned_abs();
+            let (first_offset, next_offset) = (offsets, offsets + 1);
+            let source = SourcePosition { queue, epoch: 1, partition: 0, first_offset, next_offset };
+            let mut derived = Derived::new(source);
+            for second in hour * 3600..(hour + 1) * 3600 {
+                if random.next() % 1000 < per_mille {
+                    let (at, count) = (Timestamp::from_millis(NOW + second * 1000), (1 + random.next() % 20) as f64);
+                    derived.increments.push(Increment { labels: labels.clone(), at, count, late: false });
+                }
+            }
+            engine.apply(&derived).expect("applies");
+            if matches!((hour + 1) * 3600, 86_400 | 172_800) || hour + 1 == DAYS * 24 {
+                let (days, bytes) = ((hour + 1) / 24, LIVE.load(Ordering::Relaxed) - before);
+                println!("a counter with events in {name}, {days} days: {:.3} MB", bytes as f64 / 1e6);
+            }
+        }
+    }
+}
+
 fn main() {
     let series = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let only = std::env::args().nth(2).unwrap_or_default();
-    let parts: [(&str, &dyn Fn()); 6] = [
+    let parts: [(&str, &dyn Fn()); 7] = [
         ("churn", &churn_figures),
         ("codec", &codec_figures),
         ("append", &|| append_figures(series)),
         ("recovery", &recovery_figures),
         ("record", &record_figures),
         ("derived", &derived_figures),
+        ("ages", &ages_figures),
     ];
     parts.iter().filter(|(name, _)| name.contains(&*only)).for_each(|(_, part)| part());
 }
