@@ -107,7 +107,7 @@ fn same(ours: &mut Client, theirs: &mut Client, parameters: &[(&str, &str)]) -> 
 #[test]
 fn written_exemplars_are_those_of_prometheus() {
     let Some(program) = Program::of_prometheus("prometheus", "exemplars that are written") else { return };
-    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let (mut server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
     let now = now_ms();
     let [hits, misses] = [[("__name__", "hits"), ("job", "a")], [("__name__", "misses"), ("job", "b")]];
     let long = "x".repeat(150);
@@ -140,6 +140,26 @@ fn written_exemplars_are_those_of_prometheus() {
         let name = "X-Prometheus-Remote-Write-Exemplars-Written";
         assert!(!program.is_newest || ours.header(name) == theirs.header(name), "{}\n{}", ours.head, theirs.head);
     }
+    // The second version tells what is out of order; what stands beside it is taken.
+    let late = [Told {
+        labels: &hits,
+        sample: Some(now + 2),
+        exemplars: vec![("g", 0.5, now - 20_000), ("f", 0.5, now - 10_001)],
+    }];
+    if program.is_newest {
+        let request = second_version(&late);
+        let (ours, theirs) = (server.client().call(&request), prometheus.client().call(&request));
+        assert_eq!((ours.status, theirs.status), (400, 400), "{} {}", ours.text(), theirs.text());
+        for name in ["Samples", "Exemplars"].map(|what| format!("X-Prometheus-Remote-Write-{what}-Written")) {
+            assert_eq!(ours.header(&name), theirs.header(&name), "{}\n{}", ours.head, theirs.head);
+        }
+        assert!(ours.text().contains("hits{job=\\\"a\\\"}: an exemplar is older"), "{}", ours.text());
+    }
+    // They are there after a crash, and after an end that takes a snapshot.
+    server.restart();
+    server.signal("TERM");
+    assert!(server.wait_end().success(), "{}", server.log());
+    server.restart();
     let (mut ours, mut theirs) = (server.client(), prometheus.client());
     let seconds = |millis: i64| format!("{:.3}", millis as f64 / 1000.0);
     let (start, end) = (seconds(now - 30_000), seconds(now - 10_001));
@@ -163,6 +183,68 @@ fn written_exemplars_are_those_of_prometheus() {
     assert_eq!(ours.call(&first_version(&alone)).status, 204);
     assert_eq!(call(&mut ours, PATH, &[("query", "alone")]).1["data"], serde_json::json!([]));
     assert_eq!(call(&mut ours, "/api/v1/series", &[("match[]", "alone")]).1["data"], serde_json::json!([]));
+}
+
+#[test]
+fn exemplars_are_sent_on_to_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "exemplars that are sent on") else { return };
+    let versions: &[(&str, &str)] = match program.is_newest {
+        true => &[("first", ""), ("second", ", protobuf_message: io.prometheus.write.v2.Request")],
+        false => &[("first", "")],
+    };
+    let receivers: Vec<Prometheus> = versions.iter().map(|_| Prometheus::start(&program)).collect();
+    // And one of ours, which tells what it was told of metrics.
+    let ours = Server::start(BINARY, "");
+    let addresses = receivers.iter().map(|receiver| receiver.address.to_string()).chain([ours.address.to_string()]);
+    let to: String = versions
+        .iter()
+        .chain([&("ours", ", protobuf_message: io.prometheus.write.v2.Request")])
+        .zip(addresses)
+        .map(|((name, more), address)| {
+            format!(
+                "  - {{name: {name}, url: \"http://{address}/api/v1/write\", send_exemplars: true, queue_config: \
+                 {{max_samples_per_send: 40, batch_send_deadline: 200ms}}, write_relabel_configs: [{{source_labels: \
+                 [__name__], regex: \"hits_total\", action: keep}}]{more}}}\n"
+            )
+        })
+        .collect();
+    let mut server = Server::start(BINARY, &format!("remote_write:\n{to}"));
+    let (now, numbers) = (now_ms(), (0..150).map(|number| number.to_string()).collect::<Vec<_>>());
+    let labels: Vec<_> =
+        numbers.iter().map(|number| [("__name__", "hits_total"), ("number", number.as_str())]).collect();
+    let told = |at: i64, with_samples: bool| -> Vec<Told<'_>> {
+        let exemplars = |number: &'_ String| vec![(if number.len() == 1 { "a" } else { "b" }, 1.5, at)];
+        let told = labels.iter().zip(&numbers).map(|(labels, number)| Told {
+            labels,
+            sample: with_samples.then_some(at),
+            exemplars: exemplars(number),
+        });
+        told.collect()
+    };
+    let text = format!(
+        "# TYPE hits counter\n# HELP hits How often.\nhits_total{{number=\"0\"}} 9 {}\n# EOF\n",
+        now / 1000 - 9
+    );
+    let answer = server.client().post("/api/v1/import", OPENMETRICS, &text);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    // Of more series than a request has room for, together with their samples and behind them, and over a death of ours.
+    for (at, with_samples) in [(now - 3000, true), (now - 2500, false), (now - 2000, true)] {
+        let answer = server.client().call(&first_version(&told(at, with_samples)));
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        server.restart();
+    }
+    let all = |client: &mut Client| call(client, PATH, &[("query", "hits_total")]).1["data"].clone();
+    let wanted = all(&mut server.client());
+    assert_eq!(wanted.as_array().map(Vec::len), Some(150));
+    for client in receivers.iter().map(Prometheus::client).chain([ours.client()]) {
+        let (mut client, begun) = (client, Instant::now());
+        while all(&mut client) != wanted {
+            assert!(begun.elapsed() < PATIENCE, "{}\n{wanted}\n{}", all(&mut client), server.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    let told = ours.client().get("/api/v1/metadata?metric=hits_total");
+    assert_eq!(told["data"]["hits_total"][0]["help"], "How often.", "{told}");
 }
 
 /// A page of OpenMetrics with exemplars, of which some have times.

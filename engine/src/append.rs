@@ -18,6 +18,7 @@ use crate::batch::{
 };
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
+use crate::exemplars::Kept;
 use crate::key;
 use crate::kind::SeriesKind;
 use crate::limits::{Rejection, TimeBounds, bucket_second};
@@ -38,6 +39,8 @@ pub struct AppendReport {
     pub natives: u64,
     /// Exemplars that are here now, new or not.
     pub exemplars: u64,
+    /// The series of those that were not taken, as they are older than the newest one of their series.
+    pub old_exemplars: Vec<BatchSeries>,
     /// Points of series that were known and are gone; they are taken when their label sets come with them.
     pub gone: u64,
     /// Points that were not taken: number within the batch (in the order of pushing), and why.
@@ -92,6 +95,7 @@ pub(crate) struct Outcome {
     duplicates: u64,
     natives: u64,
     exemplars: u64,
+    old_exemplars: Vec<BatchSeries>,
     gone: u64,
     overflowed: u64,
     clamped: u64,
@@ -116,8 +120,8 @@ impl Outcome {
     }
 
     fn into_report(self) -> AppendReport {
-        let Outcome { accepted, duplicates, natives, exemplars, gone, rejected, .. } = self;
-        AppendReport { accepted, duplicates, natives, exemplars, gone, rejected }
+        let Outcome { accepted, duplicates, natives, exemplars, old_exemplars, gone, rejected, .. } = self;
+        AppendReport { accepted, duplicates, natives, exemplars, old_exemplars, gone, rejected }
     }
 
     /// As it is told, rejected points by reason.
@@ -179,17 +183,18 @@ impl Engine {
             let mut targets = self.resolve_all(batch, &|_| None);
             (self.commit(batch, &mut targets, Origin::Pushed, &mut outcome)?, targets)
         };
-        if let Some(lsn) = lsn {
+        let mut kept = Kept::default();
+        if !batch.exemplars.is_empty() {
+            let series_of = |series: BatchSeries| targets.get(series.0 as usize)?.series.as_ref().ok();
+            kept = self.keep_exemplars(batch, |series| series_of(series).map(|series| series.id))?;
+        }
+        if let Some(lsn) = lsn.max(kept.lsn) {
             self.wal.sync_to(lsn)?;
-        } else if outcome.duplicates > 0 {
+        } else if outcome.duplicates + kept.count > 0 {
             // The twin may still be on its way to the disk.
             self.wal.sync()?;
         }
-        if !batch.exemplars.is_empty() {
-            let is_series =
-                |series: BatchSeries| targets.get(series.0 as usize).is_some_and(|target| target.series.is_ok());
-            outcome.exemplars = self.keep_exemplars(batch, is_series);
-        }
+        (outcome.exemplars, outcome.old_exemplars) = (kept.count, kept.out_of_order);
         self.count(&outcome);
         Ok(outcome.into_report())
     }

@@ -156,6 +156,11 @@ impl Catalogue {
         self.metrics.get(name).map(|metric| metric.kind())
     }
 
+    /// What its sender says about the metric of this name.
+    pub(crate) fn help(&self, name: &str) -> Option<Arc<str>> {
+        self.metrics.get(name)?.help.clone()
+    }
+
     /// Memory of all metrics.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)

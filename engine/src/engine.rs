@@ -192,7 +192,7 @@ impl Engine {
             registry: recovered.registry,
             wal,
             blocks,
-            exemplars: Exemplars::default(),
+            exemplars: recovered.exemplars,
             positions: Mutex::new(positions),
             clock: AtomicI64::new(now.millis()),
             ticked: AtomicI64::new(now.millis()),

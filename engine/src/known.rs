@@ -134,7 +134,7 @@ impl Engine {
     }
 
     /// The labels of a series of a batch.
-    pub(crate) fn labels_of_series(&self, batch: &SampleBatch, series: BatchSeries) -> LabelSet {
+    pub fn labels_of_series(&self, batch: &SampleBatch, series: BatchSeries) -> LabelSet {
         let mut key = Vec::new();
         match batch.entry(series) {
             Some(BatchEntry { known: Some(batch::Known::Series(series)), .. }) => {

@@ -1,6 +1,7 @@
 //! Reading: which series match, what metrics, labels and values there are.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use watchfire_model::Matcher;
 
@@ -63,6 +64,11 @@ impl Engine {
     /// What the series of the metric of this name hold, if it has any.
     pub fn metric_kind(&self, name: &str) -> Option<SeriesKind> {
         self.registry.catalogue.kind(name)
+    }
+
+    /// What its sender says about the metric of this name.
+    pub fn metric_help(&self, name: &str) -> Option<Arc<str>> {
+        self.registry.catalogue.help(name)
     }
 
     /// Notes what a sender says about a metric; of one that is counted here nobody else says anything.

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::Path;
 
 use watchfire_engine::{
-    Derived, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesKind, SourcePosition,
-    TimeRange,
+    Derived, Engine, EngineConfig, Exemplar, Increment, MetricType, Observation, SampleBatch, SeriesKind,
+    SourcePosition, TimeRange,
 };
 use watchfire_model::{LabelSet, Matcher, Timestamp};
 use watchfire_test_support::crash::dies_at;
@@ -60,6 +60,8 @@ fn live(dir: &Path) {
         let mut samples = SampleBatch::new(time);
         let series = samples.series(SeriesKind::Samples(MetricType::Gauge), &labels("up", batch % 7));
         samples.push(series, time, batch as f64);
+        let trace = LabelSet::from_pairs([("trace_id", &*batch.to_string())]).expect("valid");
+        samples.push_exemplar(series, Exemplar { labels: trace, value: batch as f64, at: time, is_dated: true });
         engine.append_samples(&samples).expect("appends");
         writeln!(acknowledged, "{batch}").expect("writes");
         if batch % 10 == 9 {
@@ -79,6 +81,15 @@ fn child() {
 /// Runs the child until it dies or ends; true if it died.
 fn dies(dir: &Path, failpoint: &str) -> bool {
     dies_at("child", DIR, dir, failpoint)
+}
+
+/// The values of the exemplars.
+fn exemplars(engine: &Engine) -> Vec<u64> {
+    let of_all = engine.exemplars(&[vec![Matcher::equal("__name__", "up")]], at(-1000), at(100_000));
+    let mut values: Vec<u64> =
+        of_all.iter().flat_map(|(_, exemplars)| exemplars).map(|exemplar| exemplar.value as u64).collect();
+    values.sort_unstable();
+    values
 }
 
 /// Events, live events, observations, and the values of the samples.
@@ -117,19 +128,25 @@ fn nothing_is_lost_or_doubled_wherever_the_process_dies() {
             {
                 let engine = open(dir.path());
                 let applied = engine.applied("logs", 1, 0).unwrap_or(0) as f64;
-                let (events, totals, observed, values) = content(&engine);
+                let ((events, totals, observed, values), exemplars) = (content(&engine), exemplars(&engine));
                 assert_eq!((events, totals, observed), (5.0 * applied, 4.0 * applied, applied as u64), "{what}");
                 let acknowledged = std::fs::read_to_string(dir.path().join("acknowledged")).unwrap_or_default();
                 for line in acknowledged.lines() {
-                    assert!(values.contains(&line.parse().expect("a number")), "{what}: sample {line} is lost");
+                    let number = line.parse().expect("a number");
+                    assert!(values.contains(&number), "{what}: sample {line} is lost");
+                    assert!(exemplars.contains(&number), "{what}: exemplar {line} is lost");
                 }
             }
             // And it goes on from there.
             live(dir.path());
-            let (events, totals, observed, values) = content(&open(dir.path()));
+            let engine = open(dir.path());
+            let (events, totals, observed, values) = content(&engine);
             let all = BATCHES as f64;
             assert_eq!((events, totals, observed), (5.0 * all, 4.0 * all, BATCHES), "{what}");
-            assert!(values.windows(2).all(|pair| pair[0] < pair[1]) && values.len() as u64 >= BATCHES - 1, "{what}");
+            for values in [values, exemplars(&engine)] {
+                let are_once = values.windows(2).all(|pair| pair[0] < pair[1]);
+                assert!(are_once && values.len() as u64 >= BATCHES - 1, "{what}: {values:?}");
+            }
         }
         assert!(deaths > 0, "{place} was never reached");
     }

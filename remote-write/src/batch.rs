@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use watchfire_engine::SeriesKind;
+use watchfire_engine::{Exemplar, SeriesKind};
 use watchfire_model::Histogram;
 
 use crate::labels::SentLabels;
@@ -19,6 +19,8 @@ pub(crate) struct Series {
     pub(crate) kind: SeriesKind,
     /// Times in milliseconds and values, in the order in which they were taken in.
     pub(crate) samples: Vec<(i64, Value)>,
+    /// Likewise.
+    pub(crate) exemplars: Vec<Arc<SentExemplar>>,
 }
 
 impl Series {
@@ -33,6 +35,15 @@ impl Series {
 pub(crate) enum Value {
     Float(f64),
     Native(Arc<Histogram>),
+    Exemplar(Arc<SentExemplar>),
+}
+
+/// An exemplar, and the newest sample of its series before it, for a receiver that takes no exemplar without a sample: one
+/// that it has already changes nothing there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SentExemplar {
+    pub(crate) exemplar: Exemplar,
+    pub(crate) beside: Option<(i64, Value)>,
 }
 
 impl Value {
@@ -68,30 +79,39 @@ impl Batch {
 
     pub(crate) fn push(&mut self, number: SentNumber, labels: &SentLabels, kind: SeriesKind, at: i64, value: Value) {
         let place = *self.places.entry(number).or_insert_with(|| {
-            self.series.push(Series { labels: labels.clone(), kind, samples: Vec::new() });
+            let (samples, exemplars) = (Vec::new(), Vec::new());
+            self.series.push(Series { labels: labels.clone(), kind, samples, exemplars });
             self.series.len() - 1
         });
-        if let Some(series) = self.series.get_mut(place) {
+        let Some(series) = self.series.get_mut(place) else { return };
+        if let Value::Exemplar(sent) = value {
+            if let Some(beside) = sent.beside.clone().filter(|_| series.samples.is_empty()) {
+                series.samples.push(beside);
+                self.samples += 1;
+            }
+            series.exemplars.push(sent);
+        } else {
             series.samples.push((at, value));
-            self.samples += 1;
-            self.newest_ms = self.newest_ms.max(at);
         }
+        self.samples += 1;
+        self.newest_ms = self.newest_ms.max(at);
     }
 
-    /// How many samples it has.
+    /// How many samples and exemplars it has.
     pub(crate) fn samples(&self) -> usize {
         self.samples
     }
 
-    /// Takes out what is older; gives how many samples that were.
+    /// Takes out what is older; gives how many samples and exemplars that were.
     pub(crate) fn drop_before(&mut self, oldest_ms: i64) -> usize {
         for series in &mut self.series {
             series.samples.retain(|(at, _)| *at >= oldest_ms);
+            series.exemplars.retain(|sent| sent.exemplar.at.millis() >= oldest_ms);
         }
-        self.series.retain(|series| !series.samples.is_empty());
+        self.series.retain(|series| !series.samples.is_empty() || !series.exemplars.is_empty());
         // Nothing is pushed any more.
         self.places.clear();
-        let left = self.series.iter().map(|series| series.samples.len()).sum();
+        let left = self.series.iter().map(|series| series.samples.len() + series.exemplars.len()).sum();
         std::mem::replace(&mut self.samples, left) - left
     }
 }

@@ -26,6 +26,8 @@ pub struct Destination {
     pub protocol: Protocol,
     /// Native histograms are sent too.
     pub send_natives: bool,
+    /// Exemplars are sent too.
+    pub send_exemplars: bool,
     /// Shards and batches.
     pub queue: Queue,
     /// How often what is known of metrics is sent with version 1.0, and how many a request; `None`: not at all.
@@ -48,6 +50,7 @@ impl Destination {
             http: HttpConfig::default(),
             protocol: Protocol::V1,
             send_natives: false,
+            send_exemplars: false,
             queue: Queue::default(),
             metadata: Some(Metadata::default()),
             hold_limit_bytes: 4 << 30,

@@ -15,7 +15,7 @@ use watchfire_model::{LabelSet, Timestamp};
 
 use crate::batch::{Batch, Value};
 use crate::checkpoint::{Checkpoint, Found, Store};
-use crate::config::Destination;
+use crate::config::{Destination, Protocol};
 use crate::labels::SentLabels;
 use crate::place::{Place, Settled, shard_of};
 use crate::reading::{ReadSample, Reading};
@@ -291,6 +291,12 @@ impl Feeder {
             figures.give_up(Dropped::Relabelled, 1);
             return true;
         };
+        if self.setup.destination.protocol == Protocol::V2
+            && matches!(&sample.value, Value::Exemplar(sent) if sent.beside.is_none())
+        {
+            figures.give_up(Dropped::ExemplarAlone, 1);
+            return true;
+        }
         if !self.has_room(shard) {
             return false;
         }
@@ -519,6 +525,7 @@ impl Feeder {
                 number,
                 destination: self.setup.destination.clone(),
                 sender: self.setup.sender.clone(),
+                engine: self.setup.engine.clone(),
                 figures: self.setup.figures.clone(),
                 events: self.told.clone(),
                 stopping: self.stopping.subscribe(),

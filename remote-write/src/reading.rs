@@ -4,16 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use watchfire_engine::{Follow, SeriesKind};
+use watchfire_engine::{Exemplar, Follow, SeriesKind};
 use watchfire_model::{Histogram, LabelSet};
 
-use crate::batch::Value;
-use crate::config::Destination;
+use crate::batch::{SentExemplar, Value};
+use crate::config::{Destination, Protocol};
 use crate::labels::SentLabels;
 
 /// Names that are remembered at most since the last stretch. Fewer series can be alive at a time, so that the log tells a name
 /// again, or memory still has it, when more were forgotten.
 const NAMES_MAX: usize = 2_000_000;
+
+/// Newest samples that are remembered of series, for the exemplars that follow them.
+const RECENT_MAX: usize = 50_000;
 
 /// A sample of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +54,12 @@ pub(crate) struct Reading {
     nameless: Vec<u64>,
     /// Native histograms of the record that are not sent.
     pub(crate) natives: u64,
+    /// The newest samples of series in the order of the log, if somebody needs them: those of now, and those before.
+    recent: Recent,
+    older: Recent,
 }
+
+type Recent = HashMap<u64, (i64, Value), foldhash::fast::RandomState>;
 
 impl Reading {
     pub(crate) fn new(destination: Arc<Destination>, external: LabelSet) -> Reading {
@@ -65,6 +73,8 @@ impl Reading {
             index: 0,
             nameless: Vec::new(),
             natives: 0,
+            recent: Recent::default(),
+            older: Recent::default(),
         }
     }
 
@@ -73,6 +83,22 @@ impl Reading {
         self.record = record;
         self.index = 0;
         self.natives = 0;
+    }
+
+    /// Puts what was read of a series behind the rest.
+    fn put(&mut self, series: u64, at: i64, value: Value) {
+        self.samples.push_back(ReadSample { index: self.index, series, at, value });
+        self.index = self.index.saturating_add(1);
+    }
+
+    /// Remembers the newest sample of a series, if an exemplar may need it.
+    fn remember(&mut self, series: u64, at: i64, value: &Value) {
+        if self.destination.send_exemplars && self.destination.protocol == Protocol::V2 {
+            if self.recent.len() >= RECENT_MAX {
+                self.older = std::mem::take(&mut self.recent);
+            }
+            self.recent.insert(series, (at, value.clone()));
+        }
     }
 
     /// What is known of a series.
@@ -93,6 +119,8 @@ impl Reading {
         self.samples.clear();
         self.names.clear();
         self.old_names.clear();
+        self.recent.clear();
+        self.older.clear();
     }
 }
 
@@ -125,13 +153,10 @@ impl Follow for Reading {
             self.nameless.push(number);
         }
         for (at, value) in samples {
-            self.samples.push_back(ReadSample {
-                index: self.index,
-                series: number,
-                at: *at,
-                value: Value::Float(*value),
-            });
-            self.index = self.index.saturating_add(1);
+            self.put(number, *at, Value::Float(*value));
+        }
+        if let Some((at, value)) = samples.last() {
+            self.remember(number, *at, &Value::Float(*value));
         }
     }
 
@@ -144,7 +169,19 @@ impl Follow for Reading {
             self.nameless.push(number);
         }
         let value = Value::Native(Arc::new(histogram.clone()));
-        self.samples.push_back(ReadSample { index: self.index, series: number, at, value });
-        self.index = self.index.saturating_add(1);
+        self.remember(number, at, &value);
+        self.put(number, at, value);
+    }
+
+    fn exemplar(&mut self, number: u64, exemplar: Exemplar) {
+        if !self.destination.send_exemplars {
+            return;
+        }
+        if self.named(number).is_none() {
+            self.nameless.push(number);
+        }
+        let beside = self.recent.get(&number).or_else(|| self.older.get(&number)).cloned();
+        let at = exemplar.at.millis();
+        self.put(number, at, Value::Exemplar(Arc::new(SentExemplar { exemplar, beside })));
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender as EventSender;
 use tokio::sync::{mpsc, watch};
+use watchfire_engine::Engine;
 use watchfire_model::Timestamp;
 
 use crate::batch::Batch;
@@ -36,6 +37,8 @@ pub(crate) struct Shard {
     pub(crate) number: usize,
     pub(crate) destination: Arc<Destination>,
     pub(crate) sender: Arc<Sender>,
+    /// Knows what is said of metrics.
+    pub(crate) engine: Arc<Engine>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) events: EventSender<Event>,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -79,7 +82,7 @@ impl Shard {
                 if batch.samples() == 0 {
                     return true;
                 }
-                packed = pack(self.destination.protocol, &batch);
+                packed = pack(self.destination.protocol, &batch, &self.engine);
             }
             let begun = Instant::now();
             let Some(sent) = self.send(packed.clone()).await else { return false };
@@ -170,8 +173,8 @@ impl Shard {
     }
 }
 
-fn pack(protocol: Protocol, batch: &Batch) -> Vec<u8> {
-    let message = encode::request(protocol, batch);
+fn pack(protocol: Protocol, batch: &Batch, engine: &Engine) -> Vec<u8> {
+    let message = encode::request(protocol, batch, |metric| engine.metric_help(metric));
     // It fails for more than 4 GiB only; a batch is a few thousand samples.
     snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default()
 }

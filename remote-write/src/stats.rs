@@ -18,16 +18,19 @@ pub enum Dropped {
     Nameless,
     /// They are native histograms, and `send_native_histograms` is not true.
     NativeHistogram,
+    /// They are exemplars for version 2.0, which takes none without a sample, and no sample of their series is at hand.
+    ExemplarAlone,
 }
 
 impl Dropped {
     /// Each with its word in metrics.
-    pub const ALL: [(Dropped, &'static str); 5] = [
+    pub const ALL: [(Dropped, &'static str); 6] = [
         (Dropped::Relabelled, "relabelled"),
         (Dropped::TooOld, "too_old"),
         (Dropped::HoldLimit, "hold_limit"),
         (Dropped::Nameless, "nameless"),
         (Dropped::NativeHistogram, "native_histogram"),
+        (Dropped::ExemplarAlone, "exemplar_alone"),
     ];
 }
 
@@ -45,7 +48,7 @@ pub struct DestinationStats {
     /// Samples that the receiver refused for good.
     pub failed_total: u64,
     /// Samples that were not sent, by reason, in the order of [`Dropped::ALL`].
-    pub dropped_total: [u64; 5],
+    pub dropped_total: [u64; 6],
     /// Samples of requests that had to be sent again.
     pub retried_total: u64,
     /// Records of the log that were damaged or gone before they were read.
@@ -72,7 +75,7 @@ pub(crate) struct Figures {
     pub(crate) pending: AtomicU64,
     pub(crate) sent: AtomicU64,
     pub(crate) failed: AtomicU64,
-    dropped: [AtomicU64; 5],
+    dropped: [AtomicU64; 6],
     pub(crate) retried: AtomicU64,
     pub(crate) lost_records: AtomicU64,
     pub(crate) bytes: AtomicU64,

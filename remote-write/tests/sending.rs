@@ -135,7 +135,7 @@ fn what_fails_is_sent_again_once_and_in_order() {
     node.wait("all is settled", |stats| stats.sent_total as usize == 40 * SERIES && stats.pending == 0);
     let stats = node.stats();
     assert!(stats.retried_total >= 4 && stats.last_error.is_none(), "{stats:?}");
-    assert_eq!((stats.failed_total, stats.dropped_total), (0, [0; 5]));
+    assert_eq!((stats.failed_total, stats.dropped_total), (0, [0; 6]));
     node.remote_write.stop();
 }
 

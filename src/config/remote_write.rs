@@ -66,10 +66,9 @@ fn read_destination(node: &Node, top: &mut Section<'_>) -> Option<Destination> {
     destination.metadata = read_metadata(&mut section);
     set(&mut destination.hold_limit_bytes, section.bytes_from("hold_limit", HOLD_LIMIT_MIN));
     set_duration(&mut destination.totals_every, section.duration_from("totals_interval", 1000));
-    // Exemplars are not in the log that is sent, and a name is looked up for each new connection, so that it is no matter what is said.
-    for key in ["send_exemplars", "round_robin_dns"] {
-        boolean(&mut section, key);
-    }
+    // A name is looked up for each new connection, so that it is no matter what is said.
+    boolean(&mut section, "round_robin_dns");
+    set(&mut destination.send_exemplars, boolean(&mut section, "send_exemplars"));
     set(&mut destination.send_natives, boolean(&mut section, "send_native_histograms"));
     section.not_yet("google_iam", "Google's IAM");
     section.finish();
@@ -186,7 +185,7 @@ remote_write:
         let [far, near] = config.remote_write.as_slice() else { panic!("{:?}", config.remote_write) };
         assert!(!format!("{far:?}").contains("secret"), "{far:?}");
         assert_eq!((far.label().as_str(), far.protocol, far.relabel.len()), ("far", Protocol::V2, 1));
-        assert_eq!(far.timeout, Duration::from_secs(10));
+        assert_eq!((far.timeout, far.send_exemplars, near.send_exemplars), (Duration::from_secs(10), true, false));
         let queue = Queue {
             capacity: 5000,
             max_shards: 4,

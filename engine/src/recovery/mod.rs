@@ -22,6 +22,7 @@ use crate::bytes::{Cursor, Damaged};
 use crate::chunk::with_codec;
 use crate::config::EngineConfig;
 use crate::engine::OpenError;
+use crate::exemplars::Exemplars;
 use crate::kind::SeriesKind;
 use crate::positions::Positions;
 use crate::registry::Registry;
@@ -56,6 +57,7 @@ pub struct RecoveryReport {
 /// What a recovery leads to.
 pub(crate) struct Recovered {
     pub(crate) registry: Registry,
+    pub(crate) exemplars: Exemplars,
     pub(crate) positions: Positions,
     pub(crate) next_lsn: u64,
     /// Series with numbers below this are in the snapshot.
@@ -92,6 +94,7 @@ impl Known {
 /// What a snapshot gave.
 struct Loaded {
     registry: Registry,
+    exemplars: Exemplars,
     known: Known,
     cut: u64,
     /// The last record that any of it contains.
@@ -125,6 +128,7 @@ pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks, now: Timestamp) ->
     let in_snapshot_below = loaded.head.next_id;
     Ok(Recovered {
         registry: loaded.registry,
+        exemplars: loaded.exemplars,
         positions,
         next_lsn,
         in_snapshot_below,
@@ -164,6 +168,7 @@ fn choose_snapshot(
     if log_starts <= 1 {
         return Ok(Loaded {
             registry: Registry::new(config),
+            exemplars: Exemplars::default(),
             known: Known::default(),
             cut: 0,
             contains: 0,
@@ -190,7 +195,7 @@ fn damage_of(path: &Path, offset: u64, bytes: u64, what: Damaged) -> Damage {
 }
 
 fn load(config: &EngineConfig, blocks: &Blocks, path: &Path, salvage: bool) -> Result<Loaded, SnapshotError> {
-    let registry = Registry::new(config);
+    let (registry, exemplars) = (Registry::new(config), Exemplars::default());
     let mut known = Known::default();
     let mut contains = 0;
     let mut damages = Vec::new();
@@ -204,9 +209,10 @@ fn load(config: &EngineConfig, blocks: &Blocks, path: &Path, salvage: bool) -> R
             contains = contains.max(lsn);
             Ok(())
         },
+        |series, exemplar| exemplars.restore(&series, exemplar),
         |offset, bytes, what| damages.push(damage_of(path, offset, bytes, what)),
     )?;
-    Ok(Loaded { registry, known, cut, contains, head, damages })
+    Ok(Loaded { registry, exemplars, known, cut, contains, head, damages })
 }
 
 /// A series of a snapshot, taken apart as far as it has to be at once.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use watchfire_model::Timestamp;
+use watchfire_model::{LabelSet, Timestamp};
 
 use super::points::{Pending, take_points};
 use super::{Known, Loaded, RecoveryReport, io_error};
@@ -13,6 +13,7 @@ use crate::batch::SourcePosition;
 use crate::bytes::Damaged;
 use crate::delete::Deletion;
 use crate::engine::OpenError;
+use crate::exemplars::{Exemplar, Exemplars};
 use crate::kind::SeriesKind;
 use crate::positions::Positions;
 use crate::registry::Registry;
@@ -32,6 +33,7 @@ pub(super) fn replay(
     let mut log_bytes = 0;
     let mut replayer = Replayer {
         registry: &loaded.registry,
+        exemplars: &loaded.exemplars,
         positions,
         known: &mut loaded.known,
         lsn: 0,
@@ -150,6 +152,7 @@ fn settle(path: &Path, good_end: u64) -> io::Result<()> {
 /// What heads of records lead to, one after another.
 struct Replayer<'r> {
     registry: &'r Registry,
+    exemplars: &'r Exemplars,
     positions: &'r mut Positions,
     known: &'r mut Known,
     lsn: u64,
@@ -195,6 +198,10 @@ impl Heads for Replayer<'_> {
         (self.source_is_taken, self.fills) = (true, false);
         self.cleared.clear();
         self.deleted = Some(deletion);
+    }
+
+    fn exemplar(&mut self, _: u64, series: LabelSet, exemplar: Exemplar) {
+        self.exemplars.restore(&series, exemplar);
     }
 
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {

@@ -5,6 +5,7 @@
 //! section = length u32 | crc32 u32 | payload
 //! payload = 1 | varint next id | varint sources, source* | varint metrics, (text name, u8 type, text help)*
 //!         | 2 | lsn u64 | varint series, (varint id, u8 kind, bytes key, bytes numbers, bytes extents if kind says so)*
+//!         | 4 | exemplars                             (see `exemplars::bytes`)
 //!         | 3 | varint series in all                                            (always the last section)
 //! ```
 //! `cut` is the number of the first record of the log that the snapshot does not wholly contain. Series are
@@ -30,9 +31,9 @@ use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-/// 6 since native histograms may lie in blocks, 5 since floats may, 4 since native histograms, 3 since the fourth form of histograms of distributions, 2
-/// since backfills and the third one; all of them and 1 are read.
-const VERSION: u16 = 6;
+/// 7 since exemplars, 6 since native histograms may lie in blocks, 5 since floats may, 4 since native histograms, 3 since the
+/// fourth form of histograms of distributions, 2 since backfills and the third one; all of them and 1 are read.
+const VERSION: u16 = 7;
 /// Beside the kind of a series: some of it lies in blocks.
 const HAS_EXTENTS: u8 = 0x80;
 /// The name of a snapshot that is being written.
@@ -41,6 +42,7 @@ const HEAD_BYTES: usize = 20;
 const HEAD: u8 = 1;
 const SERIES: u8 = 2;
 const END: u8 = 3;
+const EXEMPLARS: u8 = 4;
 /// A section ends when it is this long, or has this many series; so long appends of counts wait for it.
 const SECTION_BYTES: usize = 1 << 20;
 const SECTION_SERIES: u32 = 1024;
@@ -204,6 +206,12 @@ impl Engine {
                     self.wal.sync()?;
                 }
             }
+        }
+        for exemplars in self.exemplars.pieces(SECTION_BYTES) {
+            payload.clear();
+            payload.push(EXEMPLARS);
+            payload.extend_from_slice(&exemplars);
+            put_section(out, &payload)?;
         }
         payload.clear();
         payload.push(END);

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use watchfire_model::LabelSet;
 
-use super::{END, HAS_EXTENTS, HEAD, HEAD_BYTES, MAGIC, SECTION_BYTES_MAX, SERIES, SnapshotHead, VERSION};
+use super::{END, EXEMPLARS, HAS_EXTENTS, HEAD, HEAD_BYTES, MAGIC, SECTION_BYTES_MAX, SERIES, SnapshotHead, VERSION};
 use crate::bytes::{Cursor, Damaged};
 use crate::catalogue::MetricNote;
+use crate::exemplars::{self, Exemplar};
 use crate::kind::SeriesKind;
 use crate::wal::record::read_source;
 
@@ -48,13 +50,14 @@ impl From<io::Error> for SnapshotError {
 }
 
 /// Reads a snapshot: `parse` takes each series apart, on any thread; `enter` takes what it made, in the order of the
-/// file. Gives the cut. With `salvage` damaged sections are left out (and told to `damaged`: offset, length, what),
-/// else the first one is an error.
+/// file, and `exemplar` each exemplar. Gives the cut. With `salvage` damaged sections are left out (and told to `damaged`:
+/// offset, length, what), else the first one is an error.
 pub(crate) fn read<T: Send>(
     path: &Path,
     salvage: bool,
     parse: impl Fn(SnapshotSeries) -> Result<T, Damaged> + Sync,
     enter: impl FnMut(T) -> Result<(), Damaged>,
+    mut exemplar: impl FnMut(LabelSet, Exemplar),
     damaged: impl FnMut(u64, u64, Damaged),
 ) -> Result<(u64, SnapshotHead), SnapshotError> {
     let file = File::open(path)?;
@@ -69,7 +72,7 @@ pub(crate) fn read<T: Send>(
         for (place, section) in some.iter().zip(parse_all(&file, some, threads, &parse)) {
             if !taking.ended {
                 at = place.at + place.bytes;
-                taking.take(place, section?)?;
+                taking.take(place, section?, &mut exemplar)?;
             }
         }
     }
@@ -133,6 +136,7 @@ fn places(file: &File, length: u64) -> io::Result<Vec<Place>> {
 enum Said<T> {
     Head(SnapshotHead),
     Series(Vec<T>),
+    Exemplars(Vec<(LabelSet, Exemplar)>),
     /// How many series there are in all.
     End(u64),
     Nothing,
@@ -190,6 +194,11 @@ fn read_section<T>(
             let wrong = read_series(&payload, cursor, parse, &mut series).err();
             return Ok(Section { said: Said::Series(series), wrong });
         }
+        Ok(EXEMPLARS) => {
+            let mut all = Vec::new();
+            let read = exemplars::read(cursor.rest(), |_, series, exemplar| all.push((series, exemplar)));
+            read.map(|()| Said::Exemplars(all))
+        }
         Ok(END) => cursor.varint().map(Said::End),
         _ => Err(Damaged("a section of a snapshot is of an unknown kind")),
     };
@@ -245,7 +254,12 @@ struct Taking<E, D> {
 }
 
 impl<E, D: FnMut(u64, u64, Damaged)> Taking<E, D> {
-    fn take<T>(&mut self, place: &Place, section: Section<T>) -> Result<(), SnapshotError>
+    fn take<T>(
+        &mut self,
+        place: &Place,
+        section: Section<T>,
+        exemplar: &mut impl FnMut(LabelSet, Exemplar),
+    ) -> Result<(), SnapshotError>
     where
         E: FnMut(T) -> Result<(), Damaged>,
     {
@@ -262,6 +276,7 @@ impl<E, D: FnMut(u64, u64, Damaged)> Taking<E, D> {
                     self.series += 1;
                 }
             }
+            Said::Exemplars(all) => all.into_iter().for_each(|(series, one)| exemplar(series, one)),
             Said::End(wanted) => {
                 self.ended = true;
                 if wanted != self.series && !self.salvage {

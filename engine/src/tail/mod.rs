@@ -12,11 +12,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use watchfire_model::Histogram;
+use watchfire_model::{Histogram, LabelSet};
 
 use crate::bytes::Damaged;
 use crate::delete::Deletion;
 use crate::engine::Engine;
+use crate::exemplars::Exemplar;
 use crate::key;
 use crate::kind::SeriesKind;
 use crate::wal::Hold;
@@ -45,6 +46,8 @@ pub trait Follow {
     fn samples(&mut self, number: u64, samples: &[(i64, f64)]);
     /// A native histogram of a series, at a time in milliseconds.
     fn native(&mut self, number: u64, at: i64, histogram: &Histogram);
+    /// An exemplar of a series.
+    fn exemplar(&mut self, number: u64, exemplar: Exemplar);
 }
 
 /// What a step of a tail came to.
@@ -262,6 +265,10 @@ impl<F: Follow> Heads for Told<'_, F> {
     fn begin_backfill(&mut self, _: &backfill::Hours) {}
 
     fn delete(&mut self, _: Deletion) {}
+
+    fn exemplar(&mut self, id: u64, _: LabelSet, exemplar: Exemplar) {
+        self.follow.exemplar(id, exemplar);
+    }
 
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
         self.follow.series(id, kind, &key::checked_pairs(key)?);

@@ -19,6 +19,8 @@ struct Heard {
     old_names: HashMap<u64, String>,
     samples: Vec<(String, i64, f64)>,
     nameless: Vec<u64>,
+    /// Series, and trace.
+    exemplars: Vec<(String, String)>,
 }
 
 impl Follow for Heard {
@@ -38,6 +40,14 @@ impl Follow for Heard {
     }
 
     fn native(&mut self, _: u64, _: i64, _: &Histogram) {}
+
+    fn exemplar(&mut self, number: u64, exemplar: Exemplar) {
+        let trace = exemplar.labels.get("trace_id").unwrap_or_default();
+        match self.names.get(&number).or(self.old_names.get(&number)) {
+            Some(name) => self.exemplars.push((name.clone(), trace.to_owned())),
+            None => self.nameless.push(number),
+        }
+    }
 }
 
 fn open(dir: &std::path::Path, held_from: Option<u64>) -> Arc<Engine> {
@@ -85,7 +95,16 @@ fn what_was_taken_since_the_beginning_is_told_once_and_in_order() {
     let mut heard = Heard::default();
     assert_eq!(drain(&mut tail, &mut heard), 0);
     assert_eq!(heard.samples, [], "what was there before is not told");
-    for round in 1..200 {
+    append(&engine, 1, 5);
+    let mut batch = SampleBatch::new(Timestamp::from_millis(START_MS));
+    let labels = LabelSet::from_pairs([("__name__", "m"), ("number", "0")]).expect("valid");
+    let named = batch.series(SeriesKind::Samples(MetricType::Gauge), &labels);
+    for (at, trace) in [(5, "a"), (5, "a"), (6, "b")] {
+        let labels = LabelSet::from_pairs([("trace_id", trace)]).expect("valid");
+        batch.push_exemplar(named, Exemplar { labels, value: 1.0, at: Timestamp::from_millis(at), is_dated: true });
+    }
+    assert_eq!(engine.append_samples(&batch).expect("appends").exemplars, 3);
+    for round in 2..200 {
         append(&engine, round, 5);
         if round % 50 == 0 {
             engine.checkpoint().expect("a snapshot");
@@ -95,6 +114,7 @@ fn what_was_taken_since_the_beginning_is_told_once_and_in_order() {
     assert_eq!(drain(&mut tail, &mut heard), 0);
     assert_eq!(heard.nameless, []);
     assert_eq!(heard.samples, wanted(1..200, 5));
+    assert_eq!(heard.exemplars, ["a", "b"].map(|trace| ("m 0".to_owned(), trace.to_owned())));
 }
 
 #[test]

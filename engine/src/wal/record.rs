@@ -5,6 +5,7 @@
 //! head    = 3 | source u8 (0, 1) | [source]       (a batch)
 //!         | 4 | hours                             (a backfill: its points replace what backfills put there before)
 //!         | 5 | deletion                          (samples that are gone from here on; what follows says nothing)
+//!         | 6 | bytes exemplars                   (see `exemplars::bytes`; what follows says nothing)
 //! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
 //! definition: see `definitions`
 //! group   = zigzag id - id of the group before | varint points * 2 + 1 | point*
@@ -22,12 +23,13 @@
 //! ```
 //! A series is defined once; a recovery starts at a snapshot that holds those defined before it.
 
-use watchfire_model::Histogram;
+use watchfire_model::{Histogram, LabelSet};
 
 use crate::backfill::Hours;
 use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
 use crate::delete::Deletion;
+use crate::exemplars::{self, Exemplar};
 use crate::kind::SeriesKind;
 use crate::natives;
 use crate::wal::columns::{self, Columns};
@@ -38,6 +40,7 @@ const PLAIN_BACKFILL: u8 = 2;
 const BATCH: u8 = 3;
 const BACKFILL: u8 = 4;
 const DELETION: u8 = 5;
+const EXEMPLARS: u8 = 6;
 
 /// Appends the head of a batch.
 pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
@@ -58,6 +61,12 @@ pub(crate) fn put_backfill_head(hours: &Hours, out: &mut Vec<u8>) {
 pub(crate) fn put_deletion_head(deletion: &Deletion, out: &mut Vec<u8>) {
     out.push(DELETION);
     deletion.put(out);
+}
+
+/// Appends the head of exemplars, which is all of them.
+pub(crate) fn put_exemplars_head(exemplars: &[u8], out: &mut Vec<u8>) {
+    out.push(EXEMPLARS);
+    put_bytes(out, exemplars);
 }
 
 /// Appends a source position.
@@ -205,6 +214,8 @@ pub(crate) trait Heads {
     fn begin_backfill(&mut self, hours: &Hours);
     /// Samples are deleted.
     fn delete(&mut self, deletion: Deletion);
+    /// An exemplar of the series with this number and these labels.
+    fn exemplar(&mut self, id: u64, series: LabelSet, exemplar: Exemplar);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
 }
@@ -238,6 +249,11 @@ pub(crate) fn read_head(payload: &[u8], heads: &mut impl Heads) -> Result<Option
         BACKFILL | PLAIN_BACKFILL => heads.begin_backfill(&Hours::read(&mut cursor)?),
         DELETION => {
             heads.delete(Deletion::read(&mut cursor)?);
+            return Ok(None);
+        }
+        EXEMPLARS => {
+            heads.begin(None);
+            exemplars::read(cursor.bytes()?, |id, series, exemplar| heads.exemplar(id, series, exemplar))?;
             return Ok(None);
         }
         _ => return Err(Damaged("a record is of an unknown kind")),
@@ -363,6 +379,7 @@ mod tests {
         fn delete(&mut self, deletion: Deletion) {
             self.deletion = Some(deletion);
         }
+        fn exemplar(&mut self, _: u64, _: LabelSet, _: Exemplar) {}
         fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
             self.defined.push((id, kind.code(), key.to_vec()));
             Ok(())

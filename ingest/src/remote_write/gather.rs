@@ -11,9 +11,9 @@ use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::text::cut;
 use watchfire_model::{Histogram, Timestamp};
 
-use super::ReadError;
 use super::histogram::{self, Sent};
 use super::v1::EXEMPLAR_BYTES;
+use super::{ReadError, Version};
 use watchfire_protobuf::{Field, Malformed};
 
 /// Refusals told in one answer; all are counted.
@@ -102,7 +102,8 @@ pub(crate) struct Outcome {
     pub(crate) samples: u64,
     /// Native histograms, likewise.
     pub(crate) histograms: u64,
-    /// Exemplars, likewise. What is out of order, or of no series, is passed over, as with Prometheus.
+    /// Exemplars, likewise. What has labels that are too long, or is of no series, is passed over, as with Prometheus; what is
+    /// out of order, too, in the first version.
     pub(crate) exemplars: u64,
     /// What was not taken, by reason.
     pub(crate) refused: Vec<(&'static str, u64)>,
@@ -142,6 +143,8 @@ pub(crate) struct Gathered<'g> {
     /// What is said about metrics.
     said: Vec<Said>,
     outcome: Outcome,
+    /// Which message is read, if one of remote-write.
+    version: Option<Version>,
     asked_bytes: usize,
     grow: &'g mut dyn FnMut(usize) -> bool,
 }
@@ -153,7 +156,22 @@ impl<'g> Gathered<'g> {
         grow: &'g mut dyn FnMut(usize) -> bool,
     ) -> Gathered<'g> {
         let (batch, outcome) = (SampleBatch::new(now), Outcome::default());
-        Gathered { batch, spellings, named: Vec::new(), latest: None, said: Vec::new(), outcome, asked_bytes: 0, grow }
+        Gathered {
+            batch,
+            spellings,
+            named: Vec::new(),
+            latest: None,
+            said: Vec::new(),
+            outcome,
+            version: None,
+            asked_bytes: 0,
+            grow,
+        }
+    }
+
+    /// What is read is a message of this version of remote-write: what it refuses is as there.
+    pub(super) fn of_version(self, version: Version) -> Gathered<'g> {
+        Gathered { version: Some(version), ..self }
     }
 
     /// The hash of a text, for finding series that were named before.
@@ -357,6 +375,14 @@ impl<'g> Gathered<'g> {
             self.outcome.refuse(rejection.as_str(), 1, || {
                 let labels = engine.labels_of_point(batch, *point);
                 format!("{}: {rejection}", series_text(&labels.iter().collect::<Vec<_>>()))
+            });
+        }
+        for series in report.old_exemplars.iter().filter(|_| self.version == Some(Version::V2)) {
+            let batch = &self.batch;
+            self.outcome.refuse("out_of_order_exemplar", 1, || {
+                let labels = engine.labels_of_series(batch, *series);
+                let series = series_text(&labels.iter().collect::<Vec<_>>());
+                format!("{series}: an exemplar is older than the newest one")
             });
         }
         Ok(Some(self.outcome))

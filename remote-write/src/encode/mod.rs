@@ -3,6 +3,8 @@
 mod v1;
 mod v2;
 
+use std::sync::Arc;
+
 use watchfire_engine::{MetricInfo, MetricType, SeriesKind};
 use watchfire_exposition::native::put_histogram;
 use watchfire_protobuf::Writer;
@@ -10,11 +12,11 @@ use watchfire_protobuf::Writer;
 use crate::batch::{Batch, Value};
 use crate::config::Protocol;
 
-/// The message of a batch, not packed.
-pub(crate) fn request(protocol: Protocol, batch: &Batch) -> Vec<u8> {
+/// The message of a batch, not packed. `help` says what is known of a metric.
+pub(crate) fn request(protocol: Protocol, batch: &Batch, help: impl Fn(&str) -> Option<Arc<str>>) -> Vec<u8> {
     match protocol {
         Protocol::V1 => v1::request(batch),
-        Protocol::V2 => v2::request(batch),
+        Protocol::V2 => v2::request(batch, help),
     }
 }
 
@@ -32,6 +34,8 @@ fn put_run(run: &[(i64, Value)], samples: u32, histograms: u32, series: &mut Wri
                 sample.signed(2, *at);
             }),
             Value::Native(histogram) => series.message(histograms, |message| put_histogram(*at, histogram, message)),
+            // They do not stand among samples.
+            Value::Exemplar(_) => {}
         }
     }
 }

@@ -1,6 +1,10 @@
 //! `io.prometheus.write.v2.Request`, the message of remote-write 2.0: texts stand once, in a table of symbols.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
+use watchfire_engine::Exemplar;
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_protobuf::{Writer, put_varint};
 
 use super::{put_run, type_of};
@@ -11,6 +15,8 @@ const TIMESERIES: u32 = 5;
 /// Of a series.
 const SAMPLES: u32 = 2;
 const HISTOGRAMS: u32 = 3;
+const EXEMPLARS: u32 = 4;
+const METADATA: u32 = 5;
 
 /// Texts by their number; the first one is the empty text.
 #[derive(Default)]
@@ -41,20 +47,46 @@ impl Symbols {
     }
 }
 
-pub(super) fn request(batch: &Batch) -> Vec<u8> {
+fn put_exemplar(exemplar: &Exemplar, symbols: &mut Symbols, series: &mut Writer<'_>) {
+    let mut refs = Vec::new();
+    for (name, value) in exemplar.labels.iter() {
+        put_varint(&mut refs, symbols.number(name.as_bytes()));
+        put_varint(&mut refs, symbols.number(value.as_bytes()));
+    }
+    series.message(EXEMPLARS, |message| {
+        message.bytes(1, &refs);
+        message.double(2, exemplar.value);
+        message.signed(3, exemplar.at.millis());
+    });
+}
+
+pub(super) fn request(batch: &Batch, help: impl Fn(&str) -> Option<Arc<str>>) -> Vec<u8> {
     let (mut symbols, mut all, mut refs) = (Symbols::new(), Vec::new(), Vec::new());
     let mut request = Writer::new(&mut all);
     for series in &batch.series {
         refs.clear();
+        let mut about = 0;
         series.labels.each(|name, value| {
             put_varint(&mut refs, symbols.number(name));
             put_varint(&mut refs, symbols.number(value));
+            if name == METRIC_NAME.as_bytes() {
+                let help = std::str::from_utf8(value).ok().and_then(&help);
+                about = help.map_or(0, |help| symbols.number(help.as_bytes()));
+            }
         });
+        // With the first samples: a receiver takes no exemplars without any.
+        let mut exemplars = series.exemplars.as_slice();
         for run in series.runs() {
             request.message(TIMESERIES, |message| {
                 message.bytes(1, &refs);
                 put_run(run, SAMPLES, HISTOGRAMS, message);
-                message.message(5, |metadata| metadata.varint(1, type_of(series.kind)));
+                for sent in std::mem::take(&mut exemplars) {
+                    put_exemplar(&sent.exemplar, &mut symbols, message);
+                }
+                message.message(METADATA, |metadata| {
+                    metadata.varint(1, type_of(series.kind));
+                    metadata.varint(3, about);
+                });
             });
         }
     }
