@@ -21,6 +21,7 @@ use watchfire_model::{Histogram, Sample, Timestamp};
 
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::chunk::{CHUNK_SAMPLES_MAX, Chunk, Codec};
+use crate::columns::Columns;
 use crate::limits::{Rejection, TimeBounds};
 use crate::natives::Natives;
 
@@ -143,6 +144,16 @@ impl Packed {
             // The tail is made by `append` alone, and read from disk only after a check.
             let whole = codec.decode_range(block.bytes, start, end, out);
             debug_assert!(whole.is_ok(), "a block of the tail is whole");
+        }
+    }
+
+    fn read_columns(&self, start: i64, end: i64, out: &mut Columns) {
+        let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
+        for chunk in self.sealed[from..].iter().take_while(|chunk| chunk.first() <= end) {
+            out.decode(chunk.bytes(), start, end);
+        }
+        for block in blocks(&self.tail).filter(|block| block.last > start && block.first <= end) {
+            out.decode(block.bytes, start, end);
         }
     }
 
@@ -341,6 +352,28 @@ impl Samples {
         let from = self.raw.partition_point(|sample| sample.timestamp.millis() <= start);
         let to = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
         out.extend_from_slice(self.raw.get(from..to).unwrap_or_default());
+    }
+
+    /// The same as columns.
+    pub(crate) fn read_columns(&self, start: i64, end: i64, out: &mut Columns) {
+        if let Some(packed) = &self.packed
+            && self.raw.first().is_none_or(|first| start < first.timestamp.millis())
+        {
+            packed.read_columns(start, end, out);
+        }
+        let inside = self.raw.iter().filter(|sample| sample.timestamp.millis() > start);
+        inside.take_while(|sample| sample.timestamp.millis() <= end).for_each(|sample| out.push(*sample));
+    }
+
+    /// The newest sample with `start < time <= end`, if it is one of those that are not packed yet.
+    pub(crate) fn newest_raw(&self, start: i64, end: i64) -> Option<Sample> {
+        let before = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
+        self.raw[..before].last().copied().filter(|sample| sample.timestamp.millis() > start)
+    }
+
+    /// Whether there are native histograms beside the numbers.
+    pub(crate) fn has_natives(&self) -> bool {
+        self.natives.is_some()
     }
 
     /// Whether there may be samples with `start < time <= end`.

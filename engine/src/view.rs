@@ -6,6 +6,7 @@ use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 
 use crate::blocks::forget_what_was_before;
 use crate::chunk::with_codec;
+use crate::columns::Columns;
 use crate::distribution::DistributionWindow;
 use crate::kind::SeriesKind;
 use crate::series::{Layers, Numbers, Series};
@@ -54,6 +55,41 @@ impl SeriesView {
         let mut found = Vec::new();
         self.read(start, end, out, Some(&mut found));
         natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
+    }
+
+    /// Samples: replaces what is in `out` by those with `start < time <= end`. Says false, and reads nothing, where there is
+    /// anything but floats: native histograms among them, counts, a distribution.
+    pub fn columns(&self, start: Timestamp, end: Timestamp, out: &mut Columns) -> bool {
+        let (from, until) = (start.millis(), end.millis());
+        out.clear();
+        let mut state = self.series.state.lock();
+        let stored = state.stored().map(|stored| stored.within(from, until)).unwrap_or_default();
+        match state.numbers() {
+            Numbers::Samples(samples) if !samples.has_natives() && !stored.has_natives() => {
+                samples.read_columns(from, until, out);
+            }
+            Numbers::Samples(_) | Numbers::Increments(_) | Numbers::Distribution(_) => return false,
+        }
+        drop(state);
+        if stored.has_floats() {
+            let mut samples = Vec::new();
+            with_codec(|codec| stored.read(from, until, codec, &mut samples));
+            out.put_before(&samples);
+        }
+        true
+    }
+
+    /// Samples: the newest with `start < time <= end`, where it is at hand and there is nothing but floats; else `None`,
+    /// though there may be one.
+    pub fn newest(&self, start: Timestamp, end: Timestamp) -> Option<Sample> {
+        let mut state = self.series.state.lock();
+        let stored = state.stored().and_then(|stored| stored.newest());
+        let newest = match state.numbers() {
+            Numbers::Samples(samples) if !samples.has_natives() => samples.newest_raw(start.millis(), end.millis())?,
+            Numbers::Samples(_) | Numbers::Increments(_) | Numbers::Distribution(_) => return None,
+        };
+        // Histograms that lie on disk may be newer than the floats in memory.
+        stored.is_none_or(|stored| stored < newest.timestamp.millis()).then_some(newest)
     }
 
     /// Appends the samples of a range, and native histograms if somebody wants them: both as they were at one moment.

@@ -6,7 +6,7 @@ use watchfire_model::{LabelSet, Timestamp};
 use watchfire_query_lang::{Answer, MatrixSeries, Notes, Outcome, PointValue};
 
 use super::reply::Reply;
-use super::write;
+use super::write::{self, PointTimes};
 use crate::error::ApiError;
 use crate::pieces::{PIECE_BYTES, Pieces};
 
@@ -14,6 +14,7 @@ use crate::pieces::{PIECE_BYTES, Pieces};
 pub(super) struct Written {
     left: Left,
     at: Timestamp,
+    times: PointTimes,
     /// A series was written.
     begun: bool,
     /// `,"stats":…` or nothing.
@@ -49,7 +50,7 @@ impl Written {
                 Left::Nothing
             }
         };
-        Written { left, at, begun: false, stats, notes: answer.notes, head: Some(head) }
+        Written { left, at, times: PointTimes::default(), begun: false, stats, notes: answer.notes, head: Some(head) }
     }
 
     /// Writes the next series; false if there is none.
@@ -64,7 +65,7 @@ impl Written {
             Left::Matrix(series) => {
                 let Some(next) = series.next() else { return false };
                 out.extend_from_slice(separator);
-                write::range_series(out, &next);
+                write::range_series(out, &next, &mut self.times);
             }
             Left::Nothing => return false,
         }

@@ -131,13 +131,8 @@ pub(super) fn encode(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -
     true
 }
 
-/// Appends `count` values to `out`; `integers` is overwritten.
-pub(super) fn decode(
-    cursor: &mut Cursor,
-    count: usize,
-    integers: &mut Vec<i64>,
-    out: &mut Vec<f64>,
-) -> Result<(), Damaged> {
+/// Appends `count` values to `out`.
+pub(super) fn decode(cursor: &mut Cursor, count: usize, out: &mut Vec<f64>) -> Result<(), Damaged> {
     let power = *POWERS.get(usize::from(cursor.u8()?)).ok_or(Damaged("a decimal exponent is above 15"))?;
     let exceptions = cursor.length(count)?;
     let mut list = *cursor;
@@ -145,12 +140,11 @@ pub(super) fn decode(
         cursor.varint()?;
         cursor.u64()?;
     }
-    ints::decode(cursor, count, integers)?;
     let start = out.len();
     if power == 1.0 {
-        out.extend(integers.iter().map(|integer| *integer as f64));
+        ints::decode_onto(cursor, count, out, |integer| integer as f64)?;
     } else {
-        out.extend(integers.iter().map(|integer| *integer as f64 / power));
+        ints::decode_onto(cursor, count, out, |integer| integer as f64 / power)?;
     }
     for _ in 0..exceptions {
         let at = list.length(count)?;

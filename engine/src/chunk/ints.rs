@@ -125,6 +125,17 @@ fn pack(numbers: impl Iterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
 /// Reads a column of `count` numbers into `numbers` (what was in it is dropped).
 pub(crate) fn decode(cursor: &mut Cursor, count: usize, numbers: &mut Vec<i64>) -> Result<(), Damaged> {
     numbers.clear();
+    decode_onto(cursor, count, numbers, |number| number)
+}
+
+/// Appends a column of `count` numbers, each as `made` makes it.
+#[inline]
+pub(crate) fn decode_onto<T>(
+    cursor: &mut Cursor,
+    count: usize,
+    out: &mut Vec<T>,
+    made: impl Fn(i64) -> T,
+) -> Result<(), Damaged> {
     if count == 0 {
         return Ok(());
     }
@@ -133,68 +144,86 @@ pub(crate) fn decode(cursor: &mut Cursor, count: usize, numbers: &mut Vec<i64>) 
         return Err(Damaged("a column of integers has unknown flags"));
     }
     let divisor = if flags & DIVISOR != 0 { cursor.varint()? } else { 1 };
-    let first = if flags & DIFFERENCES != 0 { Some(cursor.zigzag()?) } else { None };
-    numbers.reserve(count + BLOCK);
-    if let Some(first) = first {
-        numbers.push(first);
+    // The number before the next one, if it is known by its difference.
+    let mut before = if flags & DIFFERENCES != 0 { Some(cursor.zigzag()?) } else { None };
+    out.reserve(count);
+    let mut left = count;
+    if let Some(first) = before {
+        out.push(made(first));
+        left -= 1;
     }
-    while numbers.len() < count {
-        let n = (count - numbers.len()).min(BLOCK);
+    while left > 0 {
+        let n = left.min(BLOCK);
         let low = cursor.zigzag()?;
         let width = usize::from(cursor.u8()?);
         if width > 64 {
             return Err(Damaged("a bit width is above 64"));
         }
-        let packed = cursor.take((n * width).div_ceil(8))?;
-        unpack(packed, n, width, low, divisor, first.is_some(), numbers);
+        let packed = Packed { bytes: cursor.take((n * width).div_ceil(8))?, width };
+        match &mut before {
+            None if divisor == 1 => packed.each(n, out, |residual| made(low.wrapping_add(residual as i64))),
+            None => {
+                packed.each(n, out, |residual| made(low.wrapping_add(residual.wrapping_mul(divisor) as i64)));
+            }
+            Some(before) => packed.each(n, out, |residual| {
+                *before = before.wrapping_add(low).wrapping_add(residual.wrapping_mul(divisor) as i64);
+                made(*before)
+            }),
+        }
+        left -= n;
     }
     Ok(())
 }
 
-/// Appends `n` numbers; with `differences` each is added to the one before it.
-fn unpack(packed: &[u8], n: usize, width: usize, low: i64, divisor: u64, differences: bool, out: &mut Vec<i64>) {
-    let mut residuals = [0u64; BLOCK];
-    let residuals = &mut residuals[..n];
-    if width > 0 {
-        unpack_bits(packed, width, residuals);
-    }
-    if divisor > 1 {
-        residuals.iter_mut().for_each(|residual| *residual = residual.wrapping_mul(divisor));
-    }
-    if differences {
-        let mut number = out.last().copied().unwrap_or(0);
-        out.extend(residuals.iter().map(|residual| {
-            number = number.wrapping_add(low).wrapping_add(*residual as i64);
-            number
+/// Numbers of `width` bits each, in 0..=64, least significant bit first.
+struct Packed<'p> {
+    bytes: &'p [u8],
+    width: usize,
+}
+
+/// The widest number that lies in eight bytes wherever it begins.
+const IN_A_WORD: usize = 57;
+
+impl Packed<'_> {
+    /// Appends what is made of each of the first `n` numbers.
+    #[inline]
+    fn each<T>(&self, n: usize, out: &mut Vec<T>, mut made: impl FnMut(u64) -> T) {
+        let Packed { bytes, width } = *self;
+        if width == 0 {
+            out.extend((0..n).map(|_| made(0)));
+            return;
+        }
+        if width > IN_A_WORD {
+            out.extend((0..n).map(|at| made(wide(bytes, at * width, width))));
+            return;
+        }
+        let mask = (1u64 << width) - 1;
+        // So many begin where eight bytes are left.
+        let whole = if bytes.len() < 8 { 0 } else { ((bytes.len() - 8) * 8 / width + 1).min(n) };
+        let mut bit = 0;
+        out.extend((0..whole).map(|_| {
+            let word = bytes.get(bit >> 3..).and_then(|rest| rest.first_chunk::<8>());
+            let number = (u64::from_le_bytes(*word.unwrap_or(&[0; 8])) >> (bit & 7)) & mask;
+            bit += width;
+            made(number)
         }));
-    } else {
-        out.extend(residuals.iter().map(|residual| low.wrapping_add(*residual as i64)));
+        // The last eight bytes hold the others, with zeros behind them.
+        let start = bytes.len().saturating_sub(8);
+        let mut last = [0u8; 8];
+        let tail = &bytes[start..];
+        last[..tail.len()].copy_from_slice(tail);
+        let last = u64::from_le_bytes(last);
+        out.extend((whole..n).map(|at| made((last >> (at * width - start * 8)) & mask)));
     }
 }
 
-fn unpack_bits(packed: &[u8], width: usize, out: &mut [u64]) {
-    // The longest block has 128 numbers of 64 bits; sixteen more bytes let every number be read whole.
-    let mut padded = [0u8; BLOCK * 8 + 16];
-    padded[..packed.len()].copy_from_slice(packed);
-    if width <= 56 {
-        let mask = (1u64 << width) - 1;
-        let mut bit = 0usize;
-        for slot in out {
-            let mut word = [0u8; 8];
-            word.copy_from_slice(&padded[bit >> 3..(bit >> 3) + 8]);
-            *slot = (u64::from_le_bytes(word) >> (bit & 7)) & mask;
-            bit += width;
-        }
-    } else {
-        let mask = u64::MAX >> (64 - width);
-        let mut bit = 0usize;
-        for slot in out {
-            let mut word = [0u8; 16];
-            word.copy_from_slice(&padded[bit >> 3..(bit >> 3) + 16]);
-            *slot = (u128::from_le_bytes(word) >> (bit & 7)) as u64 & mask;
-            bit += width;
-        }
-    }
+/// The number of that width, in 1..=64, that begins at a bit.
+fn wide(bytes: &[u8], bit: usize, width: usize) -> u64 {
+    let mut word = [0u8; 16];
+    let rest = bytes.get(bit >> 3..).unwrap_or_default();
+    let have = rest.len().min(16);
+    word[..have].copy_from_slice(&rest[..have]);
+    (u128::from_le_bytes(word) >> (bit & 7)) as u64 & (u64::MAX >> (64 - width))
 }
 
 #[cfg(test)]

@@ -39,7 +39,6 @@ pub(crate) struct Chunk {
 pub struct Codec {
     times: Vec<i64>,
     values: Vec<f64>,
-    integers: Vec<i64>,
     scratch: decimal::Scratch,
     out: Vec<u8>,
 }
@@ -91,21 +90,9 @@ impl Codec {
     ///
     /// Errors: the bytes are not what `encode` made.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<(&[i64], &[f64]), Damaged> {
-        let mut cursor = Cursor::new(bytes);
-        let codec = cursor.u8()?;
-        let count = cursor.length(CHUNK_SAMPLES_MAX)?;
-        ints::decode(&mut cursor, count, &mut self.times)?;
+        self.times.clear();
         self.values.clear();
-        match codec {
-            DECIMAL => decimal::decode(&mut cursor, count, &mut self.integers, &mut self.values)?,
-            XOR => xor::decode(cursor.rest(), count, &mut self.values)?,
-            RAW => {
-                for _ in 0..count {
-                    self.values.push(cursor.f64()?);
-                }
-            }
-            _ => return Err(Damaged("a chunk has an unknown codec")),
-        }
+        decode_onto(bytes, &mut self.times, &mut self.values)?;
         Ok((&self.times, &self.values))
     }
 
@@ -130,6 +117,25 @@ impl Codec {
         }
         Ok(())
     }
+}
+
+/// Appends the times and values of an encoded run; what was appended before an error is to be dropped.
+pub(crate) fn decode_onto(bytes: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), Damaged> {
+    let mut cursor = Cursor::new(bytes);
+    let codec = cursor.u8()?;
+    let count = cursor.length(CHUNK_SAMPLES_MAX)?;
+    ints::decode_onto(&mut cursor, count, times, |time| time)?;
+    match codec {
+        DECIMAL => decimal::decode(&mut cursor, count, values)?,
+        XOR => xor::decode(cursor.rest(), count, values)?,
+        RAW => {
+            for _ in 0..count {
+                values.push(cursor.f64()?);
+            }
+        }
+        _ => return Err(Damaged("a chunk has an unknown codec")),
+    }
+    Ok(())
 }
 
 impl Chunk {

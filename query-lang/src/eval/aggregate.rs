@@ -1,19 +1,17 @@
 //! Aggregations over series: `sum by (a) (x)` and its kin.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use watchfire_model::LabelSet;
 
-use hashbrown::HashTable;
-use watchfire_model::{LabelSet, Sum};
-
-use super::column::{ABSENT, Column, Places, describes_metric, is_absent};
+use super::column::{ABSENT, Column, Places, is_absent};
 use super::context::Context;
+use super::groups::Groups;
 use super::limits::EvalError;
-use super::mean::Mean;
 use super::native;
 use super::native::notes::ignored_in_aggregation;
 use super::notes::check_quantile;
-use super::quantile;
-use super::{choose, extremes};
+use super::stream::{self, Ended, Next};
+use super::tally::Tallies;
+use super::{choose, extremes, quantile};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalError> {
@@ -48,6 +46,9 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
             count_values(ctx, &node.grouping, label, super::eval_vector(ctx, &node.expr)?)
         }
         (op, _) => {
+            if let Some(columns) = folded_as_made(ctx, node)? {
+                return Ok(columns);
+            }
             let shelved = ctx.shelved();
             let mut columns = super::eval_vector(ctx, &node.expr)?;
             let about = node.expr.without_parens().span();
@@ -63,43 +64,77 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
                 }
                 _ => {}
             }
-            let groups = Groups::new(ctx, &node.grouping, &columns)?;
-            let mut out = groups.empty_columns(ctx)?;
-            fold(ctx, op, &columns, &groups.of, &mut out)?;
+            let Some(mut folded) = Folded::new(ctx, node) else { return Ok(Vec::new()) };
+            for column in &columns {
+                folded.add(&column.labels, false, &column.values, false)?;
+            }
             ctx.used_up(columns);
-            out.retain(Column::has_values);
-            Ok(out)
+            folded.columns()
         }
     }
 }
 
-/// Steps that are folded at once: what of a column lies in one line of the cache.
-const FOLDED: usize = 8;
-
-/// Folds columns into those of their groups, in the order of the columns at each step.
-fn fold(ctx: &Context, op: AggregateOp, columns: &[Column], of: &[usize], out: &mut [Column]) -> Result<(), EvalError> {
-    let bytes = out.len() * size_of::<[State; FOLDED]>();
-    ctx.guard.reserve(bytes)?;
-    let mut states = vec![[State::default(); FOLDED]; out.len()];
-    for first in (0..ctx.steps.count).step_by(FOLDED) {
-        let block = first..ctx.steps.count.min(first + FOLDED);
-        states.fill([State::default(); FOLDED]);
-        for (column, group) in columns.iter().zip(of) {
-            ctx.guard.tick()?;
-            for (state, value) in states[*group].iter_mut().zip(&column.values[block.clone()]) {
-                if !is_absent(*value) {
-                    state.add(op, *value);
-                }
-            }
+/// Folds columns into those of their groups as they are made; `None` where they have to stand beside each other first.
+fn folded_as_made(ctx: &Context, node: &Aggregate) -> Result<Option<Vec<Column>>, EvalError> {
+    let Some(mut folded) = Folded::new(ctx, node) else { return Ok(None) };
+    let (shelved, read) = (ctx.shelved(), ctx.guard.samples_read());
+    let ended = stream::each(ctx, &node.expr, &mut |made| {
+        // Histograms are added up otherwise, or left out.
+        if ctx.shelved() > shelved {
+            return Ok(Next::Stop);
         }
-        for (column, states) in out.iter_mut().zip(&states) {
-            for (value, state) in column.values[block.clone()].iter_mut().zip(states) {
-                *value = state.result(op);
-            }
+        folded.add(made.labels, made.loses_name, made.values, made.is_full)?;
+        Ok(Next::Go)
+    })?;
+    match ended {
+        Some(Ended::Whole) => folded.columns().map(Some),
+        // Nothing is left of the first attempt.
+        Some(Ended::MayRepeat | Ended::Stopped) => {
+            folded.forget();
+            ctx.forget_since(shelved, std::iter::empty());
+            ctx.guard.read_again_since(read);
+            Ok(None)
         }
+        None => Ok(None),
     }
-    ctx.guard.release(bytes);
-    Ok(())
+}
+
+/// Columns that are folded into those of their groups, in the order in which they come.
+struct Folded<'f> {
+    ctx: &'f Context<'f>,
+    groups: Groups<'f>,
+    tallies: Tallies,
+}
+
+impl<'f> Folded<'f> {
+    fn new(ctx: &'f Context<'f>, node: &'f Aggregate) -> Option<Folded<'f>> {
+        let tallies = Tallies::new(node.op, ctx.steps.count)?;
+        Some(Folded { ctx, groups: Groups::of_none(&node.grouping), tallies })
+    }
+
+    fn add(&mut self, labels: &LabelSet, loses_name: bool, values: &[f64], is_full: bool) -> Result<(), EvalError> {
+        self.ctx.guard.tick()?;
+        let (group, is_new) = self.groups.place(labels, loses_name);
+        if is_new {
+            self.ctx.guard.reserve(self.tallies.group_bytes())?;
+            self.tallies.add_group();
+        }
+        self.tallies.add(group, values, is_full);
+        Ok(())
+    }
+
+    fn forget(&self) {
+        self.ctx.guard.release(self.tallies.group_bytes() * self.groups.labels.len());
+    }
+
+    fn columns(self) -> Result<Vec<Column>, EvalError> {
+        let labels = self.groups.labels.iter().enumerate();
+        let columns = labels.map(|(group, labels)| self.ctx.keep(labels.clone(), self.tallies.result(group)));
+        let mut columns = columns.collect::<Result<Vec<Column>, EvalError>>()?;
+        columns.retain(Column::has_values);
+        self.forget();
+        Ok(columns)
+    }
 }
 
 /// Takes histograms out of an aggregation that has no use for them, and says so.
@@ -114,9 +149,10 @@ fn ignore_histograms(ctx: &Context, op: AggregateOp, columns: &mut Vec<Column>, 
 fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
     let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.without_parens().span());
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
-    let mut out = groups.empty_columns(ctx)?;
+    let mut out = empty_columns(ctx, &groups)?;
     for step in 0..ctx.steps.count {
-        let mut states = vec![State::default(); groups.labels.len()];
+        let Some(mut floats) = Tallies::new(node.op, 1) else { continue };
+        groups.labels.iter().for_each(|_| floats.add_group());
         let mut natives: Vec<native::aggregate::Group> = Vec::new();
         natives.resize_with(groups.labels.len(), Default::default);
         for (column, group) in columns.iter().zip(&groups.of) {
@@ -131,15 +167,15 @@ fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Res
                 }
                 None => {
                     natives[*group].see_float();
-                    states[*group].add(node.op, value);
+                    floats.add(*group, &[value], true);
                 }
             }
         }
-        for ((column, state), native) in out.iter_mut().zip(&states).zip(&natives) {
+        for (group, (column, native)) in out.iter_mut().zip(&natives).enumerate() {
             column.values[step] = if native.has_histogram() {
                 native.result(ctx, about).map(|histogram| ctx.shelve(histogram)).transpose()?.unwrap_or(ABSENT)
             } else {
-                state.result(node.op)
+                floats.result(group).first().copied().unwrap_or(ABSENT)
             };
         }
     }
@@ -148,148 +184,14 @@ fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Res
     Ok(out)
 }
 
-/// Which group each column belongs to, and the labels of the groups.
-pub(super) struct Groups {
-    of: Vec<usize>,
-    labels: Vec<LabelSet>,
-}
-
-impl Groups {
-    pub fn new(ctx: &Context, grouping: &Grouping, columns: &[Column]) -> Result<Groups, EvalError> {
-        let mut groups = Groups { of: Vec::with_capacity(columns.len()), labels: Vec::new() };
-        let everything = !grouping.without && grouping.labels.is_empty();
-        if everything {
-            groups.of.resize(columns.len(), 0);
-            groups.labels.extend(columns.first().map(|_| LabelSet::empty()));
-            return Ok(groups);
-        }
-        // Most columns fall into a group that is there: its labels are compared where they are, not copied.
-        let hasher = foldhash::fast::RandomState::default();
-        let hash_of = |labels: &LabelSet| {
-            let mut state = hasher.build_hasher();
-            kept(grouping, labels).for_each(|label| label.hash(&mut state));
-            state.finish()
-        };
-        let mut table: HashTable<usize> = HashTable::new();
-        for column in columns {
-            ctx.guard.tick()?;
-            let hash = hash_of(&column.labels);
-            let is_it = |group: &usize| groups.labels[*group].iter().eq(kept(grouping, &column.labels));
-            let group = match table.find(hash, is_it) {
-                Some(group) => *group,
-                None => {
-                    let group = groups.labels.len();
-                    groups.labels.push(column.labels.retain(|name| keeps(grouping, name)));
-                    table.insert_unique(hash, group, |group| hash_of(&groups.labels[*group]));
-                    group
-                }
-            };
-            groups.of.push(group);
-        }
-        Ok(groups)
-    }
-
-    fn empty_columns(&self, ctx: &Context) -> Result<Vec<Column>, EvalError> {
-        self.labels.iter().map(|labels| ctx.column(labels.clone())).collect()
-    }
-
-    /// The columns of each group.
-    pub fn members(&self) -> Vec<Vec<usize>> {
-        let mut members = vec![Vec::new(); self.labels.len()];
-        for (column, group) in self.of.iter().enumerate() {
-            members[*group].push(column);
-        }
-        members
-    }
-}
-
-/// Whether a label is one of the group's.
-fn keeps(grouping: &Grouping, name: &str) -> bool {
-    let is_listed = grouping.labels.iter().any(|label| label == name);
-    if grouping.without { !is_listed && !describes_metric(name) } else { is_listed }
-}
-
-/// The labels of a series that are its group's.
-fn kept<'l>(grouping: &'l Grouping, labels: &'l LabelSet) -> impl Iterator<Item = (&'l str, &'l str)> {
-    labels.iter().filter(|(name, _)| keeps(grouping, name))
-}
-
-/// What has been seen of a group at one step.
-#[derive(Clone, Copy, Default)]
-struct State {
-    count: f64,
-    sum: Sum,
-    mean: Mean,
-    /// Smallest or largest.
-    extreme: f64,
-    /// Running mean and sum of squared differences (Welford).
-    center: f64,
-    squares: f64,
-}
-
-impl State {
-    fn add(&mut self, op: AggregateOp, value: f64) {
-        self.count += 1.0;
-        let is_first = self.count == 1.0;
-        match op {
-            AggregateOp::Sum => self.sum.add(value),
-            AggregateOp::Avg => self.mean.add(value),
-            AggregateOp::Min => {
-                if is_first || value < self.extreme || self.extreme.is_nan() {
-                    self.extreme = value;
-                }
-            }
-            AggregateOp::Max => {
-                if is_first || value > self.extreme || self.extreme.is_nan() {
-                    self.extreme = value;
-                }
-            }
-            AggregateOp::StdDev | AggregateOp::StdVar => {
-                if is_first {
-                    self.center = value;
-                    self.squares = if value.is_finite() { 0.0 } else { f64::NAN };
-                } else {
-                    let difference = value - self.center;
-                    self.center += difference / self.count;
-                    self.squares += difference * (value - self.center);
-                }
-            }
-            AggregateOp::Count
-            | AggregateOp::Group
-            | AggregateOp::TopK
-            | AggregateOp::BottomK
-            | AggregateOp::Quantile
-            | AggregateOp::CountValues
-            | AggregateOp::LimitK
-            | AggregateOp::LimitRatio => {}
-        }
-    }
-
-    fn result(&self, op: AggregateOp) -> f64 {
-        if self.count == 0.0 {
-            return ABSENT;
-        }
-        match op {
-            AggregateOp::Sum => self.sum.total(),
-            AggregateOp::Avg => self.mean.mean(),
-            AggregateOp::Min | AggregateOp::Max => self.extreme,
-            AggregateOp::StdDev => (self.squares / self.count).sqrt(),
-            AggregateOp::StdVar => self.squares / self.count,
-            AggregateOp::Group => 1.0,
-            AggregateOp::Count
-            | AggregateOp::TopK
-            | AggregateOp::BottomK
-            | AggregateOp::Quantile
-            | AggregateOp::CountValues
-            | AggregateOp::LimitK
-            | AggregateOp::LimitRatio => self.count,
-        }
-    }
+/// A column without values for each group.
+fn empty_columns(ctx: &Context, groups: &Groups) -> Result<Vec<Column>, EvalError> {
+    groups.labels.iter().map(|labels| ctx.column(labels.clone())).collect()
 }
 
 fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
     let groups = Groups::new(ctx, grouping, &columns)?;
-    let mut out = groups.empty_columns(ctx)?;
+    let mut out = empty_columns(ctx, &groups)?;
     let mut values = Vec::new();
     for (result, members) in out.iter_mut().zip(groups.members()) {
         for (step, q) in q.iter().enumerate() {

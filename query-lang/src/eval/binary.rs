@@ -89,6 +89,20 @@ fn outcome(node: &Binary, left: f64, right: f64, kept: f64) -> f64 {
     }
 }
 
+/// Leaves the values for which a comparison with a number holds; says how many are left.
+pub(super) fn filter(op: BinaryOp, values: &mut [f64], number: f64) -> usize {
+    let mut left = 0;
+    for value in values {
+        let holds = !is_absent(*value) && matches!(apply(op, *value, number), Outcome::Holds(true));
+        if holds {
+            left += 1;
+        } else {
+            *value = ABSENT;
+        }
+    }
+    left
+}
+
 /// Whether the result is another metric than its left side.
 pub(super) fn drops_name(node: &Binary) -> bool {
     node.returns_bool || !(node.op.is_comparison() || node.op.is_trim())

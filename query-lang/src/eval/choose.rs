@@ -3,9 +3,9 @@
 use watchfire_model::LabelSet;
 use xxhash_rust::xxh64::Xxh64;
 
-use super::aggregate::Groups;
 use super::column::{ABSENT, Column, is_absent};
 use super::context::Context;
+use super::groups::Groups;
 use super::limits::EvalError;
 use super::notes::general;
 use crate::ast::{Aggregate, AggregateOp, Span};

@@ -65,12 +65,17 @@ impl Looks {
 
     /// A column of as many values as there are steps, from those of the distinct looks.
     pub fn spread(&self, mut values: Vec<f64>) -> Vec<f64> {
+        self.spread_in_place(&mut values);
+        values
+    }
+
+    /// The same where the values stand.
+    pub fn spread_in_place(&self, values: &mut Vec<f64>) {
         if self.fixed.is_some()
             && let Some(value) = values.first().copied()
         {
             values.resize(self.steps.count, value);
         }
-        values
     }
 }
 

@@ -3,10 +3,10 @@
 //! Which of equal values stay is nowhere said. To give those that Prometheus gives, the series are looked at in the order
 //! of labels (in which it has them if that is how they came) and kept in a heap that moves them as its heap does.
 
-use super::aggregate::Groups;
 use super::choose;
 use super::column::{Column, is_absent};
 use super::context::Context;
+use super::groups::Groups;
 use super::limits::EvalError;
 use crate::ast::{Aggregate, AggregateOp};
 

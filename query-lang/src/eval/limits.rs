@@ -212,6 +212,11 @@ impl<'l> Guard<'l> {
         self.samples.get()
     }
 
+    /// Samples are read once more: those read since there were so many count no longer.
+    pub(crate) fn read_again_since(&self, samples: u64) {
+        self.samples.set(samples);
+    }
+
     /// Counts samples that were read.
     pub(crate) fn samples(&self, count: usize) -> Result<(), EvalError> {
         let total = self.samples.get() + count as u64;

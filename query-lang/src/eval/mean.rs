@@ -34,6 +34,11 @@ impl Mean {
         self.sum.add(value / self.count);
     }
 
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0.0
+    }
+
     /// NaN if nothing was added.
     pub fn mean(&self) -> f64 {
         if self.is_running {

@@ -15,6 +15,7 @@ mod counted;
 mod edges;
 mod extremes;
 mod functions;
+mod groups;
 mod limits;
 mod mean;
 mod native;
@@ -25,6 +26,9 @@ mod short;
 mod sides;
 mod smoothed;
 mod source;
+mod spans;
+mod stream;
+mod tally;
 mod window;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Instant selectors: the newest sample within the lookback delta.
 
-use watchfire_engine::{SeriesKind, SeriesView};
+use watchfire_engine::{Columns, SeriesKind, SeriesView};
 use watchfire_model::Sample;
 
 use super::column::{ABSENT, Column, is_absent};
@@ -9,6 +9,8 @@ use super::counted;
 use super::limits::EvalError;
 use super::native::distribution;
 use super::native::window::About;
+use super::spans::Spans;
+use super::stream::{Ended, Made, Next, Take};
 use super::{smoothed, source};
 use crate::ast::{Edges, VectorSelector};
 
@@ -22,6 +24,21 @@ pub(crate) enum Wanted {
 
 /// The value of a selector at each step.
 pub(crate) fn eval(ctx: &Context, selector: &VectorSelector, wanted: Wanted) -> Result<Vec<Column>, EvalError> {
+    let mut out = Vec::new();
+    each(ctx, selector, wanted, &mut |made| {
+        out.push(made.kept(ctx)?);
+        Ok(Next::Go)
+    })?;
+    Ok(out)
+}
+
+/// The same, column by column.
+pub(crate) fn each(
+    ctx: &Context,
+    selector: &VectorSelector,
+    wanted: Wanted,
+    take: &mut Take,
+) -> Result<Ended, EvalError> {
     let looks = ctx.looks(&selector.shift);
     let lookback = ctx.guard.limits().lookback_ms;
     let start = looks.first().saturating_sub(lookback);
@@ -29,25 +46,78 @@ pub(crate) fn eval(ctx: &Context, selector: &VectorSelector, wanted: Wanted) -> 
     let is_smoothed = selector.edges == Edges::Smoothed && wanted == Wanted::Value;
     let end = if is_smoothed { looks.last().saturating_add(lookback) } else { looks.last() };
     let views = source::select_promql(ctx, &selector.matchers, start, end)?;
-    let mut buffer = Vec::new();
-    let mut out = Vec::with_capacity(views.len());
+    let mut newest_values = Newest { looks, lookback, columns: Columns::default(), spans: Spans::default() };
+    let (mut buffer, mut values) = (Vec::new(), Vec::new());
     for view in &views {
         let shelved = ctx.shelved();
-        let mut values = match view.kind() {
-            SeriesKind::Samples(_) if is_smoothed => {
-                let about = About { metric: view.labels().metric_name(), span: selector.span };
-                smoothed::values(ctx, view, &looks, &about, &mut buffer)?
-            }
-            SeriesKind::Samples(_) | SeriesKind::Increments | SeriesKind::Distribution => {
-                newest(ctx, view, &looks, wanted, &mut buffer)?
+        let is_plain = !is_smoothed && wanted == Wanted::Value;
+        let is_full = match is_plain.then(|| newest_values.of(ctx, view, &mut values)).transpose()?.flatten() {
+            Some(0) => continue,
+            Some(present) => present == values.len(),
+            None => {
+                values = match view.kind() {
+                    SeriesKind::Samples(_) if is_smoothed => {
+                        let about = About { metric: view.labels().metric_name(), span: selector.span };
+                        smoothed::values(ctx, view, &looks, &about, &mut buffer)?
+                    }
+                    SeriesKind::Samples(_) | SeriesKind::Increments | SeriesKind::Distribution => {
+                        newest(ctx, view, &looks, wanted, &mut buffer)?
+                    }
+                };
+                ctx.forget_since(shelved, values.iter_mut());
+                if values.iter().all(|value| is_absent(*value)) {
+                    continue;
+                }
+                false
             }
         };
-        ctx.forget_since(shelved, values.iter_mut());
-        if values.iter().any(|value| !is_absent(*value)) {
-            out.push(ctx.keep(view.labels().clone(), looks.spread(values))?);
+        looks.spread_in_place(&mut values);
+        let made = Made { labels: view.labels(), loses_name: false, values: &mut values, is_full };
+        if take(made)? == Next::Stop {
+            return Ok(Ended::Stopped);
         }
     }
-    Ok(out)
+    Ok(Ended::Whole)
+}
+
+/// The newest values of series that hold floats only.
+struct Newest {
+    looks: Looks,
+    lookback: i64,
+    columns: Columns,
+    spans: Spans,
+}
+
+impl Newest {
+    /// Replaces `values` by the newest value at each look, and says how many there are; `None` for other series.
+    fn of(&mut self, ctx: &Context, view: &SeriesView, values: &mut Vec<f64>) -> Result<Option<usize>, EvalError> {
+        let Newest { looks, lookback, columns, spans } = self;
+        let (start, end) = (looks.first().saturating_sub(*lookback), looks.last());
+        if looks.distinct() == 1
+            && let Some(newest) = view.newest(source::at(start), source::at(end))
+        {
+            ctx.guard.samples(1)?;
+            values.clear();
+            values.push(newest.value);
+            return Ok(Some(usize::from(!is_absent(newest.value))));
+        }
+        let Some(has_nan) = source::columns(ctx, view, start, end, columns)? else { return Ok(None) };
+        spans.find(columns.times(), looks.distinct(), |step| {
+            let at = looks.at(step);
+            (at.saturating_sub(*lookback), at)
+        });
+        spans.clear(values);
+        let mut present = 0;
+        for run in spans.runs() {
+            // A series that ended has its marker there, which stands for no value in a column too.
+            values[run.step..][..run.many].copy_from_slice(run.from_end(columns.values(), 1));
+            present += run.many;
+        }
+        if has_nan {
+            present = values.iter().filter(|value| !is_absent(**value)).count();
+        }
+        Ok(Some(present))
+    }
 }
 
 /// The newest value of a series at each look: of samples within the lookback delta, of increments

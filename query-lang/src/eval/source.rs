@@ -1,7 +1,7 @@
 //! Series of the engine as the evaluator sees them: the only file that asks the engine for series.
 
 use hashbrown::HashSet;
-use watchfire_engine::{SelectError, SeriesView, TimeRange};
+use watchfire_engine::{Columns, SelectError, SeriesView, TimeRange};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Matcher, Sample, Timestamp};
 
@@ -73,6 +73,22 @@ pub(crate) fn samples(
         out.retain(|sample| !is_stale(sample.value));
     }
     Ok(())
+}
+
+/// Replaces what is in `out` by the samples of `(start, end]`, staleness markers with them. `None` for a series that holds
+/// anything but floats; else whether any of them is no number.
+pub(crate) fn columns(
+    ctx: &Context,
+    view: &SeriesView,
+    start: i64,
+    end: i64,
+    out: &mut Columns,
+) -> Result<Option<bool>, EvalError> {
+    if !view.columns(at(start), at(end), out) {
+        return Ok(None);
+    }
+    ctx.guard.samples(out.len())?;
+    Ok(Some(out.values().iter().fold(false, |any, value| any | value.is_nan())))
 }
 
 /// Replaces `out` by the floats of `(start, end]`, without staleness markers.

@@ -61,6 +61,11 @@ impl Windows {
         }
     }
 
+    /// Whether nothing beyond its ends decides what a window gives.
+    pub fn is_plain(&self) -> bool {
+        self.edges == Edges::Open
+    }
+
     /// How many distinct windows there are.
     pub fn distinct(&self) -> usize {
         self.looks.distinct()
@@ -111,34 +116,59 @@ pub(crate) fn for_each_series(
     }
 }
 
+/// The series of a range selector.
+pub(crate) struct Selected {
+    pub views: Vec<SeriesView>,
+    pub windows: Windows,
+    /// All windows, and what lies beyond their ends, are within `(start, end]`.
+    pub start: i64,
+    pub end: i64,
+}
+
+impl Selected {
+    pub fn of(ctx: &Context, matrix: &MatrixSelector) -> Result<Selected, EvalError> {
+        let windows = Windows {
+            looks: ctx.looks(&matrix.selector.shift),
+            range_ms: matrix.range_ms,
+            edges: matrix.selector.edges,
+            lookback_ms: ctx.guard.limits().lookback_ms,
+        };
+        let (start, _) = windows.reach(0);
+        let (_, end) = windows.reach(ctx.steps.count.saturating_sub(1));
+        let views = source::select_promql(ctx, &matrix.selector.matchers, start, end)?;
+        Ok(Selected { views, windows, start, end })
+    }
+
+    /// Calls back with one of the series; `samples` is overwritten.
+    pub fn series(
+        &self,
+        ctx: &Context,
+        view: &SeriesView,
+        wanted: Counted,
+        samples: &mut Vec<Sample>,
+        each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        let shelved = ctx.shelved();
+        let is_distribution = view.kind() == SeriesKind::Distribution;
+        match wanted {
+            Counted::Windows if is_distribution => samples.clear(),
+            Counted::Totals if is_distribution => distribution::samples(ctx, view, self.start, self.end, samples)?,
+            Counted::Windows | Counted::Totals => source::samples(ctx, view, self.start, self.end, false, samples)?,
+        }
+        let counted = (is_distribution || view.kind() == SeriesKind::Increments).then_some(view);
+        each(&Series { labels: view.labels(), samples, counted, shelved }, &self.windows)
+    }
+}
+
 fn of_selector(
     ctx: &Context,
     matrix: &MatrixSelector,
     wanted: Counted,
     each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
-    let windows = Windows {
-        looks: ctx.looks(&matrix.selector.shift),
-        range_ms: matrix.range_ms,
-        edges: matrix.selector.edges,
-        lookback_ms: ctx.guard.limits().lookback_ms,
-    };
-    let (start, _) = windows.reach(0);
-    let (_, end) = windows.reach(ctx.steps.count.saturating_sub(1));
-    let views = source::select_promql(ctx, &matrix.selector.matchers, start, end)?;
+    let selected = Selected::of(ctx, matrix)?;
     let mut samples = Vec::new();
-    for view in &views {
-        let shelved = ctx.shelved();
-        let is_distribution = view.kind() == SeriesKind::Distribution;
-        match wanted {
-            Counted::Windows if is_distribution => samples.clear(),
-            Counted::Totals if is_distribution => distribution::samples(ctx, view, start, end, &mut samples)?,
-            Counted::Windows | Counted::Totals => source::samples(ctx, view, start, end, false, &mut samples)?,
-        }
-        let counted = (is_distribution || view.kind() == SeriesKind::Increments).then_some(view);
-        each(&Series { labels: view.labels(), samples: &samples, counted, shelved }, &windows)?;
-    }
-    Ok(())
+    selected.views.iter().try_for_each(|view| selected.series(ctx, view, wanted, &mut samples, each))
 }
 
 fn of_subquery(

@@ -14,7 +14,8 @@ pub(crate) mod rate;
 mod regression;
 mod smoothing;
 mod sort;
-mod window;
+mod swift;
+pub(super) mod window;
 
 use super::column::Value;
 use super::context::Context;

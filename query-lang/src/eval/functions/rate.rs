@@ -6,6 +6,7 @@ use super::window::Window;
 use crate::functions::WindowFunction;
 
 /// Where a counter started again: found once per series, so that not every window is walked for it.
+#[derive(Default)]
 pub(crate) struct Resets {
     /// Time of the first sample after the reset, and the value before it; times ascend.
     resets: Vec<(i64, f64)>,
@@ -26,6 +27,15 @@ impl Resets {
     pub(crate) fn of(samples: &[Sample]) -> Resets {
         let falls = samples.windows(2).filter(|pair| pair[1].value < pair[0].value);
         Resets { resets: falls.map(|pair| (pair[1].timestamp.millis(), pair[0].value)).collect(), from: 0 }
+    }
+
+    /// The same of a series that stands in columns.
+    pub(super) fn of_columns(times: &[i64], values: &[f64]) -> Resets {
+        let pairs = times.iter().skip(1).zip(values.windows(2));
+        Resets {
+            resets: pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(at, pair)| (*at, pair[0])).collect(),
+            from: 0,
+        }
     }
 
     /// Adds to a difference what the resets between two samples of a window hid. Windows may not go back.
@@ -80,7 +90,7 @@ impl Extrapolated {
 }
 
 /// More than what rounding can make of a product of three numbers.
-const SURE: f64 = 1.000_001;
+pub(super) const SURE: f64 = 1.000_001;
 
 /// The change over `(start, end]`, of a counter if `resets` are given. `None` with fewer than two samples.
 ///
@@ -118,9 +128,10 @@ pub(crate) struct Stretch {
     pub counter: Option<(f64, f64)>,
 }
 
-/// The factor by which a change is stretched.
+/// By how much a change is stretched to the start and to the end of its window, and the time between the outer samples,
+/// all in seconds; what a counter was before does not count here.
 #[inline]
-pub(crate) fn stretch(of: &Stretch) -> f64 {
+pub(super) fn ends(of: &Stretch) -> (f64, f64, f64) {
     let mut to_start = (of.first_at - of.start) as f64 / 1000.0;
     let mut to_end = (of.end - of.last_at) as f64 / 1000.0;
     let sampled = (of.last_at - of.first_at) as f64 / 1000.0;
@@ -136,6 +147,13 @@ pub(crate) fn stretch(of: &Stretch) -> f64 {
             to_end = distance / 2.0;
         }
     }
+    (to_start, to_end, sampled)
+}
+
+/// The factor by which a change is stretched.
+#[inline]
+pub(crate) fn stretch(of: &Stretch) -> f64 {
+    let (mut to_start, to_end, sampled) = ends(of);
     if let Some((first, change)) = of.counter
         && change > 0.0
         && first >= 0.0

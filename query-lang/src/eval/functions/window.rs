@@ -1,18 +1,21 @@
 //! Functions of the samples of a range: reads each series once and asks the families for each window.
 
 use watchfire_engine::{SeriesKind, SeriesView};
-use watchfire_model::Sample;
+use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::{LabelSet, Sample};
 
+use super::swift::Swift;
 use super::{arg, edges, over_time, rate, regression, smoothing};
 use crate::ast::{Call, Edges, Expr, Span};
-use crate::eval::column::{ABSENT, Column, is_absent, refuse_same_labels, without_name};
+use crate::eval::column::{ABSENT, Column, describes_metric, is_absent, refuse_same_labels};
 use crate::eval::context::Context;
 use crate::eval::counted::Counted;
 use crate::eval::limits::EvalError;
 use crate::eval::native::window::{About, Parted};
 use crate::eval::native::{self, is_histogram};
 use crate::eval::notes::check_quantile;
-use crate::eval::window::{self, Series, Slices, Windows, for_each_series};
+use crate::eval::stream::{Ended, Made, Next, Take};
+use crate::eval::window::{self, Selected, Series, Slices, Windows, for_each_series};
 use crate::functions::WindowFunction;
 
 /// A window of one series.
@@ -31,6 +34,24 @@ pub(super) struct Window<'s> {
 }
 
 pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
+    let mut out = Vec::new();
+    let ended = each(ctx, function, call, &mut |made| {
+        out.push(made.kept(ctx)?);
+        Ok(Next::Go)
+    })?;
+    if ended == Ended::MayRepeat {
+        refuse_same_labels(&out)?;
+    }
+    Ok(out)
+}
+
+/// The same, column by column.
+pub(in crate::eval) fn each(
+    ctx: &Context,
+    function: WindowFunction,
+    call: &Call,
+    take: &mut Take,
+) -> Result<Ended, EvalError> {
     // `quantile_over_time` has its number first, `predict_linear` last.
     let range_at = usize::from(function == WindowFunction::QuantileOverTime);
     let range = arg(call, range_at)?;
@@ -39,45 +60,127 @@ pub(super) fn eval(ctx: &Context, function: WindowFunction, call: &Call) -> Resu
     for (_, parameter) in call.args.iter().enumerate().filter(|(at, _)| *at != range_at) {
         parameters.push(crate::eval::eval_scalar(ctx, parameter)?);
     }
-    let is_rate = matches!(function, WindowFunction::Rate | WindowFunction::Increase);
-    let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
-    let wanted = if is_rate { window::Counted::Windows } else { window::Counted::Totals };
     // Notes of a range are about it; those of `quantile_over_time` about its number.
     let about = arg(call, 0)?;
     let about = if matches!(about.without_parens(), Expr::Subquery(_)) { Span::default() } else { about.span() };
-    let mut out = Vec::new();
-    // Label sets of series differ; without names they do if the names were all the same.
-    let (mut name, mut differ) = (None, true);
-    for_each_series(ctx, range, wanted, &mut |series, windows| {
-        let mut values = match series.counted {
-            Some(view) if is_rate => counted(ctx, function, view, windows)?,
-            _ => walked(ctx, function, series, windows, &parameters, about)?,
+    let mut results = Results {
+        ctx,
+        function,
+        range,
+        parameters: &parameters,
+        about,
+        parameter_at: arg(call, 0)?.span(),
+        name: None,
+        differ: true,
+        is_stopped: false,
+        take,
+    };
+    results.all()?;
+    Ok(match results {
+        Results { is_stopped: true, .. } => Ended::Stopped,
+        Results { differ: true, .. } => Ended::Whole,
+        Results { differ: false, .. } => Ended::MayRepeat,
+    })
+}
+
+fn is_rate(function: WindowFunction) -> bool {
+    matches!(function, WindowFunction::Rate | WindowFunction::Increase)
+}
+
+/// The columns of a call, on their way to who takes them.
+struct Results<'r> {
+    ctx: &'r Context<'r>,
+    function: WindowFunction,
+    range: &'r Expr,
+    parameters: &'r [Vec<f64>],
+    /// What notes are about, and those about the number of `quantile_over_time`.
+    about: Span,
+    parameter_at: Span,
+    /// The name of the metrics so far, as long as it is one.
+    name: Option<String>,
+    /// Label sets of series differ; without names they do if the names were all the same.
+    differ: bool,
+    is_stopped: bool,
+    take: &'r mut Take<'r>,
+}
+
+impl Results<'_> {
+    fn all(&mut self) -> Result<(), EvalError> {
+        let (ctx, function, range) = (self.ctx, self.function, self.range.without_parens());
+        let wanted = if is_rate(function) { window::Counted::Windows } else { window::Counted::Totals };
+        let Expr::Matrix(matrix) = range else {
+            return for_each_series(ctx, range, wanted, &mut |series, windows| self.series(series, windows));
         };
-        ctx.forget_since(series.shelved, values.iter_mut());
-        if values.iter().any(|value| !is_absent(*value)) {
-            if is_rate && series.counted.is_none() && values.iter().any(|v| !is_absent(*v) && !is_histogram(*v)) {
-                check_counter(ctx, series.labels.metric_name(), range);
+        let selected = Selected::of(ctx, matrix)?;
+        let mut swift = Swift::of(function, &selected.windows, ctx.steps.count);
+        let (mut samples, mut values) = (Vec::new(), Vec::new());
+        for view in &selected.views {
+            let made = swift.as_mut().map(|swift| swift.values(ctx, &selected, view, &mut values)).transpose()?;
+            match made.flatten() {
+                Some(present) => self.give(view.labels(), true, &mut values, present)?,
+                None => selected
+                    .series(ctx, view, wanted, &mut samples, &mut |series, windows| self.series(series, windows))?,
             }
-            if function == WindowFunction::QuantileOverTime {
-                let asked = parameters.iter().flatten();
-                let seen = values.iter().zip(asked).filter(|(value, _)| !is_absent(**value));
-                let about = arg(call, 0)?.span();
-                seen.for_each(|(_, q)| check_quantile(ctx.guard, *q, about));
+            if self.is_stopped {
+                break;
             }
-            let labels = if keeps_name { series.labels.clone() } else { without_name(series.labels) };
-            let own = series.labels.metric_name();
-            let lost = series.labels.len() - labels.len();
-            // Nothing but a name that all have is gone.
-            differ &= keeps_name
-                || (name.get_or_insert_with(|| own.to_owned()) == own && lost == usize::from(!own.is_empty()));
-            out.push(ctx.keep(labels, values)?);
         }
         Ok(())
-    })?;
-    if !differ {
-        refuse_same_labels(&out)?;
     }
-    Ok(out)
+
+    /// A series, window by window.
+    fn series(&mut self, series: &Series, windows: &Windows) -> Result<(), EvalError> {
+        let (ctx, function) = (self.ctx, self.function);
+        if self.is_stopped {
+            return Ok(());
+        }
+        let mut values = match series.counted {
+            Some(view) if is_rate(function) => counted(ctx, function, view, windows)?,
+            _ => walked(ctx, function, series, windows, self.parameters, self.about)?,
+        };
+        ctx.forget_since(series.shelved, values.iter_mut());
+        let present = values.iter().filter(|value| !is_absent(**value)).count();
+        self.give(series.labels, series.counted.is_none(), &mut values, present)
+    }
+
+    /// Hands a column on, of which so many steps have a value.
+    fn give(
+        &mut self,
+        labels: &LabelSet,
+        is_samples: bool,
+        values: &mut Vec<f64>,
+        present: usize,
+    ) -> Result<(), EvalError> {
+        if present == 0 {
+            return Ok(());
+        }
+        let function = self.function;
+        if is_rate(function) && is_samples && values.iter().any(|v| !is_absent(*v) && !is_histogram(*v)) {
+            check_counter(self.ctx, labels.metric_name(), self.range);
+        }
+        if function == WindowFunction::QuantileOverTime {
+            let asked = self.parameters.iter().flatten();
+            let seen = values.iter().zip(asked).filter(|(value, _)| !is_absent(**value));
+            seen.for_each(|(_, q)| check_quantile(self.ctx.guard, *q, self.parameter_at));
+        }
+        let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
+        self.differ &= keeps_name || self.loses_the_same_name(labels);
+        let is_full = present == values.len();
+        let made = Made { labels, loses_name: !keeps_name, values, is_full };
+        self.is_stopped = (self.take)(made)? == Next::Stop;
+        Ok(())
+    }
+
+    /// Whether nothing but a name that all so far have is lost.
+    fn loses_the_same_name(&mut self, labels: &LabelSet) -> bool {
+        let mut described = labels.iter().filter(|(name, _)| describes_metric(name));
+        let own = match (described.next(), described.next()) {
+            (None, _) => "",
+            (Some((METRIC_NAME, own)), None) => own,
+            (Some(_), _) => return false,
+        };
+        self.name.get_or_insert_with(|| own.to_owned()) == own
+    }
 }
 
 /// Endings of names that counters have by custom.
