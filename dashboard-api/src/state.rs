@@ -33,6 +33,8 @@ pub struct Api {
     pub engine: Arc<Engine>,
     /// Scrapes other servers.
     pub scraper: Arc<Scraper>,
+    /// Queries that were asked before.
+    pub known_queries: crate::prometheus::known::KnownQueries,
     /// Live tail.
     pub tail: Arc<TailHub>,
     /// Our own metrics.

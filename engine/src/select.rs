@@ -47,9 +47,12 @@ impl Engine {
             let shard = shard.read();
             for slot in select(&shard, &prepared) {
                 let Some(series) = shard.slot(slot) else { continue };
-                if series.state.lock().overlaps(range, layers) {
+                let mut state = series.state.lock();
+                let reads_disk = state.stored().is_some_and(|stored| stored.overlaps(range));
+                if reads_disk || state.overlaps(range, layers) {
+                    drop(state);
                     let labels = shard.labels_of(slot, series);
-                    views.push(SeriesView { labels, series: series.clone(), layers });
+                    views.push(SeriesView { labels, series: series.clone(), layers, reads_disk });
                 }
             }
         }

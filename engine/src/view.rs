@@ -18,6 +18,8 @@ pub struct SeriesView {
     pub(crate) labels: LabelSet,
     pub(crate) series: Arc<Series>,
     pub(crate) layers: Layers,
+    /// Whether some of what was selected lay on disk.
+    pub(crate) reads_disk: bool,
 }
 
 impl SeriesView {
@@ -34,6 +36,11 @@ impl SeriesView {
     /// What its numbers are.
     pub fn kind(&self) -> SeriesKind {
         self.series.kind
+    }
+
+    /// Whether, of the times that it was selected for, something has to be read from a disk.
+    pub fn reads_disk(&self) -> bool {
+        self.reads_disk
     }
 
     /// Appends the samples with `start < time <= end`, ascending.

@@ -46,6 +46,11 @@ pub trait MetricsRead: Send + Sync {
     /// The values at each time of a range.
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError>;
 
+    /// Whether answers are computed in this process, from what is in its memory or on its disk.
+    fn computes_here(&self) -> bool {
+        false
+    }
+
     /// The whole answer: a value of any type, with notes.
     fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError>;
 
@@ -107,6 +112,10 @@ impl MetricsRead for LocalMetrics {
 
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {
         eval::evaluate_range(query, &self.engine, steps, limits)
+    }
+
+    fn computes_here(&self) -> bool {
+        true
     }
 
     fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError> {

@@ -359,6 +359,7 @@ impl Parts {
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
             saved: self.saved.clone(),
             remote_reads: remote_reads(),
+            known_queries: Default::default(),
             backup: Arc::new(move || backup::begin(&for_backup)),
             admin_api: config.admin_api,
             snapshot: Arc::new(move || backup::snapshot(&for_snapshot)),

@@ -7,6 +7,7 @@ pub mod admin;
 mod answer;
 mod exemplars;
 mod federate;
+pub mod known;
 mod params;
 mod query;
 mod remote_read;

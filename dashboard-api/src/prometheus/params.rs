@@ -1,11 +1,14 @@
 //! Parameters as Prometheus reads them.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, Request};
 use watchfire_engine::TimeRange;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{Matcher, Timestamp};
 use watchfire_query_lang::Query;
 
+use super::known::{Known, KnownQueries};
 use super::reply::Refused;
 use crate::params::{Params, shown};
 
@@ -27,11 +30,20 @@ impl Asked {
 
     /// The query.
     pub(super) fn query(&self) -> Result<Query, Refused> {
+        Query::parse(self.query_text()?).map_err(|error| Refused::parse("query", &error))
+    }
+
+    /// The query, read once for all who ask it.
+    pub(super) fn known_query(&self, known: &KnownQueries) -> Result<Arc<Known>, Refused> {
+        known.read(self.query_text()?).map_err(|error| Refused::parse("query", &error))
+    }
+
+    fn query_text(&self) -> Result<&str, Refused> {
         let text = self.get("query").unwrap_or_default();
-        if text.is_empty() {
-            return Err(Refused::parameter("query", "1:1: parse error: no expression found in input"));
+        match text.is_empty() {
+            true => Err(Refused::parameter("query", "1:1: parse error: no expression found in input")),
+            false => Ok(text),
         }
-        Query::parse(text).map_err(|error| Refused::parse("query", &error))
     }
 
     /// A time: unix seconds with fraction, RFC 3339, or what our own endpoints know (`now-1h`).

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
 use serde_json::json;
 use watchfire_model::Timestamp;
-use watchfire_query_lang::{Answer, Asked as When, Language, Limits, Outcome, Query, RangeSteps};
+use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, Outcome, Query, RangeSteps};
 
 use super::answer::Written;
+use super::known::Known;
 use super::params::Asked;
 use super::reply::{JSON, Refused, Reply, success, written};
 use super::tree;
@@ -76,28 +78,91 @@ fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
     Ok(limits)
 }
 
-/// Evaluates, cuts and writes the answer on a thread for such work; ends early when the client leaves.
+/// Evaluates, cuts and writes the answer; ends early when the client leaves.
 async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> Result<Response, Refused> {
     let limits = limits(api, asked)?;
     let most = asked.limit()?;
     let stats = asked.get("stats").map(str::to_owned);
     let begun = Instant::now();
-    let query = asked.query()?;
+    let known = asked.known_query(&api.known_queries)?;
     let prepared = begun.elapsed();
     let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
-    let api = api.clone();
-    let work = move || {
+    let mut work = Work { api: api.clone(), known, when, at, limits, most, stats, begun, prepared };
+    if let Some((first, written)) = work.at_once()? {
+        return Ok(goes_on(first, written, JSON));
+    }
+    let (first, written) = tokio::task::spawn_blocking(move || work.run()).await.map_err(ApiError::internal)??;
+    Ok(goes_on(first, written, JSON))
+}
+
+/// A query to be answered.
+struct Work {
+    api: Arc<Api>,
+    known: Arc<Known>,
+    when: When,
+    at: Timestamp,
+    limits: Limits,
+    /// Most series of the answer.
+    most: usize,
+    stats: Option<String>,
+    begun: Instant,
+    prepared: Duration,
+}
+
+/// What an answer begins with, and the rest of it.
+type Begun = (Option<Bytes>, Written);
+
+/// Longest time that an async thread may be kept, should an answer take longer than the one before.
+const AT_ONCE_MAX: Duration = Duration::from_millis(2);
+/// Most samples that are read for an answer on an async thread.
+const AT_ONCE_SAMPLES_MAX: u64 = 200_000;
+
+impl Work {
+    /// Answers where it is called, if that is a matter of less than handing it to another thread: the last answer was.
+    /// `None` if not, or if it turned out to take longer.
+    fn at_once(&mut self) -> Result<Option<Begun>, Refused> {
+        if !self.api.metrics.computes_here() || !self.known.is_brief(self.when) {
+            return Ok(None);
+        }
+        let limits = Limits {
+            timeout: self.limits.timeout.min(AT_ONCE_MAX),
+            samples_max: self.limits.samples_max.min(AT_ONCE_SAMPLES_MAX),
+            at_once: true,
+            ..self.limits.clone()
+        };
+        match self.evaluate(&limits) {
+            Ok(answer) => self.write(answer).map(Some),
+            Err(EvalError::Timeout { .. } | EvalError::Samples { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn run(mut self) -> Result<Begun, Refused> {
+        let limits = self.limits.clone();
+        let answer = self.evaluate(&limits)?;
+        self.write(answer)
+    }
+
+    fn evaluate(&self, limits: &Limits) -> Result<(Answer, Instant, Duration), EvalError> {
         let started = Instant::now();
-        let mut answer = api.metrics.answer(&query, when, &limits)?;
-        let times = Times { prepared, queued: started - begun - prepared, evaluated: started.elapsed() };
-        truncate(&mut answer, most);
+        let answer = self.api.metrics.answer(&self.known.query, self.when, limits);
+        let evaluated = started.elapsed();
+        self.known.note(self.when, evaluated);
+        Ok((answer?, started, evaluated))
+    }
+
+    fn write(&mut self, (mut answer, started, evaluated): (Answer, Instant, Duration)) -> Result<Begun, Refused> {
+        let times = Times { prepared: self.prepared, queued: started - self.begun - self.prepared, evaluated };
+        truncate(&mut answer, self.most);
+        let stats = self.stats.take();
         check_stats(stats.as_deref(), &mut answer);
         let stats = stats.map(|_| format!(",\"stats\":{}", times.stats(answer.samples_read)));
-        let mut written = Written::new(answer, at, stats.unwrap_or_default());
-        Ok::<_, Refused>((written.next()?, written))
-    };
-    let (first, written) = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)??;
-    Ok(goes_on(first, written, JSON))
+        let mut written = Written::new(answer, self.at, stats.unwrap_or_default());
+        let first = written.next()?;
+        // What takes long to be written is not brief either.
+        self.known.note(self.when, started.elapsed());
+        Ok((first, written))
+    }
 }
 
 /// Leaves so many series.

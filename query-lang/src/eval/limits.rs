@@ -51,6 +51,8 @@ pub struct Limits {
     pub default_step_ms: i64,
     /// Leaves out what came late (backfilled counts and observations), as if it had never come: for rules.
     pub live_only: bool,
+    /// Gives up, as if it had taken too long, where something has to be read from a disk: for threads that may not wait.
+    pub at_once: bool,
     /// Who may stop it.
     pub cancel: CancelToken,
 }
@@ -65,6 +67,7 @@ impl Default for Limits {
             lookback_ms: 300_000,
             default_step_ms: 60_000,
             live_only: false,
+            at_once: false,
             cancel: CancelToken::new(),
         }
     }

@@ -17,7 +17,11 @@ pub(crate) fn select(ctx: &Context, matchers: &[Matcher], start: i64, end: i64) 
     } else {
         ctx.engine.select(matchers, range)
     };
-    found.map_err(unreadable)
+    let found = found.map_err(unreadable)?;
+    if ctx.guard.limits().at_once && found.iter().any(SeriesView::reads_disk) {
+        return Err(EvalError::Timeout { timeout: ctx.guard.limits().timeout });
+    }
+    Ok(found)
 }
 
 fn unreadable(error: SelectError) -> EvalError {
