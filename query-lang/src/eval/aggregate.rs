@@ -91,8 +91,7 @@ fn folded_as_made(ctx: &Context, node: &Aggregate) -> Result<Option<Vec<Column>>
         // Nothing is left of the first attempt.
         Some(Ended::MayRepeat | Ended::Stopped) => {
             folded.forget();
-            ctx.forget_since(shelved, std::iter::empty());
-            ctx.guard.read_again_since(read);
+            stream::begin_again(ctx, shelved, read);
             Ok(None)
         }
         None => Ok(None),

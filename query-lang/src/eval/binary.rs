@@ -9,9 +9,13 @@ use super::limits::EvalError;
 use super::native::arithmetic;
 use super::native::notes::Note;
 use super::sides::{NOT_UNIQUE, Sides, any_present, matched_labels, may_hide_matches, result_labels};
+use super::stream;
 use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
+    if let Some(columns) = stream::compared_columns(ctx, node)? {
+        return Ok(Value::Vector(columns));
+    }
     let left = super::eval(ctx, &node.left)?;
     let right = super::eval(ctx, &node.right)?;
     match (left, right) {

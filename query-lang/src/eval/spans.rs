@@ -31,6 +31,17 @@ impl Run {
         &values[self.to - before..][..self.many]
     }
 
+    /// It in parts of so many steps, at least 1.
+    pub fn parts(&self, steps: usize) -> impl Iterator<Item = Run> + use<> {
+        let Run { step, many, from, to } = *self;
+        (0..many).step_by(steps).map(move |at| Run {
+            step: step + at,
+            many: steps.min(many - at),
+            from: from + at,
+            to: to + at,
+        })
+    }
+
     /// The step and the samples' places of each window.
     pub fn windows(&self) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + use<> {
         let Run { step, many, from, to } = *self;

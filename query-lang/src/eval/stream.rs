@@ -70,6 +70,34 @@ pub(crate) fn each(ctx: &Context, expr: &Expr, take: &mut Take) -> Result<Option
     }
 }
 
+/// The columns of a comparison with a number, as [`each`] makes them: labels are made for those only that are left.
+pub(crate) fn compared_columns(ctx: &Context, node: &Binary) -> Result<Option<Vec<Column>>, EvalError> {
+    if !node.op.is_comparison() || node.returns_bool {
+        return Ok(None);
+    }
+    let (shelved, read) = (ctx.shelved(), ctx.guard.samples_read());
+    let mut out = Vec::new();
+    let ended = compared(ctx, node, &mut |made| {
+        out.push(made.kept(ctx)?);
+        Ok(Next::Go)
+    })?;
+    match ended {
+        Some(Ended::Whole) => Ok(Some(out)),
+        Some(Ended::MayRepeat | Ended::Stopped) => {
+            ctx.used_up(out);
+            begin_again(ctx, shelved, read);
+            Ok(None)
+        }
+        None => Ok(None),
+    }
+}
+
+/// Forgets what was read since there were so many histograms and samples, as it is read again.
+pub(crate) fn begin_again(ctx: &Context, shelved: usize, read: u64) {
+    ctx.forget_since(shelved, std::iter::empty());
+    ctx.guard.read_again_since(read);
+}
+
 /// Columns that are compared with a number.
 fn compared(ctx: &Context, node: &Binary, take: &mut Take) -> Result<Option<Ended>, EvalError> {
     let (Expr::Number(number), false) = (node.right.without_parens(), ctx.common(&node.right).is_some()) else {

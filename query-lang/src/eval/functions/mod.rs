@@ -12,6 +12,7 @@ mod natural;
 mod over_time;
 pub(crate) mod rate;
 mod regression;
+mod runs;
 mod smoothing;
 mod sort;
 mod swift;

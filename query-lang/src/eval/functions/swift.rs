@@ -6,6 +6,7 @@ use watchfire_engine::{Columns, SeriesView};
 use watchfire_model::sample::is_stale;
 
 use super::rate::{Resets, SURE, Stretch, ends, stretch};
+use super::runs::{self, Sums};
 use crate::eval::column::is_absent;
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
@@ -23,6 +24,9 @@ pub(super) struct Swift {
     steps: Steps,
     /// For each sample how many pairs of samples up to it count.
     pairs: Vec<f64>,
+    /// Room for sums, and for the distances of a window's samples from its origin.
+    sums: (Sums, Sums),
+    xs: Vec<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,12 @@ enum Kind {
     LastTwo { per_second: bool },
     /// `resets`, `changes`.
     Pairs { falls_only: bool },
+    /// `max_over_time`, `min_over_time`.
+    Extreme { is_largest: bool },
+    /// `sum_over_time`, `avg_over_time`.
+    Sum { is_mean: bool },
+    /// `deriv`, `predict_linear`: so many seconds ahead, if a number is given.
+    Line { is_predicted: bool },
 }
 
 /// Of `Change`: the factor of a change that is not stretched to zero, the way to the start and the time between the outer
@@ -55,6 +65,12 @@ impl Swift {
             WindowFunction::Idelta => Kind::LastTwo { per_second: false },
             WindowFunction::Changes => Kind::Pairs { falls_only: false },
             WindowFunction::Resets => Kind::Pairs { falls_only: true },
+            WindowFunction::MaxOverTime => Kind::Extreme { is_largest: true },
+            WindowFunction::MinOverTime => Kind::Extreme { is_largest: false },
+            WindowFunction::SumOverTime => Kind::Sum { is_mean: false },
+            WindowFunction::AvgOverTime => Kind::Sum { is_mean: true },
+            WindowFunction::Deriv => Kind::Line { is_predicted: false },
+            WindowFunction::PredictLinear => Kind::Line { is_predicted: true },
             _ => return None,
         };
         (windows.is_plain() && windows.distinct() == steps).then(|| Swift {
@@ -63,6 +79,8 @@ impl Swift {
             columns: Columns::default(),
             steps: Steps::default(),
             pairs: Vec::new(),
+            sums: Default::default(),
+            xs: Vec::new(),
         })
     }
 
@@ -72,6 +90,7 @@ impl Swift {
         ctx: &Context,
         selected: &Selected,
         view: &SeriesView,
+        parameters: &[Vec<f64>],
         out: &mut Vec<f64>,
     ) -> Result<Option<usize>, EvalError> {
         let Selected { windows, start, end, .. } = selected;
@@ -95,15 +114,67 @@ impl Swift {
                 self.last_two(per_second, out);
             }
             Kind::Pairs { falls_only } => self.count_pairs(falls_only, out),
+            Kind::Extreme { is_largest: true } => {
+                self.each_run(|_, run, values| runs::extremes(ctx, run, values, |value, best| value > best, out))?;
+            }
+            Kind::Extreme { is_largest: false } => {
+                self.each_run(|_, run, values| runs::extremes(ctx, run, values, |value, best| value < best, out))?;
+            }
+            Kind::Sum { is_mean: true } => {
+                self.each_run(|sums, run, values| runs::means(ctx, run, values, &mut sums.0, out))?;
+            }
+            Kind::Sum { is_mean: false } => {
+                self.each_run(|sums, run, values| runs::sums(ctx, run, values, &mut sums.0, out))?;
+            }
+            Kind::Line { is_predicted } => {
+                let ahead = is_predicted.then(|| parameters.first().map_or(&[][..], |ahead| ahead));
+                self.lines(ctx, ahead, out)?;
+            }
         }
-        // Of two samples there always is a value; that is how most series are.
-        let needed = if matches!(self.kind, Kind::Pairs { .. }) { 1 } else { 2 };
-        let present = if self.spans.all_hold(needed) && !matches!(self.kind, Kind::LastTwo { .. }) {
-            out.len()
-        } else {
-            out.iter().filter(|value| !is_absent(**value)).count()
+        // With enough samples there always is a value; that is how most series are.
+        let needed = match self.kind {
+            Kind::Change { .. } | Kind::LastTwo { .. } | Kind::Line { .. } => 2,
+            Kind::Pairs { .. } | Kind::Extreme { .. } | Kind::Sum { .. } => 1,
         };
-        Ok(Some(present))
+        let is_full = self.spans.all_hold(needed);
+        Ok(Some(if is_full { out.len() } else { out.iter().filter(|value| !is_absent(**value)).count() }))
+    }
+
+    fn each_run(
+        &mut self,
+        mut each: impl FnMut(&mut (Sums, Sums), &Run, &[f64]) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        let Swift { spans, columns, sums, .. } = self;
+        spans.runs().iter().try_for_each(|run| each(sums, run, columns.values()))
+    }
+
+    /// Slopes of the lines through the windows, or with `ahead` where each will be after so many seconds from its step.
+    fn lines(&mut self, ctx: &Context, ahead: Option<&[f64]>, out: &mut [f64]) -> Result<(), EvalError> {
+        let Swift { spans, columns, sums: (ys, xys), xs, .. } = self;
+        let times = columns.times();
+        // Slopes count from the first sample, what is to come from the step.
+        let origin = |run: &Run| if ahead.is_some() { ctx.steps.at(run.step) } else { times[run.from] };
+        let is_even = |run: &Run| {
+            let all = &times[run.from..run.to + run.many - 1];
+            let distance = all[1] - all[0];
+            (ahead.is_none() || distance == ctx.steps.step)
+                && all.windows(2).fold(true, |even, pair| even & (pair[1] - pair[0] == distance))
+        };
+        for run in spans.runs().iter().filter(|run| run.samples() >= 2) {
+            let at_once = if run.many == 1 || is_even(run) { run.many } else { 1 };
+            for run in run.parts(at_once) {
+                let origin = origin(&run);
+                xs.clear();
+                xs.extend(times[run.from..run.to].iter().map(|time| seconds(time - origin)));
+                runs::lines(ctx, &run, xs, columns.values(), (ys, xys), |step, line| {
+                    out[step] = match ahead {
+                        None => line.slope,
+                        Some(ahead) => line.slope * ahead.get(step).copied().unwrap_or(f64::NAN) + line.at_origin,
+                    };
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn changes(&self, windows: &Windows, is_counter: bool, per_second: bool, out: &mut [f64]) {

@@ -115,7 +115,10 @@ impl Results<'_> {
         let mut swift = Swift::of(function, &selected.windows, ctx.steps.count);
         let (mut samples, mut values) = (Vec::new(), Vec::new());
         for view in &selected.views {
-            let made = swift.as_mut().map(|swift| swift.values(ctx, &selected, view, &mut values)).transpose()?;
+            let made = swift
+                .as_mut()
+                .map(|swift| swift.values(ctx, &selected, view, self.parameters, &mut values))
+                .transpose()?;
             match made.flatten() {
                 Some(present) => self.give(view.labels(), true, &mut values, present)?,
                 None => selected

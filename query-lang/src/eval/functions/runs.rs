@@ -1,0 +1,198 @@
+//! Functions of all samples of a window, for many windows at once: those of a run lie one sample behind each other, so that
+//! the same sample of each of them stands in a row. Each window's samples are taken in their order, as when it is walked
+//! alone, and so the values are the same to the last bit.
+
+use watchfire_model::Sum;
+
+use crate::eval::context::Context;
+use crate::eval::limits::EvalError;
+use crate::eval::mean::Mean;
+use crate::eval::spans::Run;
+
+/// Windows that are taken at once: what is known of them stays near the processor.
+const AT_ONCE: usize = 256;
+
+/// Sums of some windows, reused from run to run.
+#[derive(Default)]
+pub(super) struct Sums {
+    sums: Vec<f64>,
+    rests: Vec<f64>,
+}
+
+impl Sums {
+    /// Sums of nothing.
+    fn clear(&mut self, many: usize) {
+        for column in [&mut self.sums, &mut self.rests] {
+            column.clear();
+            column.resize(many, 0.0);
+        }
+    }
+
+    /// Adds a value to each.
+    #[inline]
+    fn add(&mut self, values: impl Iterator<Item = f64>) {
+        for ((sum, rest), value) in self.sums.iter_mut().zip(&mut self.rests).zip(values) {
+            let mut of = Sum { sum: *sum, rest: *rest };
+            of.add(value);
+            (*sum, *rest) = (of.sum, of.rest);
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = Sum> {
+        self.sums.iter().zip(&self.rests).map(|(sum, rest)| Sum { sum: *sum, rest: *rest })
+    }
+}
+
+/// `max_over_time`, `min_over_time`: the first of the largest or smallest; anything beats NaN.
+pub(super) fn extremes(
+    ctx: &Context,
+    run: &Run,
+    values: &[f64],
+    beats: impl Fn(f64, f64) -> bool,
+    out: &mut [f64],
+) -> Result<(), EvalError> {
+    for run in run.parts(AT_ONCE) {
+        let best = &mut out[run.step..][..run.many];
+        best.copy_from_slice(run.from_first(values, 0));
+        for at in 1..run.samples() {
+            ctx.guard.tick()?;
+            for (best, value) in best.iter_mut().zip(run.from_first(values, at)) {
+                *best = if beats(*value, *best) | best.is_nan() { *value } else { *best };
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `sum_over_time`
+pub(super) fn sums(
+    ctx: &Context,
+    run: &Run,
+    values: &[f64],
+    sums: &mut Sums,
+    out: &mut [f64],
+) -> Result<(), EvalError> {
+    for run in run.parts(AT_ONCE) {
+        if run.many == 1 {
+            ctx.guard.tick()?;
+            out[run.step] = sum_of(&values[run.from..run.to]).total();
+            continue;
+        }
+        sums.clear(run.many);
+        for at in 0..run.samples() {
+            ctx.guard.tick()?;
+            sums.add(run.from_first(values, at).iter().copied());
+        }
+        let results = out[run.step..][..run.many].iter_mut();
+        results.zip(sums.each()).for_each(|(result, sum)| *result = sum.total());
+    }
+    Ok(())
+}
+
+/// `avg_over_time`
+pub(super) fn means(
+    ctx: &Context,
+    run: &Run,
+    values: &[f64],
+    sums: &mut Sums,
+    out: &mut [f64],
+) -> Result<(), EvalError> {
+    let count = run.samples() as f64;
+    for run in run.parts(AT_ONCE) {
+        if run.many == 1 {
+            ctx.guard.tick()?;
+            out[run.step] = mean_of(&values[run.from..run.to]);
+            continue;
+        }
+        sums.clear(run.many);
+        sums.sums.copy_from_slice(run.from_first(values, 0));
+        for at in 1..run.samples() {
+            ctx.guard.tick()?;
+            sums.add(run.from_first(values, at).iter().copied());
+        }
+        for ((step, samples), sum) in run.windows().zip(sums.each()) {
+            out[step] = if sum.sum.is_finite() {
+                sum.sum / count + sum.rest / count
+            } else {
+                // A sum that is too large has a mean all the same.
+                mean_of(&values[samples])
+            };
+        }
+    }
+    Ok(())
+}
+
+fn sum_of(values: &[f64]) -> Sum {
+    let mut sum = Sum::default();
+    values.iter().for_each(|value| sum.add(*value));
+    sum
+}
+
+fn mean_of(values: &[f64]) -> f64 {
+    let mut mean = Mean::default();
+    values.iter().for_each(|value| mean.add(*value));
+    mean.mean()
+}
+
+/// The line of least squares through a window.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    /// Per second.
+    pub slope: f64,
+    pub at_origin: f64,
+}
+
+/// Lines through the windows of a run, whose samples lie at the same times `xs` (seconds) from the origin of their window.
+pub(super) fn lines(
+    ctx: &Context,
+    run: &Run,
+    xs: &[f64],
+    values: &[f64],
+    (ys, xys): (&mut Sums, &mut Sums),
+    mut found: impl FnMut(usize, Line),
+) -> Result<(), EvalError> {
+    let count = xs.len() as f64;
+    let (mut x, mut xx) = (Sum::default(), Sum::default());
+    for at in xs {
+        x.add(*at);
+        xx.add(at * at);
+    }
+    let x = x.total();
+    let variance = xx.total() - x * x / count;
+    for run in run.parts(AT_ONCE) {
+        ys.clear(run.many);
+        xys.clear(run.many);
+        if run.many == 1 {
+            ctx.guard.tick()?;
+            let (mut y, mut xy) = (Sum::default(), Sum::default());
+            for (x, value) in xs.iter().zip(&values[run.from..run.to]) {
+                y.add(*value);
+                xy.add(x * value);
+            }
+            (ys.sums[0], ys.rests[0], xys.sums[0], xys.rests[0]) = (y.sum, y.rest, xy.sum, xy.rest);
+        } else {
+            for (at, x) in xs.iter().enumerate() {
+                ctx.guard.tick()?;
+                let row = run.from_first(values, at);
+                ys.add(row.iter().copied());
+                xys.add(row.iter().map(|value| x * value));
+            }
+        }
+        for ((step, samples), (y, xy)) in run.windows().zip(ys.each().zip(xys.each())) {
+            let constant = values[samples.start];
+            let line = if values[samples].iter().all(|value| *value == constant) {
+                match constant.is_infinite() {
+                    true => Line { slope: f64::NAN, at_origin: f64::NAN },
+                    false => Line { slope: 0.0, at_origin: constant },
+                }
+            } else {
+                let y = y.total();
+                let covariance = xy.total() - x * y / count;
+                let slope = covariance / variance;
+                Line { slope, at_origin: y / count - slope * x / count }
+            };
+            found(step, line);
+        }
+    }
+    Ok(())
+}
