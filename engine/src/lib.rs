@@ -14,7 +14,7 @@
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
-//! `distribution`, `natives`, `chunk`, `exemplars`; the disk in `wal`,
+//! `distribution`, `natives`, `chunk`, `columns`, `exemplars`; the disk in `wal`,
 //! `snapshot`, `recovery`, `resting`, `blocks`; who sends on what was taken in follows the log in `tail`; housekeeping in `prune` and `crowding`;
 //! `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 

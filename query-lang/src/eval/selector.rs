@@ -110,7 +110,7 @@ impl Newest {
         let mut present = 0;
         for run in spans.runs() {
             // A series that ended has its marker there, which stands for no value in a column too.
-            values[run.step..][..run.many].copy_from_slice(run.from_end(columns.values(), 1));
+            values[run.step..][..run.many].copy_from_slice(run.at_end(columns.values(), 1));
             present += run.many;
         }
         if has_nan {

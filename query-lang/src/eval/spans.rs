@@ -22,12 +22,12 @@ impl Run {
     }
 
     /// Of each window the value so many behind its first one; `values` are those of all samples.
-    pub fn from_first<'v>(&self, values: &'v [f64], behind: usize) -> &'v [f64] {
+    pub fn at_first<'v>(&self, values: &'v [f64], behind: usize) -> &'v [f64] {
         &values[self.from + behind..][..self.many]
     }
 
     /// Of each window the value so many before its end, at least 1.
-    pub fn from_end<'v>(&self, values: &'v [f64], before: usize) -> &'v [f64] {
+    pub fn at_end<'v>(&self, values: &'v [f64], before: usize) -> &'v [f64] {
         &values[self.to - before..][..self.many]
     }
 
@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(spans.runs()[0], Run { step: 0, many: 4, from: 0, to: 2 });
         assert!(!spans.all_hold(1) && !spans.find(&times, 9, bounds));
         assert!(spans.find(&times[1..], 4, bounds) && spans.all_hold(1) && !spans.all_hold(2));
-        assert_eq!(spans.runs()[0].from_first(&[2.0, 3.0, 4.0, 5.0, 9.0], 0), [2.0]);
+        assert_eq!(spans.runs()[0].at_first(&[2.0, 3.0, 4.0, 5.0, 9.0], 0), [2.0]);
     }
 }

@@ -53,10 +53,10 @@ pub(super) fn extremes(
 ) -> Result<(), EvalError> {
     for run in run.parts(AT_ONCE) {
         let best = &mut out[run.step..][..run.many];
-        best.copy_from_slice(run.from_first(values, 0));
+        best.copy_from_slice(run.at_first(values, 0));
         for at in 1..run.samples() {
             ctx.guard.tick()?;
-            for (best, value) in best.iter_mut().zip(run.from_first(values, at)) {
+            for (best, value) in best.iter_mut().zip(run.at_first(values, at)) {
                 *best = if beats(*value, *best) | best.is_nan() { *value } else { *best };
             }
         }
@@ -81,7 +81,7 @@ pub(super) fn sums(
         sums.clear(run.many);
         for at in 0..run.samples() {
             ctx.guard.tick()?;
-            sums.add(run.from_first(values, at).iter().copied());
+            sums.add(run.at_first(values, at).iter().copied());
         }
         let results = out[run.step..][..run.many].iter_mut();
         results.zip(sums.each()).for_each(|(result, sum)| *result = sum.total());
@@ -105,10 +105,10 @@ pub(super) fn means(
             continue;
         }
         sums.clear(run.many);
-        sums.sums.copy_from_slice(run.from_first(values, 0));
+        sums.sums.copy_from_slice(run.at_first(values, 0));
         for at in 1..run.samples() {
             ctx.guard.tick()?;
-            sums.add(run.from_first(values, at).iter().copied());
+            sums.add(run.at_first(values, at).iter().copied());
         }
         for ((step, samples), sum) in run.windows().zip(sums.each()) {
             out[step] = if sum.sum.is_finite() {
@@ -173,7 +173,7 @@ pub(super) fn lines(
         } else {
             for (at, x) in xs.iter().enumerate() {
                 ctx.guard.tick()?;
-                let row = run.from_first(values, at);
+                let row = run.at_first(values, at);
                 ys.add(row.iter().copied());
                 xys.add(row.iter().map(|value| x * value));
             }

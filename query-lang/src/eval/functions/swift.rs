@@ -180,11 +180,11 @@ impl Swift {
     fn changes(&self, windows: &Windows, is_counter: bool, per_second: bool, out: &mut [f64]) {
         let values = self.columns.values();
         let falls = is_counter && values.windows(2).fold(false, |any, pair| any | (pair[1] < pair[0]));
-        let mut resets = falls.then(|| Resets::of_columns(self.columns.times(), values)).unwrap_or_default();
+        let mut resets = if falls { Resets::of_columns(self.columns.times(), values) } else { Resets::default() };
         let Steps { factors, to_start, sampled } = &self.steps;
         for run in self.spans.runs().iter().filter(|run| run.samples() >= 2) {
             let steps = run.step..run.step + run.many;
-            let (first, last) = (run.from_first(values, 0), run.from_end(values, 1));
+            let (first, last) = (run.at_first(values, 0), run.at_end(values, 1));
             let factors = &factors[steps.clone()];
             let results = &mut out[steps.clone()];
             if !is_counter {
@@ -235,7 +235,7 @@ impl Swift {
         let values = self.columns.values();
         for run in self.spans.runs().iter().filter(|run| run.samples() >= 2) {
             let steps = run.step..run.step + run.many;
-            let (before, last) = (run.from_end(values, 2), run.from_end(values, 1));
+            let (before, last) = (run.at_end(values, 2), run.at_end(values, 1));
             let lengths = &self.steps.factors[steps.clone()];
             for (((result, length), before), last) in out[steps].iter_mut().zip(lengths).zip(before).zip(last) {
                 let was_reset = per_second & (last < before);
@@ -260,7 +260,7 @@ impl Swift {
             many
         }));
         for run in self.spans.runs() {
-            let (first, last) = (run.from_first(&self.pairs, 0), run.from_end(&self.pairs, 1));
+            let (first, last) = (run.at_first(&self.pairs, 0), run.at_end(&self.pairs, 1));
             let results = &mut out[run.step..][..run.many];
             for ((result, first), last) in results.iter_mut().zip(first).zip(last) {
                 *result = last - first;
