@@ -87,13 +87,7 @@ fn second_version(all: &[Told<'_>]) -> Vec<u8> {
     let mut message = Writer::new(&mut request);
     symbols.iter().for_each(|symbol| message.message(4, |text| text.raw(symbol.as_bytes())));
     message.raw(&series_of_all);
-    let packed = snap::raw::Encoder::new().compress_vec(&request).expect("short");
-    let headers = [
-        "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
-        "Content-Encoding: snappy",
-        "X-Prometheus-Remote-Write-Version: 2.0.0",
-    ];
-    Client::request("POST", "/api/v1/write", &headers, &packed)
+    remote_write::second_http_request(&request)
 }
 
 /// Both answer the same; gives the answer.
@@ -221,12 +215,6 @@ fn exemplars_are_sent_on_to_prometheus() {
         });
         told.collect()
     };
-    let text = format!(
-        "# TYPE hits counter\n# HELP hits How often.\nhits_total{{number=\"0\"}} 9 {}\n# EOF\n",
-        now / 1000 - 9
-    );
-    let answer = server.client().post("/api/v1/import", OPENMETRICS, &text);
-    assert_eq!(answer.status, 202, "{}", answer.text());
     // Of more series than a request has room for, together with their samples and behind them, and over a death of ours.
     for (at, with_samples) in [(now - 3000, true), (now - 2500, false), (now - 2000, true)] {
         let answer = server.client().call(&first_version(&told(at, with_samples)));
@@ -243,8 +231,21 @@ fn exemplars_are_sent_on_to_prometheus() {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-    let told = ours.client().get("/api/v1/metadata?metric=hits_total");
-    assert_eq!(told["data"]["hits_total"][0]["help"], "How often.", "{told}");
+    // What is said of a metric goes with the samples that are sent from then on.
+    let begun = Instant::now();
+    for offset in 0.. {
+        let told = ours.client().get("/api/v1/metadata?metric=hits_total");
+        if told["data"]["hits_total"][0]["help"] == "How often." {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{told}\n{}", server.log());
+        let at = (now - 1000 + offset) as f64 / 1000.0;
+        let text =
+            format!("# TYPE hits counter\n# HELP hits How often.\nhits_total{{number=\"0\"}} 9 {at:.3}\n# EOF\n");
+        let answer = server.client().post("/api/v1/import", OPENMETRICS, &text);
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// A page of OpenMetrics with exemplars, of which some have times.

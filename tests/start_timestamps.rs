@@ -5,7 +5,7 @@ use watchfire_model::Histogram;
 use watchfire_model::histogram::HistogramParts;
 use watchfire_protobuf::Writer;
 use watchfire_test_support::prometheus::call;
-use watchfire_test_support::{Client, Program, Prometheus, Server, remote_write};
+use watchfire_test_support::{Program, Prometheus, Server, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 const SYMBOLS: [&str; 6] = ["", "__name__", "hits_total", "job", "a", "latency"];
@@ -34,13 +34,7 @@ fn request(at_ms: i64, start_ms: i64, value: f64) -> Vec<u8> {
         });
         series.message(5, |metadata| metadata.varint(1, 3));
     });
-    let packed = snap::raw::Encoder::new().compress_vec(&message).expect("short");
-    let headers = [
-        "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request",
-        "Content-Encoding: snappy",
-        "X-Prometheus-Remote-Write-Version: 2.0.0",
-    ];
-    Client::request("POST", "/api/v1/write", &headers, &packed)
+    remote_write::second_http_request(&message)
 }
 
 #[test]

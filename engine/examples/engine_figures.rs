@@ -11,7 +11,8 @@ use watchfire_engine::{
     Codec, Derived, Distribution, Engine, EngineConfig, Increment, MetricType, Observation, SampleBatch, SeriesHandle,
     SeriesKind, SourcePosition, TimeRange,
 };
-use watchfire_model::{LabelSet, MatchOp, Matcher, Sample, Timestamp};
+use watchfire_model::histogram::HistogramParts;
+use watchfire_model::{Histogram, LabelSet, MatchOp, Matcher, Sample, Timestamp};
 
 struct Counting;
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -601,9 +602,49 @@ fn churn_figures() {
     );
 }
 
+/// What native histograms take, which go to blocks after a day.
+fn natives_figures() {
+    const DAYS: i64 = 15;
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = open(dir.path());
+    let mut random = Random(5);
+    let mut counts = vec![[0u64; 24]; 20];
+    let before = LIVE.load(Ordering::Relaxed);
+    for hour in 0..DAYS * 24 {
+        let mut batch = SampleBatch::new(Timestamp::from_millis(NOW + (hour + 1) * 3_600_000));
+        for (number, counts) in (0..).zip(&mut counts) {
+            let series = batch.series(GAUGE, &label_set(0, number));
+            for second in (hour * 3600..(hour + 1) * 3600).step_by(15) {
+                (0..60).for_each(|_| counts[(12.0 + 3.0 * random.normal()).clamp(0.0, 23.0) as usize] += 1);
+                let positive: Vec<(i32, f64)> = (0..).zip(counts.iter().map(|count| *count as f64)).collect();
+                let count = positive.iter().map(|(_, count)| count).sum();
+                let positive = positive.into_iter().filter(|(_, count)| *count > 0.0).collect();
+                let parts =
+                    HistogramParts { schema: 3, count, sum: count * 1.5, positive, ..HistogramParts::default() };
+                let at = Timestamp::from_millis(NOW + second * 1000);
+                batch.push_native(series, at, Histogram::new(parts).expect("valid"));
+            }
+        }
+        engine.append_samples(&batch).expect("appends");
+        drop(batch);
+        engine.tick(Timestamp::from_millis(NOW + (hour + 1) * 3_600_000));
+        if matches!(hour + 1, 24 | 48) || hour + 1 == DAYS * 24 {
+            let (days, bytes, stats) = ((hour + 1) / 24, LIVE.load(Ordering::Relaxed) - before, engine.stats());
+            println!(
+                "20 series of native histograms, one of 20 buckets each 15 s, {days} days: {:.2} MB in memory, {:.2} MB in \
+                 blocks for {} histograms",
+                bytes as f64 / 1e6,
+                stats.block_bytes as f64 / 1e6,
+                stats.spilled_total
+            );
+        }
+    }
+}
+
 /// What counts and observations take that stay in memory for days.
 fn ages_figures() {
     println!("## days in memory");
+    natives_figures();
     const DAYS: i64 = 15;
     let before = LIVE.load(Ordering::Relaxed);
     let mut random = Random(5);

@@ -7,7 +7,8 @@ use watchfire_engine::{
     Derived, Engine, EngineConfig, EngineStats, Increment, MetricType, Observation, Rejection, SampleBatch, SeriesKind,
     SourcePosition, TimeRange,
 };
-use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
+use watchfire_model::histogram::HistogramParts;
+use watchfire_model::{Histogram, LabelSet, MatchOp, Matcher, Timestamp};
 
 const NOW: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 86_400_000;
@@ -235,6 +236,14 @@ fn samples_are_never_dropped_for_memory() {
         value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         batch.push(series, at(start + second * 1000), (value >> 11) as f64 / 1e5);
     }
+    let series = batch.series(GAUGE, &labels("watched_histograms", 0));
+    for second in (0..7_200).step_by(10) {
+        let positive: Vec<(i32, f64)> =
+            (0..20).map(|place| (place, ((second + 1) * i64::from(place + 1)) as f64)).collect();
+        let count = positive.iter().map(|(_, count)| count).sum();
+        let parts = HistogramParts { schema: 3, count, sum: count, positive, ..HistogramParts::default() };
+        batch.push_native(series, at(start + second * 1000), Histogram::new(parts).expect("valid"));
+    }
     assert_eq!(engine.append_samples(&batch).expect("appends").rejected, []);
     let refused: Vec<_> = (0..20_000)
         .step_by(2000)
@@ -258,7 +267,10 @@ fn samples_are_never_dropped_for_memory() {
     let mut samples = Vec::new();
     view("watched")[0].samples(at(start - 1), end, &mut samples);
     assert_eq!(samples.len(), 7_200, "none is lost");
-    assert_eq!(view("many").len() as u64, stats.series - 1, "what was acknowledged is there");
+    let mut natives = Vec::new();
+    view("watched_histograms")[0].samples_and_natives(at(start - 1), end, &mut Vec::new(), &mut natives);
+    assert_eq!(natives.len(), 720, "none of them either");
+    assert_eq!(view("many").len() as u64, stats.series - 2, "what was acknowledged is there");
 }
 
 #[test]

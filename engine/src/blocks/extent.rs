@@ -198,3 +198,40 @@ fn pieces_of(bytes: &[u8]) -> Result<Vec<(Head, Range<usize>)>, Damaged> {
     };
     heads.into_iter().map(&mut piece).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_read_back(all in prop::collection::vec((1u32..500, 0i64..9, 0i64..9000, prop::collection::vec(any::<u8>(), 0..40)), 0..9)) {
+            let mut next = -5000;
+            let pieces: Vec<Piece> = all.iter().map(|(samples, gap, long, bytes)| {
+                let first = next + gap;
+                next = first + long + 1;
+                Piece { samples: *samples, first, last: first + long, bytes }
+            }).collect();
+            let mut bytes = Vec::new();
+            put_extent(pieces.iter().copied(), &mut bytes);
+            let loaded = Loaded { pieces: pieces_of(&bytes).expect("whole"), bytes };
+            let told = |piece: Piece| (piece.samples, piece.first, piece.last, piece.bytes.to_vec());
+            prop_assert_eq!(loaded.pieces().map(told).collect::<Vec<_>>(), pieces.into_iter().map(told).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_bytes_are_answered(rest in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut bytes = crc32fast::hash(&rest).to_le_bytes().to_vec();
+            bytes.extend_from_slice(&rest);
+            if let Ok(pieces) = pieces_of(&bytes) {
+                let loaded = Loaded { bytes, pieces };
+                prop_assert!(loaded.pieces().map(|piece| piece.bytes.len()).sum::<usize>() <= rest.len());
+                for piece in loaded.pieces() {
+                    let _ = (Run::of(piece.bytes), natives::read_run(piece.bytes, 0, i64::MAX, &mut Vec::new()));
+                }
+            }
+        }
+    }
+}

@@ -109,13 +109,19 @@ pub fn put_metadata(metric: &str, kind: u8, help: &str, request: &mut Vec<u8>) {
     put_bytes(3, &metadata, request);
 }
 
-/// A request as it goes over the wire to `/api/v1/write`, packed by snappy.
+/// A request of version 1.0 as it goes over the wire to `/api/v1/write`, packed by snappy.
 pub fn http_request(request: &[u8]) -> Vec<u8> {
+    packed_request("application/x-protobuf", "0.1.0", request)
+}
+
+/// The same of version 2.0.
+pub fn second_http_request(request: &[u8]) -> Vec<u8> {
+    packed_request("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0", request)
+}
+
+fn packed_request(content_type: &str, version: &str, request: &[u8]) -> Vec<u8> {
     let packed = snap::raw::Encoder::new().compress_vec(request).expect("far below 4 GiB");
-    let headers = [
-        "Content-Type: application/x-protobuf",
-        "Content-Encoding: snappy",
-        "X-Prometheus-Remote-Write-Version: 0.1.0",
-    ];
-    crate::Client::request("POST", "/api/v1/write", &headers, &packed)
+    let content_type = format!("Content-Type: {content_type}");
+    let version = format!("X-Prometheus-Remote-Write-Version: {version}");
+    crate::Client::request("POST", "/api/v1/write", &[&content_type, "Content-Encoding: snappy", &version], &packed)
 }
