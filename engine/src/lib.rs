@@ -49,6 +49,7 @@ mod paged;
 mod pairs;
 mod positions;
 mod postings;
+mod prefetch;
 mod prune;
 mod recovery;
 mod registry;

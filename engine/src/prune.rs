@@ -12,6 +12,9 @@ use crate::series::{Numbers, Series, SeriesState};
 
 /// Every shard is swept once in this time, milliseconds.
 const SWEEP_MS: i64 = 10_000;
+/// Sweeps leave what rests as it is for this long after the engine was opened, milliseconds: who has nothing else to do
+/// makes numbers of it meanwhile (see `resting`), and a start has better uses for the processor.
+const LEFT_RESTING_MS: i64 = 60_000;
 /// A series without numbers for this long is packed, milliseconds.
 const QUIET_MS: i64 = 600_000;
 /// Label sets that no query asked for during this many sweeps are forgotten.
@@ -50,7 +53,7 @@ impl Engine {
         let turn = now.millis().div_euclid((SWEEP_MS / shards).max(1));
         if self.sweep_turn.swap(turn, Ordering::Relaxed) != turn {
             let shard = turn.rem_euclid(shards) as usize;
-            self.sweep(shard, now);
+            self.sweep(shard, now, now.since(self.opened_at) < LEFT_RESTING_MS);
             if turn.div_euclid(shards) % LABELS_SWEEPS == 0 {
                 self.registry.shards[shard].read().age_for_queries();
             }
@@ -149,7 +152,7 @@ impl Engine {
     /// Sweeps all shards at once: for tests, and before a measurement.
     pub fn sweep_all(&self, now: Timestamp) {
         self.see_time(now);
-        (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now));
+        (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now, false));
         self.make_room_for_series(now);
         self.forget_removed();
         self.keep_to_memory_limit(now);
@@ -161,7 +164,7 @@ impl Engine {
         self.freed_bytes.swap(0, Ordering::Relaxed)
     }
 
-    fn sweep(&self, number: usize, now: Timestamp) {
+    fn sweep(&self, number: usize, now: Timestamp, leave_resting: bool) {
         let horizon = now.plus_millis(-self.config.retention_ms).millis();
         let (mut bytes, mut count, mut slot) = (0usize, 0u64, 0u32);
         let mut empty = Vec::new();
@@ -174,6 +177,10 @@ impl Engine {
             for slot in slot..end {
                 let Some(series) = shard.slot(slot) else { continue };
                 let mut state = series.state.lock();
+                if leave_resting && state.rests() {
+                    bytes += state.memory_bytes();
+                    continue;
+                }
                 self.sweep_series(series, &mut state, horizon, now);
                 if is_over(series, &mut state, horizon) {
                     empty.push(slot);

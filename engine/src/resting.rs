@@ -5,7 +5,10 @@
 //! again as much. Nobody shall wait for all of them who needs one, or none: a recovery looks at checksums and outlines
 //! only, and the first who needs the numbers of a series (see `SeriesState::numbers`) makes them of what rests.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::backfill::Hours;
@@ -35,10 +38,11 @@ pub(crate) struct Resting {
     log: Option<OfLog>,
 }
 
-/// A section of a snapshot, which many series share, and the bytes of one.
+/// Where a series stands in a snapshot. The bytes stay in the file: its checksum was right a moment ago, and it can be read
+/// until then even if a newer snapshot takes its place.
 struct Stored {
-    section: Arc<Vec<u8>>,
-    place: Range<usize>,
+    snapshot: Arc<File>,
+    place: Range<u64>,
 }
 
 /// What the log says of one series, as far as it is not applied.
@@ -92,28 +96,37 @@ impl Resting {
     /// Notes what a snapshot says of a distribution. An error if its outline is not that of one.
     pub(crate) fn put_stored(&mut self, series: &SnapshotSeries) -> Result<(), Damaged> {
         Distribution::check(&mut Cursor::new(series.numbers))?;
-        let place = series.numbers_at..series.numbers_at + series.numbers.len();
-        self.stored = Some(Stored { section: series.section.clone(), place });
+        let place = series.numbers_at..series.numbers_at + series.numbers.len() as u64;
+        self.stored = Some(Stored { snapshot: series.snapshot.clone(), place });
         Ok(())
     }
 
     /// Puts it into the numbers of its series, which are empty if there is something from a snapshot; of the log, what
     /// stands before a place of it. Says whether something is left.
     pub(crate) fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
-        if let Some(Stored { section, place }) = self.stored.take() {
-            let bytes = section.get(place).unwrap_or_default();
-            match Distribution::read_from(&mut Cursor::new(bytes)) {
+        if let Some(stored) = self.stored.take() {
+            match stored.read() {
                 Ok(stored) => *numbers = Numbers::Distribution(Box::new(stored)),
-                // The outline was looked at and the checksum was right: this would be a mistake of ours.
-                Err(error) => tracing::error!(%error, "a distribution of a snapshot cannot be read"),
+                // The outline was looked at and the checksum was right: the disk went bad meanwhile.
+                Err(error) => tracing::error!(%error, "a distribution of a snapshot cannot be read; it begins anew"),
             }
         }
         self.log.as_mut().is_some_and(|of_log| of_log.settle_into(numbers, before))
     }
 
-    /// Memory that it takes for itself, of the section its own part; that of the log is not counted, it goes within moments.
+    /// Memory that it takes for itself; that of the log is not counted, it goes within moments.
     pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Resting>() + self.stored.as_ref().map_or(0, |stored| stored.place.len())
+        size_of::<Resting>()
+    }
+}
+
+impl Stored {
+    fn read(&self) -> io::Result<Distribution> {
+        let wrong = |Damaged(what)| io::Error::new(io::ErrorKind::InvalidData, what);
+        let length = usize::try_from(self.place.end - self.place.start).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        self.snapshot.read_exact_at(&mut bytes, self.place.start)?;
+        Distribution::read_from(&mut Cursor::new(&bytes)).map_err(wrong)
     }
 }
 

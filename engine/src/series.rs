@@ -25,6 +25,12 @@ pub struct TimeRange {
     pub end: Timestamp,
 }
 
+impl TimeRange {
+    /// All times.
+    pub const ALWAYS: TimeRange =
+        TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
+}
+
 /// Which numbers of increments and distributions are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layers {
@@ -155,6 +161,13 @@ impl SeriesState {
         }
     }
 
+    /// A sample will be pushed in a moment.
+    pub(crate) fn expect_push(&self) {
+        if let Numbers::Samples(samples) = &self.numbers {
+            samples.expect_push();
+        }
+    }
+
     /// Brings back what a sample of this time may meet, if it is not too old to be taken at all.
     fn reach_back(&mut self, at: i64, bounds: &TimeBounds, codec: &mut Codec) -> Result<(), Rejection> {
         if self.stored.as_ref().and_then(|stored| stored.newest()).is_some_and(|stored| at <= stored) {
@@ -208,6 +221,10 @@ impl SeriesState {
 
     /// Whether a query of these times can see anything of it.
     pub(crate) fn overlaps(&mut self, range: TimeRange, layers: Layers) -> bool {
+        // Nothing that rests has to be made for who only asks which series there are.
+        if self.rests() && range == TimeRange::ALWAYS && layers == Layers::All {
+            return true;
+        }
         self.stored.as_ref().is_some_and(|stored| stored.overlaps(range)) || self.numbers().overlaps(range, layers)
     }
 

@@ -3,12 +3,9 @@
 use std::collections::BTreeSet;
 
 use watchfire_engine::{Engine, TimeRange};
-use watchfire_model::{LabelSet, Matcher, Timestamp};
+use watchfire_model::{LabelSet, Matcher};
 
 use crate::eval::EvalError;
-
-/// All times.
-const ALWAYS: TimeRange = TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
 
 /// The label sets of all series that one of the selectors finds, each once, sorted.
 pub(crate) fn series(
@@ -18,7 +15,7 @@ pub(crate) fn series(
 ) -> Result<Vec<LabelSet>, EvalError> {
     let mut all = Vec::new();
     for matchers in selectors {
-        let views = engine.select(matchers, range.unwrap_or(ALWAYS));
+        let views = engine.select(matchers, range.unwrap_or(TimeRange::ALWAYS));
         let views = views.map_err(|error| EvalError::Parameter { reason: error.to_string() })?;
         all.extend(views.iter().map(|view| view.labels().clone()));
     }

@@ -29,9 +29,6 @@ pub struct QueueConfig {
     pub tail_bytes: usize,
     /// Most bytes of appends that wait for their commit; further callers wait before they are taken in.
     pub in_flight_bytes: usize,
-    /// Most bytes of unreleased records that opening reads in full to check them; the newest first. The structure
-    /// of the newest segment is always checked, and readers check all that they read.
-    pub verify_bytes: u64,
     /// Called at the named places of the write path, so that crash tests can die there.
     pub failpoint: fn(&'static str),
 }
@@ -48,7 +45,6 @@ impl QueueConfig {
             gather_max: Duration::from_millis(1),
             tail_bytes: 32 << 20,
             in_flight_bytes: 64 << 20,
-            verify_bytes: 256 << 20,
             failpoint: |_| {},
         }
     }

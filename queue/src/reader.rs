@@ -208,7 +208,10 @@ impl Reader {
             _ => {
                 let (first_offset, end_offset, bytes) = (segment.first_offset, segment.end_offset, segment.bytes);
                 match FrameWalk::open(&path, self.shared.epoch, first_offset, end_offset, bytes) {
-                    Ok(walk) => FileCursor { segment_first_offset: first_offset, walk },
+                    Ok(mut walk) => {
+                        walk.pass(self.position).map_err(|source| io_error(&path, source))?;
+                        FileCursor { segment_first_offset: first_offset, walk }
+                    }
                     // Deleted since it was found: looking again says so.
                     Err(_) if self.shared.log.lock().first_offset() > first_offset => return Ok(None),
                     Err(source) => return Err(io_error(&path, source)),

@@ -73,13 +73,11 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
     }
 
     let mut kept = files.read_keys(epoch, &mut report)?;
-    let released = state.consumers.values().copied().min().unwrap_or(0);
     let mut checkpoints = Found::default();
-    let mut checked =
-        Checked { epoch, released, budget: config.verify_bytes, checkpoints: &mut checkpoints, report: &mut report };
+    let mut checked = Checked { epoch, checkpoints: &mut checkpoints, report: &mut report };
     let mut found = VecDeque::new();
     let mut unkept = Vec::new();
-    // The newest first: they are checked in full as far as the budget goes.
+    // The newest first, as the newest checkpoints count.
     for (at, file) in segments.iter().enumerate().rev() {
         let follower = segments.get(at + 1).map(|next| next.first_offset);
         let known = kept.get(&file.first_offset).map(|(keys, bytes)| (keys.end_offset, *bytes));
@@ -249,10 +247,6 @@ impl SegmentFile {
 /// The checks of the segments, newest first.
 struct Checked<'a> {
     epoch: u64,
-    /// Nobody needs records below.
-    released: u64,
-    /// How many bytes may still be read for checking only.
-    budget: u64,
     /// Where sources stand, as far as it was found.
     checkpoints: &'a mut Found,
     report: &'a mut RecoveryReport,
@@ -278,10 +272,8 @@ impl Checked<'_> {
         // Segments of version 1 come before all checkpoints.
         self.checkpoints.is_whole |= file.version < CHECKPOINTS_SINCE_VERSION;
         if known.is_some() && self.checkpoints.is_whole {
-            if segment.end_offset <= self.released || self.budget < file.bytes {
-                return Ok((segment, None));
-            }
-            self.budget -= file.bytes;
+            // Whoever reads its records checks them; a start does not wait for that.
+            return Ok((segment, None));
         }
         let wants_checkpoints = !self.checkpoints.is_whole;
         if wants_checkpoints {

@@ -11,6 +11,8 @@ use crate::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHead
 
 /// How much is read at once, at least.
 const CHUNK_BYTES: usize = 256 << 10;
+/// Of frames of this length only the headers are read where nothing else is wanted.
+const LONG_FRAME_BYTES: u64 = 64 << 10;
 
 /// What the walk meets next.
 pub(crate) enum Step {
@@ -75,6 +77,25 @@ impl FrameWalk {
         self.expected
     }
 
+    /// Goes past the frames that end at or before an offset, by their headers: what may be wrong within them is of no more
+    /// interest. It stops where a header cannot be read, as the next step will say.
+    pub(crate) fn pass(&mut self, offset: u64) -> io::Result<()> {
+        let mut ahead = CHUNK_BYTES as u64;
+        while self.fill(self.position, FRAME_HEADER_BYTES as u64, ahead)? {
+            let start = (self.position - self.buffer_start) as usize;
+            let Some(header) = FrameHeader::decode(&self.buffer[start..self.filled], self.epoch) else { break };
+            let (end_offset, frame_bytes) = (header.end_offset(), header.frame_bytes());
+            let is_whole = frame_bytes <= self.limit - self.position;
+            if header.first_offset != self.expected || end_offset > offset.min(self.end_offset) || !is_whole {
+                break;
+            }
+            self.position += frame_bytes;
+            self.expected = end_offset;
+            ahead = if frame_bytes < LONG_FRAME_BYTES { CHUNK_BYTES as u64 } else { FRAME_HEADER_BYTES as u64 };
+        }
+        Ok(())
+    }
+
     /// Bytes of the frame met last.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.buffer[range]
@@ -133,12 +154,12 @@ impl FrameWalk {
 
     /// The good header at a position, if its whole frame lies before the limit, with its place in the buffer.
     fn header_at(&mut self, at: u64) -> io::Result<Option<(FrameHeader, usize)>> {
-        if !self.fill(at, FRAME_HEADER_BYTES as u64)? {
+        if !self.fill(at, FRAME_HEADER_BYTES as u64, CHUNK_BYTES as u64)? {
             return Ok(None);
         }
         let start = (at - self.buffer_start) as usize;
         let Some(header) = FrameHeader::decode(&self.buffer[start..self.filled], self.epoch) else { return Ok(None) };
-        if header.end_offset() > self.end_offset || !self.fill(at, header.frame_bytes())? {
+        if header.end_offset() > self.end_offset || !self.fill(at, header.frame_bytes(), CHUNK_BYTES as u64)? {
             return Ok(None);
         }
         Ok(Some((header, (at - self.buffer_start) as usize)))
@@ -146,7 +167,7 @@ impl FrameWalk {
 
     /// Position of the next good header at or after a position, with an offset that can follow.
     fn next_header(&mut self, mut from: u64) -> io::Result<Option<u64>> {
-        while self.fill(from, FRAME_HEADER_BYTES as u64)? {
+        while self.fill(from, FRAME_HEADER_BYTES as u64, CHUNK_BYTES as u64)? {
             let start = (from - self.buffer_start) as usize;
             match memchr::memmem::find(&self.buffer[start..self.filled], &FRAME_MAGIC) {
                 Some(distance) => {
@@ -162,14 +183,15 @@ impl FrameWalk {
         Ok(None)
     }
 
-    /// Has the bytes `at..at + wanted` in the buffer; false if they are beyond the limit or the file.
-    fn fill(&mut self, at: u64, wanted: u64) -> io::Result<bool> {
+    /// Has the bytes `at..at + wanted` in the buffer, and so many from there on if it has to read; false if those that are
+    /// wanted are beyond the limit or the file.
+    fn fill(&mut self, at: u64, wanted: u64, ahead: u64) -> io::Result<bool> {
         let Some(end) = at.checked_add(wanted).filter(|end| *end <= self.limit) else { return Ok(false) };
         let held = self.buffer_start..self.buffer_start + self.filled as u64;
         if held.start <= at && end <= held.end {
             return Ok(true);
         }
-        let mut length = wanted.max(CHUNK_BYTES as u64).min(self.limit - at) as usize;
+        let mut length = wanted.max(ahead).min(self.limit - at) as usize;
         if held.contains(&at) {
             let from = (at - held.start) as usize;
             self.buffer.copy_within(from..self.filled, 0);

@@ -8,7 +8,6 @@ use axum::{Router, routing};
 use http::StatusCode;
 use serde_json::json;
 use watchfire_engine::{DeleteError, TimeRange};
-use watchfire_model::Timestamp;
 use watchfire_query_lang::Notes;
 
 use super::params::Asked;
@@ -39,8 +38,7 @@ async fn delete_series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Resp
     if selectors.is_empty() {
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
-    let always = TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
-    let range = asked.range()?.unwrap_or(always);
+    let range = asked.range()?.unwrap_or(TimeRange::ALWAYS);
     let work = move || {
         let mut deleted = 0;
         for matchers in &selectors {

@@ -17,7 +17,7 @@ use crate::exemplars::{self, Exemplar};
 use crate::kind::SeriesKind;
 use crate::wal::record::read_source;
 
-/// Sections that are in memory at once, for each thread.
+/// Sections whose series are in memory at once, for each thread.
 const SECTIONS_AT_ONCE: usize = 8;
 const THREADS_MAX: usize = 8;
 
@@ -29,9 +29,9 @@ pub(crate) struct SnapshotSeries<'a> {
     pub(crate) numbers: &'a [u8],
     /// What of it lies in blocks, if anything.
     pub(crate) extents: Option<&'a [u8]>,
-    /// The section that it stands in, and where its numbers begin there.
-    pub(crate) section: &'a Arc<Vec<u8>>,
-    pub(crate) numbers_at: usize,
+    /// The file, and where its numbers begin there.
+    pub(crate) snapshot: &'a Arc<File>,
+    pub(crate) numbers_at: u64,
     pub(crate) lsn: u64,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn read<T: Send>(
     mut exemplar: impl FnMut(LabelSet, Exemplar),
     damaged: impl FnMut(u64, u64, Damaged),
 ) -> Result<(u64, SnapshotHead), SnapshotError> {
-    let file = File::open(path)?;
+    let file = Arc::new(File::open(path)?);
     let length = file.metadata()?.len();
     let cut = read_start(&file)?;
 
@@ -149,7 +149,7 @@ struct Section<T> {
 }
 
 fn parse_all<T: Send>(
-    file: &File,
+    file: &Arc<File>,
     places: &[Place],
     threads: usize,
     parse: &(impl Fn(SnapshotSeries) -> Result<T, Damaged> + Sync),
@@ -157,11 +157,13 @@ fn parse_all<T: Send>(
     let parsed: Vec<Mutex<Option<io::Result<Section<T>>>>> = places.iter().map(|_| Mutex::default()).collect();
     let next = AtomicUsize::new(0);
     let work = || {
+        // One for all sections of a thread: memory that was just used takes no faults.
+        let mut payload = Vec::new();
         while let Some((place, slot)) = {
             let number = next.fetch_add(1, Ordering::Relaxed);
             places.get(number).zip(parsed.get(number))
         } {
-            *slot.lock() = Some(read_section(file, place, parse));
+            *slot.lock() = Some(read_section(file, place, &mut payload, parse));
         }
     };
     std::thread::scope(|scope| {
@@ -172,26 +174,26 @@ fn parse_all<T: Send>(
 }
 
 fn read_section<T>(
-    file: &File,
+    file: &Arc<File>,
     place: &Place,
+    payload: &mut Vec<u8>,
     parse: &impl Fn(SnapshotSeries) -> Result<T, Damaged>,
 ) -> io::Result<Section<T>> {
     let broken = |what| Section { said: Said::Nothing, wrong: Some(what) };
     if let Some(what) = place.lost {
         return Ok(broken(what));
     }
-    let mut payload = vec![0; usize::try_from(place.bytes - 8).unwrap_or_default()];
-    file.read_exact_at(&mut payload, place.at + 8)?;
-    if crc32fast::hash(&payload) != place.crc {
+    payload.resize(usize::try_from(place.bytes - 8).unwrap_or_default(), 0);
+    file.read_exact_at(payload, place.at + 8)?;
+    if crc32fast::hash(payload) != place.crc {
         return Ok(broken(Damaged("the checksum of a section is wrong")));
     }
-    let payload = Arc::new(payload);
-    let mut cursor = Cursor::new(&payload);
+    let mut cursor = Cursor::new(payload);
     let said = match cursor.u8() {
         Ok(HEAD) => read_head(&mut cursor).map(Said::Head),
         Ok(SERIES) => {
             let mut series = Vec::new();
-            let wrong = read_series(&payload, cursor, parse, &mut series).err();
+            let wrong = read_series(file, place, cursor, parse, &mut series).err();
             return Ok(Section { said: Said::Series(series), wrong });
         }
         Ok(EXEMPLARS) => {
@@ -225,7 +227,8 @@ fn read_head(cursor: &mut Cursor) -> Result<SnapshotHead, Damaged> {
 }
 
 fn read_series<T>(
-    section: &Arc<Vec<u8>>,
+    snapshot: &Arc<File>,
+    place: &Place,
     mut cursor: Cursor,
     parse: &impl Fn(SnapshotSeries) -> Result<T, Damaged>,
     out: &mut Vec<T>,
@@ -236,9 +239,10 @@ fn read_series<T>(
         let code = cursor.u8()?;
         let kind = SeriesKind::from_code(code & !HAS_EXTENTS).ok_or(Damaged("a series is of an unknown kind"))?;
         let (key, numbers) = (cursor.bytes()?, cursor.bytes()?);
-        let numbers_at = section.len() - cursor.rest().len() - numbers.len();
+        let behind = cursor.rest().len() + numbers.len();
+        let numbers_at = place.at + place.bytes - behind as u64;
         let extents = if code & HAS_EXTENTS != 0 { Some(cursor.bytes()?) } else { None };
-        out.push(parse(SnapshotSeries { id, kind, key, numbers, extents, section, numbers_at, lsn })?);
+        out.push(parse(SnapshotSeries { id, kind, key, numbers, extents, snapshot, numbers_at, lsn })?);
     }
     Ok(())
 }

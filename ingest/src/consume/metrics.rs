@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use watchfire_engine::{ApplyError, ApplyReport, Engine, Rejection, SourcePosition, TimeRange};
+use watchfire_model::Matcher;
 use watchfire_model::labels::METRIC_NAME;
-use watchfire_model::{Matcher, Timestamp};
 use watchfire_queue::{Batches, Positions, Queue, ReadBatch};
 
 use super::{LiveSpans, Progress};
@@ -197,9 +197,8 @@ impl MetricsConsumer {
 
     /// Tells the extractor which routes the engine has already.
     fn know_routes(&mut self) {
-        let all = TimeRange { start: Timestamp::from_millis(i64::MIN), end: Timestamp::from_millis(i64::MAX) };
         let matchers = [Matcher::equal(METRIC_NAME, REQUEST_DURATION)];
-        match self.engine.select(&matchers, all) {
+        match self.engine.select(&matchers, TimeRange::ALWAYS) {
             Ok(series) => {
                 for view in series {
                     let labels = view.labels();

@@ -28,6 +28,7 @@ impl StoreConsumer {
     pub fn new(queue: Arc<dyn Queue>, store: Arc<EmbeddedStore>, tail: Tail, metrics: &IngestMetrics) -> StoreConsumer {
         let sealed = store.sealed_offset();
         queue.register(Self::NAME, &Positions::from([(0, sealed)]));
+        store.expect_until(queue.stats().next_offset);
         let progress = Arc::new(Progress::new(Self::NAME, Arc::clone(&queue), sealed, metrics));
         StoreConsumer { queue, store, tail, progress }
     }

@@ -189,6 +189,12 @@ impl EmbeddedStore {
         result
     }
 
+    /// Says that records below `offset` are on their way, and waited for: until they are visible, sealing leaves them the
+    /// processor, as far as it can wait.
+    pub fn expect_until(&self, offset: u64) {
+        self.inner.writer.lock().seal_from(offset);
+    }
+
     /// Records below this offset are visible to searches.
     pub fn visible_offset(&self) -> u64 {
         self.inner.visible_offset.load(Ordering::Acquire)
@@ -273,6 +279,7 @@ impl EmbeddedStore {
         {
             let mut writer = self.inner.writer.lock();
             writer.cut(&self.inner.shared, &self.inner.messages);
+            writer.send_waiting(&self.inner.messages);
             self.inner.messages.send(Message::Flush(done)).map_err(|_| FlushError::Closed)?;
         }
         answer.recv().map_err(|_| FlushError::Closed)?.map_err(FlushError::Write)

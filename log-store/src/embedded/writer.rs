@@ -36,6 +36,10 @@ pub(crate) struct Writer {
     lost: Vec<Lost>,
     /// When the open block was first seen to have rows.
     open_since: Option<Timestamp>,
+    /// Nothing has to be sealed before records up to this offset are visible.
+    seal_from: u64,
+    /// What waits for that.
+    waiting: Vec<Cut>,
 }
 
 impl Writer {
@@ -51,7 +55,15 @@ impl Writer {
             last_times: (last_ms.unwrap_or(i64::MIN), last_ms.unwrap_or(i64::MIN)),
             lost: Vec::new(),
             open_since: None,
+            seal_from: offset,
+            waiting: Vec::new(),
         }
+    }
+
+    /// What is full before records below `offset` are visible waits to be sealed until they are, as far as it may wait
+    /// at all.
+    pub fn seal_from(&mut self, offset: u64) {
+        self.seal_from = offset;
     }
 
     /// The chunk that is appended to.
@@ -79,6 +91,10 @@ impl Writer {
             let mut rows = chunk.rows.write();
             while !rows.is_full(rows_max) {
                 let Some(bytes) = records.next() else {
+                    drop(rows);
+                    if self.next_offset >= self.seal_from {
+                        self.send_waiting(messages);
+                    }
                     report.visible_offset = self.next_offset;
                     return Ok(report);
                 };
@@ -176,13 +192,27 @@ impl Writer {
             end: self.next_offset,
             lost: std::mem::take(&mut self.lost),
         };
-        shared.backlog.lock().pending += 1;
-        // Refused only after the store was closed; then the queue is replayed.
-        let _ = messages.send(Message::Seal(cut));
+        self.waiting.push(cut);
+        let pending = {
+            let mut backlog = shared.backlog.lock();
+            backlog.pending += 1;
+            backlog.pending
+        };
+        if self.next_offset >= self.seal_from || pending >= shared.config.pending_blocks_max {
+            self.send_waiting(messages);
+        }
         (self.rows_before, self.bytes_before) = (0, 0);
         self.cut_start = self.next_offset;
         self.open_since = None;
         self.add_chunk(shared, &last);
+    }
+
+    /// Nothing waits any longer to be sealed.
+    pub fn send_waiting(&mut self, messages: &Sender<Message>) {
+        for cut in self.waiting.drain(..) {
+            // Refused only after the store was closed; then the queue is replayed.
+            let _ = messages.send(Message::Seal(cut));
+        }
     }
 
     /// Cuts if the open block is old enough.

@@ -40,9 +40,14 @@ fn scan_run(values: &Arena, test: &ColumnTest<'_, '_>, needle: &Needle, candidat
 }
 
 /// Value by value.
-fn scan_each(values: &Arena, test: &ColumnTest<'_, '_>, candidates: &Bits, found: &mut Bits) {
-    let mut check = |row: usize, value: Raw<'_>| {
-        if test.matches(value) {
+fn scan_each<'a>(values: &'a Arena, test: &ColumnTest<'_, '_>, candidates: &Bits, found: &mut Bits) {
+    let mut memo = Memo::default();
+    let mut check = |row: usize, value: Raw<'a>| {
+        let passes = match value {
+            Raw::Text(text) => memo.outcome(text, || test.matches(value)),
+            _ => test.matches(value),
+        };
+        if passes {
             found.set(row);
         }
     };
@@ -67,5 +72,38 @@ fn scan_each(values: &Arena, test: &ColumnTest<'_, '_>, candidates: &Bits, found
                 check(row, values.get(row));
             }
         }
+    }
+}
+
+/// Outcomes of the last short texts: most columns that are looked through value by value have few of them, and to compare
+/// one with itself is much less work than any test.
+struct Memo<'a> {
+    seen: [(&'a [u8], bool); MEMO_SLOTS],
+}
+
+const MEMO_SLOTS: usize = 64;
+/// Longer texts are hardly ever the same.
+const MEMO_TEXT_MAX: usize = 32;
+
+impl Default for Memo<'_> {
+    fn default() -> Self {
+        // No text of this length comes here.
+        Memo { seen: [(&[0; MEMO_TEXT_MAX + 1], false); MEMO_SLOTS] }
+    }
+}
+
+impl<'a> Memo<'a> {
+    #[inline]
+    fn outcome(&mut self, text: &'a [u8], test: impl FnOnce() -> bool) -> bool {
+        if text.len() > MEMO_TEXT_MAX {
+            return test();
+        }
+        let at = |index: usize| text.get(index).map_or(0, |byte| usize::from(*byte));
+        let mixed = text.len() + at(text.len() / 2) * 3 + at(text.len().wrapping_sub(1)) * 7;
+        let slot = &mut self.seen[mixed % MEMO_SLOTS];
+        if slot.0 != text {
+            *slot = (text, test());
+        }
+        slot.1
     }
 }
