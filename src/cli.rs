@@ -10,6 +10,8 @@ use watchfire_cli::{
 use watchfire_dashboard_api::roles::Roles;
 use watchfire_ingest::sources::multiline::Multiline;
 
+use crate::config::verb;
+
 /// Exit code: a check failed, a start failed.
 pub const EXIT_FAILED: u8 = 1;
 /// Exit code: the call itself is wrong.
@@ -46,6 +48,9 @@ pub enum Verb {
         Exit codes: 0 good, 1 bad, 3 good but unwise (with --lint-fatal)"
     )]
     Check(Check),
+    /// Show the configuration in force, all keys that there are, or a file to begin with.
+    #[command(after_help = verb::HELP)]
+    Config(verb::Configure),
     /// Run tests of rules, in promtool's file format.
     #[command(after_help = TEST_HELP)]
     Test(Test),
@@ -130,9 +135,9 @@ const PUSH_HELP: &str = "Examples:
   watchfire push log \"it burns\" --level error --service api
   watchfire push metric room_temperature=21.5 room=kitchen";
 
-/// `serve`
-#[derive(Args, Clone, Debug)]
-pub struct Serve {
+/// The configuration file, and what stands over it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Over {
     /// Configuration file (docs/config.md); without one, the embedded defaults.
     #[arg(long, env = "WATCHFIRE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -142,6 +147,14 @@ pub struct Serve {
     /// Address that serves everything, instead of the configured ones.
     #[arg(long, env = "WATCHFIRE_LISTEN", hide_env_values = true, value_name = "ADDR", value_delimiter = ',', value_parser = address)]
     pub listen: Vec<SocketAddr>,
+}
+
+/// `serve`
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Configuration.
+    #[command(flatten)]
+    pub over: Over,
     /// Run only some parts of the server: `all`, or some of ingestion, metrics, alerting, dashboard, with commas between.
     #[arg(long, env = "WATCHFIRE_ROLES", hide_env_values = true, value_name = "ROLES", default_value = "all")]
     pub roles: Roles,

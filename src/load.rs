@@ -16,7 +16,7 @@ use watchfire_remote_write::config::Destination;
 use watchfire_rules::{External, GroupDefaults, RuleSet};
 use watchfire_scrape::config::ScrapeConfig;
 
-use crate::cli::Serve;
+use crate::cli::{Over, Serve};
 use crate::config::{self, Alerting, Auth, Config, Syslog};
 use crate::{receivers, secret_file};
 
@@ -30,7 +30,8 @@ impl std::fmt::Display for Faults {
     }
 }
 
-fn environment(name: &str) -> Option<String> {
+/// The value of a variable, for `${NAME}` in values.
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
@@ -64,13 +65,7 @@ pub struct Setup {
 pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults> {
     let (mut config, mut faults) = config(file)?;
     if let Some(flags) = flags {
-        if let Some(dir) = &flags.data_dir {
-            config.data_dir.clone_from(dir);
-        }
-        if !flags.listen.is_empty() {
-            config.listen.clone_from(&flags.listen);
-            faults.extend(config::check_exposure(&config).into_iter().map(|(_, message)| message));
-        }
+        faults.extend(put_over(&mut config, &flags.over));
         faults.extend(roles_that_cannot(&config, flags));
         let set = NOT_YET.iter().filter(|(name, _)| environment(name).is_some_and(|value| !value.is_empty()));
         faults.extend(
@@ -88,16 +83,31 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials, tls }) } else { Err(Faults(faults)) }
 }
 
+/// Puts over the file's values what flags and the environment say; answers what is wrong then.
+pub fn put_over(config: &mut Config, over: &Over) -> Vec<String> {
+    if let Some(dir) = &over.data_dir {
+        config.data_dir.clone_from(dir);
+    }
+    if over.listen.is_empty() {
+        return Vec::new();
+    }
+    config.listen.clone_from(&over.listen);
+    config::check_exposure(config).into_iter().map(|(_, message)| message).collect()
+}
+
 /// Reads a configuration file; without one, the defaults. Answers its faults too.
 fn config(file: Option<&Path>) -> Result<(Config, Vec<String>), Faults> {
     let Some(file) = file else { return Ok((Config::default(), Vec::new())) };
     let text = read(file)?;
-    let line = |fault: config::Fault| {
-        format!("{}:{}:{}: {}", file.display(), fault.place.line, fault.place.column, fault.message)
-    };
+    let line = |fault| placed(file, &fault);
     let (config, faults) =
         config::parse(&text, &environment).map_err(|faults| Faults(faults.into_iter().map(line).collect()))?;
     Ok((config, faults.into_iter().map(line).collect()))
+}
+
+/// A fault of a configuration file, as it is told.
+pub fn placed(file: &Path, fault: &config::Fault) -> String {
+    format!("{}:{}:{}: {}", file.display(), fault.place.line, fault.place.column, fault.message)
 }
 
 /// The keys and users that the configuration names.

@@ -17,16 +17,19 @@ mod users;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use cli::{Cli, EXIT_FAILED, KeysVerb, UsersVerb, Verb};
 
 fn main() -> ExitCode {
-    match Cli::parse().verb {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.verb {
         Verb::Serve(options) => app::serve(&options),
         Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
         Verb::Demo(options) => app::demo::run(&options),
         Verb::Check(check) => check::run(&check),
+        Verb::Config(configure) => ended(configure.run(&matches)),
         Verb::Backtest(options) => backtest::run(options),
         Verb::Test(options) => test::run(&options),
         Verb::Keys(keys) => ended(manage_keys(keys.verb)),

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use watchfire_test_support::Server;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
@@ -71,4 +72,103 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     }
     let ended = child.wait_with_output().expect("our child");
     (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+}
+
+/// Runs `watchfire config` in a folder: exit code, output, errors.
+fn config(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(BINARY);
+    for name in ["WATCHFIRE_CONFIG", "WATCHFIRE_DATA_DIR", "WATCHFIRE_LISTEN"] {
+        command.env_remove(name);
+    }
+    command.arg("config").args(arguments).current_dir(folder).envs(environment.iter().copied());
+    let output = command.output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_file_to_begin_with_is_good_and_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, told, _) = config(folder.path(), &["init", "c.yaml"], &[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(run(folder.path(), &["check", "config", "c.yaml"]), (Some(0), String::new()));
+    let shown = |arguments: &[&str]| config(folder.path(), &[&["show"], arguments].concat(), &[]).1;
+    let with_file = shown(&["--config", "c.yaml"]);
+    assert_eq!(with_file.replace("allowed_hosts: []\n", "").replace("cors: []\n", ""), shown(&[]));
+    let (code, _, told) = config(folder.path(), &["init", "c.yaml"], &[]);
+    assert_eq!((code, told.as_str()), (Some(1), "c.yaml: it is there already; name another file\n"));
+}
+
+/// `UPDATE_GOLDEN=1` writes it anew.
+#[test]
+fn what_is_in_force_is_shown_with_where_it_comes_from_but_no_secret() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
+    let environment = [("WATCHFIRE_LISTEN", "127.0.0.1:8181"), ("REGION", "north"), ("HOOK", "secret-of-hook")];
+    let arguments = ["show", "--config", "shown.yaml", "--data-dir", "/srv/watchfire", "--origin"];
+    let (code, shown, told) = config(&folder, &arguments, &environment);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(!shown.contains("secret-of"), "{shown}");
+    let golden = folder.join("shown.golden");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &shown).expect("the golden file can be written");
+    }
+    assert_eq!(shown, std::fs::read_to_string(golden).unwrap_or_default());
+}
+
+#[test]
+fn what_is_shown_is_a_configuration_that_says_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = include_str!("config/shown.yaml");
+    // Secrets cannot be read back.
+    let text: String = text
+        .lines()
+        .filter(|line| !line.contains("secret-of") && !line.contains("HOOK"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(folder.path().join("a.yaml"), text).expect("written");
+    let environment = [("REGION", "no\"rth: #1 ${x} $$ \u{e9}")];
+    let (code, first, told) = config(folder.path(), &["show", "--config", "a.yaml"], &environment);
+    assert_eq!(code, Some(0), "{told}");
+    std::fs::write(folder.path().join("b.yaml"), &first).expect("written");
+    let (code, second, told) = config(folder.path(), &["show", "--config", "b.yaml"], &[]);
+    assert_eq!((code, second), (Some(0), first), "{told}");
+}
+
+#[test]
+fn a_wrong_file_is_not_shown_but_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("c.yaml"), "metrics:\n  memory_limits: 1GiB\n").expect("written");
+    let (code, shown, told) = config(folder.path(), &["show", "--config", "c.yaml"], &[]);
+    assert_eq!((code, shown.as_str()), (Some(1), ""));
+    assert_eq!(told, "c.yaml:2:3: unknown key `memory_limits` in `metrics`; did you mean `memory_limit`?\n");
+    let (code, _, told) = config(folder.path(), &["show", "--listen", "0.0.0.0:8080"], &[]);
+    assert!(code == Some(1) && told.contains("auth: none"), "{told}");
+}
+
+#[test]
+fn every_key_of_the_schema_is_in_the_documentation() {
+    let (code, schema, _) = config(Path::new("."), &["schema"], &[]);
+    let schema: Value = serde_json::from_str(&schema).expect("it is JSON");
+    assert_eq!((code, &schema["$schema"]), (Some(0), &"http://json-schema.org/draft-07/schema#".into()));
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = |name: &str| std::fs::read_to_string(docs.join(name)).expect("the page is there");
+    let text = ["config.md", "security.md", "metrics-backend.md"].map(page).concat();
+    let sections = schema["definitions"].as_object().expect("sections");
+    // What is Prometheus' is told there; our pages name what differs.
+    let theirs = ["section global", "section scrape_configs", "section remote_write", "section metrics.backend."];
+    let keys = |(section, what): (&String, &Value)| {
+        let names = what["properties"].as_object().into_iter().flatten();
+        names.map(|(name, _)| (format!("{section}.{name}"), name.clone())).collect::<Vec<_>>()
+    };
+    let all: Vec<(String, String)> = sections.iter().flat_map(keys).collect();
+    assert!(all.len() > 200, "{} keys", all.len());
+    let ours = all.iter().filter(|(path, _)| !theirs.iter().any(|theirs| path.starts_with(theirs)));
+    let is_word = |text: &str, name: &str| {
+        text.match_indices(name).any(|(at, _)| {
+            let around = [text[..at].chars().next_back(), text[at + name.len()..].chars().next()];
+            around.iter().flatten().all(|c| !c.is_ascii_alphanumeric() && *c != '_')
+        })
+    };
+    let missing: Vec<&String> = ours.filter(|(_, name)| !is_word(&text, name)).map(|(path, _)| path).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "keys that docs/ does not name");
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::parse_duration_ms;
+use watchfire_yaml::faults::Faults;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{self, Fault, Kind, Node};
 
@@ -30,11 +31,10 @@ pub(crate) struct Text<'a> {
 pub(crate) fn read(file: &str, text: &str) -> Result<Vec<RuleGroup>, Vec<Fault>> {
     let (root, mut faults) = tree::parse_verbatim(text)?;
     let groups = read_root(file, &root, &mut faults);
-    faults.sort();
-    if faults.is_empty() { Ok(groups) } else { Err(faults) }
+    if faults.is_empty() { Ok(groups) } else { Err(faults.sorted()) }
 }
 
-fn read_root(file: &str, root: &Node, faults: &mut Vec<Fault>) -> Vec<RuleGroup> {
+fn read_root(file: &str, root: &Node, faults: &mut Faults) -> Vec<RuleGroup> {
     if let Kind::List(_) | Kind::Scalar { .. } = root.kind {
         let message =
             format!("the file holds {}, not rule groups; write `groups:` and a list of groups", root.kind.name());
@@ -69,7 +69,7 @@ fn read_group(file: &str, node: &Node, position: usize, top: &mut Section<'_>) -
         Kind::Scalar { text, .. } => format!("group `{}`", text.escape_debug()),
         _ => format!("group {position}"),
     };
-    let mut found = Vec::new();
+    let mut found = Faults::default();
     let mut section = Section::new("", Some(node), &mut found);
     let name = section.required_text("name").map(str::to_owned);
     let interval_ms = section.parsed("interval", DURATION, duration_ms).filter(|interval| *interval > 0);
@@ -86,7 +86,7 @@ fn read_group(file: &str, node: &Node, position: usize, top: &mut Section<'_>) -
     }
     section.finish();
     found.append(&mut of_rules);
-    for Fault { place, message } in found {
+    for Fault { place, message } in found.sorted() {
         top.fault(place, format!("{title}: {message}"));
     }
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);

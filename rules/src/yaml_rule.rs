@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use watchfire_query_lang::Query;
 use watchfire_query_lang::ast::ValueType;
+use watchfire_yaml::faults::Faults;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{Fault, Kind, Node};
 
@@ -24,11 +25,11 @@ pub(crate) fn read_rule(
         faults.push(Fault { place: node.place, message });
         return None;
     }
-    let mut found = Vec::new();
+    let mut found = Faults::default();
     let rule = read(node, group_labels, &mut found);
     let is_clean = found.is_empty();
     let title = title(node, position);
-    faults.extend(found.into_iter().map(|Fault { place, message }| {
+    faults.extend(found.sorted().into_iter().map(|Fault { place, message }| {
         let message = format!("{title}: {message}");
         Fault { place, message }
     }));
@@ -44,7 +45,7 @@ fn title(node: &Node, position: usize) -> String {
     name.map_or_else(|| format!("rule {position}"), |name| format!("rule {position} `{}`", name.escape_debug()))
 }
 
-fn read(node: &Node, group_labels: &[Text<'_>], faults: &mut Vec<Fault>) -> Option<Rule> {
+fn read(node: &Node, group_labels: &[Text<'_>], faults: &mut Faults) -> Option<Rule> {
     let mut section = Section::new("", Some(node), faults);
     let alert = section.text("alert").filter(|name| !name.is_empty());
     let record = section.text("record").filter(|name| !name.is_empty());

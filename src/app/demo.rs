@@ -16,7 +16,7 @@ use watchfire_model::Timestamp;
 use watchfire_model::time::format_duration_ms;
 
 use super::{failed, serve_with};
-use crate::cli::{Demo, LogFormat, Serve};
+use crate::cli::{Demo, LogFormat, Over, Serve};
 
 /// Writes a line; whoever has closed our standard output does not want to know.
 macro_rules! say {
@@ -34,14 +34,16 @@ const STALE: Duration = Duration::from_secs(60);
 /// Between the end of the history and now: what is younger counts as live (`metrics.late_after` of the demo).
 const LIVE_MS: i64 = 10_000;
 
-/// Runs until SIGTERM, SIGINT, or until its terminal is closed.
+/// Runs until SIGTERM, SIGINT, SIGQUIT, or until its terminal is closed.
 pub fn run(options: &Demo) -> ExitCode {
     match prepare(options) {
         Ok((folder, receiver)) => {
             let serve = Serve {
-                config: Some(folder.config()),
-                data_dir: Some(folder.path.join("data")),
-                listen: vec![options.listen],
+                over: Over {
+                    config: Some(folder.config()),
+                    data_dir: Some(folder.path.join("data")),
+                    listen: vec![options.listen],
+                },
                 roles: Roles::ALL,
                 input: Default::default(),
                 log_format: LogFormat::Human,

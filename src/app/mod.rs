@@ -47,14 +47,14 @@ const ALERTING_DRAIN: Duration = Duration::from_secs(5);
 /// What runs beside the server, given the address that serves everything; it ends before the server does.
 type Companion = Box<dyn FnOnce(SocketAddr) -> JoinSet<()> + Send>;
 
-/// `watchfire serve`: runs until SIGTERM or SIGINT.
+/// `watchfire serve`: runs until SIGTERM, SIGINT or SIGQUIT.
 pub fn serve(options: &Serve) -> ExitCode {
     serve_with(options, None)
 }
 
 fn serve_with(options: &Serve, companion: Option<Companion>) -> ExitCode {
     let started = Instant::now();
-    let setup = match load::setup(options.config.as_deref(), Some(options)) {
+    let setup = match load::setup(options.over.config.as_deref(), Some(options)) {
         Ok(setup) => setup,
         Err(faults) => return failed(&faults),
     };
@@ -174,6 +174,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -183,10 +184,11 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hangup: listen(SignalKind::hangup())?,
+            quit: listen(SignalKind::quit())?,
         })
     }
 
-    /// Waits for SIGTERM, SIGINT, or the end of input; reloads at SIGHUP meanwhile, unless that is the end of a terminal
+    /// Waits for SIGTERM, SIGINT, SIGQUIT, or the end of input; reloads at SIGHUP meanwhile, unless that is the end of a terminal
     /// for which everything is done.
     async fn wait_for_end(
         mut self,
@@ -198,6 +200,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
+                _ = self.quit.recv() => return,
                 () = ended(&mut input_ended) => return,
                 _ = self.hangup.recv() => {
                     if ends_with_terminal {

@@ -146,7 +146,7 @@ impl Reloader {
 
     fn try_reload(&self) -> Result<String, String> {
         let mut current = self.config.lock();
-        let setup = load::setup(self.options.config.as_deref(), Some(&self.options));
+        let setup = load::setup(self.options.over.config.as_deref(), Some(&self.options));
         let Setup { config: next, rule_files: files, rules, credentials, tls } =
             setup.map_err(|faults| faults.to_string())?;
         // The canary that runs keeps its rule; another one needs a restart.

@@ -25,7 +25,7 @@ pub fn read(metrics: &mut Section<'_>) -> Option<Address> {
     }
     let headers = remote_write::read_headers(&mut section);
     let http = scrape_http::read(&mut section);
-    let timeout_ms = section.duration_from("timeout", 1).unwrap_or(30_000);
+    let timeout_ms = section.duration_or("timeout", 1, 30_000);
     section.finish();
     let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
     Some(Address { url: url.or(url_file)?, headers, http, timeout, answer_bytes_max: ANSWER_BYTES_MAX })

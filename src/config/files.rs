@@ -6,7 +6,7 @@ use watchfire_ingest::sources::settings::{FileSource, JournalSource, Start};
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::Node;
 
-use super::read::{boolean, check_glob};
+use super::read::check_glob;
 use super::{Config, LineParser};
 
 /// Reads both keys of the section `sources`.
@@ -35,7 +35,8 @@ pub fn read(section: &mut Section<'_>, config: &mut Config) {
 }
 
 fn start(section: &mut Section<'_>) -> Start {
-    let start = section.parsed("start", "`beginning` or `end`", |text| match text {
+    section.defaults_to("start", "beginning");
+    let start = section.word("start", &["beginning", "end"], |text| match text {
         "beginning" => Some(Start::Beginning),
         "end" => Some(Start::End),
         _ => None,
@@ -70,7 +71,7 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     });
     let format = format.filter(|name| name != "auto");
     let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();
-    let multiline = section.parsed("multiline", &format!("one of {}", names.join(", ")), Multiline::parse);
+    let multiline = section.word("multiline", &names, Multiline::parse);
     // Lines of a format that is given have nothing to join, unless that is asked for too.
     let default = if format.is_some() { Multiline::Off } else { Multiline::Auto };
     let source = FileSource {
@@ -80,7 +81,7 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
         format,
         multiline: multiline.unwrap_or(default),
         start: start(&mut section),
-        read_rotated: boolean(&mut section, "read_rotated").unwrap_or(false),
+        read_rotated: section.boolean_or("read_rotated", false),
     };
     section.finish();
     (!source.paths.is_empty()).then_some(source)

@@ -101,13 +101,14 @@ fn read_extract<'a>(node: &'a Node, top: &mut Section<'_>) -> ReadExtract<'a> {
     let mut section = Section::new("extract", Some(node), top.faults());
     let metric = section.required_text("metric").map(str::to_owned);
     let given = section.node("type").is_some();
-    let kind = section.parsed("type", "one of counter, gauge, distribution", RuleKind::parse);
+    section.defaults_to("type", "counter");
+    let kind = section.word("type", &["counter", "gauge", "distribution"], RuleKind::parse);
     let matching = section.text("where").unwrap_or_default().to_owned();
     let value = section.text("value").map(str::to_owned);
     let (labels, path) = section.section("labels");
     let labels = Section::new(&path, labels, section.faults()).free_texts();
     let labels = labels.into_iter().map(|(label, field, _)| (label.to_owned(), field.to_owned())).collect();
-    let max_series = section.integer("max_series", 1).map_or(1000, |most| u32::try_from(most).unwrap_or(u32::MAX));
+    let max_series = u32::try_from(section.integer_or("max_series", 1, 1000)).unwrap_or(u32::MAX);
     section.finish();
     let (has_metric, has_kind) = (metric.is_some(), kind.is_some() || !given);
     let (metric, kind) = (metric.unwrap_or_default(), kind.unwrap_or(RuleKind::Counter));

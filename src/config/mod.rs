@@ -5,14 +5,18 @@
 
 mod backend;
 mod files;
+mod init;
 mod items;
 mod read;
 mod receivers;
 mod remote_write;
+mod schema;
 mod scrape;
 mod scrape_discovery;
 mod scrape_http;
 mod scrape_relabel;
+mod show;
+pub mod verb;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -277,6 +281,9 @@ pub struct Limits {
 /// The service of the canary's lines, and the name of its receiver.
 pub const CANARY: &str = "watchfire-canary";
 
+/// Where rules are looked for if nothing is said; they need not be there.
+const RULES_PATH: &str = "alert_rules.json";
+
 const DAY_MS: i64 = 86_400_000;
 
 /// Refuses addresses that other machines can reach while nobody has said who may do what: what is wrong, and with
@@ -330,7 +337,7 @@ impl Default for Config {
             remote_write: Vec::new(),
             external_labels: LabelSet::empty(),
             alerting: Alerting {
-                rules_path: vec!["alert_rules.json".to_owned()],
+                rules_path: vec![RULES_PATH.to_owned()],
                 rules_path_given: false,
                 check_interval_ms: 1000,
                 query_offset_ms: 0,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use watchfire_alerting::Secret;
 use watchfire_queue::DISK_LIMIT_MIN;
+use watchfire_yaml::faults::Faults;
+use watchfire_yaml::outline::Outline;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{self, Fault, Kind, Node, Place};
 
@@ -13,7 +15,7 @@ use super::receivers;
 use super::remote_write;
 use super::scrape;
 use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
-use super::{backend, files};
+use super::{RULES_PATH, backend, files};
 
 /// Below these sizes, bytes, a part does nothing but to throw away what it has just taken.
 const MEMORY_LIMIT_MIN: u64 = 1 << 20;
@@ -21,6 +23,8 @@ const SNAPSHOT_LOG_MIN: u64 = 64 << 10;
 const LOGS_DISK_LIMIT_MIN: u64 = 1 << 20;
 /// Shortest distance between two canary lines, milliseconds.
 const CANARY_EVERY_MIN_MS: i64 = 5000;
+/// An hour, milliseconds.
+const HOUR_MS: i64 = 3_600_000;
 
 /// Reads a configuration file; `environment` answers `${NAME}` in values.
 ///
@@ -31,11 +35,33 @@ const CANARY_EVERY_MIN_MS: i64 = 5000;
 pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Config, Vec<Fault>), Vec<Fault>> {
     let (root, mut faults) = tree::parse(text, environment)?;
     let config = read_root(&root, &mut faults);
-    faults.sort();
-    Ok((config, faults))
+    Ok((config, faults.sorted()))
 }
 
-fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
+/// Reads a configuration file as [`parse`] does, and answers its tree and what was asked of it too.
+///
+/// Errors: all faults of the file.
+pub fn parse_outlined(
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Config, Node, Outline), Vec<Fault>> {
+    let (root, of_tree) = tree::parse(text, environment)?;
+    let mut faults = Faults::outlining(Outline::default());
+    let config = read_root(&root, &mut faults);
+    faults.extend(of_tree.sorted());
+    if faults.is_empty() { Ok((config, root, faults.into_outline())) } else { Err(faults.sorted()) }
+}
+
+/// All keys that a configuration file may have.
+pub fn outline() -> Outline {
+    Outline::of(|file, known| {
+        let mut faults = Faults::outlining(known);
+        read_root(file, &mut faults);
+        faults.into_outline()
+    })
+}
+
+fn read_root(root: &Node, faults: &mut Faults) -> Config {
     let mut config = Config::default();
     let mut top = Section::new("", Some(root), faults);
     // Where each address stands, first those of `listen`, then those of syslog.
@@ -48,6 +74,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         top.fault(node.place, "`listen` names no address; write [\"127.0.0.1:8080\"], or leave it out");
     }
     places.resize(config.listen.len(), Place::default());
+    top.defaults_to("data_dir", config.data_dir.display());
     set(&mut config.data_dir, top.folder("data_dir"));
     read_dashboard(&mut top, &mut config);
     read_metrics(&mut top, &mut config);
@@ -76,7 +103,7 @@ fn read_root(root: &Node, faults: &mut Vec<Fault>) -> Config {
         config.cors.push(text.to_owned());
     }
     read_limits(&mut top, &mut config);
-    set(&mut config.admin_api, top.parsed("admin_api", "true or false", |text| text.parse().ok()));
+    config.admin_api = top.boolean_or("admin_api", config.admin_api);
     read_canary(&mut top, &mut config);
     config.dead_mans_switch = read_dead_mans_switch(&mut top);
     for (key, what) in [
@@ -152,27 +179,30 @@ fn read_metrics(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("metrics");
     let mut section = Section::new(&path, node, top.faults());
     let metrics = &mut config.metrics;
+    section.defaults_to("port", metrics.port);
     if let Some(port) = section.parsed("port", "a port (0 for none, to 65535)", |text| text.parse().ok()) {
         metrics.port = port;
         metrics.port_given = true;
     }
     read_days(&mut section, "retention_days", &mut metrics.retention_ms);
+    section.defaults_to("memory_hours", metrics.memory_ms / HOUR_MS);
     if let Some(hours) = section.integer("memory_hours", 1) {
-        metrics.memory_ms = i64::try_from(hours).unwrap_or(i64::MAX / 4_000_000).saturating_mul(3_600_000);
+        metrics.memory_ms = i64::try_from(hours).unwrap_or(i64::MAX / 4_000_000).saturating_mul(HOUR_MS);
     }
-    set(&mut metrics.memory_limit_bytes, section.bytes_from("memory_limit", MEMORY_LIMIT_MIN));
-    set(&mut metrics.max_series, section.integer("max_series", 1));
-    set(&mut metrics.snapshot_log_bytes, section.bytes_from("snapshot_log", SNAPSHOT_LOG_MIN));
-    set(&mut metrics.late_after_ms, section.duration_from("late_after", 1000));
+    metrics.memory_limit_bytes = section.bytes_or("memory_limit", MEMORY_LIMIT_MIN, metrics.memory_limit_bytes);
+    metrics.max_series = section.integer_or("max_series", 1, metrics.max_series);
+    metrics.snapshot_log_bytes = section.bytes_or("snapshot_log", SNAPSHOT_LOG_MIN, metrics.snapshot_log_bytes);
+    metrics.late_after_ms = section.duration_or("late_after", 1000, metrics.late_after_ms);
     metrics.backend = backend::read(&mut section);
     section.finish();
 }
 
 fn read_days(section: &mut Section<'_>, key: &'static str, millis: &mut i64) {
+    section.defaults_to(key, *millis as f64 / (24 * HOUR_MS) as f64);
     let days = section.parsed(key, "a number of days above 0, up to 36500", |text| {
         text.parse::<f64>().ok().filter(|days| *days > 0.0 && *days <= 36_500.0)
     });
-    set(millis, days.map(|days| (days * 86_400_000.0) as i64));
+    set(millis, days.map(|days| (days * (24 * HOUR_MS) as f64) as i64));
 }
 
 fn set<T>(target: &mut T, value: Option<T>) {
@@ -187,8 +217,8 @@ fn read_logs(top: &mut Section<'_>, config: &mut Config) {
     only_embedded(&mut section, "store");
     section.not_yet("also", "several log stores at once");
     read_days(&mut section, "retention_days", &mut config.logs.retention_ms);
-    set(&mut config.logs.disk_limit_bytes, section.bytes_from("disk_limit", LOGS_DISK_LIMIT_MIN));
-    set(&mut config.logs.seal_after_ms, section.duration_from("seal_after", 100));
+    config.logs.disk_limit_bytes = section.bytes_or("disk_limit", LOGS_DISK_LIMIT_MIN, config.logs.disk_limit_bytes);
+    config.logs.seal_after_ms = section.duration_or("seal_after", 100, config.logs.seal_after_ms);
     if section.has("archive") {
         let (node, path) = section.section("archive");
         let mut archive = Section::new(&path, node, section.faults());
@@ -202,9 +232,11 @@ fn read_logs(top: &mut Section<'_>, config: &mut Config) {
 
 /// A key whose only value in this version is `embedded`.
 fn only_embedded(section: &mut Section<'_>, key: &'static str) {
+    section.defaults_to(key, "embedded");
+    let text = section.text(key);
     let Some(place) = section.node(key).map(|node| node.place) else { return };
     let name = section.name(key);
-    match section.text(key) {
+    match text {
         Some("embedded") | None => {}
         Some(other @ ("elasticsearch" | "postgres" | "valkey" | "kafka")) => {
             section.fault(place, format!("`{name}: {other}` is not in this version yet; write `embedded`"));
@@ -217,7 +249,7 @@ fn read_queue(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("queue");
     let mut section = Section::new(&path, node, top.faults());
     only_embedded(&mut section, "type");
-    set(&mut config.queue_disk_limit_bytes, section.bytes_from("disk_limit", DISK_LIMIT_MIN));
+    config.queue_disk_limit_bytes = section.bytes_or("disk_limit", DISK_LIMIT_MIN, config.queue_disk_limit_bytes);
     // These shape batches of external queues and stores only; the embedded ones never wait for a batch to fill.
     section.integer("batch_size", 1);
     section.duration_ms("batch_wait");
@@ -256,14 +288,17 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("alerting");
     let mut section = Section::new(&path, node, top.faults());
     let alerting: &mut Alerting = &mut config.alerting;
+    if rules_paths.is_empty() {
+        section.defaults_to("rules_path", RULES_PATH);
+    }
     rules_paths.extend(read_paths(&mut section, "rules_path"));
     if !rules_paths.is_empty() {
         alerting.rules_path = rules_paths;
         alerting.rules_path_given = true;
     }
-    set(&mut alerting.check_interval_ms, section.duration_from("check_interval", 100));
+    alerting.check_interval_ms = section.duration_or("check_interval", 100, alerting.check_interval_ms);
     section.not_yet("alertmanager_config", "Alertmanager's configuration");
-    set(&mut alerting.repeat_interval_ms, section.duration_from("repeat_interval", 1000));
+    alerting.repeat_interval_ms = section.duration_or("repeat_interval", 1000, alerting.repeat_interval_ms);
     alerting.external_url =
         section.parsed("external_url", "an address (write https://watchfire.example.org)", web_address);
     for node in section.list("receivers") {
@@ -331,12 +366,9 @@ pub(super) fn web_address(text: &str) -> Option<String> {
     is_host.then(|| text.to_owned())
 }
 
-pub(super) fn boolean(section: &mut Section<'_>, key: &'static str) -> Option<bool> {
-    section.parsed(key, "true or false", |text| text.parse().ok())
-}
-
 /// `places` are those of the addresses that we listen on.
 fn read_auth(top: &mut Section<'_>, config: &mut Config, places: &[Place]) {
+    top.or_words("auth", &["none"]);
     match top.node("auth") {
         None => {}
         Some(Node { kind: Kind::Scalar { text, .. }, place }) => {
@@ -378,12 +410,13 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
     let (node, path) = top.section("limits");
     let mut section = Section::new(&path, node, top.faults());
     let limits = &mut config.limits;
-    set(&mut limits.body_bytes, section.bytes_from("body", 1024));
-    set(&mut limits.line_bytes, section.bytes_from("line", 256));
-    set(&mut limits.decompressed_bytes, section.bytes_from("decompressed", 1024));
-    set(&mut limits.labels_per_series, section.integer("labels_per_series", 1));
-    set(&mut limits.query_samples, section.integer("query_samples", 1));
-    set(&mut limits.query_timeout_ms, section.duration_from("query_timeout", 1));
+    limits.body_bytes = section.bytes_or("body", 1024, limits.body_bytes);
+    limits.line_bytes = section.bytes_or("line", 256, limits.line_bytes);
+    limits.decompressed_bytes = section.bytes_or("decompressed", 1024, limits.decompressed_bytes);
+    limits.labels_per_series = section.integer_or("labels_per_series", 1, limits.labels_per_series);
+    limits.query_samples = section.integer_or("query_samples", 1, limits.query_samples);
+    limits.query_timeout_ms = section.duration_or("query_timeout", 1, limits.query_timeout_ms);
+    section.defaults_to("requests_per_second", limits.requests_per_second);
     let rate = section
         .parsed("requests_per_second", "a whole number up to 4294967295 (0 for no limit)", |text| text.parse().ok());
     set(&mut limits.requests_per_second, rate);
@@ -393,8 +426,7 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
 fn read_canary(top: &mut Section<'_>, config: &mut Config) {
     let Some(node) = top.named("canary") else { return };
     let mut section = Section::new("canary", Some(node), top.faults());
-    let every = section.duration_from("every", CANARY_EVERY_MIN_MS);
-    config.canary_every_ms = every.or(Some(30_000));
+    config.canary_every_ms = Some(section.duration_or("every", CANARY_EVERY_MIN_MS, 30_000));
     section.finish();
 }
 
@@ -408,7 +440,7 @@ fn read_dead_mans_switch(top: &mut Section<'_>) -> Option<DeadMansSwitch> {
     if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, "`dead_mans_switch` needs `url` (or `url_file`): who is pinged");
     }
-    let every_ms = section.duration_from("every", 1000);
+    let every_ms = section.duration_or("every", 1000, 60_000);
     section.finish();
-    Some(DeadMansSwitch { url: url.or(url_file)?, every_ms: every_ms.unwrap_or(60_000) })
+    Some(DeadMansSwitch { url: url.or(url_file)?, every_ms })
 }

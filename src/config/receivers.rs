@@ -4,7 +4,7 @@ use watchfire_alerting::ReceiverSettings;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::Node;
 
-use super::read::{boolean, web_address};
+use super::read::web_address;
 use super::{Email, Receiver, Webhook};
 use crate::receivers;
 
@@ -54,8 +54,8 @@ fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
         username: section.text("username").map(str::to_owned),
         password_file: section.path("password_file"),
         bearer_token_file: section.path("bearer_token_file"),
-        timeout_ms: section.duration_from("timeout", 1).unwrap_or(10_000),
-        send_resolved: boolean(&mut section, "send_resolved").unwrap_or(true),
+        timeout_ms: section.duration_or("timeout", 1, 10_000),
+        send_resolved: section.boolean_or("send_resolved", true),
     };
     section.finish();
     (webhook.url.is_some() || webhook.url_file.is_some()).then_some(webhook)
@@ -76,7 +76,7 @@ fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {
     }
     let password_file = section.path("password_file");
     let ca_file = section.path("ca_file");
-    let send_resolved = boolean(&mut section, "send_resolved").unwrap_or(true);
+    let send_resolved = section.boolean_or("send_resolved", true);
     section.finish();
     Some(Email { smtp: smtp?, password_file, from: from?, to, ca_file, send_resolved })
 }

@@ -8,7 +8,7 @@ use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{Node, Place};
 
 use super::Config;
-use super::read::{boolean, web_address};
+use super::read::web_address;
 use super::{scrape_http, scrape_relabel};
 
 const PATH: &str = "remote_write";
@@ -55,21 +55,22 @@ fn read_destination(node: &Node, top: &mut Section<'_>) -> Option<Destination> {
     }
     let mut destination = Destination::new("");
     destination.name = section.text("name").filter(|name| !name.is_empty()).map(str::to_owned);
-    set_duration(&mut destination.timeout, section.duration_from("remote_timeout", 1));
+    duration(&mut destination.timeout, &mut section, "remote_timeout", 1);
     destination.headers = read_headers(&mut section);
     destination.relabel = scrape_relabel::read(&mut section, "write_relabel_configs");
     destination.http = scrape_http::read(&mut section);
-    let messages: Vec<&str> = Protocol::NAMES.iter().map(|(name, _)| *name).collect();
-    let expected = format!("one of {}", messages.join(", "));
-    set(&mut destination.protocol, section.parsed("protobuf_message", &expected, Protocol::parse));
+    let protocol = Protocol::NAMES.iter().find(|(_, protocol)| *protocol == destination.protocol);
+    section.defaults_to("protobuf_message", protocol.map_or("", |(name, _)| name));
+    let messages = Protocol::NAMES.map(|(name, _)| name);
+    set(&mut destination.protocol, section.word("protobuf_message", &messages, Protocol::parse));
     destination.queue = read_queue(&mut section);
     destination.metadata = read_metadata(&mut section);
-    set(&mut destination.hold_limit_bytes, section.bytes_from("hold_limit", HOLD_LIMIT_MIN));
-    set_duration(&mut destination.totals_every, section.duration_from("totals_interval", 1000));
+    destination.hold_limit_bytes = section.bytes_or("hold_limit", HOLD_LIMIT_MIN, destination.hold_limit_bytes);
+    duration(&mut destination.totals_every, &mut section, "totals_interval", 1000);
     // A name is looked up for each new connection, so that it is no matter what is said.
-    boolean(&mut section, "round_robin_dns");
-    set(&mut destination.send_exemplars, boolean(&mut section, "send_exemplars"));
-    set(&mut destination.send_natives, boolean(&mut section, "send_native_histograms"));
+    section.boolean("round_robin_dns");
+    destination.send_exemplars = section.boolean_or("send_exemplars", destination.send_exemplars);
+    destination.send_natives = section.boolean_or("send_native_histograms", destination.send_natives);
     section.not_yet("google_iam", "Google's IAM");
     section.finish();
     url.map(|url| Destination { url: Address(url), ..destination })
@@ -81,13 +82,16 @@ fn set<T>(target: &mut T, value: Option<T>) {
     }
 }
 
-fn set_duration(target: &mut Duration, millis: Option<i64>) {
-    set(target, millis.map(|millis| Duration::from_millis(millis.unsigned_abs())));
+/// A duration of at least `least` milliseconds; what is there already holds if the key is absent.
+fn duration(target: &mut Duration, section: &mut Section<'_>, key: &'static str, least: i64) {
+    let default_ms = i64::try_from(target.as_millis()).unwrap_or(i64::MAX);
+    *target = Duration::from_millis(section.duration_or(key, least, default_ms).unsigned_abs());
 }
 
 /// Headers of the user's.
 pub(super) fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
     let (node, path) = section.section("headers");
+    section.is_secret("headers");
     let headers = Section::new(&path, node, section.faults()).free_texts();
     let headers: Vec<(String, Text, Place)> =
         headers.into_iter().map(|(name, value, place)| (name.to_owned(), Text::Inline(value.into()), place)).collect();
@@ -111,20 +115,21 @@ fn read_queue(section: &mut Section<'_>) -> Queue {
         ("max_samples_per_send", &mut queue.max_samples_per_send),
     ] {
         // More than a million of any of them is a mistake, and would be memory without bounds.
+        section.defaults_to(key, *number);
         let whole = section.parsed(key, "a whole number from 1 to 1000000", |text| {
             text.parse().ok().filter(|number| (1..=1_000_000).contains(number))
         });
         set(number, whole);
     }
-    for (key, least, duration) in [
+    for (key, least, target) in [
         ("batch_send_deadline", 1, &mut queue.batch_send_deadline),
         ("min_backoff", 1, &mut queue.min_backoff),
         ("max_backoff", 1, &mut queue.max_backoff),
         ("sample_age_limit", 0, &mut queue.sample_age_limit),
     ] {
-        set_duration(duration, section.duration_from(key, least));
+        duration(target, &mut section, key, least);
     }
-    set(&mut queue.retry_on_http_429, boolean(&mut section, "retry_on_http_429"));
+    queue.retry_on_http_429 = section.boolean_or("retry_on_http_429", queue.retry_on_http_429);
     for (low, high, is_wrong) in [
         ("min_shards", "max_shards", queue.min_shards > queue.max_shards),
         ("min_backoff", "max_backoff", queue.min_backoff > queue.max_backoff),
@@ -142,10 +147,10 @@ fn read_metadata(section: &mut Section<'_>) -> Option<Metadata> {
     let (node, path) = section.section("metadata_config");
     let mut section = Section::new(&path, node, section.faults());
     let mut metadata = Metadata::default();
-    let is_sent = boolean(&mut section, "send").unwrap_or(true);
-    set_duration(&mut metadata.every, section.duration_from("send_interval", 1));
-    let many = section.integer("max_samples_per_send", 1);
-    set(&mut metadata.max_samples_per_send, many.map(|many| usize::try_from(many).unwrap_or(usize::MAX)));
+    let is_sent = section.boolean_or("send", true);
+    duration(&mut metadata.every, &mut section, "send_interval", 1);
+    let many = section.integer_or("max_samples_per_send", 1, metadata.max_samples_per_send as u64);
+    metadata.max_samples_per_send = usize::try_from(many).unwrap_or(usize::MAX);
     section.finish();
     is_sent.then_some(metadata)
 }

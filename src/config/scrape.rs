@@ -7,7 +7,6 @@ use watchfire_yaml::section::{Section, parse_bytes};
 use watchfire_yaml::tree::{Kind, Node};
 
 use super::Config;
-use super::read::boolean;
 use super::{scrape_discovery, scrape_http, scrape_relabel};
 
 /// Where `scrape_configs` stand, for messages.
@@ -59,7 +58,8 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
 
 /// Interval and timeout. A timeout that is only a default is no longer than the interval.
 fn read_times(section: &mut Section<'_>, interval_ms: i64, timeout_ms: i64) -> (i64, i64) {
-    let interval_ms = section.duration_from("scrape_interval", 1).unwrap_or(interval_ms);
+    let interval_ms = section.duration_or("scrape_interval", 1, interval_ms);
+    section.defaults_to("scrape_timeout", format_duration_ms(timeout_ms.min(interval_ms)));
     let given = section.duration_from("scrape_timeout", 1);
     if let (Some(timeout_ms), Some(node)) =
         (given.filter(|timeout| *timeout > interval_ms), section.node("scrape_timeout"))
@@ -79,20 +79,22 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     let mut section = Section::new(PATH, Some(node), top.faults());
     let mut job = ScrapeConfig::new(section.required_text("job_name").unwrap_or_default());
     (job.interval_ms, job.timeout_ms) = read_times(&mut section, defaults.interval_ms, defaults.timeout_ms);
+    section.defaults_to("metrics_path", &job.metrics_path);
     if let Some(path) = section.text("metrics_path") {
         path.clone_into(&mut job.metrics_path);
     }
-    job.scheme = section.parsed("scheme", "http or https", Scheme::parse).unwrap_or_default();
+    section.defaults_to("scheme", job.scheme.as_str());
+    job.scheme = section.word("scheme", &["http", "https"], Scheme::parse).unwrap_or_default();
     job.params = read_params(&mut section);
-    set(&mut job.honor_labels, boolean(&mut section, "honor_labels"));
-    set(&mut job.honor_timestamps, boolean(&mut section, "honor_timestamps"));
-    set(&mut job.track_timestamps_staleness, boolean(&mut section, "track_timestamps_staleness"));
-    set(&mut job.enable_compression, boolean(&mut section, "enable_compression"));
+    job.honor_labels = section.boolean_or("honor_labels", job.honor_labels);
+    job.honor_timestamps = section.boolean_or("honor_timestamps", job.honor_timestamps);
+    job.track_timestamps_staleness = section.boolean_or("track_timestamps_staleness", job.track_timestamps_staleness);
+    job.enable_compression = section.boolean_or("enable_compression", job.enable_compression);
     job.histograms = read_histograms(&mut section, defaults.histograms);
     job.protocols = read_protocols(&mut section).or_else(|| defaults.protocols.clone()).unwrap_or_else(|| {
         if job.histograms.natives { Protocol::DEFAULT_WITH_NATIVES.to_vec() } else { Protocol::DEFAULT.to_vec() }
     });
-    job.fallback_protocol = section.parsed("fallback_scrape_protocol", &protocols_expected(), Protocol::parse);
+    job.fallback_protocol = section.word("fallback_scrape_protocol", &protocol_names(), Protocol::parse);
     job.limits = read_limits(&mut section, defaults.limits);
     job.http = scrape_http::read(&mut section);
     job.relabel = scrape_relabel::read(&mut section, "relabel_configs");
@@ -110,9 +112,8 @@ fn set<T>(target: &mut T, value: Option<T>) {
     }
 }
 
-fn protocols_expected() -> String {
-    let names: Vec<&str> = Protocol::NAMES.iter().map(|(name, _)| *name).collect();
-    format!("one of {}", names.join(", "))
+fn protocol_names() -> [&'static str; Protocol::NAMES.len()] {
+    Protocol::NAMES.map(|(name, _)| name)
 }
 
 /// `scrape_protocols`.
@@ -127,7 +128,7 @@ fn read_protocols(section: &mut Section<'_>) -> Option<Vec<Protocol>> {
                 section.fault(*place, format!("`{name}`: `{text}` stands twice; keep one"));
             }
             Some(protocol) => protocols.push(protocol),
-            None => section.fault(*place, format!("`{name}`: `{text}` is not {}", protocols_expected())),
+            None => section.fault(*place, format!("`{name}`: `{text}` is not one of {}", protocol_names().join(", "))),
         }
     }
     if texts.is_empty() {
@@ -149,7 +150,7 @@ fn read_limits(section: &mut Section<'_>, mut limits: ScrapeLimits) -> ScrapeLim
         ("label_value_length_limit", &mut limits.label_value_bytes),
         ("keep_dropped_targets", &mut limits.kept_dropped_targets),
     ] {
-        set(limit, section.integer(key, 0));
+        *limit = section.integer_or(key, 0, *limit);
     }
     limits
 }
@@ -167,9 +168,9 @@ fn check_names_are_utf8(section: &mut Section<'_>) {
 /// Which histograms are read.
 fn read_histograms(section: &mut Section<'_>, mut histograms: HistogramConfig) -> HistogramConfig {
     section.not_yet("convert_classic_histograms_to_nhcb", "scraped classic histograms as native ones");
-    set(&mut histograms.natives, boolean(section, "scrape_native_histograms"));
+    histograms.natives = section.boolean_or("scrape_native_histograms", histograms.natives);
     for key in ["scrape_classic_histograms", "always_scrape_classic_histograms"] {
-        set(&mut histograms.classic, boolean(section, key));
+        histograms.classic = section.boolean_or(key, histograms.classic);
     }
     set(&mut histograms.bucket_limit, section.integer("native_histogram_bucket_limit", 0));
     let factor = section.parsed("native_histogram_min_bucket_factor", "a number", |text| text.parse::<f64>().ok());
@@ -178,6 +179,7 @@ fn read_histograms(section: &mut Section<'_>, mut histograms: HistogramConfig) -
 }
 
 fn read_params(section: &mut Section<'_>) -> Vec<(String, Vec<String>)> {
+    section.has_text_lists("params");
     let Some(node) = section.node("params") else { return Vec::new() };
     let Kind::Map(entries) = &node.kind else {
         let message = format!("`{}` must be a section with keys, this is {}", section.name("params"), node.kind.name());

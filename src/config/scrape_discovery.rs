@@ -107,12 +107,13 @@ fn read_dns(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {
     if names.is_empty() {
         section.fault(node.place, format!("`{path}` needs `names: [NAME]`"));
     }
-    let record = section.parsed("type", "a kind of records (A, AAAA, SRV, MX or NS)", record).unwrap_or(DnsRecord::Srv);
+    section.defaults_to("type", "SRV");
+    let record = section.word("type", &["A", "AAAA", "SRV", "MX", "NS"], record).unwrap_or(DnsRecord::Srv);
     let port = section.parsed("port", "a port (1 to 65535)", |text| text.parse().ok().filter(|port: &u16| *port > 0));
     if port.is_none() && record != DnsRecord::Srv {
         section.fault(node.place, format!("`{path}` needs `port`: only SRV records name one"));
     }
-    let refresh_ms = section.duration_from("refresh_interval", 1).unwrap_or(30_000);
+    let refresh_ms = section.duration_or("refresh_interval", 1, 30_000);
     section.finish();
     Some(Discovery::Dns(DnsDiscovery { names, record, port: port.unwrap_or(0), refresh_ms }))
 }
@@ -133,7 +134,7 @@ fn read_http(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {
     let mut section = Section::new(&path, Some(node), job.faults());
     section.required_text("url");
     let url = section.parsed("url", "an address (write http://127.0.0.1:9000/targets)", web_address);
-    let refresh_ms = section.duration_from("refresh_interval", 1).unwrap_or(60_000);
+    let refresh_ms = section.duration_or("refresh_interval", 1, 60_000);
     let http = scrape_http::read(&mut section);
     section.finish();
     Some(Discovery::Http(Box::new(HttpDiscovery { url: url?, refresh_ms, http })))

@@ -6,18 +6,18 @@ use watchfire_scrape::config::{HttpAuth, HttpConfig, OAuth2Config, Proxy, Text, 
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::Node;
 
-use super::read::{boolean, web_address};
+use super::read::web_address;
 
 /// Reads what concerns HTTP in a job, or in a source of targets.
 pub fn read(section: &mut Section<'_>) -> HttpConfig {
     let config = HttpConfig {
         auth: read_auth(section),
         tls: read_tls(section),
-        follow_redirects: boolean(section, "follow_redirects").unwrap_or(true),
+        follow_redirects: section.boolean_or("follow_redirects", true),
         proxy: read_proxy(section),
     };
     // We speak HTTP/1.1, which is what a server takes that is not asked for the other.
-    boolean(section, "enable_http2");
+    section.boolean("enable_http2");
     for (key, what) in [
         ("sigv4", "signatures of AWS"),
         ("azuread", "Azure AD"),
@@ -29,8 +29,9 @@ pub fn read(section: &mut Section<'_>) -> HttpConfig {
     config
 }
 
-/// A text in place or in a file; both is a fault.
+/// A text in place or in a file; both is a fault. It is not shown.
 fn text_or_file(section: &mut Section<'_>, key: &'static str, file_key: &'static str) -> Option<Text> {
+    section.is_secret(key);
     let inline = section.text(key).map(|text| Text::Inline(text.into()));
     let file = section.path(file_key).map(|path: PathBuf| Text::File(path));
     if let (Some(_), Some(_), Some(node)) = (&inline, &file, section.node(file_key)) {
@@ -53,7 +54,7 @@ fn read_auth(section: &mut Section<'_>) -> HttpAuth {
     if let Some(node) = section.node("authorization") {
         let path = section.name("authorization");
         let mut other = Section::new(&path, Some(node), section.faults());
-        let scheme = other.text("type").unwrap_or("Bearer").trim().to_owned();
+        let scheme = other.text_or("type", "Bearer").trim().to_owned();
         if scheme.eq_ignore_ascii_case("basic") {
             other.fault(node.place, format!("`{path}.type` may not be Basic; write `basic_auth` instead"));
         }
@@ -88,6 +89,7 @@ fn read_oauth2(node: &Node, section: &mut Section<'_>) -> Option<OAuth2Config> {
     oauth2.required_text("token_url");
     let token_url = oauth2.parsed("token_url", "an address (write https://login.example.org/token)", web_address);
     let scopes = oauth2.texts("scopes").into_iter().map(|(text, _)| text.to_owned()).collect();
+    oauth2.is_secret("endpoint_params");
     let (params, params_path) = oauth2.section("endpoint_params");
     let params = Section::new(&params_path, params, oauth2.faults()).free_texts();
     let endpoint_params = params.into_iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect();
@@ -110,7 +112,7 @@ fn read_tls(section: &mut Section<'_>) -> TlsConfig {
         cert: text_or_file(&mut tls, "cert", "cert_file"),
         key: text_or_file(&mut tls, "key", "key_file"),
         server_name: tls.text("server_name").filter(|name| !name.is_empty()).map(str::to_owned),
-        insecure_skip_verify: boolean(&mut tls, "insecure_skip_verify").unwrap_or(false),
+        insecure_skip_verify: tls.boolean_or("insecure_skip_verify", false),
         only_tls_1_3: false,
     };
     if config.cert.is_some() != config.key.is_some() {
@@ -131,7 +133,7 @@ fn read_proxy(section: &mut Section<'_>) -> Proxy {
     let expected = "the address of a proxy (write http://proxy.example.org:3128)";
     let url = section.parsed_secret("proxy_url", expected, web_address);
     let no_proxy = section.text("no_proxy").unwrap_or_default().to_owned();
-    let from_environment = boolean(section, "proxy_from_environment").unwrap_or(false);
+    let from_environment = section.boolean_or("proxy_from_environment", false);
     if let (None, Some(node)) = (section.node("proxy_url"), section.node("no_proxy"))
         && !no_proxy.is_empty()
     {

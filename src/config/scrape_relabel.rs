@@ -23,14 +23,15 @@ fn read_rule(node: &Node, path: &str, job: &mut Section<'_>) -> RelabelRule {
         ("target_label", &mut rule.target_label),
         ("replacement", &mut rule.replacement),
     ] {
+        section.defaults_to(key, format!("{text:?}"));
         if let Some(given) = section.text(key) {
             given.clone_into(text);
         }
     }
     rule.regex = read_regex(&mut section);
     rule.modulus = section.integer("modulus", 0).unwrap_or_default();
-    let names: Vec<&str> = Action::NAMES.iter().map(|(name, _)| *name).collect();
-    let action = section.parsed("action", &format!("one of {}", names.join(", ")), Action::parse);
+    let names = Action::NAMES.map(|(name, _)| name);
+    let action = section.word("action", &names, Action::parse);
     rule.action = action.unwrap_or_default();
     let is_read = section.faults().len() == before;
     section.finish();

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use watchfire_model::nearest;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
+use crate::faults::Faults;
+use crate::outline::{Key, Shape, join};
 use crate::tree::{Fault, Kind, Node, Place};
 
 /// A section being read: each key is asked for once, what nobody asked for is unknown.
@@ -14,12 +16,15 @@ pub struct Section<'a> {
     place: Place,
     entries: &'a [(String, Place, Node)],
     known: BTreeSet<&'static str>,
-    faults: &'a mut Vec<Fault>,
+    faults: &'a mut Faults,
 }
 
 impl<'a> Section<'a> {
     /// Reads a node that should be a section; another kind is a fault, and reads as empty.
-    pub fn new(path: &str, node: Option<&'a Node>, faults: &'a mut Vec<Fault>) -> Section<'a> {
+    pub fn new(path: &str, node: Option<&'a Node>, faults: &'a mut Faults) -> Section<'a> {
+        if let Some(outline) = faults.outline() {
+            outline.open(path);
+        }
         let (entries, place): (&[_], _) = match node {
             None => (&[], Place::default()),
             Some(Node { kind: Kind::Map(entries), place }) => (entries, *place),
@@ -36,7 +41,7 @@ impl<'a> Section<'a> {
 
     /// The full name of a key, for messages.
     pub fn name(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        join(&self.path, key)
     }
 
     /// Reports a fault at a place.
@@ -44,22 +49,27 @@ impl<'a> Section<'a> {
         self.faults.push(Fault { place, message: message.into() });
     }
 
+    fn known(&mut self, key: &'static str) {
+        self.known.insert(key);
+        self.wants(key, Shape::Any);
+    }
+
     /// Whether a key stands there, even without anything behind it.
     pub fn has(&mut self, key: &'static str) -> bool {
-        self.known.insert(key);
+        self.known(key);
         self.entries.iter().any(|(name, ..)| name == key)
     }
 
     /// The node of a key; `None` if it is absent or empty.
     pub fn node(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.known.insert(key);
+        self.known(key);
         let (_, _, node) = self.entries.iter().find(|(name, ..)| name == key)?;
         (!matches!(node.kind, Kind::Null)).then_some(node)
     }
 
     /// The node of a key that switches its part on by standing there, also with nothing in it.
     pub fn named(&mut self, key: &'static str) -> Option<&'a Node> {
-        self.known.insert(key);
+        self.known(key);
         self.entries.iter().find(|(name, ..)| name == key).map(|(_, _, node)| node)
     }
 
@@ -69,13 +79,45 @@ impl<'a> Section<'a> {
     }
 
     /// The faults, for reading what stands below.
-    pub fn faults(&mut self) -> &mut Vec<Fault> {
+    pub fn faults(&mut self) -> &mut Faults {
         self.faults
+    }
+
+    /// Adds to what is known of a key, if anybody wants to know.
+    fn note(&mut self, key: &'static str, note: impl FnOnce(&mut Key, Place)) {
+        if let Some(outline) = self.faults.outline() {
+            note(outline.key(&self.path, key), self.place);
+        }
+    }
+
+    fn wants(&mut self, key: &'static str, shape: Shape) {
+        self.note(key, |key, _| key.wants(shape));
+    }
+
+    /// What holds if the key is absent, as it would be written.
+    pub fn defaults_to(&mut self, key: &'static str, shown: impl ToString) {
+        self.note(key, |key, section| key.defaults_to(section, shown.to_string()));
+    }
+
+    /// That the value of a key may be a secret, and is not to be shown.
+    pub fn is_secret(&mut self, key: &'static str) {
+        self.note(key, |key, _| key.secret = true);
+    }
+
+    /// That a key whose node is taken apart by its reader holds lists of texts under names of the user's.
+    pub fn has_text_lists(&mut self, key: &'static str) {
+        self.wants(key, Shape::TextLists);
+    }
+
+    /// That these words may stand at a key in place of what else it wants.
+    pub fn or_words(&mut self, key: &'static str, words: &[&'static str]) {
+        self.note(key, |key, _| key.or_words = words.to_vec());
     }
 
     /// A key whose value is there, but which this version does not do yet: refused by name.
     pub fn not_yet(&mut self, key: &'static str, what: &str) {
         self.known.insert(key);
+        self.wants(key, Shape::NotYet);
         let found = self.entries.iter().find(|(name, ..)| name == key);
         let Some((_, place, node)) = found else { return };
         let is_off = match &node.kind {
@@ -92,6 +134,7 @@ impl<'a> Section<'a> {
 
     /// Plain text (numbers and booleans too, as written).
     pub fn text(&mut self, key: &'static str) -> Option<&'a str> {
+        self.wants(key, Shape::Text);
         let node = self.node(key)?;
         match &node.kind {
             Kind::Scalar { text, .. } => Some(text),
@@ -105,6 +148,10 @@ impl<'a> Section<'a> {
 
     /// Text that has to be there.
     pub fn required_text(&mut self, key: &'static str) -> Option<&'a str> {
+        self.note(key, |key, _| {
+            key.wants(Shape::Text);
+            key.required = true;
+        });
         let absent = self.node(key).is_none();
         if absent {
             let message = format!("`{}` is missing; it must be given", self.name(key));
@@ -122,6 +169,7 @@ impl<'a> Section<'a> {
 
     /// The path of a file or folder; an empty one is a fault.
     pub fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.wants(key, Shape::Text);
         let place = self.node(key)?.place;
         let text = self.text(key)?;
         if text.is_empty() {
@@ -134,6 +182,7 @@ impl<'a> Section<'a> {
 
     /// The path of a folder that is there or can be made; a file where it, or a folder above it, must be is a fault.
     pub fn folder(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.wants(key, Shape::Text);
         let place = self.node(key)?.place;
         let path = self.path(key)?;
         let there = path.ancestors().find(|part| part.exists());
@@ -149,6 +198,10 @@ impl<'a> Section<'a> {
 
     /// A value read from text by `parse`, `expected` says what it should be.
     pub fn parsed<T>(&mut self, key: &'static str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        self.note(key, |key, _| {
+            key.wants(Shape::Text);
+            expected.clone_into(&mut key.expected);
+        });
         let place = self.node(key)?.place;
         let text = self.text(key)?;
         let value = parse(text.trim());
@@ -170,6 +223,11 @@ impl<'a> Section<'a> {
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
+        self.note(key, |key, _| {
+            key.wants(Shape::Text);
+            expected.clone_into(&mut key.expected);
+            key.secret = true;
+        });
         let place = self.node(key)?.place;
         let value = parse(self.text(key)?.trim());
         if value.is_none() {
@@ -181,17 +239,26 @@ impl<'a> Section<'a> {
 
     /// A duration (`30s`), in milliseconds.
     pub fn duration_ms(&mut self, key: &'static str) -> Option<i64> {
+        self.wants(key, Shape::Duration);
         self.parsed(key, "a duration (write 500ms, 30s, 5m, 1h or 1d)", parse_duration_ms)
     }
 
     /// A duration of at least `least` milliseconds.
     pub fn duration_from(&mut self, key: &'static str, least: i64) -> Option<i64> {
+        self.wants(key, Shape::Duration);
         let expected = format!("a duration of at least {} (write 500ms, 30s, 5m, 1h or 1d)", format_duration_ms(least));
         self.parsed(key, &expected, |text| parse_duration_ms(text).filter(|millis| *millis >= least))
     }
 
+    /// The same, with what holds if the key is absent.
+    pub fn duration_or(&mut self, key: &'static str, least: i64, default_ms: i64) -> i64 {
+        self.defaults_to(key, format_duration_ms(default_ms));
+        self.duration_from(key, least).unwrap_or(default_ms)
+    }
+
     /// A size (`512MiB`) of at least `least` bytes, in bytes.
     pub fn bytes_from(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        self.wants(key, Shape::Bytes);
         let shown = match least {
             0x10_0000.. => format!("{}MiB", least >> 20),
             _ => format!("{least} bytes"),
@@ -200,8 +267,45 @@ impl<'a> Section<'a> {
         self.parsed(key, &expected, |text| parse_bytes(text).filter(|bytes| *bytes >= least))
     }
 
+    /// The same, with what holds if the key is absent.
+    pub fn bytes_or(&mut self, key: &'static str, least: u64, default: u64) -> u64 {
+        self.defaults_to(key, format_bytes(default));
+        self.bytes_from(key, least).unwrap_or(default)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.wants(key, Shape::Boolean);
+        self.parsed(key, "true or false", |text| text.parse().ok())
+    }
+
+    /// The same, with what holds if the key is absent.
+    pub fn boolean_or(&mut self, key: &'static str, default: bool) -> bool {
+        self.defaults_to(key, default);
+        self.boolean(key).unwrap_or(default)
+    }
+
+    /// Text, with what holds if the key is absent.
+    pub fn text_or(&mut self, key: &'static str, default: &'a str) -> &'a str {
+        self.defaults_to(key, format!("{default:?}"));
+        self.text(key).unwrap_or(default)
+    }
+
+    /// A whole number, with what holds if the key is absent.
+    pub fn integer_or(&mut self, key: &'static str, least: u64, default: u64) -> u64 {
+        self.defaults_to(key, default);
+        self.integer(key, least).unwrap_or(default)
+    }
+
+    /// One of some words, `parse` says which; `names` are those words.
+    pub fn word<T>(&mut self, key: &'static str, names: &[&str], parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        self.note(key, |key, _| key.wants(Shape::Word(names.iter().map(|&name| name.to_owned()).collect())));
+        self.parsed(key, &format!("one of {}", names.join(", ")), parse)
+    }
+
     /// A whole number of at least `least`.
     pub fn integer(&mut self, key: &'static str, least: u64) -> Option<u64> {
+        self.wants(key, Shape::Whole);
         self.parsed(key, &format!("a whole number of at least {least}"), |text| {
             text.parse().ok().filter(|number| *number >= least)
         })
@@ -209,6 +313,7 @@ impl<'a> Section<'a> {
 
     /// The items of a list; one plain item counts as a list of one.
     pub fn list(&mut self, key: &'static str) -> Vec<&'a Node> {
+        self.wants(key, Shape::List);
         match self.node(key) {
             None => Vec::new(),
             Some(Node { kind: Kind::List(items), .. }) => items.iter().collect(),
@@ -218,6 +323,7 @@ impl<'a> Section<'a> {
 
     /// The items of a list; anything else is a fault.
     pub fn only_list(&mut self, key: &'static str) -> Vec<&'a Node> {
+        self.wants(key, Shape::List);
         match self.node(key) {
             None => Vec::new(),
             Some(Node { kind: Kind::List(items), .. }) => items.iter().collect(),
@@ -237,6 +343,7 @@ impl<'a> Section<'a> {
 
     /// A list of texts, each with its node.
     pub fn text_nodes(&mut self, key: &'static str) -> Vec<(&'a str, &'a Node)> {
+        self.wants(key, Shape::Texts);
         let mut texts = Vec::new();
         for node in self.list(key) {
             match &node.kind {
@@ -252,6 +359,9 @@ impl<'a> Section<'a> {
 
     /// All names and texts of a section whose keys the user chooses.
     pub fn free_texts(self) -> Vec<(&'a str, &'a str, Place)> {
+        if let Some(outline) = self.faults.outline() {
+            outline.open(&self.path).free = true;
+        }
         let mut texts = Vec::new();
         for (name, _, node) in self.entries {
             match &node.kind {
@@ -301,6 +411,13 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
     (bytes.is_finite() && bytes < 9e18).then_some(bytes as u64)
 }
 
+/// A number of bytes as [`parse_bytes`] reads it, in the largest unit that needs no fraction.
+pub fn format_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fitting = units.into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
+    fitting.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +428,10 @@ mod tests {
         assert_eq!(parse_bytes("1.5 GiB"), Some(3 << 29));
         assert_eq!(parse_bytes("4096"), Some(4096));
         assert_eq!(parse_bytes("10GB"), Some(10_000_000_000));
+        for bytes in [0, 1, 1000, 1024, 1536, 64 << 20, 3 << 29, 50 << 30, 7 << 40] {
+            assert_eq!(parse_bytes(&format_bytes(bytes)), Some(bytes));
+        }
+        assert_eq!((format_bytes(64 << 20), format_bytes(3 << 29)), ("64MiB".to_owned(), "1536MiB".to_owned()));
         for text in ["", "MiB", "-1", "1 apple", "1e3"] {
             assert_eq!(parse_bytes(text), None, "{text}");
         }

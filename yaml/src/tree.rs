@@ -6,6 +6,7 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::anchors::Anchors;
+use crate::faults::Faults;
 use crate::scalar;
 
 /// Deepest nesting that is read.
@@ -109,21 +110,21 @@ impl Kind {
 /// Answers the tree, and the faults that do not hinder reading on (unset variables, keys that stand twice).
 ///
 /// Errors: those, and the syntax error at which reading ended.
-pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
+pub fn parse(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<(Node, Faults), Vec<Fault>> {
     read(text, Some(environment))
 }
 
 /// The same, where `$` means nothing: what is written is what is read.
 ///
 /// Errors: as those of [`parse`].
-pub fn parse_verbatim(text: &str) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
+pub fn parse_verbatim(text: &str) -> Result<(Node, Faults), Vec<Fault>> {
     read(text, None)
 }
 
 /// Answers the value of a variable, if it is set.
 type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-fn read(text: &str, environment: Option<Environment<'_>>) -> Result<(Node, Vec<Fault>), Vec<Fault>> {
+fn read(text: &str, environment: Option<Environment<'_>>) -> Result<(Node, Faults), Vec<Fault>> {
     let mut builder = Builder {
         events: Parser::new_from_str(text),
         source: text.chars().collect(),
@@ -133,7 +134,7 @@ fn read(text: &str, environment: Option<Environment<'_>>) -> Result<(Node, Vec<F
         faults: Vec::new(),
     };
     match builder.document() {
-        Ok(node) => Ok((node, builder.faults)),
+        Ok(node) => Ok((node, builder.faults.into())),
         Err(mut fault) => {
             let line = text.lines().nth(fault.place.line.saturating_sub(1)).unwrap_or_default();
             if environment.is_some() && line.contains("${") && !line.contains("\"${") {

@@ -8,6 +8,7 @@ use watchfire_query_lang::ast::ValueType;
 use watchfire_query_lang::series::{SeriesError, parse_labels, parse_values};
 use watchfire_query_lang::{PointValue, Query};
 use watchfire_rules::External;
+use watchfire_yaml::faults::Faults;
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{self, Fault, Node, Place};
 
@@ -91,8 +92,7 @@ impl TestFile {
     pub fn parse(text: &str) -> Result<TestFile, Vec<Fault>> {
         let (root, mut faults) = tree::parse_verbatim(text)?;
         let file = read(&root, &mut faults);
-        faults.sort();
-        if faults.is_empty() { Ok(file) } else { Err(faults) }
+        if faults.is_empty() { Ok(file) } else { Err(faults.sorted()) }
     }
 }
 
@@ -104,7 +104,7 @@ impl TestGroup {
     }
 }
 
-fn read(root: &Node, faults: &mut Vec<Fault>) -> TestFile {
+fn read(root: &Node, faults: &mut Faults) -> TestFile {
     let mut top = Section::new("", Some(root), faults);
     let rule_files = top.texts("rule_files").into_iter().map(|(name, _)| name.to_owned()).collect();
     let evaluation_interval_ms =
@@ -125,7 +125,7 @@ fn read(root: &Node, faults: &mut Vec<Fault>) -> TestFile {
     TestFile { rule_files, evaluation_interval_ms, group_eval_order: order, fuzzy_compare, tests }
 }
 
-fn test(node: &Node, evaluation_interval_ms: i64, faults: &mut Vec<Fault>) -> TestGroup {
+fn test(node: &Node, evaluation_interval_ms: i64, faults: &mut Faults) -> TestGroup {
     let mut section = Section::new("tests[]", Some(node), faults);
     let name = section.text("name").filter(|name| !name.is_empty()).map(str::to_owned);
     let interval_ms = duration(&mut section, "interval").filter(|ms| *ms > 0).unwrap_or(evaluation_interval_ms);
@@ -171,7 +171,7 @@ fn at(node: &Node, key: &'static str, fault: &SeriesError) -> Fault {
     Fault { place: node.at(key).place_at(fault.offset), message: format!("in `{key}`: {fault}") }
 }
 
-fn series(node: &Node, faults: &mut Vec<Fault>) -> Option<Input> {
+fn series(node: &Node, faults: &mut Faults) -> Option<Input> {
     let mut section = Section::new("input_series[]", Some(node), faults);
     let name = section.required_text("series");
     let text = section.text("values").unwrap_or_default();
@@ -194,7 +194,7 @@ fn series(node: &Node, faults: &mut Vec<Fault>) -> Option<Input> {
     Some(Input { place: node.place, kind, labels: labels?, values: values? })
 }
 
-fn alert_test(node: &Node, faults: &mut Vec<Fault>) -> Option<AlertTest> {
+fn alert_test(node: &Node, faults: &mut Faults) -> Option<AlertTest> {
     let mut section = Section::new("alert_rule_test[]", Some(node), faults);
     let at_ms = duration(&mut section, "eval_time").unwrap_or(0);
     let name = section.required_text("alertname").map(str::to_owned);
@@ -211,7 +211,7 @@ fn alert_test(node: &Node, faults: &mut Vec<Fault>) -> Option<AlertTest> {
     Some(AlertTest { place: node.place, at_ms, name: name?, expected })
 }
 
-fn query_test(node: &Node, faults: &mut Vec<Fault>) -> Option<QueryTest> {
+fn query_test(node: &Node, faults: &mut Faults) -> Option<QueryTest> {
     let mut section = Section::new("promql_expr_test[]", Some(node), faults);
     let query = section.required_text("expr").and_then(|_| expression(&mut section));
     let at_ms = duration(&mut section, "eval_time").unwrap_or(0);
@@ -240,7 +240,7 @@ fn expression(section: &mut Section<'_>) -> Option<Query> {
     }
 }
 
-fn sample(node: &Node, faults: &mut Vec<Fault>) -> Option<(LabelSet, PointValue)> {
+fn sample(node: &Node, faults: &mut Faults) -> Option<(LabelSet, PointValue)> {
     let mut section = Section::new("exp_samples[]", Some(node), faults);
     let labels = parse_labels(section.text("labels").unwrap_or_default());
     let value = section.parsed("value", "a number (write 1, 1.5e3, .inf or .nan)", float);
