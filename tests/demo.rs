@@ -136,11 +136,13 @@ fn the_shop_is_alive_its_incident_is_told_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn nothing_is_left_behind_when_the_terminal_is_closed() {
-    let mut demo = Demo::start(&[]);
-    demo.line(&["6h of history"]);
-    demo.end_by(libc::SIGHUP);
-    assert_eq!(demo.folders(), Vec::<PathBuf>::new(), "nothing is left behind");
+fn nothing_is_left_behind_when_the_terminal_is_closed_or_says_quit() {
+    for signal in [libc::SIGHUP, libc::SIGQUIT] {
+        let mut demo = Demo::start(&[]);
+        demo.line(&["6h of history"]);
+        demo.end_by(signal);
+        assert_eq!(demo.folders(), Vec::<PathBuf>::new(), "nothing is left behind by signal {signal}");
+    }
 }
 
 #[test]
