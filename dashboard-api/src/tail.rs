@@ -2,20 +2,23 @@
 //!
 //! The store's consumer publishes each batch once; a reader that cannot follow loses whole batches and is told
 //! how many records they held. Nothing is buffered without bound, and without readers publishing costs nothing.
+//! A batch is gone through in [pieces], which readers with the same filter share.
 
-use std::sync::Arc;
+pub mod pieces;
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
-use watchfire_log_store::query::{Query, matches};
-use watchfire_model::{LogRecord, RecordView};
+use watchfire_log_store::query::Query;
+
+use pieces::{Piece, Pieces, Shape};
 
 /// Most batches that a reader may be behind.
 const BATCHES_MAX: usize = 32;
 /// Bytes of batches that are kept for slow readers, all together; the newest batch is kept however large it is.
 const BYTES_MAX: usize = 8 << 20;
-/// From this many records on, matching a batch leaves the async threads.
-const RECORDS_INLINE_MAX: usize = 200;
 
 /// A batch of stored records.
 pub trait Stored: Send + Sync {
@@ -25,8 +28,8 @@ pub trait Stored: Send + Sync {
     fn count(&self) -> usize;
     /// Their bytes, about.
     fn bytes(&self) -> usize;
-    /// Calls `visit` with the bytes of each record, in order.
-    fn visit(&self, visit: &mut dyn FnMut(&[u8]));
+    /// Calls `visit` with the bytes of each record from an index on, in order, until it answers that it has enough.
+    fn visit_from(&self, start: usize, visit: &mut dyn FnMut(&[u8]) -> bool);
 }
 
 /// A place in the ring of batches that readers go through; it is free when all have gone on, or when it is overwritten.
@@ -57,20 +60,29 @@ pub struct TailHub {
     batches: broadcast::Sender<Arc<Kept>>,
     bytes: Arc<AtomicUsize>,
     readers: AtomicU64,
+    pieces: Pieces,
+    /// Filters of those who read now; who asks the same has the same one.
+    filters: Mutex<Vec<Weak<Query>>>,
 }
 
 impl Default for TailHub {
     fn default() -> TailHub {
         let batches = broadcast::Sender::new(BATCHES_MAX);
-        TailHub { batches, bytes: Arc::default(), readers: AtomicU64::new(0) }
+        TailHub {
+            batches,
+            bytes: Arc::default(),
+            readers: AtomicU64::new(0),
+            pieces: Pieces::default(),
+            filters: Mutex::default(),
+        }
     }
 }
 
 /// What a reader is handed.
 #[derive(Debug)]
 pub enum Tailed {
-    /// Records that meet the filter, oldest first, each with its `seq`.
-    Records(Vec<(u64, LogRecord)>),
+    /// Records that meet the filter, as they are sent.
+    Piece(Arc<Piece>),
     /// So many records went by unseen because the reader was too slow.
     Dropped(u64),
 }
@@ -99,10 +111,22 @@ impl TailHub {
     }
 
     /// A new reader, from now on.
-    pub fn read(self: &Arc<TailHub>, filter: Query) -> TailReader {
+    pub fn read(self: &Arc<TailHub>, filter: Query, shape: Shape) -> TailReader {
         self.readers.fetch_add(1, Ordering::Relaxed);
         let batches = self.batches.subscribe();
-        TailReader { hub: self.clone(), batches, filter: Arc::new(filter), next_seq: None }
+        TailReader { hub: self.clone(), batches, filter: self.shared(filter), shape, current: None, next_seq: None }
+    }
+
+    /// The filter as the others have it who ask the same.
+    fn shared(&self, filter: Query) -> Arc<Query> {
+        let mut filters = self.filters.lock();
+        filters.retain(|filter| filter.strong_count() > 0);
+        if let Some(same) = filters.iter().filter_map(Weak::upgrade).find(|other| **other == filter) {
+            return same;
+        }
+        let filter = Arc::new(filter);
+        filters.push(Arc::downgrade(&filter));
+        filter
     }
 }
 
@@ -111,73 +135,64 @@ pub struct TailReader {
     hub: Arc<TailHub>,
     batches: broadcast::Receiver<Arc<Kept>>,
     filter: Arc<Query>,
+    shape: Shape,
+    /// The batch that is gone through, and the index of its next record.
+    current: Option<(Arc<Kept>, usize)>,
     next_seq: Option<u64>,
 }
 
 impl Drop for TailReader {
     fn drop(&mut self) {
-        self.hub.readers.fetch_sub(1, Ordering::Relaxed);
+        if self.hub.readers.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.hub.pieces.clear();
+        }
     }
 }
 
 impl TailReader {
-    /// Waits for something to show; `None` when the server stops.
-    pub async fn next(&mut self) -> Option<Vec<Tailed>> {
+    /// Waits for something to show; `None` when the server stops. Nothing is lost when the waiting is given up.
+    pub async fn next(&mut self) -> Option<Tailed> {
         loop {
+            if let Some(piece) = self.piece() {
+                if !piece.messages.is_empty() {
+                    return Some(Tailed::Piece(piece));
+                }
+                // A long batch in which nothing matches must not hold the thread.
+                tokio::task::yield_now().await;
+                continue;
+            }
             let kept = match self.batches.recv().await {
                 Ok(kept) => kept,
                 Err(broadcast::error::RecvError::Lagged(_)) => continue,
                 Err(broadcast::error::RecvError::Closed) => return None,
             };
-            let Some(batch) = kept.batch.clone() else { continue };
-            let mut shown = Vec::new();
+            let Some(batch) = &kept.batch else { continue };
             let first = batch.first_seq();
-            if let Some(expected) = self.next_seq
-                && first > expected
-            {
-                shown.push(Tailed::Dropped(first - expected));
-            }
+            let dropped = self.next_seq.map_or(0, |expected| first.saturating_sub(expected));
             self.next_seq = Some(first + batch.count() as u64);
-            let filter = self.filter.clone();
-            let records = if batch.count() <= RECORDS_INLINE_MAX {
-                matching(&*batch, &filter)
-            } else {
-                tokio::task::spawn_blocking(move || {
-                    // Counted as kept for as long as somebody looks at it.
-                    let _kept = kept;
-                    matching(&*batch, &filter)
-                })
-                .await
-                .unwrap_or_default()
-            };
-            if !records.is_empty() {
-                shown.push(Tailed::Records(records));
-            }
-            if !shown.is_empty() {
-                return Some(shown);
+            self.current = Some((kept, 0));
+            if dropped > 0 {
+                return Some(Tailed::Dropped(dropped));
             }
         }
     }
-}
 
-fn matching(batch: &dyn Stored, filter: &Query) -> Vec<(u64, LogRecord)> {
-    let mut seq = batch.first_seq();
-    let mut records = Vec::new();
-    batch.visit(&mut |bytes| {
-        if let Ok(view) = RecordView::parse(bytes)
-            && matches(filter, &view, seq)
-        {
-            records.push((seq, view.to_record()));
+    /// The next piece of the batch that is gone through, which is let go with its last one.
+    fn piece(&mut self) -> Option<Arc<Piece>> {
+        let (kept, start) = self.current.take()?;
+        let batch = kept.batch.as_deref()?;
+        let piece = self.hub.pieces.get(batch, start, &self.filter, self.shape);
+        if piece.end < batch.count() {
+            self.current = Some((kept, piece.end));
         }
-        seq += 1;
-    });
-    records
+        Some(piece)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use watchfire_log_store::query::parse;
-    use watchfire_model::Timestamp;
+    use watchfire_model::{LogRecord, Timestamp};
 
     use super::*;
 
@@ -200,7 +215,8 @@ mod tests {
             self.bytes
         }
 
-        fn visit(&self, visit: &mut dyn FnMut(&[u8])) {
+        fn visit_from(&self, start: usize, visit: &mut dyn FnMut(&[u8]) -> bool) {
+            assert_eq!(start, 0);
             let mut bytes = Vec::new();
             LogRecord { message: format!("number {}", self.seq), ..LogRecord::default() }.encode(&mut bytes);
             visit(&bytes);
@@ -210,11 +226,12 @@ mod tests {
     async fn seen(reader: &mut TailReader, until: u64) -> (Vec<u64>, u64) {
         let (mut seqs, mut dropped) = (Vec::new(), 0);
         while seqs.last() != Some(&until) {
-            for tailed in reader.next().await.expect("the hub is there") {
-                match tailed {
-                    Tailed::Records(records) => seqs.extend(records.iter().map(|(seq, _)| *seq)),
-                    Tailed::Dropped(count) => dropped += count,
-                }
+            match reader.next().await.expect("the hub is there") {
+                Tailed::Piece(piece) => seqs.extend(piece.messages.iter().map(|text| {
+                    let record: serde_json::Value = serde_json::from_str(text).expect("JSON");
+                    record["payload"]["seq"].as_u64().expect("a number")
+                })),
+                Tailed::Dropped(count) => dropped += count,
             }
         }
         (seqs, dropped)
@@ -224,7 +241,7 @@ mod tests {
     async fn a_reader_asleep_keeps_a_few_megabytes_and_costs_the_others_nothing() {
         let hub = Arc::new(TailHub::default());
         let all = || parse("", Timestamp::now()).expect("everything");
-        let (mut awake, mut asleep) = (hub.read(all()), hub.read(all()));
+        let (mut awake, mut asleep) = (hub.read(all(), Shape::Envelope), hub.read(all(), Shape::Envelope));
         for seq in 0..100 {
             hub.publish(|| Arc::new(Large { seq, bytes: 3 << 20 }));
             assert_eq!(seen(&mut awake, seq).await, (vec![seq], 0));

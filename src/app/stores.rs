@@ -162,8 +162,9 @@ impl Stored for Tailed {
         self.0.bytes()
     }
 
-    fn visit(&self, visit: &mut dyn FnMut(&[u8])) {
-        self.0.records().for_each(visit);
+    fn visit_from(&self, start: usize, visit: &mut dyn FnMut(&[u8]) -> bool) {
+        // Whether it was given up does not matter here.
+        let _ = self.0.records().skip(start).all(visit);
     }
 }
 
