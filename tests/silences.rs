@@ -119,7 +119,8 @@ fn silences_speak_as_alertmanagers_do() {
     assert_eq!(post(&longer).json()["silenceID"], json!(id), "the same one, changed");
     let mut empty = body.clone();
     empty["matchers"] = json!([{"name": "x", "value": ".*", "isRegex": true, "isEqual": true}]);
-    assert_eq!(post(&empty).status, 400);
+    let refused = post(&empty);
+    assert!(refused.status == 400 && refused.json().is_string(), "{}", refused.text());
     assert_eq!(post(&json!({"matchers": []})).status, 400);
     longer["id"] = json!("nobody");
     assert_eq!(post(&longer).status, 404);
@@ -134,4 +135,55 @@ fn silences_speak_as_alertmanagers_do() {
     assert_eq!(silence(&server, &["add", "service", "--comment", "x"]).0, Some(2));
     assert_eq!(silence(&server, &["add", "a=~(", "--comment", "x"]).0, Some(1));
     assert_eq!(silence(&server, &["list", "--url", "http://127.0.0.1:1"]).0, Some(4));
+}
+
+/// Runs amtool against a server: whether it was content, and what it wrote. `None`, said visibly, where it is not.
+fn amtool(server: &Server, arguments: &[&str]) -> Option<(bool, String)> {
+    let mut command = Command::new("amtool");
+    // Our version is another one than its own, which it would warn of.
+    command.arg("--no-version-check").args(arguments).arg(format!("--alertmanager.url=http://{}", server.address));
+    match command.output() {
+        Ok(done) => {
+            let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).trim_end().to_owned();
+            Some((done.status.success(), text))
+        }
+        Err(error) => {
+            println!("SKIP: silences by Alertmanager's own client: amtool: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn alertmanagers_own_client_silences_and_lists() {
+    let rules = tempfile::NamedTempFile::new().expect("a file");
+    let rule =
+        json!({"name": "Level", "query": "max level by service", "threshold": 0, "operator": ">", "duration": "0s"});
+    std::fs::write(rules.path(), rule.to_string()).expect("it can be written");
+    let server = Server::start(BINARY, &format!("alerting: {{rules_path: [{:?}]}}\n", rules.path()));
+    push(&server, "api", 1);
+    until(&server, "api", "firing");
+    let Some((is_good, listed)) = amtool(&server, &["alert", "query", "-o", "json", "service=api"]) else { return };
+    let alerts: Value = serde_json::from_str(&listed).unwrap_or_else(|error| panic!("{error}: {listed}"));
+    assert!(is_good && alerts[0]["labels"] == json!({"alertname": "Level", "service": "api"}), "{listed}");
+    assert_eq!(alerts[0]["status"]["state"], "active", "{listed}");
+    let run = |arguments: &[&str]| amtool(&server, arguments).expect("it ran before");
+    assert_eq!(run(&["alert", "query", "-o", "json", "service=web"]), (true, "[]".to_owned()));
+
+    let (is_good, id) = run(&["silence", "add", "alertname=Level", "service=~a.*", "--comment=why", "--duration=2h"]);
+    assert!(is_good && id.len() == 36, "{id}");
+    assert_eq!(run(&["silence", "query", "-q", "service=~a.*"]), (true, id.clone()));
+    let (_, listed) = run(&["alert", "query", "-s", "-o", "json"]);
+    assert!(listed.contains("suppressed") && listed.contains(&id), "{listed}");
+    let (is_good, table) = run(&["silence", "update", "--duration=5h", &id]);
+    assert!(is_good && table.contains(&id), "{table}");
+    assert!(run(&["silence", "expire", &id]).0);
+    assert_eq!(run(&["silence", "query", "-q"]), (true, String::new()));
+    assert!(run(&["silence", "query", "--expired"]).1.contains("why"));
+
+    // What is refused is told in our words.
+    let (is_good, told) = run(&["silence", "add", "service!=x", "--comment=why"]);
+    assert!(!is_good && told.contains("must not match the empty text") && !told.contains("unmarshal"), "{told}");
+    let (is_good, told) = run(&["cluster", "show"]);
+    assert!(is_good && told.contains("disabled"), "{told}");
 }

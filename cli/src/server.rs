@@ -246,8 +246,10 @@ impl Server {
 }
 
 fn refusal(status: StatusCode, body: &[u8], query: Option<&str>) -> Failure {
-    let read = serde_json::from_slice::<Rejection>(body).ok().filter(|rejection| !rejection.message.is_empty());
-    let mut rejection = read.unwrap_or_else(|| {
+    // Alertmanager's errors are a text in JSON.
+    let told = || serde_json::from_slice(body).map(|message| Rejection { message, ..Rejection::default() });
+    let read = serde_json::from_slice::<Rejection>(body).or_else(|_| told()).ok();
+    let mut rejection = read.filter(|rejection| !rejection.message.is_empty()).unwrap_or_else(|| {
         let text: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
         let reason = status.canonical_reason().unwrap_or("no success");
         let message = if text.is_empty() { format!("{status}") } else { format!("{reason}: {text}") };
@@ -320,6 +322,7 @@ mod tests {
         assert_eq!(rejected(503, r#"{"error":"draining","message":"m"}"#).exit_code(), 4);
         assert_eq!(rejected(429, "").exit_code(), 4);
         assert_eq!(rejected(503, r#"{"error":"timeout","message":"m"}"#).exit_code(), 1);
+        assert_eq!(rejected(409, "\"it has ended\"").to_string(), "it has ended");
         assert_eq!(rejected(401, "").to_string(), "401 Unauthorized");
         assert_eq!(rejected(500, "<html>").to_string(), "Internal Server Error: <html>");
     }

@@ -8,6 +8,7 @@
 //! - a query or a search runs off the async threads, with limits, and ends when its client leaves;
 //! - a slow reader of the live tail loses records and is told how many; nothing is buffered without bound.
 
+pub mod alertmanager;
 pub mod alerts;
 pub mod audit;
 pub mod auth;
@@ -78,6 +79,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(push::routes())
         .merge(alerts::routes())
         .merge(silences::routes())
+        .merge(alertmanager::routes())
         .merge(health::routes())
         .merge(backup::routes())
         .merge(maintenance::routes())

@@ -90,6 +90,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/alerts", READ),
     ("GET", "/api/v1/alerting/*", READ),
     ("POST", "/api/v1/backtest", READ),
+    ("GET", "/api/v2/alerts", READ),
+    ("GET", "/api/v2/status", READ),
     ("GET", "/api/v2/silences", READ),
     ("GET", "/api/v2/silence/*", READ),
     ("GET", "/queue/status", READ),

@@ -9,8 +9,9 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use watchfire_alerting::silences::{Asked, MatcherText, Silence, SilenceError, Silences};
-use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
+use watchfire_model::{LabelSet, Timestamp};
 
+use crate::alertmanager::{Refused, filters};
 use crate::body;
 use crate::error::ApiError;
 use crate::params::{Params, shown};
@@ -60,10 +61,9 @@ fn silences(api: &Api) -> Result<Arc<Silences>, ApiError> {
     api.silences.clone().ok_or_else(|| ApiError::not_found("nobody is told of alerts by this process"))
 }
 
-async fn list(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Value>>, ApiError> {
+async fn list(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Value>>, Refused> {
     // Compared with what silences match; all of them must fit.
-    let filters = params.all("filter").map(matcher).collect::<Result<Vec<_>, _>>();
-    let filters = filters.map_err(|problem| ApiError::bad_parameter("filter", problem))?;
+    let filters = filters(&params)?;
     let now = Timestamp::now();
     let fits = |silence: &Arc<Silence>| {
         let pairs = silence.matchers.iter().map(|matcher| (matcher.name.as_str(), matcher.value.as_str()));
@@ -74,13 +74,7 @@ async fn list(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Va
     Ok(Json(listed.iter().filter(|silence| fits(silence)).map(|silence| document(silence, now)).collect()))
 }
 
-fn matcher(text: &str) -> Result<Matcher, String> {
-    let split = MatchOp::split(text);
-    let (name, op, value) = split.ok_or_else(|| format!("`{}` is no matcher; write name=\"value\"", shown(text)))?;
-    Matcher::new(name, op, value).map_err(|error| error.to_string())
-}
-
-async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, ApiError> {
+async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, Refused> {
     Params::of_query(&request).only(&[])?;
     let sent = body::read(request.into_body(), BODY_BYTES_MAX).await?;
     let asked: Sent = serde_json::from_slice(&sent).map_err(|error| ApiError::malformed_json(&sent, &error))?;
@@ -105,14 +99,14 @@ async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value
 /// The id in the address.
 type Named = Result<Path<String>, PathRejection>;
 
-async fn get(State(api): State<Arc<Api>>, id: Named, params: Params) -> Result<Json<Value>, ApiError> {
+async fn get(State(api): State<Arc<Api>>, id: Named, params: Params) -> Result<Json<Value>, Refused> {
     let Path(id) = id?;
     params.only(&[])?;
     let silence = silences(&api)?.get(&id).ok_or(SilenceError::Unknown(shown(&id)))?;
     Ok(Json(document(&silence, Timestamp::now())))
 }
 
-async fn expire(State(api): State<Arc<Api>>, id: Named, params: Params) -> Result<(), ApiError> {
+async fn expire(State(api): State<Arc<Api>>, id: Named, params: Params) -> Result<(), Refused> {
     let Path(id) = id?;
     params.only(&[])?;
     let silences = silences(&api)?;
@@ -131,26 +125,4 @@ fn document(silence: &Silence, now: Timestamp) -> Value {
         "endsAt": silence.ends_at.to_rfc3339(),
         "matchers": silence.matchers,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use watchfire_model::MatchOp;
-
-    use super::matcher;
-
-    #[test]
-    fn filters_are_read() {
-        for (text, name, op, value) in [
-            ("alertname=\"X\"", "alertname", MatchOp::Equal, "X"),
-            ("a=b", "a", MatchOp::Equal, "b"),
-            ("a =~ \"b.*\"", "a", MatchOp::Regex, "b.*"),
-            ("a!=\"\"", "a", MatchOp::NotEqual, ""),
-            ("a!~c", "a", MatchOp::NotRegex, "c"),
-        ] {
-            let read = matcher(text).expect(text);
-            assert_eq!((read.name(), read.op(), read.value()), (name, op, value), "{text}");
-        }
-        assert!(matcher("word").is_err() && matcher("a=~\"(\"").is_err());
-    }
 }

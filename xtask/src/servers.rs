@@ -10,7 +10,7 @@ struct Program {
     tests: &'static str,
 }
 
-const PROGRAMS: [Program; 14] = [
+const PROGRAMS: [Program; 15] = [
     Program { name: "logger", package: "bsdutils", tests: "syslog from a real client" },
     Program { name: "rsyslogd", package: "rsyslog", tests: "syslog from a real forwarder" },
     Program { name: "journalctl", package: "systemd", tests: "the journal, followed" },
@@ -32,6 +32,7 @@ const PROGRAMS: [Program; 14] = [
         tests: "scraping a real exporter",
     },
     Program { name: "dnsmasq", package: "dnsmasq-base", tests: "targets found by a real DNS server" },
+    Program { name: "amtool", package: "prometheus-alertmanager", tests: "silences by Alertmanager's own client" },
     Program { name: "jq", package: "jq", tests: "an example of the live tail" },
 ];
 
