@@ -137,7 +137,9 @@ pub(super) fn holds(path: &Path, position: &Position) -> bool {
 
 /// The same file under another name, if it holds what was read and is no shorter.
 pub(super) fn renamed(folders: &mut Folders, id: FileId, position: &Position) -> Option<Entry> {
-    let entry = folders.beside(&position.path)?.iter().find(|entry| entry.id == id)?.clone();
+    // What is packed was never followed as text: it only has the inode of a file that is gone.
+    let is_it = |entry: &&Entry| entry.id == id && has_packed_name(&entry.path) == position.packed;
+    let entry = folders.beside(&position.path)?.iter().find(is_it)?.clone();
     let is_whole = position.packed || entry.bytes >= position.at;
     (is_whole && holds(&entry.path, position)).then_some(entry)
 }
@@ -204,6 +206,15 @@ mod tests {
         assert!(copied(&mut Folders::default(), &position, |_| true).is_none());
         let found = copied(&mut Folders::default(), &position, |_| false).unwrap();
         assert_eq!(found.id, id);
+        let unread = || {
+            let position = Position { path: path.clone(), ..Position::default() };
+            renamed(&mut Folders::default(), id, &position).map(|entry| entry.path)
+        };
+        assert_eq!(unread(), Some(dir.path().join("app.log.1")));
+        // A packed file that has the inode of one that was never read is not that one.
+        fs::rename(dir.path().join("app.log.1"), dir.path().join("app.log.1.gz")).unwrap();
+        assert_eq!(unread(), None);
+        fs::rename(dir.path().join("app.log.1.gz"), dir.path().join("app.log.1")).unwrap();
         fs::write(dir.path().join("app.log.1"), "other").unwrap();
         assert_eq!(find(), None);
         fs::write(dir.path().join("app.log.2.zst"), zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();

@@ -111,9 +111,11 @@ impl Turn {
         self.steps.iter().any(|step| matches!(step, Step::Place { id, .. } if *id == file))
     }
 
-    /// A position is not needed any more.
+    /// A position is not needed any more, unless the turn says by now where another file stands that has its inode.
     pub(super) fn forget(&mut self, key: Vec<u8>, before: Vec<u8>) {
-        self.steps.push(Step::Forget { key, before });
+        if FileId::of_key(&key).is_none_or(|id| !self.places(id)) {
+            self.steps.push(Step::Forget { key, before });
+        }
     }
 
     /// A source was met: what was there before it is what its settings say of the first start.
@@ -294,4 +296,26 @@ fn last_after_ms(file: &Tracked) -> i64 {
 fn service_of(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.split('.').find(|part| !part.is_empty()).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inode_that_is_given_up_is_its_new_files_in_either_order() {
+        let id = FileId { device: 1, inode: 7 };
+        let (before, new) = (b"old".to_vec(), Position { undecided: true, ..Position::default() });
+        for forgets_first in [true, false] {
+            let mut turn = Turn::default();
+            if forgets_first {
+                turn.forget(id.key(), before.clone());
+            }
+            turn.place(id, Some(before.clone()), new.clone());
+            turn.forget(id.key(), before.clone());
+            let checkpoints = turn.checkpoints();
+            let [checkpoint] = checkpoints.as_slice() else { panic!("{} steps", checkpoints.len()) };
+            assert_eq!((&checkpoint.before, &checkpoint.after), (&Some(before.clone()), &Some(new.encode())));
+        }
+    }
 }

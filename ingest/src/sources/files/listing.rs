@@ -212,8 +212,9 @@ impl Files {
         if self.by_path.get(&file.path) == Some(&id) {
             self.by_path.remove(&file.path);
         }
-        let found =
-            look.folders.beside(&file.path).and_then(|entries| entries.iter().find(|entry| entry.id == id)).cloned();
+        // What is packed now is another file, which has the inode of one that is gone, or the other way round.
+        let is_it = |entry: &&Entry| entry.id == id && has_packed_name(&entry.path) == file.position.packed;
+        let found = look.folders.beside(&file.path).and_then(|entries| entries.iter().find(is_it)).cloned();
         match found {
             // The name is not asked for any more.
             Some(entry) if entry.path == file.path && file.standing == Standing::Live => self.drop_file(id),
@@ -259,7 +260,8 @@ impl Files {
         turn: &mut Turn,
         now_ms: i64,
     ) {
-        for entry in rest::rotated(folders, name) {
+        // Of what is older others may have said that it is still to be decided.
+        for entry in rest::rotated(folders, name).into_iter().filter(|entry| since.holds(entry)) {
             self.adopt_if_unseen(entry, name, since, source, turn, now_ms);
         }
     }
