@@ -646,10 +646,10 @@ fn ages_figures() {
     println!("## days in memory");
     natives_figures();
     const DAYS: i64 = 15;
-    let before = LIVE.load(Ordering::Relaxed);
     let mut random = Random(5);
     let values = latency_values(100_000, &mut random);
     let mut next = values.iter().cycle();
+    let before = LIVE.load(Ordering::Relaxed);
     let mut distribution = Distribution::default();
     for second in 0..DAYS * 86_400 {
         let at = Timestamp::from_millis(NOW + second * 1000);
