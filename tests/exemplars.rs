@@ -231,7 +231,7 @@ fn exemplars_are_sent_on_to_prometheus() {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-    // What is said of a metric goes with the samples that are sent from then on.
+    // What is said of a metric goes with the samples that are sent from then on; ours reads it with a series that is new to it.
     let begun = Instant::now();
     for offset in 0.. {
         let told = ours.client().get("/api/v1/metadata?metric=hits_total");
@@ -241,7 +241,7 @@ fn exemplars_are_sent_on_to_prometheus() {
         assert!(begun.elapsed() < PATIENCE, "{told}\n{}", server.log());
         let at = (now - 1000 + offset) as f64 / 1000.0;
         let text =
-            format!("# TYPE hits counter\n# HELP hits How often.\nhits_total{{number=\"0\"}} 9 {at:.3}\n# EOF\n");
+            format!("# TYPE hits counter\n# HELP hits How often.\nhits_total{{new=\"{offset}\"}} 9 {at:.3}\n# EOF\n");
         let answer = server.client().post("/api/v1/import", OPENMETRICS, &text);
         assert_eq!(answer.status, 202, "{}", answer.text());
         std::thread::sleep(Duration::from_millis(100));
