@@ -44,10 +44,10 @@ impl Columns {
         self.values.splice(..0, samples.iter().map(|sample| sample.value));
     }
 
-    /// Adds a later one.
-    pub fn push(&mut self, sample: Sample) {
-        self.times.push(sample.timestamp.millis());
-        self.values.push(sample.value);
+    /// Appends later ones.
+    pub(crate) fn extend(&mut self, samples: &[Sample]) {
+        self.times.extend(samples.iter().map(|sample| sample.timestamp.millis()));
+        self.values.extend(samples.iter().map(|sample| sample.value));
     }
 
     /// Keeps those whose value is wanted.

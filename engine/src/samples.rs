@@ -355,9 +355,14 @@ impl Samples {
         {
             packed.read(start, end, codec, out);
         }
+        out.extend_from_slice(self.raw_within(start, end));
+    }
+
+    /// Those with `start < time <= end` that are not packed yet.
+    fn raw_within(&self, start: i64, end: i64) -> &[Sample] {
         let from = self.raw.partition_point(|sample| sample.timestamp.millis() <= start);
         let to = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
-        out.extend_from_slice(self.raw.get(from..to).unwrap_or_default());
+        self.raw.get(from..to).unwrap_or_default()
     }
 
     /// The same as columns.
@@ -367,14 +372,12 @@ impl Samples {
         {
             packed.read_columns(start, end, out);
         }
-        let inside = self.raw.iter().filter(|sample| sample.timestamp.millis() > start);
-        inside.take_while(|sample| sample.timestamp.millis() <= end).for_each(|sample| out.push(*sample));
+        out.extend(self.raw_within(start, end));
     }
 
     /// The newest sample with `start < time <= end`, if it is one of those that are not packed yet.
     pub(crate) fn newest_raw(&self, start: i64, end: i64) -> Option<Sample> {
-        let before = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
-        self.raw[..before].last().copied().filter(|sample| sample.timestamp.millis() > start)
+        self.raw_within(start, end).last().copied()
     }
 
     /// Whether there are native histograms beside the numbers.

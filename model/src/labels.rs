@@ -67,7 +67,11 @@ impl LabelSet {
 
     /// The metric name, `""` if there is none.
     pub fn metric_name(&self) -> &str {
-        self.get(METRIC_NAME).unwrap_or("")
+        match self.0.first() {
+            // Few names are written with capitals, which come before.
+            Some((name, value)) if &**name == METRIC_NAME => value,
+            _ => self.get(METRIC_NAME).unwrap_or(""),
+        }
     }
 
     /// Name and value, in the order of names.

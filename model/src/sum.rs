@@ -16,15 +16,13 @@ impl Sum {
     }
 
     /// Adds a value.
+    #[inline]
     pub fn add(&mut self, value: f64) {
         let total = self.sum + value;
-        if total.is_infinite() {
-            self.rest = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.rest += (self.sum - total) + value;
-        } else {
-            self.rest += (value - total) + self.sum;
-        }
+        // Chosen, not branched: so several sums can be added to at once.
+        let (large, small) = if self.sum.abs() >= value.abs() { (self.sum, value) } else { (value, self.sum) };
+        let rest = self.rest + ((large - total) + small);
+        self.rest = if total.abs() == f64::INFINITY { 0.0 } else { rest };
         self.sum = total;
     }
 

@@ -188,17 +188,28 @@ fn empty_columns(ctx: &Context, groups: &Groups) -> Result<Vec<Column>, EvalErro
     groups.labels.iter().map(|labels| ctx.column(labels.clone())).collect()
 }
 
+/// Steps whose values are gathered at once: what of a column lies in one line of the cache.
+const AT_ONCE: usize = 8;
+
 fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
     let groups = Groups::new(ctx, grouping, &columns)?;
     let mut out = empty_columns(ctx, &groups)?;
-    let mut values = Vec::new();
+    let mut at_steps: [Vec<f64>; AT_ONCE] = Default::default();
     for (result, members) in out.iter_mut().zip(groups.members()) {
-        for (step, q) in q.iter().enumerate() {
-            ctx.guard.tick()?;
-            values.clear();
-            values.extend(members.iter().map(|at| columns[*at].values[step]).filter(|value| !is_absent(*value)));
-            if !values.is_empty() {
-                result.values[step] = quantile::of_values(*q, &mut values);
+        for (block, q) in q.chunks(AT_ONCE).enumerate() {
+            let first = block * AT_ONCE;
+            at_steps.iter_mut().for_each(Vec::clear);
+            for column in members.iter().map(|at| &columns[*at]) {
+                let values = &column.values[first..first + q.len()];
+                for (at_step, value) in at_steps.iter_mut().zip(values).filter(|(_, value)| !is_absent(**value)) {
+                    at_step.push(*value);
+                }
+            }
+            for (step, (values, q)) in (first..).zip(at_steps.iter_mut().zip(q)) {
+                ctx.guard.tick()?;
+                if !values.is_empty() {
+                    result.values[step] = quantile::of_values(*q, values);
+                }
             }
         }
     }

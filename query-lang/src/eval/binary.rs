@@ -40,6 +40,10 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
         (Value::Vector(left), Value::Vector(right)) => {
             let plain = Matching::plain(Cardinality::OneToOne);
             let matching = node.matching.as_ref().unwrap_or(&plain);
+            // With nothing on one side all of the other stays.
+            if node.op == BinaryOp::Or && (left.is_empty() || right.is_empty()) {
+                return Ok(Value::Vector(if left.is_empty() { right } else { left }));
+            }
             let pairing = Pairing::new(matching, &left, &right);
             let columns = match node.op {
                 BinaryOp::And => keep_where(ctx, left, &right, &pairing, true)?,

@@ -31,6 +31,13 @@ pub(crate) fn with_zeros(q: f64, values: &mut [f64], zeros: usize) -> f64 {
     if is_sorted {
         values.sort_by(nan_first);
     }
+    if zeros == 0 && !is_sorted {
+        // What comes next is the smallest of those behind.
+        let (_, lower, behind) = values.select_nth_unstable_by(lower_at, nan_first);
+        let lower = *lower;
+        let upper = behind.iter().copied().min_by(nan_first).unwrap_or(lower);
+        return lower * (1.0 - weight) + upper * weight;
+    }
     let mut nth = |at: usize| {
         if is_sorted {
             return values[at];

@@ -1,5 +1,6 @@
 //! `label_replace` and `label_join`.
 
+use hashbrown::HashMap;
 use regex::RegexBuilder;
 
 use super::arg;
@@ -11,6 +12,9 @@ use crate::functions::LabelFunction;
 
 /// Largest compiled size of a regular expression, bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// Most values of which is remembered what becomes of them.
+const FOUND_MAX: usize = 256;
 
 pub(super) fn eval(ctx: &Context, function: LabelFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let mut columns = crate::eval::eval_vector(ctx, arg(call, 0)?)?;
@@ -45,13 +49,24 @@ fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), Eva
                 reason: format!("`{pattern}` in `label_replace` is not a regular expression: {why}"),
             }
         })?;
-    let mut value = String::new();
+    // Many series have few values: what becomes of each is found once, if there are not too many.
+    let mut found: HashMap<String, Option<String>> = HashMap::new();
     for column in columns {
         ctx.guard.tick()?;
-        if let Some(captures) = regex.captures(column.labels.get(source).unwrap_or("")) {
-            value.clear();
-            captures.expand(replacement, &mut value);
-            column.labels = column.labels.with(destination, &value);
+        let source = column.labels.get(source).unwrap_or("");
+        if !found.contains_key(source) {
+            if found.len() == FOUND_MAX {
+                found.clear();
+            }
+            let value = regex.captures(source).map(|captures| {
+                let mut value = String::new();
+                captures.expand(replacement, &mut value);
+                value
+            });
+            found.insert(source.to_owned(), value);
+        }
+        if let Some(Some(value)) = found.get(source) {
+            column.labels = column.labels.with(destination, value);
         }
     }
     Ok(())

@@ -282,14 +282,21 @@ fn is_near_zero(first: f64, change: f64, to_start: f64, sampled: f64) -> bool {
 impl Steps {
     fn stretch(&mut self, spans: &Spans, times: &[i64], windows: &Windows, per_second: bool) {
         self.clear(windows.distinct());
+        // Where samples are as regular as steps, all windows are alike.
+        let (mut shape_before, mut made) = (None, (f64::NAN, f64::NAN, f64::NAN));
         for run in spans.runs().iter().filter(|run| run.samples() >= 2) {
             for (step, samples) in run.windows() {
                 let (start, end) = windows.bounds(step);
                 let (first_at, last_at) = (times[samples.start], times[samples.end - 1]);
-                let of = Stretch { first_at, last_at, many: samples.len(), start, end, counter: None };
-                let factor = stretch(&of);
-                self.factors[step] = if per_second { factor / seconds(end - start) } else { factor };
-                (self.to_start[step], _, self.sampled[step]) = ends(&of);
+                let shape = (first_at - start, last_at - first_at, end - last_at, samples.len());
+                if shape_before != Some(shape) {
+                    shape_before = Some(shape);
+                    let of = Stretch { first_at, last_at, many: samples.len(), start, end, counter: None };
+                    let factor = stretch(&of);
+                    let (to_start, _, sampled) = ends(&of);
+                    made = (if per_second { factor / seconds(end - start) } else { factor }, to_start, sampled);
+                }
+                (self.factors[step], self.to_start[step], self.sampled[step]) = made;
             }
         }
     }
