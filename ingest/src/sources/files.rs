@@ -424,7 +424,7 @@ impl Files {
         if let Some(source) = self.sources.get(file.source) {
             source.figures.restarts.inc();
         }
-        let position = Position { path: file.path.clone(), ..Position::default() };
+        let position = Position { path: file.path.clone(), modified_ms: file.modified_ms(), ..Position::default() };
         turn.place(id, file.stored.clone(), position);
         turn.has_more(id);
         if let Some(copy) = copy.filter(|copy| !turn.places(copy.id)) {

@@ -156,13 +156,14 @@ impl Files {
         file.stored = stored;
         // Which files came after it can be asked before it is looked at.
         file.seen.1 = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let modified_ms = file.modified_ms();
         self.by_path.insert(path.clone(), id);
         self.tracked.insert(id, file);
         if is_new && self.sources.get(source).is_some_and(|source| source.is_new) {
             self.first_meeting(id, &path, source, metadata.len(), look);
         } else if is_new && look.turn.steps.len() < STEPS_MAX {
-            // So that it is known if it is renamed before it is read.
-            look.turn.place(id, self.stored(id), Position { path, ..Position::default() });
+            // So that it is known if it is renamed before it is read, and which files came after it.
+            look.turn.place(id, self.stored(id), Position { path, modified_ms, ..Position::default() });
         }
         self.make_ready(id);
         // Others may have had the name since it was lost, and lost it too.
