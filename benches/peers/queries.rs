@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use watchfire_test_support::Client;
 use watchfire_test_support::client::encode;
+use watchfire_test_support::fleet::STEP_MS;
 
-use crate::load::{Load, STEP_MS};
+use crate::load::Load;
 use crate::peer::{PROGRAMS, Peer};
 
 const QUERIES: &str = include_str!("queries.txt");

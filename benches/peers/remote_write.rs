@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::load::{Load, METRICS};
+use watchfire_test_support::fleet::METRICS;
+
+use crate::load::Load;
 use crate::peer::PROGRAMS;
 
 /// How long a program may tidy up after the last request before its CPU, memory and disk are read.

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod churn;
 pub mod client;
 pub mod crash;
+pub mod fleet;
 pub mod lines;
 pub mod process;
 pub mod program;
