@@ -23,7 +23,6 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::limits::{Rejection, TimeBounds, bucket_second};
 use crate::positions::Arrival;
-use crate::prefetch;
 use crate::samples::Pushed;
 use crate::series::{Dated, Series};
 use crate::wal::Undefined;
@@ -271,21 +270,16 @@ impl Engine {
         let is_bare =
             |number: usize| with_points.as_ref().is_some_and(|with| !with.get(number).is_some_and(|has| *has));
         let entries = batch.series.iter().zip(known).enumerate();
-        let resolve = |(number, (entry, known)): (usize, (&BatchEntry, Option<Arc<Series>>))| {
-            if let Some(soon) = batch.series.get(number + prefetch::AHEAD).and_then(|entry| entry.known.as_ref()) {
-                prefetch::shared(soon.series());
+        let resolve = |(number, (entry, known)): (usize, (&BatchEntry, Option<Arc<Series>>))| match known {
+            Some(series) => Target { series: Ok(series), overflowed: false },
+            None if entry.known.is_none() && is_bare(number) => {
+                // No point asks why.
+                Target { series: Err(Rejection::SeriesLimit), overflowed: false }
             }
-            match known {
-                Some(series) => Target { series: Ok(series), overflowed: false },
-                None if entry.known.is_none() && is_bare(number) => {
-                    // No point asks why.
-                    Target { series: Err(Rejection::SeriesLimit), overflowed: false }
-                }
-                None => match self.resolve_entry(batch, entry, cap_of) {
-                    Ok((series, overflowed)) => Target { series: Ok(series), overflowed },
-                    Err(reason) => Target { series: Err(reason), overflowed: false },
-                },
-            }
+            None => match self.resolve_entry(batch, entry, cap_of) {
+                Ok((series, overflowed)) => Target { series: Ok(series), overflowed },
+                Err(reason) => Target { series: Err(reason), overflowed: false },
+            },
         };
         entries.map(resolve).collect()
     }
@@ -342,7 +336,6 @@ impl Engine {
         let bounds = self.bounds(batch.received_at);
         let mut natives = batch.natives.iter().peekable();
         for (index, point) in batch.points.iter().enumerate() {
-            expect_push(batch, targets, index + prefetch::AHEAD);
             let native = natives.next_if(|(number, _)| *number as usize == index).map(|(_, histogram)| histogram);
             let (Some(target), Some(entry)) =
                 (targets.get_mut(point.series as usize), batch.series.get(point.series as usize))
@@ -506,17 +499,6 @@ impl Engine {
         for (_, reason) in &outcome.rejected {
             self.rejected[reason.index()].fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// Has the place at hand where a point will go, unless the one before it goes there as well.
-fn expect_push(batch: &SampleBatch, targets: &[Target], index: usize) {
-    let (Some(before), Some(point)) = (batch.points.get(index - 1), batch.points.get(index)) else { return };
-    if before.series != point.series
-        && let Some(Target { series: Ok(series), .. }) = targets.get(point.series as usize)
-        && !series.kind.is_additive()
-    {
-        series.state.lock().expect_push();
     }
 }
 

@@ -119,15 +119,6 @@ pub(crate) enum Known {
     Series(Arc<Series>),
 }
 
-impl Known {
-    pub(crate) fn series(&self) -> &Arc<Series> {
-        match self {
-            Known::Handle(handle) => &handle.series,
-            Known::Series(series) => series,
-        }
-    }
-}
-
 /// A series that was looked up once, for who appends to it again and again. It stays usable when the series has
 /// been pruned away meanwhile: the next append makes it again.
 #[derive(Clone)]

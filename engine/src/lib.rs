@@ -49,7 +49,6 @@ mod paged;
 mod pairs;
 mod positions;
 mod postings;
-mod prefetch;
 mod prune;
 mod recovery;
 mod registry;

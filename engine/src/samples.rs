@@ -24,7 +24,6 @@ use crate::chunk::{CHUNK_SAMPLES_MAX, Chunk, Codec};
 use crate::columns::Columns;
 use crate::limits::{Rejection, TimeBounds};
 use crate::natives::Natives;
-use crate::prefetch;
 
 /// Most raw samples of a series.
 const RAW_MAX: usize = 32;
@@ -229,11 +228,6 @@ impl Samples {
     pub(crate) fn count(&self) -> u64 {
         let packed = self.packed.as_ref().map_or(0, |packed| packed.count());
         self.raw.len() as u64 + packed + self.natives.as_ref().map_or(0, |natives| natives.count())
-    }
-
-    /// A sample will be pushed in a moment.
-    pub(crate) fn expect_push(&self) {
-        prefetch::place(self.raw.as_ptr().wrapping_add(self.raw.len()));
     }
 
     /// Takes a sample, in order or within the out-of-order window. Of what is no number only the staleness marker keeps

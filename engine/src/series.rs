@@ -161,13 +161,6 @@ impl SeriesState {
         }
     }
 
-    /// A sample will be pushed in a moment.
-    pub(crate) fn expect_push(&self) {
-        if let Numbers::Samples(samples) = &self.numbers {
-            samples.expect_push();
-        }
-    }
-
     /// Brings back what a sample of this time may meet, if it is not too old to be taken at all.
     fn reach_back(&mut self, at: i64, bounds: &TimeBounds, codec: &mut Codec) -> Result<(), Rejection> {
         if self.stored.as_ref().and_then(|stored| stored.newest()).is_some_and(|stored| at <= stored) {
