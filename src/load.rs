@@ -67,12 +67,6 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     if let Some(flags) = flags {
         faults.extend(put_over(&mut config, &flags.over));
         faults.extend(roles_that_cannot(&config, flags));
-        let set = NOT_YET.iter().filter(|(name, _)| environment(name).is_some_and(|value| !value.is_empty()));
-        faults.extend(
-            set.map(|(name, what)| {
-                format!("environment variable {name} ({what}) is not in this version yet; unset it")
-            }),
-        );
     }
     let mut keep = |outcome: Faults| faults.extend(outcome.0);
     let rule_files = rule_files(&config);
@@ -85,14 +79,20 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
 
 /// Puts over the file's values what flags and the environment say; answers what is wrong then.
 pub fn put_over(config: &mut Config, over: &Over) -> Vec<String> {
+    let is_set = |name: &str| environment(name).is_some_and(|value| !value.is_empty());
+    let without_effect = NOT_YET.iter().filter(|(name, _)| is_set(name));
+    let told = |(name, what): &(&str, &str)| {
+        format!("environment variable {name} ({what}) is not in this version yet; unset it")
+    };
+    let mut wrong: Vec<String> = without_effect.map(told).collect();
     if let Some(dir) = &over.data_dir {
         config.data_dir.clone_from(dir);
     }
-    if over.listen.is_empty() {
-        return Vec::new();
+    if !over.listen.is_empty() {
+        config.listen.clone_from(&over.listen);
+        wrong.extend(config::check_exposure(config).into_iter().map(|(_, message)| message));
     }
-    config.listen.clone_from(&over.listen);
-    config::check_exposure(config).into_iter().map(|(_, message)| message).collect()
+    wrong
 }
 
 /// Reads a configuration file; without one, the defaults. Answers its faults too.

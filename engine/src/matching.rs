@@ -1,4 +1,4 @@
-//! Matchers against the index: which series of a shard satisfy all of them.
+//! Matchers against an index: which series satisfy all of them.
 //!
 //! Equality goes by postings. A regular expression that is only a set of texts becomes that set; one with a
 //! fixed beginning, or a fixed text inside, is tried only on the values that have it. Negative matchers, and all that a
@@ -13,7 +13,8 @@ use roaring::RoaringBitmap;
 use watchfire_model::{MatchOp, Matcher};
 
 use crate::automaton::Automaton;
-use crate::shard::{Shard, TOGETHER};
+use crate::pairs::Pairs;
+use crate::shard::TOGETHER;
 use crate::slots::SlotSet;
 use crate::values::Sieve;
 
@@ -150,20 +151,34 @@ fn inside_of(pattern: &str, behind: bool) -> Option<memchr::memmem::Finder<'stat
     (!longest.is_empty()).then(|| memchr::memmem::Finder::new(longest).into_owned())
 }
 
+/// Series in slots, by their labels.
+pub(crate) trait Indexed {
+    fn pairs(&self) -> &Pairs;
+
+    /// The slots of all series.
+    fn live(&self) -> &RoaringBitmap;
+
+    /// All slots are below.
+    fn slots_end(&self) -> u32;
+
+    /// Calls back with the label pairs of each of these series, ascending by slot.
+    fn each(&self, slots: &RoaringBitmap, each: impl FnMut(u32, &[u32]));
+}
+
 /// The slots of the series that satisfy all matchers.
-pub(crate) fn select(shard: &Shard, matchers: &[Prepared]) -> RoaringBitmap {
+pub(crate) fn select(index: &impl Indexed, matchers: &[Prepared]) -> RoaringBitmap {
     let mut chosen: Option<RoaringBitmap> = None;
     // Sets of values first: they cost a look-up per value and leave little for the rest.
     let (sets, others): (Vec<&Prepared>, Vec<&Prepared>) =
         matchers.iter().partition(|matcher| !matcher.negative && !matcher.matches_empty && matcher.values.is_some());
     for matcher in sets {
         let mut union = RoaringBitmap::new();
-        let Some(name) = shard.pairs.name(matcher.matcher.name().as_bytes()) else { return union };
+        let Some(name) = index.pairs().name(matcher.matcher.name().as_bytes()) else { return union };
         let values = matcher.values.as_deref().unwrap_or_default();
         let mut postings = values
             .iter()
-            .filter_map(|value| shard.pairs.pair(name, value.as_bytes()))
-            .filter_map(|pair| shard.pairs.postings(pair));
+            .filter_map(|value| index.pairs().pair(name, value.as_bytes()))
+            .filter_map(|pair| index.pairs().postings(pair));
         if let (1, Some(chosen)) = (values.len(), &mut chosen) {
             match postings.next() {
                 Some(only) => only.intersect_into(chosen),
@@ -183,14 +198,14 @@ pub(crate) fn select(shard: &Shard, matchers: &[Prepared]) -> RoaringBitmap {
     let (positive, subtractive): (Vec<OnLabel>, Vec<OnLabel>) =
         by_label(others).into_iter().partition(|label| !label.matches_empty());
     for label in positive {
-        chosen = Some(restrict(shard, chosen, &label));
+        chosen = Some(restrict(index, chosen, &label));
     }
-    let mut chosen = chosen.unwrap_or_else(|| shard.live().clone());
+    let mut chosen = chosen.unwrap_or_else(|| index.live().clone());
     for label in subtractive {
         if chosen.is_empty() {
             break;
         }
-        subtract(shard, &mut chosen, &label);
+        subtract(index, &mut chosen, &label);
     }
     chosen
 }
@@ -246,70 +261,70 @@ impl OnLabel<'_> {
 }
 
 /// Leaves the series whose label is there and satisfies the matchers.
-fn restrict(shard: &Shard, chosen: Option<RoaringBitmap>, label: &OnLabel) -> RoaringBitmap {
-    let name = shard.pairs.name(label.name.as_bytes());
-    let Some((name, pairs)) = name.and_then(|name| Some((name, shard.pairs.pairs_of(name)?))) else {
+fn restrict(index: &impl Indexed, chosen: Option<RoaringBitmap>, label: &OnLabel) -> RoaringBitmap {
+    let name = index.pairs().name(label.name.as_bytes());
+    let Some((name, pairs)) = name.and_then(|name| Some((name, index.pairs().pairs_of(name)?))) else {
         return RoaringBitmap::new();
     };
     match chosen {
         Some(mut chosen) if chosen.len() < pairs.len() / VALUES_PER_SERIES => {
-            retain_by_value(shard, &mut chosen, name, |value| value.is_some_and(|value| label.matches(value)));
+            retain_by_value(index, &mut chosen, name, |value| value.is_some_and(|value| label.matches(value)));
             chosen
         }
         chosen => {
             let sieve = label.sieve();
             let wanted = |value: &[u8]| label.matches(value);
             match chosen {
-                Some(chosen) if is_small_part(shard, &chosen) => chosen_where(shard, &chosen, name, &sieve, wanted),
-                Some(chosen) => chosen & series_where(shard, name, &sieve, wanted),
-                None => series_where(shard, name, &sieve, wanted),
+                Some(chosen) if is_small_part(index, &chosen) => chosen_where(index, &chosen, name, &sieve, wanted),
+                Some(chosen) => chosen & series_where(index, name, &sieve, wanted),
+                None => series_where(index, name, &sieve, wanted),
             }
         }
     }
 }
 
 /// Takes away the series whose label fails one of the matchers; those without it stay.
-fn subtract(shard: &Shard, chosen: &mut RoaringBitmap, label: &OnLabel) {
-    let name = shard.pairs.name(label.name.as_bytes());
-    let Some((name, pairs)) = name.and_then(|name| Some((name, shard.pairs.pairs_of(name)?))) else {
+fn subtract(index: &impl Indexed, chosen: &mut RoaringBitmap, label: &OnLabel) {
+    let name = index.pairs().name(label.name.as_bytes());
+    let Some((name, pairs)) = name.and_then(|name| Some((name, index.pairs().pairs_of(name)?))) else {
         return;
     };
     if let Some(values) = label.few_values() {
-        for pair in values.iter().filter_map(|value| shard.pairs.pair(name, value.as_bytes())) {
-            if let Some(postings) = shard.pairs.postings(pair) {
+        for pair in values.iter().filter_map(|value| index.pairs().pair(name, value.as_bytes())) {
+            if let Some(postings) = index.pairs().postings(pair) {
                 postings.subtract_from(chosen);
             }
         }
         return;
     }
     if chosen.len() < pairs.len() / VALUES_PER_SERIES {
-        retain_by_value(shard, chosen, name, |value| value.is_none_or(|value| label.matches(value)));
+        retain_by_value(index, chosen, name, |value| value.is_none_or(|value| label.matches(value)));
         return;
     }
     let sieve = label.sieve_of_failing();
     let failed = |value: &[u8]| !label.matches(value);
-    *chosen -= if is_small_part(shard, chosen) {
-        chosen_where(shard, chosen, name, &sieve, failed)
+    *chosen -= if is_small_part(index, chosen) {
+        chosen_where(index, chosen, name, &sieve, failed)
     } else {
-        series_where(shard, name, &sieve, failed)
+        series_where(index, name, &sieve, failed)
     };
 }
 
 /// Whether to look at each of the chosen series costs less than to go through the postings of many values.
-fn is_small_part(shard: &Shard, chosen: &RoaringBitmap) -> bool {
-    chosen.len() < shard.live().len() / 8
+fn is_small_part(index: &impl Indexed, chosen: &RoaringBitmap) -> bool {
+    chosen.len() < index.live().len() / 8
 }
 
 /// The series that have a wanted value of a label; the sieve must let all of those through.
-fn series_where(shard: &Shard, name: u32, sieve: &Sieve, wanted: impl Fn(&[u8]) -> bool) -> RoaringBitmap {
-    let mut slots = SlotSet::new(shard.slots_end());
-    shard.pairs.each_value(name, sieve, |found| {
+fn series_where(index: &impl Indexed, name: u32, sieve: &Sieve, wanted: impl Fn(&[u8]) -> bool) -> RoaringBitmap {
+    let mut slots = SlotSet::new(index.slots_end());
+    index.pairs().each_value(name, sieve, |found| {
         if !wanted(found.value) {
             return;
         }
         if let Some(slot) = found.slot {
             slots.insert(slot);
-        } else if let Some(postings) = shard.pairs.postings(found.pair) {
+        } else if let Some(postings) = index.pairs().postings(found.pair) {
             slots.add(postings);
         }
     });
@@ -319,21 +334,21 @@ fn series_where(shard: &Shard, name: u32, sieve: &Sieve, wanted: impl Fn(&[u8]) 
 /// Those of the chosen series that have a wanted value of a label: as `series_where`, but looks at the chosen instead of
 /// at all that carry the values.
 fn chosen_where(
-    shard: &Shard,
+    index: &impl Indexed,
     chosen: &RoaringBitmap,
     name: u32,
     sieve: &Sieve,
     wanted: impl Fn(&[u8]) -> bool,
 ) -> RoaringBitmap {
-    let mut pairs = SlotSet::new(shard.pairs.end());
-    shard.pairs.each_value(name, sieve, |found| {
+    let mut pairs = SlotSet::new(index.pairs().end());
+    index.pairs().each_value(name, sieve, |found| {
         if wanted(found.value) {
             pairs.insert(found.pair);
         }
     });
-    let mut slots = SlotSet::new(shard.slots_end());
-    shard.each_series(chosen, |slot, series| {
-        if series.pairs.iter().any(|pair| pairs.contains(*pair)) {
+    let mut slots = SlotSet::new(index.slots_end());
+    index.each(chosen, |slot, pairs_of| {
+        if pairs_of.iter().any(|pair| pairs.contains(*pair)) {
             slots.insert(slot);
         }
     });
@@ -341,21 +356,27 @@ fn chosen_where(
 }
 
 /// Leaves the series whose value of a label (`None` if they have none) is wanted; asks once per value.
-fn retain_by_value(shard: &Shard, chosen: &mut RoaringBitmap, name: u32, wanted: impl Fn(Option<&[u8]>) -> bool) {
+fn retain_by_value(
+    index: &impl Indexed,
+    chosen: &mut RoaringBitmap,
+    name: u32,
+    wanted: impl Fn(Option<&[u8]>) -> bool,
+) {
     let mut with_pairs: Vec<(u32, Option<u32>)> = Vec::with_capacity(chosen.len() as usize);
-    shard.each_series(chosen, |slot, series| {
-        with_pairs.push((slot, series.pairs.iter().copied().find(|pair| shard.pairs.name_of(*pair) == Some(name))));
+    index.each(chosen, |slot, pairs_of| {
+        with_pairs.push((slot, pairs_of.iter().copied().find(|pair| index.pairs().name_of(*pair) == Some(name))));
     });
     let mut known: HashMap<u32, bool, foldhash::fast::RandomState> = HashMap::default();
     let without = wanted(None);
-    let mut slots = SlotSet::new(shard.slots_end());
+    let mut slots = SlotSet::new(index.slots_end());
     for block in with_pairs.chunks(TOGETHER) {
-        let values = block.iter().filter_map(|(_, pair)| shard.pairs.value_of((*pair)?).first());
+        let values = block.iter().filter_map(|(_, pair)| index.pairs().value_of((*pair)?).first());
         // Reading a little of each, without deciding anything by it, fetches all of them at once.
         std::hint::black_box(values.fold(0, |all, byte| all ^ byte));
         for (slot, pair) in block {
-            let is_wanted = pair
-                .map_or(without, |pair| *known.entry(pair).or_insert_with(|| wanted(Some(shard.pairs.value_of(pair)))));
+            let is_wanted = pair.map_or(without, |pair| {
+                *known.entry(pair).or_insert_with(|| wanted(Some(index.pairs().value_of(pair))))
+            });
             if is_wanted {
                 slots.insert(*slot);
             }

@@ -94,7 +94,7 @@ impl Packed {
         }
         if usize::from(self.tail_count) >= SEAL_AT {
             let mut run = Vec::with_capacity(usize::from(self.tail_count));
-            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            self.read_tail(codec, &mut run);
             self.sealed.extend(codec.seal(&run).map(Arc::new));
             self.tail.clear();
             self.tail_count = 0;
@@ -107,7 +107,7 @@ impl Packed {
         let first_of_tail = blocks(&self.tail).next().map(|block| block.first);
         let mut run = Vec::with_capacity(SEAL_AT + 1);
         if first_of_tail.is_some_and(|first| at >= first || self.sealed.is_empty()) {
-            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            self.read_tail(codec, &mut run);
             let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
             run.insert(place, sample);
             self.tail.clear();
@@ -129,32 +129,20 @@ impl Packed {
         Ok(Pushed::Accepted)
     }
 
-    fn read(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+    /// The encoded runs in which there may be samples with `start < time <= end`, ascending.
+    fn runs(&self, start: i64, end: i64) -> impl Iterator<Item = &[u8]> {
         let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
-        for chunk in self.sealed[from..].iter().take_while(|chunk| chunk.first() <= end) {
-            // A chunk from a disk was decoded once when it was read.
-            let whole = codec.decode_range(chunk.bytes(), start, end, out);
-            debug_assert!(whole.is_ok(), "a sealed chunk is whole");
-        }
-        self.read_tail(start, end, codec, out);
+        let sealed = self.sealed[from..].iter().take_while(move |chunk| chunk.first() <= end);
+        sealed.map(|chunk| chunk.bytes()).chain(self.runs_of_tail(start, end))
     }
 
-    fn read_tail(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
-        for block in blocks(&self.tail).filter(|block| block.last > start && block.first <= end) {
-            // The tail is made by `append` alone, and read from disk only after a check.
-            let whole = codec.decode_range(block.bytes, start, end, out);
-            debug_assert!(whole.is_ok(), "a block of the tail is whole");
-        }
+    fn runs_of_tail(&self, start: i64, end: i64) -> impl Iterator<Item = &[u8]> {
+        blocks(&self.tail).filter(move |block| block.last > start && block.first <= end).map(|block| block.bytes)
     }
 
-    fn read_columns(&self, start: i64, end: i64, out: &mut Columns) {
-        let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
-        for chunk in self.sealed[from..].iter().take_while(|chunk| chunk.first() <= end) {
-            out.decode(chunk.bytes(), start, end);
-        }
-        for block in blocks(&self.tail).filter(|block| block.last > start && block.first <= end) {
-            out.decode(block.bytes, start, end);
-        }
+    /// All samples of the tail.
+    fn read_tail(&self, codec: &mut Codec, out: &mut Vec<Sample>) {
+        self.runs_of_tail(i64::MIN, i64::MAX).for_each(|run| decode(run, i64::MIN, i64::MAX, codec, out));
     }
 
     /// Drops sealed chunks, and when there are none any more blocks of the tail, that lie wholly before a time.
@@ -347,7 +335,7 @@ impl Samples {
         if let Some(packed) = &self.packed
             && self.raw.first().is_none_or(|first| start < first.timestamp.millis())
         {
-            packed.read(start, end, codec, out);
+            packed.runs(start, end).for_each(|run| decode(run, start, end, codec, out));
         }
         out.extend_from_slice(self.raw_within(start, end));
     }
@@ -364,7 +352,7 @@ impl Samples {
         if let Some(packed) = &self.packed
             && self.raw.first().is_none_or(|first| start < first.timestamp.millis())
         {
-            packed.read_columns(start, end, out);
+            packed.runs(start, end).for_each(|run| out.decode(run, start, end));
         }
         out.extend(self.raw_within(start, end));
     }
@@ -511,6 +499,13 @@ impl Block<'_> {
         let mut cursor = Cursor::new(self.bytes.get(1..).unwrap_or_default());
         cursor.varint().map_or(0, |count| count.min(u64::from(u16::MAX)) as u16)
     }
+}
+
+/// Appends the samples of a run in memory with `start < time <= end`.
+fn decode(run: &[u8], start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+    let whole = codec.decode_range(run, start, end, out);
+    // It was made here, or decoded once when it was read from a disk.
+    debug_assert!(whole.is_ok(), "a run in memory is whole");
 }
 
 fn blocks(tail: &[u8]) -> impl Iterator<Item = Block<'_>> {

@@ -45,7 +45,7 @@ impl Engine {
         let mut views = Vec::new();
         for shard in &self.registry.shards {
             let shard = shard.read();
-            for slot in select(&shard, &prepared) {
+            for slot in select(&*shard, &prepared) {
                 let Some(series) = shard.slot(slot) else { continue };
                 let mut state = series.state.lock();
                 let reads_disk = state.stored().is_some_and(|stored| stored.overlaps(range));
@@ -98,7 +98,7 @@ impl Engine {
         for shard in &self.registry.shards {
             let shard = shard.read();
             let pairs = shard.pairs.name(name.as_bytes()).and_then(|name| shard.pairs.pairs_of(name));
-            let chosen = (!prepared.is_empty()).then(|| select(&shard, &prepared));
+            let chosen = (!prepared.is_empty()).then(|| select(&*shard, &prepared));
             for pair in pairs.into_iter().flatten() {
                 let wanted = match (&chosen, shard.pairs.postings(pair)) {
                     (Some(chosen), Some(postings)) => !chosen.is_disjoint(&postings.to_bitmap()),
@@ -125,7 +125,7 @@ impl Engine {
                 continue;
             }
             let mut pairs: BTreeSet<u32> = BTreeSet::new();
-            for series in select(&shard, &prepared).iter().filter_map(|slot| shard.slot(slot)) {
+            for series in select(&*shard, &prepared).iter().filter_map(|slot| shard.slot(slot)) {
                 pairs.extend(series.pairs.iter().copied());
             }
             names.extend(pairs.iter().filter_map(|pair| shard.pairs.texts(*pair)).map(|(name, _)| name.to_string()));

@@ -12,6 +12,7 @@ use crate::bytes::Damaged;
 use crate::fingerprint::Fingerprint;
 use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
+use crate::matching::Indexed;
 use crate::paged::Paged;
 use crate::pairs::Pairs;
 use crate::series::{Series, SeriesState};
@@ -80,23 +81,6 @@ impl Shard {
     /// The series in a slot.
     pub(crate) fn slot(&self, slot: u32) -> Option<&Arc<Series>> {
         self.slots.get(slot)
-    }
-
-    /// Calls back with each of these series, ascending by slot.
-    pub(crate) fn each_series(&self, slots: &RoaringBitmap, mut each: impl FnMut(u32, &Arc<Series>)) {
-        let mut slots = slots.iter().filter_map(|slot| Some((slot, self.slot(slot)?)));
-        let mut block = Vec::with_capacity(TOGETHER);
-        loop {
-            block.clear();
-            block.extend(slots.by_ref().take(TOGETHER));
-            if block.is_empty() {
-                return;
-            }
-            // Reading a little of each, without deciding anything by it, fetches all of them at once.
-            let pairs = block.iter().map(|(_, series)| series.pairs.first().copied().unwrap_or(0));
-            std::hint::black_box(pairs.fold(0, u32::wrapping_add));
-            block.iter().for_each(|(slot, series)| each(*slot, series));
-        }
     }
 
     /// Slots from 0 up to this are in use or free.
@@ -220,6 +204,36 @@ impl Shard {
         for (name, value) in series.pairs.iter().filter_map(|pair| self.pairs.texts(*pair)) {
             crate::bytes::put_bytes(out, name.as_bytes());
             crate::bytes::put_bytes(out, value);
+        }
+    }
+}
+
+impl Indexed for Shard {
+    fn pairs(&self) -> &Pairs {
+        &self.pairs
+    }
+
+    fn live(&self) -> &RoaringBitmap {
+        &self.live
+    }
+
+    fn slots_end(&self) -> u32 {
+        self.slots.next()
+    }
+
+    fn each(&self, slots: &RoaringBitmap, mut each: impl FnMut(u32, &[u32])) {
+        let mut slots = slots.iter().filter_map(|slot| Some((slot, self.slot(slot)?)));
+        let mut block = Vec::with_capacity(TOGETHER);
+        loop {
+            block.clear();
+            block.extend(slots.by_ref().take(TOGETHER));
+            if block.is_empty() {
+                return;
+            }
+            // Reading a little of each, without deciding anything by it, fetches all of them at once.
+            let pairs = block.iter().map(|(_, series)| series.pairs.first().copied().unwrap_or(0));
+            std::hint::black_box(pairs.fold(0, u32::wrapping_add));
+            block.iter().for_each(|(slot, series)| each(*slot, &series.pairs));
         }
     }
 }

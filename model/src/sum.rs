@@ -32,6 +32,14 @@ impl Sum {
     }
 }
 
+impl FromIterator<f64> for Sum {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Sum {
+        let mut sum = Sum::default();
+        values.into_iter().for_each(|value| sum.add(value));
+        sum
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Sum;

@@ -81,9 +81,7 @@ impl FrameWalk {
     /// interest. It stops where a header cannot be read, as the next step will say.
     pub(crate) fn pass(&mut self, offset: u64) -> io::Result<()> {
         let mut ahead = CHUNK_BYTES as u64;
-        while self.fill(self.position, FRAME_HEADER_BYTES as u64, ahead)? {
-            let start = (self.position - self.buffer_start) as usize;
-            let Some(header) = FrameHeader::decode(&self.buffer[start..self.filled], self.epoch) else { break };
+        while let Some(header) = self.bare_header_at(self.position, ahead)? {
             let (end_offset, frame_bytes) = (header.end_offset(), header.frame_bytes());
             let is_whole = frame_bytes <= self.limit - self.position;
             if header.first_offset != self.expected || end_offset > offset.min(self.end_offset) || !is_whole {
@@ -154,15 +152,20 @@ impl FrameWalk {
 
     /// The good header at a position, if its whole frame lies before the limit, with its place in the buffer.
     fn header_at(&mut self, at: u64) -> io::Result<Option<(FrameHeader, usize)>> {
-        if !self.fill(at, FRAME_HEADER_BYTES as u64, CHUNK_BYTES as u64)? {
-            return Ok(None);
-        }
-        let start = (at - self.buffer_start) as usize;
-        let Some(header) = FrameHeader::decode(&self.buffer[start..self.filled], self.epoch) else { return Ok(None) };
+        let Some(header) = self.bare_header_at(at, CHUNK_BYTES as u64)? else { return Ok(None) };
         if header.end_offset() > self.end_offset || !self.fill(at, header.frame_bytes(), CHUNK_BYTES as u64)? {
             return Ok(None);
         }
         Ok(Some((header, (at - self.buffer_start) as usize)))
+    }
+
+    /// The good header at a position, whatever comes of its frame; so many bytes are read with it if any have to be.
+    fn bare_header_at(&mut self, at: u64, ahead: u64) -> io::Result<Option<FrameHeader>> {
+        if !self.fill(at, FRAME_HEADER_BYTES as u64, ahead)? {
+            return Ok(None);
+        }
+        let start = (at - self.buffer_start) as usize;
+        Ok(FrameHeader::decode(&self.buffer[start..self.filled], self.epoch))
     }
 
     /// Position of the next good header at or after a position, with an offset that can follow.

@@ -6,6 +6,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use watchfire_yaml::outline::{Key, Outline, Shape, join};
 use watchfire_yaml::tree::{self, Kind, Node, Place};
+use watchfire_yaml::variables::{self, Part};
 
 use super::{Config, read};
 use crate::cli::Over;
@@ -203,10 +204,13 @@ fn names(node: &Node) -> Vec<&str> {
     }
 }
 
-/// The names in `${NAME}` and `${NAME:-default}`.
+/// The variables that a text takes something from.
 fn variables(written: &str) -> Vec<&str> {
-    let parts = written.split("${").skip(1);
-    parts.filter_map(|part| part.split_once('}')).map(|(name, _)| name.split(":-").next().unwrap_or(name)).collect()
+    let named = variables::parts(written).filter_map(|part| match part {
+        Part::Variable { name, .. } => Some(name),
+        Part::Plain(_) | Part::Dollar => None,
+    });
+    named.filter(|name| load::environment(name).is_some()).collect()
 }
 
 /// A path cannot end the comment in which it stands.

@@ -13,6 +13,7 @@ pub mod faults;
 pub mod outline;
 pub mod section;
 pub mod tree;
+pub mod variables;
 
 mod anchors;
 mod scalar;

@@ -8,6 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use crate::anchors::Anchors;
 use crate::faults::Faults;
 use crate::scalar;
+use crate::variables::{self, Part};
 
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 64;
@@ -284,44 +285,25 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Replaces `${NAME}` and `${NAME:-default}`; `$$` stands for one `$`, and `${1}` for itself.
+    /// Replaces [variables](crate::variables).
     fn expand(&mut self, text: &str, place: Place, places: Vec<Place>, environment: Environment<'_>) -> Kind {
         let mut out = Expanded { text: String::new(), places: Vec::new(), source: places.into_iter() };
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            let (before, variable) = rest.split_at(at);
-            out.copy(before);
-            if let Some(after) = variable.strip_prefix("$$") {
-                out.replace("$$", "$");
-                rest = after;
-                continue;
+        for part in variables::parts(text) {
+            match part {
+                Part::Plain(text) => out.copy(text),
+                Part::Dollar => out.replace("$$", "$"),
+                Part::Variable { written, name, default } => match (environment(name), default) {
+                    (Some(value), _) => out.replace(written, &value),
+                    (None, Some(default)) => out.replace(written, default),
+                    (None, None) => self.faults.push(Fault {
+                        place,
+                        message: format!(
+                            "the environment variable `{name}` is not set; set it or write ${{{name}:-default}}"
+                        ),
+                    }),
+                },
             }
-            let inner = variable.strip_prefix("${");
-            // `${1}` is what an expression found, and no name of a variable.
-            let inner = inner.filter(|inner| !inner.starts_with(|c: char| c.is_ascii_digit()));
-            let Some(end) = inner.and_then(|inner| inner.find('}')) else {
-                out.copy("$");
-                rest = &variable[1..];
-                continue;
-            };
-            let (inner, written) = (&variable[2..end + 2], &variable[..end + 3]);
-            let (name, default) = match inner.split_once(":-") {
-                Some((name, default)) => (name, Some(default)),
-                None => (inner, None),
-            };
-            match (environment(name), default) {
-                (Some(value), _) => out.replace(written, &value),
-                (None, Some(default)) => out.replace(written, default),
-                (None, None) => self.faults.push(Fault {
-                    place,
-                    message: format!(
-                        "the environment variable `{name}` is not set; set it or write ${{{name}:-default}}"
-                    ),
-                }),
-            }
-            rest = &variable[end + 3..];
         }
-        out.copy(rest);
         Kind::Scalar { text: out.text, places: out.places }
     }
 }

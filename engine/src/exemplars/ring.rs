@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 
 use roaring::RoaringBitmap;
-use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
+use watchfire_model::{LabelSet, Matcher, Timestamp};
 
 use super::bytes::Encoder;
 use super::{Exemplar, SeriesExemplars};
+use crate::matching::{self, Indexed, Prepared};
 use crate::paged::Paged;
 use crate::pairs::Pairs;
-use crate::values::Sieve;
 
 /// Memory of a label beside its texts: their places, and what stands before each text.
 const LABEL_BYTES: usize = 64;
@@ -31,6 +31,7 @@ struct OfSeries {
 pub(super) struct Ring {
     by_labels: foldhash::HashMap<LabelSet, u32>,
     series: Paged<OfSeries>,
+    live: RoaringBitmap,
     free: RoaringBitmap,
     index: Pairs,
     /// Whose the exemplars are, in the order in which they came.
@@ -50,6 +51,7 @@ impl Ring {
         Ring {
             by_labels: foldhash::HashMap::default(),
             series: Paged::default(),
+            live: RoaringBitmap::new(),
             free: RoaringBitmap::new(),
             index: Pairs::default(),
             order: VecDeque::new(),
@@ -95,6 +97,7 @@ impl Ring {
             pairs.push(pair);
         }
         self.free.remove(slot);
+        self.live.insert(slot);
         self.bytes += bytes_of(labels);
         let entry = OfSeries { labels: labels.clone(), pairs: pairs.into(), exemplars: VecDeque::new() };
         self.series.put(slot, entry);
@@ -116,6 +119,7 @@ impl Ring {
         if of_series.exemplars.is_empty()
             && let Some(OfSeries { labels, pairs, .. }) = self.series.take(slot)
         {
+            self.live.remove(slot);
             self.free.insert(slot);
             self.by_labels.remove(&labels);
             self.leave_pairs(&pairs, slot);
@@ -127,7 +131,10 @@ impl Ring {
     /// series.
     pub(super) fn select(&self, selectors: &[Vec<Matcher>], start: Timestamp, end: Timestamp) -> Vec<SeriesExemplars> {
         let mut slots = RoaringBitmap::new();
-        selectors.iter().for_each(|matchers| slots |= self.slots_of(matchers));
+        for matchers in selectors {
+            let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
+            slots |= matching::select(self, &prepared);
+        }
         let mut found = Vec::new();
         for OfSeries { labels, exemplars, .. } in slots.iter().filter_map(|slot| self.series.get(slot)) {
             let from = exemplars.partition_point(|exemplar| exemplar.at < start);
@@ -138,49 +145,6 @@ impl Ring {
         }
         found.sort_unstable_by(|a: &SeriesExemplars, b| a.0.cmp(&b.0));
         found
-    }
-
-    /// The series that satisfy all matchers.
-    fn slots_of(&self, matchers: &[Matcher]) -> RoaringBitmap {
-        // What a missing label satisfies is asked of the series themselves: no posting list has those without the label.
-        let mut of_values: Vec<&Matcher> = matchers.iter().filter(|matcher| !matcher.matches_empty()).collect();
-        of_values.sort_by_key(|matcher| matcher.op() != MatchOp::Equal);
-        let mut chosen: Option<RoaringBitmap> = None;
-        for matcher in of_values {
-            let with_value = self.slots_with(matcher);
-            chosen = Some(chosen.map_or(with_value.clone(), |chosen| chosen & with_value));
-            if chosen.as_ref().is_some_and(RoaringBitmap::is_empty) {
-                break;
-            }
-        }
-        let mut chosen = chosen.unwrap_or_else(|| self.by_labels.values().copied().collect());
-        let of_missing: Vec<&Matcher> = matchers.iter().filter(|matcher| matcher.matches_empty()).collect();
-        if !of_missing.is_empty() {
-            let all = |labels: &LabelSet| of_missing.iter().all(|matcher| matcher.matches_labels(labels));
-            chosen = chosen.iter().filter(|slot| self.series.get(*slot).is_some_and(|of| all(&of.labels))).collect();
-        }
-        chosen
-    }
-
-    /// The series with a value that satisfies a matcher.
-    fn slots_with(&self, matcher: &Matcher) -> RoaringBitmap {
-        let mut slots = RoaringBitmap::new();
-        let Some(name) = self.index.name(matcher.name().as_bytes()) else { return slots };
-        let mut add = |pair: u32| {
-            if let Some(postings) = self.index.postings(pair) {
-                postings.union_into(&mut slots);
-            }
-        };
-        if matcher.op() == MatchOp::Equal {
-            self.index.pair(name, matcher.value().as_bytes()).into_iter().for_each(add);
-        } else {
-            self.index.each_value(name, &Sieve::All, |found| {
-                if std::str::from_utf8(found.value).is_ok_and(|value| matcher.matches(value)) {
-                    add(found.pair);
-                }
-            });
-        }
-        slots
     }
 
     /// All of it as bytes for a snapshot, in pieces of about so many bytes.
@@ -205,8 +169,30 @@ impl Ring {
     }
 }
 
+impl Indexed for Ring {
+    fn pairs(&self) -> &Pairs {
+        &self.index
+    }
+
+    fn live(&self) -> &RoaringBitmap {
+        &self.live
+    }
+
+    fn slots_end(&self) -> u32 {
+        self.series.next()
+    }
+
+    fn each(&self, slots: &RoaringBitmap, mut each: impl FnMut(u32, &[u32])) {
+        for (slot, series) in slots.iter().filter_map(|slot| Some((slot, self.series.get(slot)?))) {
+            each(slot, &series.pairs);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use watchfire_model::MatchOp;
+
     use super::*;
     use crate::exemplars::bytes;
 

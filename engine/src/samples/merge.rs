@@ -48,7 +48,7 @@ impl Samples {
         }
         if !rest.is_empty() {
             let mut have = Vec::with_capacity(usize::from(packed.tail_count) + self.raw.len());
-            packed.read_tail(i64::MIN, i64::MAX, codec, &mut have);
+            packed.read_tail(codec, &mut have);
             have.append(&mut self.raw);
             let merged = merged(&have, rest, told);
             packed.tail.clear();

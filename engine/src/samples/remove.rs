@@ -53,7 +53,7 @@ impl Packed {
         self.sealed = kept;
         if blocks(&self.tail).any(|block| block.last > after && block.first <= until) {
             run.clear();
-            self.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+            self.read_tail(codec, &mut run);
             run.retain(|sample| !goes(sample));
             self.tail.clear();
             self.tail_count = 0;

@@ -24,7 +24,7 @@ impl Samples {
     fn seal_all(&mut self, codec: &mut Codec) {
         let mut run = Vec::new();
         let packed: &mut Packed = self.packed.get_or_insert_default();
-        packed.read_tail(i64::MIN, i64::MAX, codec, &mut run);
+        packed.read_tail(codec, &mut run);
         run.append(&mut self.raw);
         self.raw = Vec::new();
         packed.tail = Vec::new();

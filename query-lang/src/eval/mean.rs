@@ -49,6 +49,14 @@ impl Mean {
     }
 }
 
+impl FromIterator<f64> for Mean {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Mean {
+        let mut mean = Mean::default();
+        values.into_iter().for_each(|value| mean.add(value));
+        mean
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,16 +13,8 @@ pub(super) fn value(function: WindowFunction, window: &Window, scratch: &mut Vec
     let (first, last) = (samples.first()?, samples.last()?);
     let seconds = |sample: &Sample| sample.timestamp.millis() as f64 / 1000.0;
     Some(match function {
-        WindowFunction::AvgOverTime => {
-            let mut mean = Mean::default();
-            samples.iter().for_each(|sample| mean.add(sample.value));
-            mean.mean()
-        }
-        WindowFunction::SumOverTime => {
-            let mut sum = Sum::default();
-            samples.iter().for_each(|sample| sum.add(sample.value));
-            sum.total()
-        }
+        WindowFunction::AvgOverTime => samples.iter().map(|sample| sample.value).collect::<Mean>().mean(),
+        WindowFunction::SumOverTime => samples.iter().map(|sample| sample.value).collect::<Sum>().total(),
         WindowFunction::MinOverTime => extreme(samples, |value, have| value < have)?.value,
         WindowFunction::MaxOverTime => extreme(samples, |value, have| value > have)?.value,
         WindowFunction::TsOfMinOverTime => seconds(extreme(samples, |value, have| value <= have)?),

@@ -4,6 +4,7 @@
 
 use watchfire_model::Sum;
 
+use super::regression::Line;
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
 use crate::eval::mean::Mean;
@@ -75,7 +76,7 @@ pub(super) fn sums(
     for run in run.parts(AT_ONCE) {
         if run.many == 1 {
             ctx.guard.tick()?;
-            out[run.step] = sum_of(&values[run.from..run.to]).total();
+            out[run.step] = values[run.from..run.to].iter().copied().collect::<Sum>().total();
             continue;
         }
         sums.clear(run.many);
@@ -101,7 +102,7 @@ pub(super) fn means(
     for run in run.parts(AT_ONCE) {
         if run.many == 1 {
             ctx.guard.tick()?;
-            out[run.step] = mean_of(&values[run.from..run.to]);
+            out[run.step] = values[run.from..run.to].iter().copied().collect::<Mean>().mean();
             continue;
         }
         sums.clear(run.many);
@@ -115,31 +116,11 @@ pub(super) fn means(
                 sum.sum / count + sum.rest / count
             } else {
                 // A sum that is too large has a mean all the same.
-                mean_of(&values[samples])
+                values[samples].iter().copied().collect::<Mean>().mean()
             };
         }
     }
     Ok(())
-}
-
-fn sum_of(values: &[f64]) -> Sum {
-    let mut sum = Sum::default();
-    values.iter().for_each(|value| sum.add(*value));
-    sum
-}
-
-fn mean_of(values: &[f64]) -> f64 {
-    let mut mean = Mean::default();
-    values.iter().for_each(|value| mean.add(*value));
-    mean.mean()
-}
-
-/// The line of least squares through a window.
-#[derive(Clone, Copy)]
-pub(super) struct Line {
-    /// Per second.
-    pub slope: f64,
-    pub at_origin: f64,
 }
 
 /// Lines through the windows of a run, whose samples lie at the same times `xs` (seconds) from the origin of their window.
@@ -157,8 +138,6 @@ pub(super) fn lines(
         x.add(*at);
         xx.add(at * at);
     }
-    let x = x.total();
-    let variance = xx.total() - x * x / count;
     for run in run.parts(AT_ONCE) {
         ys.clear(run.many);
         xys.clear(run.many);
@@ -180,16 +159,9 @@ pub(super) fn lines(
         }
         for ((step, samples), (y, xy)) in run.windows().zip(ys.each().zip(xys.each())) {
             let constant = values[samples.start];
-            let line = if values[samples].iter().all(|value| *value == constant) {
-                match constant.is_infinite() {
-                    true => Line { slope: f64::NAN, at_origin: f64::NAN },
-                    false => Line { slope: 0.0, at_origin: constant },
-                }
-            } else {
-                let y = y.total();
-                let covariance = xy.total() - x * y / count;
-                let slope = covariance / variance;
-                Line { slope, at_origin: y / count - slope * x / count }
+            let line = match values[samples].iter().all(|value| *value == constant) {
+                true => Line::level(constant),
+                false => Line::of_sums(count, (x, xx), (y, xy)),
             };
             found(step, line);
         }
