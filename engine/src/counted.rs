@@ -3,10 +3,10 @@
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Matcher};
 
-use crate::chunk::with_codec;
 use crate::engine::Engine;
+use crate::increments::Sums;
 use crate::select::SelectError;
-use crate::series::{Numbers, TimeRange};
+use crate::series::TimeRange;
 
 /// What one series of a counter counted in a range of whole seconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,20 +32,10 @@ impl Engine {
         // Everything up to now; a view shows nothing that the sums need to be asked for.
         let views = self.select(&[Matcher::equal(METRIC_NAME, metric)], range)?;
         let counted = views.into_iter().filter_map(|view| {
-            with_codec(|codec| match view.series.state.lock().numbers() {
-                Numbers::Increments(increments) => {
-                    let sums = increments.sums(range.start, range.end, codec);
-                    let labels = view.labels().clone();
-                    Some(CountedSeries {
-                        labels,
-                        live: sums.live,
-                        late: sums.late,
-                        filled: sums.filled,
-                        whole: sums.whole,
-                    })
-                }
-                Numbers::Samples(_) | Numbers::Distribution(_) => None,
-            })
+            let sums =
+                view.counted(|increments, loads, codec| increments.sums(range.start, range.end, loads, codec))?;
+            let Sums { live, late, filled, whole } = sums;
+            Some(CountedSeries { labels: view.labels, live, late, filled, whole })
         });
         Ok(counted.collect())
     }

@@ -2,16 +2,23 @@
 //!
 //! The newest seconds are open and carry the total up to them; older ones are packed into chunks of at most
 //! 128 (second, count), each with the total before it. An event dated into a packed second changes that
-//! chunk and the totals after it.
+//! chunk and the totals after it. Chunks that are old lie in blocks (see `stored`).
 //!
 //! Invariants: seconds ascend strictly; totals are the sum of all counts before, pruned ones included.
+
+mod rewrite;
+mod stored;
 
 use std::sync::Arc;
 
 use watchfire_model::{Sample, Timestamp};
 
+pub(crate) use rewrite::{Leaving, Left};
+
+use crate::blocks::{Blocks, Loads};
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint};
 use crate::chunk::{Chunk, Codec};
+use stored::{Edge, Stored};
 
 /// Open seconds that are packed into a chunk.
 const OPEN_MAX: usize = 64;
@@ -50,11 +57,23 @@ pub(crate) struct Cumulative {
     open: Vec<Bucket>,
     /// What was pruned: its last second and the total up to it.
     pruned: Option<(u32, f64)>,
+    /// What lies in blocks, older than all that is here.
+    stored: Option<Box<Stored>>,
 }
 
 impl Cumulative {
+    /// What came for seconds that lie in blocks, in parts.
+    fn since(&self) -> impl Iterator<Item = &Cumulative> {
+        self.stored.iter().flat_map(|stored| stored.since())
+    }
+
     /// The total of everything.
     pub(crate) fn total(&self) -> f64 {
+        self.since().fold(self.own_total(), |total, since| total + since.own_total())
+    }
+
+    /// The total without what came for seconds that lie in blocks.
+    fn own_total(&self) -> f64 {
         match (self.open.last(), self.pruned) {
             (Some(bucket), _) => bucket.total,
             (None, Some((_, total))) => total,
@@ -69,10 +88,14 @@ impl Cumulative {
 
     /// The oldest second that is still known, or the last one pruned.
     pub(crate) fn oldest(&self) -> Option<u32> {
-        self.pruned
+        let of_blocks = || self.stored.as_ref()?.spans.first().map(|span| span.first);
+        let own = self
+            .pruned
             .map(|(second, _)| second)
+            .or_else(of_blocks)
             .or_else(|| self.packed.first().map(|packed| packed.chunk.first() as u32))
-            .or_else(|| self.open.first().map(|bucket| bucket.second))
+            .or_else(|| self.open.first().map(|bucket| bucket.second));
+        self.since().filter_map(Cumulative::oldest).chain(own).min()
     }
 
     /// Whether any second is kept in detail.
@@ -80,9 +103,10 @@ impl Cumulative {
         !self.open.is_empty()
     }
 
-    /// How many seconds are kept.
+    /// How many seconds are kept, in memory and in blocks.
     pub(crate) fn count(&self) -> u64 {
-        self.packed.iter().map(|packed| packed.chunk.count() as u64).sum::<u64>() + self.open.len() as u64
+        let packed: u64 = self.packed.iter().map(|packed| packed.chunk.count() as u64).sum();
+        packed + self.open.len() as u64 + self.stored.as_ref().map_or(0, |stored| stored.count())
     }
 
     /// Adds events to a second.
@@ -104,11 +128,24 @@ impl Cumulative {
             self.pruned = Some((pruned, total + count));
             return;
         }
-        let total = self.total() + count;
+        let total = self.own_total() + count;
         if self.open.len() >= OPEN_MAX {
             self.pack(OPEN_MAX - 1, codec);
         }
         self.open.push(Bucket { second, count, total });
+    }
+
+    /// Adds to all totals but that of what was pruned.
+    fn shift(&mut self, count: f64) {
+        if let Some(stored) = &mut self.stored {
+            stored.shift(count);
+        }
+        self.shift_memory(count);
+    }
+
+    fn shift_memory(&mut self, count: f64) {
+        self.packed.iter_mut().for_each(|packed| packed.before += count);
+        self.open.iter_mut().for_each(|bucket| bucket.total += count);
     }
 
     /// Packs the first `many` open seconds. At least one stays open, so that the end is always at hand.
@@ -126,8 +163,13 @@ impl Cumulative {
         {
             // Its detail is gone; the total is not.
             *total += count;
-            self.packed.iter_mut().for_each(|packed| packed.before += count);
-            self.open.iter_mut().for_each(|bucket| bucket.total += count);
+            self.shift(count);
+            return;
+        }
+        if let Some(stored) = &mut self.stored
+            && second <= stored.last()
+        {
+            stored.over.add(second, count, codec);
             return;
         }
         let place = self.open.partition_point(|bucket| bucket.second < second);
@@ -166,17 +208,39 @@ impl Cumulative {
     }
 
     /// What stands at the end of a second.
-    pub(crate) fn at(&self, second: u32, codec: &mut Codec) -> Standing {
+    pub(crate) fn at(&self, second: u32, loads: &mut Loads, codec: &mut Codec) -> Standing {
+        self.at_edge(second, Edge::Right, loads, codec)
+    }
+
+    fn at_edge(&self, second: u32, edge: Edge, loads: &mut Loads, codec: &mut Codec) -> Standing {
+        let mut standing = self.own_at(second, edge, loads, codec);
+        for since in self.since() {
+            let more = since.own_at(second, edge, loads, codec);
+            standing = Standing { total: standing.total + more.total, last: standing.last.max(more.last) };
+        }
+        standing
+    }
+
+    /// The total before all that is in memory.
+    fn total_before_memory(&self) -> f64 {
+        let packed = self.packed.first().map(|packed| packed.before);
+        packed.or(self.open.first().map(|bucket| bucket.total - bucket.count)).unwrap_or(0.0)
+    }
+
+    /// What stands without what came for seconds that lie in blocks.
+    fn own_at(&self, second: u32, edge: Edge, loads: &mut Loads, codec: &mut Codec) -> Standing {
         let place = self.open.partition_point(|bucket| bucket.second <= second);
         if let Some(bucket) = place.checked_sub(1).and_then(|at| self.open.get(at)) {
             return Standing { total: bucket.total, last: Some(bucket.second) };
         }
         let place = self.packed.partition_point(|packed| packed.chunk.first() <= i64::from(second));
         let Some(packed) = place.checked_sub(1).and_then(|at| self.packed.get(at)) else {
-            return match self.pruned {
+            let end = self.total_before_memory();
+            let of_blocks = self.stored.as_ref().and_then(|stored| stored.at(second, (edge, end), loads, codec));
+            return of_blocks.unwrap_or(match self.pruned {
                 Some((pruned, total)) => Standing { total, last: (pruned <= second).then_some(pruned) },
                 None => Standing { total: 0.0, last: None },
-            };
+            });
         };
         if packed.chunk.last() <= i64::from(second) {
             let after = self.packed.get(place).map(|next| next.before);
@@ -191,8 +255,32 @@ impl Cumulative {
         Standing { total, last: inside.checked_sub(1).and_then(|at| seconds.get(at)).map(|second| *second as u32) }
     }
 
-    /// Appends (second, count) for `after < second <= last`, ascending.
-    pub(crate) fn buckets(&self, after: i64, last: i64, codec: &mut Codec, out: &mut Vec<(u32, f64)>) {
+    /// Appends (second, count) for `after < second <= last`, ascending. Says whether nothing of them is lost.
+    pub(crate) fn buckets(
+        &self,
+        after: i64,
+        last: i64,
+        loads: &mut Loads,
+        codec: &mut Codec,
+        out: &mut Vec<(u32, f64)>,
+    ) -> bool {
+        let Some(stored) = &self.stored else {
+            self.memory_buckets(after, last, codec, out);
+            return true;
+        };
+        let mut all = Vec::new();
+        let whole = stored.buckets(after, last, loads, codec, &mut all);
+        self.memory_buckets(after, last, codec, &mut all);
+        if stored.has_since() {
+            stored.since().for_each(|since| since.memory_buckets(after, last, codec, &mut all));
+            add_up(&mut all);
+        }
+        out.append(&mut all);
+        whole
+    }
+
+    /// The same of what is in memory.
+    fn memory_buckets(&self, after: i64, last: i64, codec: &mut Codec, out: &mut Vec<(u32, f64)>) {
         let from = self.packed.partition_point(|packed| packed.chunk.last() <= after);
         for packed in self.packed[from..].iter().take_while(|packed| packed.chunk.first() <= last) {
             if let Ok((seconds, counts)) = codec.decode(packed.chunk.bytes()) {
@@ -209,20 +297,43 @@ impl Cumulative {
         out.extend(self.open.iter().filter(inside).map(|bucket| (bucket.second, bucket.count)));
     }
 
+    /// Events of `after < second <= last`, and the last second with one up to its end.
+    pub(crate) fn window(&self, after: i64, last: u32, loads: &mut Loads, codec: &mut Codec) -> Standing {
+        let standing = self.at(last, loads, codec);
+        let events = standing.total - self.total_before(after, loads, codec);
+        // What is lost on both sides of a window counts on neither.
+        let events = if self.stored.is_some() { events.max(0.0) } else { events };
+        Standing { total: events, last: standing.last }
+    }
+
     /// The total before the first second after `after`.
-    pub(crate) fn total_before(&self, after: i64, codec: &mut Codec) -> f64 {
+    pub(crate) fn total_before(&self, after: i64, loads: &mut Loads, codec: &mut Codec) -> f64 {
         match u32::try_from(after) {
-            Ok(second) => self.at(second, codec).total,
-            Err(_) if after < 0 => self.pruned.map_or(0.0, |(_, total)| total),
+            Ok(second) => self.at_edge(second, Edge::Left, loads, codec).total,
+            Err(_) if after < 0 => {
+                let pruned = |part: &Cumulative| part.pruned.map_or(0.0, |(_, total)| total);
+                self.since().fold(pruned(self), |total, since| total + pruned(since))
+            }
             Err(_) => self.total(),
         }
+    }
+
+    /// Whether seconds with `after < second <= last` may have to be read from a disk.
+    pub(crate) fn reads_disk(&self, after: i64, last: i64) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.overlaps(after, last))
     }
 
     /// Forgets the detail of seconds before a time, chunk by chunk; totals stay. Says how many seconds went.
     pub(crate) fn prune(&mut self, horizon: i64) -> u64 {
         let had = self.count();
         let old = self.packed.partition_point(|packed| packed.chunk.last() < horizon);
-        if self.open.last().is_some_and(|bucket| i64::from(bucket.second) < horizon) {
+        let is_over = self.open.last().is_some_and(|bucket| i64::from(bucket.second) < horizon);
+        if is_over || old > 0 {
+            self.forget_stored();
+        } else {
+            self.prune_stored(horizon);
+        }
+        if is_over {
             self.pruned = self.open.last().map(|bucket| (bucket.second, bucket.total));
             self.packed = Vec::new();
             self.open = Vec::new();
@@ -235,6 +346,64 @@ impl Cumulative {
         had - self.count()
     }
 
+    /// Forgets all that lies in blocks; it is in the totals.
+    fn forget_stored(&mut self) {
+        let Some(stored) = self.stored.take() else { return };
+        let since: f64 = stored.since().map(Cumulative::own_total).sum();
+        let end = self.total_before_memory() + since;
+        if since != 0.0 {
+            self.shift_memory(since);
+        }
+        if let Some(last) = stored.spans.last() {
+            self.pruned = Some((last.last, end));
+        }
+    }
+
+    fn prune_stored(&mut self, horizon: i64) {
+        let Some(stored) = &mut self.stored else { return };
+        let old = stored.spans.partition_point(|span| i64::from(span.last) < horizon);
+        if old == stored.spans.len() {
+            return self.forget_stored();
+        }
+        if let (Some(last), Some(next)) =
+            (old.checked_sub(1).and_then(|at| stored.spans.get(at)), stored.spans.get(old))
+        {
+            self.pruned = Some((last.last, next.before));
+            stored.spans.drain(..old);
+        }
+        stored.over.prune(horizon);
+    }
+
+    /// Forgets the detail in memory of seconds before a time: it cannot go to blocks, and memory is short. What lies in
+    /// blocks stays. Says how many seconds went.
+    pub(crate) fn drop_from_memory(&mut self, horizon: i64) -> u64 {
+        let had = self.count();
+        let Some(stored) = &mut self.stored else { return self.prune(horizon) };
+        let old = self.packed.partition_point(|packed| packed.chunk.last() < horizon);
+        if let (Some(first), Some(last)) = (self.packed.first(), old.checked_sub(1).and_then(|at| self.packed.get(at)))
+        {
+            stored.lose(first.chunk.first() as u32, last.chunk.last() as u32, first.before);
+            self.packed.drain(..old);
+        }
+        stored.over.prune(horizon);
+        had - self.count()
+    }
+
+    /// Brings back everything that lies in blocks, so that it can be changed. What cannot be read is lost.
+    fn bring_back(&mut self, codec: &mut Codec) {
+        let Some(stored) = self.stored.take() else { return };
+        let chunks = stored.chunks(codec).into_iter().map(|(before, chunk)| Packed { before, chunk });
+        self.packed.splice(..0, chunks);
+        let mut since = Vec::new();
+        stored.since().for_each(|part| part.memory_buckets(i64::MIN, i64::MAX, codec, &mut since));
+        since.into_iter().for_each(|(second, count)| self.add(second, count, codec));
+    }
+
+    /// The series has left: nothing on disk is named any more.
+    pub(crate) fn leave_disk(&mut self) {
+        self.stored = None;
+    }
+
     /// The last second whose detail was pruned.
     pub(crate) fn pruned(&self) -> Option<u32> {
         self.pruned.map(|(second, _)| second)
@@ -244,9 +413,15 @@ impl Cumulative {
     pub(crate) fn clear(&mut self, after: i64, last: i64, codec: &mut Codec) {
         let inside = |second: u32| i64::from(second) > after && i64::from(second) <= last;
         let mut all = Vec::new();
-        self.buckets(i64::MIN, i64::MAX, codec, &mut all);
-        if !all.iter().any(|(second, _)| inside(*second)) {
+        self.memory_buckets(i64::MIN, i64::MAX, codec, &mut all);
+        let is_stored = self.stored.as_ref().is_some_and(|stored| stored.has_since() || stored.overlaps(after, last));
+        if !is_stored && !all.iter().any(|(second, _)| inside(*second)) {
             return;
+        }
+        if self.stored.is_some() {
+            self.bring_back(codec);
+            all.clear();
+            self.memory_buckets(i64::MIN, i64::MAX, codec, &mut all);
         }
         *self = Cumulative { pruned: self.pruned, ..Cumulative::default() };
         for (second, count) in all.into_iter().filter(|(second, _)| !inside(*second)) {
@@ -256,7 +431,9 @@ impl Cumulative {
 
     /// Calls back with the end (seconds) and memory of each packed chunk.
     pub(crate) fn packed_sizes(&self, mut each: impl FnMut(i64, usize)) {
-        self.packed.iter().for_each(|packed| each(packed.chunk.last(), packed.chunk.memory_bytes()));
+        let parts = std::iter::once(self).chain(self.since());
+        let packed = parts.flat_map(|part| &part.packed);
+        packed.for_each(|packed| each(packed.chunk.last(), packed.chunk.memory_bytes()));
     }
 
     /// Packs all but the last second of a series that has been quiet, and gives spare room back.
@@ -273,9 +450,39 @@ impl Cumulative {
         self.packed.iter().map(|packed| packed.chunk.memory_bytes()).sum::<usize>()
             + self.packed.capacity() * size_of::<Packed>()
             + self.open.capacity() * size_of::<Bucket>()
+            + self.stored.as_ref().map_or(0, |stored| stored.memory_bytes())
     }
 
-    /// Appends all of it for a snapshot.
+    /// Whether anything of it lies in blocks.
+    pub(crate) fn has_stored(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// Appends, for a snapshot, where the rest of it lies.
+    pub(crate) fn write_stored(&self, out: &mut Vec<u8>) {
+        if let Some(stored) = &self.stored {
+            stored.write(out);
+        }
+    }
+
+    /// Reads what `write_stored` wrote, to what `write` wrote.
+    pub(crate) fn read_stored(
+        &mut self,
+        cursor: &mut Cursor,
+        codec: &mut Codec,
+        blocks: &Blocks,
+    ) -> Result<(), Damaged> {
+        let stored = Stored::read_from(cursor, codec, blocks)?;
+        let first = self.packed.first().map(|packed| packed.chunk.first() as u32);
+        let first = first.or(self.open.first().map(|bucket| bucket.second));
+        if first.is_none_or(|first| first <= stored.last()) {
+            return Err(Damaged("seconds in blocks do not lie before those in memory"));
+        }
+        self.stored = Some(Box::new(stored)).filter(|stored| !stored.spans.is_empty());
+        Ok(())
+    }
+
+    /// Appends what is in memory of it for a snapshot.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self.pruned {
             Some((second, total)) => {
@@ -335,6 +542,18 @@ fn at_second(second: u32, count: f64) -> Sample {
     Sample { timestamp: Timestamp::from_millis(i64::from(second)), value: count }
 }
 
+/// Sorts counts by their seconds, and makes one of those of the same second.
+pub(crate) fn add_up(all: &mut Vec<(u32, f64)>) {
+    all.sort_by_key(|(second, _)| *second);
+    all.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+}
+
 fn read_chunk(chunk: &Chunk, codec: &mut Codec, out: &mut Vec<Sample>) {
     let whole = codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, out);
     debug_assert!(whole.is_ok(), "a packed chunk is whole");
@@ -351,9 +570,9 @@ mod tests {
     fn check(all: &Cumulative, model: &BTreeMap<u32, f64>, codec: &mut Codec, after: u32, second: u32) {
         let total: f64 = model.range(..=second).map(|(_, count)| count).sum();
         let last = model.range(..=second).next_back().map(|(second, _)| *second);
-        assert_eq!(all.at(second, codec), Standing { total, last });
+        assert_eq!(all.at(second, &mut Loads::default(), codec), Standing { total, last });
         let mut got = Vec::new();
-        all.buckets(i64::from(after), i64::from(second), codec, &mut got);
+        all.buckets(i64::from(after), i64::from(second), &mut Loads::default(), codec, &mut got);
         let wanted: Vec<(u32, f64)> =
             model.iter().filter(|(s, _)| **s > after && **s <= second).map(|(s, c)| (*s, *c)).collect();
         assert_eq!(got, wanted);
@@ -395,7 +614,8 @@ mod tests {
                 let (after, second) = ((*after).max(horizon), (*second).max(horizon));
                 // Windows behind the horizon are as before.
                 let wanted: f64 = model.iter().filter(|(s, _)| **s > after && **s <= second).map(|(_, c)| c).sum();
-                prop_assert_eq!((again.at(second, &mut codec).total - again.at(after, &mut codec).total).max(0.0), wanted);
+                let loads = &mut Loads::default();
+                prop_assert_eq!((again.at(second, loads, &mut codec).total - again.at(after, loads, &mut codec).total).max(0.0), wanted);
             }
             // Later events go on from there.
             again.add(horizon, 5.0, &mut codec);

@@ -95,12 +95,14 @@ pub struct Engine {
     /// Memory let go since somebody asked, bytes.
     pub(crate) freed_bytes: AtomicU64,
     pub(crate) pruned: AtomicU64,
-    /// Samples that went to blocks.
+    /// Samples and seconds with events that went to blocks.
     pub(crate) spilled: AtomicU64,
     /// The end of the stretch of time that was moved to blocks last, milliseconds.
     pub(crate) spilled_until: AtomicI64,
     /// When samples may be moved to blocks again, milliseconds.
     pub(crate) spill_again_at: AtomicI64,
+    /// When all that came late for counts in blocks was merged with them last, milliseconds.
+    pub(crate) merged_at: AtomicI64,
     /// Blocks that could not be written, and whether that was so the last time.
     pub(crate) spill_failures: AtomicU64,
     pub(crate) blocks_fail: AtomicBool,
@@ -213,6 +215,7 @@ impl Engine {
             spilled: AtomicU64::new(0),
             spilled_until: AtomicI64::new(i64::MIN),
             spill_again_at: AtomicI64::new(i64::MIN),
+            merged_at: AtomicI64::new(i64::MIN),
             spill_failures: AtomicU64::new(0),
             blocks_fail: AtomicBool::new(false),
             pruned_early: AtomicU64::new(0),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use watchfire_model::Timestamp;
 
+use crate::blocks::Merge;
 use crate::chunk::with_codec;
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
@@ -33,6 +34,9 @@ const SNAPSHOT_SHARE: u64 = 4;
 /// Samples go to blocks in stretches of this many milliseconds, or of this part of the memory window.
 const STRETCH_MS: i64 = 6 * 3_600_000;
 const STRETCHES: i64 = 4;
+/// Wait, when memory is short, between two times that all is merged with counts in blocks that came late for them: each is
+/// written anew for it. Milliseconds.
+const MERGE_AGAIN_MS: i64 = 600_000;
 /// Wait between two tries to move samples to blocks out of turn, milliseconds.
 const SPILL_AGAIN_MS: i64 = 10_000;
 /// Width of the steps in which memory pruning looks for its horizon, milliseconds.
@@ -84,12 +88,13 @@ impl Engine {
         }
         let moved = {
             let _one = self.checkpointing.lock();
-            self.spill(until).and_then(|moved| self.compact_blocks(until).map(|()| moved))
+            self.spill(until, Merge::All).and_then(|moved| self.compact_blocks(until).map(|()| moved))
         };
         match moved {
             Ok(moved) => {
                 self.blocks_fail.store(false, Ordering::Relaxed);
                 self.spilled_until.store(until, Ordering::Relaxed);
+                self.merged_at.store(now.millis(), Ordering::Relaxed);
                 if moved > 0 {
                     self.checkpoint_and_report(now);
                 }
@@ -105,23 +110,27 @@ impl Engine {
         self.spill_again_at.store(now.plus_millis(SPILL_AGAIN_MS).millis(), Ordering::Relaxed);
     }
 
-    /// Moves samples to blocks because memory is short, unless that was tried a moment ago; says how many went.
-    fn move_early_to_blocks(&self, horizon: i64, now: Timestamp) -> u64 {
+    /// Moves samples and counts to blocks because memory is short, unless that was tried a moment ago.
+    fn move_early_to_blocks(&self, horizon: i64, now: Timestamp) {
         if now.millis() < self.spill_again_at.load(Ordering::Relaxed) {
-            return 0;
+            return;
         }
+        let merge = if now.millis().saturating_sub(self.merged_at.load(Ordering::Relaxed)) >= MERGE_AGAIN_MS {
+            Merge::All
+        } else {
+            Merge::WhereWorthIt
+        };
         let _one = self.checkpointing.lock();
-        match self.spill(horizon) {
-            Ok(moved) => {
+        match self.spill(horizon, merge) {
+            Ok(_) => {
                 self.blocks_fail.store(false, Ordering::Relaxed);
+                if merge == Merge::All {
+                    self.merged_at.store(now.millis(), Ordering::Relaxed);
+                }
                 // What little the next moment would bring is not worth a file.
                 self.spill_again_at.store(now.plus_millis(SPILL_AGAIN_MS).millis(), Ordering::Relaxed);
-                moved
             }
-            Err(error) => {
-                self.spill_failed(&error, now);
-                0
-            }
+            Err(error) => self.spill_failed(&error, now),
         }
     }
 
@@ -232,7 +241,7 @@ impl Engine {
         }
     }
 
-    /// Past the limit the oldest numbers go first, whatever series they are of: samples to blocks, counts and observations
+    /// Past the limit the oldest numbers go first, whatever series they are of: samples and counts to blocks, observations
     /// for good. The youngest stay in any case.
     fn keep_to_memory_limit(&self, now: Timestamp) {
         let limit = self.config.memory_limit_bytes;
@@ -251,10 +260,9 @@ impl Engine {
             let wanted = used - limit / 100 * PRUNE_TO_PERCENT;
             if let Some(horizon) = self.horizon_that_frees(wanted) {
                 let horizon = horizon.min(now.plus_millis(-KEPT_MS).millis());
-                if self.move_early_to_blocks(horizon, now) > 0 {
-                    self.drop_from_memory(i64::MIN);
-                    used = self.registry.recount();
-                }
+                self.move_early_to_blocks(horizon, now);
+                self.drop_from_memory(i64::MIN);
+                used = self.registry.recount();
                 let gone = if used > limit { self.drop_from_memory(horizon) } else { 0 };
                 if gone > 0 && horizon > now.plus_millis(-self.config.memory_ms).millis() {
                     tracing::warn!(
@@ -276,10 +284,10 @@ impl Engine {
         }
     }
 
-    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. Samples stay
-    /// as long as they can go to blocks.
+    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. Samples and
+    /// counts stay as long as they can go to blocks.
     fn drop_from_memory(&self, horizon: i64) -> u64 {
-        let with_samples = self.blocks_fail.load(Ordering::Relaxed);
+        let with_all = self.blocks_fail.load(Ordering::Relaxed);
         let mut all_gone = 0;
         for number in 0..self.registry.shards.len() {
             let shard = self.registry.shards[number].read();
@@ -287,8 +295,8 @@ impl Engine {
             for series in shard.live().iter().filter_map(|slot| shard.slot(slot)) {
                 let mut state = series.state.lock();
                 all_gone += match state.numbers() {
-                    Numbers::Samples(_) if !with_samples => 0,
-                    numbers => numbers.prune(horizon),
+                    Numbers::Samples(_) | Numbers::Increments(_) if !with_all => 0,
+                    numbers => numbers.drop_from_memory(horizon),
                 };
                 bytes += state.memory_bytes();
             }

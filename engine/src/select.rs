@@ -48,8 +48,8 @@ impl Engine {
             for slot in select(&*shard, &prepared) {
                 let Some(series) = shard.slot(slot) else { continue };
                 let mut state = series.state.lock();
-                let reads_disk = state.stored().is_some_and(|stored| stored.overlaps(range));
-                if reads_disk || state.overlaps(range, layers) {
+                if state.overlaps(range, layers) {
+                    let reads_disk = state.reads_disk(range);
                     drop(state);
                     let labels = shard.labels_of(slot, series);
                     views.push(SeriesView { labels, series: series.clone(), layers, reads_disk });

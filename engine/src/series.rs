@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicU16;
 use parking_lot::Mutex;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
-use crate::blocks::{Extent, Held, Sealed, Stored};
+use crate::blocks::{Blocks, Extent, Held, Sealed, Stored};
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::Codec;
+use crate::cumulative::Cumulative;
 use crate::distribution::Distribution;
 use crate::fingerprint::Fingerprint;
 use crate::increments::Increments;
@@ -52,6 +53,8 @@ pub(crate) enum Dated {
 }
 
 impl Dated {
+    pub(crate) const ALL: [Dated; 3] = [Dated::Live, Dated::Late, Dated::Filled];
+
     pub(crate) fn of(late: bool) -> Dated {
         if late { Dated::Late } else { Dated::Live }
     }
@@ -177,9 +180,50 @@ impl SeriesState {
     pub(crate) fn remove(&mut self) {
         self.removed = true;
         self.stored = None;
+        if let Numbers::Increments(increments) = &mut self.numbers {
+            increments.leave_disk();
+        }
     }
 
-    /// What of it lies on disk.
+    /// Whether anything of it lies on disk.
+    pub(crate) fn has_blocks(&self) -> bool {
+        self.stored.is_some() || matches!(&self.numbers, Numbers::Increments(increments) if increments.has_stored())
+    }
+
+    /// Whether a query of these times may have to read a disk.
+    pub(crate) fn reads_disk(&self, range: TimeRange) -> bool {
+        match &self.numbers {
+            Numbers::Increments(increments) => increments.reads_disk(range.start, range.end),
+            Numbers::Samples(_) | Numbers::Distribution(_) => {
+                self.stored.as_ref().is_some_and(|stored| stored.overlaps(range))
+            }
+        }
+    }
+
+    /// Appends, for a snapshot, where what of it lies on disk can be found there.
+    pub(crate) fn write_blocks(&self, out: &mut Vec<u8>) {
+        match &self.numbers {
+            Numbers::Increments(increments) => increments.write_stored(out),
+            Numbers::Samples(_) | Numbers::Distribution(_) => {
+                self.stored.iter().for_each(|stored| stored.write(out));
+            }
+        }
+    }
+
+    /// Reads what `write_blocks` wrote, of a snapshot whose numbers are read.
+    pub(crate) fn read_blocks(&mut self, bytes: &[u8], blocks: &Blocks, codec: &mut Codec) -> Result<(), Damaged> {
+        let mut cursor = Cursor::new(bytes);
+        match &mut self.numbers {
+            Numbers::Increments(increments) => increments.read_stored(&mut cursor, codec, blocks)?,
+            Numbers::Samples(_) | Numbers::Distribution(_) => {
+                self.stored =
+                    Some(Box::new(Stored::read_from(&mut cursor, blocks)?)).filter(|stored| !stored.is_empty());
+            }
+        }
+        Ok(())
+    }
+
+    /// What of its samples lies on disk.
     pub(crate) fn stored(&self) -> Option<&Stored> {
         self.stored.as_deref()
     }
@@ -188,15 +232,19 @@ impl SeriesState {
         self.stored.as_deref_mut()
     }
 
-    pub(crate) fn set_stored(&mut self, stored: Stored) {
-        self.stored = (!stored.is_empty()).then(|| Box::new(stored));
-    }
-
     /// What is sealed and ends before a time; of a series whose samples are all older, all of them are sealed for it.
     pub(crate) fn sealed_before(&mut self, time: i64, codec: &mut Codec) -> Sealed {
         match self.numbers() {
             Numbers::Samples(samples) => samples.sealed_before(time, codec),
             Numbers::Increments(_) | Numbers::Distribution(_) => Sealed::default(),
+        }
+    }
+
+    /// A layer of its counts, if it has any.
+    pub(crate) fn count_layer(&mut self, dated: Dated) -> Option<&mut Cumulative> {
+        match self.numbers() {
+            Numbers::Increments(increments) => increments.layer_mut(dated),
+            Numbers::Samples(_) | Numbers::Distribution(_) => None,
         }
     }
 
@@ -336,6 +384,16 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.prune(horizon),
             Numbers::Increments(increments) => increments.prune(horizon),
+            Numbers::Distribution(distribution) => distribution.prune(horizon),
+        }
+    }
+
+    /// Drops what lies before a time from memory, though it is not in blocks; says how many samples, seconds or intervals
+    /// went.
+    pub(crate) fn drop_from_memory(&mut self, horizon: i64) -> u64 {
+        match self {
+            Numbers::Samples(samples) => samples.prune(horizon),
+            Numbers::Increments(increments) => increments.drop_from_memory(horizon),
             Numbers::Distribution(distribution) => distribution.prune(horizon),
         }
     }

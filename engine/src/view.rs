@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 
-use crate::blocks::forget_what_was_before;
-use crate::chunk::with_codec;
+use crate::blocks::{Loads, forget_what_was_before};
+use crate::chunk::{Codec, with_codec};
 use crate::columns::Columns;
 use crate::distribution::DistributionWindow;
+use crate::increments::Increments;
 use crate::kind::SeriesKind;
 use crate::series::{Layers, Numbers, Series};
 
@@ -47,7 +48,11 @@ impl SeriesView {
     ///
     /// Of increments: the running total at the end of each second with events. Of a distribution: nothing.
     pub fn samples(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
-        self.read(start, end, out, None);
+        match self.series.kind {
+            SeriesKind::Samples(_) => self.read(start, end, out, None),
+            SeriesKind::Increments => self.totals(start, end, out),
+            SeriesKind::Distribution => {}
+        }
     }
 
     /// Samples: appends those with `start < time <= end` and the native histograms beside them, each ascending; no time is
@@ -59,6 +64,9 @@ impl SeriesView {
         out: &mut Vec<Sample>,
         natives: &mut Vec<(Timestamp, Histogram)>,
     ) {
+        if !matches!(self.series.kind, SeriesKind::Samples(_)) {
+            return self.samples(start, end, out);
+        }
         let mut found = Vec::new();
         self.read(start, end, out, Some(&mut found));
         natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
@@ -99,6 +107,33 @@ impl SeriesView {
         stored.is_none_or(|stored| stored < newest.timestamp.millis()).then_some(newest)
     }
 
+    /// Increments: what somebody asks of them. What lies on disk is read while nobody waits for the series, and it is asked
+    /// again; so the question must not leave anything behind.
+    pub(crate) fn counted<T>(&self, ask: impl Fn(&Increments, &mut Loads, &mut Codec) -> T) -> Option<T> {
+        let mut loads = Loads::default();
+        with_codec(|codec| {
+            loop {
+                let answer = match self.series.state.lock().numbers() {
+                    Numbers::Increments(increments) => ask(increments, &mut loads, codec),
+                    Numbers::Samples(_) | Numbers::Distribution(_) => return None,
+                };
+                if !loads.fetch() {
+                    return Some(answer);
+                }
+            }
+        })
+    }
+
+    /// Increments: appends the running totals of a range.
+    fn totals(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Sample>) {
+        let totals = self.counted(|increments, loads, codec| {
+            let mut totals = Vec::new();
+            increments.totals(start, end, loads, codec, &mut totals);
+            totals
+        });
+        out.extend(totals.into_iter().flatten());
+    }
+
     /// Appends the samples of a range, and native histograms if somebody wants them: both as they were at one moment.
     fn read(
         &self,
@@ -119,8 +154,7 @@ impl SeriesView {
                         samples.read_natives(from, until, natives);
                     }
                 }
-                Numbers::Increments(increments) => increments.totals(start, end, codec, out),
-                Numbers::Distribution(_) => {}
+                Numbers::Increments(_) | Numbers::Distribution(_) => {}
             }
             drop(state);
             // What lies on disk is read while nobody waits for the series. It never changes.
@@ -143,27 +177,23 @@ impl SeriesView {
     /// if there were none but the series had one in the 24 h before `end`; `None` if it had not, and for
     /// other kinds of series.
     pub fn increase(&self, start: Timestamp, end: Timestamp) -> Option<f64> {
-        with_codec(|codec| match self.series.state.lock().numbers() {
-            Numbers::Increments(increments) => increments.increase(start, end, self.layers, codec),
-            Numbers::Samples(_) | Numbers::Distribution(_) => None,
-        })
+        self.counted(|increments, loads, codec| increments.increase(start, end, self.layers, loads, codec)).flatten()
     }
 
     /// Increments: appends (end of the second, events) for each second of the window that has any.
     pub fn buckets(&self, start: Timestamp, end: Timestamp, out: &mut Vec<(Timestamp, f64)>) {
-        with_codec(|codec| match self.series.state.lock().numbers() {
-            Numbers::Increments(increments) => increments.buckets(start, end, self.layers, codec, out),
-            Numbers::Samples(_) | Numbers::Distribution(_) => {}
+        let buckets = self.counted(|increments, loads, codec| {
+            let mut buckets = Vec::new();
+            increments.buckets(start, end, self.layers, loads, codec, &mut buckets);
+            buckets
         });
+        out.extend(buckets.into_iter().flatten());
     }
 
     /// Increments: the running total at a time, the current second with it. `None` before the first event, and
     /// for other kinds of series.
     pub fn total_at(&self, at: Timestamp) -> Option<f64> {
-        with_codec(|codec| match self.series.state.lock().numbers() {
-            Numbers::Increments(increments) => increments.total_at(at, codec),
-            Numbers::Samples(_) | Numbers::Distribution(_) => None,
-        })
+        self.counted(|increments, loads, codec| increments.total_at(at, loads, codec)).flatten()
     }
 
     /// Distributions: the observations of the window `(start, end]`, its end rounded up to the whole second (and

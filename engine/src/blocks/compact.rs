@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::extent::{Extent, Loaded, Place};
-use super::file::BlockFile;
+use super::file::{BlockFile, BlockWriter};
+use super::spill::WrittenCounts;
 use super::stored::Held;
 use crate::engine::Engine;
-use crate::series::Series;
+use crate::series::{Dated, Series};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -61,12 +62,15 @@ impl Engine {
             .flat_map(|shard| {
                 let shard = shard.read();
                 let series = shard.live().iter().filter_map(|slot| shard.slot(slot));
-                series.filter(|series| series.state.lock().stored().is_some()).cloned().collect::<Vec<_>>()
+                series.filter(|series| series.state.lock().has_blocks()).cloned().collect::<Vec<_>>()
             })
             .collect();
         let mut days = BTreeSet::new();
         for series in &all {
-            let state = series.state.lock();
+            let mut state = series.state.lock();
+            for dated in Dated::ALL {
+                days.extend(state.count_layer(dated).into_iter().flat_map(|layer| layer.scattered_days()));
+            }
             let Some(stored) = state.stored() else { continue };
             for held in Held::ALL {
                 let pairs = stored.extents(held).windows(2).map(|pair| (day_of(&pair[0]), day_of(&pair[1])));
@@ -77,40 +81,61 @@ impl Engine {
     }
 
     fn compact_day(&self, all: &[Arc<Series>], day: i64) -> io::Result<()> {
-        let mut writer = self.blocks.begin()?;
-        let mut merged = Vec::new();
-        'series: for series in all {
-            for held in Held::ALL {
-                // Extents never change; they are read while appends go on.
-                let before = {
-                    let state = series.state.lock();
-                    let Some(stored) = state.stored() else { continue };
-                    let Some(range) = of_day(stored.extents(held), day) else { continue };
-                    stored.extents(held)[range].to_vec()
-                };
-                let loaded: Vec<Loaded> = before.iter().filter_map(Extent::load).collect();
-                // What cannot be read stays where it is: it may come back with its disk.
-                if loaded.len() != before.len() {
-                    continue;
-                }
-                match writer.put(loaded.iter().flat_map(Loaded::pieces)) {
-                    Ok(place) => merged.push(Merged { series, held, before, place }),
-                    Err(error) => {
-                        writer.give_up();
-                        return Err(error);
-                    }
-                }
-                if writer.is_full() {
-                    break 'series;
-                }
+        let mut work = Compaction { day, writer: self.blocks.begin()?, samples: Vec::new(), counts: Vec::new() };
+        for series in all {
+            if let Err(error) = work.take(series) {
+                work.writer.give_up();
+                return Err(error);
+            }
+            if work.writer.is_full() {
+                break;
             }
         }
-        if merged.is_empty() {
+        let Compaction { writer, samples, counts, .. } = work;
+        if samples.is_empty() && counts.is_empty() {
             writer.give_up();
             return Ok(());
         }
         let file = writer.finish(&self.blocks)?;
-        merged.into_iter().for_each(|merged| merged.swap(day, &file));
+        samples.into_iter().for_each(|merged| merged.swap(day, &file));
+        for merged in counts {
+            merged.swap(&file);
+        }
+        Ok(())
+    }
+}
+
+/// A day that is being merged.
+struct Compaction<'s> {
+    day: i64,
+    writer: BlockWriter,
+    samples: Vec<Merged<'s>>,
+    counts: Vec<WrittenCounts>,
+}
+
+impl<'s> Compaction<'s> {
+    fn take(&mut self, series: &'s Arc<Series>) -> io::Result<()> {
+        for held in Held::ALL {
+            // Extents never change; they are read while appends go on.
+            let before = {
+                let state = series.state.lock();
+                let Some(stored) = state.stored() else { break };
+                let Some(range) = of_day(stored.extents(held), self.day) else { continue };
+                stored.extents(held)[range].to_vec()
+            };
+            let loaded: Vec<Loaded> = before.iter().filter_map(Extent::load).collect();
+            // What cannot be read stays where it is: it may come back with its disk.
+            if loaded.len() == before.len() {
+                let place = self.writer.put(loaded.iter().flat_map(Loaded::pieces))?;
+                self.samples.push(Merged { series, held, before, place });
+            }
+        }
+        for dated in Dated::ALL {
+            let scattered = series.state.lock().count_layer(dated).and_then(|layer| layer.scattered(self.day));
+            if let Some(leaving) = scattered {
+                self.counts.push(WrittenCounts::write(series, dated, leaving, &mut self.writer)?);
+            }
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use watchfire_model::{Histogram, ResetHint, Sample};
 
 use super::file::{BlockFile, checked};
-use crate::bytes::{Damaged, put_varint, put_zigzag};
+use crate::bytes::{Cursor, Damaged, put_varint, put_zigzag};
 use crate::chunk::{Chunk, Codec};
 use crate::natives::{self, Run};
 
@@ -30,19 +30,39 @@ pub(crate) struct Place {
     pub(super) bytes: u32,
 }
 
+impl Place {
+    /// Of what lies nowhere.
+    pub(crate) const NOWHERE: Place = Place { at: 0, bytes: 0 };
+
+    /// Appends it for a snapshot.
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        put_varint(out, u64::from(self.at));
+        put_varint(out, u64::from(self.bytes));
+    }
+
+    pub(crate) fn read(cursor: &mut Cursor) -> Result<Place, Damaged> {
+        Ok(Place { at: cursor.varint_u32()?, bytes: cursor.varint_u32()? })
+    }
+
+    /// How long it is.
+    pub(crate) fn bytes(self) -> u32 {
+        self.bytes
+    }
+}
+
 /// A run of pieces of one series in one block.
 #[derive(Clone, Debug)]
 pub(crate) struct Extent {
-    pub(super) file: Arc<BlockFile>,
-    pub(super) place: Place,
-    pub(super) samples: u32,
-    /// Times of the first and the last sample, milliseconds.
-    pub(super) first: i64,
-    pub(super) last: i64,
+    pub(crate) file: Arc<BlockFile>,
+    pub(crate) place: Place,
+    pub(crate) samples: u32,
+    /// Times of the first and the last sample, milliseconds; of counts, seconds.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
 }
 
 /// The bytes of an extent, and where its pieces stand in them.
-pub(super) struct Loaded {
+pub(crate) struct Loaded {
     bytes: Vec<u8>,
     pieces: Vec<(Head, Range<usize>)>,
 }
@@ -56,13 +76,26 @@ struct Head {
 }
 
 impl Loaded {
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> + Clone {
-        self.pieces.iter().map(|(Head { samples, first, last }, range)| Piece {
-            samples: *samples,
-            first: *first,
-            last: *last,
-            bytes: self.bytes.get(range.clone()).unwrap_or_default(),
-        })
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> + Clone {
+        self.pieces.iter().map(|piece| self.piece_of(piece))
+    }
+
+    /// How many pieces begin at or before a time.
+    pub(crate) fn begun_at(&self, time: i64) -> usize {
+        self.pieces.partition_point(|(head, _)| head.first <= time)
+    }
+
+    pub(crate) fn piece(&self, at: usize) -> Option<Piece<'_>> {
+        self.pieces.get(at).map(|piece| self.piece_of(piece))
+    }
+
+    fn piece_of(&self, (Head { samples, first, last }, range): &(Head, Range<usize>)) -> Piece<'_> {
+        let bytes = self.bytes.get(range.clone()).unwrap_or_default();
+        Piece { samples: *samples, first: *first, last: *last, bytes }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.pieces.len() * size_of::<(Head, Range<usize>)>()
     }
 }
 
@@ -124,10 +157,29 @@ impl Extent {
         runs
     }
 
+    /// All its pieces, if they were read a moment ago.
+    pub(super) fn recent(&self) -> Option<Arc<Loaded>> {
+        self.file.recent.get(self.file.number(), self.place)
+    }
+
+    /// The same, and read if they were not. They are at hand for a while.
+    pub(super) fn load_shared(&self) -> Option<Arc<Loaded>> {
+        self.recent().or_else(|| {
+            let loaded = Arc::new(self.load()?);
+            self.file.recent.put(self.file.number(), self.place, &loaded);
+            Some(loaded)
+        })
+    }
+
+    /// What of it was found to make no sense is lost to whoever asks.
+    pub(crate) fn tell_damaged(&self, reason: &dyn std::fmt::Display) {
+        self.file.tell_damaged(self.place, self.samples, reason);
+    }
+
     /// All its pieces, none of them taken apart; `None`, and told, if it cannot be read.
-    pub(super) fn load(&self) -> Option<Loaded> {
+    pub(crate) fn load(&self) -> Option<Loaded> {
         let loaded = self.try_load();
-        loaded.inspect_err(|reason| self.file.tell_damaged(self.place, self.samples, reason)).ok()
+        loaded.inspect_err(|reason| self.tell_damaged(reason)).ok()
     }
 
     fn try_load(&self) -> Result<Loaded, String> {

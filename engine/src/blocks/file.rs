@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use watchfire_model::failpoint;
 
 use super::extent::{Piece, Place, put_extent};
+use super::recent::Recent;
 use crate::bytes::{Cursor, Damaged};
 use crate::wal::segment::{self, Damage};
 use crate::wal::sync_folder;
@@ -30,10 +31,12 @@ pub(crate) struct BlockFile {
     bytes: u64,
     /// Samples of it that could not be read.
     damaged: AtomicU64,
+    /// What was read last of all files.
+    pub(super) recent: Arc<Recent>,
 }
 
 impl BlockFile {
-    fn open(path: PathBuf, number: u64) -> io::Result<BlockFile> {
+    fn open(path: PathBuf, number: u64, recent: &Arc<Recent>) -> io::Result<BlockFile> {
         let file = File::open(&path)?;
         let bytes = file.metadata()?.len();
         let mut head = [0u8; HEAD_BYTES];
@@ -41,7 +44,7 @@ impl BlockFile {
         if head != *self::head(number) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin as a block of this version"));
         }
-        Ok(BlockFile { number, path, file, bytes, damaged: AtomicU64::new(0) })
+        Ok(BlockFile { number, path, file, bytes, damaged: AtomicU64::new(0), recent: Arc::clone(recent) })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -89,6 +92,7 @@ fn path_of(folder: &Path, number: u64) -> PathBuf {
 pub(crate) struct Blocks {
     folder: PathBuf,
     files: Mutex<Files>,
+    recent: Arc<Recent>,
 }
 
 #[derive(Default)]
@@ -106,6 +110,7 @@ struct Files {
 impl Blocks {
     /// Looks what is there. A file that cannot be used is told when something names it.
     pub(crate) fn open(folder: &Path) -> io::Result<Blocks> {
+        let recent = Arc::default();
         let mut files = Files { next: 1, ..Files::default() };
         for (number, path) in segment::numbered(folder, "block-", ".blk")? {
             files.next = number.saturating_add(1);
@@ -114,14 +119,14 @@ impl Blocks {
                 forget_file(&path);
                 continue;
             }
-            match BlockFile::open(path, number) {
+            match BlockFile::open(path, number, &recent) {
                 Ok(file) => drop(files.by_number.insert(number, Arc::new(file))),
                 Err(error) => drop(files.unusable.insert(number, error.to_string())),
             }
         }
         // Which of them the snapshots name is not looked up: the next two snapshots tell.
         files.named = files.by_number.keys().copied().collect();
-        Ok(Blocks { folder: folder.to_owned(), files: Mutex::new(files) })
+        Ok(Blocks { folder: folder.to_owned(), files: Mutex::new(files), recent })
     }
 
     /// The file that an extent of a snapshot names; what it names there is noted as missing if it is not there.
@@ -209,7 +214,7 @@ impl Blocks {
 }
 
 /// A block in the making. What a crash leaves of it is named by nothing.
-pub(super) struct BlockWriter {
+pub(crate) struct BlockWriter {
     number: u64,
     path: PathBuf,
     out: BufWriter<File>,
@@ -223,7 +228,7 @@ impl BlockWriter {
     }
 
     /// Writes pieces of one series, ascending; says where they lie.
-    pub(super) fn put<'p>(&mut self, pieces: impl Iterator<Item = Piece<'p>> + Clone) -> io::Result<Place> {
+    pub(crate) fn put<'p>(&mut self, pieces: impl Iterator<Item = Piece<'p>> + Clone) -> io::Result<Place> {
         self.buffer.clear();
         put_extent(pieces, &mut self.buffer);
         let too_long = |_| io::Error::other("the samples of a series are too many for a block");
@@ -245,7 +250,7 @@ impl BlockWriter {
             .map_err(io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
             .and_then(|()| sync_folder(&blocks.folder))
-            .and_then(|()| BlockFile::open(path.clone(), number));
+            .and_then(|()| BlockFile::open(path.clone(), number, &blocks.recent));
         let file = Arc::new(durable.inspect_err(|_| forget_file(&path))?);
         blocks.files.lock().by_number.insert(number, Arc::clone(&file));
         Ok(file)

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use watchfire_model::Timestamp;
 
-use crate::blocks::{Blocks, Stored};
+use crate::blocks::Blocks;
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::with_codec;
 use crate::config::EngineConfig;
@@ -236,7 +236,7 @@ impl Found {
             SeriesState::new(with_codec(|codec| Numbers::read_from(kind.class(), &mut cursor, codec))?)
         };
         if let Some(extents) = series.extents {
-            state.set_stored(Stored::read_from(&mut Cursor::new(extents), blocks)?);
+            with_codec(|codec| state.read_blocks(extents, blocks, codec))?;
         }
         Ok(Found { id: series.id, kind, key: series.key.into(), state, lsn: series.lsn })
     }

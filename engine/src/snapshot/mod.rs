@@ -31,9 +31,9 @@ use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-/// 7 since exemplars, 6 since native histograms may lie in blocks, 5 since floats may, 4 since native histograms, 3 since the
+/// 8 since counts may lie in blocks, 7 since exemplars, 6 since native histograms may lie in blocks, 5 since floats may, 4 since native histograms, 3 since the
 /// fourth form of histograms of distributions, 2 since backfills and the third one; all of them and 1 are read.
-const VERSION: u16 = 7;
+const VERSION: u16 = 8;
 /// Beside the kind of a series: some of it lies in blocks.
 const HAS_EXTENTS: u8 = 0x80;
 /// The name of a snapshot that is being written.
@@ -172,7 +172,9 @@ impl Engine {
                         if let Some(series) = shard.slot(slot) {
                             let mut state = series.state.lock();
                             put_varint(&mut series_bytes, series.id);
-                            let has_extents = if state.stored().is_some() { HAS_EXTENTS } else { 0 };
+                            // What rests may bring something back from blocks.
+                            state.settle(u32::MAX);
+                            let has_extents = if state.has_blocks() { HAS_EXTENTS } else { 0 };
                             series_bytes.push(series.kind.code() | has_extents);
                             numbers.clear();
                             shard.key_of(series, &mut numbers);
@@ -180,9 +182,9 @@ impl Engine {
                             numbers.clear();
                             state.numbers().write(&mut numbers);
                             put_bytes(&mut series_bytes, &numbers);
-                            if let Some(stored) = state.stored() {
+                            if state.has_blocks() {
                                 numbers.clear();
-                                stored.write(&mut numbers);
+                                state.write_blocks(&mut numbers);
                                 put_bytes(&mut series_bytes, &numbers);
                             }
                             count += 1;

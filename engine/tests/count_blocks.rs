@@ -1,0 +1,289 @@
+//! Counts that have left the memory window lie on disk, and nobody who asks can tell: against an engine that keeps all of
+//! them in memory, over late counts, backfills, ages, snapshots, restarts and crashes.
+
+mod counts_world;
+
+use proptest::prelude::*;
+use watchfire_engine::{Engine, TimeRange};
+use watchfire_model::Matcher;
+
+use counts_world::*;
+
+/// An engine whose counts go to blocks, and one that keeps them.
+struct Pair {
+    dirs: [tempfile::TempDir; 2],
+    engines: [Option<Engine>; 2],
+}
+
+impl Pair {
+    fn new() -> Pair {
+        let dirs = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let mut pair = Pair { dirs, engines: [None, None] };
+        pair.open(0);
+        pair
+    }
+
+    fn open(&mut self, now: i64) {
+        for ((dir, engine), memory_ms) in self.dirs.iter().zip(&mut self.engines).zip([BLOCKS, MEMORY]) {
+            let (opened, report) = open(dir.path(), memory_ms, now);
+            assert_eq!((report.damages, report.orphans), (vec![], 0));
+            *engine = Some(opened);
+        }
+    }
+
+    fn both(&self, work: impl Fn(&Engine)) {
+        self.engines.iter().flatten().for_each(work);
+    }
+
+    fn of_blocks(&self) -> &Engine {
+        self.engines[0].as_ref().expect("open")
+    }
+
+    fn restart(&mut self, killed: bool, now: i64) {
+        self.both(|engine| if killed { engine.sync() } else { engine.close() }.expect("durable"));
+        self.engines = [None, None];
+        self.open(now);
+    }
+
+    fn check(&self, now: i64, many: usize, random: &mut Random) {
+        for (start, end) in windows(now, many, random) {
+            let [of_blocks, of_memory] = [0, 1].map(|at| told(self.engines[at].as_ref().expect("open"), start, end));
+            assert_eq!(of_blocks, of_memory, "{start} to {end} at {now}");
+        }
+    }
+}
+
+#[test]
+fn days_of_counts_lie_on_disk_until_the_retention() {
+    let mut pair = Pair::new();
+    let mut random = Random(1);
+    pair.both(|engine| live(engine, 0..48));
+    let of_two_days = pair.of_blocks().stats();
+    pair.both(|engine| live(engine, 48..130));
+    let stats = pair.of_blocks().stats();
+    assert!(stats.spilled_total > 0 && stats.block_bytes > 0, "{stats:?}");
+    assert!(stats.memory_bytes < of_two_days.memory_bytes * 13 / 10, "two days: {of_two_days:?}, five: {stats:?}");
+    assert_eq!(stats.samples, pair.engines[1].as_ref().expect("open").stats().samples);
+    pair.check(130 * HOUR_MS, 60, &mut random);
+    // Days that are over are in one piece each: far fewer files than stretches.
+    assert!(stats.block_files < 20, "{stats:?}");
+    pair.both(|engine| engine.checkpoint().expect("snapshot"));
+    let [small, large] = [0, 1].map(|at| pair.engines[at].as_ref().expect("open").stats().snapshot_bytes);
+    assert!(small * 3 < large, "a snapshot names blocks: {small} of {large}");
+    pair.restart(false, 130 * HOUR_MS);
+    pair.check(130 * HOUR_MS, 20, &mut random);
+
+    pair.both(|engine| live(engine, 130..250));
+    pair.check(250 * HOUR_MS, 20, &mut random);
+    pair.both(|engine| engine.checkpoint().expect("snapshot"));
+    pair.both(|engine| engine.checkpoint().expect("snapshot"));
+    let sizes: u64 = block_files(pair.dirs[0].path()).iter().map(|path| path.metadata().expect("there").len()).sum();
+    assert_eq!(sizes, pair.of_blocks().stats().block_bytes);
+    assert!(sizes < 2 * stats.block_bytes, "{sizes} after ten days, {} after five", stats.block_bytes);
+}
+
+#[test]
+fn late_counts_take_little_memory_and_are_written_once_in_hours() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path(), BLOCKS, 0);
+    live(&engine, 0..100);
+    let now = 100 * HOUR_MS;
+    let before = engine.stats();
+    // Each second a late count, anywhere in the days before.
+    let mut random = Random(3);
+    for second in 0..3000 {
+        push(&engine, now, 0, std::iter::once(now - HOUR_MS - random.below(80 * HOUR_MS)));
+        engine.tick(at(now + second * 1000));
+    }
+    engine.sweep_all(at(now + 3_000_000));
+    let stats = engine.stats();
+    assert!(stats.memory_bytes < before.memory_bytes + 64 * 3000, "{before:?} then {stats:?}");
+    assert_eq!(stats.block_bytes, before.block_bytes, "nothing is written for a single count");
+    // They are merged at the next turn.
+    live(&engine, 101..112);
+    let merged = engine.stats();
+    assert!(merged.block_files > 0 && merged.memory_bytes < stats.memory_bytes, "{stats:?} then {merged:?}");
+}
+
+#[test]
+fn when_memory_is_short_counts_go_to_disk_and_none_is_lost() {
+    let dirs = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let limited = {
+        let mut config = config(dirs[0].path(), MEMORY);
+        config.memory_limit_bytes = 100_000;
+        Engine::open(config, at(0)).expect("opens").0
+    };
+    let unlimited = open(dirs[1].path(), MEMORY, 0).0;
+    for hour in 0..60 {
+        for engine in [&limited, &unlimited] {
+            live(engine, hour..hour + 1);
+            let back = (hour / 2) * HOUR_MS;
+            late(engine, 1, times(0, back, back + 600_000));
+            push(engine, (hour + 1) * HOUR_MS, 0, times(0, back, back + 60_000));
+        }
+        let stats = limited.stats();
+        assert!(stats.memory_bytes < 130_000, "{stats:?}");
+    }
+    assert_eq!(limited.stats().pruned_early_total, 0);
+    let now = 60 * HOUR_MS;
+    for (start, end) in windows(now, 60, &mut Random(5)) {
+        assert_eq!(told(&limited, start, end), told(&unlimited, start, end), "{start} to {end}");
+    }
+}
+
+/// What the series have counted live, and whether all of it is known.
+fn sum(engine: &Engine, now: i64) -> (f64, bool) {
+    let counted = engine.counted("events_total", TimeRange { start: at(-1000), end: at(now) }).expect("selects");
+    (counted.iter().map(|counted| counted.live).sum(), counted.iter().all(|counted| counted.whole))
+}
+
+/// Increases and totals alone.
+fn without_seconds(told: &[String]) -> Vec<&str> {
+    told.iter().filter_map(|line| Some(line.split_once("increase")?.1.split_once(" buckets")?.0)).collect()
+}
+
+#[test]
+fn a_damaged_block_costs_its_own_counts() {
+    for damage in ["flipped", "cut", "gone"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (engine, _) = open(dir.path(), BLOCKS, 0);
+        live(&engine, 0..90);
+        let now = 90 * HOUR_MS;
+        let (of_all, of_last) = (told(&engine, 0, now), told(&engine, now - 12 * HOUR_MS, now));
+        let (all, whole) = sum(&engine, now);
+        assert!(whole);
+        engine.close().expect("closes");
+        drop(engine);
+        let files = block_files(dir.path());
+        let middle = &files[files.len() / 2];
+        let mut bytes = std::fs::read(middle).expect("readable");
+        (20..bytes.len()).step_by(50).for_each(|at| bytes[at] ^= 0x40);
+        match damage {
+            "flipped" => std::fs::write(middle, bytes).expect("writable"),
+            "cut" => std::fs::write(middle, &bytes[..20]).expect("writable"),
+            _ => std::fs::remove_file(middle).expect("removable"),
+        }
+        let (engine, report) = open(dir.path(), BLOCKS, now);
+        assert_eq!(report.damages.len(), usize::from(damage == "gone"), "{report:?}");
+        let (left, whole) = sum(&engine, now);
+        assert!(left < all && left > all / 4.0 && !whole, "{damage}: {left} of {all}");
+        assert!(damage == "gone" || engine.stats().block_damaged_samples > 0);
+        // The running total knows them all the same, and what is behind them is as it was.
+        assert_eq!(told(&engine, now - 12 * HOUR_MS, now), of_last, "{damage}");
+        assert_eq!(without_seconds(&told(&engine, 0, now)), without_seconds(&of_all), "{damage}");
+        // Windows into them have what is left, and never more than there was.
+        for (start, end) in windows(now, 40, &mut Random(2)) {
+            let found = engine.select(&[Matcher::equal("n", "0")], TimeRange { start: at(start), end: at(end) });
+            for view in found.expect("selects") {
+                let increase = view.increase(at(start), at(end)).unwrap_or(0.0);
+                let most: f64 = times(0, start - 1000, end + 1000).map(|time| count(0, time)).sum();
+                assert!((0.0..=most).contains(&increase), "{damage}: {increase} of {most} in {start} to {end}");
+            }
+        }
+        // It goes on, with late counts for what cannot be read.
+        push(&engine, now, 0, times(0, 0, now).step_by(600));
+        live(&engine, 90..110);
+        let pushed: f64 = times(0, 0, now).step_by(600).map(|time| count(0, time)).sum();
+        let new: f64 = (0..SERIES).flat_map(|n| times(n, now, 110 * HOUR_MS).map(move |time| count(n, time))).sum();
+        let (sum, _) = sum(&engine, 110 * HOUR_MS);
+        assert!((sum - left - pushed - new).abs() < 1e-6, "{damage}: {sum} of {left} and {pushed} and {new}");
+    }
+}
+
+#[test]
+fn without_room_on_disk_counts_stay_in_memory() {
+    let mut pair = Pair::new();
+    pair.both(|engine| live(engine, 0..8));
+    // A folder where the next block will be.
+    let block = |dir: &std::path::Path, number: u64| dir.join(format!("block-{number:020}.blk"));
+    let dir = pair.dirs[0].path().to_owned();
+    (1..100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
+    pair.both(|engine| live(engine, 8..30));
+    assert!(pair.of_blocks().stats().block_failures_total > 0);
+    pair.both(|engine| push(engine, 30 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
+    pair.check(30 * HOUR_MS, 30, &mut Random(1));
+    (1..100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
+    pair.both(|engine| live(engine, 30..45));
+    assert!(pair.of_blocks().stats().spilled_total > 0);
+    pair.both(|engine| push(engine, 45 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
+    pair.check(45 * HOUR_MS, 30, &mut Random(1));
+    // And again, with late counts for what lies in blocks.
+    let next = 1 + block_files(&dir)
+        .iter()
+        .filter_map(|path| path.file_stem()?.to_str()?[6..].parse::<u64>().ok())
+        .max()
+        .expect("files");
+    (next..next + 100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
+    let before = pair.of_blocks().stats().block_failures_total;
+    pair.both(|engine| live(engine, 45..60));
+    assert!(pair.of_blocks().stats().block_failures_total > before);
+    pair.check(60 * HOUR_MS, 30, &mut Random(1));
+    (next..next + 100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
+    pair.both(|engine| live(engine, 60..75));
+    pair.check(75 * HOUR_MS, 30, &mut Random(1));
+    pair.restart(true, 75 * HOUR_MS);
+    pair.check(75 * HOUR_MS, 30, &mut Random(1));
+}
+
+/// What happens to both engines.
+#[derive(Clone, Debug)]
+enum Step {
+    Live(i64),
+    /// Of which series, how many minutes ago it ends, how long it is, each how-manieth of its times.
+    Late(u64, i64, i64, usize),
+    Push(u64, i64, i64, usize),
+    /// Of which series, how many hours ago it ends, how many.
+    Fill(u64, i64, i64, usize),
+    Snapshot,
+    Restart {
+        killed: bool,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let minutes = 5 * 24 * 60i64;
+    let step = prop_oneof![
+        5 => (1i64..14).prop_map(Step::Live),
+        3 => (0..SERIES - 1, 0..minutes, 1i64..900, 1usize..40).prop_map(|(n, ago, long, each)| Step::Late(n, ago, long, each)),
+        2 => (0..SERIES - 1, 0..minutes, 1i64..900, 1usize..40).prop_map(|(n, ago, long, each)| Step::Push(n, ago, long, each)),
+        2 => (0..SERIES - 1, 0i64..110, 1i64..30, 1usize..40).prop_map(|(n, ago, long, each)| Step::Fill(n, ago, long, each)),
+        1 => Just(Step::Snapshot),
+        2 => any::<bool>().prop_map(|killed| Step::Restart { killed }),
+    ];
+    prop::collection::vec(step, 1..24)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn nobody_can_tell_where_counts_lie(steps in steps(), seed in any::<u64>()) {
+        let mut pair = Pair::new();
+        let (mut hour, mut random) = (0, Random(seed));
+        for step in steps {
+            let now = hour * HOUR_MS;
+            match step {
+                Step::Live(hours) => {
+                    pair.both(|engine| live(engine, hour..hour + hours));
+                    hour += hours;
+                }
+                Step::Late(number, ago, long, each) => {
+                    let (from, to) = (now - (ago + long) * MINUTE_MS, now - ago * MINUTE_MS);
+                    pair.both(|engine| late(engine, number, times(0, from, to).step_by(each)));
+                }
+                Step::Push(number, ago, long, each) => {
+                    let (from, to) = (now - (ago + long) * MINUTE_MS, now - ago * MINUTE_MS);
+                    pair.both(|engine| push(engine, now, number, times(0, from, to).step_by(each)));
+                }
+                Step::Fill(number, ago, long, each) => {
+                    let (from, to) = (hour - ago - long, hour - ago);
+                    let times = || times(0, from * HOUR_MS, to * HOUR_MS).step_by(each);
+                    pair.both(|engine| fill(engine, number, from..to, times()));
+                }
+                Step::Snapshot => pair.both(|engine| engine.checkpoint().expect("snapshot")),
+                Step::Restart { killed } => pair.restart(killed, now),
+            }
+            pair.check(hour * HOUR_MS, 6, &mut random);
+        }
+    }
+}
