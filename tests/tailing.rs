@@ -1,6 +1,5 @@
 //! Files followed from the configuration: every written line is stored once, whatever happens to the file or to us.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,111 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use watchfire_test_support::client::encode;
 use watchfire_test_support::lines::Random;
+use watchfire_test_support::logs::{assert_numbers, gzip, line, stored, total, wait_at_least, wait_total};
 use watchfire_test_support::server::free_port;
-use watchfire_test_support::{Client, Server};
+use watchfire_test_support::{Client, Logs, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what comes soon.
 const SOON: Duration = Duration::from_secs(60);
-
-/// A folder of logs and the configuration that follows them.
-struct Logs {
-    folder: tempfile::TempDir,
-}
-
-impl Logs {
-    fn new() -> Logs {
-        Logs { folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).expect("the folder can be written");
-    }
-
-    fn append(&self, name: &str, text: &str) {
-        let file = OpenOptions::new().append(true).create(true).open(self.path(name));
-        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the folder can be written");
-    }
-
-    fn rename(&self, from: &str, to: &str) {
-        fs::rename(self.path(from), self.path(to)).expect("the file is there");
-    }
-
-    /// `sources.files` with this glob and further keys.
-    fn config(&self, glob: &str, more: &str) -> String {
-        format!("sources: {{files: [{{path: \"{}\", service: app{more}}}]}}\n", self.path(glob).display())
-    }
-}
-
-/// How often each message is stored for service `app`.
-fn stored(server: &Server) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    let mut client = server.client();
-    let mut cursor = String::new();
-    loop {
-        let query =
-            format!("/api/v1/logs/search?service=app&start=24h&limit=5000&buckets=0&cursor={}", encode(&cursor));
-        let page = client.get(&query);
-        for log in page["logs"].as_array().expect("a list of records") {
-            *counts.entry(log["message"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
-        }
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = next.to_owned(),
-            None => return counts,
-        }
-    }
-}
-
-fn total(server: &Server) -> u64 {
-    let answer = server.client().get("/api/v1/logs/search?service=app&start=2024-01-01T00:00:00Z&limit=0&buckets=0");
-    answer["total"].as_u64().unwrap_or_default()
-}
-
-/// Waits until so many records are there, and a little longer for those that must not come.
-fn wait_total(server: &Server, wanted: u64) {
-    wait_at_least(server, wanted);
-    assert_eq!(total(server), wanted, "{}", server.log());
-}
-
-fn wait_at_least(server: &Server, wanted: u64) {
-    let deadline = Instant::now() + SOON;
-    while total(server) < wanted {
-        assert!(Instant::now() < deadline, "{} of {wanted} after a minute: {}", total(server), server.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    server.wait_drained();
-}
-
-/// Exactly the messages `0…count`, each once.
-fn assert_numbers(server: &Server, count: u64) {
-    let found = stored(server);
-    let doubled = runs((0..count).filter(|n| found.get(&line(*n)).is_some_and(|times| *times > 1)));
-    let missing = runs((0..count).filter(|n| !found.contains_key(&line(*n))));
-    assert!(doubled.is_empty() && missing.is_empty(), "doubled {doubled:?}, missing {missing:?}: {}", server.log());
-    assert_eq!(found.len() as u64, count);
-}
-
-/// Numbers that follow each other, as their first and last.
-fn runs(numbers: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for number in numbers {
-        match runs.last_mut().filter(|(_, last)| *last + 1 == number) {
-            Some((_, last)) => *last = number,
-            None => runs.push((number, number)),
-        }
-    }
-    runs
-}
-
-fn line(number: u64) -> String {
-    format!("number {number:08}")
-}
 
 #[test]
 fn lines_come_as_they_are_written_whatever_they_end_with() {
@@ -148,7 +50,7 @@ fn a_name_that_is_not_utf8_is_told_once() {
     for glob in ["*.log", "**/*.log"] {
         let logs = Logs::new();
         for name in [&b"caf\xe9.log"[..], b"caf\xe9.txt"] {
-            fs::write(logs.folder.path().join(std::ffi::OsStr::from_bytes(name)), "never read\n").expect("writable");
+            fs::write(logs.folder().join(std::ffi::OsStr::from_bytes(name)), "never read\n").expect("writable");
         }
         logs.append("app.log", "one\n");
         let server = Server::start(BINARY, &logs.config(glob, ""));
@@ -326,6 +228,94 @@ fn a_file_written_anew_with_the_same_beginning_is_read_from_its_beginning() {
 }
 
 #[test]
+fn positions_behind_the_end_of_a_file_begin_it_anew() {
+    let logs = Logs::new();
+    let text = |from: u64, to: u64| (from..to).map(|n| line(n) + "\n").collect::<String>();
+    for (at, name) in ["shorter.log", "as-long.log", "longer.log", "empty.log"].into_iter().enumerate() {
+        logs.write(name, &text(at as u64 * 100, at as u64 * 100 + 100));
+    }
+    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 400);
+    // Cut and written to again while we are down, by who keeps the file open.
+    server.kill();
+    for (name, from, to) in [("shorter.log", 400, 410), ("as-long.log", 410, 510), ("longer.log", 510, 700)] {
+        let file = OpenOptions::new().write(true).truncate(true).open(logs.path(name));
+        file.and_then(|mut file| file.write_all(text(from, to).as_bytes())).expect("it can be written");
+    }
+    File::create(logs.path("empty.log")).expect("it can be cut");
+    server.restart();
+    wait_total(&server, 700);
+    logs.append("empty.log", &text(700, 701));
+    wait_total(&server, 701);
+    server.restart();
+    logs.append("shorter.log", &text(701, 702));
+    wait_total(&server, 702);
+    assert_numbers(&server, 702);
+}
+
+#[test]
+fn what_was_seen_and_cut_before_it_was_read_is_told_and_counted() {
+    let logs = Logs::new();
+    logs.write("app.log", "one whole line\nhalf");
+    logs.write("copied.log", "another whole line\nhal");
+    let server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 2);
+    // A copy has what was cut: nothing is lost of that one.
+    fs::copy(logs.path("copied.log"), logs.path("copied.log.1")).expect("the file is there");
+    logs.write("copied.log", "new\n");
+    logs.write("app.log", "new\n");
+    let lost = || {
+        let metrics = server.client().try_get("/metrics").text();
+        let line = metrics.lines().find(|line| line.starts_with("watchfire_source_lost_bytes_total{"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    let deadline = Instant::now() + SOON;
+    while lost() == 0 {
+        assert!(Instant::now() < deadline, "nothing is counted: {}", server.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(lost(), 4, "{}", server.log());
+    assert_eq!(server.log().matches("its last lines are lost").count(), 1, "{}", server.log());
+    // The half line of the copy is one when nothing more comes.
+    wait_total(&server, 5);
+}
+
+#[test]
+fn a_link_is_followed_to_its_new_target_and_the_old_one_to_its_end() {
+    let logs = Logs::new();
+    let text = |from: u64, to: u64| (from..to).map(|n| line(n) + "\n").collect::<String>();
+    fs::create_dir(logs.path("targets")).expect("the folder can be written");
+    let link_to = |target: &str| {
+        std::os::unix::fs::symlink(logs.path(target), logs.path("next")).expect("the name is free");
+        logs.rename("next", "app.log");
+    };
+    logs.write("targets/0.txt", &text(0, 10));
+    link_to("targets/0.txt");
+    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 10);
+    logs.write("targets/1.txt", &text(10, 20));
+    logs.append("targets/0.txt", &text(20, 30));
+    link_to("targets/1.txt");
+    wait_total(&server, 30);
+    // While we are down: another target, and one that is rotated behind the link, as container runtimes do.
+    server.kill();
+    logs.append("targets/1.txt", &text(30, 40));
+    logs.write("targets/2.txt", &text(40, 50));
+    link_to("targets/2.txt");
+    server.restart();
+    wait_total(&server, 50);
+    server.kill();
+    logs.append("targets/2.txt", &text(50, 60));
+    logs.rename("targets/2.txt", "targets/2.txt.20240101");
+    logs.write("targets/2.txt", &text(60, 70));
+    server.restart();
+    wait_total(&server, 70);
+    logs.append("targets/2.txt", &text(70, 71));
+    wait_total(&server, 71);
+    assert_numbers(&server, 71);
+}
+
+#[test]
 fn files_rotated_before_the_first_start_are_read_when_asked() {
     let logs = Logs::new();
     logs.write("app.log", "now\n");
@@ -369,11 +359,6 @@ fn followed(server: &Server) -> bool {
     let metrics = server.client().try_get("/metrics").text();
     let mut figures = metrics.lines().filter(|line| line.starts_with("watchfire_source_files{"));
     figures.any(|line| !line.ends_with(" 0"))
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes it")
 }
 
 #[test]
@@ -576,7 +561,7 @@ fn program(name: &str) -> Option<PathBuf> {
 fn the_access_log_of_nginx_is_followed_over_its_rotation() {
     let Some(nginx) = program("nginx") else { return };
     let logs = Logs::new();
-    let (port, path) = (free_port(), logs.folder.path().display().to_string());
+    let (port, path) = (free_port(), logs.folder().display().to_string());
     let text = format!(
         "daemon off; master_process off; pid {path}/pid; error_log {path}/error.txt;\nevents {{}}\n\
          http {{ access_log {path}/app.log combined; client_body_temp_path {path}/a; proxy_temp_path {path}/b;\n\
@@ -585,7 +570,7 @@ fn the_access_log_of_nginx_is_followed_over_its_rotation() {
     );
     logs.write("nginx.conf", &text);
     let mut command = Command::new(nginx);
-    command.arg("-c").arg(logs.path("nginx.conf")).arg("-p").arg(logs.folder.path()).stderr(Stdio::null());
+    command.arg("-c").arg(logs.path("nginx.conf")).arg("-p").arg(logs.folder()).stderr(Stdio::null());
     let daemon = Daemon(command.spawn().expect("nginx starts"));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let deadline = Instant::now() + SOON;

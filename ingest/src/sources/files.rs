@@ -5,11 +5,14 @@
 //! the queue is full nothing moves: the files keep what is not stored.
 
 mod commit;
+mod judging;
+mod known;
 mod listing;
 mod names;
+mod past;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -21,25 +24,24 @@ use watchfire_model::Timestamp;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::metrics::{SourceFigures, SourceMetrics};
-use super::position::{FileId, Position};
-use super::rest::Folders;
+use super::position::{FileId, Head, Position};
+use super::rest;
 use super::settings::FileSource;
 use super::tracked::{OpenFault, Standing, Tracked};
 use super::turn::{self, Outcome, Read, TURN_BYTES, Turn};
 use super::waking::{Notices, Poke, Waking};
 use crate::intake::Intake;
 use crate::metrics::SourceCounters;
-use listing::{Original, Since};
+use judging::Judged;
+use past::Missing;
 
 /// Handles open at the end of a turn.
 const HANDLES_MAX: usize = 256;
 /// How often folders are listed even if nothing is heard of them, and sizes looked at.
 const LIST_EVERY_MS: i64 = 5000;
-/// Not more often than this, however much happens in them.
+/// Not more often than this.
 const LIST_PAUSE_MS: i64 = 50;
 const LOOK_EVERY_MS: i64 = 1000;
-/// Names that files have lost; beyond so many they are forgotten.
-const LOST_NAMES_MAX: usize = 10_000;
 /// A file that is not under its name any more and did not grow for so long is let go.
 const LET_GO_AFTER_MS: i64 = 60_000;
 /// First and longest wait before the queue is asked again.
@@ -85,8 +87,10 @@ impl FilesReader {
             sources: Vec::new(),
             tracked: BTreeMap::new(),
             by_path: HashMap::new(),
-            lost_names: HashMap::new(),
-            undecided: HashMap::new(),
+            judged: HashMap::new(),
+            kept: 0,
+            bounded: 0,
+            missing: Vec::new(),
             ready: VecDeque::new(),
             due: BTreeSet::new(),
             open: HashSet::new(),
@@ -96,6 +100,7 @@ impl FilesReader {
             unreadable: names::Unreadable::default(),
             list_at_ms: 0,
             listed_ms: 0,
+            list_pause_ms: LIST_PAUSE_MS,
             look_at_ms: 0,
             knows_orphans: false,
         };
@@ -125,17 +130,22 @@ pub(super) struct Source {
     pub figures: SourceFigures,
     /// It was never met before.
     pub is_new: bool,
+    /// It was met by a version that did not keep which rotated files it had read; that, as it is stored.
+    pub older: Option<Vec<u8>>,
     /// When it was met first, as far as that is known.
     pub met: Option<SystemTime>,
 }
 
-/// What is kept of a source that was met: version u8 = 2, milliseconds i64. Version 1 has no time.
-fn met_at(now_ms: i64) -> Vec<u8> {
-    [&[2][..], &now_ms.to_le_bytes()].concat()
+/// What is kept of a source that was met: version u8 = 3, milliseconds i64. Version 1 has no time, before version 3 it
+/// was not kept which rotated files were read.
+const MET_VERSION: u8 = 3;
+
+fn met_at(time_ms: i64) -> Vec<u8> {
+    [&[MET_VERSION][..], &time_ms.to_le_bytes()].concat()
 }
 
 fn met_of(value: &[u8]) -> Option<SystemTime> {
-    let [2, time @ ..] = value else { return None };
+    let [2..=MET_VERSION, time @ ..] = value else { return None };
     time_of(i64::from_le_bytes(time.try_into().ok()?))
 }
 
@@ -158,11 +168,14 @@ struct Files {
     sources: Vec<Source>,
     tracked: BTreeMap<FileId, Tracked>,
     by_path: HashMap<PathBuf, FileId>,
-    /// Names that a file has lost, and when that file was last written to.
-    lost_names: HashMap<PathBuf, SystemTime>,
-    /// Files of which it could not be told yet whether they were never read: the name that they had, which of its
-    /// files are meant, and whose they are.
-    undecided: HashMap<FileId, (PathBuf, Since, usize)>,
+    /// What was found of files that are not followed, so that it need not be found again.
+    judged: HashMap<FileId, Judged>,
+    /// How often contents were kept that no file has any more.
+    kept: u64,
+    /// How often it was when it was last looked whether that is too much.
+    bounded: u64,
+    /// What was seen and not read of such contents.
+    missing: Vec<Missing>,
     /// Whose turn it is next.
     ready: VecDeque<FileId>,
     /// Who must be looked at when, even if nothing happens.
@@ -177,6 +190,8 @@ struct Files {
     unreadable: names::Unreadable,
     list_at_ms: i64,
     listed_ms: i64,
+    /// Folders are not listed more often than this, however much happens in them.
+    list_pause_ms: i64,
     look_at_ms: i64,
     /// Whether files of the last run that are under other names now were looked for.
     knows_orphans: bool,
@@ -238,9 +253,12 @@ impl Files {
             .map(|settings| {
                 let stored = self.intake.queue.checkpoint(&key_of(&settings));
                 let met = stored.as_deref().and_then(met_of);
-                Source { figures: self.metrics.of(settings.name()), is_new: stored.is_none(), met, settings }
+                let is_new = stored.is_none();
+                let older = stored.filter(|stored| stored.first() != Some(&MET_VERSION));
+                Source { figures: self.metrics.of(settings.name()), is_new, older, met, settings }
             })
             .collect();
+        self.judged.clear();
         self.list_at_ms = 0;
         self.knows_orphans = false;
     }
@@ -254,7 +272,7 @@ impl Files {
 
     fn take_note(&mut self, notices: Notices) {
         if notices.names {
-            self.list_at_ms = self.listed_ms.saturating_add(LIST_PAUSE_MS);
+            self.list_at_ms = self.list_at_ms.min(self.listed_ms.saturating_add(self.list_pause_ms));
         }
         if notices.all {
             self.look_at_ms = 0;
@@ -298,13 +316,12 @@ impl Files {
         let Some(file) = self.tracked.get(&id) else { return };
         let is_quiet = now_ms.saturating_sub(file.grown_ms) >= LET_GO_AFTER_MS;
         if file.standing != Standing::Live && is_quiet && !file.is_ready && file.unread_bytes() == 0 {
-            let (is_deleted, key) =
-                (file.standing == Standing::Deleted, file.stored.clone().map(|stored| (id.key(), stored)));
+            let deleted = (file.standing == Standing::Deleted).then(|| (file.position.clone(), file.stored.clone()));
             self.drop_file(id);
-            if let Some((key, stored)) = key.filter(|_| is_deleted) {
+            if let Some((position, stored)) = deleted {
                 let mut turn = Turn::default();
-                turn.forget(key, stored);
-                // If that fails the position stays, and is forgotten when there are too many.
+                self.give_up(id, &position, stored, &mut turn);
+                // If that fails the position stays, and is found to be of no file at the next start.
                 self.try_commit(&mut turn);
             }
         }
@@ -359,14 +376,6 @@ impl Files {
 
     /// Reads some of one file.
     fn visit(&mut self, id: FileId, turn: &mut Turn, now_ms: i64) {
-        match self.original_of(id, now_ms) {
-            Original::None => {}
-            Original::Wait => return self.set_due(id, Some(now_ms + LOOK_EVERY_MS)),
-            Original::Read(position) => {
-                turn.place(id, self.stored(id), position);
-                return turn.has_more(id);
-            }
-        }
         let Some(file) = self.tracked.get_mut(&id) else { return };
         let Some(source) = self.sources.get(file.source) else { return };
         if file.position.packed {
@@ -405,39 +414,44 @@ impl Files {
         }
     }
 
-    /// The file was cut, or holds something else: what a copy has of the old contents is read from there, the new ones
-    /// from their beginning.
+    /// The file was cut, or holds something else: what a copy has of the old contents is read from there when it is
+    /// found, the new ones from their beginning. Under a name that rotation gives they may be a copy themselves.
     fn restart(&mut self, id: FileId, turn: &mut Turn, now_ms: i64) {
-        let Some(file) = self.tracked.get(&id) else { return };
-        let mut folders = Folders::default();
-        let copy = self.copy_of(&file.position, file.source, &mut folders, now_ms);
-        let (path, source, since) = (file.path.clone(), file.source, Since::read_to(&file.position));
-        let (name, at, size) = (&file.name, file.position.at, file.seen.0);
+        let Some(file) = self.tracked.get_mut(&id) else { return };
+        let (position, stored, source) = (file.position.clone(), file.stored.clone(), file.source);
+        let missed = std::mem::take(&mut file.reached).saturating_sub(position.at);
+        let (path, modified_ms, is_live) = (file.path.clone(), file.modified_ms(), file.standing == Standing::Live);
+        let head = file.head_now().map(|head| Head::of(&head)).unwrap_or_default();
+        let (name, at, size) = (&file.name, position.at, file.seen.0);
         if file.was_read {
-            tracing::info!(file = %name, at, size, copy = ?copy.as_ref().map(|copy| &copy.path), "cut or replaced: read from its beginning");
+            tracing::info!(file = %name, at, size, "cut or replaced: read from its beginning");
         } else {
             tracing::warn!(
-                file = %name, at, size, copy = ?copy.as_ref().map(|copy| &copy.path),
+                file = %name, at, size,
                 "not the file that was read to this position: cut or replaced meanwhile, and read from its beginning"
             );
         }
-        if let Some(source) = self.sources.get(file.source) {
+        if let Some(source) = self.sources.get(source) {
             source.figures.restarts.inc();
         }
-        let position = Position { path: file.path.clone(), modified_ms: file.modified_ms(), ..Position::default() };
-        turn.place(id, file.stored.clone(), position);
-        turn.has_more(id);
-        if let Some(copy) = copy.filter(|copy| !turn.places(copy.id)) {
-            turn.adopt(copy);
-        }
-        // It may have been copied and cut more than once.
-        if let Some(since) = since {
-            self.adopt_unseen(&path, since, source, &mut folders, turn, now_ms);
+        self.miss_bytes(&position, missed, source, now_ms);
+        if is_live && !self.is_rotated(&path, source) {
+            turn.keep(&position, |key| self.intake.queue.checkpoint(key).is_some());
+            turn.place(id, stored, Position { path, modified_ms, head, ..Position::default() });
+            turn.has_more(id);
+        } else {
+            self.give_up(id, &position, stored, turn);
+            turn.dropped.push(id);
+            self.judged.remove(&id);
+            self.list_at_ms = 0;
         }
     }
 
-    fn stored(&self, id: FileId) -> Option<Vec<u8>> {
-        self.tracked.get(&id).and_then(|file| file.stored.clone())
+    /// Whether a path is one that rotation gives to a file that is followed.
+    fn is_rotated(&self, path: &Path, source: usize) -> bool {
+        let Some(source) = self.sources.get(source) else { return false };
+        let originals = rest::original_names(path);
+        originals.iter().any(|name| self.by_path.contains_key(name) && source.settings.matches(name))
     }
 
     fn set_due(&mut self, id: FileId, due_ms: Option<i64>) {

@@ -8,6 +8,7 @@ pub struct SourceMetrics {
     lines: IntCounterVec,
     bytes: IntCounterVec,
     restarts: IntCounterVec,
+    lost_bytes: IntCounterVec,
     lag_bytes: IntGaugeVec,
     files: IntGaugeVec,
 }
@@ -21,6 +22,8 @@ pub struct SourceFigures {
     pub bytes: IntCounter,
     /// Files begun anew, as they were cut or replaced.
     pub restarts: IntCounter,
+    /// Bytes that were seen and were gone before they were read.
+    pub lost_bytes: IntCounter,
     /// Bytes that are there and not stored yet.
     pub lag_bytes: IntGauge,
     /// Files that are followed.
@@ -42,13 +45,18 @@ impl SourceMetrics {
                 "watchfire_source_restarts_total",
                 "Files read from their beginning again, as they were cut or replaced.",
             )?,
+            lost_bytes: counter(
+                "watchfire_source_lost_bytes_total",
+                "Bytes of files that were deleted or cut before they were read, and that no copy has.",
+            )?,
             lag_bytes: gauge("watchfire_source_lag_bytes", "Bytes that are there and not stored yet.")?,
             files: gauge("watchfire_source_files", "Files that are followed.")?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 5] = [
+        let all: [Box<dyn prometheus::core::Collector>; 6] = [
             Box::new(metrics.lines.clone()),
             Box::new(metrics.bytes.clone()),
             Box::new(metrics.restarts.clone()),
+            Box::new(metrics.lost_bytes.clone()),
             Box::new(metrics.lag_bytes.clone()),
             Box::new(metrics.files.clone()),
         ];
@@ -65,6 +73,7 @@ impl SourceMetrics {
             records: self.lines.with_label_values(label),
             bytes: self.bytes.with_label_values(label),
             restarts: self.restarts.with_label_values(label),
+            lost_bytes: self.lost_bytes.with_label_values(label),
             lag_bytes: self.lag_bytes.with_label_values(label),
             files: self.files.with_label_values(label),
         }

@@ -2,9 +2,10 @@
 //!
 //! Each source keeps where it stands in the frames of the queue that hold its records: a crash neither loses nor
 //! doubles a line. In reading order: [`cut`] and [`multiline`] (from bytes to records), [`settings`], [`position`],
-//! `tracked` (one file), `turn` (lines of several), [`files`] (all of them), `rest` (what rotation has left),
-//! `waking`, [`packed`], [`journal`], [`stdin`], [`metrics`].
+//! `tracked` (one file), `turn` (lines of several), [`files`] (all of them), `rest` and `content` (what rotation has
+//! left), `waking`, [`packed`], [`journal`], [`stdin`], [`metrics`].
 
+mod content;
 pub mod cut;
 pub mod files;
 pub mod journal;

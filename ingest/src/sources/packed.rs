@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -35,6 +37,20 @@ pub fn has_packed_name(path: &Path) -> bool {
     path.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
 }
 
+/// The bytes of a file from a place of its own on.
+struct Bytes {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Bytes {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let filled = self.file.read_at(room, self.at)?;
+        self.at = self.at.saturating_add(filled as u64);
+        Ok(filled)
+    }
+}
+
 /// The unpacked bytes of a file, read forwards. Holds the part between two reads, which the reader bounds.
 pub struct Unpacker {
     decoder: Box<dyn Read + Send>,
@@ -51,9 +67,16 @@ impl Unpacker {
     ///
     /// Errors: it cannot be read, or is not packed in a way that we know.
     pub fn open(path: &Path) -> io::Result<Unpacker> {
+        Unpacker::of(Arc::new(File::open(path)?))
+    }
+
+    /// The unpacked bytes of a file that is open. Its cursor is not used, so it can be unpacked several times.
+    ///
+    /// Errors: it cannot be read, or is not packed in a way that we know.
+    pub fn of(file: Arc<File>) -> io::Result<Unpacker> {
         let mut start = [0; 4];
-        let filled = File::open(path)?.read(&mut start)?;
-        let file = BufReader::new(File::open(path)?);
+        let filled = file.read_at(&mut start, 0)?;
+        let file = BufReader::new(Bytes { file, at: 0 });
         let decoder: Box<dyn Read + Send> = match Packing::of(start.get(..filled).unwrap_or_default()) {
             Some(Packing::Gzip) => Box::new(MultiGzDecoder::new(file)),
             Some(Packing::Zstd) => Box::new(zstd::stream::read::Decoder::with_buffer(file)?),

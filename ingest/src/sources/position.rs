@@ -1,10 +1,11 @@
 //! Where a file was read up to, and what makes it that file: kept as a checkpoint in the queue.
 //!
 //! ```text
-//! key   = "f" | device u64 | inode u64
+//! key   = "f" | device u64 | inode u64, or "p" | hash of the value 16 bytes, if no file has these contents now
 //! value = version u8 = 3 | flags u8 | at u64 | head length u16 | head hash 16 bytes
 //!         | tail length u16 | tail hash 16 bytes | modified i64 (milliseconds since the epoch) | path
 //!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good, 8 not decided yet
+//!         (no longer written)
 //! ```
 //! Integers little-endian. `at` counts unpacked bytes. Version 1 has neither tail nor time, version 2 no time.
 
@@ -18,10 +19,10 @@ use super::packed::has_packed_name;
 
 /// First bytes of the keys of files.
 pub const FILE_KEYS: &[u8] = b"f";
+/// First bytes of the keys of contents that no file has now: a copy of them may come to light.
+pub const PAST_KEYS: &[u8] = b"p";
 /// How many first bytes tell files apart.
 pub const HEAD_BYTES: usize = 1024;
-/// Fewer are too few to say that one file is a copy of another.
-const HEAD_BYTES_MIN: usize = 16;
 /// Longer paths are kept cut; they only help to find what was renamed.
 const PATH_BYTES_MAX: usize = 1024;
 const VERSION: u8 = 3;
@@ -79,11 +80,6 @@ impl Head {
     pub fn fits(&self, start: &[u8]) -> bool {
         start.get(..usize::from(self.length)).is_some_and(|start| self.length == 0 || xxh3_128(start) == self.hash)
     }
-
-    /// Whether it is long enough to tell a copy by.
-    pub fn tells_copies(&self) -> bool {
-        usize::from(self.length) >= HEAD_BYTES_MIN
-    }
 }
 
 /// The bytes just before a position, as a hash: up to [`TAIL_BYTES`] of them.
@@ -120,11 +116,11 @@ pub struct Position {
     pub packed: bool,
     /// There will be nothing more.
     pub finished: bool,
-    /// Whether it was never read is not known yet; it may be if it was written to at or after `modified_ms`.
+    /// Whether it was never read was not known: earlier versions kept that.
     pub undecided: bool,
     /// How the file begins.
     pub head: Head,
-    /// What stands before the position; not kept of packed files.
+    /// What stands before the position.
     pub tail: Tail,
     /// When it was written to last, as far as that was seen; milliseconds since the epoch, 0 if it was not.
     pub modified_ms: i64,
@@ -133,6 +129,16 @@ pub struct Position {
 }
 
 impl Position {
+    /// Whether it says anything of the contents that a copy could be known by.
+    pub fn tells_copies(&self) -> bool {
+        !self.undecided && self.head.length > 0
+    }
+
+    /// The key under which it is kept when no file has these contents.
+    pub fn past_key(&self) -> Vec<u8> {
+        [PAST_KEYS, &xxh3_128(&self.encode()).to_le_bytes()].concat()
+    }
+
     /// As the queue keeps it.
     pub fn encode(&self) -> Vec<u8> {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
@@ -252,7 +258,7 @@ mod tests {
     fn a_grown_file_is_the_same_and_another_is_not() {
         let head = Head::of(b"one");
         assert!(head.fits(b"one") && head.fits(b"one and more"));
-        assert!(!head.fits(b"on") && !head.fits(b"two and more") && !head.tells_copies());
+        assert!(!head.fits(b"on") && !head.fits(b"two and more"));
         assert!(Head::of(b"").fits(b"anything"));
         let long = vec![b'x'; 5000];
         assert_eq!(Head::of(&long), Head::of(&long[..HEAD_BYTES]));

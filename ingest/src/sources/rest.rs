@@ -1,14 +1,12 @@
-//! Finding what is left of a file that is not where it was: renamed, copied before it was cut, packed.
+//! Folders as they are at one moment, though files are renamed in them, and the names that rotation gives.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::packed::{Unpacker, has_packed_name};
-use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES, is_numbered_name, is_rotated_name};
-use super::tracked::before;
+use super::packed::has_packed_name;
+use super::position::{FileId, is_rotated_name};
 
 /// Lists of a folder in which something happens all the time.
 const LISTS_MAX: usize = 8;
@@ -22,6 +20,8 @@ pub(super) struct Entry {
     pub modified: SystemTime,
     /// When it was made, or written to last if that was before: a copy may have the time of its original.
     pub born: SystemTime,
+    /// It was there a moment ago, and may be gone or have another name now.
+    pub is_past: bool,
 }
 
 /// Folders as they are at one moment, each read once.
@@ -29,10 +29,43 @@ pub(super) struct Entry {
 pub(super) struct Folders(HashMap<PathBuf, Option<Vec<Entry>>>);
 
 impl Folders {
-    /// The files of the folder that a path lies in; `None` if it cannot be read.
+    /// The files of the folder that a path lies in, by name; `None` if it cannot be read.
     pub(super) fn beside(&mut self, path: &Path) -> Option<&[Entry]> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or(Path::new(""));
         self.0.entry(folder.to_owned()).or_insert_with(|| settled(|| list(folder))).as_deref()
+    }
+
+    /// The file that has a name.
+    pub(super) fn at(&mut self, path: &Path) -> Option<Entry> {
+        let Some(entries) = self.beside(path) else {
+            // Its folder may not be listed, but entered.
+            return entry_of(path.to_owned());
+        };
+        let from = entries.partition_point(|entry| entry.path.as_path() < path);
+        let mut named = entries.iter().skip(from).take_while(|entry| entry.path == path);
+        named.find(|entry| !entry.is_past).cloned()
+    }
+
+    /// The file that has an inode, whatever its name, where files beside `near` are, or beside what that links to.
+    /// What is packed was never followed as text: if its inode was known as that, it only has it from a file that is
+    /// gone.
+    pub(super) fn with_id(&mut self, near: &Path, id: FileId, packed: bool) -> Option<Entry> {
+        let is_it = |entry: &&Entry| entry.id == id && has_packed_name(&entry.path) == packed;
+        if let Some(found) = self.beside(near).unwrap_or_default().iter().find(is_it) {
+            return Some(found.clone());
+        }
+        let target = fs::read_link(near).and_then(|_| fs::canonicalize(near)).ok()?;
+        self.beside(&target)?.iter().find(is_it).cloned()
+    }
+
+    /// All that was found in the folders that were listed.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.0.values().flatten().flatten()
+    }
+
+    /// Whether the folder of a path was listed.
+    pub(super) fn has_listed(&self, path: &Path) -> bool {
+        path.parent().and_then(|folder| self.0.get(folder)).is_some_and(Option::is_some)
     }
 }
 
@@ -41,136 +74,45 @@ impl Folders {
 /// what any of the lists has is there.
 fn settled(mut list: impl FnMut() -> Option<Vec<Entry>>) -> Option<Vec<Entry>> {
     let mut entries = list()?;
+    let mut missed: Vec<Entry> = Vec::new();
     for _ in 1..LISTS_MAX {
-        let mut again = list()?;
+        let again = list()?;
         let is_same = again.len() == entries.len()
             && again.iter().zip(&entries).all(|(one, other)| (one.id, &one.path) == (other.id, &other.path));
         let ids: HashSet<FileId> = again.iter().map(|entry| entry.id).collect();
-        again.extend(entries.into_iter().filter(|entry| !ids.contains(&entry.id)));
-        entries = again;
+        let before = std::mem::replace(&mut entries, again).into_iter().chain(std::mem::take(&mut missed));
+        missed =
+            before.filter(|entry| !ids.contains(&entry.id)).map(|entry| Entry { is_past: true, ..entry }).collect();
         if is_same {
             break;
         }
-        entries.sort_by(|one, other| one.path.cmp(&other.path));
     }
-    Some(entries)
-}
-
-/// One list of a folder, by name.
-fn list(folder: &Path) -> Option<Vec<Entry>> {
-    let entries = fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
-        let path = entry.path();
-        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let born = metadata.created().map_or(modified, |created| created.min(modified));
-        Some(Entry { id: FileId::of(&metadata), path, bytes: metadata.len(), modified, born })
-    });
-    let mut entries: Vec<Entry> = entries.collect();
+    entries.append(&mut missed);
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     Some(entries)
 }
 
-/// The first bytes of a file, unpacked.
-pub(super) fn head_of(path: &Path) -> std::io::Result<Vec<u8>> {
-    if has_packed_name(path) {
-        return Ok(Unpacker::open(path)?.read_at(0, HEAD_BYTES).0.to_vec());
-    }
-    let mut start = Vec::new();
-    File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut start)?;
-    Ok(start)
+/// One list of a folder, by name. The empty path is the working folder.
+fn list(folder: &Path) -> Option<Vec<Entry>> {
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = fs::read_dir(listed).ok()?.flatten();
+    let mut entries: Vec<Entry> = entries.filter_map(|entry| entry_of(folder.join(entry.file_name()))).collect();
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    Some(entries)
 }
 
-/// A packed file counts as written to the end when nothing was written for so long: what packs it gives it the time of
-/// its original last.
-const PACKED_AFTER: Duration = Duration::from_secs(2);
-/// What cannot be unpacked after so long stays so.
-const DAMAGED_AFTER: Duration = Duration::from_secs(60);
-
-/// How the file of an entry begins, unpacked. `None`: it is being written or renamed, and it is too early to tell.
-pub(super) fn settled_head(entry: &Entry) -> Option<Vec<u8>> {
-    let metadata = fs::metadata(&entry.path).ok().filter(|metadata| FileId::of(metadata) == entry.id)?;
-    let quiet = match metadata.modified().map(|at| at.elapsed()) {
-        Ok(Ok(quiet)) => quiet,
-        // Clocks differ a little; what is dated far ahead is not being written for that.
-        Ok(Err(ahead)) if ahead.duration() < DAMAGED_AFTER => Duration::ZERO,
-        Ok(Err(_)) | Err(_) => DAMAGED_AFTER,
-    };
-    let (head, is_whole) = if has_packed_name(&entry.path) {
-        if quiet < PACKED_AFTER {
-            return None;
-        }
-        match Unpacker::open(&entry.path) {
-            Ok(mut unpacker) => {
-                let head = unpacker.read_at(0, HEAD_BYTES).0.to_vec();
-                (head, unpacker.fault().is_none())
-            }
-            Err(_) => (Vec::new(), false),
-        }
-    } else {
-        match head_of(&entry.path) {
-            Ok(head) => (head, true),
-            Err(error) => (Vec::new(), error.kind() != std::io::ErrorKind::NotFound),
-        }
-    };
-    // The name may have been given to another file in between.
-    let is_same = fs::metadata(&entry.path).is_ok_and(|metadata| FileId::of(&metadata) == entry.id);
-    (is_same && (is_whole || quiet >= DAMAGED_AFTER)).then_some(head)
+/// The file that has a name now.
+fn entry_of(path: PathBuf) -> Option<Entry> {
+    let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let born = metadata.created().map_or(modified, |created| created.min(modified));
+    Some(Entry { id: FileId::of(&metadata), path, bytes: metadata.len(), modified, born, is_past: false })
 }
 
-/// Whether the file holds what was read up to a position: how it begins, and what stands before the position.
-pub(super) fn holds(path: &Path, position: &Position) -> bool {
-    if !head_of(path).is_ok_and(|head| position.head.fits(&head)) {
-        return false;
-    }
-    if position.tail.length == 0 {
-        return true;
-    }
-    let from = position.at.saturating_sub(TAIL_BYTES as u64);
-    let length = usize::try_from(position.at - from).unwrap_or(TAIL_BYTES);
-    let before = if has_packed_name(path) {
-        Unpacker::open(path).map(|mut unpacker| unpacker.read_at(from, length).0.to_vec())
-    } else {
-        File::open(path).and_then(|file| before(&file, position.at))
-    };
-    before.is_ok_and(|before| position.tail.fits(&before))
-}
-
-/// The same file under another name, if it holds what was read and is no shorter.
-pub(super) fn renamed(folders: &mut Folders, id: FileId, position: &Position) -> Option<Entry> {
-    // What is packed was never followed as text: it only has the inode of a file that is gone.
-    let is_it = |entry: &&Entry| entry.id == id && has_packed_name(&entry.path) == position.packed;
-    let entry = folders.beside(&position.path)?.iter().find(is_it)?.clone();
-    let is_whole = position.packed || entry.bytes >= position.at;
-    (is_whole && holds(&entry.path, position)).then_some(entry)
-}
-
-/// A copy of the file that `position` is of, which holds what was not read of it; packed copies too. `is_known` says
-/// of which files it is known what was read.
-pub(super) fn copied(folders: &mut Folders, position: &Position, is_known: impl Fn(&Entry) -> bool) -> Option<Entry> {
-    if !position.head.tells_copies() {
-        return None;
-    }
-    let mut candidates: Vec<&Entry> = folders
-        .beside(&position.path)?
-        .iter()
-        .filter(|entry| is_rotated_name(&position.path, &entry.path) && !is_known(entry))
-        .filter(|entry| has_packed_name(&entry.path) || entry.bytes >= position.at)
-        .collect();
-    candidates.sort_by_key(|entry| std::cmp::Reverse(entry.modified));
-    candidates.into_iter().find(|entry| holds(&entry.path, position)).cloned()
-}
-
-/// Files beside one that rotation has left, the oldest first.
-pub(super) fn rotated(folders: &mut Folders, path: &Path) -> Vec<Entry> {
-    let mut found: Vec<Entry> = folders
-        .beside(path)
-        .unwrap_or_default()
-        .iter()
-        .filter(|entry| is_numbered_name(path, &entry.path))
-        .cloned()
-        .collect();
-    found.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
-    found
+/// A file's time, in milliseconds since the epoch.
+pub(super) fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Names under which the file may have been before it got this one: what stands before a `.`, `-`, `_` or `~`.
@@ -190,38 +132,6 @@ pub(super) fn original_names(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::position::Head;
-
-    #[test]
-    fn what_was_renamed_or_copied_is_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("app.log");
-        let text = "first line of some length\nsecond line\n";
-        fs::write(&path, text).unwrap();
-        let id = FileId::of(&fs::metadata(&path).unwrap());
-        let position = Position { at: 10, head: Head::of(text.as_bytes()), path: path.clone(), ..Position::default() };
-        fs::rename(&path, dir.path().join("app.log.1")).unwrap();
-        let find = || renamed(&mut Folders::default(), id, &position).map(|entry| entry.path);
-        assert_eq!(find(), Some(dir.path().join("app.log.1")));
-        assert!(copied(&mut Folders::default(), &position, |_| true).is_none());
-        let found = copied(&mut Folders::default(), &position, |_| false).unwrap();
-        assert_eq!(found.id, id);
-        let unread = || {
-            let position = Position { path: path.clone(), ..Position::default() };
-            renamed(&mut Folders::default(), id, &position).map(|entry| entry.path)
-        };
-        assert_eq!(unread(), Some(dir.path().join("app.log.1")));
-        // A packed file that has the inode of one that was never read is not that one.
-        fs::rename(dir.path().join("app.log.1"), dir.path().join("app.log.1.gz")).unwrap();
-        assert_eq!(unread(), None);
-        fs::rename(dir.path().join("app.log.1.gz"), dir.path().join("app.log.1")).unwrap();
-        fs::write(dir.path().join("app.log.1"), "other").unwrap();
-        assert_eq!(find(), None);
-        fs::write(dir.path().join("app.log.2.zst"), zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
-        let found = copied(&mut Folders::default(), &position, |_| false).unwrap();
-        assert_eq!(found.path, dir.path().join("app.log.2.zst"));
-        assert_eq!(rotated(&mut Folders::default(), &path).len(), 2);
-    }
 
     /// Lists as they come while files are renamed: each a row of inodes and names.
     #[test]
@@ -240,6 +150,7 @@ mod tests {
             bytes: 0,
             modified: SystemTime::UNIX_EPOCH,
             born: SystemTime::UNIX_EPOCH,
+            is_past: false,
         };
         for first in 0..2 {
             let mut lists = rows[first..].iter();

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::content::Content;
 use super::packed::Unpacker;
 use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES};
+use super::rest::millis;
 
 /// Where the file is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub(super) enum Standing {
 
 /// What is open.
 enum Input {
-    Plain(File),
+    Plain(Arc<File>),
     Packed(Unpacker),
 }
 
@@ -42,6 +45,8 @@ pub(super) struct Tracked {
     pub standing: Standing,
     /// Size and time of change when it was last looked at.
     pub seen: (u64, SystemTime),
+    /// The largest size that these contents had when they were read.
+    pub reached: u64,
     /// When it last grew.
     pub grown_ms: i64,
     /// When it must be looked at even if nothing happens.
@@ -88,6 +93,11 @@ impl Window<'_> {
     /// Whether the bytes and the first bytes, which were read at two moments, are of one file: it was not cut and
     /// written anew in between.
     pub(super) fn is_of_one_file(&self, at: u64) -> bool {
+        let behind = usize::try_from(at).unwrap_or(usize::MAX).saturating_add(self.bytes.len());
+        if self.head.len() < behind.min(HEAD_BYTES) {
+            // It was cut, and nothing came since.
+            return false;
+        }
         let Some(head) = usize::try_from(at).ok().and_then(|at| self.head.get(at..)) else { return true };
         let both = head.len().min(self.bytes.len());
         head.get(..both) == self.bytes.get(..both)
@@ -113,8 +123,7 @@ impl Tracked {
 
     /// When it was written to last, as far as was seen; milliseconds since the epoch.
     pub(super) fn modified_ms(&self) -> i64 {
-        let since = self.seen.1.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        millis(self.seen.1)
     }
 
     /// Looks at size and time; whether they have changed.
@@ -165,21 +174,36 @@ impl Tracked {
         self.input = None;
     }
 
+    /// The file that was judged is read from this handle, whatever becomes of its name.
+    pub(super) fn hold(&mut self, content: Content) {
+        let packed = || Unpacker::of(content.file.clone()).ok().map(Input::Packed);
+        self.input = if content.packed { packed() } else { Some(Input::Plain(content.file)) };
+    }
+
+    /// How the file behind the handle begins now, whatever its names; `None` if none is open.
+    pub(super) fn head_now(&self) -> Option<Vec<u8>> {
+        match &self.input {
+            Some(Input::Plain(file)) => piece(file, 0, HEAD_BYTES).ok(),
+            Some(Input::Packed(_)) | None => None,
+        }
+    }
+
+    /// A handle of the file, if its name has not gone to another.
+    fn open_same(&self) -> Result<Arc<File>, OpenFault> {
+        let file = File::open(&self.path).map_err(fault)?;
+        if FileId::of(&file.metadata().map_err(fault)?) != self.id {
+            return Err(OpenFault::Gone);
+        }
+        Ok(Arc::new(file))
+    }
+
     /// Opens it, if it is still the same file.
     fn open(&mut self) -> Result<&mut Input, OpenFault> {
         if self.input.is_none() {
             let input = if self.position.packed {
-                let metadata = fs::metadata(&self.path).map_err(fault)?;
-                if FileId::of(&metadata) != self.id {
-                    return Err(OpenFault::Gone);
-                }
-                Input::Packed(Unpacker::open(&self.path).map_err(fault)?)
+                Input::Packed(Unpacker::of(self.open_same()?).map_err(fault)?)
             } else {
-                let file = File::open(&self.path).map_err(fault)?;
-                if FileId::of(&file.metadata().map_err(fault)?) != self.id {
-                    return Err(OpenFault::Gone);
-                }
-                Input::Plain(file)
+                Input::Plain(self.open_same()?)
             };
             self.input = Some(input);
         }
@@ -216,7 +240,8 @@ impl Tracked {
     }
 }
 
-fn fault(error: io::Error) -> OpenFault {
+/// Why, by the system's error.
+pub(super) fn fault(error: io::Error) -> OpenFault {
     if error.kind() == io::ErrorKind::NotFound { OpenFault::Gone } else { OpenFault::Refused(error) }
 }
 
@@ -235,7 +260,7 @@ fn read_full(file: &File, room: &mut [u8], at: u64) -> io::Result<usize> {
 }
 
 /// Up to so many bytes from a place on.
-fn piece(file: &File, at: u64, wanted: usize) -> io::Result<Vec<u8>> {
+pub(super) fn piece(file: &File, at: u64, wanted: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; wanted];
     let filled = read_full(file, &mut bytes, at)?;
     bytes.truncate(filled);
@@ -272,6 +297,7 @@ impl Tracked {
             stored: None,
             standing: Standing::Live,
             seen: (0, SystemTime::UNIX_EPOCH),
+            reached: 0,
             grown_ms: now_ms,
             due_ms: None,
             is_ready: false,

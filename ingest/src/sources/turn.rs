@@ -53,8 +53,10 @@ pub(super) enum Step {
     Place { id: FileId, before: Option<Vec<u8>>, position: Position, records: u64, bytes: u64 },
     /// A position is forgotten.
     Forget { key: Vec<u8>, before: Vec<u8> },
+    /// What was read of contents that no file has now.
+    Keep { key: Vec<u8>, value: Vec<u8> },
     /// A source was met.
-    Meet { key: Vec<u8>, value: Vec<u8> },
+    Meet { key: Vec<u8>, before: Option<Vec<u8>>, value: Vec<u8> },
 }
 
 /// Lines and positions that are stored together.
@@ -64,6 +66,8 @@ pub(super) struct Turn {
     pub steps: Vec<Step>,
     /// Files that are followed from now on.
     pub adopted: Vec<Tracked>,
+    /// Files that are followed no longer.
+    pub dropped: Vec<FileId>,
     /// Files that have more than was taken.
     pub more: Vec<FileId>,
     visited: Vec<FileId>,
@@ -118,9 +122,17 @@ impl Turn {
         }
     }
 
+    /// No file has these contents now; a copy of them is read from here. `is_kept`: the queue has it already.
+    pub(super) fn keep(&mut self, position: &Position, is_kept: impl FnOnce(&[u8]) -> bool) {
+        let key = position.past_key();
+        if position.tells_copies() && !is_kept(&key) {
+            self.steps.push(Step::Keep { key, value: position.encode() });
+        }
+    }
+
     /// A source was met: what was there before it is what its settings say of the first start.
-    pub(super) fn meet(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.steps.push(Step::Meet { key, value });
+    pub(super) fn meet(&mut self, key: Vec<u8>, before: Option<Vec<u8>>, value: Vec<u8>) {
+        self.steps.push(Step::Meet { key, before, value });
     }
 
     /// The steps, for the queue: one per key, as an inode that is given up may have a new file in the same turn.
@@ -131,7 +143,8 @@ impl Turn {
             let (key, before, after) = match step {
                 Step::Place { id, before, position, .. } => (id.key(), before.clone(), Some(position.encode())),
                 Step::Forget { key, before } => (key.clone(), Some(before.clone()), None),
-                Step::Meet { key, value } => (key.clone(), None, Some(value.clone())),
+                Step::Keep { key, value } => (key.clone(), None, Some(value.clone())),
+                Step::Meet { key, before, value } => (key.clone(), before.clone(), Some(value.clone())),
             };
             match places.get(&key).and_then(|at| checkpoints.get_mut(*at)) {
                 Some(earlier) => earlier.after = after,
@@ -192,6 +205,7 @@ impl Reader<'_> {
                     turn.has_more(file.id);
                     return Read::Done { due_ms: None };
                 }
+                file.reached = file.reached.max(window.size);
                 if !window.has_names {
                     file.standing = Standing::Deleted;
                 }
@@ -243,7 +257,7 @@ impl Reader<'_> {
                     finished,
                     undecided: false,
                     head: if has_whole_head { position.head } else { Head::of(&window.head) },
-                    tail: if is_packed { Tail::default() } else { tail_of(&window.before(at)) },
+                    tail: if at == 0 { position.tail } else { tail_of(&window.before(at)) },
                     modified_ms: file.modified_ms(),
                     path: position.path.clone(),
                 };

@@ -7,6 +7,7 @@ pub mod client;
 pub mod crash;
 pub mod fleet;
 pub mod lines;
+pub mod logs;
 pub mod process;
 pub mod program;
 pub mod prometheus;
@@ -22,6 +23,7 @@ pub mod write_receiver;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
+pub use logs::Logs;
 pub use program::Program;
 pub use prometheus::Prometheus;
 pub use receiver::WebhookReceiver;

@@ -196,8 +196,18 @@ impl Server {
 
     /// Kills it if it runs, and starts again on the same folder and address.
     pub fn restart(&mut self) {
+        self.respawn();
+        self.become_ready();
+    }
+
+    /// The same, and does not wait until it is ready.
+    pub fn respawn(&mut self) {
         self.kill();
         self.child = spawn(&self.binary, self.folder.path(), &self.environment);
+    }
+
+    /// Waits until it is ready.
+    pub fn become_ready(&mut self) {
         self.wait_ready().unwrap_or_else(|log| panic!("{log}"));
     }
 

@@ -2,7 +2,7 @@
 
 use watchfire_queue::AppendError;
 
-use super::{Files, RETRY};
+use super::{Files, LIST_PAUSE_MS, RETRY};
 use crate::gather::{Gathered, Reason};
 use crate::sources::position::{FileId, Position};
 use crate::sources::turn::{Outcome, Step, TURN_BYTES, Turn};
@@ -46,6 +46,7 @@ impl Files {
                 self.read_positions(turn);
                 // What was found in the folders has to be found again.
                 (self.list_at_ms, self.knows_orphans) = (0, false);
+                self.judged.clear();
                 turn.visited().for_each(|id| self.make_ready(id));
                 *turn = Turn::default();
                 Outcome::Refused
@@ -86,15 +87,28 @@ impl Files {
             self.tracked.insert(id, file);
             self.make_ready(id);
         }
+        turn.dropped.into_iter().for_each(|id| self.drop_file(id));
         for step in turn.steps {
-            if let Step::Forget { key, .. } = &step
-                && let Some(file) = FileId::of_key(key).and_then(|id| self.tracked.get_mut(&id))
-            {
-                file.stored = None;
+            match &step {
+                Step::Forget { key, .. } => {
+                    if let Some(file) = FileId::of_key(key).and_then(|id| self.tracked.get_mut(&id)) {
+                        file.stored = None;
+                    }
+                }
+                Step::Keep { .. } => {
+                    // What waited as a copy of that can be judged now.
+                    self.kept += 1;
+                    self.list_at_ms = self.list_at_ms.min(self.listed_ms.saturating_add(LIST_PAUSE_MS));
+                }
+                Step::Place { .. } | Step::Meet { .. } => {}
             }
             let Step::Place { id, position, records, bytes, .. } = step else { continue };
             let Some(file) = self.tracked.get_mut(&id) else { continue };
+            tracing::debug!(file = %file.path.display(), ?id, at = position.at, records, "lines are stored");
             file.stored = Some(position.encode());
+            if file.position.path != position.path {
+                file.name = position.path.display().to_string();
+            }
             file.position = position;
             (file.was_read, file.failing) = (true, false);
             if let Some(source) = self.sources.get(file.source) {
