@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use watchfire_test_support::client::encode;
 use watchfire_test_support::lines::Random;
-use watchfire_test_support::{Client, Server};
+use watchfire_test_support::target::answer;
+use watchfire_test_support::{Client, Server, TargetServer, remote_write};
 
 /// Rounds of the random test; `WATCHFIRE_CRASH_ROUNDS` asks for more.
 const ROUNDS: u64 = 50;
@@ -143,6 +145,55 @@ fn kill_at_random_moments_loses_and_doubles_nothing() {
     let acknowledged = ledger.acknowledged.values().filter(|acknowledged| **acknowledged).count();
     assert!(acknowledged > 100, "the load was too small to prove anything: {acknowledged}");
     verify(&server, &ledger, "after all rounds");
+}
+
+/// Types and helps of metrics that were pushed by remote-write and OTLP and scraped: those of a snapshot and what was said
+/// since.
+#[test]
+fn what_is_known_of_metrics_outlives_a_kill() {
+    let target = TargetServer::showing("# TYPE shown gauge\n# HELP shown What the target shows.\nshown 1\n");
+    let job =
+        format!("{{job_name: a, scrape_interval: 100ms, static_configs: [{{targets: [\"{}\"]}}]}}", target.address);
+    let mut server = Server::start(env!("CARGO_BIN_EXE_watchfire"), &format!("scrape_configs: [{job}]\n"));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let mut written = Vec::new();
+    let labels = remote_write::labels([("__name__", "written_total"), ("job", "w")]);
+    remote_write::put_series(&labels, &[(i64::try_from(now).expect("fits"), 1.0)], &mut written);
+    remote_write::put_metadata("written_total", 1, "What was written.", &mut written);
+    let otlp = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{
+        "name": "told", "description": "What was told.",
+        "gauge": {"dataPoints": [{"timeUnixNano": format!("{now}000000"), "asDouble": 1}]},
+    }]}]}]});
+    let mut client = server.client();
+    assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
+    let answered = client.post("/api/v1/otlp/v1/metrics", "application/json", otlp.to_string());
+    assert_eq!(answered.status, 200, "{}", answered.text());
+    let wanted = [
+        ("written_total", "counter", "What was written."),
+        ("told", "gauge", "What was told."),
+        ("shown", "gauge", "What the target shows."),
+    ];
+    let known = |server: &Server| -> Vec<Value> {
+        let of = |(metric, ..): (&str, &str, &str)| {
+            server.client().get(&format!("/api/v1/metadata?metric={metric}"))["data"].take()
+        };
+        wanted.iter().copied().map(of).collect()
+    };
+    let all: Vec<Value> = wanted
+        .iter()
+        .map(|(metric, kind, help)| json!({(*metric): [{"type": kind, "help": help, "unit": ""}]}))
+        .collect();
+    let begun = std::time::Instant::now();
+    while known(&server) != all {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}: {}", known(&server), server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Nobody says it again.
+    target.answer(|_: &str, out: &mut dyn std::io::Write| out.write_all(&answer("503 Service Unavailable", &[], b"")));
+    for _ in 0..2 {
+        server.restart();
+        assert_eq!(known(&server), all, "{}", server.log());
+    }
 }
 
 /// Names of the places on the path of a record, and the load that reaches them soon.

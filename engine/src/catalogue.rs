@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::text::cut;
 
 use crate::key;
 use crate::kind::{MetricType, SeriesClass, SeriesKind};
+use crate::notes::{MetricNote, Said};
 
 /// One metric, for people who look around.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +28,6 @@ pub struct MetricInfo {
     pub labels: Vec<String>,
     /// Points that went to its `__overflow__` series since the start.
     pub overflowed: u64,
-}
-
-/// What was said about a metric, for the disk.
-pub(crate) struct MetricNote {
-    pub(crate) name: Arc<str>,
-    pub(crate) sample_type: MetricType,
-    pub(crate) help: Option<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -56,6 +51,19 @@ impl Metric {
             _ => SeriesKind::Samples(self.sample_type),
         }
     }
+
+    /// Whether it is new what a sender says about it.
+    fn hears(&self, said: &Said<'_>) -> bool {
+        let is_sampled = matches!(self.kind(), SeriesKind::Samples(_));
+        let is_new_type = said.sample_type != MetricType::Untyped && said.sample_type != self.sample_type;
+        let help = cut(said.help, HELP_BYTES_MAX);
+        let is_new_help = !help.is_empty() && self.help.as_deref() != Some(help);
+        is_sampled && (is_new_type || is_new_help)
+    }
+
+    fn note(&self, name: &Arc<str>) -> MetricNote {
+        MetricNote { name: name.clone(), sample_type: self.sample_type, help: self.help.clone() }
+    }
 }
 
 /// Memory of a metric beside its texts: its place in the table, and what the allocator takes for its name.
@@ -73,6 +81,8 @@ pub(crate) struct Catalogue {
     metrics: DashMap<Arc<str>, Metric, foldhash::fast::RandomState>,
     /// Memory of all of them.
     bytes: AtomicUsize,
+    /// Held while what is said goes into memory and into the log: no other lock is held when it is taken.
+    pub(crate) describing: Mutex<()>,
 }
 
 impl Catalogue {
@@ -135,20 +145,36 @@ impl Catalogue {
         }
     }
 
-    /// Notes what a sender says about a metric that has series.
-    pub(crate) fn describe(&self, name: &str, said: Option<MetricType>, help: Option<&str>) {
-        if let Some(mut metric) = self.metrics.get_mut(name) {
-            metric.sample_type = said.unwrap_or(metric.sample_type);
-            let help = help.map(|help| cut(help, HELP_BYTES_MAX));
-            if let Some(help) = help
-                && metric.help.as_deref() != Some(help)
-            {
-                let more = help.len().saturating_sub(metric.help.as_deref().map_or(0, str::len));
-                metric.bytes += more;
-                self.bytes.fetch_add(more, Ordering::Relaxed);
-                metric.help = Some(help.into());
-            }
+    /// Whether there is the metric, and it is new what a sender says about it.
+    pub(crate) fn hears(&self, said: &Said<'_>) -> bool {
+        self.metrics.get(said.metric).is_some_and(|metric| metric.hears(said))
+    }
+
+    /// Notes what a sender says about a metric that has series and is not counted; gives all that is said now, if that
+    /// is new.
+    pub(crate) fn describe(&self, said: &Said<'_>) -> Option<MetricNote> {
+        if !self.hears(said) {
+            return None;
         }
+        let mut entry = self.metrics.get_mut(said.metric)?;
+        let (name, metric) = entry.pair_mut();
+        if said.sample_type != MetricType::Untyped {
+            metric.sample_type = said.sample_type;
+        }
+        let help = cut(said.help, HELP_BYTES_MAX);
+        if !help.is_empty() {
+            let more = help.len().saturating_sub(metric.help.as_deref().map_or(0, str::len));
+            metric.bytes += more;
+            self.bytes.fetch_add(more, Ordering::Relaxed);
+            metric.help = Some(help.into());
+        }
+        Some(metric.note(name))
+    }
+
+    /// Notes what was said before this process.
+    pub(crate) fn restore(&self, note: &MetricNote) {
+        let help = note.help.as_deref().unwrap_or_default();
+        self.describe(&Said { metric: &note.name, sample_type: note.sample_type, help });
     }
 
     /// The kind of the metric of this name.
@@ -171,11 +197,7 @@ impl Catalogue {
         self.metrics
             .iter()
             .filter(|entry| entry.help.is_some() || entry.sample_type != MetricType::Untyped)
-            .map(|entry| MetricNote {
-                name: entry.key().clone(),
-                sample_type: entry.sample_type,
-                help: entry.help.clone(),
-            })
+            .map(|entry| entry.note(entry.key()))
             .collect()
     }
 

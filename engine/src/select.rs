@@ -74,13 +74,6 @@ impl Engine {
         self.registry.catalogue.help(name)
     }
 
-    /// Notes what a sender says about a metric; of one that is counted here nobody else says anything.
-    pub fn describe(&self, metric: &str, said: Option<crate::kind::MetricType>, help: Option<&str>) {
-        if !matches!(self.metric_kind(metric), Some(SeriesKind::Increments | SeriesKind::Distribution)) {
-            self.registry.catalogue.describe(metric, said, help);
-        }
-    }
-
     /// Keeps names of metrics for what is counted: from now on no other samples begin a series under them.
     pub fn keep_for_counts(&self, metrics: impl IntoIterator<Item = String>) {
         *self.registry.counted.write() = metrics.into_iter().collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use watchfire_engine::{
-    Derived, Engine, EngineConfig, Increment, MetricType, Observation, OpenError, SampleBatch, SeriesKind,
+    Derived, Engine, EngineConfig, Increment, MetricType, Observation, OpenError, Said, SampleBatch, SeriesKind,
     SourcePosition, TimeRange,
 };
 use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
@@ -439,4 +439,48 @@ fn a_hole_in_what_was_durable_costs_only_itself() {
     assert!(is_part_of(&got, &wanted));
     let missing = wanted.totals.values().sum::<u64>() - got.totals.values().sum::<u64>();
     assert_eq!(missing, report.records_missing);
+}
+
+fn said<'a>(sample_type: MetricType, help: &'a str) -> Said<'a> {
+    Said { metric: "temp_celsius", sample_type, help }
+}
+
+/// What was said last about a metric is there after every kind of end, also when the snapshot knows better than the
+/// first half of the log, and the second half better than the snapshot.
+#[test]
+fn what_is_said_about_a_metric_outlives_a_crash() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path());
+    let mut batch = SampleBatch::new(at(0));
+    let series = batch.series(SeriesKind::Samples(MetricType::Untyped), &name("temp_celsius", 1));
+    batch.push(series, at(0), 21.5);
+    engine.append_samples(&batch).expect("appends");
+    let long = "x".repeat(10_000);
+    let steps = [
+        (said(MetricType::Gauge, ""), SeriesKind::Samples(MetricType::Gauge), None),
+        (said(MetricType::Untyped, "How warm it is."), SeriesKind::Samples(MetricType::Gauge), Some("How warm it is.")),
+        (said(MetricType::Counter, "How warm."), SeriesKind::Samples(MetricType::Counter), Some("How warm.")),
+        (said(MetricType::Untyped, &long), SeriesKind::Samples(MetricType::Counter), long.get(..4096)),
+    ];
+    let mut engine = engine;
+    for (number, (said, kind, help)) in steps.into_iter().enumerate() {
+        engine.describe([said].into_iter()).expect("written");
+        let logged = engine.stats().log_bytes;
+        engine.describe([said].into_iter()).expect("known");
+        assert_eq!(engine.stats().log_bytes, logged, "a repetition is not logged");
+        if number == 1 {
+            engine.checkpoint().expect("a snapshot");
+        }
+        drop(engine);
+        let report;
+        (engine, report) = open(dir.path());
+        assert_eq!((report.damages, report.records_missing), (vec![], 0), "step {number}");
+        assert_eq!(
+            (engine.metric_kind("temp_celsius"), engine.metric_help("temp_celsius").as_deref()),
+            (Some(kind), help)
+        );
+    }
+    // Of what has no series nothing is kept.
+    engine.describe([Said { metric: "absent", ..said(MetricType::Gauge, "x") }].into_iter()).expect("passed over");
+    assert_eq!(engine.metric_help("absent"), None);
 }

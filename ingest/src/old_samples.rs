@@ -4,7 +4,7 @@
 //! A text may hold more than memory does: its samples go into the engine by the batch. Bringing the same text again adds
 //! nothing, as a series has one value per time.
 
-use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, SampleBatch, SeriesKind};
+use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, Said, SampleBatch, SeriesKind};
 use watchfire_exposition::labels::Labels;
 use watchfire_exposition::{Entry, Format, MetricKind, ParseError, Parser, Series};
 use watchfire_model::Timestamp;
@@ -228,10 +228,8 @@ impl<'t, 'e> Reader<'t, 'e> {
             let line = self.lines.get(*point as usize).copied().unwrap_or_default();
             self.outcome.refuse(line, rejection.as_str(), || rejection.to_string());
         }
-        for (metric, said, help) in self.said.drain(..) {
-            let said = Some(said).filter(|said| *said != MetricType::Untyped);
-            self.engine.describe(&metric, said, Some(help.as_str()).filter(|help| !help.is_empty()));
-        }
+        self.engine.describe(self.said.iter().map(|(metric, kind, help)| Said { metric, sample_type: *kind, help }))?;
+        self.said.clear();
         self.batch.clear(self.now);
         self.named.clear();
         self.lines.clear();

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use watchfire_engine::{BatchSeries, Engine, MetricType, SampleBatch, SeriesHandle, SeriesKind};
+use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, Said, SampleBatch, SeriesHandle, SeriesKind};
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelError, Timestamp};
 
@@ -246,7 +246,9 @@ impl Remembered {
     }
 
     /// The batch is in the engine: keeps the series that are new there, and tells it what is said about them.
-    pub(crate) fn keep_fresh(&mut self, engine: &Engine, batch: &SampleBatch) {
+    ///
+    /// Errors: the log cannot be written.
+    pub(crate) fn keep_fresh(&mut self, engine: &Engine, batch: &SampleBatch) -> Result<(), AppendError> {
         for text in self.fresh.drain(..) {
             let Some(shown) = self.shown.get_mut(&text) else { continue };
             let Known::Fresh(named) = shown.known else { continue };
@@ -255,9 +257,12 @@ impl Remembered {
                 None => Known::Refused,
             };
         }
-        for (metric, said, help) in self.said.drain(..) {
-            engine.describe(&metric, Some(said).filter(|said| *said != MetricType::Untyped), help.as_deref());
-        }
+        let said = std::mem::take(&mut self.said);
+        engine.describe(said.iter().map(|(metric, kind, help)| Said {
+            metric,
+            sample_type: *kind,
+            help: help.as_deref().unwrap_or_default(),
+        }))
     }
 }
 

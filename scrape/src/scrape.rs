@@ -99,14 +99,14 @@ impl Series {
         let reported = self.report(of, values, &mut batch);
         drop(cpu);
         let stored = engine.append_samples(&batch);
-        self.remembered.keep_fresh(engine, &batch);
+        let described = self.remembered.keep_fresh(engine, &batch);
         for (handle, named) in self.reported.iter_mut().zip(reported).filter(|(handle, _)| handle.is_none()) {
             *handle = named.and_then(|named| engine.handle_of(&batch, named));
         }
-        let error = match (read, &stored) {
+        let error = match (read, stored.as_ref().err().or(described.as_ref().err())) {
             (Err(error), _) => Some(error),
-            (Ok(()), Err(AppendError::Log(error))) => Some(ScrapeError::Storage(error.to_string())),
-            (Ok(()), Ok(_)) => None,
+            (Ok(()), Some(AppendError::Log(error))) => Some(ScrapeError::Storage(error.to_string())),
+            (Ok(()), None) => None,
         };
         LastScrape {
             health: if error.is_none() { Health::Up } else { Health::Down },

@@ -119,9 +119,10 @@ pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks, now: Timestamp) ->
         positions.restore(source);
     }
     loaded.registry.continue_from(loaded.head.next_id);
-    let (next_lsn, log_bytes) = replay::replay(&mut loaded, &files, &mut positions, &mut report, now)?;
-    for note in &loaded.head.metrics {
-        loaded.registry.catalogue.describe(&note.name, Some(note.sample_type), note.help.as_deref());
+    let (next_lsn, log_bytes, notes) = replay::replay(&mut loaded, &files, &mut positions, &mut report, now)?;
+    // What the log says is newer. A metric may have its first series only in the log.
+    for note in loaded.head.metrics.iter().chain(&notes) {
+        loaded.registry.catalogue.restore(note);
     }
     report.series = loaded.registry.len() as u64;
     let snapshot_bytes = report.snapshot.as_ref().and_then(|path| std::fs::metadata(path).ok()).map_or(0, |m| m.len());

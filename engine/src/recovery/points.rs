@@ -372,6 +372,7 @@ mod tests {
         fn begin_backfill(&mut self, _: &Hours) {}
         fn delete(&mut self, _: Deletion) {}
         fn exemplar(&mut self, _: u64, _: watchfire_model::LabelSet, _: crate::Exemplar) {}
+        fn notes(&mut self, _: Vec<crate::notes::MetricNote>) {}
         fn define(&mut self, _: u64, _: crate::kind::SeriesKind, _: &[u8]) -> Result<(), Damaged> {
             Ok(())
         }

@@ -15,6 +15,7 @@ use crate::delete::Deletion;
 use crate::engine::OpenError;
 use crate::exemplars::{Exemplar, Exemplars};
 use crate::kind::SeriesKind;
+use crate::notes::MetricNote;
 use crate::positions::Positions;
 use crate::registry::Registry;
 use crate::resting::{self, LogPart};
@@ -22,14 +23,15 @@ use crate::series::{Numbers, SeriesState};
 use crate::wal::record::{self, Heads};
 use crate::wal::segment::{self, Damage, RECORD_HEAD_BYTES, SegmentError};
 
-/// Applies the log from the cut on; gives the number that the next record gets, and the length of the log read.
+/// Applies the log from the cut on; gives the number that the next record gets, the length of the log read, and what it
+/// says about metrics, in order.
 pub(super) fn replay(
     loaded: &mut Loaded,
     files: &[(u64, PathBuf)],
     positions: &mut Positions,
     report: &mut RecoveryReport,
     now: Timestamp,
-) -> Result<(u64, u64), OpenError> {
+) -> Result<(u64, u64, Vec<MetricNote>), OpenError> {
     let mut log_bytes = 0;
     let mut replayer = Replayer {
         registry: &loaded.registry,
@@ -43,6 +45,7 @@ pub(super) fn replay(
         deleted: None,
         hole_is_open: false,
         left_to_queue: 0,
+        notes: Vec::new(),
     };
     let mut parts: Vec<LogPart> = Vec::new();
     // Numbers of records begin with 1.
@@ -96,10 +99,10 @@ pub(super) fn replay(
         }));
         parts.extend(taken.parts);
     }
-    let left_to_queue = replayer.left_to_queue;
+    let Replayer { left_to_queue, notes, .. } = replayer;
     resting::distribute(parts, &loaded.known.series, now.millis());
     report.records_left_to_queue = left_to_queue;
-    Ok((expected.max(loaded.contains + 1), log_bytes))
+    Ok((expected.max(loaded.contains + 1), log_bytes, notes))
 }
 
 /// Counts the records that are missing between the expected one and the next one that is there.
@@ -167,6 +170,7 @@ struct Replayer<'r> {
     /// Records that were not durable are missing: what is derived from offsets behind them is left to the queue.
     hole_is_open: bool,
     left_to_queue: u64,
+    notes: Vec<MetricNote>,
 }
 
 impl Heads for Replayer<'_> {
@@ -202,6 +206,10 @@ impl Heads for Replayer<'_> {
 
     fn exemplar(&mut self, _: u64, series: LabelSet, exemplar: Exemplar) {
         self.exemplars.restore(&series, exemplar);
+    }
+
+    fn notes(&mut self, notes: Vec<MetricNote>) {
+        self.notes.extend(notes);
     }
 
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {

@@ -3,7 +3,7 @@
 //! ```text
 //! file    = "WFSNP\0" | version u16 | cut u64 | crc32 u32 of that | section*
 //! section = length u32 | crc32 u32 | payload
-//! payload = 1 | varint next id | varint sources, source* | varint metrics, (text name, u8 type, text help)*
+//! payload = 1 | varint next id | varint sources, source* | notes of metrics
 //!         | 2 | lsn u64 | varint series, (varint id, u8 kind, bytes key, bytes numbers, bytes extents if kind says so)*
 //!         | 4 | exemplars                             (see `exemplars::bytes`)
 //!         | 3 | varint series in all                                            (always the last section)
@@ -24,9 +24,8 @@ use watchfire_model::failpoint;
 
 use crate::batch::SourcePosition;
 use crate::bytes::{put_bytes, put_varint};
-use crate::catalogue::MetricNote;
 use crate::engine::Engine;
-use crate::kind::SeriesKind;
+use crate::notes::{self, MetricNote};
 use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
@@ -228,12 +227,7 @@ fn put_head(head: &SnapshotHead, out: &mut Vec<u8>) {
     put_varint(out, head.next_id);
     put_varint(out, head.sources.len() as u64);
     head.sources.iter().for_each(|source| put_source(source, out));
-    put_varint(out, head.metrics.len() as u64);
-    for note in &head.metrics {
-        put_bytes(out, note.name.as_bytes());
-        out.push(SeriesKind::Samples(note.sample_type).code());
-        put_bytes(out, note.help.as_deref().unwrap_or_default().as_bytes());
-    }
+    notes::put(&head.metrics, out);
 }
 
 fn put_section(out: &mut impl Write, payload: &[u8]) -> io::Result<()> {

@@ -12,9 +12,9 @@ use watchfire_model::LabelSet;
 
 use super::{END, EXEMPLARS, HAS_EXTENTS, HEAD, HEAD_BYTES, MAGIC, SECTION_BYTES_MAX, SERIES, SnapshotHead, VERSION};
 use crate::bytes::{Cursor, Damaged};
-use crate::catalogue::MetricNote;
 use crate::exemplars::{self, Exemplar};
 use crate::kind::SeriesKind;
+use crate::notes;
 use crate::wal::record::read_source;
 
 /// Sections whose series are in memory at once, for each thread.
@@ -215,14 +215,7 @@ fn read_head(cursor: &mut Cursor) -> Result<SnapshotHead, Damaged> {
     for _ in 0..cursor.varint()? {
         head.sources.push(read_source(cursor)?);
     }
-    for _ in 0..cursor.varint()? {
-        let name = cursor.text()?.into();
-        let Some(SeriesKind::Samples(sample_type)) = SeriesKind::from_code(cursor.u8()?) else {
-            return Err(Damaged("a metric is of an unknown type"));
-        };
-        let help = Some(cursor.text()?).filter(|help| !help.is_empty()).map(Into::into);
-        head.metrics.push(MetricNote { name, sample_type, help });
-    }
+    head.metrics = notes::read(cursor)?;
     Ok(head)
 }
 

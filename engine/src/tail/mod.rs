@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::exemplars::Exemplar;
 use crate::key;
 use crate::kind::SeriesKind;
+use crate::notes::MetricNote;
 use crate::wal::Hold;
 use crate::wal::record::{self, AdditivePoints, Heads, Points};
 use crate::wal::segment;
@@ -269,6 +270,8 @@ impl<F: Follow> Heads for Told<'_, F> {
     fn exemplar(&mut self, id: u64, _: LabelSet, exemplar: Exemplar) {
         self.follow.exemplar(id, exemplar);
     }
+
+    fn notes(&mut self, _: Vec<MetricNote>) {}
 
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
         self.follow.series(id, kind, &key::checked_pairs(key)?);

@@ -6,6 +6,7 @@
 //!         | 4 | hours                             (a backfill: its points replace what backfills put there before)
 //!         | 5 | deletion                          (samples that are gone from here on; what follows says nothing)
 //!         | 6 | bytes exemplars                   (see `exemplars::bytes`; what follows says nothing)
+//!         | 7 | notes                             (what is said about metrics; what follows says nothing)
 //! source  = text queue | epoch u64 | varint partition | varint first | varint next - first
 //! definition: see `definitions`
 //! group   = zigzag id - id of the group before | varint points * 2 + 1 | point*
@@ -32,6 +33,7 @@ use crate::delete::Deletion;
 use crate::exemplars::{self, Exemplar};
 use crate::kind::SeriesKind;
 use crate::natives;
+use crate::notes::{self, MetricNote};
 use crate::wal::columns::{self, Columns};
 use crate::wal::definitions;
 
@@ -41,6 +43,7 @@ const BATCH: u8 = 3;
 const BACKFILL: u8 = 4;
 const DELETION: u8 = 5;
 const EXEMPLARS: u8 = 6;
+const NOTES: u8 = 7;
 
 /// Appends the head of a batch.
 pub(crate) fn put_head(source: Option<&SourcePosition>, out: &mut Vec<u8>) {
@@ -67,6 +70,12 @@ pub(crate) fn put_deletion_head(deletion: &Deletion, out: &mut Vec<u8>) {
 pub(crate) fn put_exemplars_head(exemplars: &[u8], out: &mut Vec<u8>) {
     out.push(EXEMPLARS);
     put_bytes(out, exemplars);
+}
+
+/// Appends the head of notes, which is all of them.
+pub(crate) fn put_notes_head(notes: &[MetricNote], out: &mut Vec<u8>) {
+    out.push(NOTES);
+    notes::put(notes, out);
 }
 
 /// Appends a source position.
@@ -216,6 +225,8 @@ pub(crate) trait Heads {
     fn delete(&mut self, deletion: Deletion);
     /// An exemplar of the series with this number and these labels.
     fn exemplar(&mut self, id: u64, series: LabelSet, exemplar: Exemplar);
+    /// What is said about metrics.
+    fn notes(&mut self, notes: Vec<MetricNote>);
     /// A definition.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
 }
@@ -254,6 +265,11 @@ pub(crate) fn read_head(payload: &[u8], heads: &mut impl Heads) -> Result<Option
         EXEMPLARS => {
             heads.begin(None);
             exemplars::read(cursor.bytes()?, |id, series, exemplar| heads.exemplar(id, series, exemplar))?;
+            return Ok(None);
+        }
+        NOTES => {
+            heads.begin(None);
+            heads.notes(notes::read(&mut cursor)?);
             return Ok(None);
         }
         _ => return Err(Damaged("a record is of an unknown kind")),
@@ -380,6 +396,7 @@ mod tests {
             self.deletion = Some(deletion);
         }
         fn exemplar(&mut self, _: u64, _: LabelSet, _: Exemplar) {}
+        fn notes(&mut self, _: Vec<MetricNote>) {}
         fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
             self.defined.push((id, kind.code(), key.to_vec()));
             Ok(())
@@ -517,7 +534,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..7) {
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..8) {
             let mut bytes = bytes;
             if let Some(first) = bytes.first_mut() { *first = kind; }
             let _ = read(&bytes, &mut Collect::default());

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use watchfire_engine::{
-    AppendError, BatchSeries, Engine, Exemplar, MetricType, SampleBatch, SeriesKind, Spelling, Spellings,
+    AppendError, BatchSeries, Engine, Exemplar, MetricType, Said, SampleBatch, SeriesKind, Spelling, Spellings,
 };
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::labels::METRIC_NAME;
@@ -124,7 +124,7 @@ impl Outcome {
 }
 
 /// What a sender says about a metric.
-struct Said {
+struct Noted {
     metric: String,
     kind: MetricType,
     help: String,
@@ -141,7 +141,7 @@ pub(crate) struct Gathered<'g> {
     /// The series that got a point last, by [`Gathered::point`] or [`Gathered::native`].
     latest: Option<BatchSeries>,
     /// What is said about metrics.
-    said: Vec<Said>,
+    said: Vec<Noted>,
     outcome: Outcome,
     /// Which message is read, if one of remote-write.
     version: Option<Version>,
@@ -201,10 +201,10 @@ impl<'g> Gathered<'g> {
 
     /// Notes what is said about a metric; what is no text is passed over, as no sample hangs on it.
     pub(crate) fn describe(&mut self, metric: &[u8], kind: MetricType, help: &[u8]) -> Result<(), ReadError> {
-        self.ask(size_of::<Said>() + metric.len() + help.len())?;
+        self.ask(size_of::<Noted>() + metric.len() + help.len())?;
         let said_nothing = kind == MetricType::Untyped && help.is_empty();
         if let (Ok(metric), Ok(help), false) = (str::from_utf8(metric), str::from_utf8(help), said_nothing) {
-            self.said.push(Said { metric: metric.to_owned(), kind, help: help.to_owned() });
+            self.said.push(Noted { metric: metric.to_owned(), kind, help: help.to_owned() });
         }
         Ok(())
     }
@@ -363,10 +363,11 @@ impl<'g> Gathered<'g> {
             return Ok(None);
         }
         engine.remember(&self.batch, &self.named);
-        for Said { metric, kind, help } in &self.said {
-            let kind = Some(*kind).filter(|kind| *kind != MetricType::Untyped);
-            engine.describe(metric, kind, Some(help.as_str()).filter(|help| !help.is_empty()));
-        }
+        engine.describe(self.said.iter().map(|Noted { metric, kind, help }| Said {
+            metric,
+            sample_type: *kind,
+            help,
+        }))?;
         self.outcome.samples = (report.accepted + report.duplicates).saturating_sub(report.natives);
         self.outcome.histograms = report.natives;
         self.outcome.exemplars = report.exemplars;
