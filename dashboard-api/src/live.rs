@@ -1,5 +1,6 @@
 //! WebSockets that show records as they are stored: `/ws/logs` flat, `/ws` and `/` in D4's envelope.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use axum::{Router, routing};
 use futures_util::SinkExt;
 use http::header::{self, HeaderMap};
 use serde_json::json;
+use watchfire_log_store::query::Query;
+use watchfire_log_store::{SearchRequest, TimeRange};
 use watchfire_model::Timestamp;
 
 use crate::auth::credentials::SUBPROTOCOL;
@@ -19,7 +22,7 @@ use crate::filters::{FILTER_NAMES, filtered_query};
 use crate::page;
 use crate::params::Params;
 use crate::state::Api;
-use crate::tail::pieces::{Shape, text};
+use crate::tail::pieces::{Piece, Shape, text};
 use crate::tail::{TailReader, Tailed};
 
 /// A reader that takes nothing for this long is cut off.
@@ -72,15 +75,22 @@ fn open(api: Arc<Api>, upgrade: Upgrade, params: &Params, shape: Shape) -> Resul
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .write_buffer_size(WRITE_BUFFER_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| show(socket, reader)))
+    Ok(upgrade.on_upgrade(move |socket| show(api, socket, reader)))
 }
 
-async fn show(mut socket: WebSocket, mut reader: TailReader) {
+async fn show(api: Arc<Api>, mut socket: WebSocket, mut reader: TailReader) {
     let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + PING_EVERY, PING_EVERY);
     loop {
         let sent = tokio::select! {
             tailed = reader.next() => match tailed {
-                Some(tailed) => tokio::time::timeout(SEND_TIMEOUT, send(&mut socket, tailed)).await,
+                Some(Tailed::Piece(piece)) => tokio::time::timeout(SEND_TIMEOUT, send(&mut socket, &piece)).await,
+                Some(Tailed::Dropped(seqs)) => match unseen(&api, reader.filter(), seqs).await {
+                    0 => continue,
+                    dropped => {
+                        let told = Message::Text(text(&json!({ "dropped": dropped })));
+                        tokio::time::timeout(SEND_TIMEOUT, socket.send(told)).await
+                    }
+                },
                 None => return,
             },
             received = socket.recv() => match received {
@@ -103,15 +113,20 @@ async fn show(mut socket: WebSocket, mut reader: TailReader) {
     }
 }
 
+/// How many of the records that went by would have been shown. They are stored before they pass here.
+async fn unseen(api: &Api, filter: &Query, seqs: Range<u64>) -> u64 {
+    let all = seqs.end - seqs.start;
+    let query = filter.clone().and(Query::numbered(seqs));
+    let request =
+        SearchRequest { limit: 0, time_limit: api.limits.timeout, ..SearchRequest::new(query, TimeRange::ALL) };
+    // A gap that cannot be looked at is told as if all of it had been wanted: no loss is silent.
+    api.store.search(request).await.map_or(all, |found| found.total)
+}
+
 /// Sends what there is to show, a message for each record, with as few writes as they need.
-async fn send(socket: &mut WebSocket, tailed: Tailed) -> Result<(), axum::Error> {
-    match tailed {
-        Tailed::Dropped(dropped) => socket.send(Message::Text(text(&json!({ "dropped": dropped })))).await,
-        Tailed::Piece(piece) => {
-            for message in &piece.messages {
-                socket.feed(Message::Text(message.clone())).await?;
-            }
-            socket.flush().await
-        }
+async fn send(socket: &mut WebSocket, piece: &Piece) -> Result<(), axum::Error> {
+    for message in &piece.messages {
+        socket.feed(Message::Text(message.clone())).await?;
     }
+    socket.flush().await
 }

@@ -1,11 +1,12 @@
 //! Live tail: what was stored a moment ago, handed to every reader whose filter it meets.
 //!
-//! The store's consumer publishes each batch once; a reader that cannot follow loses whole batches and is told
-//! how many records they held. Nothing is buffered without bound, and without readers publishing costs nothing.
+//! The store's consumer publishes each batch once; a reader that cannot follow loses whole batches and learns which
+//! records they held. Nothing is buffered without bound, and without readers publishing costs nothing.
 //! A batch is gone through in [pieces], which readers with the same filter share.
 
 pub mod pieces;
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -83,8 +84,9 @@ impl Default for TailHub {
 pub enum Tailed {
     /// Records that meet the filter, as they are sent.
     Piece(Arc<Piece>),
-    /// So many records went by unseen because the reader was too slow.
-    Dropped(u64),
+    /// The records with these sequence numbers went by because the reader was too slow, whether or not they meet the
+    /// filter: by now only the store can tell.
+    Dropped(Range<u64>),
 }
 
 impl TailHub {
@@ -150,6 +152,11 @@ impl Drop for TailReader {
 }
 
 impl TailReader {
+    /// What a record must meet to be shown.
+    pub fn filter(&self) -> &Query {
+        &self.filter
+    }
+
     /// Waits for something to show; `None` when the server stops. Nothing is lost when the waiting is given up.
     pub async fn next(&mut self) -> Option<Tailed> {
         loop {
@@ -168,10 +175,10 @@ impl TailReader {
             };
             let Some(batch) = &kept.batch else { continue };
             let first = batch.first_seq();
-            let dropped = self.next_seq.map_or(0, |expected| first.saturating_sub(expected));
+            let dropped = self.next_seq.unwrap_or(first)..first;
             self.next_seq = Some(first + batch.count() as u64);
             self.current = Some((kept, 0));
-            if dropped > 0 {
+            if !dropped.is_empty() {
                 return Some(Tailed::Dropped(dropped));
             }
         }
@@ -231,7 +238,7 @@ mod tests {
                     let record: serde_json::Value = serde_json::from_str(text).expect("JSON");
                     record["payload"]["seq"].as_u64().expect("a number")
                 })),
-                Tailed::Dropped(count) => dropped += count,
+                Tailed::Dropped(seqs) => dropped += seqs.end - seqs.start,
             }
         }
         (seqs, dropped)

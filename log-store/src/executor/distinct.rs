@@ -9,7 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::sealed::kept::DistinctTexts;
+use crate::sealed::kept::{DifferentTexts, DistinctTexts};
 use crate::stats::EXACT_MAX;
 
 /// A register per value of so many bits of the hash.
@@ -40,18 +40,26 @@ impl Hasher for Same {
     }
 }
 
+/// The different ones of many texts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Distinct {
+    set: Set,
+    /// Texts in all, equal ones included: there are no more different ones, whatever an estimate says.
+    seen: u64,
+}
+
 /// A set of hashes, or only how large it is.
 #[derive(Clone, Debug)]
-pub(super) enum Distinct {
+enum Set {
     /// At most [`EXACT_MAX`].
     Exact(HashSet<u64, BuildHasherDefault<Same>>),
     /// The longest run of zeros by the first bits of the hash.
     Registers(Box<[u8]>),
 }
 
-impl Default for Distinct {
-    fn default() -> Distinct {
-        Distinct::Exact(HashSet::default())
+impl Default for Set {
+    fn default() -> Set {
+        Set::Exact(HashSet::default())
     }
 }
 
@@ -68,58 +76,85 @@ fn registers_of<'h>(hashes: impl Iterator<Item = &'h u64>) -> Box<[u8]> {
     registers
 }
 
-impl Distinct {
-    /// Adds a text by its [`hash_text`].
-    pub fn add(&mut self, hash: u64) {
+impl Set {
+    fn add(&mut self, hash: u64) {
         match self {
-            Distinct::Exact(hashes) => {
+            Set::Exact(hashes) => {
                 hashes.insert(hash);
                 if hashes.len() > EXACT_MAX {
-                    *self = Distinct::Registers(registers_of(hashes.iter()));
+                    *self = Set::Registers(registers_of(hashes.iter()));
                 }
             }
-            Distinct::Registers(registers) => note(registers, hash),
+            Set::Registers(registers) => note(registers, hash),
         }
     }
 
-    /// Adds many texts: quicker than one after the other if many of them differ.
-    pub fn add_all(&mut self, hashes: &[u64]) {
-        if let Distinct::Exact(have) = self
+    fn add_all(&mut self, hashes: &[u64]) {
+        if let Set::Exact(have) = self
             && hashes.len() > EXACT_MAX
         {
             let registers = registers_of(have.iter().chain(hashes));
             // So many registers were reached by at least as many hashes.
             if registers.iter().filter(|rank| **rank > 0).count() > EXACT_MAX {
-                *self = Distinct::Registers(registers);
+                *self = Set::Registers(registers);
                 return;
             }
         }
         match self {
-            Distinct::Exact(_) => hashes.iter().for_each(|hash| self.add(*hash)),
-            Distinct::Registers(registers) => hashes.iter().for_each(|hash| note(registers, *hash)),
+            Set::Exact(_) => hashes.iter().for_each(|hash| self.add(*hash)),
+            Set::Registers(registers) => hashes.iter().for_each(|hash| note(registers, *hash)),
         }
+    }
+
+    fn merge(&mut self, other: Set) {
+        match (&mut *self, other) {
+            (Set::Registers(mine), Set::Registers(theirs)) => {
+                mine.iter_mut().zip(&theirs).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
+            }
+            (Set::Exact(_), mut registers @ Set::Registers(_)) => {
+                std::mem::swap(self, &mut registers);
+                self.merge(registers);
+            }
+            (_, Set::Exact(hashes)) => hashes.into_iter().for_each(|hash| self.add(hash)),
+        }
+    }
+}
+
+impl Distinct {
+    /// Adds a text by its [`hash_text`].
+    pub fn add(&mut self, hash: u64) {
+        self.seen += 1;
+        self.set.add(hash);
+    }
+
+    /// Adds many texts: quicker than one after the other if many of them differ.
+    pub fn add_all(&mut self, hashes: &[u64]) {
+        self.seen += hashes.len() as u64;
+        self.set.add_all(hashes);
     }
 
     /// As a block keeps it.
     pub fn kept(&self) -> DistinctTexts {
-        match self {
-            Distinct::Exact(hashes) => DistinctTexts::Hashes(hashes.iter().copied().collect()),
-            Distinct::Registers(registers) => {
+        let different = match &self.set {
+            Set::Exact(hashes) => DifferentTexts::Hashes(hashes.iter().copied().collect()),
+            Set::Registers(registers) => {
                 let reached = (0u32..).zip(registers).filter(|(_, rank)| **rank > 0);
-                DistinctTexts::Registers(reached.map(|(number, rank)| number << 8 | u32::from(*rank)).collect())
+                DifferentTexts::Registers(reached.map(|(number, rank)| number << 8 | u32::from(*rank)).collect())
             }
-        }
+        };
+        DistinctTexts { seen: self.seen, different }
     }
 
     /// Adds what a block has kept.
     pub fn add_kept(&mut self, kept: &DistinctTexts) {
-        match kept {
-            DistinctTexts::Hashes(hashes) => hashes.iter().for_each(|hash| self.add(*hash)),
-            DistinctTexts::Registers(reached) => {
-                if let Distinct::Exact(hashes) = self {
-                    *self = Distinct::Registers(registers_of(hashes.iter()));
+        self.seen += kept.seen;
+        match &kept.different {
+            DifferentTexts::Hashes(hashes) => hashes.iter().for_each(|hash| self.set.add(*hash)),
+            DifferentTexts::Registers(reached) => {
+                if let Set::Exact(hashes) = &self.set {
+                    self.set = Set::Registers(registers_of(hashes.iter()));
                 }
-                let Distinct::Registers(registers) = self else { return };
+                let Set::Registers(registers) = &mut self.set else { return };
                 for entry in reached {
                     if let Some(register) = registers.get_mut((entry >> 8) as usize) {
                         *register = (*register).max((entry & 0xff) as u8);
@@ -131,31 +166,23 @@ impl Distinct {
 
     /// Adds another set.
     pub fn merge(&mut self, other: Distinct) {
-        match (&mut *self, other) {
-            (Distinct::Registers(mine), Distinct::Registers(theirs)) => {
-                mine.iter_mut().zip(&theirs).for_each(|(mine, theirs)| *mine = (*mine).max(*theirs));
-            }
-            (Distinct::Exact(_), mut registers @ Distinct::Registers(_)) => {
-                std::mem::swap(self, &mut registers);
-                self.merge(registers);
-            }
-            (_, Distinct::Exact(hashes)) => hashes.into_iter().for_each(|hash| self.add(hash)),
-        }
+        self.seen += other.seen;
+        self.set.merge(other.set);
     }
 
     /// How many, and whether that is an estimate.
     pub fn count(&self) -> (u64, bool) {
-        match self {
-            Distinct::Exact(hashes) => (hashes.len() as u64, false),
-            Distinct::Registers(registers) => (estimate(registers).round() as u64, true),
+        match &self.set {
+            Set::Exact(hashes) => (hashes.len() as u64, false),
+            Set::Registers(registers) => ((estimate(registers).round() as u64).min(self.seen), true),
         }
     }
 
     /// About the memory in use, bytes.
     pub fn memory(&self) -> usize {
-        match self {
-            Distinct::Exact(hashes) => hashes.allocation_size(),
-            Distinct::Registers(registers) => registers.len(),
+        match &self.set {
+            Set::Exact(hashes) => hashes.allocation_size(),
+            Set::Registers(registers) => registers.len(),
         }
     }
 }
@@ -223,6 +250,23 @@ mod tests {
             let error = (estimate as f64 - count as f64).abs() / count as f64;
             assert!(is_approximate && error < 0.01, "{count}: {estimate}");
         }
+    }
+
+    #[test]
+    fn never_more_than_there_are_texts() {
+        let mut beyond = 0;
+        for count in (10_001u64..60_000).step_by(700) {
+            let whole = of(0..count);
+            let Set::Registers(registers) = &whole.set else { panic!("{count} are not few") };
+            beyond += usize::from(estimate(registers).round() as u64 > count);
+            let (mut parts, mut kept) = (of(0..count / 2), of(0..0));
+            parts.merge(of(count / 2..count));
+            kept.add_kept(&whole.kept());
+            for distinct in [whole, parts, kept] {
+                assert!(distinct.count().0 <= count, "{count}: {:?}", distinct.count());
+            }
+        }
+        assert!(beyond > 0, "no estimate was too high: this proves nothing");
     }
 
     #[test]

@@ -92,6 +92,12 @@ impl Part {
 }
 
 impl Extent {
+    /// Whether one of its records can have a sequence number within these bounds.
+    fn has_seqs(&self, (lowest, highest): (i64, i64)) -> bool {
+        let number = |seq: u64| i64::try_from(seq).unwrap_or(i64::MAX);
+        number(self.seq_max) >= lowest && number(self.seq_min) <= highest
+    }
+
     fn of_rows(rows: &Rows) -> Option<Extent> {
         let (first, last) = (rows.seqs.first()?, rows.seqs.last()?);
         Some(Extent { time_min: rows.time_min, time_max: rows.time_max, seq_min: *first, seq_max: *last })
@@ -142,6 +148,8 @@ struct Search<'a> {
     bar: Bar,
     bars: Option<Bars>,
     upper: u64,
+    /// No match has a number outside of these bounds.
+    seqs: (i64, i64),
     /// Among the newest that are wanted are none older than this; blocks of older ones are only counted.
     newest_from: AtomicI64,
 }
@@ -175,7 +183,8 @@ pub(crate) fn search(
     let bars = (request.buckets > 0 && !is_page_only).then(|| bars_over(parts, request));
     let range = if is_page_only { behind(request) } else { request.range };
     let newest_from = AtomicI64::new(i64::MIN);
-    let search = Search { request, range, budget, wanted, ranking, bar: Bar::default(), bars, upper, newest_from };
+    let (bar, seqs) = (Bar::default(), request.query.seq_bounds());
+    let search = Search { request, range, budget, wanted, ranking, bar, bars, upper, seqs, newest_from };
     let mut tally = if is_page_only { search.page(parts)? } else { search.tally(parts)? };
 
     let is_more = tally.places.len() > page_end;
@@ -225,7 +234,7 @@ impl Search<'_> {
     fn page(&self, parts: &[Part]) -> Result<Tally, SearchError> {
         let newest_first = self.wanted.newest_first;
         let with_extent = parts.iter().enumerate().filter_map(|(number, part)| Some((number, part, part.extent()?)));
-        let mut ordered: Vec<_> = with_extent.filter(|(_, _, extent)| extent.overlaps(self.range)).collect();
+        let mut ordered: Vec<_> = with_extent.filter(|(_, _, extent)| self.may_match(*extent)).collect();
         if newest_first {
             ordered.sort_by_key(|(_, _, extent)| std::cmp::Reverse(extent.time_max));
         } else {
@@ -258,7 +267,7 @@ impl Search<'_> {
     fn tally(&self, parts: &[Part]) -> Result<Tally, SearchError> {
         let tallies = parts.par_iter().enumerate().map(|(number, part)| {
             self.budget.check()?;
-            let Some(extent) = part.extent().filter(|extent| extent.overlaps(self.request.range)) else {
+            let Some(extent) = part.extent().filter(|extent| self.may_match(*extent)) else {
                 return Ok(Tally::default());
             };
             if let Part::Sealed(block) = part
@@ -275,6 +284,11 @@ impl Search<'_> {
             self.tally_block(part, number)
         });
         tallies.try_reduce(Tally::default, |a, b| Ok(self.merge(a, b)))
+    }
+
+    /// Whether a block may have matches of the range.
+    fn may_match(&self, extent: Extent) -> bool {
+        extent.overlaps(self.range) && extent.has_seqs(self.seqs)
     }
 
     /// Whether all records of a block match, are of one bar, and none is among those that are wanted.

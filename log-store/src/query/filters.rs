@@ -1,6 +1,8 @@
 //! Filters of an API become parts of a query. Their values are data: nothing in them is read as query text.
 
-use super::ast::{Expr, Node, Query, Span};
+use std::ops::Range;
+
+use super::ast::{Expr, Node, Query, Span, Test};
 use super::field::Field;
 
 /// A filter's value that its field cannot have (a level that is none, say).
@@ -17,6 +19,25 @@ impl Query {
     /// Every record.
     pub fn all() -> Query {
         Query { root: built(Expr::All) }
+    }
+
+    /// Records with these sequence numbers.
+    pub fn numbered(seqs: Range<u64>) -> Query {
+        let bound = |seq: u64| i64::try_from(seq).unwrap_or(i64::MAX);
+        let test = Test::Integers { low: bound(seqs.start), high: bound(seqs.end) - 1 };
+        Query { root: built(Expr::Field(Field::Seq, test)) }
+    }
+
+    /// The lowest and the highest sequence number that a match can have, as far as that is said beside all else.
+    pub(crate) fn seq_bounds(&self) -> (i64, i64) {
+        let nodes = match &self.root.expr {
+            Expr::And(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(&self.root),
+        };
+        nodes.iter().fold((i64::MIN, i64::MAX), |(lowest, highest), node| match &node.expr {
+            Expr::Field(Field::Seq, Test::Integers { low, high }) => (lowest.max(*low), highest.min(*high)),
+            _ => (lowest, highest),
+        })
     }
 
     /// Records that match both.

@@ -13,7 +13,15 @@ const FIELDS_MAX: usize = 4;
 
 /// The different texts of a field in all rows of a block.
 #[derive(Debug)]
-pub(crate) enum DistinctTexts {
+pub(crate) struct DistinctTexts {
+    /// Texts in all, equal ones included.
+    pub(crate) seen: u64,
+    pub(crate) different: DifferentTexts,
+}
+
+/// See [`DistinctTexts`].
+#[derive(Debug)]
+pub(crate) enum DifferentTexts {
     /// Their hashes.
     Hashes(Box<[u64]>),
     /// The registers of an estimate that are not 0: number << 8 | value.
@@ -29,9 +37,9 @@ pub(crate) struct KeptDistinct {
 
 impl DistinctTexts {
     fn memory(&self) -> usize {
-        match self {
-            DistinctTexts::Hashes(hashes) => size_of_val(&**hashes),
-            DistinctTexts::Registers(registers) => size_of_val(&**registers),
+        match &self.different {
+            DifferentTexts::Hashes(hashes) => size_of_val(&**hashes),
+            DifferentTexts::Registers(registers) => size_of_val(&**registers),
         }
     }
 }
