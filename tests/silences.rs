@@ -71,6 +71,13 @@ fn nobody_is_told_of_what_is_silenced() {
     told(&hook, "web", &mut heard);
     assert!(until(&server, "api", "firing"), "it is shown as silenced");
     assert!(!until(&server, "web", "firing"));
+    // The rule names no receiver: all hear of it.
+    for (filter, count) in [("", 2), ("?receiver=ho.k", 2), ("?receiver=nobody", 0)] {
+        let listed = server.client().get(&format!("/api/v2/alerts{filter}"));
+        let receivers = listed.as_array().expect("a list").iter().map(|alert| &alert["receivers"]);
+        assert!(receivers.clone().all(|names| *names == json!([{"name": "hook"}])), "{filter}: {listed}");
+        assert_eq!(receivers.count(), count, "{filter}: {listed}");
+    }
 
     // The end of what is silenced is told to nobody either.
     assert_eq!(silence(&server, &["add", "service=web", "--comment", "too loud"]).0, Some(0));

@@ -54,6 +54,14 @@ impl Routing {
         if places.is_empty() { self.default.clone() } else { places }
     }
 
+    /// The names of the receivers that hear of an alert that names these.
+    pub fn receivers_for(&self, named: &[String]) -> Vec<String> {
+        let targets = self.places_for(named).into_iter().filter_map(|place| self.targets.get(place));
+        let mut names: Vec<String> = targets.map(|route| route.target.receiver.to_string()).collect();
+        names.dedup();
+        names
+    }
+
     fn places(&self, names: &[String]) -> Vec<usize> {
         let mut places: Vec<usize> =
             names.iter().filter_map(|name| self.by_name.get(name)).flatten().copied().collect();

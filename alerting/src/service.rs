@@ -96,6 +96,8 @@ pub struct Alerting {
     runtime: Handle,
     log_stats: Arc<Mutex<LogStats>>,
     senders: Mutex<Vec<Sender>>,
+    /// As the clerk has it.
+    routing: Mutex<Routing>,
     // One reload or close at a time.
     changing: tokio::sync::Mutex<()>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -130,7 +132,7 @@ impl Alerting {
             .map(|(target, notifier)| (target.clone(), Arc::new(Outbox::new(target, settings.limits, notifier))))
             .collect();
         let routing = Routing::flat(&settings.receivers);
-        let directory = Directory { routing, outboxes: outboxes.clone() };
+        let directory = Directory { routing: routing.clone(), outboxes: outboxes.clone() };
         let (silences, of_silences) = Silences::open(&settings.dir)?;
         if of_silences.is_damaged() {
             let path = settings.dir.join(silences::FILE);
@@ -149,6 +151,7 @@ impl Alerting {
             runtime: runtime.clone(),
             log_stats,
             senders: Mutex::default(),
+            routing: Mutex::new(routing),
             changing: tokio::sync::Mutex::default(),
             thread: Mutex::new(Some(thread)),
         };
@@ -166,6 +169,11 @@ impl Alerting {
     /// What nobody is told of.
     pub fn silences(&self) -> &Arc<Silences> {
         &self.silences
+    }
+
+    /// The names of the receivers that hear of an alert that names these.
+    pub fn receivers_for(&self, named: &[String]) -> Vec<String> {
+        self.routing.lock().receivers_for(named)
     }
 
     /// As [`Alerting::handle`], for threads outside the async runtime.
@@ -199,7 +207,8 @@ impl Alerting {
             senders.iter().map(|sender| (sender.outbox.target.clone(), Arc::clone(&sender.outbox))).collect();
         *self.senders.lock() = senders;
         let routing = Routing::flat(settings);
-        self.clerk.redirect(Directory { routing, outboxes }, now).await?;
+        self.clerk.redirect(Directory { routing: routing.clone(), outboxes }, now).await?;
+        *self.routing.lock() = routing;
         for sender in old.into_values() {
             sender.outbox.stop();
             // A sender does not fail; and if it did, it is gone as it should be.

@@ -76,18 +76,17 @@ async fn alerts(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<
     for alert in firing.filter(|alert| filters.iter().all(|filter| filter.matches_labels(&alert.labels))) {
         let silenced_by: Vec<&str> = active.iter().flat_map(|active| active.matching(&alert.labels)).collect();
         let is_shown = if silenced_by.is_empty() { is_active } else { is_silenced };
-        let is_theirs = |receiver: &Matcher| {
-            alert.receivers.is_empty() || alert.receivers.iter().any(|name| receiver.matches(name))
-        };
+        let receivers = (api.receivers)(&alert.receivers);
+        let is_theirs = |receiver: &Matcher| receivers.iter().any(|name| receiver.matches(name));
         if is_shown && receiver.as_ref().is_none_or(is_theirs) {
-            listed.push(document(alert, &silenced_by));
+            listed.push(document(alert, &receivers, &silenced_by));
         }
     }
     Ok(Json(listed))
 }
 
-/// An alert as v2 has it. Which receivers those are that none is named for, is not told: `receivers` is empty then.
-fn document(alert: &Alert, silenced_by: &[&str]) -> Value {
+/// An alert as v2 has it, with who hears of it.
+fn document(alert: &Alert, receivers: &[String], silenced_by: &[&str]) -> Value {
     let object = |pairs: &mut dyn Iterator<Item = (&str, &str)>| {
         Value::from(pairs.map(|(name, value)| (name.to_owned(), json!(value))).collect::<Map<_, _>>())
     };
@@ -101,7 +100,7 @@ fn document(alert: &Alert, silenced_by: &[&str]) -> Value {
         "endsAt": alert.evaluated_at.plus_millis(FIRES_ON_MS).to_rfc3339(),
         "updatedAt": alert.evaluated_at.to_rfc3339(),
         "fingerprint": format!("{:016x}", alert.fingerprint()),
-        "receivers": alert.receivers.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        "receivers": receivers.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
         "status": {
             "state": if silenced_by.is_empty() { "active" } else { "suppressed" },
             "silencedBy": silenced_by,

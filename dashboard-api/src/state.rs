@@ -23,6 +23,9 @@ pub type Reload = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 /// Unpacks a body whose `Content-Encoding` is given; its memory is counted until the second part is dropped.
 pub type Unpack = Arc<dyn Fn(&[u8], &[u8]) -> Result<(Vec<u8>, Box<dyn Send>), ApiError> + Send + Sync>;
 
+/// Who hears of an alert that names some receivers, or none.
+pub type Receivers = Arc<dyn Fn(&[String]) -> Vec<String> + Send + Sync>;
+
 /// Handles to the parts; all cheap to share.
 pub struct Api {
     /// Answers searches.
@@ -47,6 +50,8 @@ pub struct Api {
     pub rules: Arc<RuleEngine>,
     /// What nobody is told of; `None` where nobody is told of anything.
     pub silences: Option<Arc<Silences>>,
+    /// Who hears of an alert whose rule names these receivers.
+    pub receivers: Receivers,
     /// What rules in force go by.
     pub rule_settings: crate::backtest::RuleSettings,
     /// Turns of backtests.

@@ -339,6 +339,7 @@ impl Parts {
         let verifying = Recounter::new(self.clone(), reloader.clone());
         let filling = verifying.clone();
         let (reloader, for_rules) = (reloader.clone(), reloader.clone());
+        let for_receivers = self.alerting.clone();
         Api {
             store: self.store.clone(),
             metrics: self.metrics.clone(),
@@ -354,6 +355,11 @@ impl Parts {
                 (load::group_defaults(&config), load::external(&config))
             }),
             backtests: turns(),
+            receivers: Arc::new(move |named| match &for_receivers {
+                Some(alerting) => alerting.receivers_for(named),
+                // Nobody is told from here.
+                None => named.to_vec(),
+            }),
             silences: self.alerting.as_ref().map(|alerting| alerting.silences().clone()),
             reload: Arc::new(move || reloader.reload()),
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
