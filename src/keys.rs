@@ -2,19 +2,17 @@
 
 use std::path::Path;
 
-use watchfire_dashboard_api::auth::keys::Key;
-use watchfire_dashboard_api::auth::{Keys, Scopes, hex, key_line};
+use watchfire_dashboard_api::auth::keys::{HASH_DIGITS, Key};
+use watchfire_dashboard_api::auth::{FileError, Keys, Scopes, hex, key_line};
 
 use crate::secret_file;
 
 /// Random bytes of a key.
 const KEY_BYTES: usize = 24;
-/// Hex digits of the hash by which a key is told from others.
-const SHOWN_DIGITS: usize = 12;
 
 /// Adds a key to the file and answers it; nobody can read it again.
 ///
-/// Errors: an unknown scope, a name that breaks the line, a file that cannot be written.
+/// Errors: an unknown scope, a name that breaks the line or is another key's, a file that cannot be written.
 pub fn add(file: &Path, scopes: &[String], name: &str) -> Result<String, String> {
     let scopes = Scopes::parse(&scopes.join(","))?;
     if name.chars().any(char::is_control) {
@@ -23,8 +21,9 @@ pub fn add(file: &Path, scopes: &[String], name: &str) -> Result<String, String>
     let mut random = [0u8; KEY_BYTES];
     getrandom::fill(&mut random).map_err(|error| format!("the system has no random numbers: {error}"))?;
     let key = format!("wf_{}", hex(&random));
-    let text = secret_file::read(file)?;
-    secret_file::write(file, &secret_file::with_line(text, &key_line(&key, scopes, name)))?;
+    let text = secret_file::with_line(secret_file::read(file)?, &key_line(&key, scopes, name));
+    Keys::parse(&text).map_err(|errors| twin_of(file, &text, name, &errors))?;
+    secret_file::write(file, &text)?;
     Ok(key)
 }
 
@@ -59,8 +58,24 @@ pub fn revoke(file: &Path, which: &str) -> Result<String, String> {
     Ok(format!("{}  {}  {}", short(key), key.scopes, key.name))
 }
 
+/// Why a key cannot be added, of which `text` is the file with it.
+fn twin_of(file: &Path, text: &str, name: &str, errors: &[FileError]) -> String {
+    let added = text.lines().count();
+    let of_before: Vec<&FileError> = errors.iter().filter(|error| error.line != added).collect();
+    if !of_before.is_empty() {
+        return secret_file::told(file, of_before).join("\n");
+    }
+    let is_twin = |line: &&str| line.split_whitespace().skip(2).eq(name.split_whitespace());
+    let line = text.lines().position(|line| is_twin(&line)).map_or(added, |at| at + 1);
+    format!(
+        "{}:{line}:1: a key named `{name}` is there already; choose another name, or take it out first: \
+         `watchfire keys revoke --file {0} {name}`",
+        file.display()
+    )
+}
+
 fn short(key: &Key) -> String {
-    hex(&key.digest).chars().take(SHOWN_DIGITS).collect()
+    hex(&key.digest).chars().take(HASH_DIGITS).collect()
 }
 
 fn read_existing(file: &Path) -> Result<String, String> {
@@ -68,5 +83,5 @@ fn read_existing(file: &Path) -> Result<String, String> {
 }
 
 fn parse(file: &Path, text: &str) -> Result<Keys, String> {
-    Keys::parse(text).map_err(|errors| secret_file::told(file, &errors).join("\n"))
+    Keys::parse_with_twins(text).map_err(|errors| secret_file::told(file, &errors).join("\n"))
 }

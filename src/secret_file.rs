@@ -46,8 +46,8 @@ pub fn with_line(mut text: String, line: &str) -> String {
 }
 
 /// Mistakes of a file, a line each, with their places.
-pub fn told(file: &Path, errors: &[FileError]) -> Vec<String> {
-    errors.iter().map(|error| format!("{}:{error}", file.display())).collect()
+pub fn told<'e>(file: &Path, errors: impl IntoIterator<Item = &'e FileError>) -> Vec<String> {
+    errors.into_iter().map(|error| format!("{}:{error}", file.display())).collect()
 }
 
 /// What to say of a file with secrets that others than its owner may read.

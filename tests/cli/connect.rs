@@ -13,7 +13,7 @@ fn keys_from_a_flag_a_file_and_the_environment() {
     let file = folder.path().join("keys.txt");
     let add = |scopes: &str| -> String {
         let run: Run = plain(BINARY)
-            .args(["keys", "add", "--scopes", scopes, "someone", "--file"])
+            .args(["keys", "add", "--scopes", scopes, &format!("who may {scopes}"), "--file"])
             .arg(&file)
             .output()
             .expect("it runs")

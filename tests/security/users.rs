@@ -73,6 +73,15 @@ fn keys_are_listed_and_revoked() {
     assert_eq!(listed.lines().count(), 2);
     assert!(listed.contains("  ingest  shipper one\n") && listed.contains("  read,admin  anna\n"), "{listed}");
     assert!(!listed.contains(&one), "{listed}");
+    let words = ["keys", "add", "--file", &path, "anna"];
+    let refused = std::process::Command::new(crate::BINARY).args(words).output().expect("it runs");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{told}");
+    assert!(
+        told.starts_with(&format!("{path}:2:1: a key named `anna` is there already; choose another name")),
+        "{told}"
+    );
+    assert_eq!(watchfire(&["keys", "list", "--file", &path]), listed);
     let server = files.server("");
     let header = format!("X-API-Key: {one}");
     let ingest = || call(&server, "POST", "/ingest", &[&header], r#"{"message":"x"}"#).status;

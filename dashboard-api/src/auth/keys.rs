@@ -8,6 +8,9 @@ use subtle::ConstantTimeEq;
 use super::FileError;
 use super::scope::Scopes;
 
+/// Hex digits of the hash by which a key is told from others.
+pub const HASH_DIGITS: usize = 12;
+
 /// A line of the key file: `sha256:HEX scope,scope [name]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
@@ -30,17 +33,23 @@ impl std::fmt::Debug for Key {
 pub struct Keys(Vec<Key>);
 
 impl Keys {
-    /// Reads a key file; empty lines and `#` comments are passed over. Errors: every bad line.
+    /// Reads a key file; empty lines and `#` comments are passed over. Errors: every bad line, and every name or key that
+    /// stands there twice.
     pub fn parse(text: &str) -> Result<Keys, Vec<FileError>> {
-        let mut keys = Vec::new();
-        let mut errors = Vec::new();
-        for (line, content) in super::lines(text) {
-            match parse_line(content) {
-                Ok(key) => keys.push(key),
-                Err((column, message)) => errors.push(FileError { line, column: column + 1, message }),
-            }
-        }
-        if errors.is_empty() { Ok(Keys(keys)) } else { Err(errors) }
+        let (keys, mut errors) = read(text);
+        errors.extend(twins(&keys));
+        errors.sort_by_key(|error| error.line);
+        if errors.is_empty() { Ok(Keys::of(keys)) } else { Err(errors) }
+    }
+
+    /// The same for who mends the file: what stands there twice is no fault.
+    pub fn parse_with_twins(text: &str) -> Result<Keys, Vec<FileError>> {
+        let (keys, errors) = read(text);
+        if errors.is_empty() { Ok(Keys::of(keys)) } else { Err(errors) }
+    }
+
+    fn of(keys: Vec<Placed>) -> Keys {
+        Keys(keys.into_iter().map(|placed| placed.key).collect())
     }
 
     /// The key that was sent, if it is in the file.
@@ -64,6 +73,55 @@ impl Keys {
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
     }
+}
+
+/// A key and where it stands.
+struct Placed {
+    key: Key,
+    line: usize,
+    /// Where its name begins, from 1.
+    name_column: usize,
+}
+
+/// The keys of a file, and its bad lines.
+fn read(text: &str) -> (Vec<Placed>, Vec<FileError>) {
+    let (mut keys, mut errors) = (Vec::new(), Vec::new());
+    for (line, content) in super::lines(text) {
+        match parse_line(content) {
+            Ok(key) => keys.push(Placed { key, line, name_column: name_column(content) }),
+            Err((column, message)) => errors.push(FileError { line, column: column + 1, message }),
+        }
+    }
+    (keys, errors)
+}
+
+/// The column of the third word of a line, from 1.
+fn name_column(line: &str) -> usize {
+    let name =
+        line.split_whitespace().nth(2).map_or(line.len(), |word| word.as_ptr() as usize - line.as_ptr() as usize);
+    line.get(..name).unwrap_or(line).chars().count() + 1
+}
+
+/// Names and keys that have stood in the file before.
+fn twins(keys: &[Placed]) -> Vec<FileError> {
+    let mut errors = Vec::new();
+    for (at, Placed { key, line, name_column }) in keys.iter().enumerate() {
+        let before = keys.get(..at).unwrap_or_default();
+        if let Some(other) = before.iter().find(|other| other.key.digest == key.digest) {
+            let message = format!("this key stands in line {} already; take out one of the two lines", other.line);
+            errors.push(FileError { line: *line, column: 1, message });
+        } else if let Some(other) = before.iter().find(|other| !key.name.is_empty() && other.key.name == key.name) {
+            let message = format!(
+                "a key named `{}` stands in line {} already; give one of the two another name, or take one out with \
+                 `watchfire keys revoke --file FILE {}`",
+                key.name,
+                other.line,
+                super::hex(&key.digest).get(..HASH_DIGITS).unwrap_or_default()
+            );
+            errors.push(FileError { line: *line, column: *name_column, message });
+        }
+    }
+    errors
 }
 
 fn parse_line(line: &str) -> Result<Key, (usize, String)> {
@@ -110,6 +168,27 @@ mod tests {
         assert_eq!(keys.find(b"two").map(|key| (&*key.name, key.scopes)), Some(("", Scopes::ALL)));
         assert_eq!(keys.find(b"three"), None);
         assert_eq!(Keys::default().find(b""), None);
+    }
+
+    #[test]
+    fn what_stands_there_twice_is_told_with_both_places() {
+        let line = |key: &str, name: &str| key_line(key, Scopes::ALL, name);
+        let text = [
+            "# ours",
+            &line("one", "a b"),
+            &line("two", ""),
+            &line("three", ""),
+            &line("one", "c"),
+            "",
+            &line("four", "a  b"),
+        ];
+        let errors = Keys::parse(&text.join("\n")).expect_err("twins");
+        let told: Vec<_> = errors.iter().map(|error| (error.line, error.column, error.message.as_str())).collect();
+        assert_eq!(told[0], (5, 1, "this key stands in line 2 already; take out one of the two lines"));
+        assert_eq!((told[1].0, told.len()), (7, 2));
+        assert!(told[1].2.starts_with("a key named `a b` stands in line 2 already; give one of the two another name"));
+        assert_eq!(text[6].get(told[1].1 - 1..), Some("a  b"), "the column is that of the name");
+        assert_eq!(Keys::parse_with_twins(&text.join("\n")).map(|keys| keys.iter().count()), Ok(5));
     }
 
     #[test]
