@@ -16,7 +16,7 @@ pub fn run(options: Backtest) -> ExitCode {
         Ok(checked) if faults.is_empty() => watchfire_cli::run(options.run(checked.texts)),
         checked => {
             faults.extend(checked.err().into_iter().flatten());
-            faults.iter().for_each(|fault| eprintln!("{fault}"));
+            watchfire_cli::failure::report(faults.iter().map(String::as_str));
             ExitCode::from(EXIT_FAILED)
         }
     }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use watchfire_model::text::count;
+
 use crate::cli::EXIT_FAILED;
 
 /// Checks the backup and copies it into a folder that is empty or not there.
@@ -10,8 +12,8 @@ pub fn run(backup: &Path, data_dir: &Path) -> ExitCode {
     match watchfire_backup::restore(backup, data_dir) {
         Ok(manifest) => {
             println!(
-                "restored {} files, {:.1} MB, of {}; go on with\n  watchfire serve --data-dir {}",
-                manifest.files.len(),
+                "restored {}, {:.1} MB, of {}; go on with\n  watchfire serve --data-dir {}",
+                count(manifest.files.len(), "file"),
                 manifest.bytes() as f64 / 1e6,
                 manifest.created,
                 data_dir.display()
@@ -19,7 +21,7 @@ pub fn run(backup: &Path, data_dir: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error}");
+            watchfire_cli::failure::report([error.to_string().as_str()]);
             ExitCode::from(EXIT_FAILED)
         }
     }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use regex::Regex;
+use watchfire_cli::failure::report;
+use watchfire_model::text::count;
 use watchfire_rehearsal::unit::{self, Failure, FileOutcome, TestFile};
 
 use crate::check::{named, quote};
@@ -15,13 +17,14 @@ pub fn run(options: &Test) -> ExitCode {
     let chosen = match Regex::new(&options.run.join("|")) {
         Ok(chosen) => chosen,
         Err(error) => {
-            eprintln!("--run: {error}; write a regular expression that finds names of tests");
+            let told = format!("--run: {error}; write a regular expression that finds names of tests");
+            report([told.as_str()]);
             return ExitCode::from(EXIT_USAGE);
         }
     };
     let mut faults = Vec::new();
     let files: Vec<PathBuf> = options.files.iter().flat_map(|pattern| named(pattern, &mut faults)).collect();
-    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    report(faults.iter().map(String::as_str));
     let mut failed = !faults.is_empty();
     let mut outcomes = Vec::new();
     for file in &files {
@@ -32,7 +35,7 @@ pub fn run(options: &Test) -> ExitCode {
     if let Some(path) = &options.junit
         && let Err(error) = std::fs::write(path, unit::junit(&outcomes))
     {
-        eprintln!("{}: cannot be written: {error}", path.display());
+        report([format!("{}: cannot be written: {error}", path.display()).as_str()]);
         failed = true;
     }
     if failed { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS }
@@ -42,7 +45,7 @@ pub fn run(options: &Test) -> ExitCode {
 fn test_file(file: &Path, chosen: &Regex) -> FileOutcome {
     let name = file.display().to_string();
     let whole = |faults: Vec<String>| {
-        faults.iter().for_each(|fault| eprintln!("{fault}"));
+        report(faults.iter().map(String::as_str));
         let message = faults.join("\n");
         (name.clone(), vec![(name.clone(), vec![Failure { line: 1, column: 1, message }])])
     };
@@ -84,10 +87,10 @@ fn test_file(file: &Path, chosen: &Regex) -> FileOutcome {
         outcomes.push((title.unwrap_or_else(|| format!("unnamed#{number}")), failures));
     }
     let failed = outcomes.iter().filter(|(_, failures)| !failures.is_empty()).count();
-    let plural = if outcomes.len() == 1 { "" } else { "s" };
+    let tests = count(outcomes.len(), "test");
     match failed {
-        0 => println!("good: {name}, {} test{plural}", outcomes.len()),
-        failed => println!("failed: {name}, {failed} of {} test{plural}", outcomes.len()),
+        0 => println!("good: {name}, {tests}"),
+        failed => println!("failed: {name}, {failed} of {tests}"),
     }
     (name, outcomes)
 }

@@ -66,7 +66,7 @@ pub enum ManifestError {
         program: String,
     },
     /// A file is missing or not what it was; all of them.
-    #[error("{} of the backup's files are damaged: {}", files.len(), files.join("; "))]
+    #[error("damaged files of the backup: {} ({})", files.len(), files.join("; "))]
     Damaged {
         /// Each with what is wrong.
         files: Vec<String>,

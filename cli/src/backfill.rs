@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde::Deserialize;
 use watchfire_model::Timestamp;
+use watchfire_model::text::{count, was_or_were};
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -78,12 +79,16 @@ impl Backfill {
         let Answer { hours, records, counted_before, filled, refused, damaged_blocks } = answer;
         let mut output = Output::new();
         output.line(&format!(
-            "{hours} hours filled with {filled} numbers from {records} records; {counted_before} of them were counted as \
-             they came, and left alone"
+            "{} filled with {} from {}; {counted_before} of them {} counted as they came, and left alone",
+            count(hours, "hour"),
+            count(filled, "number"),
+            count(records, "record"),
+            was_or_were(counted_before),
         ))?;
         output.flush()?;
         if refused > 0 || damaged_blocks > 0 {
-            let why = format!("{refused} numbers were refused, {damaged_blocks} blocks could not be read");
+            let refused = format!("{} {} refused", count(refused, "number"), was_or_were(refused));
+            let why = format!("{refused}, {} could not be read", count(damaged_blocks, "block"));
             return Ok(Outcome::Partial(why));
         }
         Ok(Outcome::Complete)

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use watchfire_model::Timestamp;
+use watchfire_model::text::count;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
 use crate::color::{Colors, Painter, Style};
@@ -156,7 +157,7 @@ fn not_all(answer: &Answer) -> Option<String> {
         why.push("there are more alerts than are told; take a shorter time".to_owned());
     }
     for RuleFailure { rule, evaluations, error } in &answer.failures {
-        why.push(format!("{rule} could not be evaluated {evaluations} times, the last time: {error}"));
+        why.push(format!("{rule} could not be evaluated {}, the last time: {error}", count(*evaluations, "time")));
     }
     for name in &answer.missing {
         why.push(format!(

@@ -7,6 +7,7 @@ use clap::Args;
 use reqwest::Method;
 use tokio::sync::mpsc;
 use watchfire_backup::unpack;
+use watchfire_model::text::count;
 
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
@@ -56,9 +57,9 @@ impl Backup {
             (Ok(manifest), _) => {
                 let mut output = Output::new();
                 output.line(&format!(
-                    "{}: {} files, {:.1} MB, of {}",
+                    "{}: {}, {:.1} MB, of {}",
                     self.dir.display(),
-                    manifest.files.len(),
+                    count(manifest.files.len(), "file"),
                     manifest.bytes() as f64 / 1e6,
                     manifest.created
                 ))?;

@@ -158,6 +158,26 @@ fn caret(rejection: &Rejection, painter: Painter) -> String {
     format!("  {}\n  {blanks}{}\n", safe(line), painter.paint(Style::Error, "^"))
 }
 
+/// Says what is wrong where no server was asked, a line or more for each fault. Those of a file begin with their place, as
+/// `FILE:line:column:`, all others with `error:`.
+pub fn report<'f>(faults: impl IntoIterator<Item = &'f str>) {
+    let painter = Painter::for_stderr();
+    for fault in faults {
+        if is_placed(fault) {
+            eprintln!("{fault}");
+        } else {
+            eprintln!("{} {fault}", painter.paint(Style::Error, "error:"));
+        }
+    }
+}
+
+/// Whether a fault begins with a place in a file.
+fn is_placed(fault: &str) -> bool {
+    let mut parts = fault.split_once(": ").map_or(fault, |(place, _)| place).rsplit(':');
+    let mut is_number = || parts.next().is_some_and(|part| part.parse::<u32>().is_ok());
+    is_number() && is_number() && parts.next().is_some_and(|file| !file.is_empty())
+}
+
 /// Says how it ended, and answers the exit code.
 pub fn conclude(result: Result<Outcome, Failure>) -> ExitCode {
     let painter = Painter::for_stderr();
@@ -190,6 +210,21 @@ mod tests {
             ..Rejection::default()
         };
         Failure::Rejected(Box::new(rejection)).explain(Painter::plain())
+    }
+
+    #[test]
+    fn places_are_told_from_other_words() {
+        for (fault, is_placed) in [
+            ("a.yaml:3:14: unknown key", true),
+            ("C:/a.yaml:3:14: unknown key", true),
+            ("a.yaml:3: unknown key", false),
+            ("a.yaml: 3:14: it is noon", false),
+            ("127.0.0.1:80 cannot be listened on: in use", false),
+            ("3:14: no file", false),
+            ("", false),
+        ] {
+            assert_eq!(super::is_placed(fault), is_placed, "{fault}");
+        }
     }
 
     #[test]

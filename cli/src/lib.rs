@@ -19,6 +19,7 @@ pub mod failure;
 pub mod import;
 pub mod man;
 mod number;
+pub mod origin;
 mod output;
 mod patience;
 pub mod push;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::{Failure, Rejection};
+use crate::origin::given_by;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,6 +58,21 @@ pub struct Connection {
     key_file: Option<PathBuf>,
 }
 
+/// A flag that names a file, and the variable in its place.
+struct FileFlag(&'static str, &'static str);
+
+const KEY_FILE: FileFlag = FileFlag("--api-key-file", "WATCHFIRE_API_KEY_FILE");
+const CA_FILE: FileFlag = FileFlag("--ca-file", "WATCHFIRE_CA_FILE");
+const CERT_FILE: FileFlag = FileFlag("--cert-file", "WATCHFIRE_CERT_FILE");
+const CERT_KEY_FILE: FileFlag = FileFlag("--key-file", "WATCHFIRE_KEY_FILE");
+
+impl FileFlag {
+    /// The one of both that has named the file, and the file.
+    fn naming(&self, file: &Path) -> String {
+        format!("{} {}", given_by(self.0, self.1), file.display())
+    }
+}
+
 /// A server that can be asked.
 pub struct Server {
     url: Url,
@@ -75,16 +92,17 @@ impl Connection {
     }
 
     fn open_with(&self, read_timeout: Duration) -> Result<Server, Failure> {
-        let usage = |problem: String| Failure::Usage(problem);
-        let url = Url::parse(&self.url).map_err(|error| usage(format!("--url: `{}`: {error}", self.url)))?;
+        let given = given_by("--url", "WATCHFIRE_URL");
+        let usage = |problem: String| Failure::Usage(format!("{given}: `{}`{problem}", self.url));
+        let url = Url::parse(&self.url).map_err(|error| usage(format!(": {error}")))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(usage(format!("--url: `{}` is no address; write http://HOST:PORT or https://HOST", self.url)));
+            return Err(usage(" is no address; write http://HOST:PORT or https://HOST".to_owned()));
         }
         let key = match (&self.api_key, &self.api_key_file) {
-            (Some(key), _) => Some(bearer("--api-key", key)?),
+            (Some(key), _) => Some(bearer(given_by("--api-key", "WATCHFIRE_API_KEY"), key)?),
             (None, Some(file)) => {
-                let text = std::fs::read_to_string(file).map_err(|error| wrong_file("--api-key-file", file, &error))?;
-                Some(bearer(&format!("--api-key-file {}", file.display()), text.trim())?)
+                let text = std::fs::read_to_string(file).map_err(|error| wrong_file(&KEY_FILE, file, &error))?;
+                Some(bearer(&KEY_FILE.naming(file), text.trim())?)
             }
             (None, None) => None,
         };
@@ -103,7 +121,7 @@ impl Connection {
             "http" => {
                 // Not needed there; a slip in their names is one all the same.
                 let named =
-                    [("--ca-file", &self.ca_file), ("--cert-file", &self.cert_file), ("--key-file", &self.key_file)];
+                    [(&CA_FILE, &self.ca_file), (&CERT_FILE, &self.cert_file), (&CERT_KEY_FILE, &self.key_file)];
                 for (flag, file) in named {
                     file.as_ref().map(|file| read_pem(flag, file)).transpose()?;
                 }
@@ -119,8 +137,8 @@ impl Connection {
     /// Whom to trust, and who we are.
     fn with_certificates(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
         if let Some(file) = &self.ca_file {
-            let failed = |problem: String| wrong_file("--ca-file", file, problem);
-            let certificates = reqwest::Certificate::from_pem_bundle(&read_pem("--ca-file", file)?)
+            let failed = |problem: String| wrong_file(&CA_FILE, file, problem);
+            let certificates = reqwest::Certificate::from_pem_bundle(&read_pem(&CA_FILE, file)?)
                 .map_err(|error| failed(causes(&error)))?;
             if certificates.is_empty() {
                 return Err(failed("there is no certificate in it".to_owned()));
@@ -128,13 +146,13 @@ impl Connection {
             builder = builder.tls_certs_merge(certificates);
         }
         if let Some(file) = &self.cert_file {
-            let mut pem = read_pem("--cert-file", file)?;
+            let mut pem = read_pem(&CERT_FILE, file)?;
             if let Some(file) = &self.key_file {
                 pem.push(b'\n');
-                pem.extend(read_pem("--key-file", file)?);
+                pem.extend(read_pem(&CERT_KEY_FILE, file)?);
             }
             let identity = reqwest::Identity::from_pem(&pem).map_err(|error| {
-                wrong_file("--cert-file", file, format!("no certificate with its key: {}", causes(&error)))
+                wrong_file(&CERT_FILE, file, format!("no certificate with its key: {}", causes(&error)))
             })?;
             builder = builder.identity(identity);
         }
@@ -143,11 +161,11 @@ impl Connection {
 }
 
 /// A file that was named and is not there, or is not what it has to be.
-fn wrong_file(flag: &str, file: &Path, problem: impl std::fmt::Display) -> Failure {
-    Failure::Usage(format!("{flag} {}: {problem}", file.display()))
+fn wrong_file(of: &FileFlag, file: &Path, problem: impl std::fmt::Display) -> Failure {
+    Failure::Usage(format!("{}: {problem}", of.naming(file)))
 }
 
-fn read_pem(flag: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+fn read_pem(flag: &FileFlag, file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| wrong_file(flag, file, error))
 }
 
@@ -248,7 +266,7 @@ impl Server {
 fn refusal(status: StatusCode, body: &[u8], query: Option<&str>) -> Failure {
     // Alertmanager's errors are a text in JSON.
     let told = || serde_json::from_slice(body).map(|message| Rejection { message, ..Rejection::default() });
-    let read = serde_json::from_slice::<Rejection>(body).or_else(|_| told()).ok();
+    let read = prometheus_refusal(body).or_else(|| serde_json::from_slice::<Rejection>(body).or_else(|_| told()).ok());
     let mut rejection = read.filter(|rejection| !rejection.message.is_empty()).unwrap_or_else(|| {
         let text: String = String::from_utf8_lossy(body).trim().chars().take(200).collect();
         let reason = status.canonical_reason().unwrap_or("no success");
@@ -269,6 +287,18 @@ fn refusal(status: StatusCode, body: &[u8], query: Option<&str>) -> Failure {
     rejection.status = status.as_u16();
     rejection.query = query.map(str::to_owned);
     Failure::Rejected(Box::new(rejection))
+}
+
+/// What an endpoint of Prometheus' API says.
+fn prometheus_refusal(body: &[u8]) -> Option<Rejection> {
+    #[derive(Deserialize)]
+    struct Told {
+        #[serde(rename = "errorType")]
+        kind: String,
+        error: String,
+    }
+    let Told { kind, error } = serde_json::from_slice(body).ok()?;
+    Some(Rejection { code: kind, message: error, ..Rejection::default() })
 }
 
 /// Whether an error is one of TLS: of ours, or what the other side has told.
@@ -320,6 +350,11 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(rejected(503, r#"{"error":"draining","message":"m"}"#).exit_code(), 4);
+        let of_prometheus = r#"{"status":"error","errorType":"bad_data","error":"no match[]"}"#;
+        assert_eq!(
+            (rejected(400, of_prometheus).to_string(), rejected(400, of_prometheus).exit_code()),
+            ("no match[]".into(), 1)
+        );
         assert_eq!(rejected(429, "").exit_code(), 4);
         assert_eq!(rejected(503, r#"{"error":"timeout","message":"m"}"#).exit_code(), 1);
         assert_eq!(rejected(409, "\"it has ended\"").to_string(), "it has ended");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use watchfire_alerting::Alerting;
 use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
 use watchfire_dashboard_api::roles::Role;
+use watchfire_model::text::{count, is_or_are};
 
 use super::parts::Parts;
 
@@ -139,7 +140,12 @@ fn queue(parts: &Parts) -> Component {
                 failing.map(|(consumer, _)| format!("the consumer {consumer} fails; the server's log says why"))
             })
             .or_else(|| full.then(|| "its disk limit is nearly reached".to_owned()))
-            .or_else(|| lost.then(|| format!("{} accepted records are damaged on disk", stats.lost_records_total))),
+            .or_else(|| {
+                lost.then(|| {
+                    let lost = stats.lost_records_total;
+                    format!("{} {} damaged on disk", count(lost, "accepted record"), is_or_are(lost))
+                })
+            }),
         figures: vec![
             ("lag_records", records as f64),
             ("lag_s", seconds),
@@ -151,7 +157,8 @@ fn queue(parts: &Parts) -> Component {
 
 fn log_store(parts: &Parts) -> Component {
     let stats = parts.store.stats();
-    let damaged = (stats.damaged_blocks > 0).then(|| format!("{} blocks are damaged", stats.damaged_blocks));
+    let blocks = stats.damaged_blocks;
+    let damaged = (blocks > 0).then(|| format!("{} {} damaged", count(blocks, "block"), is_or_are(blocks)));
     Component {
         name: "log_store",
         problem: stats.last_write_error.or(damaged),
@@ -169,7 +176,8 @@ fn engine(parts: &Parts) -> Component {
     let broken = stats.log_broken.then(|| "its log cannot be written; new numbers are refused meanwhile".to_owned());
     let damaged = stats.damaged_since.map(|since| {
         let (places, records) = (stats.recovered_damages, stats.lost_records_total);
-        format!("{places} damaged places in its log, found {since}; some numbers are missing ({records} records known)")
+        let (places, records) = (count(places, "damaged place"), count(records, "record"));
+        format!("{places} in its log, found {since}; some numbers are missing ({records} known)")
     });
     let short = stats.memory_short.then(|| {
         "series and their numbers of the last hour take all of `metrics.memory_limit`: new series are refused; raise it"
@@ -190,8 +198,11 @@ fn alerting(parts: &Parts, alerting: &Alerting) -> Component {
     let stats = alerting.stats();
     let waiting: usize = stats.targets.iter().map(|target| target.queue.messages).sum();
     let rules = parts.rules.stats();
-    let failing =
-        (rules.failing_rules > 0).then(|| format!("{} rules fail; /api/v1/rules says why", rules.failing_rules));
+    let failing = match rules.failing_rules {
+        0 => None,
+        1 => Some("1 rule fails; /api/v1/rules says why".to_owned()),
+        failing => Some(format!("{failing} rules fail; /api/v1/rules says why")),
+    };
     let forgetful = rules.journal_is_behind.then(|| "the journal of rules cannot be written".to_owned());
     let repeating = (!stats.log.durable)
         .then(|| "the notification log cannot be written; a restart may repeat messages".to_owned());

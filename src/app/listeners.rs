@@ -8,6 +8,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::cors::Cors;
 use watchfire_dashboard_api::guard::{Guard, guard as pass};
@@ -53,7 +54,8 @@ impl Bound {
         let mut listeners = Vec::new();
         for address in &config.listen {
             let taken = |error| {
-                format!("{address} cannot be listened on: {error}; stop what is there, or choose another with --listen")
+                let place = given_by("--listen", "WATCHFIRE_LISTEN");
+                format!("{address} cannot be listened on: {error}; stop what is there, or choose another with {place}")
             };
             listeners.push(TcpListener::bind(address).await.map_err(taken)?);
         }

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 use crate::cli::{EXIT_FAILED, LogFormat, Serve};
 use crate::load::Setup;
 use crate::{load, logging};
+use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::audit::{self, Actor};
 use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::tls::Tls;
@@ -72,7 +73,7 @@ fn serve_with(options: &Serve, companion: Option<Companion>) -> ExitCode {
 }
 
 fn failed(message: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{message}");
+    watchfire_cli::failure::report(message.to_string().lines());
     ExitCode::from(EXIT_FAILED)
 }
 
@@ -94,7 +95,12 @@ async fn run(
         let (config, roles) = (config.clone(), options.roles);
         tokio::task::spawn_blocking(move || Parts::open(&config, roles, &rules, &handle)).await
     };
-    let parts = Arc::new(opened.map_err(|error| error.to_string())??);
+    let of_folder = |error: String| match &options.over.data_dir {
+        // The configuration is not where it can be mended.
+        Some(_) => format!("{error} (the folder of {})", given_by("--data-dir", "WATCHFIRE_DATA_DIR")),
+        None => error,
+    };
+    let parts = Arc::new(opened.map_err(|error| error.to_string())?.map_err(of_folder)?);
     let reloader = Arc::new(Reloader::new(parts.clone(), doors.clone(), options.clone(), config.clone()));
     let (stop, stopping) = watch::channel(false);
     let running = parts.start(&config, own_logs, bound.take_syslog(), &stopping)?;

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use watchfire_model::text::{count, was_or_were};
+
 use super::Taken;
 use crate::failure::{Failure, Outcome, Rejection};
 use crate::patience::Patience;
@@ -50,7 +52,7 @@ pub async fn send(server: &Server, target: &Target) -> Result<Outcome, Failure> 
         let batch = gather(first?, &mut lines).await?;
         let taken = deliver(server, target, &batch, &mut patience).await.inspect_err(|_| {
             if sent > 0 {
-                eprintln!("{sent} lines were sent before");
+                eprintln!("{} {} sent before", count(sent, "line"), was_or_were(sent));
             }
         })?;
         for error in &taken.errors {
@@ -65,10 +67,15 @@ pub async fn send(server: &Server, target: &Target) -> Result<Outcome, Failure> 
     match rejected {
         0 => Ok(Outcome::Complete),
         rejected if rejected >= sent => {
-            let message = format!("all {sent} lines were rejected");
+            let message = match sent {
+                1 => "the line was rejected".to_owned(),
+                sent => format!("all {sent} lines were rejected"),
+            };
             Err(Failure::Rejected(Box::new(Rejection { message, ..Rejection::default() })))
         }
-        rejected => Ok(Outcome::Partial(format!("{rejected} of {sent} lines were rejected"))),
+        rejected => {
+            Ok(Outcome::Partial(format!("{rejected} of {} {} rejected", count(sent, "line"), was_or_were(rejected))))
+        }
     }
 }
 

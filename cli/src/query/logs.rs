@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use watchfire_model::Timestamp;
+use watchfire_model::text::count;
 
 use super::Shown;
 use crate::color::Painter;
@@ -153,7 +154,7 @@ impl Logs {
                 Err(failure) if writer.written == 0 => return Err(failure),
                 Err(failure) => {
                     writer.end()?;
-                    return Ok(Outcome::Partial(format!("after {} records: {failure}", writer.written)));
+                    return Ok(Outcome::Partial(format!("after {}: {failure}", count(writer.written, "record"))));
                 }
             };
             if writer.written == 0 {
@@ -171,7 +172,7 @@ impl Logs {
         }
         writer.end()?;
         if damaged > 0 {
-            return Ok(Outcome::Partial(format!("{damaged} damaged blocks of the store could not be read")));
+            return Ok(unread(damaged));
         }
         if writer.written == 0 && self.limit > 0 { self.shown.empty() } else { Ok(Outcome::Complete) }
     }
@@ -205,11 +206,11 @@ impl Logs {
         let mut output = Output::new();
         let step = watchfire_model::time::format_duration_ms(histogram.step);
         output.text(&fitted(&graph.render(self.shown.painter())))?;
-        output.line(&format!("{} records, counted per {step}", page.total))?;
+        output.line(&format!("{}, counted per {step}", count(page.total, "record")))?;
         output.flush()?;
         Ok(match page.damaged_blocks {
             0 => Outcome::Complete,
-            damaged => Outcome::Partial(format!("{damaged} damaged blocks of the store could not be read")),
+            damaged => unread(damaged),
         })
     }
 }
@@ -288,4 +289,9 @@ impl Writer<'_> {
         }
         self.output.flush()
     }
+}
+
+/// Blocks of the store are damaged.
+fn unread(damaged: u64) -> Outcome {
+    Outcome::Partial(format!("{} of the store could not be read", count(damaged, "damaged block")))
 }

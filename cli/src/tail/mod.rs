@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use watchfire_model::Timestamp;
+use watchfire_model::text::count;
 
 use crate::color::{Colors, Painter, Style};
 use crate::failure::{Failure, Outcome};
@@ -151,7 +152,7 @@ impl Tail {
         followed?;
         Ok(match follower.dropped {
             0 => Outcome::Complete,
-            dropped => Outcome::Partial(format!("{dropped} records went by unseen")),
+            dropped => Outcome::Partial(format!("{} went by unseen", count(dropped, "record"))),
         })
     }
 }
@@ -314,9 +315,9 @@ impl Follower {
         Ok(self.left == Some(0))
     }
 
-    fn drop_some(&mut self, count: u64, why: &str) -> std::io::Result<()> {
-        self.dropped += count;
-        self.note(&format!("{count} records went by unseen: {why}"))
+    fn drop_some(&mut self, dropped: u64, why: &str) -> std::io::Result<()> {
+        self.dropped += dropped;
+        self.note(&format!("{} went by unseen: {why}", count(dropped, "record")))
     }
 
     /// Tells something on stderr, after what was shown before it.

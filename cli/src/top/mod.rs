@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::Value;
 use watchfire_model::Timestamp;
+use watchfire_model::text::count;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
 use crate::color::{Colors, Painter, Style};
@@ -265,7 +266,7 @@ impl Top {
             add(name, source, Style::Name);
         }
         if !others.is_empty() {
-            add(&format!("{} others", others.len()), &total(others), Style::Dim);
+            add(&count(others.len(), "other"), &total(others), Style::Dim);
         }
         if reading.sources.len() > 1 {
             add("all", &total(&reading.sources), Style::Bold);
@@ -347,7 +348,7 @@ fn metrics_table(metrics: &[Metric], most: usize, painter: Painter) -> String {
     }
     if !others.is_empty() {
         let series = others.iter().map(|metric| metric.series).sum();
-        let name = format!("{} others", others.len());
+        let name = count(others.len(), "other");
         table.row(vec![
             Cell::styled(&name, Style::Dim),
             Cell::new(""),

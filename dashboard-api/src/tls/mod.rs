@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use watchfire_model::Timestamp;
+use watchfire_model::text::count;
 
 use crate::rate::Buckets;
 use validity::Validity;
@@ -112,8 +113,8 @@ impl Material {
                 begins.to_rfc3339()
             ))
         } else if ends.since(now) < WARN_BEFORE_MS {
-            let days = ends.since(now) / 86_400_000;
-            Some(format!("our TLS certificate expires in {days} days, at {}; renew it", ends.to_rfc3339()))
+            let days = count(ends.since(now) / 86_400_000, "day");
+            Some(format!("our TLS certificate expires in {days}, at {}; renew it", ends.to_rfc3339()))
         } else {
             None
         }

@@ -13,6 +13,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use watchfire_model::Timestamp;
+use watchfire_model::text::{is_or_are, was_or_were};
 
 use super::decode::Encoding;
 use super::error::ApiError;
@@ -133,9 +134,11 @@ fn of_read(error: &ReadError, is_hopeless: bool) -> ApiError {
 /// The answer when not all was stored.
 fn partly(outcome: &Outcome) -> ApiError {
     let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
+    let stored = outcome.samples + outcome.histograms;
     let message = format!(
-        "{refused} of the samples were refused and {} are stored; the first refusals: {}",
-        outcome.samples + outcome.histograms,
+        "{refused} of the samples {} refused and {stored} {} stored; the first refusals: {}",
+        was_or_were(refused),
+        is_or_are(stored),
         outcome.told.join("; ")
     );
     ApiError::bad_request("rejected", message)

@@ -65,7 +65,7 @@ pub struct AppendReport {
 pub enum AppendError {
     /// Sealing does not keep up, or cannot write. Nothing of the rest of the batch was taken; the same batch may be
     /// given again.
-    #[error("{pending} full blocks wait to be written{}; try again", reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default())]
+    #[error("full blocks that wait to be written: {pending}{}; try again", reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default())]
     Behind {
         /// Full blocks that wait.
         pending: usize,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use watchfire_model::Timestamp;
 use watchfire_model::record::Core;
+use watchfire_model::text::count;
 
 use super::EmbeddedStore;
 use crate::executor::budget::Budget;
@@ -111,7 +112,7 @@ impl LogStore for EmbeddedStore {
                 problems.push(format!("blocks cannot be written: {error}"));
             }
             if stats.damaged_blocks > 0 {
-                problems.push(format!("{} damaged blocks", stats.damaged_blocks));
+                problems.push(count(stats.damaged_blocks, "damaged block"));
             }
             StoreHealth {
                 ok: problems.is_empty(),
