@@ -200,7 +200,9 @@ fn what_goes_wrong_has_its_exit_code() {
         .expect("written");
     let (code, said) = run(import(&server, &["--service", "shop", &path("a.log"), &path("absent.log")]));
     assert_eq!(code, 5, "{said}");
-    assert!(said.contains("absent.log") && said.contains("refused lines: 1; the first: too_old"), "{said}");
+    let refused = format!("{}: 1 line was refused (too_old 1); the first is line 4: too_old: ", path("a.log"));
+    assert!(said.contains("absent.log") && said.contains(&refused), "{said}");
+    assert!(said.contains("\n2 of 2 records are in no known format, and kept as plain text"), "{said}");
     assert_eq!(total(&server, "service=shop"), 2);
     let (code, said) = run(import(&server, &["--format", "cobol", &path("a.log")]));
     assert_eq!(code, 1, "{said}");
@@ -211,6 +213,38 @@ fn what_goes_wrong_has_its_exit_code() {
     assert_eq!((answer.status, &answer.json()["position"]), (409, &0.into()), "{}", answer.text());
     let answer = server.client().post("/api/v1/import/logs?file=1", "text/plain", "x\n");
     assert_eq!(answer.status, 400, "{}", answer.text());
+}
+
+#[test]
+fn lines_that_are_plain_text_or_refused_are_told_by_file() {
+    let server = Server::start(BINARY, "logs: {retention_days: 3}\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (good, old) = (text(0, 3), "{\"timestamp\": 5, \"message\": \"old\"}\n");
+    // More than a piece, so that numbers of lines are those of the file.
+    let long = text(0, 20_000);
+    fs::write(path("a.log"), format!("{long}what is this\n{old}{good}{old}")).expect("written");
+    fs::write(path("b.log"), format!("{good}{old}")).expect("written");
+    fs::write(path("c.log"), "a=1 msg=\"no time\"\n").expect("written");
+    let (code, said) = run(import(&server, &[&path("a.log"), &path("b.log"), &path("c.log")]));
+    assert_eq!(code, 5, "{said}");
+    for told in [
+        format!("{}: 2 lines were refused (too_old 2); the first is line 20002: too_old: the record's", path("a.log")),
+        format!("{}: 1 line was refused (too_old 1); the first is line 4: too_old: the record's", path("b.log")),
+        "\n1 of 20008 records is in no known format, and kept as plain text, dated by the time of the import\n\
+         hint: --format says what they are: json,"
+            .to_owned(),
+        "\n1 more record says no usable time, and is dated by the time of the import\n".to_owned(),
+    ] {
+        assert!(said.contains(&told), "{told}\n{said}");
+    }
+    // What is appended after an interruption has the numbers of the file, too.
+    fs::write(path("b.log"), format!("{good}{old}{good}{old}")).expect("written");
+    let (code, said) = run(import(&server, &["--format", "json", &path("b.log")]));
+    assert!(code == 5 && said.contains("the first is line 8: ") && !said.contains("plain text"), "{said}");
+    fs::write(path("d.log"), format!("{good}nothing\n")).expect("written");
+    let (code, said) = run(import(&server, &["--format", "json", &path("d.log")]));
+    assert!(code == 0 && said.contains("1 of 4 records is not of the format json, and kept as plain text"), "{said}");
 }
 
 #[test]

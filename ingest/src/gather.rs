@@ -98,6 +98,11 @@ impl<'a> Gatherer<'a> {
         Gatherer { parsers, ids, worker, origin, out: Gathered::default(), echoes: None, grow: None }
     }
 
+    /// How many refused records are named one by one so far.
+    pub fn named_errors(&self) -> usize {
+        self.out.errors.len()
+    }
+
     /// Adds to what was gathered before.
     pub fn onto(self, gathered: Gathered) -> Gatherer<'a> {
         Gatherer { out: gathered, ..self }
@@ -398,6 +403,7 @@ impl<'a> Gatherer<'a> {
         let Worker { draft, normaliser } = &mut *self.worker;
         match normaliser.decide(draft, input, &context, self.ids) {
             Ok(key) => {
+                let is_dated = normaliser.is_dated();
                 let key = key.filter(|_| !by_position).map(|key| match idempotency_key {
                     Some(request) if context.request_key == Some(key) => {
                         DedupKey::new(key).with_contents(request.contents)
@@ -427,6 +433,7 @@ impl<'a> Gatherer<'a> {
                         }
                     });
                 }
+                self.out.undated += u32::from(!is_dated);
                 self.out.last_id.clear();
                 self.out.last_id.push_str(normaliser.last_id());
                 self.out.total += 1;

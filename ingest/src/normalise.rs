@@ -91,6 +91,8 @@ pub enum Reject {
 #[derive(Clone, Copy, Debug)]
 struct Decision {
     timestamp: Timestamp,
+    /// The time is its own.
+    is_dated: bool,
     /// The member whose value could not be a time, or lay too far ahead.
     raw_time: Option<RawTime>,
     level: Level,
@@ -165,8 +167,15 @@ impl Normaliser {
                 None => (IdSource::Made(ids.make(context.now)), None),
             },
         };
-        self.decision = Some(Decision { timestamp, raw_time, level, raw_level, id });
+        let says_time = self.shape.candidate(Slot::Timestamp).is_some() || draft.timestamp.is_some();
+        let is_dated = says_time && raw_time.is_none();
+        self.decision = Some(Decision { timestamp, is_dated, raw_time, level, raw_level, id });
         Ok(key)
+    }
+
+    /// Whether the record decided last says a usable time.
+    pub fn is_dated(&self) -> bool {
+        self.decision.as_ref().is_some_and(|decision| decision.is_dated)
     }
 
     /// Id of the record written last.

@@ -22,6 +22,8 @@ pub(super) struct Bytes {
     pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
     /// What came and was not taken.
     pub(super) held: Vec<u8>,
+    /// Line ends that were passed.
+    pub(super) lines: u64,
     /// Nothing more will come.
     pub(super) ended: bool,
     /// Why nothing more comes, if it is not the end of the file.
@@ -98,7 +100,7 @@ impl Bytes {
                 let _ = sender.blocking_send(Err(io::Error::new(error.kind(), what)));
             }
         })?;
-        Ok(Bytes { pieces, held: Vec::new(), ended: false, fault: None, may_grow, is_packed })
+        Ok(Bytes { pieces, held: Vec::new(), lines: 0, ended: false, fault: None, may_grow, is_packed })
     }
 
     /// Whether the file ends here only because it cannot be read further.
@@ -137,8 +139,9 @@ impl Bytes {
                 return None;
             }
             let taken = usize::try_from(count).unwrap_or(usize::MAX).min(self.held.len());
-            let piece = self.held.drain(..taken);
-            tail.extend(piece);
+            let begin = tail.len();
+            tail.extend(self.held.drain(..taken));
+            self.lines += tail.iter().skip(begin).filter(|byte| **byte == b'\n').count() as u64;
             let surplus = tail.len().saturating_sub(kept);
             tail.drain(..surplus);
             count -= taken as u64;

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::file::Bytes;
-use super::progress::Progress;
+use super::progress::{Piece, Progress};
 use super::send::Fault;
 use super::{PATIENCE, bytes_of, kind, list, until_interrupted};
 use crate::failure::{Failure, Outcome};
@@ -89,7 +89,7 @@ impl Metrics {
     pub(super) async fn run(self) -> Result<Outcome, Failure> {
         let server = self.connection.open()?;
         let (files, mut left) = list(&self.files);
-        let mut progress = Progress::new("samples", files.len(), bytes_of(&files));
+        let mut progress = Progress::new("sample", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
         let mut shown = 0;
         let sent = until_interrupted(async {
@@ -106,7 +106,9 @@ impl Metrics {
                     patience: &mut patience,
                     progress: &mut progress,
                 };
-                if let Err(fault) = sending.run().await {
+                let sent = sending.run().await;
+                progress.end();
+                if let Err(fault) = sent {
                     left.note(file, fault, &mut progress)?;
                 }
             }
@@ -210,15 +212,14 @@ impl Sending<'_> {
         for Refused { line, error } in &taken.errors {
             // What stands at the head of this piece was told with the one before.
             let Some(line) = line.checked_sub(head_lines).filter(|line| *line > 0) else { continue };
-            let told = format!("{}:{}: {error}", self.path.display(), self.lines + line);
             if *self.shown < SHOWN_MAX {
-                self.progress.say(&told);
+                self.progress.say(&format!("{}:{}: {error}", self.path.display(), self.lines + line));
                 *self.shown += 1;
             }
-            first.get_or_insert(told);
+            first.get_or_insert((self.lines + line, error.as_str()));
         }
         self.progress.had(taken.duplicate);
-        self.progress.took(taken.accepted, taken.rejected, first.as_deref());
+        self.progress.took(Piece { accepted: taken.accepted, refused: taken.rejected, first, ..Piece::default() });
         for line in piece.split_inclusive(|byte| *byte == b'\n') {
             self.lines += 1;
             self.head.note(line);

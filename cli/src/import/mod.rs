@@ -110,7 +110,7 @@ impl Logs {
     async fn run(self) -> Result<Outcome, Failure> {
         let server = self.connection.open()?;
         let (files, mut left) = list(&self.files);
-        let mut progress = Progress::new("records", files.len(), bytes_of(&files));
+        let mut progress = Progress::new("record", files.len(), bytes_of(&files));
         let mut patience = Patience::once_reached(PATIENCE);
         let sent = until_interrupted(async {
             for file in &files {
@@ -123,14 +123,18 @@ impl Logs {
                     multiline: self.multiline.clone(),
                     is_final: self.is_final,
                 };
-                if let Err(fault) = send::file(&server, path, &labels, &mut patience, &mut progress).await {
+                let sent = send::file(&server, path, &labels, &mut patience, &mut progress).await;
+                progress.end();
+                if let Err(fault) = sent {
                     left.note(file, fault, &mut progress)?;
                 }
             }
             Ok(())
         });
         left.is_interrupted = sent.await?;
-        left.end(&mut progress)
+        let ended = left.end(&mut progress);
+        progress.tell_of_plain_text(self.format.as_deref());
+        ended
     }
 }
 

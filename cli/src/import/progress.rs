@@ -1,5 +1,6 @@
 //! How far the import is: a bar with rate and time left on a terminal, a line now and then elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use watchfire_model::text::{count, is_or_are, was_or_were};
 
 use crate::number;
 use crate::text::safe;
@@ -14,9 +16,57 @@ use crate::text::safe;
 /// How often a line is written where there is no terminal.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+/// What the server made of a piece of a file.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Piece<'p> {
+    pub(super) accepted: u64,
+    /// Of these, how many are in no known format.
+    pub(super) plain: u64,
+    /// Of these, how many say no time.
+    pub(super) undated: u64,
+    pub(super) refused: u64,
+    /// How many for which reason, where the server says so.
+    pub(super) reasons: Option<&'p BTreeMap<String, u64>>,
+    /// The first line that was refused, by its number in the file, and why.
+    pub(super) first: Option<(u64, &'p str)>,
+}
+
+/// What was refused of one file.
+#[derive(Default)]
+struct File {
+    name: String,
+    refused: u64,
+    reasons: BTreeMap<String, u64>,
+    first: Option<(u64, String)>,
+}
+
+impl File {
+    fn took(&mut self, piece: &Piece<'_>) {
+        self.refused += piece.refused;
+        for (reason, count) in piece.reasons.into_iter().flatten() {
+            *self.reasons.entry(reason.clone()).or_default() += count;
+        }
+        if self.first.is_none() {
+            self.first = piece.first.map(|(line, why)| (line, why.to_owned()));
+        }
+    }
+
+    /// How much was refused and why, in words.
+    fn refusals(&self) -> Option<String> {
+        if self.refused == 0 {
+            return None;
+        }
+        let reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let first = self.first.as_ref().map(|(line, why)| format!("; the first is line {line}: {why}"));
+        let (lines, were) = (count(self.refused, "line"), was_or_were(self.refused));
+        Some(format!("{}: {lines} {were} refused{reasons}{}", self.name, first.unwrap_or_default()))
+    }
+}
+
 /// What was done so far.
 pub(super) struct Progress {
-    /// What is imported: records, samples.
+    /// What is imported: a record, a sample.
     what: &'static str,
     bar: Option<ProgressBar>,
     begun: Instant,
@@ -26,16 +76,19 @@ pub(super) struct Progress {
     bytes: u64,
     bytes_read: Arc<AtomicU64>,
     accepted: u64,
+    /// Records in no known format.
+    plain: u64,
+    /// Those and others that say no time.
+    undated: u64,
     rejected: u64,
-    /// Why the first line was refused.
-    first_refusal: Option<String>,
+    file: File,
     known: usize,
     duplicates: u64,
     passed_over: usize,
 }
 
 impl Progress {
-    /// Of so many files, of so many bytes in all, that hold `what`.
+    /// Of so many files, of so many bytes in all, that hold each a `what` or more.
     pub(super) fn new(what: &'static str, files: usize, bytes: u64) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(bytes);
@@ -55,8 +108,10 @@ impl Progress {
             bytes,
             bytes_read: Arc::default(),
             accepted: 0,
+            plain: 0,
+            undated: 0,
             rejected: 0,
-            first_refusal: None,
+            file: File::default(),
             known: 0,
             duplicates: 0,
             passed_over: 0,
@@ -71,6 +126,7 @@ impl Progress {
     /// The next file's turn.
     pub(super) fn begin(&mut self, path: &Path) {
         self.files_begun += 1;
+        self.file = File { name: path.display().to_string(), ..File::default() };
         if let Some(bar) = &self.bar {
             bar.set_message(safe(&path.display().to_string()).into_owned());
         }
@@ -92,17 +148,18 @@ impl Progress {
     }
 
     /// The server took a piece.
-    pub(super) fn took(&mut self, accepted: u64, rejected: u64, why: Option<&str>) {
-        self.accepted += accepted;
-        self.rejected += rejected;
-        if self.first_refusal.is_none() {
-            self.first_refusal = why.map(str::to_owned);
-        }
+    pub(super) fn took(&mut self, piece: Piece<'_>) {
+        self.accepted += piece.accepted;
+        self.plain += piece.plain;
+        self.undated += piece.undated;
+        self.rejected += piece.refused;
+        self.file.took(&piece);
         let read = self.bytes_read.load(Ordering::Relaxed);
         match &self.bar {
             Some(bar) => {
                 bar.set_position(read.min(self.bytes));
-                bar.set_message(format!("{} of {} files, {}", self.files_begun, self.files, self.figures()));
+                let files = count(self.files, "file");
+                bar.set_message(format!("{} of {files}, {}", self.files_begun, self.figures()));
             }
             None if self.said.elapsed() >= SAY_EVERY => {
                 self.said = Instant::now();
@@ -115,10 +172,18 @@ impl Progress {
         }
     }
 
+    /// The end of a file: says what of it was refused.
+    pub(super) fn end(&mut self) {
+        let file = std::mem::take(&mut self.file);
+        if let Some(told) = file.refusals() {
+            self.say(&told);
+        }
+    }
+
     fn figures(&self) -> String {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = self.accepted as f64 / seconds;
-        format!("{} {} in {seconds:.1} s, {}/s", self.accepted, self.what, number::short(rate.round()))
+        format!("{} in {seconds:.1} s, {}/s", count(self.accepted, self.what), number::short(rate.round()))
     }
 
     /// A line for people, above the bar.
@@ -134,24 +199,52 @@ impl Progress {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        let plural = if self.files_begun == 1 { "" } else { "s" };
-        eprintln!("{} file{plural}: {} imported", self.files_begun, self.figures());
+        eprintln!("{}: {} imported", count(self.files_begun, "file"), self.figures());
         if self.known > 0 {
             eprintln!(
-                "{} of them were imported before, wholly or in part; what was there was not stored again",
-                self.known
+                "{} of them {} imported before, wholly or in part; what was there was not stored again",
+                self.known,
+                was_or_were(self.known)
             );
         }
         if self.duplicates > 0 {
-            eprintln!("{} {} were there already", self.duplicates, self.what);
+            eprintln!("{} {} there already", count(self.duplicates, self.what), was_or_were(self.duplicates));
         }
         if self.passed_over > 0 {
-            eprintln!("{} of them are no text, and were passed over", self.passed_over);
-        }
-        if self.rejected > 0 {
-            let why = self.first_refusal.as_deref().map(safe).unwrap_or_default();
-            eprintln!("refused lines: {}; the first: {why}", self.rejected);
+            let (passed_over, are) = (self.passed_over, is_or_are(self.passed_over));
+            eprintln!("{passed_over} of them {are} no text, and {} passed over", was_or_were(passed_over));
         }
         self.rejected
+    }
+
+    /// Says how many records are of no format that is known, or not of the one that was named, and what can be done.
+    pub(super) fn tell_of_plain_text(&self, format: Option<&str>) {
+        let dated = "dated by the time of the import";
+        if self.plain > 0 {
+            let (of, are) = (count(self.accepted, self.what), is_or_are(self.plain));
+            match format.filter(|format| *format != "auto") {
+                Some(format) => eprintln!(
+                    "{} of {of} {are} not of the format {}, and kept as plain text, {dated}",
+                    self.plain,
+                    safe(format)
+                ),
+                None => eprintln!(
+                    "{} of {of} {are} in no known format, and kept as plain text, {dated}\nhint: --format says what \
+                     they are: json, logfmt, apache_combined, syslog_rfc3164, …; other layouts are described by \
+                     `parsers` in the server's configuration, and named --format regex:NAME",
+                    self.plain
+                ),
+            }
+        }
+        let undated = self.undated.saturating_sub(self.plain);
+        if undated > 0 {
+            let more = if self.plain > 0 { "more " } else { "" };
+            let say = if undated == 1 { "says" } else { "say" };
+            eprintln!(
+                "{} {say} no usable time, and {} {dated}",
+                count(undated, &format!("{more}{}", self.what)),
+                is_or_are(undated)
+            );
+        }
     }
 }

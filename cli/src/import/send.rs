@@ -1,5 +1,6 @@
 //! Sending one file piece by piece, from where the server stands.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::file::Bytes;
 use super::is_stdin;
 use super::kind;
 use super::known::{HEAD_BYTES, Sample, candidates, name_of, start_of};
-use super::progress::Progress;
+use super::progress::{Piece, Progress};
 use crate::failure::Failure;
 use crate::patience::Patience;
 use crate::server::Server;
@@ -62,15 +63,27 @@ struct Taken {
     accepted: u64,
     #[serde(default)]
     rejected: u64,
+    /// Of those that were taken, how many say no time.
+    #[serde(default)]
+    undated: u64,
     #[serde(default)]
     errors: Vec<Refused>,
+    #[serde(default)]
+    reasons: BTreeMap<String, u64>,
+    #[serde(default)]
+    formats: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
 struct Refused {
     #[serde(default)]
+    line: u64,
+    #[serde(default)]
     error: String,
 }
+
+/// How the server calls the format of lines that are of none.
+const UNKNOWN: &str = "unknown";
 
 /// A file that stands somewhere.
 struct Sending<'a> {
@@ -158,11 +171,15 @@ impl Sending<'_> {
             };
             match patience.ask(|text| progress.say(text), || self.send(&piece, end)).await? {
                 Sent::Taken(taken) => {
-                    progress.took(
-                        taken.accepted,
-                        taken.rejected,
-                        taken.errors.first().map(|refused| refused.error.as_str()),
-                    );
+                    let first = taken.errors.first();
+                    progress.took(Piece {
+                        accepted: taken.accepted,
+                        plain: taken.formats.get(UNKNOWN).copied().unwrap_or_default(),
+                        undated: taken.undated,
+                        refused: taken.rejected,
+                        reasons: Some(&taken.reasons),
+                        first: first.map(|refused| (self.bytes.lines + refused.line, refused.error.as_str())),
+                    });
                     let moved = taken.position.saturating_sub(self.position);
                     if moved == 0 && is_end {
                         if is_half && !self.bytes.is_damaged() {

@@ -83,6 +83,8 @@ impl Place {
 pub struct RecordError {
     /// Its position among the records of the request, from 0.
     pub index: u32,
+    /// The line of the text in which it begins, from 1, where that is known.
+    pub line: Option<usize>,
     /// Why.
     pub reason: Reason,
     /// Why, in words.
@@ -104,6 +106,8 @@ pub struct Gathered {
     pub first_wrong: Option<Place>,
     /// Refused records by [`Reason`].
     pub reasons: [u32; Reason::ALL.len()],
+    /// Accepted records that say no usable time, and have got that of their arrival.
+    pub undated: u32,
     /// Whether the body was one object and no list.
     pub single: bool,
     /// Whether the memory for the records was refused; then nothing is gathered.
@@ -153,7 +157,7 @@ impl Gathered {
             *count += 1;
         }
         if self.errors.len() < ERRORS_MAX {
-            self.errors.push(RecordError { index, reason, message: message() });
+            self.errors.push(RecordError { index, line: None, reason, message: message() });
         }
     }
 }

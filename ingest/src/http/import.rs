@@ -27,7 +27,7 @@ use super::error::{ApiError, json};
 use super::ingest::{answer, find_format, write_errors};
 use super::request::{Job, Parameters, with_body};
 use crate::formats::{Format, Parsers};
-use crate::gather::{Gathered, Gatherer, Origin};
+use crate::gather::{Gathered, Gatherer, Origin, Reason};
 use crate::sources::cut::{Cutter, End, Framing};
 use crate::sources::multiline::Multiline;
 
@@ -221,13 +221,23 @@ async fn take(state: &HttpState, request: Request<Body>) -> Result<Response, Api
         }
     }
     let mut body = format!(
-        "{{\"status\":\"accepted\",\"position\":{},\"accepted\":{accepted},\"rejected\":{}",
-        behind.position, gathered.rejected
+        "{{\"status\":\"accepted\",\"position\":{},\"accepted\":{accepted},\"undated\":{},\"rejected\":{}",
+        behind.position, gathered.undated, gathered.rejected
     );
     write_errors(&gathered, &mut body);
+    write_reasons(&gathered, &mut body);
     body.push_str(&formats);
     body.push('}');
     Ok(json(StatusCode::ACCEPTED, body))
+}
+
+/// How many records were refused for which reason, as a member of the answer.
+fn write_reasons(gathered: &Gathered, out: &mut String) {
+    let counts = Reason::ALL.iter().map(|reason| (reason.as_str(), gathered.reasons[*reason as usize]));
+    let members: Vec<String> =
+        counts.filter(|(_, count)| *count > 0).map(|(reason, count)| format!("\"{reason}\":{count}")).collect();
+    // Writing to a string cannot fail.
+    let _ = write!(out, ",\"reasons\":{{{}}}", members.join(","));
 }
 
 fn elsewhere(position: u64) -> ApiError {
@@ -251,13 +261,44 @@ fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> 
     let origin = Origin { by_position: true, imported: true, ..job.origin };
     let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, origin);
     gatherer.make_room(job.body.len());
+    let mut lines = Lines::of(job.body);
+    let mut refused_lines = Vec::new();
     while gatherer.bytes() < RECORDS_BYTES_MAX
         && let Some(cut) = cutter.next(job.body, &mut taken, piece.end)
     {
+        let named = gatherer.named_errors();
         gatherer.cut(&cut, format);
+        if gatherer.named_errors() > named {
+            refused_lines.push(lines.number_of(cut.text));
+        }
     }
     let taken_bytes = job.body.get(..taken).unwrap_or(job.body);
-    Ok(Taken { gathered: gatherer.finish(), behind: at.behind(taken_bytes, cutter.skipping) })
+    let mut gathered = gatherer.finish();
+    gathered.errors.iter_mut().zip(refused_lines).for_each(|(error, line)| error.line = Some(line));
+    Ok(Taken { gathered, behind: at.behind(taken_bytes, cutter.skipping) })
+}
+
+/// Numbers of lines of a body, asked for from its begin to its end.
+struct Lines<'b> {
+    body: &'b [u8],
+    /// Up to here they are counted.
+    at: usize,
+    before: usize,
+}
+
+impl<'b> Lines<'b> {
+    fn of(body: &'b [u8]) -> Lines<'b> {
+        Lines { body, at: 0, before: 0 }
+    }
+
+    /// The line, from 1, in which a part of the body begins.
+    fn number_of(&mut self, part: &[u8]) -> usize {
+        let start = (part.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize);
+        let passed = self.body.get(self.at..start).unwrap_or_default();
+        self.before += memchr::memchr_iter(b'\n', passed).count();
+        self.at = self.at.max(start);
+        self.before + 1
+    }
 }
 
 fn format(parsers: &Parsers, name: Option<&str>) -> Result<Option<Format>, ApiError> {

@@ -181,7 +181,11 @@ pub(super) fn write_errors(gathered: &Gathered, out: &mut String) {
     for (at, error) in gathered.errors.iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
         // Writing to a string cannot fail.
-        let _ = write!(out, "{comma}{{\"index\":{},\"error\":", error.index);
+        let _ = write!(out, "{comma}{{\"index\":{}", error.index);
+        if let Some(line) = error.line {
+            let _ = write!(out, ",\"line\":{line}");
+        }
+        out.push_str(",\"error\":");
         write_text(&error.full_message(), out);
         out.push('}');
     }
