@@ -244,7 +244,17 @@ fn what_was_counted_is_what_is_stored_after_crashes_too() {
     });
     assert_eq!(found["agrees"], true, "{found}");
     assert!(!found.to_string().contains("-0.0"), "{found}");
-    assert!(watchfire(&server, &["verify", "--since", "10m"]).contains("records accepted from"));
+    let left_out = &found["left_out"];
+    assert_eq!(left_out["from"], found["end"], "{found}");
+    assert!(left_out["why"].as_str().is_some_and(|why| why.contains("in the last 5 s")), "{found}");
+    let shown = watchfire(&server, &["verify", "--since", "10m"]);
+    assert!(shown.contains("records accepted from") && shown.contains("\nnot compared, from "), "{shown}");
+    // Asked for up to where it was compared, nothing is left out.
+    let end = found["end"].as_str().expect("a time");
+    let again = client.post(&format!("/api/v1/verify?since=10m&until={end}"), "application/json", "").json();
+    assert_eq!((&again["left_out"], &again["end"]), (&serde_json::Value::Null, &found["end"]), "{again}");
+    let shown = watchfire(&server, &["verify", "--since", "10m", "--until", end]);
+    assert!(!shown.contains("not compared"), "{shown}");
     let metrics = found["metrics"].as_array().expect("a list");
     let stored = |name: &str| {
         let metric =

@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 use watchfire_model::Timestamp;
+use watchfire_model::text::count;
 
 use crate::color::{Colors, Painter, Style};
 use crate::failure::{Failure, Outcome};
@@ -48,8 +49,18 @@ struct Answer {
     start: String,
     end: String,
     records: u64,
+    #[serde(default)]
+    left_out: Option<LeftOut>,
     damaged_blocks: u64,
     metrics: Vec<Metric>,
+}
+
+/// The end of the range, which could not be compared.
+#[derive(Deserialize)]
+struct LeftOut {
+    until: String,
+    why: String,
+    hint: String,
 }
 
 #[derive(Deserialize)]
@@ -116,12 +127,16 @@ fn shown(answer: &Answer, painter: Painter) -> String {
     // Before the series, which may be many: it explains them.
     if answer.damaged_blocks > 0 {
         let blocks = answer.damaged_blocks;
-        text.push_str(&format!("{blocks} blocks cannot be read; their records are not counted here\n"));
+        let blocks = count(blocks, "block");
+        text.push_str(&format!("{blocks} cannot be read; the records in there are not counted here\n"));
     }
     for series in answer.metrics.iter().flat_map(|metric| &metric.series) {
         text.push_str(&format!("{}: stored {}, counted {}\n", safe(&series.series), series.stored, series.counted));
     }
-    text.push_str(&format!("{} records accepted from {} to {}\n", answer.records, answer.start, answer.end));
+    text.push_str(&format!("{} accepted from {} to {}\n", count(answer.records, "record"), answer.start, answer.end));
+    if let Some(LeftOut { until, why, hint }) = &answer.left_out {
+        text.push_str(&format!("not compared, from {} to {}: {}; {}\n", answer.end, until, safe(why), safe(hint)));
+    }
     text
 }
 
@@ -134,6 +149,7 @@ mod tests {
     fn blocks_that_cannot_be_read_are_told_before_what_they_make_differ() {
         let answer = serde_json::json!({
             "agrees": false, "start": "a", "end": "b", "records": 0, "damaged_blocks": 2,
+            "left_out": {"from": "b", "until": "c", "why": "they are too young", "hint": "wait a little"},
             "metrics": [{
                 "metric": "errors", "stored": 0, "counted": 3, "difference": 3, "whole": true,
                 "series": [{"series": "{x}", "stored": 0, "counted": 3}],
@@ -143,9 +159,10 @@ mod tests {
         let text = shown(&answer, Painter::plain());
         let lines: Vec<&str> = text.lines().skip(2).collect();
         let expected = [
-            "2 blocks cannot be read; their records are not counted here",
+            "2 blocks cannot be read; the records in there are not counted here",
             "{x}: stored 0, counted 3",
             "0 records accepted from a to b",
+            "not compared, from b to c: they are too young; wait a little",
         ];
         assert_eq!(lines, expected, "{text}");
     }

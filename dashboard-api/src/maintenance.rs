@@ -48,12 +48,25 @@ pub struct Verified {
     pub start: Timestamp,
     /// …up to this were counted again.
     pub end: Timestamp,
+    /// What was asked for behind that, and was left out.
+    pub left_out: Option<LeftOut>,
     /// How many they were.
     pub records: u64,
     /// Blocks that could not be read.
     pub damaged_blocks: u64,
     /// Each counter.
     pub metrics: Vec<VerifiedMetric>,
+}
+
+/// The end of a range, which could not be counted again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its last moment, as it was asked for.
+    pub until: Timestamp,
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
 }
 
 /// A counter that was counted again.
@@ -138,11 +151,16 @@ fn verified(done: &Verified) -> Value {
             })
         })
         .collect();
+    let left_out = done.left_out.as_ref().map(|left_out| {
+        let until = left_out.until.to_rfc3339();
+        json!({"from": done.end.to_rfc3339(), "until": until, "why": left_out.why, "hint": left_out.hint})
+    });
     let agrees = done.metrics.iter().all(|metric| metric.difference == 0.0 && metric.series.is_empty());
     json!({
         "agrees": agrees && done.damaged_blocks == 0,
         "start": done.start.to_rfc3339(),
         "end": done.end.to_rfc3339(),
+        "left_out": left_out,
         "records": done.records,
         "damaged_blocks": done.damaged_blocks,
         "metrics": metrics,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use prometheus::{Gauge, GaugeVec, Opts, Registry};
-use watchfire_dashboard_api::maintenance::{Backfilled, Refusal, Verified, VerifiedMetric};
+use watchfire_dashboard_api::maintenance::{Backfilled, LeftOut, Refusal, Verified, VerifiedMetric};
 use watchfire_dashboard_api::roles::Role;
 use watchfire_engine::TimeRange;
 use watchfire_ingest::backfill::backfill;
@@ -86,13 +86,12 @@ impl Recounter {
         let newest = Timestamp::now().plus_millis(-SETTLED_MS);
         let range = whole_seconds(start, end.min(newest));
         if range.start >= range.end {
-            let why = format!("what was accepted in the last {} s is not settled yet", SETTLED_MS / 1000);
-            return Err(Refusal::Impossible(why));
+            return Err(Refusal::Impossible(format!("there is no whole second to compare: {}", unsettled())));
         }
         let _turn = self.parts.recounting.take_within(GIVEN_UP).ok_or(Refusal::Busy)?;
         let never = &mut || ControlFlow::Continue(());
         let recount = self.recount(range, never)?.ok_or_else(|| Refusal::NotNow("the server is stopping".into()))?;
-        Ok(shown(range, recount))
+        Ok(shown(range, left_out(range, end), recount))
     }
 
     /// To be called by who has the turn.
@@ -223,7 +222,22 @@ fn whole_seconds(start: Timestamp, end: Timestamp) -> TimeRange {
     TimeRange { start: second(start.millis() + 999), end: second(end.millis()) }
 }
 
-fn shown(range: TimeRange, recount: Recount) -> Verified {
+fn unsettled() -> String {
+    format!("what was accepted in the last {} s may still be on its way into store and counters", SETTLED_MS / 1000)
+}
+
+/// What of a range that was to end with `asked` was not compared.
+fn left_out(range: TimeRange, asked: Timestamp) -> Option<LeftOut> {
+    // Whole seconds are compared; a rest of one is no loss if it was asked for to the millisecond.
+    let is_settled = asked.millis() - range.end.millis() < 1000;
+    (!is_settled).then(|| {
+        let wait = (asked.millis() + SETTLED_MS - Timestamp::now().millis()).max(0) / 1000 + 1;
+        let hint = format!("to compare it too, ask again in {wait} s, with `until` {}", asked.to_rfc3339());
+        LeftOut { until: asked, why: unsettled(), hint }
+    })
+}
+
+fn shown(range: TimeRange, left_out: Option<LeftOut>, recount: Recount) -> Verified {
     let metrics = recount.metrics.into_iter().map(|metric| VerifiedMetric {
         difference: metric.difference(),
         stored: metric.stored,
@@ -235,6 +249,7 @@ fn shown(range: TimeRange, recount: Recount) -> Verified {
     Verified {
         start: range.start,
         end: range.end,
+        left_out,
         records: recount.records,
         damaged_blocks: recount.damaged_blocks,
         metrics: metrics.collect(),
