@@ -147,8 +147,13 @@ fn nothing_is_left_behind_when_the_terminal_is_closed_or_says_quit() {
 
 #[test]
 fn what_shall_be_kept_is_kept_and_can_be_served_again() {
-    let mut demo = Demo::start(&["--keep"]);
+    let (metrics, receiver) = (free_port(), format!("127.0.0.1:{}", free_port()));
+    let mut demo = Demo::start(&["--keep", "--metrics-port", &metrics.to_string(), "--receiver", &receiver]);
     demo.line(&["6h of history"]);
+    let shown = Client::new(SocketAddr::from(([127, 0, 0, 1], metrics))).try_get("/metrics");
+    assert_eq!(shown.status, 200, "{}", shown.text());
+    // It answers, if only that nothing is there.
+    assert_eq!(Client::new(receiver.parse().expect("an address")).try_get("/").status, 404);
     demo.interrupt();
     let folders = demo.folders();
     let [folder] = folders.as_slice() else { panic!("one folder is kept: {folders:?}") };
@@ -164,5 +169,6 @@ fn what_shall_be_kept_is_kept_and_can_be_served_again() {
     assert!(demo.line(&["watchfire serve --config"]).contains(&folder.display().to_string()));
     assert!(folder.join("data/queue").is_dir());
     let config = std::fs::read_to_string(folder.join("config.yaml")).expect("it is there");
+    assert!(config.contains(&format!("http://{receiver}/hook")) && config.contains(&format!("port: {metrics}")));
     assert!(config.contains(&demo.address.to_string()), "it is served at the same address again: {config}");
 }

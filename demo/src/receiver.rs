@@ -15,9 +15,9 @@ pub const PATH: &str = "/hook";
 pub struct Receiver(TcpListener);
 
 impl Receiver {
-    /// On a free port of the loopback address.
-    pub fn bind() -> std::io::Result<Receiver> {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    /// At an address; on a free port of the loopback one if none is given.
+    pub fn bind(address: Option<SocketAddr>) -> std::io::Result<Receiver> {
+        let listener = TcpListener::bind(address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))))?;
         listener.set_nonblocking(true)?;
         Ok(Receiver(listener))
     }

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 
 /// `config.yaml`: one pattern for the database's log, one metric made of its messages, and who is told. Paths are
 /// absolute, so that the files also serve a later `watchfire serve --config`.
-pub fn config(listen: SocketAddr, rules_path: &str, webhook_url: &str) -> String {
+///
+/// Without a port for metrics it is the one that a server takes if it is free.
+pub fn config(listen: SocketAddr, metrics_port: Option<u16>, rules_path: &str, webhook_url: &str) -> String {
+    let metrics_port = metrics_port.map_or_else(String::new, |port| format!("port: {port}, "));
     let (rules_path, webhook_url) = (serde_json::json!(rules_path), serde_json::json!(webhook_url));
     format!(
         r#"# Written by `watchfire demo`.
 listen: ["{listen}"]
-metrics: {{late_after: 10s}}       # what is older is history: right in graphs, unseen by rules
+metrics: {{{metrics_port}late_after: 10s}}       # what is older is history: right in graphs, unseen by rules
 parsers:
   - name: postgres
     pattern: '^(?P<timestamp>\S+ \S+) UTC \[(?P<pid>\d+)\] (?P<user>\w+)@(?P<database>\w+) (?P<level>[A-Z]+):  (?P<message>(?:duration: (?P<duration_ms>[\d.]+) ms)?.*?)(?: /\*(?P<correlation_id>[0-9a-f]+)\*/)?$'

@@ -61,10 +61,10 @@ pub fn run(options: &Demo) -> ExitCode {
 fn prepare(options: &Demo) -> io::Result<(Folder, Receiver)> {
     remove_stale();
     let folder = Folder::make(options.keep)?;
-    let receiver = Receiver::bind()?;
+    let receiver = Receiver::bind(options.receiver)?;
     let rules = folder.path.join("alert_rules.json");
     fs::write(&rules, settings::rules(options.speed))?;
-    let config = settings::config(options.listen, &rules.to_string_lossy(), &receiver.url()?);
+    let config = settings::config(options.listen, options.metrics_port, &rules.to_string_lossy(), &receiver.url()?);
     fs::write(folder.config(), config)?;
     Ok((folder, receiver))
 }
