@@ -1,11 +1,15 @@
-//! `watchfire check config|rules|routes FILE…`
+//! `watchfire check config|rules|routes|metrics|queries FILE…`
 
+mod metrics;
+mod queries;
 mod routes;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use watchfire_cli::failure::report;
+use watchfire_model::text::count;
 use watchfire_rules::{Duplicate, RuleSet};
 
 use crate::cli::{Check, CheckKind, EXIT_FAILED, EXIT_LINT, EXIT_USAGE};
@@ -29,7 +33,7 @@ struct Found {
 /// Lines of a configuration are not shown: they may hold secrets.
 pub fn run(options: &Check) -> ExitCode {
     if options.kind != CheckKind::Routes && (!options.labels.is_empty() || options.verify_receivers.is_some()) {
-        eprintln!("--labels and --verify-receivers are for `check routes`");
+        report(["--labels and --verify-receivers are for `check routes`"]);
         return ExitCode::from(EXIT_USAGE);
     }
     let mut found = Found::default();
@@ -38,14 +42,17 @@ pub fn run(options: &Check) -> ExitCode {
         CheckKind::Config => files.iter().for_each(|file| check_config(file, &mut found)),
         CheckKind::Rules if files.is_empty() => {}
         CheckKind::Rules => check_rules(&files, &mut found),
+        CheckKind::Metrics => files.iter().for_each(|file| metrics::check(file, &mut found)),
+        CheckKind::Queries => files.iter().for_each(|file| queries::check(file, &mut found)),
         CheckKind::Routes => files.iter().for_each(|file| check_routes(file, options, &mut found)),
     }
     found.good.iter().for_each(|line| println!("{line}"));
     found.lint.iter().for_each(|line| eprintln!("{line}"));
-    found.faults.iter().for_each(|fault| eprintln!("{fault}"));
+    report(found.faults.iter().map(String::as_str));
     match (found.faults.is_empty(), found.lint.is_empty()) {
         (false, _) => ExitCode::from(EXIT_FAILED),
-        (true, false) if options.lint_fatal => ExitCode::from(EXIT_LINT),
+        // As with promtool, where looking for what is unwise is all that this is for.
+        (true, false) if options.lint_fatal || options.kind == CheckKind::Metrics => ExitCode::from(EXIT_LINT),
         (true, _) => ExitCode::SUCCESS,
     }
 }
@@ -111,8 +118,7 @@ fn check_routes(file: &Path, options: &Check, found: &mut Found) {
 
 /// So many rules in so many files, in words.
 fn counted(rules: usize, files: usize) -> String {
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    format!("{rules} rule{} in {files} file{}", plural(rules), plural(files))
+    format!("{} in {}", count(rules, "rule"), count(files, "file"))
 }
 
 fn check_rules(files: &[PathBuf], found: &mut Found) {

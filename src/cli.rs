@@ -44,8 +44,9 @@ pub enum Verb {
     #[command(
         after_help = "Examples:\n  watchfire check config config.yaml\n  watchfire check rules alert_rules.json\n  \
         watchfire check rules --lint-fatal rules/*.yml\n  watchfire check routes config.yaml\n  \
-        watchfire check routes config.yaml --labels alertname=HighErrorRate,severity=critical\n\n\
-        Exit codes: 0 good, 1 bad, 3 good but unwise (with --lint-fatal)"
+        watchfire check routes config.yaml --labels alertname=HighErrorRate,severity=critical\n  \
+        watchfire check metrics metrics.prom\n  cat metrics.prom | watchfire check metrics -\n  watchfire check queries queries.txt\n\n\
+        Exit codes: 0 good, 1 bad, 3 good but unwise (metrics; others with --lint-fatal)"
     )]
     Check(Check),
     /// Show the configuration in force, all keys that there are, or a file to begin with.
@@ -58,7 +59,8 @@ pub enum Verb {
     #[command(after_help = backtest::HELP)]
     Backtest(backtest::Backtest),
     /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
-    #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep")]
+    #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep\n  \
+        watchfire demo --listen 127.0.0.1:8081 --metrics-port 0 --receiver 127.0.0.1:8082")]
     Demo(Demo),
     /// Copy everything of a running server into a folder, as one consistent cut.
     #[command(after_help = backup::HELP)]
@@ -71,14 +73,14 @@ pub enum Verb {
         #[arg(value_name = "DIR")]
         backup: PathBuf,
         /// Folder that becomes the data folder; it must be empty or not there.
-        #[arg(long, env = "WATCHFIRE_DATA_DIR", value_name = "DIR")]
+        #[arg(long, env = "WATCHFIRE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
         data_dir: PathBuf,
     },
     /// Manage API keys.
     #[command(after_help = "Examples:\n  watchfire keys add --file keys.txt --scopes ingest shipper\n  \
         watchfire keys add --file keys.txt --scopes read,admin anna\n  \
         watchfire keys list --file keys.txt\n  watchfire keys revoke --file keys.txt shipper\n\n\
-        A running server reads the file again when it changes.")]
+        No two keys of a file have the same name. A running server reads the file again when it changes.")]
     Keys(Keys),
     /// Manage users with passwords.
     #[command(after_help = "Examples:\n  watchfire users add --file users.txt --scopes read,ingest anna\n  \
@@ -124,7 +126,9 @@ pub enum Verb {
 const QUERY_HELP: &str = "Examples:
   watchfire query logs level:error --since 1h
   watchfire query instant sum log_events_total by service
-  watchfire query range rate log_events_total by service --since 1h -o graph";
+  watchfire query range rate log_events_total by service --since 1h -o graph
+  watchfire query labels service
+  watchfire query series log_events_total";
 
 const IMPORT_HELP: &str = "Examples:
   watchfire import logs access.log* old.log.zst
@@ -214,6 +218,12 @@ pub struct Demo {
     /// Address that serves everything.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
+    /// Port for metrics alone, on the same address as the rest; 0 for none. 9090 unless said, or none if that is taken.
+    #[arg(long, value_name = "PORT")]
+    pub metrics_port: Option<u16>,
+    /// Address of the receiver that prints what alerts tell; a free port of this machine unless said.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub receiver: Option<SocketAddr>,
     /// Keep the folder with data, configuration and rules; otherwise nothing is left behind.
     #[arg(long)]
     pub keep: bool,
@@ -278,6 +288,10 @@ pub enum CheckKind {
     Rules,
     /// `config.yaml`: who is told of which alerts.
     Routes,
+    /// Metrics as they are shown to be scraped, in Prometheus' text format; `-` for stdin. What promtool finds, in its words.
+    Metrics,
+    /// Queries, one a line, in the short form or PromQL.
+    Queries,
 }
 
 const TEST_HELP: &str = "Examples:

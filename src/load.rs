@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
+use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::auth::{Credentials, FileError, Keys, Users};
 use watchfire_dashboard_api::roles::{Role, Roles};
 use watchfire_dashboard_api::tls::{Material, Part};
@@ -23,6 +24,16 @@ use crate::{receivers, secret_file};
 /// What is wrong with a file, a line each.
 #[derive(Debug)]
 pub struct Faults(pub Vec<String>);
+
+impl Faults {
+    /// Those of the file that `--config` or the variable in its place names: says so where it was the variable.
+    pub fn of_named_config(self) -> Faults {
+        match given_by("--config", CONFIG_VARIABLE) {
+            CONFIG_VARIABLE => Faults(self.0.into_iter().map(|fault| format!("{fault} ({CONFIG_VARIABLE})")).collect()),
+            _ => self,
+        }
+    }
+}
 
 impl std::fmt::Display for Faults {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,6 +55,12 @@ const NOT_YET: [(&str, &str); 5] = [
     ("VALKEY_DB", "Valkey as a store or a queue"),
 ];
 
+/// Variables of the user's documents that other programs read as well: here they do nothing yet, and ask for nothing.
+const WITHOUT_EFFECT: [(&str, &str); 1] = [("OPENAI_API_KEY", "insights by a model")];
+
+/// The variable that names the configuration file.
+const CONFIG_VARIABLE: &str = "WATCHFIRE_CONFIG";
+
 /// All that is read from files before anything starts, or again at a reload.
 pub struct Setup {
     /// The configuration in force.
@@ -63,7 +80,10 @@ pub struct Setup {
 ///
 /// Errors: all faults of all files at once.
 pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults> {
-    let (mut config, mut faults) = config(file)?;
+    let (mut config, mut faults) = config(file).map_err(|faults| match flags {
+        Some(_) => faults.of_named_config(),
+        None => faults,
+    })?;
     if let Some(flags) = flags {
         faults.extend(put_over(&mut config, &flags.over));
         faults.extend(roles_that_cannot(&config, flags));
@@ -77,20 +97,32 @@ pub fn setup(file: Option<&Path>, flags: Option<&Serve>) -> Result<Setup, Faults
     if faults.is_empty() { Ok(Setup { config, rule_files, rules, credentials, tls }) } else { Err(Faults(faults)) }
 }
 
+fn is_set(variable: &str) -> bool {
+    environment(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// What to say of variables that are set and change nothing.
+pub fn without_effect() -> Vec<String> {
+    let told = |(name, what): &(&str, &str)| {
+        format!("environment variable {name} has no effect: {what} is not in this version yet")
+    };
+    WITHOUT_EFFECT.iter().filter(|(name, _)| is_set(name)).map(told).collect()
+}
+
 /// Puts over the file's values what flags and the environment say; answers what is wrong then.
 pub fn put_over(config: &mut Config, over: &Over) -> Vec<String> {
-    let is_set = |name: &str| environment(name).is_some_and(|value| !value.is_empty());
-    let without_effect = NOT_YET.iter().filter(|(name, _)| is_set(name));
+    let refused = NOT_YET.iter().filter(|(name, _)| is_set(name));
     let told = |(name, what): &(&str, &str)| {
         format!("environment variable {name} ({what}) is not in this version yet; unset it")
     };
-    let mut wrong: Vec<String> = without_effect.map(told).collect();
+    let mut wrong: Vec<String> = refused.map(told).collect();
     if let Some(dir) = &over.data_dir {
         config.data_dir.clone_from(dir);
     }
     if !over.listen.is_empty() {
         config.listen.clone_from(&over.listen);
-        wrong.extend(config::check_exposure(config).into_iter().map(|(_, message)| message));
+        let given = given_by("--listen", "WATCHFIRE_LISTEN");
+        wrong.extend(config::check_exposure(config).into_iter().map(|(_, message)| format!("{given}: {message}")));
     }
     wrong
 }
@@ -153,6 +185,9 @@ pub fn warn_of(config: &Config) {
     for warning in files.iter().filter_map(|file| secret_file::too_open(file)) {
         tracing::warn!("{warning}");
     }
+    for told in without_effect() {
+        tracing::warn!("{told}");
+    }
     let exposed = config.listen.iter().find(|address| !address.ip().is_loopback());
     if let (Some(address), Auth::Files(_), None) = (exposed, &config.auth, &config.tls) {
         tracing::warn!(%address, "keys and passwords reach this address unencrypted; add `tls`, or a proxy that has it");
@@ -194,7 +229,8 @@ pub fn read(file: &Path) -> Result<String, Faults> {
         .map_err(|_| Faults(vec![format!("{}:1:1: cannot be read: it is no UTF-8 text", file.display())]))
 }
 
-fn read_bytes(file: &Path) -> Result<Vec<u8>, Faults> {
+/// The bytes of a file.
+pub fn read_bytes(file: &Path) -> Result<Vec<u8>, Faults> {
     std::fs::read(file).map_err(|error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => {
@@ -255,19 +291,20 @@ fn rules(files: &[PathBuf], receivers: &[config::Receiver]) -> Result<RuleSet, F
 /// What the chosen roles cannot do together.
 fn roles_that_cannot(config: &Config, flags: &Serve) -> Vec<String> {
     let has = |role| flags.roles.has(role);
+    let roles = given_by("--roles", "WATCHFIRE_ROLES");
     let mut faults = Vec::new();
     if has(Role::Alerting) && !has(Role::Metrics) && config.metrics.backend.is_none() {
-        faults.push(
-            "--roles: alerting asks for metrics, and there are none here; add the role metrics, or name a cluster in \
+        faults.push(format!(
+            "{roles}: alerting asks for metrics, and there are none here; add the role metrics, or name a cluster in \
              `metrics.backend`"
-                .to_owned(),
-        );
+        ));
     }
     if flags.input.stdin && !has(Role::Ingestion) {
-        faults.push("--stdin takes logs in, and that is the role ingestion; add it to --roles".to_owned());
+        faults.push(format!("--stdin takes logs in, and that is the role ingestion; add it to {roles}"));
     }
     if config.canary_every_ms.is_some() && flags.roles != Roles::ALL {
-        faults.push("`canary` goes the whole way from a line to a page, and needs --roles all; remove it".to_owned());
+        let told = "`canary` goes the whole way from a line to a page, and needs all roles; remove it, or change";
+        faults.push(format!("{told} {roles}"));
     }
     faults
 }

@@ -13,6 +13,7 @@ mod receivers;
 mod restore;
 mod secret_file;
 mod test;
+mod usage;
 mod users;
 
 use std::process::ExitCode;
@@ -22,14 +23,15 @@ use clap::{CommandFactory, FromArgMatches};
 use cli::{Cli, EXIT_FAILED, KeysVerb, UsersVerb, Verb};
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = Cli::command().try_get_matches();
+    let matches = matches.unwrap_or_else(|error| usage::naming_variables(error, Cli::command()).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match cli.verb {
         Verb::Serve(options) => app::serve(&options),
         Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
         Verb::Demo(options) => app::demo::run(&options),
         Verb::Check(check) => check::run(&check),
-        Verb::Config(configure) => ended(configure.run(&matches)),
+        Verb::Config(configure) => configure.run(&matches),
         Verb::Backtest(options) => backtest::run(options),
         Verb::Test(options) => test::run(&options),
         Verb::Keys(keys) => ended(manage_keys(keys.verb)),
@@ -57,7 +59,7 @@ fn ended(outcome: Result<String, String>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(message) => {
-            eprintln!("{message}");
+            watchfire_cli::failure::report(message.lines());
             ExitCode::from(EXIT_FAILED)
         }
     }

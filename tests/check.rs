@@ -67,8 +67,8 @@ fn patterns_name_files() {
     let (_, _, wrong) = check(&["no*.json", "[.json"]);
     assert_eq!(
         wrong,
-        "no*.json: no file has such a name; mend the pattern\n\
-         [.json: invalid range pattern; put a character that is meant into brackets: [*]\n"
+        "error: no*.json: no file has such a name; mend the pattern\n\
+         error: [.json: invalid range pattern; put a character that is meant into brackets: [*]\n"
     );
 }
 
@@ -138,7 +138,7 @@ fn routes_say_who_is_told() {
         "  no rule gives an alert with these labels; of one that names no receiver: mail (email), ops (webhook)\n";
     assert_eq!(check(&["--labels", "alertname=None"]), told(&[nobody]));
     let (code, _, why) = check(&["--labels", "alertname=SlowDb", "--verify-receivers", "db,ops"]);
-    assert_eq!((code, why.as_str()), (Some(1), "config.yaml: told is db, and not as --verify-receivers says\n"));
+    assert_eq!((code, why.as_str()), (Some(1), "error: config.yaml: told is db, and not as --verify-receivers says\n"));
     assert_eq!(check(&["--labels", "severity"]).0, Some(2));
     let wrong = ROUTES.replace("[ops, mail]", "[opps]");
     let (code, _, why) =
@@ -168,4 +168,39 @@ fn what_is_unwise_counts_only_when_it_shall() {
         let done = promtool.command().args(arguments).current_dir(folder.path()).output().expect("promtool runs");
         assert_eq!(done.status.code(), Some(code), "{arguments:?}");
     }
+}
+
+/// `tests/check/queries.txt` and `tests/check/metrics`: what is told, against golden texts.
+#[test]
+fn queries_and_metrics_are_checked() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check");
+    let mut cases = vec![("queries", "queries.txt".to_owned())];
+    for entry in std::fs::read_dir(folder.join("metrics")).expect("the folder is there").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".prom") {
+            cases.push(("metrics", format!("metrics/{name}")));
+        }
+    }
+    assert!(cases.len() > 5);
+    for (kind, file) in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        let output = command.args(["check", kind, &file]).current_dir(&folder).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let told = format!("{}{}exit code {:?}\n", text(&output.stdout), text(&output.stderr), output.status.code());
+        let golden = folder.join(format!("{file}.golden"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &told).expect("the golden file can be written");
+        }
+        assert_eq!(told, std::fs::read_to_string(&golden).unwrap_or_default(), "{file}");
+    }
+}
+
+#[test]
+fn metrics_come_from_standard_input_too() {
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/metrics/good.prom");
+    let text = std::fs::File::open(text).expect("it is there");
+    let output = Command::new(env!("CARGO_BIN_EXE_watchfire")).args(["check", "metrics", "-"]).stdin(text).output();
+    let output = output.expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "good: stdin, 3 metrics\n");
+    assert_eq!(output.status.code(), Some(0));
 }

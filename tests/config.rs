@@ -77,7 +77,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 /// Runs `watchfire config` in a folder: exit code, output, errors.
 fn config(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(BINARY);
-    for name in ["WATCHFIRE_CONFIG", "WATCHFIRE_DATA_DIR", "WATCHFIRE_LISTEN"] {
+    for name in ["WATCHFIRE_CONFIG", "WATCHFIRE_DATA_DIR", "WATCHFIRE_LISTEN", "OPENAI_API_KEY"] {
         command.env_remove(name);
     }
     command.arg("config").args(arguments).current_dir(folder).envs(environment.iter().copied());
@@ -96,7 +96,7 @@ fn the_file_to_begin_with_is_good_and_changes_nothing() {
     let with_file = shown(&["--config", "c.yaml"]);
     assert_eq!(with_file.replace("allowed_hosts: []\n", "").replace("cors: []\n", ""), shown(&[]));
     let (code, _, told) = config(folder.path(), &["init", "c.yaml"], &[]);
-    assert_eq!((code, told.as_str()), (Some(1), "c.yaml: it is there already; name another file\n"));
+    assert_eq!((code, told.as_str()), (Some(1), "error: c.yaml: it is there already; name another file\n"));
 }
 
 /// `UPDATE_GOLDEN=1` writes it anew.
@@ -135,6 +135,47 @@ fn what_is_shown_is_a_configuration_that_says_the_same() {
 }
 
 #[test]
+fn files_are_compared_by_what_they_mean() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let receiver = |name: &str, host: &str| {
+        format!("    - {{name: {name}, webhook: {{url: \"http://{host}:9000/\", timeout: 10s}}}}\n")
+    };
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).expect("written");
+    let begin = "listen: [\"127.0.0.1:8080\"]\nlogs: {retention_days: 7}\nalerting:\n  receivers:\n";
+    write("a.yaml", format!("{begin}{}{}", receiver("ops", "a"), receiver("chat", "a")));
+    // Another order, a variable, a default that is written.
+    let turned = format!(
+        "alerting:\n  receivers:\n{}{}logs: {{retention_days: \"${{DAYS}}\", disk_limit: 50GiB}}\n",
+        receiver("chat", "a"),
+        receiver("ops", "a")
+    );
+    write("b.yaml", turned);
+    let environment = [("DAYS", "7")];
+    assert_eq!(
+        config(folder.path(), &["diff", "a.yaml", "b.yaml"], &environment),
+        (Some(0), String::new(), String::new())
+    );
+    write("c.yaml", format!("{begin}{}metrics: {{port: 0}}\n", receiver("ops", "a").replace("10s", "3s")));
+    let (code, shown, told) = config(folder.path(), &["diff", "a.yaml", "c.yaml"], &[]);
+    assert_eq!((code, told.as_str()), (Some(1), ""));
+    let expected = "--- a.yaml\n+++ c.yaml\n\
+        - alerting.receivers[chat].name: chat\n\
+        - alerting.receivers[chat].webhook.send_resolved: true\n\
+        - alerting.receivers[chat].webhook.timeout: 10s\n\
+        - alerting.receivers[chat].webhook.url: <secret>\n\
+        - alerting.receivers[ops].webhook.timeout: 10s\n\
+        + alerting.receivers[ops].webhook.timeout: 3s\n\
+        - metrics.port: 9090\n\
+        + metrics.port: 0\n";
+    assert_eq!(shown, expected);
+    write("d.yaml", "metrics:\n  memory_limits: 1GiB\n".to_owned());
+    let (code, shown, told) = config(folder.path(), &["diff", "d.yaml", "absent.yaml"], &[]);
+    assert_eq!((code, shown.as_str()), (Some(1), ""));
+    let begins = ["d.yaml:2:3: unknown key", "absent.yaml:1:1: cannot be read"];
+    assert!(told.lines().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{told}");
+}
+
+#[test]
 fn a_wrong_file_is_not_shown_but_told() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("c.yaml"), "metrics:\n  memory_limits: 1GiB\n").expect("written");
@@ -143,6 +184,30 @@ fn a_wrong_file_is_not_shown_but_told() {
     assert_eq!(told, "c.yaml:2:3: unknown key `memory_limits` in `metrics`; did you mean `memory_limit`?\n");
     let (code, _, told) = config(folder.path(), &["show", "--listen", "0.0.0.0:8080"], &[]);
     assert!(code == Some(1) && told.contains("auth: none"), "{told}");
+}
+
+#[test]
+fn variables_that_do_nothing_are_refused_or_told_as_a_start_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = [("KAFKA_BROKERS", "a:9092")];
+    let (code, _, shown) = config(folder.path(), &["show"], &refused);
+    let started = Command::new(BINARY).arg("serve").current_dir(folder.path()).envs(refused).output().expect("it runs");
+    assert_eq!((code, started.status.code()), (Some(1), Some(1)));
+    assert_eq!(shown, String::from_utf8_lossy(&started.stderr));
+    let told = "KAFKA_BROKERS (reading logs from Kafka) is not in this version yet; unset it";
+    assert_eq!(shown, format!("error: environment variable {told}\n"));
+    // Set for other programs, and asking for nothing.
+    let ignored = [("OPENAI_API_KEY", "secret-of-model")];
+    let told = "environment variable OPENAI_API_KEY has no effect: insights by a model is not in this version yet";
+    let (code, shown, _) = config(folder.path(), &["show"], &ignored);
+    assert!(code == Some(0) && shown.starts_with(&format!("# {told}\nlisten: ")), "{shown}");
+    assert!(!shown.contains("secret-of"));
+    let server = Server::start_with(BINARY, "", &ignored);
+    let begun = std::time::Instant::now();
+    while !server.log().contains(told) {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{}", server.log());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 #[test]

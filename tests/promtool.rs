@@ -74,3 +74,45 @@ fn queries_of_every_kind() {
         assert!(!succeeded && text.contains(wanted), "{query}: {text}");
     }
 }
+
+/// What both say of each text of `tests/check/metrics`: the exit code, and metric and problem of each finding.
+#[test]
+fn metrics_are_linted_as_promtool_does() {
+    let Some(program) = Program::of_prometheus("promtool", "promtool check metrics") else { return };
+    if !program.is_newest {
+        return;
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/metrics");
+    let mut compared = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {
+        let file = entry.path();
+        if file.extension().is_none_or(|ending| ending != "prom") {
+            continue;
+        }
+        let text = std::fs::File::open(&file).expect("it is there");
+        let theirs = program.command().args(["check", "metrics"]).stdin(text).output().expect("promtool runs");
+        let ours = std::process::Command::new(env!("CARGO_BIN_EXE_watchfire"))
+            .args(["check", "metrics"])
+            .arg(&file)
+            .output()
+            .expect("it runs");
+        let name = file.display().to_string();
+        let (told, theirs_told) = (String::from_utf8_lossy(&ours.stderr), String::from_utf8_lossy(&theirs.stderr));
+        assert_eq!(ours.status.code(), theirs.status.code(), "{name}: {told}\n{theirs_told}");
+        if ours.status.code() == Some(1) {
+            continue;
+        }
+        // FILE:LINE:1: METRIC: PROBLEM, and METRIC PROBLEM.
+        let ours = told.lines().map(|line| {
+            let finding = line.strip_prefix(&name).and_then(|rest| rest.splitn(4, ':').nth(3)).expect("a finding");
+            let (metric, problem) = finding.trim_start().rsplit_once(": ").expect("a metric and a problem");
+            format!("{metric} {problem}")
+        });
+        let ours: std::collections::BTreeSet<String> = ours.collect();
+        // What holds for several series they tell several times.
+        let theirs: std::collections::BTreeSet<String> = theirs_told.lines().map(str::to_owned).collect();
+        assert_eq!(ours, theirs, "{name}");
+        compared += ours.len();
+    }
+    assert!(compared > 15, "{compared} findings");
+}

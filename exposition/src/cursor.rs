@@ -35,6 +35,11 @@ impl<'b> Cursor<'b> {
         self.body.get(self.at).copied()
     }
 
+    /// Length of the body.
+    pub(super) fn len(&self) -> usize {
+        self.body.len()
+    }
+
     pub(super) fn is_at_end(&self) -> bool {
         self.at >= self.body.len()
     }

@@ -14,6 +14,7 @@ mod bounds;
 mod classic;
 mod cursor;
 pub mod labels;
+pub mod lint;
 pub mod native;
 mod openmetrics;
 pub mod protobuf;
@@ -205,6 +206,11 @@ impl<'b> Parser<'b> {
             self.kind = *kind;
         }
         entry
+    }
+
+    /// How many bytes of the body are read.
+    pub fn at(&self) -> usize {
+        self.cursor.at.min(self.cursor.len())
     }
 
     /// The labels of a series that this parser gave last; bounds of buckets and quantiles as OpenMetrics writes them.

@@ -4,6 +4,7 @@
 //! this version does not do is refused by name.
 
 mod backend;
+mod diff;
 mod files;
 mod init;
 mod items;

@@ -91,6 +91,11 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     job.track_timestamps_staleness = section.boolean_or("track_timestamps_staleness", job.track_timestamps_staleness);
     job.enable_compression = section.boolean_or("enable_compression", job.enable_compression);
     job.histograms = read_histograms(&mut section, defaults.histograms);
+    if let Some(protocols) = &defaults.protocols {
+        let named = |protocol| Protocol::NAMES.iter().find(|(_, other)| *other == protocol).map(|(name, _)| *name);
+        let names: Vec<&str> = protocols.iter().filter_map(|protocol| named(*protocol)).collect();
+        section.defaults_to("scrape_protocols", format!("[{}]", names.join(", ")));
+    }
     job.protocols = read_protocols(&mut section).or_else(|| defaults.protocols.clone()).unwrap_or_else(|| {
         if job.histograms.natives { Protocol::DEFAULT_WITH_NATIVES.to_vec() } else { Protocol::DEFAULT.to_vec() }
     });

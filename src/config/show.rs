@@ -13,7 +13,9 @@ use crate::cli::Over;
 use crate::load;
 
 /// What is shown in place of a secret.
-const SECRET: &str = "<secret>";
+pub(super) const SECRET: &str = "<secret>";
+/// The section whose items take over from `global` what they do not say.
+const SCRAPE_CONFIGS: &str = "scrape_configs";
 /// Column from which on origins are written, where values leave room.
 const ORIGIN_COLUMN: usize = 44;
 
@@ -22,7 +24,9 @@ const ORIGIN_COLUMN: usize = 44;
 /// Errors: what is wrong with the file, a line for each fault.
 pub fn show(over: &Over, matches: Option<&ArgMatches>, with_origins: bool) -> Result<String, String> {
     let file = over.config.as_deref();
-    let text = file.map_or_else(|| Ok(String::new()), load::read).map_err(|faults| faults.to_string())?;
+    let text = file.map_or_else(|| Ok(String::new()), load::read);
+    let text = text.map_err(|faults| if matches.is_some() { faults.of_named_config() } else { faults });
+    let text = text.map_err(|faults| faults.to_string())?;
     let told = |fault: &super::Fault| file.map_or_else(|| fault.message.clone(), |file| load::placed(file, fault));
     let read = read::parse_outlined(&text, &load::environment);
     let (mut config, root, outline) = read.map_err(|faults| faults.iter().map(told).collect::<Vec<_>>().join("\n"))?;
@@ -32,7 +36,10 @@ pub fn show(over: &Over, matches: Option<&ArgMatches>, with_origins: bool) -> Re
     }
     // Its texts have the variables still in them.
     let verbatim = tree::parse_verbatim(&text).map(|(root, _)| root).ok();
-    let mut shown = Shown { outline: &outline, file, out: String::new(), with_origins };
+    let mut shown = Shown { outline: &outline, root: Some(&root), file, out: String::new(), with_origins };
+    for told in load::without_effect() {
+        shown.out.push_str(&format!("# {told}\n"));
+    }
     shown.addresses(&config, over, &root, matches);
     shown.section("", Some(&root), verbatim.as_ref(), 0, false);
     Ok(shown.out)
@@ -40,6 +47,7 @@ pub fn show(over: &Over, matches: Option<&ArgMatches>, with_origins: bool) -> Re
 
 struct Shown<'a> {
     outline: &'a Outline,
+    root: Option<&'a Node>,
     file: Option<&'a Path>,
     out: String,
     with_origins: bool,
@@ -96,7 +104,7 @@ impl Shown<'_> {
                 Some(empty) if matches!(empty.kind, Kind::Null) => self.empty(&below, name, empty, depth),
                 Some(value) => self.value(&below, name, key, (value, entry(verbatim, name)), depth),
                 None => match key.default_at(place) {
-                    Some(text) => self.line(depth, &format!("{name}: {text}"), &default()),
+                    Some(text) => self.line(depth, &format!("{name}: {text}"), &self.inherited(path, name)),
                     None => _ = self.absent(&below, name, depth),
                 },
             }
@@ -155,6 +163,12 @@ impl Shown<'_> {
             }
             _ => self.line(depth, &format!("{name}: {}", flow(node, key.secret)), &self.origin(node, verbatim)),
         }
+    }
+
+    /// Where a value comes from that the section itself does not say.
+    fn inherited(&self, path: &str, name: &str) -> String {
+        let global = entry(self.root, "global").filter(|_| path == SCRAPE_CONFIGS);
+        entry(global, name).map_or_else(default, |node| format!("global, {}", self.place(node.place)))
     }
 
     fn place(&self, place: Place) -> String {
@@ -219,7 +233,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A value on one line.
-fn flow(node: &Node, is_secret: bool) -> String {
+pub(super) fn flow(node: &Node, is_secret: bool) -> String {
     match &node.kind {
         Kind::Null => "{}".to_owned(),
         Kind::Scalar { .. } if is_secret => SECRET.to_owned(),

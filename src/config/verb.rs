@@ -1,19 +1,31 @@
-//! `watchfire config show|schema|init`
+//! `watchfire config show|diff|schema|init`
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, Subcommand};
 
-use super::{init, schema, show};
-use crate::cli::Over;
+use super::{diff, init, schema, show};
+use crate::cli::{EXIT_FAILED, Over};
+use crate::ended;
 
 /// Examples of `config`.
 pub const HELP: &str = "Examples:
   watchfire config init config.yaml
   watchfire config show --config config.yaml --origin
+  watchfire config diff config.yaml new.yaml
   watchfire config schema > watchfire.schema.json";
+
+const DIFF_HELP: &str = "Examples:
+  watchfire config diff config.yaml new.yaml
+  watchfire config diff /dev/null config.yaml
+
+What is compared are the values in force, those of environment variables in them too: neither order nor spelling, nor
+whether a default is written. Secrets are not compared.
+
+Exit codes: 0 the same, 1 they differ, or a file is wrong (each fault as FILE:line:col), 2 usage";
 
 const SHOW_HELP: &str = "Examples:
   watchfire config show
@@ -50,6 +62,17 @@ enum ConfigureVerb {
     /// Show the value in force of each key: what flags, the environment and the file say, and the defaults.
     #[command(after_help = SHOW_HELP)]
     Show(Show),
+    /// Show which values differ between two configuration files: those of the first that are gone behind `-`, those of the second
+    /// that are new behind `+`.
+    #[command(after_help = DIFF_HELP)]
+    Diff {
+        /// The one file; /dev/null for the defaults.
+        #[arg(value_name = "BEFORE")]
+        before: PathBuf,
+        /// The other one.
+        #[arg(value_name = "AFTER")]
+        after: PathBuf,
+    },
     /// Print the JSON Schema of the configuration file, for editors.
     #[command(after_help = SCHEMA_HELP)]
     Schema,
@@ -74,20 +97,24 @@ struct Show {
 }
 
 impl Configure {
-    /// What is shown; `matches` are those of the whole command line, which know where flags come from.
-    ///
-    /// Errors: what is wrong, a line for each fault.
-    pub fn run(self, matches: &ArgMatches) -> Result<String, String> {
+    /// Shows it, or what is wrong; `matches` are those of the whole command line, which know where flags come from.
+    pub fn run(self, matches: &ArgMatches) -> ExitCode {
         match self.verb {
             ConfigureVerb::Show(options) => {
                 let matches = matches.subcommand().and_then(|(_, matches)| matches.subcommand());
-                show::show(&options.over, matches.map(|(_, matches)| matches), options.origin)
+                ended(show::show(&options.over, matches.map(|(_, matches)| matches), options.origin))
             }
-            ConfigureVerb::Schema => Ok(format!("{:#}\n", schema::schema())),
-            ConfigureVerb::Init { file: None } => Ok(init::TEXT.to_owned()),
+            ConfigureVerb::Diff { before, after } => {
+                let found = diff::diff(&before, &after);
+                let is_same = found.as_ref().is_ok_and(String::is_empty);
+                let code = ended(found);
+                if is_same { code } else { ExitCode::from(EXIT_FAILED) }
+            }
+            ConfigureVerb::Schema => ended(Ok(format!("{:#}\n", schema::schema()))),
+            ConfigureVerb::Init { file: None } => ended(Ok(init::TEXT.to_owned())),
             ConfigureVerb::Init { file: Some(file) } => {
                 let written = write_new(&file, init::TEXT);
-                written.map(|()| format!("written: {0}; serve with --config {0}\n", file.display()))
+                ended(written.map(|()| format!("written: {0}; serve with --config {0}\n", file.display())))
             }
         }
     }

@@ -51,6 +51,49 @@ fn logs_in_every_format() {
 }
 
 #[test]
+fn labels_and_series_in_every_format() {
+    let server = server_with(&[
+        r#"{"message":"one","service":"a"}"#,
+        r#"{"message":"two","level":"error","service":"=cmd|'x'!A1"}"#,
+    ]);
+    let ask = |arguments: &[&str]| {
+        let run = run(&server, &[&["query"], arguments].concat());
+        assert_eq!((run.code, run.told.as_str()), (0, ""), "{arguments:?}");
+        run.out
+    };
+    let selector = "log_events_total{service!=\"watchfire\"}";
+    let series = ["series", selector, "-o"];
+    let lines = ask(&[&series[..], &["jsonl"]].concat());
+    let metric = |service: &str, level: &str| serde_json::json!({"__name__": "log_events_total", "level": level, "service": service});
+    let mut shown: Vec<Value> = lines.lines().map(json).collect();
+    shown.sort_by_key(ToString::to_string);
+    assert_eq!(shown, [metric("=cmd|'x'!A1", "error"), metric("a", "info")]);
+    assert_eq!(json(&ask(&[&series[..], &["json"]].concat()))["data"].as_array().map(Vec::len), Some(2));
+    let table = ask(&[&series[..], &["table"]].concat());
+    assert!(table.starts_with("METRIC            LEVEL  SERVICE\n"), "{table}");
+    let csv = ask(&[&series[..], &["csv"]].concat());
+    assert!(csv.starts_with("__name__,level,service\n") && csv.contains(",error,\"'=cmd|'x'!A1\"\n"), "{csv}");
+    // Names, and values of those of a selector.
+    let names = ask(&["labels", "--match", selector]);
+    assert_eq!(names, "\"__name__\"\n\"level\"\n\"service\"\n");
+    assert_eq!(ask(&["labels", "level", "--match", selector, "-o", "table"]), "VALUE\nerror\ninfo\n");
+    assert_eq!(
+        ask(&["labels", "service", "--match", "log_events_total{level=\"info\",service=\"a\"}", "-o", "csv"]),
+        "value\na\n"
+    );
+    let told = |arguments: &[&str]| {
+        let run = run(&server, &[&["query"], arguments].concat());
+        (run.code, run.told)
+    };
+    assert_eq!(told(&["labels", "nothing", "--fail-empty"]), (1, "error: nothing was found\n".to_owned()));
+    let (code, said) = told(&["series", "log_events_total", "-n", "1"]);
+    assert!(code == 5 && said.starts_with("incomplete: results truncated due to limit"), "{said}");
+    let (code, said) = told(&["series", "sum("]);
+    assert!(code == 1 && said.starts_with("error: invalid parameter \"match[]\"") && !said.contains('{'), "{said}");
+    assert_eq!(told(&["labels", "-o", "graph"]).0, 2);
+}
+
+#[test]
 fn each_argument_of_a_search_is_a_term_of_its_own() {
     let server = server_with(&[
         r#"{"message":"good","level":"info","service":"web"}"#,

@@ -1,6 +1,7 @@
-//! `watchfire query`: asks for logs, for numbers of a moment, or for numbers over a range.
+//! `watchfire query`: asks for logs, for numbers of a moment or over a range, or for what series there are.
 
 mod instant;
+mod inventory;
 mod logs;
 mod numbers;
 mod range;
@@ -37,6 +38,12 @@ enum QueryVerb {
     /// The expression is the short form (`p95 request_duration_ms by route`) or PromQL, as docs/query.md tells.
     #[command(after_help = range::HELP)]
     Range(range::Range),
+    /// Names of labels, or the values that a label has.
+    #[command(after_help = inventory::LABELS_HELP)]
+    Labels(inventory::Labels),
+    /// Series, by their labels.
+    #[command(after_help = inventory::SERIES_HELP)]
+    Series(inventory::Series),
 }
 
 /// How an answer is written.
@@ -82,6 +89,8 @@ impl Query {
             QueryVerb::Logs(logs) => logs.run().await,
             QueryVerb::Instant(instant) => instant.run().await,
             QueryVerb::Range(range) => range.run().await,
+            QueryVerb::Labels(labels) => labels.run().await,
+            QueryVerb::Series(series) => series.run().await,
         }
     }
 }
