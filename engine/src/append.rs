@@ -5,12 +5,16 @@
 //! record is written first, and all of them enter memory in the order of the log, under one lock, so that a
 //! snapshot can say exactly which records it contains.
 
+mod points;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use watchfire_model::LabelSet;
 use watchfire_model::labels::METRIC_NAME;
-use watchfire_model::{Histogram, LabelSet, Sample};
+
+use self::points::Applying;
 
 use crate::backfill::Hours;
 use crate::batch::{
@@ -332,42 +336,11 @@ impl Engine {
             outcome.samples_applied = !groups.is_empty();
             return groups;
         }
-        let mut groups = Groups::default();
         let bounds = self.bounds(batch.received_at);
-        let mut natives = batch.natives.iter().peekable();
-        for (index, point) in batch.points.iter().enumerate() {
-            let native = natives.next_if(|(number, _)| *number as usize == index).map(|(_, histogram)| histogram);
-            let (Some(target), Some(entry)) =
-                (targets.get_mut(point.series as usize), batch.series.get(point.series as usize))
-            else {
-                continue;
-            };
-            let decided = match &target.series {
-                Err(reason) => Err(*reason),
-                Ok(series) if series.kind.is_additive() => {
-                    check_additive(series.kind, point, own_clock, &bounds).map(|()| {
-                        groups.additive(series.id, bucket_second(point.at), point.late, point.value);
-                        outcome.overflowed += u64::from(target.overflowed);
-                        Pushed::Accepted
-                    })
-                }
-                Ok(_) => {
-                    self.push_sample(target, (batch, entry), (point, native), &bounds, codec).map(|(id, pushed)| {
-                        if pushed == Pushed::Accepted {
-                            match native {
-                                Some(histogram) => groups.native(id, point.at.millis(), histogram),
-                                None => groups.sample(id, point.at.millis(), point.value),
-                            }
-                            outcome.samples_applied = true;
-                        }
-                        outcome.natives += u64::from(native.is_some() && pushed != Pushed::Gone);
-                        pushed
-                    })
-                }
-            };
-            outcome.tell(index as u32, decided);
-        }
-        groups
+        let mut applying =
+            Applying { engine: self, batch, bounds, own_clock, groups: Groups::default(), outcome, codec };
+        applying.points(targets);
+        applying.groups
     }
 
     fn commit_with(
@@ -438,39 +411,6 @@ impl Engine {
             if *overflowed && let Some(entry) = batch.series.get(number) {
                 self.registry.catalogue.overflowed(batch.key(entry), taken);
             }
-        }
-    }
-
-    /// Pushes a sample or a native histogram; a series that was pruned away meanwhile is made again.
-    fn push_sample(
-        &self,
-        target: &mut Target,
-        (batch, entry): (&SampleBatch, &BatchEntry),
-        (point, native): (&Point, Option<&Histogram>),
-        bounds: &TimeBounds,
-        codec: &mut Codec,
-    ) -> Result<(u64, Pushed), Rejection> {
-        let sample = Sample { timestamp: point.at, value: point.value };
-        loop {
-            let series = match &target.series {
-                Ok(series) => series,
-                Err(reason) => return Err(*reason),
-            };
-            let mut state = series.state.lock();
-            let removed = state.removed;
-            if !removed && matches!(series.kind, SeriesKind::Samples(_)) {
-                let pushed = match native {
-                    Some(histogram) => state.push_native(point.at.millis(), histogram, bounds, codec),
-                    None => state.push(sample, bounds, codec),
-                };
-                return pushed.map(|pushed| (series.id, pushed));
-            }
-            let id = series.id;
-            drop(state);
-            if entry.is_without_key() {
-                return Ok((id, Pushed::Gone));
-            }
-            target.series = self.registry.resolve(entry.kind, batch.key(entry), None).map(|resolved| resolved.series);
         }
     }
 

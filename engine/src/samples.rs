@@ -1,8 +1,8 @@
 //! The samples of one series: sealed chunks, a packed tail, and a few raw ones at the end; native histograms beside them.
 //!
-//! A new sample goes to the raw ones (at most 32). Full, they are packed into a block of the tail; a tail of
-//! 480 samples is encoded anew as one sealed chunk. So an append does not allocate, and a series never
-//! keeps more than 32 samples at 16 bytes.
+//! A new sample goes to the raw ones (at most 16). Full, they are packed into the last block of the tail, or into the next
+//! one once that has 32 samples; a tail of 480 samples is encoded anew as one sealed chunk. So an append does not allocate,
+//! and a series never keeps more than 16 samples at 16 bytes.
 //!
 //! ```text
 //! tail  = block*
@@ -26,7 +26,9 @@ use crate::limits::{Rejection, TimeBounds};
 use crate::natives::Natives;
 
 /// Most raw samples of a series.
-const RAW_MAX: usize = 32;
+const RAW_MAX: usize = 16;
+/// Most samples of a block of the tail: what a read of one sample decodes.
+const BLOCK_MAX: usize = 32;
 /// Samples in the tail that make a sealed chunk.
 const SEAL_AT: usize = 480;
 const BLOCK_HEADER: usize = 18;
@@ -47,6 +49,8 @@ struct Packed {
     sealed: Vec<Arc<Chunk>>,
     tail: Vec<u8>,
     tail_count: u16,
+    /// Where the last block of the tail begins.
+    last_block: u32,
 }
 
 /// The samples of one series.
@@ -65,7 +69,7 @@ const HAS_NATIVES: u8 = 2;
 
 impl Packed {
     fn newest(&self) -> Option<i64> {
-        blocks(&self.tail).last().map(|block| block.last).or_else(|| self.sealed.last().map(|chunk| chunk.last()))
+        self.last_block().map(|block| block.last).or_else(|| self.sealed.last().map(|chunk| chunk.last()))
     }
 
     fn oldest(&self) -> Option<i64> {
@@ -80,25 +84,61 @@ impl Packed {
         self.sealed.iter().map(|chunk| chunk.count() as u64).sum::<u64>() + u64::from(self.tail_count)
     }
 
+    fn last_block(&self) -> Option<Block<'_>> {
+        blocks(self.tail.get(self.last_block as usize..).unwrap_or_default()).next()
+    }
+
+    fn clear_tail(&mut self) {
+        self.tail.clear();
+        (self.tail_count, self.last_block) = (0, 0);
+    }
+
     /// Adds a run that lies after everything else; a long tail becomes a sealed chunk.
     fn append(&mut self, run: &[Sample], codec: &mut Codec) {
-        for block in run.chunks(RAW_MAX) {
-            let (Some(first), Some(last)) = (block.first(), block.last()) else { continue };
-            let bytes = codec.encode(block);
-            // 32 samples of 16 bytes and the headers are far below 64 KiB.
-            self.tail.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
-            self.tail.extend_from_slice(&first.timestamp.millis().to_le_bytes());
-            self.tail.extend_from_slice(&last.timestamp.millis().to_le_bytes());
-            self.tail.extend_from_slice(bytes);
-            self.tail_count += block.len() as u16;
+        let room = self.last_block().map_or(0, |block| BLOCK_MAX.saturating_sub(block.count().into()));
+        let (more, rest) = run.split_at(room.min(run.len()));
+        if !more.is_empty() {
+            self.extend_last_block(more, codec);
         }
+        rest.chunks(BLOCK_MAX).for_each(|block| self.put_block(block, codec));
         if usize::from(self.tail_count) >= SEAL_AT {
             let mut run = Vec::with_capacity(usize::from(self.tail_count));
             self.read_tail(codec, &mut run);
             self.sealed.extend(codec.seal(&run).map(Arc::new));
-            self.tail.clear();
-            self.tail_count = 0;
+            self.clear_tail();
         }
+    }
+
+    /// Packs the last block anew with some more samples.
+    fn extend_last_block(&mut self, more: &[Sample], codec: &mut Codec) {
+        let mut block = codec.take_room();
+        if let Some(last) = self.last_block() {
+            decode(last.bytes, i64::MIN, i64::MAX, codec, &mut block);
+        }
+        self.tail.truncate(self.last_block as usize);
+        self.tail_count -= block.len() as u16;
+        block.extend_from_slice(more);
+        self.put_block(&block, codec);
+        codec.give_back(block);
+    }
+
+    /// Appends a block to the tail.
+    fn put_block(&mut self, block: &[Sample], codec: &mut Codec) {
+        let (Some(first), Some(last)) = (block.first(), block.last()) else { return };
+        let bytes = codec.encode(block);
+        // A tail is some kilobytes.
+        self.last_block = self.tail.len() as u32;
+        let (needed, free) = (BLOCK_HEADER + bytes.len(), self.tail.capacity() - self.tail.len());
+        if needed > free {
+            // Twice as much, as is usual, would be a third of all memory for nothing.
+            self.tail.reserve_exact(needed.max(self.tail.capacity() / 4));
+        }
+        // 32 samples of 16 bytes and the headers are far below 64 KiB.
+        self.tail.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+        self.tail.extend_from_slice(&first.timestamp.millis().to_le_bytes());
+        self.tail.extend_from_slice(&last.timestamp.millis().to_le_bytes());
+        self.tail.extend_from_slice(bytes);
+        self.tail_count += block.len() as u16;
     }
 
     /// Puts a sample between others.
@@ -110,8 +150,7 @@ impl Packed {
             self.read_tail(codec, &mut run);
             let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
             run.insert(place, sample);
-            self.tail.clear();
-            self.tail_count = 0;
+            self.clear_tail();
             self.append(&run, codec);
             return Ok(Pushed::Accepted);
         }
@@ -157,6 +196,7 @@ impl Packed {
                 });
             self.tail.drain(..bytes);
             self.tail_count = self.tail_count.saturating_sub(count);
+            self.last_block = self.last_block.saturating_sub(bytes as u32);
         }
     }
 
@@ -179,6 +219,7 @@ impl Packed {
             ascending(newest, chunk.first())?;
             newest = chunk.last();
             count += chunk.count();
+            packed.last_block = covered as u32;
             covered += BLOCK_HEADER + block.bytes.len();
         }
         if covered != tail.len() || count > CHUNK_SAMPLES_MAX {
@@ -223,10 +264,7 @@ impl Samples {
     pub(crate) fn push(&mut self, sample: Sample, bounds: &TimeBounds, codec: &mut Codec) -> Result<Pushed, Rejection> {
         let at = sample.timestamp.millis();
         bounds.check(at)?;
-        let mut sample = sample;
-        if sample.value.is_nan() && !is_stale(sample.value) {
-            sample.value = f64::NAN;
-        }
+        let sample = with_one_nan(sample);
         if let Some(natives) = &self.natives {
             if natives.has(at) {
                 return Err(Rejection::DuplicateTimestamp);
@@ -254,6 +292,32 @@ impl Samples {
         }
         self.raw.push(sample);
         Ok(Pushed::Accepted)
+    }
+
+    /// Takes a run in one go if its times ascend and lie behind all that is there; says whether it does.
+    pub(crate) fn extend(&mut self, run: &[Sample], codec: &mut Codec) -> bool {
+        let newest = self.newest();
+        let ascends = run.is_sorted_by(|one, next| one.timestamp < next.timestamp);
+        if self.natives.is_some()
+            || !ascends
+            || run.first().is_some_and(|first| newest >= Some(first.timestamp.millis()))
+        {
+            return false;
+        }
+        let run = run.iter().copied().map(with_one_nan);
+        if self.raw.len() + run.len() <= RAW_MAX {
+            self.raw.extend(run);
+            return true;
+        }
+        let mut all = codec.take_room();
+        all.extend(self.raw.drain(..).chain(run));
+        // What is left over after whole rounds of raw ones, as if they had come one by one.
+        let (packed, raw) = all.split_at((all.len() - 1) / RAW_MAX * RAW_MAX);
+        self.raw.extend(raw.iter().copied());
+        let tail = self.packed.get_or_insert_default();
+        packed.chunks(SEAL_AT).for_each(|part| tail.append(part, codec));
+        codec.give_back(all);
+        true
     }
 
     /// An error if a time lies before the out-of-order window.
@@ -312,15 +376,15 @@ impl Samples {
         let at = sample.timestamp.millis();
         let newest = self.newest_float().unwrap_or(i64::MIN);
         let outside = at < newest.saturating_sub(bounds.out_of_order_ms);
+        if self.raw.len() >= RAW_MAX {
+            self.pack(codec);
+        }
         let in_raw = self.raw.first().is_some_and(|first| at >= first.timestamp.millis());
         if let (false, Some(packed)) = (in_raw, &mut self.packed) {
             return packed.insert(sample, outside, codec);
         }
         let Some(place) = place_of(&self.raw, sample, outside)? else { return Ok(Pushed::Known) };
         self.raw.insert(place, sample);
-        if self.raw.len() > RAW_MAX {
-            self.pack(codec);
-        }
         Ok(Pushed::Accepted)
     }
 
@@ -408,7 +472,7 @@ impl Samples {
     /// Packs the raw samples of a series that has been quiet, and gives spare room back.
     pub(crate) fn compact(&mut self, codec: &mut Codec) {
         // A few samples take less room as they are than with the headers of a block.
-        if self.raw.len() > RAW_MAX / 8 {
+        if self.raw.len() > RAW_MAX / 4 {
             self.pack(codec);
         }
         self.raw.shrink_to_fit();
@@ -460,16 +524,26 @@ impl Samples {
         let has = cursor.u8()?;
         let packed = (has & HAS_PACKED != 0).then(|| Packed::read_from(cursor, codec)).transpose()?.map(Box::new);
         let mut newest = packed.as_ref().and_then(|packed| packed.newest()).unwrap_or(i64::MIN);
-        let mut raw = Vec::new();
-        for _ in 0..cursor.length(RAW_MAX)? {
+        let mut samples = Samples { packed, ..Samples::default() };
+        // There were as many raw ones as in a block, before.
+        for _ in 0..cursor.length(BLOCK_MAX)? {
             let (at, value) = (cursor.i64()?, cursor.f64()?);
             ascending(newest, at)?;
             newest = at;
-            raw.push(Sample { timestamp: Timestamp::from_millis(at), value });
+            if samples.raw.len() >= RAW_MAX {
+                samples.pack(codec);
+            }
+            samples.raw.push(Sample { timestamp: Timestamp::from_millis(at), value });
         }
-        let natives = (has & HAS_NATIVES != 0).then(|| Natives::read_from(cursor)).transpose()?.map(Box::new);
-        Ok(Samples { raw, packed, natives })
+        samples.natives = (has & HAS_NATIVES != 0).then(|| Natives::read_from(cursor)).transpose()?.map(Box::new);
+        Ok(samples)
     }
+}
+
+/// Of what is no number only the staleness marker keeps its bits.
+fn with_one_nan(sample: Sample) -> Sample {
+    let is_other = sample.value.is_nan() && !is_stale(sample.value);
+    Sample { value: if is_other { f64::NAN } else { sample.value }, ..sample }
 }
 
 fn ascending(before: i64, next: i64) -> Result<(), Damaged> {
@@ -588,6 +662,34 @@ mod tests {
         }
 
         #[test]
+        fn runs_come_in_as_their_samples_do(
+            runs in prop::collection::vec(prop::collection::vec((1i64..30, 0i64..3), 1..700), 1..6),
+        ) {
+            let mut codec = Codec::default();
+            let (mut at_once, mut one_by_one, mut model) = (Samples::default(), Samples::default(), BTreeMap::new());
+            let mut time = 0;
+            for steps in runs {
+                let next = |(step, value): (i64, i64)| {
+                    time += step;
+                    sample(time, if value == 2 { f64::from_bits(0xfff0_4849_0000_0001) } else { value as f64 })
+                };
+                let run: Vec<Sample> = steps.into_iter().map(next).collect();
+                prop_assert!(at_once.extend(&run, &mut codec));
+                prop_assert!(!at_once.extend(&run, &mut codec), "it is there already");
+                for sample in run {
+                    prop_assert_eq!(one_by_one.push(sample, &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+                    model.insert(sample.timestamp.millis(), with_one_nan(sample).value.to_bits());
+                }
+            }
+            check(&at_once, &model, &mut codec, (i64::MIN, i64::MAX));
+            prop_assert_eq!(at_once.count(), one_by_one.count());
+            prop_assert_eq!(at_once.newest(), one_by_one.newest());
+            let mut bytes = Vec::new();
+            at_once.write(&mut bytes);
+            prop_assert!(Samples::read_from(&mut Cursor::new(&bytes), &mut codec).is_ok());
+        }
+
+        #[test]
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Samples::read_from(&mut Cursor::new(&bytes), &mut Codec::default());
         }
@@ -639,11 +741,14 @@ mod tests {
     }
 
     #[test]
-    fn never_many_raw_samples() {
+    fn all_blocks_but_the_last_are_full() {
         let (mut samples, mut codec) = (Samples::default(), Codec::default());
         for i in 0..10_000 {
             assert_eq!(samples.push(sample(i * 10_000, i as f64), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
-            assert!(samples.raw.len() <= RAW_MAX && samples.raw.capacity() <= 2 * RAW_MAX);
+            let packed = samples.packed.iter().flat_map(|packed| blocks(&packed.tail));
+            let counts: Vec<u16> = packed.map(|block| block.count()).collect();
+            let full = counts.split_last().map_or(&[][..], |(_, full)| full);
+            assert!(full.iter().all(|count| usize::from(*count) == BLOCK_MAX), "{counts:?}");
         }
         assert!(samples.memory_bytes() < 12_000, "{} bytes", samples.memory_bytes());
     }

@@ -149,7 +149,29 @@ impl SeriesState {
         }
     }
 
-    /// The same of a native histogram.
+    /// Takes a run in one go if its times ascend and lie behind all that is there; says whether it does. An empty run, and
+    /// one for a series of counts, does not.
+    pub(crate) fn extend(&mut self, run: &[Sample], codec: &mut Codec) -> bool {
+        let newest = self.newest();
+        let is_newer = run.first().is_some_and(|first| newest.is_none_or(|newest| first.timestamp.millis() > newest));
+        match self.numbers() {
+            Numbers::Samples(samples) => is_newer && samples.extend(run, codec),
+            Numbers::Increments(_) | Numbers::Distribution(_) => false,
+        }
+    }
+
+    /// Takes samples that were accepted once, whatever their times; those that are there already stay as they are.
+    pub(crate) fn push_run(&mut self, run: &[Sample], codec: &mut Codec) {
+        let newest = self.newest();
+        let (old, new) =
+            run.split_at(run.iter().take_while(|sample| Some(sample.timestamp.millis()) <= newest).count());
+        let rest = if self.extend(new, codec) { &[] } else { new };
+        for sample in old.iter().chain(rest) {
+            let _ = self.push(*sample, &TimeBounds::ALL, codec);
+        }
+    }
+
+    /// Takes a native histogram, in order or within the out-of-order window; an error for a series of counts.
     pub(crate) fn push_native(
         &mut self,
         at: i64,

@@ -41,7 +41,12 @@ pub struct Codec {
     values: Vec<f64>,
     scratch: decimal::Scratch,
     out: Vec<u8>,
+    /// Room for a run of samples; empty while it is lent.
+    room: Vec<Sample>,
 }
+
+/// Longest run whose room is kept.
+const ROOM_MAX: usize = CHUNK_SAMPLES_MAX;
 
 thread_local! {
     static CODEC: std::cell::RefCell<Codec> = std::cell::RefCell::default();
@@ -77,6 +82,19 @@ impl Codec {
             }
         }
         out
+    }
+
+    /// Room for a run of samples, empty; to be given back.
+    pub(crate) fn take_room(&mut self) -> Vec<Sample> {
+        std::mem::take(&mut self.room)
+    }
+
+    /// Keeps room for the next one who asks.
+    pub(crate) fn give_back(&mut self, mut room: Vec<Sample>) {
+        if room.capacity() <= ROOM_MAX {
+            room.clear();
+            self.room = room;
+        }
     }
 
     /// Seals a run into a chunk. `None` if there are no samples.

@@ -1,7 +1,8 @@
 //! The points of a file of the log, on all cores, once the heads of its records are read and all their series known.
 //!
 //! Counts and observations are only looked at: each thread takes some of the records, and what they say stays resting.
-//! Samples of a series have to come in their order: each thread goes over all records, and takes the series that are its.
+//! Samples of a series have to come in their order: of some records at a time each thread reads a share, then each takes the
+//! samples of the series that are its, in the order of the shares.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,11 +23,9 @@ use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 const THREADS_MAX: usize = 8;
 /// A thread is not worth it for fewer bytes of log.
 const SHARE_MIN: usize = 1 << 18;
-/// Samples that a thread gathers before it puts them into their series: 16 MB, for which a series of many is met once
-/// instead of with each of its samples.
-const GATHERED_MAX: usize = 1 << 19;
-/// A native histogram counts for as many.
-const NATIVE_WEIGHT: usize = 64;
+/// Bytes of the log whose samples are gathered before they go to their series: a million samples or so, so that a series of
+/// many is met once instead of with each of its samples.
+const GATHERED_BYTES: usize = 3 << 20;
 
 /// A record whose head is read.
 pub(super) struct Pending {
@@ -85,16 +84,30 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
         taken.senseless.append(&mut of_share.senseless);
         taken.parts.push(of_share.part);
     }
-    let of_threads = on_all((0..threads).collect(), |turn| {
-        let all = pending.iter().zip(&samples);
-        with_codec(|codec| take_samples(file, all, Turn::new(turn, known, &numbering, codec)))
-    });
-    for (points, orphans, senseless) in of_threads {
-        taken.points += points;
-        taken.orphans += orphans;
-        taken.senseless.extend(senseless);
+    for (some, samples) in windows(pending, &samples) {
+        take_samples(file, some, samples, known, &numbering, threads, &mut taken);
     }
     taken
+}
+
+/// Records that follow each other with what is known of each, as many as are gathered at once. One that deletes is the first of
+/// its window: what came before it is in the series by then.
+fn windows<'p>(
+    pending: &'p [Pending],
+    samples: &'p [SamplesAt],
+) -> impl Iterator<Item = (&'p [Pending], &'p [SamplesAt])> {
+    let mut rest = (pending, samples);
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let belongs = |(number, record): &(usize, &Pending)| {
+            bytes += record.payload.len();
+            *number == 0 || bytes <= GATHERED_BYTES && record.deleted.is_none()
+        };
+        let many = rest.0.iter().enumerate().take_while(belongs).count();
+        let (records, samples) = (rest.0.split_at_checked(many)?, rest.1.split_at_checked(many)?);
+        rest = (records.1, samples.1);
+        (many > 0).then_some((records.0, samples.0))
+    })
 }
 
 /// Does the work for each of the inputs, each on a thread of its own; the last one on this.
@@ -201,137 +214,114 @@ impl Points for Counts<'_> {
     }
 }
 
-/// Takes the samples of the series whose turn it is; gives points, orphans and what makes no sense.
-fn take_samples<'p>(
+/// Takes the samples of some records: reads them in shares, and puts them into their series.
+fn take_samples(
     file: &[u8],
-    all: impl Iterator<Item = (&'p Pending, &'p SamplesAt)>,
-    mut turn: Turn,
-) -> (u64, u64, Vec<Range<usize>>) {
-    let mut senseless = Vec::new();
-    for (record, samples) in all {
-        if let Some(deletion) = &record.deleted {
-            turn.delete(deletion);
-        }
+    some: &[Pending],
+    samples: &[SamplesAt],
+    known: &Known,
+    numbering: &Numbering,
+    threads: usize,
+    taken: &mut Taken,
+) {
+    let bytes: usize = some.iter().map(|record| record.payload.len()).sum();
+    let mut samples = samples;
+    let with_places = |share: &[Pending]| {
+        let (of_share, rest) = samples.split_at(share.len().min(samples.len()));
+        samples = rest;
+        of_share
+    };
+    let of_records = shares(some, bytes.div_ceil(threads).max(SHARE_MIN));
+    let places: Vec<&[SamplesAt]> = of_records.iter().copied().map(with_places).collect();
+    let work = of_records.into_iter().zip(places).collect();
+    let read: Vec<Read> = on_all(work, |(records, samples)| read_samples(file, records, samples, numbering, threads));
+    let deleted = some.first().and_then(|record| record.deleted.as_ref());
+    let orphans = on_all((0..threads).collect(), |turn| {
+        with_codec(|codec| {
+            let mut turn = Turn { turn, known, codec, orphans: 0 };
+            if let Some(deletion) = deleted {
+                turn.delete(deletion, numbering);
+            }
+            turn.put(&read);
+            turn.orphans
+        })
+    });
+    taken.orphans += orphans.into_iter().sum::<u64>();
+    for share in read {
+        taken.points += share.points;
+        taken.orphans += share.orphans;
+        taken.senseless.extend(share.senseless);
+    }
+}
+
+/// A sample, or a native histogram with its time, and the place of its series.
+struct Point<T> {
+    place: u32,
+    value: T,
+}
+
+/// What some records have for the series of one turn, in the order of the log.
+#[derive(Default)]
+struct OfTurn {
+    samples: Vec<Point<Sample>>,
+    natives: Vec<Point<(i64, Histogram)>>,
+}
+
+/// What was read of a share of records.
+struct Read<'n> {
+    lookup: Lookup<'n>,
+    of_turns: Vec<OfTurn>,
+    points: u64,
+    orphans: u64,
+    senseless: Vec<Range<usize>>,
+}
+
+fn read_samples<'n>(
+    file: &[u8],
+    records: &[Pending],
+    samples: &[SamplesAt],
+    numbering: &'n Numbering,
+    threads: usize,
+) -> Read<'n> {
+    let of_turns = (0..threads).map(|_| OfTurn::default()).collect();
+    let mut read = Read { lookup: numbering.lookup(), of_turns, points: 0, orphans: 0, senseless: Vec::new() };
+    for (record, samples) in records.iter().zip(samples) {
         let payload = file.get(record.payload.clone()).unwrap_or_default();
         let understood = match samples {
             SamplesAt::Nowhere => Ok(()),
-            SamplesAt::Among(place) => record::read_counts(payload, *place, &mut turn).map(drop),
-            SamplesAt::Behind(place) => record::read_samples(payload, *place, &mut turn),
+            SamplesAt::Among(place) => record::read_counts(payload, *place, &mut read).map(drop),
+            SamplesAt::Behind(place) => record::read_samples(payload, *place, &mut read),
         };
-        if understood.is_err() && turn.is_first() {
-            senseless.push(record.payload.clone());
+        if understood.is_err() {
+            read.senseless.push(record.payload.clone());
         }
     }
-    turn.put_gathered();
-    (turn.points, turn.orphans, senseless)
+    read
 }
 
-/// A point of the log, until as many are there that it is worth going to each series once.
-struct Point {
-    place: u32,
-    at: i64,
-    value: Value,
-}
-
-enum Value {
-    Number(f64),
-    Native(Box<Histogram>),
-}
-
-/// One of some threads that take samples, each those of its shards.
-struct Turn<'t> {
-    turn: usize,
-    known: &'t Known,
-    lookup: Lookup<'t>,
-    codec: &'t mut Codec,
-    /// In the order of the log.
-    gathered: Vec<Point>,
-    weight: usize,
-    points: u64,
-    orphans: u64,
-}
-
-impl<'t> Turn<'t> {
-    fn new(turn: usize, known: &'t Known, numbering: &'t Numbering, codec: &'t mut Codec) -> Turn<'t> {
-        Turn { turn, known, lookup: numbering.lookup(), codec, gathered: Vec::new(), weight: 0, points: 0, orphans: 0 }
-    }
-
-    /// It counts what nobody takes.
-    fn is_first(&self) -> bool {
-        self.turn == 0
-    }
-
-    /// The place of the series of a number, for so many points of it, if it is this one's turn.
-    fn place(&mut self, id: u64, points: usize) -> Option<u32> {
-        match self.lookup.find(id) {
-            Some(entry) if entry.turn == self.turn => {
-                self.points += points as u64;
-                Some(entry.place)
-            }
-            Some(_) => None,
-            None => {
-                self.orphans += if self.is_first() { points as u64 } else { 0 };
-                None
-            }
-        }
-    }
-
-    fn gather(&mut self, point: Point, weight: usize) {
-        self.gathered.push(point);
-        self.weight += weight;
-        if self.weight >= GATHERED_MAX {
-            self.put_gathered();
-        }
-    }
-
-    /// Puts what is gathered into its series, one series after another, each in the order of the log.
-    fn put_gathered(&mut self) {
-        self.gathered.sort_by_key(|point| point.place);
-        for points in self.gathered.chunk_by(|one, next| one.place == next.place) {
-            let series = points.first().and_then(|point| self.known.series.get(point.place as usize));
-            let Some(series) = series.filter(|series| matches!(series.kind, SeriesKind::Samples(_))) else {
-                self.orphans += points.len() as u64;
-                continue;
-            };
-            let mut state = series.state.lock();
-            for Point { at, value, .. } in points {
-                // It was accepted once; if it is there already, the snapshot brought it.
-                let _ = match value {
-                    Value::Number(value) => {
-                        let sample = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
-                        state.push(sample, &TimeBounds::ALL, self.codec)
-                    }
-                    Value::Native(histogram) => state.push_native(*at, histogram, &TimeBounds::ALL, self.codec),
-                };
-            }
-        }
-        self.gathered.clear();
-        self.weight = 0;
-    }
-
-    fn delete(&mut self, deletion: &Deletion) {
-        // What came before it is deleted too.
-        self.put_gathered();
-        for id in &deletion.ids {
-            let entry = self.lookup.find(*id).filter(|entry| entry.turn == self.turn);
-            if let Some(series) = entry.and_then(|entry| self.known.series.get(entry.place as usize)) {
-                series.state.lock().remove_samples(deletion.after, deletion.until, self.codec);
-            }
-        }
+impl Read<'_> {
+    /// The place of the series of a number, and who takes so many points of it.
+    fn place(&mut self, id: u64, points: usize) -> Option<(u32, &mut OfTurn)> {
+        let found = self.lookup.find(id);
+        *(if found.is_some() { &mut self.points } else { &mut self.orphans }) += points as u64;
+        let entry = found?;
+        self.of_turns.get_mut(entry.turn).map(|of_turn| (entry.place, of_turn))
     }
 }
 
-impl Points for Turn<'_> {
+impl Points for Read<'_> {
     fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
-        let Some(place) = self.place(id, samples.len()) else { return };
-        for (at, value) in samples {
-            self.gather(Point { place, at: *at, value: Value::Number(*value) }, 1);
-        }
+        let Some((place, of_turn)) = self.place(id, samples.len()) else { return };
+        let point = |(at, value): &(i64, f64)| {
+            let value = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
+            Point { place, value }
+        };
+        of_turn.samples.extend(samples.iter().map(point));
     }
 
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
-        let Some(place) = self.place(id, 1) else { return };
-        self.gather(Point { place, at, value: Value::Native(Box::new(histogram.clone())) }, NATIVE_WEIGHT);
+        let Some((place, of_turn)) = self.place(id, 1) else { return };
+        of_turn.natives.push(Point { place, value: (at, histogram.clone()) });
     }
 
     fn additive(&mut self, _: u64, _: AdditivePoints) -> Result<(), Damaged> {
@@ -339,23 +329,117 @@ impl Points for Turn<'_> {
     }
 }
 
+/// One of some threads that put samples into series, each into those of its shards.
+struct Turn<'t> {
+    turn: usize,
+    known: &'t Known,
+    codec: &'t mut Codec,
+    orphans: u64,
+}
+
+impl Turn<'_> {
+    /// Puts what was read into the series, one after another, each in the order of the log.
+    fn put(&mut self, read: &[Read]) {
+        let mine: Vec<&OfTurn> = read.iter().filter_map(|share| share.of_turns.get(self.turn)).collect();
+        let samples: Vec<&[Point<Sample>]> = mine.iter().map(|of| &*of.samples).collect();
+        let by_series = BySeries::of(&samples, self.known.series.len());
+        for (series, run) in by_series.runs().filter_map(|(place, run)| Some((self.known.series.get(place)?, run))) {
+            if matches!(series.kind, SeriesKind::Samples(_)) {
+                // They were accepted once; if they are there already, the snapshot brought them.
+                series.state.lock().push_run(run, self.codec);
+            } else {
+                self.orphans += run.len() as u64;
+            }
+        }
+        for Point { place, value: (at, histogram) } in mine.iter().flat_map(|of| &of.natives) {
+            match self.known.series.get(*place as usize).filter(|series| matches!(series.kind, SeriesKind::Samples(_)))
+            {
+                Some(series) => {
+                    let _ = series.state.lock().push_native(*at, histogram, &TimeBounds::ALL, self.codec);
+                }
+                None => self.orphans += 1,
+            }
+        }
+    }
+
+    fn delete(&mut self, deletion: &Deletion, numbering: &Numbering) {
+        let mut lookup = numbering.lookup();
+        for id in &deletion.ids {
+            let entry = lookup.find(*id).filter(|entry| entry.turn == self.turn);
+            if let Some(series) = entry.and_then(|entry| self.known.series.get(entry.place as usize)) {
+                series.state.lock().remove_samples(deletion.after, deletion.until, self.codec);
+            }
+        }
+    }
+}
+
+/// Samples sorted by their series, each series' in the order they came in: counted first, so that each goes to its place at
+/// once.
+struct BySeries {
+    samples: Vec<Sample>,
+    /// By the place of a series, where its samples end.
+    ends: Vec<u32>,
+}
+
+impl BySeries {
+    fn of(parts: &[&[Point<Sample>]], series: usize) -> BySeries {
+        let points = || parts.iter().copied().flatten();
+        let mut ends = vec![0u32; series];
+        // A window of the log has some millions at most.
+        for point in points() {
+            if let Some(count) = ends.get_mut(point.place as usize) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            // Where they begin, until each is in its place.
+            sum += std::mem::replace(end, sum);
+        }
+        let nothing = Sample { timestamp: Timestamp::from_millis(0), value: 0.0 };
+        let mut samples = vec![nothing; sum as usize];
+        for point in points() {
+            let Some(next) = ends.get_mut(point.place as usize) else { continue };
+            if let Some(place) = samples.get_mut(*next as usize) {
+                *place = point.value;
+            }
+            *next += 1;
+        }
+        BySeries { samples, ends }
+    }
+
+    /// The place of each series that has samples, with them.
+    fn runs(&self) -> impl Iterator<Item = (usize, &[Sample])> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        let all = begins.zip(&self.ends).enumerate();
+        all.filter_map(|(place, (begin, end))| {
+            let run = self.samples.get(begin as usize..*end as usize).filter(|run| !run.is_empty())?;
+            Some((place, run))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn records(deleting: &[usize]) -> Vec<Pending> {
+        let deletion = || Deletion { ids: Vec::new(), after: 0, until: 0 };
+        let record = |number: usize| Pending {
+            lsn: number as u64,
+            payload: number * 100..number * 100 + number * 7 % 90,
+            counts: record::read_head(&[3, 0, 0], &mut Nobody).expect("a head"),
+            counts_are_taken: true,
+            fills: false,
+            cleared: Vec::new(),
+            deleted: deleting.contains(&number).then(deletion),
+        };
+        (0..50usize).map(record).collect()
+    }
+
     #[test]
     fn shares_are_all_records_in_their_order() {
-        let pending: Vec<Pending> = (0..50usize)
-            .map(|number| Pending {
-                lsn: number as u64,
-                payload: number * 100..number * 100 + number * 7 % 90,
-                counts: record::read_head(&[3, 0, 0], &mut Nobody).expect("a head"),
-                counts_are_taken: true,
-                fills: false,
-                cleared: Vec::new(),
-                deleted: None,
-            })
-            .collect();
+        let pending = records(&[]);
         for bytes in [0, 1, 100, 500, 100_000] {
             let shares = shares(&pending, bytes);
             let lsns: Vec<u64> = shares.iter().flat_map(|share| share.iter().map(|record| record.lsn)).collect();
@@ -363,6 +447,33 @@ mod tests {
             assert!(shares.iter().all(|share| !share.is_empty()));
         }
         assert_eq!(shares(&pending, 100_000).len(), 1);
+    }
+
+    #[test]
+    fn a_deletion_begins_a_window() {
+        let pending = records(&[0, 7, 8, 30]);
+        let samples = vec![SamplesAt::Nowhere; pending.len()];
+        let windows: Vec<(u64, usize)> =
+            windows(&pending, &samples).map(|(some, samples)| (some[0].lsn, samples.len())).collect();
+        assert_eq!(windows, [(0, 7), (7, 1), (8, 22), (30, 20)]);
+    }
+
+    #[test]
+    fn samples_are_sorted_by_series_and_stay_in_their_order() {
+        let sample = |at: i64| Sample { timestamp: Timestamp::from_millis(at), value: at as f64 };
+        let points: Vec<Point<Sample>> =
+            (0..1000).map(|at| Point { place: (at * 7919 % 13) as u32, value: sample(at) }).collect();
+        let (first, second) = points.split_at(400);
+        let by_series = BySeries::of(&[first, second], 20);
+        let found: Vec<(usize, Vec<i64>)> = by_series
+            .runs()
+            .map(|(place, run)| (place, run.iter().map(|sample| sample.timestamp.millis()).collect()))
+            .collect();
+        let wanted = (0..13usize).map(|place| {
+            let of_place = points.iter().filter(|point| point.place as usize == place);
+            (place, of_place.map(|point| point.value.timestamp.millis()).collect())
+        });
+        assert_eq!(found, wanted.collect::<Vec<_>>());
     }
 
     struct Nobody;

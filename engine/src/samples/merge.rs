@@ -51,8 +51,7 @@ impl Samples {
             packed.read_tail(codec, &mut have);
             have.append(&mut self.raw);
             let merged = merged(&have, rest, told);
-            packed.tail.clear();
-            packed.tail_count = 0;
+            packed.clear_tail();
             merged.chunks(SEAL_AT).for_each(|part| packed.append(part, codec));
         }
     }

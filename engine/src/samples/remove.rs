@@ -55,8 +55,7 @@ impl Packed {
             run.clear();
             self.read_tail(codec, &mut run);
             run.retain(|sample| !goes(sample));
-            self.tail.clear();
-            self.tail_count = 0;
+            self.clear_tail();
             self.append(&run, codec);
         }
     }

@@ -27,8 +27,8 @@ impl Samples {
         packed.read_tail(codec, &mut run);
         run.append(&mut self.raw);
         self.raw = Vec::new();
+        packed.clear_tail();
         packed.tail = Vec::new();
-        packed.tail_count = 0;
         packed.sealed.extend(codec.seal(&run).map(Arc::new));
     }
 
