@@ -4,13 +4,10 @@
 //! one once that has 32 samples; a tail of 480 samples is encoded anew as one sealed chunk. So an append does not allocate,
 //! and a series never keeps more than 16 samples at 16 bytes.
 //!
-//! ```text
-//! tail  = block*
-//! block = length u16 | first i64 | last i64 | bytes of a chunk
-//! ```
 //! Invariant: times ascend strictly from the sealed chunks through the tail to the raw ones.
 
 mod merge;
+mod packed;
 mod remove;
 mod sealed;
 
@@ -19,8 +16,9 @@ use std::sync::Arc;
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
+use self::packed::Packed;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
-use crate::chunk::{CHUNK_SAMPLES_MAX, Chunk, Codec};
+use crate::chunk::{Chunk, Codec};
 use crate::columns::Columns;
 use crate::limits::{Rejection, TimeBounds};
 use crate::natives::Natives;
@@ -31,7 +29,6 @@ const RAW_MAX: usize = 16;
 const BLOCK_MAX: usize = 32;
 /// Samples in the tail that make a sealed chunk.
 const SEAL_AT: usize = 480;
-const BLOCK_HEADER: usize = 18;
 
 /// What became of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +38,6 @@ pub(crate) enum Pushed {
     Known,
     /// The series has left the registry, and its label set is not at hand.
     Gone,
-}
-
-/// What is compressed.
-#[derive(Default)]
-struct Packed {
-    sealed: Vec<Arc<Chunk>>,
-    tail: Vec<u8>,
-    tail_count: u16,
-    /// Where the last block of the tail begins.
-    last_block: u32,
 }
 
 /// The samples of one series.
@@ -66,170 +53,6 @@ pub(crate) struct Samples {
 /// Says in the bytes of a snapshot that there are packed samples, and that there are histograms.
 const HAS_PACKED: u8 = 1;
 const HAS_NATIVES: u8 = 2;
-
-impl Packed {
-    fn newest(&self) -> Option<i64> {
-        self.last_block().map(|block| block.last).or_else(|| self.sealed.last().map(|chunk| chunk.last()))
-    }
-
-    fn oldest(&self) -> Option<i64> {
-        self.sealed.first().map(|chunk| chunk.first()).or_else(|| blocks(&self.tail).next().map(|block| block.first))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.sealed.is_empty() && self.tail.is_empty()
-    }
-
-    fn count(&self) -> u64 {
-        self.sealed.iter().map(|chunk| chunk.count() as u64).sum::<u64>() + u64::from(self.tail_count)
-    }
-
-    fn last_block(&self) -> Option<Block<'_>> {
-        blocks(self.tail.get(self.last_block as usize..).unwrap_or_default()).next()
-    }
-
-    fn clear_tail(&mut self) {
-        self.tail.clear();
-        (self.tail_count, self.last_block) = (0, 0);
-    }
-
-    /// Adds a run that lies after everything else; a long tail becomes a sealed chunk.
-    fn append(&mut self, run: &[Sample], codec: &mut Codec) {
-        let room = self.last_block().map_or(0, |block| BLOCK_MAX.saturating_sub(block.count().into()));
-        let (more, rest) = run.split_at(room.min(run.len()));
-        if !more.is_empty() {
-            self.extend_last_block(more, codec);
-        }
-        rest.chunks(BLOCK_MAX).for_each(|block| self.put_block(block, codec));
-        if usize::from(self.tail_count) >= SEAL_AT {
-            let mut run = Vec::with_capacity(usize::from(self.tail_count));
-            self.read_tail(codec, &mut run);
-            self.sealed.extend(codec.seal(&run).map(Arc::new));
-            self.clear_tail();
-        }
-    }
-
-    /// Packs the last block anew with some more samples.
-    fn extend_last_block(&mut self, more: &[Sample], codec: &mut Codec) {
-        let mut block = codec.take_room();
-        if let Some(last) = self.last_block() {
-            decode(last.bytes, i64::MIN, i64::MAX, codec, &mut block);
-        }
-        self.tail.truncate(self.last_block as usize);
-        self.tail_count -= block.len() as u16;
-        block.extend_from_slice(more);
-        self.put_block(&block, codec);
-        codec.give_back(block);
-    }
-
-    /// Appends a block to the tail.
-    fn put_block(&mut self, block: &[Sample], codec: &mut Codec) {
-        let (Some(first), Some(last)) = (block.first(), block.last()) else { return };
-        let bytes = codec.encode(block);
-        // A tail is some kilobytes.
-        self.last_block = self.tail.len() as u32;
-        let (needed, free) = (BLOCK_HEADER + bytes.len(), self.tail.capacity() - self.tail.len());
-        if needed > free {
-            // Twice as much, as is usual, would be a third of all memory for nothing.
-            self.tail.reserve_exact(needed.max(self.tail.capacity() / 4));
-        }
-        // 32 samples of 16 bytes and the headers are far below 64 KiB.
-        self.tail.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
-        self.tail.extend_from_slice(&first.timestamp.millis().to_le_bytes());
-        self.tail.extend_from_slice(&last.timestamp.millis().to_le_bytes());
-        self.tail.extend_from_slice(bytes);
-        self.tail_count += block.len() as u16;
-    }
-
-    /// Puts a sample between others.
-    fn insert(&mut self, sample: Sample, outside: bool, codec: &mut Codec) -> Result<Pushed, Rejection> {
-        let at = sample.timestamp.millis();
-        let first_of_tail = blocks(&self.tail).next().map(|block| block.first);
-        let mut run = Vec::with_capacity(SEAL_AT + 1);
-        if first_of_tail.is_some_and(|first| at >= first || self.sealed.is_empty()) {
-            self.read_tail(codec, &mut run);
-            let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
-            run.insert(place, sample);
-            self.clear_tail();
-            self.append(&run, codec);
-            return Ok(Pushed::Accepted);
-        }
-        // The last chunk that begins at or before the sample, else the first one.
-        let chunk_at = self.sealed.partition_point(|chunk| chunk.first() <= at).saturating_sub(1);
-        let Some(chunk) = self.sealed.get(chunk_at) else { return Err(Rejection::OutOfOrder) };
-        if codec.decode_range(chunk.bytes(), i64::MIN, i64::MAX, &mut run).is_err() {
-            return Err(Rejection::OutOfOrder);
-        }
-        let Some(place) = place_of(&run, sample, outside)? else { return Ok(Pushed::Known) };
-        run.insert(place, sample);
-        let part = if run.len() > 2 * SEAL_AT { run.len().div_ceil(2) } else { run.len() };
-        let chunks: Vec<Arc<Chunk>> = run.chunks(part).filter_map(|part| codec.seal(part)).map(Arc::new).collect();
-        self.sealed.splice(chunk_at..=chunk_at, chunks);
-        Ok(Pushed::Accepted)
-    }
-
-    /// The encoded runs in which there may be samples with `start < time <= end`, ascending.
-    fn runs(&self, start: i64, end: i64) -> impl Iterator<Item = &[u8]> {
-        let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
-        let sealed = self.sealed[from..].iter().take_while(move |chunk| chunk.first() <= end);
-        sealed.map(|chunk| chunk.bytes()).chain(self.runs_of_tail(start, end))
-    }
-
-    fn runs_of_tail(&self, start: i64, end: i64) -> impl Iterator<Item = &[u8]> {
-        blocks(&self.tail).filter(move |block| block.last > start && block.first <= end).map(|block| block.bytes)
-    }
-
-    /// All samples of the tail.
-    fn read_tail(&self, codec: &mut Codec, out: &mut Vec<Sample>) {
-        self.runs_of_tail(i64::MIN, i64::MAX).for_each(|run| decode(run, i64::MIN, i64::MAX, codec, out));
-    }
-
-    /// Drops sealed chunks, and when there are none any more blocks of the tail, that lie wholly before a time.
-    fn prune(&mut self, horizon: i64) {
-        let old = self.sealed.partition_point(|chunk| chunk.last() < horizon);
-        self.sealed.drain(..old);
-        if self.sealed.is_empty() {
-            self.sealed.shrink_to_fit();
-            let (bytes, count) =
-                blocks(&self.tail).take_while(|block| block.last < horizon).fold((0, 0), |(bytes, count), block| {
-                    (bytes + BLOCK_HEADER + block.bytes.len(), count + block.count())
-                });
-            self.tail.drain(..bytes);
-            self.tail_count = self.tail_count.saturating_sub(count);
-            self.last_block = self.last_block.saturating_sub(bytes as u32);
-        }
-    }
-
-    fn read_from(cursor: &mut Cursor, codec: &mut Codec) -> Result<Packed, Damaged> {
-        let mut packed = Packed::default();
-        let mut newest = i64::MIN;
-        for _ in 0..cursor.length(1 << 24)? {
-            let chunk = Chunk::read(cursor.bytes()?, codec)?;
-            ascending(newest, chunk.first())?;
-            newest = chunk.last();
-            packed.sealed.push(Arc::new(chunk));
-        }
-        let tail = cursor.bytes()?;
-        let (mut count, mut covered) = (0, 0);
-        for block in blocks(tail) {
-            let chunk = Chunk::read(block.bytes, codec)?;
-            if (chunk.first(), chunk.last()) != (block.first, block.last) {
-                return Err(Damaged("a block of the tail lies about its times"));
-            }
-            ascending(newest, chunk.first())?;
-            newest = chunk.last();
-            count += chunk.count();
-            packed.last_block = covered as u32;
-            covered += BLOCK_HEADER + block.bytes.len();
-        }
-        if covered != tail.len() || count > CHUNK_SAMPLES_MAX {
-            return Err(Damaged("a tail does not consist of blocks"));
-        }
-        packed.tail = tail.to_vec();
-        packed.tail_count = count as u16;
-        Ok(packed)
-    }
-}
 
 impl Samples {
     fn newest_float(&self) -> Option<i64> {
@@ -561,20 +384,6 @@ fn place_of(run: &[Sample], sample: Sample, outside: bool) -> Result<Option<usiz
     }
 }
 
-struct Block<'a> {
-    first: i64,
-    last: i64,
-    bytes: &'a [u8],
-}
-
-impl Block<'_> {
-    /// Number of samples: the second field of a chunk's bytes.
-    fn count(&self) -> u16 {
-        let mut cursor = Cursor::new(self.bytes.get(1..).unwrap_or_default());
-        cursor.varint().map_or(0, |count| count.min(u64::from(u16::MAX)) as u16)
-    }
-}
-
 /// Appends the samples of a run in memory with `start < time <= end`.
 fn decode(run: &[u8], start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
     let whole = codec.decode_range(run, start, end, out);
@@ -582,174 +391,5 @@ fn decode(run: &[u8], start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sam
     debug_assert!(whole.is_ok(), "a run in memory is whole");
 }
 
-fn blocks(tail: &[u8]) -> impl Iterator<Item = Block<'_>> {
-    let mut cursor = Cursor::new(tail);
-    std::iter::from_fn(move || {
-        let length = cursor.u16().ok()?;
-        let (first, last) = (cursor.i64().ok()?, cursor.i64().ok()?);
-        Some(Block { first, last, bytes: cursor.take(usize::from(length)).ok()? })
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-    use watchfire_model::histogram::HistogramParts;
-
-    use super::*;
-
-    fn sample(at: i64, value: f64) -> Sample {
-        Sample { timestamp: Timestamp::from_millis(at), value }
-    }
-
-    fn check(samples: &Samples, model: &BTreeMap<i64, u64>, codec: &mut Codec, range: (i64, i64)) {
-        let mut got = Vec::new();
-        samples.read(range.0, range.1, codec, &mut got);
-        let wanted: Vec<(i64, u64)> =
-            model.iter().filter(|(at, _)| **at > range.0 && **at <= range.1).map(|(at, bits)| (*at, *bits)).collect();
-        let got: Vec<(i64, u64)> = got.iter().map(|s| (s.timestamp.millis(), s.value.to_bits())).collect();
-        assert_eq!(got, wanted);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(96))]
-
-        #[test]
-        fn behave_like_a_sorted_map(
-            steps in prop::collection::vec((prop_oneof![9 => 1i64..30, 1 => -400i64..400], 0i64..3), 1..1500),
-            window in prop_oneof![Just(0i64), Just(300), Just(i64::MAX)],
-            range in (-500i64..40_000, -500i64..40_000),
-            horizon in 0i64..40_000,
-        ) {
-            let mut codec = Codec::default();
-            let (mut samples, mut model) = (Samples::default(), BTreeMap::<i64, u64>::new());
-            let bounds = TimeBounds { out_of_order_ms: window, ..TimeBounds::ALL };
-            let mut time = 10_000;
-            for (step, value) in steps {
-                time += step;
-                let newest = model.last_key_value().map(|(at, _)| *at);
-                let sample = sample(time, value as f64);
-                let wanted = match (model.get(&time), newest) {
-                    (Some(bits), _) if *bits == sample.value.to_bits() => Ok(Pushed::Known),
-                    (Some(_), _) => Err(Rejection::DuplicateTimestamp),
-                    (None, Some(newest)) if time < newest.saturating_sub(window) => Err(Rejection::OutOfOrder),
-                    (None, _) => Ok(Pushed::Accepted),
-                };
-                // A sample between chunks may meet a neighbour's run that does not hold its twin, never the reverse.
-                prop_assert_eq!(samples.push(sample, &bounds, &mut codec), wanted);
-                if wanted == Ok(Pushed::Accepted) { model.insert(time, sample.value.to_bits()); }
-            }
-            prop_assert_eq!(samples.count(), model.len() as u64);
-            prop_assert_eq!(samples.newest(), model.last_key_value().map(|(at, _)| *at));
-            prop_assert_eq!(samples.oldest(), model.first_key_value().map(|(at, _)| *at));
-            check(&samples, &model, &mut codec, (i64::MIN, i64::MAX));
-            check(&samples, &model, &mut codec, range);
-
-            let mut bytes = Vec::new();
-            samples.write(&mut bytes);
-            let mut again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
-            check(&again, &model, &mut codec, range);
-            again.compact(&mut codec);
-            check(&again, &model, &mut codec, range);
-
-            let gone = samples.prune(horizon);
-            let mut left = Vec::new();
-            samples.read(i64::MIN, i64::MAX, &mut codec, &mut left);
-            prop_assert_eq!(left.len() as u64 + gone, model.len() as u64);
-            check(&samples, &model, &mut codec, (horizon.max(range.0), i64::MAX));
-        }
-
-        #[test]
-        fn runs_come_in_as_their_samples_do(
-            runs in prop::collection::vec(prop::collection::vec((1i64..30, 0i64..3), 1..700), 1..6),
-        ) {
-            let mut codec = Codec::default();
-            let (mut at_once, mut one_by_one, mut model) = (Samples::default(), Samples::default(), BTreeMap::new());
-            let mut time = 0;
-            for steps in runs {
-                let next = |(step, value): (i64, i64)| {
-                    time += step;
-                    sample(time, if value == 2 { f64::from_bits(0xfff0_4849_0000_0001) } else { value as f64 })
-                };
-                let run: Vec<Sample> = steps.into_iter().map(next).collect();
-                prop_assert!(at_once.extend(&run, &mut codec));
-                prop_assert!(!at_once.extend(&run, &mut codec), "it is there already");
-                for sample in run {
-                    prop_assert_eq!(one_by_one.push(sample, &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
-                    model.insert(sample.timestamp.millis(), with_one_nan(sample).value.to_bits());
-                }
-            }
-            check(&at_once, &model, &mut codec, (i64::MIN, i64::MAX));
-            prop_assert_eq!(at_once.count(), one_by_one.count());
-            prop_assert_eq!(at_once.newest(), one_by_one.newest());
-            let mut bytes = Vec::new();
-            at_once.write(&mut bytes);
-            prop_assert!(Samples::read_from(&mut Cursor::new(&bytes), &mut codec).is_ok());
-        }
-
-        #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Samples::read_from(&mut Cursor::new(&bytes), &mut Codec::default());
-        }
-    }
-
-    #[test]
-    fn floats_and_histograms_share_their_times() {
-        let mut codec = Codec::default();
-        let mut samples = Samples::default();
-        let bounds = TimeBounds { out_of_order_ms: 100, ..TimeBounds::ALL };
-        let histogram = |count: f64| {
-            let parts = HistogramParts { count, positive: vec![(1, count)], ..HistogramParts::default() };
-            Histogram::new(parts).expect("valid")
-        };
-        let mut float = |samples: &mut Samples, at: i64| samples.push(sample(at, 1.0), &bounds, &mut codec);
-        assert_eq!(float(&mut samples, 1000), Ok(Pushed::Accepted));
-        let mut codec = Codec::default();
-        let mut native = |samples: &mut Samples, at: i64, count: f64| {
-            samples.push_native(at, &histogram(count), &bounds, &mut codec)
-        };
-        assert_eq!(native(&mut samples, 1000, 1.0), Err(Rejection::DuplicateTimestamp));
-        assert_eq!(native(&mut samples, 1200, 1.0), Ok(Pushed::Accepted));
-        assert_eq!(native(&mut samples, 1200, 1.0), Ok(Pushed::Known));
-        assert_eq!(native(&mut samples, 1200, 2.0), Err(Rejection::DuplicateTimestamp));
-        assert_eq!(native(&mut samples, 1050, 1.0), Err(Rejection::OutOfOrder));
-        assert_eq!(native(&mut samples, 1150, 1.0), Ok(Pushed::Accepted));
-        assert_eq!(float(&mut samples, 1200), Err(Rejection::DuplicateTimestamp));
-        assert_eq!(float(&mut samples, 1050), Err(Rejection::OutOfOrder));
-        assert_eq!(float(&mut samples, 1000), Ok(Pushed::Known), "what is there is known, however old");
-        assert_eq!(float(&mut samples, 1300), Ok(Pushed::Accepted));
-        assert_eq!((samples.count(), samples.oldest(), samples.newest()), (4, Some(1000), Some(1300)));
-        let mut bytes = Vec::new();
-        samples.write(&mut bytes);
-        let mut codec = Codec::default();
-        let mut again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
-        let mut natives = Vec::new();
-        again.read_natives(i64::MIN, i64::MAX, &mut natives);
-        assert_eq!(natives.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1150, 1200]);
-        assert_eq!(again.prune(1250), 2, "raw samples go together");
-        assert_eq!((again.count(), again.oldest()), (2, Some(1000)));
-    }
-
-    #[test]
-    fn what_is_no_number_is_one() {
-        let (mut samples, mut codec) = (Samples::default(), Codec::default());
-        let odd = f64::from_bits(0xfff0_4849_0000_0001);
-        assert_eq!(samples.push(sample(1, odd), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
-        assert_eq!(samples.push(sample(1, f64::NAN), &TimeBounds::ALL, &mut codec), Ok(Pushed::Known));
-    }
-
-    #[test]
-    fn all_blocks_but_the_last_are_full() {
-        let (mut samples, mut codec) = (Samples::default(), Codec::default());
-        for i in 0..10_000 {
-            assert_eq!(samples.push(sample(i * 10_000, i as f64), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
-            let packed = samples.packed.iter().flat_map(|packed| blocks(&packed.tail));
-            let counts: Vec<u16> = packed.map(|block| block.count()).collect();
-            let full = counts.split_last().map_or(&[][..], |(_, full)| full);
-            assert!(full.iter().all(|count| usize::from(*count) == BLOCK_MAX), "{counts:?}");
-        }
-        assert!(samples.memory_bytes() < 12_000, "{} bytes", samples.memory_bytes());
-    }
-}
+mod tests;

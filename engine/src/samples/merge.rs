@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use watchfire_model::Sample;
 
-use super::{Packed, Pushed, SEAL_AT, Samples, blocks};
+use super::packed::{Packed, blocks};
+use super::{Pushed, SEAL_AT, Samples};
 use crate::chunk::{Chunk, Codec};
 use crate::limits::{Rejection, TimeBounds};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use watchfire_model::Sample;
 
-use super::{Packed, Samples, blocks};
+use super::Samples;
+use super::packed::{Packed, blocks};
 use crate::chunk::Codec;
 
 impl Samples {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Packed, Samples};
+use super::Samples;
+use super::packed::Packed;
 use crate::blocks::Sealed;
 use crate::chunk::{Chunk, Codec};
 use crate::natives::Run;

@@ -1,0 +1,161 @@
+//! Samples of a series, held against a sorted map.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use watchfire_model::histogram::HistogramParts;
+
+use super::packed::blocks;
+use super::*;
+
+fn sample(at: i64, value: f64) -> Sample {
+    Sample { timestamp: Timestamp::from_millis(at), value }
+}
+
+fn check(samples: &Samples, model: &BTreeMap<i64, u64>, codec: &mut Codec, range: (i64, i64)) {
+    let mut got = Vec::new();
+    samples.read(range.0, range.1, codec, &mut got);
+    let wanted: Vec<(i64, u64)> =
+        model.iter().filter(|(at, _)| **at > range.0 && **at <= range.1).map(|(at, bits)| (*at, *bits)).collect();
+    let got: Vec<(i64, u64)> = got.iter().map(|s| (s.timestamp.millis(), s.value.to_bits())).collect();
+    assert_eq!(got, wanted);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn behave_like_a_sorted_map(
+        steps in prop::collection::vec((prop_oneof![9 => 1i64..30, 1 => -400i64..400], 0i64..3), 1..1500),
+        window in prop_oneof![Just(0i64), Just(300), Just(i64::MAX)],
+        range in (-500i64..40_000, -500i64..40_000),
+        horizon in 0i64..40_000,
+    ) {
+        let mut codec = Codec::default();
+        let (mut samples, mut model) = (Samples::default(), BTreeMap::<i64, u64>::new());
+        let bounds = TimeBounds { out_of_order_ms: window, ..TimeBounds::ALL };
+        let mut time = 10_000;
+        for (step, value) in steps {
+            time += step;
+            let newest = model.last_key_value().map(|(at, _)| *at);
+            let sample = sample(time, value as f64);
+            let wanted = match (model.get(&time), newest) {
+                (Some(bits), _) if *bits == sample.value.to_bits() => Ok(Pushed::Known),
+                (Some(_), _) => Err(Rejection::DuplicateTimestamp),
+                (None, Some(newest)) if time < newest.saturating_sub(window) => Err(Rejection::OutOfOrder),
+                (None, _) => Ok(Pushed::Accepted),
+            };
+            // A sample between chunks may meet a neighbour's run that does not hold its twin, never the reverse.
+            prop_assert_eq!(samples.push(sample, &bounds, &mut codec), wanted);
+            if wanted == Ok(Pushed::Accepted) { model.insert(time, sample.value.to_bits()); }
+        }
+        prop_assert_eq!(samples.count(), model.len() as u64);
+        prop_assert_eq!(samples.newest(), model.last_key_value().map(|(at, _)| *at));
+        prop_assert_eq!(samples.oldest(), model.first_key_value().map(|(at, _)| *at));
+        check(&samples, &model, &mut codec, (i64::MIN, i64::MAX));
+        check(&samples, &model, &mut codec, range);
+
+        let mut bytes = Vec::new();
+        samples.write(&mut bytes);
+        let mut again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
+        check(&again, &model, &mut codec, range);
+        again.compact(&mut codec);
+        check(&again, &model, &mut codec, range);
+
+        let gone = samples.prune(horizon);
+        let mut left = Vec::new();
+        samples.read(i64::MIN, i64::MAX, &mut codec, &mut left);
+        prop_assert_eq!(left.len() as u64 + gone, model.len() as u64);
+        check(&samples, &model, &mut codec, (horizon.max(range.0), i64::MAX));
+    }
+
+    #[test]
+    fn runs_come_in_as_their_samples_do(
+        runs in prop::collection::vec(prop::collection::vec((1i64..30, 0i64..3), 1..700), 1..6),
+    ) {
+        let mut codec = Codec::default();
+        let (mut at_once, mut one_by_one, mut model) = (Samples::default(), Samples::default(), BTreeMap::new());
+        let mut time = 0;
+        for steps in runs {
+            let next = |(step, value): (i64, i64)| {
+                time += step;
+                sample(time, if value == 2 { f64::from_bits(0xfff0_4849_0000_0001) } else { value as f64 })
+            };
+            let run: Vec<Sample> = steps.into_iter().map(next).collect();
+            prop_assert!(at_once.extend(&run, &mut codec));
+            prop_assert!(!at_once.extend(&run, &mut codec), "it is there already");
+            for sample in run {
+                prop_assert_eq!(one_by_one.push(sample, &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+                model.insert(sample.timestamp.millis(), with_one_nan(sample).value.to_bits());
+            }
+        }
+        check(&at_once, &model, &mut codec, (i64::MIN, i64::MAX));
+        prop_assert_eq!(at_once.count(), one_by_one.count());
+        prop_assert_eq!(at_once.newest(), one_by_one.newest());
+        let mut bytes = Vec::new();
+        at_once.write(&mut bytes);
+        prop_assert!(Samples::read_from(&mut Cursor::new(&bytes), &mut codec).is_ok());
+    }
+
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Samples::read_from(&mut Cursor::new(&bytes), &mut Codec::default());
+    }
+}
+
+#[test]
+fn floats_and_histograms_share_their_times() {
+    let mut codec = Codec::default();
+    let mut samples = Samples::default();
+    let bounds = TimeBounds { out_of_order_ms: 100, ..TimeBounds::ALL };
+    let histogram = |count: f64| {
+        let parts = HistogramParts { count, positive: vec![(1, count)], ..HistogramParts::default() };
+        Histogram::new(parts).expect("valid")
+    };
+    let mut float = |samples: &mut Samples, at: i64| samples.push(sample(at, 1.0), &bounds, &mut codec);
+    assert_eq!(float(&mut samples, 1000), Ok(Pushed::Accepted));
+    let mut codec = Codec::default();
+    let mut native =
+        |samples: &mut Samples, at: i64, count: f64| samples.push_native(at, &histogram(count), &bounds, &mut codec);
+    assert_eq!(native(&mut samples, 1000, 1.0), Err(Rejection::DuplicateTimestamp));
+    assert_eq!(native(&mut samples, 1200, 1.0), Ok(Pushed::Accepted));
+    assert_eq!(native(&mut samples, 1200, 1.0), Ok(Pushed::Known));
+    assert_eq!(native(&mut samples, 1200, 2.0), Err(Rejection::DuplicateTimestamp));
+    assert_eq!(native(&mut samples, 1050, 1.0), Err(Rejection::OutOfOrder));
+    assert_eq!(native(&mut samples, 1150, 1.0), Ok(Pushed::Accepted));
+    assert_eq!(float(&mut samples, 1200), Err(Rejection::DuplicateTimestamp));
+    assert_eq!(float(&mut samples, 1050), Err(Rejection::OutOfOrder));
+    assert_eq!(float(&mut samples, 1000), Ok(Pushed::Known), "what is there is known, however old");
+    assert_eq!(float(&mut samples, 1300), Ok(Pushed::Accepted));
+    assert_eq!((samples.count(), samples.oldest(), samples.newest()), (4, Some(1000), Some(1300)));
+    let mut bytes = Vec::new();
+    samples.write(&mut bytes);
+    let mut codec = Codec::default();
+    let mut again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
+    let mut natives = Vec::new();
+    again.read_natives(i64::MIN, i64::MAX, &mut natives);
+    assert_eq!(natives.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1150, 1200]);
+    assert_eq!(again.prune(1250), 2, "raw samples go together");
+    assert_eq!((again.count(), again.oldest()), (2, Some(1000)));
+}
+
+#[test]
+fn what_is_no_number_is_one() {
+    let (mut samples, mut codec) = (Samples::default(), Codec::default());
+    let odd = f64::from_bits(0xfff0_4849_0000_0001);
+    assert_eq!(samples.push(sample(1, odd), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+    assert_eq!(samples.push(sample(1, f64::NAN), &TimeBounds::ALL, &mut codec), Ok(Pushed::Known));
+}
+
+#[test]
+fn all_blocks_but_the_last_are_full() {
+    let (mut samples, mut codec) = (Samples::default(), Codec::default());
+    for i in 0..10_000 {
+        assert_eq!(samples.push(sample(i * 10_000, i as f64), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+        let packed = samples.packed.iter().flat_map(|packed| blocks(&packed.tail));
+        let counts: Vec<u16> = packed.map(|block| block.count()).collect();
+        let full = counts.split_last().map_or(&[][..], |(_, full)| full);
+        assert!(full.iter().all(|count| usize::from(*count) == BLOCK_MAX), "{counts:?}");
+    }
+    assert!(samples.memory_bytes() < 12_000, "{} bytes", samples.memory_bytes());
+}
