@@ -423,7 +423,7 @@ fn keys_and_addresses_are_safe_by_default() {
     let file = folder.path().join("keys.txt");
     let key = |scopes: &str| {
         let output =
-            Command::new(BINARY).args(["keys", "add", "--scopes", scopes, "--file"]).arg(&file).arg("someone").output();
+            Command::new(BINARY).args(["keys", "add", "--scopes", scopes, "--file"]).arg(&file).arg(scopes).output();
         String::from_utf8_lossy(&output.expect("it runs").stdout).trim().to_owned()
     };
     let (ingest, read, admin) = (key("ingest"), key("read"), key("admin"));

@@ -13,7 +13,7 @@ fn a_key_is_asked_for_and_opens_pages_and_the_tail() {
     let file = folder.path().join("keys.txt");
     let key = |scopes: &str| {
         let output =
-            Command::new(BINARY).args(["keys", "add", "--file"]).arg(&file).args(["--scopes", scopes, "test"]).output();
+            Command::new(BINARY).args(["keys", "add", "--file"]).arg(&file).args(["--scopes", scopes, scopes]).output();
         let text = String::from_utf8(output.expect("it runs").stdout).expect("text");
         text.split_whitespace().find(|word| word.starts_with("wf_")).expect("a key").to_owned()
     };
