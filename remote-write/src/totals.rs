@@ -4,7 +4,7 @@
 //! as a scrape would see it. Its total at a time of the past is known, so that times that were missed, by a receiver that was
 //! away or a restart, are made up for.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use watchfire_engine::{Engine, SeriesKind, SeriesView, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
@@ -34,6 +34,8 @@ pub(crate) struct Totals {
     pub(crate) at: i64,
     /// What is not handed on of it, ascending by series.
     pub(crate) waiting: VecDeque<Total>,
+    /// The time of the last round that was made here, and the series in it.
+    made: Option<(i64, HashSet<u64>)>,
 }
 
 impl Totals {
@@ -41,7 +43,7 @@ impl Totals {
     pub(crate) fn after(at: i64, every_ms: i64) -> Totals {
         let every_ms = every_ms.max(1000);
         // On whole seconds a total is what a search over the same time finds.
-        Totals { every_ms, at: at.div_euclid(every_ms) * every_ms, waiting: VecDeque::new() }
+        Totals { every_ms, at: at.div_euclid(every_ms) * every_ms, waiting: VecDeque::new(), made: None }
     }
 
     /// Its last round is to be begun again, as a part of it may not be settled.
@@ -70,14 +72,18 @@ impl Totals {
         if !self.waiting.is_empty() || settled > now || settled > counted_until().millis() {
             return false;
         }
+        // What was accepted before the last round and counted after it is in no total yet, the zero before it included.
+        let before = self.made.take().filter(|(at, _)| *at == next - self.every_ms);
+        let is_new = |series: u64| before.as_ref().is_some_and(|(_, had)| !had.contains(&series));
         self.at = next;
-        self.waiting = totals(engine, next, self.every_ms).into();
+        self.waiting = totals(engine, next, self.every_ms, is_new).into();
+        self.made = Some((next, self.waiting.iter().map(|total| total.series).collect()));
         true
     }
 }
 
-/// The totals of all series at a time.
-fn totals(engine: &Engine, at: i64, every_ms: i64) -> Vec<Total> {
+/// The totals of all series at a time; of new ones with the zero before.
+fn totals(engine: &Engine, at: i64, every_ms: i64, is_new: impl Fn(u64) -> bool) -> Vec<Total> {
     let (at, before) = (Timestamp::from_millis(at), Timestamp::from_millis(at - every_ms));
     let mut all = Vec::new();
     for metric in engine.metrics("") {
@@ -86,23 +92,25 @@ fn totals(engine: &Engine, at: i64, every_ms: i64) -> Vec<Total> {
         }
         let range = TimeRange { start: before, end: at };
         let found = engine.select(&[Matcher::equal(METRIC_NAME, metric.name.as_str())], range);
-        all.extend(found.unwrap_or_default().iter().filter_map(|view| total(view, at, before)));
+        let of_view = |view: &SeriesView| total(view, at, before, is_new(view.number()));
+        all.extend(found.unwrap_or_default().iter().filter_map(of_view));
     }
     all.sort_unstable_by_key(|total: &Total| total.series);
     all
 }
 
-fn total(view: &SeriesView, at: Timestamp, before: Timestamp) -> Option<Total> {
+fn total(view: &SeriesView, at: Timestamp, before: Timestamp, is_new: bool) -> Option<Total> {
+    let grown = |had: Option<f64>, has: f64| grown(had.filter(|_| !is_new), has, at, before);
     let parts = match view.kind() {
         SeriesKind::Samples(_) => return None,
         SeriesKind::Increments => {
-            vec![(view.labels().clone(), grown(view.total_at(before), view.total_at(at)?, at, before))]
+            vec![(view.labels().clone(), grown(view.total_at(before), view.total_at(at)?))]
         }
         SeriesKind::Distribution => {
             let (had, has) = (view.running(before), view.running(at)?);
             let name = view.labels().metric_name();
             let part = |suffix: &str, had: Option<f64>, has: f64| {
-                (view.labels().with(METRIC_NAME, &format!("{name}{suffix}")), grown(had, has, at, before))
+                (view.labels().with(METRIC_NAME, &format!("{name}{suffix}")), grown(had, has))
             };
             vec![
                 part("_count", had.as_ref().map(|window| window.count() as f64), has.count() as f64),
@@ -118,5 +126,46 @@ fn grown(had: Option<f64>, has: f64, at: Timestamp, before: Timestamp) -> Vec<(i
     match had {
         Some(_) => vec![(at.millis(), has)],
         None => vec![(before.millis(), 0.0), (at.millis(), has)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use watchfire_engine::{Derived, EngineConfig, Increment, SourcePosition};
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_late_begins_with_zero_too() {
+        let now = Timestamp::now().millis() / 1000 * 1000;
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = EngineConfig::new(folder.path());
+        let (engine, _) = Engine::open(config, Timestamp::from_millis(now)).expect("opens");
+        let count = |service: &str, at: i64, offset: u64| {
+            let source = SourcePosition {
+                queue: "logs".to_owned(),
+                epoch: 1,
+                partition: 0,
+                first_offset: offset,
+                next_offset: offset + 1,
+            };
+            let mut derived = Derived::new(source);
+            let labels = LabelSet::from_pairs([("__name__", "log_events_total"), ("service", service)]).expect("valid");
+            derived.increments.push(Increment { labels, at: Timestamp::from_millis(at), count: 1.0, late: false });
+            engine.apply(&derived).expect("applies");
+        };
+        let all_is_counted: CountedUntil = std::sync::Arc::new(move || Timestamp::from_millis(now + 100_000));
+        let mut totals = Totals::after(now - 3000, 1000);
+        let mut round = || {
+            assert!(totals.begin(&engine, &all_is_counted, now + 10_000));
+            let parts: Vec<(i64, f64)> =
+                totals.waiting.drain(..).flat_map(|total| total.parts).flat_map(|(_, samples)| samples).collect();
+            parts
+        };
+        count("early", now - 2500, 0);
+        assert_eq!(round(), [(now - 3000, 0.0), (now - 2000, 1.0)]);
+        count("late", now - 2500, 1);
+        assert_eq!(round(), [(now - 1000, 1.0), (now - 2000, 0.0), (now - 1000, 1.0)]);
+        assert_eq!(round(), [(now, 1.0), (now, 1.0)]);
     }
 }
