@@ -135,7 +135,7 @@ fn damage_is_told_file_by_file_and_nothing_is_restored() {
     fs::write(&path, content).expect("written");
     fs::remove_file(backup.join("queue/00.seg")).expect("deleted");
     let told = restore(&backup, &data).expect_err("damaged").to_string();
-    assert!(told.contains("2 of the backup's files are damaged"), "{told}");
+    assert!(told.contains("damaged files of the backup: 2"), "{told}");
     assert!(told.contains("logs/2026-01-02/1.wfb: wrong checksum") && told.contains("queue/00.seg"), "{told}");
     assert!(!data.exists());
 }
