@@ -59,6 +59,8 @@ pub(crate) struct Batch {
     samples: usize,
     /// With it, everything of its shard before this place is settled.
     pub(crate) upto: Place,
+    /// Which request of those under way at a restart all of it was in first; see [`UnderWay`](crate::place::UnderWay).
+    pub(crate) under_way: usize,
     /// When its first sample came.
     pub(crate) begun: Instant,
     /// The latest time in it, milliseconds.
@@ -66,12 +68,13 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(now: Instant) -> Batch {
+    pub(crate) fn new(now: Instant, under_way: usize) -> Batch {
         Batch {
             series: Vec::new(),
             places: HashMap::default(),
             samples: 0,
             upto: Place::default(),
+            under_way,
             begun: now,
             newest_ms: i64::MIN,
         }

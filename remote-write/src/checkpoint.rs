@@ -1,9 +1,10 @@
 //! Where a destination stands, in files of its own: written after each answer of the receiver, synced now and then.
 //!
 //! ```text
-//! file = "WFRWP\0" | version u16 | names from u64 | sets u32 | set* | crc32 u32 of all that
+//! file = "WFRWP\0" | version u16 | names from u64 | sets u32 | set* | sets u32 | set* | crc32 u32 of all that
 //! set  = shards u32 | (record u64 | sample u32 | time of totals i64 | series u64)*
 //! ```
+//! The first sets are what is settled, the others what is under way; version 1 has no others, and is read.
 //! There are two of them, replaced as a whole: the newest, and the newest that a power cut cannot take away. What it names of
 //! the log is kept; a newer one that is lost costs that some samples are sent again, never that some are not.
 
@@ -14,10 +15,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use watchfire_engine::LogPosition;
 
-use crate::place::{Place, Settled};
+use crate::place::{Place, Settled, UnderWay};
 
 const MAGIC: &[u8; 6] = b"WFRWP\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// Longest file that is read, bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Endings of the two files.
@@ -29,6 +30,7 @@ const SYNCED: &str = "synced";
 pub(crate) struct Checkpoint {
     pub(crate) names_from: u64,
     pub(crate) settled: Settled,
+    pub(crate) under_way: UnderWay,
 }
 
 impl Checkpoint {
@@ -43,16 +45,9 @@ impl Checkpoint {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&self.names_from.to_le_bytes());
-        let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
-        out.extend_from_slice(&length(self.settled.sets().len()));
-        for set in self.settled.sets() {
-            out.extend_from_slice(&length(set.len()));
-            for Place { log: (record, sample), totals: (at, series) } in set {
-                out.extend_from_slice(&record.to_le_bytes());
-                out.extend_from_slice(&sample.to_le_bytes());
-                out.extend_from_slice(&at.to_le_bytes());
-                out.extend_from_slice(&series.to_le_bytes());
-            }
+        for sets in [self.settled.sets(), self.under_way.sets()] {
+            out.extend_from_slice(&length(sets.len()));
+            sets.iter().for_each(|set| put_set(set, &mut out));
         }
         let crc = crc32fast::hash(&out);
         out.extend_from_slice(&crc.to_le_bytes());
@@ -65,22 +60,43 @@ impl Checkpoint {
             return None;
         }
         let mut rest = body.strip_prefix(MAGIC)?;
-        if u16::from_le_bytes(take(&mut rest)?) > VERSION {
+        let version = u16::from_le_bytes(take(&mut rest)?);
+        if version > VERSION {
             return None;
         }
         let names_from = u64::from_le_bytes(take(&mut rest)?);
-        let mut sets = Vec::new();
-        for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
-            let mut set = Vec::new();
-            for _ in 0..u32::from_le_bytes(take(&mut rest)?) {
-                let log = (u64::from_le_bytes(take(&mut rest)?), u32::from_le_bytes(take(&mut rest)?));
-                let totals = (i64::from_le_bytes(take(&mut rest)?), u64::from_le_bytes(take(&mut rest)?));
-                set.push(Place { log, totals });
-            }
-            sets.push(set);
-        }
-        rest.is_empty().then(|| Settled::of(sets)).flatten().map(|settled| Checkpoint { names_from, settled })
+        let settled = Settled::of(take_sets(&mut rest)?)?;
+        let under_way = if version > 1 { take_sets(&mut rest)? } else { Vec::new() };
+        rest.is_empty().then(|| Checkpoint { names_from, settled, under_way: UnderWay::of(under_way) })
     }
+}
+
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+fn put_set(set: &[Place], out: &mut Vec<u8>) {
+    out.extend_from_slice(&length(set.len()));
+    for Place { log: (record, sample), totals: (at, series) } in set {
+        out.extend_from_slice(&record.to_le_bytes());
+        out.extend_from_slice(&sample.to_le_bytes());
+        out.extend_from_slice(&at.to_le_bytes());
+        out.extend_from_slice(&series.to_le_bytes());
+    }
+}
+
+fn take_sets(rest: &mut &[u8]) -> Option<Vec<Vec<Place>>> {
+    (0..u32::from_le_bytes(take(rest)?)).map(|_| take_set(rest)).collect()
+}
+
+fn take_set(rest: &mut &[u8]) -> Option<Vec<Place>> {
+    let mut set = Vec::new();
+    for _ in 0..u32::from_le_bytes(take(rest)?) {
+        let log = (u64::from_le_bytes(take(rest)?), u32::from_le_bytes(take(rest)?));
+        let totals = (i64::from_le_bytes(take(rest)?), u64::from_le_bytes(take(rest)?));
+        set.push(Place { log, totals });
+    }
+    Some(set)
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -185,7 +201,8 @@ mod tests {
     fn checkpoint(record: u64) -> Checkpoint {
         let place = |sample| Place { log: (record, sample), totals: (-5, u64::MAX) };
         let settled = Settled::of(vec![vec![place(1)], vec![place(2), place(3)]]).expect("not empty");
-        Checkpoint { names_from: record / 2, settled }
+        let under_way = UnderWay::of(vec![vec![place(5)], vec![place(2), place(9)]]);
+        Checkpoint { names_from: record / 2, settled, under_way }
     }
 
     #[test]
@@ -204,6 +221,17 @@ mod tests {
         assert_eq!(store.load(), Found::Damaged);
         forget_others(dir.path(), &["near".to_owned()]).expect("forgets");
         assert_eq!(store.load(), Found::Nothing);
+    }
+
+    #[test]
+    fn the_version_before_says_nothing_of_requests_under_way() {
+        let now = Checkpoint { under_way: UnderWay::default(), ..checkpoint(10) };
+        let mut bytes = now.encode();
+        // As then: another version, and no second list of sets.
+        bytes.truncate(bytes.len() - 8);
+        bytes[MAGIC.len()..MAGIC.len() + 2].copy_from_slice(&1u16.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        assert_eq!(Checkpoint::decode(&bytes), Some(now));
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use crate::batch::{Batch, Value};
 use crate::checkpoint::{Checkpoint, Found, Store};
 use crate::config::{Destination, Protocol};
 use crate::labels::SentLabels;
-use crate::place::{Place, Settled, shard_of};
+use crate::place::{Place, Settled, UnderWay, shard_of};
 use crate::reading::{ReadSample, Reading};
 use crate::remote_write::CountedUntil;
 use crate::scale::{self, Load};
@@ -58,12 +58,12 @@ struct Lane {
     queue: mpsc::Sender<Batch>,
     task: JoinHandle<()>,
     open: Option<Batch>,
-    /// Batches that are not settled.
-    outstanding: usize,
+    /// How far each of the batches goes that are not settled.
+    outstanding: VecDeque<Place>,
     /// Batches that are.
     settled: u64,
-    /// Tells the shard how many of them are kept.
-    kept: watch::Sender<u64>,
+    /// Tells the shard how many of them it may send.
+    released: watch::Sender<u64>,
 }
 
 /// Feeds the shards of a destination.
@@ -76,6 +76,8 @@ pub(crate) struct Feeder {
     reading: Reading,
     totals: Totals,
     settled: Settled,
+    /// When we began.
+    under_way: UnderWay,
     saved: Option<Checkpoint>,
     synced: Option<Checkpoint>,
     lanes: Vec<Lane>,
@@ -98,22 +100,22 @@ impl Feeder {
     pub(crate) fn new(setup: Setup, events: (EventSender<Event>, Receiver<Event>)) -> io::Result<Feeder> {
         let (queue, to) = (&setup.destination.queue, setup.destination.label());
         let shards = queue.min_shards.clamp(1, queue.max_shards.max(1));
-        let (tail, settled) = match setup.store.load() {
+        let (tail, settled, under_way) = match setup.store.load() {
             Found::Place(checkpoint) if checkpoint.position().next <= setup.engine.log_next() => {
                 let mut settled = checkpoint.settled.clone();
                 settled.reshard(shards);
-                (setup.engine.follow_log(Some(checkpoint.position()))?, settled)
+                (setup.engine.follow_log(Some(checkpoint.position()))?, settled, checkpoint.under_way)
             }
             Found::Nothing => {
                 let tail = setup.engine.follow_log(None)?;
                 let place = Place { log: (tail.next(), 0), totals: (Timestamp::now().millis(), u64::MAX) };
-                (tail, Settled::upto(place, shards))
+                (tail, Settled::upto(place, shards), UnderWay::default())
             }
             Found::Place(_) | Found::Damaged => {
                 tracing::error!(to, "remote_write does not know where it was: all that the log still holds is sent");
                 let tail = setup.engine.follow_log_from_its_beginning()?;
                 let place = Place { log: (tail.next(), 0), totals: (Timestamp::now().millis(), u64::MAX) };
-                (tail, Settled::upto(place, shards))
+                (tail, Settled::upto(place, shards), UnderWay::default())
             }
         };
         let every_ms = i64::try_from(setup.destination.totals_every.as_millis()).unwrap_or(i64::MAX);
@@ -127,6 +129,7 @@ impl Feeder {
             stopping: watch::Sender::new(false),
             tail,
             settled,
+            under_way,
             saved: None,
             synced: None,
             lanes: Vec::new(),
@@ -158,10 +161,6 @@ impl Feeder {
                         self.hear(&event);
                     }
                     self.save(false);
-                    // Also where it could not be kept, which was told: samples that come twice are better than none.
-                    for lane in &self.lanes {
-                        lane.kept.send_replace(lane.settled);
-                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -179,8 +178,21 @@ impl Feeder {
                 }
             };
             self.look();
+            self.release();
         }
         self.end();
+    }
+
+    /// Lets shards send their next batches, once it is kept which ones those are.
+    fn release(&mut self) {
+        if self.lanes.iter().all(Lane::is_released) {
+            return;
+        }
+        self.save(false);
+        // Also where it could not be kept, which was told: samples that come twice are better than none.
+        for lane in &self.lanes {
+            lane.released.send_replace(lane.settled + u64::from(!lane.outstanding.is_empty()));
+        }
     }
 
     /// Keeps how far it came.
@@ -194,7 +206,7 @@ impl Feeder {
         match *event {
             Event::Settled { generation, shard, upto } if generation == self.generation => {
                 if let Some(lane) = self.lanes.get_mut(shard) {
-                    lane.outstanding -= 1;
+                    lane.outstanding.pop_front();
                     lane.settled += 1;
                     self.settled.reach(shard, upto);
                 }
@@ -255,7 +267,7 @@ impl Feeder {
             let (series, at) = (total.series, self.totals.at);
             let shard = shard_of(series, self.lanes.len());
             if !self.settled.has_total(series, at) {
-                if !self.has_room(shard) {
+                if !self.has_room(shard, self.under_way.of_total(series, at)) {
                     return false;
                 }
                 if let Some(total) = self.totals.waiting.pop_front() {
@@ -297,11 +309,14 @@ impl Feeder {
             figures.give_up(Dropped::ExemplarAlone, 1);
             return true;
         }
-        if !self.has_room(shard) {
+        let under_way = self.under_way.of_sample(sample.series, place);
+        if !self.has_room(shard, under_way) {
             return false;
         }
         let upto = Place { log: (place.0, place.1 + 1), totals: self.totals.place() };
-        self.push(shard, upto, |batch| batch.push((sample.series, 0), &labels, kind, sample.at, sample.value.clone()));
+        self.push((shard, under_way), upto, |batch| {
+            batch.push((sample.series, 0), &labels, kind, sample.at, sample.value.clone())
+        });
         true
     }
 
@@ -309,8 +324,9 @@ impl Feeder {
         let upto = Place { log: self.read_upto(), totals: (self.totals.at, total.series) };
         let external = self.setup.external.clone();
         let destination = self.setup.destination.clone();
+        let under_way = self.under_way.of_total(total.series, self.totals.at);
         let mut relabelled = 0;
-        self.push(shard, upto, |batch| {
+        self.push((shard, under_way), upto, |batch| {
             for (part, (labels, samples)) in (0u8..).zip(&total.parts) {
                 match SentLabels::new(labels.iter(), &external, &destination.relabel) {
                     Some(labels) => {
@@ -334,9 +350,9 @@ impl Feeder {
         }
     }
 
-    fn push(&mut self, shard: usize, upto: Place, fill: impl FnOnce(&mut Batch)) {
+    fn push(&mut self, (shard, under_way): (usize, usize), upto: Place, fill: impl FnOnce(&mut Batch)) {
         let Some(lane) = self.lanes.get_mut(shard) else { return };
-        let batch = lane.open.get_or_insert_with(|| Batch::new(Instant::now()));
+        let batch = lane.open.get_or_insert_with(|| Batch::new(Instant::now(), under_way));
         let before = batch.samples();
         fill(batch);
         batch.upto.reach(upto);
@@ -346,11 +362,13 @@ impl Feeder {
         }
     }
 
-    /// Whether a shard can take another sample; a full batch goes off for it.
-    fn has_room(&mut self, shard: usize) -> bool {
+    /// Whether a shard can take another sample, of one of the requests that were under way or of none; a batch that is full or
+    /// of another one goes off for it.
+    fn has_room(&mut self, shard: usize, under_way: usize) -> bool {
         let full = self.setup.destination.queue.max_samples_per_send;
         let Some(lane) = self.lanes.get_mut(shard) else { return false };
-        lane.open.as_ref().is_none_or(|batch| batch.samples() < full) || lane.send()
+        let takes = |batch: &Batch| batch.samples() < full && batch.under_way == under_way;
+        lane.open.as_ref().is_none_or(takes) || lane.send()
     }
 
     /// What is due by time: batches, checkpoints, figures, limits.
@@ -379,10 +397,16 @@ impl Feeder {
     fn settle_idle(&mut self) {
         let place = Place { log: self.read_upto(), totals: self.totals.place() };
         for (shard, lane) in self.lanes.iter().enumerate() {
-            if lane.outstanding == 0 && lane.open.is_none() {
+            if lane.outstanding.is_empty() && lane.open.is_none() {
                 self.settled.reach(shard, place);
             }
         }
+    }
+
+    /// By shard, how far the request goes that may be under way; what is settled, if there is none.
+    fn sending(&self) -> Vec<Place> {
+        let lanes = self.lanes.iter().zip(self.settled.shards());
+        lanes.map(|(lane, settled)| lane.outstanding.front().copied().unwrap_or(*settled)).collect()
     }
 
     /// Keeps how far it has come, if it has come further.
@@ -390,7 +414,8 @@ impl Feeder {
         self.settle_idle();
         self.settled.forget();
         let position = self.tail.position(self.settled.frontier().log.0);
-        let checkpoint = Checkpoint { names_from: position.names_from, settled: self.settled.clone() };
+        let under_way = self.under_way.with(self.sending(), &self.settled);
+        let checkpoint = Checkpoint { names_from: position.names_from, settled: self.settled.clone(), under_way };
         let kept = if synced { &self.synced } else { &self.saved };
         if synced {
             self.synced_at = Instant::now();
@@ -452,8 +477,7 @@ impl Feeder {
         );
         // What waits in the shards is of that part of the log.
         self.end_lanes();
-        let checkpoint = Checkpoint { names_from: 0, settled: self.settled.clone() };
-        let position = self.tail.position(checkpoint.position().next);
+        let position = self.tail.position(self.settled.frontier().log.0);
         match self.setup.engine.follow_log(Some(position)) {
             Ok(tail) => self.tail = tail,
             Err(error) => return tracing::error!(to, %error, "remote_write cannot read the engine's log again"),
@@ -485,7 +509,7 @@ impl Feeder {
                 lane.send();
             }
         }
-        if self.lanes.iter().any(|lane| lane.outstanding > 0 || lane.open.is_some()) {
+        if self.lanes.iter().any(|lane| !lane.outstanding.is_empty() || lane.open.is_some()) {
             return false;
         }
         self.settle_idle();
@@ -506,6 +530,8 @@ impl Feeder {
             running -= usize::from(matches!(event, Event::Ended { generation } if generation == self.generation));
             self.hear(&event);
         }
+        // Nobody waits any longer for requests that are not answered by now.
+        self.under_way = self.under_way.with(self.sending(), &self.settled);
         for lane in self.lanes.drain(..) {
             lane.task.abort();
         }
@@ -519,7 +545,7 @@ impl Feeder {
         let waiting = (queue.capacity / queue.max_samples_per_send.max(1)).max(1);
         for number in 0..shards {
             let (queue, batches) = mpsc::channel(waiting);
-            let kept = watch::Sender::new(0);
+            let released = watch::Sender::new(0);
             let shard = Shard {
                 generation: self.generation,
                 number,
@@ -529,22 +555,28 @@ impl Feeder {
                 figures: self.setup.figures.clone(),
                 events: self.told.clone(),
                 stopping: self.stopping.subscribe(),
-                kept: kept.subscribe(),
+                released: released.subscribe(),
             };
             let task = self.setup.runtime.spawn(shard.run(batches));
-            self.lanes.push(Lane { queue, task, open: None, outstanding: 0, settled: 0, kept });
+            self.lanes.push(Lane { queue, task, open: None, outstanding: VecDeque::new(), settled: 0, released });
         }
         self.setup.figures.shards.store(shards as u64, Ordering::Relaxed);
     }
 }
 
 impl Lane {
+    /// Whether its shard need not wait for us.
+    fn is_released(&self) -> bool {
+        self.outstanding.is_empty() || *self.released.borrow() > self.settled
+    }
+
     /// Sends the batch off; false if there is no room for it yet.
     fn send(&mut self) -> bool {
         let Some(batch) = self.open.take() else { return true };
+        let upto = batch.upto;
         match self.queue.try_send(batch) {
             Ok(()) => {
-                self.outstanding += 1;
+                self.outstanding.push_back(upto);
                 true
             }
             Err(mpsc::error::TrySendError::Full(batch) | mpsc::error::TrySendError::Closed(batch)) => {

@@ -111,6 +111,62 @@ impl Settled {
     }
 }
 
+/// Requests that were under way when we ended: nobody knows which of them were taken. Each was taken as a whole or not at
+/// all, and a receiver that has a part of a request may refuse the rest with it; so what is in one of them is not to be mixed
+/// with anything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnderWay {
+    /// For each time that we ended, by shard, how far its request went; the oldest first.
+    sets: Vec<Vec<Place>>,
+}
+
+/// Ends that are remembered while nothing gets any further.
+const ENDS_MAX: usize = 64;
+
+impl UnderWay {
+    /// Of sets that were read back.
+    pub(crate) fn of(sets: Vec<Vec<Place>>) -> UnderWay {
+        UnderWay { sets }
+    }
+
+    pub(crate) fn sets(&self) -> &[Vec<Place>] {
+        &self.sets
+    }
+
+    /// With the requests of now, and without those that are settled or a part of earlier ones.
+    pub(crate) fn with(&self, now: Vec<Place>, settled: &Settled) -> UnderWay {
+        let frontier = settled.frontier();
+        let goes_on = |place: &Place| place.log > frontier.log || place.totals > frontier.totals;
+        let mut sets: Vec<Vec<Place>> = Vec::new();
+        for set in self.sets.iter().chain([&now]) {
+            let is_part = |of: &Vec<Place>| {
+                let within = |(place, of): (&Place, &Place)| place.log <= of.log && place.totals <= of.totals;
+                of.len() == set.len() && set.iter().zip(of).all(within)
+            };
+            if set.iter().any(goes_on) && !sets.iter().any(is_part) {
+                sets.push(set.clone());
+            }
+        }
+        sets.drain(..sets.len().saturating_sub(ENDS_MAX));
+        UnderWay { sets }
+    }
+
+    /// Which of the requests a sample of the log was in first; a number of its own if in none.
+    pub(crate) fn of_sample(&self, series: u64, at: (u64, u32)) -> usize {
+        self.first(series, |place| at < place.log)
+    }
+
+    /// The same of a running total.
+    pub(crate) fn of_total(&self, series: u64, at: i64) -> usize {
+        self.first(series, |place| (at, series) <= place.totals)
+    }
+
+    fn first(&self, series: u64, within: impl Fn(&Place) -> bool) -> usize {
+        let is_in = |set: &Vec<Place>| set.get(shard_of(series, set.len())).is_some_and(&within);
+        self.sets.iter().position(is_in).unwrap_or(self.sets.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,6 +192,22 @@ mod tests {
         assert_eq!(settled.frontier(), Place { log: (7, 1), totals: (0, 0) });
         let third = (second..).find(|series| shard_of(*series, 2) == 1 && *series > 3).expect("there is one");
         assert!(settled.has_total(third, 59_999) && !settled.has_total(third, 60_000));
+    }
+
+    #[test]
+    fn requests_under_way_are_told_apart_until_they_are_settled() {
+        let (first, second) = (of_shard(0, 2), of_shard(1, 2));
+        let settled = Settled::upto(log(5, 0), 2);
+        let once = UnderWay::default().with(vec![log(7, 0), log(5, 0)], &settled);
+        // It was a part of the same request the next time, too, and got further in the other shard.
+        let twice = once.with(vec![log(6, 0), log(5, 0)], &settled).with(vec![log(6, 0), log(9, 0)], &settled);
+        assert_eq!(twice.sets().len(), 2);
+        assert_eq!([5, 6, 7].map(|record| twice.of_sample(first, (record, 0))), [0, 0, 2]);
+        assert_eq!([5, 8, 9].map(|record| twice.of_sample(second, (record, 0))), [1, 1, 2]);
+        assert_eq!(twice.with(Vec::new(), &Settled::upto(log(7, 0), 2)).sets().len(), 1);
+        assert_eq!(twice.with(Vec::new(), &Settled::upto(log(9, 0), 2)), UnderWay::default());
+        let totals = UnderWay::of(vec![vec![Place { log: (5, 0), totals: (60_000, 3) }]]);
+        assert_eq!([(3, 60_000), (4, 60_000), (4, 59_000)].map(|(series, at)| totals.of_total(series, at)), [0, 1, 0]);
     }
 
     #[test]

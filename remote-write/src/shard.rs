@@ -42,33 +42,35 @@ pub(crate) struct Shard {
     pub(crate) figures: Arc<Figures>,
     pub(crate) events: EventSender<Event>,
     pub(crate) stopping: watch::Receiver<bool>,
-    /// How many of its batches are settled in the files of the destination, too.
-    pub(crate) kept: watch::Receiver<u64>,
+    /// So many of its batches may be sent: the files of the destination say how far each goes, and that those before it are
+    /// settled.
+    pub(crate) released: watch::Receiver<u64>,
 }
 
 impl Shard {
     /// Sends what comes until nobody sends more, or we stop.
     pub(crate) async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
-        let mut settled = 0;
+        let mut begun = 0;
         while let Some(batch) = tokio::select! {
             biased;
             _ = self.stopping.wait_for(|stopping| *stopping) => None,
             batch = batches.recv() => batch,
         } {
+            begun += 1;
+            // Were it sent before that is kept, nobody could tell after a kill what may have been taken.
+            let is_released = tokio::select! {
+                biased;
+                _ = self.stopping.wait_for(|stopping| *stopping) => false,
+                released = self.released.wait_for(|released| *released >= begun) => released.is_ok(),
+            };
             let (samples, upto) = (batch.samples() as u64, batch.upto);
-            let is_settled = self.settle(batch).await;
+            let is_settled = is_released && self.settle(batch).await;
             self.figures.pending.fetch_sub(samples, Ordering::Relaxed);
             if !is_settled {
                 break;
             }
             // A feeder that does not hear has ended.
             let _ = self.events.send(Event::Settled { generation: self.generation, shard: self.number, upto });
-            settled += 1;
-            // Were the next one sent before this is kept, a kill could make both of them come twice.
-            tokio::select! {
-                _ = self.stopping.wait_for(|stopping| *stopping) => {}
-                _ = self.kept.wait_for(|kept| *kept >= settled) => {}
-            }
         }
         let _ = self.events.send(Event::Ended { generation: self.generation });
     }

@@ -192,6 +192,45 @@ fn restarts_lose_nothing_and_send_nothing_twice_also_with_other_shards() {
     node.remote_write.stop();
 }
 
+/// As Prometheus does with version 1.0.
+#[test]
+fn what_was_taken_before_kills_takes_nothing_new_along_when_it_is_refused() {
+    let (dir, runtime, receiver) = (tempfile::tempdir().expect("a folder"), runtime(), WriteReceiver::start());
+    let destination = destination(&receiver);
+    receiver.takes_newer_only();
+    let mut node = Node::open(dir.path(), &runtime, &destination);
+    node.take(2);
+    receiver.wait_for(2 * SERIES);
+    // Less than a request may have, so that there is room beside it for what comes after.
+    for is_taken in [true, false, true, true] {
+        node.wait("all is settled", |stats| stats.pending == 0);
+        let before = receiver.taken().len();
+        if is_taken {
+            receiver.silent(true);
+            node.take(1);
+            receiver.wait_for(before + SERIES);
+        } else {
+            receiver.away(Some("503 Service Unavailable"));
+            node.take(1);
+            node.wait("it fails", |stats| stats.last_error.is_some());
+        }
+        node = node.restart(dir.path(), &runtime, &destination);
+        receiver.silent(false);
+        receiver.away(None);
+        node.take(1);
+    }
+    // And while it is not settled yet what was taken the last time.
+    receiver.away(Some("503 Service Unavailable"));
+    for _ in 0..2 {
+        node = node.restart(dir.path(), &runtime, &destination);
+        node.take(1);
+        node.wait("it fails", |stats| stats.last_error.is_some());
+    }
+    receiver.away(None);
+    check(&receiver.wait_for(node.round * SERIES), node.round);
+    node.remote_write.stop();
+}
+
 #[test]
 fn a_new_destination_gets_what_comes_and_a_changed_one_goes_on() {
     let (dir, runtime, receiver) = (tempfile::tempdir().expect("a folder"), runtime(), WriteReceiver::start());

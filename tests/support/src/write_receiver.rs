@@ -26,6 +26,16 @@ struct State {
     refusals: VecDeque<String>,
     /// What is answered to all others, while it is away; `None`: it takes them.
     away: Option<String>,
+    /// A request with a sample that is not newer than those of its series is refused as a whole.
+    takes_newer_only: bool,
+    /// Requests that are taken are not answered.
+    is_silent: bool,
+}
+
+impl State {
+    fn has(&self, (labels, at, _): &Received) -> bool {
+        self.takes_newer_only && self.taken.iter().any(|(have, newest, _)| have == labels && newest >= at)
+    }
 }
 
 impl WriteReceiver {
@@ -63,6 +73,17 @@ impl WriteReceiver {
         self.state().away = head.map(str::to_owned);
     }
 
+    /// From now on a request is refused as a whole for one sample that is not newer than those of its series, as Prometheus
+    /// does with version 1.0.
+    pub fn takes_newer_only(&self) {
+        self.state().takes_newer_only = true;
+    }
+
+    /// From now on requests that are taken get no answer, or again one.
+    pub fn silent(&self, is_silent: bool) {
+        self.state().is_silent = is_silent;
+    }
+
     /// All samples so far.
     pub fn taken(&self) -> Vec<Received> {
         self.state().taken.clone()
@@ -96,11 +117,22 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
             let answer = {
                 let mut state = state.lock().expect("no test panics here");
                 state.requests += 1;
+                let is_refused = samples.iter().any(|sample| state.has(sample));
                 let refusal = state.refusals.pop_front().or_else(|| state.away.clone());
+                let refusal = refusal.or_else(|| is_refused.then(|| "400 Bad Request".to_owned()));
                 if refusal.is_none() {
                     state.taken.extend(samples);
                 }
-                refusal.unwrap_or_else(|| "204 No Content".to_owned())
+                if refusal.is_none() && state.is_silent {
+                    None
+                } else {
+                    Some(refusal.unwrap_or("204 No Content".to_owned()))
+                }
+            };
+            let Some(answer) = answer else {
+                // Whoever asks waits, and hears nothing until he ends.
+                while let Ok(1..) = stream.read(&mut piece) {}
+                return;
             };
             if answer.is_empty() || write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").is_err() {
                 return;
