@@ -1,8 +1,8 @@
 //! `watchfire query labels` and `watchfire query series`: what series there are, not what their values are.
 
 use clap::Args;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use watchfire_model::Timestamp;
 
@@ -82,35 +82,12 @@ struct Answer<T> {
 impl Labels {
     /// Asks, and shows the answer.
     pub async fn run(self) -> Result<Outcome, Failure> {
-        let path = match &self.name {
-            Some(name) => format!("/api/v1/label/{}/values", escaped(name)),
-            None => "/api/v1/labels".to_owned(),
+        let (path, title) = match &self.name {
+            Some(name) => (format!("/api/v1/label/{}/values", escaped(name)), "value"),
+            None => ("/api/v1/labels".to_owned(), "label"),
         };
-        let title = if self.name.is_some() { "value" } else { "label" };
         let (text, answer) = self.asking.ask::<String>(&path, &self.selectors).await?;
-        let mut output = Output::new();
-        match self.asking.shown.format() {
-            Format::Json => output.line(&safe_json(&text))?,
-            Format::Jsonl => {
-                for value in &answer.data {
-                    output.line(&safe_json(&json!(value).to_string()))?;
-                }
-            }
-            Format::Csv => {
-                output.text(&csv::row([csv::Cell::Plain(title)]))?;
-                for value in &answer.data {
-                    output.text(&csv::row([csv::Cell::Text(value)]))?;
-                }
-            }
-            Format::Table => {
-                let mut table = Table::new([(title, Align::Left)]);
-                answer.data.iter().for_each(|value| table.row(vec![Cell::styled(value, Style::Name)]));
-                output.text(&table.render(self.asking.shown.painter()))?;
-            }
-            Format::Graph => return Err(nothing_to_draw()),
-        }
-        output.flush()?;
-        super::conclude(&self.asking.shown, answer.data.is_empty(), &answer.warnings)
+        self.asking.show(&text, &answer, &[title], |value, _| Some(value.as_str()))
     }
 }
 
@@ -119,34 +96,7 @@ impl Series {
     pub async fn run(self) -> Result<Outcome, Failure> {
         let (text, answer) = self.asking.ask::<LabelSet>("/api/v1/series", &self.selectors).await?;
         let names = label_names(answer.data.iter());
-        let mut output = Output::new();
-        match self.asking.shown.format() {
-            Format::Json => output.line(&safe_json(&text))?,
-            Format::Jsonl => {
-                for series in &answer.data {
-                    output.line(&safe_json(&json!(series).to_string()))?;
-                }
-            }
-            Format::Csv => {
-                output.text(&csv::row(names.iter().map(|name| csv::Cell::Text(name))))?;
-                for series in &answer.data {
-                    let value =
-                        |name: &&str| series.get(*name).map_or(csv::Cell::Empty, |value| csv::Cell::Text(value));
-                    output.text(&csv::row(names.iter().map(value)))?;
-                }
-            }
-            Format::Table => {
-                let mut table = Table::new(names.iter().map(|name| (label_title(name), Align::Left)));
-                for series in &answer.data {
-                    let value = |name: &&str| Cell::styled(series.get(*name).map_or("", String::as_str), Style::Name);
-                    table.row(names.iter().map(value).collect());
-                }
-                output.text(&table.render(self.asking.shown.painter()))?;
-            }
-            Format::Graph => return Err(nothing_to_draw()),
-        }
-        output.flush()?;
-        super::conclude(&self.asking.shown, answer.data.is_empty(), &answer.warnings)
+        self.asking.show(&text, &answer, &names, |series, name| series.get(name).map(String::as_str))
     }
 }
 
@@ -164,10 +114,46 @@ impl Asking {
         let answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
         Ok((text, answer))
     }
-}
 
-fn nothing_to_draw() -> Failure {
-    Failure::Usage("--output: there are no numbers to draw; write table, json, jsonl or csv".to_owned())
+    /// Shows an answer: its text as it came, or a line of each, with a value of each column where it has one.
+    fn show<T: Serialize>(
+        &self,
+        text: &str,
+        answer: &Answer<T>,
+        columns: &[&str],
+        value: impl for<'a> Fn(&'a T, &str) -> Option<&'a str>,
+    ) -> Result<Outcome, Failure> {
+        let mut output = Output::new();
+        match self.shown.format() {
+            Format::Json => output.line(&safe_json(text))?,
+            Format::Jsonl => {
+                for one in &answer.data {
+                    output.line(&safe_json(&json!(one).to_string()))?;
+                }
+            }
+            Format::Csv => {
+                output.text(&csv::row(columns.iter().map(|name| csv::Cell::Text(name))))?;
+                for one in &answer.data {
+                    let cell = |name: &&str| value(one, name).map_or(csv::Cell::Empty, csv::Cell::Text);
+                    output.text(&csv::row(columns.iter().map(cell)))?;
+                }
+            }
+            Format::Table => {
+                let mut table = Table::new(columns.iter().map(|name| (label_title(name), Align::Left)));
+                for one in &answer.data {
+                    let cell = |name: &&str| Cell::styled(value(one, name).unwrap_or_default(), Style::Name);
+                    table.row(columns.iter().map(cell).collect());
+                }
+                output.text(&table.render(self.shown.painter()))?;
+            }
+            Format::Graph => {
+                let why = "--output: there are no numbers to draw; write table, json, jsonl or csv";
+                return Err(Failure::Usage(why.to_owned()));
+            }
+        }
+        output.flush()?;
+        super::conclude(&self.shown, answer.data.is_empty(), &answer.warnings)
+    }
 }
 
 /// The name of a label as a part of a path: what is no letter, digit or `_` is escaped as Prometheus escapes it.

@@ -115,7 +115,7 @@ pub struct StoreStats {
     pub write_errors_total: u64,
     /// What sealing, merging, dropping or the archive fails with, until it succeeds.
     pub last_write_error: Option<String>,
-    /// When all that was due by time (dropping what is too old or too much, merging) was last done.
+    /// When all that was due by time (dropping what is too old or too much, merging) was last done; not while the archive fails.
     pub last_upkeep: Option<Timestamp>,
     /// Records dropped because they were older than the retention.
     pub expired_records_total: u64,

@@ -53,7 +53,8 @@ pub(crate) fn run(mut sealer: Sealer, messages: Receiver<Message>) {
             Ok(Message::Tick) => {
                 let now = sealer.shared.take_tick();
                 let result = sealer.maintain(now);
-                if result.is_ok() {
+                // A day that cannot get into the archive is not dropped either.
+                if result.is_ok() && sealer.shared.backlog.lock().archive_error.is_none() {
                     sealer.shared.upkeep_ms.store(now.millis(), Ordering::Relaxed);
                 }
                 sealer.note(result, |backlog| &mut backlog.upkeep_error);

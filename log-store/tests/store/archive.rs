@@ -183,11 +183,19 @@ fn nothing_is_dropped_while_the_archive_cannot_be_written() {
         stats.last_write_error.as_ref().is_some_and(|error| error.contains("the archive of 2023-12-3")),
         "{stats:?}"
     );
+    // What is too old is still there, so retention has not been done.
+    let later = LATER.plus_millis(1);
+    store.tick(later);
+    store.flush().expect("writes");
+    assert!(store.stats().last_upkeep < Some(later), "{:?}", store.stats().last_upkeep);
     std::fs::remove_file(dir.path().join("archive")).expect("removable");
     std::fs::create_dir(dir.path().join("archive")).expect("makable");
     tick_until(&store, LATER, || store.stats().expired_records_total == RECORDS.div_ceil(4));
     assert_eq!(archived(dir.path()), expected((0..RECORDS).step_by(4)));
     assert_eq!(store.stats().last_write_error, None);
+    store.tick(later);
+    store.flush().expect("writes");
+    assert_eq!(store.stats().last_upkeep, Some(later));
 }
 
 #[test]

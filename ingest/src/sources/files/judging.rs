@@ -369,6 +369,7 @@ impl Files {
         self.judged.remove(&entry.id);
         look.turn.adopt(file);
     }
+
     /// Whether a file begins with all that is there of some contents: they may be a copy that is not written to its end.
     fn begins_like(&self, entry: &Entry, content: &Content) -> bool {
         let held = self.tracked.get(&entry.id).and_then(Tracked::head_now);
