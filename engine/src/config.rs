@@ -9,8 +9,8 @@ pub struct EngineConfig {
     pub dir: PathBuf,
     /// Number of shards, a power of two.
     pub shards: usize,
-    /// The window that stays in memory, milliseconds; samples and counts that have left it go to blocks on disk. When memory
-    /// is short, younger ones go there too; observations have no blocks, and are dropped with a warning.
+    /// The window that stays in memory, milliseconds; what has left it goes to blocks on disk. When memory is short, younger
+    /// numbers go there too, and of observations seconds and tens, which have no blocks, are dropped with a warning.
     pub memory_ms: i64,
     /// Numbers older than this are dropped, milliseconds.
     pub retention_ms: i64,

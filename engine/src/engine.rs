@@ -95,7 +95,7 @@ pub struct Engine {
     /// Memory let go since somebody asked, bytes.
     pub(crate) freed_bytes: AtomicU64,
     pub(crate) pruned: AtomicU64,
-    /// Samples and seconds with events that went to blocks.
+    /// Samples, seconds with events and intervals with observations that went to blocks.
     pub(crate) spilled: AtomicU64,
     /// The end of the stretch of time that was moved to blocks last, milliseconds.
     pub(crate) spilled_until: AtomicI64,

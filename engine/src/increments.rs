@@ -37,7 +37,7 @@ pub(crate) struct Sums {
 pub(crate) const HAS_LATE: u8 = 1;
 pub(crate) const HAS_FILLED: u8 = 2;
 /// The layers, and which of them have something in blocks.
-const STORED_BITS: [(u8, Dated); 3] = [(1, Dated::Live), (2, Dated::Late), (4, Dated::Filled)];
+pub(crate) const STORED_BITS: [(u8, Dated); 3] = [(1, Dated::Live), (2, Dated::Late), (4, Dated::Filled)];
 
 /// The seconds of a window: `after < second <= last`.
 pub(crate) fn seconds_of(start: Timestamp, end: Timestamp) -> (i64, u32) {

@@ -110,7 +110,7 @@ impl Engine {
         self.spill_again_at.store(now.plus_millis(SPILL_AGAIN_MS).millis(), Ordering::Relaxed);
     }
 
-    /// Moves samples and counts to blocks because memory is short, unless that was tried a moment ago.
+    /// Moves numbers to blocks because memory is short, unless that was tried a moment ago.
     fn move_early_to_blocks(&self, horizon: i64, now: Timestamp) {
         if now.millis() < self.spill_again_at.load(Ordering::Relaxed) {
             return;
@@ -241,8 +241,8 @@ impl Engine {
         }
     }
 
-    /// Past the limit the oldest numbers go first, whatever series they are of: samples and counts to blocks, observations
-    /// for good. The youngest stay in any case.
+    /// Past the limit the oldest numbers go to blocks first, whatever series they are of; then seconds and tens of
+    /// observations for good. The youngest stay in any case.
     fn keep_to_memory_limit(&self, now: Timestamp) {
         let limit = self.config.memory_limit_bytes;
         let mut used = self.registry.recount();
@@ -284,8 +284,8 @@ impl Engine {
         }
     }
 
-    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. Samples and
-    /// counts stay as long as they can go to blocks.
+    /// Drops what is older from memory, and counts anew what memory all series take; gives how many numbers went. What can go to
+    /// blocks stays as long as these can be written.
     fn drop_from_memory(&self, horizon: i64) -> u64 {
         let with_all = self.blocks_fail.load(Ordering::Relaxed);
         let mut all_gone = 0;
@@ -296,6 +296,7 @@ impl Engine {
                 let mut state = series.state.lock();
                 all_gone += match state.numbers() {
                     Numbers::Samples(_) | Numbers::Increments(_) if !with_all => 0,
+                    Numbers::Distribution(distribution) if !with_all => distribution.drop_fine(horizon),
                     numbers => numbers.drop_from_memory(horizon),
                 };
                 bytes += state.memory_bytes();

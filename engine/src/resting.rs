@@ -101,12 +101,17 @@ impl Resting {
         Ok(())
     }
 
-    /// Puts it into the numbers of its series, which are empty if there is something from a snapshot; of the log, what
-    /// stands before a place of it. Says whether something is left.
+    /// Puts it into the numbers of its series, which are empty if there is something from a snapshot, or only know what lies in
+    /// blocks; of the log, what stands before a place of it. Says whether something is left.
     pub(crate) fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
         if let Some(stored) = self.stored.take() {
             match stored.read() {
-                Ok(stored) => *numbers = Numbers::Distribution(Box::new(stored)),
+                Ok(mut stored) => {
+                    if let Numbers::Distribution(known) = numbers {
+                        stored.take_stored(known);
+                    }
+                    *numbers = Numbers::Distribution(Box::new(stored));
+                }
                 // The outline was looked at and the checksum was right: the disk went bad meanwhile.
                 Err(error) => tracing::error!(%error, "a distribution of a snapshot cannot be read; it begins anew"),
             }

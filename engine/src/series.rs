@@ -202,45 +202,50 @@ impl SeriesState {
     pub(crate) fn remove(&mut self) {
         self.removed = true;
         self.stored = None;
-        if let Numbers::Increments(increments) = &mut self.numbers {
-            increments.leave_disk();
+        match &mut self.numbers {
+            Numbers::Samples(_) => {}
+            Numbers::Increments(increments) => increments.leave_disk(),
+            Numbers::Distribution(distribution) => distribution.leave_disk(),
         }
     }
 
     /// Whether anything of it lies on disk.
     pub(crate) fn has_blocks(&self) -> bool {
-        self.stored.is_some() || matches!(&self.numbers, Numbers::Increments(increments) if increments.has_stored())
+        match &self.numbers {
+            Numbers::Samples(_) => self.stored.is_some(),
+            Numbers::Increments(increments) => increments.has_stored(),
+            Numbers::Distribution(distribution) => distribution.has_stored(),
+        }
     }
 
     /// Whether a query of these times may have to read a disk.
     pub(crate) fn reads_disk(&self, range: TimeRange) -> bool {
         match &self.numbers {
+            Numbers::Samples(_) => self.stored.as_ref().is_some_and(|stored| stored.overlaps(range)),
             Numbers::Increments(increments) => increments.reads_disk(range.start, range.end),
-            Numbers::Samples(_) | Numbers::Distribution(_) => {
-                self.stored.as_ref().is_some_and(|stored| stored.overlaps(range))
-            }
+            Numbers::Distribution(distribution) => distribution.reads_disk(range.start, range.end),
         }
     }
 
     /// Appends, for a snapshot, where what of it lies on disk can be found there.
     pub(crate) fn write_blocks(&self, out: &mut Vec<u8>) {
         match &self.numbers {
+            Numbers::Samples(_) => self.stored.iter().for_each(|stored| stored.write(out)),
             Numbers::Increments(increments) => increments.write_stored(out),
-            Numbers::Samples(_) | Numbers::Distribution(_) => {
-                self.stored.iter().for_each(|stored| stored.write(out));
-            }
+            Numbers::Distribution(distribution) => distribution.write_stored(out),
         }
     }
 
-    /// Reads what `write_blocks` wrote, of a snapshot whose numbers are read.
+    /// Reads what `write_blocks` wrote, of a snapshot whose numbers are read, or of observations rest.
     pub(crate) fn read_blocks(&mut self, bytes: &[u8], blocks: &Blocks, codec: &mut Codec) -> Result<(), Damaged> {
         let mut cursor = Cursor::new(bytes);
         match &mut self.numbers {
-            Numbers::Increments(increments) => increments.read_stored(&mut cursor, codec, blocks)?,
-            Numbers::Samples(_) | Numbers::Distribution(_) => {
+            Numbers::Samples(_) => {
                 self.stored =
                     Some(Box::new(Stored::read_from(&mut cursor, blocks)?)).filter(|stored| !stored.is_empty());
             }
+            Numbers::Increments(increments) => increments.read_stored(&mut cursor, codec, blocks)?,
+            Numbers::Distribution(distribution) => distribution.read_stored(&mut cursor, blocks)?,
         }
         Ok(())
     }
@@ -267,6 +272,14 @@ impl SeriesState {
         match self.numbers() {
             Numbers::Increments(increments) => increments.layer_mut(dated),
             Numbers::Samples(_) | Numbers::Distribution(_) => None,
+        }
+    }
+
+    /// Its observations, if it has any; of those that rest, only what lies in blocks.
+    pub(crate) fn observed(&mut self) -> Option<&mut Distribution> {
+        match &mut self.numbers {
+            Numbers::Distribution(distribution) => Some(distribution),
+            Numbers::Samples(_) | Numbers::Increments(_) => None,
         }
     }
 
@@ -416,7 +429,7 @@ impl Numbers {
         match self {
             Numbers::Samples(samples) => samples.prune(horizon),
             Numbers::Increments(increments) => increments.drop_from_memory(horizon),
-            Numbers::Distribution(distribution) => distribution.prune(horizon),
+            Numbers::Distribution(distribution) => distribution.drop_from_memory(horizon),
         }
     }
 

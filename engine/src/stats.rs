@@ -38,7 +38,7 @@ pub struct EngineStats {
     pub block_files: u64,
     /// Bytes of these files.
     pub block_bytes: u64,
-    /// Samples that went to blocks.
+    /// Samples, seconds with events and intervals with observations that went to blocks.
     pub spilled_total: u64,
     /// Blocks that could not be written.
     pub block_failures_total: u64,

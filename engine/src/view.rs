@@ -7,7 +7,7 @@ use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 use crate::blocks::{Loads, forget_what_was_before};
 use crate::chunk::{Codec, with_codec};
 use crate::columns::Columns;
-use crate::distribution::DistributionWindow;
+use crate::distribution::{Distribution, DistributionWindow};
 use crate::increments::Increments;
 use crate::kind::SeriesKind;
 use crate::series::{Layers, Numbers, Series};
@@ -107,21 +107,34 @@ impl SeriesView {
         stored.is_none_or(|stored| stored < newest.timestamp.millis()).then_some(newest)
     }
 
-    /// Increments: what somebody asks of them. What lies on disk is read while nobody waits for the series, and it is asked
-    /// again; so the question must not leave anything behind.
+    /// Increments: what somebody asks of them; see [`SeriesView::asked`].
     pub(crate) fn counted<T>(&self, ask: impl Fn(&Increments, &mut Loads, &mut Codec) -> T) -> Option<T> {
-        let mut loads = Loads::default();
         with_codec(|codec| {
-            loop {
-                let answer = match self.series.state.lock().numbers() {
-                    Numbers::Increments(increments) => ask(increments, &mut loads, codec),
-                    Numbers::Samples(_) | Numbers::Distribution(_) => return None,
-                };
-                if !loads.fetch() {
-                    return Some(answer);
-                }
-            }
+            self.asked(|numbers, loads| match numbers {
+                Numbers::Increments(increments) => Some(ask(increments, loads, codec)),
+                Numbers::Samples(_) | Numbers::Distribution(_) => None,
+            })
         })
+    }
+
+    /// Distributions: what somebody asks of them; see [`SeriesView::asked`].
+    fn distributed<T>(&self, ask: impl Fn(&Distribution, &mut Loads) -> T) -> Option<T> {
+        self.asked(|numbers, loads| match numbers {
+            Numbers::Distribution(distribution) => Some(ask(distribution, loads)),
+            Numbers::Samples(_) | Numbers::Increments(_) => None,
+        })
+    }
+
+    /// What somebody asks of numbers, if they are of the right kind. What lies on disk is read while nobody waits for the
+    /// series, and it is asked again; so the question must not leave anything behind.
+    fn asked<T>(&self, mut ask: impl FnMut(&Numbers, &mut Loads) -> Option<T>) -> Option<T> {
+        let mut loads = Loads::default();
+        loop {
+            let answer = ask(self.series.state.lock().numbers(), &mut loads);
+            if !loads.fetch() {
+                return answer;
+            }
+        }
     }
 
     /// Increments: appends the running totals of a range.
@@ -200,37 +213,30 @@ impl SeriesView {
     /// both edges down to 10 s after 10 min, to 1 min after a day). Empty if there were none but the series had
     /// one in the 24 h before `end`; `None` if it had not, and for other kinds of series.
     pub fn histogram(&self, start: Timestamp, end: Timestamp) -> Option<DistributionWindow> {
-        match self.series.state.lock().numbers() {
-            Numbers::Distribution(distribution) => distribution.window(start, end, self.layers),
-            Numbers::Samples(_) | Numbers::Increments(_) => None,
-        }
+        self.distributed(|distribution, loads| distribution.window(start, end, self.layers, loads)).flatten()
     }
 
     /// Distributions: all observations up to a time, the current second with them, late ones apart; a window that only
     /// grows, also by what was pruned since. `None` before the first, and for other kinds of series.
     pub fn running(&self, at: Timestamp) -> Option<DistributionWindow> {
-        match self.series.state.lock().numbers() {
-            Numbers::Distribution(distribution) => distribution.running(at),
-            Numbers::Samples(_) | Numbers::Increments(_) => None,
-        }
+        self.distributed(|distribution, loads| distribution.running(at, loads)).flatten()
     }
 
     /// Distributions: appends the ends of the intervals within `(start, end]` in which there were observations, late
     /// ones apart. Intervals are seconds, ten seconds after 10 min, minutes after a day.
     pub fn observed_times(&self, start: Timestamp, end: Timestamp, out: &mut Vec<Timestamp>) {
-        match self.series.state.lock().numbers() {
-            Numbers::Distribution(distribution) => distribution.times(start, end, out),
-            Numbers::Samples(_) | Numbers::Increments(_) => {}
-        }
+        let times = self.distributed(|distribution, loads| {
+            let mut times = Vec::new();
+            distribution.times(start, end, loads, &mut times);
+            times
+        });
+        out.extend(times.into_iter().flatten());
     }
 
     /// Distributions: count and sum of all observations since the series began, late ones apart; they survive a
     /// restart and pruning. `None` for other kinds of series.
     pub fn observed(&self) -> Option<(u64, f64)> {
-        match self.series.state.lock().numbers() {
-            Numbers::Distribution(distribution) => Some(distribution.totals()),
-            Numbers::Samples(_) | Numbers::Increments(_) => None,
-        }
+        self.distributed(|distribution, _| distribution.totals())
     }
 }
 

@@ -2,56 +2,14 @@
 //! them in memory, over late counts, backfills, ages, snapshots, restarts and crashes.
 
 mod counts_world;
+mod pair;
 
 use proptest::prelude::*;
 use watchfire_engine::{Engine, TimeRange};
 use watchfire_model::Matcher;
 
 use counts_world::*;
-
-/// An engine whose counts go to blocks, and one that keeps them.
-struct Pair {
-    dirs: [tempfile::TempDir; 2],
-    engines: [Option<Engine>; 2],
-}
-
-impl Pair {
-    fn new() -> Pair {
-        let dirs = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
-        let mut pair = Pair { dirs, engines: [None, None] };
-        pair.open(0);
-        pair
-    }
-
-    fn open(&mut self, now: i64) {
-        for ((dir, engine), memory_ms) in self.dirs.iter().zip(&mut self.engines).zip([BLOCKS, MEMORY]) {
-            let (opened, report) = open(dir.path(), memory_ms, now);
-            assert_eq!((report.damages, report.orphans), (vec![], 0));
-            *engine = Some(opened);
-        }
-    }
-
-    fn both(&self, work: impl Fn(&Engine)) {
-        self.engines.iter().flatten().for_each(work);
-    }
-
-    fn of_blocks(&self) -> &Engine {
-        self.engines[0].as_ref().expect("open")
-    }
-
-    fn restart(&mut self, killed: bool, now: i64) {
-        self.both(|engine| if killed { engine.sync() } else { engine.close() }.expect("durable"));
-        self.engines = [None, None];
-        self.open(now);
-    }
-
-    fn check(&self, now: i64, many: usize, random: &mut Random) {
-        for (start, end) in windows(now, many, random) {
-            let [of_blocks, of_memory] = [0, 1].map(|at| told(self.engines[at].as_ref().expect("open"), start, end));
-            assert_eq!(of_blocks, of_memory, "{start} to {end} at {now}");
-        }
-    }
-}
+use pair::Pair;
 
 #[test]
 fn days_of_counts_lie_on_disk_until_the_retention() {
@@ -180,6 +138,14 @@ fn a_damaged_block_costs_its_own_counts() {
                 assert!((0.0..=most).contains(&increase), "{damage}: {increase} of {most} in {start} to {end}");
             }
         }
+        // So it is after a snapshot that was taken since, and another start.
+        engine.checkpoint().expect("snapshot");
+        drop(engine);
+        let (engine, report) = open(dir.path(), BLOCKS, now);
+        assert_eq!(report.damages, [], "{damage}");
+        assert_eq!(sum(&engine, now), (left, false), "{damage}");
+        assert_eq!(told(&engine, now - 12 * HOUR_MS, now), of_last, "{damage}");
+        assert_eq!(without_seconds(&told(&engine, 0, now)), without_seconds(&of_all), "{damage}");
         // It goes on, with late counts for what cannot be read.
         push(&engine, now, 0, times(0, 0, now).step_by(600));
         live(&engine, 90..110);

@@ -346,7 +346,7 @@ fn a_snapshot_of_the_first_version_is_read() {
     for file in std::fs::read_dir(dir.path()).expect("the folder is there").flatten() {
         let mut bytes = std::fs::read(file.path()).expect("a file");
         if bytes.starts_with(b"WFSNP") {
-            assert_eq!(bytes[6..8], 8u16.to_le_bytes());
+            assert_eq!(bytes[6..8], 9u16.to_le_bytes());
             bytes[6..8].copy_from_slice(&1u16.to_le_bytes());
             let checksum = crc32fast::hash(&bytes[..16]);
             bytes[16..20].copy_from_slice(&checksum.to_le_bytes());

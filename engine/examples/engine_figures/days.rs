@@ -1,6 +1,6 @@
 //! What lies in memory and in blocks after days.
 
-use watchfire_engine::{Derived, Distribution, Increment, SampleBatch, SourcePosition};
+use watchfire_engine::{Derived, Increment, Observation, SampleBatch, SourcePosition};
 use watchfire_model::histogram::HistogramParts;
 use watchfire_model::{Histogram, LabelSet, Timestamp};
 
@@ -46,29 +46,49 @@ fn natives_figures() {
     }
 }
 
-/// What counts and observations take that stay in memory for days.
-pub fn ages_figures() {
-    println!("## days in memory");
-    natives_figures();
+/// What observations take, whose minutes go to blocks after a day.
+fn observed_figures() {
     let mut random = Random(5);
     let values = latency_values(100_000, &mut random);
     let mut next = values.iter().cycle();
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = open(dir.path());
+    let labels = LabelSet::from_pairs([("__name__", "latency_ms")]).expect("valid");
     let before = live_bytes();
-    let mut distribution = Distribution::default();
-    for second in 0..DAYS * 86_400 {
-        let at = Timestamp::from_millis(NOW + second * 1000);
-        next.by_ref().take(10).for_each(|value| {
-            distribution.record(at, *value);
-        });
-        if second % 10 == 0 {
-            distribution.settle(at);
+    for hour in 0..DAYS * 24 {
+        let (first_offset, next_offset) = (hour.unsigned_abs(), hour.unsigned_abs() + 1);
+        let source = SourcePosition { queue: "q".to_owned(), epoch: 1, partition: 0, first_offset, next_offset };
+        let mut derived = Derived::new(source);
+        for second in hour * 3600..(hour + 1) * 3600 {
+            let at = Timestamp::from_millis(NOW + second * 1000);
+            let values = next.by_ref().take(10);
+            let observed = values.map(|value| Observation { labels: labels.clone(), at, value: *value, late: false });
+            derived.observations.extend(observed);
         }
-        if (second + 1) % 86_400 == 0 && matches!((second + 1) / 86_400, 1 | 2 | DAYS) {
-            let (day, bytes) = ((second + 1) / 86_400, live_bytes() - before);
-            println!("a distribution of 10/s, {day} days: {:.2} MB", bytes as f64 / 1e6);
+        engine.apply(&derived).expect("applies");
+        drop(derived);
+        let now = Timestamp::from_millis(NOW + (hour + 1) * 3_600_000);
+        engine.tick(now);
+        engine.sweep_all(now);
+        if matches!(hour + 1, 24 | 48) || hour + 1 == DAYS * 24 {
+            let (days, bytes, stats) = ((hour + 1) / 24, live_bytes() - before, engine.stats());
+            println!(
+                "a distribution of 10/s, {days} days: {:.3} MB in memory ({:.3} MB as told), {:.3} MB in blocks, a snapshot of {} bytes",
+                bytes as f64 / 1e6,
+                stats.memory_bytes as f64 / 1e6,
+                stats.block_bytes as f64 / 1e6,
+                stats.snapshot_bytes
+            );
         }
     }
-    drop(distribution);
+}
+
+/// What numbers take that are days old.
+pub fn ages_figures() {
+    println!("## days in memory");
+    natives_figures();
+    observed_figures();
+    let mut random = Random(5);
     for (name, per_mille) in [("each second", 1000u64), ("a second of ten", 100), ("a second of a hundred", 10)] {
         let dir = tempfile::tempdir().expect("a folder");
         let engine = open(dir.path());

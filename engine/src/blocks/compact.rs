@@ -9,6 +9,7 @@ use super::extent::{Extent, Loaded, Place};
 use super::file::{BlockFile, BlockWriter};
 use super::spill::WrittenCounts;
 use super::stored::Held;
+use crate::distribution::{Detail, WrittenDay};
 use crate::engine::Engine;
 use crate::series::{Dated, Series};
 
@@ -50,6 +51,22 @@ impl Merged<'_> {
     }
 }
 
+/// A day of observations that is in the file being written, as one.
+struct MergedObserved<'s> {
+    series: &'s Arc<Series>,
+    dated: Dated,
+    before: Vec<Extent>,
+    days: Vec<WrittenDay>,
+}
+
+impl MergedObserved<'_> {
+    fn swap(self, file: &Arc<BlockFile>) {
+        if let Some(observed) = self.series.state.lock().observed() {
+            self.days.iter().for_each(|merged| observed.replace(self.dated, &self.before, merged, file));
+        }
+    }
+}
+
 impl Engine {
     /// Merges the extents of days that ended before a time. A day goes to a file of its own, so that it can go with it.
     ///
@@ -71,6 +88,7 @@ impl Engine {
             for dated in Dated::ALL {
                 days.extend(state.count_layer(dated).into_iter().flat_map(|layer| layer.scattered_days()));
             }
+            days.extend(state.observed().into_iter().flat_map(|observed| observed.scattered_days()));
             let Some(stored) = state.stored() else { continue };
             for held in Held::ALL {
                 let pairs = stored.extents(held).windows(2).map(|pair| (day_of(&pair[0]), day_of(&pair[1])));
@@ -81,7 +99,8 @@ impl Engine {
     }
 
     fn compact_day(&self, all: &[Arc<Series>], day: i64) -> io::Result<()> {
-        let mut work = Compaction { day, writer: self.blocks.begin()?, samples: Vec::new(), counts: Vec::new() };
+        let (samples, counts, observed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut work = Compaction { day, writer: self.blocks.begin()?, samples, counts, observed };
         for series in all {
             if let Err(error) = work.take(series) {
                 work.writer.give_up();
@@ -91,8 +110,8 @@ impl Engine {
                 break;
             }
         }
-        let Compaction { writer, samples, counts, .. } = work;
-        if samples.is_empty() && counts.is_empty() {
+        let Compaction { writer, samples, counts, observed, .. } = work;
+        if samples.is_empty() && counts.is_empty() && observed.is_empty() {
             writer.give_up();
             return Ok(());
         }
@@ -101,6 +120,7 @@ impl Engine {
         for merged in counts {
             merged.swap(&file);
         }
+        observed.into_iter().for_each(|merged| merged.swap(&file));
         Ok(())
     }
 }
@@ -111,6 +131,7 @@ struct Compaction<'s> {
     writer: BlockWriter,
     samples: Vec<Merged<'s>>,
     counts: Vec<WrittenCounts>,
+    observed: Vec<MergedObserved<'s>>,
 }
 
 impl<'s> Compaction<'s> {
@@ -135,6 +156,17 @@ impl<'s> Compaction<'s> {
             if let Some(leaving) = scattered {
                 self.counts.push(WrittenCounts::write(series, dated, leaving, &mut self.writer)?);
             }
+            self.take_observed(series, dated)?;
+        }
+        Ok(())
+    }
+
+    fn take_observed(&mut self, series: &'s Arc<Series>, dated: Dated) -> io::Result<()> {
+        let scattered = series.state.lock().observed().and_then(|observed| observed.scattered(dated, self.day));
+        let Some(before) = scattered else { return Ok(()) };
+        if let Some(detail) = Detail::read(&before) {
+            let days = detail.write(&mut self.writer)?;
+            self.observed.push(MergedObserved { series, dated, before, days });
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::file::{BlockFile, BlockWriter};
 use super::stored::Held;
 use crate::chunk::{Chunk, with_codec};
 use crate::cumulative::{Leaving, Left};
+use crate::distribution::{Detail, WrittenDay};
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
 use crate::natives::Run;
@@ -26,7 +27,7 @@ pub(crate) struct Sealed {
     pub(crate) runs: Vec<Arc<Run>>,
 }
 
-/// Whether what came late for counts in blocks is merged with them.
+/// Whether what came late for counts in blocks is merged with them, and what came for observations goes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Merge {
     /// All of it.
@@ -39,6 +40,7 @@ pub(crate) enum Merge {
 enum Written {
     Samples(WrittenSamples),
     Counts(WrittenCounts),
+    Observed(WrittenObserved),
 }
 
 /// What of a layer of a counter is.
@@ -46,6 +48,14 @@ pub(super) struct WrittenCounts {
     series: Arc<Series>,
     dated: Dated,
     left: Left,
+}
+
+/// What of a layer of a distribution is.
+struct WrittenObserved {
+    series: Arc<Series>,
+    dated: Dated,
+    detail: Arc<Detail>,
+    days: Vec<WrittenDay>,
 }
 
 struct WrittenSamples {
@@ -63,18 +73,21 @@ impl Sealed {
 }
 
 impl Written {
-    /// Has the series name the file instead of what is in it; says how many samples or seconds left memory.
+    /// Has the series name the file instead of what is in it; says how many samples, seconds or intervals left memory.
     fn swap(self, file: &Arc<BlockFile>) -> u64 {
         match self {
             Written::Samples(samples) => samples.swap(file),
             Written::Counts(counts) => counts.swap(file),
+            Written::Observed(observed) => observed.swap(file),
         }
     }
 
     /// There will be no file.
     fn give_up(self) {
-        if let Written::Counts(counts) = self {
-            give_up_counts(&counts.series, counts.dated);
+        match self {
+            Written::Samples(_) => {}
+            Written::Counts(counts) => give_up_counts(&counts.series, counts.dated),
+            Written::Observed(observed) => give_up_observed(&observed.series, observed.dated),
         }
     }
 }
@@ -111,6 +124,24 @@ fn give_up_counts(series: &Series, dated: Dated) {
     }
 }
 
+impl WrittenObserved {
+    fn swap(self, file: &Arc<BlockFile>) -> u64 {
+        let WrittenObserved { series, dated, detail, days } = self;
+        let mut state = series.state.lock();
+        if state.removed {
+            return 0;
+        }
+        state.observed().map_or(0, |observed| observed.put_left(dated, &detail, days, file))
+    }
+}
+
+/// Likewise of observations.
+fn give_up_observed(series: &Series, dated: Dated) {
+    if let Some(observed) = series.state.lock().observed() {
+        observed.stays(dated);
+    }
+}
+
 impl WrittenSamples {
     /// Has the series name the file instead of its chunks and runs, if they are still what it begins with.
     fn swap(self, file: &Arc<BlockFile>) -> u64 {
@@ -126,8 +157,8 @@ impl WrittenSamples {
 }
 
 impl Engine {
-    /// Moves what is sealed and ends before a time to blocks; says how many samples and seconds that were. Appends go on
-    /// meanwhile.
+    /// Moves what is sealed and ends before a time to blocks; says how many samples, seconds and intervals that were. Appends go
+    /// on meanwhile.
     ///
     /// Errors: the disk said no; what is not in a whole file stays in memory. The caller holds `checkpointing`.
     pub(crate) fn spill(&self, before: i64, merge: Merge) -> io::Result<u64> {
@@ -142,8 +173,7 @@ impl Engine {
                     if slot >= end {
                         return Ok(());
                     }
-                    let series = (slot..end).filter_map(|slot| shard.slot(slot));
-                    some.extend(series.filter(|series| series.kind != SeriesKind::Distribution).cloned());
+                    some.extend((slot..end).filter_map(|slot| shard.slot(slot)).cloned());
                     slot = end;
                 }
                 some.into_iter().try_for_each(|series| work.take(series, before))?;
@@ -175,7 +205,7 @@ impl Spill<'_> {
         match series.kind {
             SeriesKind::Samples(_) => self.take_samples(series, before)?,
             SeriesKind::Increments => self.take_counts(&series, before)?,
-            SeriesKind::Distribution => {}
+            SeriesKind::Distribution => self.take_observed(&series, before)?,
         }
         if self.writer.as_ref().is_some_and(BlockWriter::is_full) { self.finish_file() } else { Ok(()) }
     }
@@ -211,6 +241,24 @@ impl Spill<'_> {
             let writer = self.writer().inspect_err(|_| give_up_counts(series, dated))?;
             let counts = WrittenCounts::write(series, dated, leaving, writer)?;
             self.written.push(Written::Counts(counts));
+        }
+        Ok(())
+    }
+
+    fn take_observed(&mut self, series: &Arc<Series>, before: i64) -> io::Result<()> {
+        for dated in Dated::ALL {
+            let leaving = {
+                let mut state = series.state.lock();
+                // What an opening has left resting goes at a later turn: nobody shall wait for all of it now.
+                if state.removed || state.rests() {
+                    return Ok(());
+                }
+                state.observed().and_then(|observed| observed.leaving(dated, before.div_euclid(1000), self.merge))
+            };
+            let Some(detail) = leaving else { continue };
+            let days = self.writer().and_then(|writer| detail.write(writer));
+            let days = days.inspect_err(|_| give_up_observed(series, dated))?;
+            self.written.push(Written::Observed(WrittenObserved { series: Arc::clone(series), dated, detail, days }));
         }
         Ok(())
     }

@@ -4,23 +4,33 @@
 //! complete they are merged into one piece of the next level, six of those into a minute, sixty into an hour. So a
 //! long window needs few pieces. With age the finer levels go: seconds after 10 min, tens after a day (of what came
 //! late or was filled in, after an hour; of a series so busy that they would take more than `DETAIL_BYTES`, earlier,
-//! but not before an hour); from then on the edges of a window round down to the interval.
+//! but not before an hour); from then on the edges of a window round down to the interval. Minutes and hours that are old
+//! lie in blocks (see `stored`).
 //!
 //! Times here are the seconds at which a bucket begins: an event of bucket `e` (the second that ends at `e`)
 //! stands at `e - 1`.
 //!
 //! Invariants: slots ascend strictly within a level; a level above the finest holds every observation before
-//! `built`; every level holds every observation from `kept` on (up to `built`).
+//! `built`; every level holds every observation from `kept` on (up to `built`). What lies in blocks counts as held by the
+//! levels of minutes and hours.
 
+use std::ops::Range;
+
+use crate::blocks::Loads;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::distribution::dense::{Dense, with_dense};
+use crate::distribution::detail::{Detail, HOUR, HOUR_MINUTES, MINUTE};
 use crate::distribution::level::{Level, Piece};
 use crate::distribution::open::Open;
 use crate::distribution::scale::scaled;
+use crate::distribution::stored::Stored;
 
 /// Widths of the levels, seconds.
-const WIDTHS: [u32; 4] = [1, 10, 60, 3600];
-/// How long seconds are kept, seconds; minutes and hours are as long as the retention says.
+const WIDTHS: [u32; 4] = [1, 10, MINUTE, HOUR];
+/// The levels of those that are kept as long as the retention says.
+const MINUTES: usize = 2;
+const HOURS: usize = 3;
+/// How long seconds are kept, seconds.
 const SECONDS_KEPT: u32 = 660;
 /// Memory that seconds and tens of a series may take; past it tens go early.
 const DETAIL_BYTES: usize = 400 << 10;
@@ -67,6 +77,8 @@ pub(super) struct Layer {
     open: Vec<Open>,
     levels: [Level; 4],
     newest: Option<u32>,
+    /// What lies in blocks.
+    pub(super) stored: Option<Box<Stored>>,
 }
 
 impl Layer {
@@ -155,9 +167,7 @@ impl Layer {
             while let Some(slot) = pieces.peek().map(|piece| piece.slot / ratio) {
                 with_dense(|dense| {
                     while let Some(piece) = pieces.next_if(|piece| piece.slot / ratio == slot) {
-                        // Pieces are made by `with_piece` alone, and lie on disk under a checksum.
-                        let whole = dense.add_piece(piece.bytes);
-                        debug_assert!(whole.is_ok(), "a piece is whole");
+                        dense.add_own(piece.bytes);
                     }
                     level.add(slot, dense);
                 });
@@ -167,9 +177,17 @@ impl Layer {
     }
 
     /// Adds everything in `[from, to)` to the counts; edges round down to the interval that is still kept.
-    pub(super) fn collect(&self, from: u32, to: u32, dense: &mut Dense) {
-        let (from, to) = (self.round_down(from), self.round_down(to));
-        self.collect_level(WIDTHS.len() - 1, from, to, dense);
+    pub(super) fn collect(&self, from: u32, to: u32, loads: &mut Loads, dense: &mut Dense) {
+        let rounded = (self.round_down(from), self.round_down(to));
+        if let Some(stored) = &self.stored {
+            stored.collect(minutes_within(rounded), loads, dense);
+        }
+        self.collect_memory(rounded, dense);
+    }
+
+    /// Adds everything in `[from, to)` that is in memory.
+    pub(super) fn collect_memory(&self, (from, to): (u32, u32), dense: &mut Dense) {
+        self.collect_level(HOURS, from, to, dense);
         for open in self.open.iter().filter(|open| open.second >= from && open.second < to) {
             open.add_to(dense);
         }
@@ -183,10 +201,7 @@ impl Layer {
         let end = if number == 0 { to } else { to.min(level.built) / width };
         let start = if number == 0 { from } else { from.max(level.kept).div_ceil(*width) };
         if start < end {
-            for piece in level.between(start, end) {
-                let whole = dense.add_piece(piece.bytes);
-                debug_assert!(whole.is_ok(), "a piece is whole");
-            }
+            level.between(start, end).for_each(|piece| dense.add_own(piece.bytes));
         }
         if let Some(finer) = number.checked_sub(1) {
             if start < end {
@@ -199,16 +214,22 @@ impl Layer {
     }
 
     fn round_down(&self, second: u32) -> u32 {
-        let finest = self.levels.iter().position(|level| level.kept <= second).unwrap_or(WIDTHS.len() - 1);
+        // What lies in blocks may be older than all that is kept in memory, and is in minutes.
+        let finest = self.levels.iter().position(|level| level.kept <= second).unwrap_or(MINUTES);
         second / WIDTHS[finest] * WIDTHS[finest]
     }
 
     /// The ends (seconds) of the intervals within `[from, to)` that have observations, ascending: of each stretch of time
     /// those of the finest level that is kept there.
-    pub(super) fn intervals(&self, from: u32, to: u32, out: &mut Vec<u32>) {
+    pub(super) fn intervals(&self, from: u32, to: u32, loads: &mut Loads, out: &mut Vec<u32>) {
         let mut until = [to; WIDTHS.len()];
         for number in 1..WIDTHS.len() {
             until[number] = self.levels[number - 1].kept.min(until[number - 1]);
+        }
+        if let Some(stored) = &self.stored {
+            let mut minutes = Vec::new();
+            stored.minutes(from.div_ceil(MINUTE)..until[MINUTES].div_ceil(MINUTE), loads, &mut minutes);
+            out.extend(minutes.into_iter().map(|minute| minute.saturating_add(1).saturating_mul(MINUTE)));
         }
         for ((level, width), until) in self.levels.iter().zip(WIDTHS).zip(until).rev() {
             let pieces = level.between(from.max(level.kept).div_ceil(width), until.div_ceil(width));
@@ -220,9 +241,10 @@ impl Layer {
         out.dedup();
     }
 
-    /// Whether there is any observation in `[from, to)`, as far as it is known.
+    /// Whether there is any observation in `[from, to)`, which is a day, as far as it is known.
     pub(super) fn any(&self, from: u32, to: u32) -> bool {
         self.newest.is_some_and(|newest| newest >= from && newest < to)
+            || self.stored.as_ref().is_some_and(|stored| stored.any(minutes_within((from, to))))
             || self.open.iter().any(|open| open.second >= from && open.second < to)
             || self
                 .levels
@@ -231,7 +253,17 @@ impl Layer {
                 .any(|(level, width)| level.between(from.div_ceil(width), to / width).next().is_some())
     }
 
-    /// Whether pruning all before a second would drop anything.
+    /// Whether blocks may have to be read for what is in `[from, to)`.
+    pub(super) fn reads_disk(&self, from: u32, to: u32) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.overlaps(minutes_within((from, to))))
+    }
+
+    /// Whether anything is being written to a block: then nothing goes for good.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.is_leaving())
+    }
+
+    /// Whether pruning all before a second would drop anything from memory.
     pub(super) fn holds_before(&self, second: u32) -> bool {
         let first = |(level, width): (&Level, u32)| Some(level.first_slot()?.saturating_mul(width));
         let pieces = self.levels.iter().zip(WIDTHS).filter_map(first);
@@ -247,12 +279,14 @@ impl Layer {
     pub(super) fn oldest(&self) -> Option<u32> {
         let pieces = self.levels.iter().zip(WIDTHS);
         let pieces = pieces.filter_map(|(level, width)| Some(level.first_slot()?.saturating_mul(width)));
-        pieces.chain(self.open.iter().map(|open| open.second)).chain(self.newest).min()
+        let stored = self.stored.as_ref().and_then(|stored| stored.oldest());
+        pieces.chain(self.open.iter().map(|open| open.second)).chain(self.newest).chain(stored).min()
     }
 
     /// How many pieces and open seconds there are.
     pub(super) fn count(&self) -> u64 {
-        (self.levels.iter().map(Level::count).sum::<usize>() + self.open.len()) as u64
+        let stored = self.stored.as_ref().map_or(0, |stored| stored.count());
+        stored + (self.levels.iter().map(Level::count).sum::<usize>() + self.open.len()) as u64
     }
 
     /// Closes what is old enough and lets the fine levels go by age.
@@ -291,7 +325,14 @@ impl Layer {
         }
     }
 
-    /// Drops everything before a second; says how many pieces went.
+    /// Drops the seconds and tens before a second; minutes and hours stay. Says how many went.
+    pub(super) fn drop_fine(&mut self, second: u32) -> u64 {
+        let before = self.count();
+        (0..MINUTES).for_each(|number| self.drop_before(number, second));
+        before - self.count()
+    }
+
+    /// Drops everything before a second from memory; says how many pieces went.
     pub(super) fn prune(&mut self, second: u32) -> u64 {
         let before = self.count();
         let second = prunes_before(second);
@@ -306,6 +347,7 @@ impl Layer {
 
     /// Drops everything in `[from, to)`, as if it had never been; both are whole hours, so that all levels agree.
     pub(super) fn clear(&mut self, from: u32, to: u32) {
+        self.bring_back(from, to);
         self.open.retain(|open| open.second < from || open.second >= to);
         for (level, width) in self.levels.iter_mut().zip(WIDTHS) {
             level.drop_between(from / width, to / width);
@@ -313,8 +355,38 @@ impl Layer {
         if self.newest.is_some_and(|newest| newest >= from && newest < to) {
             let pieces = self.levels.iter().zip(WIDTHS);
             let pieces = pieces.filter_map(|(level, width)| Some(level.last_slot()?.saturating_mul(width)));
-            self.newest = pieces.chain(self.open.iter().map(|open| open.second)).max();
+            let stored = self.stored.as_ref().and_then(|stored| stored.newest());
+            self.newest = pieces.chain(self.open.iter().map(|open| open.second)).chain(stored).max();
         }
+    }
+
+    /// Up to where hours are built, seconds.
+    pub(super) fn built_hours(&self) -> u32 {
+        self.levels[HOURS].built
+    }
+
+    /// Takes out hours and their minutes.
+    pub(super) fn take_hours(&mut self, hours: Range<u32>) -> Detail {
+        let minutes = hours.start * HOUR_MINUTES..hours.end * HOUR_MINUTES;
+        Detail { minutes: self.levels[MINUTES].take(minutes), hours: self.levels[HOURS].take(hours) }
+    }
+
+    /// Puts hours and minutes back, added to what is there; what lies before all that is kept is too old by now.
+    pub(super) fn put_back(&mut self, detail: &Detail) {
+        for (number, of_level) in [(MINUTES, &detail.minutes), (HOURS, &detail.hours)] {
+            let (level, width) = (&mut self.levels[number], WIDTHS[number]);
+            let kept = level.kept;
+            for piece in of_level.pieces().filter(|piece| piece.slot.saturating_mul(width) >= kept) {
+                // Pieces are made by `with_piece` alone, and lie on disk under a checksum.
+                let whole = level.merge(piece);
+                debug_assert!(whole.is_ok(), "a piece is whole");
+            }
+        }
+    }
+
+    /// How long the minutes before one are together, bytes.
+    pub(super) fn minutes_bytes(&self, before: u32) -> usize {
+        self.levels[MINUTES].between(0, before).map(|piece| piece.bytes.len()).sum()
     }
 
     /// Whether nothing is left but the memory of the newest second.
@@ -333,7 +405,8 @@ impl Layer {
 
     pub(super) fn memory_bytes(&self) -> usize {
         let pieces: usize = self.levels.iter().map(Level::memory_bytes).sum();
-        pieces + self.open.iter().map(Open::memory_bytes).sum::<usize>()
+        let stored = self.stored.as_ref().map_or(0, |stored| stored.memory_bytes());
+        pieces + stored + self.open.iter().map(Open::memory_bytes).sum::<usize>()
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -397,6 +470,11 @@ impl Layer {
         }
         Ok(layer)
     }
+}
+
+/// The minutes that lie wholly in `[from, to)`.
+fn minutes_within((from, to): (u32, u32)) -> Range<u32> {
+    from.div_ceil(MINUTE)..to / MINUTE
 }
 
 /// What goes when all before a second is pruned: whole hours, so that no level knows of a part of an hour that another

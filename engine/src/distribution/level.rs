@@ -5,8 +5,10 @@
 //! ```
 //! A piece of a minute has some thirty bytes; an allocation and a place in a table of its own would take more than that.
 
-use crate::bytes::{Cursor, put_varint};
-use crate::distribution::dense::Dense;
+use std::ops::Range;
+
+use crate::bytes::{Cursor, Damaged, put_varint};
+use crate::distribution::dense::{Dense, with_dense};
 
 /// A run that would get longer is followed by another one, bytes.
 const RUN_BYTES: usize = 2048;
@@ -155,6 +157,23 @@ impl Level {
             return;
         }
         dense.with_piece(|bytes| self.put(Piece { slot, bytes }));
+    }
+
+    /// Puts a piece to its slot, added to what is there.
+    pub(super) fn merge(&mut self, piece: Piece) -> Result<(), Damaged> {
+        if self.between(piece.slot, piece.slot.saturating_add(1)).next().is_none() {
+            self.put(piece);
+            return Ok(());
+        }
+        with_dense(|dense| dense.add_piece(piece.bytes).map(|()| self.add(piece.slot, dense)))
+    }
+
+    /// Takes out the pieces of these slots.
+    pub(super) fn take(&mut self, slots: Range<u32>) -> Level {
+        let mut taken = Level::default();
+        self.between(slots.start, slots.end).for_each(|piece| taken.put(piece));
+        self.drop_between(slots.start, slots.end);
+        taken
     }
 
     /// Puts a piece to its slot, in place of what was there.

@@ -45,6 +45,17 @@ impl Dense {
         })
     }
 
+    /// It as a piece.
+    pub(super) fn to_piece(&self) -> Box<[u8]> {
+        self.with_piece(|piece| piece.into())
+    }
+
+    /// Adds a piece that is known to be one: it was made by `with_piece`, and where it lay on disk it was under a checksum.
+    pub(super) fn add_own(&mut self, bytes: &[u8]) {
+        let whole = self.add_piece(bytes);
+        debug_assert!(whole.is_ok(), "a piece is whole");
+    }
+
     /// Adds a piece.
     pub(super) fn add_piece(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
         let mut cursor = Cursor::new(bytes);

@@ -19,8 +19,12 @@ fn within(got: f64, wanted: f64) -> bool {
 }
 
 fn check(distribution: &Distribution, seen: &[Seen], start: i64, end: i64) {
-    let window =
-        distribution.window(Timestamp::from_millis(start * 1000), Timestamp::from_millis(end * 1000), Layers::All);
+    let window = distribution.window(
+        Timestamp::from_millis(start * 1000),
+        Timestamp::from_millis(end * 1000),
+        Layers::All,
+        &mut Loads::default(),
+    );
     let mut values: Vec<f64> =
         seen.iter().filter(|(at, ..)| i64::from(*at) > start && i64::from(*at) <= end).map(|(_, v, _)| *v).collect();
     let recent = seen.iter().any(|(at, ..)| i64::from(*at) > end - 86_400 && i64::from(*at) <= end);
@@ -107,7 +111,7 @@ proptest! {
         let width = if days == 0 { 10 } else { 60 };
         for (a, b) in windows {
             let (a, b) = (base + a.min(b), base + a.max(b));
-            let window = distribution.window(Timestamp::from_millis(i64::from(a) * 1000), Timestamp::from_millis(i64::from(b) * 1000), Layers::All);
+            let window = distribution.window(Timestamp::from_millis(i64::from(a) * 1000), Timestamp::from_millis(i64::from(b) * 1000), Layers::All, &mut Loads::default());
             let (a, b) = (a / width * width, b / width * width);
             let wanted = seen.iter().filter(|(at, ..)| *at > a && *at <= b).count() as u64;
             prop_assert_eq!(window.map_or(0, |window| window.count()), wanted);
@@ -161,8 +165,9 @@ fn values_beyond_the_range_are_clamped_and_counted() {
     let mut distribution = Distribution::default();
     let clamped = [-5.0, 1e15, f64::INFINITY, 3.0].map(|value| distribution.add(1000, value, Dated::Live));
     assert_eq!(clamped, [true, true, true, false]);
-    let window =
-        distribution.window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000), Layers::All).expect("values");
+    let window = distribution
+        .window(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000), Layers::All, &mut Loads::default())
+        .expect("values");
     assert_eq!((window.count(), window.min(), window.max()), (4, Some(-5.0), Some(f64::INFINITY)));
 }
 
@@ -204,7 +209,12 @@ fn windows_of_several_series_merge() {
         }
         all.merge(
             &distribution
-                .window(Timestamp::from_millis(0), Timestamp::from_millis(2_000_000), Layers::All)
+                .window(
+                    Timestamp::from_millis(0),
+                    Timestamp::from_millis(2_000_000),
+                    Layers::All,
+                    &mut Loads::default(),
+                )
                 .expect("values"),
         );
     }
@@ -228,16 +238,18 @@ fn the_running_total_only_grows() {
     }
     distribution.add(start + 10, 5.0, Dated::Late);
     let end = start + 3000 * step;
-    let total = |distribution: &Distribution, second| distribution.running(at(second)).map_or(0, |w| w.count());
+    let total = |distribution: &Distribution, second| {
+        distribution.running(at(second), &mut Loads::default()).map_or(0, |w| w.count())
+    };
     assert_eq!(total(&distribution, end), 3000);
     assert_eq!(total(&distribution, end - step), 2999);
-    assert_eq!(distribution.running(at(start)).map(|window| window.count()), None);
-    let before = distribution.running(at(end)).map(|window| window.sum());
+    assert_eq!(distribution.running(at(start), &mut Loads::default()).map(|window| window.count()), None);
+    let before = distribution.running(at(end), &mut Loads::default()).map(|window| window.sum());
 
     distribution.prune(i64::from(end - 86_400) * 1000);
     distribution.prune(i64::from(end - 7200) * 1000);
     assert_eq!(total(&distribution, end), 3000);
-    assert_eq!(distribution.running(at(end)).map(|window| window.sum()), before);
+    assert_eq!(distribution.running(at(end), &mut Loads::default()).map(|window| window.sum()), before);
     assert!(total(&distribution, end - 86_400) > 2000, "what was pruned is still counted");
 
     let mut bytes = Vec::new();
@@ -258,7 +270,7 @@ fn intervals_are_told_as_they_are_kept() {
     let times = |from: u32, to: u32| {
         let mut times = Vec::new();
         let at = |second: u32| Timestamp::from_millis(i64::from(second) * 1000);
-        distribution.times(at(from), at(to), &mut times);
+        distribution.times(at(from), at(to), &mut Loads::default(), &mut times);
         times.iter().map(|time| time.millis() / 1000 - i64::from(start)).collect::<Vec<_>>()
     };
     assert_eq!(times(start + 7180, start + 7200), [7183, 7186, 7189, 7192, 7195, 7198]);
@@ -270,7 +282,9 @@ fn intervals_are_told_as_they_are_kept() {
         .zip(&all)
         .map(|(from, to)| {
             let at = |second: i64| Timestamp::from_millis((second + i64::from(start)) * 1000);
-            distribution.window(at(from), at(*to), Layers::All).map_or(0, |window| window.count())
+            distribution
+                .window(at(from), at(*to), Layers::All, &mut Loads::default())
+                .map_or(0, |window| window.count())
         })
         .sum();
     assert_eq!(sum, 2400);

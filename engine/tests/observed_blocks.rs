@@ -1,0 +1,306 @@
+//! Observations that have left the memory window lie on disk, and nobody who asks can tell: against an engine that keeps all of
+//! them in memory, over late ones, backfills, ages, snapshots, restarts and crashes.
+
+mod observed_world;
+mod pair;
+
+use proptest::prelude::*;
+use watchfire_engine::{Engine, TimeRange};
+use watchfire_model::Matcher;
+
+use observed_world::*;
+use pair::Pair;
+
+#[test]
+fn days_of_observations_lie_on_disk_until_the_retention() {
+    let mut pair = Pair::new();
+    let mut random = Random(1);
+    pair.both(|engine| live(engine, 0..48));
+    let of_two_days = pair.of_blocks().stats();
+    pair.both(|engine| live(engine, 48..130));
+    let stats = pair.of_blocks().stats();
+    assert!(stats.spilled_total > 0 && stats.block_bytes > 0, "{stats:?}");
+    assert!(stats.memory_bytes < of_two_days.memory_bytes * 115 / 100, "two days: {of_two_days:?}, five: {stats:?}");
+    assert_eq!(stats.samples, pair.engines[1].as_ref().expect("open").stats().samples);
+    pair.check(130 * HOUR_MS, 60, &mut random);
+    // Days that are over are in one piece each: far fewer files than stretches.
+    assert!(stats.block_files < 20, "{stats:?}");
+    pair.both(|engine| engine.checkpoint().expect("snapshot"));
+    let [small, large] = [0, 1].map(|at| pair.engines[at].as_ref().expect("open").stats().snapshot_bytes);
+    assert!(small * 2 < large, "a snapshot names blocks: {small} of {large}");
+    pair.restart(false, 130 * HOUR_MS);
+    // How long seconds are still there after a start depends on what was replayed; a sweep makes it the same.
+    pair.both(|engine| engine.sweep_all(at(130 * HOUR_MS)));
+    pair.check(130 * HOUR_MS, 20, &mut random);
+
+    pair.both(|engine| live(engine, 130..250));
+    pair.check(250 * HOUR_MS, 20, &mut random);
+    pair.both(|engine| engine.checkpoint().expect("snapshot"));
+    pair.both(|engine| engine.checkpoint().expect("snapshot"));
+    let sizes: u64 = block_files(pair.dirs[0].path()).iter().map(|path| path.metadata().expect("there").len()).sum();
+    assert_eq!(sizes, pair.of_blocks().stats().block_bytes);
+    assert!(sizes < 2 * stats.block_bytes, "{sizes} after ten days, {} after five", stats.block_bytes);
+}
+
+#[test]
+fn late_observations_take_little_memory_and_are_written_once_in_hours() {
+    let pair = Pair::new();
+    pair.both(|engine| live(engine, 0..100));
+    let now = 100 * HOUR_MS;
+    let before = pair.of_blocks().stats();
+    // Each second a late observation, anywhere in the days before.
+    pair.both(|engine| {
+        let mut random = Random(3);
+        for second in 0..3000 {
+            push(engine, now, 0, std::iter::once(now - HOUR_MS - random.below(80 * HOUR_MS)));
+            engine.tick(at(now + second * 1000));
+        }
+        engine.sweep_all(at(now + 3_000_000));
+    });
+    let stats = pair.of_blocks().stats();
+    assert!(stats.memory_bytes < before.memory_bytes + 64 * 3000, "{before:?} then {stats:?}");
+    assert_eq!(stats.block_bytes, before.block_bytes, "nothing is written for a single observation");
+    pair.check(now, 20, &mut Random(4));
+    // They are moved at the next turn, and merged with the days that they belong to.
+    pair.both(|engine| live(engine, 101..112));
+    let merged = pair.of_blocks().stats();
+    assert!(merged.block_files > 0 && merged.memory_bytes < stats.memory_bytes, "{stats:?} then {merged:?}");
+    assert!(merged.block_files < 25, "{merged:?}");
+    pair.check(112 * HOUR_MS, 20, &mut Random(4));
+}
+
+#[test]
+fn when_memory_is_short_observations_go_to_disk_and_none_is_lost() {
+    let dirs = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let limited = {
+        let mut config = config(dirs[0].path(), MEMORY);
+        config.memory_limit_bytes = 300_000;
+        Engine::open(config, at(0)).expect("opens").0
+    };
+    let unlimited = open(dirs[1].path(), MEMORY, 0).0;
+    for hour in 0..60 {
+        for engine in [&limited, &unlimited] {
+            live(engine, hour..hour + 1);
+            let back = (hour / 2) * HOUR_MS;
+            late(engine, 1, times(0, back, back + 600_000));
+            push(engine, (hour + 1) * HOUR_MS, 0, times(0, back, back + 60_000));
+        }
+        let stats = limited.stats();
+        assert!(stats.memory_bytes < 360_000, "{stats:?}");
+    }
+    let stats = limited.stats();
+    assert!(stats.spilled_total > 0 && unlimited.stats().memory_bytes > 2 * stats.memory_bytes, "{stats:?}");
+    // Windows of whole minutes: what is finer may be gone. (Times are told as fine as they are known.)
+    let without_times = |told: Vec<String>| -> Vec<String> {
+        told.into_iter().filter_map(|line| Some(line.split_once(" at [")?.0.to_owned())).collect()
+    };
+    for (start, end) in windows(60 * HOUR_MS, 60, &mut Random(5)) {
+        let (start, end) = (start / MINUTE_MS * MINUTE_MS, end / MINUTE_MS * MINUTE_MS);
+        let [of_limited, of_unlimited] = [&limited, &unlimited].map(|engine| without_times(told(engine, start, end)));
+        assert_eq!(of_limited, of_unlimited, "{start} to {end}");
+    }
+}
+
+/// Windows alone.
+fn whole_windows(told: &[String]) -> Vec<&str> {
+    told.iter().filter_map(|line| Some(line.split_once("window")?.1.split_once(" at [")?.0)).collect()
+}
+
+#[test]
+fn a_damaged_block_costs_its_own_observations() {
+    for damage in ["flipped", "head", "cut", "gone"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (engine, _) = open(dir.path(), BLOCKS, 0);
+        live(&engine, 0..90);
+        let now = 90 * HOUR_MS;
+        let (of_all, of_last) = (told(&engine, -HOUR_MS, now), told(&engine, now - 12 * HOUR_MS, now));
+        engine.close().expect("closes");
+        drop(engine);
+        let files = block_files(dir.path());
+        let middle = &files[files.len() / 2];
+        let mut bytes = std::fs::read(middle).expect("readable");
+        match damage {
+            "flipped" => (20..bytes.len()).step_by(50).for_each(|at| bytes[at] ^= 0x40),
+            "head" => bytes[3] ^= 0x40,
+            _ => bytes.truncate(20),
+        }
+        if damage == "gone" { std::fs::remove_file(middle) } else { std::fs::write(middle, bytes) }.expect("possible");
+        let (mut engine, report) = open(dir.path(), BLOCKS, now);
+        let is_told = matches!(damage, "gone" | "head");
+        assert_eq!(report.damages.len(), usize::from(is_told), "{report:?}");
+        for round in 0..3 {
+            let what = format!("{damage}, round {round}");
+            engine.sweep_all(at(now));
+            // What is behind it is as it was, and so are windows around it, and the running total.
+            assert_eq!(told(&engine, now - 12 * HOUR_MS, now), of_last, "{what}");
+            assert_eq!(whole_windows(&told(&engine, -HOUR_MS, now)), whole_windows(&of_all), "{what}");
+            // Windows into it have what is left, and never more than there was.
+            let (mut have, mut had) = (0, 0);
+            for (start, end) in windows(now, 40, &mut Random(2)) {
+                let (start, end) = (start / MINUTE_MS * MINUTE_MS, end / MINUTE_MS * MINUTE_MS);
+                let range = TimeRange { start: at(start), end: at(end) };
+                for view in engine.select(&[Matcher::equal("n", "0")], range).expect("selects") {
+                    let count = view.histogram(range.start, range.end).map_or(0, |window| window.count());
+                    let most =
+                        times(0, start - 10_000, end).filter(|time| *time > start && *time <= end).count() as u64;
+                    assert!(count <= most, "{what}: {count} of {most} in {start} to {end}");
+                    (have, had) = (have + count, had + most);
+                }
+            }
+            assert!(have < had && have > had / 4, "{what}: {have} of {had}");
+            assert!(is_told || engine.stats().block_damaged_samples > 0, "{what}");
+            match round {
+                // A snapshot that was taken since says the same; what is not there is told once.
+                0 => engine.checkpoint().expect("snapshot"),
+                _ => engine.sync().expect("durable"),
+            }
+            drop(engine);
+            let (again, report) = open(dir.path(), BLOCKS, now);
+            assert_eq!(report.damages.len(), 0, "{what}: {report:?}");
+            engine = again;
+        }
+        // It goes on, with observations for what cannot be read.
+        push(&engine, now, 0, times(0, 0, now).step_by(600));
+        live(&engine, 90..110);
+        let all = TimeRange { start: at(-HOUR_MS), end: at(110 * HOUR_MS) };
+        let counted = |number: u64| {
+            let views = engine.select(&[Matcher::equal("n", number.to_string())], all).expect("selects");
+            views.iter().filter_map(|view| view.histogram(all.start, all.end)).map(|window| window.count()).sum::<u64>()
+        };
+        let wanted = |number: u64| times(number, 0, 110 * HOUR_MS).count() as u64;
+        assert_eq!(counted(1), wanted(1), "{damage}");
+        assert_eq!(counted(0), wanted(0) + times(0, 0, now).step_by(600).count() as u64, "{damage}");
+    }
+}
+
+#[test]
+fn without_room_on_disk_observations_stay_in_memory() {
+    let mut pair = Pair::new();
+    pair.both(|engine| live(engine, 0..8));
+    // A folder where the next block will be.
+    let block = |dir: &std::path::Path, number: u64| dir.join(format!("block-{number:020}.blk"));
+    let dir = pair.dirs[0].path().to_owned();
+    (1..100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
+    pair.both(|engine| live(engine, 8..30));
+    assert!(pair.of_blocks().stats().block_failures_total > 0);
+    pair.both(|engine| push(engine, 30 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
+    pair.check(30 * HOUR_MS, 30, &mut Random(1));
+    (1..100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
+    pair.both(|engine| live(engine, 30..45));
+    assert!(pair.of_blocks().stats().spilled_total > 0);
+    pair.both(|engine| push(engine, 45 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
+    pair.check(45 * HOUR_MS, 30, &mut Random(1));
+    // And again, with late observations for what lies in blocks.
+    let next = 1 + block_files(&dir)
+        .iter()
+        .filter_map(|path| path.file_stem()?.to_str()?[6..].parse::<u64>().ok())
+        .max()
+        .expect("files");
+    (next..next + 100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
+    let before = pair.of_blocks().stats().block_failures_total;
+    pair.both(|engine| live(engine, 45..60));
+    assert!(pair.of_blocks().stats().block_failures_total > before);
+    pair.check(60 * HOUR_MS, 30, &mut Random(1));
+    (next..next + 100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
+    pair.both(|engine| live(engine, 60..75));
+    pair.check(75 * HOUR_MS, 30, &mut Random(1));
+    pair.restart(true, 75 * HOUR_MS);
+    pair.both(|engine| engine.sweep_all(at(75 * HOUR_MS)));
+    pair.check(75 * HOUR_MS, 30, &mut Random(1));
+}
+
+#[test]
+fn a_backup_has_the_observations_in_blocks() {
+    let pair = Pair::new();
+    pair.both(|engine| live(engine, 0..60));
+    let dir = tempfile::tempdir().expect("a folder");
+    let copy = dir.path().join("copy");
+    pair.of_blocks().backup_to(&copy).expect("backs up");
+    let (copied, report) = open(&copy, BLOCKS, 60 * HOUR_MS);
+    assert_eq!(report.damages, []);
+    assert!(copied.stats().block_files > 0);
+    for (start, end) in windows(60 * HOUR_MS, 20, &mut Random(7)) {
+        assert_eq!(told(&copied, start, end), told(pair.of_blocks(), start, end), "{start} to {end}");
+    }
+}
+
+#[test]
+fn series_that_end_leave_nothing_on_disk() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path(), BLOCKS, 0);
+    live(&engine, 0..40);
+    assert!(engine.stats().block_files > 0);
+    for hour in 41..41 + (RETENTION_MS + DAY_MS) / HOUR_MS {
+        engine.tick(at(hour * HOUR_MS));
+        engine.sweep_all(at(hour * HOUR_MS));
+    }
+    assert_eq!(engine.stats().series, 0);
+    engine.checkpoint().expect("snapshot");
+    engine.checkpoint().expect("snapshot");
+    assert_eq!(block_files(dir.path()), Vec::<std::path::PathBuf>::new());
+}
+
+/// What happens to both engines.
+#[derive(Clone, Debug)]
+enum Step {
+    Live(i64),
+    /// Of which series, how many minutes ago it ends, how long it is, each how-manieth of its times.
+    Late(u64, i64, i64, usize),
+    Push(u64, i64, i64, usize),
+    /// Of which series, how many hours ago it ends, how many.
+    Fill(u64, i64, i64, usize),
+    Snapshot,
+    Restart {
+        killed: bool,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let minutes = 5 * 24 * 60i64;
+    let step = prop_oneof![
+        5 => (1i64..14).prop_map(Step::Live),
+        3 => (0..SERIES - 1, 0..minutes, 1i64..900, 1usize..40).prop_map(|(n, ago, long, each)| Step::Late(n, ago, long, each)),
+        2 => (0..SERIES - 1, 0..minutes, 1i64..900, 1usize..40).prop_map(|(n, ago, long, each)| Step::Push(n, ago, long, each)),
+        2 => (0..SERIES - 1, 0i64..110, 1i64..30, 1usize..40).prop_map(|(n, ago, long, each)| Step::Fill(n, ago, long, each)),
+        1 => Just(Step::Snapshot),
+        2 => any::<bool>().prop_map(|killed| Step::Restart { killed }),
+    ];
+    prop::collection::vec(step, 1..24)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn nobody_can_tell_where_observations_lie(steps in steps(), seed in any::<u64>()) {
+        let mut pair = Pair::new();
+        let (mut hour, mut random) = (0, Random(seed));
+        for step in steps {
+            let now = hour * HOUR_MS;
+            match step {
+                Step::Live(hours) => {
+                    pair.both(|engine| live(engine, hour..hour + hours));
+                    hour += hours;
+                }
+                Step::Late(number, ago, long, each) => {
+                    let (from, to) = (now - (ago + long) * MINUTE_MS, now - ago * MINUTE_MS);
+                    pair.both(|engine| late(engine, number, times(0, from, to).step_by(each)));
+                }
+                Step::Push(number, ago, long, each) => {
+                    let (from, to) = (now - (ago + long) * MINUTE_MS, now - ago * MINUTE_MS);
+                    pair.both(|engine| push(engine, now, number, times(0, from, to).step_by(each)));
+                }
+                Step::Fill(number, ago, long, each) => {
+                    let (from, to) = (hour - ago - long, hour - ago);
+                    let times = || times(0, from * HOUR_MS, to * HOUR_MS).step_by(each);
+                    pair.both(|engine| fill(engine, number, from..to, times()));
+                }
+                Step::Snapshot => pair.both(|engine| engine.checkpoint().expect("snapshot")),
+                Step::Restart { killed } => pair.restart(killed, now),
+            }
+            // Which seconds are open, and how long they are still there, depends on what was replayed; a sweep makes it the same.
+            pair.both(|engine| engine.sweep_all(at(hour * HOUR_MS)));
+            pair.check(hour * HOUR_MS, 6, &mut random);
+        }
+    }
+}
