@@ -35,24 +35,27 @@ const fn width_of(code: u8) -> usize {
     WIDTHS[code as usize & 15] as usize
 }
 
+pub(super) const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
+
 const FEW: u8 = 1;
 /// Count that a token itself cannot say, and all above it.
 const LONG: u64 = 4;
 
 /// Appends the blocks that hold something.
 pub(super) fn put(dense: &Dense, out: &mut Vec<u8>) {
-    let (first, mut blocks) = dense.blocks();
+    let (mut first, mut blocks) = dense.blocks();
     let holds_nothing = |block: &[u64; BLOCK]| block.iter().all(|count| *count == 0);
     let before = blocks.iter().take_while(|block| holds_nothing(block)).count();
     blocks = blocks.get(before..).unwrap_or_default();
+    first += before;
     // There are fewer than 2^8 blocks.
-    out.push((first + before) as u8);
+    out.push(first as u8);
     let many_at = out.len();
     out.push(blocks.len() as u8);
     let codes_at = out.len();
     out.resize(codes_at + blocks.len().div_ceil(2), 0);
     let mut last = 0;
-    for (number, block) in blocks.iter().enumerate() {
+    for (number, block) in blocks.iter().enumerate().filter(|(number, _)| dense.is_touched(first + number)) {
         let code = code_of(block);
         if code == 0 {
             continue;
@@ -115,11 +118,16 @@ fn put_packed(width: usize, block: &[u64; BLOCK], out: &mut Vec<u8>) {
 pub(super) fn add(mut cursor: Cursor, dense: &mut Dense) -> Result<(), Damaged> {
     let (first, many) = (usize::from(cursor.u8()?), usize::from(cursor.u8()?));
     let codes = cursor.take(many.div_ceil(2))?;
-    let blocks = dense.blocks_mut(first, many).ok_or(Damaged("a histogram has more buckets than there are"))?;
-    for (number, block) in blocks.iter_mut().enumerate() {
+    if first + many > BLOCKS {
+        return Err(TOO_FAR);
+    }
+    for number in 0..many {
         let code = codes.get(number / 2).map_or(0, |codes| (codes >> (number % 2 * 4)) & 15);
+        if code == 0 {
+            continue;
+        }
+        let block = dense.block_mut(first + number).ok_or(TOO_FAR)?;
         match code {
-            0 => {}
             FEW => add_few(&mut cursor, block)?,
             code => add_packed(code, cursor.take(width_of(code) * BLOCK / 8)?, block),
         }

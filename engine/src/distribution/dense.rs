@@ -5,11 +5,16 @@ use crate::distribution::blocks::{BLOCK, BLOCKS};
 /// Largest count of a place in a histogram at rest: 2^24 of them add up in 64 bits.
 pub(super) const COUNT_MAX: u64 = (1 << 40) - 1;
 
-/// Counts by place. Only those between `low` and `high` can be other than zero.
+/// Words with a bit for each block.
+const TOUCHED: usize = BLOCKS.div_ceil(64);
+
+/// Counts by place. Only those between `low` and `high`, in blocks that were touched, can be other than zero.
 pub(super) struct Dense {
     counts: Box<[[u64; BLOCK]; BLOCKS]>,
     low: usize,
     high: usize,
+    /// Blocks that may hold something, a bit each: few values lie far apart, and what is between them need not be looked at.
+    touched: [u64; TOUCHED],
     pub(super) sum: f64,
     pub(super) min: f64,
     pub(super) max: f64,
@@ -30,12 +35,17 @@ pub(super) fn with_dense<T>(work: impl FnOnce(&mut Dense) -> T) -> T {
 impl Dense {
     fn new() -> Dense {
         let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
-        Dense { counts: Box::new([[0; BLOCK]; BLOCKS]), low: BLOCK * BLOCKS, high: 0, sum: 0.0, min, max }
+        let (counts, touched) = (Box::new([[0; BLOCK]; BLOCKS]), [0; TOUCHED]);
+        Dense { counts, low: BLOCK * BLOCKS, high: 0, touched, sum: 0.0, min, max }
     }
 
     pub(super) fn clear(&mut self) {
-        if let Some(used) = self.counts.as_flattened_mut().get_mut(self.low..self.high) {
-            used.fill(0);
+        for (touched, blocks) in self.touched.iter_mut().zip(self.counts.chunks_mut(64)) {
+            let mut left = std::mem::take(touched);
+            while left != 0 {
+                blocks[left.trailing_zeros() as usize].fill(0);
+                left &= left - 1;
+            }
         }
         (self.low, self.high, self.sum) = (BLOCK * BLOCKS, 0, 0.0);
         (self.min, self.max) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -45,6 +55,7 @@ impl Dense {
     pub(super) fn add(&mut self, place: usize, count: u64) -> bool {
         let Some(have) = self.counts.as_flattened_mut().get_mut(place) else { return false };
         *have = have.wrapping_add(count.min(COUNT_MAX));
+        self.touch(place / BLOCK);
         self.reach(place, place + 1);
         true
     }
@@ -52,11 +63,11 @@ impl Dense {
     /// Adds a value of each of these places.
     pub(super) fn add_each(&mut self, places: &[u16]) {
         let (Some(low), Some(high)) = (places.iter().min(), places.iter().max()) else { return };
-        let counts = self.counts.as_flattened_mut();
-        for place in places {
+        for place in places.iter().map(|place| usize::from(*place)) {
             // Places come from `place_of` alone, which knows no others.
-            if let Some(count) = counts.get_mut(usize::from(*place)) {
+            if let Some(count) = self.counts.as_flattened_mut().get_mut(place) {
                 *count = count.wrapping_add(1);
+                self.touch(place / BLOCK);
             }
         }
         self.reach(usize::from(*low), usize::from(*high) + 1);
@@ -68,13 +79,24 @@ impl Dense {
         self.high = self.high.max(high);
     }
 
-    /// Some of the blocks, to be added to; `None` if there are not so many.
-    pub(super) fn blocks_mut(&mut self, first: usize, many: usize) -> Option<&mut [[u64; BLOCK]]> {
-        let end = first.checked_add(many).filter(|end| *end <= BLOCKS)?;
-        if many > 0 {
-            self.reach(first * BLOCK, end * BLOCK);
+    #[inline]
+    fn touch(&mut self, block: usize) {
+        self.touched[block / 64] |= 1 << (block % 64);
+    }
+
+    /// Whether a block may hold something.
+    pub(super) fn is_touched(&self, block: usize) -> bool {
+        self.touched.get(block / 64).is_some_and(|touched| touched >> (block % 64) & 1 == 1)
+    }
+
+    /// A block, to be added to; `None` if there is no such block.
+    pub(super) fn block_mut(&mut self, block: usize) -> Option<&mut [u64; BLOCK]> {
+        if block >= BLOCKS {
+            return None;
         }
-        self.counts.get_mut(first..end)
+        self.touch(block);
+        self.reach(block * BLOCK, (block + 1) * BLOCK);
+        self.counts.get_mut(block)
     }
 
     /// The number of the first block that may hold something, and the blocks from there to the last one.

@@ -66,9 +66,11 @@ impl Pace {
 
 /// Of live observations: time goes on, and a second is over.
 pub(super) const LIVE: Pace = Pace { open_max: 2, closed_at_once: 1, tens_kept: 86_400, now: 0 };
-/// Of what comes late or is filled in: several senders work through the past side by side, and seconds that are merged
+/// Of what comes late or is filled in: several senders work through the past side by side, and intervals that are merged
 /// upwards one by one cost a hundred times as much as an observation. It is looked at from afar.
-pub(super) const PAST: Pace = Pace { open_max: 128, closed_at_once: 128, tens_kept: 3600, now: 0 };
+pub(super) const PAST: Pace = Pace { open_max: 32, closed_at_once: 32, tens_kept: 3600, now: 0 };
+/// Earlier versions had as many open.
+const OPEN_READ_MAX: usize = 128;
 
 /// The observations of one series.
 #[derive(Default)]
@@ -91,6 +93,34 @@ impl Layer {
             _ => self.record_in_another(second, value, scaled, pace),
         }
         clamped
+    }
+
+    /// Records a value of the past. What is too old for seconds or tens is gathered at the beginning of the interval that
+    /// is kept of it.
+    pub(super) fn record_past(&mut self, second: u32, value: f64, pace: Pace) -> bool {
+        self.newest = self.newest.max(Some(second));
+        let start = self.start_of_past(second, pace);
+        self.record(start, value, pace)
+    }
+
+    /// The beginning of the finest interval that is kept of a second: nothing is made any more of what is finer.
+    fn start_of_past(&mut self, second: u32, pace: Pace) -> u32 {
+        for (finer, over) in pace.over().into_iter().enumerate().rev() {
+            let width = WIDTHS[finer + 1];
+            let start = second / width * width;
+            let end = start.saturating_add(width);
+            if end > over {
+                continue;
+            }
+            let is_over = |layer: &Layer| layer.levels[..=finer].iter().all(|level| level.kept >= end);
+            if !is_over(self) {
+                self.pass_over(end, pace);
+            }
+            if is_over(self) {
+                return start;
+            }
+        }
+        second
     }
 
     /// Records a value in a second that is not the newest one open.
@@ -494,7 +524,7 @@ enum Part<'a> {
 /// Walks over the parts of a layer, in the order in which they are written.
 fn walk<'a>(cursor: &mut Cursor<'a>, mut each: impl FnMut(Part<'a>)) -> Result<(), Damaged> {
     each(Part::Newest(cursor.varint_u32()?.checked_sub(1)));
-    for _ in 0..cursor.length(PAST.open_max)? {
+    for _ in 0..cursor.length(OPEN_READ_MAX)? {
         each(Part::Open { second: cursor.varint_u32()?, bytes: cursor.bytes()? });
     }
     for number in 0..WIDTHS.len() {

@@ -79,8 +79,8 @@ impl Distribution {
                 self.sum += value;
                 self.live.record(second, value, LIVE.at(self.now))
             }
-            Dated::Late => self.late.get_or_insert_default().record(second, value, past),
-            Dated::Filled => self.filled.get_or_insert_default().record(second, value, past),
+            Dated::Late => self.late.get_or_insert_default().record_past(second, value, past),
+            Dated::Filled => self.filled.get_or_insert_default().record_past(second, value, past),
         }
     }
 

@@ -17,7 +17,7 @@
 use std::cell::RefCell;
 
 use crate::bytes::{Cursor, Damaged, put_varint, unzigzag};
-use crate::distribution::blocks;
+use crate::distribution::blocks::{self, TOO_FAR};
 use crate::distribution::dense::Dense;
 use crate::distribution::rice::{BitReader, Mean};
 use crate::distribution::scale::{SCALE, place_of_index};
@@ -26,8 +26,6 @@ const TOKENS: u8 = 1;
 const RICE: u8 = 2;
 const RICE_EXPECTED: u8 = 3;
 const BLOCKS: u8 = 4;
-
-const TOO_FAR: Damaged = Damaged("a histogram has more buckets than there are");
 
 thread_local! {
     /// Where a piece is put together.

@@ -90,6 +90,35 @@ proptest! {
         for (a, b) in &windows { check(&again, &seen, first + a.min(b), first + a.max(b)); }
     }
 
+    /// What comes late may be gathered by the minute at once; windows of whole minutes are exact all the same, and each
+    /// observation is there once, whenever the layer is looked at, aged, or written and read.
+    #[test]
+    fn windows_of_whole_minutes_are_exact_for_the_past(
+        steps in prop::collection::vec((prop_oneof![6 => 0i64..30, 2 => 0i64..900, 2 => -7200i64..0], value(), 0u32..40), 1..300),
+        windows in prop::collection::vec((0u32..240, 0u32..240), 1..10),
+        again_at in 0usize..300,
+    ) {
+        let mut distribution = Distribution::default();
+        let base = 1_000_000u32 / 3600 * 3600;
+        let (mut second, mut now, mut seen) = (i64::from(base), base + 9000, Vec::<Seen>::new());
+        for (at, (step, value, waited)) in steps.into_iter().enumerate() {
+            now += waited;
+            distribution.see_time(i64::from(now) * 1000);
+            second = (second + step).clamp(i64::from(base) + 1, i64::from(now));
+            distribution.add(second as u32, value, Dated::Late);
+            seen.push((second as u32, value, true));
+            if waited > 30 { distribution.age(i64::from(now) * 1000); }
+            if at == again_at {
+                let mut bytes = Vec::new();
+                distribution.write(&mut bytes);
+                distribution = Distribution::read_from(&mut Cursor::new(&bytes)).expect("whole");
+            }
+        }
+        let newest = seen.iter().map(|(at, ..)| *at).max();
+        prop_assert_eq!(distribution.newest(), newest);
+        for (a, b) in windows { check(&distribution, &seen, i64::from(base + a.min(b) * 60), i64::from(base + a.max(b) * 60)); }
+    }
+
     /// When fine levels are gone, a window is the exact one with its edges rounded down to the interval.
     #[test]
     fn edges_round_with_age(
