@@ -56,14 +56,15 @@ pub(super) fn put(dense: &Dense, out: &mut Vec<u8>) {
     out.resize(codes_at + blocks.len().div_ceil(2), 0);
     let mut last = 0;
     for (number, block) in blocks.iter().enumerate().filter(|(number, _)| dense.is_touched(first + number)) {
-        let code = code_of(block);
-        if code == 0 {
+        let places = places_of(block);
+        if places == 0 {
             continue;
         }
+        let code = code_of(block, places);
         last = number + 1;
         out[codes_at + number / 2] |= code << (number % 2 * 4);
         match code {
-            FEW => put_few(block, out),
+            FEW => put_few(block, places, out),
             code => put_packed(width_of(code), block, out),
         }
     }
@@ -73,28 +74,39 @@ pub(super) fn put(dense: &Dense, out: &mut Vec<u8>) {
     }
 }
 
-/// The code with which a block takes fewest bytes.
-fn code_of(block: &[u64; BLOCK]) -> u8 {
-    let bits = block.iter().fold(0, |all, count| all | count);
-    if bits == 0 {
-        return 0;
-    }
+/// The places of a block that hold something, a bit each.
+fn places_of(block: &[u64; BLOCK]) -> u32 {
+    block.iter().enumerate().fold(0, |places, (place, count)| places | u32::from(*count > 0) << place)
+}
+
+/// The counts at these places, with the place of each.
+fn counts_at(block: &[u64; BLOCK], mut places: u32) -> impl Iterator<Item = (usize, u64)> {
+    std::iter::from_fn(move || {
+        let place = places.trailing_zeros() as usize;
+        places &= places.wrapping_sub(1);
+        block.get(place).map(|count| (place, *count))
+    })
+}
+
+/// The code with which a block takes fewest bytes, if these places hold something.
+fn code_of(block: &[u64; BLOCK], places: u32) -> u8 {
+    let bits = counts_at(block, places).fold(0, |all, (_, count)| all | count);
     let width = (64 - bits.leading_zeros()).min(40);
     let packed = 2 + WIDTHS[2..].partition_point(|have| *have < width) as u8;
     let packed_bytes = width_of(packed) * BLOCK / 8;
-    let few = block.iter().map(|count| usize::from(*count > 0)).sum::<usize>();
+    let few = places.count_ones() as usize;
     if few >= packed_bytes {
         return packed;
     }
-    let long = block.iter().filter(|count| **count >= LONG);
-    let long_bytes = long.map(|count| (64 - ((count - LONG) | 1).leading_zeros()).div_ceil(7) as usize);
+    let long = counts_at(block, places).filter(|(_, count)| *count >= LONG);
+    let long_bytes = long.map(|(_, count)| (64 - ((count - LONG) | 1).leading_zeros()).div_ceil(7) as usize);
     if few + long_bytes.sum::<usize>() < packed_bytes { FEW } else { packed }
 }
 
-fn put_few(block: &[u64; BLOCK], out: &mut Vec<u8>) {
+fn put_few(block: &[u64; BLOCK], places: u32, out: &mut Vec<u8>) {
     let mut last = out.len();
-    for (place, count) in block.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let count = (*count).min(COUNT_MAX);
+    for (place, count) in counts_at(block, places) {
+        let count = count.min(COUNT_MAX);
         last = out.len();
         // A place is one of 32.
         out.push(0x80 | ((count.min(LONG) - 1) as u8) << 5 | place as u8);
