@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 use watchfire_model::labels::METRIC_NAME;
-use watchfire_model::record::{Column, Core, Root, ValueRef};
+use watchfire_model::record::{Column, Core, RecordError, RecordReader, Root, ValueRef};
 use watchfire_model::text::cut;
 use watchfire_model::{LabelSet, Level, RecordView};
 
@@ -70,6 +70,45 @@ pub(super) fn max_series() -> HashMap<String, u32> {
     ])
 }
 
+/// What a record tells of itself.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Told<'r> {
+    service: &'r str,
+    /// Rank, unit and value.
+    duration: Option<(u8, f64, ValueRef<'r>)>,
+    /// Rank, and the text.
+    route: Option<(u8, &'r str)>,
+}
+
+impl<'r> Told<'r> {
+    /// Reads and checks the entries of a record.
+    #[inline]
+    pub(super) fn read(reader: &mut RecordReader<'r>) -> Result<Told<'r>, RecordError> {
+        let mut told = Told::default();
+        while let Some((column, value)) = reader.next_entry()? {
+            match (column, value) {
+                (Column::Core(Core::Service), ValueRef::Text(text)) => told.service = text,
+                (Column::Leaf(Root::Fields | Root::PerformanceMetrics, name), value) => match (said_by(name), value) {
+                    // Null says that nothing was measured.
+                    (Some(Said::Duration { rank, millis }), value)
+                        if value != ValueRef::Null && told.duration.is_none_or(|(have, ..)| rank < have) =>
+                    {
+                        told.duration = Some((rank, millis, value));
+                    }
+                    (Some(Said::Route { rank }), ValueRef::Text(text))
+                        if told.route.is_none_or(|(have, _)| rank < have) =>
+                    {
+                        told.route = Some((rank, text));
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        Ok(told)
+    }
+}
+
 /// The series of one service.
 #[derive(Default)]
 struct Service {
@@ -99,34 +138,16 @@ impl BuiltIn {
         }
     }
 
+    /// Counts a record.
     pub(super) fn record(
         &mut self,
         view: &RecordView<'_>,
+        told: Told<'_>,
         moment: Moment,
         collected: &mut Collected,
         report: &mut BatchReport,
     ) {
-        let mut service = "";
-        let mut duration: Option<(u8, f64, ValueRef<'_>)> = None;
-        let mut route: Option<(u8, &str)> = None;
-        for (column, value) in view.entries() {
-            match (column, value) {
-                (Column::Core(Core::Service), ValueRef::Text(text)) => service = text,
-                (Column::Leaf(Root::Fields | Root::PerformanceMetrics, name), value) => match (said_by(name), value) {
-                    // Null says that nothing was measured.
-                    (Some(Said::Duration { rank, millis }), value)
-                        if value != ValueRef::Null && duration.is_none_or(|(have, ..)| rank < have) =>
-                    {
-                        duration = Some((rank, millis, value));
-                    }
-                    (Some(Said::Route { rank }), ValueRef::Text(text)) if route.is_none_or(|(have, _)| rank < have) => {
-                        route = Some((rank, text));
-                    }
-                    _ => {}
-                },
-                _ => {}
-            }
-        }
+        let Told { service, duration, route } = told;
         let service = label_text(service);
         let level = view.level();
         let entry = self.services.entry_ref(service).or_default();

@@ -16,13 +16,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use watchfire_engine::{Derived, GaugeSample, Increment, Observation, SourcePosition};
-use watchfire_model::{LabelSet, RecordView, Timestamp};
+use watchfire_model::record::RecordError;
+use watchfire_model::{LabelSet, RecordReader, Timestamp};
 
 pub use built_in::REQUEST_DURATION;
 pub use route::normalise_route;
 pub use rule::{RuleConfig, RuleError, RuleFault, RuleKind, RulePart};
 
-use built_in::BuiltIn;
+use built_in::{BuiltIn, Told};
 use rule::Rule;
 use series::{SeriesId, SeriesTable};
 
@@ -36,19 +37,31 @@ pub(crate) struct Moment {
     late: bool,
 }
 
+/// An observation, and the place of the next one of its series.
+struct Observed {
+    moment: Moment,
+    value: f64,
+    next: Option<u32>,
+}
+
 /// Counts per series and second, and observations, of the batch at hand.
 #[derive(Default)]
 pub(crate) struct Collected {
     table: SeriesTable,
-    observations: Vec<(SeriesId, Moment, f64)>,
-    /// Room for the series and places of the observations.
-    by_series: Vec<(SeriesId, u32)>,
+    observations: Vec<Observed>,
+    /// Series with observations, and the place of the first one.
+    observed: Vec<(SeriesId, u32)>,
     gauges: Vec<(SeriesId, Moment, f64)>,
 }
 
 impl Collected {
     fn observe(&mut self, series: SeriesId, moment: Moment, value: f64) {
-        self.observations.push((series, moment, value));
+        let place = self.observations.len() as u32;
+        self.observations.push(Observed { moment, value, next: None });
+        match self.table.observe(series, Some(place)).and_then(|before| self.observations.get_mut(before as usize)) {
+            Some(before) => before.next = Some(place),
+            None => self.observed.push((series, place)),
+        }
     }
 }
 
@@ -165,43 +178,51 @@ impl Extractor {
     pub fn collect<'r>(&mut self, first_offset: u64, records: impl Iterator<Item = &'r [u8]>) -> BatchReport {
         let mut report = BatchReport::default();
         for (bytes, seq) in records.zip(first_offset..) {
-            match RecordView::parse(bytes) {
-                Ok(view) => self.record(&view, seq, &mut report),
-                Err(_) => report.damaged += 1,
+            if self.record(bytes, seq, &mut report).is_err() {
+                report.damaged += 1;
             }
         }
         report
     }
 
-    fn record(&mut self, view: &RecordView<'_>, seq: u64, report: &mut BatchReport) {
+    fn record(&mut self, bytes: &[u8], seq: u64, report: &mut BatchReport) -> Result<(), RecordError> {
+        let mut reader = RecordReader::new(bytes)?;
+        let told = self.built_in.is_some().then(|| Told::read(&mut reader)).transpose()?;
+        let view = &reader.finish()?;
         let accepted_at = view.accepted_at();
         let late = view.is_imported() || accepted_at.since(view.timestamp()) > self.late_after_ms;
         let moment = Moment { at: if late { view.timestamp() } else { accepted_at }, late };
         report.late += u64::from(late);
-        if let Some(built_in) = &mut self.built_in {
-            built_in.record(view, moment, &mut self.collected, report);
+        if let (Some(built_in), Some(told)) = (&mut self.built_in, told) {
+            built_in.record(view, told, moment, &mut self.collected, report);
         }
         for rule in &mut self.rules {
             rule.record(view, seq, moment, &mut self.collected, report);
         }
+        Ok(())
     }
 
     /// The numbers collected so far, as one record of the engine's log.
     pub fn take(&mut self, source: SourcePosition) -> Derived {
-        let Collected { table, observations, by_series, gauges } = &mut self.collected;
+        let Collected { table, observations, observed, gauges } = &mut self.collected;
         let mut derived = Derived::new(source);
         derived.max_series = Arc::clone(&self.max_series);
         table.take_counts(|labels: &LabelSet, second_end, late, count| {
             derived.increments.push(Increment { labels: labels.clone(), at: second_end, count, late });
         });
         // Side by side, what belongs to a series is looked up, logged and put in once.
-        by_series.clear();
-        by_series.extend(observations.iter().zip(0..).map(|((series, ..), place)| (*series, place)));
-        by_series.sort_unstable();
-        derived.observations.extend(by_series.drain(..).filter_map(|(series, place)| {
-            let (_, Moment { at, late }, value) = *observations.get(place as usize)?;
-            Some(Observation { labels: table.labels(series), at, value, late })
-        }));
+        derived.observations.reserve(observations.len());
+        observed.sort_unstable();
+        for (series, first) in observed.drain(..) {
+            table.observe(series, None);
+            let mut next = Some(first);
+            while let Some(&Observed { moment: Moment { at, late }, value, next: following }) =
+                next.and_then(|place| observations.get(place as usize))
+            {
+                derived.observations.push(Observation { labels: table.labels(series), at, value, late });
+                next = following;
+            }
+        }
         observations.clear();
         // Of one moment the newest value counts.
         let mut places: HashMap<(SeriesId, Timestamp), usize> = HashMap::new();

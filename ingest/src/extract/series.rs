@@ -6,12 +6,14 @@ use watchfire_model::{LabelSet, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SeriesId(u32);
 
-/// Counts of one second of one series.
+/// A series, and the counts of one second of it.
 struct Entry {
     labels: LabelSet,
     second_end: i64,
     late: bool,
     count: f64,
+    /// Place of its newest observation.
+    observed: Option<u32>,
 }
 
 /// The table.
@@ -38,7 +40,7 @@ impl SeriesTable {
 
     /// Adds a series. Which label sets have one already is known by the callers.
     pub(super) fn add(&mut self, labels: LabelSet) -> SeriesId {
-        self.entries.push(Entry { labels, second_end: 0, late: false, count: 0.0 });
+        self.entries.push(Entry { labels, second_end: 0, late: false, count: 0.0, observed: None });
         SeriesId(self.entries.len() as u32 - 1)
     }
 
@@ -74,6 +76,12 @@ impl SeriesTable {
                 give(&entry.labels, Timestamp::from_millis(end), late, count);
             }
         }
+    }
+
+    /// Takes note of the place of the newest observation of a series, or of none; gives that of the one before.
+    pub(super) fn observe(&mut self, series: SeriesId, place: Option<u32>) -> Option<u32> {
+        let entry = self.entries.get_mut(series.0 as usize)?;
+        std::mem::replace(&mut entry.observed, place)
     }
 
     /// The labels of a series.

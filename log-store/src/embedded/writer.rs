@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use watchfire_model::{RecordView, Timestamp};
+use watchfire_model::Timestamp;
 
 use super::config::{AppendError, AppendReport};
 use super::lost::{self, Lost};
@@ -104,22 +104,22 @@ impl Writer {
                     report.skipped += 1;
                     continue;
                 }
-                match RecordView::parse(bytes) {
-                    Ok(record) if bytes.len() <= RECORD_BYTES_MAX => {
-                        let (at, accepted) = (record.timestamp().millis(), record.accepted_at().millis());
-                        self.note_lost(shared, seq, (at.min(accepted), at.max(accepted)));
-                        rows.push(seq, &record);
-                        report.appended += 1;
-                    }
-                    Ok(_) => {
-                        tracing::warn!(seq, bytes = bytes.len(), "a record is too large and is left out");
-                        report.damaged += 1;
-                        shared.counters.damaged_records.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(error) => {
-                        tracing::warn!(seq, %error, "a record of the queue cannot be read and is left out");
-                        report.damaged += 1;
-                        shared.counters.damaged_records.fetch_add(1, Ordering::Relaxed);
+                if bytes.len() > RECORD_BYTES_MAX {
+                    tracing::warn!(seq, bytes = bytes.len(), "a record is too large and is left out");
+                    report.damaged += 1;
+                    shared.counters.damaged_records.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    match rows.push(seq, bytes) {
+                        Ok(record) => {
+                            let (at, accepted) = (record.timestamp().millis(), record.accepted_at().millis());
+                            self.note_lost(shared, seq, (at.min(accepted), at.max(accepted)));
+                            report.appended += 1;
+                        }
+                        Err(error) => {
+                            tracing::warn!(seq, %error, "a record of the queue cannot be read and is left out");
+                            report.damaged += 1;
+                            shared.counters.damaged_records.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
                 }
                 self.next_offset = offset;

@@ -7,8 +7,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use parking_lot::RwLock;
-use watchfire_model::record::{Column, ValueRef};
-use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
+use watchfire_model::record::{Column, RecordError, ValueRef};
+use watchfire_model::{Level, LogRecord, RecordReader, RecordView, Timestamp};
 
 use super::shapes::{REST, Shapes};
 use crate::values::rest::{self, RestEntries};
@@ -125,9 +125,21 @@ impl Rows {
         self.seqs.len() >= rows_max.min(CHUNK_ROWS) || self.bytes >= CHUNK_BYTES
     }
 
-    /// Adds a record at the end.
-    pub fn push(&mut self, seq: u64, record: &RecordView<'_>) {
+    /// Adds a record at the end. Errors: its bytes are damaged, and nothing was added.
+    pub fn push<'r>(&mut self, seq: u64, bytes: &'r [u8]) -> Result<RecordView<'r>, RecordError> {
+        let mut reader = RecordReader::new(bytes)?;
         let row = self.seqs.len() as u32;
+        let shape = match self.push_entries(row, &mut reader) {
+            Ok(shape) => shape,
+            Err(error) => {
+                self.columns.iter_mut().for_each(|column| column.values.take_back(row));
+                return Err(error);
+            }
+        };
+        if !self.scratch.is_empty() {
+            self.rest.push(row, Raw::Object(&self.scratch));
+        }
+        let record = reader.finish()?;
         let time = record.timestamp().millis();
         self.seqs.push(seq);
         self.timestamps.push(time);
@@ -138,10 +150,17 @@ impl Rows {
         self.level_counts[record.level() as usize] += 1;
         self.time_min = self.time_min.min(time);
         self.time_max = self.time_max.max(time);
-        self.bytes += record.bytes().len();
+        self.bytes += bytes.len();
+        self.shape_ids.push(shape);
+        Ok(record)
+    }
+
+    /// Puts the entries of a record into their columns, and what has none into `scratch`; gives the record's shape.
+    #[inline(always)]
+    fn push_entries(&mut self, row: u32, reader: &mut RecordReader<'_>) -> Result<u32, RecordError> {
         self.scratch.clear();
         let mut walk = self.shapes.start();
-        for (column, value) in record.entries() {
+        while let Some((column, value)) = reader.next_entry()? {
             let (kind, path) = ColumnName::parts(column);
             if let Some(guess) = self.shapes.guess(&walk)
                 && let Some(likely) = self.columns.get_mut(usize::from(guess.column))
@@ -160,11 +179,7 @@ impl Rows {
                 self.shapes.step(&mut walk, REST);
             }
         }
-        if !self.scratch.is_empty() {
-            self.rest.push(row, Raw::Object(&self.scratch));
-        }
-        let shape = self.shapes.finish(walk);
-        self.shape_ids.push(shape);
+        Ok(self.shapes.finish(walk))
     }
 
     #[inline]
@@ -254,9 +269,10 @@ mod tests {
                 writer.tree(Root::Fields, &format!("key{}", n * 100 + k), &Value::Int(i64::from(k)));
             }
             writer.leaf(Root::Fields, "key0", ValueRef::Null);
-            let view = RecordView::parse(&bytes).expect("just written");
-            rows.push(u64::from(n), &view);
-            wanted.push(view.to_record());
+            wanted.push(rows.push(u64::from(n), &bytes).expect("just written").to_record());
+            // A damaged one leaves nothing behind.
+            bytes.truncate(bytes.len() - 1);
+            assert!(rows.push(u64::from(n), &bytes).is_err());
         }
         assert_eq!(rows.columns.len(), COLUMNS_MAX);
         for (row, record) in wanted.iter().enumerate() {

@@ -6,11 +6,11 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use watchfire_model::short::{mark_of, same_bytes};
 
 use super::section::{ReadSections, Section, SectionWriter, looks_compressible};
 use super::source::ColumnSource;
 use super::wire::{Wire, WireError, put_bytes, put_signed, put_varint};
-use crate::values::name::{mark_of, same_bytes};
 use crate::values::raw::tag;
 use crate::values::{Arena, Bits, Raw};
 
@@ -22,6 +22,11 @@ const SAMPLE: usize = 2048;
 const SAMPLE_MOST: usize = SAMPLE * 15 / 16;
 /// So many values, as a power of two, are known again without a look-up.
 const RECENT_BITS: u32 = 9;
+
+/// The lowest bit of each of eight bytes.
+const LOWEST_BITS: u64 = 0x0101_0101_0101_0101;
+/// What moves the lowest bit of byte `k` to bit `56 + k`.
+const SIDE_BY_SIDE: u64 = 0x0102_0408_1020_4080;
 
 /// Where a dictionary and its ids lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +128,14 @@ pub(crate) fn write_planes(ids: &[u32], bits: usize, sections: &mut SectionWrite
     let mut planes = vec![Vec::with_capacity(ids.len() / 8 + 8); bits];
     for ids in ids.chunks(64) {
         let mut words = [0u64; 32];
-        for (row, id) in ids.iter().enumerate() {
-            for (bit, word) in words.iter_mut().take(bits).enumerate() {
-                *word |= u64::from(id >> bit & 1) << row;
+        for (row, eight) in (0..64).step_by(8).zip(ids.chunks(8)) {
+            for (byte, words) in words.chunks_mut(8).enumerate().take(bits.div_ceil(8)) {
+                let bytes = eight.iter().rev().fold(0u64, |all, id| all << 8 | u64::from(id >> (8 * byte) & 0xff));
+                for (bit, word) in words.iter_mut().enumerate() {
+                    // Moves the lowest bits of eight bytes into the highest byte, side by side.
+                    let of_rows = (bytes >> bit & LOWEST_BITS).wrapping_mul(SIDE_BY_SIDE) >> 56;
+                    *word |= of_rows << row;
+                }
             }
         }
         for (plane, word) in planes.iter_mut().zip(words) {

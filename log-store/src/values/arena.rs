@@ -51,6 +51,23 @@ impl Arena {
         true
     }
 
+    /// Takes out the value of the last row, if it is that of this row.
+    #[cold]
+    pub fn take_back(&mut self, row: u32) {
+        let Some(last) = self.slots.len().checked_sub(1).filter(|last| self.row(*last) == row) else { return };
+        let tag = if self.tags.is_empty() { self.uniform } else { self.tags[last] };
+        let slot = self.slots[last];
+        self.slots.truncate(last);
+        self.tags.truncate(last);
+        if tag::has_bytes(tag) {
+            self.bytes.truncate((slot >> 32) as usize);
+        }
+        if let Some(mut rows) = self.rows.take() {
+            rows.truncate(last);
+            self.set_rows(rows);
+        }
+    }
+
     /// Adds the value of the next row.
     pub fn push_next(&mut self, value: Raw<'_>) {
         let row = match &self.rows {
@@ -166,5 +183,11 @@ mod tests {
         assert_eq!(arena.of_row(3), None);
         assert_eq!((0..4).map(|index| arena.row(index)).collect::<Vec<_>>(), [0, 1, 4, 9]);
         assert_eq!((0..4).map(|index| arena.get(index).tag()).collect::<Vec<_>>(), [3, 3, 5, 2]);
+        for (row, left) in [(9, 3), (9, 3), (4, 2), (1, 1), (0, 0), (0, 0)] {
+            arena.take_back(row);
+            assert_eq!((arena.len(), arena.bytes().len()), (left, if left > 2 { 4 } else { 0 }));
+        }
+        assert!(arena.push(0, Raw::Text(b"again")));
+        assert_eq!((arena.uniform_tag(), arena.rows()), (Some(tag::TEXT), None));
     }
 }

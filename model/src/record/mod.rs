@@ -20,7 +20,7 @@ mod write;
 
 use crate::{Level, Timestamp};
 
-pub use read::{Encoded, RecordView};
+pub use read::{Encoded, RecordReader, RecordView};
 pub use write::RecordWriter;
 
 /// What joins the names of nested objects in a path. It cannot be confused with a dot in a name.

@@ -52,9 +52,15 @@ pub struct RecordView<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> RecordView<'a> {
-    /// Checks every entry, so that reading cannot fail afterwards.
-    pub fn parse(bytes: &'a [u8]) -> Result<RecordView<'a>, RecordError> {
+/// A record that is checked while it is read: for who reads all of it just once.
+pub struct RecordReader<'a> {
+    cursor: Unchecked<'a>,
+    damage: Option<RecordError>,
+}
+
+impl<'a> RecordReader<'a> {
+    /// Checks the header.
+    pub fn new(bytes: &'a [u8]) -> Result<RecordReader<'a>, RecordError> {
         if bytes.len() < HEADER_BYTES {
             return Err(RecordError { what: "shorter than its header", at: bytes.len() });
         }
@@ -66,11 +72,38 @@ impl<'a> RecordView<'a> {
         if Level::from_u8(bytes[1] & !marks).is_none() {
             return Err(RecordError { what: "unknown level", at: 1 });
         }
-        let mut cursor = Unchecked::new(bytes, HEADER_BYTES);
-        while !cursor.at_end() {
-            cursor.entry()?;
+        Ok(RecordReader { cursor: Unchecked::new(bytes, HEADER_BYTES), damage: None })
+    }
+
+    /// Checks and gives the next entry; `None` at the end.
+    #[inline(always)]
+    pub fn next_entry(&mut self) -> Result<Option<(Column<'a>, ValueRef<'a>)>, RecordError> {
+        if self.cursor.at_end() {
+            return Ok(None);
         }
-        Ok(RecordView { bytes })
+        match self.cursor.entry() {
+            Ok(entry) => Ok(Some(entry)),
+            Err(error) => {
+                self.damage = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks what was not read yet; the record can be read without checks now. Errors: that, or an earlier one.
+    pub fn finish(mut self) -> Result<RecordView<'a>, RecordError> {
+        while self.next_entry()?.is_some() {}
+        match self.damage {
+            Some(damage) => Err(damage),
+            None => Ok(RecordView { bytes: self.cursor.bytes }),
+        }
+    }
+}
+
+impl<'a> RecordView<'a> {
+    /// Checks every entry, so that reading cannot fail afterwards.
+    pub fn parse(bytes: &'a [u8]) -> Result<RecordView<'a>, RecordError> {
+        RecordReader::new(bytes)?.finish()
     }
 
     fn i64_at(&self, at: usize) -> i64 {
@@ -140,7 +173,7 @@ impl<'a> RecordView<'a> {
     }
 }
 /// Reads entries and values. `CHECKED` says that a cursor which was not has read these bytes to their end before:
-/// only [`RecordView::parse`], [`Encoded::check_values`] and [`Encoded::check_members`] make what others read.
+/// only [`RecordReader`], [`Encoded::check_values`] and [`Encoded::check_members`] make what others read.
 struct Cursor<'a, const CHECKED: bool> {
     bytes: &'a [u8],
     at: usize,

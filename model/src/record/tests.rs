@@ -60,7 +60,13 @@ proptest! {
         LogRecord { message: "hello".into(), fields, ..LogRecord::default() }.encode(&mut bytes);
         let at = at % bytes.len();
         bytes[at] ^= 1 << bit;
-        if let Ok(view) = RecordView::parse(&bytes) { let _ = view.to_record(); }
+        let parsed = RecordView::parse(&bytes);
+        if let Ok(view) = parsed { let _ = view.to_record(); }
+        // Who reads on behind an error does not make a whole record of it.
+        if let Ok(mut reader) = RecordReader::new(&bytes) {
+            while reader.next_entry().map_or(true, |entry| entry.is_some()) {}
+            prop_assert_eq!(reader.finish().is_ok(), parsed.is_ok());
+        }
     }
 }
 

@@ -18,18 +18,9 @@ impl Value {
             Value::Null => out.push(0),
             Value::Bool(false) => out.push(1),
             Value::Bool(true) => out.push(2),
-            Value::Int(int) => {
-                out.push(3);
-                out.extend_from_slice(&int.to_le_bytes());
-            }
-            Value::Float(float) => {
-                out.push(4);
-                out.extend_from_slice(&float.to_le_bytes());
-            }
-            Value::Text(text) => {
-                out.push(5);
-                put_text(out, text);
-            }
+            Value::Int(int) => put_number(out, 3, int.to_le_bytes()),
+            Value::Float(float) => put_number(out, 4, float.to_le_bytes()),
+            Value::Text(text) => put_tagged(out, 5, text.as_bytes()),
             Value::Array(values) => put_block(out, 6, |out| {
                 for value in values {
                     value.encode_nested(out, depth + 1);
@@ -47,11 +38,9 @@ impl Value {
 
 /// Writes a tag, the byte length of what `fill` appends, and that.
 fn put_block(out: &mut Vec<u8>, tag: u8, fill: impl FnOnce(&mut Vec<u8>)) {
-    out.push(tag);
     let mut inner = Vec::new();
     fill(&mut inner);
-    put_varint(out, inner.len());
-    out.extend_from_slice(&inner);
+    put_tagged(out, tag, &inner);
 }
 
 fn put_varint(out: &mut Vec<u8>, mut number: usize) {
@@ -65,6 +54,26 @@ fn put_varint(out: &mut Vec<u8>, mut number: usize) {
 fn put_text(out: &mut Vec<u8>, text: &str) {
     put_varint(out, text.len());
     out.extend_from_slice(text.as_bytes());
+}
+
+/// A tag, a length, and so many bytes.
+#[inline]
+fn put_tagged(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    if let Ok(length @ 0..0x80) = u8::try_from(bytes.len()) {
+        out.extend_from_slice(&[tag, length]);
+    } else {
+        out.push(tag);
+        put_varint(out, bytes.len());
+    }
+    out.extend_from_slice(bytes);
+}
+
+/// A tag and the eight bytes of a number.
+#[inline]
+fn put_number(out: &mut Vec<u8>, tag: u8, bytes: [u8; 8]) {
+    let mut all = [tag; 9];
+    all[1..].copy_from_slice(&bytes);
+    out.extend_from_slice(&all);
 }
 
 /// Appends one record to a buffer. A column may be written once only.
@@ -102,8 +111,7 @@ impl<'a> RecordWriter<'a> {
 
     /// One of the record's own texts.
     pub fn core(&mut self, column: Core, text: &str) {
-        self.out.push(column as u8);
-        put_text(self.out, text);
+        put_tagged(self.out, column as u8, text.as_bytes());
     }
 
     /// A leaf with a plain value. `path` joins names by [`PATH_SEPARATOR`].
@@ -113,30 +121,11 @@ impl<'a> RecordWriter<'a> {
         match value {
             ValueRef::Null => out.push(0),
             ValueRef::Bool(bool) => out.push(1 + u8::from(bool)),
-            ValueRef::Int(int) => {
-                out.push(3);
-                out.extend_from_slice(&int.to_le_bytes());
-            }
-            ValueRef::Float(float) => {
-                out.push(4);
-                out.extend_from_slice(&float.to_le_bytes());
-            }
-            ValueRef::Text(text) => {
-                out.push(5);
-                put_text(out, text);
-            }
-            ValueRef::Array(values) => {
-                let bytes = values.bytes();
-                out.push(6);
-                put_varint(out, bytes.len());
-                out.extend_from_slice(bytes);
-            }
-            ValueRef::Object(members) => {
-                let bytes = members.bytes();
-                out.push(7);
-                put_varint(out, bytes.len());
-                out.extend_from_slice(bytes);
-            }
+            ValueRef::Int(int) => put_number(out, 3, int.to_le_bytes()),
+            ValueRef::Float(float) => put_number(out, 4, float.to_le_bytes()),
+            ValueRef::Text(text) => put_tagged(out, 5, text.as_bytes()),
+            ValueRef::Array(values) => put_tagged(out, 6, values.bytes()),
+            ValueRef::Object(members) => put_tagged(out, 7, members.bytes()),
         }
     }
 
@@ -165,8 +154,7 @@ impl<'a> RecordWriter<'a> {
     }
 
     fn leaf_name(&mut self, root: Root, path: &str) {
-        self.out.push(ROOT_TAG + root as u8);
-        put_text(self.out, path);
+        put_tagged(self.out, ROOT_TAG + root as u8, path.as_bytes());
     }
 }
 impl LogRecord {
