@@ -99,11 +99,41 @@ fn transpose(source: &ColumnSource<'_>, texts: std::ops::Range<usize>, length: u
         let end = (at + TEXTS_AT_ONCE).min(texts.end);
         buffer.clear();
         (at..end).for_each(|index| buffer.extend_from_slice(source.get(index).bytes()));
-        for (position, column) in columns.chunks_exact_mut(COLUMN_STRIDE).enumerate() {
-            let bytes = buffer.iter().skip(position).step_by(length);
-            column[at - begin..end - begin].iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+        for (texts, row) in buffer.chunks(8 * length).zip((at - begin..).step_by(8)) {
+            if texts.len() == 8 * length && length >= 8 {
+                // The last eight positions overlap those before if need be.
+                for position in (0..length - 8).step_by(8).chain([length - 8]) {
+                    let words = transposed(std::array::from_fn(|text| eight_at(texts, text * length + position)));
+                    for (column, word) in columns.chunks_exact_mut(COLUMN_STRIDE).skip(position).zip(words) {
+                        column[row..row + 8].copy_from_slice(&word.to_le_bytes());
+                    }
+                }
+                continue;
+            }
+            for (position, column) in columns.chunks_exact_mut(COLUMN_STRIDE).enumerate() {
+                let bytes = texts.iter().skip(position).step_by(length);
+                column[row..].iter_mut().zip(bytes).for_each(|(to, byte)| *to = *byte);
+            }
         }
     }
+}
+
+#[inline]
+fn eight_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |eight| u64::from_le_bytes(*eight))
+}
+
+/// Eight words as the rows of a square of bytes, turned into its columns: halves change places, then quarters, then bytes.
+#[inline]
+fn transposed(mut words: [u64; 8]) -> [u64; 8] {
+    for (distance, low) in [(4, 0x0000_0000_ffff_ffffu64), (2, 0x0000_ffff_0000_ffff), (1, 0x00ff_00ff_00ff_00ff)] {
+        for at in (0..8).filter(|at| at & distance == 0) {
+            let (upper, lower, shift) = (words[at], words[at + distance], 8 * distance);
+            words[at] = (upper & low) | (lower & low) << shift;
+            words[at + distance] = (upper >> shift & low) | (lower & !low);
+        }
+    }
+    words
 }
 
 fn put_position(page: &mut Vec<u8>, column: &[u8], all: &mut CharacterSet) {

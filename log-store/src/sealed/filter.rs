@@ -236,6 +236,13 @@ impl FilterBuilder {
         let mut some: [&[u8]; SIDE_BY_SIDE] = [&[]; SIDE_BY_SIDE];
         loop {
             let many = some.iter_mut().zip(&mut texts).map(|(place, text)| *place = text).count();
+            if self.words == 1 {
+                self.add_each(&some, many);
+                if many < some.len() {
+                    return true;
+                }
+                continue;
+            }
             let mut lanes = [Lane::START; SIDE_BY_SIDE];
             for at in 0..some[0].len() {
                 for (lane, text) in lanes.iter_mut().zip(some) {
@@ -243,20 +250,37 @@ impl FilterBuilder {
                 }
             }
             for (lane, text) in lanes.into_iter().zip(some).take(many) {
-                if self.words > 1 && lane.words != self.words {
+                if lane.words != self.words {
                     return false;
                 }
-                if lane.words == self.words && lane.gaps + 1 == lane.words {
+                if lane.gaps + 1 == lane.words {
                     // A single byte between two words is what a key has there.
                     self.put(lane.key.finish());
-                } else if self.words == 1 {
-                    self.add_words(text);
                 } else {
                     self.add_together(text);
                 }
             }
             if many < some.len() {
                 return true;
+            }
+        }
+    }
+
+    /// Adds so many of these texts, side by side, of which most are a word each.
+    fn add_each(&mut self, texts: &[&[u8]; SIDE_BY_SIDE], many: usize) {
+        let mut lanes = [(KeyHash::new(), true); SIDE_BY_SIDE];
+        for at in 0..texts[0].len() {
+            for ((key, is_word), text) in lanes.iter_mut().zip(texts) {
+                let lower = LOWER[usize::from(text.get(at).copied().unwrap_or(0))];
+                key.put(lower);
+                *is_word &= lower != 0;
+            }
+        }
+        for ((key, is_word), text) in lanes.into_iter().zip(texts).take(many) {
+            if is_word && !text.is_empty() {
+                self.put(key.finish());
+            } else {
+                self.add_words(text);
             }
         }
     }

@@ -19,22 +19,32 @@ const NONE: u32 = u32::MAX;
 
 /// The templates of a column, by frequency, and the texts of each.
 #[derive(Debug)]
-pub(crate) struct Mined {
-    pub templates: Vec<Skeleton>,
+pub(crate) struct Mined<'t> {
+    pub templates: Vec<Skeleton<'t>>,
     /// Texts of no template, ascending.
     pub plain: Vec<u32>,
-    spans: Vec<(u16, u16)>,
-    /// By text, where its spans begin.
-    span_starts: Vec<u32>,
 }
 
 /// A template: its fixed parts, and where its variables stand.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Skeleton {
+#[derive(Debug)]
+pub(crate) struct Skeleton<'t> {
     pub fixed: Vec<u8>,
     pub cuts: Vec<u16>,
-    /// Its texts, ascending.
-    pub texts: Vec<u32>,
+    /// Numbers of its texts, ascending.
+    pub numbers: Vec<u32>,
+    /// These texts.
+    pub texts: Vec<&'t [u8]>,
+    /// Where the variables stand in them, text by text.
+    spans: Vec<(u16, u16)>,
+}
+
+impl<'t> Skeleton<'t> {
+    /// The values of a variable, by text.
+    pub fn values(&self, slot: usize) -> impl Iterator<Item = &'t [u8]> + '_ {
+        let spans = self.spans.iter().skip(slot).step_by(self.cuts.len().max(1));
+        let span = |(start, end): &(u16, u16)| usize::from(*start)..usize::from(*end);
+        self.texts.iter().zip(spans).map(move |(text, at)| text.get(span(at)).unwrap_or_default())
+    }
 }
 
 /// Skeletons while texts come in, in two arenas.
@@ -82,18 +92,18 @@ impl Seen {
 fn hash(fixed: &[u8], cuts: &[u16]) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write(fixed);
-    cuts.iter().for_each(|cut| hasher.write_u16(*cut));
+    hasher.write_u64(cuts.iter().fold(0, |all: u64, cut| all.rotate_left(11) ^ u64::from(*cut)));
     hasher.finish()
 }
 
 /// Finds the templates of `count` texts; `None` if too few texts share one.
-pub(crate) fn mine<'t>(count: usize, text: impl Fn(usize) -> &'t [u8], variables: &Variables) -> Option<Mined> {
+pub(crate) fn mine<'t>(count: usize, text: impl Fn(usize) -> &'t [u8], variables: &Variables) -> Option<Mined<'t>> {
     let (mut seen, mut cut) = (Seen::default(), Cut::default());
     let mut numbers = Vec::with_capacity(count);
-    let (mut spans, mut span_starts) = (Vec::new(), Vec::with_capacity(count));
+    // Those of all texts that have a skeleton, one after the other.
+    let mut spans = Vec::new();
     let (mut strays, strays_max) = (0, count / 3);
     for index in 0..count {
-        span_starts.push(spans.len() as u32);
         let number = if cut.cut(text(index), variables) { seen.add(&cut) } else { NONE };
         if number == NONE {
             strays += 1;
@@ -118,23 +128,30 @@ pub(crate) fn mine<'t>(count: usize, text: impl Fn(usize) -> &'t [u8], variables
     for (rank, number) in order.iter().enumerate() {
         ranks[*number as usize] = rank as u32;
         let (fixed, cuts) = seen.parts(*number);
-        let texts = Vec::with_capacity(seen.ends[*number as usize].2 as usize);
-        templates.push(Skeleton { fixed: fixed.to_vec(), cuts: cuts.to_vec(), texts });
+        let many = seen.ends[*number as usize].2 as usize;
+        templates.push(Skeleton {
+            fixed: fixed.to_vec(),
+            cuts: cuts.to_vec(),
+            numbers: Vec::with_capacity(many),
+            texts: Vec::with_capacity(many),
+            spans: Vec::with_capacity(many * cuts.len()),
+        });
     }
     let mut plain = Vec::new();
+    let mut spans = spans.as_slice();
+    // What belongs to a template is put together here, where texts are read in their order: one by one they lie far apart.
     for (index, number) in numbers.iter().enumerate() {
+        let slots = if *number == NONE { 0 } else { seen.parts(*number).1.len() };
+        let (of_text, rest) = spans.split_at(slots);
+        spans = rest;
         match ranks.get(*number as usize).and_then(|rank| templates.get_mut(*rank as usize)) {
-            Some(template) => template.texts.push(index as u32),
+            Some(template) => {
+                template.numbers.push(index as u32);
+                template.texts.push(text(index));
+                template.spans.extend_from_slice(of_text);
+            }
             None => plain.push(index as u32),
         }
     }
-    (plain.len() <= strays_max).then_some(Mined { templates, plain, spans, span_starts })
-}
-
-impl Mined {
-    /// Where variable `slot` stands in a text of a template.
-    pub fn span(&self, text: u32, slot: usize) -> std::ops::Range<usize> {
-        let at = self.span_starts.get(text as usize).map_or(0, |start| *start as usize) + slot;
-        self.spans.get(at).map_or(0..0, |(start, end)| usize::from(*start)..usize::from(*end))
-    }
+    (plain.len() <= strays_max).then_some(Mined { templates, plain })
 }

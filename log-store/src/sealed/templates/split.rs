@@ -1,9 +1,7 @@
 //! Cutting a text into its fixed parts and its variables.
 
-use std::hash::{BuildHasherDefault, Hasher};
-
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use crate::query::tokens;
 
@@ -33,23 +31,38 @@ const CLASS: [u8; 256] = {
 const PART: u8 = 1;
 const DIGIT: u8 = 2;
 
-/// Words are hashes already.
-#[derive(Default)]
-pub(crate) struct AsItIs(u64);
+/// Hashes of words, to be looked up as often as there are words: a table of mostly free places.
+#[derive(Debug)]
+pub(crate) struct Frequent {
+    /// A power of two of them; 0 is a free one.
+    places: Vec<u64>,
+}
 
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+impl Frequent {
+    fn of(hashes: &[u64]) -> Frequent {
+        let mut places = vec![0; (hashes.len() * 4).next_power_of_two()];
+        let mask = places.len() - 1;
+        for hash in hashes.iter().map(|hash| (*hash).max(1)) {
+            let mut at = hash as usize & mask;
+            while places[at] != 0 && places[at] != hash {
+                at = (at + 1) & mask;
+            }
+            places[at] = hash;
         }
+        Frequent { places }
     }
 
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
+    #[inline]
+    fn has(&self, hash: u64) -> bool {
+        let (hash, mask) = (hash.max(1), self.places.len() - 1);
+        let mut at = hash as usize & mask;
+        while self.places[at] != 0 {
+            if self.places[at] == hash {
+                return true;
+            }
+            at = (at + 1) & mask;
+        }
+        false
     }
 }
 
@@ -57,7 +70,7 @@ impl Hasher for AsItIs {
 #[derive(Debug)]
 pub(crate) enum Variables {
     /// Those with a digit, and those that are not among the frequent ones (by hash).
-    Seldom(HashSet<u64, BuildHasherDefault<AsItIs>>),
+    Seldom(Frequent),
     /// All.
     All,
 }
@@ -74,13 +87,14 @@ impl Variables {
                 }
             });
         }
-        Variables::Seldom(counts.into_iter().filter(|(_, count)| *count >= FREQUENT).map(|(hash, _)| hash).collect())
+        let frequent = counts.into_iter().filter(|(_, count)| *count >= FREQUENT).map(|(hash, _)| hash);
+        Variables::Seldom(Frequent::of(&frequent.collect::<Vec<u64>>()))
     }
 
     fn has(&self, word: &[u8], has_digit: bool) -> bool {
         match self {
             Variables::All => true,
-            Variables::Seldom(frequent) => has_digit || !frequent.contains(&word_hash(word)),
+            Variables::Seldom(frequent) => has_digit || !frequent.has(word_hash(word)),
         }
     }
 }

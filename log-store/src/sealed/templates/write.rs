@@ -115,14 +115,14 @@ impl<'s, 't, 'w> Writer<'s, 't, 'w> {
         }
     }
 
-    fn write(mut self, mined: Mined) -> (Templates, Filter) {
+    fn write(mut self, mined: Mined<'t>) -> (Templates, Filter) {
         let has_plain = !mined.plain.is_empty();
         let count = mined.templates.len() + usize::from(has_plain);
         put_varint(&mut self.dictionary, count as u64);
         let mut ids = vec![mined.templates.len() as u32; self.source.len()];
         for (id, template) in mined.templates.iter().enumerate() {
-            template.texts.iter().for_each(|text| ids[*text as usize] = id as u32);
-            self.put_template(&mined, template);
+            template.numbers.iter().for_each(|text| ids[*text as usize] = id as u32);
+            self.put_template(template);
         }
         let mut plain = Vec::new();
         if has_plain {
@@ -141,13 +141,12 @@ impl<'s, 't, 'w> Writer<'s, 't, 'w> {
         (Templates { dictionary, planes, groups, plain }, self.filter.finish(self.sections))
     }
 
-    fn put_template(&mut self, mined: &Mined, template: &Skeleton) {
-        let texts: Vec<&'t [u8]> = template.texts.iter().map(|text| self.source.get(*text as usize).bytes()).collect();
+    fn put_template(&mut self, template: &Skeleton<'t>) {
         // Pieces with the slots between them; a variable that is the same everywhere is none.
         let mut pieces = vec![Vec::new()];
         let mut slots = Vec::new();
         let mut from = 0;
-        let mut values: Vec<&'t [u8]> = Vec::with_capacity(texts.len());
+        let mut values: Vec<&'t [u8]> = Vec::with_capacity(template.texts.len());
         let cuts = template.cuts.iter().map(|cut| usize::from(*cut)).chain([template.fixed.len()]);
         for (slot, cut) in cuts.enumerate() {
             let piece = template.fixed.get(from..cut).unwrap_or_default();
@@ -159,8 +158,7 @@ impl<'s, 't, 'w> Writer<'s, 't, 'w> {
                 break;
             }
             values.clear();
-            let spans = template.texts.iter().map(|text| mined.span(*text, slot));
-            values.extend(texts.iter().zip(spans).map(|(text, span)| text.get(span).unwrap_or_default()));
+            values.extend(template.values(slot));
             match (self.slot(&values), pieces.last_mut()) {
                 (None, Some(last)) => last.extend_from_slice(values.first().copied().unwrap_or_default()),
                 (Some(encoded), _) => {
