@@ -1,7 +1,9 @@
 //! JSON in: the tape that holds a parsed record, and the scanner that fills it from JSON.
 
+mod form;
 pub mod scan;
 pub mod tape;
 
+pub use form::Form;
 pub use scan::{JsonError, JsonErrorKind};
 pub use tape::{Node, NodeIndex, Span, Tape};

@@ -9,9 +9,12 @@
 //! Invariant: after [`Tape::end_object`] the living keys of that object are unique (the last of equal
 //! keys lives) and hold no [`PATH_SEPARATOR`].
 
-use watchfire_model::record::PATH_SEPARATOR;
+use std::sync::Arc;
 
 use watchfire_model::Value;
+use watchfire_model::record::PATH_SEPARATOR;
+
+use super::form::Form;
 
 /// A piece of the input, or (top bit of `start`) of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -22,11 +25,21 @@ pub struct Span {
 
 const IN_ARENA: u32 = 1 << 31;
 
+impl Span {
+    /// Whether it is of no text.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
 /// Room in the arena beyond the limit, for names that are ours, bytes.
 const ARENA_SLACK: usize = 4096;
 
 /// Longest input that spans can describe, bytes.
 pub const INPUT_MAX: usize = (IN_ARENA - 1) as usize;
+
+/// Names that a form may have: records with more seldom have those of the one before.
+const FORM_NAMES_MAX: usize = 128;
 
 /// One node; a container is followed by its children, a key by its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,13 +95,25 @@ pub struct Tape {
     nodes: Vec<Node>,
     arena: String,
     open_keys: Vec<OpenKey>,
+    /// The names of the record before.
+    form: Arc<Form>,
+    /// So many names of this record are the first ones of that form, as long as all are.
+    of_form: Option<usize>,
     limit: usize,
     overflowed: bool,
 }
 
 impl Default for Tape {
     fn default() -> Tape {
-        Tape { nodes: Vec::new(), arena: String::new(), open_keys: Vec::new(), limit: usize::MAX, overflowed: false }
+        Tape {
+            nodes: Vec::new(),
+            arena: String::new(),
+            open_keys: Vec::new(),
+            form: Arc::default(),
+            of_form: Some(0),
+            limit: usize::MAX,
+            overflowed: false,
+        }
     }
 }
 
@@ -109,6 +134,7 @@ impl Tape {
         self.nodes.capacity() * size_of::<Node>()
             + self.arena.capacity()
             + self.open_keys.capacity() * size_of::<OpenKey>()
+            + self.form.held_bytes()
     }
 
     /// Forgets everything but the memory.
@@ -116,6 +142,7 @@ impl Tape {
         self.nodes.clear();
         self.arena.clear();
         self.open_keys.clear();
+        self.of_form = Some(0);
         self.overflowed = false;
     }
 
@@ -234,12 +261,76 @@ impl Tape {
 
     #[inline]
     fn clean_key(&mut self, object: &mut OpenObject, input: &str, span: Span) {
+        if object.node == 0
+            && let Some(number) = self.of_form
+        {
+            // Names that were different in the record before are different in this one.
+            if self.form.has(number, self.nodes.len() as u32, self.text(input, span)) {
+                self.of_form = Some(number + 1);
+                return self.add(Node::Key(span));
+            }
+            self.leave_form(object, input, number);
+        }
+        self.open_key(object, input, span, self.nodes.len() as u32);
+        self.add(Node::Key(span));
+    }
+
+    /// Remembers a key, so that another one like it is found.
+    #[inline]
+    fn open_key(&mut self, object: &mut OpenObject, input: &str, span: Span, node: NodeIndex) {
         let hash = key_hash(self.text(input, span).as_bytes());
         let bit = 1 << (hash >> 58);
         object.suspicious |= object.seen & bit != 0;
         object.seen |= bit;
-        self.add(Node::Key(span));
-        self.open_keys.push(OpenKey { hash, node: self.nodes.len() as u32 - 1 });
+        self.open_keys.push(OpenKey { hash, node });
+    }
+
+    /// The names are not those of the record before; those that were, so many, are remembered now.
+    #[cold]
+    fn leave_form(&mut self, object: &mut OpenObject, input: &str, many: usize) {
+        self.of_form = None;
+        let form = Arc::clone(&self.form);
+        for node in form.nodes().take(many) {
+            if let Node::Key(span) = self.node(node) {
+                self.open_key(object, input, span, node);
+            }
+        }
+    }
+
+    /// Takes the names of the finished record for a form, if no two of them were equal.
+    #[cold]
+    fn learn_form(&mut self, input: &str) {
+        let is_whole = !self.overflowed && !self.nodes.contains(&Node::DeadKey);
+        let mut form = Form::default();
+        if is_whole && self.members(0).nth(FORM_NAMES_MAX).is_none() {
+            self.members(0).for_each(|(name, value)| form.push(value - 1, self.text(input, name)));
+        }
+        self.of_form = (form.len() > 0).then_some(form.len());
+        self.form = Arc::new(form);
+    }
+
+    /// What the record's names are, if all its values are plain and say something: no lists, no objects, no nulls, no
+    /// empty texts. Two records with the same form (the very same, not an equal one) have the same names in the same
+    /// places of the tape.
+    pub fn plain_form(&self) -> Option<&Arc<Form>> {
+        if self.overflowed || self.form.len() == 0 || self.of_form != Some(self.form.len()) {
+            return None;
+        }
+        let says_something = |key: NodeIndex| match self.node(key + 1) {
+            Node::Bool(_) | Node::Int(_) | Node::Float(_) => true,
+            Node::Text(span) => !span.is_empty(),
+            Node::Null | Node::Array { .. } | Node::Object { .. } | Node::Key(_) | Node::DeadKey => false,
+        };
+        self.form.nodes().all(says_something).then_some(&self.form)
+    }
+
+    /// The name of the member with this value.
+    #[inline]
+    pub fn name_of(&self, value: NodeIndex) -> Option<Span> {
+        match self.node(value.checked_sub(1)?) {
+            Node::Key(span) => Some(span),
+            _ => None,
+        }
     }
 
     /// Names the next member by a name that is not in the input.
@@ -265,6 +356,9 @@ impl Tape {
         let end = self.nodes.len() as u32;
         if let Some(node) = self.nodes.get_mut(object.node as usize) {
             *node = Node::Object { end };
+        }
+        if object.node == 0 && self.of_form != Some(self.form.len()) {
+            self.learn_form(input);
         }
     }
 

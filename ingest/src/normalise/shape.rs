@@ -1,11 +1,12 @@
 //! Which members of a draft are what.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use watchfire_model::record::Root;
 
 use crate::draft::Draft;
-use crate::json::{Node, NodeIndex, Span};
+use crate::json::{Form, Node, NodeIndex, Span, Tape};
 use crate::names::{Meaning, SLOTS, Slot, meaning, nested_meaning};
 
 /// A member that may fill a slot.
@@ -54,6 +55,8 @@ pub(super) struct Shape {
     structured: [Option<Field>; SLOTS],
     fields: Vec<Field>,
     containers: Vec<Container>,
+    /// The form of the draft, if it had nothing but names and plain values: a draft of the same form has the same shape.
+    form: Option<Arc<Form>>,
 }
 
 impl Shape {
@@ -84,6 +87,13 @@ impl Shape {
 
     /// Sorts the members of a draft.
     pub(super) fn read(&mut self, draft: &Draft, input: &str) {
+        let form = draft.tape.plain_form();
+        if let (Some(before), Some(form)) = (&self.form, form)
+            && Arc::ptr_eq(before, form)
+        {
+            return self.find_names(&draft.tape);
+        }
+        self.form = form.cloned();
         self.slots = [None; SLOTS];
         self.correlation = None;
         self.structured = [None; SLOTS];
@@ -105,6 +115,13 @@ impl Shape {
         }
         if self.containers.iter().any(|container| container.root == Root::Fields) {
             self.find_clashes(draft, input);
+        }
+    }
+
+    /// The names of the fields have moved.
+    fn find_names(&mut self, tape: &Tape) {
+        for field in &mut self.fields {
+            field.name = tape.name_of(field.value).unwrap_or_default();
         }
     }
 

@@ -21,6 +21,30 @@ fn normalise(text: &str, context: &Context<'_>) -> Result<LogRecord, Reject> {
     Ok(record)
 }
 
+proptest! {
+    /// What was known of the record before changes nothing.
+    #[test]
+    fn records_one_after_the_other_are_as_each_alone(
+        texts in prop::collection::vec(prop::collection::vec((0usize..9, 0usize..7), 0..7), 1..12),
+    ) {
+        const NAMES: [&str; 9] = ["message", "msg", "service", "level", "trace_id", "tags", "a", "\\u001f", "log"];
+        const VALUES: [&str; 7] = ["1", "\"\"", "\"info\"", "null", "[1]", "{\"level\":\"warn\",\"a\":2}", "{\"a\":1,\"a\":3}"];
+        let (mut draft, mut normaliser, ids) = (Draft::default(), Normaliser::default(), IdMaker::default());
+        let context = Context { message: Some("none"), request_key: Some([7; 16]), ..Context::at(NOW) };
+        // Each twice, as records mostly are like the one before.
+        for members in texts.iter().flat_map(|members| [members, members]) {
+            let members: Vec<String> = members.iter().map(|(n, v)| format!("\"{}\":{}", NAMES[*n], VALUES[*v])).collect();
+            let text = format!("{{{}}}", members.join(","));
+            Parsers::default().parse_as(Format::Json, &text, NOW, &mut draft).expect("a JSON object");
+            normaliser.decide(&draft, &text, &context, &ids).expect("has a message");
+            let mut bytes = Vec::new();
+            normaliser.write(&draft, &text, &context, &mut bytes);
+            let record = RecordView::parse(&bytes).expect("just written").to_record();
+            prop_assert_eq!(record, normalise(&text, &context).expect("has a message"), "{}", text);
+        }
+    }
+}
+
 fn record(text: &str) -> LogRecord {
     normalise(text, &Context::at(NOW)).expect("has a message")
 }
