@@ -57,6 +57,8 @@ enum State {
     Error,
     /// .NET: behind the line of a category, whose message is indented.
     Category,
+    /// Java or .NET: behind the line that names an exception, or a further line of its message.
+    Exception,
     /// Java or .NET: in the trace.
     Frames,
     /// Python: between `Traceback` and the line that names the exception.
@@ -77,7 +79,7 @@ enum State {
 
 impl State {
     fn is_trace(self) -> bool {
-        !matches!(self, State::Closed | State::Error | State::Category)
+        !matches!(self, State::Closed | State::Error | State::Exception | State::Category)
     }
 }
 
@@ -131,24 +133,30 @@ impl Joiner {
             return if may_be_inside { Verdict::Unclear } else { Verdict::Begins };
         }
         let after_blank = std::mem::take(&mut self.after_blank);
-        if self.state == State::Message && !rules::ends_message(line) {
-            if self.unclear == 0 && !after_blank && rules::is_indented(line) {
-                return Verdict::Joins;
-            }
-            // Perhaps a line of the message: what ends a message tells.
-            self.unclear += 1;
-            let may_be_inside = self.unclear <= MESSAGE_LINES_MAX && !rules::begins_record(line);
-            return if may_be_inside { Verdict::Unclear } else { Verdict::Begins };
-        }
         match self.step(line, after_blank) {
             Some(state) => {
                 self.unclear = 0;
-                self.has_trace |= state.is_trace();
+                // What names an exception is a trace behind a line that tells of an error, and may be text by itself.
+                self.has_trace |= state.is_trace() || state == State::Exception;
                 self.state = state;
                 Verdict::Joins
             }
+            None if self.may_be_message(line) => {
+                self.unclear += 1;
+                Verdict::Unclear
+            }
             None => Verdict::Begins,
         }
+    }
+
+    /// Whether it may be a further line of the message of a panic or an exception: what comes behind messages tells.
+    fn may_be_message(&self, line: &[u8]) -> bool {
+        let is_in_message = match self.state {
+            State::Message => true,
+            State::Exception => !rules::is_exception_line(line) && !rules::is_uncaught(line),
+            _ => false,
+        };
+        is_in_message && self.unclear < MESSAGE_LINES_MAX && !rules::begins_record(line)
     }
 
     /// The state behind a line that joins.
@@ -158,7 +166,8 @@ impl Joiner {
             State::Error => self.after_error(line, after_blank),
             State::Category if rules::is_java_frame(line) => (!after_blank).then_some(State::Frames),
             State::Category => (!after_blank && rules::is_indented(line)).then_some(State::Category),
-            State::Frames => (!after_blank && rules::continues_frames(line)).then_some(State::Frames),
+            State::Exception => self.after_exception(line, after_blank),
+            State::Frames => (!after_blank && rules::continues_frames(line)).then(|| frames(line)),
             State::Traceback => {
                 if rules::is_indented(line) {
                     Some(State::Traceback)
@@ -172,12 +181,26 @@ impl Joiner {
             State::Linked => rules::is_python_traceback(line).then(|| traceback(line)),
             State::Goroutines => rules::continues_goroutines(line, after_blank).then_some(State::Goroutines),
             State::Panicked => (!rules::begins_record(line)).then_some(State::Message),
+            State::Message if !rules::ends_message(line) => {
+                (self.unclear == 0 && !after_blank && rules::is_indented(line)).then_some(State::Message)
+            }
             State::Message => {
                 let is_comparison = line.starts_with(b"  left: ") || line.starts_with(b" right: ");
                 Some(if is_comparison { State::Message } else { State::Backtrace })
             }
             State::Backtrace => rules::continues_backtrace(line, after_blank).then_some(State::Backtrace),
         }
+    }
+
+    /// A trace behind a line that names an exception.
+    fn after_exception(&self, line: &[u8], after_blank: bool) -> Option<State> {
+        if rules::begins_frames(line) {
+            return Some(frames(line));
+        }
+        if self.unclear == 0 && !after_blank && rules::is_indented(line) {
+            return Some(State::Exception);
+        }
+        if self.unclear == 0 { self.after_error(line, after_blank) } else { None }
     }
 
     /// A trace behind a line that tells of an error.
@@ -189,10 +212,13 @@ impl Joiner {
         if after_blank {
             return None;
         }
-        if reads(Multiline::Java) && (rules::is_java_frame(line) || rules::is_exception_line(line))
-            || reads(Multiline::Dotnet) && (rules::is_java_frame(line) || rules::is_exception_line(line))
-        {
-            return Some(State::Frames);
+        if reads(Multiline::Java) || reads(Multiline::Dotnet) {
+            if rules::is_java_frame(line) {
+                return Some(State::Frames);
+            }
+            if self.state == State::Error && rules::is_exception_line(line) {
+                return Some(State::Exception);
+            }
         }
         if reads(Multiline::Python) && rules::is_python_traceback(line) {
             return Some(traceback(line));
@@ -204,8 +230,13 @@ impl Joiner {
     }
 }
 
-/// Most lines of the message of a panic.
+/// Most lines of the message of a panic or an exception, behind the first.
 const MESSAGE_LINES_MAX: usize = 10;
+
+/// Behind a line of a trace of Java or .NET.
+fn frames(line: &[u8]) -> State {
+    if rules::names_cause(line) { State::Exception } else { State::Frames }
+}
 
 /// Behind the first line of a trace of Python.
 fn traceback(line: &[u8]) -> State {
@@ -234,8 +265,8 @@ fn first_state(multiline: Multiline, line: &[u8]) -> State {
         if rules::is_java_frame(line) {
             return State::Frames;
         }
-        if rules::is_exception_line(line) || rules::is_uncaught(line) {
-            return State::Error;
+        if rules::is_exception_line(line) || rules::is_uncaught(line) || rules::is_error_line(line) {
+            return State::Exception;
         }
     }
     if rules::tells_of_error(line) { State::Error } else { State::Closed }
@@ -244,31 +275,15 @@ fn first_state(multiline: Multiline, line: &[u8]) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::cut::{Cutter, End, Framing};
 
-    /// The records that lines become, each as the numbers of its lines.
+    /// The records that the lines of a text become.
     fn groups(multiline: Multiline, text: &str) -> Vec<String> {
-        let mut groups: Vec<String> = Vec::new();
-        let mut joiner: Option<Joiner> = None;
-        let mut blanks = 0;
-        for line in text.lines() {
-            match joiner.as_mut().map_or(Verdict::Begins, |joiner| joiner.next(line.as_bytes())) {
-                Verdict::Joins => {
-                    let last = groups.last_mut().expect("begun");
-                    last.push_str(&"\n".repeat(blanks + 1));
-                    last.push_str(line);
-                    blanks = 0;
-                }
-                Verdict::Unclear => blanks += 1,
-                Verdict::Begins => {
-                    blanks = 0;
-                    if !line.is_empty() {
-                        groups.push(line.to_owned());
-                        joiner = Some(Joiner::begin(multiline, line.as_bytes()));
-                    }
-                }
-            }
-        }
-        groups
+        let mut cutter = Cutter::new(Framing::Lines(multiline), 1 << 20);
+        let mut at = 0;
+        std::iter::from_fn(|| cutter.next(text.as_bytes(), &mut at, End::Last))
+            .map(|cut| String::from_utf8(cut.text.to_vec()).expect("of a text"))
+            .collect()
     }
 
     #[test]
@@ -284,6 +299,31 @@ mod tests {
         }
         let joined = groups(Multiline::Java, &format!("ERROR failed\n{trace}\nINFO next"));
         assert_eq!(joined, [format!("ERROR failed\n{trace}"), "INFO next".to_owned()]);
+    }
+
+    #[test]
+    fn messages_of_exceptions_have_any_lines() {
+        let next = "2024-01-01 10:00:01 INFO next";
+        for trace in [
+            "java.lang.IllegalStateException: multi\nline message\n\n  indented\n\tat a.b.C(D.java:1)\n\t... 3 more",
+            "Exception in thread \"main\" a.b.XException: one\ntwo\nCaused by: a.b.YError: three\n\tat a.b.C(D.java:1)",
+            "ERROR shop - failed\na.b.XException: one\ntwo\n\tat a.b.C(D.java:1)",
+            "Unhandled exception. System.InvalidOperationException: Bad\n ---> System.Exception: inner\n   at A.B()\n   \
+             --- End of inner exception stack trace ---\n   at Program.Main(String[] args) in /y.cs:line 9",
+            "Unhandled exception. System.ArgumentException: Bad\nmessage\n   at A.B() in /x.cs:line 3",
+            "Unhandled Exception: System.ArgumentException: Bad\n   at A.B() in /x.cs:line 3",
+            "TypeError: one\ntwo\n    at f (a.js:1:2)",
+        ] {
+            assert_eq!(groups(Multiline::Auto, &format!("{trace}\n{next}")), [trace, next]);
+        }
+        // Without frames behind them they are what they are.
+        for lines in [
+            vec!["a.b.XException: no", "one", "two", next],
+            vec!["a.b.XException", "a.b.XException", "a.b.XException"],
+            vec!["a.b.XException: no", "one", "a.b.YException: no\n\tat a.b.C(D.java:1)"],
+        ] {
+            assert_eq!(groups(Multiline::Auto, &lines.join("\n")), lines);
+        }
     }
 
     #[test]

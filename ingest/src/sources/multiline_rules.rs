@@ -64,14 +64,20 @@ fn is_exception_name(word: &[u8]) -> bool {
 
 /// A line that begins with the name of an exception: `a.b.XException: message`.
 pub(super) fn is_exception_line(line: &[u8]) -> bool {
-    let line = line.strip_prefix(b"Unhandled exception. ").unwrap_or(line);
     let name = line.split(|byte| matches!(byte, b':' | b' ')).next().unwrap_or_default();
     is_exception_name(name) && name.contains(&b'.')
 }
 
+/// A line that begins with the name of an error without a namespace: `TypeError: message`.
+pub(super) fn is_error_line(line: &[u8]) -> bool {
+    memchr::memchr(b':', line).and_then(|colon| line.get(..colon)).is_some_and(is_exception_name)
+}
+
 /// What runtimes print before an exception that nobody caught.
 pub(super) fn is_uncaught(line: &[u8]) -> bool {
-    line.starts_with(b"Exception in thread ") || line.starts_with(b"Unhandled exception")
+    [&b"Exception in thread "[..], b"Unhandled exception", b"Unhandled Exception"]
+        .iter()
+        .any(|start| line.starts_with(start))
 }
 
 /// `\tat a.b.C.d(C.java:3)`, `   at A.B() in x.cs:line 5`, `\t... 3 more`.
@@ -91,10 +97,22 @@ pub(super) fn is_dotnet_category(line: &[u8]) -> bool {
 
 /// A line inside of a trace of Java or .NET.
 pub(super) fn continues_frames(line: &[u8]) -> bool {
-    let text = line.trim_ascii_start();
-    is_indented(line)
-        || [&b"Caused by: "[..], b"Suppressed: ", b"--- End of ", b"---> "].iter().any(|start| text.starts_with(start))
+    is_indented(line) || names_cause(line) || line.starts_with(END_OF_CAUSE)
 }
+
+/// What stands behind the message of an exception of Java or .NET.
+pub(super) fn begins_frames(line: &[u8]) -> bool {
+    is_java_frame(line) || names_cause(line) || line.trim_ascii_start().starts_with(END_OF_CAUSE)
+}
+
+/// Names another exception of the same trace of Java or .NET.
+pub(super) fn names_cause(line: &[u8]) -> bool {
+    let text = line.trim_ascii_start();
+    [&b"Caused by: "[..], b"Suppressed: ", b"---> "].iter().any(|start| text.starts_with(start))
+}
+
+/// `--- End of inner exception stack trace ---`
+const END_OF_CAUSE: &[u8] = b"--- End of ";
 
 /// `Traceback (most recent call last):`, also behind the `+` of a group.
 pub(super) fn is_python_traceback(line: &[u8]) -> bool {
