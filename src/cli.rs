@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchfire_cli::{
     alerts, backfill, backtest, backup, completions, import, man, push, query, silence, tail, top, verify,
 };
+use watchfire_dashboard_api::auth::Scopes;
 use watchfire_dashboard_api::roles::Roles;
 use watchfire_ingest::sources::multiline::Multiline;
 
@@ -355,8 +356,8 @@ pub enum KeysVerb {
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
         /// What the key may do.
-        #[arg(long, value_delimiter = ',', value_name = "SCOPES", default_value = "read")]
-        scopes: Vec<String>,
+        #[arg(long, value_parser = Scopes::parse, value_name = "SCOPES", default_value = "read")]
+        scopes: Scopes,
         /// Whose key it is.
         name: String,
     },
@@ -396,8 +397,8 @@ pub enum UsersVerb {
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
         /// What the user may do.
-        #[arg(long, value_delimiter = ',', value_name = "SCOPES", default_value = "read")]
-        scopes: Vec<String>,
+        #[arg(long, value_parser = Scopes::parse, value_name = "SCOPES", default_value = "read")]
+        scopes: Scopes,
         /// How the user is called.
         name: String,
     },

@@ -12,9 +12,8 @@ const KEY_BYTES: usize = 24;
 
 /// Adds a key to the file and answers it; nobody can read it again.
 ///
-/// Errors: an unknown scope, a name that breaks the line or is another key's, a file that cannot be written.
-pub fn add(file: &Path, scopes: &[String], name: &str) -> Result<String, String> {
-    let scopes = Scopes::parse(&scopes.join(","))?;
+/// Errors: a name that breaks the line or is another key's, a file that cannot be written.
+pub fn add(file: &Path, scopes: Scopes, name: &str) -> Result<String, String> {
     if name.chars().any(char::is_control) {
         return Err("a name is one line of plain text".to_owned());
     }

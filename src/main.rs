@@ -68,7 +68,7 @@ fn ended(outcome: Result<String, String>) -> ExitCode {
 fn manage_keys(verb: KeysVerb) -> Result<String, String> {
     match verb {
         KeysVerb::Add { file, scopes, name } => {
-            let key = keys::add(&file, &scopes, &name)?;
+            let key = keys::add(&file, scopes, &name)?;
             eprintln!("kept as a hash in {}; this is the only time that the key is shown", file.display());
             Ok(key + "\n")
         }
@@ -80,7 +80,7 @@ fn manage_keys(verb: KeysVerb) -> Result<String, String> {
 fn manage_users(verb: UsersVerb) -> Result<String, String> {
     match verb {
         UsersVerb::Add { file, scopes, name } => {
-            let done = users::add(&file, &scopes, &name)?;
+            let done = users::add(&file, scopes, &name)?;
             Ok(format!("{done} {name} in {}\n", file.display()))
         }
         UsersVerb::List { file } => users::list(&file),

@@ -10,8 +10,7 @@ use crate::secret_file;
 /// Adds a user, or gives one that is there another password and other scopes. Answers which of both.
 ///
 /// Errors: an unknown scope, a name or password that cannot be kept, a file that cannot be read or written.
-pub fn add(file: &Path, scopes: &[String], name: &str) -> Result<&'static str, String> {
-    let scopes = Scopes::parse(&scopes.join(","))?;
+pub fn add(file: &Path, scopes: Scopes, name: &str) -> Result<&'static str, String> {
     let text = secret_file::read(file)?;
     let known = parse(file, &text)?.find(name).is_some();
     let line = user_line(name, &ask_password()?, scopes)?;

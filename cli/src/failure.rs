@@ -142,7 +142,7 @@ impl Failure {
 /// How to mend what the status alone says.
 fn hint_of_status(status: u16) -> Option<String> {
     let hint = match status {
-        401 => "give a key: --api-key-file FILE, or WATCHFIRE_API_KEY",
+        401 => "give a key: --api-key-file FILE, or WATCHFIRE_API_KEY_FILE",
         403 => "this key lacks the scope; `watchfire keys add --scopes …` makes one that has it",
         _ => return None,
     };

@@ -94,9 +94,13 @@ impl Connection {
     fn open_with(&self, read_timeout: Duration) -> Result<Server, Failure> {
         let given = given_by("--url", "WATCHFIRE_URL");
         let usage = |problem: String| Failure::Usage(format!("{given}: `{}`{problem}", self.url));
-        let url = Url::parse(&self.url).map_err(|error| usage(format!(": {error}")))?;
+        let no_address = |problem: &str| usage(format!(" is no address{problem}; write http://HOST:PORT or https://HOST"));
+        // `127.0.0.1:8080` is a path without a base to it, and `localhost:8080` one of a scheme `localhost`.
+        let has_scheme = self.url.contains("://");
+        let url = Url::parse(&self.url)
+            .map_err(|error| no_address(&if has_scheme { format!(": {error}") } else { String::new() }))?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(usage(" is no address; write http://HOST:PORT or https://HOST".to_owned()));
+            return Err(no_address(""));
         }
         let key = match (&self.api_key, &self.api_key_file) {
             (Some(key), _) => Some(bearer(given_by("--api-key", "WATCHFIRE_API_KEY"), key)?),
@@ -131,7 +135,18 @@ impl Connection {
         };
         // A second installation fails, and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        builder.build().map_err(|error| Failure::Local(causes(&error)))
+        builder.build().map_err(|error| self.unbuilt(&error))
+    }
+
+    /// Why there can be no client.
+    fn unbuilt(&self, error: &reqwest::Error) -> Failure {
+        match (&self.cert_file, tls_error(error)) {
+            (Some(certificate), Some(rustls::Error::InconsistentKeys(_))) => {
+                let (flag, file) = self.key_file.as_ref().map_or((&CERT_FILE, certificate), |key| (&CERT_KEY_FILE, key));
+                wrong_file(flag, file, format!("this is not the key of the certificate in {}", certificate.display()))
+            }
+            _ => Failure::Local(causes(error)),
+        }
     }
 
     /// Whom to trust, and who we are.
@@ -210,7 +225,7 @@ impl Server {
     /// Why the server was not reached, or was lost.
     pub fn unreached(&self, error: &reqwest::Error) -> Failure {
         let cause = if error.is_timeout() { "it did not answer in time".to_owned() } else { causes(error) };
-        Failure::Unreached { url: self.name(), cause, is_tls: is_tls(error) }
+        Failure::Unreached { url: self.name(), cause, is_tls: tls_error(error).is_some() }
     }
 
     /// Asks and reads a JSON answer; `query` is what a place in a refusal points into.
@@ -284,6 +299,10 @@ fn refusal(status: StatusCode, body: &[u8], query: Option<&str>) -> Failure {
     if passing && rejection.code != "timeout" {
         return Failure::Unavailable { status: status.as_u16(), message: rejection.message };
     }
+    if status == StatusCode::UNAUTHORIZED {
+        // The server's is about headers, which nobody writes here.
+        rejection.hint = None;
+    }
     rejection.status = status.as_u16();
     rejection.query = query.map(str::to_owned);
     Failure::Rejected(Box::new(rejection))
@@ -301,11 +320,12 @@ fn prometheus_refusal(body: &[u8]) -> Option<Rejection> {
     Some(Rejection { code: kind, message: error, ..Rejection::default() })
 }
 
-/// Whether an error is one of TLS: of ours, or what the other side has told.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
+/// The error of TLS behind an error: of ours, or what the other side has told.
+fn tls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     // An error of the system names as its source that of what it wraps, not what it wraps.
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped)) || error.source().is_some_and(is_tls)
+    let wrapped = || error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let of_wrapped = || wrapped().and_then(|wrapped| tls_error(wrapped));
+    error.downcast_ref().or_else(of_wrapped).or_else(|| error.source().and_then(tls_error))
 }
 
 /// An error and what caused it, the innermost last, each once.
@@ -332,6 +352,7 @@ mod tests {
     fn what_tls_says_is_told_from_what_the_system_says() {
         use std::io::{Error, ErrorKind};
         let tls = || Error::new(ErrorKind::InvalidData, rustls::Error::HandshakeNotComplete);
+        let is_tls = |error: &(dyn std::error::Error + 'static)| tls_error(error).is_some();
         assert!(is_tls(&rustls::Error::HandshakeNotComplete) && is_tls(&tls()) && is_tls(&Error::other(tls())));
         assert!(!is_tls(&Error::from(ErrorKind::ConnectionRefused)) && !is_tls(&Error::other("tls")));
     }

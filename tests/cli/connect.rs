@@ -115,6 +115,12 @@ fn a_certificate_of_our_own_authority_is_trusted_when_asked() {
         assert_eq!((trusted.code, trusted.told.as_str()), (0, ""));
         assert!(trusted.out.contains("opened"), "{}", trusted.out);
     }
+    let other_key = KeyPair::generate().expect("a key");
+    std::fs::write(path("other.key"), other_key.serialize_pem()).expect("written");
+    let (certificate, other) = (path("server.pem"), path("other.key"));
+    let mismatched = ask(&["alerts", "--ca-file", &ca, "--cert-file", &certificate, "--key-file", &other]);
+    let wanted = format!("error: --key-file {other}: this is not the key of the certificate in {certificate}\n");
+    assert_eq!((mismatched.code, mismatched.told), (2, wanted));
     let unreadable = ask(&["alerts", "--ca-file", &not_pem]);
     assert_eq!(unreadable.code, 2, "{}", unreadable.told);
     assert!(unreadable.told.contains("there is no certificate in it"), "{}", unreadable.told);
