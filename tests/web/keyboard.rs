@@ -162,6 +162,17 @@ fn links_of_older_alerts_still_open() {
     page.wait("the explorer", "location.pathname == '/explore' && new URLSearchParams(location.search).get('q') == 'sum(rate(error_count[5m]))'");
     page.wait("its chart", "document.querySelector('.graph canvas')");
     assert!(page.eval("location.search").as_str().is_some_and(|search| search.contains("from=now-2h")));
+    // Each: the link, and the parameters that the explorer has then, without the query. Times are in UTC.
+    for (link, wanted) in [
+        ("g0.range_input=2h&g0.end_input=2024-05-01%2006:00:00", "from=1714536000000&to=1714543200000"),
+        ("g0.tab=graph&g0.range_input=30m&g0.end_input=2024-05-01T06:00:00Z", "from=1714541400000&to=1714543200000"),
+        ("g0.tab=1&g0.moment_input=2024-05-01%2006:00:00", "view=table&from=1714539600000&to=1714543200000"),
+        ("g0.range_input=2h&g1.expr=down&g1.range_input=1h", "q2=down&from=now-2h"),
+    ] {
+        page.go(&format!("http://{}/graph?g0.expr=up&{link}", server.address));
+        page.wait(link, "location.pathname == '/explore'");
+        assert_eq!(page.eval("location.search").as_str(), Some(format!("?q=up&{wanted}").as_str()), "{link}");
+    }
 }
 
 #[test]

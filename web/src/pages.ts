@@ -24,22 +24,3 @@ export const PAGES: Page[] = [
   },
   { path: '/alerts', title: 'Alerts', icon: 'alert', key: 'a', refresh: '10s', load: async () => (await import('./alerts/alerts')).Alerts },
 ];
-
-/** Where alerts of older systems point: `/graph?g0.expr=…`. */
-export function fromGraphLink(params: URLSearchParams): string | null {
-  const expr = params.get('g0.expr');
-  if (expr === null) return null;
-  const next = new URLSearchParams({ q: expr });
-  const length = params.get('g0.range_input');
-  const end = params.get('g0.end_input');
-  if (length) next.set('from', `now-${length}`);
-  if (end && length) {
-    const at = Date.parse(`${end.replace(' ', 'T')}Z`);
-    if (!Number.isNaN(at)) {
-      next.set('to', String(at));
-      next.delete('from');
-    }
-  }
-  if (params.get('g0.tab') === '1') next.set('view', 'table');
-  return `/explore?${next}`;
-}
