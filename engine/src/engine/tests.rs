@@ -160,16 +160,19 @@ fn damage_on_a_full_disk_is_settled_when_there_is_room() {
 /// the log, so that nothing but the points of these records goes; with all of them damaged, all points go.
 #[test]
 fn a_damaged_definition_costs_its_record_and_two_a_stretch_of_the_log() {
-    // A long name makes the log grow fast: 5 MB in all.
+    // A long name makes the log grow fast, 5 MB in all; of digits by chance, as all that is the same is packed.
+    let digit = |at: u64| char::from(b'0' + ((at * at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8 % 10);
+    let queue: String = (0..100_000).map(digit).collect();
     let batch = |offset: u64| {
         let mut batch = derived(offset);
-        batch.source.queue = "q".repeat(100_000);
+        batch.source.queue = queue.clone();
         batch
     };
+    // Numbers of the records that are damaged.
     let cases = [
-        (&[1000][..], 1, 0, Some(50.0)),
-        (&[1000, 101_000], 2, 0, Some(49.0)),
-        (&[1000, 101_000, 4_250_000, 4_350_000], 4, 47, None),
+        (&[1][..], 1, 0, Some(50.0)),
+        (&[1, 2], 2, 0, Some(49.0)),
+        (&[1, 2, 43, 44], 4, 47, None),
     ];
     for (flipped, records_lost, orphans, counted) in cases {
         let dir = tempfile::tempdir().expect("a folder");
@@ -182,11 +185,17 @@ fn a_damaged_definition_costs_its_record_and_two_a_stretch_of_the_log() {
         drop(engine);
         let log = crate::wal::segment::list(dir.path()).expect("lists").pop().expect("a log").1;
         let mut bytes = std::fs::read(&log).expect("reads");
-        flipped.iter().for_each(|at_byte| bytes[*at_byte] ^= 1);
+        let found = crate::wal::segment::read(&log, true, |record| {
+            if flipped.contains(&record.lsn) {
+                bytes[(record.offset + record.bytes / 2) as usize] ^= 1;
+            }
+            Ok(())
+        });
+        assert!(found.is_ok_and(|found| found.damages.is_empty()));
         std::fs::write(&log, &bytes).expect("writes");
         let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
         assert_eq!((report.records_lost, report.orphans), (records_lost, orphans));
         assert_eq!(read(&engine).0, counted);
-        assert_eq!(engine.applied(&"q".repeat(100_000), 1, 0), Some(51));
+        assert_eq!(engine.applied(&queue, 1, 0), Some(51));
     }
 }

@@ -30,8 +30,10 @@ const GATHERED_BYTES: usize = 3 << 20;
 /// A record whose head is read.
 pub(super) struct Pending {
     pub(super) lsn: u64,
-    /// Where its payload stands in the file.
+    /// Where its payload stands among those of the file.
     pub(super) payload: Range<usize>,
+    /// Where it begins in the file, and its length there.
+    pub(super) place: (u64, u64),
     /// Where counts and observations begin in that; nowhere if it has no points at all.
     pub(super) counts: Option<PointsAt>,
     pub(super) counts_are_taken: bool,
@@ -51,8 +53,8 @@ pub(super) struct Taken {
     pub(super) points: u64,
     /// Points whose series nothing defines.
     pub(super) orphans: u64,
-    /// Payloads that cannot be understood.
-    pub(super) senseless: Vec<Range<usize>>,
+    /// Where records begin in the file that cannot be understood, and their lengths.
+    pub(super) senseless: Vec<(u64, u64)>,
 }
 
 /// Where the samples of a record are.
@@ -65,7 +67,7 @@ enum SamplesAt {
     Behind(PointsAt),
 }
 
-/// Takes the points of these records of a file.
+/// Takes the points of these records of a file; of that only the payloads are wanted.
 pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Known) -> Taken {
     if pending.is_empty() {
         return Taken::default();
@@ -147,7 +149,7 @@ struct OfShare {
     samples: Vec<SamplesAt>,
     points: u64,
     orphans: u64,
-    senseless: Vec<Range<usize>>,
+    senseless: Vec<(u64, u64)>,
 }
 
 fn take_counts(file: &Arc<Vec<u8>>, share: &[Pending], known: &Known, numbering: &Numbering) -> OfShare {
@@ -173,7 +175,7 @@ fn take_counts(file: &Arc<Vec<u8>>, share: &[Pending], known: &Known, numbering:
             Ok(_) if counts.has_samples => SamplesAt::Among(place),
             Ok(place) => SamplesAt::Behind(place),
             Err(_) => {
-                senseless.push(record.payload.clone());
+                senseless.push(record.place);
                 SamplesAt::Nowhere
             }
         });
@@ -273,7 +275,7 @@ struct Read<'n> {
     of_turns: Vec<OfTurn>,
     points: u64,
     orphans: u64,
-    senseless: Vec<Range<usize>>,
+    senseless: Vec<(u64, u64)>,
 }
 
 fn read_samples<'n>(
@@ -293,7 +295,7 @@ fn read_samples<'n>(
             SamplesAt::Behind(place) => record::read_samples(payload, *place, &mut read),
         };
         if understood.is_err() {
-            read.senseless.push(record.payload.clone());
+            read.senseless.push(record.place);
         }
     }
     read
@@ -428,6 +430,7 @@ mod tests {
         let record = |number: usize| Pending {
             lsn: number as u64,
             payload: number * 100..number * 100 + number * 7 % 90,
+            place: (0, 0),
             counts: record::read_head(&[3, 0, 0], &mut Nobody).expect("a head"),
             counts_are_taken: true,
             fills: false,

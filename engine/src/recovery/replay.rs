@@ -21,7 +21,7 @@ use crate::registry::Registry;
 use crate::resting::{self, LogPart};
 use crate::series::{Numbers, SeriesState};
 use crate::wal::record::{self, Heads};
-use crate::wal::segment::{self, Damage, RECORD_HEAD_BYTES, SegmentError};
+use crate::wal::segment::{self, Damage, SegmentError};
 
 /// Applies the log from the cut on; gives the number that the next record gets, the length of the log read, and what it
 /// says about metrics, in order.
@@ -55,7 +55,6 @@ pub(super) fn replay(
         if files.get(index + 1).is_some_and(|(next, _)| *next <= loaded.cut) {
             continue;
         }
-        log_bytes += std::fs::metadata(path).map_or(0, |meta| meta.len());
         note_missing(expected, *first, files, &mut replayer, report);
         expected = expected.max(*first);
         let mut pending: Vec<Pending> = Vec::new();
@@ -72,6 +71,7 @@ pub(super) fn replay(
             pending.push(Pending {
                 lsn: record.lsn,
                 payload: record.payload_at..record.payload_at + record.payload.len(),
+                place: (record.offset, record.bytes),
                 counts: counts?,
                 counts_are_taken: replayer.source_is_taken,
                 fills: replayer.fills,
@@ -85,15 +85,16 @@ pub(super) fn replay(
             settle(path, found.good_end).map_err(io_error(path))?;
         }
         report.damages.extend(found.damages);
-        let taken = take_points(&Arc::new(found.bytes), &pending, replayer.known);
+        log_bytes += found.payloads.len() as u64;
+        let taken = take_points(&Arc::new(found.payloads), &pending, replayer.known);
         report.points += taken.points;
         report.orphans += taken.orphans;
         report.records -= taken.senseless.len() as u64;
         report.records_lost += taken.senseless.len() as u64;
-        report.damages.extend(taken.senseless.into_iter().map(|payload| Damage {
+        report.damages.extend(taken.senseless.into_iter().map(|(offset, bytes)| Damage {
             file: path.clone(),
-            offset: payload.start.saturating_sub(RECORD_HEAD_BYTES) as u64,
-            bytes: (payload.len() + RECORD_HEAD_BYTES) as u64,
+            offset,
+            bytes,
             reason: segment::SENSELESS.to_owned(),
             torn_tail: false,
         }));

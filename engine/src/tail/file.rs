@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::wal::packed::Unpacker;
 use crate::wal::segment::{self, HEAD_BYTES, RECORD_BYTES_MAX, RECORD_HEAD_BYTES, record_at};
 
 /// Read at once, bytes.
@@ -25,11 +26,14 @@ pub(super) struct OpenSegment {
     ahead: Vec<u8>,
     /// Where `at` is in it.
     used: usize,
+    unpacker: Unpacker,
+    /// The payload that was looked at last.
+    payload: Vec<u8>,
 }
 
 /// What is found at a place.
 pub(super) enum Look<'f> {
-    /// A whole record: number and payload.
+    /// A whole record: number and payload; none of that if it cannot be unpacked.
     Record(u64, &'f [u8]),
     /// None, up to the end of the file.
     End,
@@ -54,7 +58,17 @@ impl OpenSegment {
 
     fn open(first: u64, path: &Path) -> io::Result<OpenSegment> {
         let file = File::open(path)?;
-        Ok(OpenSegment { first, file, expected: first, at: HEAD_BYTES as u64, length: 0, ahead: Vec::new(), used: 0 })
+        Ok(OpenSegment {
+            first,
+            file,
+            expected: first,
+            at: HEAD_BYTES as u64,
+            length: 0,
+            ahead: Vec::new(),
+            used: 0,
+            unpacker: Unpacker::default(),
+            payload: Vec::new(),
+        })
     }
 
     /// The next whole record. What is durable of the log lies in the file as it will stay.
@@ -69,7 +83,10 @@ impl OpenSegment {
         let Some(record) = record_at(&self.ahead, self.used, self.expected) else { return Ok(Look::End) };
         self.length = (RECORD_HEAD_BYTES + record.payload.len()) as u64;
         self.expected = record.lsn;
-        Ok(Look::Record(record.lsn, record.payload))
+        self.payload.clear();
+        // Nothing of it makes no sense to whoever reads it, who tells that.
+        let _ = self.unpacker.unpack(record.payload, &mut self.payload);
+        Ok(Look::Record(record.lsn, &self.payload))
     }
 
     /// Goes behind the record that was looked at.

@@ -6,6 +6,7 @@
 mod columns;
 mod definitions;
 mod holds;
+pub(crate) mod packed;
 pub(crate) mod record;
 pub(crate) mod segment;
 mod stretches;
@@ -24,6 +25,7 @@ use watchfire_model::failpoint;
 use crate::bytes::put_varint;
 use crate::series::Series;
 use crate::wal::definitions::Definitions;
+use crate::wal::packed::Packer;
 use crate::wal::stretches::Stretches;
 
 pub(crate) use crate::wal::holds::Hold;
@@ -52,11 +54,12 @@ struct State {
     /// Files before the current one that no `fdatasync` has covered yet.
     unsynced: Vec<Arc<File>>,
     next_lsn: u64,
-    /// Length of the current stretch and of the definitions in it, bytes.
+    /// Length of the current stretch and of the definitions in it, bytes, before they are packed.
     stretch_bytes: u64,
     definition_bytes: u64,
     /// Where the next record is put together.
     buffer: Vec<u8>,
+    packer: Packer,
 }
 
 /// The log.
@@ -70,7 +73,8 @@ pub(crate) struct Wal {
     synced: AtomicU64,
     /// All records below this are written.
     written: AtomicU64,
-    /// Bytes written since the start, and those that the start found behind its snapshot.
+    /// Bytes written since the start, and those that the start found behind its snapshot; as many as a start reads once they are
+    /// unpacked.
     appended: AtomicU64,
     /// Number of the current stretch; changes under the lock of the state.
     stretch: AtomicU16,
@@ -126,6 +130,7 @@ impl Wal {
                 stretch_bytes: 0,
                 definition_bytes: 0,
                 buffer: Vec::new(),
+                packer: Packer::default(),
             }),
             syncing: Mutex::new(()),
             synced: AtomicU64::new(next_lsn),
@@ -160,8 +165,10 @@ impl Wal {
         failpoint::hit("engine.wal_append");
         let lsn = state.next_lsn;
         state.buffer.clear();
-        let mut definition_bytes = 0;
+        let (mut definition_bytes, mut record_bytes) = (0, segment::RECORD_HEAD_BYTES as u64);
+        let packer = &mut state.packer;
         segment::put_record(&mut state.buffer, lsn, self.synced(), |out| {
+            let payload = out.len();
             out.extend_from_slice(head);
             // Two batches may both have met a series undefined; the one that is written first defines it.
             let open = |wanted: &&Undefined| self.wants_definition(&wanted.series);
@@ -173,6 +180,7 @@ impl Wal {
             }
             definition_bytes = (out.len() - start) as u64;
             out.extend_from_slice(points);
+            record_bytes += packer.pack(out, payload) as u64;
         })?;
         let Some(file) = &state.file else { return Err(io::Error::other("the log has no file")) };
         if let Err(error) = (&**file).write_all(&state.buffer) {
@@ -184,17 +192,18 @@ impl Wal {
             let is_first = wanted.series.defined.load(Ordering::Relaxed) == UNDEFINED;
             wanted.series.defined.store(if is_first { DEFINED_ONCE } else { stretch }, Ordering::Relaxed);
         }
-        state.stretch_bytes += state.buffer.len() as u64;
+        state.stretch_bytes += record_bytes;
         state.definition_bytes += definition_bytes;
         if state.stretch_bytes >= STRETCH_BYTES.max(state.definition_bytes * STRETCH_PER_DEFINITIONS) {
             self.begin_stretch(state, lsn + 1);
         }
         state.file_bytes += state.buffer.len() as u64;
-        self.appended.fetch_add(state.buffer.len() as u64, Ordering::Relaxed);
+        self.appended.fetch_add(record_bytes, Ordering::Relaxed);
         state.next_lsn = lsn + 1;
         self.written.store(lsn + 1, Ordering::Release);
         if state.buffer.capacity() > 1 << 22 {
             state.buffer = Vec::new();
+            state.packer.shrink();
         }
         Ok(lsn)
     }
@@ -354,7 +363,7 @@ impl Wal {
         self.broken.store(false, Ordering::Release);
     }
 
-    /// Bytes written since the start, and those that the start found behind its snapshot.
+    /// Bytes written since the start, and those that the start found behind its snapshot, unpacked.
     pub(crate) fn appended_bytes(&self) -> u64 {
         self.appended.load(Ordering::Relaxed)
     }

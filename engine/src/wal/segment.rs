@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file   = "WFWAL\0" | version u16 | first lsn u64 | crc32 of that | record*
-//! record = length u32 | crc32 u32 of what follows | lsn u64 | synced u64 | payload
+//! record = length u32 | crc32 u32 of what follows | lsn u64 | synced u64 | payload, perhaps packed (see `packed`)
 //! ```
 //! `lsn` counts records, over all files; records below `synced` were durable when this one was written. Where a record is damaged, the reader looks for the next place
 //! at which a whole one with a later number begins, and says what it left out.
@@ -12,11 +12,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::bytes::Cursor;
+use crate::wal::packed::Unpacker;
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
-/// 6 since what is said about metrics, 5 since exemplars, 4 since native histograms, 3 since samples stand in columns and there are deletions, 2 since backfills; all and 1 are
+/// 7 since records are packed, 6 since what is said about metrics, 5 since exemplars, 4 since native histograms, 3 since samples stand in columns and there are deletions, 2 since backfills; all and 1 are
 /// read, as parts of that.
-const VERSION: u16 = 6;
+const VERSION: u16 = 7;
 /// Length of the head of a file.
 pub(crate) const HEAD_BYTES: usize = 20;
 /// Length of the head of a record.
@@ -107,9 +108,23 @@ pub(crate) struct Record<'a> {
     pub(crate) lsn: u64,
     /// Records below this were durable when it was written.
     pub(crate) synced: u64,
+    /// As it stands in the file: it may be packed.
     pub(crate) payload: &'a [u8],
-    /// Where the payload begins in the file.
+}
+
+/// A record that was read, unpacked.
+#[derive(Clone, Copy)]
+pub(crate) struct ReadRecord<'a> {
+    pub(crate) lsn: u64,
+    /// Records below this were durable when it was written.
+    pub(crate) synced: u64,
+    pub(crate) payload: &'a [u8],
+    /// Where the payload begins among all of the file.
     pub(crate) payload_at: usize,
+    /// Where the record begins in the file.
+    pub(crate) offset: u64,
+    /// Its length there.
+    pub(crate) bytes: u64,
 }
 
 /// What was found in a file.
@@ -117,19 +132,20 @@ pub(crate) struct Found {
     /// Where the last whole record ends.
     pub(crate) good_end: u64,
     pub(crate) damages: Vec<Damage>,
-    /// All of it.
-    pub(crate) bytes: Vec<u8>,
+    /// The payloads of its records, unpacked, one after another.
+    pub(crate) payloads: Vec<u8>,
 }
 
 /// Reads a file and hands its records on. `each` says whether it could use the payload.
 pub(crate) fn read(
     path: &Path,
     last_file: bool,
-    mut each: impl FnMut(Record) -> Result<(), crate::bytes::Damaged>,
+    mut each: impl FnMut(ReadRecord) -> Result<(), crate::bytes::Damaged>,
 ) -> Result<Found, SegmentError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
-    let mut found = Found { good_end: 0, damages: Vec::new(), bytes: Vec::new() };
+    let mut unpacker = Unpacker::default();
+    let mut found = Found { good_end: 0, damages: Vec::new(), payloads: Vec::with_capacity(bytes.len()) };
     let damage = |offset: usize, length: usize, reason: &str, torn_tail: bool| Damage {
         file: path.to_owned(),
         offset: offset as u64,
@@ -141,7 +157,6 @@ pub(crate) fn read(
         Some(lsn) => lsn,
         None if last_file && bytes.len() <= HEAD_BYTES => {
             found.damages.push(damage(0, bytes.len(), "the head of the file is not whole", true));
-            found.bytes = bytes;
             return Ok(found);
         }
         None => {
@@ -153,8 +168,13 @@ pub(crate) fn read(
     let mut at = HEAD_BYTES;
     while at < bytes.len() {
         if let Some(record) = record_at(&bytes, at, expected) {
-            let length = RECORD_HEAD_BYTES + record.payload.len();
-            if each(record).is_err() {
+            let (length, payload_at) = (RECORD_HEAD_BYTES + record.payload.len(), found.payloads.len());
+            let understood = unpacker.unpack(record.payload, &mut found.payloads).and_then(|()| {
+                let payload = found.payloads.get(payload_at..).unwrap_or_default();
+                let (Record { lsn, synced, .. }, offset, bytes) = (record, at as u64, length as u64);
+                each(ReadRecord { lsn, synced, payload, payload_at, offset, bytes })
+            });
+            if understood.is_err() {
                 found.damages.push(damage(at, length, SENSELESS, false));
             }
             expected = record.lsn + 1;
@@ -174,7 +194,6 @@ pub(crate) fn read(
             }
         }
     }
-    found.bytes = bytes;
     Ok(found)
 }
 
@@ -207,6 +226,5 @@ pub(crate) fn record_at(bytes: &[u8], at: usize, expected: u64) -> Option<Record
     }
     let synced = cursor.u64().ok()?;
     let payload = cursor.take(length).ok()?;
-    let payload_at = at + RECORD_HEAD_BYTES;
-    (crc32fast::hash(checked.get(..16 + length)?) == crc).then_some(Record { lsn, synced, payload, payload_at })
+    (crc32fast::hash(checked.get(..16 + length)?) == crc).then_some(Record { lsn, synced, payload })
 }

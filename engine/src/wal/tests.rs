@@ -23,16 +23,23 @@ fn read_all(folder: &Path) -> (BTreeMap<u64, Vec<u8>>, Vec<Damage>) {
 }
 
 fn append(wal: &Wal, body: &[u8]) -> u64 {
-    wal.append(body, &[], &[0, 0]).expect("appends")
+    wal.append(&head(body), &[], &[0, 0]).expect("appends")
+}
+
+/// Heads have a number of their own first.
+fn head(body: &[u8]) -> Vec<u8> {
+    [&[3], body].concat()
 }
 
 /// What a record holds: its head, no definitions, no groups, no samples.
 fn payload(body: &[u8]) -> Vec<u8> {
-    [body, &[0, 0, 0]].concat()
+    [&head(body), &[0, 0, 0][..]].concat()
 }
 
 fn bodies() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..60)
+    // Some are long and even enough to be packed.
+    let body = (prop::collection::vec(any::<u8>(), 0..60), prop_oneof![9 => Just(1), 1 => 1usize..40]);
+    prop::collection::vec(body.prop_map(|(piece, times)| piece.repeat(times)), 1..60)
 }
 
 proptest! {
