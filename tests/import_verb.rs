@@ -88,6 +88,41 @@ fn the_same_file_again_adds_nothing_and_a_grown_one_what_is_new() {
 }
 
 #[test]
+fn a_file_that_begins_like_a_longer_one_is_lost_by_nobody() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // More than what files are told apart by.
+    let same = text(0, 1000);
+    let of = |ends: &[(u64, u64)]| ends.iter().fold(same.clone(), |text, (from, to)| text + &self::text(*from, *to));
+    for (name, ends) in [
+        ("long.log", [(2000, 2070)].as_slice()),
+        ("short.log", &[(3000, 3060)]),
+        ("other.log", &[(4000, 4050)]),
+        ("grown.log", &[(4000, 4050), (5000, 5005)]),
+    ] {
+        fs::write(path(name), of(ends)).expect("it can be written");
+    }
+    let (code, said) = run(import(&server, &[&path("long.log")]));
+    assert_eq!((code, total(&server, "q=service:shop")), (0, 1070), "{said}");
+    let (code, said) = run(import(&server, &[&path("short.log")]));
+    assert_eq!((code, total(&server, "q=service:shop")), (5, 1070), "{said}");
+    assert!(
+        said.contains("begins like a longer file") && said.contains("files that may be parts of others: 1"),
+        "{said}"
+    );
+    for (name, all) in [("short.log", 2130), ("other.log", 3180)] {
+        let (code, said) = run(import(&server, &["--as-new", &path(name)]));
+        assert_eq!((code, total(&server, "q=service:shop")), (0, all), "{said}");
+    }
+    // All that are known are looked at, not only the longest.
+    for (name, all) in [("grown.log", 3185), ("short.log", 3185), ("long.log", 3185)] {
+        let (code, said) = run(import(&server, &[&path(name)]));
+        assert_eq!((code, total(&server, "q=service:shop")), (0, all), "{name}: {said}");
+    }
+}
+
+#[test]
 fn of_a_packed_file_that_is_cut_off_all_lines_before_are_imported() {
     let server = Server::start(BINARY, "");
     let folder = tempfile::tempdir().expect("a folder");

@@ -94,7 +94,8 @@ impl Connection {
     fn open_with(&self, read_timeout: Duration) -> Result<Server, Failure> {
         let given = given_by("--url", "WATCHFIRE_URL");
         let usage = |problem: String| Failure::Usage(format!("{given}: `{}`{problem}", self.url));
-        let no_address = |problem: &str| usage(format!(" is no address{problem}; write http://HOST:PORT or https://HOST"));
+        let no_address =
+            |problem: &str| usage(format!(" is no address{problem}; write http://HOST:PORT or https://HOST"));
         // `127.0.0.1:8080` is a path without a base to it, and `localhost:8080` one of a scheme `localhost`.
         let has_scheme = self.url.contains("://");
         let url = Url::parse(&self.url)
@@ -142,7 +143,8 @@ impl Connection {
     fn unbuilt(&self, error: &reqwest::Error) -> Failure {
         match (&self.cert_file, tls_error(error)) {
             (Some(certificate), Some(rustls::Error::InconsistentKeys(_))) => {
-                let (flag, file) = self.key_file.as_ref().map_or((&CERT_FILE, certificate), |key| (&CERT_KEY_FILE, key));
+                let (flag, file) =
+                    self.key_file.as_ref().map_or((&CERT_FILE, certificate), |key| (&CERT_KEY_FILE, key));
                 wrong_file(flag, file, format!("this is not the key of the certificate in {}", certificate.display()))
             }
             _ => Failure::Local(causes(error)),

@@ -52,7 +52,8 @@ enum ImportVerb {
     /// Lines are dated by the time that stands in them: right in graphs, unseen by rules. The same file again adds
     /// nothing, whatever its name; one that has grown adds what is new. When the server goes away meanwhile the import
     /// says so and waits for a minute, and a later call goes on where this one stopped. Of a packed file that is cut
-    /// off or damaged all lines that can be unpacked are imported.
+    /// off or damaged all lines that can be unpacked are imported. A file that begins like a longer one that was imported
+    /// may be a part of it: that is said, and --as-new imports it.
     ///
     /// Of a file that may still be written (changed within the last hour, not packed) a last line without its end is
     /// left for the next call, as it may be half of one; that is said, and --final takes it. What is no text (xz, zip,
@@ -92,6 +93,9 @@ struct Logs {
     /// Nobody writes these files any more: a last line without its end is a line too.
     #[arg(long = "final")]
     is_final: bool,
+    /// These are files of their own, whatever was imported before: what is there already is stored once more.
+    #[arg(long = "as-new")]
+    is_new: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -122,6 +126,7 @@ impl Logs {
                     format: self.format.clone(),
                     multiline: self.multiline.clone(),
                     is_final: self.is_final,
+                    is_new: self.is_new,
                 };
                 let sent = send::file(&server, path, &labels, &mut patience, &mut progress).await;
                 progress.end();
@@ -151,6 +156,8 @@ struct Left {
     unread: usize,
     /// What is no text, of the files that were named.
     refused: Vec<String>,
+    /// Files that may be parts of others.
+    shorter: usize,
     is_interrupted: bool,
 }
 
@@ -172,6 +179,13 @@ impl Left {
             Fault::File(problem) => {
                 progress.say(&format!("{name}: {problem}"));
                 self.unread += 1;
+            }
+            Fault::Shorter => {
+                progress.say(&format!(
+                    "{name}: begins like a longer file that was imported. It may be a part of that or another file, so nothing of it \
+                     was stored; --as-new imports it as a file of its own"
+                ));
+                self.shorter += 1;
             }
             Fault::NoText(problem) if file.is_named => {
                 progress.say(&format!("{name}: {problem}"));
@@ -199,14 +213,14 @@ impl Left {
         if !self.refused.is_empty() {
             return Err(Failure::Local(format!("what is no text was not imported: {}", self.refused.join(", "))));
         }
-        Ok(match (self.unread, rejected) {
-            (0, 0) => Outcome::Complete,
-            (0, rejected) => Outcome::Partial(format!("refused lines: {rejected}")),
-            (unread, 0) => Outcome::Partial(format!("files that could not be read to their end: {unread}")),
-            (unread, rejected) => Outcome::Partial(format!(
-                "files that could not be read to their end: {unread}, refused lines: {rejected}"
-            )),
-        })
+        let left = [
+            ("files that could not be read to their end", self.unread as u64),
+            ("files that may be parts of others", self.shorter as u64),
+            ("refused lines", rejected),
+        ];
+        let told: Vec<String> =
+            left.iter().filter(|(_, many)| *many > 0).map(|(what, many)| format!("{what}: {many}")).collect();
+        Ok(if told.is_empty() { Outcome::Complete } else { Outcome::Partial(told.join(", ")) })
     }
 }
 

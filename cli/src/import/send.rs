@@ -31,6 +31,8 @@ pub(super) struct Labels {
     pub(super) multiline: Option<String>,
     /// Nobody writes to the file any more.
     pub(super) is_final: bool,
+    /// It is a file of its own, whatever it begins like.
+    pub(super) is_new: bool,
 }
 
 /// Why a file was not imported.
@@ -39,6 +41,8 @@ pub(super) enum Fault {
     File(io::Error),
     /// It is no text; why, and how to mend it.
     NoText(String),
+    /// It begins like a file that was imported, and ends before the place up to which that is imported.
+    Shorter,
     /// The server could not take it.
     Server(Failure),
 }
@@ -115,16 +119,19 @@ pub(super) async fn file(
     }
     let ask = || candidates(server, &head, labels.format.as_deref());
     let known = patience.ask(|text| progress.say(text), ask).await?;
-    let mut others = 0;
-    for known in known {
-        if others > 0 && !is_stdin(path) {
+    let others = known.len();
+    let (mut is_used, mut is_shorter) = (false, false);
+    for known in known.into_iter().filter(|_| !labels.is_new) {
+        if is_used && !is_stdin(path) {
             bytes = Bytes::open(path, progress.bytes_read())?;
         }
+        is_used = true;
         match bytes.skip(known.position, known.tail.bytes).await {
-            // It ends before: a part of what was imported.
+            None if is_stdin(path) => return Err(Fault::Shorter),
+            // What that file has at the end of this one is not known; another one may fit.
             None => {
-                progress.was_known();
-                return Ok(bytes.fault()?);
+                bytes.fault()?;
+                is_shorter = true;
             }
             Some(tail) if known.position == 0 || known.tail.is_of(&tail) => {
                 if known.position > 0 {
@@ -141,10 +148,13 @@ pub(super) async fn file(
                 )
                 .into());
             }
-            Some(_) => others += 1,
+            Some(_) => {}
         }
     }
-    if others > 0 {
+    if is_shorter {
+        return Err(Fault::Shorter);
+    }
+    if is_used {
         bytes = Bytes::open(path, progress.bytes_read())?;
     }
     let name = start_of(&head) + &name_of(&head, others);
