@@ -216,8 +216,8 @@ fn multiline(name: &str) -> Result<Multiline, String> {
 /// `demo`
 #[derive(Args, Clone, Debug)]
 pub struct Demo {
-    /// Address that serves everything.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
+    /// Address of this machine that serves everything.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = own_address)]
     pub listen: SocketAddr,
     /// Port for metrics alone, on the same address as the rest; 0 for none. 9090 unless said, or none if that is taken.
     #[arg(long, value_name = "PORT")]
@@ -237,6 +237,12 @@ pub struct Demo {
     /// The same seed gives the same customers.
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub seed: u64,
+}
+
+fn own_address(text: &str) -> Result<SocketAddr, String> {
+    let address = address(text)?;
+    let why = "a demo asks nobody for a key, so it listens for this machine alone; write 127.0.0.1:PORT";
+    if address.ip().is_loopback() { Ok(address) } else { Err(why.to_owned()) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

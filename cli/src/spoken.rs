@@ -18,6 +18,9 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 const UNITS: [&str; 7] = ["second", "minute", "hour", "day", "week", "month", "year"];
+/// Numbers as words, from one on.
+const NUMBERS: [&str; 12] =
+    ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 /// Longer texts are no times.
 const LENGTH_MAX: usize = 100;
 
@@ -33,6 +36,9 @@ pub(crate) fn rewritten(text: &str, today: Date) -> Option<String> {
             "at" | "on" | "the" | "of" => {}
             // `3 pm`
             "am" | "pm" => words.last_mut()?.push_str(word),
+            _ if NUMBERS.contains(&word) => {
+                words.push((1 + NUMBERS.iter().position(|number| *number == word)?).to_string());
+            }
             _ => words.push(word.to_owned()),
         }
     }
@@ -46,9 +52,17 @@ fn span(words: &[&str]) -> Option<String> {
         ["a" | "an", unit] | ["a" | "an", unit, "ago"] | ["last" | "past", unit] if is_unit(unit) => {
             Some(format!("1 {unit} ago"))
         }
-        ["last" | "past", number, unit] if is_unit(unit) => Some(format!("{number} {unit} ago")),
+        [number, unit] | [number, unit, "ago"] | ["last" | "past", number, unit]
+            if is_unit(unit) && is_number(number) =>
+        {
+            Some(format!("{number} {unit} ago"))
+        }
         _ => None,
     }
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_unit(word: &str) -> bool {

@@ -92,6 +92,9 @@ pub struct Clock {
 )]
 pub struct NoTime(String);
 
+/// Smaller numbers are no seconds since the epoch: they are of before April 1970.
+const EPOCH_SECONDS_MIN: f64 = 1e7;
+
 impl Clock {
     /// Of a moment in its zone.
     pub const fn new(now: Zoned) -> Clock {
@@ -127,7 +130,8 @@ impl Clock {
 
     /// `now-5m`, a number, a duration, `2 days ago`.
     fn relative(&self, text: &str) -> Option<Timestamp> {
-        let is_number = text.parse::<f64>().is_ok();
+        // `10.30` is a time of day that somebody slipped on, and no moment of 1970.
+        let is_number = text.parse().is_ok_and(|number: f64| number == 0.0 || number.abs() >= EPOCH_SECONDS_MIN);
         if text.starts_with("now") || is_number || parse_duration_ms(text).is_some() {
             return Timestamp::parse_parameter(text, self.now()).ok();
         }

@@ -109,7 +109,9 @@ impl Intake {
     pub fn check_format(&self, name: &str) -> Result<(), String> {
         let parsers = self.parsers.load();
         let names = || parsers.names().collect::<Vec<_>>().join(", ");
-        parsers.find(name).map(|_| ()).ok_or_else(|| format!("unknown format `{name}`; known are {}", names()))
+        parsers.find(name).map(|_| ()).ok_or_else(|| {
+            format!("unknown format `{name}`; known are {}, and `regex:NAME` of each of the `parsers`", names())
+        })
     }
 
     /// Refuses everything from now on with "not now".

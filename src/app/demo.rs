@@ -54,19 +54,28 @@ pub fn run(options: &Demo) -> ExitCode {
             folder.leave();
             ended
         }
-        Err(error) => failed(&format!("the demo's folder cannot be made: {error}")),
+        Err(error) => failed(&error),
     }
 }
 
-fn prepare(options: &Demo) -> io::Result<(Folder, Receiver)> {
+/// Errors: in words.
+fn prepare(options: &Demo) -> Result<(Folder, Receiver), String> {
     remove_stale();
+    let receiver = Receiver::bind(options.receiver).map_err(|error| {
+        let address = options.receiver.map(|address| format!(" on {address} (--receiver)")).unwrap_or_default();
+        format!("the demo's receiver cannot listen{address}: {error}")
+    })?;
+    let folder = write_folder(options, &receiver);
+    Ok((folder.map_err(|error| format!("the demo's folder cannot be made: {error}"))?, receiver))
+}
+
+fn write_folder(options: &Demo, receiver: &Receiver) -> io::Result<Folder> {
     let folder = Folder::make(options.keep)?;
-    let receiver = Receiver::bind(options.receiver)?;
     let rules = folder.path.join("alert_rules.json");
     fs::write(&rules, settings::rules(options.speed))?;
     let config = settings::config(options.listen, options.metrics_port, &rules.to_string_lossy(), &receiver.url()?);
     fs::write(folder.config(), config)?;
-    Ok((folder, receiver))
+    Ok(folder)
 }
 
 /// Traffic and receiver, as tasks.

@@ -45,9 +45,10 @@ pub struct Push {
 enum PushVerb {
     /// A log line, or all lines of stdin.
     ///
-    /// Lines of stdin are sent as they come, a second after they were written at the latest. Their format is found
-    /// out by the server (JSON, logfmt, access logs and so on), unless --plain takes each as a message. When the
-    /// server is away they are sent again for half a minute, and never stored twice.
+    /// Lines of stdin are sent as they come, a second after they were written at the latest, each a record of its own
+    /// (`serve --stdin`, files and imports join those of stack traces). Their format is found out by the server (JSON,
+    /// logfmt, access logs and so on), unless --plain takes each as a message. When the server is away they are sent again
+    /// for half a minute, and never stored twice.
     #[command(after_help = LOG_HELP)]
     Log(Log),
     /// A value of a metric: `NAME=VALUE`, and labels behind it.

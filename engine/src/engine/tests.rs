@@ -169,11 +169,7 @@ fn a_damaged_definition_costs_its_record_and_two_a_stretch_of_the_log() {
         batch
     };
     // Numbers of the records that are damaged.
-    let cases = [
-        (&[1][..], 1, 0, Some(50.0)),
-        (&[1, 2], 2, 0, Some(49.0)),
-        (&[1, 2, 43, 44], 4, 47, None),
-    ];
+    let cases = [(&[1][..], 1, 0, Some(50.0)), (&[1, 2], 2, 0, Some(49.0)), (&[1, 2, 43, 44], 4, 47, None)];
     for (flipped, records_lost, orphans, counted) in cases {
         let dir = tempfile::tempdir().expect("a folder");
         let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;

@@ -28,19 +28,20 @@ export function Alerts() {
   useEffect(() => void loadAlerts(), [now.value]);
   const rules = useLoad(`rules ${now.value}`, (abort) => get<RulesAnswer>('/api/v1/rules', {}, abort));
   const groups = rules.data?.data.groups;
-  const all = alerts.value ?? [];
-  const ruleCount = (groups ?? []).reduce((sum, group) => sum + group.rules.length, 0);
+  const all = alerts.value;
+  const allRules = groups?.flatMap((group) => group.rules);
   const wanted = param('state');
   const states = tab === 'alerts' ? STATES : (['firing', 'pending', 'inactive'] as const);
-  const stateCount = (state: string) => (tab === 'alerts' ? all.filter((alert) => alert.status === state).length
-    : (groups ?? []).flatMap((group) => group.rules).filter((rule) => rule.state === state).length);
+  // Nothing before the first answer: a zero would be a lie.
+  const stateCount = (state: string) => (tab === 'alerts' ? all?.filter((alert) => alert.status === state).length
+    : allRules?.filter((rule) => rule.state === state).length);
   return (
     <>
       <header class="page-head">
         <h1 class="sr-only">Alerts</h1>
         <nav class="tabs" aria-label="Alerts and rules">
-          <a href={here({ tab: null, open: null, state: null })} aria-current={tab === 'alerts' ? 'page' : undefined}>Alerts <span class="num">{all.length}</span></a>
-          <a href={here({ tab: 'rules', open: null, state: null })} aria-current={tab === 'rules' ? 'page' : undefined}>Rules <span class="num">{ruleCount}</span></a>
+          <a href={here({ tab: null, open: null, state: null })} aria-current={tab === 'alerts' ? 'page' : undefined}>Alerts <span class="num">{all?.length}</span></a>
+          <a href={here({ tab: 'rules', open: null, state: null })} aria-current={tab === 'rules' ? 'page' : undefined}>Rules <span class="num">{allRules?.length}</span></a>
         </nav>
         <div class="row" role="group" aria-label="State">
           {states.map((state) => (
