@@ -104,6 +104,107 @@ fn journal_files_of_systemd_are_followed_and_each_entry_is_stored_once() {
     assert_eq!(log["fields"]["invalid_utf8"], true, "{log}");
 }
 
+/// A `journalctl` that prints a file and goes on waiting; the value of PATH with it.
+fn fake_journalctl(folder: &Path, export: &[u8]) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let (file, program) = (folder.join("export"), folder.join("journalctl"));
+    fs::write(&file, export).expect("the folder can be written");
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *--after-cursor*) ;; *--follow*) cat '{}';; esac\nexec sleep 600\n",
+        file.display()
+    );
+    fs::write(&program, script).expect("the folder can be written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+#[test]
+fn long_fields_are_cut_and_stray_lines_passed_over() {
+    let long = |n: u64, field: &str, bytes: usize| {
+        let text = "x".repeat(bytes);
+        let entry = format!("__CURSOR=c{n}\n__REALTIME_TIMESTAMP={}\n", 1_709_294_400_000_000 + n * 1_000_000);
+        format!("{entry}_SYSTEMD_UNIT=shop.service\n{field}={text}\nPRIORITY=3\n\n").into_bytes()
+    };
+    let export = [
+        entries(0, 3),
+        b"-- a stray line\n".to_vec(),
+        entries(3, 6),
+        long(6, "MESSAGE", 3 << 20),
+        long(7, "MESSAGE=core\nCOREDUMP", 2 << 20),
+        long(8, "MESSAGE=large core\nCOREDUMP", 20 << 20),
+        b"GARBAGE\n".to_vec(),
+        entries(9, 20),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = fake_journalctl(folder.path(), &export.concat());
+    let config = "logs: {retention_days: 36500}\nsources: {journald: {}}\n";
+    let mut server = Server::start_with(BINARY, config, &[("PATH", &path)]);
+    wait_total(&server, 20);
+    assert_eq!(total(&server, "service=shop&q=truncated:true"), 3);
+    assert_eq!(total(&server, "service=shop&q=message:core"), 2);
+    assert!(server.log().contains("entries of the journal were refused"), "{}", server.log());
+    assert!(server.log().contains("-- a stray line"), "{}", server.log());
+    server.restart_with(&[("PATH", &path)]);
+    wait_total(&server, 20);
+}
+
+/// What an import of these bytes says, and its exit code.
+fn import(server: &Server, folder: &Path, bytes: &[u8], more: &[&str]) -> (Option<i32>, String) {
+    let file = folder.join("import.export");
+    fs::write(&file, bytes).expect("the folder can be written");
+    let mut command = Command::new(BINARY);
+    command.args(["import", "logs", "--url", &format!("http://{}", server.address)]).args(more).arg(&file);
+    let output = command.stdin(Stdio::null()).output().expect("the binary is built");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn what_is_no_field_takes_no_entries_along() {
+    let server = Server::start(BINARY, "logs: {retention_days: 36500}\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut stored = 0;
+    for (from, stray) in [(0, "Hint: you are not seeing all\n"), (100, "GARBAGE\n")] {
+        let body = [stray.into(), entries(from, from + 10), stray.into(), entries(from + 10, from + 50)].concat();
+        let (code, said) = import(&server, folder.path(), &body, &["--format", "journald"]);
+        assert!(code == Some(5) && said.contains("50 records in"), "{code:?} {said}");
+        assert!(said.contains("2 lines were refused") && said.contains("is no field"), "{said}");
+        stored += 50;
+        wait_total(&server, stored);
+    }
+    let body = [entries(200, 203), b"stray\n".to_vec(), entries(203, 205)].concat();
+    let answer = server.client().post("/ingest/raw?format=journald", "text/plain", &body);
+    let json = answer.json();
+    assert_eq!((&json["accepted"], &json["rejected"]), (&5.into(), &1.into()), "{json}");
+    assert_eq!((&json["errors"][0]["index"], &json["errors"][0]["line"]), (&3.into(), &33.into()), "{json}");
+    wait_total(&server, stored + 5);
+    let (code, said) = import(&server, folder.path(), &entries(300, 310), &[]);
+    assert!(code == Some(1) && said.contains("--format journald"), "{code:?} {said}");
+}
+
+#[test]
+fn exports_with_crlf_are_read_but_for_their_bytes() {
+    let server = Server::start(BINARY, "logs: {retention_days: 36500}\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = entries(0, 21).into_iter().flat_map(|byte| if byte == b'\n' { vec![b'\r', b'\n'] } else { vec![byte] });
+    let (code, said) = import(&server, folder.path(), &text.collect::<Vec<u8>>(), &["--format", "journald"]);
+    assert!(code == Some(5) && said.contains("18 records in"), "{code:?} {said}");
+    assert!(said.contains("3 lines were refused") && said.contains("CRLF"), "{said}");
+    wait_total(&server, 18);
+}
+
+#[test]
+fn an_entry_is_parsed_as_a_whole() {
+    let server = Server::start(BINARY, "");
+    let entry = "__REALTIME_TIMESTAMP=abc\nMESSAGE=a\nPRIORITY=3\n";
+    let parse = |body: &str| server.client().post("/parse/journald?store=false", "text/plain", body);
+    let answer = parse(entry).json();
+    let log = &answer["log"];
+    assert_eq!((&log["level"], &log["message"]), (&"error".into(), &"a".into()), "{answer}");
+    assert_eq!(log["fields"]["timestamp_raw"], "abc", "{answer}");
+    let answer = parse(&format!("{entry}\n{entry}")).json();
+    assert_eq!(answer["results"].as_array().map(Vec::len), Some(2), "{answer}");
+}
+
 #[test]
 fn the_export_format_comes_by_http_too() {
     let server = Server::start(BINARY, "logs: {retention_days: 36500}\n");

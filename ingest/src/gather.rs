@@ -79,6 +79,15 @@ impl Worker {
     }
 }
 
+/// What becomes of an entry of the journal over the limit of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LongEntry {
+    /// Its longest fields are cut, as lines of files are.
+    Cut,
+    /// Its sender is told.
+    Refused,
+}
+
 /// Turns one text into batches.
 pub struct Gatherer<'a> {
     parsers: &'a Parsers,
@@ -312,7 +321,21 @@ impl<'a> Gatherer<'a> {
         let mut cutter = Cutter::new(Framing::Journal, self.origin.line_max);
         let mut at = 0;
         while let Some(entry) = cutter.next(body, &mut at, End::Last) {
-            self.cut(&entry, Some(Format::Journald));
+            let named = self.named_errors();
+            self.journal_entry(&entry, LongEntry::Refused);
+            if let Some(error) = self.out.errors.get_mut(named) {
+                let from = (entry.text.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+                error.line = Some(Place::of(body, from).line);
+            }
+        }
+    }
+
+    fn journal_entry(&mut self, entry: &Cut<'_>, long: LongEntry) {
+        let (length, line_max) = (entry.text.len(), self.origin.line_max);
+        match journald::parse_entry(entry.text, line_max, entry.truncated, &mut self.worker.draft) {
+            Ok(_) if length > line_max && long == LongEntry::Refused => self.too_long(length),
+            Ok(marks) => self.record("", Format::Journald, length.min(line_max), None, marks),
+            Err(error) => self.refuse(Reason::Malformed, || error.to_string()),
         }
     }
 
@@ -344,16 +367,10 @@ impl<'a> Gatherer<'a> {
 
     /// One text of a source that cannot be told that a line is not of its format: then it is kept whole.
     pub fn cut(&mut self, cut: &Cut<'_>, format: Option<Format>) {
-        let mut marks = Marks { truncated: cut.truncated, ..Marks::default() };
         if format == Some(Format::Journald) {
-            match journald::parse_entry(cut.text, cut.truncated, &mut self.worker.draft) {
-                Ok(replaced) => {
-                    marks.invalid_utf8 = replaced;
-                    return self.record("", Format::Journald, cut.text.len(), None, marks);
-                }
-                Err(error) => return self.refuse(Reason::Malformed, || error.to_string()),
-            }
+            return self.journal_entry(cut, LongEntry::Cut);
         }
+        let mut marks = Marks { truncated: cut.truncated, ..Marks::default() };
         let text = text_of(cut.text);
         marks.invalid_utf8 = matches!(text, Cow::Owned(_));
         let (now, draft) = (self.origin.now, &mut self.worker.draft);

@@ -8,6 +8,9 @@ const TAR_MAGIC_AT: usize = 257;
 /// twenty, in bytes by chance nearly every second one.
 const TEXT_BYTES_PER_STRAY: usize = 4;
 
+/// How the first entry of `journalctl -o export` begins.
+const JOURNAL_START: &[u8] = b"__CURSOR=";
+
 /// How to make text of files packed in ways that are not unpacked here: magic number, name, command.
 const PACKED: [(&[u8], &str, &str); 7] = [
     (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz", "`xz -dc FILE | watchfire import logs --service NAME -`"),
@@ -35,6 +38,9 @@ pub(super) fn problem(start: &[u8], is_framed: bool) -> Option<String> {
     }
     if is_framed {
         return None;
+    }
+    if start.contains(&0) && start.starts_with(JOURNAL_START) {
+        return Some("it is an export of the journal; import it with `--format journald`".into());
     }
     if start.contains(&0) {
         return Some("it is no text: there are zero bytes in it".into());
@@ -100,6 +106,7 @@ mod tests {
             (b"\xff\xfea\0\n\0", Some("UTF-16")),
             (&tar, Some("tar archive")),
             (b"a\0b\n", Some("zero bytes")),
+            (b"__CURSOR=c\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n\n", Some("--format journald")),
             (&chance(100), Some("no text")),
             (&chance(20_000), Some("no text")),
             (b"plain\r\n\x1b[31mred\x1b[0m\n", None),

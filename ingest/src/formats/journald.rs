@@ -6,119 +6,34 @@
 //! ```
 //! Source: systemd's "Journal Export Formats".
 
+mod framing;
+
 use std::borrow::Cow;
 
 use watchfire_model::Timestamp;
 
+pub use framing::{Extent, Field, NEXT_ENTRY_BYTES, behind_damage, extent, next_entry};
+use framing::{Step, step};
+
 use super::ParseError;
-use crate::draft::Draft;
+use crate::draft::{Draft, Members};
 use crate::json::Node;
+use crate::normalise::Marks;
 
 const FORMAT: &str = "journald";
-/// What surely stands between two entries of `journalctl`.
-pub const BETWEEN_ENTRIES: &[u8] = b"\n\n__CURSOR=";
-
-/// One field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field<'a> {
-    /// Its name.
-    pub name: &'a [u8],
-    /// Its bytes.
-    pub value: &'a [u8],
-}
-
-/// What the start of a text is.
-enum Step<'a> {
-    /// A field, and the length of its bytes with all around them.
-    Field(Field<'a>, usize),
-    /// A field of any bytes, all there, and behind them not even the line feed.
-    Last(Field<'a>),
-    /// The end of the entry.
-    Blank,
-    /// It goes on behind the text.
-    Short,
-}
-
-fn step(text: &[u8]) -> Step<'_> {
-    let Some(line_end) = memchr::memchr(b'\n', text) else { return Step::Short };
-    let line = text.get(..line_end).unwrap_or_default();
-    if line.is_empty() {
-        return Step::Blank;
-    }
-    if let Some(equal) = memchr::memchr(b'=', line) {
-        let (name, value) = (line.get(..equal).unwrap_or_default(), line.get(equal + 1..).unwrap_or_default());
-        return Step::Field(Field { name, value }, line_end + 1);
-    }
-    let behind = text.get(line_end + 1..).unwrap_or_default();
-    let Some((length, behind)) = behind.split_first_chunk::<8>() else { return Step::Short };
-    let Ok(length) = usize::try_from(u64::from_le_bytes(*length)) else { return Step::Short };
-    match (behind.get(..length), behind.get(length)) {
-        // The byte behind should be a line feed; whatever it is, it belongs to the framing.
-        (Some(value), Some(_)) => Step::Field(Field { name: line, value }, line_end + 1 + 8 + length + 1),
-        (Some(value), None) => Step::Last(Field { name: line, value }),
-        (None, _) => Step::Short,
-    }
-}
-
-/// The length of the entry that a text begins with, with the blank line behind it; `None` if it is not all there.
-pub fn entry_length(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        match step(text.get(at..)?) {
-            Step::Field(_, length) => at += length,
-            Step::Blank => return Some(at + 1),
-            Step::Last(_) | Step::Short => return None,
-        }
-    }
-}
-
-/// The fields of an entry, as far as they are whole; the last one need not end with a line feed.
-pub fn fields(entry: &[u8]) -> Fields<'_> {
-    Fields { rest: entry }
-}
-
-/// What is left of an entry.
-pub struct Fields<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Fields<'a> {
-    /// Whether the entry ends within the next field: its name stands there, and less than all of its bytes.
-    fn is_cut_off(&self) -> bool {
-        let Step::Short = step(self.rest) else { return false };
-        let name = self.rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let is_of_names = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
-        !name.is_empty() && name.iter().all(is_of_names)
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
-        match step(self.rest) {
-            Step::Field(field, length) => {
-                self.rest = self.rest.get(length..).unwrap_or_default();
-                Some(field)
-            }
-            Step::Last(field) => {
-                self.rest = &[];
-                Some(field)
-            }
-            Step::Blank => None,
-            Step::Short => {
-                let line = self.rest.split(|byte| *byte == b'\n').next()?;
-                let equal = memchr::memchr(b'=', line)?;
-                self.rest = &[];
-                Some(Field { name: line.get(..equal)?, value: line.get(equal + 1..)? })
-            }
-        }
-    }
-}
+/// Most fields of an entry; it is systemd's.
+const FIELDS_MAX: usize = 1024;
 
 /// The cursor of an entry: where the journal is gone on with.
 pub fn cursor(entry: &[u8]) -> Option<&[u8]> {
-    fields(entry).find(|field| field.name == b"__CURSOR").map(|field| field.value)
+    let mut rest = entry;
+    while let Step::Field(field, length) = step(rest) {
+        if field.name == b"__CURSOR" {
+            return Some(field.value);
+        }
+        rest = rest.get(length..)?;
+    }
+    None
 }
 
 /// Appends a field, in the plain form if it can be.
@@ -138,77 +53,163 @@ pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 /// What names the service, the best first.
 const SERVICE_NAMES: [&[u8]; 4] = [b"CONTAINER_NAME", b"_SYSTEMD_UNIT", b"SYSLOG_IDENTIFIER", b"_COMM"];
 
-/// Parses an entry. Fields keep their names; the addresses of the entry (`__…`) are left out. Gives whether bytes that
-/// are no UTF-8 were replaced. An entry that ends within a field is an error, unless it `may_be_cut` (because it was cut
-/// here, for its length).
-pub fn parse_entry(entry: &[u8], may_be_cut: bool, draft: &mut Draft) -> Result<bool, ParseError> {
-    let fail = |what: &'static str| ParseError { format: FORMAT.into(), what: what.into(), at: 0 };
-    let mut members = draft.begin("");
-    let mut replaced = false;
-    let mut text = |value: &[u8]| {
-        let text = String::from_utf8_lossy(value);
-        replaced |= matches!(text, Cow::Owned(_));
-        text.into_owned()
+/// The fields of an entry. One that ends within a field is an error, unless it `may_be_cut`.
+fn fields(entry: &[u8], may_be_cut: bool) -> Result<Vec<Field<'_>>, ParseError> {
+    let fail = |what: Cow<'static, str>, at: usize| Err(ParseError { format: FORMAT.into(), what, at });
+    let mut fields = Vec::new();
+    let mut at = 0;
+    loop {
+        if fields.len() > FIELDS_MAX {
+            return fail(format!("the entry has more than {FIELDS_MAX} fields").into(), at);
+        }
+        let rest = entry.get(at..).unwrap_or_default();
+        match step(rest) {
+            _ if rest.is_empty() => return Ok(fields),
+            Step::Field(field, length) => {
+                fields.push(field);
+                at += length;
+            }
+            // Of a plain field at the end of a text all is there.
+            Step::Last(field) => {
+                fields.push(field);
+                return Ok(fields);
+            }
+            Step::Short(Some(field)) if may_be_cut || !rest.contains(&b'\n') => {
+                fields.push(field);
+                return Ok(fields);
+            }
+            Step::Short(_) if may_be_cut => return Ok(fields),
+            Step::Short(_) => return fail("the entry is cut off within this field".into(), at),
+            Step::Damaged(damage) => return fail(damage.what(), at),
+            Step::Blank(length) if rest.get(length..).unwrap_or_default().trim_ascii().is_empty() => return Ok(fields),
+            Step::Blank(_) => return fail("the entry ends here, and more follows".into(), at),
+        }
+    }
+}
+
+/// How long a value may be, so that all of them have room in so many bytes: the longest ones are cut to one length.
+fn longest_value(fields: &[Field<'_>], room: usize) -> usize {
+    let replaced = |value: &[u8]| -> usize {
+        let invalid = |chunk: &std::str::Utf8Chunk<'_>| if chunk.invalid().is_empty() { 0 } else { 3 };
+        value.utf8_chunks().map(|chunk| chunk.valid().len() + invalid(&chunk)).sum()
     };
+    let mut left = room.saturating_sub(fields.iter().map(|field| field.name.len()).sum());
+    let mut lengths: Vec<usize> = fields.iter().map(|field| replaced(field.value)).collect();
+    lengths.sort_unstable();
+    for (at, length) in lengths.iter().enumerate() {
+        let each = left / (lengths.len() - at);
+        if *length > each {
+            return each;
+        }
+        left -= length;
+    }
+    usize::MAX
+}
+
+/// Texts of values, and what was done to them.
+struct Values {
+    longest: usize,
+    marks: Marks,
+}
+
+impl Values {
+    fn text<'a>(&mut self, value: &'a [u8]) -> Cow<'a, str> {
+        let text = String::from_utf8_lossy(value);
+        self.marks.invalid_utf8 |= matches!(text, Cow::Owned(_));
+        if text.len() <= self.longest {
+            return text;
+        }
+        self.marks.truncated = true;
+        let end = text.floor_char_boundary(self.longest);
+        match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or_default()),
+            Cow::Owned(mut text) => {
+                text.truncate(end);
+                Cow::Owned(text)
+            }
+        }
+    }
+}
+
+/// Parses an entry. Fields keep their names; the addresses of the entry (`__…`) are left out. In an entry longer than
+/// `room` bytes the longest values are cut. Gives what had to be done to it. An entry that ends within a field is an
+/// error, unless it `may_be_cut` (because it was cut here, for its length).
+pub fn parse_entry(entry: &[u8], room: usize, may_be_cut: bool, draft: &mut Draft) -> Result<Marks, ParseError> {
+    let fields = fields(entry, may_be_cut)?;
+    // Bytes that are no UTF-8 become longer, for which the tape has as much room again.
+    let room = if entry.len() > room { room } else { room.saturating_mul(2) };
+    let is_short = entry.len().saturating_mul(3) <= room;
+    let longest = if is_short { usize::MAX } else { longest_value(&fields, room) };
+    let mut values = Values { longest, marks: Marks { truncated: may_be_cut, ..Marks::default() } };
     let (mut message, mut level, mut sent_time, mut time, mut host) = (None, None, None, None, None);
     let mut services: [Option<&[u8]>; SERVICE_NAMES.len()] = [None; SERVICE_NAMES.len()];
     let mut others: Vec<(&[u8], Vec<&[u8]>)> = Vec::new();
-    let mut fields_left = fields(entry);
-    for Field { name, value } in fields_left.by_ref() {
-        if let Some(rank) = SERVICE_NAMES.iter().position(|known| *known == name) {
-            services[rank].get_or_insert(value);
+    for Field { name, value } in &fields {
+        if let Some(rank) = SERVICE_NAMES.iter().position(|known| known == name) {
+            services[rank].get_or_insert(*value);
         }
-        match name {
-            b"MESSAGE" if message.is_none() => message = Some(value),
-            b"PRIORITY" => level = micros(value),
-            b"_SOURCE_REALTIME_TIMESTAMP" => sent_time = micros(value),
-            b"__REALTIME_TIMESTAMP" => time = micros(value),
-            b"_HOSTNAME" => host = Some(value),
+        match *name {
+            b"MESSAGE" if message.is_none() => message = Some(*value),
+            b"PRIORITY" => level = Some(*value),
+            b"_SOURCE_REALTIME_TIMESTAMP" if whole_number(value).is_some() => sent_time = whole_number(value),
+            b"__REALTIME_TIMESTAMP" => time = Some(*value),
+            b"_HOSTNAME" => host = Some(*value),
             _ if name.starts_with(b"__") || name.is_empty() => {}
-            _ => match others.iter_mut().find(|(known, _)| *known == name) {
+            _ => match others.iter_mut().find(|(known, _)| known == name) {
                 Some((_, values)) => values.push(value),
                 None => others.push((name, vec![value])),
             },
         }
     }
-    if fields_left.is_cut_off() && !may_be_cut {
-        let at = entry.len().saturating_sub(fields_left.rest.len());
-        return Err(ParseError { format: FORMAT.into(), what: "the entry is cut off within this field".into(), at });
-    }
     let Some(message) = message else {
-        let is_entry = fields(entry).any(|field| !field.name.is_empty());
-        return Err(fail(if is_entry { "the entry has no `MESSAGE`" } else { "expected fields, `NAME=value`" }));
+        let is_entry = fields.iter().any(|field| !field.name.is_empty());
+        let what = if is_entry { "the entry has no `MESSAGE`" } else { "expected fields, `NAME=value`" };
+        return Err(ParseError { format: FORMAT.into(), what: what.into(), at: 0 });
     };
-    *members.timestamp = sent_time.or(time).map(|micros| Timestamp::from_millis(micros.div_euclid(1000)));
-    let put = |members: &mut crate::draft::Members<'_>, name: &str, value: &str| members.text(name, value);
-    put(&mut members, "message", text(message).trim_end_matches(['\n', '\0']));
-    if let Some(level) = level {
-        members.value("level", Node::Int(level));
+    let mut members = draft.begin("");
+    let micros = sent_time.or(time.and_then(whole_number));
+    *members.timestamp = micros.map(|micros| Timestamp::from_millis(micros.div_euclid(1000)));
+    // What cannot be read is kept as what it is.
+    if let Some(time) = time.filter(|_| micros.is_none()) {
+        members.text("timestamp", &values.text(time));
+    }
+    members.text("message", values.text(message).trim_end_matches(['\n', '\0']));
+    match level.map(|level| (level, whole_number(level))) {
+        Some((_, Some(level))) => members.value("level", Node::Int(level)),
+        Some((level, None)) => members.text("level", &values.text(level)),
+        None => {}
     }
     if let Some(service) = service(&services) {
-        put(&mut members, "service", &text(service));
+        members.text("service", &values.text(service));
     }
     if let Some(host) = host {
-        put(&mut members, "host", &text(host));
+        members.text("host", &values.text(host));
     }
     if !others.is_empty() {
-        members.name("fields");
-        let mut object = members.tape.begin_object();
-        for (name, values) in &others {
-            members.tape.own_key(&mut object, &text(name));
-            let array = (values.len() > 1).then(|| members.tape.begin_array());
-            for value in values {
-                let span = members.tape.own(&text(value));
-                members.tape.push(Node::Text(span));
-            }
-            if let Some(array) = array {
-                members.tape.end_array(array);
-            }
-        }
-        members.tape.end_object(object, "");
+        write_others(&mut members, &others, &mut values);
     }
     members.end();
-    Ok(replaced)
+    Ok(values.marks)
+}
+
+/// The fields that stay fields; those of one name are a list.
+fn write_others(members: &mut Members<'_>, others: &[(&[u8], Vec<&[u8]>)], values: &mut Values) {
+    members.name("fields");
+    let mut object = members.tape.begin_object();
+    for (name, several) in others {
+        let name = String::from_utf8_lossy(name);
+        values.marks.invalid_utf8 |= matches!(name, Cow::Owned(_));
+        members.tape.own_key(&mut object, &name);
+        let array = (several.len() > 1).then(|| members.tape.begin_array());
+        for value in several {
+            let span = members.tape.own(&values.text(value));
+            members.tape.push(Node::Text(span));
+        }
+        if let Some(array) = array {
+            members.tape.end_array(array);
+        }
+    }
+    members.tape.end_object(object, "");
 }
 
 /// The service: a container's name, a unit that is a service (without the ending), the identifier, the command.
@@ -219,7 +220,7 @@ fn service<'a>(candidates: &[Option<&'a [u8]>; SERVICE_NAMES.len()]) -> Option<&
 }
 
 /// A whole number in text.
-fn micros(value: &[u8]) -> Option<i64> {
+fn whole_number(value: &[u8]) -> Option<i64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
@@ -227,7 +228,29 @@ fn micros(value: &[u8]) -> Option<i64> {
 mod tests {
     use proptest::prelude::*;
 
+    use watchfire_model::Value;
+
     use super::*;
+
+    type Found = Vec<(String, Value)>;
+
+    fn parse(entry: &[u8], may_be_cut: bool) -> Result<(Marks, Found), ParseError> {
+        let mut draft = Draft::default();
+        let marks = parse_entry(entry, usize::MAX, may_be_cut, &mut draft)?;
+        Ok((marks, members(&draft)))
+    }
+
+    fn members(draft: &Draft) -> Found {
+        let value = draft.tape.to_value("", 0);
+        let Value::Object(members) = value else { panic!("{value:?}") };
+        members
+    }
+
+    fn text<'a>(members: &'a Found, wanted: &str) -> &'a str {
+        let found = members.iter().find(|(name, _)| name == wanted);
+        let Some((_, Value::Text(text))) = found else { panic!("{wanted}: {members:?}") };
+        text
+    }
 
     proptest! {
         #[test]
@@ -236,41 +259,32 @@ mod tests {
             for (name, value) in &written {
                 write_field(&mut entry, name, value);
             }
-            let found: Vec<_> = fields(&entry).map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
+            let found: Vec<_> =
+                fields(&entry, false).unwrap().iter().map(|field| (field.name.to_vec(), field.value.to_vec())).collect();
             let expected: Vec<_> = written.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.clone())).collect();
             prop_assert_eq!(&found, &expected);
             entry.push(b'\n');
-            prop_assert_eq!(entry_length(&entry), Some(entry.len()));
+            prop_assert_eq!(extent(&entry), Extent::Whole { fields: entry.len() - 1, length: entry.len() });
             for cut in 0..entry.len() {
-                prop_assert_eq!(entry_length(&entry[..cut]), None);
-                let _ = parse_entry(&entry[..cut], false, &mut Draft::default());
+                let is_open = matches!(extent(&entry[..cut]), Extent::Open { .. });
+                prop_assert!(is_open);
+                let _ = parse(&entry[..cut], false);
             }
         }
 
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = entry_length(&bytes);
-            let _ = parse_entry(&bytes, false, &mut Draft::default());
+            let _ = extent(&bytes);
+            let _ = (parse(&bytes, false), parse(&bytes, true), parse_entry(&bytes, 20, true, &mut Draft::default()));
         }
-    }
-
-    #[test]
-    fn a_length_beyond_everything_is_waited_for() {
-        let mut entry = b"MESSAGE\n".to_vec();
-        entry.extend_from_slice(&u64::MAX.to_le_bytes());
-        entry.extend_from_slice(b"text\n\n");
-        assert_eq!(entry_length(&entry), None);
     }
 
     #[test]
     fn an_entry_may_end_with_bytes() {
         let mut entry = b"_PID=1\n".to_vec();
         write_field(&mut entry, "MESSAGE", b"two\nlines\n\n");
-        let mut draft = Draft::default();
-        assert_eq!(parse_entry(&entry, false, &mut draft), Ok(false));
-        let value = draft.tape.to_value("", 0);
-        let watchfire_model::Value::Object(members) = value else { panic!("{value:?}") };
-        assert_eq!(members[0], ("message".to_owned(), watchfire_model::Value::Text("two\nlines".to_owned())));
+        let (marks, members) = parse(&entry, false).expect("it is whole");
+        assert_eq!((marks, text(&members, "message")), (Marks::default(), "two\nlines"));
     }
 
     #[test]
@@ -278,9 +292,9 @@ mod tests {
         let mut entry = b"MESSAGE=done\n".to_vec();
         write_field(&mut entry, "TRACE", b"one\ntwo\nthree");
         for cut in b"MESSAGE=done\nT".len()..entry.len() - 1 {
-            let fault = parse_entry(&entry[..cut], false, &mut Draft::default()).expect_err("it is cut off");
+            let fault = parse(&entry[..cut], false).expect_err("it is cut off");
             assert_eq!((fault.what.as_ref(), fault.at), ("the entry is cut off within this field", 13), "{cut}");
-            assert_eq!(parse_entry(&entry[..cut], true, &mut Draft::default()), Ok(false), "{cut}");
+            assert!(parse(&entry[..cut], true).is_ok_and(|(marks, _)| marks.truncated), "{cut}");
         }
         for whole in [
             &entry[..],
@@ -289,8 +303,47 @@ mod tests {
             b"MESSAGE=done\r\n\r\n",
             b"MESSAGE=done\n\n",
         ] {
-            assert_eq!(parse_entry(whole, false, &mut Draft::default()), Ok(false), "{whole:?}");
+            let (marks, members) = parse(whole, false).expect("it is whole");
+            assert_eq!((marks, text(&members, "message")), (Marks::default(), "done"), "{whole:?}");
         }
+        let fault = parse(b"MESSAGE=done\n\nMESSAGE=more\n", false).expect_err("these are two");
+        assert_eq!((fault.what.as_ref(), fault.at), ("the entry ends here, and more follows", 13));
+    }
+
+    #[test]
+    fn the_longest_values_are_cut() {
+        let mut entry = b"MESSAGE=m\n_HOSTNAME=web1\n".to_vec();
+        write_field(&mut entry, "A", "ü".repeat(300).as_bytes());
+        write_field(&mut entry, "B", &[0xff; 500]);
+        write_field(&mut entry, "C", &[b'c'; 60]);
+        let mut draft = Draft::default();
+        let marks = parse_entry(&entry, 500, false, &mut draft).expect("it is whole");
+        assert_eq!(marks, Marks { truncated: true, invalid_utf8: true });
+        let members = members(&draft);
+        assert_eq!((text(&members, "message"), text(&members, "host")), ("m", "web1"));
+        let Some((_, Value::Object(fields))) = members.iter().find(|(name, _)| name == "fields") else { panic!() };
+        let lengths: Vec<usize> = ["A", "B", "C"].map(|name| text(fields, name).len()).to_vec();
+        assert!(
+            lengths[0] > 170 && lengths[1] > 170 && lengths[2] == 60 && lengths.iter().sum::<usize>() < 500,
+            "{lengths:?}"
+        );
+        assert!(!parse_entry(&entry, 2000, false, &mut draft).expect("it is whole").truncated);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_as_it_is() {
+        let entry = b"__REALTIME_TIMESTAMP=abc\n_SOURCE_REALTIME_TIMESTAMP=x\nPRIORITY=high\nMESSAGE=m\n";
+        let (_, members) = parse(entry, false).expect("it is whole");
+        assert_eq!((text(&members, "timestamp"), text(&members, "level")), ("abc", "high"));
+        let Some((_, Value::Object(fields))) = members.iter().find(|(name, _)| name == "fields") else { panic!() };
+        assert_eq!(text(fields, "_SOURCE_REALTIME_TIMESTAMP"), "x");
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let entry = |count: usize| (0..count).map(|n| format!("F{n}=1\n")).collect::<String>() + "MESSAGE=m\n";
+        assert!(parse(entry(FIELDS_MAX - 1).as_bytes(), false).is_ok());
+        assert!(parse(entry(FIELDS_MAX).as_bytes(), false).is_err_and(|fault| fault.what.contains("more than 1024")));
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Parsers {
                 whole(line, draft);
                 Ok(())
             }
-            Format::Journald => journald::parse_entry(line.as_bytes(), false, draft).map(|_| ()),
+            Format::Journald => journald::parse_entry(line.as_bytes(), usize::MAX, false, draft).map(|_| ()),
         }
     }
 

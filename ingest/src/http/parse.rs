@@ -12,6 +12,7 @@ use super::HttpState;
 use super::error::{ApiError, json};
 use super::ingest::{answer, find_format};
 use super::request::{Job, Parameters, with_body};
+use crate::formats::Format;
 use crate::gather::{Echo, Gathered, Gatherer, Place, Reason};
 use crate::json::{Node, Tape, scan};
 use crate::json_text::{write_record, write_text};
@@ -36,6 +37,8 @@ enum Raw {
     One(String),
     /// `{"raw_logs": […]}` or several lines of text.
     Several(Vec<String>),
+    /// Text that is an export of the journal.
+    Journal,
 }
 
 struct Parsed {
@@ -59,7 +62,11 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
         if job.body.len() > BODY_BYTES_MAX {
             return Err(too_much(format!("the body is longer than {BODY_BYTES_MAX} bytes")));
         }
-        let raw = read_raw(job.body, job.content_type)?;
+        let raw = match read_json(job.body, job.content_type)? {
+            Some(raw) => raw,
+            None if format == Some(Format::Journald) => Raw::Journal,
+            None => lines_of(job.body),
+        };
         let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin).with_echoes();
         let one = match &raw {
             Raw::One(line) => {
@@ -75,8 +82,16 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
                 }
                 false
             }
+            Raw::Journal => {
+                gatherer.journal_entries(job.body);
+                false
+            }
         };
         let echoes = gatherer.take_echoes();
+        let one = one || matches!(raw, Raw::Journal) && echoes.len() == 1;
+        if echoes.len() > LINES_MAX {
+            return Err(too_much(format!("{} entries are more than {LINES_MAX}", echoes.len())));
+        }
         Ok(Parsed { gathered: gatherer.finish(), echoes, one })
     };
     let (Parsed { mut gathered, echoes, one }, parsers) = with_body(&state.intake, request, parameters, work).await?;
@@ -167,14 +182,14 @@ fn show(echo: &Echo, format: Option<&str>, stored: bool, repeated: &Repeated) ->
     out
 }
 
-/// The lines of a body: named in JSON, or the body is the lines. An object that has one of the names asks for
+/// The lines that a body names in JSON; `None` if it is the lines itself. An object that has one of the names asks for
 /// parsing; it is never a line itself.
-fn read_raw(body: &[u8], content_type: &[u8]) -> Result<Raw, ApiError> {
+fn read_json(body: &[u8], content_type: &[u8]) -> Result<Option<Raw>, ApiError> {
     let says_json = content_type.to_ascii_lowercase().starts_with(b"application/json");
     if says_json || body.trim_ascii_start().starts_with(b"{") {
         match scan_object(body) {
             Ok((text, tape)) => match read_named(text, &tape)? {
-                Some(raw) => return Ok(raw),
+                Some(raw) => return Ok(Some(raw)),
                 None if says_json => {
                     return Err(no_raw_log("expected `raw_log`, a text, or `raw_logs`, a list of texts"));
                 }
@@ -184,16 +199,21 @@ fn read_raw(body: &[u8], content_type: &[u8]) -> Result<Raw, ApiError> {
             Err(_) => {}
         }
     }
+    Ok(None)
+}
+
+/// The lines of a body.
+fn lines_of(body: &[u8]) -> Raw {
     let lines: Vec<String> = body
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
         .filter(|line| !line.trim_ascii().is_empty())
         .map(|line| String::from_utf8_lossy(line).into_owned())
         .collect();
-    Ok(match <[String; 1]>::try_from(lines) {
+    match <[String; 1]>::try_from(lines) {
         Ok([only]) => Raw::One(only),
         Err(lines) => Raw::Several(lines),
-    })
+    }
 }
 
 fn no_raw_log(message: impl Into<String>) -> ApiError {

@@ -5,7 +5,7 @@
 //! never stands behind a line that is not stored, and no half line is held in memory.
 
 use super::multiline::{Joiner, Multiline, Verdict};
-use crate::formats::journald;
+use crate::formats::journald::{self, Extent};
 
 /// Most lines of one record.
 const GROUP_LINES_MAX: usize = 2000;
@@ -174,46 +174,46 @@ impl Cutter {
         Some(Line { text: cut(text, self.limit), end: buffer.len(), truncated: text.len() > self.limit })
     }
 
+    /// The next entry. A damaged one is given too, up to where the next one surely begins; its parser says what is
+    /// wrong with it.
     fn next_entry<'b>(&mut self, buffer: &'b [u8], at: &mut usize, end: End) -> Option<Cut<'b>> {
         if self.skipping {
-            let rest = buffer.get(*at..).unwrap_or_default();
-            match memchr::memmem::find(rest, journald::BETWEEN_ENTRIES) {
-                Some(found) => {
-                    *at += found + 2;
-                    self.skipping = false;
-                }
-                None => {
-                    // What may be the start of the mark stays.
-                    *at = buffer.len().saturating_sub(journald::BETWEEN_ENTRIES.len()).max(*at);
-                    return None;
-                }
-            }
+            let Some(found) = journald::next_entry(buffer, *at) else {
+                // What may be the start of the mark stays.
+                *at = buffer.len().saturating_sub(journald::NEXT_ENTRY_BYTES).max(*at);
+                return None;
+            };
+            *at = found;
+            self.skipping = false;
         }
-        while buffer.get(*at) == Some(&b'\n') {
-            *at += 1;
+        let mut rest = buffer.get(*at..)?;
+        while let Some(behind) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
+            rest = behind;
         }
-        let rest = buffer.get(*at..).filter(|rest| !rest.is_empty())?;
-        let from = *at;
-        match journald::entry_length(rest) {
-            Some(length) => {
-                *at += length;
-                // Without the blank line; what stands before it may be bytes that look like one.
-                let text = rest.get(..length.saturating_sub(1))?;
-                return Some(Cut { text, truncated: false, has_trace: false });
-            }
-            None if end == End::Last => {
-                *at = buffer.len();
-                return Some(Cut { text: buffer.get(from..)?, truncated: false, has_trace: false });
-            }
-            None => {}
-        }
-        if rest.len() + 1 < self.window_bytes() {
+        *at = buffer.len().saturating_sub(rest.len());
+        if rest.is_empty() {
             return None;
         }
-        // Longer than what is looked at together: its first fields are kept, and the next entry is searched for.
-        self.skipping = true;
-        *at += self.limit.min(rest.len());
-        Some(Cut { text: rest.get(..self.limit)?, truncated: true, has_trace: false })
+        let (next, fault_at) = match journald::extent(rest) {
+            Extent::Whole { fields, length } => {
+                *at += length;
+                return Some(Cut { text: rest.get(..fields)?, truncated: false, has_trace: false });
+            }
+            Extent::Damaged { at } => (journald::behind_damage(rest, at), at),
+            // Only at the end it is known that a field that goes on is cut off.
+            Extent::Open { at } if end == End::Last => (journald::next_entry(rest, at), at),
+            Extent::Open { at } => (None, at),
+        };
+        if let Some(length) = next.or((end == End::Last).then_some(rest.len())) {
+            *at += length;
+            return Some(Cut { text: rest.get(..length)?, truncated: false, has_trace: false });
+        }
+        // Longer than what is looked at together: what is there of its fields is kept, and the next entry is searched for.
+        let window = rest.get(..self.window_bytes().saturating_sub(1))?;
+        let next = journald::next_entry(window, fault_at);
+        self.skipping = next.is_none();
+        *at += next.unwrap_or(window.len().saturating_sub(journald::NEXT_ENTRY_BYTES));
+        Some(Cut { text: window.get(..next.unwrap_or(window.len()))?, truncated: true, has_trace: false })
     }
 }
 
@@ -289,6 +289,19 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_longer_than_all_that_is_looked_at_is_cut_and_the_next_one_found() {
+        let window = Cutter::new(Framing::Journal, LIMIT).window_bytes();
+        let long = [b"__CURSOR=a\nMESSAGE=m\nCORE=".to_vec(), vec![b'x'; 2 * window], b"\n\n".to_vec()].concat();
+        let text = [&long[..], b"__CURSOR=b\nMESSAGE=n\n\n"].concat();
+        for pieces in [vec![1000], vec![window / 2, 7]] {
+            let found = cut_all(Framing::Journal, &text, &pieces, End::Open);
+            assert_eq!(found.len(), 2);
+            assert!(found[0].1 && found[0].0.starts_with(b"__CURSOR=a\nMESSAGE=m\n"));
+            assert_eq!(found[1], (b"__CURSOR=b\nMESSAGE=n\n".to_vec(), false));
+        }
+    }
+
+    #[test]
     fn a_trace_waits_for_the_next_line_or_for_quiet() {
         let framing = Framing::Lines(Multiline::Java);
         let text = b"ERROR x\na.BException: c\n\tat d\nnext\n";
@@ -333,6 +346,35 @@ mod tests {
                 text.push(b'\n');
             }
             let whole = cut_all(Framing::Journal, &text, &[usize::MAX / 2], End::Last);
+            prop_assert_eq!(cut_all(Framing::Journal, &text, &pieces, End::Last), whole);
+        }
+
+        /// Nothing good is lost behind what is damaged, however it comes in.
+        #[test]
+        fn good_entries_behind_damaged_ones_come_out(
+            entries in prop::collection::vec((any::<bool>(), 0..6usize, prop::collection::vec(any::<u8>(), 0..60)), 0..12),
+            pieces in prop::collection::vec(1..90usize, 1..5),
+        ) {
+            let (mut text, mut good) = (Vec::new(), Vec::new());
+            for (number, (with_bytes, damage, value)) in entries.iter().enumerate() {
+                let stray = [&b""[..], b"stray\n", b"CAPITALS\n", b"-- a: b\r\n", b"HALF\n\x09\0\0\0\0\0\0\0abc\n", b""][*damage];
+                let from = text.len();
+                journald::write_field(&mut text, "__CURSOR", number.to_string().as_bytes());
+                if *with_bytes {
+                    journald::write_field(&mut text, "BYTES", value);
+                }
+                text.extend_from_slice(stray);
+                if stray.is_empty() {
+                    good.push(text[from..].to_vec());
+                }
+                text.push(b'\n');
+                if *damage == 5 {
+                    text.extend_from_slice(b"between two\n");
+                }
+            }
+            let whole = cut_all(Framing::Journal, &text, &[usize::MAX / 2], End::Last);
+            let found: Vec<_> = whole.iter().map(|(entry, _)| entry.clone()).filter(|entry| good.contains(entry)).collect();
+            prop_assert_eq!(found, good);
             prop_assert_eq!(cut_all(Framing::Journal, &text, &pieces, End::Last), whole);
         }
 

@@ -139,7 +139,7 @@ impl Journal {
         if self.stored().is_none() && self.source.start == Start::End {
             let newest = self.command().arg("--lines=1").output().map_err(failed)?.stdout;
             if let Some(cursor) = journald::cursor(&newest) {
-                self.append(&mut Vec::new(), cursor.to_vec());
+                self.append(&mut Vec::new(), Some(cursor.to_vec()));
             }
         }
         let mut command = self.command();
@@ -192,9 +192,7 @@ impl Journal {
                 entries.push((from, from + cut.text.len(), cut.truncated));
                 cursor = journald::cursor(cut.text).map(<[u8]>::to_vec).or(cursor);
             }
-            if let Some(cursor) = cursor
-                && !self.append_entries(&held, &entries, cursor)
-            {
+            if !entries.is_empty() && !self.append_entries(&held, &entries, cursor) {
                 return;
             }
             held.drain(..at);
@@ -202,23 +200,21 @@ impl Journal {
     }
 
     /// Stores entries; false if it is stopped before.
-    fn append_entries(&self, held: &[u8], entries: &[(usize, usize, bool)], cursor: Vec<u8>) -> bool {
+    fn append_entries(&self, held: &[u8], entries: &[(usize, usize, bool)], cursor: Option<Vec<u8>>) -> bool {
         let mut wanted: Vec<super::cut::Cut<'_>> = Vec::new();
         for (from, to, truncated) in entries {
             let text = held.get(*from..*to).unwrap_or_default();
             wanted.push(super::cut::Cut { text, truncated: *truncated, has_trace: false });
         }
-        let stored = self.append(&mut wanted, cursor);
-        if stored {
-            self.figures.records.inc_by(entries.len() as u64);
-            self.figures.bytes.inc_by(entries.iter().map(|(from, to, _)| to.saturating_sub(*from) as u64).sum());
-        }
-        stored
+        let Some(stored) = self.append(&mut wanted, cursor) else { return false };
+        self.figures.records.inc_by(stored);
+        self.figures.bytes.inc_by(entries.iter().map(|(from, to, _)| to.saturating_sub(*from) as u64).sum());
+        true
     }
 
-    /// Brings entries into the queue together with the cursor of the last one, however long that takes; false if it is
-    /// stopped before.
-    fn append(&self, entries: &mut Vec<super::cut::Cut<'_>>, cursor: Vec<u8>) -> bool {
+    /// Brings entries into the queue together with the cursor of the last one that has one, however long that takes; gives
+    /// how many were stored, none if it is stopped before.
+    fn append(&self, entries: &mut Vec<super::cut::Cut<'_>>, cursor: Option<Vec<u8>>) -> Option<u64> {
         let mut wait = RETRY.0;
         while !self.is_stopped() {
             let parsers = self.intake.parsers.load_full();
@@ -228,12 +224,21 @@ impl Journal {
                 entries.iter().for_each(|entry| gatherer.cut(entry, Some(Format::Journald)));
                 gatherer.finish()
             });
-            let mut after = [&[VERSION], &cursor[..]].concat();
-            after.truncate(CHECKPOINT_VALUE_BYTES_MAX);
-            let checkpoint = Checkpoint { key: KEY.to_vec(), before: self.stored(), after: Some(after) };
-            let appended = self.intake.append_moving(&mut gathered, vec![checkpoint], &self.counters, &parsers);
+            let checkpoint = cursor.as_ref().map(|cursor| {
+                let mut after = [&[VERSION], &cursor[..]].concat();
+                after.truncate(CHECKPOINT_VALUE_BYTES_MAX);
+                Checkpoint { key: KEY.to_vec(), before: self.stored(), after: Some(after) }
+            });
+            let checkpoints = checkpoint.into_iter().collect();
+            let appended = self.intake.append_moving(&mut gathered, checkpoints, &self.counters, &parsers);
             match self.runtime.block_on(appended) {
-                Ok(()) => return true,
+                Ok(()) => {
+                    if let Some(first) = gathered.errors.first() {
+                        let (refused, first) = (gathered.rejected, &first.message);
+                        tracing::warn!(refused, %first, "entries of the journal were refused");
+                    }
+                    return Some(u64::from(gathered.total.saturating_sub(gathered.rejected)));
+                }
                 Err(error @ AppendError::TooLarge { .. }) if !entries.is_empty() => {
                     tracing::warn!(%error, entries = entries.len(), "entries of the journal were not stored");
                     entries.clear();
@@ -244,6 +249,6 @@ impl Journal {
                 }
             }
         }
-        false
+        None
     }
 }
