@@ -163,11 +163,14 @@ fn what_is_no_field_takes_no_entries_along() {
     let server = Server::start(BINARY, "logs: {retention_days: 36500}\n");
     let folder = tempfile::tempdir().expect("a folder");
     let mut stored = 0;
-    for (from, stray) in [(0, "Hint: you are not seeing all\n"), (100, "GARBAGE\n")] {
+    for (from, stray, told) in [
+        (0, "Hint: you are not seeing all\n", "this line is no field"),
+        (100, "GARBAGE\n", "the first is line 1: not journald: the entry is cut off within this field"),
+    ] {
         let body = [stray.into(), entries(from, from + 10), stray.into(), entries(from + 10, from + 50)].concat();
         let (code, said) = import(&server, folder.path(), &body, &["--format", "journald"]);
         assert!(code == Some(5) && said.contains("50 records in"), "{code:?} {said}");
-        assert!(said.contains("2 lines were refused") && said.contains("is no field"), "{said}");
+        assert!(said.contains("2 lines were refused") && said.contains(told), "{said}");
         stored += 50;
         wait_total(&server, stored);
     }
