@@ -11,6 +11,7 @@ mod framing;
 use std::borrow::Cow;
 
 use watchfire_model::Timestamp;
+use watchfire_model::text::cut;
 
 pub use framing::{Extent, Field, NEXT_ENTRY_BYTES, behind_damage, extent, next_entry};
 use framing::{Step, step};
@@ -120,7 +121,7 @@ impl Values {
             return text;
         }
         self.marks.truncated = true;
-        let end = text.floor_char_boundary(self.longest);
+        let end = cut(&text, self.longest).len();
         match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or_default()),
             Cow::Owned(mut text) => {
