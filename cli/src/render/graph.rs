@@ -236,16 +236,23 @@ impl Graph<'_> {
         for (number, series) in self.series.iter().enumerate() {
             let Some(figures) = Figures::of(&series.points) else { continue };
             let Figures { last, min, mean, max } = figures;
-            let figures = format!("last {}  min {}  avg {}  max {}", short(last), short(min), short(mean), short(max));
+            let all = format!("last {}  min {}  avg {}  max {}", short(last), short(min), short(mean), short(max));
             let tag = if self.series.len() > 1 { format!("{} ", letter(number)) } else { String::new() };
-            let room = self.columns.max(COLUMNS_MIN).saturating_sub(width(&figures) + 4 + tag.len()).max(10);
-            let name = cut(&safe(&series.name), room);
+            let room = |figures: &str| self.columns.max(COLUMNS_MIN).saturating_sub(width(figures) + 4 + tag.len());
+            let name = safe(&series.name);
+            // The name tells the lines apart; of the figures the last one says most.
+            let has_room = width(&name) <= room(&all) || room(&all) >= NAME_COLUMNS;
+            let figures = if has_room { all } else { format!("last {}", short(last)) };
+            let name = cut(&name, room(&figures).max(10));
             let block = painter.paint(series.style, if self.ascii { "*" } else { "■" });
             out.push_str(&format!("{block} {tag}{name}  {}\n", painter.paint(Style::Dim, &figures)));
         }
         out
     }
 }
+
+/// Columns of a name that is cut for figures behind it.
+const NAME_COLUMNS: usize = 40;
 
 /// The value axis.
 struct Scale {

@@ -1,8 +1,10 @@
 //! The server under test: a process of its own on free ports.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -10,6 +12,9 @@ use crate::process;
 
 /// Longest wait for readiness; a debug binary on a busy machine takes its time.
 const START_MAX: Duration = Duration::from_secs(60);
+
+/// Ports that tests listen on.
+const PORTS: Range<u16> = 12_000..32_000;
 
 /// A running server; killed when dropped.
 pub struct Server {
@@ -26,10 +31,17 @@ pub struct Server {
     pub start_time: Duration,
 }
 
-/// A port that was free a moment ago.
+/// A port of this machine that nobody listens on. It lies below those that the system gives to connections, so that none of
+/// them has it before whoever asked listens there; tests in processes beside each other begin at different places.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let port = |_| {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed);
+        PORTS.start
+            + (std::process::id().wrapping_mul(7919).wrapping_add(turn) % u32::from(PORTS.end - PORTS.start)) as u16
+    };
+    let mut ports = PORTS.map(port);
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
 }
 
 /// How many files and connections this process may have open.
