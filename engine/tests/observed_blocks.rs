@@ -9,7 +9,7 @@ use watchfire_engine::{Engine, TimeRange};
 use watchfire_model::Matcher;
 
 use observed_world::*;
-use pair::Pair;
+use pair::{Pair, steps};
 
 #[test]
 fn days_of_observations_lie_on_disk_until_the_retention() {
@@ -240,67 +240,11 @@ fn series_that_end_leave_nothing_on_disk() {
     assert_eq!(block_files(dir.path()), Vec::<std::path::PathBuf>::new());
 }
 
-/// What happens to both engines.
-#[derive(Clone, Debug)]
-enum Step {
-    Live(i64),
-    /// Of which series, how many minutes ago it ends, how long it is, each how-manieth of its times.
-    Late(u64, i64, i64, usize),
-    Push(u64, i64, i64, usize),
-    /// Of which series, how many hours ago it ends, how many.
-    Fill(u64, i64, i64, usize),
-    Snapshot,
-    Restart {
-        killed: bool,
-    },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let minutes = 5 * 24 * 60i64;
-    let step = prop_oneof![
-        5 => (1i64..14).prop_map(Step::Live),
-        3 => (0..SERIES - 1, 0..minutes, 1i64..900, 1usize..40).prop_map(|(n, ago, long, each)| Step::Late(n, ago, long, each)),
-        2 => (0..SERIES - 1, 0..minutes, 1i64..900, 1usize..40).prop_map(|(n, ago, long, each)| Step::Push(n, ago, long, each)),
-        2 => (0..SERIES - 1, 0i64..110, 1i64..30, 1usize..40).prop_map(|(n, ago, long, each)| Step::Fill(n, ago, long, each)),
-        1 => Just(Step::Snapshot),
-        2 => any::<bool>().prop_map(|killed| Step::Restart { killed }),
-    ];
-    prop::collection::vec(step, 1..24)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn nobody_can_tell_where_observations_lie(steps in steps(), seed in any::<u64>()) {
-        let mut pair = Pair::new();
-        let (mut hour, mut random) = (0, Random(seed));
-        for step in steps {
-            let now = hour * HOUR_MS;
-            match step {
-                Step::Live(hours) => {
-                    pair.both(|engine| live(engine, hour..hour + hours));
-                    hour += hours;
-                }
-                Step::Late(number, ago, long, each) => {
-                    let (from, to) = (now - (ago + long) * MINUTE_MS, now - ago * MINUTE_MS);
-                    pair.both(|engine| late(engine, number, times(0, from, to).step_by(each)));
-                }
-                Step::Push(number, ago, long, each) => {
-                    let (from, to) = (now - (ago + long) * MINUTE_MS, now - ago * MINUTE_MS);
-                    pair.both(|engine| push(engine, now, number, times(0, from, to).step_by(each)));
-                }
-                Step::Fill(number, ago, long, each) => {
-                    let (from, to) = (hour - ago - long, hour - ago);
-                    let times = || times(0, from * HOUR_MS, to * HOUR_MS).step_by(each);
-                    pair.both(|engine| fill(engine, number, from..to, times()));
-                }
-                Step::Snapshot => pair.both(|engine| engine.checkpoint().expect("snapshot")),
-                Step::Restart { killed } => pair.restart(killed, now),
-            }
-            // Which seconds are open, and how long they are still there, depends on what was replayed; a sweep makes it the same.
-            pair.both(|engine| engine.sweep_all(at(hour * HOUR_MS)));
-            pair.check(hour * HOUR_MS, 6, &mut random);
-        }
+        Pair::new().run(steps, seed, true);
     }
 }
