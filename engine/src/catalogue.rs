@@ -86,14 +86,14 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Counts a new series.
-    pub(crate) fn added(&self, kind: SeriesKind, key: &[u8]) {
+    /// Counts new series of one kind and metric, with labels of the same names as this one.
+    pub(crate) fn added(&self, kind: SeriesKind, key: &[u8], series: u32) {
         let Some(name) = metric_name(key) else { return };
         let mut metric = match self.metrics.get_mut(name) {
             Some(metric) => metric,
             None => self.metrics.entry(name.into()).or_default(),
         };
-        metric.series[kind.class() as usize] += 1;
+        metric.series[kind.class() as usize] += series;
         let mut more = if metric.bytes == 0 { METRIC_BYTES + name.len() } else { 0 };
         if let (SeriesKind::Samples(said), MetricType::Untyped) = (kind, metric.sample_type) {
             metric.sample_type = said;

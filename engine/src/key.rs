@@ -8,6 +8,9 @@ use watchfire_model::{LabelError, LabelSet};
 
 use crate::bytes::{Cursor, Damaged, put_bytes};
 
+/// What is wrong with a key that is none.
+pub(crate) const NO_LABEL_SET: Damaged = Damaged("labels are not sorted, not unique or empty");
+
 /// Appends the key of a label set.
 pub(crate) fn write(labels: &LabelSet, out: &mut Vec<u8>) {
     for (name, value) in labels.iter() {
@@ -57,7 +60,7 @@ pub(crate) fn checked_pairs(key: &[u8]) -> Result<Vec<(&str, &str)>, Damaged> {
     while !cursor.is_empty() {
         let (name, value) = (cursor.text()?, cursor.text()?);
         if name.is_empty() || value.is_empty() || pairs.last().is_some_and(|(before, _)| *before >= name) {
-            return Err(Damaged("labels are not sorted, not unique or empty"));
+            return Err(NO_LABEL_SET);
         }
         pairs.push((name, value));
     }

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use crate::bytes::Damaged;
 use crate::paged::Paged;
-use crate::postings::Postings;
+use crate::postings::{Postings, put_last};
 use crate::values::{Found, Sieve, Values};
 
 /// The values that are left of a label move together when more than one in so many is gone ...
@@ -86,6 +86,11 @@ impl Pairs {
         self.entry(pair).map(|pair| pair.name)
     }
 
+    /// The name of a pair.
+    pub(crate) fn name_bytes(&self, pair: u32) -> &[u8] {
+        self.entry(pair).map_or(&[], |pair| self.name_text(pair.name).as_bytes())
+    }
+
     /// The text of a pair's name.
     pub(crate) fn name_text_of(&self, pair: u32) -> Option<Arc<str>> {
         self.name_entry(self.entry(pair)?.name).map(|name| name.text.clone())
@@ -128,13 +133,22 @@ impl Pairs {
         self.lookup.len()
     }
 
-    /// Enters a series under a pair and gives the pair's number, and how much memory that took.
-    pub(crate) fn insert(&mut self, name: &str, value: &str, series: u32) -> Result<(u32, usize), Damaged> {
-        let (name, of_name) = match self.name(name.as_bytes()) {
+    /// Enters a series under a pair and gives the pair's number, and how much memory that took. `of_name`: some pair with
+    /// this name, if one is at hand.
+    pub(crate) fn insert(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        series: u32,
+        of_name: Option<u32>,
+    ) -> Result<(u32, usize), Damaged> {
+        let known = of_name.and_then(|pair| self.name_of(pair)).or_else(|| self.name(name));
+        let same = of_name.filter(|pair| self.value_of(*pair) == value);
+        let (name, of_name) = match known {
             Some(name) => (name, 0),
-            None => (self.add_name(name), NAME_BYTES + name.len()),
+            None => (self.add_name(name)?, NAME_BYTES + name.len()),
         };
-        if let Some(number) = self.pair(name, value.as_bytes())
+        if let Some(number) = same.or_else(|| self.pair(name, value))
             && let Some(pair) = self.pairs.get_mut(number)
         {
             pair.postings.insert(series);
@@ -143,19 +157,19 @@ impl Pairs {
             }
             return Ok((number, 4));
         }
-        let (number, of_pair) = self.add_pair(name, value.as_bytes(), series)?;
+        let (number, of_pair) = self.add_pair(name, value, series)?;
         Ok((number, of_pair + of_name))
     }
 
-    fn add_name(&mut self, text: &str) -> u32 {
+    fn add_name(&mut self, name: &[u8]) -> Result<u32, Damaged> {
+        let text = std::str::from_utf8(name).map_err(|_| Damaged("a label name is no text"))?;
         let number = take_lowest(&mut self.free_names, self.names.len() as u32);
         let entry = Some(Name { text: text.into(), pairs: RoaringBitmap::new(), values: Values::default() });
         put(&mut self.names, number, entry);
         let (names, hasher) = (&self.names, &self.hasher);
         let text_of = |at: &u32| names.get(*at as usize).and_then(Option::as_ref).map_or("", |name| &*name.text);
-        self.name_lookup
-            .insert_unique(hasher.hash_one(text.as_bytes()), number, |at| hasher.hash_one(text_of(at).as_bytes()));
-        number
+        self.name_lookup.insert_unique(hasher.hash_one(name), number, |at| hasher.hash_one(text_of(at).as_bytes()));
+        Ok(number)
     }
 
     fn add_pair(&mut self, name: u32, value: &[u8], series: u32) -> Result<(u32, usize), Damaged> {
@@ -165,7 +179,7 @@ impl Pairs {
         let before = entry.values.memory_bytes();
         let place = entry.values.push(number, value, series).ok_or(NO_ROOM)?;
         let bytes = PAIR_BYTES + entry.values.memory_bytes() - before;
-        entry.pairs.insert(number);
+        put_last(&mut entry.pairs, number);
         self.free.remove(number);
         let mut postings = Postings::new();
         postings.insert(series);

@@ -53,9 +53,7 @@ impl Postings {
                     }
                 }
             }
-            Postings::Many(bitmap) => {
-                bitmap.insert(number);
-            }
+            Postings::Many(bitmap) => put_last(bitmap, number),
         }
     }
 
@@ -124,6 +122,13 @@ impl Postings {
             Postings::Few(numbers) => numbers.iter().copied().collect(),
             Postings::Many(bitmap) => (**bitmap).clone(),
         }
+    }
+}
+
+/// Adds a number to a set, quickly where it is larger than all in it.
+pub(crate) fn put_last(set: &mut RoaringBitmap, number: u32) {
+    if set.try_push(number).is_err() {
+        set.insert(number);
     }
 }
 

@@ -69,6 +69,12 @@ impl Registry {
         (hash.short() >> 40) as usize & (self.shards.len() - 1)
     }
 
+    /// The fingerprint of a key and the number of its shard.
+    pub(crate) fn place_of(&self, key: &[u8]) -> (Fingerprint, usize) {
+        let hash = self.fingerprints.of(key);
+        (hash, self.shard_of(hash))
+    }
+
     /// The series of a key, if there is one.
     pub(crate) fn find(&self, kind: SeriesKind, key: &[u8]) -> Option<Arc<Series>> {
         let hash = self.fingerprints.of(key);
@@ -174,21 +180,27 @@ impl Registry {
         state: SeriesState,
         defined: bool,
     ) -> Result<Arc<Series>, crate::bytes::Damaged> {
-        self.next_id.fetch_max(id.saturating_add(1), Ordering::Relaxed);
-        let hash = self.fingerprints.of(key);
-        let shard_number = self.shard_of(hash);
+        self.continue_from(id.saturating_add(1));
+        let (hash, shard_number) = self.place_of(key);
         let mut shard = self.shards[shard_number].write();
         if let Some(series) = shard.find(hash, kind.class()) {
             return Ok(series.clone());
         }
         let before = shard.identity_bytes + shard.numbers_bytes;
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
-        let series = shard.insert(new, key, state)?;
+        let labels: Vec<(&[u8], &[u8])> =
+            key::checked_pairs(key)?.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let series = shard.insert(new, &labels, state, &[])?;
         let after = shard.identity_bytes + shard.numbers_bytes;
-        self.series_bytes.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
-        self.series.fetch_add(1, Ordering::Relaxed);
-        self.catalogue.added(kind, key);
+        self.grown(1, after.saturating_sub(before));
+        self.catalogue.added(kind, key, 1);
         Ok(series)
+    }
+
+    /// Notes that there are so many more series, and what they take.
+    pub(crate) fn grown(&self, series: usize, bytes: usize) {
+        self.series_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.series.fetch_add(series, Ordering::Relaxed);
     }
 
     /// Takes a series out; the caller holds its shard and has marked it as removed.

@@ -10,11 +10,11 @@ use watchfire_model::LabelSet;
 
 use crate::bytes::Damaged;
 use crate::fingerprint::Fingerprint;
-use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::matching::Indexed;
 use crate::paged::Paged;
 use crate::pairs::Pairs;
+use crate::postings::put_last;
 use crate::series::{Series, SeriesState};
 use crate::wal;
 
@@ -93,10 +93,17 @@ impl Shard {
         &self.live
     }
 
-    /// Enters a new series; the caller has looked that there is none.
-    pub(crate) fn insert(&mut self, new: NewSeries, key: &[u8], state: SeriesState) -> Result<Arc<Series>, Damaged> {
+    /// Enters a new series with the labels of a label set; the caller has looked that there is none. `like`: the pairs of
+    /// another one, perhaps with some of the same labels.
+    pub(crate) fn insert(
+        &mut self,
+        new: NewSeries,
+        labels: &[(&[u8], &[u8])],
+        state: SeriesState,
+        like: &[u32],
+    ) -> Result<Arc<Series>, Damaged> {
         let slot = self.free.min().unwrap_or(self.slots.next());
-        let (pairs, bytes) = self.enter_pairs(slot, &key::checked_pairs(key)?)?;
+        let (pairs, bytes) = self.enter_pairs(slot, labels, like)?;
         self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
         self.numbers_bytes += state.memory_bytes() + FIRST_NUMBERS_BYTES;
         let series = Arc::new(Series {
@@ -110,16 +117,25 @@ impl Shard {
         });
         self.free.remove(slot);
         self.slots.put(slot, series.clone());
-        self.live.insert(slot);
+        put_last(&mut self.live, slot);
         self.table.insert_unique(new.hash.short(), series.clone(), |series| series.hash.short());
         Ok(series)
     }
 
     /// Enters the pairs of a new series, all of them or none, and says how much memory that took.
-    fn enter_pairs(&mut self, slot: u32, of_series: &[(&str, &str)]) -> Result<(Box<[u32]>, usize), Damaged> {
-        let (mut pairs, mut bytes) = (Vec::with_capacity(of_series.len()), 0);
-        for (name, value) in of_series {
-            match self.pairs.insert(name, value, slot) {
+    fn enter_pairs(
+        &mut self,
+        slot: u32,
+        labels: &[(&[u8], &[u8])],
+        like: &[u32],
+    ) -> Result<(Box<[u32]>, usize), Damaged> {
+        let (mut pairs, mut bytes) = (Vec::with_capacity(labels.len()), 0);
+        let mut like = like.iter().copied().peekable();
+        for (name, value) in labels {
+            // Both are in the order of names.
+            while like.next_if(|pair| self.pairs.name_bytes(*pair) < *name).is_some() {}
+            let of_name = like.next_if(|pair| self.pairs.name_bytes(*pair) == *name);
+            match self.pairs.insert(name, value, slot, of_name) {
                 Ok((pair, more)) => {
                     pairs.push(pair);
                     bytes += more;

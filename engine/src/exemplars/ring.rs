@@ -89,7 +89,7 @@ impl Ring {
         let slot = self.free.min().unwrap_or(self.series.next());
         let mut pairs = Vec::with_capacity(labels.len());
         for (name, value) in labels.iter() {
-            let Ok((pair, bytes)) = self.index.insert(name, value, slot) else {
+            let Ok((pair, bytes)) = self.index.insert(name.as_bytes(), value.as_bytes(), slot, None) else {
                 self.leave_pairs(&pairs, slot);
                 return None;
             };

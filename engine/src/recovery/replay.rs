@@ -1,5 +1,7 @@
-//! What the log says after the snapshot: the heads of its records one by one, and their points on all cores.
+//! What the log says after the snapshot: the heads of its records one by one, the series that they define and their points on
+//! all cores.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,15 +15,18 @@ use crate::batch::SourcePosition;
 use crate::bytes::Damaged;
 use crate::delete::Deletion;
 use crate::engine::OpenError;
+use crate::entering::Entering;
 use crate::exemplars::{Exemplar, Exemplars};
 use crate::kind::SeriesKind;
 use crate::notes::MetricNote;
 use crate::positions::Positions;
 use crate::registry::Registry;
 use crate::resting::{self, LogPart};
-use crate::series::{Numbers, SeriesState};
 use crate::wal::record::{self, Heads};
 use crate::wal::segment::{self, Damage, SegmentError};
+
+/// Keys of series that are gathered before they are entered, bytes.
+const GATHERED_BYTES: usize = 8 << 20;
 
 /// Applies the log from the cut on; gives the number that the next record gets, the length of the log read, and what it
 /// says about metrics, in order.
@@ -38,6 +43,8 @@ pub(super) fn replay(
         exemplars: &loaded.exemplars,
         positions,
         known: &mut loaded.known,
+        entering: Entering::new(&loaded.registry),
+        defined: HashSet::default(),
         lsn: 0,
         source_is_taken: true,
         fills: false,
@@ -86,6 +93,7 @@ pub(super) fn replay(
         }
         report.damages.extend(found.damages);
         log_bytes += found.payloads.len() as u64;
+        replayer.enter_defined();
         let taken = take_points(&Arc::new(found.payloads), &pending, replayer.known);
         report.points += taken.points;
         report.orphans += taken.orphans;
@@ -159,6 +167,9 @@ struct Replayer<'r> {
     exemplars: &'r Exemplars,
     positions: &'r mut Positions,
     known: &'r mut Known,
+    /// Series that are defined and not known yet, and their numbers.
+    entering: Entering<'r>,
+    defined: HashSet<u64, foldhash::fast::RandomState>,
     lsn: u64,
     /// Counts and observations of the current record are applied.
     source_is_taken: bool,
@@ -172,6 +183,16 @@ struct Replayer<'r> {
     hole_is_open: bool,
     left_to_queue: u64,
     notes: Vec<MetricNote>,
+}
+
+impl Replayer<'_> {
+    /// Enters the series that are defined.
+    fn enter_defined(&mut self) {
+        self.defined.clear();
+        for (id, series) in self.entering.enter() {
+            self.known.add(id, series, 0);
+        }
+    }
 }
 
 impl Heads for Replayer<'_> {
@@ -191,6 +212,7 @@ impl Heads for Replayer<'_> {
     fn begin_backfill(&mut self, hours: &Hours) {
         (self.source_is_taken, self.fills) = (true, true);
         self.cleared.clear();
+        self.enter_defined();
         for series in self.registry.series_of_metric(&hours.metric) {
             let Some((place, contains_lsn)) = self.known.by_id.get(&series.id) else { continue };
             if self.lsn > *contains_lsn {
@@ -214,9 +236,15 @@ impl Heads for Replayer<'_> {
     }
 
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
-        let state = SeriesState::new(Numbers::new(kind.class()));
-        let series = self.registry.insert(id, kind, key, state, true)?;
-        self.known.add(id, series, 0);
+        // A number stands for one series for ever: what each stretch of the log says again is known.
+        if self.known.by_id.contains_key(&id) || !self.defined.insert(id) {
+            return Ok(());
+        }
+        self.registry.continue_from(id.saturating_add(1));
+        self.entering.add(id, kind, key);
+        if self.entering.key_bytes() > GATHERED_BYTES {
+            self.enter_defined();
+        }
         Ok(())
     }
 }

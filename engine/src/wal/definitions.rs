@@ -45,7 +45,7 @@ impl<'k> Definitions<'k> {
     }
 }
 
-/// Reads so many definitions and hands each on: number, kind, key.
+/// Reads so many definitions and hands each on: number, kind, key, which is that of a label set.
 pub(super) fn read(
     cursor: &mut Cursor,
     many: u64,
@@ -62,19 +62,25 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Reads a key that is that of a label set. What it has of the set before was looked at there.
 fn read_key(cursor: &mut Cursor, before: &[u8], key: &mut Vec<u8>) -> Result<(), Damaged> {
     key.clear();
-    let mut before = (0u64..).zip(key::pairs(before));
+    let (mut before, mut last_name) = ((0u64..).zip(key::pairs(before)), &[][..]);
     for _ in 0..cursor.length(cursor.rest().len())? {
-        let Some(code) = cursor.varint()?.checked_sub(1) else {
-            put_bytes(key, cursor.bytes()?);
-            put_bytes(key, cursor.bytes()?);
-            continue;
+        let (name, value) = match cursor.varint()?.checked_sub(1) {
+            None => (cursor.text()?.as_bytes(), cursor.text()?.as_bytes()),
+            Some(code) => {
+                let found = before.find(|(number, _)| *number == code / 2);
+                let (_, (name, value)) = found.ok_or(Damaged("a label set before has no such pair"))?;
+                (name, if code % 2 == 0 { value } else { cursor.text()?.as_bytes() })
+            }
         };
-        let (_, (name, value)) =
-            before.find(|(number, _)| *number == code / 2).ok_or(Damaged("a label set before has no such pair"))?;
+        if name <= last_name || value.is_empty() {
+            return Err(key::NO_LABEL_SET);
+        }
         put_bytes(key, name);
-        put_bytes(key, if code % 2 == 0 { value } else { cursor.bytes()? });
+        put_bytes(key, value);
+        last_name = name;
     }
     Ok(())
 }

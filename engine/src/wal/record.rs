@@ -31,6 +31,7 @@ use crate::batch::SourcePosition;
 use crate::bytes::{Cursor, Damaged, put_bytes, put_value, put_varint, put_zigzag};
 use crate::delete::Deletion;
 use crate::exemplars::{self, Exemplar};
+use crate::key;
 use crate::kind::SeriesKind;
 use crate::natives;
 use crate::notes::{self, MetricNote};
@@ -227,7 +228,7 @@ pub(crate) trait Heads {
     fn exemplar(&mut self, id: u64, series: LabelSet, exemplar: Exemplar);
     /// What is said about metrics.
     fn notes(&mut self, notes: Vec<MetricNote>);
-    /// A definition.
+    /// A definition; the key is that of a label set.
     fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
 }
 
@@ -314,7 +315,9 @@ fn read_plain_definitions(cursor: &mut Cursor, many: u64, heads: &mut impl Heads
     for _ in 0..many {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
-        heads.define(id, kind, cursor.bytes()?)?;
+        let key = cursor.bytes()?;
+        key::checked_pairs(key)?;
+        heads.define(id, kind, key)?;
     }
     Ok(())
 }
@@ -465,7 +468,7 @@ mod tests {
         #[test]
         fn records_read_back(
             points in prop::collection::vec((0u64..5, point()), 0..100),
-            defined in prop::collection::vec((any::<u64>(), 1u8..6, prop::collection::vec(any::<u8>(), 0..20)), 0..5),
+            defined in prop::collection::vec((any::<u64>(), 1u8..6, "[a-zé]{1,20}"), 0..5),
             offsets in prop::option::of((any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>())),
             hours in prop::option::of((0u32..1000, 1u32..1000)),
             natives in prop::collection::vec((any::<u64>(), any::<i64>(), 0u32..9), 0..4),
@@ -497,7 +500,7 @@ mod tests {
             let defined: Vec<(u64, u8, Vec<u8>)> = defined.into_iter().map(|(id, kind, value)| {
                 let mut key = Vec::new();
                 put_bytes(&mut key, b"name");
-                put_bytes(&mut key, &value);
+                put_bytes(&mut key, value.as_bytes());
                 (id, kind, key)
             }).collect();
             let kind_of = |code: u8| SeriesKind::from_code(code).expect("known");

@@ -1,0 +1,150 @@
+//! What many series with few samples cost: memory for each, and a start from the log alone.
+//! `cargo run --release -p watchfire-engine --example fleet make FOLDER [SERIES [SAMPLES]]`, then `… fleet open FOLDER [TIMES]`.
+//!
+//! The series are those of `benches/peers`: a sample of each at a time, in requests of two thousand, found by what their sender
+//! calls them. The folder is left as a kill leaves it; each start reads a copy.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
+use watchfire_model::{LabelSet, Timestamp};
+use watchfire_test_support::fleet;
+use watchfire_test_support::remote_write::labels;
+
+const NOW: i64 = 1_700_000_000_000;
+const PER_REQUEST: usize = 2000;
+/// How long the sending would take a server, milliseconds: the sweeps of that time are done.
+const SENDING_MS: i64 = 20_000;
+const SETTLE_MS: i64 = 10_000;
+const TICK_MS: i64 = 100;
+const UNTYPED: SeriesKind = SeriesKind::Samples(MetricType::Untyped);
+
+/// Counts what is allocated.
+struct Counting;
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to jemalloc unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { tikv_jemallocator::Jemalloc.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { tikv_jemallocator::Jemalloc.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, usual: usize| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(usual);
+    match (arguments.first().map(String::as_str), arguments.get(1)) {
+        (Some("make"), Some(folder)) => make(Path::new(folder), number(2, 100_000), number(3, 120)),
+        (Some("open"), Some(folder)) => (0..number(2, 5)).for_each(|_| open(Path::new(folder))),
+        _ => eprintln!("usage: fleet make FOLDER [SERIES [SAMPLES]] | fleet open FOLDER [TIMES]"),
+    }
+}
+
+struct Sent {
+    labels: LabelSet,
+    /// What the sender calls it.
+    spelling: Vec<u8>,
+    grows: bool,
+}
+
+fn make(folder: &Path, series: usize, samples: usize) {
+    let sent = (0..series).map(|number| {
+        let set = fleet::labels_of(number);
+        Sent { spelling: labels(set.iter()), grows: fleet::grows(&set), labels: set }
+    });
+    let sent: Vec<Sent> = sent.collect();
+    let before = LIVE.load(Ordering::Relaxed);
+    let config = EngineConfig { is_durable: false, ..EngineConfig::new(folder) };
+    let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("opens");
+    let mut now = NOW;
+    let tick = |now: &mut i64, until: i64| {
+        while *now < until {
+            *now += TICK_MS;
+            engine.tick(Timestamp::from_millis(*now));
+        }
+    };
+    for step in 0..samples {
+        for (number, part) in sent.chunks(PER_REQUEST).enumerate() {
+            append(&engine, part, number * PER_REQUEST, step, samples, now);
+        }
+        tick(&mut now, NOW + SENDING_MS * (step as i64 + 1) / samples as i64);
+    }
+    tick(&mut now, NOW + SENDING_MS + SETTLE_MS);
+    let each = |bytes: usize| bytes / series;
+    println!(
+        "{series} series of {samples} samples: {} B a series allocated, {} accounted; resident {}",
+        each(LIVE.load(Ordering::Relaxed) - before),
+        each(engine.stats().memory_bytes as usize),
+        resident()
+    );
+}
+
+fn append(engine: &Engine, part: &[Sent], first: usize, step: usize, samples: usize, now: i64) {
+    let at = Timestamp::from_millis(NOW - (samples - 1 - step) as i64 * fleet::STEP_MS);
+    let (mut batch, mut unknown) = (SampleBatch::new(Timestamp::from_millis(now)), Vec::new());
+    {
+        let spellings = engine.spellings();
+        for (number, one) in part.iter().enumerate() {
+            let spelling = spellings.of(&one.spelling);
+            let series = match spellings.series(spelling) {
+                Some(known) => batch.series_known(known),
+                None => {
+                    let series = batch.series(UNTYPED, &one.labels);
+                    unknown.push((spelling, series));
+                    series
+                }
+            };
+            batch.push(series, at, fleet::value(first + number, step, one.grows));
+        }
+    }
+    let report = engine.append_samples(&batch).expect("appends");
+    assert_eq!(report.accepted, part.len() as u64);
+    engine.remember(&batch, &unknown);
+}
+
+fn open(folder: &Path) {
+    let place = tempfile::tempdir().expect("a folder");
+    for file in std::fs::read_dir(folder).expect("the folder can be read").flatten() {
+        if file.path().is_file() {
+            std::fs::copy(file.path(), place.path().join(file.file_name())).expect("copies");
+        }
+    }
+    let before = LIVE.load(Ordering::Relaxed);
+    let begun = Instant::now();
+    let opened = Engine::open(EngineConfig::new(place.path()), Timestamp::from_millis(NOW + SENDING_MS + SETTLE_MS));
+    let took = begun.elapsed();
+    let (engine, report) = opened.expect("opens");
+    println!(
+        "opened in {:.0} ms: {} series, {} records, {} points; {} B a series allocated, resident {}",
+        took.as_secs_f64() * 1e3,
+        report.series,
+        report.records,
+        report.points,
+        (LIVE.load(Ordering::Relaxed) - before) / report.series.max(1) as usize,
+        resident()
+    );
+    drop(engine);
+}
+
+/// Memory that the process has now, and had at most.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or("?").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    format!("{}, at most {}", of("VmRSS:"), of("VmHWM:"))
+}

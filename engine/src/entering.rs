@@ -1,0 +1,162 @@
+//! Many series entered at once, as a start finds them: gathered, then those of a shard one after another, on all cores.
+//!
+//! The tables of a shard stay in the processor's caches then; to enter series in their own order is to wait for memory with
+//! nearly every label.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use watchfire_model::labels::METRIC_NAME;
+
+use crate::cores;
+use crate::key;
+use crate::kind::SeriesKind;
+use crate::pairs::Pairs;
+use crate::registry::Registry;
+use crate::series::{Numbers, Series, SeriesState};
+use crate::shard::NewSeries;
+
+/// Series that are to be entered.
+pub(crate) struct Entering<'r> {
+    registry: &'r Registry,
+    /// One after another.
+    keys: Vec<u8>,
+    /// By shard.
+    gathered: Vec<Vec<Gathered>>,
+    many: usize,
+}
+
+struct Gathered {
+    /// Its place among all that are gathered.
+    number: usize,
+    new: NewSeries,
+    /// Where its key is.
+    key: Range<usize>,
+}
+
+impl<'r> Entering<'r> {
+    pub(crate) fn new(registry: &'r Registry) -> Entering<'r> {
+        let gathered = registry.shards.iter().map(|_| Vec::new()).collect();
+        Entering { registry, keys: Vec::new(), gathered, many: 0 }
+    }
+
+    /// Adds a series that the log defines. Its key is that of a label set.
+    pub(crate) fn add(&mut self, id: u64, kind: SeriesKind, key: &[u8]) {
+        let (hash, shard) = self.registry.place_of(key);
+        let start = self.keys.len();
+        self.keys.extend_from_slice(key);
+        // There are few shards.
+        let new = NewSeries { id, hash, shard: shard as u32, kind, defined: true };
+        if let Some(of_shard) = self.gathered.get_mut(shard) {
+            of_shard.push(Gathered { number: self.many, new, key: start..self.keys.len() });
+            self.many += 1;
+        }
+    }
+
+    /// Memory of the keys that are gathered.
+    pub(crate) fn key_bytes(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Enters what is gathered, unless it is there already, and gives each with its number in the order in which they were
+    /// added. Those are left out whose labels found no room.
+    pub(crate) fn enter(&mut self) -> Vec<(u64, Arc<Series>)> {
+        let mut all: Vec<Option<(u64, Arc<Series>)>> = vec![None; self.many];
+        let gathered = self.gathered.iter_mut().map(std::mem::take).enumerate();
+        let of_shards: Vec<(usize, Vec<Gathered>)> = gathered.filter(|(_, some)| !some.is_empty()).collect();
+        let (registry, keys) = (self.registry, &self.keys);
+        let mut forms = Vec::new();
+        for of_shard in cores::on_all(of_shards, |(shard, some)| enter_all(registry, shard, some, keys)) {
+            for (number, id, series) in of_shard.entered {
+                if let Some(place) = all.get_mut(number) {
+                    *place = Some((id, series));
+                }
+            }
+            forms.extend(of_shard.forms.all.into_values());
+        }
+        // What the first series of a metric says of its type counts.
+        forms.sort_unstable_by_key(|form| form.first);
+        forms.iter().for_each(|form| registry.catalogue.added(form.kind, form.key, form.series));
+        self.keys.clear();
+        self.many = 0;
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// What was entered into a shard.
+#[derive(Default)]
+struct OfShard<'k> {
+    /// The place of each series among all that are gathered, its number, and itself.
+    entered: Vec<(usize, u64, Arc<Series>)>,
+    forms: Forms<'k>,
+}
+
+/// Enters series of one shard.
+fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: &'k [u8]) -> OfShard<'k> {
+    let OfShard { mut entered, mut forms } = OfShard::default();
+    let Some(shard) = registry.shards.get(number) else { return OfShard { entered, forms } };
+    let mut shard = shard.write();
+    let bytes_before = shard.identity_bytes + shard.numbers_bytes;
+    let (mut labels, mut last, mut new_series) = (Vec::new(), None::<Arc<Series>>, 0);
+    entered.reserve_exact(some.len());
+    for Gathered { number, new, key } in some {
+        let (id, kind) = (new.id, new.kind);
+        if let Some(series) = shard.find(new.hash, kind.class()) {
+            entered.push((number, id, series.clone()));
+            continue;
+        }
+        let key = keys.get(key).unwrap_or_default();
+        labels.clear();
+        labels.extend(key::pairs(key));
+        let state = SeriesState::new(Numbers::new(kind.class()));
+        let like = last.as_ref().map_or(&[][..], |series| &series.pairs);
+        let Ok(series) = shard.insert(new, &labels, state, like) else { continue };
+        forms.count(number, kind, key, &series.pairs, &shard.pairs);
+        new_series += 1;
+        entered.push((number, id, series.clone()));
+        last = Some(series);
+    }
+    let bytes = (shard.identity_bytes + shard.numbers_bytes).saturating_sub(bytes_before);
+    registry.grown(new_series, bytes);
+    OfShard { entered, forms }
+}
+
+/// Series counted by their form: what they hold, their metric and the names of their labels. What the catalogue has to
+/// know is the same for all of a form.
+#[derive(Default)]
+struct Forms<'k> {
+    all: HashMap<Vec<u32>, Form<'k>, foldhash::fast::RandomState>,
+    form: Vec<u32>,
+}
+
+struct Form<'k> {
+    /// The place of the first of the series.
+    first: usize,
+    kind: SeriesKind,
+    /// Of one of the series.
+    key: &'k [u8],
+    series: u32,
+}
+
+impl<'k> Forms<'k> {
+    /// Counts a series at this place.
+    fn count(&mut self, first: usize, kind: SeriesKind, key: &'k [u8], of_series: &[u32], pairs: &Pairs) {
+        self.form.clear();
+        self.form.push(u32::from(kind.code()));
+        let metric = pairs.name(METRIC_NAME.as_bytes());
+        for pair in of_series {
+            let name = pairs.name_of(*pair);
+            self.form.extend(name);
+            if name == metric {
+                self.form.push(*pair);
+            }
+        }
+        match self.all.get_mut(&self.form) {
+            Some(form) => form.series += 1,
+            None => {
+                self.all.insert(self.form.clone(), Form { first, kind, key, series: 1 });
+            }
+        }
+    }
+}
