@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use watchfire_model::labels::METRIC_NAME;
 
+use crate::bytes::put_bytes;
 use crate::cores;
 use crate::key;
 use crate::kind::SeriesKind;
@@ -16,6 +17,7 @@ use crate::pairs::Pairs;
 use crate::registry::Registry;
 use crate::series::{Numbers, Series, SeriesState};
 use crate::shard::NewSeries;
+use crate::wal::definitions::Labels;
 
 /// Series that are to be entered.
 pub(crate) struct Entering<'r> {
@@ -41,11 +43,14 @@ impl<'r> Entering<'r> {
         Entering { registry, keys: Vec::new(), gathered, many: 0 }
     }
 
-    /// Adds a series that the log defines. Its key is that of a label set.
-    pub(crate) fn add(&mut self, id: u64, kind: SeriesKind, key: &[u8]) {
-        let (hash, shard) = self.registry.place_of(key);
+    /// Adds a series that the log defines, with the labels of a label set.
+    pub(crate) fn add(&mut self, id: u64, kind: SeriesKind, labels: &Labels) {
         let start = self.keys.len();
-        self.keys.extend_from_slice(key);
+        for (name, value) in labels {
+            put_bytes(&mut self.keys, name.as_bytes());
+            put_bytes(&mut self.keys, value.as_bytes());
+        }
+        let (hash, shard) = self.registry.place_of(self.keys.get(start..).unwrap_or_default());
         // There are few shards.
         let new = NewSeries { id, hash, shard: shard as u32, kind, defined: true };
         if let Some(of_shard) = self.gathered.get_mut(shard) {

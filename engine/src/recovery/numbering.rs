@@ -9,8 +9,9 @@ use super::Known;
 pub(super) struct Entry {
     /// Place of the series in the list of all.
     pub(super) place: u32,
-    /// Which of the threads takes its samples.
-    pub(super) turn: usize,
+    /// Its shard, and its place among the series of that.
+    pub(super) shard: u32,
+    pub(super) in_shard: u32,
     /// The last record of the log that the series contains already.
     pub(super) contains_lsn: u64,
 }
@@ -20,6 +21,8 @@ pub(super) struct Numbering {
     ids: Vec<u64>,
     /// Of each number, in the same order.
     entries: Vec<Entry>,
+    /// The places of the series of each shard in the list of all.
+    of_shards: Vec<Vec<u32>>,
 }
 
 /// Reads a [`Numbering`].
@@ -30,15 +33,30 @@ pub(super) struct Lookup<'n> {
 }
 
 impl Numbering {
-    /// Numbers of what is known; the shards are dealt to so many threads.
-    pub(super) fn of(known: &Known, threads: usize) -> Numbering {
+    /// Numbers of what is known.
+    pub(super) fn of(known: &Known) -> Numbering {
+        let mut of_shards: Vec<Vec<u32>> = Vec::new();
+        let mut in_shard = Vec::with_capacity(known.series.len());
+        for (place, series) in (0u32..).zip(&known.series) {
+            let shard = series.shard as usize;
+            if of_shards.len() <= shard {
+                of_shards.resize_with(shard + 1, Vec::new);
+            }
+            in_shard.push((series.shard, of_shards[shard].len() as u32));
+            of_shards[shard].push(place);
+        }
         let mut all: Vec<(u64, u32, u64)> = known.by_id.iter().map(|(id, (place, lsn))| (*id, *place, *lsn)).collect();
         all.sort_unstable_by_key(|(id, ..)| *id);
         let entry = |(_, place, contains_lsn): &(u64, u32, u64)| {
-            let turn = known.series.get(*place as usize).map_or(0, |series| series.shard as usize % threads.max(1));
-            Entry { place: *place, turn, contains_lsn: *contains_lsn }
+            let (shard, in_shard) = in_shard.get(*place as usize).copied().unwrap_or_default();
+            Entry { place: *place, shard, in_shard, contains_lsn: *contains_lsn }
         };
-        Numbering { ids: all.iter().map(|(id, ..)| *id).collect(), entries: all.iter().map(entry).collect() }
+        Numbering { ids: all.iter().map(|(id, ..)| *id).collect(), entries: all.iter().map(entry).collect(), of_shards }
+    }
+
+    /// The places of the series of each shard in the list of all.
+    pub(super) fn of_shards(&self) -> &[Vec<u32>] {
+        &self.of_shards
     }
 
     pub(super) fn lookup(&self) -> Lookup<'_> {

@@ -1,8 +1,9 @@
 //! The points of a file of the log, on all cores, once the heads of its records are read and all their series known.
 //!
 //! Counts and observations are only looked at: each thread takes some of the records, and what they say stays resting.
-//! Samples of a series have to come in their order: of some records at a time each thread reads a share, then each takes the
-//! samples of the series that are its, in the order of the shares.
+//! Samples of a series have to come in their order: of some records at a time each thread reads a share and sorts the samples by
+//! shards of the engine, then each takes the samples of a shard, in the order of the shares. Those of a shard are so few that they
+//! are sorted by series within the processor's caches.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,18 +15,22 @@ use super::numbering::{Entry, Lookup, Numbering};
 use crate::backfill::Hours;
 use crate::bytes::Damaged;
 use crate::chunk::{Codec, with_codec};
+use crate::cores;
 use crate::delete::Deletion;
 use crate::kind::SeriesKind;
 use crate::limits::TimeBounds;
 use crate::resting::LogPart;
 use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 
-const THREADS_MAX: usize = 8;
 /// A thread is not worth it for fewer bytes of log.
 const SHARE_MIN: usize = 1 << 18;
-/// Bytes of the log whose samples are gathered before they go to their series: a million samples or so, so that a series of
-/// many is met once instead of with each of its samples.
-const GATHERED_BYTES: usize = 3 << 20;
+/// Shares of a thread: one that is held up leaves some to the others.
+const SHARES_PER_THREAD: usize = 4;
+/// Bytes of the log whose samples are gathered before they go to their series: two or three million samples, so that a series
+/// of many is met once instead of with each of its samples.
+const GATHERED_BYTES: usize = 8 << 20;
+/// A sample takes about so many bytes of the log.
+const SAMPLE_BYTES: usize = 3;
 
 /// A record whose head is read.
 pub(super) struct Pending {
@@ -73,11 +78,11 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
         return Taken::default();
     }
     let bytes: usize = pending.iter().map(|record| record.payload.len()).sum();
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
-    let threads = cores.min(bytes / SHARE_MIN + 1);
+    let threads = cores::threads().min(bytes / SHARE_MIN + 1);
     let mut taken = Taken::default();
-    let numbering = Numbering::of(known, threads);
-    let counts = on_all(shares(pending, bytes.div_ceil(threads)), |share| take_counts(file, share, known, &numbering));
+    let numbering = Numbering::of(known);
+    let of_threads = shares(pending, bytes.div_ceil(threads));
+    let counts = cores::on_all(of_threads, |share| take_counts(file, share, known, &numbering));
     let mut samples: Vec<SamplesAt> = Vec::with_capacity(pending.len());
     for mut of_share in counts {
         samples.append(&mut of_share.samples);
@@ -87,7 +92,7 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
         taken.parts.push(of_share.part);
     }
     for (some, samples) in windows(pending, &samples) {
-        take_samples(file, some, samples, known, &numbering, threads, &mut taken);
+        take_samples(file, some, samples, known, &numbering, &mut taken);
     }
     taken
 }
@@ -109,20 +114,6 @@ fn windows<'p>(
         let (records, samples) = (rest.0.split_at_checked(many)?, rest.1.split_at_checked(many)?);
         rest = (records.1, samples.1);
         (many > 0).then_some((records.0, samples.0))
-    })
-}
-
-/// Does the work for each of the inputs, each on a thread of its own; the last one on this.
-fn on_all<I: Send, O: Send>(mut inputs: Vec<I>, work: impl Fn(I) -> O + Sync) -> Vec<O> {
-    let Some(last) = inputs.pop() else { return Vec::new() };
-    let work = &work;
-    std::thread::scope(|scope| {
-        let others: Vec<_> = inputs.into_iter().map(|input| scope.spawn(move || work(input))).collect();
-        let last = work(last);
-        // A thread that panics takes the whole opening with it, as it would without threads.
-        let others =
-            others.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        others.collect::<Vec<O>>().into_iter().chain([last]).collect()
     })
 }
 
@@ -223,29 +214,29 @@ fn take_samples(
     samples: &[SamplesAt],
     known: &Known,
     numbering: &Numbering,
-    threads: usize,
     taken: &mut Taken,
 ) {
     let bytes: usize = some.iter().map(|record| record.payload.len()).sum();
     let mut samples = samples;
-    let with_places = |share: &[Pending]| {
+    let with_places = |share| {
+        let share: &[Pending] = share;
         let (of_share, rest) = samples.split_at(share.len().min(samples.len()));
         samples = rest;
-        of_share
+        (share, of_share)
     };
-    let of_records = shares(some, bytes.div_ceil(threads).max(SHARE_MIN));
-    let places: Vec<&[SamplesAt]> = of_records.iter().copied().map(with_places).collect();
-    let work = of_records.into_iter().zip(places).collect();
-    let read: Vec<Read> = on_all(work, |(records, samples)| read_samples(file, records, samples, numbering, threads));
+    let of_share = bytes.div_ceil(cores::threads() * SHARES_PER_THREAD).max(SHARE_MIN);
+    let work: Vec<(&[Pending], &[SamplesAt])> = shares(some, of_share).into_iter().map(with_places).collect();
+    let read = cores::on_all(work, |(records, samples)| read_samples(file, records, samples, numbering));
     let deleted = some.first().and_then(|record| record.deleted.as_ref());
-    let orphans = on_all((0..threads).collect(), |turn| {
+    let of_shards = numbering.of_shards().iter().enumerate().collect();
+    let orphans = cores::on_all(of_shards, |(shard, places)| {
         with_codec(|codec| {
-            let mut turn = Turn { turn, known, codec, orphans: 0 };
+            let mut putting = Putting { shard, places, known, codec, orphans: 0 };
             if let Some(deletion) = deleted {
-                turn.delete(deletion, numbering);
+                putting.delete(deletion, numbering);
             }
-            turn.put(&read);
-            turn.orphans
+            putting.put(&read);
+            putting.orphans
         })
     });
     taken.orphans += orphans.into_iter().sum::<u64>();
@@ -256,37 +247,47 @@ fn take_samples(
     }
 }
 
-/// A sample, or a native histogram with its time, and the place of its series.
-struct Point<T> {
-    place: u32,
-    value: T,
+/// A sample of a series of a shard.
+struct Point {
+    /// Place of the series among those of the shard.
+    series: u32,
+    /// Place of its time among those that were read. Samples of a record have few times.
+    time: u32,
+    value: f64,
 }
 
-/// What some records have for the series of one turn, in the order of the log.
+/// A native histogram of a series of a shard, with its time in milliseconds.
+struct Native {
+    series: u32,
+    at: i64,
+    histogram: Histogram,
+}
+
+/// What some records have for the series of a shard, in the order of the log.
 #[derive(Default)]
-struct OfTurn {
-    samples: Vec<Point<Sample>>,
-    natives: Vec<Point<(i64, Histogram)>>,
+struct OfShard {
+    samples: Vec<Point>,
+    natives: Vec<Native>,
 }
 
 /// What was read of a share of records.
 struct Read<'n> {
     lookup: Lookup<'n>,
-    of_turns: Vec<OfTurn>,
+    times: Vec<i64>,
+    of_shards: Vec<OfShard>,
+    /// How many samples a shard will have, about.
+    expected: usize,
     points: u64,
     orphans: u64,
     senseless: Vec<(u64, u64)>,
 }
 
-fn read_samples<'n>(
-    file: &[u8],
-    records: &[Pending],
-    samples: &[SamplesAt],
-    numbering: &'n Numbering,
-    threads: usize,
-) -> Read<'n> {
-    let of_turns = (0..threads).map(|_| OfTurn::default()).collect();
-    let mut read = Read { lookup: numbering.lookup(), of_turns, points: 0, orphans: 0, senseless: Vec::new() };
+fn read_samples<'n>(file: &[u8], records: &[Pending], samples: &[SamplesAt], numbering: &'n Numbering) -> Read<'n> {
+    let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
+    let of_shards: Vec<OfShard> = numbering.of_shards().iter().map(|_| OfShard::default()).collect();
+    let expected = bytes / SAMPLE_BYTES / of_shards.len().max(1);
+    let (lookup, times) = (numbering.lookup(), Vec::new());
+    let mut read = Read { lookup, times, of_shards, expected, points: 0, orphans: 0, senseless: Vec::new() };
     for (record, samples) in records.iter().zip(samples) {
         let payload = file.get(record.payload.clone()).unwrap_or_default();
         let understood = match samples {
@@ -301,29 +302,37 @@ fn read_samples<'n>(
     read
 }
 
-impl Read<'_> {
-    /// The place of the series of a number, and who takes so many points of it.
-    fn place(&mut self, id: u64, points: usize) -> Option<(u32, &mut OfTurn)> {
-        let found = self.lookup.find(id);
-        *(if found.is_some() { &mut self.points } else { &mut self.orphans }) += points as u64;
-        let entry = found?;
-        self.of_turns.get_mut(entry.turn).map(|of_turn| (entry.place, of_turn))
-    }
-}
-
 impl Points for Read<'_> {
     fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
-        let Some((place, of_turn)) = self.place(id, samples.len()) else { return };
-        let point = |(at, value): &(i64, f64)| {
-            let value = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
-            Point { place, value }
+        let expected = self.expected;
+        let Read { lookup, times, of_shards, points, orphans, .. } = self;
+        let Some(entry) = lookup.find(id) else {
+            *orphans += samples.len() as u64;
+            return;
         };
-        of_turn.samples.extend(samples.iter().map(point));
+        *points += samples.len() as u64;
+        let Some(of_shard) = of_shards.get_mut(entry.shard as usize) else { return };
+        if of_shard.samples.capacity() == 0 {
+            of_shard.samples.reserve(expected);
+        }
+        of_shard.samples.extend(samples.iter().map(|(at, value)| {
+            if times.last() != Some(at) {
+                times.push(*at);
+            }
+            // A share has some megabytes, and a sample takes a byte of it at least.
+            Point { series: entry.in_shard, time: times.len() as u32 - 1, value: *value }
+        }));
     }
 
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
-        let Some((place, of_turn)) = self.place(id, 1) else { return };
-        of_turn.natives.push(Point { place, value: (at, histogram.clone()) });
+        let Some(entry) = self.lookup.find(id) else {
+            self.orphans += 1;
+            return;
+        };
+        self.points += 1;
+        if let Some(of_shard) = self.of_shards.get_mut(entry.shard as usize) {
+            of_shard.natives.push(Native { series: entry.in_shard, at, histogram: histogram.clone() });
+        }
     }
 
     fn additive(&mut self, _: u64, _: AdditivePoints) -> Result<(), Damaged> {
@@ -331,21 +340,25 @@ impl Points for Read<'_> {
     }
 }
 
-/// One of some threads that put samples into series, each into those of its shards.
-struct Turn<'t> {
-    turn: usize,
+/// Puts samples into the series of a shard.
+struct Putting<'t> {
+    shard: usize,
+    /// The places of its series in the list of all.
+    places: &'t [u32],
     known: &'t Known,
     codec: &'t mut Codec,
     orphans: u64,
 }
 
-impl Turn<'_> {
+impl Putting<'_> {
     /// Puts what was read into the series, one after another, each in the order of the log.
     fn put(&mut self, read: &[Read]) {
-        let mine: Vec<&OfTurn> = read.iter().filter_map(|share| share.of_turns.get(self.turn)).collect();
-        let samples: Vec<&[Point<Sample>]> = mine.iter().map(|of| &*of.samples).collect();
-        let by_series = BySeries::of(&samples, self.known.series.len());
-        for (series, run) in by_series.runs().filter_map(|(place, run)| Some((self.known.series.get(place)?, run))) {
+        let samples: Vec<(&[i64], &[Point])> =
+            read.iter().filter_map(|read| Some((&*read.times, &*read.of_shards.get(self.shard)?.samples))).collect();
+        let (places, known) = (self.places, self.known);
+        let series_at = |in_shard: usize| known.series.get(*places.get(in_shard)? as usize);
+        let by_series = BySeries::of(&samples, places.len());
+        for (series, run) in by_series.runs().filter_map(|(place, run)| Some((series_at(place)?, run))) {
             if matches!(series.kind, SeriesKind::Samples(_)) {
                 // They were accepted once; if they are there already, the snapshot brought them.
                 series.state.lock().push_run(run, self.codec);
@@ -353,9 +366,9 @@ impl Turn<'_> {
                 self.orphans += run.len() as u64;
             }
         }
-        for Point { place, value: (at, histogram) } in mine.iter().flat_map(|of| &of.natives) {
-            match self.known.series.get(*place as usize).filter(|series| matches!(series.kind, SeriesKind::Samples(_)))
-            {
+        let natives = read.iter().filter_map(|read| read.of_shards.get(self.shard)).flat_map(|of| &of.natives);
+        for Native { series, at, histogram } in natives {
+            match series_at(*series as usize).filter(|series| matches!(series.kind, SeriesKind::Samples(_))) {
                 Some(series) => {
                     let _ = series.state.lock().push_native(*at, histogram, &TimeBounds::ALL, self.codec);
                 }
@@ -367,7 +380,7 @@ impl Turn<'_> {
     fn delete(&mut self, deletion: &Deletion, numbering: &Numbering) {
         let mut lookup = numbering.lookup();
         for id in &deletion.ids {
-            let entry = lookup.find(*id).filter(|entry| entry.turn == self.turn);
+            let entry = lookup.find(*id).filter(|entry| entry.shard as usize == self.shard);
             if let Some(series) = entry.and_then(|entry| self.known.series.get(entry.place as usize)) {
                 series.state.lock().remove_samples(deletion.after, deletion.until, self.codec);
             }
@@ -379,17 +392,17 @@ impl Turn<'_> {
 /// once.
 struct BySeries {
     samples: Vec<Sample>,
-    /// By the place of a series, where its samples end.
+    /// By the place of a series in its shard, where its samples end.
     ends: Vec<u32>,
 }
 
 impl BySeries {
-    fn of(parts: &[&[Point<Sample>]], series: usize) -> BySeries {
-        let points = || parts.iter().copied().flatten();
+    /// Of some parts, each with its times; there are so many series.
+    fn of(parts: &[(&[i64], &[Point])], series: usize) -> BySeries {
         let mut ends = vec![0u32; series];
         // A window of the log has some millions at most.
-        for point in points() {
-            if let Some(count) = ends.get_mut(point.place as usize) {
+        for point in parts.iter().flat_map(|(_, points)| *points) {
+            if let Some(count) = ends.get_mut(point.series as usize) {
                 *count += 1;
             }
         }
@@ -400,12 +413,14 @@ impl BySeries {
         }
         let nothing = Sample { timestamp: Timestamp::from_millis(0), value: 0.0 };
         let mut samples = vec![nothing; sum as usize];
-        for point in points() {
-            let Some(next) = ends.get_mut(point.place as usize) else { continue };
-            if let Some(place) = samples.get_mut(*next as usize) {
-                *place = point.value;
+        for (times, points) in parts {
+            for Point { series, time, value } in *points {
+                let Some(next) = ends.get_mut(*series as usize) else { continue };
+                if let (Some(place), Some(at)) = (samples.get_mut(*next as usize), times.get(*time as usize)) {
+                    *place = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
+                }
+                *next += 1;
             }
-            *next += 1;
         }
         BySeries { samples, ends }
     }
@@ -463,18 +478,18 @@ mod tests {
 
     #[test]
     fn samples_are_sorted_by_series_and_stay_in_their_order() {
-        let sample = |at: i64| Sample { timestamp: Timestamp::from_millis(at), value: at as f64 };
-        let points: Vec<Point<Sample>> =
-            (0..1000).map(|at| Point { place: (at * 7919 % 13) as u32, value: sample(at) }).collect();
+        let times: Vec<i64> = (0..1000).rev().collect();
+        let points: Vec<Point> =
+            (0..1000).map(|at| Point { series: at * 7919 % 13, time: at, value: f64::from(at) }).collect();
         let (first, second) = points.split_at(400);
-        let by_series = BySeries::of(&[first, second], 20);
-        let found: Vec<(usize, Vec<i64>)> = by_series
+        let by_series = BySeries::of(&[(&times, first), (&times, second)], 20);
+        let found: Vec<(usize, Vec<(i64, f64)>)> = by_series
             .runs()
-            .map(|(place, run)| (place, run.iter().map(|sample| sample.timestamp.millis()).collect()))
+            .map(|(place, run)| (place, run.iter().map(|one| (one.timestamp.millis(), one.value)).collect()))
             .collect();
         let wanted = (0..13usize).map(|place| {
-            let of_place = points.iter().filter(|point| point.place as usize == place);
-            (place, of_place.map(|point| point.value.timestamp.millis()).collect())
+            let of_place = points.iter().filter(|point| point.series as usize == place);
+            (place, of_place.map(|point| (999 - i64::from(point.time), point.value)).collect())
         });
         assert_eq!(found, wanted.collect::<Vec<_>>());
     }
@@ -487,8 +502,6 @@ mod tests {
         fn delete(&mut self, _: Deletion) {}
         fn exemplar(&mut self, _: u64, _: watchfire_model::LabelSet, _: crate::Exemplar) {}
         fn notes(&mut self, _: Vec<crate::notes::MetricNote>) {}
-        fn define(&mut self, _: u64, _: crate::kind::SeriesKind, _: &[u8]) -> Result<(), Damaged> {
-            Ok(())
-        }
+        fn define(&mut self, _: u64, _: crate::kind::SeriesKind, _: &crate::wal::definitions::Labels) {}
     }
 }

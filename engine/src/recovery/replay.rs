@@ -12,7 +12,6 @@ use super::points::{Pending, take_points};
 use super::{Known, Loaded, RecoveryReport, io_error};
 use crate::backfill::Hours;
 use crate::batch::SourcePosition;
-use crate::bytes::Damaged;
 use crate::delete::Deletion;
 use crate::engine::OpenError;
 use crate::entering::Entering;
@@ -22,6 +21,7 @@ use crate::notes::MetricNote;
 use crate::positions::Positions;
 use crate::registry::Registry;
 use crate::resting::{self, LogPart};
+use crate::wal::definitions::Labels;
 use crate::wal::record::{self, Heads};
 use crate::wal::segment::{self, Damage, SegmentError};
 
@@ -235,16 +235,15 @@ impl Heads for Replayer<'_> {
         self.notes.extend(notes);
     }
 
-    fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
+    fn define(&mut self, id: u64, kind: SeriesKind, labels: &Labels) {
         // A number stands for one series for ever: what each stretch of the log says again is known.
         if self.known.by_id.contains_key(&id) || !self.defined.insert(id) {
-            return Ok(());
+            return;
         }
         self.registry.continue_from(id.saturating_add(1));
-        self.entering.add(id, kind, key);
+        self.entering.add(id, kind, labels);
         if self.entering.key_bytes() > GATHERED_BYTES {
             self.enter_defined();
         }
-        Ok(())
     }
 }

@@ -22,6 +22,7 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::notes::MetricNote;
 use crate::wal::Hold;
+use crate::wal::definitions::Labels;
 use crate::wal::record::{self, AdditivePoints, Heads, Points};
 use crate::wal::segment;
 use crate::{backfill, batch};
@@ -273,9 +274,8 @@ impl<F: Follow> Heads for Told<'_, F> {
 
     fn notes(&mut self, _: Vec<MetricNote>) {}
 
-    fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
-        self.follow.series(id, kind, &key::checked_pairs(key)?);
-        Ok(())
+    fn define(&mut self, id: u64, kind: SeriesKind, labels: &Labels) {
+        self.follow.series(id, kind, labels);
     }
 }
 

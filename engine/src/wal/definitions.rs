@@ -45,41 +45,49 @@ impl<'k> Definitions<'k> {
     }
 }
 
-/// Reads so many definitions and hands each on: number, kind, key, which is that of a label set.
-pub(super) fn read(
-    cursor: &mut Cursor,
+/// Label pairs.
+pub(crate) type Labels<'a> = [(&'a str, &'a str)];
+
+/// Reads so many definitions and hands each on: number, kind, labels, which are those of a label set.
+pub(super) fn read<'a>(
+    cursor: &mut Cursor<'a>,
     many: u64,
-    mut each: impl FnMut(u64, SeriesKind, &[u8]) -> Result<(), Damaged>,
+    mut each: impl FnMut(u64, SeriesKind, &Labels<'a>),
 ) -> Result<(), Damaged> {
-    let (mut key, mut before) = (Vec::new(), Vec::new());
+    // No text is copied: a set is what it has of the one before, and what stands beside that.
+    let (mut labels, mut before) = (Vec::new(), Vec::new());
     for _ in 0..many {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
-        std::mem::swap(&mut key, &mut before);
-        read_key(cursor, &before, &mut key)?;
-        each(id, kind, &key)?;
+        std::mem::swap(&mut labels, &mut before);
+        read_labels(cursor, &before, &mut labels)?;
+        each(id, kind, &labels);
     }
     Ok(())
 }
 
-/// Reads a key that is that of a label set. What it has of the set before was looked at there.
-fn read_key(cursor: &mut Cursor, before: &[u8], key: &mut Vec<u8>) -> Result<(), Damaged> {
-    key.clear();
-    let (mut before, mut last_name) = ((0u64..).zip(key::pairs(before)), &[][..]);
+fn read_labels<'a>(
+    cursor: &mut Cursor<'a>,
+    before: &Labels<'a>,
+    labels: &mut Vec<(&'a str, &'a str)>,
+) -> Result<(), Damaged> {
+    labels.clear();
+    let (mut next, mut last_name) = (0, "");
     for _ in 0..cursor.length(cursor.rest().len())? {
         let (name, value) = match cursor.varint()?.checked_sub(1) {
-            None => (cursor.text()?.as_bytes(), cursor.text()?.as_bytes()),
+            None => (cursor.text()?, cursor.text()?),
             Some(code) => {
-                let found = before.find(|(number, _)| *number == code / 2);
-                let (_, (name, value)) = found.ok_or(Damaged("a label set before has no such pair"))?;
-                (name, if code % 2 == 0 { value } else { cursor.text()?.as_bytes() })
+                let number = usize::try_from(code / 2).ok().filter(|number| *number >= next);
+                let found = number.and_then(|number| before.get(number)).copied();
+                let (name, value) = found.ok_or(Damaged("a label set before has no such pair"))?;
+                next = number.unwrap_or(next) + 1;
+                (name, if code % 2 == 0 { value } else { cursor.text()? })
             }
         };
         if name <= last_name || value.is_empty() {
             return Err(key::NO_LABEL_SET);
         }
-        put_bytes(key, name);
-        put_bytes(key, value);
+        labels.push((name, value));
         last_name = name;
     }
     Ok(())
@@ -108,7 +116,11 @@ mod tests {
             }
             bytes.extend_from_slice(b"after");
             let (mut cursor, mut back) = (Cursor::new(&bytes), Vec::new());
-            read(&mut cursor, sets.len() as u64, |id, kind, key| { back.push((id, kind.code(), key.to_vec())); Ok(()) }).expect("whole");
+            read(&mut cursor, sets.len() as u64, |id, kind, labels| {
+                let mut key = Vec::new();
+                key::write_pairs(&mut labels.to_vec(), &mut key).expect("a label set");
+                back.push((id, kind.code(), key));
+            }).expect("whole");
             prop_assert_eq!(cursor.rest(), b"after");
             let wanted: Vec<_> = sets.iter().zip(keys).map(|((id, kind, _), key)| (*id, *kind, key)).collect();
             prop_assert_eq!(back, wanted);
@@ -116,8 +128,38 @@ mod tests {
 
         #[test]
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&mut Cursor::new(&bytes), 9, |_, _, _| Ok(()));
+            let _ = read(&mut Cursor::new(&bytes), 9, |_, _, _| {});
         }
+    }
+
+    #[test]
+    fn what_is_no_label_set_is_refused() {
+        let definition = |pairs: &[(&[u8], &[u8])]| {
+            let mut bytes = vec![7, 4, pairs.len() as u8];
+            for (name, value) in pairs {
+                bytes.push(0);
+                put_bytes(&mut bytes, name);
+                put_bytes(&mut bytes, value);
+            }
+            bytes
+        };
+        let good = definition(&[(b"a", b"1"), (b"b", b"2")]);
+        let refused = |bytes: &[u8], many: u64| read(&mut Cursor::new(bytes), many, |_, _, _| {}).is_err();
+        assert!(!refused(&good, 1));
+        let bad: [&[(&[u8], &[u8])]; 5] = [
+            &[(b"b", b"1"), (b"a", b"2")],
+            &[(b"a", b"1"), (b"a", b"2")],
+            &[(b"a", b"")],
+            &[(b"", b"1")],
+            &[(b"a", b"\xff")],
+        ];
+        bad.iter().for_each(|pairs| assert!(refused(&definition(pairs), 1), "{pairs:?}"));
+        // The second one takes over: both pairs; the second and then the first; one that there is not; an empty value.
+        let second = |codes: &[u8]| [&good[..], &[8, 4, 2], codes].concat();
+        assert!(!refused(&second(&[1, 3]), 2));
+        assert!(refused(&second(&[3, 1]), 2));
+        assert!(refused(&second(&[1, 5]), 2));
+        assert!(refused(&second(&[1, 4, 0]), 2));
     }
 
     #[test]

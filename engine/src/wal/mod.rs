@@ -4,7 +4,7 @@
 //! wait (group commit). Numbers of records (`lsn`) ascend by one.
 
 mod columns;
-mod definitions;
+pub(crate) mod definitions;
 mod holds;
 pub(crate) mod packed;
 pub(crate) mod record;

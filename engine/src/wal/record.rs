@@ -36,7 +36,7 @@ use crate::kind::SeriesKind;
 use crate::natives;
 use crate::notes::{self, MetricNote};
 use crate::wal::columns::{self, Columns};
-use crate::wal::definitions;
+use crate::wal::definitions::{self, Labels};
 
 const PLAIN_BATCH: u8 = 1;
 const PLAIN_BACKFILL: u8 = 2;
@@ -228,8 +228,8 @@ pub(crate) trait Heads {
     fn exemplar(&mut self, id: u64, series: LabelSet, exemplar: Exemplar);
     /// What is said about metrics.
     fn notes(&mut self, notes: Vec<MetricNote>);
-    /// A definition; the key is that of a label set.
-    fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged>;
+    /// A definition; the labels are those of a label set.
+    fn define(&mut self, id: u64, kind: SeriesKind, labels: &Labels);
 }
 
 /// Who takes in the points of records.
@@ -280,7 +280,7 @@ pub(crate) fn read_head(payload: &[u8], heads: &mut impl Heads) -> Result<Option
     if is_plain {
         read_plain_definitions(&mut cursor, many, heads)?;
     } else {
-        definitions::read(&mut cursor, many, |id, kind, key| heads.define(id, kind, key))?;
+        definitions::read(&mut cursor, many, |id, kind, labels| heads.define(id, kind, labels))?;
     }
     Ok(Some(PointsAt { at: payload.len() - cursor.rest().len(), is_plain }))
 }
@@ -315,9 +315,7 @@ fn read_plain_definitions(cursor: &mut Cursor, many: u64, heads: &mut impl Heads
     for _ in 0..many {
         let id = cursor.varint()?;
         let kind = SeriesKind::from_code(cursor.u8()?).ok_or(Damaged("a series is of an unknown kind"))?;
-        let key = cursor.bytes()?;
-        key::checked_pairs(key)?;
-        heads.define(id, kind, key)?;
+        heads.define(id, kind, &key::checked_pairs(cursor.bytes()?)?);
     }
     Ok(())
 }
@@ -400,9 +398,10 @@ mod tests {
         }
         fn exemplar(&mut self, _: u64, _: LabelSet, _: Exemplar) {}
         fn notes(&mut self, _: Vec<MetricNote>) {}
-        fn define(&mut self, id: u64, kind: SeriesKind, key: &[u8]) -> Result<(), Damaged> {
-            self.defined.push((id, kind.code(), key.to_vec()));
-            Ok(())
+        fn define(&mut self, id: u64, kind: SeriesKind, labels: &Labels) {
+            let mut key = Vec::new();
+            key::write_pairs(&mut labels.to_vec(), &mut key).expect("a label set");
+            self.defined.push((id, kind.code(), key));
         }
     }
 

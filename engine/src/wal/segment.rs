@@ -11,7 +11,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::bytes::Cursor;
+use crate::bytes::{Cursor, Damaged};
+use crate::cores;
 use crate::wal::packed::Unpacker;
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
@@ -24,6 +25,10 @@ pub(crate) const HEAD_BYTES: usize = 20;
 pub(crate) const RECORD_HEAD_BYTES: usize = 24;
 /// What is told of a record that is whole and cannot be understood.
 pub(crate) const SENSELESS: &str = "a record with a right checksum makes no sense";
+/// Bytes of a file that are unpacked at once.
+const UNPACKED_AT_ONCE: usize = 4 << 20;
+/// Fewer records are not worth a thread.
+const SHARE_MIN: usize = 64;
 /// Longest payload.
 pub(crate) const RECORD_BYTES_MAX: usize = 1 << 28;
 
@@ -140,11 +145,10 @@ pub(crate) struct Found {
 pub(crate) fn read(
     path: &Path,
     last_file: bool,
-    mut each: impl FnMut(ReadRecord) -> Result<(), crate::bytes::Damaged>,
+    mut each: impl FnMut(ReadRecord) -> Result<(), Damaged>,
 ) -> Result<Found, SegmentError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
-    let mut unpacker = Unpacker::default();
     let mut found = Found { good_end: 0, damages: Vec::new(), payloads: Vec::with_capacity(bytes.len()) };
     let damage = |offset: usize, length: usize, reason: &str, torn_tail: bool| Damage {
         file: path.to_owned(),
@@ -166,22 +170,34 @@ pub(crate) fn read(
     };
     found.good_end = HEAD_BYTES.min(bytes.len()) as u64;
     let mut at = HEAD_BYTES;
-    while at < bytes.len() {
-        if let Some(record) = record_at(&bytes, at, expected) {
-            let (length, payload_at) = (RECORD_HEAD_BYTES + record.payload.len(), found.payloads.len());
-            let understood = unpacker.unpack(record.payload, &mut found.payloads).and_then(|()| {
-                let payload = found.payloads.get(payload_at..).unwrap_or_default();
-                let (Record { lsn, synced, .. }, offset, bytes) = (record, at as u64, length as u64);
-                each(ReadRecord { lsn, synced, payload, payload_at, offset, bytes })
+    let mut some: Vec<(usize, Record)> = Vec::new();
+    let mut take = |some: &mut Vec<(usize, Record)>, found: &mut Found| {
+        unpack_all(some, &mut found.payloads, |at, Record { lsn, synced, payload }, unpacked| {
+            let bytes = RECORD_HEAD_BYTES + payload.len();
+            let understood = unpacked.and_then(|(payload, payload_at)| {
+                each(ReadRecord { lsn, synced, payload, payload_at, offset: at as u64, bytes: bytes as u64 })
             });
             if understood.is_err() {
-                found.damages.push(damage(at, length, SENSELESS, false));
+                found.damages.push(damage(at, bytes, SENSELESS, false));
             }
+        });
+        some.clear();
+    };
+    let mut taken_to = at;
+    while at < bytes.len() {
+        if let Some(record) = record_at(&bytes, at, expected) {
+            some.push((at, record));
             expected = record.lsn + 1;
-            at += length;
+            at += RECORD_HEAD_BYTES + record.payload.len();
             found.good_end = at as u64;
+            if at - taken_to > UNPACKED_AT_ONCE {
+                take(&mut some, &mut found);
+                taken_to = at;
+            }
             continue;
         }
+        // Damages are told in the order of the file.
+        take(&mut some, &mut found);
         match (at + 1..bytes.len()).find(|next| record_at(&bytes, *next, expected).is_some()) {
             Some(next) => {
                 found.damages.push(damage(at, next - at, "the checksum of a record is wrong", false));
@@ -194,7 +210,37 @@ pub(crate) fn read(
             }
         }
     }
+    take(&mut some, &mut found);
     Ok(found)
+}
+
+/// Unpacks records, on all cores, and appends their payloads to others; hands each on with where it stands, its payload and
+/// where that begins.
+fn unpack_all(
+    some: &[(usize, Record)],
+    payloads: &mut Vec<u8>,
+    mut each: impl FnMut(usize, Record, Result<(&[u8], usize), Damaged>),
+) {
+    let shares = some.chunks(some.len().div_ceil(cores::threads()).max(SHARE_MIN)).collect();
+    let unpacked = cores::on_all(shares, |share: &[(usize, Record)]| {
+        let (mut unpacker, mut of_share) = (Unpacker::default(), Vec::new());
+        let unpack =
+            |(_, record): &(usize, Record)| unpacker.unpack(record.payload, &mut of_share).map(|()| of_share.len());
+        let ends: Vec<Result<usize, Damaged>> = share.iter().map(unpack).collect();
+        (of_share, ends)
+    });
+    let mut records = some.iter();
+    for (of_share, ends) in unpacked {
+        let before = payloads.len();
+        payloads.extend_from_slice(&of_share);
+        let mut start = before;
+        for (end, (at, record)) in ends.into_iter().zip(&mut records) {
+            let end = end.map(|end| before + end);
+            let payload = |end: usize| (payloads.get(start..end).unwrap_or_default(), start);
+            each(*at, *record, end.map(payload));
+            start = end.unwrap_or(start);
+        }
+    }
 }
 
 fn read_head(bytes: &[u8]) -> Result<Option<u64>, SegmentError> {
