@@ -13,33 +13,7 @@ use pair::{Pair, steps};
 
 #[test]
 fn days_of_observations_lie_on_disk_until_the_retention() {
-    let mut pair = Pair::new();
-    let mut random = Random(1);
-    pair.both(|engine| live(engine, 0..48));
-    let of_two_days = pair.of_blocks().stats();
-    pair.both(|engine| live(engine, 48..130));
-    let stats = pair.of_blocks().stats();
-    assert!(stats.spilled_total > 0 && stats.block_bytes > 0, "{stats:?}");
-    assert!(stats.memory_bytes < of_two_days.memory_bytes * 115 / 100, "two days: {of_two_days:?}, five: {stats:?}");
-    assert_eq!(stats.samples, pair.engines[1].as_ref().expect("open").stats().samples);
-    pair.check(130 * HOUR_MS, 60, &mut random);
-    // Days that are over are in one piece each: far fewer files than stretches.
-    assert!(stats.block_files < 20, "{stats:?}");
-    pair.both(|engine| engine.checkpoint().expect("snapshot"));
-    let [small, large] = [0, 1].map(|at| pair.engines[at].as_ref().expect("open").stats().snapshot_bytes);
-    assert!(small * 2 < large, "a snapshot names blocks: {small} of {large}");
-    pair.restart(false, 130 * HOUR_MS);
-    // How long seconds are still there after a start depends on what was replayed; a sweep makes it the same.
-    pair.both(|engine| engine.sweep_all(at(130 * HOUR_MS)));
-    pair.check(130 * HOUR_MS, 20, &mut random);
-
-    pair.both(|engine| live(engine, 130..250));
-    pair.check(250 * HOUR_MS, 20, &mut random);
-    pair.both(|engine| engine.checkpoint().expect("snapshot"));
-    pair.both(|engine| engine.checkpoint().expect("snapshot"));
-    let sizes: u64 = block_files(pair.dirs[0].path()).iter().map(|path| path.metadata().expect("there").len()).sum();
-    assert_eq!(sizes, pair.of_blocks().stats().block_bytes);
-    assert!(sizes < 2 * stats.block_bytes, "{sizes} after ten days, {} after five", stats.block_bytes);
+    Pair::new().lives_for_days(115, 2);
 }
 
 #[test]
@@ -175,38 +149,7 @@ fn a_damaged_block_costs_its_own_observations() {
 
 #[test]
 fn without_room_on_disk_observations_stay_in_memory() {
-    let mut pair = Pair::new();
-    pair.both(|engine| live(engine, 0..8));
-    // A folder where the next block will be.
-    let block = |dir: &std::path::Path, number: u64| dir.join(format!("block-{number:020}.blk"));
-    let dir = pair.dirs[0].path().to_owned();
-    (1..100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
-    pair.both(|engine| live(engine, 8..30));
-    assert!(pair.of_blocks().stats().block_failures_total > 0);
-    pair.both(|engine| push(engine, 30 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
-    pair.check(30 * HOUR_MS, 30, &mut Random(1));
-    (1..100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
-    pair.both(|engine| live(engine, 30..45));
-    assert!(pair.of_blocks().stats().spilled_total > 0);
-    pair.both(|engine| push(engine, 45 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
-    pair.check(45 * HOUR_MS, 30, &mut Random(1));
-    // And again, with late observations for what lies in blocks.
-    let next = 1 + block_files(&dir)
-        .iter()
-        .filter_map(|path| path.file_stem()?.to_str()?[6..].parse::<u64>().ok())
-        .max()
-        .expect("files");
-    (next..next + 100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
-    let before = pair.of_blocks().stats().block_failures_total;
-    pair.both(|engine| live(engine, 45..60));
-    assert!(pair.of_blocks().stats().block_failures_total > before);
-    pair.check(60 * HOUR_MS, 30, &mut Random(1));
-    (next..next + 100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
-    pair.both(|engine| live(engine, 60..75));
-    pair.check(75 * HOUR_MS, 30, &mut Random(1));
-    pair.restart(true, 75 * HOUR_MS);
-    pair.both(|engine| engine.sweep_all(at(75 * HOUR_MS)));
-    pair.check(75 * HOUR_MS, 30, &mut Random(1));
+    Pair::new().lives_without_room();
 }
 
 #[test]
@@ -245,6 +188,6 @@ proptest! {
 
     #[test]
     fn nobody_can_tell_where_observations_lie(steps in steps(), seed in any::<u64>()) {
-        Pair::new().run(steps, seed, true);
+        Pair::new().run(steps, seed);
     }
 }

@@ -36,22 +36,22 @@ impl Packer {
             return length;
         }
         self.packed.clear();
-        self.packed.resize(compress_bound(length), 0);
+        self.packed.reserve(compress_bound(length));
         if self.compressor.is_none() {
             self.compressor = Compressor::new(LEVEL).ok();
         }
         let Some(compressor) = &mut self.compressor else { return length };
-        let Ok(packed) = compressor.compress_to_buffer(payload, self.packed.as_mut_slice()) else {
+        if compressor.compress_to_buffer(payload, &mut self.packed).is_err() {
             // Its state is not known any more.
             self.compressor = None;
             return length;
-        };
+        }
         // Two more for the head and the length, which is longer only where it matters less.
-        if let Some(packed) = self.packed.get(..packed).filter(|packed| packed.len() + 2 < length) {
+        if self.packed.len() + 2 < length {
             out.truncate(from);
             out.push(PACKED);
             put_varint(out, length as u64);
-            out.extend_from_slice(packed);
+            out.extend_from_slice(&self.packed);
         }
         length
     }

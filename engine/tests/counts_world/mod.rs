@@ -10,6 +10,8 @@ pub use days::*;
 
 /// Series of the metric; the last one only ever counts live.
 pub const SERIES: u64 = 4;
+/// Seconds are the same whether they were replayed or not.
+pub const SWEEPS: bool = false;
 
 pub fn labels(number: u64) -> LabelSet {
     LabelSet::from_pairs([("__name__", "events_total"), ("n", &*number.to_string())]).expect("valid")

@@ -10,6 +10,8 @@ pub use days::*;
 
 /// Series of the metric; the last one only ever observes live.
 pub const SERIES: u64 = 4;
+/// Which seconds are open, and how long they and tens are still there after a start, depends on what was replayed.
+pub const SWEEPS: bool = true;
 
 pub fn labels(number: u64) -> LabelSet {
     LabelSet::from_pairs([("__name__", "latency_ms"), ("n", &*number.to_string())]).expect("valid")

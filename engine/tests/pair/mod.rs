@@ -5,7 +5,8 @@ use watchfire_engine::Engine;
 
 // What a world is: `open`, what can happen to an engine, and everything that it tells.
 use super::{
-    BLOCKS, HOUR_MS, MEMORY, MINUTE_MS, Random, SERIES, at, fill, late, live, open, push, times, told, windows,
+    BLOCKS, HOUR_MS, MEMORY, MINUTE_MS, Random, SERIES, SWEEPS, at, block_files, fill, late, live, open, push, times,
+    told, windows,
 };
 
 /// An engine whose past goes to blocks, and one that keeps it in memory.
@@ -42,6 +43,14 @@ impl Pair {
         self.both(|engine| if killed { engine.sync() } else { engine.close() }.expect("durable"));
         self.engines = [None, None];
         self.open(now);
+        self.sweep(now);
+    }
+
+    /// Makes the same again what depends on what was replayed.
+    fn sweep(&self, now: i64) {
+        if SWEEPS {
+            self.both(|engine| engine.sweep_all(at(now)));
+        }
     }
 
     pub fn check(&self, now: i64, many: usize, random: &mut Random) {
@@ -51,15 +60,79 @@ impl Pair {
         }
     }
 
-    /// Lets all of it happen to both, and compares them after each step. `sweeps`: what is kept without a sweep depends on what
-    /// was replayed.
-    pub fn run(&mut self, steps: Vec<Step>, seed: u64, sweeps: bool) {
+    /// Days go to disk, a piece each, and go for good with the retention. `memory_percent`: so much at most is in memory after five
+    /// days of what is after two; `snapshot_share`: by so much at least a snapshot is smaller than that of the other.
+    pub fn lives_for_days(mut self, memory_percent: u64, snapshot_share: u64) {
+        let mut random = Random(1);
+        self.both(|engine| live(engine, 0..48));
+        let of_two_days = self.of_blocks().stats();
+        self.both(|engine| live(engine, 48..130));
+        let stats = self.of_blocks().stats();
+        assert!(stats.spilled_total > 0 && stats.block_bytes > 0, "{stats:?}");
+        assert!(
+            stats.memory_bytes < of_two_days.memory_bytes * memory_percent / 100,
+            "two days: {of_two_days:?}, five: {stats:?}"
+        );
+        assert_eq!(stats.samples, self.engines[1].as_ref().expect("open").stats().samples);
+        self.check(130 * HOUR_MS, 60, &mut random);
+        // Days that are over are in one piece each: far fewer files than stretches.
+        assert!(stats.block_files < 20, "{stats:?}");
+        self.both(|engine| engine.checkpoint().expect("snapshot"));
+        let [small, large] = [0, 1].map(|at| self.engines[at].as_ref().expect("open").stats().snapshot_bytes);
+        assert!(small * snapshot_share < large, "a snapshot names blocks: {small} of {large}");
+        self.restart(false, 130 * HOUR_MS);
+        self.check(130 * HOUR_MS, 20, &mut random);
+
+        self.both(|engine| live(engine, 130..250));
+        self.check(250 * HOUR_MS, 20, &mut random);
+        self.both(|engine| engine.checkpoint().expect("snapshot"));
+        self.both(|engine| engine.checkpoint().expect("snapshot"));
+        let sizes: u64 =
+            block_files(self.dirs[0].path()).iter().map(|path| path.metadata().expect("there").len()).sum();
+        assert_eq!(sizes, self.of_blocks().stats().block_bytes);
+        assert!(sizes < 2 * stats.block_bytes, "{sizes} after ten days, {} after five", stats.block_bytes);
+    }
+
+    /// Where blocks cannot be written all stays in memory, and goes when they can.
+    pub fn lives_without_room(mut self) {
+        self.both(|engine| live(engine, 0..8));
+        // A folder where the next block will be.
+        let block = |dir: &std::path::Path, number: u64| dir.join(format!("block-{number:020}.blk"));
+        let dir = self.dirs[0].path().to_owned();
+        (1..100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
+        self.both(|engine| live(engine, 8..30));
+        assert!(self.of_blocks().stats().block_failures_total > 0);
+        self.both(|engine| push(engine, 30 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
+        self.check(30 * HOUR_MS, 30, &mut Random(1));
+        (1..100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
+        self.both(|engine| live(engine, 30..45));
+        assert!(self.of_blocks().stats().spilled_total > 0);
+        self.both(|engine| push(engine, 45 * HOUR_MS, 0, times(0, 0, 20 * HOUR_MS).step_by(50)));
+        self.check(45 * HOUR_MS, 30, &mut Random(1));
+        // And again, with late ones for what lies in blocks.
+        let next = 1 + block_files(&dir)
+            .iter()
+            .filter_map(|path| path.file_stem()?.to_str()?[6..].parse::<u64>().ok())
+            .max()
+            .expect("files");
+        (next..next + 100).for_each(|number| std::fs::create_dir(block(&dir, number)).expect("makable"));
+        let before = self.of_blocks().stats().block_failures_total;
+        self.both(|engine| live(engine, 45..60));
+        assert!(self.of_blocks().stats().block_failures_total > before);
+        self.check(60 * HOUR_MS, 30, &mut Random(1));
+        (next..next + 100).for_each(|number| std::fs::remove_dir(block(&dir, number)).expect("removable"));
+        self.both(|engine| live(engine, 60..75));
+        self.check(75 * HOUR_MS, 30, &mut Random(1));
+        self.restart(true, 75 * HOUR_MS);
+        self.check(75 * HOUR_MS, 30, &mut Random(1));
+    }
+
+    /// Lets all of it happen to both, and compares them after each step.
+    pub fn run(&mut self, steps: Vec<Step>, seed: u64) {
         let (mut hour, mut random) = (0, Random(seed));
         for step in steps {
             hour += self.step(step, hour);
-            if sweeps {
-                self.both(|engine| engine.sweep_all(at(hour * HOUR_MS)));
-            }
+            self.sweep(hour * HOUR_MS);
             self.check(hour * HOUR_MS, 6, &mut random);
         }
     }

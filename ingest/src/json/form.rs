@@ -1,4 +1,4 @@
-//! The names at the top of a record: most records have those of the one before, in the same order.
+//! The names at the top of a record: most records have those of an earlier one, in the same order.
 
 use watchfire_model::short::same_bytes;
 

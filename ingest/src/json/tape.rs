@@ -41,6 +41,10 @@ pub const INPUT_MAX: usize = (IN_ARENA - 1) as usize;
 /// Names that a form may have: records with more seldom have those of the one before.
 const FORM_NAMES_MAX: usize = 128;
 
+/// So many records in a row have other names before theirs become the form: of several kinds by turns one is quick, and none
+/// is learnt again and again.
+const FORM_MISSES: u8 = 8;
+
 /// One node; a container is followed by its children, a key by its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Node {
@@ -95,8 +99,10 @@ pub struct Tape {
     nodes: Vec<Node>,
     arena: String,
     open_keys: Vec<OpenKey>,
-    /// The names of the record before.
+    /// The names of an earlier record, which most have.
     form: Arc<Form>,
+    /// Records since one that had them.
+    form_misses: u8,
     /// So many names of this record are the first ones of that form, as long as all are.
     of_form: Option<usize>,
     limit: usize,
@@ -110,6 +116,8 @@ impl Default for Tape {
             arena: String::new(),
             open_keys: Vec::new(),
             form: Arc::default(),
+            // The first record gives the form.
+            form_misses: FORM_MISSES,
             of_form: Some(0),
             limit: usize::MAX,
             overflowed: false,
@@ -264,7 +272,7 @@ impl Tape {
         if object.node == 0
             && let Some(number) = self.of_form
         {
-            // Names that were different in the record before are different in this one.
+            // Names that were different in the record of the form are different in this one.
             if self.form.has(number, self.nodes.len() as u32, self.text(input, span)) {
                 self.of_form = Some(number + 1);
                 return self.add(Node::Key(span));
@@ -285,7 +293,7 @@ impl Tape {
         self.open_keys.push(OpenKey { hash, node });
     }
 
-    /// The names are not those of the record before; those that were, so many, are remembered now.
+    /// The names are not those of the form; those that were, so many, are remembered now.
     #[cold]
     fn leave_form(&mut self, object: &mut OpenObject, input: &str, many: usize) {
         self.of_form = None;
@@ -357,8 +365,12 @@ impl Tape {
         if let Some(node) = self.nodes.get_mut(object.node as usize) {
             *node = Node::Object { end };
         }
-        if object.node == 0 && self.of_form != Some(self.form.len()) {
-            self.learn_form(input);
+        if object.node == 0 {
+            self.form_misses = if self.of_form == Some(self.form.len()) { 0 } else { self.form_misses + 1 };
+            if self.form_misses > FORM_MISSES {
+                self.form_misses = 0;
+                self.learn_form(input);
+            }
         }
     }
 

@@ -237,28 +237,9 @@ impl FilterBuilder {
         loop {
             let many = some.iter_mut().zip(&mut texts).map(|(place, text)| *place = text).count();
             if self.words == 1 {
-                self.add_each(&some, many);
-                if many < some.len() {
-                    return true;
-                }
-                continue;
-            }
-            let mut lanes = [Lane::START; SIDE_BY_SIDE];
-            for at in 0..some[0].len() {
-                for (lane, text) in lanes.iter_mut().zip(some) {
-                    lane.put(text.get(at).copied().unwrap_or(0));
-                }
-            }
-            for (lane, text) in lanes.into_iter().zip(some).take(many) {
-                if lane.words != self.words {
-                    return false;
-                }
-                if lane.gaps + 1 == lane.words {
-                    // A single byte between two words is what a key has there.
-                    self.put(lane.key.finish());
-                } else {
-                    self.add_together(text);
-                }
+                self.add_words_of_each(&some, many);
+            } else if !self.add_together_each(&some, many) {
+                return false;
             }
             if many < some.len() {
                 return true;
@@ -266,8 +247,30 @@ impl FilterBuilder {
         }
     }
 
-    /// Adds so many of these texts, side by side, of which most are a word each.
-    fn add_each(&mut self, texts: &[&[u8]; SIDE_BY_SIDE], many: usize) {
+    /// Adds so many of these texts as keys of several words; false, and not all are added, if one has another number of them.
+    fn add_together_each(&mut self, texts: &[&[u8]; SIDE_BY_SIDE], many: usize) -> bool {
+        let mut lanes = [Lane::START; SIDE_BY_SIDE];
+        for at in 0..texts[0].len() {
+            for (lane, text) in lanes.iter_mut().zip(texts) {
+                lane.put(text.get(at).copied().unwrap_or(0));
+            }
+        }
+        for (lane, text) in lanes.into_iter().zip(texts).take(many) {
+            if lane.words != self.words {
+                return false;
+            }
+            if lane.gaps + 1 == lane.words {
+                // A single byte between two words is what a key has there.
+                self.put(lane.key.finish());
+            } else {
+                self.add_together(text);
+            }
+        }
+        true
+    }
+
+    /// Adds the words of so many of these texts, most of which are a word each.
+    fn add_words_of_each(&mut self, texts: &[&[u8]; SIDE_BY_SIDE], many: usize) {
         let mut lanes = [(KeyHash::new(), true); SIDE_BY_SIDE];
         for at in 0..texts[0].len() {
             for ((key, is_word), text) in lanes.iter_mut().zip(texts) {
