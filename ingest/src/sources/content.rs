@@ -33,6 +33,8 @@ pub(super) struct Content {
     pub packed: bool,
     /// Its first bytes, unpacked.
     pub head: Vec<u8>,
+    /// What tells them from others.
+    pub begins: Head,
     /// Whether there is no more than that.
     ends: bool,
     bytes: u64,
@@ -63,12 +65,8 @@ impl Content {
             let ends = head.len() < HEAD_BYTES;
             (head, ends)
         };
-        Ok(Content { file, packed, head, ends, bytes, modified })
-    }
-
-    /// How it begins.
-    pub(super) fn begins(&self) -> Head {
-        Head::of(&self.head)
+        let begins = Head::of(&head);
+        Ok(Content { file, packed, head, begins, ends, bytes, modified })
     }
 
     /// Whether it was written to since it was opened: what was told of it may be too old.
@@ -84,7 +82,12 @@ impl Content {
             // What is packed is whole if it ends without a fault.
             return if self.packed && self.ends { Holds::No } else { Holds::Short };
         }
-        if !position.head.fits(&self.head) {
+        // Hashed once, as many positions are compared with it.
+        let begins_so = match position.head.length == self.begins.length {
+            true => position.head == self.begins,
+            false => position.head.fits(&self.head),
+        };
+        if !begins_so {
             return Holds::No;
         }
         // Of what was not asked for at the first start only the beginning is known.

@@ -211,16 +211,16 @@ impl Files {
             Err(OpenFault::Gone) => return self.judge_soon(look),
             Err(OpenFault::Refused(error)) => return self.note_refused(entry, &error),
         };
-        if content.head.is_empty() {
-            return self.note(entry, Finding::Done);
-        }
         let stored = self.intake.queue.checkpoint(&entry.id.key());
         let record = stored.as_deref().and_then(Position::decode);
         let is_blank = record.as_ref().is_some_and(|record| record.undecided || !record.tells_copies());
         if let (Some(record), Some(stored)) = (&record, &stored)
             && !is_blank
         {
-            if record.packed == content.packed && content.holds(record) == Holds::Yes {
+            // What was read to its end and not written to since need not be unpacked at each start.
+            let is_as_read = record.finished && record.modified_ms == millis(entry.modified);
+            let is_same = || is_as_read && record.head.fits(&content.head) || content.holds(record) == Holds::Yes;
+            if record.packed == content.packed && is_same() {
                 return match record.finished || !content.packed && entry.bytes <= record.at {
                     true => self.note(entry, Finding::Done),
                     false => self.follow(candidate, content, record.clone(), look),
@@ -228,6 +228,9 @@ impl Files {
             }
             tracing::debug!(file = %entry.path.display(), at = record.at, "another file has the inode of one that was read");
             self.give_up(entry.id, record, Some(stored.clone()), &mut look.turn);
+        }
+        if content.head.is_empty() {
+            return self.note(entry, Finding::Done);
         }
         let original = self.original_of(candidate, &content, known, &mut look.folders);
         tracing::debug!(file = %entry.path.display(), id = ?entry.id, ?original, "a rotated file is judged");
@@ -269,9 +272,12 @@ impl Files {
             };
             let position = &read.position;
             let holds = if position.tells_copies() { content.holds(position) } else { Holds::Short };
+            if holds == Holds::No {
+                continue;
+            }
+            is_sure = false;
             let there = read.id.and_then(|id| self.place_of(id, position, folders));
             let may_differ = position.at < ALIKE_BYTES_MAX;
-            is_sure &= holds == Holds::No;
             match (holds, there) {
                 (Holds::Yes, _) if read.is_taken => return Original::There { may_differ },
                 (Holds::Yes, Some(_)) => return Original::There { may_differ },
@@ -307,6 +313,7 @@ impl Files {
     fn take_over(&mut self, candidate: &Candidate, content: Content, position: Position, look: &mut Look) {
         let position = Position { packed: content.packed, undecided: false, ..position };
         if position.finished {
+            let position = Position { modified_ms: millis(candidate.entry.modified), ..position };
             let stored = self.intake.queue.checkpoint(&candidate.entry.id.key());
             look.turn.place(candidate.entry.id, stored, position);
             return self.note(&candidate.entry, Finding::Done);
@@ -325,7 +332,7 @@ impl Files {
         let Some(name) = names.iter().find(|name| is_numbered_name(name, &entry.path)).or(names.first()) else {
             return;
         };
-        let (packed, head, path) = (content.packed, content.begins(), name.clone());
+        let (packed, head, path) = (content.packed, content.begins, name.clone());
         let modified_ms = millis(entry.modified);
         let position = Position { packed, head, path, modified_ms, ..Position::default() };
         let since_ms = source.met.and_then(|met| met.checked_sub(FILE_CLOCK_LAG)).map_or(i64::MAX, millis);
