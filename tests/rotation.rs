@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use watchfire_test_support::lines::Random;
-use watchfire_test_support::logs::{assert_numbers, gzip, line, stored, wait_at_least, wait_total};
+use watchfire_test_support::logs::{assert_numbers, gzip, line, runs, stored, total, wait_at_least, wait_total};
 use watchfire_test_support::{Logs, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
@@ -300,8 +300,10 @@ struct Stress<'a> {
     stop: &'a AtomicBool,
     /// Counts up when a rotation shall begin at once.
     rotate_now: &'a AtomicU64,
-    /// Whether no rotation begins.
+    /// Whether nothing is written and no rotation begins.
     is_held: &'a AtomicBool,
+    /// How often all that was written was stored.
+    settled: &'a AtomicU64,
     period: Duration,
 }
 
@@ -310,14 +312,15 @@ impl Stress<'_> {
     fn write(&self, file: &Mutex<File>, seed: u64) {
         let mut random = Random::new(seed);
         while !self.stop.load(Ordering::Relaxed) {
-            {
-                let mut file = file.lock().expect("nobody panics");
+            let mut file = file.lock().expect("nobody panics");
+            if !self.is_held.load(Ordering::Relaxed) {
                 let text = self.numbers.lines(1 + random.below(25));
                 // In two writes, so that half lines are met.
                 let (first, second) = text.split_at(random.below(text.len() as u64) as usize);
                 file.write_all(first.as_bytes()).expect("it can be written");
                 file.write_all(second.as_bytes()).expect("it can be written");
             }
+            drop(file);
             // Now and then a rotation finds nothing, or a line or two.
             let most = if random.below(30) == 0 { 400_000 } else { 20_000 };
             std::thread::sleep(Duration::from_micros(random.below(most)));
@@ -326,17 +329,34 @@ impl Stress<'_> {
 
     fn rotate(&self, rotation: &Rotation, file: &Mutex<File>, seed: u64) {
         let mut random = Random::new(seed);
-        let mut heard = 0;
+        let (mut heard, mut settled, mut rotations) = (0, 0, 0);
         let mut next = Instant::now() + self.period;
         while !self.stop.load(Ordering::Relaxed) {
             let asked = self.rotate_now.load(Ordering::Relaxed);
-            if Instant::now() < next && asked == heard || self.is_held.load(Ordering::Relaxed) {
+            if std::mem::replace(&mut settled, self.settled.load(Ordering::Relaxed)) != settled {
+                rotations = 0;
+            }
+            // What is deleted before it was read is lost, however slow the machine is: rotation waits then.
+            let would_lose = rotations + 1 >= rotation.keep;
+            let is_early = Instant::now() < next && asked == heard;
+            if is_early || would_lose || self.is_held.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             }
             (heard, next) = (asked, Instant::now() + self.period);
             self.rotate_once(rotation, file, &mut random);
+            rotations += 1;
         }
+    }
+
+    /// Nothing is written until all that was written is stored.
+    fn settle(&self, server: &Server, files: &[Mutex<File>]) {
+        self.is_held.store(true, Ordering::Relaxed);
+        // Nobody is in the middle of a write after that.
+        files.iter().for_each(|file| drop(file.lock().expect("nobody panics")));
+        wait_stored(server, self.logs, self.numbers.count());
+        self.settled.fetch_add(1, Ordering::Relaxed);
+        self.is_held.store(false, Ordering::Relaxed);
     }
 
     fn rotate_once(&self, rotation: &Rotation, file: &Mutex<File>, random: &mut Random) {
@@ -367,9 +387,23 @@ impl Stress<'_> {
     }
 }
 
+/// Ends writing and rotating, also when something fails.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Kills and starts the server until the time is over, and never waits for it for long.
-fn kill_at_random_moments(server: &mut Server, random: &mut Random, stress: &Stress<'_>, end: Instant) {
-    let mut written = 0;
+fn kill_at_random_moments(
+    server: &mut Server,
+    random: &mut Random,
+    stress: &Stress<'_>,
+    files: &[Mutex<File>],
+    end: Instant,
+) {
     for round in 0u64.. {
         if Instant::now() >= end {
             break;
@@ -384,13 +418,9 @@ fn kill_at_random_moments(server: &mut Server, random: &mut Random, stress: &Str
             _ => random.below(2500),
         };
         if round % 4 == 3 {
-            // A life that gets somewhere: what is rotated and deleted while nobody looks is lost. If that takes long on
-            // a machine that has other things to do, rotation waits.
+            // A life that gets somewhere.
             server.become_ready();
-            stress.is_held.store(true, Ordering::Relaxed);
-            wait_at_least(server, written);
-            stress.is_held.store(false, Ordering::Relaxed);
-            written = stress.numbers.count();
+            stress.settle(server, files);
         }
         let dies_at = Instant::now() + Duration::from_millis(life_ms);
         while Instant::now() < dies_at {
@@ -411,10 +441,11 @@ fn kill_at_random_moments(server: &mut Server, random: &mut Random, stress: &Str
 /// One run with a seed.
 fn rotate_and_kill(period: Duration, seed: u64, duration: Duration) {
     let (logs, numbers) = (Logs::new(), Numbers::default());
-    let (stop, rotate_now, is_held) = (AtomicBool::new(false), AtomicU64::new(0), AtomicBool::new(false));
+    let (stop, is_held) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (rotate_now, settled) = (AtomicU64::new(0), AtomicU64::new(0));
     let mut random = Random::new(seed);
     let glob = if random.below(3) == 0 { "*.log*" } else { "*.log" };
-    // Long enough that nothing is deleted before a server that is killed and started could have read it.
+    // So many that rotation hardly ever has to wait until nothing is deleted that was not read.
     let keep = 3 + (Duration::from_secs(15).as_millis() / period.as_millis()) as usize;
     let ways = [("renamed.log", Way::Delayed), ("packed.log", Way::Packed), ("copied.log", Way::Copied)];
     let mut rotations = Vec::new();
@@ -433,18 +464,25 @@ fn rotate_and_kill(period: Duration, seed: u64, duration: Duration) {
         .map(|rotation| OpenOptions::new().append(true).open(logs.path(&rotation.name)).expect("it was made"))
         .map(Mutex::new)
         .collect();
-    let stress =
-        Stress { logs: &logs, numbers: &numbers, stop: &stop, rotate_now: &rotate_now, is_held: &is_held, period };
+    let stress = Stress {
+        logs: &logs,
+        numbers: &numbers,
+        stop: &stop,
+        rotate_now: &rotate_now,
+        is_held: &is_held,
+        settled: &settled,
+        period,
+    };
     std::thread::scope(|scope| {
+        let _stops = Stops(&stop);
         for (at, (rotation, file)) in rotations.iter().zip(&files).enumerate() {
             let (stress, seed) = (&stress, seed * 100 + at as u64);
             scope.spawn(move || stress.write(file, seed));
             scope.spawn(move || stress.rotate(rotation, file, seed + 50));
         }
-        kill_at_random_moments(&mut server, &mut random, &stress, Instant::now() + duration);
-        stop.store(true, Ordering::Relaxed);
+        kill_at_random_moments(&mut server, &mut random, &stress, &files, Instant::now() + duration);
     });
-    wait_at_least(&server, numbers.count());
+    wait_stored(&server, &logs, numbers.count());
     // A further look, and one of a new start, find nothing that was read.
     logs.append("more.log", &numbers.lines(1));
     wait_at_least(&server, numbers.count());
@@ -455,6 +493,19 @@ fn rotate_and_kill(period: Duration, seed: u64, duration: Duration) {
     assert_numbers(&server, numbers.count());
 }
 
+/// Waits until all is stored; if that takes long, tells what is missing where.
+fn wait_stored(server: &Server, logs: &Logs, count: u64) {
+    let begun = Instant::now();
+    while total(server) < count {
+        if begun.elapsed() > Duration::from_secs(30) {
+            tell_where(server, logs, count);
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    wait_at_least(server, count);
+}
+
 /// Tells which files hold the lines that are not stored once.
 fn tell_where(server: &Server, logs: &Logs, count: u64) {
     let found = stored(server);
@@ -462,6 +513,7 @@ fn tell_where(server: &Server, logs: &Logs, count: u64) {
     if wrong.is_empty() {
         return;
     }
+    println!("wrong: {:?}", runs((0..count).filter(|number| wrong.contains(&line(*number)))));
     let mut paths: Vec<_> = fs::read_dir(logs.folder()).expect("a folder").flatten().map(|it| it.path()).collect();
     paths.sort();
     for path in paths {

@@ -9,6 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use watchfire_tls_client::{Authorities, ClientTls, Identity, TlsError};
 
 use crate::failure::{Failure, Rejection};
 use crate::origin::given_by;
@@ -141,8 +142,13 @@ impl Connection {
 
     /// Why there can be no client.
     fn unbuilt(&self, error: &reqwest::Error) -> Failure {
-        match (&self.cert_file, tls_error(error)) {
-            (Some(certificate), Some(rustls::Error::InconsistentKeys(_))) => {
+        tls_error(error).map_or_else(|| Failure::Local(causes(error)), |error| self.unusable(error))
+    }
+
+    /// Why there can be no TLS.
+    fn unusable(&self, error: &rustls::Error) -> Failure {
+        match (&self.cert_file, error) {
+            (Some(certificate), rustls::Error::InconsistentKeys(_)) => {
                 let (flag, file) =
                     self.key_file.as_ref().map_or((&CERT_FILE, certificate), |key| (&CERT_KEY_FILE, key));
                 wrong_file(flag, file, format!("this is not the key of the certificate in {}", certificate.display()))
@@ -152,29 +158,42 @@ impl Connection {
     }
 
     /// Whom to trust, and who we are.
-    fn with_certificates(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
-        if let Some(file) = &self.ca_file {
-            let failed = |problem: String| wrong_file(&CA_FILE, file, problem);
-            let certificates = reqwest::Certificate::from_pem_bundle(&read_pem(&CA_FILE, file)?)
-                .map_err(|error| failed(causes(&error)))?;
-            if certificates.is_empty() {
-                return Err(failed("there is no certificate in it".to_owned()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        if let Some(file) = &self.cert_file {
-            let mut pem = read_pem(&CERT_FILE, file)?;
-            if let Some(file) = &self.key_file {
-                pem.push(b'\n');
-                pem.extend(read_pem(&CERT_KEY_FILE, file)?);
-            }
-            let identity = reqwest::Identity::from_pem(&pem).map_err(|error| {
-                wrong_file(&CERT_FILE, file, format!("no certificate with its key: {}", causes(&error)))
-            })?;
-            builder = builder.identity(identity);
-        }
-        Ok(builder)
+    fn with_certificates(&self, builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
+        let identity = self.identity_pem()?;
+        let Some(file) = &self.ca_file else {
+            return Ok(match identity {
+                Some((file, pem)) => builder
+                    .identity(reqwest::Identity::from_pem(&pem).map_err(|error| no_identity(file, &causes(&error)))?),
+                None => builder,
+            });
+        };
+        let authorities =
+            Authorities::from_pem(&read_pem(&CA_FILE, file)?).map_err(|error| wrong_file(&CA_FILE, file, error))?;
+        let identity = match identity {
+            Some((file, pem)) => Some(Identity::from_pem(&pem).map_err(|error| no_identity(file, &error))?),
+            None => None,
+        };
+        let tls = ClientTls { authorities, beside_system: true, identity, only_tls_1_3: false }.build();
+        Ok(builder.tls_backend_preconfigured(tls.map_err(|error| match error {
+            TlsError::Unusable(error) => self.unusable(&error),
+            error => wrong_file(&CA_FILE, file, error),
+        })?))
     }
+
+    /// Certificate and key, and the file that the certificate was read from.
+    fn identity_pem(&self) -> Result<Option<(&Path, Vec<u8>)>, Failure> {
+        let Some(file) = &self.cert_file else { return Ok(None) };
+        let mut pem = read_pem(&CERT_FILE, file)?;
+        if let Some(file) = &self.key_file {
+            pem.push(b'\n');
+            pem.extend(read_pem(&CERT_KEY_FILE, file)?);
+        }
+        Ok(Some((file, pem)))
+    }
+}
+
+fn no_identity(file: &Path, problem: &dyn std::fmt::Display) -> Failure {
+    wrong_file(&CERT_FILE, file, format!("no certificate with its key: {problem}"))
 }
 
 /// A file that was named and is not there, or is not what it has to be.

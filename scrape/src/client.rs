@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HOST, HeaderValue};
-use reqwest::{Certificate, Client, Identity, Method, NoProxy, RequestBuilder, Url};
+use reqwest::{Client, Identity, Method, NoProxy, RequestBuilder, Url};
 use watchfire_model::text::with_causes;
+use watchfire_tls_client::{Authorities, ClientTls, TlsError};
 
 use crate::config::{HttpAuth, HttpConfig, Proxy, Text};
 use crate::oauth2::Tokens;
@@ -138,24 +139,20 @@ fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Resu
     if config.tls.only_tls_1_3 {
         builder = builder.tls_version_min(reqwest::tls::Version::TLS_1_3);
     }
+    let identity = match (&config.tls.cert, &config.tls.key) {
+        (Some(cert), Some(key)) => Some(format!("{}\n{}\n", read(cert)?, read(key)?)),
+        _ => None,
+    };
     builder = match &config.tls.ca {
         _ if trusting_nobody => builder.tls_certs_only([]),
-        None => builder,
-        Some(ca) => {
-            let authorities = Certificate::from_pem_bundle(read(ca)?.as_bytes());
-            let authorities = authorities.ok().filter(|authorities| !authorities.is_empty());
-            builder
-                .tls_certs_only(authorities.ok_or("the authorities of `tls_config` are no certificates in PEM form")?)
+        Some(ca) if !config.tls.insecure_skip_verify => {
+            builder.tls_backend_preconfigured(trusting(&read(ca)?, identity.as_deref(), config.tls.only_tls_1_3)?)
         }
+        _ => match identity {
+            None => builder,
+            Some(pem) => builder.identity(Identity::from_pem(pem.as_bytes()).map_err(|_| BAD_IDENTITY)?),
+        },
     };
-    if let (Some(cert), Some(key)) = (&config.tls.cert, &config.tls.key) {
-        let pem = format!("{}\n{}\n", read(cert)?, read(key)?);
-        let identity = Identity::from_pem(pem.as_bytes());
-        builder = builder.identity(
-            identity
-                .map_err(|_| "certificate and key of `tls_config` are none in PEM form, or do not belong together")?,
-        );
-    }
     builder = match &config.proxy {
         Proxy::None => builder.no_proxy(),
         Proxy::Environment => builder,
@@ -168,6 +165,21 @@ fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Resu
         builder = builder.dns_resolver(Arc::new(AlwaysHost(host.trim_matches(['[', ']']).to_owned())));
     }
     builder.build().map_err(|error| format!("no HTTP client: {}", with_causes(&error.without_url())))
+}
+
+const BAD_IDENTITY: &str = "certificate and key of `tls_config` are none in PEM form, or do not belong together";
+
+/// TLS that trusts these authorities alone.
+fn trusting(ca: &str, identity: Option<&str>, only_tls_1_3: bool) -> Result<rustls::ClientConfig, String> {
+    let authorities = Authorities::from_pem(ca.as_bytes())
+        .map_err(|_| "the authorities of `tls_config` are no certificates in PEM form")?;
+    let identity = identity.map(|pem| watchfire_tls_client::Identity::from_pem(pem.as_bytes()));
+    let identity = identity.transpose().map_err(|_| BAD_IDENTITY)?;
+    let built = ClientTls { authorities, beside_system: false, identity, only_tls_1_3 }.build();
+    built.map_err(|error| match error {
+        TlsError::Unusable(rustls::Error::InconsistentKeys(_)) => BAD_IDENTITY.to_owned(),
+        error => format!("`tls_config` cannot be used: {error}"),
+    })
 }
 
 /// The TLS of this process.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use watchfire_model::text::with_causes;
+use watchfire_tls_client::{Authorities, ClientTls};
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("Watchfire/", env!("CARGO_PKG_VERSION"));
@@ -52,9 +53,9 @@ fn build_client(tls: bool, ca_file: Option<&Path>) -> Result<Client, String> {
         None => builder,
         Some(path) => {
             let pem = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|_| format!("{} holds no certificates in PEM form", path.display()))?;
-            builder.tls_certs_merge(certificates)
+            let authorities = Authorities::from_pem(&pem).map_err(|error| format!("{}: {error}", path.display()))?;
+            let tls = ClientTls { authorities, beside_system: true, identity: None, only_tls_1_3: false };
+            builder.tls_backend_preconfigured(tls.build().map_err(|error| format!("{}: {error}", path.display()))?)
         }
     };
     builder.build().map_err(|error| format!("no HTTP client: {}", with_causes(&error.without_url())))
