@@ -18,7 +18,7 @@ use crate::shard::TOGETHER;
 use crate::slots::SlotSet;
 use crate::values::Sieve;
 
-/// Largest set of texts that a regular expression is replaced by.
+/// Largest set of texts that a regular expression is replaced by, unless it is nothing but a row of texts.
 const SET_MAX: usize = 250;
 
 /// A look at the value of one series costs about as much as one at so many values beside each other.
@@ -60,10 +60,16 @@ impl<'m> Prepared<'m> {
             MatchOp::Regex => (false, true),
             MatchOp::NotRegex => (true, true),
         };
-        let (values, prefixes) =
-            if regex { literals_of(matcher.value()) } else { (Some(vec![matcher.value().to_owned()]), Vec::new()) };
-        let inside = if regex { inside_of(matcher.value(), !prefixes.is_empty()) } else { None };
-        let asked = RefCell::new(if regex { Asked::Few(0) } else { Asked::Hard });
+        let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
+        let is_row = matcher.alternatives() > SET_MAX;
+        let (values, prefixes) = match regex {
+            _ if is_row => (matcher.texts().map(owned), Vec::new()),
+            true => literals_of(matcher.value()),
+            false => (Some(vec![matcher.value().to_owned()]), Vec::new()),
+        };
+        let is_expression = regex && !is_row;
+        let inside = if is_expression { inside_of(matcher.value(), !prefixes.is_empty()) } else { None };
+        let asked = RefCell::new(if is_expression { Asked::Few(0) } else { Asked::Hard });
         Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative, asked }
     }
 

@@ -1,8 +1,13 @@
 //! A condition on one label.
 
+mod alternatives;
+
+use std::sync::Arc;
+
 use regex::Regex;
 
 use crate::LabelSet;
+use alternatives::Alternatives;
 
 /// How a label's value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +67,7 @@ impl MatchOp {
 
 /// Why a matcher cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` is not a regular expression: {reason}")]
+#[error("`{pattern}` cannot be used as a regular expression: {reason}")]
 pub struct MatcherError {
     /// The text given.
     pub pattern: String,
@@ -71,7 +76,37 @@ pub struct MatcherError {
 }
 
 /// Largest compiled size of a matcher's regular expression, bytes.
-const REGEX_SIZE_LIMIT: usize = 1 << 20;
+const REGEX_SIZE_LIMIT: usize = 10 << 20;
+
+/// A regular expression, as it is tried.
+#[derive(Clone, Debug)]
+enum Compiled {
+    Regex(Regex),
+    Alternatives(Arc<Alternatives>),
+}
+
+impl Compiled {
+    fn new(expression: &str) -> Result<Compiled, MatcherError> {
+        if let Some(alternatives) = Alternatives::of(expression) {
+            return Ok(Compiled::Alternatives(Arc::new(alternatives)));
+        }
+        let built = regex::RegexBuilder::new(&format!("^(?s:{expression})$")).size_limit(REGEX_SIZE_LIMIT).build();
+        built.map(Compiled::Regex).map_err(|error| {
+            let reason = match error {
+                regex::Error::CompiledTooBig(_) => "compiled it takes more than 10 MiB".to_owned(),
+                error => error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+            };
+            MatcherError { pattern: expression.to_owned(), reason }
+        })
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Compiled::Regex(regex) => regex.is_match(value),
+            Compiled::Alternatives(alternatives) => alternatives.matches(value),
+        }
+    }
+}
 
 /// A condition on one label; a missing label counts as the empty value.
 #[derive(Clone, Debug)]
@@ -79,30 +114,20 @@ pub struct Matcher {
     name: String,
     op: MatchOp,
     value: String,
-    regex: Option<Regex>,
+    compiled: Option<Compiled>,
 }
 
 impl Matcher {
     /// Compiles the regular expression of `=~` and `!~`, anchored at both ends (RE2 syntax).
     pub fn new(name: impl Into<String>, op: MatchOp, value: impl Into<String>) -> Result<Matcher, MatcherError> {
         let value = value.into();
-        let regex = match op {
-            MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(
-                regex::RegexBuilder::new(&format!("^(?s:{value})$")).size_limit(REGEX_SIZE_LIMIT).build().map_err(
-                    |error| MatcherError {
-                        pattern: value.clone(),
-                        reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
-                    },
-                )?,
-            ),
-        };
-        Ok(Matcher { name: name.into(), op, value, regex })
+        let compiled = if op.is_regex() { Some(Compiled::new(&value)?) } else { None };
+        Ok(Matcher { name: name.into(), op, value, compiled })
     }
 
     /// `name = value`.
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Matcher {
-        Matcher { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Matcher { name: name.into(), op: MatchOp::Equal, value: value.into(), compiled: None }
     }
 
     /// The label's name.
@@ -122,11 +147,26 @@ impl Matcher {
 
     /// Whether a value (`""` for a missing label) satisfies the condition.
     pub fn matches(&self, value: &str) -> bool {
-        match (self.op, &self.regex) {
-            (MatchOp::NotEqual, _) => self.value != value,
-            (MatchOp::Regex, Some(regex)) => regex.is_match(value),
-            (MatchOp::NotRegex, Some(regex)) => !regex.is_match(value),
-            (MatchOp::Equal | MatchOp::Regex | MatchOp::NotRegex, _) => self.value == value,
+        let is_it = self.compiled.as_ref().map_or_else(|| self.value == value, |compiled| compiled.matches(value));
+        is_it == self.op.is_equal()
+    }
+
+    /// How many texts, or beginnings of texts, stand beside each other in the expression if it is nothing else.
+    pub fn alternatives(&self) -> usize {
+        self.row().map_or(0, Alternatives::len)
+    }
+
+    /// All values that satisfy the expression, sorted, if it is a row of texts.
+    pub fn texts(&self) -> Option<Vec<&str>> {
+        let mut texts: Vec<&str> = self.row()?.texts()?.collect();
+        texts.sort_unstable();
+        Some(texts)
+    }
+
+    fn row(&self) -> Option<&Alternatives> {
+        match &self.compiled {
+            Some(Compiled::Alternatives(alternatives)) => Some(alternatives),
+            Some(Compiled::Regex(_)) | None => None,
         }
     }
 
@@ -168,6 +208,11 @@ mod tests {
         let not = Matcher::new("a", MatchOp::NotRegex, "x").expect("valid");
         assert!(not.matches_labels(&LabelSet::empty()) && not.matches_empty());
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
-        assert!(Matcher::new("a", MatchOp::Regex, "a{1000}{1000}").is_err(), "exploding patterns are refused");
+        let exploding = Matcher::new("a", MatchOp::Regex, "a{1000}{1000}").expect_err("too large").to_string();
+        assert!(exploding.ends_with("compiled it takes more than 10 MiB"), "{exploding}");
+        let many: Vec<String> = (0..20_000).map(|number| format!("pod-{number}\\.x")).collect();
+        let many = Matcher::new("a", MatchOp::NotRegex, many.join("|")).expect("valid");
+        assert_eq!((many.alternatives(), many.texts().map(|texts| texts.len())), (20_000, Some(20_000)));
+        assert!(!many.matches("pod-19999.x") && many.matches("pod-19999-x"));
     }
 }
