@@ -297,7 +297,7 @@ impl Engine {
         match &entry.known {
             Some(Known::Series(series)) => return Ok((series.clone(), false)),
             // A sample that meets a removed series looks it up again by itself.
-            Some(Known::Handle(known)) if !entry.kind.is_additive() || !known.series.state.lock().removed => {
+            Some(Known::Handle(known)) if !entry.kind.is_additive() || !known.series.is_removed() => {
                 return Ok((known.series.clone(), false));
             }
             Some(Known::Handle(_)) | None => {}

@@ -63,7 +63,7 @@ pub(crate) struct Known {
     whole: Fingerprints,
     /// Of those that consist of parts.
     in_parts: Fingerprints,
-    /// Held alone; no other lock is taken meanwhile but those of single series.
+    /// Held alone; no other lock is taken meanwhile.
     table: RwLock<Table>,
     bytes: AtomicUsize,
     most: usize,
@@ -83,7 +83,7 @@ impl Known {
 
     /// Lets go of series that are not in the registry any more.
     pub(crate) fn forget_removed(&self) {
-        self.change(|table| table.retain(|_, known| !known.0.state.lock().removed));
+        self.change(|table| table.retain(|_, known| !known.0.is_removed()));
     }
 
     fn change(&self, change: impl FnOnce(&mut Table)) {

@@ -232,7 +232,7 @@ impl Engine {
                 let Some(series) = shard.slot(*slot).cloned() else { continue };
                 let mut state = series.state.lock();
                 if goes(&series, &mut state) {
-                    state.remove();
+                    series.remove(&mut state);
                     drop(state);
                     self.registry.remove(&mut shard, *slot);
                     self.series_removed.fetch_add(1, Ordering::Relaxed);

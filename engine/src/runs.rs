@@ -75,7 +75,7 @@ impl Engine {
             };
             let id = series.id;
             let mut state = series.state.lock();
-            if !state.removed {
+            if !series.is_removed() {
                 let bounds = self.bounds(batch.received_at);
                 let oldest = run.first().map_or(i64::MAX, |sample| sample.timestamp.millis().max(bounds.oldest));
                 match state.samples_from(oldest, codec) {

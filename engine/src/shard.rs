@@ -1,7 +1,7 @@
 //! A shard: the registry of its series and their index, behind one lock.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
+use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use hashbrown::{HashMap, HashTable};
 use parking_lot::Mutex;
@@ -112,6 +112,7 @@ impl Shard {
             shard: new.shard,
             kind: new.kind,
             defined: AtomicU16::new(if new.defined { wal::DEFINED_BEFORE } else { wal::UNDEFINED }),
+            removed: AtomicBool::new(false),
             pairs,
             state: Mutex::new(state),
         });

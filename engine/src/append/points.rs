@@ -66,7 +66,7 @@ impl Applying<'_> {
         }
         let run: Vec<Sample> = points.iter().map(|point| Sample { timestamp: point.at, value: point.value }).collect();
         let mut state = series.state.lock();
-        if state.removed || !state.extend(&run, self.codec) {
+        if series.is_removed() || !state.extend(&run, self.codec) {
             return false;
         }
         drop(state);
@@ -114,7 +114,7 @@ impl Applying<'_> {
         loop {
             let series = target.series.as_ref().map_err(|reason| *reason)?;
             let mut state = series.state.lock();
-            let removed = state.removed;
+            let removed = series.is_removed();
             if !removed && matches!(series.kind, SeriesKind::Samples(_)) {
                 let pushed = match native {
                     Some(histogram) => state.push_native(point.at.millis(), histogram, &self.bounds, self.codec),

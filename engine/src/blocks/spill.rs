@@ -108,7 +108,7 @@ impl WrittenCounts {
     pub(super) fn swap(self, file: &Arc<BlockFile>) -> u64 {
         let WrittenCounts { series, dated, left } = self;
         let mut state = series.state.lock();
-        if state.removed {
+        if series.is_removed() {
             return 0;
         }
         let layer = state.count_layer(dated);
@@ -128,7 +128,7 @@ impl WrittenObserved {
     fn swap(self, file: &Arc<BlockFile>) -> u64 {
         let WrittenObserved { series, dated, detail, days } = self;
         let mut state = series.state.lock();
-        if state.removed {
+        if series.is_removed() {
             return 0;
         }
         state.observed().map_or(0, |observed| observed.put_left(dated, &detail, days, file))
@@ -151,7 +151,7 @@ impl WrittenSamples {
         let extents = [(Held::Floats, floats), (Held::Natives, natives)];
         let extents = extents.into_iter().filter_map(|(held, extent)| Some((held, extent?)));
         let mut state = series.state.lock();
-        let is_swapped = !state.removed && state.store(&sealed, extents);
+        let is_swapped = !series.is_removed() && state.store(&sealed, extents);
         if is_swapped { sealed.samples() } else { 0 }
     }
 }
@@ -250,7 +250,7 @@ impl Spill<'_> {
             let leaving = {
                 let mut state = series.state.lock();
                 // What an opening has left resting goes at a later turn: nobody shall wait for all of it now.
-                if state.removed || state.rests() {
+                if series.is_removed() || state.rests() {
                     return Ok(());
                 }
                 state.observed().and_then(|observed| observed.leaving(dated, before.div_euclid(1000), self.merge))
