@@ -147,7 +147,7 @@ fn kill_at_random_moments_loses_and_doubles_nothing() {
     verify(&server, &ledger, "after all rounds");
 }
 
-/// Types and helps of metrics that were pushed by remote-write and OTLP and scraped: those of a snapshot and what was said
+/// Types, helps and units of metrics that were pushed by remote-write and OTLP and scraped: those of a snapshot and what was said
 /// since.
 #[test]
 fn what_is_known_of_metrics_outlives_a_kill() {
@@ -161,7 +161,7 @@ fn what_is_known_of_metrics_outlives_a_kill() {
     remote_write::put_series(&labels, &[(i64::try_from(now).expect("fits"), 1.0)], &mut written);
     remote_write::put_metadata("written_total", 1, "What was written.", &mut written);
     let otlp = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [{
-        "name": "told", "description": "What was told.",
+        "name": "told", "description": "What was told.", "unit": "By/s",
         "gauge": {"dataPoints": [{"timeUnixNano": format!("{now}000000"), "asDouble": 1}]},
     }]}]}]});
     let mut client = server.client();
@@ -169,19 +169,19 @@ fn what_is_known_of_metrics_outlives_a_kill() {
     let answered = client.post("/api/v1/otlp/v1/metrics", "application/json", otlp.to_string());
     assert_eq!(answered.status, 200, "{}", answered.text());
     let wanted = [
-        ("written_total", "counter", "What was written."),
-        ("told", "gauge", "What was told."),
-        ("shown", "gauge", "What the target shows."),
+        ("written_total", "counter", "What was written.", ""),
+        ("told_bytes_per_second", "gauge", "What was told.", "bytes_per_second"),
+        ("shown", "gauge", "What the target shows.", ""),
     ];
     let known = |server: &Server| -> Vec<Value> {
-        let of = |(metric, ..): (&str, &str, &str)| {
+        let of = |(metric, ..): (&str, &str, &str, &str)| {
             server.client().get(&format!("/api/v1/metadata?metric={metric}"))["data"].take()
         };
         wanted.iter().copied().map(of).collect()
     };
     let all: Vec<Value> = wanted
         .iter()
-        .map(|(metric, kind, help)| json!({(*metric): [{"type": kind, "help": help, "unit": ""}]}))
+        .map(|(metric, kind, help, unit)| json!({(*metric): [{"type": kind, "help": help, "unit": unit}]}))
         .collect();
     let begun = std::time::Instant::now();
     while known(&server) != all {

@@ -1,28 +1,53 @@
 //! Our own metrics as series, as if we scraped ourselves: `watchfire_*` and `process_*` only.
 
 use prometheus::Registry;
-use prometheus::proto::{Metric, MetricFamily, MetricType as FamilyType};
-use watchfire_engine::{MetricType, SampleBatch, SeriesKind};
+use prometheus::proto::{Metric, MetricFamily, MetricType as FamilyKind};
+use watchfire_engine::{FamilyType, MetricType, Said, SampleBatch, SeriesKind};
 use watchfire_model::Timestamp;
 use watchfire_model::labels::METRIC_NAME;
 
-/// Reads all own metrics into a batch of samples at `now`, labelled `job="watchfire"` and with `instance`.
-pub fn scrape(registry: &Registry, instance: &str, now: Timestamp) -> SampleBatch {
-    let mut batch = SampleBatch::new(now);
-    for family in registry.gather() {
-        let name = family.name();
-        if name.starts_with("watchfire_") || name.starts_with("process_") {
-            add_family(&mut batch, &family, instance, now);
-        }
+/// One look at all own metrics.
+pub struct SelfScrape {
+    families: Vec<MetricFamily>,
+}
+
+impl SelfScrape {
+    /// Reads them.
+    pub fn of(registry: &Registry) -> SelfScrape {
+        let mut families = registry.gather();
+        families.retain(|family| family.name().starts_with("watchfire_") || family.name().starts_with("process_"));
+        SelfScrape { families }
     }
-    batch
+
+    /// Their samples at `now`, labelled `job="watchfire"` and with `instance`.
+    pub fn samples(&self, instance: &str, now: Timestamp) -> SampleBatch {
+        let mut batch = SampleBatch::new(now);
+        self.families.iter().for_each(|family| add_family(&mut batch, family, instance, now));
+        batch
+    }
+
+    /// What they are and mean.
+    pub fn said(&self) -> impl Iterator<Item = Said<'_>> + Clone {
+        let declared = |family: &MetricFamily| match family.get_field_type() {
+            FamilyKind::COUNTER => FamilyType::Counter,
+            FamilyKind::GAUGE => FamilyType::Gauge,
+            FamilyKind::HISTOGRAM => FamilyType::Histogram,
+            FamilyKind::SUMMARY | FamilyKind::UNTYPED => FamilyType::Unknown,
+        };
+        self.families.iter().map(move |family| Said {
+            family: family.name(),
+            declared: declared(family),
+            help: family.help(),
+            unit: "",
+        })
+    }
 }
 
 fn add_family(batch: &mut SampleBatch, family: &MetricFamily, instance: &str, now: Timestamp) {
     let kind = match family.get_field_type() {
-        FamilyType::COUNTER => MetricType::Counter,
-        FamilyType::GAUGE => MetricType::Gauge,
-        FamilyType::HISTOGRAM | FamilyType::SUMMARY | FamilyType::UNTYPED => MetricType::Untyped,
+        FamilyKind::COUNTER => MetricType::Counter,
+        FamilyKind::GAUGE => MetricType::Gauge,
+        FamilyKind::HISTOGRAM | FamilyKind::SUMMARY | FamilyKind::UNTYPED => MetricType::Untyped,
     };
     let name = family.name();
     for metric in family.get_metric() {
@@ -30,9 +55,9 @@ fn add_family(batch: &mut SampleBatch, family: &MetricFamily, instance: &str, no
             add_sample(batch, kind, &format!("{name}{suffix}"), metric, extra, instance, now, value);
         };
         match family.get_field_type() {
-            FamilyType::COUNTER => add("", kind, None, metric.get_counter().get_value()),
-            FamilyType::GAUGE => add("", kind, None, metric.get_gauge().get_value()),
-            FamilyType::HISTOGRAM => {
+            FamilyKind::COUNTER => add("", kind, None, metric.get_counter().get_value()),
+            FamilyKind::GAUGE => add("", kind, None, metric.get_gauge().get_value()),
+            FamilyKind::HISTOGRAM => {
                 let histogram = metric.get_histogram();
                 for bucket in histogram.get_bucket() {
                     let bound = bucket.upper_bound();
@@ -43,7 +68,7 @@ fn add_family(batch: &mut SampleBatch, family: &MetricFamily, instance: &str, no
                 add("_count", MetricType::Counter, None, histogram.get_sample_count() as f64);
                 add("_sum", MetricType::Counter, None, histogram.get_sample_sum());
             }
-            FamilyType::SUMMARY | FamilyType::UNTYPED => {}
+            FamilyKind::SUMMARY | FamilyKind::UNTYPED => {}
         }
     }
 }

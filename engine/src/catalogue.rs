@@ -1,4 +1,4 @@
-//! What metrics there are: kind, help, how many series, which label names.
+//! What metrics there are: kind, how many series, which label names; and what is said about their families.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::text::cut;
 
 use crate::key;
-use crate::kind::{MetricType, SeriesClass, SeriesKind};
+use crate::kind::{FamilyType, MetricType, SUFFIXES, SeriesClass, SeriesKind};
 use crate::notes::{MetricNote, Said};
 
 /// One metric, for people who look around.
@@ -30,12 +30,31 @@ pub struct MetricInfo {
     pub overflowed: u64,
 }
 
+/// What is known of a metric family: of a metric, or of several that are parts of one, as a histogram's are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What its sender says that it is, or its samples tell.
+    pub declared: FamilyType,
+    /// What the series of this name hold.
+    pub kind: SeriesKind,
+    /// What its sender says about it.
+    pub help: Option<Arc<str>>,
+    /// Its unit, if its sender says it.
+    pub unit: Option<Arc<str>>,
+}
+
+/// A name: of a metric with series, or of a family that has parts with series.
 #[derive(Default)]
 struct Metric {
     /// Series by class.
     series: [u32; 3],
+    /// What its first series was sent as.
     sample_type: MetricType,
+    declared: FamilyType,
     help: Option<Arc<str>>,
+    unit: Option<Arc<str>>,
     labels: BTreeSet<Arc<str>>,
     overflowed: u64,
     /// Memory of all that.
@@ -43,26 +62,72 @@ struct Metric {
 }
 
 impl Metric {
+    fn has_series(&self) -> bool {
+        self.series != [0; 3]
+    }
+
     fn kind(&self) -> SeriesKind {
         let [_, increments, distributions] = self.series;
         match (increments, distributions) {
             (_, 1..) => SeriesKind::Distribution,
             (1.., _) => SeriesKind::Increments,
-            _ => SeriesKind::Samples(self.sample_type),
+            _ => SeriesKind::Samples(match self.declared.type_of("") {
+                MetricType::Untyped => self.sample_type,
+                told => told,
+            }),
         }
+    }
+
+    fn declared(&self) -> FamilyType {
+        match (self.kind(), self.declared) {
+            (SeriesKind::Distribution, _) => FamilyType::Histogram,
+            (SeriesKind::Increments | SeriesKind::Samples(MetricType::Counter), FamilyType::Unknown) => {
+                FamilyType::Counter
+            }
+            (SeriesKind::Samples(MetricType::Gauge), FamilyType::Unknown) => FamilyType::Gauge,
+            (_, declared) => declared,
+        }
+    }
+
+    /// What the samples of a part are; `Untyped` if it has no such part.
+    fn type_of_part(&self, suffix: &str) -> MetricType {
+        // What is said of a counter is said of its series, if some bear its very name.
+        let may_have = self.declared.has_parts() || !self.has_series();
+        if may_have { self.declared.type_of(suffix) } else { MetricType::Untyped }
     }
 
     /// Whether it is new what a sender says about it.
     fn hears(&self, said: &Said<'_>) -> bool {
         let is_sampled = matches!(self.kind(), SeriesKind::Samples(_));
-        let is_new_type = said.sample_type != MetricType::Untyped && said.sample_type != self.sample_type;
-        let help = cut(said.help, HELP_BYTES_MAX);
-        let is_new_help = !help.is_empty() && self.help.as_deref() != Some(help);
-        is_sampled && (is_new_type || is_new_help)
+        let is_new_type = said.declared != FamilyType::Unknown && said.declared != self.declared();
+        let is_new = |text: &str, known: &Option<Arc<str>>| !text.is_empty() && known.as_deref() != Some(text);
+        let is_new_help = is_new(cut(said.help, HELP_BYTES_MAX), &self.help);
+        is_sampled && (is_new_type || is_new_help || is_new(cut(said.unit, UNIT_BYTES_MAX), &self.unit))
+    }
+
+    /// Takes over what a sender says about it.
+    fn hear(&mut self, said: &Said<'_>) {
+        if said.declared != FamilyType::Unknown {
+            self.declared = said.declared;
+        }
+        let texts = [(&mut self.help, said.help, HELP_BYTES_MAX), (&mut self.unit, said.unit, UNIT_BYTES_MAX)];
+        for (known, text, bytes_max) in texts {
+            let text = cut(text, bytes_max);
+            if !text.is_empty() {
+                self.bytes += text.len().saturating_sub(known.as_deref().map_or(0, str::len));
+                *known = Some(text.into());
+            }
+        }
     }
 
     fn note(&self, name: &Arc<str>) -> MetricNote {
-        MetricNote { name: name.clone(), sample_type: self.sample_type, help: self.help.clone() }
+        let (help, unit) = (self.help.clone(), self.unit.clone());
+        MetricNote { name: name.clone(), declared: self.declared, help, unit }
+    }
+
+    fn info(&self, name: &Arc<str>) -> FamilyInfo {
+        let (help, unit) = (self.help.clone(), self.unit.clone());
+        FamilyInfo { name: name.clone(), declared: self.declared(), kind: self.kind(), help, unit }
     }
 }
 
@@ -72,6 +137,8 @@ const METRIC_BYTES: usize = (size_of::<Metric>() + size_of::<Arc<str>>()) * 3 / 
 const LABEL_BYTES: usize = 24 + 24;
 /// Longest help that is kept, bytes; real ones are a sentence.
 const HELP_BYTES_MAX: usize = 4096;
+/// Longest unit that is kept, bytes; real ones are a word.
+const UNIT_BYTES_MAX: usize = 256;
 /// The smallest set of labels.
 const LABELS_BYTES: usize = 11 * size_of::<Arc<str>>() + 16;
 
@@ -109,19 +176,45 @@ impl Catalogue {
         self.bytes.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Counts a series that went; a metric without series is forgotten.
+    /// Counts a series that went; a metric without series is forgotten, unless it is a family that has parts.
     pub(crate) fn removed(&self, class: SeriesClass, name: &str) {
         let empty = self.metrics.get_mut(name).is_some_and(|mut metric| {
             let count = &mut metric.series[class as usize];
             *count = count.saturating_sub(1);
-            metric.series == [0; 3]
+            !metric.has_series()
         });
         if empty {
-            let removed = self.metrics.remove_if(name, |_, metric| metric.series == [0; 3]);
-            if let Some((_, metric)) = removed {
-                self.bytes.fetch_sub(metric.bytes, Ordering::Relaxed);
-            }
+            self.forget(name);
+            let (family, _) = parted(name).unwrap_or_default();
+            self.forget(family);
         }
+    }
+
+    /// Forgets a name, unless it or a part of it has series.
+    fn forget(&self, name: &str) {
+        let is_done = self.metrics.get(name).map(|metric| (metric.has_series(), metric.declared));
+        let Some((false, declared)) = is_done else { return };
+        if self.has_parts(name, declared) {
+            return;
+        }
+        if let Some((_, metric)) = self.metrics.remove_if(name, |_, metric| !metric.has_series()) {
+            self.bytes.fetch_sub(metric.bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a family that is declared so has series under the names of its parts.
+    fn has_parts(&self, family: &str, declared: FamilyType) -> bool {
+        SUFFIXES.iter().filter(|suffix| declared.type_of(suffix) != MetricType::Untyped).any(|suffix| {
+            self.metrics.get(format!("{family}{suffix}").as_str()).is_some_and(|metric| metric.has_series())
+        })
+    }
+
+    /// What a family says of a name that is a part of it, and what its samples are then.
+    fn as_part<T>(&self, name: &str, tell: impl FnOnce(&Arc<str>, &Metric) -> T) -> Option<(T, MetricType)> {
+        let (family, suffix) = parted(name)?;
+        let family = self.metrics.get(family)?;
+        let sample_type = family.type_of_part(suffix);
+        (sample_type != MetricType::Untyped).then(|| (tell(family.key(), &family), sample_type))
     }
 
     /// How many series of a class the metric of this key has.
@@ -145,46 +238,67 @@ impl Catalogue {
         }
     }
 
-    /// Whether there is the metric, and it is new what a sender says about it.
+    /// Whether there is the family, and it is new what a sender says about it.
     pub(crate) fn hears(&self, said: &Said<'_>) -> bool {
-        self.metrics.get(said.metric).is_some_and(|metric| metric.hears(said))
+        match self.metrics.get(said.family).map(|metric| metric.hears(said)) {
+            Some(hears) => hears,
+            None => self.has_parts(said.family, said.declared),
+        }
     }
 
-    /// Notes what a sender says about a metric that has series and is not counted; gives all that is said now, if that
-    /// is new.
+    /// Notes what a sender says about a family that has series and is not counted; gives all that is said now, if that is
+    /// new.
     pub(crate) fn describe(&self, said: &Said<'_>) -> Option<MetricNote> {
         if !self.hears(said) {
             return None;
         }
-        let mut entry = self.metrics.get_mut(said.metric)?;
-        let (name, metric) = entry.pair_mut();
-        if said.sample_type != MetricType::Untyped {
-            metric.sample_type = said.sample_type;
-        }
-        let help = cut(said.help, HELP_BYTES_MAX);
-        if !help.is_empty() {
-            let more = help.len().saturating_sub(metric.help.as_deref().map_or(0, str::len));
-            metric.bytes += more;
-            self.bytes.fetch_add(more, Ordering::Relaxed);
-            metric.help = Some(help.into());
-        }
-        Some(metric.note(name))
+        let note = {
+            let mut entry = self.metrics.entry(said.family.into()).or_default();
+            let (name, metric) = entry.pair_mut();
+            let before = metric.bytes;
+            if before == 0 {
+                metric.bytes = METRIC_BYTES + name.len();
+            }
+            metric.hear(said);
+            self.bytes.fetch_add(metric.bytes - before, Ordering::Relaxed);
+            metric.note(name)
+        };
+        // Its last part may have gone meanwhile.
+        self.forget(said.family);
+        Some(note)
     }
 
     /// Notes what was said before this process.
     pub(crate) fn restore(&self, note: &MetricNote) {
-        let help = note.help.as_deref().unwrap_or_default();
-        self.describe(&Said { metric: &note.name, sample_type: note.sample_type, help });
+        let [help, unit] = [&note.help, &note.unit].map(|text| text.as_deref().unwrap_or_default());
+        self.describe(&Said { family: &note.name, declared: note.declared, help, unit });
     }
 
     /// The kind of the metric of this name.
     pub(crate) fn kind(&self, name: &str) -> Option<SeriesKind> {
-        self.metrics.get(name).map(|metric| metric.kind())
+        let kind = self.metrics.get(name).filter(|metric| metric.has_series())?.kind();
+        Some(match (kind, self.as_part(name, |_, _| ())) {
+            (SeriesKind::Samples(_), Some(((), sample_type))) => SeriesKind::Samples(sample_type),
+            (kind, _) => kind,
+        })
     }
 
-    /// What its sender says about the metric of this name.
-    pub(crate) fn help(&self, name: &str) -> Option<Arc<str>> {
-        self.metrics.get(name)?.help.clone()
+    /// The family that the metric of this name is a part of; the metric itself, if it is none.
+    pub(crate) fn family_of(&self, name: &str) -> Option<FamilyInfo> {
+        let family = self.as_part(name, |family, metric| metric.info(family)).map(|(info, _)| info);
+        family.or_else(|| self.metrics.get(name).map(|metric| metric.info(metric.key())))
+    }
+
+    /// The families whose name begins so, sorted by name.
+    pub(crate) fn families(&self, prefix: &str) -> Vec<FamilyInfo> {
+        let named = self.metrics.iter().filter(|entry| entry.key().starts_with(prefix));
+        let mut all: Vec<FamilyInfo> = named.map(|entry| entry.info(entry.key())).collect();
+        // What is counted here is no part of what others send.
+        all.retain(|info| {
+            !matches!(info.kind, SeriesKind::Samples(_)) || self.as_part(&info.name, |_, _| ()).is_none()
+        });
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     /// Memory of all metrics.
@@ -192,11 +306,11 @@ impl Catalogue {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// What was said about the metrics, as far as the series themselves do not tell it.
+    /// What was said about families, as far as the series themselves do not tell it.
     pub(crate) fn notes(&self) -> Vec<MetricNote> {
         self.metrics
             .iter()
-            .filter(|entry| entry.help.is_some() || entry.sample_type != MetricType::Untyped)
+            .filter(|entry| entry.help.is_some() || entry.unit.is_some() || entry.declared != FamilyType::Unknown)
             .map(|entry| entry.note(entry.key()))
             .collect()
     }
@@ -206,7 +320,7 @@ impl Catalogue {
         let mut all: Vec<MetricInfo> = self
             .metrics
             .iter()
-            .filter(|entry| entry.key().starts_with(prefix))
+            .filter(|entry| entry.has_series() && entry.key().starts_with(prefix))
             .map(|entry| {
                 let metric = entry.value();
                 let labels: Vec<String> = metric.labels.iter().map(|label| label.to_string()).collect();
@@ -220,9 +334,27 @@ impl Catalogue {
                 }
             })
             .collect();
+        for info in &mut all {
+            self.as_of_family(info);
+        }
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all
     }
+
+    /// Adds to what is known of a metric what is said of the family that it is a part of.
+    fn as_of_family(&self, info: &mut MetricInfo) {
+        if let (SeriesKind::Samples(_), Some((help, sample_type))) =
+            (info.kind, self.as_part(&info.name, |_, family| family.help.clone()))
+        {
+            info.kind = SeriesKind::Samples(sample_type);
+            info.help = help.as_deref().map(str::to_owned).or(info.help.take());
+        }
+    }
+}
+
+/// A name that ends like that of a part: the name of the family, and the suffix.
+fn parted(name: &str) -> Option<(&str, &'static str)> {
+    SUFFIXES.iter().find_map(|suffix| Some((name.strip_suffix(suffix)?, *suffix)))
 }
 
 fn metric_name(key: &[u8]) -> Option<&str> {

@@ -12,6 +12,94 @@ pub enum MetricType {
     Untyped,
 }
 
+/// What a metric family is, as its sender declares it: what a `# TYPE` says. What the samples of its series are follows
+/// from it and from their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum FamilyType {
+    /// Nothing is said.
+    #[default]
+    Unknown,
+    /// A running total.
+    Counter,
+    /// A value that goes up and down.
+    Gauge,
+    /// Buckets, a count and a sum.
+    Histogram,
+    /// Buckets that may shrink.
+    GaugeHistogram,
+    /// Quantiles, a count and a sum.
+    Summary,
+    /// Labels that say something, with the value 1.
+    Info,
+    /// States, of which each is on or off.
+    StateSet,
+}
+
+/// What the names of series have behind the name of their family.
+pub(crate) const SUFFIXES: [&str; 7] = ["_bucket", "_count", "_sum", "_total", "_info", "_gcount", "_gsum"];
+
+impl FamilyType {
+    /// All of them, by the number that remote-write gives them; they have the same on disk.
+    const BY_CODE: [FamilyType; 8] = [
+        FamilyType::Unknown,
+        FamilyType::Counter,
+        FamilyType::Gauge,
+        FamilyType::Histogram,
+        FamilyType::GaugeHistogram,
+        FamilyType::Summary,
+        FamilyType::Info,
+        FamilyType::StateSet,
+    ];
+
+    /// The word of the HTTP API and of OpenMetrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FamilyType::Unknown => "unknown",
+            FamilyType::Counter => "counter",
+            FamilyType::Gauge => "gauge",
+            FamilyType::Histogram => "histogram",
+            FamilyType::GaugeHistogram => "gaugehistogram",
+            FamilyType::Summary => "summary",
+            FamilyType::Info => "info",
+            FamilyType::StateSet => "stateset",
+        }
+    }
+
+    /// The type of this word.
+    pub fn named(word: &str) -> Option<FamilyType> {
+        FamilyType::BY_CODE.into_iter().find(|known| known.as_str() == word)
+    }
+
+    /// The number that remote-write gives it, in both versions.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The type of this number.
+    pub fn from_code(code: u64) -> Option<FamilyType> {
+        FamilyType::BY_CODE.get(usize::try_from(code).ok()?).copied()
+    }
+
+    /// What the samples of a series are whose name is that of its family and this suffix; `Untyped` if a family of this
+    /// type has no such series.
+    pub fn type_of(self, suffix: &str) -> MetricType {
+        match (self, suffix) {
+            (FamilyType::Counter, "" | "_total")
+            | (FamilyType::Histogram, "_bucket" | "_count" | "_sum")
+            | (FamilyType::Summary, "_count" | "_sum") => MetricType::Counter,
+            (FamilyType::Gauge | FamilyType::StateSet | FamilyType::Summary, "")
+            | (FamilyType::Info, "" | "_info")
+            | (FamilyType::GaugeHistogram, "_bucket" | "_gcount" | "_gsum") => MetricType::Gauge,
+            _ => MetricType::Untyped,
+        }
+    }
+
+    /// Whether a metric is a series of several names.
+    pub fn has_parts(self) -> bool {
+        matches!(self, FamilyType::Histogram | FamilyType::GaugeHistogram | FamilyType::Summary)
+    }
+}
+
 /// What a series holds, and so how it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SeriesKind {

@@ -1,11 +1,10 @@
 //! Reading: which series match, what metrics, labels and values there are.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use watchfire_model::Matcher;
 
-use crate::catalogue::MetricInfo;
+use crate::catalogue::{FamilyInfo, MetricInfo};
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
 use crate::matching::{Prepared, select};
@@ -69,9 +68,15 @@ impl Engine {
         self.registry.catalogue.kind(name)
     }
 
-    /// What its sender says about the metric of this name.
-    pub fn metric_help(&self, name: &str) -> Option<Arc<str>> {
-        self.registry.catalogue.help(name)
+    /// The metric families whose name begins so, sorted by name. A metric that is a part of one, as `x_bucket` is of the
+    /// histogram `x`, is not among them.
+    pub fn families(&self, prefix: &str) -> Vec<FamilyInfo> {
+        self.registry.catalogue.families(prefix)
+    }
+
+    /// The family that the metric of this name is a part of, or the metric itself.
+    pub fn family_of(&self, metric: &str) -> Option<FamilyInfo> {
+        self.registry.catalogue.family_of(metric)
     }
 
     /// Keeps names of metrics for what is counted: from now on no other samples begin a series under them.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use watchfire_engine::{
-    Derived, Engine, EngineConfig, Increment, MetricType, Observation, OpenError, Said, SampleBatch, SeriesKind,
-    SourcePosition, TimeRange,
+    Derived, Engine, EngineConfig, FamilyType, Increment, MetricType, Observation, OpenError, Said, SampleBatch,
+    SeriesKind, SourcePosition, TimeRange,
 };
 use watchfire_model::{LabelSet, MatchOp, Matcher, Timestamp};
 
@@ -441,8 +441,8 @@ fn a_hole_in_what_was_durable_costs_only_itself() {
     assert_eq!(missing, report.records_missing);
 }
 
-fn said<'a>(sample_type: MetricType, help: &'a str) -> Said<'a> {
-    Said { metric: "temp_celsius", sample_type, help }
+fn said<'a>(declared: FamilyType, help: &'a str, unit: &'a str) -> Said<'a> {
+    Said { family: "temp_celsius", declared, help, unit }
 }
 
 /// What was said last about a metric is there after every kind of end, also when the snapshot knows better than the
@@ -456,14 +456,21 @@ fn what_is_said_about_a_metric_outlives_a_crash() {
     batch.push(series, at(0), 21.5);
     engine.append_samples(&batch).expect("appends");
     let long = "x".repeat(10_000);
+    let gauge = SeriesKind::Samples(MetricType::Gauge);
+    let counter = SeriesKind::Samples(MetricType::Counter);
+    let untyped = SeriesKind::Samples(MetricType::Untyped);
+    let (unknown, celsius) = (FamilyType::Unknown, Some("celsius"));
     let steps = [
-        (said(MetricType::Gauge, ""), SeriesKind::Samples(MetricType::Gauge), None),
-        (said(MetricType::Untyped, "How warm it is."), SeriesKind::Samples(MetricType::Gauge), Some("How warm it is.")),
-        (said(MetricType::Counter, "How warm."), SeriesKind::Samples(MetricType::Counter), Some("How warm.")),
-        (said(MetricType::Untyped, &long), SeriesKind::Samples(MetricType::Counter), long.get(..4096)),
+        (said(FamilyType::Gauge, "", ""), gauge, None, None),
+        (said(unknown, "How warm it is.", ""), gauge, Some("How warm it is."), None),
+        (said(FamilyType::Counter, "How warm.", "celsius"), counter, Some("How warm."), celsius),
+        (said(unknown, &long, &long), counter, long.get(..4096), long.get(..256)),
+        (said(FamilyType::StateSet, "", "celsius"), gauge, long.get(..4096), celsius),
+        (said(FamilyType::Histogram, "", ""), untyped, long.get(..4096), celsius),
     ];
+    let mut declared = FamilyType::Unknown;
     let mut engine = engine;
-    for (number, (said, kind, help)) in steps.into_iter().enumerate() {
+    for (number, (said, kind, help, unit)) in steps.into_iter().enumerate() {
         engine.describe([said].into_iter()).expect("written");
         let logged = engine.stats().log_bytes;
         engine.describe([said].into_iter()).expect("known");
@@ -475,12 +482,80 @@ fn what_is_said_about_a_metric_outlives_a_crash() {
         let report;
         (engine, report) = open(dir.path());
         assert_eq!((report.damages, report.records_missing), (vec![], 0), "step {number}");
+        if said.declared != FamilyType::Unknown {
+            declared = said.declared;
+        }
+        let told = engine.family_of("temp_celsius").expect("a family");
         assert_eq!(
-            (engine.metric_kind("temp_celsius"), engine.metric_help("temp_celsius").as_deref()),
-            (Some(kind), help)
+            (told.declared, told.kind, told.help.as_deref(), told.unit.as_deref()),
+            (declared, kind, help, unit)
         );
+        assert_eq!(engine.metric_kind("temp_celsius"), Some(kind));
     }
     // Of what has no series nothing is kept.
-    engine.describe([Said { metric: "absent", ..said(MetricType::Gauge, "x") }].into_iter()).expect("passed over");
-    assert_eq!(engine.metric_help("absent"), None);
+    engine.describe([Said { family: "absent", ..said(FamilyType::Gauge, "x", "") }].into_iter()).expect("passed over");
+    assert_eq!(engine.family_of("absent"), None);
+}
+
+/// The parts of a family are known by it, from before they have series until the last of them has gone.
+#[test]
+fn what_is_said_of_a_family_holds_for_its_parts() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (mut engine, _) = open(dir.path());
+    let said = |family, declared| Said { family, declared, help: "How long.", unit: "seconds" };
+    let all = [
+        said("took_seconds", FamilyType::Histogram),
+        said("hits", FamilyType::Counter),
+        said("plain", FamilyType::Counter),
+        said("other", FamilyType::Summary),
+    ];
+    let logged = engine.stats().log_bytes;
+    engine.describe(all.into_iter()).expect("passed over");
+    assert!(engine.families("").is_empty() && engine.stats().log_bytes == logged, "none has series");
+    let names = ["took_seconds_bucket", "took_seconds_sum", "hits_total", "plain", "plain_total", "other_bucket"];
+    let mut batch = SampleBatch::new(at(0));
+    for metric in names {
+        let series = batch.series(SeriesKind::Samples(MetricType::Untyped), &name(metric, 1));
+        batch.push(series, at(0), 1.0);
+    }
+    engine.append_samples(&batch).expect("appends");
+    engine.describe(all.into_iter()).expect("written");
+    for is_again in [false, true] {
+        if is_again {
+            drop(engine);
+            engine = open(dir.path()).0;
+        }
+        let logged = engine.stats().log_bytes;
+        engine.describe(all.into_iter()).expect("known");
+        assert_eq!(engine.stats().log_bytes, logged, "a repetition is not logged");
+        let told =
+            |family: watchfire_engine::FamilyInfo| (family.name.to_string(), family.declared, family.unit.is_some());
+        let wanted = [
+            ("hits", FamilyType::Counter, true),
+            ("other_bucket", FamilyType::Unknown, false),
+            ("plain", FamilyType::Counter, true),
+            ("plain_total", FamilyType::Unknown, false),
+            ("took_seconds", FamilyType::Histogram, true),
+        ];
+        let wanted = wanted.map(|(name, declared, has_unit)| (name.to_owned(), declared, has_unit));
+        assert_eq!(engine.families("").into_iter().map(told).collect::<Vec<_>>(), wanted);
+        let metrics: Vec<_> =
+            engine.metrics("").into_iter().map(|metric| (metric.name, metric.kind.as_str())).collect();
+        let wanted = ["counter", "untyped", "counter", "untyped", "counter", "counter"];
+        let mut sorted = names;
+        sorted.sort_unstable();
+        assert_eq!(metrics, sorted.map(str::to_owned).into_iter().zip(wanted).collect::<Vec<_>>());
+        assert_eq!(engine.metric_kind("took_seconds"), None, "no series bears the family's name");
+        let of_part = engine.family_of("took_seconds_sum").expect("its family");
+        assert_eq!((&*of_part.name, of_part.help.as_deref()), ("took_seconds", Some("How long.")));
+    }
+    let matcher = |metric: &str| [Matcher::equal("__name__", metric)];
+    let ever = TimeRange { start: at(-1), end: at(1) };
+    let mut seconds = 0..;
+    for (metric, is_left) in [("took_seconds_bucket", true), ("took_seconds_sum", false)] {
+        engine.delete(&matcher(metric), ever).expect("deleted");
+        // Each shard has its turn.
+        seconds.by_ref().take(1000).for_each(|second| engine.tick(at(second * 1000)));
+        assert_eq!(engine.family_of("took_seconds").is_some(), is_left, "{metric}");
+    }
 }

@@ -1,21 +1,22 @@
 //! Bounds of buckets and quantiles in labels: whichever way a target writes them, `le="1"` and `le="1.0"` are one series.
 
-use crate::MetricKind;
+use watchfire_engine::FamilyType;
+
 use crate::labels::Labels;
 use crate::parse_number;
 
 /// Writes the bound of a bucket of a histogram, and the quantile of a summary, as OpenMetrics does; Prometheus has done so
 /// since 3.0. What is no number stays as it is.
-pub(crate) fn normalise(kind: MetricKind, labels: &mut Labels<'_>) {
+pub(crate) fn normalise(kind: FamilyType, labels: &mut Labels<'_>) {
     let label = match kind {
-        MetricKind::Histogram => "le",
-        MetricKind::Summary => "quantile",
-        MetricKind::Counter
-        | MetricKind::Gauge
-        | MetricKind::GaugeHistogram
-        | MetricKind::Info
-        | MetricKind::StateSet
-        | MetricKind::Unknown => return,
+        FamilyType::Histogram => "le",
+        FamilyType::Summary => "quantile",
+        FamilyType::Counter
+        | FamilyType::Gauge
+        | FamilyType::GaugeHistogram
+        | FamilyType::Info
+        | FamilyType::StateSet
+        | FamilyType::Unknown => return,
     };
     let written = labels.get(label);
     if let Some(value) = parse_number(written.as_bytes()) {

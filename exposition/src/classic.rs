@@ -1,7 +1,9 @@
 //! Prometheus' own text format, 0.0.4 and 1.0.0.
 
+use watchfire_engine::FamilyType;
+
 use super::cursor::Cursor;
-use super::{Entry, Format, MetricKind, ParseError, parse_number, series, unescape};
+use super::{Entry, Format, ParseError, parse_number, series, unescape};
 
 /// The next entry; `None` at the end.
 pub(super) fn next<'b>(cursor: &mut Cursor<'b>) -> Result<Option<Entry<'b>>, ParseError> {
@@ -42,11 +44,11 @@ fn comment<'b>(cursor: &mut Cursor<'b>) -> Result<Option<Entry<'b>>, ParseError>
         return Ok(Some(Entry::Help { metric, text: unescape(before.utf8(text)?, false) }));
     }
     let kind = match text {
-        b"counter" => MetricKind::Counter,
-        b"gauge" => MetricKind::Gauge,
-        b"histogram" => MetricKind::Histogram,
-        b"summary" => MetricKind::Summary,
-        b"untyped" => MetricKind::Unknown,
+        b"counter" => FamilyType::Counter,
+        b"gauge" => FamilyType::Gauge,
+        b"histogram" => FamilyType::Histogram,
+        b"summary" => FamilyType::Summary,
+        b"untyped" => FamilyType::Unknown,
         _ => return Err(before.error_with("counter, gauge, histogram, summary or untyped", text)),
     };
     Ok(Some(Entry::Type { metric, kind }))

@@ -27,7 +27,7 @@ use std::borrow::Cow;
 
 use cursor::Cursor;
 pub use series::Series;
-use watchfire_engine::MetricType;
+use watchfire_engine::FamilyType;
 use watchfire_model::{LabelSet, Timestamp};
 
 /// Which of the two grammars a body follows.
@@ -37,58 +37,6 @@ pub enum Format {
     Classic,
     /// `application/openmetrics-text`: one blank each, times are seconds, `# EOF` ends it.
     OpenMetrics,
-}
-
-/// What a `# TYPE` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum MetricKind {
-    /// A running total.
-    Counter,
-    /// A value that goes up and down.
-    Gauge,
-    /// Buckets, a count and a sum.
-    Histogram,
-    /// Buckets that may shrink.
-    GaugeHistogram,
-    /// Quantiles, a count and a sum.
-    Summary,
-    /// Labels that say something, with the value 1.
-    Info,
-    /// States, of which each is on or off.
-    StateSet,
-    /// Nothing is said.
-    #[default]
-    Unknown,
-}
-
-impl MetricKind {
-    /// The word of the HTTP API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            MetricKind::Counter => "counter",
-            MetricKind::Gauge => "gauge",
-            MetricKind::Histogram => "histogram",
-            MetricKind::GaugeHistogram => "gaugehistogram",
-            MetricKind::Summary => "summary",
-            MetricKind::Info => "info",
-            MetricKind::StateSet => "stateset",
-            MetricKind::Unknown => "unknown",
-        }
-    }
-
-    /// What the engine calls the samples of a series whose name is that of its family and this suffix; `Untyped` if a
-    /// family of this kind has no such series.
-    pub fn type_of(self, suffix: &str) -> MetricType {
-        match (self, suffix) {
-            (MetricKind::Counter, "" | "_total")
-            | (MetricKind::Histogram, "_bucket" | "_count" | "_sum")
-            | (MetricKind::Summary, "_count" | "_sum") => MetricType::Counter,
-            (MetricKind::Gauge | MetricKind::StateSet | MetricKind::Summary, "")
-            | (MetricKind::Info, "" | "_info")
-            | (MetricKind::GaugeHistogram, "_bucket" | "_gcount" | "_gsum") => MetricType::Gauge,
-            _ => MetricType::Untyped,
-        }
-    }
 }
 
 /// A line of an exposition that says something.
@@ -106,7 +54,7 @@ pub enum Entry<'b> {
         /// The metric family.
         metric: Cow<'b, str>,
         /// What it is.
-        kind: MetricKind,
+        kind: FamilyType,
     },
     /// `# UNIT`
     Unit {
@@ -175,18 +123,20 @@ pub struct Parser<'b> {
     cursor: Cursor<'b>,
     format: Format,
     /// What the last `# TYPE` says.
-    kind: MetricKind,
+    kind: FamilyType,
+    /// A unit need not be the end of its family's name.
+    any_unit: bool,
     ended: bool,
 }
 
 impl<'b> Parser<'b> {
     /// Begins at the first byte.
     pub fn new(body: &'b [u8], format: Format) -> Parser<'b> {
-        Parser { cursor: Cursor::new(body), format, kind: MetricKind::default(), ended: false }
+        Parser { cursor: Cursor::new(body), format, kind: FamilyType::default(), any_unit: false, ended: false }
     }
 
     /// Begins within a family whose `# TYPE` was read before.
-    pub fn within(self, kind: MetricKind) -> Parser<'b> {
+    pub fn within(self, kind: FamilyType) -> Parser<'b> {
         Parser { kind, ..self }
     }
 
@@ -199,7 +149,7 @@ impl<'b> Parser<'b> {
         }
         let entry = match self.format {
             Format::Classic => classic::next(&mut self.cursor),
-            Format::OpenMetrics => openmetrics::next(&mut self.cursor),
+            Format::OpenMetrics => openmetrics::next(&mut self.cursor, self.any_unit),
         };
         self.ended = !matches!(entry, Ok(Some(_)));
         if let Ok(Some(Entry::Type { kind, .. })) = &entry {

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
+use watchfire_engine::FamilyType;
+
 use crate::labels::Labels;
-use crate::{Entry, Format, MetricKind, ParseError, Parser};
+use crate::{Entry, Format, ParseError, Parser};
 
 /// Units that a name may hold, with the base unit that is to stand there instead.
 const UNITS: [(&str, &str); 24] = [
@@ -79,7 +81,7 @@ pub fn lint(text: &[u8]) -> Result<(Vec<Finding>, usize), ParseError> {
 struct Family {
     name: String,
     line: usize,
-    kind: Option<MetricKind>,
+    kind: Option<FamilyType>,
     has_help: bool,
     /// Label names and values of each series, without what tells buckets and quantiles apart; in the end sorted.
     series: Vec<Vec<(String, String)>>,
@@ -130,7 +132,7 @@ impl Families {
         for family in &mut families.all {
             family.series.sort_unstable();
             // The parts of a histogram are one series.
-            if matches!(family.kind, Some(MetricKind::Histogram | MetricKind::Summary)) {
+            if matches!(family.kind, Some(FamilyType::Histogram | FamilyType::Summary)) {
                 family.series.dedup();
             }
         }
@@ -150,10 +152,10 @@ impl Families {
         let name = labels.get(watchfire_model::labels::METRIC_NAME);
         let owner = self.owner(name).unwrap_or(name).to_owned();
         let family = self.named(&owner, line);
-        let kind = *family.kind.get_or_insert(MetricKind::Unknown);
+        let kind = *family.kind.get_or_insert(FamilyType::Unknown);
         let is_part = |label: &str| match kind {
-            MetricKind::Histogram => label == "le",
-            MetricKind::Summary => label == "quantile",
+            FamilyType::Histogram => label == "le",
+            FamilyType::Summary => label == "quantile",
             _ => false,
         };
         let own = labels.iter().filter(|(name, _)| *name != watchfire_model::labels::METRIC_NAME && !is_part(name));
@@ -169,9 +171,9 @@ impl Families {
         }
         let is_of = |base: &str, kind| self.by_name.get(base).is_some_and(|at| self.all[*at].kind == Some(kind));
         let base = name.strip_suffix("_count").or_else(|| name.strip_suffix("_sum"));
-        let summary = base.filter(|base| is_of(base, MetricKind::Summary));
+        let summary = base.filter(|base| is_of(base, FamilyType::Summary));
         let histogram = base.or_else(|| name.strip_suffix("_bucket"));
-        summary.or(histogram.filter(|base| is_of(base, MetricKind::Histogram)))
+        summary.or(histogram.filter(|base| is_of(base, FamilyType::Histogram)))
     }
 }
 
@@ -191,7 +193,7 @@ impl Family {
         {
             tell(&format!("use base unit \"{base}\" instead of \"{unit}\""));
         }
-        if kind != MetricKind::Unknown {
+        if kind != FamilyType::Unknown {
             self.lint_kind(kind, tell);
         }
         if name.contains(':') {
@@ -212,10 +214,10 @@ impl Family {
     }
 
     /// What a type allows.
-    fn lint_kind(&self, kind: MetricKind, tell: &mut dyn FnMut(&str)) {
+    fn lint_kind(&self, kind: FamilyType, tell: &mut dyn FnMut(&str)) {
         let name = self.name.as_str();
-        let (is_histogram, is_summary) = (kind == MetricKind::Histogram, kind == MetricKind::Summary);
-        match (kind == MetricKind::Counter, name.ends_with("_total")) {
+        let (is_histogram, is_summary) = (kind == FamilyType::Histogram, kind == FamilyType::Summary);
+        match (kind == FamilyType::Counter, name.ends_with("_total")) {
             (true, false) => tell("counter metrics should have \"_total\" suffix"),
             (false, true) => tell("non-counter metrics should not have \"_total\" suffix"),
             (true, true) | (false, false) => {}

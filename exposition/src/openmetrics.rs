@@ -1,11 +1,13 @@
 //! OpenMetrics 1.0.
 
+use watchfire_engine::FamilyType;
+
 use super::cursor::Cursor;
-use super::{Entry, Exemplar, Format, MetricKind, ParseError, parse_number, series, unescape};
+use super::{Entry, Exemplar, Format, ParseError, parse_number, series, unescape};
 use crate::labels::Labels;
 
-/// The next entry; `None` at the end.
-pub(super) fn next<'b>(cursor: &mut Cursor<'b>) -> Result<Option<Entry<'b>>, ParseError> {
+/// The next entry; `None` at the end. A family's name ends with its unit, unless that may be any.
+pub(super) fn next<'b>(cursor: &mut Cursor<'b>, any_unit: bool) -> Result<Option<Entry<'b>>, ParseError> {
     if cursor.is_at_end() {
         return Err(cursor.error("`# EOF` at the end"));
     }
@@ -28,7 +30,7 @@ pub(super) fn next<'b>(cursor: &mut Cursor<'b>) -> Result<Option<Entry<'b>>, Par
     if cursor.skip_word(" UNIT ") {
         let (metric, text) = metadata(cursor)?;
         let unit = begin.utf8(text)?;
-        let is_named = unit.is_empty() || metric.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
+        let is_named = any_unit || unit.is_empty() || metric.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
         if !is_named {
             return Err(begin.error_with("a unit with which the metric's name ends", text));
         }
@@ -51,18 +53,9 @@ fn metadata<'b>(cursor: &mut Cursor<'b>) -> Result<(std::borrow::Cow<'b, str>, &
     Ok((metric, text))
 }
 
-fn kind(cursor: &Cursor<'_>, text: &[u8]) -> Result<MetricKind, ParseError> {
-    Ok(match text {
-        b"counter" => MetricKind::Counter,
-        b"gauge" => MetricKind::Gauge,
-        b"histogram" => MetricKind::Histogram,
-        b"gaugehistogram" => MetricKind::GaugeHistogram,
-        b"summary" => MetricKind::Summary,
-        b"info" => MetricKind::Info,
-        b"stateset" => MetricKind::StateSet,
-        b"unknown" => MetricKind::Unknown,
-        _ => return Err(cursor.error_with("a type of OpenMetrics such as counter, gauge or unknown", text)),
-    })
+fn kind(cursor: &Cursor<'_>, text: &[u8]) -> Result<FamilyType, ParseError> {
+    let known = str::from_utf8(text).ok().and_then(FamilyType::named);
+    known.ok_or_else(|| cursor.error_with("a type of OpenMetrics such as counter, gauge or unknown", text))
 }
 
 fn sample<'b>(cursor: &mut Cursor<'b>) -> Result<Entry<'b>, ParseError> {

@@ -194,7 +194,7 @@ proptest! {
             if format == Format::OpenMetrics {
                 prop_assert_eq!(text, help.as_str());
             }
-            prop_assert_eq!(parser.next_entry(), Ok(Some(Entry::Type { metric, kind: MetricKind::Gauge })));
+            prop_assert_eq!(parser.next_entry(), Ok(Some(Entry::Type { metric, kind: FamilyType::Gauge })));
             let Ok(Some(Entry::Sample { series, value: read, at_ms, .. })) = parser.next_entry() else { panic!("{body}") };
             prop_assert!(read == number || number.is_nan());
             let factor = if format == Format::Classic { 1 } else { 1000 };

@@ -4,9 +4,9 @@
 //! A text may hold more than memory does: its samples go into the engine by the batch. Bringing the same text again adds
 //! nothing, as a series has one value per time.
 
-use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, Said, SampleBatch, SeriesKind};
+use watchfire_engine::{AppendError, BatchSeries, Engine, FamilyType, MetricType, Said, SampleBatch, SeriesKind};
 use watchfire_exposition::labels::Labels;
-use watchfire_exposition::{Entry, Format, MetricKind, ParseError, Parser, Series};
+use watchfire_exposition::{Entry, Format, ParseError, Parser, Series};
 use watchfire_model::Timestamp;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::text::cut;
@@ -19,8 +19,8 @@ const BATCH_SAMPLES: usize = 1 << 15;
 const BATCH_TEXT_BYTES: usize = 2 << 20;
 /// Memory of a batch, of its lines and on its way into the engine's log, bytes: for the caller to have ready.
 pub(crate) const BATCH_BYTES: usize = 16 << 20;
-/// Longest help that is kept, bytes; real ones are a sentence.
-const HELP_BYTES_MAX: usize = 4096;
+/// Longest help or unit that is handed on, bytes; real ones are a sentence, and a word.
+const SAID_BYTES_MAX: usize = 4096;
 /// Memory of a series beside its texts, bytes.
 const SERIES_BYTES: usize = 128;
 
@@ -83,12 +83,13 @@ pub(crate) fn store(
     reader.finish()
 }
 
-/// The metric that the lines before said something about.
-#[derive(Default)]
+/// The metric family that the lines before said something about.
+#[derive(Clone, Default)]
 struct Family {
     name: String,
-    kind: MetricKind,
+    kind: FamilyType,
     help: String,
+    unit: String,
 }
 
 struct Reader<'t, 'e> {
@@ -106,7 +107,7 @@ struct Reader<'t, 'e> {
     /// Memory of the series of the batch.
     text_bytes: usize,
     /// What is said about metrics of the batch.
-    said: Vec<(String, MetricType, String)>,
+    said: Vec<Family>,
     /// The last line said that it is the last.
     ended: bool,
     outcome: Outcome,
@@ -169,9 +170,12 @@ impl<'t, 'e> Reader<'t, 'e> {
             }
             Entry::Help { metric, text } => {
                 self.of_family(&metric);
-                self.family.help = cut(&text, HELP_BYTES_MAX).to_owned();
+                self.family.help = cut(&text, SAID_BYTES_MAX).to_owned();
             }
-            Entry::Unit { metric, .. } => self.of_family(&metric),
+            Entry::Unit { metric, unit } => {
+                self.of_family(&metric);
+                self.family.unit = cut(unit, SAID_BYTES_MAX).to_owned();
+            }
         }
         Ok(())
     }
@@ -201,9 +205,9 @@ impl<'t, 'e> Reader<'t, 'e> {
         let suffix = metric.strip_prefix(self.family.name.as_str()).filter(|_| !self.family.name.is_empty());
         let said = suffix.map_or(MetricType::Untyped, |suffix| self.family.kind.type_of(suffix));
         let is_of_family = said != MetricType::Untyped || suffix == Some("");
-        if is_of_family && self.said.last().is_none_or(|(last, ..)| last != metric) {
-            self.text_bytes += metric.len() + self.family.help.len();
-            self.said.push((metric.to_owned(), said, self.family.help.clone()));
+        if is_of_family && self.said.last().is_none_or(|last| last.name != self.family.name) {
+            self.text_bytes += self.family.name.len() + self.family.help.len() + self.family.unit.len();
+            self.said.push(self.family.clone());
         }
         let mut pairs: Vec<(&str, &str)> = self.labels.iter().collect();
         match self.batch.series_of(SeriesKind::Samples(said), &mut pairs) {
@@ -228,7 +232,12 @@ impl<'t, 'e> Reader<'t, 'e> {
             let line = self.lines.get(*point as usize).copied().unwrap_or_default();
             self.outcome.refuse(line, rejection.as_str(), || rejection.to_string());
         }
-        self.engine.describe(self.said.iter().map(|(metric, kind, help)| Said { metric, sample_type: *kind, help }))?;
+        self.engine.describe(self.said.iter().map(|Family { name, kind, help, unit }| Said {
+            family: name,
+            declared: *kind,
+            help,
+            unit,
+        }))?;
         self.said.clear();
         self.batch.clear(self.now);
         self.named.clear();

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
-use watchfire_engine::{Engine, MetricInfo, MetricType, SeriesKind, TimeRange};
+use watchfire_engine::{Engine, FamilyInfo, FamilyType, MetricInfo, SeriesKind, TimeRange};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Matcher, Timestamp};
 use watchfire_query_lang::ast::ValueType;
@@ -57,6 +57,12 @@ impl Cluster {
         };
         *self.trouble.lock() = trouble;
         result
+    }
+
+    /// What is said of metric families, by name.
+    fn said(&self) -> Result<BTreeMap<String, Told>, EvalError> {
+        let (told, _) = self.call::<BTreeMap<String, Vec<Told>>>(self.asker.get("api/v1/metadata", &[]))?;
+        Ok(told.into_iter().map(|(name, said)| (name, said.into_iter().next().unwrap_or_default())).collect())
     }
 
     fn who(&self, query: &Query, at: Timestamp) -> Result<Who, EvalError> {
@@ -212,19 +218,30 @@ impl MetricsRead for Cluster {
     }
 
     fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError> {
-        let (mut told, _) = self.call::<BTreeMap<String, Vec<Told>>>(self.asker.get("api/v1/metadata", &[]))?;
+        let mut told = self.said()?;
         let names = self.label_values(METRIC_NAME, &[], None)?;
         let info = |name: String| {
-            let said = told.remove(&name).and_then(|said| said.into_iter().next()).unwrap_or_default();
-            let kind = match said.r#type.as_str() {
-                "counter" => MetricType::Counter,
-                "gauge" => MetricType::Gauge,
-                _ => MetricType::Untyped,
-            };
-            let help = (!said.help.is_empty()).then_some(said.help);
-            MetricInfo { name, kind: SeriesKind::Samples(kind), help, series: 0, labels: Vec::new(), overflowed: 0 }
+            let said = told.remove(&name).unwrap_or_default();
+            let help = (!said.help.is_empty()).then(|| said.help.clone());
+            MetricInfo { name, kind: said.kind(), help, series: 0, labels: Vec::new(), overflowed: 0 }
         };
         Ok(names.into_iter().filter(|name| name.starts_with(prefix)).map(info).collect())
+    }
+
+    fn families(&self, prefix: &str) -> Result<Vec<FamilyInfo>, EvalError> {
+        let mut told = self.said()?;
+        for name in self.label_values(METRIC_NAME, &[], None)? {
+            told.entry(name).or_default();
+        }
+        let some = |text: &str| (!text.is_empty()).then(|| text.into());
+        let info = |(name, said): (String, Told)| FamilyInfo {
+            name: name.into(),
+            declared: said.declared(),
+            kind: said.kind(),
+            help: some(&said.help),
+            unit: some(&said.unit),
+        };
+        Ok(told.into_iter().filter(|(name, _)| name.starts_with(prefix)).map(info).collect())
     }
 }
 
@@ -245,6 +262,18 @@ struct Told {
     r#type: String,
     #[serde(default)]
     help: String,
+    #[serde(default)]
+    unit: String,
+}
+
+impl Told {
+    fn declared(&self) -> FamilyType {
+        FamilyType::named(&self.r#type).unwrap_or_default()
+    }
+
+    fn kind(&self) -> SeriesKind {
+        SeriesKind::Samples(self.declared().type_of(""))
+    }
 }
 
 fn check(start: Timestamp, end: Timestamp, step_ms: i64, limits: &Limits) -> Result<(), EvalError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use watchfire_engine::{Engine, MetricInfo, TimeRange};
+use watchfire_engine::{Engine, FamilyInfo, MetricInfo, TimeRange};
 use watchfire_model::{LabelSet, Matcher, Timestamp};
 
 use crate::Query;
@@ -75,6 +75,9 @@ pub trait MetricsRead: Send + Sync {
 
     /// The metrics whose name begins so, sorted by name.
     fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError>;
+
+    /// What is known of the metric families whose name begins so, sorted by name.
+    fn families(&self, prefix: &str) -> Result<Vec<FamilyInfo>, EvalError>;
 }
 
 /// Evaluates on the engine of this process.
@@ -145,5 +148,9 @@ impl MetricsRead for LocalMetrics {
 
     fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError> {
         Ok(self.engine.metrics(prefix))
+    }
+
+    fn families(&self, prefix: &str) -> Result<Vec<FamilyInfo>, EvalError> {
+        Ok(self.engine.families(prefix))
     }
 }

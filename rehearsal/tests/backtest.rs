@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use watchfire_engine::{Engine, EngineConfig, MetricInfo, MetricType, SampleBatch, SeriesKind, TimeRange};
+use watchfire_engine::{Engine, EngineConfig, FamilyInfo, MetricInfo, MetricType, SampleBatch, SeriesKind, TimeRange};
 use watchfire_model::{LabelSet, Matcher, Timestamp};
 use watchfire_query_lang::{
     Answer, Asked, EvalError, Limits, LocalMetrics, MetricsRead, Query, RangeSeries, RangeSteps,
@@ -106,6 +106,10 @@ impl MetricsRead for Moments {
 
     fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError> {
         self.0.metrics(prefix)
+    }
+
+    fn families(&self, prefix: &str) -> Result<Vec<FamilyInfo>, EvalError> {
+        self.0.families(prefix)
     }
 }
 

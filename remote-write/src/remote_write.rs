@@ -157,8 +157,8 @@ async fn tell_metadata(engine: Arc<Engine>, sender: Arc<Sender>, every: Duration
     loop {
         tokio::time::sleep(every).await;
         let engine = engine.clone();
-        let Ok(metrics) = tokio::task::spawn_blocking(move || engine.metrics("")).await else { continue };
-        for some in metrics.chunks(at_once.max(1)) {
+        let Ok(families) = tokio::task::spawn_blocking(move || engine.families("")).await else { continue };
+        for some in families.chunks(at_once.max(1)) {
             let message = encode::metadata(some);
             let packed = snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default();
             if let Sent::Again { why, .. } | Sent::Refused { why, .. } = sender.send(packed).await {

@@ -176,7 +176,7 @@ impl Shard {
 }
 
 fn pack(protocol: Protocol, batch: &Batch, engine: &Engine) -> Vec<u8> {
-    let message = encode::request(protocol, batch, |metric| engine.metric_help(metric));
+    let message = encode::request(protocol, batch, |metric| engine.family_of(metric));
     // It fails for more than 4 GiB only; a batch is a few thousand samples.
     snap::raw::Encoder::new().compress_vec(&message).unwrap_or_default()
 }

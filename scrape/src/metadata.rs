@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchfire_engine::MetricType;
+use watchfire_engine::{FamilyType, MetricType, Said};
+use watchfire_exposition::Entry;
 use watchfire_model::text::cut;
-
-use watchfire_exposition::{Entry, MetricKind};
 
 /// Longest help that is kept, bytes; real ones are a sentence.
 const HELP_BYTES_MAX: usize = 4096;
+/// Longest unit that is kept, bytes; real ones are a word.
+const UNIT_BYTES_MAX: usize = 256;
 
 /// What a target says about a metric family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// What it is.
-    pub kind: MetricKind,
+    pub kind: FamilyType,
     /// What it means; empty if nothing is said.
     pub help: String,
     /// Its unit; empty if none is said.
@@ -36,14 +37,14 @@ struct Noted {
 pub(crate) struct Notes {
     families: foldhash::HashMap<String, Noted>,
     /// The type said last: of the samples that follow.
-    current: (String, MetricKind),
+    current: (String, FamilyType),
     changed: bool,
 }
 
 impl Notes {
     /// Before a body is read.
     pub(crate) fn begin(&mut self) {
-        self.current = (String::new(), MetricKind::Unknown);
+        self.current = (String::new(), FamilyType::Unknown);
     }
 
     /// Takes in what is no sample.
@@ -69,9 +70,10 @@ impl Notes {
             }
             Entry::Unit { metric, unit } => {
                 let noted = self.of(metric, round);
-                let changed = noted.unit != *unit;
+                let unit = cut(unit, UNIT_BYTES_MAX);
+                let changed = noted.unit != unit;
                 if changed {
-                    noted.unit = (*unit).to_owned();
+                    noted.unit = unit.to_owned();
                 }
                 self.changed |= changed;
             }
@@ -89,19 +91,21 @@ impl Notes {
         &mut noted.metadata
     }
 
-    /// What is known of a metric by the lines before it: what the engine calls its type, and its help.
-    pub(crate) fn of_metric(&self, name: &str) -> (MetricType, Option<&str>) {
+    /// What the samples of a metric are, by the lines before it.
+    pub(crate) fn type_of(&self, metric: &str) -> MetricType {
         let (family, kind) = (self.current.0.as_str(), self.current.1);
-        let Some(suffix) = name.strip_prefix(family).filter(|_| !family.is_empty()) else {
-            return (MetricType::Untyped, self.help(name));
-        };
-        let said = kind.type_of(suffix);
-        let help = if said == MetricType::Untyped && !suffix.is_empty() { self.help(name) } else { self.help(family) };
-        (said, help)
+        let suffix = metric.strip_prefix(family).filter(|_| !family.is_empty());
+        suffix.map_or(MetricType::Untyped, |suffix| kind.type_of(suffix))
     }
 
-    fn help(&self, family: &str) -> Option<&str> {
-        self.families.get(family).map(|noted| noted.metadata.help.as_str()).filter(|help| !help.is_empty())
+    /// All that the last body said.
+    pub(crate) fn said(&self) -> impl Iterator<Item = Said<'_>> + Clone {
+        self.families.iter().map(|(family, Noted { metadata: Metadata { kind, help, unit }, .. })| Said {
+            family,
+            declared: *kind,
+            help,
+            unit,
+        })
     }
 
     /// After a body was read: forgets what was not in it. Answers what is known, if that has changed.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use watchfire_engine::{AppendError, BatchSeries, Engine, MetricType, Said, SampleBatch, SeriesHandle, SeriesKind};
+use watchfire_engine::{AppendError, BatchSeries, Engine, SampleBatch, SeriesHandle, SeriesKind};
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelError, Timestamp};
 
@@ -14,7 +14,7 @@ use crate::sample_labels::{self, LabelFault};
 use crate::scrape::Of;
 use watchfire_exposition::labels::Labels;
 use watchfire_exposition::protobuf::Native;
-use watchfire_exposition::{Entry, Format, ParseError, Parser, Series};
+use watchfire_exposition::{Entry, ParseError, Parser, Series};
 use watchfire_model::labels::METRIC_NAME;
 
 const STALE: f64 = f64::from_bits(STALE_NAN_BITS);
@@ -69,8 +69,8 @@ pub(crate) struct Remembered {
     notes: Notes,
     /// Texts that are fresh in this round.
     fresh: Vec<Box<[u8]>>,
-    /// What is said about the metrics that they belong to.
-    said: Vec<(String, MetricType, Option<String>)>,
+    /// The engine is to hear what the target says about its metrics: they, or what is said, is new.
+    is_to_tell: bool,
     /// How many of what is shown was seen in this round.
     seen: usize,
     round: u64,
@@ -96,7 +96,7 @@ impl Remembered {
     /// Errors: the body is no scrape; call [`Remembered::fail`] with another batch then. The counts are right so far.
     pub(crate) fn read(
         &mut self,
-        (body, format): (&[u8], Format),
+        mut parser: Parser<'_>,
         natives: Vec<Native>,
         of: &Of<'_>,
         batch: &mut SampleBatch,
@@ -105,9 +105,7 @@ impl Remembered {
         self.round += 1;
         self.seen = 0;
         self.fresh.clear();
-        self.said.clear();
         self.notes.begin();
-        let mut parser = Parser::new(body, format);
         let mut labels = Labels::default();
         let mut natives = natives.into_iter().peekable();
         while let Some(entry) = parser.next_entry()? {
@@ -183,11 +181,7 @@ impl Remembered {
     ) -> Result<Option<BatchSeries>, BodyError> {
         let mut named = None;
         if let Some(labels) = labels {
-            let metric = labels.get(METRIC_NAME);
-            let (said, help) = self.notes.of_metric(metric);
-            if self.said.last().is_none_or(|(last, ..)| last != metric) {
-                self.said.push((metric.to_owned(), said, help.map(str::to_owned)));
-            }
+            let said = self.notes.type_of(labels.get(METRIC_NAME));
             let mut pairs: Vec<(&str, &str)> = labels.iter().collect();
             named = Some(batch.series_of(SeriesKind::Samples(said), &mut pairs)?);
         }
@@ -196,6 +190,7 @@ impl Remembered {
         self.seen += 1;
         if named.is_some() {
             counts.added += u64::from(before.is_none());
+            self.is_to_tell = true;
             self.fresh.push(series.text.into());
         }
         Ok(named)
@@ -203,7 +198,9 @@ impl Remembered {
 
     /// What a body that was read says about its metrics, if it is not what the one before said.
     pub(crate) fn families(&mut self) -> Option<Arc<Families>> {
-        self.notes.end(self.round)
+        let families = self.notes.end(self.round);
+        self.is_to_tell |= families.is_some();
+        families
     }
 
     /// The body was good: what was there before and is not there now ends.
@@ -230,7 +227,7 @@ impl Remembered {
                 shown.known = Known::Refused;
             }
         }
-        self.said.clear();
+        self.is_to_tell = false;
         // Of bodies that fail again and again only the last is remembered.
         let round = self.round;
         self.shown.retain(|_, shown| !matches!(shown.known, Known::Refused) || shown.round == round);
@@ -257,12 +254,10 @@ impl Remembered {
                 None => Known::Refused,
             };
         }
-        let said = std::mem::take(&mut self.said);
-        engine.describe(said.iter().map(|(metric, kind, help)| Said {
-            metric,
-            sample_type: *kind,
-            help: help.as_deref().unwrap_or_default(),
-        }))
+        match std::mem::take(&mut self.is_to_tell) {
+            true => engine.describe(self.notes.said()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{
     AppendError, AppendReport, BatchSeries, Engine, MetricType, SampleBatch, SeriesHandle, SeriesKind,
 };
-use watchfire_exposition::Format;
+use watchfire_exposition::Parser;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelSet, Timestamp};
@@ -130,11 +130,11 @@ impl Series {
         let form = form_of(answer.content_type.as_deref(), of.config.fallback_protocol)?;
         let body = answer.unpack()?;
         match form {
-            Form::Text(format) => self.remembered.read((body, format), Vec::new(), of, batch, counts)?,
+            Form::Text(format) => self.remembered.read(Parser::new(body, format), Vec::new(), of, batch, counts)?,
             Form::Protobuf => {
-                let written = natives::write(body, of.config.histograms)?;
-                let text = (written.text.as_bytes(), Format::OpenMetrics);
-                self.remembered.read(text, written.natives, of, batch, counts)?;
+                let mut written = natives::write(body, of.config.histograms)?;
+                let natives = std::mem::take(&mut written.natives);
+                self.remembered.read(written.parser(), natives, of, batch, counts)?;
             }
         }
         if let Some(families) = self.remembered.families() {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use watchfire_dashboard_api::self_scrape::scrape;
+use watchfire_dashboard_api::self_scrape::SelfScrape;
 use watchfire_model::Timestamp;
 
 use super::parts::Parts;
@@ -92,9 +92,13 @@ impl Upkeep {
 fn scrape_ourselves(parts: &Parts, now: Timestamp) {
     // Reading how far the consumers are behind sets their gauges.
     parts.lags();
-    let batch = scrape(&parts.registry, &parts.instance, now);
-    let rejected = parts.engine.append_own_samples(&batch).rejected.len();
+    let scraped = SelfScrape::of(&parts.registry);
+    let rejected = parts.engine.append_own_samples(&scraped.samples(&parts.instance, now)).rejected.len();
     if rejected > 0 {
         tracing::debug!(rejected, "own samples were rejected");
+    }
+    if let Err(error) = parts.engine.describe(scraped.said()) {
+        // Memory has it; who watches the disk hears of the log from others.
+        tracing::debug!(%error, "what is said about own metrics could not be written");
     }
 }

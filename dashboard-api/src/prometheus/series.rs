@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::{Router, routing};
 use serde::Serialize;
-use watchfire_engine::{SeriesKind, TimeRange};
+use watchfire_engine::TimeRange;
 use watchfire_model::Matcher;
 use watchfire_query_lang::{EvalError, Notes};
 
@@ -129,7 +129,8 @@ fn unescaped(escaped: &str) -> String {
     out
 }
 
-#[derive(Serialize)]
+/// What is said of a metric family.
+#[derive(PartialEq, Serialize)]
 struct Metadata {
     r#type: &'static str,
     help: String,
@@ -143,32 +144,34 @@ pub(super) fn bound(asked: &Asked, name: &str) -> Result<usize, Refused> {
     Ok(usize::try_from(number).unwrap_or(usize::MAX))
 }
 
-/// Types and helps of metrics; of each metric one is shown, what targets say before what its series tell.
+/// Types, helps and units of metric families: what the targets of now say of one, else what was said last.
 async fn metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     let most = bound(&asked, "limit")?;
-    // Checked, though no metric has more than one.
-    bound(&asked, "limit_per_metric")?;
+    // Zero bounds nothing, as with Prometheus.
+    let most_of_each = match bound(&asked, "limit_per_metric")? {
+        0 => usize::MAX,
+        most => most,
+    };
     let only = asked.get("metric").map(|name| shown(name).to_owned());
     in_background(move || {
-        let mut metrics = api.metrics.metrics(only.as_deref().unwrap_or_default())?;
-        metrics.retain(|metric| only.as_ref().is_none_or(|only| *only == metric.name));
-        let told = metrics.into_iter().map(|metric| {
-            let kind = match metric.kind {
-                SeriesKind::Distribution => "histogram",
-                kind => match kind.as_str() {
-                    "untyped" => "unknown",
-                    known => known,
-                },
-            };
-            let help = metric.help.unwrap_or_default();
-            (metric.name, [Metadata { r#type: kind, help, unit: String::new() }])
-        });
-        let mut rows: BTreeMap<String, [Metadata; 1]> = told.collect();
+        let is_asked = |name: &str| only.as_ref().is_none_or(|only| only == name);
+        let mut rows: BTreeMap<String, Vec<Metadata>> = BTreeMap::new();
         for target in api.scraper.targets().active {
-            let families = target.last.families.iter();
-            for (name, said) in families.filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name)) {
+            for (name, said) in target.last.families.iter().filter(|(name, _)| is_asked(name)) {
                 let (help, unit) = (said.help.clone(), said.unit.clone());
-                rows.insert(name.clone(), [Metadata { r#type: said.kind.as_str(), help, unit }]);
+                let (said, row) =
+                    (Metadata { r#type: said.kind.as_str(), help, unit }, rows.entry(name.clone()).or_default());
+                if row.len() < most_of_each && !row.contains(&said) {
+                    row.push(said);
+                }
+            }
+        }
+        for family in api.metrics.families(only.as_deref().unwrap_or_default())? {
+            if is_asked(&family.name) {
+                let [help, unit] =
+                    [family.help, family.unit].map(|text| text.as_deref().unwrap_or_default().to_owned());
+                let said = || vec![Metadata { r#type: family.declared.as_str(), help, unit }];
+                rows.entry(family.name.to_string()).or_insert_with(said);
             }
         }
         success_bytes(&rows.into_iter().take(most).collect::<BTreeMap<_, _>>(), &Notes::default())

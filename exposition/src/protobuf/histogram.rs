@@ -9,14 +9,13 @@
 //! ```
 //! What tells nothing but count, sum and buckets is a classic one.
 
-use watchfire_engine::Exemplar;
+use watchfire_engine::{Exemplar, FamilyType};
 use watchfire_model::histogram::HistogramParts;
 use watchfire_model::{Histogram, LabelSet, ResetHint, Timestamp};
 use watchfire_protobuf::{Field, Message};
 
 use super::lines::Lines;
 use super::{Family, Fault, Metric, Native, Shown};
-use crate::MetricKind;
 use crate::native::{Side, small};
 
 /// What is read of a histogram, its buckets aside.
@@ -86,7 +85,7 @@ pub(super) fn write(family: &Family<'_>, metric: &Metric<'_>, bytes: &[u8], line
         exemplars => exemplars,
     };
     let exemplars = exemplars.into_iter().filter_map(kept).collect();
-    let is_gauge = family.kind == MetricKind::GaugeHistogram;
+    let is_gauge = family.kind == FamilyType::GaugeHistogram;
     let histogram = made(read, is_gauge)?;
     lines.native(metric, |at| Native { at, histogram, exemplars })
 }

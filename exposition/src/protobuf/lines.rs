@@ -34,8 +34,8 @@ impl Lines {
             push(text, format_args!("# HELP {name} {}\n", escaped(help)));
         }
         push(text, format_args!("# TYPE {name} {}\n", family.kind.as_str()));
-        let is_named = family.name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
-        if !unit.is_empty() && is_named {
+        // A line can tell any other.
+        if !unit.is_empty() && !unit.contains('\n') {
             push(text, format_args!("# UNIT {name} {unit}\n"));
         }
     }

@@ -17,12 +17,12 @@ mod lines;
 #[cfg(test)]
 mod tests;
 
-use watchfire_engine::Exemplar;
+use watchfire_engine::{Exemplar, FamilyType};
 use watchfire_model::Histogram;
 use watchfire_model::histogram::HistogramError;
 use watchfire_protobuf::{Field, Malformed, Message};
 
-use crate::MetricKind;
+use crate::{Format, Parser};
 use lines::Lines;
 
 /// Longest text of a body, by the length of the body: names that are said once stand in each line.
@@ -61,6 +61,13 @@ pub struct Written {
     pub text: String,
     /// Native histograms, in the order of their places.
     pub natives: Vec<Native>,
+}
+
+impl Written {
+    /// Reads the text. Units are as the messages have them, whatever their families are called.
+    pub fn parser(&self) -> Parser<'_> {
+        Parser { any_unit: true, ..Parser::new(self.text.as_bytes(), Format::OpenMetrics) }
+    }
 }
 
 /// Why a body cannot be read.
@@ -173,7 +180,7 @@ fn delimited(bytes: &[u8]) -> Result<(&[u8], &[u8]), NamedFault<'_>> {
 /// What a family says of all its metrics.
 struct Family<'b> {
     name: &'b str,
-    kind: MetricKind,
+    kind: FamilyType,
     wanted: Wanted,
 }
 
@@ -199,12 +206,12 @@ fn write_family<'b>(bytes: &'b [u8], wanted: Wanted, lines: &mut Lines) -> Resul
     };
     read_head().map_err(|fault| ("", fault))?;
     let kind = match kind {
-        0 => MetricKind::Counter,
-        1 => MetricKind::Gauge,
-        2 => MetricKind::Summary,
-        3 => MetricKind::Unknown,
-        4 => MetricKind::Histogram,
-        5 => MetricKind::GaugeHistogram,
+        0 => FamilyType::Counter,
+        1 => FamilyType::Gauge,
+        2 => FamilyType::Summary,
+        3 => FamilyType::Unknown,
+        4 => FamilyType::Histogram,
+        5 => FamilyType::GaugeHistogram,
         other => return Err((name, Fault::Kind(other))),
     };
     let family = Family { name, kind, wanted };
@@ -249,11 +256,11 @@ fn write_metric(family: &Family<'_>, field: Field<'_>, lines: &mut Lines) -> Res
     let mut message = Message::new(field.bytes()?);
     let (mut labels, mut value, mut at_ms) = (Vec::new(), None, 0);
     let wanted = match family.kind {
-        MetricKind::Counter => 3,
-        MetricKind::Gauge => 2,
-        MetricKind::Summary => 4,
-        MetricKind::Histogram | MetricKind::GaugeHistogram => 7,
-        MetricKind::Unknown | MetricKind::Info | MetricKind::StateSet => 5,
+        FamilyType::Counter => 3,
+        FamilyType::Gauge => 2,
+        FamilyType::Summary => 4,
+        FamilyType::Histogram | FamilyType::GaugeHistogram => 7,
+        FamilyType::Unknown | FamilyType::Info | FamilyType::StateSet => 5,
     };
     while let Some((number, field)) = message.next()? {
         match number {
@@ -268,8 +275,8 @@ fn write_metric(family: &Family<'_>, field: Field<'_>, lines: &mut Lines) -> Res
     // As Prometheus takes it, the beginning of all time is none.
     let metric = Metric { name: family.name, labels, at_ms: Some(at_ms).filter(|at| *at != 0) };
     match family.kind {
-        MetricKind::Summary => write_summary(&metric, value, lines),
-        MetricKind::Histogram | MetricKind::GaugeHistogram => histogram::write(family, &metric, value, lines),
+        FamilyType::Summary => write_summary(&metric, value, lines),
+        FamilyType::Histogram | FamilyType::GaugeHistogram => histogram::write(family, &metric, value, lines),
         _ => write_number(&metric, value, lines),
     }
 }

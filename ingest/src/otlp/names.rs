@@ -84,6 +84,13 @@ pub(super) fn metric(name: &str, unit: &str, suffixes: Suffixes) -> Option<Strin
     (!translated.is_empty() && says_something).then_some(translated)
 }
 
+/// A unit as Prometheus knows it: `bytes_per_second` for `By/s`.
+pub(super) fn unit(unit: &str) -> String {
+    let (main, per) = unit_suffixes(unit);
+    let both = if main.is_empty() || per.is_empty() { main + &per } else { format!("{main}_{per}") };
+    both.strip_suffix('_').unwrap_or(&both).to_owned()
+}
+
 /// The suffixes of a unit: its own, and `per_…`; empty if there is none.
 fn unit_suffixes(unit: &str) -> (String, String) {
     let (main, per) = unit.split_once('/').map_or((unit, ""), |(main, per)| (main, per));

@@ -6,7 +6,7 @@
 //! Data      1 points*  2 temporality (1 delta, 2 cumulative)  3 is monotonic
 //! ```
 
-use watchfire_engine::{Engine, MetricType, SeriesKind};
+use watchfire_engine::{Engine, FamilyType, MetricType, SeriesKind};
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::{Histogram, Timestamp};
 use watchfire_protobuf::{Field, Message};
@@ -17,7 +17,7 @@ use super::labels::{Labels, Resource};
 use super::names::{self, Suffixes};
 use super::points::{self, Point, Shape, Value, millis};
 use super::value::text;
-use crate::remote_write::Gathered;
+use crate::remote_write::{About, Gathered};
 
 /// Distance of the samples of `target_info` of a request that spans a long time: half of what an instant selector looks
 /// back, nanoseconds.
@@ -65,7 +65,7 @@ struct Reader<'r, 'g> {
 /// A metric, as far as it is the same for all of its points.
 struct Metric {
     name: String,
-    kind: MetricType,
+    declared: FamilyType,
     is_delta: bool,
     /// Exemplars of its points are kept; of gauges and summaries they are not, as with Prometheus.
     has_exemplars: bool,
@@ -133,13 +133,13 @@ impl Reader<'_, '_> {
             let (first, last) = self.times.unwrap_or((at, at));
             self.times = Some((first.min(at), last.max(at)));
         }
-        let (shape, suffixes, kind) = match number {
-            5 => (Shape::Number, Suffixes::Gauge, MetricType::Gauge),
-            7 if data.is_monotonic => (Shape::Number, Suffixes::Counter, MetricType::Counter),
-            7 => (Shape::Number, Suffixes::Other, MetricType::Gauge),
-            9 => (Shape::Histogram, Suffixes::Other, MetricType::Counter),
-            10 => (Shape::Exponential, Suffixes::Other, MetricType::Untyped),
-            _ => (Shape::Summary, Suffixes::Other, MetricType::Counter),
+        let (shape, suffixes, declared) = match number {
+            5 => (Shape::Number, Suffixes::Gauge, FamilyType::Gauge),
+            7 if data.is_monotonic => (Shape::Number, Suffixes::Counter, FamilyType::Counter),
+            7 => (Shape::Number, Suffixes::Other, FamilyType::Gauge),
+            9 => (Shape::Histogram, Suffixes::Other, FamilyType::Histogram),
+            10 => (Shape::Exponential, Suffixes::Other, FamilyType::Histogram),
+            _ => (Shape::Summary, Suffixes::Other, FamilyType::Summary),
         };
         let has_temporality = matches!(number, 7 | 9 | 10);
         let is_delta = has_temporality && data.temporality == 1;
@@ -167,27 +167,13 @@ impl Reader<'_, '_> {
             self.into.refuse("unusable", count, || format!("metric `{name}`: {}", why.unwrap_or_default()));
             return Ok(());
         };
-        let metric = Metric { name, kind, is_delta, has_exemplars: has_temporality && !is_delta };
-        self.describe(&metric, shape, head.help)?;
+        let unit = names::unit(head.unit);
+        self.into.describe(name.as_bytes(), About { declared, help: head.help, unit: unit.as_bytes() })?;
+        let metric = Metric { name, declared, is_delta, has_exemplars: has_temporality && !is_delta };
         for point in data.points {
             self.room(point.bytes()?.len())?;
             let point = points::read(point, shape)?;
             self.point(&metric, &point)?;
-        }
-        Ok(())
-    }
-
-    /// What a metric is and means, told of each of its names.
-    fn describe(&mut self, metric: &Metric, shape: Shape, help: &[u8]) -> Result<(), Fault> {
-        let name = &metric.name;
-        let suffixes: &[&str] = match shape {
-            Shape::Number | Shape::Exponential => &[""],
-            Shape::Histogram => &["_bucket", "_count", "_sum"],
-            Shape::Summary => &["", "_count", "_sum"],
-        };
-        for suffix in suffixes {
-            let kind = if shape == Shape::Summary && suffix.is_empty() { MetricType::Gauge } else { metric.kind };
-            self.into.describe(format!("{name}{suffix}").as_bytes(), kind, help)?;
         }
         Ok(())
     }
@@ -217,7 +203,6 @@ impl Reader<'_, '_> {
                 return Ok(());
             }
         };
-        let (name, kind) = (&metric.name, metric.kind);
         let mut exemplars = Vec::new();
         for field in point.exemplars.iter().filter(|_| metric.has_exemplars) {
             exemplars.extend(exemplars::read(*field, point.at())?);
@@ -225,15 +210,14 @@ impl Reader<'_, '_> {
         match &point.value {
             Value::Nothing => Ok(()),
             Value::Number(value) => {
-                self.put(metric, kind, name, &labels, point, *value)?;
+                self.put(metric, "", &labels, point, *value)?;
                 Ok(self.into.exemplars(exemplars)?)
             }
             Value::Histogram { count, sum, counts, bounds } => {
                 if let Some(sum) = sum {
-                    self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
+                    self.put(metric, "_sum", &labels, point, *sum)?;
                 }
-                self.put(metric, kind, &format!("{name}_count"), &labels, point, *count as f64)?;
-                let bucket = format!("{name}_bucket");
+                self.put(metric, "_count", &labels, point, *count as f64)?;
                 let mut labels = labels;
                 let mut below = 0u64;
                 // Both come in ascending order.
@@ -241,12 +225,12 @@ impl Reader<'_, '_> {
                 for (bound, count) in bounds.iter().zip(counts) {
                     below = below.wrapping_add(*count);
                     labels.set("le", &plain(*bound));
-                    self.put(metric, kind, &bucket, &labels, point, below as f64)?;
+                    self.put(metric, "_bucket", &labels, point, below as f64)?;
                     let inside = std::iter::from_fn(|| rest.next_if(|exemplar| exemplar.value <= *bound)).collect();
                     self.into.exemplars(inside)?;
                 }
                 labels.set("le", "+Inf");
-                self.put(metric, kind, &bucket, &labels, point, *count as f64)?;
+                self.put(metric, "_bucket", &labels, point, *count as f64)?;
                 Ok(self.into.exemplars(rest.collect())?)
             }
             Value::Native(histogram) => {
@@ -256,31 +240,31 @@ impl Reader<'_, '_> {
                 Ok(self.into.exemplars(exemplars)?)
             }
             Value::Summary { count, sum, quantiles } => {
-                self.put(metric, kind, &format!("{name}_sum"), &labels, point, *sum)?;
-                self.put(metric, kind, &format!("{name}_count"), &labels, point, *count as f64)?;
+                self.put(metric, "_sum", &labels, point, *sum)?;
+                self.put(metric, "_count", &labels, point, *count as f64)?;
                 let mut labels = labels;
                 for (quantile, value) in quantiles {
                     labels.set("quantile", &plain(*quantile));
-                    self.put(metric, MetricType::Gauge, name, &labels, point, *value)?;
+                    self.put(metric, "", &labels, point, *value)?;
                 }
                 Ok(())
             }
         }
     }
 
-    /// One value: a sample, or of a delta an increment.
+    /// One value of the metric, or of the part that has this suffix: a sample, or of a delta an increment.
     fn put(
         &mut self,
         metric: &Metric,
-        kind: MetricType,
-        name: &str,
+        suffix: &str,
         labels: &Labels,
         point: &Point<'_>,
         value: f64,
     ) -> Result<(), Fault> {
-        let mut pairs = labels.pairs(name);
+        let name = format!("{}{suffix}", metric.name);
+        let mut pairs = labels.pairs(&name);
         if !metric.is_delta {
-            let kind = SeriesKind::Samples(kind);
+            let kind = SeriesKind::Samples(metric.declared.type_of(suffix));
             return Ok(self.into.point(kind, &mut pairs, point.at(), false, point.or_end(value))?);
         }
         // What was not recorded has not happened; a change of nothing says that the series is there.
@@ -301,12 +285,12 @@ impl Reader<'_, '_> {
         histogram: &Result<Histogram, HistogramError>,
     ) -> Result<(), Fault> {
         if point.is_end() {
-            return self.put(metric, metric.kind, &metric.name, labels, point, 0.0);
+            return self.put(metric, "", labels, point, 0.0);
         }
         let mut pairs = labels.pairs(&metric.name);
         match histogram {
             Ok(histogram) => {
-                let kind = SeriesKind::Samples(metric.kind);
+                let kind = SeriesKind::Samples(metric.declared.type_of(""));
                 Ok(self.into.native(kind, &mut pairs, point.at(), histogram.clone())?)
             }
             Err(why) => {
@@ -328,8 +312,8 @@ impl Reader<'_, '_> {
             let at = if step == steps { last } else { first + step * INFO_EVERY_NS };
             self.into.point(kind, &mut pairs, Timestamp::from_millis(millis(at)), false, 1.0)?;
         }
-        self.into.describe(INFO.as_bytes(), MetricType::Gauge, b"Target metadata")?;
-        Ok(())
+        let about = About { declared: FamilyType::Gauge, help: b"Target metadata", unit: b"" };
+        Ok(self.into.describe(INFO.as_bytes(), about)?)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use watchfire_engine::{
-    AppendError, BatchSeries, Engine, Exemplar, MetricType, Said, SampleBatch, SeriesKind, Spelling, Spellings,
+    AppendError, BatchSeries, Engine, Exemplar, FamilyType, MetricType, Said, SampleBatch, SeriesKind, Spelling,
+    Spellings,
 };
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::labels::METRIC_NAME;
@@ -16,6 +17,8 @@ use super::v1::EXEMPLAR_BYTES;
 use super::{ReadError, Version};
 use watchfire_protobuf::{Field, Malformed};
 
+/// The label of the series that bear the very name of their summary.
+const QUANTILE: &str = "quantile";
 /// Refusals told in one answer; all are counted.
 const TOLD_MAX: usize = 10;
 /// Longest text of a series in a refusal, bytes.
@@ -45,8 +48,8 @@ pub(super) struct Draft<'b> {
     pub(super) exemplars: Vec<Exemplar>,
     /// What stands in the place of histograms and is none.
     pub(super) no_histograms: Vec<HistogramError>,
-    pub(super) kind: MetricType,
-    pub(super) help: &'b [u8],
+    /// What is said about it.
+    pub(super) about: About<'b>,
     /// What its sender calls it, if that says it all.
     spelling: Option<Spelling>,
     /// It is known by that; its labels need not be read.
@@ -62,8 +65,7 @@ impl<'b> Draft<'b> {
         self.histograms.clear();
         self.no_histograms.clear();
         self.exemplars.clear();
-        self.kind = MetricType::Untyped;
-        self.help = &[];
+        self.about = About::default();
         self.spelling = None;
         self.series = None;
         self.fault = None;
@@ -83,6 +85,18 @@ impl<'b> Draft<'b> {
     pub(super) fn forget(&mut self) -> bool {
         self.spelling = None;
         self.series.take().is_some()
+    }
+
+    /// The family of this metric, which has parts if its type says so, and the part that the series is.
+    fn family<'m>(&self, metric: &'m str) -> (&'m str, &'m str) {
+        let is_whole = !self.about.declared.has_parts()
+            || !self.histograms.is_empty()
+            || self.pairs.iter().any(|(name, _)| *name == QUANTILE);
+        let is_part = |suffix: &str| self.about.declared.type_of(suffix) != MetricType::Untyped;
+        match metric.rfind('_').map(|at| metric.split_at(at)) {
+            Some((family, suffix)) if !is_whole && is_part(suffix) => (family, suffix),
+            _ => (metric, ""),
+        }
     }
 
     /// Adds a label, if its name and value are texts.
@@ -123,11 +137,20 @@ impl Outcome {
     }
 }
 
-/// What a sender says about a metric.
+/// What a message says about a metric family.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct About<'b> {
+    pub(crate) declared: FamilyType,
+    pub(crate) help: &'b [u8],
+    pub(crate) unit: &'b [u8],
+}
+
+/// The same, to be kept.
 struct Noted {
-    metric: String,
-    kind: MetricType,
+    family: String,
+    declared: FamilyType,
     help: String,
+    unit: String,
 }
 
 /// What was read of a request.
@@ -199,12 +222,16 @@ impl<'g> Gathered<'g> {
         }
     }
 
-    /// Notes what is said about a metric; what is no text is passed over, as no sample hangs on it.
-    pub(crate) fn describe(&mut self, metric: &[u8], kind: MetricType, help: &[u8]) -> Result<(), ReadError> {
-        self.ask(size_of::<Noted>() + metric.len() + help.len())?;
-        let said_nothing = kind == MetricType::Untyped && help.is_empty();
-        if let (Ok(metric), Ok(help), false) = (str::from_utf8(metric), str::from_utf8(help), said_nothing) {
-            self.said.push(Noted { metric: metric.to_owned(), kind, help: help.to_owned() });
+    /// Notes what is said about a metric family; what is no text is passed over, as no sample hangs on it.
+    pub(crate) fn describe(&mut self, family: &[u8], about: About<'_>) -> Result<(), ReadError> {
+        let About { declared, help, unit } = about;
+        self.ask(size_of::<Noted>() + family.len() + help.len() + unit.len())?;
+        let says_something = declared != FamilyType::Unknown || !help.is_empty() || !unit.is_empty();
+        if let (true, Ok(family), Ok(help), Ok(unit)) =
+            (says_something, str::from_utf8(family), str::from_utf8(help), str::from_utf8(unit))
+        {
+            let [family, help, unit] = [family, help, unit].map(str::to_owned);
+            self.said.push(Noted { family, declared, help, unit });
         }
         Ok(())
     }
@@ -309,7 +336,8 @@ impl<'g> Gathered<'g> {
         if draft.series.is_none()
             && let Some((_, metric)) = draft.pairs.iter().find(|(name, _)| *name == METRIC_NAME)
         {
-            self.describe(metric.as_bytes(), draft.kind, draft.help)?;
+            let (family, _) = draft.family(metric);
+            self.describe(family.as_bytes(), draft.about)?;
         }
         let has_points = !draft.samples.is_empty() || !draft.histograms.is_empty();
         if !has_points && draft.exemplars.is_empty() && draft.is_right() {
@@ -345,7 +373,8 @@ impl<'g> Gathered<'g> {
         if !draft.pairs.iter().any(|(name, value)| *name == METRIC_NAME && !value.is_empty()) {
             return Err(format!("it has no metric name, a label `{METRIC_NAME}`"));
         }
-        let kind = SeriesKind::Samples(draft.kind);
+        let metric = draft.pairs.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, metric)| metric);
+        let kind = SeriesKind::Samples(draft.about.declared.type_of(draft.family(metric).1));
         let series = self.batch.series_of(kind, &mut draft.pairs).map_err(|error| error.to_string())?;
         self.named.extend(draft.spelling.map(|spelling| (spelling, series)));
         Ok(series)
@@ -363,10 +392,11 @@ impl<'g> Gathered<'g> {
             return Ok(None);
         }
         engine.remember(&self.batch, &self.named);
-        engine.describe(self.said.iter().map(|Noted { metric, kind, help }| Said {
-            metric,
-            sample_type: *kind,
+        engine.describe(self.said.iter().map(|Noted { family, declared, help, unit }| Said {
+            family,
+            declared: *declared,
             help,
+            unit,
         }))?;
         self.outcome.samples = (report.accepted + report.duplicates).saturating_sub(report.natives);
         self.outcome.histograms = report.natives;

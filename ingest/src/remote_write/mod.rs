@@ -13,7 +13,7 @@ mod v2;
 use watchfire_engine::Spellings;
 use watchfire_model::Timestamp;
 
-pub(crate) use gather::{Gathered, Outcome};
+pub(crate) use gather::{About, Gathered, Outcome};
 use watchfire_protobuf::Malformed;
 
 /// Which of the two messages a body is.

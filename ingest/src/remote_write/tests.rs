@@ -1,7 +1,7 @@
 //! Messages as senders make them, and what becomes of them.
 
 use proptest::prelude::*;
-use watchfire_engine::{Engine, EngineConfig, MetricType, SeriesKind};
+use watchfire_engine::{Engine, EngineConfig, FamilyType};
 use watchfire_model::Timestamp;
 
 use super::*;
@@ -175,30 +175,56 @@ fn series_labels(name: &str) -> Vec<u8> {
     bytes(1, &[bytes(1, b"__name__"), bytes(2, name.as_bytes())].concat())
 }
 
-/// What is known of `up` after a body.
-fn metric(version: Version, body: &[u8]) -> (SeriesKind, Option<String>) {
+/// What is known after a body of the only family whose name begins so: its name, type, help and unit.
+fn family(version: Version, body: &[u8], name: &str) -> (String, FamilyType, Option<String>, Option<String>) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = EngineConfig::new(folder.path().to_owned());
     let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
     let mut grow = |_| true;
     let gathered = read(version, body, Timestamp::from_millis(NOW), None, &mut grow).expect("it is a message");
     gathered.store(&engine).expect("the log can be written");
-    let metrics = engine.metrics("up");
-    (metrics[0].kind, metrics[0].help.clone())
+    let [family] = &engine.families(name)[..] else { panic!("one family") };
+    let [help, unit] = [&family.help, &family.unit].map(|text| text.as_deref().map(str::to_owned));
+    (family.name.to_string(), family.declared, help, unit)
 }
 
 #[test]
-fn what_is_said_about_a_metric_is_kept() {
-    let said = (SeriesKind::Samples(MetricType::Gauge), Some("Whether it is up.".to_owned()));
-    let metadata = [vec![0x08, 2], bytes(2, b"up"), bytes(4, b"Whether it is up.")].concat();
-    let first = [series(&[("__name__", "up")], &[(NOW, 1.0)]), bytes(3, &metadata)].concat();
-    assert_eq!(metric(Version::V1, &first), said);
-    let symbols = ["", "__name__", "up", "Whether it is up."].map(|symbol| bytes(4, symbol.as_bytes())).concat();
-    let parts = [bytes(1, &[1, 2]), bytes(2, &sample(NOW, 1.0)), bytes(5, &[0x08, 2, 0x18, 3])].concat();
-    assert_eq!(metric(Version::V2, &[symbols.clone(), bytes(5, &parts)].concat()), said);
-    let wrong = [symbols, bytes(5, &bytes(5, &[0x18, 4]))].concat();
-    let outcome = outcome(Version::V2, &wrong).expect("it is a message");
-    assert_eq!(outcome.told, ["{}: its help refers to a symbol that is not there"]);
+fn what_is_said_about_a_family_is_kept() {
+    // The name of a series, the number of its type, and what is known then of which family.
+    for (name, number, family, declared) in [
+        ("up", 0, "up", FamilyType::Unknown),
+        ("hits_total", 1, "hits_total", FamilyType::Counter),
+        ("up", 2, "up", FamilyType::Gauge),
+        ("took_bucket", 3, "took", FamilyType::Histogram),
+        ("took", 3, "took", FamilyType::Histogram),
+        ("queue_gcount", 4, "queue", FamilyType::GaugeHistogram),
+        ("pause_sum", 5, "pause", FamilyType::Summary),
+        ("build", 6, "build", FamilyType::Info),
+        ("state", 7, "state", FamilyType::StateSet),
+        ("up", 8, "up", FamilyType::Unknown),
+    ] {
+        let said = (family.to_owned(), declared, Some("What it is.".to_owned()), Some("s".to_owned()));
+        let metadata =
+            [vec![0x08, number], bytes(2, family.as_bytes()), bytes(4, b"What it is."), bytes(5, b"s")].concat();
+        let first = [series(&[("__name__", name)], &[(NOW, 1.0)]), bytes(3, &metadata)].concat();
+        assert_eq!(self::family(Version::V1, &first, family), said);
+        let symbols = ["", "__name__", name, "What it is.", "s"].map(|symbol| bytes(4, symbol.as_bytes())).concat();
+        let about = bytes(5, &[0x08, number, 0x18, 3, 0x20, 4]);
+        let parts = [bytes(1, &[1, 2]), bytes(2, &sample(NOW, 1.0)), about].concat();
+        assert_eq!(self::family(Version::V2, &[symbols, bytes(5, &parts)].concat(), family), said);
+    }
+}
+
+#[test]
+fn what_is_said_in_a_symbol_that_is_not_there_is_told() {
+    let symbols = ["", "__name__", "up"].map(|symbol| bytes(4, symbol.as_bytes())).concat();
+    for (about, told) in [
+        ([0x18, 3], "{}: its help refers to a symbol that is not there"),
+        ([0x20, 3], "{}: its unit refers to a symbol that is not there"),
+    ] {
+        let outcome = outcome(Version::V2, &[symbols.clone(), bytes(5, &bytes(5, &about))].concat());
+        assert_eq!(outcome.expect("it is a message").told, [told]);
+    }
 }
 
 #[test]

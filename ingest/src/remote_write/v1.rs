@@ -9,11 +9,11 @@
 //! Metadata      1 type  2 metric family name  4 help  5 unit
 //! ```
 
-use watchfire_engine::{Exemplar, MetricType};
+use watchfire_engine::{Exemplar, FamilyType};
 use watchfire_model::{LabelSet, Timestamp};
 
 use super::ReadError;
-use super::gather::{Draft, Gathered};
+use super::gather::{About, Draft, Gathered};
 use watchfire_protobuf::{Field, Malformed, Message, leading_run};
 
 /// Memory of a label while its series is read, bytes.
@@ -146,25 +146,22 @@ fn read_label(field: Field<'_>) -> Result<(&[u8], &[u8]), Malformed> {
 
 fn read_metadata(field: Field<'_>, into: &mut Gathered<'_>) -> Result<(), ReadError> {
     let mut metadata = Message::new(field.bytes()?);
-    let (mut kind, mut family, mut help) = (MetricType::Untyped, &[][..], &[][..]);
+    let (mut family, mut about) = (&[][..], About::default());
     while let Some((number, field)) = metadata.next()? {
         match number {
-            1 => kind = metric_type(field.unsigned()?),
+            1 => about.declared = family_type(field.unsigned()?),
             2 => family = field.bytes()?,
-            4 => help = field.bytes()?,
+            4 => about.help = field.bytes()?,
+            5 => about.unit = field.bytes()?,
             _ => {}
         }
     }
-    into.describe(family, kind, help)
+    into.describe(family, about)
 }
 
-/// A type by its number, which both versions give it; those of several series have no single one.
-pub(super) fn metric_type(number: u64) -> MetricType {
-    match number {
-        1 => MetricType::Counter,
-        2 => MetricType::Gauge,
-        _ => MetricType::Untyped,
-    }
+/// A type by its number, which both versions give it.
+pub(super) fn family_type(number: u64) -> FamilyType {
+    FamilyType::from_code(number).unwrap_or_default()
 }
 
 /// Time in milliseconds and value; the messages of both versions have them in the same places.

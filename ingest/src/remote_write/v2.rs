@@ -12,7 +12,7 @@ use watchfire_engine::{Exemplar, Spelling};
 
 use super::ReadError;
 use super::gather::{Draft, Gathered};
-use super::v1::{EXEMPLAR_BYTES, exemplar, metric_type, read_sample};
+use super::v1::{EXEMPLAR_BYTES, exemplar, family_type, read_sample};
 use watchfire_protobuf::{Field, Malformed, Message, numbers};
 
 /// Memory of a symbol beside its text, bytes.
@@ -150,12 +150,14 @@ impl<'b> Reader<'_, 'b> {
         let mut metadata = Message::new(field.bytes().map_err(here)?);
         while let Some((number, field)) = metadata.next().map_err(here)? {
             match number {
-                1 => draft.kind = metric_type(field.unsigned().map_err(here)?),
-                3 => {
-                    let help = usize::try_from(field.unsigned().map_err(here)?).unwrap_or(usize::MAX);
-                    match self.symbols.get(help) {
-                        Some(symbol) => draft.help = symbol.text,
-                        None => draft.wrong("its help refers to a symbol that is not there"),
+                1 => draft.about.declared = family_type(field.unsigned().map_err(here)?),
+                number @ (3 | 4) => {
+                    let reference = usize::try_from(field.unsigned().map_err(here)?).unwrap_or(usize::MAX);
+                    match (self.symbols.get(reference), number) {
+                        (Some(symbol), 3) => draft.about.help = symbol.text,
+                        (Some(symbol), _) => draft.about.unit = symbol.text,
+                        (None, 3) => draft.wrong("its help refers to a symbol that is not there"),
+                        (None, _) => draft.wrong("its unit refers to a symbol that is not there"),
                     }
                 }
                 _ => {}

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use watchfire_engine::{MetricInfo, TimeRange};
+use watchfire_engine::{FamilyInfo, MetricInfo, TimeRange};
 use watchfire_model::{LabelSet, Matcher, Timestamp};
 use watchfire_query_lang::{Answer, Asked, EvalError, Limits, MetricsRead, Query, RangeSeries, RangeSteps};
 use watchfire_rules::{GroupDefaults, RuleSet};
@@ -158,5 +158,9 @@ impl MetricsRead for Past<'_> {
 
     fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError> {
         self.metrics.metrics(prefix)
+    }
+
+    fn families(&self, prefix: &str) -> Result<Vec<FamilyInfo>, EvalError> {
+        self.metrics.families(prefix)
     }
 }

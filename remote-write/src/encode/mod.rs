@@ -3,26 +3,24 @@
 mod v1;
 mod v2;
 
-use std::sync::Arc;
-
-use watchfire_engine::{MetricInfo, MetricType, SeriesKind};
+use watchfire_engine::{FamilyInfo, FamilyType, MetricType, SeriesKind};
 use watchfire_exposition::native::put_histogram;
 use watchfire_protobuf::Writer;
 
 use crate::batch::{Batch, Value};
 use crate::config::Protocol;
 
-/// The message of a batch, not packed. `help` says what is known of a metric.
-pub(crate) fn request(protocol: Protocol, batch: &Batch, help: impl Fn(&str) -> Option<Arc<str>>) -> Vec<u8> {
+/// The message of a batch, not packed. `family` says what is known of a metric's family.
+pub(crate) fn request(protocol: Protocol, batch: &Batch, family: impl Fn(&str) -> Option<FamilyInfo>) -> Vec<u8> {
     match protocol {
         Protocol::V1 => v1::request(batch),
-        Protocol::V2 => v2::request(batch, help),
+        Protocol::V2 => v2::request(batch, family),
     }
 }
 
-/// A message of version 1.0 that tells what is known of metrics.
-pub(crate) fn metadata(metrics: &[MetricInfo]) -> Vec<u8> {
-    v1::metadata(metrics)
+/// A message of version 1.0 that tells what is known of metric families.
+pub(crate) fn metadata(families: &[FamilyInfo]) -> Vec<u8> {
+    v1::metadata(families)
 }
 
 /// Samples of a series, all of them numbers or all of them histograms: in fields of these numbers.
@@ -40,13 +38,14 @@ fn put_run(run: &[(i64, Value)], samples: u32, histograms: u32, series: &mut Wri
     }
 }
 
-/// The number of a type of metrics; the same in both versions. A distribution is sent as its count and its sum, as the
-/// summary that our own exposition shows.
-fn type_of(kind: SeriesKind) -> u64 {
-    match kind {
-        SeriesKind::Samples(MetricType::Untyped) => 0,
-        SeriesKind::Samples(MetricType::Counter) | SeriesKind::Increments => 1,
-        SeriesKind::Samples(MetricType::Gauge) => 2,
-        SeriesKind::Distribution => 5,
-    }
+/// The number of the type that a family with such series is declared as; the same in both versions.
+fn type_of(kind: SeriesKind, declared: FamilyType) -> u64 {
+    let told = match (kind, declared) {
+        // It is sent as its count and its sum, as the summary that our own exposition shows.
+        (SeriesKind::Distribution, _) => FamilyType::Summary,
+        (SeriesKind::Samples(MetricType::Counter) | SeriesKind::Increments, FamilyType::Unknown) => FamilyType::Counter,
+        (SeriesKind::Samples(MetricType::Gauge), FamilyType::Unknown) => FamilyType::Gauge,
+        (SeriesKind::Samples(_) | SeriesKind::Increments, declared) => declared,
+    };
+    told.code().into()
 }

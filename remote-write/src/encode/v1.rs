@@ -1,6 +1,6 @@
 //! `prometheus.WriteRequest`, the message of remote-write 1.0.
 
-use watchfire_engine::{Exemplar, MetricInfo};
+use watchfire_engine::{Exemplar, FamilyInfo};
 use watchfire_protobuf::Writer;
 
 use super::{put_run, type_of};
@@ -47,14 +47,15 @@ fn put_exemplar(exemplar: &Exemplar, series: &mut Writer<'_>) {
     });
 }
 
-pub(super) fn metadata(metrics: &[MetricInfo]) -> Vec<u8> {
+pub(super) fn metadata(families: &[FamilyInfo]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut request = Writer::new(&mut out);
-    for metric in metrics {
+    for family in families {
         request.message(METADATA, |message| {
-            message.varint(1, type_of(metric.kind));
-            message.bytes(2, metric.name.as_bytes());
-            message.bytes(4, metric.help.as_deref().unwrap_or_default().as_bytes());
+            message.varint(1, type_of(family.kind, family.declared));
+            message.bytes(2, family.name.as_bytes());
+            message.bytes(4, family.help.as_deref().unwrap_or_default().as_bytes());
+            message.bytes(5, family.unit.as_deref().unwrap_or_default().as_bytes());
         });
     }
     out

@@ -1,9 +1,7 @@
 //! `io.prometheus.write.v2.Request`, the message of remote-write 2.0: texts stand once, in a table of symbols.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
-use watchfire_engine::Exemplar;
+use watchfire_engine::{Exemplar, FamilyInfo, FamilyType};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_protobuf::{Writer, put_varint};
 
@@ -60,19 +58,22 @@ fn put_exemplar(exemplar: &Exemplar, symbols: &mut Symbols, series: &mut Writer<
     });
 }
 
-pub(super) fn request(batch: &Batch, help: impl Fn(&str) -> Option<Arc<str>>) -> Vec<u8> {
+pub(super) fn request(batch: &Batch, family: impl Fn(&str) -> Option<FamilyInfo>) -> Vec<u8> {
     let (mut symbols, mut all, mut refs) = (Symbols::new(), Vec::new(), Vec::new());
     let mut request = Writer::new(&mut all);
     for series in &batch.series {
         refs.clear();
-        let mut about = 0;
+        let mut about = None;
         series.labels.each(|name, value| {
             put_varint(&mut refs, symbols.number(name));
             put_varint(&mut refs, symbols.number(value));
             if name == METRIC_NAME.as_bytes() {
-                let help = std::str::from_utf8(value).ok().and_then(&help);
-                about = help.map_or(0, |help| symbols.number(help.as_bytes()));
+                about = std::str::from_utf8(value).ok().and_then(&family);
             }
+        });
+        let declared = about.as_ref().map_or(FamilyType::Unknown, |about| about.declared);
+        let [help, unit] = about.map_or([0; 2], |about| {
+            [about.help, about.unit].map(|text| symbols.number(text.as_deref().unwrap_or_default().as_bytes()))
         });
         // With the first samples: a receiver takes no exemplars without any.
         let mut exemplars = series.exemplars.as_slice();
@@ -84,8 +85,9 @@ pub(super) fn request(batch: &Batch, help: impl Fn(&str) -> Option<Arc<str>>) ->
                     put_exemplar(&sent.exemplar, &mut symbols, message);
                 }
                 message.message(METADATA, |metadata| {
-                    metadata.varint(1, type_of(series.kind));
-                    metadata.varint(3, about);
+                    metadata.varint(1, type_of(series.kind, declared));
+                    metadata.varint(3, help);
+                    metadata.varint(4, unit);
                 });
             });
         }
