@@ -59,8 +59,11 @@ impl From<EvalError> for ApiError {
         let (status, code) = match error {
             EvalError::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             EvalError::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "cancelled"),
+            EvalError::Busy { .. } => return ApiError::unavailable("busy", message),
             EvalError::Storage { retry: true, .. } => return ApiError::unavailable("storage", message),
-            EvalError::Range { .. } | EvalError::Query(_) => (StatusCode::BAD_REQUEST, "bad_parameter"),
+            EvalError::Range { .. } | EvalError::Query(_) | EvalError::Refused { .. } => {
+                (StatusCode::BAD_REQUEST, "bad_parameter")
+            }
             EvalError::NotYet { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_in_this_version"),
             EvalError::Samples { .. } | EvalError::Memory { .. } | EvalError::Steps { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "limit")

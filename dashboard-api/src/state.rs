@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use watchfire_alerting::Silences;
 use watchfire_engine::Engine;
 use watchfire_log_store::LogStore;
-use watchfire_query_lang::{Limits, MetricsRead};
+use watchfire_query_lang::{Limits, MetricsRead, QueryMemory};
 use watchfire_rules::RuleEngine;
 use watchfire_scrape::Scraper;
 
@@ -81,12 +81,14 @@ pub struct Api {
 }
 
 /// Bounds of queries and searches.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct QueryLimits {
     /// Most samples that a query may read.
     pub samples: u64,
     /// Longest time.
     pub timeout: std::time::Duration,
+    /// What all queries together may take.
+    pub memory: QueryMemory,
     /// Most labels of a pushed series.
     pub labels_per_series: usize,
     /// How long samples are kept, milliseconds.
@@ -101,6 +103,7 @@ pub fn remote_reads() -> Arc<Semaphore> {
 impl QueryLimits {
     /// Bounds of one query.
     pub(crate) fn of_query(&self) -> Limits {
-        Limits { samples_max: self.samples, timeout: self.timeout, ..Limits::default() }
+        let memory = Some(self.memory.clone());
+        Limits { samples_max: self.samples, timeout: self.timeout, memory, ..Limits::default() }
     }
 }

@@ -111,7 +111,7 @@ impl Cluster {
         };
         let (result, mut notes) = self.call::<QueryResult>(self.asker.post(path, &form, limits.timeout))?;
         let outcome = result.outcome(&mut notes)?;
-        Ok(Answer { outcome, notes, samples_read: 0 })
+        Ok(Answer::new(outcome, notes, 0))
     }
 
     /// Parameters that select series.

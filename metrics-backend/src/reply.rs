@@ -32,8 +32,14 @@ pub(crate) fn unwrap<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Notes), Eva
         ("success", Some(data)) => Ok((data, notes)),
         _ => {
             let reason = format!("`metrics.backend` says: {}: {}", wrapped.error_type, wrapped.error);
-            let can_pass = matches!(wrapped.error_type.as_str(), "timeout" | "unavailable" | "internal" | "503");
-            Err(EvalError::Storage { reason, retry: can_pass })
+            Err(match wrapped.error_type.as_str() {
+                "execution" => EvalError::Parameter { reason },
+                "bad_data" => EvalError::Refused { reason },
+                other => {
+                    let retry = matches!(other, "timeout" | "unavailable" | "internal" | "503");
+                    EvalError::Storage { reason, retry }
+                }
+            })
         }
     }
 }
@@ -159,10 +165,13 @@ mod tests {
     fn what_is_no_answer_is_told() {
         let refused = br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
         let error = unwrap::<QueryResult>(refused).err().expect("an error");
-        assert_eq!(
-            error,
-            EvalError::Storage { reason: "`metrics.backend` says: bad_data: parse error".to_owned(), retry: false }
-        );
+        let reason = "`metrics.backend` says: bad_data: parse error".to_owned();
+        assert_eq!(error, EvalError::Refused { reason });
+        for (kind, retry) in [("unavailable", true), ("not_acceptable", false)] {
+            let refused = format!(r#"{{"status":"error","errorType":"{kind}","error":"no"}}"#);
+            let error = unwrap::<QueryResult>(refused.as_bytes()).err().expect("an error");
+            assert_eq!(error, EvalError::Storage { reason: format!("`metrics.backend` says: {kind}: no"), retry });
+        }
         for body in ["", "{}", "[]", "<html>", r#"{"status":"success","data":{"resultType":"new","result":[]}}"#] {
             assert!(matches!(unwrap::<QueryResult>(body.as_bytes()), Err(EvalError::Storage { .. })), "{body}");
         }

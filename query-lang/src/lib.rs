@@ -24,8 +24,8 @@ mod what_is_there;
 pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};
 pub use eval::{
-    Answer, Asked, CancelToken, EvalError, InstantValues, Limits, MatrixSeries, Notes, Outcome, PointValue, answer,
-    evaluate_instant, evaluate_range, evaluate_shared,
+    Answer, Asked, CancelToken, EvalError, InstantValues, Limits, MatrixSeries, Notes, Outcome, PointValue,
+    QueryMemory, answer, evaluate_instant, evaluate_range, evaluate_shared,
 };
 pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
 pub use query::{Language, Query};

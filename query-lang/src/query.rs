@@ -31,6 +31,13 @@ pub struct Query {
 }
 
 impl Query {
+    /// Whether an expression of a matcher takes up to megabytes of memory: such a query is not worth keeping.
+    pub fn is_large(&self) -> bool {
+        let mut is_large = false;
+        self.root().for_each_selector(&mut |matchers| is_large |= matchers.iter().any(Matcher::is_large));
+        is_large
+    }
+
     /// Reads a text of either language (API.md, 4): it is the short form if its first word is one
     /// of the short form's functions and the next a metric name, otherwise PromQL.
     ///

@@ -29,7 +29,7 @@ use watchfire_ingest::syslog::{serve_tcp, serve_udp};
 use watchfire_log_store::EmbeddedStore;
 use watchfire_metrics_backend::Cluster;
 use watchfire_model::Timestamp;
-use watchfire_query_lang::{LocalMetrics, MetricsRead};
+use watchfire_query_lang::{LocalMetrics, MetricsRead, QueryMemory};
 use watchfire_queue::{EmbeddedQueue, Queue};
 use watchfire_remote_write::RemoteWrite;
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
@@ -375,6 +375,7 @@ impl Parts {
             limits: QueryLimits {
                 samples: config.limits.query_samples,
                 timeout: load::duration(config.limits.query_timeout_ms),
+                memory: QueryMemory::new(config.limits.query_memory_bytes),
                 labels_per_series: usize::try_from(config.limits.labels_per_series).unwrap_or(usize::MAX),
                 retention_ms: config.metrics.retention_ms,
             },

@@ -275,6 +275,8 @@ pub struct Limits {
     pub query_samples: u64,
     /// Longest time that a query may take, milliseconds.
     pub query_timeout_ms: i64,
+    /// Most memory that the queries being answered may take together, bytes; an estimate.
+    pub query_memory_bytes: u64,
     /// Most requests per second of a key, a user, or an address; 0 for no limit.
     pub requests_per_second: u32,
 }
@@ -358,6 +360,7 @@ impl Default for Config {
                 labels_per_series: 64,
                 query_samples: 50_000_000,
                 query_timeout_ms: 120_000,
+                query_memory_bytes: 1 << 30,
                 requests_per_second: 0,
             },
             admin_api: false,

@@ -416,6 +416,7 @@ fn read_limits(top: &mut Section<'_>, config: &mut Config) {
     limits.labels_per_series = section.integer_or("labels_per_series", 1, limits.labels_per_series);
     limits.query_samples = section.integer_or("query_samples", 1, limits.query_samples);
     limits.query_timeout_ms = section.duration_or("query_timeout", 1, limits.query_timeout_ms);
+    limits.query_memory_bytes = section.bytes_or("query_memory", 1 << 20, limits.query_memory_bytes);
     section.defaults_to("requests_per_second", limits.requests_per_second);
     let rate = section
         .parsed("requests_per_second", "a whole number up to 4294967295 (0 for no limit)", |text| text.parse().ok());

@@ -13,6 +13,8 @@ use watchfire_query_lang::{Asked, ParseError, Query};
 const TEXT_BYTES_MAX: usize = 1 << 10;
 /// Bytes of texts of a generation; trees take some twenty times that.
 const TEXTS_BYTES_MAX: usize = 64 << 10;
+/// Texts of a generation: each may have an expression that takes some ten kilobytes.
+const TEXTS_MAX: usize = 500;
 /// What took no longer is computed where it is asked: handing it to another thread takes about a tenth of a millisecond.
 const BRIEF: Duration = Duration::from_micros(400);
 
@@ -85,13 +87,13 @@ struct Generations {
 impl KnownQueries {
     /// The query of a text.
     ///
-    /// Errors: as [`Query::parse`]; texts that are none are not kept.
+    /// Errors: as [`Query::parse`]; texts that are none are not kept, nor those that take much memory.
     pub(super) fn read(&self, text: &str) -> Result<Arc<Known>, ParseError> {
         if let Some(known) = self.0.lock().get(text) {
             return Ok(known);
         }
         let known = Arc::new(Known { query: Query::parse(text)?, moment: Took::never(), range: Took::never() });
-        if text.len() <= TEXT_BYTES_MAX {
+        if text.len() <= TEXT_BYTES_MAX && !known.query.is_large() {
             self.0.lock().put(text.into(), known.clone());
         }
         Ok(known)
@@ -109,7 +111,7 @@ impl Generations {
     }
 
     fn put(&mut self, text: Box<str>, known: Arc<Known>) {
-        if self.young_bytes + text.len() > TEXTS_BYTES_MAX {
+        if self.young_bytes + text.len() > TEXTS_BYTES_MAX || self.young.len() >= TEXTS_MAX {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }

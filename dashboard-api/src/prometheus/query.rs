@@ -9,6 +9,7 @@ use axum::response::Response;
 use axum::{Router, routing};
 use serde_json::json;
 use watchfire_model::Timestamp;
+use watchfire_query_lang::ast::ValueType;
 use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, Outcome, Query, RangeSteps};
 
 use super::answer::Written;
@@ -85,6 +86,11 @@ async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> R
     let stats = asked.get("stats").map(str::to_owned);
     let begun = Instant::now();
     let known = asked.known_query(&api.known_queries)?;
+    if let (When::Range(_), value @ (ValueType::Matrix | ValueType::String)) = (when, known.query.value_type()) {
+        let problem =
+            format!("invalid expression type {:?} for range query, must be Scalar or instant Vector", value.name());
+        return Err(Refused::parameter("query", problem));
+    }
     let prepared = begun.elapsed();
     let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
     let mut work = Work { api: api.clone(), known, when, at, limits, most, stats, begun, prepared };

@@ -59,9 +59,11 @@ impl From<EvalError> for Refused {
         let (status, kind) = match error {
             EvalError::Timeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             EvalError::Cancelled => (StatusCode::from_u16(CLIENT_LEFT).unwrap_or(StatusCode::BAD_REQUEST), "canceled"),
-            EvalError::Storage { retry: true, .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            EvalError::Busy { .. } | EvalError::Storage { retry: true, .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
             EvalError::Storage { retry: false, .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
-            EvalError::Range { .. } | EvalError::Steps { .. } | EvalError::Query(_) => {
+            EvalError::Range { .. } | EvalError::Steps { .. } | EvalError::Query(_) | EvalError::Refused { .. } => {
                 (StatusCode::BAD_REQUEST, "bad_data")
             }
             EvalError::Samples { .. }

@@ -67,21 +67,23 @@ impl MatchOp {
 
 /// Why a matcher cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` cannot be used as a regular expression: {reason}")]
+#[error("`{pattern}` {reason}")]
 pub struct MatcherError {
     /// The text given.
     pub pattern: String,
-    /// What the regex parser says, on one line.
+    /// What is wrong with it, on one line.
     pub reason: String,
 }
 
 /// Largest compiled size of a matcher's regular expression, bytes.
-const REGEX_SIZE_LIMIT: usize = 10 << 20;
+const REGEX_BYTES_MAX: usize = 10 << 20;
+/// Usual expressions are smaller.
+const REGEX_BYTES_USUAL: usize = 64 << 10;
 
 /// A regular expression, as it is tried.
 #[derive(Clone, Debug)]
 enum Compiled {
-    Regex(Regex),
+    Regex { regex: Regex, is_large: bool },
     Alternatives(Arc<Alternatives>),
 }
 
@@ -90,11 +92,20 @@ impl Compiled {
         if let Some(alternatives) = Alternatives::of(expression) {
             return Ok(Compiled::Alternatives(Arc::new(alternatives)));
         }
-        let built = regex::RegexBuilder::new(&format!("^(?s:{expression})$")).size_limit(REGEX_SIZE_LIMIT).build();
-        built.map(Compiled::Regex).map_err(|error| {
+        let build = |bytes_max| regex::RegexBuilder::new(&format!("^(?s:{expression})$")).size_limit(bytes_max).build();
+        let (built, is_large) = match build(REGEX_BYTES_USUAL) {
+            Err(regex::Error::CompiledTooBig(_)) => (build(REGEX_BYTES_MAX), true),
+            built => (built, false),
+        };
+        built.map(|regex| Compiled::Regex { regex, is_large }).map_err(|error| {
             let reason = match error {
-                regex::Error::CompiledTooBig(_) => "compiled it takes more than 10 MiB".to_owned(),
-                error => error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+                regex::Error::CompiledTooBig(_) => {
+                    "is too large an expression: compiled it takes more than 10 MiB".to_owned()
+                }
+                error => {
+                    let text = error.to_string();
+                    format!("is not a regular expression: {}", text.lines().last().unwrap_or_default().trim())
+                }
             };
             MatcherError { pattern: expression.to_owned(), reason }
         })
@@ -102,7 +113,7 @@ impl Compiled {
 
     fn matches(&self, value: &str) -> bool {
         match self {
-            Compiled::Regex(regex) => regex.is_match(value),
+            Compiled::Regex { regex, .. } => regex.is_match(value),
             Compiled::Alternatives(alternatives) => alternatives.matches(value),
         }
     }
@@ -151,6 +162,11 @@ impl Matcher {
         is_it == self.op.is_equal()
     }
 
+    /// Whether its expression takes up to megabytes of memory.
+    pub fn is_large(&self) -> bool {
+        matches!(self.compiled, Some(Compiled::Regex { is_large: true, .. }))
+    }
+
     /// How many texts, or beginnings of texts, stand beside each other in the expression if it is nothing else.
     pub fn alternatives(&self) -> usize {
         self.row().map_or(0, Alternatives::len)
@@ -166,7 +182,7 @@ impl Matcher {
     fn row(&self) -> Option<&Alternatives> {
         match &self.compiled {
             Some(Compiled::Alternatives(alternatives)) => Some(alternatives),
-            Some(Compiled::Regex(_)) | None => None,
+            Some(Compiled::Regex { .. }) | None => None,
         }
     }
 
@@ -210,6 +226,8 @@ mod tests {
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
         let exploding = Matcher::new("a", MatchOp::Regex, "a{1000}{1000}").expect_err("too large").to_string();
         assert!(exploding.ends_with("compiled it takes more than 10 MiB"), "{exploding}");
+        let large = |value| Matcher::new("a", MatchOp::Regex, value).expect("valid").is_large();
+        assert!(large(r"\p{L}{1,50}") && !large(r"[a-z]+-\d+.*"));
         let many: Vec<String> = (0..20_000).map(|number| format!("pod-{number}\\.x")).collect();
         let many = Matcher::new("a", MatchOp::NotRegex, many.join("|")).expect("valid");
         assert_eq!((many.alternatives(), many.texts().map(|texts| texts.len())), (20_000, Some(20_000)));

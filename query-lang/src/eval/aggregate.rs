@@ -226,16 +226,19 @@ fn count_values(
     columns: Vec<Column>,
 ) -> Result<Vec<Column>, EvalError> {
     let groups = Groups::new(ctx, grouping, &columns)?;
+    // A label that the grouping leaves out is not in the result either.
+    let is_left_out = grouping.without && grouping.labels.iter().any(|name| name == label);
     let mut places = Places::default();
     let mut out: Vec<Column> = Vec::new();
     for (column, group) in columns.iter().zip(&groups.of) {
         for (step, value) in column.values.iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
             ctx.guard.tick()?;
-            let text = match ctx.histogram(*value) {
+            let text = || match ctx.histogram(*value) {
                 Some(histogram) => native::text::text(&histogram),
                 None => printed(*value),
             };
-            let labels = groups.labels[*group].with(label, &text);
+            let labels = &groups.labels[*group];
+            let labels = if is_left_out { labels.clone() } else { labels.with(label, &text()) };
             let (place, is_new) = places.place(&labels);
             if is_new {
                 out.push(ctx.column(labels)?);

@@ -9,6 +9,7 @@ use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 use super::column::{Column, Value, is_absent};
 use super::context::Context;
 use super::limits::{EvalError, Guard, Limits};
+use super::memory::Held;
 use super::native::is_histogram;
 use super::notes::Notes;
 use super::{edges, window};
@@ -67,6 +68,14 @@ pub struct Answer {
     pub notes: Notes,
     /// Samples that were read for it.
     pub samples_read: u64,
+    _memory: Held,
+}
+
+impl Answer {
+    /// One that was made elsewhere.
+    pub fn new(outcome: Outcome, notes: Notes, samples_read: u64) -> Answer {
+        Answer { outcome, notes, samples_read, _memory: Held::nothing() }
+    }
 }
 
 /// Evaluates a query. At one time it may be of any type; a range of times wants a scalar or an instant vector.
@@ -80,10 +89,11 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
         Asked::Range(range) => {
             let ctx = super::over_range(engine, &guard, range)?;
             let query = &*query.at_times(ctx.times())?;
-            shown_matrix(&ctx, super::range_series(super::evaluate(query, &ctx)?, ctx.steps))
+            shown_matrix(&ctx, super::range_series(query, &ctx)?)
         }
     };
-    Ok(Answer { outcome, notes: guard.notes().told(query.text()), samples_read: guard.samples_read() })
+    let (notes, samples_read) = (guard.notes().told(query.text()), guard.samples_read());
+    Ok(Answer { outcome, notes, samples_read, _memory: guard.held() })
 }
 
 fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Result<Outcome, EvalError> {

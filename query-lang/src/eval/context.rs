@@ -92,6 +92,8 @@ pub(crate) struct Context<'e> {
     pub query_step: i64,
     /// Whether the whole query asks for one moment, so that order has a meaning.
     pub is_instant: bool,
+    /// Whether the steps are a part of more.
+    pub is_part: bool,
     /// What other queries of this time have computed already; nothing at other times.
     pub shared: Option<&'e SharedColumns<'e>>,
 }
@@ -108,7 +110,12 @@ impl<'e> Context<'e> {
         let bytes = steps.count.saturating_mul(8);
         self.guard.reserve(bytes)?;
         self.guard.release(bytes);
-        Ok(Context { steps, shared: None, ..*self })
+        Ok(Context { steps, is_part: false, shared: None, ..*self })
+    }
+
+    /// Whether it is evaluated at several times.
+    pub fn is_range(&self) -> bool {
+        self.is_part || self.steps.count > 1
     }
 
     /// What is shared, and the number of this part in it, if it is one that several queries have.

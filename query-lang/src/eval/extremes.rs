@@ -47,7 +47,7 @@ pub(super) fn eval(
         }
     }
     ctx.used_up(columns);
-    if ctx.is_instant && ctx.steps.count == 1 {
+    if ctx.is_instant && !ctx.is_range() {
         let mut slots: Vec<Option<Column>> = out.into_iter().map(Some).collect();
         return Ok(order.into_iter().filter_map(|at| slots[at].take()).collect());
     }

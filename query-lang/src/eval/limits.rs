@@ -1,14 +1,15 @@
 //! What an evaluation may use, how it is stopped, and why it can fail.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use watchfire_model::LabelSet;
 
+use super::memory::{Drawn, Held, QueryMemory, Refused};
 use super::native::Shelf;
-use super::notes::{Notebook, Weight};
+use super::notes::{AllLifted, Notebook, Weight};
 use crate::ast::Span;
 use crate::error::ParseError;
 
@@ -43,6 +44,10 @@ pub struct Limits {
     pub timeout: Duration,
     /// Most memory that intermediate and final values may take at once, bytes; an estimate.
     pub memory_max_bytes: u64,
+    /// What all evaluations may take together, if that is limited.
+    pub memory: Option<QueryMemory>,
+    /// A range of times is evaluated in parts if more than this would be taken at once, bytes.
+    pub part_bytes: u64,
     /// Most steps of a range evaluation; 11,000 in Prometheus.
     pub steps_max: usize,
     /// How far back an instant selector looks for the newest sample, milliseconds.
@@ -63,6 +68,8 @@ impl Default for Limits {
             samples_max: 50_000_000,
             timeout: Duration::from_secs(120),
             memory_max_bytes: 1 << 30,
+            memory: None,
+            part_bytes: 128 << 20,
             steps_max: 11_000,
             lookback_ms: 300_000,
             default_step_ms: 60_000,
@@ -85,6 +92,15 @@ pub enum EvalError {
     /// It would take more memory than allowed.
     #[error("the query needs more than {limit} bytes of memory; select fewer series, a shorter range or a longer step")]
     Memory {
+        /// The limit.
+        limit: u64,
+    },
+    /// Others are being evaluated that take what there is.
+    #[error(
+        "the queries that are being answered take the {limit} bytes of memory that `limits.query_memory` gives all of \
+             them; ask again, or for fewer series, a shorter range or a longer step"
+    )]
+    Busy {
         /// The limit.
         limit: u64,
     },
@@ -131,6 +147,12 @@ pub enum EvalError {
         /// What is wrong.
         reason: String,
     },
+    /// A remote cluster finds fault with the query.
+    #[error("{reason}")]
+    Refused {
+        /// What it says.
+        reason: String,
+    },
     /// A span of the query has no meaning at the times that it is asked at.
     #[error("{0}")]
     Query(Box<ParseError>),
@@ -162,12 +184,22 @@ impl From<ParseError> for EvalError {
 /// How many small steps of work pass between two looks at clock and switch.
 const LOOK_EVERY: u32 = 256;
 
+/// What an evaluation had used at some time.
+pub(crate) struct Used {
+    samples: u64,
+    memory_bytes: u64,
+    lifted: Option<AllLifted>,
+}
+
 /// Counts what an evaluation uses, and stops it.
 pub(crate) struct Guard<'l> {
     limits: &'l Limits,
     started: Instant,
     samples: Cell<u64>,
     memory_bytes: Cell<u64>,
+    /// Memory that may be taken now.
+    memory_max_bytes: Cell<u64>,
+    drawn: RefCell<Drawn>,
     until_look: Cell<u32>,
     notes: Notebook,
     shelf: Shelf,
@@ -180,6 +212,8 @@ impl<'l> Guard<'l> {
             started: Instant::now(),
             samples: Cell::new(0),
             memory_bytes: Cell::new(0),
+            memory_max_bytes: Cell::new(limits.memory_max_bytes),
+            drawn: RefCell::new(Drawn::new(limits.memory.clone())),
             until_look: Cell::new(LOOK_EVERY),
             notes: Notebook::default(),
             shelf: Shelf::default(),
@@ -235,10 +269,43 @@ impl<'l> Guard<'l> {
     pub(crate) fn reserve(&self, bytes: usize) -> Result<(), EvalError> {
         let total = self.memory_bytes.get() + bytes as u64;
         self.memory_bytes.set(total);
-        if total > self.limits.memory_max_bytes {
+        if total > self.memory_max_bytes.get() {
             return Err(EvalError::Memory { limit: self.limits.memory_max_bytes });
         }
-        Ok(())
+        let limit = || self.limits.memory.as_ref().map_or(0, QueryMemory::most);
+        self.drawn.borrow_mut().draw(total).map_err(|refused| match refused {
+            Refused::TooMuch => EvalError::Memory { limit: limit() },
+            Refused::Busy => EvalError::Busy { limit: limit() },
+        })
+    }
+
+    /// Does something that may take [`Limits::part_bytes`] more than is taken now.
+    pub(crate) fn capped<T>(&self, work: impl FnOnce() -> T) -> T {
+        let most = self.memory_max_bytes.get();
+        self.memory_max_bytes.set(most.min(self.memory_bytes.get().saturating_add(self.limits.part_bytes)));
+        let done = work();
+        self.memory_max_bytes.set(most);
+        done
+    }
+
+    /// What is used so far, for [`Guard::begin_again`].
+    pub(crate) fn used(&self) -> Used {
+        Used { samples: self.samples.get(), memory_bytes: self.memory_bytes.get(), lifted: self.notes.lifted() }
+    }
+
+    /// What was done since then is dropped, and done again.
+    pub(crate) fn begin_again(&self, before: &Used) {
+        self.samples.set(before.samples);
+        self.memory_bytes.set(before.memory_bytes);
+        self.drawn.borrow_mut().shrink(before.memory_bytes);
+        self.notes.set_lifted(before.lifted);
+    }
+
+    /// What is taken at the end, for the answer to hold.
+    pub(crate) fn held(self) -> Held {
+        let mut drawn = self.drawn.into_inner();
+        drawn.shrink(self.memory_bytes.get());
+        Held::new(drawn)
     }
 
     /// Gives memory back.

@@ -18,8 +18,10 @@ mod functions;
 mod groups;
 mod limits;
 mod mean;
+mod memory;
 mod native;
 mod notes;
+mod parts;
 mod quantile;
 mod selector;
 mod short;
@@ -38,6 +40,7 @@ use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
 pub use limits::{CancelToken, EvalError, Limits};
+pub use memory::QueryMemory;
 pub use notes::Notes;
 
 use crate::shared::SharedColumns;
@@ -50,6 +53,7 @@ use crate::read::{RangeSeries, RangeSteps};
 use column::{Column, Value, is_absent};
 use context::{Context, Steps};
 use limits::Guard;
+use parts::Gathered;
 
 /// The columns of a common part, as [`crate::shared`] keeps them.
 #[derive(Clone, Debug)]
@@ -160,20 +164,26 @@ pub fn evaluate_range(
     guard.look()?;
     let ctx = over_range(engine, &guard, range)?;
     let query = &*query.at_times(ctx.times())?;
-    let mut out = range_series(evaluate(query, &ctx)?, ctx.steps);
+    let mut out = range_series(query, &ctx)?;
     count_observations(&ctx, out.iter_mut().flat_map(|(_, points)| points).map(|(_, value)| value));
     Ok(out)
 }
 
 /// The points of each series that has any, in the order of labels.
-fn range_series(mut columns: Vec<Column>, steps: Steps) -> Vec<RangeSeries> {
-    columns.retain(Column::has_values);
-    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
-    let points = |values: Vec<f64>| {
-        let present = steps.times().zip(values).filter(|(_, value)| !is_absent(*value));
-        present.map(|(at, value)| (Timestamp::from_millis(at), value)).collect()
+fn range_series(query: &Query, ctx: &Context) -> Result<Vec<RangeSeries>, EvalError> {
+    let mut series = match parts::gather(ctx, &|part| evaluate(query, part))? {
+        Gathered::Whole(columns) => columns.into_iter().filter_map(|column| points_of(column, ctx.steps)).collect(),
+        Gathered::Parts(series) => series,
     };
-    columns.into_iter().map(|column| (column.labels, points(column.values))).collect()
+    series.sort_by(|left, right| left.0.cmp(&right.0));
+    Ok(series)
+}
+
+/// The points of a column, if it has any.
+fn points_of(column: Column, steps: Steps) -> Option<RangeSeries> {
+    let present = steps.times().zip(column.values).filter(|(_, value)| !is_absent(*value));
+    let points: Vec<_> = present.map(|(at, value)| (Timestamp::from_millis(at), value)).collect();
+    (!points.is_empty()).then_some((column.labels, points))
 }
 
 /// The kind of the series that a query in the short form finds.
@@ -213,6 +223,7 @@ fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Conte
         query_end: at.millis(),
         query_step: 0,
         is_instant: true,
+        is_part: false,
         shared: None,
     }
 }
@@ -229,6 +240,7 @@ fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -
         query_end,
         query_step: range.step_ms,
         is_instant: false,
+        is_part: false,
         shared: None,
     })
 }

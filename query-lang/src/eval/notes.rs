@@ -32,7 +32,7 @@ pub(crate) struct Notebook {
 
 /// All buckets of classic histograms that had to be lifted.
 #[derive(Clone, Copy, Debug)]
-struct AllLifted {
+pub(crate) struct AllLifted {
     largest: Lifted,
     histograms: u64,
     first_ms: i64,
@@ -84,6 +84,16 @@ impl Notebook {
         all.largest = Lifted { bounds, by: all.largest.by.max(lifted.by) };
         all.histograms += 1;
         (all.first_ms, all.last_ms) = (all.first_ms.min(at_ms), all.last_ms.max(at_ms));
+    }
+
+    /// What was noted of buckets that were lifted.
+    pub(crate) fn lifted(&self) -> Option<AllLifted> {
+        *self.lifted.borrow()
+    }
+
+    /// As it was before.
+    pub(crate) fn set_lifted(&self, before: Option<AllLifted>) {
+        *self.lifted.borrow_mut() = before;
     }
 
     /// The notes with their places in the text of the query.

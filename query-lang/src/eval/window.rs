@@ -4,12 +4,13 @@
 
 use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::sample::is_stale;
-use watchfire_model::{LabelSet, Sample};
+use watchfire_model::{LabelSet, Sample, Timestamp};
 
-use super::column::Value;
+use super::column::{Column, Value};
 use super::context::{Context, Looks, Steps};
 use super::limits::EvalError;
 use super::native::{self, distribution};
+use super::parts::{self, Gathered};
 use super::source;
 use crate::ast::{Edges, Expr, MatrixSelector, Subquery};
 
@@ -180,24 +181,42 @@ fn of_subquery(
         Windows { looks: ctx.looks(&subquery.shift), range_ms: subquery.range_ms, edges: Edges::Open, lookback_ms: 0 };
     let steps = inner_steps(&windows, subquery.step_ms.unwrap_or(ctx.guard.limits().default_step_ms));
     let inner = ctx.at_steps(steps)?;
-    let columns = match super::eval(&inner, &subquery.expr)? {
-        Value::Vector(columns) => columns,
-        Value::Scalar(values) => vec![inner.keep(LabelSet::empty(), values)?],
-        Value::Text => Vec::new(),
-    };
     let mut samples = Vec::new();
-    for column in &columns {
+    let mut give = |labels: &LabelSet, points: &mut dyn Iterator<Item = (Timestamp, f64)>| {
         samples.clear();
         let shelved = ctx.shelved();
-        for (at, value) in steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value)) {
-            samples.push(Sample { timestamp: source::at(at), value: native::without_hint(ctx, *value)? });
+        for (timestamp, value) in points {
+            samples.push(Sample { timestamp, value: native::without_hint(ctx, value)? });
         }
         ctx.guard.samples(samples.len())?;
-        let series = Series { labels: &column.labels, samples: &samples, counted: None, shelved };
-        each(&series, &windows)?;
+        each(&Series { labels, samples: &samples, counted: None, shelved }, &windows)
+    };
+    match parts::gather(&inner, &|part| columns_of(part, &subquery.expr))? {
+        Gathered::Whole(columns) => {
+            for column in &columns {
+                let present = steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value));
+                give(&column.labels, &mut present.map(|(at, value)| (source::at(at), *value)))?;
+            }
+            inner.used_up(columns);
+        }
+        Gathered::Parts(series) => {
+            for (labels, points) in series {
+                let bytes = points.capacity() * size_of::<Sample>();
+                give(&labels, &mut points.into_iter())?;
+                ctx.guard.release(bytes);
+            }
+        }
     }
-    inner.used_up(columns);
     Ok(())
+}
+
+/// The columns of the expression of a subquery.
+fn columns_of(inner: &Context, expr: &Expr) -> Result<Vec<Column>, EvalError> {
+    match super::eval(inner, expr)? {
+        Value::Vector(columns) => Ok(columns),
+        Value::Scalar(values) => Ok(vec![inner.keep(LabelSet::empty(), values)?]),
+        Value::Text => Ok(Vec::new()),
+    }
 }
 
 /// The times at which a subquery is evaluated: multiples of its step inside its windows.

@@ -16,9 +16,11 @@ pub(super) fn number(text: &str, pair: &Pair<'_>) -> Result<f64, ParseError> {
     } else if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7')) {
         i64::from_str_radix(&digits, 8).ok().map(|value| value as f64)
     } else {
-        digits.parse().ok()
+        // Infinity is written as a word; digits that come to it are out of range, as Prometheus has it.
+        let is_word = digits.starts_with('i');
+        digits.parse().ok().filter(|value: &f64| is_word || !value.is_infinite())
     };
-    value.ok_or_else(|| meaning(text, pair, format!("`{}` is no number", pair.as_str())))
+    value.ok_or_else(|| meaning(text, pair, format!("`{}` is no number, or out of range", pair.as_str())))
 }
 
 /// The milliseconds of a `duration`.

@@ -6,7 +6,9 @@ use std::fmt;
 use serde_json::Value;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::{Histogram, LabelSet, Timestamp};
-use watchfire_query_lang::{Asked, EvalError, Limits, Outcome, ParseErrorKind, PointValue, Query, RangeSteps, answer};
+use watchfire_query_lang::{
+    Answer, Asked, EvalError, Limits, Outcome, ParseErrorKind, PointValue, Query, RangeSteps, answer,
+};
 use watchfire_test_support::prometheus::{Prometheus, Written, call};
 use watchfire_test_support::{Client, Program};
 
@@ -141,6 +143,19 @@ impl Ours {
         Ours { engine, _folder: folder }
     }
 
+    /// Evaluated in parts, as where there are many series, it is the same.
+    fn check_parts(&self, query: &Query, asked: Asked, whole: &Result<Answer, EvalError>) {
+        for part_bytes in [0, 3000] {
+            let parts = answer(query, &self.engine, asked, &Limits { part_bytes, ..Limits::default() });
+            let shown = |answer: &Result<Answer, EvalError>| match answer {
+                Ok(answer) => format!("{:?} {:?}", answer.outcome, answer.notes),
+                Err(error) => error.to_string(),
+            };
+            let (parts, whole) = (shown(&parts), shown(whole));
+            assert!(parts == whole, "{} in parts of {part_bytes} bytes:\n{parts}\ninstead of\n{whole}", query.text());
+        }
+    }
+
     /// Evaluates a query.
     pub fn ask(&self, text: &str, when: When) -> Got {
         let query = match Query::parse(text) {
@@ -155,7 +170,9 @@ impl Ours {
                 (Asked::Range(RangeSteps { start: at(start), end: at(end), step_ms }), at(end))
             }
         };
-        let answer = match answer(&query, &self.engine, asked, &Limits::default()) {
+        let whole = answer(&query, &self.engine, asked, &Limits::default());
+        self.check_parts(&query, asked, &whole);
+        let answer = match whole {
             Ok(answer) => answer,
             Err(EvalError::NotYet { what, .. }) => return Got::NotYet(what),
             // Prometheus looks at the type of a range query before it evaluates it.

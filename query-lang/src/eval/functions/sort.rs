@@ -19,11 +19,11 @@ pub(super) fn eval(ctx: &Context, function: SortFunction, call: &Call) -> Result
     }
     // A range whose end no step reaches is one all the same.
     let is_whole_range = !ctx.is_instant && ctx.steps.start == ctx.query_start && ctx.query_start != ctx.query_end;
-    if (ctx.steps.count > 1 || is_whole_range) && !call.is_step_invariant() {
+    if (ctx.is_range() || is_whole_range) && !call.is_step_invariant() {
         let text = "sort is ineffective for range queries since results are always ordered by labels";
         ctx.guard.warn(text.to_owned(), call.span);
     }
-    if !ctx.is_instant || ctx.steps.count > 1 {
+    if !ctx.is_instant || ctx.is_range() {
         return Ok(columns);
     }
     match function {
