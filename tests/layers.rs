@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("yaml", &["model"]),
     ("engine", &["model"]),
@@ -13,11 +13,12 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("query-lang", &["model", "engine"]),
     ("rules", &["model", "yaml", "engine", "query-lang"]),
     ("rehearsal", &["model", "yaml", "engine", "query-lang", "rules"]),
-    ("alerting", &["model", "queue"]),
+    ("tls-client", &[]),
+    ("alerting", &["model", "queue", "tls-client"]),
     ("protobuf", &[]),
     ("exposition", &["model", "engine", "protobuf"]),
     ("ingest", &["model", "engine", "log-store", "queue", "exposition", "protobuf"]),
-    ("scrape", &["model", "engine", "exposition"]),
+    ("scrape", &["model", "engine", "exposition", "tls-client"]),
     ("remote-write", &["model", "engine", "exposition", "protobuf", "scrape"]),
     ("metrics-backend", &["model", "engine", "query-lang", "scrape"]),
     (
@@ -35,7 +36,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "protobuf",
         ],
     ),
-    ("cli", &["model", "backup"]),
+    ("cli", &["model", "backup", "tls-client"]),
     ("demo", &["model"]),
     ("backup", &[]),
     ("xtask", &[]),
