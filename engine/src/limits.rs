@@ -9,7 +9,10 @@ pub enum Rejection {
     #[error("the series has another value at this time already")]
     DuplicateTimestamp,
     /// Older than the series' newest sample by more than the out-of-order window.
-    #[error("out of order: older than the newest sample of its series by more than the window")]
+    #[error(
+        "out of order: older than the newest sample of its series by more than 10 minutes; backfill it with \
+         `watchfire import metrics`"
+    )]
     OutOfOrder,
     /// Older than the retention.
     #[error("too old: older than the retention")]
@@ -30,7 +33,7 @@ pub enum Rejection {
     #[error("the value is no number that can be counted")]
     NotCountable,
     /// More labels, or longer ones, than a series may have.
-    #[error("the label set is too large")]
+    #[error("the label set is too large: more labels than `limits.labels_per_series`, or a text of more than 4 KiB")]
     LabelsTooLarge,
 }
 
