@@ -10,13 +10,16 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
+use http::HeaderMap;
 use prometheus::{Encoder, TextEncoder};
 use watchfire_engine::{MetricInfo, SeriesKind, SeriesView, TimeRange};
+use watchfire_exposition::escaping::{Escaping, is_plain};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Histogram, LabelSet, Matcher, Timestamp};
 
 use crate::error::ApiError;
+use crate::negotiate::{Form, Negotiated};
 use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
 use crate::state::Api;
 
@@ -25,31 +28,30 @@ pub(crate) const LOOKBACK_MS: i64 = 300_000;
 /// Quantiles shown of a distribution, over the last [`LOOKBACK_MS`].
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 
-/// What these texts are.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
     Router::new().route("/metrics", routing::get(metrics))
 }
 
-async fn metrics(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    in_pieces(Exposition::new(api), CONTENT_TYPE).await
+async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let negotiated = Negotiated::of(&headers, &[Form::Text]);
+    in_pieces(Exposition::new(api, negotiated.escaping), negotiated.content_type()).await
 }
 
 /// How far an exposition is.
 struct Exposition {
     api: Arc<Api>,
+    escaping: Escaping,
     now: Timestamp,
     /// Our own state was written; then the metrics that are left.
     metrics: Option<std::vec::IntoIter<MetricInfo>>,
-    /// The series that are left of a metric that was begun, and its name.
+    /// The series that are left of a metric that was begun, and its name as it is written.
     begun: Option<(String, std::vec::IntoIter<SeriesView>)>,
 }
 
 impl Exposition {
-    fn new(api: Arc<Api>) -> Exposition {
-        Exposition { api, now: Timestamp::now(), metrics: None, begun: None }
+    fn new(api: Arc<Api>, escaping: Escaping) -> Exposition {
+        Exposition { api, escaping, now: Timestamp::now(), metrics: None, begun: None }
     }
 }
 
@@ -60,15 +62,16 @@ impl Pieces for Exposition {
         while text.len() < PIECE_BYTES {
             if let Some((name, views)) = &mut self.begun {
                 match views.next() {
-                    Some(view) => expose_series(name, &view, range, &mut text),
+                    Some(view) => expose_series(self.escaping, name, &view, range, &mut text),
                     None => self.begun = None,
                 }
             } else if let Some(metrics) = &mut self.metrics {
                 let Some(metric) = metrics.next() else { break };
-                expose_head(&metric, &mut text);
+                let name = self.escaping.metric(&metric.name).into_owned();
+                expose_head(&metric, &name, &mut text);
                 let matcher = Matcher::equal(METRIC_NAME, metric.name.as_str());
                 let views = self.api.engine.select(&[matcher], range).map_err(ApiError::internal)?;
-                self.begun = Some((metric.name, views.into_iter()));
+                self.begun = Some((name, views.into_iter()));
             } else {
                 let mut own = Vec::new();
                 TextEncoder::new().encode(&self.api.registry.gather(), &mut own).map_err(ApiError::internal)?;
@@ -84,58 +87,61 @@ impl Pieces for Exposition {
     }
 }
 
-fn expose_head(metric: &MetricInfo, text: &mut String) {
+fn expose_head(metric: &MetricInfo, name: &str, text: &mut String) {
     let kind = match metric.kind {
         SeriesKind::Distribution => "summary",
         SeriesKind::Increments | SeriesKind::Samples(_) => metric.kind.as_str(),
     };
-    let name = plain_name(&metric.name, true);
+    let name = quoted(name, true);
     if let Some(help) = &metric.help {
         push(text, format_args!("# HELP {name} {}\n", help.replace('\\', "\\\\").replace('\n', "\\n")));
     }
     push(text, format_args!("# TYPE {name} {kind}\n"));
 }
 
-/// A name as every reader of the text format takes it: letters, digits and `_`, of metrics also `:`. All else becomes `_`.
-pub(crate) fn plain_name(name: &str, is_metric: bool) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || (is_metric && c == ':');
-    let begins_plain = !name.starts_with(|c: char| c.is_ascii_digit());
-    if begins_plain && name.chars().all(is_plain) {
-        return Cow::Borrowed(name);
+/// A name of a text: between quotes, if it is none that every reader takes.
+pub(crate) fn quoted(name: &str, is_metric: bool) -> Cow<'_, str> {
+    match is_plain(name, is_metric) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(format!("\"{}\"", escaped(name))),
     }
-    let plain = name.chars().map(|c| if is_plain(c) { c } else { '_' });
-    Cow::Owned(if begins_plain { plain.collect() } else { std::iter::once('_').chain(plain.skip(1)).collect() })
 }
 
-fn expose_series(name: &str, view: &SeriesView, range: TimeRange, text: &mut String) {
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn expose_series(escaping: Escaping, name: &str, view: &SeriesView, range: TimeRange, text: &mut String) {
+    let mut put = |suffix: &str, quantile: Option<&str>, value| {
+        line(text, escaping, &format!("{name}{suffix}"), view.labels(), quantile, value);
+    };
     match view.kind() {
         SeriesKind::Samples(_) => {
             // Native histograms cannot be said in a line.
             if let Some((_, Newest::Float(value))) = newest(view, range) {
-                line(text, name, view.labels(), None, value);
+                put("", None, value);
             }
         }
         SeriesKind::Increments => {
             if let Some(total) = view.total_at(range.end) {
-                line(text, name, view.labels(), None, total);
+                put("", None, total);
             }
         }
-        SeriesKind::Distribution => expose_distribution(view, range, text),
+        SeriesKind::Distribution => expose_distribution(view, range, put),
     }
 }
 
-fn expose_distribution(view: &SeriesView, range: TimeRange, text: &mut String) {
-    let name = view.labels().metric_name();
+fn expose_distribution(view: &SeriesView, range: TimeRange, mut put: impl FnMut(&str, Option<&str>, f64)) {
     if let Some(window) = view.histogram(range.start, range.end) {
         for quantile in QUANTILES {
             if let Some(value) = window.quantile(quantile) {
-                line(text, name, view.labels(), Some(&quantile.to_string()), value);
+                put("", Some(&quantile.to_string()), value);
             }
         }
     }
     if let Some((count, sum)) = view.observed() {
-        line(text, &format!("{name}_sum"), view.labels(), None, sum);
-        line(text, &format!("{name}_count"), view.labels(), None, count as f64);
+        put("_sum", None, sum);
+        put("_count", None, count as f64);
     }
 }
 
@@ -157,27 +163,31 @@ pub(crate) fn newest(view: &SeriesView, range: TimeRange) -> Option<(Timestamp, 
     }
 }
 
-fn line(text: &mut String, name: &str, labels: &LabelSet, quantile: Option<&str>, value: f64) {
+fn line(text: &mut String, escaping: Escaping, name: &str, labels: &LabelSet, quantile: Option<&str>, value: f64) {
     let labels = labels.iter().filter(|(label, _)| *label != METRIC_NAME);
     // A label of that name in the data would stand twice in the line.
     let labels = labels.map(|(label, value)| (if label == "quantile" { "exported_quantile" } else { label }, value));
-    put_sample(text, name, labels.chain(quantile.map(|quantile| ("quantile", quantile))), value);
+    put_sample(text, escaping, name, labels.chain(quantile.map(|quantile| ("quantile", quantile))), value);
     text.push('\n');
 }
 
-/// Appends a line up to its value.
+/// Appends a line up to its value; the name of the metric is as it is to be written.
 pub(crate) fn put_sample<'l>(
     text: &mut String,
+    escaping: Escaping,
     name: &str,
     labels: impl Iterator<Item = (&'l str, &'l str)>,
     value: f64,
 ) {
-    text.push_str(&plain_name(name, true));
-    let mut separator = '{';
+    // What has to stand between quotes stands among the labels.
+    let mut separator = if is_plain(name, true) { '{' } else { ',' };
+    if separator == ',' {
+        text.push('{');
+    }
+    text.push_str(&quoted(name, true));
     for (label, value) in labels {
-        let label = plain_name(label, false);
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        push(text, format_args!("{separator}{label}=\"{value}\""));
+        let label = escaping.label(label);
+        push(text, format_args!("{separator}{}=\"{}\"", quoted(&label, false), escaped(value)));
         separator = ',';
     }
     if separator == ',' {
@@ -208,16 +218,23 @@ mod tests {
 
     #[test]
     fn a_line_is_one_that_every_reader_takes() {
-        for (name, label, value, line) in [
-            ("up", "job", "a\"b\\c\nd", "up{job=\"a\\\"b\\\\c\\nd\"} 1"),
-            ("http.server.requests", "k8s.pod", "x", "http_server_requests{k8s_pod=\"x\"} 1"),
-            ("9lives", "1st", "x", "_lives{_st=\"x\"} 1"),
-            ("a:b", "a:b", "é", "a:b{a_b=\"é\"} 1"),
-            ("evil 1\nother{", "x\"=\"", "", "evil_1_other_{x___=\"\"} 1"),
+        let (plain, utf8) = (Escaping::Underscores, Escaping::AllowUtf8);
+        for (escaping, name, label, value, line) in [
+            (plain, "up", "job", "a\"b\\c\nd", "up{job=\"a\\\"b\\\\c\\nd\"} 1"),
+            (plain, "http.server.requests", "k8s.pod", "x", "http_server_requests{k8s_pod=\"x\"} 1"),
+            (plain, "9lives", "1st", "x", "_lives{_st=\"x\"} 1"),
+            (plain, "a:b", "a:b", "é", "a:b{a_b=\"é\"} 1"),
+            (plain, "evil 1\nother{", "x\"=\"", "", "evil_1_other_{x___=\"\"} 1"),
+            (utf8, "http.requests", "k8s.pod", "x", "{\"http.requests\",\"k8s.pod\"=\"x\"} 1"),
+            (utf8, "up", "a:b", "x", "up{\"a:b\"=\"x\"} 1"),
+            (utf8, "evil\n\"", "x\"=\"", "", "{\"evil\\n\\\"\",\"x\\\"=\\\"\"=\"\"} 1"),
         ] {
             let mut text = String::new();
-            put_sample(&mut text, name, [(label, value)].into_iter(), 1.0);
+            put_sample(&mut text, escaping, &escaping.metric(name), [(label, value)].into_iter(), 1.0);
             assert_eq!(text, line);
         }
+        let mut text = String::new();
+        put_sample(&mut text, utf8, "a.b", std::iter::empty(), 1.0);
+        assert_eq!(text, "{\"a.b\"} 1");
     }
 }

@@ -29,6 +29,7 @@ pub mod live;
 pub mod logs;
 pub mod maintenance;
 pub mod metrics;
+mod negotiate;
 pub mod own_metrics;
 mod packed;
 pub mod page;

@@ -1,12 +1,13 @@
 //! Answers that are sent as they are made, piece by piece: all of one may be larger than memory has room for.
 
+use std::fmt::Display;
 use std::io;
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::{once, try_unfold};
-use http::header;
+use http::{HeaderValue, header};
 
 use crate::error::ApiError;
 
@@ -26,13 +27,20 @@ pub(crate) trait Pieces: Send + 'static {
 
 /// An answer that is sent as it is made. The first piece is awaited: its error is told. Should a later one fail, the
 /// connection is cut, so that an answer that ended early cannot be taken for a whole one.
-pub(crate) async fn in_pieces(pieces: impl Pieces, content_type: &'static str) -> Result<Response, ApiError> {
+pub(crate) async fn in_pieces(
+    pieces: impl Pieces,
+    content_type: impl TryInto<HeaderValue, Error: Display>,
+) -> Result<Response, ApiError> {
     let (first, pieces) = next_piece(pieces).await?;
     Ok(goes_on(first, pieces, content_type))
 }
 
 /// The same when the first piece is made.
-pub(crate) fn goes_on(first: Option<Bytes>, pieces: impl Pieces, content_type: &'static str) -> Response {
+pub(crate) fn goes_on(
+    first: Option<Bytes>,
+    pieces: impl Pieces,
+    content_type: impl TryInto<HeaderValue, Error: Display>,
+) -> Response {
     let headers = [(header::CONTENT_TYPE, content_type)];
     let first = match first {
         Some(first) if !pieces.is_done() => first,

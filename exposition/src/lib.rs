@@ -13,6 +13,7 @@
 mod bounds;
 mod classic;
 mod cursor;
+pub mod escaping;
 pub mod labels;
 pub mod lint;
 pub mod native;

@@ -12,15 +12,17 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use watchfire_engine::{SeriesKind, SeriesView, TimeRange};
+use watchfire_exposition::escaping::Escaping;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Histogram, LabelSet, Matcher, Timestamp};
 
 use super::params::Asked;
 use super::reply::Refused;
 use crate::error::ApiError;
-use crate::exposition::{CONTENT_TYPE, LOOKBACK_MS, Newest, newest};
+use crate::exposition::{LOOKBACK_MS, Newest, newest};
+use crate::negotiate::{Form, Negotiated};
 use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
 use crate::state::Api;
 
@@ -35,42 +37,18 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked) -> Result<Response, Refused> {
     let now = Timestamp::now();
     let range = TimeRange { start: now.plus_millis(-LOOKBACK_MS), end: now };
-    let (form, content_type) = if wants_protobuf(&headers) {
-        (Form::Protobuf(protobuf::Families::default()), protobuf::CONTENT_TYPE)
-    } else {
-        (Form::Text(text::Lines::default()), CONTENT_TYPE)
+    let negotiated = Negotiated::of(&headers, &[Form::Protobuf, Form::Text]);
+    let written = match negotiated.form {
+        Form::Protobuf => Written::Protobuf(protobuf::Families::default()),
+        Form::Text => Written::Text(text::Lines::default()),
     };
-    let federation = Federation { api, selectors: asked.matchers()?, range, found: None, form };
-    Ok(in_pieces(federation, content_type).await?)
+    let escaping = negotiated.escaping;
+    let federation = Federation { api, selectors: asked.matchers()?, range, found: None, escaping, written };
+    Ok(in_pieces(federation, negotiated.content_type()).await?)
 }
 
-/// Whether the reader likes delimited protobuf best of what is here.
-fn wants_protobuf(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let (mut protobuf, mut text) = (0.0, 0.0);
-    for range in accepted.flat_map(|value| value.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default();
-        let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
-        let parameter =
-            |name| parameters.iter().find(|(have, _)| *have == name).map(|(_, value)| value.trim_matches('"'));
-        let quality = parameter("q").and_then(|q| q.parse().ok()).unwrap_or(1.0f64);
-        match kind {
-            "application/vnd.google.protobuf"
-                if parameter("proto") == Some("io.prometheus.client.MetricFamily")
-                    && parameter("encoding") == Some("delimited") =>
-            {
-                protobuf = quality.max(protobuf);
-            }
-            "text/plain" | "text/*" | "*/*" => text = quality.max(text),
-            _ => {}
-        }
-    }
-    protobuf > text
-}
-
-/// How it is written.
-enum Form {
+/// What is written.
+enum Written {
     Text(text::Lines),
     Protobuf(protobuf::Families),
 }
@@ -78,6 +56,7 @@ enum Form {
 /// The newest of one series.
 struct Told<'t> {
     labels: &'t LabelSet,
+    escaping: Escaping,
     at: Timestamp,
     value: &'t Newest,
 }
@@ -106,7 +85,8 @@ struct Federation {
     range: TimeRange,
     /// The series that are left, by metric and labels, once they were looked for.
     found: Option<std::vec::IntoIter<SeriesView>>,
-    form: Form,
+    escaping: Escaping,
+    written: Written,
 }
 
 impl Federation {
@@ -147,15 +127,15 @@ impl Pieces for Federation {
             && let Some(view) = left.next()
         {
             if let Some((at, value)) = self.newest(&view) {
-                let told = Told { labels: view.labels(), at, value: &value };
-                match &mut self.form {
-                    Form::Text(text) => text.put(&told, &mut out),
-                    Form::Protobuf(protobuf) => protobuf.put(&told, &mut out),
+                let told = Told { labels: view.labels(), escaping: self.escaping, at, value: &value };
+                match &mut self.written {
+                    Written::Text(text) => text.put(&told, &mut out),
+                    Written::Protobuf(protobuf) => protobuf.put(&told, &mut out),
                 }
             }
         }
         if left.len() == 0
-            && let Form::Protobuf(protobuf) = &mut self.form
+            && let Written::Protobuf(protobuf) = &mut self.written
         {
             protobuf.end(&mut out);
         }

@@ -18,10 +18,6 @@ use crate::exposition::Newest;
 use crate::pieces::PIECE_BYTES;
 use watchfire_exposition::spans::spans;
 
-/// What these messages are.
-pub(super) const CONTENT_TYPE: &str =
-    "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
-
 const UNTYPED: i64 = 3;
 const HISTOGRAM: i64 = 4;
 const GAUGE_HISTOGRAM: i64 = 5;
@@ -42,7 +38,7 @@ struct Family {
 
 impl Families {
     pub(super) fn put(&mut self, told: &Told<'_>, out: &mut Vec<u8>) {
-        let name = told.labels.metric_name();
+        let name = told.escaping.metric(told.labels.metric_name());
         let kind = match told.value {
             Newest::Float(_) => UNTYPED,
             Newest::Native(histogram) if histogram.hint() == ResetHint::Gauge => GAUGE_HISTOGRAM,
@@ -53,7 +49,7 @@ impl Families {
         if !self.open.as_ref().is_some_and(goes_on) {
             self.end(out);
         }
-        let open = self.open.get_or_insert_with(|| Family { name: name.to_owned(), kind, metrics: Vec::new() });
+        let open = self.open.get_or_insert_with(|| Family { name: name.into_owned(), kind, metrics: Vec::new() });
         Writer::new(&mut open.metrics).message(4, |metric| put_metric(told, metric));
     }
 
@@ -73,7 +69,7 @@ impl Families {
 fn put_metric(told: &Told<'_>, metric: &mut Writer<'_>) {
     for (name, value) in told.others() {
         metric.message(1, |label| {
-            label.bytes(1, name.as_bytes());
+            label.bytes(1, told.escaping.label(name).as_bytes());
             // Also an empty one: who reads has to see it.
             label.message(2, |text| text.raw(value.as_bytes()));
         });

@@ -3,7 +3,7 @@
 use watchfire_model::Histogram;
 
 use super::{Told, cumulative};
-use crate::exposition::{Newest, plain_name, push, put_sample, put_value};
+use crate::exposition::{Newest, push, put_sample, put_value, quoted};
 
 /// How far the text is.
 #[derive(Default)]
@@ -21,21 +21,21 @@ impl Lines {
             // Exponential buckets cannot be said in lines.
             Newest::Native(_) => return,
         };
-        let mut text = String::new();
+        let (mut text, written) = (String::new(), told.escaping.metric(name));
         if self.begun.as_ref().is_none_or(|begun| begun.0 != name || begun.1 != kind) {
-            push(&mut text, format_args!("# TYPE {} {kind}\n", plain_name(name, true)));
+            push(&mut text, format_args!("# TYPE {} {kind}\n", quoted(&written, true)));
             self.begun = Some((name.to_owned(), kind));
         }
         match told.value {
-            Newest::Float(value) => put_line(told, name, None, *value, &mut text),
-            Newest::Native(histogram) => put_histogram(told, name, histogram, &mut text),
+            Newest::Float(value) => put_line(told, &written, None, *value, &mut text),
+            Newest::Native(histogram) => put_histogram(told, &written, histogram, &mut text),
         }
         out.extend_from_slice(text.as_bytes());
     }
 }
 
 fn put_line(told: &Told<'_>, name: &str, le: Option<&str>, value: f64, text: &mut String) {
-    put_sample(text, name, told.others().chain(le.map(|le| ("le", le))), value);
+    put_sample(text, told.escaping, name, told.others().chain(le.map(|le| ("le", le))), value);
     push(text, format_args!(" {}\n", told.at.millis()));
 }
 
