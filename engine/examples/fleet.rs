@@ -5,11 +5,12 @@
 //! calls them. The folder is left as a kill leaves it; each start reads a copy. What is resident says something only with the
 //! server's allocator: `_RJEM_MALLOC_CONF=narenas:4,background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0,thp:never`.
 
-use std::alloc::{GlobalAlloc, Layout};
+mod counting;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use counting::live_bytes;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind, Spelling};
 use watchfire_model::Timestamp;
 use watchfire_test_support::fleet;
@@ -24,27 +25,6 @@ const TICK_MS: i64 = 100;
 /// The allocator gives memory back within this time, if it is set as the server's: see `src/allocator.rs`.
 const GIVES_BACK: Duration = Duration::from_secs(3);
 const UNTYPED: SeriesKind = SeriesKind::Samples(MetricType::Untyped);
-
-/// Counts what is allocated.
-struct Counting;
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to jemalloc unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { tikv_jemallocator::Jemalloc.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { tikv_jemallocator::Jemalloc.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -63,7 +43,7 @@ struct Sent {
 }
 
 fn make(folder: &Path, series: usize, samples: usize) {
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = live_bytes();
     let config = EngineConfig { is_durable: false, ..EngineConfig::new(folder) };
     let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("opens");
     let sent: Vec<Sent> = (0..series).map(|number| sent(&engine, number)).collect();
@@ -86,7 +66,7 @@ fn make(folder: &Path, series: usize, samples: usize) {
     let each = |bytes: usize| bytes / series;
     println!(
         "{series} series of {samples} samples: {} B a series allocated, {} accounted; resident {}",
-        each(LIVE.load(Ordering::Relaxed) - before),
+        each(live_bytes() - before),
         each(engine.stats().memory_bytes as usize),
         resident()
     );
@@ -126,7 +106,7 @@ fn open(folder: &Path) {
             std::fs::copy(file.path(), place.path().join(file.file_name())).expect("copies");
         }
     }
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = live_bytes();
     let begun = Instant::now();
     let opened = Engine::open(EngineConfig::new(place.path()), Timestamp::from_millis(NOW + SENDING_MS + SETTLE_MS));
     let took = begun.elapsed();
@@ -137,7 +117,7 @@ fn open(folder: &Path) {
         report.series,
         report.records,
         report.points,
-        (LIVE.load(Ordering::Relaxed) - before) / report.series.max(1) as usize,
+        (live_bytes() - before) / report.series.max(1) as usize,
         resident()
     );
     drop(engine);

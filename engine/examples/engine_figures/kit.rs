@@ -1,36 +1,14 @@
 //! What all figures are taken with: counted memory, CPU time, numbers by chance, label sets, an engine.
 
-use std::alloc::{GlobalAlloc, Layout};
+#[path = "../counting/mod.rs"]
+mod counting;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use watchfire_engine::{Engine, EngineConfig, MetricType, SeriesKind};
 use watchfire_model::{LabelSet, Timestamp};
 
-struct Counting;
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the allocator of the binary unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { tikv_jemallocator::Jemalloc.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { tikv_jemallocator::Jemalloc.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Bytes that are allocated now.
-pub fn live_bytes() -> usize {
-    LIVE.load(Ordering::Relaxed)
-}
+pub use counting::live_bytes;
 
 /// When everything begins, milliseconds.
 pub const NOW: i64 = 1_700_000_000_000;
