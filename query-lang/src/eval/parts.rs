@@ -13,6 +13,9 @@ use super::limits::EvalError;
 
 /// Into how many parts a grid is cut.
 const PARTS: usize = 8;
+/// How often. What ranges and subqueries look back at is read again for each part: a query that needs more parts would take
+/// longer than anybody waits.
+const DEPTH_MAX: usize = 3;
 
 /// What an expression is over a grid.
 pub(crate) enum Gathered {
@@ -28,34 +31,32 @@ pub(crate) fn gather(
     ctx: &Context,
     evaluate: &dyn Fn(&Context) -> Result<Vec<Column>, EvalError>,
 ) -> Result<Gathered, EvalError> {
-    match attempt(ctx, evaluate)? {
-        Some(columns) => Ok(Gathered::Whole(columns)),
-        None => {
+    match attempt(ctx, evaluate) {
+        Err(EvalError::Memory { .. }) if ctx.steps.count > 1 => {
             let mut kept = Kept::default();
-            kept.parts(ctx, evaluate)?;
+            kept.parts(ctx, evaluate, 1)?;
             Ok(Gathered::Parts(kept.series))
         }
+        result => result.map(Gathered::Whole),
     }
 }
 
-/// The columns; `None`, and nothing is left of it, if they take too much and there are steps to part.
+/// The columns; if they take too much, nothing is left of what was done. One step cannot be cut, and may take all there is.
 fn attempt(
     ctx: &Context,
     evaluate: &dyn Fn(&Context) -> Result<Vec<Column>, EvalError>,
-) -> Result<Option<Vec<Column>>, EvalError> {
+) -> Result<Vec<Column>, EvalError> {
     if ctx.steps.count <= 1 {
-        return evaluate(ctx).map(Some);
+        return evaluate(ctx);
     }
     let before = ctx.guard.used();
     let shelved = ctx.shelved();
-    match ctx.guard.capped(|| evaluate(ctx)) {
-        Err(EvalError::Memory { .. }) => {
-            ctx.forget_since(shelved, std::iter::empty());
-            ctx.guard.begin_again(&before);
-            Ok(None)
-        }
-        result => result.map(Some),
+    let result = ctx.guard.capped(|| evaluate(ctx));
+    if let Err(EvalError::Memory { .. }) = result {
+        ctx.forget_since(shelved, std::iter::empty());
+        ctx.guard.begin_again(&before);
     }
+    result
 }
 
 /// What is kept of the parts so far.
@@ -66,17 +67,20 @@ struct Kept {
 }
 
 impl Kept {
-    /// The parts of a grid, one after another.
+    /// The parts of a grid, one after another; `depth` says how often the whole was cut by then.
     fn parts(
         &mut self,
         ctx: &Context,
         evaluate: &dyn Fn(&Context) -> Result<Vec<Column>, EvalError>,
+        depth: usize,
     ) -> Result<(), EvalError> {
         for steps in parts_of(ctx.steps) {
             let part = Context { steps, is_part: true, shared: None, ..*ctx };
-            match attempt(&part, evaluate)? {
-                Some(columns) => self.keep(&part, columns)?,
-                None => self.parts(&part, evaluate)?,
+            match attempt(&part, evaluate) {
+                Err(EvalError::Memory { .. }) if steps.count > 1 && depth < DEPTH_MAX => {
+                    self.parts(&part, evaluate, depth + 1)?;
+                }
+                result => self.keep(&part, result?)?,
             }
         }
         Ok(())

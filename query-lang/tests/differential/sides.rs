@@ -147,6 +147,10 @@ impl Ours {
     fn check_parts(&self, query: &Query, asked: Asked, whole: &Result<Answer, EvalError>) {
         for part_bytes in [0, 3000] {
             let parts = answer(query, &self.engine, asked, &Limits { part_bytes, ..Limits::default() });
+            // Long grids are not cut down to single steps.
+            if part_bytes == 0 && matches!(parts, Err(EvalError::Memory { .. })) {
+                continue;
+            }
             let shown = |answer: &Result<Answer, EvalError>| match answer {
                 Ok(answer) => format!("{:?} {:?}", answer.outcome, answer.notes),
                 Err(error) => error.to_string(),
