@@ -137,12 +137,7 @@ impl Connection {
         };
         // A second installation fails, and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        builder.build().map_err(|error| self.unbuilt(&error))
-    }
-
-    /// Why there can be no client.
-    fn unbuilt(&self, error: &reqwest::Error) -> Failure {
-        tls_error(error).map_or_else(|| Failure::Local(causes(error)), |error| self.unusable(error))
+        builder.build().map_err(|error| Failure::Local(causes(&error)))
     }
 
     /// Why there can be no TLS.
@@ -159,41 +154,31 @@ impl Connection {
 
     /// Whom to trust, and who we are.
     fn with_certificates(&self, builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
-        let identity = self.identity_pem()?;
-        let Some(file) = &self.ca_file else {
-            return Ok(match identity {
-                Some((file, pem)) => builder
-                    .identity(reqwest::Identity::from_pem(&pem).map_err(|error| no_identity(file, &causes(&error)))?),
-                None => builder,
-            });
+        let authorities = match &self.ca_file {
+            Some(file) => {
+                Authorities::from_pem(&read_pem(&CA_FILE, file)?).map_err(|error| wrong_file(&CA_FILE, file, error))?
+            }
+            None => Authorities::default(),
         };
-        let authorities =
-            Authorities::from_pem(&read_pem(&CA_FILE, file)?).map_err(|error| wrong_file(&CA_FILE, file, error))?;
-        let identity = match identity {
-            Some((file, pem)) => Some(Identity::from_pem(&pem).map_err(|error| no_identity(file, &error))?),
-            None => None,
-        };
-        let tls = ClientTls { authorities, beside_system: true, identity, only_tls_1_3: false }.build();
+        let tls =
+            ClientTls { authorities, beside_system: true, identity: self.identity()?, only_tls_1_3: false }.build();
         Ok(builder.tls_backend_preconfigured(tls.map_err(|error| match error {
             TlsError::Unusable(error) => self.unusable(&error),
-            error => wrong_file(&CA_FILE, file, error),
+            error => Failure::Local(error.to_string()),
         })?))
     }
 
-    /// Certificate and key, and the file that the certificate was read from.
-    fn identity_pem(&self) -> Result<Option<(&Path, Vec<u8>)>, Failure> {
+    /// Who we are, if that was said.
+    fn identity(&self) -> Result<Option<Identity>, Failure> {
         let Some(file) = &self.cert_file else { return Ok(None) };
         let mut pem = read_pem(&CERT_FILE, file)?;
         if let Some(file) = &self.key_file {
             pem.push(b'\n');
             pem.extend(read_pem(&CERT_KEY_FILE, file)?);
         }
-        Ok(Some((file, pem)))
+        let told = |error| wrong_file(&CERT_FILE, file, format!("no certificate with its key: {error}"));
+        Identity::from_pem(&pem).map(Some).map_err(told)
     }
-}
-
-fn no_identity(file: &Path, problem: &dyn std::fmt::Display) -> Failure {
-    wrong_file(&CERT_FILE, file, format!("no certificate with its key: {problem}"))
 }
 
 /// A file that was named and is not there, or is not what it has to be.

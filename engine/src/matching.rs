@@ -60,14 +60,14 @@ impl<'m> Prepared<'m> {
             MatchOp::Regex => (false, true),
             MatchOp::NotRegex => (true, true),
         };
-        let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
-        let is_row = matcher.alternatives() > SET_MAX;
+        // A row of texts is known as such without a further look at the expression.
+        let texts = matcher.texts().map(|texts| texts.into_iter().map(str::to_owned).collect());
+        let is_expression = regex && texts.is_none() && matcher.alternatives() <= SET_MAX;
         let (values, prefixes) = match regex {
-            _ if is_row => (matcher.texts().map(owned), Vec::new()),
-            true => literals_of(matcher.value()),
             false => (Some(vec![matcher.value().to_owned()]), Vec::new()),
+            true if is_expression => literals_of(matcher.value()),
+            true => (texts, Vec::new()),
         };
-        let is_expression = regex && !is_row;
         let inside = if is_expression { inside_of(matcher.value(), !prefixes.is_empty()) } else { None };
         let asked = RefCell::new(if is_expression { Asked::Few(0) } else { Asked::Hard });
         Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative, asked }

@@ -32,8 +32,8 @@ pub enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
-/// Certificates to trust.
-#[derive(Clone, Debug)]
+/// Certificates to trust; by default none.
+#[derive(Clone, Debug, Default)]
 pub struct Authorities(Vec<CertificateDer<'static>>);
 
 impl Authorities {
