@@ -113,7 +113,8 @@ fn escaped(value: &str) -> String {
 
 fn expose_series(escaping: Escaping, name: &str, view: &SeriesView, range: TimeRange, text: &mut String) {
     let mut put = |suffix: &str, quantile: Option<&str>, value| {
-        line(text, escaping, &format!("{name}{suffix}"), view.labels(), quantile, value);
+        let name = if suffix.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}{suffix}")) };
+        line(text, escaping, &name, view.labels(), quantile, value);
     };
     match view.kind() {
         SeriesKind::Samples(_) => {

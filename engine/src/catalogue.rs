@@ -79,13 +79,9 @@ impl Metric {
     }
 
     fn declared(&self) -> FamilyType {
-        match (self.kind(), self.declared) {
-            (SeriesKind::Distribution, _) => FamilyType::Histogram,
-            (SeriesKind::Increments | SeriesKind::Samples(MetricType::Counter), FamilyType::Unknown) => {
-                FamilyType::Counter
-            }
-            (SeriesKind::Samples(MetricType::Gauge), FamilyType::Unknown) => FamilyType::Gauge,
-            (_, declared) => declared,
+        match self.kind() {
+            SeriesKind::Distribution => FamilyType::Histogram,
+            kind => self.declared.or_of(kind),
         }
     }
 

@@ -51,6 +51,17 @@ impl FamilyType {
         FamilyType::StateSet,
     ];
 
+    /// The type, or what series of this kind tell by themselves if nothing is said.
+    pub fn or_of(self, kind: SeriesKind) -> FamilyType {
+        match (self, kind) {
+            (FamilyType::Unknown, SeriesKind::Increments | SeriesKind::Samples(MetricType::Counter)) => {
+                FamilyType::Counter
+            }
+            (FamilyType::Unknown, SeriesKind::Samples(MetricType::Gauge)) => FamilyType::Gauge,
+            (declared, _) => declared,
+        }
+    }
+
     /// The word of the HTTP API and of OpenMetrics.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -6,6 +6,8 @@
 //! Data      1 points*  2 temporality (1 delta, 2 cumulative)  3 is monotonic
 //! ```
 
+use std::borrow::Cow;
+
 use watchfire_engine::{Engine, FamilyType, MetricType, SeriesKind};
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::{Histogram, Timestamp};
@@ -69,6 +71,23 @@ struct Metric {
     is_delta: bool,
     /// Exemplars of its points are kept; of gauges and summaries they are not, as with Prometheus.
     has_exemplars: bool,
+}
+
+/// The series of a metric that have one name: all of them, or those of a part.
+struct Part<'m> {
+    name: Cow<'m, str>,
+    kind: SeriesKind,
+}
+
+impl Metric {
+    /// What has this suffix behind the metric's name.
+    fn part(&self, suffix: &str) -> Part<'_> {
+        let name = match suffix {
+            "" => Cow::Borrowed(self.name.as_str()),
+            suffix => Cow::Owned(format!("{}{suffix}", self.name)),
+        };
+        Part { name, kind: SeriesKind::Samples(self.declared.type_of(suffix)) }
+    }
 }
 
 /// What is said of a metric before its points.
@@ -210,27 +229,28 @@ impl Reader<'_, '_> {
         match &point.value {
             Value::Nothing => Ok(()),
             Value::Number(value) => {
-                self.put(metric, "", &labels, point, *value)?;
+                self.put(metric, &metric.part(""), &labels, point, *value)?;
                 Ok(self.into.exemplars(exemplars)?)
             }
             Value::Histogram { count, sum, counts, bounds } => {
                 if let Some(sum) = sum {
-                    self.put(metric, "_sum", &labels, point, *sum)?;
+                    self.put(metric, &metric.part("_sum"), &labels, point, *sum)?;
                 }
-                self.put(metric, "_count", &labels, point, *count as f64)?;
+                self.put(metric, &metric.part("_count"), &labels, point, *count as f64)?;
                 let mut labels = labels;
                 let mut below = 0u64;
+                let bucket = metric.part("_bucket");
                 // Both come in ascending order.
                 let mut rest = exemplars.into_iter().peekable();
                 for (bound, count) in bounds.iter().zip(counts) {
                     below = below.wrapping_add(*count);
                     labels.set("le", &plain(*bound));
-                    self.put(metric, "_bucket", &labels, point, below as f64)?;
+                    self.put(metric, &bucket, &labels, point, below as f64)?;
                     let inside = std::iter::from_fn(|| rest.next_if(|exemplar| exemplar.value <= *bound)).collect();
                     self.into.exemplars(inside)?;
                 }
                 labels.set("le", "+Inf");
-                self.put(metric, "_bucket", &labels, point, *count as f64)?;
+                self.put(metric, &bucket, &labels, point, *count as f64)?;
                 Ok(self.into.exemplars(rest.collect())?)
             }
             Value::Native(histogram) => {
@@ -240,32 +260,30 @@ impl Reader<'_, '_> {
                 Ok(self.into.exemplars(exemplars)?)
             }
             Value::Summary { count, sum, quantiles } => {
-                self.put(metric, "_sum", &labels, point, *sum)?;
-                self.put(metric, "_count", &labels, point, *count as f64)?;
-                let mut labels = labels;
+                self.put(metric, &metric.part("_sum"), &labels, point, *sum)?;
+                self.put(metric, &metric.part("_count"), &labels, point, *count as f64)?;
+                let (mut labels, quantile_part) = (labels, metric.part(""));
                 for (quantile, value) in quantiles {
                     labels.set("quantile", &plain(*quantile));
-                    self.put(metric, "", &labels, point, *value)?;
+                    self.put(metric, &quantile_part, &labels, point, *value)?;
                 }
                 Ok(())
             }
         }
     }
 
-    /// One value of the metric, or of the part that has this suffix: a sample, or of a delta an increment.
+    /// One value of a part of the metric: a sample, or of a delta an increment.
     fn put(
         &mut self,
         metric: &Metric,
-        suffix: &str,
+        part: &Part<'_>,
         labels: &Labels,
         point: &Point<'_>,
         value: f64,
     ) -> Result<(), Fault> {
-        let name = format!("{}{suffix}", metric.name);
-        let mut pairs = labels.pairs(&name);
+        let mut pairs = labels.pairs(&part.name);
         if !metric.is_delta {
-            let kind = SeriesKind::Samples(metric.declared.type_of(suffix));
-            return Ok(self.into.point(kind, &mut pairs, point.at(), false, point.or_end(value))?);
+            return Ok(self.into.point(part.kind, &mut pairs, point.at(), false, point.or_end(value))?);
         }
         // What was not recorded has not happened; a change of nothing says that the series is there.
         if point.is_end() {
@@ -285,14 +303,12 @@ impl Reader<'_, '_> {
         histogram: &Result<Histogram, HistogramError>,
     ) -> Result<(), Fault> {
         if point.is_end() {
-            return self.put(metric, "", labels, point, 0.0);
+            return self.put(metric, &metric.part(""), labels, point, 0.0);
         }
-        let mut pairs = labels.pairs(&metric.name);
+        let whole = metric.part("");
+        let mut pairs = labels.pairs(&whole.name);
         match histogram {
-            Ok(histogram) => {
-                let kind = SeriesKind::Samples(metric.declared.type_of(""));
-                Ok(self.into.native(kind, &mut pairs, point.at(), histogram.clone())?)
-            }
+            Ok(histogram) => Ok(self.into.native(whole.kind, &mut pairs, point.at(), histogram.clone())?),
             Err(why) => {
                 self.into.refuse("invalid_histogram", 1, || format!("metric `{}`: {why}", metric.name));
                 Ok(())

@@ -3,7 +3,7 @@
 mod v1;
 mod v2;
 
-use watchfire_engine::{FamilyInfo, FamilyType, MetricType, SeriesKind};
+use watchfire_engine::{FamilyInfo, FamilyType, SeriesKind};
 use watchfire_exposition::native::put_histogram;
 use watchfire_protobuf::Writer;
 
@@ -40,12 +40,10 @@ fn put_run(run: &[(i64, Value)], samples: u32, histograms: u32, series: &mut Wri
 
 /// The number of the type that a family with such series is declared as; the same in both versions.
 fn type_of(kind: SeriesKind, declared: FamilyType) -> u64 {
-    let told = match (kind, declared) {
+    let told = match kind {
         // It is sent as its count and its sum, as the summary that our own exposition shows.
-        (SeriesKind::Distribution, _) => FamilyType::Summary,
-        (SeriesKind::Samples(MetricType::Counter) | SeriesKind::Increments, FamilyType::Unknown) => FamilyType::Counter,
-        (SeriesKind::Samples(MetricType::Gauge), FamilyType::Unknown) => FamilyType::Gauge,
-        (SeriesKind::Samples(_) | SeriesKind::Increments, declared) => declared,
+        SeriesKind::Distribution => FamilyType::Summary,
+        kind => declared.or_of(kind),
     };
     told.code().into()
 }
