@@ -125,9 +125,13 @@ impl Postings {
     }
 }
 
+/// Members of a set up to which it is a plain list of them.
+const PLAIN_MAX: u64 = 4096;
+
 /// Adds a number to a set, quickly where it is larger than all in it.
 pub(crate) fn put_last(set: &mut RoaringBitmap, number: u32) {
-    if set.try_push(number).is_err() {
+    // To find the largest member of one that has become bits is to look through all of its room.
+    if set.len() > PLAIN_MAX || set.try_push(number).is_err() {
         set.insert(number);
     }
 }

@@ -26,7 +26,7 @@ use crate::natives::Natives;
 /// Most raw samples of a series.
 const RAW_MAX: usize = 16;
 /// Most samples of a block of the tail: what a read of one sample decodes.
-const BLOCK_MAX: usize = 32;
+pub(crate) const BLOCK_MAX: usize = 32;
 /// Samples in the tail that make a sealed chunk.
 const SEAL_AT: usize = 480;
 
@@ -119,28 +119,50 @@ impl Samples {
 
     /// Takes a run in one go if its times ascend and lie behind all that is there; says whether it does.
     pub(crate) fn extend(&mut self, run: &[Sample], codec: &mut Codec) -> bool {
-        let newest = self.newest();
-        let ascends = run.is_sorted_by(|one, next| one.timestamp < next.timestamp);
-        if self.natives.is_some()
-            || !ascends
-            || run.first().is_some_and(|first| newest >= Some(first.timestamp.millis()))
-        {
+        if !self.lies_behind(run) {
             return false;
         }
-        let run = run.iter().copied().map(with_one_nan);
-        if self.raw.len() + run.len() <= RAW_MAX {
-            self.raw.extend(run);
-            return true;
+        let all = self.raw.len() + run.len();
+        if all <= RAW_MAX {
+            self.raw.extend(run.iter().copied().map(with_one_nan));
+        } else {
+            // What is left over after whole rounds of raw ones, as if they had come one by one.
+            self.pack_with(run, (all - 1) / RAW_MAX * RAW_MAX, codec);
         }
+        true
+    }
+
+    /// Takes, of a run as for `extend`, those that fill blocks together with what is there, and says how many that is; the
+    /// others are to come again before what follows them.
+    pub(crate) fn extend_blocks(&mut self, run: &[Sample], codec: &mut Codec) -> Option<usize> {
+        if !self.lies_behind(run) {
+            return None;
+        }
+        let open = self.packed.as_ref().map_or(0, |packed| packed.open_count()) + self.raw.len();
+        let taken = ((open + run.len()) / BLOCK_MAX * BLOCK_MAX).saturating_sub(open).min(run.len());
+        if taken > 0 {
+            self.pack_with(run.get(..taken)?, self.raw.len() + taken, codec);
+        }
+        Some(taken)
+    }
+
+    /// Whether the times of a run ascend and lie behind all that is there, and nothing else has to be looked at.
+    fn lies_behind(&self, run: &[Sample]) -> bool {
+        let newest = self.newest();
+        self.natives.is_none()
+            && run.is_sorted_by(|one, next| one.timestamp < next.timestamp)
+            && run.first().is_none_or(|first| newest < Some(first.timestamp.millis()))
+    }
+
+    /// Packs so many samples of the raw ones and a run behind them; those that are over stay raw.
+    fn pack_with(&mut self, run: &[Sample], many: usize, codec: &mut Codec) {
         let mut all = codec.take_room();
-        all.extend(self.raw.drain(..).chain(run));
-        // What is left over after whole rounds of raw ones, as if they had come one by one.
-        let (packed, raw) = all.split_at((all.len() - 1) / RAW_MAX * RAW_MAX);
-        self.raw.extend(raw.iter().copied());
+        all.extend(self.raw.drain(..).chain(run.iter().copied().map(with_one_nan)));
+        let (packed, raw) = all.split_at(many.min(all.len()));
+        self.raw.extend_from_slice(raw);
         let tail = self.packed.get_or_insert_default();
         packed.chunks(SEAL_AT).for_each(|part| tail.append(part, codec));
         codec.give_back(all);
-        true
     }
 
     /// An error if a time lies before the out-of-order window.

@@ -172,6 +172,21 @@ impl SeriesState {
         }
     }
 
+    /// The same, but only those that fill blocks need be taken: says how many were, the others are to come again before what
+    /// follows them.
+    pub(crate) fn push_blocks(&mut self, run: &[Sample], codec: &mut Codec) -> usize {
+        let newest = self.newest();
+        let is_newer = run.first().is_some_and(|first| newest < Some(first.timestamp.millis()));
+        let taken = match self.numbers() {
+            Numbers::Samples(samples) if is_newer => samples.extend_blocks(run, codec),
+            Numbers::Samples(_) | Numbers::Increments(_) | Numbers::Distribution(_) => None,
+        };
+        taken.unwrap_or_else(|| {
+            self.push_run(run, codec);
+            run.len()
+        })
+    }
+
     /// Takes a native histogram, in order or within the out-of-order window; an error for a series of counts.
     pub(crate) fn push_native(
         &mut self,

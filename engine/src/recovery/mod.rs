@@ -6,6 +6,7 @@
 //! forgotten those records, so everything else is applied and the loss is told. Which of the two it is follows
 //! from the records themselves: each says up to where the log was durable when it was written.
 
+mod gather;
 mod numbering;
 mod points;
 mod replay;

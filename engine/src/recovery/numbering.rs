@@ -2,6 +2,7 @@
 //!
 //! The log numbers its series as they come, and a sender repeats its series in their order. So the numbers lie sorted, and who
 //! looks one up tries first what stands behind the one before: that is in the cache, where a hash table would wait for memory.
+//! Series are ranked by their lowest numbers, so that those of numbers that follow each other lie beside each other.
 
 use super::Known;
 
@@ -9,9 +10,6 @@ use super::Known;
 pub(super) struct Entry {
     /// Place of the series in the list of all.
     pub(super) place: u32,
-    /// Its shard, and its place among the series of that.
-    pub(super) shard: u32,
-    pub(super) in_shard: u32,
     /// The last record of the log that the series contains already.
     pub(super) contains_lsn: u64,
 }
@@ -19,10 +17,11 @@ pub(super) struct Entry {
 /// All numbers, sorted.
 pub(super) struct Numbering {
     ids: Vec<u64>,
-    /// Of each number, in the same order.
-    entries: Vec<Entry>,
-    /// The places of the series of each shard in the list of all.
-    of_shards: Vec<Vec<u32>>,
+    /// Of each number, in the same order, the rank of its series, and the last record that this contains already.
+    ranks: Vec<u32>,
+    contain: Vec<u64>,
+    /// By rank, the places of the series in the list of all.
+    places: Vec<u32>,
 }
 
 /// Reads a [`Numbering`].
@@ -35,28 +34,28 @@ pub(super) struct Lookup<'n> {
 impl Numbering {
     /// Numbers of what is known.
     pub(super) fn of(known: &Known) -> Numbering {
-        let mut of_shards: Vec<Vec<u32>> = Vec::new();
-        let mut in_shard = Vec::with_capacity(known.series.len());
-        for (place, series) in (0u32..).zip(&known.series) {
-            let shard = series.shard as usize;
-            if of_shards.len() <= shard {
-                of_shards.resize_with(shard + 1, Vec::new);
-            }
-            in_shard.push((series.shard, of_shards[shard].len() as u32));
-            of_shards[shard].push(place);
-        }
         let mut all: Vec<(u64, u32, u64)> = known.by_id.iter().map(|(id, (place, lsn))| (*id, *place, *lsn)).collect();
         all.sort_unstable_by_key(|(id, ..)| *id);
-        let entry = |(_, place, contains_lsn): &(u64, u32, u64)| {
-            let (shard, in_shard) = in_shard.get(*place as usize).copied().unwrap_or_default();
-            Entry { place: *place, shard, in_shard, contains_lsn: *contains_lsn }
+        const UNRANKED: u32 = u32::MAX;
+        let mut rank_of = vec![UNRANKED; known.series.len()];
+        let mut places = Vec::with_capacity(known.series.len());
+        let ranked = |(_, place, _): &(u64, u32, u64)| {
+            let Some(rank) = rank_of.get_mut(*place as usize) else { return UNRANKED };
+            if *rank == UNRANKED {
+                // There are fewer series than places have numbers.
+                *rank = places.len() as u32;
+                places.push(*place);
+            }
+            *rank
         };
-        Numbering { ids: all.iter().map(|(id, ..)| *id).collect(), entries: all.iter().map(entry).collect(), of_shards }
+        let ranks = all.iter().map(ranked).collect();
+        let (ids, contain) = all.iter().map(|(id, _, lsn)| (*id, *lsn)).unzip();
+        Numbering { ids, ranks, contain, places }
     }
 
-    /// The places of the series of each shard in the list of all.
-    pub(super) fn of_shards(&self) -> &[Vec<u32>] {
-        &self.of_shards
+    /// By rank, the places of the series in the list of all.
+    pub(super) fn places(&self) -> &[u32] {
+        &self.places
     }
 
     pub(super) fn lookup(&self) -> Lookup<'_> {
@@ -64,15 +63,30 @@ impl Numbering {
     }
 }
 
-impl<'n> Lookup<'n> {
+impl Lookup<'_> {
     /// What a number stands for, if anything.
-    pub(super) fn find(&mut self, id: u64) -> Option<&'n Entry> {
+    pub(super) fn find(&mut self, id: u64) -> Option<Entry> {
+        let Numbering { ranks, contain, places, .. } = self.numbering;
+        let at = self.find_at(id)?;
+        let place = *places.get(*ranks.get(at)? as usize)?;
+        Some(Entry { place, contains_lsn: *contain.get(at)? })
+    }
+
+    /// The rank of the series that a number stands for, if there is one.
+    #[inline]
+    pub(super) fn rank(&mut self, id: u64) -> Option<u32> {
+        let at = self.find_at(id)?;
+        self.numbering.ranks.get(at).copied()
+    }
+
+    #[inline]
+    fn find_at(&mut self, id: u64) -> Option<usize> {
         let ids = &self.numbering.ids;
         if ids.get(self.next) != Some(&id) {
             self.next = ids.binary_search(&id).ok()?;
         }
-        let found = self.numbering.entries.get(self.next);
+        let found = self.next;
         self.next += 1;
-        found
+        Some(found)
     }
 }

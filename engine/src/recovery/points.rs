@@ -1,24 +1,23 @@
 //! The points of a file of the log, on all cores, once the heads of its records are read and all their series known.
 //!
 //! Counts and observations are only looked at: each thread takes some of the records, and what they say stays resting.
-//! Samples of a series have to come in their order: of some records at a time each thread reads a share and sorts the samples by
-//! shards of the engine, then each takes the samples of a shard, in the order of the shares. Those of a shard are so few that they
-//! are sorted by series within the processor's caches.
+//! Samples of a series have to come in their order: of some records at a time each thread reads a share and sorts the samples into
+//! buckets of series that rank behind each other, then each takes the samples of a bucket, in the order of the shares (see
+//! [`gather`](super::gather)).
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use watchfire_model::{Histogram, Sample, Timestamp};
+use watchfire_model::Histogram;
 
 use super::Known;
+use super::gather::{BUCKETS_PER_THREAD, Bucket, Gathered, Leave};
 use super::numbering::{Entry, Lookup, Numbering};
 use crate::backfill::Hours;
 use crate::bytes::Damaged;
-use crate::chunk::{Codec, with_codec};
+use crate::chunk::with_codec;
 use crate::cores;
 use crate::delete::Deletion;
-use crate::kind::SeriesKind;
-use crate::limits::TimeBounds;
 use crate::resting::LogPart;
 use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 
@@ -29,6 +28,8 @@ const SHARES_PER_THREAD: usize = 4;
 /// Bytes of the log whose samples are gathered before they go to their series: two or three million samples, so that a series
 /// of many is met once instead of with each of its samples.
 const GATHERED_BYTES: usize = 8 << 20;
+/// Series whose samples a thread deletes at once.
+const DELETED_AT_ONCE: usize = 1024;
 /// A sample takes about so many bytes of the log.
 const SAMPLE_BYTES: usize = 3;
 
@@ -91,8 +92,12 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
         taken.senseless.append(&mut of_share.senseless);
         taken.parts.push(of_share.part);
     }
-    for (some, samples) in windows(pending, &samples) {
-        take_samples(file, some, samples, known, &numbering, &mut taken);
+    let mut buckets = Bucket::of_all(numbering.places().len(), cores::threads() * BUCKETS_PER_THREAD);
+    let mut windows = windows(pending, &samples).peekable();
+    while let Some((some, samples)) = windows.next() {
+        let goes_on = windows.peek().is_some_and(|(next, _)| next.iter().all(|record| record.deleted.is_none()));
+        let leave = if goes_on { Leave::Parts } else { Leave::Nothing };
+        take_samples(file, some, samples, &Names { known, numbering: &numbering }, &mut buckets, leave, &mut taken);
     }
     taken
 }
@@ -186,7 +191,7 @@ struct Counts<'k> {
 }
 
 impl Points for Counts<'_> {
-    fn samples(&mut self, _: u64, _: &[(i64, f64)]) {
+    fn sample(&mut self, _: u64, _: i64, _: f64) {
         self.has_samples = true;
     }
 
@@ -199,12 +204,19 @@ impl Points for Counts<'_> {
         };
         self.points += u64::from(points.count);
         match self.of {
-            Some(record) if record.counts_are_taken && record.lsn > *contains_lsn => {
-                self.part.points(*place, points, record.payload.start, record.fills)
+            Some(record) if record.counts_are_taken && record.lsn > contains_lsn => {
+                self.part.points(place, points, record.payload.start, record.fills)
             }
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// The series that are known, and what numbers stand for them.
+#[derive(Clone, Copy)]
+struct Names<'k> {
+    known: &'k Known,
+    numbering: &'k Numbering,
 }
 
 /// Takes the samples of some records: reads them in shares, and puts them into their series.
@@ -212,10 +224,12 @@ fn take_samples(
     file: &[u8],
     some: &[Pending],
     samples: &[SamplesAt],
-    known: &Known,
-    numbering: &Numbering,
+    names: &Names,
+    buckets: &mut Vec<Bucket>,
+    leave: Leave,
     taken: &mut Taken,
 ) {
+    let Names { known, numbering } = *names;
     let bytes: usize = some.iter().map(|record| record.payload.len()).sum();
     let mut samples = samples;
     let with_places = |share| {
@@ -226,20 +240,22 @@ fn take_samples(
     };
     let of_share = bytes.div_ceil(cores::threads() * SHARES_PER_THREAD).max(SHARE_MIN);
     let work: Vec<(&[Pending], &[SamplesAt])> = shares(some, of_share).into_iter().map(with_places).collect();
-    let read = cores::on_all(work, |(records, samples)| read_samples(file, records, samples, numbering));
-    let deleted = some.first().and_then(|record| record.deleted.as_ref());
-    let of_shards = numbering.of_shards().iter().enumerate().collect();
-    let orphans = cores::on_all(of_shards, |(shard, places)| {
-        with_codec(|codec| {
-            let mut putting = Putting { shard, places, known, codec, orphans: 0 };
-            if let Some(deletion) = deleted {
-                putting.delete(deletion, numbering);
-            }
-            putting.put(&read);
-            putting.orphans
-        })
+    let width = buckets.first().map_or(1, Bucket::width);
+    let many = buckets.len();
+    let read = cores::on_all(work, |(records, samples)| read_samples(file, records, samples, numbering, (many, width)));
+    if let Some(deletion) = some.first().and_then(|record| record.deleted.as_ref()) {
+        delete(deletion, known, numbering);
+    }
+    let parts: Vec<&Gathered> = read.iter().map(|share| &share.gathered).collect();
+    let series_of = |rank: u32| known.series.get(*numbering.places().get(rank as usize)? as usize);
+    let put = cores::on_all(std::mem::take(buckets), |mut bucket: Bucket| {
+        let orphans = bucket.put(&parts, series_of, leave);
+        (bucket, orphans)
     });
-    taken.orphans += orphans.into_iter().sum::<u64>();
+    for (bucket, orphans) in put {
+        taken.orphans += orphans;
+        buckets.push(bucket);
+    }
     for share in read {
         taken.points += share.points;
         taken.orphans += share.orphans;
@@ -247,47 +263,35 @@ fn take_samples(
     }
 }
 
-/// A sample of a series of a shard.
-struct Point {
-    /// Place of the series among those of the shard.
-    series: u32,
-    /// Place of its time among those that were read. Samples of a record have few times.
-    time: u32,
-    value: f64,
-}
-
-/// A native histogram of a series of a shard, with its time in milliseconds.
-struct Native {
-    series: u32,
-    at: i64,
-    histogram: Histogram,
-}
-
-/// What some records have for the series of a shard, in the order of the log.
-#[derive(Default)]
-struct OfShard {
-    samples: Vec<Point>,
-    natives: Vec<Native>,
+fn delete(deletion: &Deletion, known: &Known, numbering: &Numbering) {
+    cores::on_all(deletion.ids.chunks(DELETED_AT_ONCE).collect(), |ids| {
+        let mut lookup = numbering.lookup();
+        for series in ids.iter().filter_map(|id| known.series.get(lookup.find(*id)?.place as usize)) {
+            let mut state = series.state.lock();
+            with_codec(|codec| state.remove_samples(deletion.after, deletion.until, codec));
+        }
+    });
 }
 
 /// What was read of a share of records.
 struct Read<'n> {
     lookup: Lookup<'n>,
-    times: Vec<i64>,
-    of_shards: Vec<OfShard>,
-    /// How many samples a shard will have, about.
-    expected: usize,
+    gathered: Gathered,
     points: u64,
     orphans: u64,
     senseless: Vec<(u64, u64)>,
 }
 
-fn read_samples<'n>(file: &[u8], records: &[Pending], samples: &[SamplesAt], numbering: &'n Numbering) -> Read<'n> {
+fn read_samples<'n>(
+    file: &[u8],
+    records: &[Pending],
+    samples: &[SamplesAt],
+    numbering: &'n Numbering,
+    (buckets, width): (usize, u32),
+) -> Read<'n> {
     let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
-    let of_shards: Vec<OfShard> = numbering.of_shards().iter().map(|_| OfShard::default()).collect();
-    let expected = bytes / SAMPLE_BYTES / of_shards.len().max(1);
-    let (lookup, times) = (numbering.lookup(), Vec::new());
-    let mut read = Read { lookup, times, of_shards, expected, points: 0, orphans: 0, senseless: Vec::new() };
+    let gathered = Gathered::new(buckets, width, bytes / SAMPLE_BYTES);
+    let mut read = Read { lookup: numbering.lookup(), gathered, points: 0, orphans: 0, senseless: Vec::new() };
     for (record, samples) in records.iter().zip(samples) {
         let payload = file.get(record.payload.clone()).unwrap_or_default();
         let understood = match samples {
@@ -303,136 +307,29 @@ fn read_samples<'n>(file: &[u8], records: &[Pending], samples: &[SamplesAt], num
 }
 
 impl Points for Read<'_> {
-    fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
-        let expected = self.expected;
-        let Read { lookup, times, of_shards, points, orphans, .. } = self;
-        let Some(entry) = lookup.find(id) else {
-            *orphans += samples.len() as u64;
-            return;
-        };
-        *points += samples.len() as u64;
-        let Some(of_shard) = of_shards.get_mut(entry.shard as usize) else { return };
-        if of_shard.samples.capacity() == 0 {
-            of_shard.samples.reserve(expected);
-        }
-        of_shard.samples.extend(samples.iter().map(|(at, value)| {
-            if times.last() != Some(at) {
-                times.push(*at);
+    #[inline]
+    fn sample(&mut self, id: u64, at: i64, value: f64) {
+        match self.lookup.rank(id) {
+            Some(rank) => {
+                self.points += 1;
+                self.gathered.sample(rank, at, value);
             }
-            // A share has some megabytes, and a sample takes a byte of it at least.
-            Point { series: entry.in_shard, time: times.len() as u32 - 1, value: *value }
-        }));
+            None => self.orphans += 1,
+        }
     }
 
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
-        let Some(entry) = self.lookup.find(id) else {
-            self.orphans += 1;
-            return;
-        };
-        self.points += 1;
-        if let Some(of_shard) = self.of_shards.get_mut(entry.shard as usize) {
-            of_shard.natives.push(Native { series: entry.in_shard, at, histogram: histogram.clone() });
+        match self.lookup.rank(id) {
+            Some(rank) => {
+                self.points += 1;
+                self.gathered.native(rank, at, histogram.clone());
+            }
+            None => self.orphans += 1,
         }
     }
 
     fn additive(&mut self, _: u64, _: AdditivePoints) -> Result<(), Damaged> {
         Ok(())
-    }
-}
-
-/// Puts samples into the series of a shard.
-struct Putting<'t> {
-    shard: usize,
-    /// The places of its series in the list of all.
-    places: &'t [u32],
-    known: &'t Known,
-    codec: &'t mut Codec,
-    orphans: u64,
-}
-
-impl Putting<'_> {
-    /// Puts what was read into the series, one after another, each in the order of the log.
-    fn put(&mut self, read: &[Read]) {
-        let samples: Vec<(&[i64], &[Point])> =
-            read.iter().filter_map(|read| Some((&*read.times, &*read.of_shards.get(self.shard)?.samples))).collect();
-        let (places, known) = (self.places, self.known);
-        let series_at = |in_shard: usize| known.series.get(*places.get(in_shard)? as usize);
-        let by_series = BySeries::of(&samples, places.len());
-        for (series, run) in by_series.runs().filter_map(|(place, run)| Some((series_at(place)?, run))) {
-            if matches!(series.kind, SeriesKind::Samples(_)) {
-                // They were accepted once; if they are there already, the snapshot brought them.
-                series.state.lock().push_run(run, self.codec);
-            } else {
-                self.orphans += run.len() as u64;
-            }
-        }
-        let natives = read.iter().filter_map(|read| read.of_shards.get(self.shard)).flat_map(|of| &of.natives);
-        for Native { series, at, histogram } in natives {
-            match series_at(*series as usize).filter(|series| matches!(series.kind, SeriesKind::Samples(_))) {
-                Some(series) => {
-                    let _ = series.state.lock().push_native(*at, histogram, &TimeBounds::ALL, self.codec);
-                }
-                None => self.orphans += 1,
-            }
-        }
-    }
-
-    fn delete(&mut self, deletion: &Deletion, numbering: &Numbering) {
-        let mut lookup = numbering.lookup();
-        for id in &deletion.ids {
-            let entry = lookup.find(*id).filter(|entry| entry.shard as usize == self.shard);
-            if let Some(series) = entry.and_then(|entry| self.known.series.get(entry.place as usize)) {
-                series.state.lock().remove_samples(deletion.after, deletion.until, self.codec);
-            }
-        }
-    }
-}
-
-/// Samples sorted by their series, each series' in the order they came in: counted first, so that each goes to its place at
-/// once.
-struct BySeries {
-    samples: Vec<Sample>,
-    /// By the place of a series in its shard, where its samples end.
-    ends: Vec<u32>,
-}
-
-impl BySeries {
-    /// Of some parts, each with its times; there are so many series.
-    fn of(parts: &[(&[i64], &[Point])], series: usize) -> BySeries {
-        let mut ends = vec![0u32; series];
-        // A window of the log has some millions at most.
-        for point in parts.iter().flat_map(|(_, points)| *points) {
-            if let Some(count) = ends.get_mut(point.series as usize) {
-                *count += 1;
-            }
-        }
-        let mut sum = 0;
-        for end in &mut ends {
-            // Where they begin, until each is in its place.
-            sum += std::mem::replace(end, sum);
-        }
-        let nothing = Sample { timestamp: Timestamp::from_millis(0), value: 0.0 };
-        let mut samples = vec![nothing; sum as usize];
-        for (times, points) in parts {
-            for Point { series, time, value } in *points {
-                let Some(next) = ends.get_mut(*series as usize) else { continue };
-                if let (Some(place), Some(at)) = (samples.get_mut(*next as usize), times.get(*time as usize)) {
-                    *place = Sample { timestamp: Timestamp::from_millis(*at), value: *value };
-                }
-                *next += 1;
-            }
-        }
-        BySeries { samples, ends }
-    }
-
-    /// The place of each series that has samples, with them.
-    fn runs(&self) -> impl Iterator<Item = (usize, &[Sample])> {
-        let begins = std::iter::once(0).chain(self.ends.iter().copied());
-        let all = begins.zip(&self.ends).enumerate();
-        all.filter_map(|(place, (begin, end))| {
-            let run = self.samples.get(begin as usize..*end as usize).filter(|run| !run.is_empty())?;
-            Some((place, run))
-        })
     }
 }
 
@@ -474,24 +371,6 @@ mod tests {
         let windows: Vec<(u64, usize)> =
             windows(&pending, &samples).map(|(some, samples)| (some[0].lsn, samples.len())).collect();
         assert_eq!(windows, [(0, 7), (7, 1), (8, 22), (30, 20)]);
-    }
-
-    #[test]
-    fn samples_are_sorted_by_series_and_stay_in_their_order() {
-        let times: Vec<i64> = (0..1000).rev().collect();
-        let points: Vec<Point> =
-            (0..1000).map(|at| Point { series: at * 7919 % 13, time: at, value: f64::from(at) }).collect();
-        let (first, second) = points.split_at(400);
-        let by_series = BySeries::of(&[(&times, first), (&times, second)], 20);
-        let found: Vec<(usize, Vec<(i64, f64)>)> = by_series
-            .runs()
-            .map(|(place, run)| (place, run.iter().map(|one| (one.timestamp.millis(), one.value)).collect()))
-            .collect();
-        let wanted = (0..13usize).map(|place| {
-            let of_place = points.iter().filter(|point| point.series as usize == place);
-            (place, of_place.map(|point| (999 - i64::from(point.time), point.value)).collect())
-        });
-        assert_eq!(found, wanted.collect::<Vec<_>>());
     }
 
     struct Nobody;

@@ -47,6 +47,11 @@ impl Packed {
         blocks(self.tail.get(self.last_block as usize..).unwrap_or_default()).next()
     }
 
+    /// How many samples are in a block that has room for more.
+    pub(super) fn open_count(&self) -> usize {
+        self.last_block().map_or(0, |block| usize::from(block.count()) % BLOCK_MAX)
+    }
+
     pub(super) fn clear_tail(&mut self) {
         self.tail.clear();
         (self.tail_count, self.last_block) = (0, 0);
@@ -54,6 +59,10 @@ impl Packed {
 
     /// Adds a run that lies after everything else; a long tail becomes a sealed chunk.
     pub(super) fn append(&mut self, run: &[Sample], codec: &mut Codec) {
+        if self.tail.is_empty() && run.len() >= SEAL_AT {
+            self.sealed.extend(codec.seal(run).map(Arc::new));
+            return;
+        }
         let room = self.last_block().map_or(0, |block| BLOCK_MAX.saturating_sub(block.count().into()));
         let (more, rest) = run.split_at(room.min(run.len()));
         if !more.is_empty() {

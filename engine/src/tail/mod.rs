@@ -221,7 +221,7 @@ impl LogTail {
                 self.stretches.pop_front();
                 follow.stretch();
             }
-            let understood = tell(payload, &mut Told { follow });
+            let understood = tell(payload, &mut Told { follow, of: 0, samples: Vec::new() });
             file.pass();
             self.next = lsn + 1;
             return Ok(if understood.is_ok() { Step::Record(lsn) } else { Step::Lost(1) });
@@ -253,12 +253,27 @@ impl LogTail {
 fn tell(payload: &[u8], told: &mut Told<impl Follow>) -> Result<(), Damaged> {
     let Some(counts) = record::read_head(payload, told)? else { return Ok(()) };
     let samples = record::read_counts(payload, counts, told)?;
-    record::read_samples(payload, samples, told)
+    record::read_samples(payload, samples, told)?;
+    told.tell_samples();
+    Ok(())
 }
 
 /// Hands on what concerns a follower.
 struct Told<'f, F> {
     follow: &'f mut F,
+    /// Samples that follow each other, and the number of their series.
+    of: u64,
+    samples: Vec<(i64, f64)>,
+}
+
+impl<F: Follow> Told<'_, F> {
+    /// Hands on the samples that are gathered.
+    fn tell_samples(&mut self) {
+        if !self.samples.is_empty() {
+            self.follow.samples(self.of, &self.samples);
+            self.samples.clear();
+        }
+    }
 }
 
 impl<F: Follow> Heads for Told<'_, F> {
@@ -280,8 +295,12 @@ impl<F: Follow> Heads for Told<'_, F> {
 }
 
 impl<F: Follow> Points for Told<'_, F> {
-    fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
-        self.follow.samples(id, samples);
+    fn sample(&mut self, id: u64, at: i64, value: f64) {
+        if self.of != id {
+            self.tell_samples();
+            self.of = id;
+        }
+        self.samples.push((at, value));
     }
 
     fn additive(&mut self, _: u64, _: AdditivePoints) -> Result<(), Damaged> {
@@ -289,6 +308,7 @@ impl<F: Follow> Points for Told<'_, F> {
     }
 
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
+        self.tell_samples();
         self.follow.native(id, at, histogram);
     }
 }

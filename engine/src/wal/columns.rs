@@ -81,26 +81,16 @@ impl Columns {
     }
 }
 
-/// Reads what `put` wrote, and calls back with the samples of a series that follow each other.
-pub(super) fn read(cursor: &mut Cursor, mut each: impl FnMut(u64, &[(i64, f64)])) -> Result<(), Damaged> {
+/// Reads what `put` wrote, and calls back with each sample: the number of its series, its time and its value.
+pub(super) fn read(cursor: &mut Cursor, mut each: impl FnMut(u64, i64, f64)) -> Result<(), Damaged> {
     // A sample takes a byte at least.
     let many = cursor.length(cursor.rest().len())?;
     let (mut ids, mut times, mut exponents) = (Vec::new(), Vec::new(), Vec::new());
     for column in [&mut ids, &mut times, &mut exponents] {
         ints::decode(cursor, many, column)?;
     }
-    let mut samples: Vec<(i64, f64)> = Vec::new();
-    let mut of: Option<i64> = None;
     for ((id, time), exponent) in ids.into_iter().zip(times).zip(exponents) {
-        if let Some(before) = of.filter(|before| *before != id) {
-            each(before as u64, &samples);
-            samples.clear();
-        }
-        of = Some(id);
-        samples.push((time, read_value(cursor, exponent)?));
-    }
-    if let Some(last) = of {
-        each(last as u64, &samples);
+        each(id as u64, time, read_value(cursor, exponent)?);
     }
     Ok(())
 }
@@ -145,7 +135,7 @@ mod tests {
             columns.put(&mut bytes);
             bytes.extend_from_slice(b"after");
             let mut cursor = Cursor::new(&bytes);
-            read(&mut cursor, |id, samples| back.extend(samples.iter().map(|(at, value)| (id, *at, value.to_bits())))).expect("whole");
+            read(&mut cursor, |id, at, value| back.push((id, at, value.to_bits()))).expect("whole");
             prop_assert_eq!(cursor.rest(), b"after");
             let wanted: Vec<(u64, i64, u64)> =
                 samples.iter().map(|(id, at, value)| (far.wrapping_add(*id), i64::from(*at), value.to_bits())).collect();
@@ -154,7 +144,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&mut Cursor::new(&bytes), |_, _| {});
+            let _ = read(&mut Cursor::new(&bytes), |_, _, _| {});
         }
     }
 

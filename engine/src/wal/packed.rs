@@ -6,6 +6,8 @@
 //! ```
 //! Each record is packed by itself, so that damage stays its own.
 
+use std::io;
+
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::compress_bound;
 
@@ -80,20 +82,22 @@ impl Unpacker {
         let length = usize::try_from(cursor.varint()?).ok().filter(|length| *length <= RECORD_BYTES_MAX);
         let length = length.ok_or(Damaged("a packed record is too long"))?;
         let from = out.len();
-        out.resize(from + length, 0);
-        let unpacked = self.decompress(cursor.rest(), out.get_mut(from..).unwrap_or_default());
-        if unpacked != Some(length) {
+        out.reserve(length);
+        if self.decompress(cursor.rest(), out) != Some(length) {
             out.truncate(from);
             return Err(Damaged("a packed record cannot be unpacked"));
         }
         Ok(())
     }
 
-    fn decompress(&mut self, packed: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Appends what a frame holds, no more than there is room for; says how much that is.
+    fn decompress(&mut self, packed: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         if self.decompressor.is_none() {
             self.decompressor = Decompressor::new().ok();
         }
-        self.decompressor.as_mut()?.decompress_to_buffer(packed, out).ok()
+        let mut behind = io::Cursor::new(&mut *out);
+        behind.set_position(behind.get_ref().len() as u64);
+        self.decompressor.as_mut()?.decompress_to_buffer(packed, &mut behind).ok()
     }
 }
 

@@ -234,8 +234,8 @@ pub(crate) trait Heads {
 
 /// Who takes in the points of records.
 pub(crate) trait Points {
-    /// Samples of a series: times in milliseconds, and values.
-    fn samples(&mut self, id: u64, samples: &[(i64, f64)]);
+    /// A sample of a series: its time in milliseconds, and its value.
+    fn sample(&mut self, id: u64, at: i64, value: f64);
     /// Counts or observations of a series.
     fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged>;
     /// A native histogram of a series, at a time in milliseconds.
@@ -302,7 +302,7 @@ pub(crate) fn read_samples(payload: &[u8], place: PointsAt, to: &mut impl Points
         return Ok(());
     }
     let mut cursor = Cursor::new(payload.get(place.at..).unwrap_or_default());
-    columns::read(&mut cursor, |id, samples| to.samples(id, samples))?;
+    columns::read(&mut cursor, |id, at, value| to.sample(id, at, value))?;
     if !cursor.is_empty() {
         read_natives(&mut cursor, to)?;
     }
@@ -332,7 +332,6 @@ fn read_natives(cursor: &mut Cursor, to: &mut impl Points) -> Result<(), Damaged
 
 fn read_groups(payload: &[u8], cursor: &mut Cursor, to: &mut impl Points) -> Result<(), Damaged> {
     let (mut id, mut time, mut second) = (0u64, 0i64, 0u32);
-    let mut samples = Vec::new();
     for _ in 0..cursor.varint()? {
         id = id.wrapping_add(cursor.zigzag()? as u64);
         let head = cursor.varint()?;
@@ -345,12 +344,10 @@ fn read_groups(payload: &[u8], cursor: &mut Cursor, to: &mut impl Points) -> Res
             }
             to.additive(id, points)?;
         } else {
-            samples.clear();
             for _ in 0..count {
                 time = time.wrapping_add(cursor.zigzag()?);
-                samples.push((time, cursor.value()?));
+                to.sample(id, time, cursor.value()?);
             }
-            to.samples(id, &samples);
         }
     }
     Ok(())
@@ -406,8 +403,8 @@ mod tests {
     }
 
     impl Points for Collect {
-        fn samples(&mut self, id: u64, samples: &[(i64, f64)]) {
-            self.points.extend(samples.iter().map(|&(at, value)| (id, Replayed::Sample { at, value })));
+        fn sample(&mut self, id: u64, at: i64, value: f64) {
+            self.points.push((id, Replayed::Sample { at, value }));
         }
         fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged> {
             let point = |(second, late, value)| (id, Replayed::Additive { second, late, value });
