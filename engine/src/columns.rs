@@ -2,7 +2,7 @@
 
 use watchfire_model::Sample;
 
-use crate::chunk;
+use crate::chunk::Encoded;
 
 /// The samples of a series: a time and a value each, ascending in time. To be filled again and again.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +45,11 @@ impl Columns {
     }
 
     /// Appends later ones.
-    pub(crate) fn extend(&mut self, samples: &[Sample]) {
-        self.times.extend(samples.iter().map(|sample| sample.timestamp.millis()));
-        self.values.extend(samples.iter().map(|sample| sample.value));
+    pub(crate) fn extend(&mut self, samples: impl Iterator<Item = Sample>) {
+        for sample in samples {
+            self.times.push(sample.timestamp.millis());
+            self.values.push(sample.value);
+        }
     }
 
     /// Keeps those whose value is wanted.
@@ -69,9 +71,9 @@ impl Columns {
     }
 
     /// Appends the samples of an encoded run with `start < time <= end`; none of bytes that are no run.
-    pub(crate) fn decode(&mut self, bytes: &[u8], start: i64, end: i64) {
+    pub(crate) fn decode(&mut self, run: &impl Encoded, start: i64, end: i64) {
         let before = self.times.len();
-        let whole = chunk::decode_onto(bytes, &mut self.times, &mut self.values);
+        let whole = run.decode_onto(&mut self.times, &mut self.values);
         // What is in memory was made here, or decoded once when it was read.
         debug_assert!(whole.is_ok(), "a run in memory is whole");
         if whole.is_err() {

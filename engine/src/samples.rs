@@ -1,15 +1,17 @@
 //! The samples of one series: sealed chunks, a packed tail, and a few raw ones at the end; native histograms beside them.
 //!
-//! A new sample goes to the raw ones (at most 16). Full, they are packed into the last block of the tail, or into the next
-//! one once that has 32 samples; a tail of 480 samples is encoded anew as one sealed chunk. So an append does not allocate,
-//! and a series never keeps more than 16 samples at 16 bytes.
+//! A new sample goes to the raw ones (at most 15). Full, they are packed into the last block of the tail, or into the next
+//! one once that has 30 samples; a tail of 480 samples is encoded anew as one sealed chunk. So an append does not allocate,
+//! and a series never keeps more than 15 samples at 8 bytes, or at 16 if their times are uneven.
 //!
 //! Invariant: times ascend strictly from the sealed chunks through the tail to the raw ones.
 
 mod merge;
 mod packed;
+mod raw;
 mod remove;
 mod sealed;
+mod tail;
 
 use std::sync::Arc;
 
@@ -17,16 +19,17 @@ use watchfire_model::sample::is_stale;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
 use self::packed::Packed;
+use self::raw::{RAW_MAX, Raw};
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
-use crate::chunk::{Chunk, Codec};
+use crate::chunk::{Chunk, Codec, Encoded};
 use crate::columns::Columns;
 use crate::limits::{Rejection, TimeBounds};
 use crate::natives::Natives;
 
-/// Most raw samples of a series.
-const RAW_MAX: usize = 16;
 /// Most samples of a block of the tail: what a read of one sample decodes.
-pub(crate) const BLOCK_MAX: usize = 32;
+pub(crate) const BLOCK_MAX: usize = 2 * RAW_MAX;
+/// Most raw samples in a snapshot, of this version or an earlier one.
+const RAW_STORED_MAX: usize = 32;
 /// Samples in the tail that make a sealed chunk.
 const SEAL_AT: usize = 480;
 
@@ -43,7 +46,7 @@ pub(crate) enum Pushed {
 /// The samples of one series.
 #[derive(Default)]
 pub(crate) struct Samples {
-    raw: Vec<Sample>,
+    raw: Raw,
     /// Not there as long as the raw ones are all.
     packed: Option<Box<Packed>>,
     /// Not there as long as there are none. No time is that of a float too.
@@ -56,7 +59,7 @@ const HAS_NATIVES: u8 = 2;
 
 impl Samples {
     fn newest_float(&self) -> Option<i64> {
-        self.raw.last().map(|sample| sample.timestamp.millis()).or_else(|| self.packed.as_ref()?.newest())
+        self.raw.newest().or_else(|| self.packed.as_ref()?.newest())
     }
 
     /// Time of the newest sample or histogram.
@@ -68,7 +71,7 @@ impl Samples {
     /// Time of the oldest sample or histogram.
     pub(crate) fn oldest(&self) -> Option<i64> {
         let packed = self.packed.as_ref().and_then(|packed| packed.oldest());
-        let float = packed.or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()));
+        let float = packed.or_else(|| self.raw.oldest());
         let native = self.natives.as_ref().and_then(|natives| natives.oldest());
         float.into_iter().chain(native).min()
     }
@@ -103,8 +106,8 @@ impl Samples {
                 };
             }
         }
-        if let Some(last) = self.raw.last() {
-            if at <= last.timestamp.millis() {
+        if let Some(newest) = self.raw.newest() {
+            if at <= newest {
                 return self.push_out_of_order(sample, bounds, codec);
             }
             if self.raw.len() >= RAW_MAX {
@@ -124,7 +127,7 @@ impl Samples {
         }
         let all = self.raw.len() + run.len();
         if all <= RAW_MAX {
-            self.raw.extend(run.iter().copied().map(with_one_nan));
+            run.iter().for_each(|sample| self.raw.push(with_one_nan(*sample)));
         } else {
             // What is left over after whole rounds of raw ones, as if they had come one by one.
             self.pack_with(run, (all - 1) / RAW_MAX * RAW_MAX, codec);
@@ -138,7 +141,7 @@ impl Samples {
         if !self.lies_behind(run) {
             return None;
         }
-        let open = self.packed.as_ref().map_or(0, |packed| packed.open_count()) + self.raw.len();
+        let open = self.packed.as_ref().map_or(0, |packed| packed.tail.open_count()) + self.raw.len();
         let taken = ((open + run.len()) / BLOCK_MAX * BLOCK_MAX).saturating_sub(open).min(run.len());
         if taken > 0 {
             self.pack_with(run.get(..taken)?, self.raw.len() + taken, codec);
@@ -157,9 +160,10 @@ impl Samples {
     /// Packs so many samples of the raw ones and a run behind them; those that are over stay raw.
     fn pack_with(&mut self, run: &[Sample], many: usize, codec: &mut Codec) {
         let mut all = codec.take_room();
-        all.extend(self.raw.drain(..).chain(run.iter().copied().map(with_one_nan)));
+        all.extend(self.raw.iter().chain(run.iter().copied().map(with_one_nan)));
         let (packed, raw) = all.split_at(many.min(all.len()));
-        self.raw.extend_from_slice(raw);
+        self.raw.clear();
+        self.raw.set(raw);
         let tail = self.packed.get_or_insert_default();
         packed.chunks(SEAL_AT).for_each(|part| tail.append(part, codec));
         codec.give_back(all);
@@ -224,51 +228,48 @@ impl Samples {
         if self.raw.len() >= RAW_MAX {
             self.pack(codec);
         }
-        let in_raw = self.raw.first().is_some_and(|first| at >= first.timestamp.millis());
+        let in_raw = self.raw.oldest().is_some_and(|first| at >= first);
         if let (false, Some(packed)) = (in_raw, &mut self.packed) {
             return packed.insert(sample, outside, codec);
         }
-        let Some(place) = place_of(&self.raw, sample, outside)? else { return Ok(Pushed::Known) };
-        self.raw.insert(place, sample);
+        let mut raw: Vec<Sample> = self.raw.iter().collect();
+        let Some(place) = place_of(&raw, sample, outside)? else { return Ok(Pushed::Known) };
+        raw.insert(place, sample);
+        self.raw.set(&raw);
         Ok(Pushed::Accepted)
     }
 
     /// Moves the raw samples to the tail.
     fn pack(&mut self, codec: &mut Codec) {
-        self.packed.get_or_insert_default().append(&self.raw, codec);
+        let mut raw = [Sample { timestamp: Timestamp::from_millis(0), value: 0.0 }; RAW_MAX];
+        raw.iter_mut().zip(self.raw.iter()).for_each(|(place, sample)| *place = sample);
+        self.packed.get_or_insert_default().append(&raw[..self.raw.len()], codec);
         self.raw.clear();
     }
 
     /// Appends the samples with `start < time <= end`, ascending.
     pub(crate) fn read(&self, start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
         if let Some(packed) = &self.packed
-            && self.raw.first().is_none_or(|first| start < first.timestamp.millis())
+            && self.raw.oldest().is_none_or(|first| start < first)
         {
-            packed.runs(start, end).for_each(|run| decode(run, start, end, codec, out));
+            packed.runs(start, end).for_each(|run| decode(&run, start, end, codec, out));
         }
-        out.extend_from_slice(self.raw_within(start, end));
-    }
-
-    /// Those with `start < time <= end` that are not packed yet.
-    fn raw_within(&self, start: i64, end: i64) -> &[Sample] {
-        let from = self.raw.partition_point(|sample| sample.timestamp.millis() <= start);
-        let to = self.raw.partition_point(|sample| sample.timestamp.millis() <= end);
-        self.raw.get(from..to).unwrap_or_default()
+        out.extend(self.raw.within(start, end));
     }
 
     /// The same as columns.
     pub(crate) fn read_columns(&self, start: i64, end: i64, out: &mut Columns) {
         if let Some(packed) = &self.packed
-            && self.raw.first().is_none_or(|first| start < first.timestamp.millis())
+            && self.raw.oldest().is_none_or(|first| start < first)
         {
-            packed.runs(start, end).for_each(|run| out.decode(run, start, end));
+            packed.runs(start, end).for_each(|run| out.decode(&run, start, end));
         }
-        out.extend(self.raw_within(start, end));
+        out.extend(self.raw.within(start, end));
     }
 
     /// The newest sample with `start < time <= end`, if it is one of those that are not packed yet.
     pub(crate) fn newest_raw(&self, start: i64, end: i64) -> Option<Sample> {
-        self.raw_within(start, end).last().copied()
+        self.raw.within(start, end).next_back()
     }
 
     /// Whether there are native histograms beside the numbers.
@@ -299,8 +300,8 @@ impl Samples {
                 self.natives = None;
             }
         }
-        if self.packed.is_none() && self.raw.last().is_some_and(|last| last.timestamp.millis() < horizon) {
-            self.raw = Vec::new();
+        if self.packed.is_none() && self.raw.newest().is_some_and(|newest| newest < horizon) {
+            self.raw = Raw::default();
         }
         before - self.count()
     }
@@ -336,10 +337,10 @@ impl Samples {
             size_of::<Packed>()
                 + packed.sealed.iter().map(|chunk| chunk.memory_bytes()).sum::<usize>()
                 + packed.sealed.capacity() * size_of::<Arc<Chunk>>()
-                + packed.tail.capacity()
+                + packed.tail.memory_bytes()
         });
         let natives = self.natives.as_ref().map_or(0, |natives| natives.memory_bytes());
-        packed + natives + self.raw.capacity() * size_of::<Sample>()
+        packed + natives + self.raw.memory_bytes()
     }
 
     /// Appends all of it for a snapshot.
@@ -352,10 +353,12 @@ impl Samples {
             for chunk in &packed.sealed {
                 put_bytes(out, chunk.bytes());
             }
-            put_bytes(out, &packed.tail);
+            let mut tail = Vec::new();
+            packed.tail.write(&mut tail);
+            put_bytes(out, &tail);
         }
         put_varint(out, self.raw.len() as u64);
-        for sample in &self.raw {
+        for sample in self.raw.iter() {
             out.extend_from_slice(&sample.timestamp.millis().to_le_bytes());
             out.extend_from_slice(&sample.value.to_bits().to_le_bytes());
         }
@@ -370,8 +373,7 @@ impl Samples {
         let packed = (has & HAS_PACKED != 0).then(|| Packed::read_from(cursor, codec)).transpose()?.map(Box::new);
         let mut newest = packed.as_ref().and_then(|packed| packed.newest()).unwrap_or(i64::MIN);
         let mut samples = Samples { packed, ..Samples::default() };
-        // There were as many raw ones as in a block, before.
-        for _ in 0..cursor.length(BLOCK_MAX)? {
+        for _ in 0..cursor.length(RAW_STORED_MAX)? {
             let (at, value) = (cursor.i64()?, cursor.f64()?);
             ascending(newest, at)?;
             newest = at;
@@ -407,7 +409,7 @@ fn place_of(run: &[Sample], sample: Sample, outside: bool) -> Result<Option<usiz
 }
 
 /// Appends the samples of a run in memory with `start < time <= end`.
-fn decode(run: &[u8], start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
+fn decode(run: &(impl Encoded + ?Sized), start: i64, end: i64, codec: &mut Codec, out: &mut Vec<Sample>) {
     let whole = codec.decode_range(run, start, end, out);
     // It was made here, or decoded once when it was read from a disk.
     debug_assert!(whole.is_ok(), "a run in memory is whole");

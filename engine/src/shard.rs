@@ -22,7 +22,7 @@ use crate::wal;
 pub(crate) const TOGETHER: usize = 16;
 
 /// What the first numbers of a series take.
-const FIRST_NUMBERS_BYTES: usize = 64;
+const FIRST_NUMBERS_BYTES: usize = 32;
 
 /// A series that is looked for.
 pub(crate) struct Wanted {

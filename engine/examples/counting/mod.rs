@@ -18,6 +18,12 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: as the caller promised.
         unsafe { tikv_jemallocator::Jemalloc.dealloc(pointer, layout) }
     }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        LIVE.fetch_add(size, Ordering::Relaxed);
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { tikv_jemallocator::Jemalloc.realloc(pointer, layout, size) }
+    }
 }
 
 #[global_allocator]

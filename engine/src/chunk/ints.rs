@@ -62,7 +62,7 @@ fn step_of(numbers: &[i64]) -> Option<i64> {
 }
 
 /// Writes so many equal differences as `write` does.
-fn write_steps(first: i64, step: i64, many: usize, out: &mut Vec<u8>) {
+pub(crate) fn write_steps(first: i64, step: i64, many: usize, out: &mut Vec<u8>) {
     out.push(DIFFERENCES);
     put_zigzag(out, first);
     for _ in 0..many.div_ceil(BLOCK) {

@@ -45,6 +45,17 @@ pub struct Codec {
     room: Vec<Sample>,
 }
 
+/// A chunk whose bytes are whole.
+pub(crate) struct Checked<'c, 'b> {
+    pub(crate) head: Head,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    pub(crate) times: &'c [i64],
+    /// Both columns, and that of the values, as they are encoded.
+    pub(crate) columns: &'b [u8],
+    pub(crate) values: &'b [u8],
+}
+
 /// Longest run whose room is kept.
 const ROOM_MAX: usize = CHUNK_SAMPLES_MAX;
 
@@ -60,24 +71,38 @@ pub(crate) fn with_codec<T>(work: impl FnOnce(&mut Codec) -> T) -> T {
 impl Codec {
     /// The bytes of a run of at most 4096 samples whose times ascend. They stand in a buffer of the codec.
     pub fn encode(&mut self, samples: &[Sample]) -> &[u8] {
+        self.encode_behind(|_| {}, samples, true)
+    }
+
+    /// The same behind some other bytes, with or without the column of times.
+    pub(crate) fn encode_behind(
+        &mut self,
+        before: impl FnOnce(&mut Vec<u8>),
+        samples: &[Sample],
+        times: bool,
+    ) -> &[u8] {
         debug_assert!(samples.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp), "times ascend");
         debug_assert!(samples.len() <= CHUNK_SAMPLES_MAX);
-        self.times.clear();
         self.values.clear();
-        self.times.extend(samples.iter().map(|sample| sample.timestamp.millis()));
         self.values.extend(samples.iter().map(|sample| sample.value));
         let out = &mut self.out;
         out.clear();
+        before(out);
+        let codec = out.len();
         out.push(DECIMAL);
         put_varint(out, samples.len() as u64);
-        ints::encode(&self.times, &mut self.scratch.ints, out);
+        if times {
+            self.times.clear();
+            self.times.extend(samples.iter().map(|sample| sample.timestamp.millis()));
+            ints::encode(&self.times, &mut self.scratch.ints, out);
+        }
         if !decimal::encode(&self.values, &mut self.scratch, out) {
             let start = out.len();
-            out[0] = XOR;
+            out[codec] = XOR;
             xor::encode(&self.values, out);
             if out.len() - start > 8 * samples.len() {
                 out.truncate(start);
-                out[0] = RAW;
+                out[codec] = RAW;
                 out.extend(self.values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
             }
         }
@@ -108,21 +133,45 @@ impl Codec {
     ///
     /// Errors: the bytes are not what `encode` made.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<(&[i64], &[f64]), Damaged> {
+        self.decode_run(bytes)
+    }
+
+    /// Decodes the bytes of a chunk to prove that they are whole.
+    pub(crate) fn check<'b>(&mut self, bytes: &'b [u8]) -> Result<Checked<'_, 'b>, Damaged> {
+        let mut cursor = Cursor::new(bytes);
+        let head = Head::read(&mut cursor)?;
+        let columns = cursor.rest();
         self.times.clear();
         self.values.clear();
-        decode_onto(bytes, &mut self.times, &mut self.values)?;
+        ints::decode_onto(&mut cursor, head.count, &mut self.times, |time| time)?;
+        let values = cursor.rest();
+        head.decode_values(&mut cursor, &mut self.values)?;
+        let times = &self.times;
+        let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
+            return Err(Damaged("a chunk is empty"));
+        };
+        if self.values.len() != times.len() || times.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(Damaged("the times of a chunk do not ascend"));
+        }
+        Ok(Checked { head, first, last, times, columns, values })
+    }
+
+    fn decode_run(&mut self, run: &(impl Encoded + ?Sized)) -> Result<(&[i64], &[f64]), Damaged> {
+        self.times.clear();
+        self.values.clear();
+        run.decode_onto(&mut self.times, &mut self.values)?;
         Ok((&self.times, &self.values))
     }
 
     /// Appends the samples with `start < time <= end`.
     pub(crate) fn decode_range(
         &mut self,
-        bytes: &[u8],
+        run: &(impl Encoded + ?Sized),
         start: i64,
         end: i64,
         out: &mut Vec<Sample>,
     ) -> Result<(), Damaged> {
-        let (times, values) = self.decode(bytes)?;
+        let (times, values) = self.decode_run(run)?;
         let from = times.partition_point(|time| *time <= start);
         let to = times.partition_point(|time| *time <= end);
         if from < to {
@@ -137,36 +186,60 @@ impl Codec {
     }
 }
 
-/// Appends the times and values of an encoded run; what was appended before an error is to be dropped.
-pub(crate) fn decode_onto(bytes: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), Damaged> {
-    let mut cursor = Cursor::new(bytes);
-    let codec = cursor.u8()?;
-    let count = cursor.length(CHUNK_SAMPLES_MAX)?;
-    ints::decode_onto(&mut cursor, count, times, |time| time)?;
-    match codec {
-        DECIMAL => decimal::decode(&mut cursor, count, values)?,
-        XOR => xor::decode(cursor.rest(), count, values)?,
-        RAW => {
-            for _ in 0..count {
-                values.push(cursor.f64()?);
-            }
-        }
-        _ => return Err(Damaged("a chunk has an unknown codec")),
+/// A run of samples that has been encoded.
+pub(crate) trait Encoded {
+    /// Appends its times and values; what was appended before an error is to be dropped.
+    fn decode_onto(&self, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), Damaged>;
+}
+
+/// The bytes of a chunk.
+impl Encoded for [u8] {
+    fn decode_onto(&self, times: &mut Vec<i64>, values: &mut Vec<f64>) -> Result<(), Damaged> {
+        let mut cursor = Cursor::new(self);
+        let head = Head::read(&mut cursor)?;
+        ints::decode_onto(&mut cursor, head.count, times, |time| time)?;
+        head.decode_values(&mut cursor, values)
     }
-    Ok(())
+}
+
+/// What stands before the columns of a chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
+    codec: u8,
+    pub(crate) count: usize,
+}
+
+impl Head {
+    pub(crate) fn read(cursor: &mut Cursor) -> Result<Head, Damaged> {
+        Ok(Head { codec: cursor.u8()?, count: cursor.length(CHUNK_SAMPLES_MAX)? })
+    }
+
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        out.push(self.codec);
+        put_varint(out, self.count as u64);
+    }
+
+    /// Appends the values, which are all that the cursor still has.
+    pub(crate) fn decode_values(self, cursor: &mut Cursor, values: &mut Vec<f64>) -> Result<(), Damaged> {
+        match self.codec {
+            DECIMAL => decimal::decode(cursor, self.count, values),
+            XOR => xor::decode(cursor.rest(), self.count, values),
+            RAW => {
+                for _ in 0..self.count {
+                    values.push(cursor.f64()?);
+                }
+                Ok(())
+            }
+            _ => Err(Damaged("a chunk has an unknown codec")),
+        }
+    }
 }
 
 impl Chunk {
     /// A chunk from bytes of a disk: decoded once to prove that it is whole.
     pub(crate) fn read(bytes: &[u8], codec: &mut Codec) -> Result<Chunk, Damaged> {
-        let (times, values) = codec.decode(bytes)?;
-        let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
-            return Err(Damaged("a chunk is empty"));
-        };
-        if values.len() != times.len() || times.windows(2).any(|pair| pair[0] >= pair[1]) {
-            return Err(Damaged("the times of a chunk do not ascend"));
-        }
-        Ok(Chunk { first, last, count: times.len() as u32, bytes: bytes.into() })
+        let Checked { head, first, last, .. } = codec.check(bytes)?;
+        Ok(Chunk { first, last, count: head.count as u32, bytes: bytes.into() })
     }
 
     /// Time of the first sample, milliseconds.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use watchfire_model::Sample;
 
-use super::packed::{Packed, blocks};
+use super::packed::Packed;
 use super::{Pushed, SEAL_AT, Samples};
 use crate::chunk::{Chunk, Codec};
 use crate::limits::{Rejection, TimeBounds};
@@ -37,8 +37,7 @@ impl Samples {
 
     /// Takes samples none of which is newer than the newest.
     fn merge_old(&mut self, run: &[Sample], codec: &mut Codec, told: Told<'_>) {
-        let open_from = self.packed.as_ref().and_then(|packed| blocks(&packed.tail).next().map(|block| block.first));
-        let open_from = open_from.or_else(|| self.raw.first().map(|sample| sample.timestamp.millis()));
+        let open_from = self.packed.as_ref().and_then(|packed| packed.tail.oldest()).or_else(|| self.raw.oldest());
         let packed = self.packed.get_or_insert_default();
         let mut rest = run;
         if !packed.sealed.is_empty() {
@@ -48,11 +47,12 @@ impl Samples {
             rest = open;
         }
         if !rest.is_empty() {
-            let mut have = Vec::with_capacity(usize::from(packed.tail_count) + self.raw.len());
+            let mut have = Vec::with_capacity(packed.tail.count() + self.raw.len());
             packed.read_tail(codec, &mut have);
-            have.append(&mut self.raw);
+            have.extend(self.raw.iter());
+            self.raw.clear();
             let merged = merged(&have, rest, told);
-            packed.clear_tail();
+            packed.tail.clear();
             merged.chunks(SEAL_AT).for_each(|part| packed.append(part, codec));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watchfire_model::Sample;
 
 use super::Samples;
-use super::packed::{Packed, blocks};
+use super::packed::Packed;
 use crate::chunk::Codec;
 
 impl Samples {
@@ -27,7 +27,8 @@ impl Samples {
                 self.packed = None;
             }
         }
-        self.raw.retain(|sample| !goes(sample));
+        let left: Vec<Sample> = self.raw.iter().filter(|sample| !goes(sample)).collect();
+        self.raw.set(&left);
         before.saturating_sub(self.count())
     }
 }
@@ -52,11 +53,11 @@ impl Packed {
             }
         }
         self.sealed = kept;
-        if blocks(&self.tail).any(|block| block.last > after && block.first <= until) {
+        if self.tail.blocks().any(|block| block.last > after && block.first <= until) {
             run.clear();
             self.read_tail(codec, &mut run);
             run.retain(|sample| !goes(sample));
-            self.clear_tail();
+            self.tail.clear();
             self.append(&run, codec);
         }
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::Samples;
 use super::packed::Packed;
+use super::raw::Raw;
+use super::tail::Tail;
 use crate::blocks::Sealed;
 use crate::chunk::{Chunk, Codec};
 use crate::natives::Run;
@@ -26,10 +28,9 @@ impl Samples {
         let mut run = Vec::new();
         let packed: &mut Packed = self.packed.get_or_insert_default();
         packed.read_tail(codec, &mut run);
-        run.append(&mut self.raw);
-        self.raw = Vec::new();
-        packed.clear_tail();
-        packed.tail = Vec::new();
+        run.extend(self.raw.iter());
+        self.raw = Raw::default();
+        packed.tail = Tail::default();
         packed.sealed.extend(codec.seal(&run).map(Arc::new));
     }
 

@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use watchfire_model::histogram::HistogramParts;
 
-use super::packed::blocks;
 use super::*;
 
 fn sample(at: i64, value: f64) -> Sample {
     Sample { timestamp: Timestamp::from_millis(at), value }
+}
+
+/// Steps of a series' times: of any length, or nearly all of one, as of a scrape.
+fn steps() -> impl Strategy<Value = Vec<(i64, i64)>> {
+    let odd = prop_oneof![9 => 1i64..30, 1 => -400i64..400].boxed();
+    let even = prop_oneof![300 => Just(10i64), 1 => odd.clone()].boxed();
+    prop_oneof![Just(odd), Just(even)].prop_flat_map(|step| prop::collection::vec((step, 0i64..3), 1..1500))
 }
 
 fn check(samples: &Samples, model: &BTreeMap<i64, u64>, codec: &mut Codec, range: (i64, i64)) {
@@ -26,7 +32,7 @@ proptest! {
 
     #[test]
     fn behave_like_a_sorted_map(
-        steps in prop::collection::vec((prop_oneof![9 => 1i64..30, 1 => -400i64..400], 0i64..3), 1..1500),
+        steps in steps(),
         window in prop_oneof![Just(0i64), Just(300), Just(i64::MAX)],
         range in (-500i64..40_000, -500i64..40_000),
         horizon in 0i64..40_000,
@@ -67,6 +73,21 @@ proptest! {
         samples.read(i64::MIN, i64::MAX, &mut codec, &mut left);
         prop_assert_eq!(left.len() as u64 + gone, model.len() as u64);
         check(&samples, &model, &mut codec, (horizon.max(range.0), i64::MAX));
+
+        // It goes on from what is left, in memory and from a snapshot.
+        model.retain(|at, _| left.first().is_some_and(|first| *at >= first.timestamp.millis()));
+        prop_assert_eq!(samples.oldest(), model.first_key_value().map(|(at, _)| *at));
+        for at in 1..40 {
+            let sample = sample(1_000_000 + 10 * at, 0.5);
+            prop_assert_eq!(samples.push(sample, &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
+            model.insert(sample.timestamp.millis(), sample.value.to_bits());
+        }
+        check(&samples, &model, &mut codec, (i64::MIN, i64::MAX));
+        bytes.clear();
+        samples.write(&mut bytes);
+        let again = Samples::read_from(&mut Cursor::new(&bytes), &mut codec).expect("whole");
+        check(&again, &model, &mut codec, (i64::MIN, i64::MAX));
+        prop_assert_eq!((again.oldest(), again.newest()), (samples.oldest(), samples.newest()));
     }
 
     #[test]
@@ -148,14 +169,37 @@ fn what_is_no_number_is_one() {
 }
 
 #[test]
+fn a_block_in_a_snapshot_says_all_by_itself() {
+    let (mut samples, mut codec) = (Samples::default(), Codec::default());
+    let time = |at: i64| if at < 30 { 10 * at } else { 10 * at + at % 3 };
+    let all: Vec<Sample> = (0..60).map(|at| sample(time(at), at as f64)).collect();
+    all.iter().for_each(|sample| assert!(samples.push(*sample, &TimeBounds::ALL, &mut codec).is_ok()));
+    samples.compact(&mut codec);
+    let mut wanted = Vec::new();
+    for block in all.chunks(30) {
+        let bytes = codec.encode(block).to_vec();
+        wanted.extend_from_slice(&(bytes.len() as u16).to_le_bytes());
+        wanted.extend_from_slice(&block[0].timestamp.millis().to_le_bytes());
+        wanted.extend_from_slice(&block[29].timestamp.millis().to_le_bytes());
+        wanted.extend_from_slice(&bytes);
+    }
+    let mut bytes = Vec::new();
+    samples.write(&mut bytes);
+    let mut cursor = Cursor::new(&bytes);
+    assert_eq!((cursor.u8(), cursor.varint()), (Ok(HAS_PACKED), Ok(0)));
+    assert_eq!(cursor.bytes(), Ok(&*wanted));
+    assert_eq!(cursor.rest(), [0], "no raw ones");
+}
+
+#[test]
 fn all_blocks_but_the_last_are_full() {
     let (mut samples, mut codec) = (Samples::default(), Codec::default());
     for i in 0..10_000 {
         assert_eq!(samples.push(sample(i * 10_000, i as f64), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
-        let packed = samples.packed.iter().flat_map(|packed| blocks(&packed.tail));
-        let counts: Vec<u16> = packed.map(|block| block.count()).collect();
+        let blocks = samples.packed.iter().flat_map(|packed| packed.tail.blocks());
+        let counts: Vec<usize> = blocks.map(|block| block.head.count).collect();
         let full = counts.split_last().map_or(&[][..], |(_, full)| full);
-        assert!(full.iter().all(|count| usize::from(*count) == BLOCK_MAX), "{counts:?}");
+        assert!(full.iter().all(|count| *count == BLOCK_MAX), "{counts:?}");
     }
     assert!(samples.memory_bytes() < 12_000, "{} bytes", samples.memory_bytes());
 }
