@@ -24,9 +24,10 @@ use crate::chunk::{CHUNK_SAMPLES_MAX, Codec, Encoded, Head, ints};
 /// Where the first block begins.
 const FIRST_BLOCK: usize = size_of::<i64>();
 
-/// The smallest room, bytes, and the largest that is always twice as large as the one before.
-const ROOM_MIN: usize = 64;
-const ROOM_SINGLE: usize = 512;
+/// The smallest room, bytes: even a series whose value never changes needs nearly as much before it is sealed.
+const ROOM_MIN: usize = 256;
+/// The largest room that is always twice as large as the one before, bytes.
+const ROOM_DOUBLED: usize = 512;
 
 /// See the module.
 #[derive(Default)]
@@ -270,7 +271,7 @@ impl Tail {
 fn room_for(bytes: usize) -> usize {
     let double = bytes.next_power_of_two().max(ROOM_MIN);
     let between = double / 4 * 3;
-    if bytes <= between && between > ROOM_SINGLE { between } else { double }
+    if bytes <= between && between > ROOM_DOUBLED { between } else { double }
 }
 
 /// The distance of the times, if it is the same everywhere, else 0.
