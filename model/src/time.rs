@@ -150,7 +150,9 @@ pub fn parse_duration_ms(text: &str) -> Option<i64> {
     (total.is_finite() && total <= LATEST_MS as f64).then_some(total.round() as i64)
 }
 
-/// A duration in the largest units that divide it: `1h30m`, `500ms`, `0s`.
+/// A duration in units of days and less: `1h30m`, `500ms`, `0s`; whole years or weeks in those: `1w`, but `8d`.
+///
+/// Source: Prometheus, which writes them so.
 pub fn format_duration_ms(millis: i64) -> String {
     if millis == 0 {
         return "0s".to_owned();
@@ -160,9 +162,10 @@ pub fn format_duration_ms(millis: i64) -> String {
     if millis < 0 {
         out.push('-');
     }
-    for (name, unit) in UNITS.iter().filter(|(name, _)| *name != "y" && *name != "w") {
+    for (name, unit) in UNITS {
         let count = rest / unit.unsigned_abs();
-        if count > 0 {
+        let is_exact = rest.is_multiple_of(unit.unsigned_abs());
+        if count > 0 && (is_exact || !matches!(name, "y" | "w")) {
             out.push_str(&count.to_string());
             out.push_str(name);
             rest %= unit.unsigned_abs();
@@ -298,8 +301,17 @@ mod tests {
 
     #[test]
     fn durations_read_and_print() {
-        for (text, millis) in [("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000), ("0s", 0), ("1m1s1ms", 61_001)]
-        {
+        for (text, millis) in [
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1d", 86_400_000),
+            ("0s", 0),
+            ("1m1s1ms", 61_001),
+            ("2w", 1_209_600_000),
+            ("15d", 1_296_000_000),
+            ("1y", 31_536_000_000),
+            ("379d", 32_745_600_000),
+        ] {
             assert_eq!(parse_duration_ms(text), Some(millis), "{text}");
             assert_eq!(format_duration_ms(millis), text);
         }

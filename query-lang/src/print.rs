@@ -6,7 +6,10 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{MatchOp, Matcher};
 
-use crate::ast::{At, BinaryOp, Cardinality, Edges, Expr, Fill, Grouping, Matching, Shift, ShortScope, VectorSelector};
+use crate::ast::{
+    At, BinaryOp, Cardinality, Edges, Expr, Fill, Grouping, Matching, NumberLiteral, Shift, ShortScope, SpanExpr,
+    VectorSelector,
+};
 
 /// A text in quotes, with the escapes that the parser reads.
 pub(crate) struct Quoted<'t>(pub &'t str);
@@ -68,11 +71,60 @@ impl Display for Number {
         if value.is_nan() {
             f.write_str("NaN")
         } else if value.is_infinite() {
-            f.write_str(if value > 0.0 { "Inf" } else { "-Inf" })
-        } else if value != 0.0 && !(1e-6..1e17).contains(&value.abs()) {
-            write!(f, "{value:e}")
+            f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" })
         } else {
             write!(f, "{value}")
+        }
+    }
+}
+
+/// A number of `fill`, which Prometheus writes with an exponent if it is very large or small.
+struct Filled(f64);
+
+impl Display for Filled {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let size = self.0.abs();
+        if !size.is_finite() || size == 0.0 || (1e-4..1e21).contains(&size) {
+            return Number(self.0).fmt(f);
+        }
+        let text = format!("{:e}", self.0);
+        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+        write!(f, "{digits}e{sign}{exponent:0>2}")
+    }
+}
+
+impl Display for NumberLiteral {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self.is_duration {
+            true => f.write_str(&format_duration_ms((self.value * 1000.0).round() as i64)),
+            false => Number(self.value).fmt(f),
+        }
+    }
+}
+
+impl Display for SpanExpr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            SpanExpr::Number(number) => number.fmt(f),
+            SpanExpr::Step => f.write_str("step()"),
+            SpanExpr::Range => f.write_str("range()"),
+            SpanExpr::Choice(node) => write!(f, "{}({}, {})", node.word(), node.left, node.right),
+            SpanExpr::Minus(inner) => write!(f, "-{inner}"),
+            SpanExpr::Binary(node) => write!(f, "{} {} {}", node.left, node.op.as_str(), node.right),
+            SpanExpr::Paren(inner) => write!(f, "({inner})"),
+        }
+    }
+}
+
+/// A span: what it was worked out from, or its milliseconds.
+struct Spelt<'t>(i64, Option<&'t SpanExpr>);
+
+impl Display for Spelt<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self.1 {
+            Some(expr) => expr.fmt(f),
+            None => f.write_str(&format_duration_ms(self.0)),
         }
     }
 }
@@ -119,15 +171,15 @@ fn edges(f: &mut Formatter<'_>, edges: Edges) -> Result {
     edges.word().map_or(Ok(()), |word| write!(f, " {word}"))
 }
 
-fn shift(f: &mut Formatter<'_>, shift: &Shift) -> Result {
+fn shift(f: &mut Formatter<'_>, shift: &Shift, offset_expr: Option<&SpanExpr>) -> Result {
     match shift.at {
         Some(At::Time(millis)) => write!(f, " @ {}", Millis(millis))?,
         Some(At::Start) => f.write_str(" @ start()")?,
         Some(At::End) => f.write_str(" @ end()")?,
         None => {}
     }
-    if shift.offset_ms != 0 {
-        write!(f, " offset {}", format_duration_ms(shift.offset_ms))?;
+    if shift.offset_ms != 0 || offset_expr.is_some() {
+        write!(f, " offset {}", Spelt(shift.offset_ms, offset_expr))?;
     }
     Ok(())
 }
@@ -174,11 +226,11 @@ fn matching(f: &mut Formatter<'_>, op: BinaryOp, matching: &Matching) -> Result 
     }
     let Fill { left, right } = matching.fill;
     if left.is_some() && left == right {
-        return left.map_or(Ok(()), |value| write!(f, " fill ({})", Number(value.value)));
+        return left.map_or(Ok(()), |value| write!(f, " fill ({})", Filled(value.value)));
     }
     for (word, value) in [("fill_left", left), ("fill_right", right)] {
         if let Some(value) = value {
-            write!(f, " {word} ({})", Number(value.value))?;
+            write!(f, " {word} ({})", Filled(value.value))?;
         }
     }
     Ok(())
@@ -218,25 +270,27 @@ fn short(f: &mut Formatter<'_>, word: &dyn Display, scope: &ShortScope) -> Resul
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
-            Expr::Number(node) => Number(node.value).fmt(f),
+            Expr::Number(node) => node.fmt(f),
             Expr::String(node) => Quoted(&node.value).fmt(f),
             Expr::Vector(node) => {
                 Selector { selector: node, range_ms: None }.fmt(f)?;
                 edges(f, node.edges)?;
-                shift(f, &node.shift)
+                shift(f, &node.shift, node.offset_expr.as_deref())
             }
             Expr::Matrix(node) => {
-                Selector { selector: &node.selector, range_ms: Some(node.range_ms) }.fmt(f)?;
-                edges(f, node.selector.edges)?;
-                shift(f, &node.selector.shift)
+                let selector = &node.selector;
+                Selector { selector, range_ms: None }.fmt(f)?;
+                write!(f, "[{}]", Spelt(node.range_ms, node.range_expr.as_deref()))?;
+                edges(f, selector.edges)?;
+                shift(f, &selector.shift, selector.offset_expr.as_deref())
             }
             Expr::Subquery(node) => {
-                write!(f, "{}[{}:", node.expr, format_duration_ms(node.range_ms))?;
+                write!(f, "{}[{}:", node.expr, Spelt(node.range_ms, node.range_expr.as_deref()))?;
                 if let Some(step) = node.step_ms {
-                    f.write_str(&format_duration_ms(step))?;
+                    Spelt(step, node.step_expr.as_deref()).fmt(f)?;
                 }
                 f.write_char(']')?;
-                shift(f, &node.shift)
+                shift(f, &node.shift, node.offset_expr.as_deref())
             }
             Expr::Unary(node) => write!(f, "{}{}", if node.negative { "-" } else { "+" }, node.expr),
             Expr::Paren(node) => write!(f, "({})", node.expr),

@@ -19,8 +19,7 @@ pub enum Language {
 
 /// A query that can be evaluated many times; `Send` and `Sync`.
 ///
-/// Its `Display` is the query in its canonical spelling, which reads back as the same tree; a query with `step()` or
-/// `range()` in a span is shown as it was given.
+/// Its `Display` is the query in its canonical spelling, which reads back as the same tree.
 #[derive(Clone, Debug)]
 pub struct Query {
     text: String,
@@ -67,7 +66,11 @@ impl Query {
     pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
         let error = |message| ParseError::at(ParseErrorKind::Meaning, text, 0, message);
         match crate::parse::parse_text(text, None)?.root {
-            Expr::Vector(selector) if selector.shift == Shift::default() && selector.edges == Edges::Open => {
+            Expr::Vector(selector)
+                if selector.shift == Shift::default()
+                    && selector.offset_expr.is_none()
+                    && selector.edges == Edges::Open =>
+            {
                 Ok(selector.matchers)
             }
             Expr::Vector(_) => {
@@ -101,16 +104,12 @@ impl Query {
 /// Equal when they mean the same.
 impl PartialEq for Query {
     fn eq(&self, other: &Query) -> bool {
-        let is_as_written = !self.depends_on_times && !other.depends_on_times;
-        self.root == other.root && (is_as_written || self.text == other.text)
+        self.root == other.root
     }
 }
 
 impl std::fmt::Display for Query {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.depends_on_times {
-            true => f.write_str(&self.text),
-            false => self.root.fmt(f),
-        }
+        self.root.fmt(f)
     }
 }

@@ -22,6 +22,8 @@ fn vectors() -> impl Strategy<Value = String> {
         " @ end() offset 3s",
         " @ -3",
         " smoothed",
+        " offset (1m + step() * 2)",
+        " offset -max_of(5m, -3)",
         " anchored offset 3s",
     ]);
     let name = prop::sample::select(vec!["foo", "a:b", "sum", "offset", "rate", "by"]);
@@ -48,6 +50,8 @@ fn vectors() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|x| format!("+ -{x}")),
             inner.clone().prop_map(|x| format!("abs({x})")),
             inner.clone().prop_map(|x| format!("rate(({x})[1h:5m])")),
+            inner.clone().prop_map(|x| format!("rate(({x})[1h * 2:-(5m - 10m) ^ 1])")),
+            inner.clone().prop_map(|x| format!("rate(foo[2m ^ 2 * 3 + (1)]) + {x}")),
             inner.clone().prop_map(|x| format!("delta(foo[5m] smoothed @ end()) + {x}")),
             inner.clone().prop_map(|x| format!("max_over_time(({x})[1d:] offset 5m)")),
             (aggregation.clone(), inner.clone(), grouping.clone()).prop_map(|(a, x, g)| format!("{a}({x}) {g}")),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use watchfire_model::Matcher;
-use watchfire_query_lang::ast::{At, Cardinality, Edges, Expr, Matching, Shift, ValueType, VectorSelector};
+use watchfire_query_lang::ast::{At, Cardinality, Edges, Expr, Matching, Shift, SpanExpr, ValueType, VectorSelector};
 use watchfire_query_lang::functions::Function;
 
 /// Writes the tree as JSON.
@@ -22,18 +22,15 @@ fn node(expr: &Expr) -> Value {
         Expr::Vector(selector) => selected("vectorSelector", selector),
         Expr::Matrix(matrix) => {
             let mut value = selected("matrixSelector", &matrix.selector);
-            value["range"] = json!(matrix.range_ms);
-            value["rangeExpr"] = Value::Null;
+            (value["range"], value["rangeExpr"]) = spelt(matrix.range_ms, matrix.range_expr.as_deref());
             value
         }
         Expr::Subquery(subquery) => {
-            let mut value = shifted(&subquery.shift);
+            let mut value = shifted(&subquery.shift, subquery.offset_expr.as_deref());
             value["type"] = json!("subquery");
             value["expr"] = node(&subquery.expr);
-            value["range"] = json!(subquery.range_ms);
-            value["rangeExpr"] = Value::Null;
-            value["step"] = json!(subquery.step_ms.unwrap_or(0));
-            value["stepExpr"] = Value::Null;
+            (value["range"], value["rangeExpr"]) = spelt(subquery.range_ms, subquery.range_expr.as_deref());
+            (value["step"], value["stepExpr"]) = spelt(subquery.step_ms.unwrap_or(0), subquery.step_expr.as_deref());
             value
         }
         Expr::Binary(binary) => json!({
@@ -79,7 +76,7 @@ fn matching(how: &Matching) -> Value {
 }
 
 fn selected(kind: &str, selector: &VectorSelector) -> Value {
-    let mut value = shifted(&selector.shift);
+    let mut value = shifted(&selector.shift, selector.offset_expr.as_deref());
     value["type"] = json!(kind);
     value["name"] = json!(selector.name.as_deref().unwrap_or_default());
     value["matchers"] = selector.matchers.iter().map(matcher).collect::<Vec<_>>().into();
@@ -92,14 +89,43 @@ fn matcher(matcher: &Matcher) -> Value {
     json!({"name": matcher.name(), "value": matcher.value(), "type": matcher.op().as_str()})
 }
 
-fn shifted(shift: &Shift) -> Value {
+/// A span and what it is worked out from; Prometheus works it out later, and shows 0 until then.
+fn spelt(millis: i64, expr: Option<&SpanExpr>) -> (Value, Value) {
+    match expr {
+        Some(expr) => (json!(0), span(expr, false)),
+        None => (json!(millis), Value::Null),
+    }
+}
+
+/// A node of a span that is worked out. Brackets are a mark of what is inside, and of a number a sign that has it.
+fn span(expr: &SpanExpr, wrapped: bool) -> Value {
+    let node = |op: &str, left: Option<&SpanExpr>, right: Option<&SpanExpr>| {
+        let side = |expr: Option<&SpanExpr>| expr.map_or(Value::Null, |expr| span(expr, false));
+        json!({"type": "durationExpr", "op": op, "lhs": side(left), "rhs": side(right), "wrapped": wrapped})
+    };
+    match expr {
+        SpanExpr::Number(_) if wrapped => node("+", None, Some(expr)),
+        SpanExpr::Number(number) => {
+            json!({"type": "numberLiteral", "val": plain(number.value), "duration": number.is_duration})
+        }
+        SpanExpr::Step => node("step", None, None),
+        SpanExpr::Range => node("range", None, None),
+        SpanExpr::Choice(choice) => node(choice.word(), Some(&choice.left), Some(&choice.right)),
+        SpanExpr::Minus(inner) => node("-", None, Some(inner)),
+        SpanExpr::Binary(binary) => node(binary.op.as_str(), Some(&binary.left), Some(&binary.right)),
+        SpanExpr::Paren(inner) => span(inner, true),
+    }
+}
+
+fn shifted(shift: &Shift, offset_expr: Option<&SpanExpr>) -> Value {
     let (timestamp, edge) = match shift.at {
         None => (Value::Null, Value::Null),
         Some(At::Time(millis)) => (json!(millis), Value::Null),
         Some(At::Start) => (Value::Null, json!("start")),
         Some(At::End) => (Value::Null, json!("end")),
     };
-    json!({"offset": shift.offset_ms, "offsetExpr": null, "timestamp": timestamp, "startOrEnd": edge})
+    let (offset, offset_expr) = spelt(shift.offset_ms, offset_expr);
+    json!({"offset": offset, "offsetExpr": offset_expr, "timestamp": timestamp, "startOrEnd": edge})
 }
 
 fn function(function: &Function) -> Value {

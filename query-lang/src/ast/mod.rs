@@ -7,12 +7,14 @@
 
 mod invariant;
 mod operators;
+mod span_expr;
 mod walk;
 
 use watchfire_model::Matcher;
 
 use crate::functions::Function;
 pub use operators::{AggregateOp, BinaryOp, ShortOp};
+pub use span_expr::{SpanBinary, SpanChoice, SpanExpr, SpanOp};
 
 /// Where a node stands in the text, in bytes. Takes no part in equality.
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,11 +93,13 @@ pub enum Expr {
 pub struct NumberLiteral {
     /// The number; a duration in the place of a number is its seconds.
     pub value: f64,
+    /// Whether it is written as a duration.
+    pub is_duration: bool,
     /// Where.
     pub span: Span,
 }
 
-/// All NaNs are one.
+/// All NaNs are one, and 5m is 300.
 impl PartialEq for NumberLiteral {
     fn eq(&self, other: &NumberLiteral) -> bool {
         self.value.to_bits() == other.value.to_bits() || (self.value.is_nan() && other.value.is_nan())
@@ -164,6 +168,8 @@ pub struct VectorSelector {
     pub matchers: Vec<Matcher>,
     /// `offset` and `@`.
     pub shift: Shift,
+    /// What `offset` was worked out from.
+    pub offset_expr: Option<Box<SpanExpr>>,
     /// `anchored` or `smoothed`; of a range, those of the range.
     pub edges: Edges,
     /// Where.
@@ -177,6 +183,8 @@ pub struct MatrixSelector {
     pub selector: VectorSelector,
     /// Length of the range; positive.
     pub range_ms: i64,
+    /// What it was worked out from.
+    pub range_expr: Option<Box<SpanExpr>>,
     /// Where.
     pub span: Span,
 }
@@ -188,10 +196,16 @@ pub struct Subquery {
     pub expr: Expr,
     /// Length of the range; positive.
     pub range_ms: i64,
+    /// What it was worked out from.
+    pub range_expr: Option<Box<SpanExpr>>,
     /// Distance between evaluations; the default step if absent.
     pub step_ms: Option<i64>,
+    /// What it was worked out from.
+    pub step_expr: Option<Box<SpanExpr>>,
     /// `offset` and `@`.
     pub shift: Shift,
+    /// What `offset` was worked out from.
+    pub offset_expr: Option<Box<SpanExpr>>,
     /// Where.
     pub span: Span,
 }

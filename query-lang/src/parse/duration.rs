@@ -4,24 +4,12 @@
 
 use std::cell::Cell;
 
-use super::{Pair, Rule, literal, meaning, part};
-use crate::error::ParseError;
+use super::{DEPTH_MAX, Pair, Rule, literal, meaning, part, span};
+use crate::ast::{NumberLiteral, SpanBinary, SpanChoice, SpanExpr, SpanOp};
+use crate::error::{ParseError, ParseErrorKind};
 
 /// Longest span, milliseconds: what Prometheus can hold in nanoseconds.
 const LONGEST_MS: f64 = 9_223_372_036_854.0;
-
-/// A term with its sign still apart, as `^` binds tighter.
-#[derive(Clone, Copy)]
-struct Term {
-    negative: bool,
-    seconds: f64,
-}
-
-impl Term {
-    fn signed(self) -> f64 {
-        if self.negative { -self.seconds } else { self.seconds }
-    }
-}
 
 /// The times of the evaluation, which `step()` and `range()` stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,117 +42,205 @@ impl<'t> Spans<'t> {
         self.depends.get()
     }
 
-    /// The milliseconds of a `span_sum`, which must be positive.
-    pub(super) fn positive_ms(&self, pair: Pair<'_>) -> Result<i64, ParseError> {
-        let terms = pair.clone().into_inner();
-        let is_plain = terms.clone().count() == 1 && terms.clone().all(|term| is_literal(&term));
-        let millis = self.in_millis(&pair, self.sum(pair.clone())?, is_plain)?;
-        if millis <= 0 {
+    /// A `span_sum`, which must be positive.
+    pub(super) fn positive(&self, pair: Pair<'_>) -> Result<Worked, ParseError> {
+        let worked = self.worked(&pair, self.sum(pair.clone())?)?;
+        if worked.millis <= 0 {
             return Err(meaning(self.text, &pair, "the duration must be greater than 0"));
         }
-        Ok(millis)
+        Ok(worked)
     }
 
-    /// The milliseconds of a `span_term`, as `offset` has it.
-    pub(super) fn term_ms(&self, pair: Pair<'_>) -> Result<i64, ParseError> {
-        self.in_millis(&pair, self.term(pair.clone())?.signed(), is_literal(&pair))
+    /// A `span_term`, as `offset` has it.
+    pub(super) fn term(&self, pair: Pair<'_>) -> Result<Worked, ParseError> {
+        let mut terms = Terms::default();
+        self.read_term(pair.clone(), &mut terms)?;
+        let built = terms.finish(self.text, &pair)?;
+        self.worked(&pair, built)
     }
 }
 
-/// Whether a term is only written down, and not worked out.
-fn is_literal(term: &Pair<'_>) -> bool {
-    let mut parts = term.clone().into_inner();
-    parts.all(|part| matches!(part.as_rule(), Rule::sign | Rule::duration | Rule::number))
+/// A span that was worked out.
+pub(super) struct Worked {
+    pub millis: i64,
+    /// From what; nothing if it was only written down.
+    pub expr: Option<Box<SpanExpr>>,
+}
+
+/// A span as it was written, and how deep it is.
+struct Built {
+    expr: SpanExpr,
+    depth: usize,
+}
+
+/// What waits for its right side.
+enum Pending {
+    Minus,
+    Infix { op: SpanOp, at: crate::ast::Span },
+}
+
+/// Operator precedence by a stack of what waits, so that long chains do not recurse.
+#[derive(Default)]
+struct Terms {
+    done: Vec<Built>,
+    waiting: Vec<Pending>,
+}
+
+impl Terms {
+    /// Puts together what binds at least as tightly as an operator of this precedence.
+    fn reduce(&mut self, precedence: u8, is_right: bool) {
+        while let Some(top) = self.waiting.last() {
+            let before = match top {
+                Pending::Minus => SpanOp::SIGN_PRECEDENCE,
+                Pending::Infix { op, .. } => op.precedence(),
+            };
+            if before < precedence || (before == precedence && is_right) {
+                return;
+            }
+            let (Some(pending), Some(right)) = (self.waiting.pop(), self.done.pop()) else { return };
+            let built = match pending {
+                Pending::Minus => Built { expr: right.expr.negated(), depth: right.depth + 1 },
+                Pending::Infix { op, at } => {
+                    let Some(left) = self.done.pop() else { return };
+                    let depth = left.depth.max(right.depth) + 1;
+                    let binary = SpanBinary { op, left: left.expr, right: right.expr, span: at };
+                    Built { expr: SpanExpr::Binary(Box::new(binary)), depth }
+                }
+            };
+            self.done.push(built);
+        }
+    }
+
+    fn finish(mut self, text: &str, pair: &Pair<'_>) -> Result<Built, ParseError> {
+        self.reduce(0, false);
+        let built = self.done.pop().ok_or_else(|| meaning(text, pair, "a duration is missing"))?;
+        if built.depth > DEPTH_MAX {
+            let message = format!("the duration is nested more than {DEPTH_MAX} deep");
+            return Err(ParseError::at(ParseErrorKind::Limit, text, pair.as_span().start(), message));
+        }
+        Ok(built)
+    }
 }
 
 impl Spans<'_> {
     /// What is written is rounded, what is worked out is cut to whole milliseconds, as in Prometheus.
-    fn in_millis(&self, pair: &Pair<'_>, seconds: f64, is_plain: bool) -> Result<i64, ParseError> {
+    fn worked(&self, pair: &Pair<'_>, built: Built) -> Result<Worked, ParseError> {
+        let seconds = self.seconds(&built.expr)?;
+        let is_plain = matches!(built.expr, SpanExpr::Number(_));
+        let expr = (!is_plain).then(|| Box::new(built.expr));
         if seconds.is_nan() && self.times.is_none() && self.depends.get() {
-            return Ok(UNKNOWN_MS);
+            return Ok(Worked { millis: UNKNOWN_MS, expr });
         }
         let millis = seconds * 1000.0;
         let millis = if is_plain { millis.round() } else { millis.trunc() };
         if !millis.is_finite() || millis.abs() > LONGEST_MS {
             return Err(meaning(self.text, pair, "the duration is out of range"));
         }
-        Ok(millis as i64)
+        Ok(Worked { millis: millis as i64, expr })
     }
 
-    /// The seconds of a `span_sum`: `^` first, from the right, then signs, then `*`, `/`, `%`, then `+`, `-`.
-    fn sum(&self, pair: Pair<'_>) -> Result<f64, ParseError> {
-        let mut terms = Vec::new();
-        let mut operators = Vec::new();
-        for item in pair.into_inner() {
-            match item.as_rule() {
-                Rule::span_operator => operators.push(item),
-                _ => terms.push(self.term(item)?),
-            }
-        }
-        for at in (0..operators.len()).rev().filter(|at| operators[*at].as_str() == "^").collect::<Vec<_>>() {
-            terms[at].seconds = terms[at].seconds.powf(terms[at + 1].signed());
-            terms.remove(at + 1);
-        }
-        operators.retain(|operator| operator.as_str() != "^");
-        let mut values = terms.into_iter().map(Term::signed);
-        let (mut total, mut product) = (0.0, values.next().unwrap_or_default());
-        for (operator, value) in operators.iter().zip(values) {
-            match operator.as_str() {
-                "*" => product *= value,
-                "/" | "%" if value == 0.0 => return Err(meaning(self.text, operator, "a duration is divided by 0")),
-                "/" => product /= value,
-                "%" => product %= value,
-                sign => {
-                    total += product;
-                    product = if sign == "-" { -value } else { value };
-                }
-            }
-        }
-        Ok(total + product)
-    }
-
-    fn term(&self, pair: Pair<'_>) -> Result<Term, ParseError> {
-        let mut negative = false;
+    /// A `span_sum`: `^` first, from the right, then signs, `*`, `/`, `%`, then `+`, `-`.
+    fn sum(&self, pair: Pair<'_>) -> Result<Built, ParseError> {
+        let mut terms = Terms::default();
         for item in pair.clone().into_inner() {
-            let seconds = match item.as_rule() {
+            if item.as_rule() != Rule::span_operator {
+                self.read_term(item, &mut terms)?;
+                continue;
+            }
+            let op = SpanOp::ALL.into_iter().find(|op| op.as_str() == item.as_str());
+            let op = op.ok_or_else(|| meaning(self.text, &item, "this is no operator of durations"))?;
+            terms.reduce(op.precedence(), op == SpanOp::Power);
+            terms.waiting.push(Pending::Infix { op, at: span(&item) });
+        }
+        terms.finish(self.text, &pair)
+    }
+
+    /// A `span_term`: signs, and what they stand before.
+    fn read_term(&self, pair: Pair<'_>, terms: &mut Terms) -> Result<(), ParseError> {
+        for item in pair.into_inner() {
+            let number = |value, is_duration| SpanExpr::Number(NumberLiteral { value, is_duration, span: span(&item) });
+            let built = match item.as_rule() {
                 Rule::sign => {
-                    negative ^= item.as_str() == "-";
+                    terms.waiting.extend((item.as_str() == "-").then_some(Pending::Minus));
                     continue;
                 }
-                Rule::duration => literal::duration_ms(self.text, &item)? as f64 / 1000.0,
-                Rule::number => literal::number(self.text, &item)?,
+                Rule::duration => {
+                    let seconds = literal::duration_ms(self.text, &item)? as f64 / 1000.0;
+                    Built { expr: number(seconds, true), depth: 1 }
+                }
+                Rule::number => Built { expr: number(literal::number(self.text, &item)?, false), depth: 1 },
                 Rule::span_call => self.call(item)?,
-                _ => self.sum(part(&mut item.into_inner()))?,
+                _ => {
+                    let inner = self.sum(part(&mut item.into_inner()))?;
+                    Built { expr: inner.expr.in_parens(), depth: inner.depth + 1 }
+                }
             };
-            return Ok(Term { negative, seconds });
+            terms.done.push(built);
         }
-        Err(meaning(self.text, &pair, "a duration is missing"))
+        Ok(())
     }
 
-    /// `min_of` and `max_of`, `step` and `range`. What depends on times that are not known is no number.
-    fn call(&self, pair: Pair<'_>) -> Result<f64, ParseError> {
+    /// `min_of` and `max_of`, `step` and `range`.
+    fn call(&self, pair: Pair<'_>) -> Result<Built, ParseError> {
         let mut parts = pair.clone().into_inner();
         let word = part(&mut parts);
         let lower = word.as_str().to_ascii_lowercase();
         let args: Vec<Pair<'_>> = parts.filter(|item| item.as_rule() == Rule::span_sum).collect();
-        let of_times: Option<fn(QueryTimes) -> i64> = match lower.as_str() {
-            "step" => Some(|times| times.step_ms),
-            "range" => Some(|times| times.range_ms),
+        let of_times = match lower.as_str() {
+            "step" => Some(SpanExpr::Step),
+            "range" => Some(SpanExpr::Range),
             _ => None,
         };
-        if let Some(of_times) = of_times {
+        if let Some(expr) = of_times {
             if !args.is_empty() {
                 return Err(meaning(self.text, &word, format!("`{lower}` takes no argument, {} given", args.len())));
             }
             self.depends.set(true);
-            return Ok(self.times.map_or(f64::NAN, |times| of_times(times) as f64 / 1000.0));
+            return Ok(Built { expr, depth: 1 });
         }
-        let choose = if lower == "min_of" { f64::min } else { f64::max };
         let [left, right] = args.as_slice() else {
             return Err(meaning(self.text, &word, format!("`{lower}` takes 2 argument(s), {} given", args.len())));
         };
         let (left, right) = (self.sum(left.clone())?, self.sum(right.clone())?);
-        // The functions would take the one that is a number.
-        Ok(if left.is_nan() || right.is_nan() { f64::NAN } else { choose(left, right) })
+        let depth = left.depth.max(right.depth) + 1;
+        let choice = SpanChoice { is_max: lower == "max_of", left: left.expr, right: right.expr };
+        Ok(Built { expr: SpanExpr::Choice(Box::new(choice)), depth })
+    }
+
+    /// What a span comes to. What depends on times that are not known is no number.
+    fn seconds(&self, expr: &SpanExpr) -> Result<f64, ParseError> {
+        let of_times =
+            |chosen: fn(QueryTimes) -> i64| self.times.map_or(f64::NAN, |times| chosen(times) as f64 / 1000.0);
+        Ok(match expr {
+            SpanExpr::Number(number) => number.value,
+            SpanExpr::Step => of_times(|times| times.step_ms),
+            SpanExpr::Range => of_times(|times| times.range_ms),
+            SpanExpr::Minus(inner) => -self.seconds(inner)?,
+            SpanExpr::Paren(inner) => self.seconds(inner)?,
+            SpanExpr::Choice(choice) => {
+                let (left, right) = (self.seconds(&choice.left)?, self.seconds(&choice.right)?);
+                // The functions would take the one that is a number.
+                match left.is_nan() || right.is_nan() {
+                    true => f64::NAN,
+                    false if choice.is_max => left.max(right),
+                    false => left.min(right),
+                }
+            }
+            SpanExpr::Binary(node) => {
+                let (left, right) = (self.seconds(&node.left)?, self.seconds(&node.right)?);
+                match node.op {
+                    SpanOp::Divide | SpanOp::Modulo if right == 0.0 => {
+                        let message = "a duration is divided by 0";
+                        return Err(ParseError::at(ParseErrorKind::Meaning, self.text, node.span.start, message));
+                    }
+                    SpanOp::Add => left + right,
+                    SpanOp::Subtract => left - right,
+                    SpanOp::Multiply => left * right,
+                    SpanOp::Divide => left / right,
+                    SpanOp::Modulo => left % right,
+                    SpanOp::Power => left.powf(right),
+                }
+            }
+        })
     }
 }

@@ -1,10 +1,10 @@
 //! PromQL: from the grammar's parts to the tree, with the checks of Prometheus' parser.
 
-use super::duration::{QueryTimes, Spans};
+use super::duration::{QueryTimes, Spans, Worked};
 use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Edges, Expr, Fill, Grouping, Matching,
-    MatrixSelector, NumberLiteral, Paren, Shift, Span, StringLiteral, Subquery, Unary, VectorSelector,
+    MatrixSelector, NumberLiteral, Paren, Shift, Span, SpanExpr, StringLiteral, Subquery, Unary, VectorSelector,
 };
 use crate::error::{ParseError, ParseErrorKind};
 use crate::functions;
@@ -102,7 +102,10 @@ impl<'t> Builder<'t> {
         let whole = Span { start: at.start, end: right.expr.span().end };
         if let Expr::Number(number) = right.expr {
             let value = if negative { -number.value } else { number.value };
-            return Ok(Built { expr: Expr::Number(NumberLiteral { value, span: whole }), depth: right.depth });
+            return Ok(Built {
+                expr: Expr::Number(NumberLiteral { value, span: whole, ..number }),
+                depth: right.depth,
+            });
         }
         check::unary(self.text, &right.expr)?;
         let unary = Unary { negative, expr: right.expr, span: whole };
@@ -160,8 +163,11 @@ impl<'t> Builder<'t> {
                 _ => {}
             }
         }
-        let value =
-            value.map(|value| NumberLiteral { value: if negative { -value } else { value }, span: span(&pair) });
+        let value = value.map(|value| NumberLiteral {
+            value: if negative { -value } else { value },
+            is_duration: false,
+            span: span(&pair),
+        });
         let lower = word.as_str().to_ascii_lowercase();
         let sides: &mut [&mut Option<NumberLiteral>] = match lower.as_str() {
             "fill_left" => &mut [&mut fill.left],
@@ -183,16 +189,18 @@ impl<'t> Builder<'t> {
                 Rule::range_suffix => built = self.range(suffix, built)?,
                 Rule::offset_suffix => {
                     let term = suffix.clone().into_inner().nth(1).expect("`offset` has a duration");
-                    let offset_ms = self.spans.term_ms(term)?;
-                    let shift = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "offset"))?;
-                    if shift.offset_ms != 0 {
+                    let offset = self.spans.term(term)?;
+                    let (shift, expr) =
+                        shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "offset"))?;
+                    if shift.offset_ms != 0 || expr.is_some() {
                         return Err(meaning(self.text, &suffix, "`offset` stands twice"));
                     }
-                    shift.offset_ms = offset_ms;
+                    shift.offset_ms = offset.millis;
+                    *expr = offset.expr;
                 }
                 Rule::at_suffix => {
                     let at = self.at(part(&mut suffix.clone().into_inner()))?;
-                    let shift = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "@"))?;
+                    let (shift, _) = shift_of(&mut built.expr).ok_or_else(|| no_shift(self.text, &suffix, "@"))?;
                     if shift.at.is_some() {
                         return Err(meaning(self.text, &suffix, "`@` stands twice"));
                     }
@@ -256,28 +264,39 @@ impl<'t> Builder<'t> {
 
     fn range(&self, suffix: Pair<'t>, built: Built) -> Result<Built, ParseError> {
         let whole = Span { start: built.expr.span().start, end: suffix.as_span().end() };
-        let (mut range_ms, mut step_ms, mut is_subquery) = (0, None, false);
+        let (mut range, mut step, mut is_subquery) = (None, None, false);
         for item in suffix.clone().into_inner() {
             match item.as_rule() {
-                Rule::span_sum if is_subquery => step_ms = Some(self.spans.positive_ms(item)?),
-                Rule::span_sum => range_ms = self.spans.positive_ms(item)?,
+                Rule::span_sum if is_subquery => step = Some(self.spans.positive(item)?),
+                Rule::span_sum => range = Some(self.spans.positive(item)?),
                 Rule::colon => is_subquery = true,
                 _ => {}
             }
         }
+        let Worked { millis: range_ms, expr: range_expr } = range.expect("the grammar gives a range");
         if is_subquery {
             check::subquery(self.text, &built.expr)?;
-            let node = Subquery { expr: built.expr, range_ms, step_ms, shift: Shift::default(), span: whole };
+            let (step_ms, step_expr) = step.map(|step| (step.millis, step.expr)).unzip();
+            let node = Subquery {
+                expr: built.expr,
+                range_ms,
+                range_expr,
+                step_ms,
+                step_expr: step_expr.flatten(),
+                shift: Shift::default(),
+                offset_expr: None,
+                span: whole,
+            };
             return Ok(Built { expr: Expr::Subquery(Box::new(node)), depth: built.depth + 1 });
         }
         let Expr::Vector(selector) = built.expr else {
             return Err(meaning(self.text, &suffix, "a range stands only after a selector")
                 .with_hint("for a range of an expression write a subquery: `(…)[5m:]`"));
         };
-        if selector.shift != Shift::default() {
+        if selector.shift != Shift::default() || selector.offset_expr.is_some() {
             return Err(meaning(self.text, &suffix, "`offset` and `@` stand after the range, not before it"));
         }
-        let node = MatrixSelector { selector, range_ms, span: whole };
+        let node = MatrixSelector { selector, range_ms, range_expr, span: whole };
         Ok(Built { expr: Expr::Matrix(node), depth: built.depth })
     }
 
@@ -286,9 +305,12 @@ impl<'t> Builder<'t> {
         let expr = match pair.as_rule() {
             Rule::duration => {
                 let value = literal::duration_ms(self.text, &pair)? as f64 / 1000.0;
-                Expr::Number(NumberLiteral { value, span: at })
+                Expr::Number(NumberLiteral { value, is_duration: true, span: at })
             }
-            Rule::number => Expr::Number(NumberLiteral { value: literal::number(self.text, &pair)?, span: at }),
+            Rule::number => {
+                let value = literal::number(self.text, &pair)?;
+                Expr::Number(NumberLiteral { value, is_duration: false, span: at })
+            }
             Rule::string => Expr::String(StringLiteral { value: literal::string(self.text, &pair)?, span: at }),
             Rule::selector => Expr::Vector(self.selector(pair)?),
             Rule::aggregate => return self.aggregate(pair),
@@ -446,7 +468,8 @@ impl<'t> Builder<'t> {
             }
             matchers.insert(0, literal::name_matcher(name));
         }
-        Ok(VectorSelector { name, matchers, shift: Shift::default(), edges: Edges::Open, span: at })
+        let (shift, edges) = (Shift::default(), Edges::Open);
+        Ok(VectorSelector { name, matchers, shift, offset_expr: None, edges, span: at })
     }
 }
 
@@ -461,12 +484,12 @@ fn binary_op(word: &str) -> Option<BinaryOp> {
     BinaryOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word))
 }
 
-/// The shift of what can be shifted.
-fn shift_of(expr: &mut Expr) -> Option<&mut Shift> {
+/// The shift of what can be shifted, and what its offset is worked out from.
+fn shift_of(expr: &mut Expr) -> Option<(&mut Shift, &mut Option<Box<SpanExpr>>)> {
     match expr {
-        Expr::Vector(node) => Some(&mut node.shift),
-        Expr::Matrix(node) => Some(&mut node.selector.shift),
-        Expr::Subquery(node) => Some(&mut node.shift),
+        Expr::Vector(node) => Some((&mut node.shift, &mut node.offset_expr)),
+        Expr::Matrix(node) => Some((&mut node.selector.shift, &mut node.selector.offset_expr)),
+        Expr::Subquery(node) => Some((&mut node.shift, &mut node.offset_expr)),
         _ => None,
     }
 }

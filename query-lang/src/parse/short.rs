@@ -79,8 +79,8 @@ fn scope(text: &str, whole: Span, parts: &mut Pairs<'_>) -> Result<ShortScope, P
             _ => {}
         }
     }
-    let selector =
-        VectorSelector { name: Some(name), matchers, shift: Shift::default(), edges: Edges::Open, span: whole };
+    let (shift, edges) = (Shift::default(), Edges::Open);
+    let selector = VectorSelector { name: Some(name), matchers, shift, offset_expr: None, edges, span: whole };
     Ok(ShortScope { selector, over_ms, by: by.unwrap_or_default() })
 }
 
