@@ -81,6 +81,14 @@ impl<'b> Draft<'b> {
         self.fault.is_none()
     }
 
+    /// Whether there is anything to be stored in it, or refused.
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+            && self.histograms.is_empty()
+            && self.no_histograms.is_empty()
+            && self.exemplars.is_empty()
+    }
+
     /// Its labels are to be read after all. Says whether they were not.
     pub(super) fn forget(&mut self) -> bool {
         self.spelling = None;
@@ -341,7 +349,12 @@ impl<'g> Gathered<'g> {
         }
         let has_points = !draft.samples.is_empty() || !draft.histograms.is_empty();
         if !has_points && draft.exemplars.is_empty() && draft.is_right() {
-            // Nothing to be stored: it is no series of the engine.
+            // Nothing to be stored: it is no series of the engine. The second version demands that there is something.
+            if draft.is_empty() && self.version == Some(Version::V2) {
+                self.outcome.refuse("empty_series", 1, || {
+                    format!("{}: it has neither samples nor histograms", series_text(&draft.pairs))
+                });
+            }
             return Ok(());
         }
         match self.series(draft) {

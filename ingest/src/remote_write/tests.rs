@@ -256,6 +256,21 @@ fn a_series_without_samples_is_none_of_the_engine() {
 }
 
 #[test]
+fn the_second_version_refuses_series_of_nothing_and_keeps_the_others() {
+    let up: &[u64] = &[1, 2];
+    let body = second(&["", "__name__", "up"], &[(&[], &[]), (up, &[(NOW, 1.0)]), (up, &[])]);
+    let outcome = outcome(Version::V2, &body).expect("it is a message");
+    assert_eq!((outcome.samples, outcome.refused), (1, vec![("empty_series", 2)]));
+    assert_eq!(
+        outcome.told,
+        ["{}: it has neither samples nor histograms", "up{}: it has neither samples nor histograms"]
+    );
+    // The first version has none of its own to say.
+    let first = [series(&[], &[]), series(&[("__name__", "up")], &[])].concat();
+    assert_eq!(self::outcome(Version::V1, &first), Ok(Outcome::default()));
+}
+
+#[test]
 fn many_refusals_are_counted_and_the_first_are_told() {
     let bad: Vec<u8> = (0..1000).flat_map(|_| series(&[("a", "1")], &[(NOW, 1.0)])).collect();
     let outcome = outcome(Version::V1, &bad).expect("it is a message");

@@ -100,8 +100,9 @@ impl<'b> Reader<'_, 'b> {
         if self.references.len() % 2 == 1 {
             draft.wrong("its last label has a name and no value");
         }
-        // A series with what are no histograms is told by its labels.
-        if draft.is_right() && draft.no_histograms.is_empty() && self.recall(draft, into) {
+        // A series with what are no histograms, or with nothing, is told by its labels.
+        let is_told = !draft.no_histograms.is_empty() || draft.is_empty();
+        if draft.is_right() && !is_told && self.recall(draft, into) {
             return Ok(());
         }
         self.label(draft, into)
