@@ -1,6 +1,7 @@
 //! From a text of many records to batches for the queue, with what was wrong with which record.
 
 mod gathered;
+mod joined;
 
 use std::borrow::Cow;
 

@@ -289,7 +289,20 @@ fn lines_of_stdin_are_sent_and_the_bad_ones_told() {
     assert_eq!(sent.code, 1, "{}", sent.told);
     assert_eq!(push(&["--format", "nonsense"], "bad\n").code, 1);
     assert_eq!(push(&["--level", "error"], "x\n").code, 2);
+    // A trace is one record, wherever a batch ends; what is sent goes on with it until it is quiet.
+    let trace =
+        "java.lang.IllegalStateException: no\n\tat shop.Main.main(Main.java:3)\n\tat shop.Main.run(Main.java:9)\n";
+    let traces = format!("INFO shop - before\nERROR shop - failed\n{trace}").repeat(4000) + "\n";
+    let sent = push(&["--service", "traces"], &traces);
+    assert_eq!((sent.code, sent.told.as_str()), (0, ""));
+    let sent = push(&["--service", "apart", "--multiline", "off"], trace);
+    assert_eq!((sent.code, sent.told.as_str()), (0, ""));
+    assert_eq!(push(&["--multiline", "cobol"], trace).code, 1);
+    assert_eq!(push(&["--plain", "--multiline", "java"], trace).code, 2);
     server.wait_drained();
+    assert_eq!((count("service:traces failed"), count("service:traces")), (4000, 8000));
+    assert_eq!(count("service:traces failed \"shop.Main.run\""), 4000);
+    assert_eq!(count("service:apart"), 3);
     assert_eq!(count("service:web level:warn line"), 12_000);
     assert_eq!(count("level:critical tags.env:prod"), 2);
     assert_eq!(count("level:critical message:\"last without end\""), 1);

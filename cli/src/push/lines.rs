@@ -23,6 +23,9 @@ const BATCH_BYTES: usize = 512 << 10;
 const BATCH_LINES: usize = 5000;
 /// Longest that a line waits for more to come.
 const BATCH_WAIT: Duration = Duration::from_millis(300);
+/// Lines that may belong to the next ones go without them after so long, or when they are this long, bytes.
+const QUIET_AFTER: Duration = Duration::from_millis(500);
+const OPEN_BYTES_MAX: usize = 2 << 20;
 /// Longest line that is read; the server refuses such a line, we need not hold more of it.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 /// Lines that are read ahead.
@@ -43,44 +46,136 @@ pub enum Target {
 /// Sends all lines of stdin.
 pub async fn send(server: &Server, target: &Target) -> Result<Outcome, Failure> {
     let (told, mut lines) = mpsc::channel(AHEAD);
+    let keeps_blanks = matches!(target, Target::Raw(_));
     // A thread, because a read of stdin cannot be cancelled; it ends with stdin or with the process.
-    std::thread::spawn(move || read(&told));
-    let (mut sent, mut rejected) = (0u64, 0u64);
+    std::thread::spawn(move || read(&told, keeps_blanks));
     // Lines that are not taken now are lost, so the server is waited for from the first on.
-    let mut patience = Patience::from_the_start(RETRIED);
-    while let Some(first) = lines.recv().await {
-        let batch = gather(first?, &mut lines).await?;
-        let taken = deliver(server, target, &batch, &mut patience).await.inspect_err(|_| {
-            if sent > 0 {
-                eprintln!("{} {} sent before", count(sent, "line"), was_or_were(sent));
-            }
-        })?;
-        for error in &taken.errors {
-            if rejected < TOLD_MAX {
-                eprintln!("line {}: {}", sent + error.index + 1, safe(&error.error));
-            }
-            rejected += 1;
+    let mut sending =
+        Sending { server, target, patience: Patience::from_the_start(RETRIED), sent: 0, stored: 0, rejected: 0 };
+    // Lines that may go on with the next ones.
+    let mut open: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let next = match open.is_empty() {
+            true => Ok(lines.recv().await),
+            false => tokio::time::timeout(QUIET_AFTER, lines.recv()).await,
+        };
+        let mut batch = Batch { lines: std::mem::take(&mut open), is_last: true };
+        match next {
+            Ok(Some(line)) => batch.gather(line?, &mut lines).await?,
+            Ok(None) if batch.lines.is_empty() => break,
+            // Nothing came, or will come: they belong together as they are.
+            Ok(None) | Err(_) => {}
         }
-        rejected += taken.rejected.saturating_sub(taken.errors.len() as u64);
-        sent += batch.len() as u64;
+        open = sending.send(batch).await?;
     }
-    match rejected {
-        0 => Ok(Outcome::Complete),
-        rejected if rejected >= sent => {
-            let message = match sent {
-                1 => "the line was rejected".to_owned(),
-                sent => format!("all {sent} lines were rejected"),
-            };
-            Err(Failure::Rejected(Box::new(Rejection { message, ..Rejection::default() })))
+    sending.outcome()
+}
+
+/// Lines that are sent together.
+struct Batch {
+    lines: Vec<Vec<u8>>,
+    /// Whether nothing belongs to them that comes later.
+    is_last: bool,
+}
+
+impl Batch {
+    /// Takes a line and what follows it soon.
+    async fn gather(
+        &mut self,
+        first: Vec<u8>,
+        lines: &mut mpsc::Receiver<std::io::Result<Vec<u8>>>,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + BATCH_WAIT;
+        let open_bytes: usize = self.lines.iter().map(Vec::len).sum();
+        let mut bytes = first.len();
+        let most = self.lines.len() + BATCH_LINES;
+        self.lines.push(first);
+        // What is that long belongs to nothing.
+        self.is_last = open_bytes > OPEN_BYTES_MAX;
+        while bytes < BATCH_BYTES && self.lines.len() < most {
+            match tokio::time::timeout_at(deadline, lines.recv()).await {
+                Ok(Some(line)) => {
+                    let line = line?;
+                    bytes += line.len();
+                    self.lines.push(line);
+                }
+                Ok(None) => {
+                    self.is_last = true;
+                    break;
+                }
+                Err(_) => break,
+            }
         }
-        rejected => {
-            Ok(Outcome::Partial(format!("{rejected} of {} {} rejected", count(sent, "line"), was_or_were(rejected))))
-        }
+        Ok(())
+    }
+
+    /// The lines behind so many bytes of them.
+    fn behind(self, taken_bytes: Option<usize>) -> Vec<Vec<u8>> {
+        let mut rest = taken_bytes.unwrap_or(usize::MAX);
+        let mut lines = self.lines;
+        let taken = lines.iter().take_while(|line| {
+            let is_taken = rest > line.len();
+            rest = rest.saturating_sub(line.len() + 1);
+            is_taken
+        });
+        let taken = taken.count();
+        lines.split_off(taken)
     }
 }
 
-/// Hands over line by line.
-fn read(told: &mpsc::Sender<std::io::Result<Vec<u8>>>) {
+/// What became of the lines so far.
+struct Sending<'s> {
+    server: &'s Server,
+    target: &'s Target,
+    patience: Patience,
+    /// Lines that are done with.
+    sent: u64,
+    /// Records that are stored.
+    stored: u64,
+    rejected: u64,
+}
+
+impl Sending<'_> {
+    /// Sends a batch; gives the lines of it that may go on with the next ones.
+    async fn send(&mut self, batch: Batch) -> Result<Vec<Vec<u8>>, Failure> {
+        let taken = deliver(self.server, self.target, &batch, &mut self.patience).await.inspect_err(|_| {
+            if self.sent > 0 {
+                eprintln!("{} {} sent before", count(self.sent, "line"), was_or_were(self.sent));
+            }
+        })?;
+        for error in &taken.errors {
+            if self.rejected < TOLD_MAX {
+                eprintln!("line {}: {}", self.sent + error.line.unwrap_or(error.index + 1), safe(&error.error));
+            }
+            self.rejected += 1;
+        }
+        self.rejected += taken.rejected.saturating_sub(taken.errors.len() as u64);
+        self.stored += taken.accepted + taken.duplicate;
+        let lines = batch.lines.len();
+        let open = batch.behind(taken.taken_bytes);
+        self.sent += (lines - open.len()) as u64;
+        Ok(open)
+    }
+
+    fn outcome(self) -> Result<Outcome, Failure> {
+        let Sending { rejected, stored, .. } = self;
+        if rejected == 0 {
+            return Ok(Outcome::Complete);
+        }
+        if stored == 0 {
+            let message = match rejected {
+                1 => "the line was rejected".to_owned(),
+                rejected => format!("all {rejected} lines were rejected"),
+            };
+            return Err(Failure::Rejected(Box::new(Rejection { message, ..Rejection::default() })));
+        }
+        let all = rejected + stored;
+        Ok(Outcome::Partial(format!("{rejected} of {} {} rejected", count(all, "record"), was_or_were(rejected))))
+    }
+}
+
+/// Hands over line by line. Blank lines say something of those of a trace.
+fn read(told: &mpsc::Sender<std::io::Result<Vec<u8>>>, keeps_blanks: bool) {
     let mut stdin = std::io::stdin().lock();
     loop {
         let mut line = Vec::new();
@@ -90,7 +185,7 @@ fn read(told: &mpsc::Sender<std::io::Result<Vec<u8>>>) {
         }
         let handed = match read {
             Ok(0) => return,
-            Ok(_) if line.trim_ascii().is_empty() => continue,
+            Ok(_) if !keeps_blanks && line.trim_ascii().is_empty() => continue,
             Ok(_) => told.blocking_send(Ok(line)),
             Err(error) => told.blocking_send(Err(error)),
         };
@@ -100,31 +195,8 @@ fn read(told: &mpsc::Sender<std::io::Result<Vec<u8>>>) {
     }
 }
 
-/// A line and what follows it soon.
-async fn gather(first: Vec<u8>, lines: &mut mpsc::Receiver<std::io::Result<Vec<u8>>>) -> Result<Vec<Vec<u8>>, Failure> {
-    let deadline = Instant::now() + BATCH_WAIT;
-    let mut bytes = first.len();
-    let mut batch = vec![first];
-    while bytes < BATCH_BYTES && batch.len() < BATCH_LINES {
-        match tokio::time::timeout_at(deadline, lines.recv()).await {
-            Ok(Some(line)) => {
-                let line = line?;
-                bytes += line.len();
-                batch.push(line);
-            }
-            Ok(None) | Err(_) => break,
-        }
-    }
-    Ok(batch)
-}
-
 /// Sends a batch until it is answered.
-async fn deliver(
-    server: &Server,
-    target: &Target,
-    batch: &[Vec<u8>],
-    patience: &mut Patience,
-) -> Result<Taken, Failure> {
+async fn deliver(server: &Server, target: &Target, batch: &Batch, patience: &mut Patience) -> Result<Taken, Failure> {
     let key = tokio_tungstenite::tungstenite::handshake::client::generate_key();
     match patience.ask(|text| eprintln!("{}", safe(text)), || attempt(server, target, batch, &key)).await {
         // Nothing of the batch was good; the others may be. (A wrong parameter would be wrong again.)
@@ -133,23 +205,26 @@ async fn deliver(
                 && !matches!(rejection.code.as_str(), "unknown_format" | "parameters") =>
         {
             eprintln!("{}", safe(&rejection.message));
-            Ok(Taken { rejected: batch.len() as u64, errors: Vec::new() })
+            Ok(Taken { rejected: batch.lines.len() as u64, ..Taken::default() })
         }
         other => other,
     }
 }
 
-async fn attempt(server: &Server, target: &Target, batch: &[Vec<u8>], key: &str) -> Result<Taken, Failure> {
+async fn attempt(server: &Server, target: &Target, batch: &Batch, key: &str) -> Result<Taken, Failure> {
     let request = match target {
         Target::Raw(given) => {
-            let params: Vec<_> = given.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();
+            let end = ("end", Some(if batch.is_last { "true" } else { "false" }));
+            let given = given.iter().map(|(name, value)| (*name, Some(value.as_str())));
+            let params: Vec<_> = given.chain([end]).collect();
             let request = server.request(Method::POST, "/ingest/raw", &params).header(CONTENT_TYPE, "text/plain");
-            request.body(batch.join(&b'\n'))
+            // Each line with its end.
+            request.body([batch.lines.join(&b'\n'), b"\n".to_vec()].concat())
         }
         Target::Messages(members) => {
             let mut body = String::new();
             let mut record = members.clone();
-            for line in batch {
+            for line in &batch.lines {
                 record.insert("message".to_owned(), json!(String::from_utf8_lossy(line)));
                 body.push_str(&serde_json::to_string(&record).unwrap_or_default());
                 body.push('\n');

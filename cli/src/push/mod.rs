@@ -45,10 +45,9 @@ pub struct Push {
 enum PushVerb {
     /// A log line, or all lines of stdin.
     ///
-    /// Lines of stdin are sent as they come, a second after they were written at the latest, each a record of its own
-    /// (`serve --stdin`, files and imports join those of stack traces). Their format is found out by the server (JSON,
-    /// logfmt, access logs and so on), unless --plain takes each as a message. When the server is away they are sent again
-    /// for half a minute, and never stored twice.
+    /// Lines of stdin are sent as they come, a second after they were written at the latest. Those of a stack trace are one
+    /// record. Their format is found out by the server (JSON, logfmt, access logs and so on), unless --plain takes each as
+    /// a message. When the server is away they are sent again for half a minute, and never stored twice.
     #[command(after_help = LOG_HELP)]
     Log(Log),
     /// A value of a metric: `NAME=VALUE`, and labels behind it.
@@ -68,6 +67,10 @@ struct Log {
     /// Format of the lines of stdin, instead of finding it out: `json`, `logfmt`, `apache_combined`, …
     #[arg(long, value_name = "FORMAT", conflicts_with = "plain")]
     format: Option<String>,
+    /// Whose stack traces among the lines of stdin are joined: auto, java, python, go, rust, dotnet, off. Without it those of
+    /// all, unless --format or --plain is given.
+    #[arg(long, value_name = "LANGUAGE", conflicts_with = "plain")]
+    multiline: Option<String>,
     /// What sent it.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -106,15 +109,23 @@ struct Members {
 #[derive(Deserialize, Default)]
 struct Taken {
     #[serde(default)]
+    accepted: u64,
+    #[serde(default)]
+    duplicate: u64,
+    #[serde(default)]
     rejected: u64,
     #[serde(default)]
     errors: Vec<TakenError>,
+    /// Bytes of lines that are done with; those behind them may belong to what comes next. All if it is not said.
+    taken_bytes: Option<usize>,
 }
 
 #[derive(Deserialize)]
 struct TakenError {
     #[serde(default)]
     index: u64,
+    /// Where the record begins, from 1.
+    line: Option<u64>,
     #[serde(default)]
     error: String,
 }
@@ -156,8 +167,8 @@ impl Log {
             let told = "--level, --host, --field, --tag and --time need a MESSAGE, or --plain for lines of stdin";
             return Err(Failure::Usage(told.to_owned()));
         }
-        if !from_stdin && (self.plain || self.format.is_some()) {
-            return Err(Failure::Usage("--plain and --format are for lines of stdin".to_owned()));
+        if !from_stdin && (self.plain || self.format.is_some() || self.multiline.is_some()) {
+            return Err(Failure::Usage("--plain, --format and --multiline are for lines of stdin".to_owned()));
         }
         let server = self.connection.open()?;
         let record = self.record()?;
@@ -169,7 +180,10 @@ impl Log {
         } else {
             let given = [("service", &self.service), ("source", &self.source), ("format", &self.format)];
             let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-            lines::Target::Raw(given.collect())
+            // Lines of a format that is given have nothing to join, unless that is asked for too.
+            let default = if self.format.is_some() { "off" } else { "auto" };
+            let multiline = self.multiline.clone().unwrap_or_else(|| default.to_owned());
+            lines::Target::Raw(given.chain([("multiline", multiline)]).collect())
         };
         lines::send(&server, &target).await
     }

@@ -144,11 +144,7 @@ struct Piece {
 impl Piece {
     fn of(parameters: &Parameters) -> Result<Piece, ApiError> {
         let file = hexadecimal::<16>("file", parameters.file.as_deref())?;
-        let wrong = |name: &str, what: &str| ApiError::bad_request("parameters", format!("`{name}` must be {what}"));
-        let multiline = Parameters::text(&parameters.multiline).map(|name| {
-            let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();
-            Multiline::parse(name).ok_or_else(|| wrong("multiline", &format!("one of {}", names.join(", "))))
-        });
+        let wrong = Parameters::wrong;
         let number = |name: &'static str, text: &Option<String>| {
             text.as_deref().unwrap_or_default().parse::<u64>().map_err(|_| wrong(name, "a number of bytes"))
         };
@@ -159,14 +155,8 @@ impl Piece {
                 .map_err(|_| wrong("head_bytes", "below 4 GiB"))?,
             head_hash: u128::from_be_bytes(hexadecimal::<16>("head_hash", parameters.head_hash.as_deref())?),
             format: Parameters::text(&parameters.format).filter(|name| *name != "auto").map(str::to_owned),
-            multiline: multiline.transpose()?,
-            end: match Parameters::text(&parameters.end) {
-                None | Some("false") => End::Open,
-                // All lines are here, but the last one may be half of one.
-                Some("lines") => End::Quiet,
-                Some("true") => End::Last,
-                Some(_) => return Err(wrong("end", "true, lines or false")),
-            },
+            multiline: parameters.multiline()?,
+            end: parameters.end()?.unwrap_or(End::Open),
         })
     }
 }

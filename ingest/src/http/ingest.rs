@@ -14,6 +14,8 @@ use crate::formats::{Format, Parsers};
 use crate::gather::{Gathered, Gatherer, Reason};
 use crate::intake::Submitted;
 use crate::json_text::write_text;
+use crate::sources::cut::End;
+use crate::sources::multiline::Multiline;
 
 /// One JSON object, a list, or one object per line.
 pub(super) async fn ingest(State(state): State<Arc<HttpState>>, request: Request<Body>) -> Response {
@@ -71,8 +73,9 @@ pub(super) async fn take_json(state: &HttpState, request: Request<Body>, status:
 }
 
 async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Response, ApiError> {
-    let parameters = Parameters::of(request.uri(), &["format"])?;
+    let parameters = Parameters::of(request.uri(), &["format", "multiline", "end"])?;
     let name = parameters.format.clone().filter(|name| !name.is_empty() && name != "auto");
+    let (multiline, end) = (parameters.multiline()?.unwrap_or(Multiline::Off), parameters.end()?);
     let work = move |job: Job<'_>| {
         let format = match &name {
             None => None,
@@ -84,20 +87,39 @@ async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Respons
         let mut grow = |bytes| job.share.take(bytes);
         let gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin);
         let mut gatherer = gatherer.bounded_by(&mut grow);
+        let mut taken = job.body.len();
         match format {
             Some(Format::Journald) => gatherer.journal_entries(job.body),
-            format => gatherer.text_lines(job.body, format),
+            format if multiline == Multiline::Off && end.is_none() => gatherer.text_lines(job.body, format),
+            format => taken = gatherer.joined_lines(job.body, format, multiline, end.unwrap_or(End::Last)),
         }
         let gathered = gatherer.finish();
         check_memory(&gathered, job.share)?;
-        Ok(gathered)
+        Ok(Lines { gathered, taken })
     };
-    let (mut gathered, parsers) = with_body(&state.intake, request, parameters, work).await?;
-    nothing_sent(&gathered)?;
+    let (Lines { mut gathered, taken }, parsers) = with_body(&state.intake, request, parameters, work).await?;
+    if end.is_none() {
+        nothing_sent(&gathered)?;
+    }
     let formats = formats(&gathered, &parsers);
     let submitted = state.intake.submit(&mut gathered, &state.counters, &parsers).await;
     let submitted = submitted.map_err(|error| ApiError::of_queue(&error))?;
-    several(&gathered, &submitted, Status::Accepted, formats)
+    match end {
+        None => several(&gathered, &submitted, Status::Accepted, formats),
+        // Where a piece ends has to be told whatever is in it.
+        Some(_) => {
+            let counts = counts(&gathered, &submitted) + &formats;
+            let body = format!("{{\"status\":\"accepted\"{counts},\"taken_bytes\":{taken}}}");
+            Ok(json(StatusCode::ACCEPTED, body))
+        }
+    }
+}
+
+/// What was read of lines of text.
+struct Lines {
+    gathered: Gathered,
+    /// Bytes that are done with.
+    taken: usize,
 }
 
 pub(super) fn find_format(parsers: &Parsers, name: &str) -> Result<Format, ApiError> {
@@ -138,15 +160,18 @@ fn single(gathered: &Gathered, submitted: &Submitted, status: Status) -> Result<
     Ok(json(StatusCode::ACCEPTED, body))
 }
 
+/// What became of several records, as members of the answer.
+fn counts(gathered: &Gathered, submitted: &Submitted) -> String {
+    let Submitted { accepted, duplicates, .. } = submitted;
+    let mut counts = format!(",\"accepted\":{accepted},\"rejected\":{},\"duplicate\":{duplicates}", gathered.rejected);
+    write_errors(gathered, &mut counts);
+    counts
+}
+
 /// The answer to several records. `more` are further members, as JSON that starts with a comma.
 fn several(gathered: &Gathered, submitted: &Submitted, status: Status, more: String) -> Result<Response, ApiError> {
-    use std::fmt::Write;
     let Submitted { accepted, duplicates, .. } = submitted;
-    let mut counts = String::with_capacity(96);
-    // Writing to a string cannot fail.
-    let _ = write!(counts, ",\"accepted\":{accepted},\"rejected\":{},\"duplicate\":{duplicates}", gathered.rejected);
-    write_errors(gathered, &mut counts);
-    counts.push_str(&more);
+    let mut counts = counts(gathered, submitted) + &more;
     if gathered.total == 1 && gathered.rejected == 0 {
         counts.push_str(",\"id\":");
         write_text(&gathered.last_id, &mut counts);

@@ -14,6 +14,8 @@ use crate::formats::Parsers;
 use crate::gather::{Gathered, Origin, Worker};
 use crate::id::{RequestKey, fingerprint};
 use crate::intake::{Intake, Share};
+use crate::sources::cut::End;
+use crate::sources::multiline::Multiline;
 
 /// Bodies up to this length are parsed where they arrive; longer ones leave the async threads.
 const INLINE_BYTES_MAX: usize = 16 << 10;
@@ -87,6 +89,31 @@ impl Parameters {
     /// An absent parameter is an empty one.
     pub(super) fn text(parameter: &Option<String>) -> Option<&str> {
         parameter.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// Says what a parameter must be.
+    pub(super) fn wrong(name: &str, what: &str) -> ApiError {
+        ApiError::bad_request("parameters", format!("`{name}` must be {what}"))
+    }
+
+    /// Whose stack traces are joined, if that is said.
+    pub(super) fn multiline(&self) -> Result<Option<Multiline>, ApiError> {
+        let Some(name) = Parameters::text(&self.multiline) else { return Ok(None) };
+        let names = || Multiline::NAMES.map(|(name, _)| name).join(", ");
+        let multiline = Multiline::parse(name);
+        multiline.map(Some).ok_or_else(|| Parameters::wrong("multiline", &format!("one of {}", names())))
+    }
+
+    /// What may come behind a body, if that is said.
+    pub(super) fn end(&self) -> Result<Option<End>, ApiError> {
+        match Parameters::text(&self.end) {
+            None => Ok(None),
+            Some("false") => Ok(Some(End::Open)),
+            // All lines are here, but the last one may be half of one.
+            Some("lines") => Ok(Some(End::Quiet)),
+            Some("true") => Ok(Some(End::Last)),
+            Some(_) => Err(Parameters::wrong("end", "true, lines or false")),
+        }
     }
 }
 
