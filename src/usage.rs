@@ -1,8 +1,12 @@
 //! A call that cannot be understood: what is wrong with a value that comes from the environment is said of its variable.
 
+use std::process::ExitCode;
+
 use clap::Command;
-use clap::error::{ContextKind, ContextValue, Error};
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use watchfire_cli::origin::given_by;
+
+use crate::cli::EXIT_USAGE;
 
 /// The error, with the variables named that have given values in place of flags.
 pub fn naming_variables(mut error: Error, mut command: Command) -> Error {
@@ -15,6 +19,17 @@ pub fn naming_variables(mut error: Error, mut command: Command) -> Error {
         }
     }
     error
+}
+
+/// Says that a flag's value is none of those that are possible, where only the configuration tells which are.
+pub fn refuse_value(command: &Command, flag: &str, value: &str, possible: Vec<String>) -> ExitCode {
+    let mut error: Error = Error::new(ErrorKind::InvalidValue).with_cmd(command);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(flag.to_owned()));
+    error.insert(ContextKind::InvalidValue, ContextValue::String(value.to_owned()));
+    error.insert(ContextKind::ValidValue, ContextValue::Strings(possible));
+    // Nobody is there to read it.
+    let _ = error.print();
+    ExitCode::from(EXIT_USAGE)
 }
 
 /// The variable that has given the value of a flag, which is written as errors write it.

@@ -105,15 +105,6 @@ impl Intake {
         self.parsers.store(Arc::new(parsers));
     }
 
-    /// Checks that there is a format of this name. Errors: what is wrong, with the names that there are.
-    pub fn check_format(&self, name: &str) -> Result<(), String> {
-        let parsers = self.parsers.load();
-        let names = || parsers.names().collect::<Vec<_>>().join(", ");
-        parsers.find(name).map(|_| ()).ok_or_else(|| {
-            format!("unknown format `{name}`; known are {}, and `regex:NAME` of each of the `parsers`", names())
-        })
-    }
-
     /// Refuses everything from now on with "not now".
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);

@@ -23,13 +23,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::CommandFactory;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::cli::{EXIT_FAILED, LogFormat, Serve};
+use crate::cli::{Cli, EXIT_FAILED, LogFormat, Serve};
+use crate::config::files::{format_names, is_format};
 use crate::load::Setup;
-use crate::{load, logging};
+use crate::{load, logging, usage};
 use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::audit::{self, Actor};
 use watchfire_dashboard_api::auth::Access;
@@ -59,6 +61,10 @@ fn serve_with(options: &Serve, companion: Option<Companion>) -> ExitCode {
         Ok(setup) => setup,
         Err(faults) => return failed(&faults),
     };
+    let parsers = &setup.config.parsers;
+    if let Some(name) = options.input.stdin_format.as_deref().filter(|name| !is_format(name, parsers)) {
+        return usage::refuse_value(&Cli::command(), "--stdin-format <FORMAT>", name, format_names(parsers));
+    }
     watchfire_alerting::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("async").build();
     let runtime = match runtime {
@@ -156,9 +162,6 @@ fn take_stdin(options: &Serve, parts: &Arc<Parts>) -> Result<Option<oneshot::Rec
         format: options.input.stdin_format.clone().filter(|name| name != "auto"),
         multiline: options.input.stdin_multiline,
     };
-    if let Some(name) = &source.format {
-        parts.intake.check_format(name)?;
-    }
     let ended =
         parts.sources.lock().take_stdin(source).map_err(|error| format!("a thread could not be started: {error}"))?;
     Ok(options.input.stdin_exit.then_some(ended))

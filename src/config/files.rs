@@ -44,6 +44,20 @@ fn start(section: &mut Section<'_>) -> Start {
     start.unwrap_or_default()
 }
 
+/// The names of all formats, that of finding it out first.
+pub fn format_names(parsers: &[LineParser]) -> Vec<String> {
+    let built_in = Parsers::default();
+    let names = ["auto"].into_iter().chain(built_in.names()).chain(parsers.iter().map(|parser| parser.name.as_str()));
+    names.map(str::to_owned).collect()
+}
+
+/// Whether a format has this name; those of `parsers` have it with or without `regex:`.
+pub fn is_format(name: &str, parsers: &[LineParser]) -> bool {
+    let custom = name.strip_prefix("regex:").unwrap_or(name);
+    let is_built_in = name == "auto" || Parsers::default().find(name).is_some();
+    is_built_in || parsers.iter().any(|parser| parser.name == custom)
+}
+
 fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParser]) -> Option<FileSource> {
     let path = sources.name("files");
     let mut section = Section::new(&path, Some(node), sources.faults());
@@ -62,12 +76,8 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     for (text, node) in section.text_nodes("exclude") {
         exclude.extend(check_glob(&mut section, "exclude", node, text));
     }
-    let built_in = Parsers::default();
-    let known: Vec<&str> = built_in.names().chain(parsers.iter().map(|parser| parser.name.as_str())).collect();
-    let format = section.parsed("format", &format!("auto or one of {}", known.join(", ")), |name| {
-        let custom = name.strip_prefix("regex:").unwrap_or(name);
-        let is_known = name == "auto" || Parsers::default().find(name).is_some();
-        (is_known || parsers.iter().any(|parser| parser.name == custom)).then(|| name.to_owned())
+    let format = section.parsed("format", &format!("one of {}", format_names(parsers).join(", ")), |name| {
+        is_format(name, parsers).then(|| name.to_owned())
     });
     let format = format.filter(|name| name != "auto");
     let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();

@@ -5,7 +5,7 @@
 
 mod backend;
 mod diff;
-mod files;
+pub mod files;
 mod init;
 mod items;
 mod read;
