@@ -30,6 +30,7 @@ pub mod logs;
 pub mod maintenance;
 pub mod metrics;
 mod negotiate;
+pub mod notices;
 pub mod own_metrics;
 mod packed;
 pub mod page;

@@ -60,7 +60,9 @@ pub(crate) async fn pack(request: Request, next: Next) -> Response {
 fn is_packable(response: &Response) -> bool {
     let is_short = response.body().size_hint().exact().is_some_and(|length| length < LENGTH_MIN);
     let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_text = kind.starts_with("application/json") || kind.starts_with("text/");
+    // Events are for now; packed they would wait for more of them.
+    let is_text =
+        kind.starts_with("application/json") || (kind.starts_with("text/") && !kind.starts_with("text/event-stream"));
     let is_plain = !response.headers().contains_key(header::CONTENT_ENCODING);
     is_plain && is_text && !is_short && response.status() != StatusCode::NO_CONTENT
 }

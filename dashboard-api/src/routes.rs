@@ -80,9 +80,11 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/metadata", READ),
     ("GET", "/api/v1/targets", READ),
     ("GET", "/api/v1/targets/metadata", READ),
+    ("GET", "/api/v1/targets/relabel_steps", READ),
     ("GET", "/api/v1/scrape_pools", READ),
     ("GET", "/api/v1/alertmanagers", READ),
     ("GET", "/api/v1/notifications", READ),
+    ("GET", "/api/v1/notifications/live", READ),
     ("GET", "/api/v1/status/*", READ),
     ("GET", "/api/v1/features", READ),
     // Rules, alerts, the state of the server.

@@ -14,6 +14,7 @@ use watchfire_scrape::Scraper;
 
 use crate::error::ApiError;
 use crate::health::{Health, QueueStatus};
+use crate::notices::Notices;
 use crate::saved::file::Saved;
 use crate::tail::TailHub;
 
@@ -60,6 +61,8 @@ pub struct Api {
     pub reload: Reload,
     /// Packed bodies, by the decoder that takes logs in.
     pub unpack: Unpack,
+    /// What whoever looks at the server should know.
+    pub notices: Arc<Notices>,
     /// Saved searches.
     pub saved: Arc<Saved>,
     /// Turns of remote-read, whose answers may be large.

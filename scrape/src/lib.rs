@@ -31,6 +31,7 @@ mod sample_labels;
 mod scrape;
 mod scraper;
 pub mod snapshot;
+pub mod steps;
 mod target;
 
 pub use scraper::{Scraper, ScraperLimits};

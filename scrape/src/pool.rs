@@ -11,6 +11,7 @@ use watchfire_model::LabelSet;
 
 use crate::config::{Discovery, TargetGroup};
 use crate::discovery::{self, Look};
+use crate::relabel::RelabelRule;
 use crate::run::{End, Job, Plan, Runner, Shared};
 use crate::snapshot::{ActiveTarget, DroppedTarget, LastScrape};
 use crate::target::{Found, Identity, Target, populate};
@@ -85,6 +86,11 @@ impl Pool {
         pool.sync(&mut state);
         drop(state);
         pool
+    }
+
+    /// The rules for the labels of its targets.
+    pub(crate) fn relabel_rules(&self) -> Vec<RelabelRule> {
+        self.state.lock().job.config.relabel.clone()
     }
 
     /// Puts another job of that name in force. Targets that are in both go on.

@@ -61,6 +61,11 @@ impl Action {
     pub fn parse(word: &str) -> Option<Action> {
         Action::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, action)| *action)
     }
+
+    /// Its word in a configuration.
+    pub fn as_str(self) -> &'static str {
+        Action::NAMES.iter().find(|(_, action)| *action == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// An expression that has to fit a whole text. Two are equal when they are written alike.
@@ -82,6 +87,16 @@ impl Anchored {
             reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
         })?;
         Ok(Anchored { text: text.to_owned(), regex })
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it fits a whole text.
+    pub fn fits(&self, text: &str) -> bool {
+        self.regex.is_match(text)
     }
 }
 
@@ -144,7 +159,7 @@ impl RelabelRule {
     /// What contradicts itself, as Prometheus sees it.
     pub fn faults(&self) -> Vec<RuleFault> {
         let mut faults = Vec::new();
-        let word = Action::NAMES.iter().find(|(_, action)| *action == self.action).map_or("", |(name, _)| name);
+        let word = self.action.as_str();
         let mut fault = |key, message| faults.push(RuleFault { key, message });
         let needs_target = match self.action {
             Action::Replace
@@ -182,7 +197,7 @@ impl RelabelRule {
     }
 
     /// Changes the labels; false: they shall be dropped.
-    fn apply(&self, labels: &mut Labels<'_>) -> bool {
+    pub(crate) fn apply(&self, labels: &mut Labels<'_>) -> bool {
         let mut value = String::new();
         for (at, name) in self.source_labels.iter().enumerate() {
             if at > 0 {
@@ -190,7 +205,7 @@ impl RelabelRule {
             }
             value.push_str(labels.get(name));
         }
-        let fits = |text: &str| self.regex.as_ref().is_none_or(|anchored| anchored.regex.is_match(text));
+        let fits = |text: &str| self.regex.as_ref().is_none_or(|anchored| anchored.fits(text));
         let mut set = |value: String| labels.set(self.target_label.clone().into(), value.into());
         match self.action {
             Action::Keep => return fits(&value),

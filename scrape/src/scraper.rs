@@ -8,6 +8,7 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use watchfire_engine::Engine;
+use watchfire_exposition::labels::Labels;
 use watchfire_model::LabelSet;
 
 use crate::config::ScrapeConfig;
@@ -16,6 +17,7 @@ use crate::own_metrics::ScrapeMetrics;
 use crate::pool::Pool;
 use crate::run::{End, Job, Shared, seed_of};
 use crate::snapshot::Targets;
+use crate::steps::{Step, steps};
 
 /// Scrapes all targets of all jobs.
 pub struct Scraper {
@@ -88,6 +90,12 @@ impl Scraper {
             pool.show(&mut targets);
         }
         targets
+    }
+
+    /// What the `relabel_configs` of a job make of these labels, rule by rule; `None`: there is no such job.
+    pub fn relabel_steps(&self, job: &str, labels: impl IntoIterator<Item = (String, String)>) -> Option<Vec<Step>> {
+        let rules = self.pools.lock().get(job)?.relabel_rules();
+        Some(steps(&rules, Labels::from_pairs(labels)))
     }
 
     /// Ends all tasks, after what they are storing is stored. Series do not end: they go on after the next start.

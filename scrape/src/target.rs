@@ -111,7 +111,7 @@ pub(crate) fn populate(config: &ScrapeConfig, found: &[(&str, &str)]) -> Result<
 }
 
 /// What of the labels is wanted, as a set.
-fn label_set(labels: &Labels<'_>, wanted: impl Fn(&str) -> bool) -> LabelSet {
+pub(crate) fn label_set(labels: &Labels<'_>, wanted: impl Fn(&str) -> bool) -> LabelSet {
     let pairs = labels.iter().filter(|(name, _)| wanted(name));
     // Names are unique and not empty in `Labels`.
     LabelSet::from_pairs(pairs).unwrap_or_default()

@@ -35,6 +35,7 @@ use crate::{load, logging, usage};
 use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::audit::{self, Actor};
 use watchfire_dashboard_api::auth::Access;
+use watchfire_dashboard_api::notices::STOPPING;
 use watchfire_dashboard_api::tls::Tls;
 use watchfire_ingest::own_log::OwnLog;
 use watchfire_ingest::sources::stdin::StdinSource;
@@ -132,6 +133,7 @@ async fn run(
     }
     tracing::info!("stopping");
     parts.intake.drain();
+    parts.notices.set(STOPPING, true);
     // Nobody is left to hear of it once all receivers are gone.
     let _ = stop.send(true);
     servers.finished().await;

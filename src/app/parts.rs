@@ -15,6 +15,7 @@ use watchfire_alerting::{Alerting, Heartbeat, Receiver, Settings};
 use watchfire_dashboard_api::Api;
 use watchfire_dashboard_api::backtest::turns;
 use watchfire_dashboard_api::error::ApiError;
+use watchfire_dashboard_api::notices::Notices;
 use watchfire_dashboard_api::roles::{Here, Role, Roles};
 use watchfire_dashboard_api::saved::file::Saved;
 use watchfire_dashboard_api::state::{QueryLimits, remote_reads};
@@ -102,6 +103,8 @@ pub struct Parts {
     pub reload_successful: Arc<AtomicBool>,
     /// See above.
     pub reload_success_ms: Arc<AtomicI64>,
+    /// What whoever looks at the server should know.
+    pub notices: Arc<Notices>,
     /// A backup is being made.
     pub backing_up: Turns,
     /// Stored records are being counted again, or the past is being filled.
@@ -233,6 +236,7 @@ impl Parts {
             consumers: Mutex::new(Some((to_store_thread, metrics_consumer))),
             instance: config.listen.first().map_or_else(String::new, ToString::to_string),
             reload_successful: Arc::new(AtomicBool::new(true)),
+            notices: Arc::default(),
             backing_up: Turns::default(),
             recounting: Turns::default(),
             recount_metrics: RecountMetrics::new(&registry).map_err(|error| error.to_string())?,
@@ -363,6 +367,7 @@ impl Parts {
             silences: self.alerting.as_ref().map(|alerting| alerting.silences().clone()),
             reload: Arc::new(move || reloader.reload()),
             unpack: Arc::new(move |encoding, packed| unpack(&intake, encoding, packed)),
+            notices: self.notices.clone(),
             saved: self.saved.clone(),
             remote_reads: remote_reads(),
             known_queries: Default::default(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
+use watchfire_dashboard_api::notices::RELOAD_FAILED;
 use watchfire_dashboard_api::roles::Role;
 use watchfire_dashboard_api::tls::Material;
 use watchfire_engine::SeriesKind;
@@ -76,6 +77,7 @@ impl Reloader {
             Err(faults) => tracing::error!("not reloaded, the old configuration stays in force: {faults}"),
         }
         self.successful.store(outcome.is_ok(), Ordering::Relaxed);
+        self.parts.notices.set(RELOAD_FAILED, outcome.is_err());
         if outcome.is_ok() {
             self.last_success_ms.store(Timestamp::now().millis(), Ordering::Relaxed);
         }

@@ -8,11 +8,13 @@ mod answer;
 mod exemplars;
 mod federate;
 pub mod known;
+mod notifications;
 mod params;
 mod query;
 mod remote_read;
 mod reply;
 mod rules;
+mod self_metrics;
 mod series;
 mod status;
 mod targets;
@@ -32,6 +34,7 @@ pub fn routes() -> Router<Arc<Api>> {
         .merge(admin::routes())
         .merge(exemplars::routes())
         .merge(federate::routes())
+        .merge(notifications::routes())
         .merge(query::routes())
         .merge(remote_read::routes())
         .merge(rules::routes())

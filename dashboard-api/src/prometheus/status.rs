@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use watchfire_model::Timestamp;
 use watchfire_model::time::format_duration_ms;
 use watchfire_query_lang::{Limits, Notes};
+use watchfire_scrape::relabel::Anchored;
 
 use super::params::Asked;
 use super::reply::{Refused, in_background, success, success_bytes};
+use super::self_metrics;
 use crate::state::Api;
 
 /// The Prometheus whose language and API this version follows; clients choose what they ask for by it.
@@ -32,7 +34,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/status/walreplay", routing::get(replay))
         .route("/api/v1/features", routing::get(features))
         .route("/api/v1/alertmanagers", routing::get(alertmanagers))
-        .route("/api/v1/notifications", routing::get(notifications))
+        .route("/api/v1/status/self_metrics", routing::get(own_metrics))
 }
 
 /// An empty `features` says to Grafana that this is Prometheus, and not one of its relatives.
@@ -189,6 +191,16 @@ async fn alertmanagers() -> Result<Response, Refused> {
     success(&json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}))
 }
 
-async fn notifications() -> Result<Response, Refused> {
-    success(&json!([]))
+/// Our own metrics; `metric_name_pattern` chooses some, by the whole name.
+async fn own_metrics(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let pattern = asked.get("metric_name_pattern").filter(|pattern| !pattern.is_empty()).map(Anchored::new);
+    let pattern = pattern.transpose();
+    let pattern = pattern.map_err(|why| Refused::bad_data(format!("invalid metric_name_pattern: {why}")))?;
+    in_background(move || {
+        let families = api.registry.gather();
+        let wanted =
+            families.iter().filter(|family| pattern.as_ref().is_none_or(|pattern| pattern.fits(family.name())));
+        success_bytes(&wanted.map(self_metrics::family).collect::<Vec<_>>(), &Notes::default())
+    })
+    .await
 }

@@ -1,4 +1,4 @@
-//! The targets that are scraped, in Prometheus' words: `targets`, `targets/metadata`, `scrape_pools`.
+//! The targets that are scraped, in Prometheus' words: `targets`, what they say and come from, `scrape_pools`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,14 @@ use serde_json::{Map, Value, json};
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{LabelSet, Matcher};
 use watchfire_query_lang::{Notes, Query};
+use watchfire_scrape::relabel::Anchored;
 use watchfire_scrape::snapshot::{ActiveTarget, DroppedTarget};
+use watchfire_scrape::steps::Step;
 
 use super::params::Asked;
-use super::reply::{Refused, in_background, success_bytes};
+use super::reply::{Refused, in_background, success, success_bytes};
 use super::series::bound;
+use crate::params::shown;
 use crate::state::Api;
 
 /// What Prometheus says of a target that was not scraped yet.
@@ -25,6 +28,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v1/targets", routing::get(targets))
         .route("/api/v1/targets/metadata", routing::get(targets_metadata))
+        .route("/api/v1/targets/relabel_steps", routing::get(relabel_steps))
         .route("/api/v1/scrape_pools", routing::get(scrape_pools))
 }
 
@@ -103,6 +107,40 @@ async fn targets_metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<R
         success_bytes(&rows, &Notes::default())
     })
     .await
+}
+
+/// What the `relabel_configs` of a job make of labels, rule by rule.
+async fn relabel_steps(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let needed = |name| {
+        let value = asked.get(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| Refused::bad_data(format!("no {name} parameter provided")))
+    };
+    let (pool, labels) = (needed("scrapePool")?, needed("labels")?);
+    let labels: BTreeMap<String, String> =
+        serde_json::from_str(labels).map_err(|error| Refused::bad_data(format!("error parsing labels: {error}")))?;
+    let steps = api.scraper.relabel_steps(pool, labels).ok_or_else(|| {
+        Refused::bad_data(format!("error retrieving scrape config: scrape pool {:?} not found", shown(pool)))
+    })?;
+    success(&json!({"steps": steps.iter().map(step).collect::<Vec<_>>()}))
+}
+
+fn step(step: &Step) -> Value {
+    let rule = &step.rule;
+    let mut shown =
+        json!({"action": rule.action.as_str(), "regex": rule.regex.as_ref().map_or("(.*)", Anchored::as_str)});
+    // As there, what is not set is left out.
+    let texts =
+        [("separator", &rule.separator), ("target_label", &rule.target_label), ("replacement", &rule.replacement)];
+    for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        shown[name] = json!(text);
+    }
+    if !rule.source_labels.is_empty() {
+        shown["source_labels"] = json!(rule.source_labels);
+    }
+    if rule.modulus > 0 {
+        shown["modulus"] = json!(rule.modulus);
+    }
+    json!({"rule": shown, "output": labels(&step.output), "keep": step.keeps})
 }
 
 async fn scrape_pools(State(api): State<Arc<Api>>) -> Result<Response, Refused> {

@@ -1,0 +1,132 @@
+//! Calls of the API that need no data, answered as a real Prometheus answers them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use watchfire_test_support::client::encode;
+use watchfire_test_support::{Client, Program, Prometheus, Server};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+
+/// Longest wait for Prometheus to know its jobs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The status and the JSON of an answer.
+fn get(client: &mut Client, path: &str, parameters: &[(&str, &str)]) -> (u16, Value) {
+    let pairs: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let answer = client.try_get(&format!("{path}?{}", pairs.join("&")));
+    (answer.status, answer.json())
+}
+
+#[test]
+fn rules_for_labels_are_followed_one_by_one_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "the steps of relabelling") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus does not tell them");
+    }
+    let jobs = "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['127.0.0.1:1']}]\n  relabel_configs:\n  \
+        - {source_labels: [env], target_label: e2, replacement: 'x-$1'}\n  - {action: labeldrop, regex: env}\n  \
+        - {action: lowercase, source_labels: [e2, __address__], target_label: both, separator: '@'}\n  \
+        - {action: hashmod, source_labels: [__address__], modulus: 8, target_label: m}\n  \
+        - {action: drop, source_labels: [__address__], regex: 'h:.*'}\n  - {source_labels: [m], target_label: n}\n";
+    let (server, prometheus) = (Server::start(BINARY, jobs), Prometheus::start_with(&program, |_| jobs.to_owned()));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    // It knows its jobs only when it has looked for their targets.
+    let begun = Instant::now();
+    while get(&mut theirs, "/api/v1/scrape_pools", &[]).1["data"]["scrapePools"] != serde_json::json!(["a"]) {
+        assert!(begun.elapsed() < PATIENCE, "Prometheus has no job");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let path = "/api/v1/targets/relabel_steps";
+    for labels in [r#"{"__address__":"h:1","env":"Prod"}"#, r#"{"__address__":"i:1","m":""}"#, "{}"] {
+        let asked = [("scrapePool", "a"), ("labels", labels)];
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| get(client, path, &asked));
+        assert_eq!(have, wanted, "{labels}");
+        assert_eq!(wanted.0, 200, "{labels}");
+    }
+    for asked in [
+        &[("scrapePool", "b"), ("labels", "{}")][..],
+        &[("scrapePool", "a")],
+        &[("labels", "{}")],
+        &[("scrapePool", "a"), ("labels", "[1]")],
+    ] {
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| get(client, path, asked));
+        assert_eq!((have.0, &have.1["errorType"]), (wanted.0, &wanted.1["errorType"]), "{asked:?}: {}", wanted.1);
+    }
+}
+
+#[test]
+fn own_metrics_have_the_shape_of_those_of_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "own metrics as JSON") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus does not tell them");
+    }
+    // The canary's is our histogram.
+    let (server, prometheus) = (Server::start(BINARY, "canary: {every: 1h}\n"), Prometheus::start(&program));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let path = "/api/v1/status/self_metrics";
+    // The names of the members of the first family of each kind, and of what is in them.
+    let shapes = |all: &Value| {
+        let families = all["data"].as_array().expect("a list").iter();
+        let members = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        let shapes = ["COUNTER", "GAUGE", "HISTOGRAM"].map(|kind| {
+            let family = families.clone().find(|family| family["type"] == kind).expect(kind);
+            let name = kind.to_ascii_lowercase();
+            let shown = &family["metric"][0][&name];
+            let bucket = shown["bucket"].get(0).map(members);
+            let mut shown_members = members(shown);
+            shown_members.retain(|name| name != "createdTimestamp");
+            (shown_members, bucket, shown["sampleCount"].is_string())
+        });
+        shapes.to_vec()
+    };
+    let [have, wanted] = [&mut ours, &mut theirs].map(|client| get(client, path, &[]).1);
+    assert_eq!(shapes(&have), shapes(&wanted));
+    let (_, one) = get(&mut ours, path, &[("metric_name_pattern", "watchfire_seri.s")]);
+    assert_eq!((&one["data"][0]["name"], one["data"].as_array().map(Vec::len)), (&"watchfire_series".into(), Some(1)));
+    let [have, wanted] = [&mut ours, &mut theirs].map(|client| get(client, path, &[("metric_name_pattern", "(")]).0);
+    assert_eq!((have, wanted), (400, 400));
+}
+
+#[test]
+fn a_reload_that_fails_is_told_to_those_who_listen() {
+    let server = Server::start(BINARY, "");
+    let mut client = server.client();
+    let path = "/api/v1/notifications";
+    assert_eq!(client.get(path)["data"], Value::Array(Vec::new()));
+    let mut live = TcpStream::connect(server.address).expect("it listens");
+    let request = Client::request("GET", &format!("{path}/live"), &["Accept-Encoding: gzip", "Connection: close"], b"");
+    live.write_all(&request).expect("it reads");
+    // From its head on it listens.
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        live.read_exact(&mut byte).expect("an answer");
+        answer.extend(byte);
+    }
+    let file = server.folder.path().join("config.yaml");
+    let good = std::fs::read_to_string(&file).expect("it is there");
+    std::fs::write(&file, "listn: 3\n").expect("it can be written");
+    assert_ne!(client.post("/-/reload", "text/plain", "").status, 200);
+    let told = client.get(path)["data"].clone();
+    assert_eq!((&told[0]["text"], &told[0]["active"]), (&"Configuration reload has failed.".into(), &true.into()));
+    std::fs::write(&file, good).expect("it can be written");
+    assert_eq!(client.post("/-/reload", "text/plain", "").status, 200);
+    assert_eq!(client.get(path)["data"], Value::Array(Vec::new()));
+    // Its end is that of the server, which does not wait for those who listen.
+    server.stop();
+    live.read_to_end(&mut answer).expect("it ends in order");
+    let text = String::from_utf8(answer).expect("it is text");
+    assert!(text.to_ascii_lowercase().contains("content-type: text/event-stream\r\n"), "{text}");
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|json| serde_json::from_str(json).expect("JSON"))
+        .collect();
+    let active: Vec<&Value> = events.iter().map(|event| &event["active"]).collect();
+    assert_eq!(active, [true, false, true], "{text}");
+    assert_eq!((&events[0], &events[1]["date"]), (&told[0], &told[0]["date"]), "{text}");
+    assert!(events[2]["text"].as_str().is_some_and(|text| text.contains("shutting down")), "{text}");
+}
