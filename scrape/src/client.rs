@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, HOST, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use reqwest::{Client, Identity, Method, NoProxy, RequestBuilder, Url};
 use watchfire_model::text::with_causes;
 use watchfire_tls_client::{Authorities, ClientTls, TlsError};
@@ -85,6 +85,13 @@ impl HttpClient {
             }
             _ => request,
         };
+        let mut request = request;
+        for (name, text) in &self.config.headers {
+            let value = HeaderValue::from_str(&read(text)?);
+            let mut value = value.map_err(|_| format!("`http_headers`: the value of `{name}` is none for a header"))?;
+            value.set_sensitive(true);
+            request = request.header(name, value);
+        }
         Ok(match &self.config.auth {
             // A token is put in when there is one.
             HttpAuth::None | HttpAuth::OAuth2(_) => request,
@@ -199,6 +206,16 @@ impl Resolve for AlwaysHost {
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// Whether a header may have this name.
+pub fn is_header_name(name: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok()
+}
+
+/// Whether a header may have this value.
+pub fn is_header_value(value: &str) -> bool {
+    HeaderValue::from_str(value).is_ok()
 }
 
 /// The text, as it is now. Blocks. Errors: why its file cannot be read, for people.

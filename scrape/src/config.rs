@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::relabel::RelabelRule;
 use watchfire_exposition::Format;
+use watchfire_exposition::escaping::Escaping;
 
 use crate::negotiate::Form;
 
@@ -33,6 +34,8 @@ pub struct ScrapeConfig {
     pub protocols: Vec<Protocol>,
     /// Which histograms are read.
     pub histograms: HistogramConfig,
+    /// Which names are taken, and how targets are asked to write others.
+    pub names: NameConfig,
     /// How bodies are read whose content type does not say it.
     pub fallback_protocol: Option<Protocol>,
     /// Whether answers may come packed.
@@ -64,6 +67,7 @@ impl ScrapeConfig {
             track_timestamps_staleness: false,
             protocols: Protocol::DEFAULT.to_vec(),
             histograms: HistogramConfig::default(),
+            names: NameConfig::default(),
             fallback_protocol: None,
             enable_compression: true,
             limits: ScrapeLimits::default(),
@@ -83,6 +87,21 @@ impl ScrapeConfig {
             Discovery::Http(http) => Some(&http.http),
         });
         std::iter::once(&self.http).chain(listing).flat_map(HttpConfig::secret_files)
+    }
+}
+
+/// Which names of metrics and labels are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameConfig {
+    /// Only names of letters, digits, `_` and, in metrics, `:`; a sample with another makes the scrape fail.
+    pub only_plain: bool,
+    /// How targets are asked to write other names.
+    pub escaping: Escaping,
+}
+
+impl Default for NameConfig {
+    fn default() -> NameConfig {
+        NameConfig { only_plain: false, escaping: Escaping::AllowUtf8 }
     }
 }
 
@@ -186,16 +205,21 @@ impl Protocol {
         Protocol::NAMES.iter().find(|(name, _)| *name == word).map(|(_, protocol)| *protocol)
     }
 
-    /// As `Accept` has it, without its weight.
+    /// Whether names may be escaped in it, as its newer versions say.
+    pub(crate) const fn has_escaping(self) -> bool {
+        matches!(self, Protocol::PrometheusText1 | Protocol::OpenMetricsText1)
+    }
+
+    /// As `Accept` has it, without its weight and how names are escaped.
     pub(crate) const fn media_type(self) -> &'static str {
         match self {
             Protocol::PrometheusProto => {
                 "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
             }
             Protocol::PrometheusText0 => "text/plain;version=0.0.4",
-            Protocol::PrometheusText1 => "text/plain;version=1.0.0;escaping=allow-utf-8",
+            Protocol::PrometheusText1 => "text/plain;version=1.0.0",
             Protocol::OpenMetricsText0 => "application/openmetrics-text;version=0.0.1",
-            Protocol::OpenMetricsText1 => "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+            Protocol::OpenMetricsText1 => "application/openmetrics-text;version=1.0.0",
         }
     }
 
@@ -220,11 +244,19 @@ pub struct HttpConfig {
     pub follow_redirects: bool,
     /// Through whom.
     pub proxy: Proxy,
+    /// Further headers, by name.
+    pub headers: Vec<(String, Text)>,
 }
 
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
-        HttpConfig { auth: HttpAuth::None, tls: TlsConfig::default(), follow_redirects: true, proxy: Proxy::default() }
+        HttpConfig {
+            auth: HttpAuth::None,
+            tls: TlsConfig::default(),
+            follow_redirects: true,
+            proxy: Proxy::default(),
+            headers: Vec::new(),
+        }
     }
 }
 
@@ -241,7 +273,8 @@ impl HttpConfig {
             HttpAuth::OAuth2(oauth2) => oauth2.http.tls.key.as_ref(),
             HttpAuth::None | HttpAuth::Basic { .. } | HttpAuth::Other { .. } => None,
         };
-        of_auth.into_iter().chain(key).chain(&self.tls.key).filter_map(|text| match text {
+        let headers = self.headers.iter().map(|(_, value)| value);
+        of_auth.into_iter().chain(key).chain(&self.tls.key).chain(headers).filter_map(|text| match text {
             Text::Inline(_) => None,
             Text::File(path) => Some(path.as_path()),
         })

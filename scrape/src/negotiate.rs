@@ -4,14 +4,18 @@ use std::fmt::Write;
 
 use crate::config::Protocol;
 use watchfire_exposition::Format;
+use watchfire_exposition::escaping::Escaping;
 
 /// The header `Accept`, with Prometheus' weights: the earlier, the more welcome.
-pub(crate) fn accept(protocols: &[Protocol]) -> String {
+pub(crate) fn accept(protocols: &[Protocol], escaping: Escaping) -> String {
     let mut header = String::new();
     let mut weight = Protocol::NAMES.len() + 1;
     for protocol in protocols.iter().take(Protocol::NAMES.len()) {
         // Writing to a string cannot fail.
-        let _ = write!(header, "{};q=0.{weight},", protocol.media_type());
+        let _ = match protocol.has_escaping() {
+            true => write!(header, "{};escaping={};q=0.{weight},", protocol.media_type(), escaping.as_str()),
+            false => write!(header, "{};q=0.{weight},", protocol.media_type()),
+        };
         weight -= 1;
     }
     let _ = write!(header, "*/*;q=0.{weight}");
@@ -77,8 +81,10 @@ mod tests {
         let expected = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
                         application/openmetrics-text;version=0.0.1;q=0.5,\
                         text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-        assert_eq!(accept(&Protocol::DEFAULT), expected);
-        assert_eq!(accept(&[Protocol::PrometheusText0]), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
+        assert_eq!(accept(&Protocol::DEFAULT, Escaping::AllowUtf8), expected);
+        let dots = "text/plain;version=1.0.0;escaping=dots;q=0.6,*/*;q=0.5";
+        assert_eq!(accept(&[Protocol::PrometheusText1], Escaping::Dots), dots);
+        assert_eq!(accept(&[Protocol::PrometheusText0], Escaping::Dots), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn new(config: ScrapeConfig, seed: u64) -> Job {
         let client = Arc::new(HttpClient::new(config.http.clone()));
-        let accept = negotiate::accept(&config.protocols);
+        let accept = negotiate::accept(&config.protocols, config.names.escaping);
         Job { config, client, accept, seed }
     }
 }

@@ -5,6 +5,7 @@ use watchfire_model::labels::METRIC_NAME;
 
 use crate::config::{ScrapeConfig, ScrapeLimits};
 use crate::relabel::relabel;
+use watchfire_exposition::escaping::is_plain;
 use watchfire_exposition::labels::Labels;
 
 /// What a label of a sample is renamed to when the target has one of that name.
@@ -15,6 +16,8 @@ const EXPORTED: &str = "exported_";
 pub(crate) enum LabelFault {
     #[error("a sample has no metric name after relabelling; its labels are {0}")]
     NoName(String),
+    #[error("{0} has a name that `metric_name_validation_scheme: legacy` does not allow")]
+    Name(String),
     #[error("{series} has {count} labels, more than `label_limit` {limit}")]
     Labels { series: String, count: usize, limit: u64 },
     #[error("{series} has a label whose name is longer than `label_name_length_limit` {limit}")]
@@ -47,8 +50,16 @@ pub(crate) fn finish<'b>(
     if labels.get(METRIC_NAME).is_empty() {
         return Err(LabelFault::NoName(shown(labels)));
     }
+    if config.names.only_plain && !has_plain_names(labels) {
+        return Err(LabelFault::Name(shown(labels)));
+    }
     check(labels, &config.limits)?;
     Ok(true)
+}
+
+/// Whether all names are of letters, digits, `_` and, that of the metric, `:`.
+fn has_plain_names(labels: &Labels<'_>) -> bool {
+    is_plain(labels.get(METRIC_NAME), true) && labels.iter().all(|(name, _)| is_plain(name, false))
 }
 
 /// `honor_labels`: what the sample shows stays, even if that is an empty value, which then means no label.

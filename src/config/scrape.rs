@@ -1,8 +1,9 @@
 //! `global` and `scrape_configs`, as Prometheus reads them.
 
+use watchfire_exposition::escaping::Escaping;
 use watchfire_model::LabelSet;
 use watchfire_model::time::format_duration_ms;
-use watchfire_scrape::config::{HistogramConfig, Protocol, Scheme, ScrapeConfig, ScrapeLimits};
+use watchfire_scrape::config::{HistogramConfig, NameConfig, Protocol, Scheme, ScrapeConfig, ScrapeLimits};
 use watchfire_yaml::section::{Section, parse_bytes};
 use watchfire_yaml::tree::{Kind, Node};
 
@@ -19,6 +20,7 @@ struct Defaults {
     /// Absent: those of a job that says which histograms it reads.
     protocols: Option<Vec<Protocol>>,
     histograms: HistogramConfig,
+    names: NameConfig,
     limits: ScrapeLimits,
 }
 
@@ -48,12 +50,12 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
     let (labels, labels_path) = section.section("external_labels");
     let labels = read_labels(labels, &labels_path, &mut section);
     config.external_labels = LabelSet::from_pairs(labels).unwrap_or_default();
-    check_names_are_utf8(&mut section);
+    let names = read_names(&mut section, NameConfig::default());
     set(&mut config.alerting.query_offset_ms, section.duration_ms("rule_query_offset"));
     section.not_yet("query_log_file", "a log of queries");
     section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
     section.finish();
-    Defaults { interval_ms, timeout_ms, protocols, histograms, limits }
+    Defaults { interval_ms, timeout_ms, protocols, histograms, names, limits }
 }
 
 /// Interval and timeout. A timeout that is only a default is no longer than the interval.
@@ -105,7 +107,7 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     job.relabel = scrape_relabel::read(&mut section, "relabel_configs");
     job.metric_relabel = scrape_relabel::read(&mut section, "metric_relabel_configs");
     job.discovery = scrape_discovery::read(&mut section);
-    check_names_are_utf8(&mut section);
+    job.names = read_names(&mut section, defaults.names);
     section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
     section.finish();
     (!job.job_name.is_empty()).then_some(job)
@@ -160,14 +162,34 @@ fn read_limits(section: &mut Section<'_>, mut limits: ScrapeLimits) -> ScrapeLim
     limits
 }
 
-/// Names of any text are what we take; names by the old rule only are not checked for.
-fn check_names_are_utf8(section: &mut Section<'_>) {
-    section.parsed("metric_name_validation_scheme", "utf8 (the only one in this version)", |text| {
-        (text == "utf8").then_some(())
+/// Which names are taken. How others are escaped follows from that, unless it is said.
+fn read_names(section: &mut Section<'_>, defaults: NameConfig) -> NameConfig {
+    const VALIDATION: &str = "metric_name_validation_scheme";
+    const ESCAPING: &str = "metric_name_escaping_scheme";
+    section.defaults_to(VALIDATION, if defaults.only_plain { "legacy" } else { "utf8" });
+    let only_plain = section.word(VALIDATION, &["utf8", "legacy"], |word| match word {
+        "utf8" => Some(false),
+        "legacy" => Some(true),
+        _ => None,
     });
-    section.parsed("metric_name_escaping_scheme", "allow-utf-8 (the only one in this version)", |text| {
-        (text == "allow-utf-8").then_some(())
-    });
+    let default = match only_plain {
+        None => defaults.escaping,
+        Some(true) => Escaping::Underscores,
+        Some(false) => Escaping::AllowUtf8,
+    };
+    section.defaults_to(ESCAPING, default.as_str());
+    let words = ["allow-utf-8", "underscores", "dots", "values"];
+    let escaping = section.word(ESCAPING, &words, Escaping::named);
+    let names =
+        NameConfig { only_plain: only_plain.unwrap_or(defaults.only_plain), escaping: escaping.unwrap_or(default) };
+    if let (true, Escaping::AllowUtf8, Some(node)) = (names.only_plain, names.escaping, section.node(ESCAPING)) {
+        let message = format!(
+            "`{}: allow-utf-8` asks for names that `{VALIDATION}: legacy` refuses; write underscores, dots or values",
+            section.name(ESCAPING)
+        );
+        section.fault(node.place, message);
+    }
+    names
 }
 
 /// Which histograms are read.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use watchfire_scrape::client::{is_header_name, is_header_value};
 use watchfire_scrape::config::{HttpAuth, HttpConfig, OAuth2Config, Proxy, Text, TlsConfig};
 use watchfire_yaml::section::Section;
-use watchfire_yaml::tree::Node;
+use watchfire_yaml::tree::{Kind, Node, Place};
 
 use super::read::web_address;
 
@@ -15,18 +16,88 @@ pub fn read(section: &mut Section<'_>) -> HttpConfig {
         tls: read_tls(section),
         follow_redirects: section.boolean_or("follow_redirects", true),
         proxy: read_proxy(section),
+        headers: read_headers(section),
     };
     // We speak HTTP/1.1, which is what a server takes that is not asked for the other.
     section.boolean("enable_http2");
-    for (key, what) in [
-        ("sigv4", "signatures of AWS"),
-        ("azuread", "Azure AD"),
-        ("http_headers", "headers of one's own"),
-        ("proxy_connect_header", "headers for the proxy"),
-    ] {
+    for (key, what) in
+        [("sigv4", "signatures of AWS"), ("azuread", "Azure AD"), ("proxy_connect_header", "headers for the proxy")]
+    {
         section.not_yet(key, what);
     }
     config
+}
+
+/// Headers that Prometheus does not let one set either: they change the connection, or are set otherwise.
+const RESERVED_HEADERS: [&str; 18] = [
+    "authorization",
+    "host",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "user-agent",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "www-authenticate",
+    "accept-encoding",
+    "x-prometheus-remote-write-version",
+    "x-prometheus-remote-read-version",
+    "x-prometheus-scrape-timeout-seconds",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+];
+
+/// `http_headers`: by name, `values` and `secrets` in place and `files` that hold one each. They are not shown.
+fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
+    const KEY: &str = "http_headers";
+    section.is_secret(KEY);
+    let (Some(node), path) = (section.node(KEY), section.name(KEY)) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (name, place, header) in entries(section, node, &path) {
+        if !is_header_name(name) || RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+            section.fault(*place, format!("`{path}`: a header `{name}` cannot be set here; remove it"));
+            continue;
+        }
+        let path = format!("{path}.{name}");
+        for (key, place, texts) in entries(section, header, &path) {
+            let make: fn(&str) -> Text = match key.as_str() {
+                "values" | "secrets" => |text| Text::Inline(text.into()),
+                "files" => |file| Text::File(PathBuf::from(file)),
+                _ => {
+                    section.fault(*place, format!("unknown key `{path}.{key}`; known are values, secrets, files"));
+                    continue;
+                }
+            };
+            let Kind::List(items) = &texts.kind else {
+                section.fault(texts.place, format!("`{path}.{key}` must be a list of texts; write [value]"));
+                continue;
+            };
+            for item in items {
+                match &item.kind {
+                    Kind::Scalar { text, .. } if key == "files" || is_header_value(text) => {
+                        headers.push((name.clone(), make(text)));
+                    }
+                    _ => section.fault(item.place, format!("`{path}.{key}` has something that no header can hold")),
+                }
+            }
+        }
+    }
+    headers
+}
+
+/// The keys of a section whose names the user chooses.
+fn entries<'n>(section: &mut Section<'_>, node: &'n Node, path: &str) -> &'n [(String, Place, Node)] {
+    match &node.kind {
+        Kind::Map(entries) => entries,
+        Kind::Null => &[],
+        kind @ (Kind::Scalar { .. } | Kind::List(_)) => {
+            section.fault(node.place, format!("`{path}` must be a section with keys, this is {}", kind.name()));
+            &[]
+        }
+    }
 }
 
 /// A text in place or in a file; both is a fault. It is not shown.

@@ -81,3 +81,49 @@ fn a_target_hears_who_asks_and_how_long_it_may_take() {
     assert_eq!(header(of("/bearer"), "authorization"), "Bearer t0ken");
     assert_eq!(header(of("/bearer"), "accept"), "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
 }
+
+#[test]
+fn headers_of_ones_own_are_sent_and_not_shown() {
+    let target = TargetServer::showing("a 1\n");
+    let headers = "http_headers: {X-Tenant: {values: [one, two], secrets: [hidden]}, x-file: {files: [tenant]}}";
+    let server = start(&[job("a", &[&target], headers)]);
+    wait_error(&server, "a", "cannot read tenant");
+    std::fs::write(server.folder.path().join("tenant"), "three\n").expect("the folder can be written");
+    wait(&server, "up", &["__name__=up job=a 1"]);
+    let heads = target.heads();
+    let head = heads.last().expect("it was asked").to_ascii_lowercase();
+    let values: Vec<&str> = head.lines().filter_map(|line| line.strip_prefix("x-tenant: ")).collect();
+    assert_eq!(values, ["one", "two", "hidden"], "{head}");
+    assert_eq!(header(&head, "x-file"), "three");
+    assert!(!server.log().contains("hidden"), "{}", server.log());
+}
+
+#[test]
+fn names_are_taken_and_asked_for_as_the_job_says() {
+    let target = TargetServer::showing("a_b 1\n{\"c.d\"} 2\n");
+    let server = start(&[
+        job("any", &[&target], "metrics_path: /any"),
+        job("legacy", &[&target], "metric_name_validation_scheme: legacy, metrics_path: /legacy"),
+        job("dots", &[&target], "metric_name_escaping_scheme: dots, metrics_path: /dots"),
+        job(
+            "renamed",
+            &[&target],
+            "metric_name_validation_scheme: legacy, metric_name_escaping_scheme: values, metrics_path: /renamed, \
+             metric_relabel_configs: [{source_labels: [__name__], regex: c.d, target_label: __name__, replacement: c_d}]",
+        ),
+    ]);
+    wait(
+        &server,
+        "up",
+        &["__name__=up job=any 1", "__name__=up job=dots 1", "__name__=up job=legacy 0", "__name__=up job=renamed 1"],
+    );
+    wait_error(&server, "legacy", "`metric_name_validation_scheme: legacy` does not allow");
+    let heads = target.heads();
+    for (path, escaping) in
+        [("/any", "allow-utf-8"), ("/legacy", "underscores"), ("/dots", "dots"), ("/renamed", "values")]
+    {
+        let head = heads.iter().rev().find(|head| head.starts_with(&format!("GET {path} "))).expect(path);
+        let accepted = header(head, "accept");
+        assert_eq!(accepted.matches(&format!(";escaping={escaping};")).count(), 2, "{path}: {accepted}");
+    }
+}
