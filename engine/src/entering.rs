@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use watchfire_model::labels::METRIC_NAME;
 
-use crate::bytes::put_bytes;
 use crate::cores;
+use crate::fingerprint::Fingerprint;
 use crate::key;
 use crate::kind::SeriesKind;
 use crate::pairs::Pairs;
 use crate::registry::Registry;
-use crate::series::{Numbers, Series, SeriesState};
-use crate::shard::NewSeries;
-use crate::wal::definitions::Labels;
+use crate::series::{Series, SeriesState};
+use crate::shard::{Like, NewSeries};
 
 /// Series that are to be entered.
 pub(crate) struct Entering<'r> {
@@ -29,12 +28,34 @@ pub(crate) struct Entering<'r> {
     many: usize,
 }
 
+/// A series that is to be entered.
+pub(crate) struct Entrant<'k> {
+    pub(crate) id: u64,
+    pub(crate) kind: SeriesKind,
+    /// Of a label set; with its fingerprint and shard.
+    pub(crate) key: &'k [u8],
+    pub(crate) place: (Fingerprint, usize),
+    pub(crate) state: SeriesState,
+    /// The last record of the log that this contains already.
+    pub(crate) contains_lsn: u64,
+}
+
+/// A series that was entered, or was there already.
+pub(crate) struct Entered {
+    /// Of who was to be entered.
+    pub(crate) id: u64,
+    pub(crate) contains_lsn: u64,
+    pub(crate) series: Arc<Series>,
+}
+
 struct Gathered {
     /// Its place among all that are gathered.
     number: usize,
     new: NewSeries,
     /// Where its key is.
     key: Range<usize>,
+    state: SeriesState,
+    contains_lsn: u64,
 }
 
 impl<'r> Entering<'r> {
@@ -43,18 +64,17 @@ impl<'r> Entering<'r> {
         Entering { registry, keys: Vec::new(), gathered, many: 0 }
     }
 
-    /// Adds a series that the log defines, with the labels of a label set.
-    pub(crate) fn add(&mut self, id: u64, kind: SeriesKind, labels: &Labels) {
+    /// Adds a series.
+    pub(crate) fn add(&mut self, entrant: Entrant) {
+        let Entrant { id, kind, key, place: (hash, shard), state, contains_lsn } = entrant;
+        self.registry.continue_from(id.saturating_add(1));
         let start = self.keys.len();
-        for (name, value) in labels {
-            put_bytes(&mut self.keys, name.as_bytes());
-            put_bytes(&mut self.keys, value.as_bytes());
-        }
-        let (hash, shard) = self.registry.place_of(self.keys.get(start..).unwrap_or_default());
+        self.keys.extend_from_slice(key);
         // There are few shards.
         let new = NewSeries { id, hash, shard: shard as u32, kind, defined: true };
         if let Some(of_shard) = self.gathered.get_mut(shard) {
-            of_shard.push(Gathered { number: self.many, new, key: start..self.keys.len() });
+            let key = start..self.keys.len();
+            of_shard.push(Gathered { number: self.many, new, key, state, contains_lsn });
             self.many += 1;
         }
     }
@@ -64,18 +84,18 @@ impl<'r> Entering<'r> {
         self.keys.len()
     }
 
-    /// Enters what is gathered, unless it is there already, and gives each with its number in the order in which they were
-    /// added. Those are left out whose labels found no room.
-    pub(crate) fn enter(&mut self) -> Vec<(u64, Arc<Series>)> {
-        let mut all: Vec<Option<(u64, Arc<Series>)>> = vec![None; self.many];
+    /// Enters what is gathered, unless it is there already, and gives each in the order in which they were added. Those are
+    /// left out whose labels found no room.
+    pub(crate) fn enter(&mut self) -> impl Iterator<Item = Entered> + use<> {
+        let mut all: Vec<Option<Entered>> = (0..self.many).map(|_| None).collect();
         let gathered = self.gathered.iter_mut().map(std::mem::take).enumerate();
         let of_shards: Vec<(usize, Vec<Gathered>)> = gathered.filter(|(_, some)| !some.is_empty()).collect();
         let (registry, keys) = (self.registry, &self.keys);
         let mut forms = Vec::new();
         for of_shard in cores::on_all(of_shards, |(shard, some)| enter_all(registry, shard, some, keys)) {
-            for (number, id, series) in of_shard.entered {
+            for (number, entered) in of_shard.entered {
                 if let Some(place) = all.get_mut(number) {
-                    *place = Some((id, series));
+                    *place = Some(entered);
                 }
             }
             forms.extend(of_shard.forms.all.into_values());
@@ -85,15 +105,15 @@ impl<'r> Entering<'r> {
         forms.iter().for_each(|form| registry.catalogue.added(form.kind, form.key, form.series));
         self.keys.clear();
         self.many = 0;
-        all.into_iter().flatten().collect()
+        all.into_iter().flatten()
     }
 }
 
 /// What was entered into a shard.
 #[derive(Default)]
 struct OfShard<'k> {
-    /// The place of each series among all that are gathered, its number, and itself.
-    entered: Vec<(usize, u64, Arc<Series>)>,
+    /// Each with its place among all that are gathered.
+    entered: Vec<(usize, Entered)>,
     forms: Forms<'k>,
 }
 
@@ -103,23 +123,25 @@ fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: 
     let Some(shard) = registry.shards.get(number) else { return OfShard { entered, forms } };
     let mut shard = shard.write();
     let bytes_before = shard.identity_bytes + shard.numbers_bytes;
-    let (mut labels, mut last, mut new_series) = (Vec::new(), None::<Arc<Series>>, 0);
+    let (mut labels, mut before, mut new_series) = (Vec::new(), Vec::new(), 0);
+    let mut last: Option<Arc<Series>> = None;
     entered.reserve_exact(some.len());
-    for Gathered { number, new, key } in some {
+    shard.reserve(some.len());
+    for Gathered { number, new, key, state, contains_lsn } in some {
         let (id, kind) = (new.id, new.kind);
         if let Some(series) = shard.find(new.hash, kind.class()) {
-            entered.push((number, id, series.clone()));
+            entered.push((number, Entered { id, contains_lsn, series: series.clone() }));
             continue;
         }
         let key = keys.get(key).unwrap_or_default();
         labels.clear();
         labels.extend(key::pairs(key));
-        let state = SeriesState::new(Numbers::new(kind.class()));
-        let like = last.as_ref().map_or(&[][..], |series| &series.pairs);
-        let Ok(series) = shard.insert(new, &labels, state, like) else { continue };
+        let pairs = last.as_ref().map_or(&[][..], |series| &series.pairs);
+        let Ok(series) = shard.insert(new, &labels, state, Like { labels: &before, pairs }) else { continue };
         forms.count(number, kind, key, &series.pairs, &shard.pairs);
         new_series += 1;
-        entered.push((number, id, series.clone()));
+        entered.push((number, Entered { id, contains_lsn, series: series.clone() }));
+        std::mem::swap(&mut labels, &mut before);
         last = Some(series);
     }
     let bytes = (shard.identity_bytes + shard.numbers_bytes).saturating_sub(bytes_before);

@@ -133,6 +133,18 @@ impl Pairs {
         self.lookup.len()
     }
 
+    /// Enters a series under a pair that others have, and says how much memory that took; nothing if there is no such pair.
+    pub(crate) fn join(&mut self, number: u32, series: u32) -> Option<usize> {
+        let pair = self.pairs.get_mut(number)?;
+        if pair.postings.only().is_some()
+            && let Some(Some(name)) = self.names.get_mut(pair.name as usize)
+        {
+            name.values.joined(pair.place);
+        }
+        pair.postings.insert(series);
+        Some(4)
+    }
+
     /// Enters a series under a pair and gives the pair's number, and how much memory that took. `of_name`: some pair with
     /// this name, if one is at hand.
     pub(crate) fn insert(
@@ -143,19 +155,14 @@ impl Pairs {
         of_name: Option<u32>,
     ) -> Result<(u32, usize), Damaged> {
         let known = of_name.and_then(|pair| self.name_of(pair)).or_else(|| self.name(name));
-        let same = of_name.filter(|pair| self.value_of(*pair) == value);
         let (name, of_name) = match known {
             Some(name) => (name, 0),
             None => (self.add_name(name)?, NAME_BYTES + name.len()),
         };
-        if let Some(number) = same.or_else(|| self.pair(name, value))
-            && let Some(pair) = self.pairs.get_mut(number)
+        if let Some(number) = self.pair(name, value)
+            && let Some(bytes) = self.join(number, series)
         {
-            pair.postings.insert(series);
-            if let Some(Some(name)) = self.names.get_mut(name as usize) {
-                name.values.joined(pair.place);
-            }
-            return Ok((number, 4));
+            return Ok((number, bytes));
         }
         let (number, of_pair) = self.add_pair(name, value, series)?;
         Ok((number, of_pair + of_name))

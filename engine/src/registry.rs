@@ -15,7 +15,7 @@ use crate::kind::SeriesKind;
 use crate::known::Known;
 use crate::limits::Rejection;
 use crate::series::{Numbers, Series, SeriesState};
-use crate::shard::{NewSeries, Shard, Wanted};
+use crate::shard::{Like, NewSeries, Shard, Wanted};
 
 /// Value of every label of the series that takes what is past a metric's cap.
 pub const OVERFLOW: &str = "__overflow__";
@@ -190,7 +190,7 @@ impl Registry {
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
         let labels: Vec<(&[u8], &[u8])> =
             key::checked_pairs(key)?.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let series = shard.insert(new, &labels, state, &[])?;
+        let series = shard.insert(new, &labels, state, Like::default())?;
         let after = shard.identity_bytes + shard.numbers_bytes;
         self.grown(1, after.saturating_sub(before));
         self.catalogue.added(kind, key, 1);

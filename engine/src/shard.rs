@@ -93,14 +93,19 @@ impl Shard {
         &self.live
     }
 
-    /// Enters a new series with the labels of a label set; the caller has looked that there is none. `like`: the pairs of
-    /// another one, perhaps with some of the same labels.
+    /// Makes room for so many more series at once.
+    pub(crate) fn reserve(&mut self, series: usize) {
+        self.table.reserve(series, |series| series.hash.short());
+    }
+
+    /// Enters a new series with the labels of a label set; the caller has looked that there is none. `like`: another one,
+    /// perhaps with some of the same labels.
     pub(crate) fn insert(
         &mut self,
         new: NewSeries,
         labels: &[(&[u8], &[u8])],
         state: SeriesState,
-        like: &[u32],
+        like: Like,
     ) -> Result<Arc<Series>, Damaged> {
         let slot = self.free.min().unwrap_or(self.slots.next());
         let (pairs, bytes) = self.enter_pairs(slot, labels, like)?;
@@ -128,15 +133,21 @@ impl Shard {
         &mut self,
         slot: u32,
         labels: &[(&[u8], &[u8])],
-        like: &[u32],
+        like: Like,
     ) -> Result<(Box<[u32]>, usize), Damaged> {
         let (mut pairs, mut bytes) = (Vec::with_capacity(labels.len()), 0);
-        let mut like = like.iter().copied().peekable();
+        let mut like = like.labels.iter().zip(like.pairs).peekable();
         for (name, value) in labels {
             // Both are in the order of names.
-            while like.next_if(|pair| self.pairs.name_bytes(*pair) < *name).is_some() {}
-            let of_name = like.next_if(|pair| self.pairs.name_bytes(*pair) == *name);
-            match self.pairs.insert(name, value, slot, of_name) {
+            while like.next_if(|((have, _), _)| have < name).is_some() {}
+            let of_name = like.next_if(|((have, _), _)| have == name);
+            let same = of_name.filter(|((_, have), _)| have == value).map(|(_, pair)| *pair);
+            let joined = same.and_then(|pair| Some((pair, self.pairs.join(pair, slot)?)));
+            let entered = match joined {
+                Some(joined) => Ok(joined),
+                None => self.pairs.insert(name, value, slot, of_name.map(|(_, pair)| *pair)),
+            };
+            match entered {
                 Ok((pair, more)) => {
                     pairs.push(pair);
                     bytes += more;
@@ -340,6 +351,13 @@ impl LabelCache {
         // A set of ten labels with two values of its own, and its entry; a value, and its entry.
         self.sets.len() * (16 + 10 * 32 + 2 * 40 + 32) + self.values.len() * (40 + 40)
     }
+}
+
+/// A series that is there: its labels, and its pairs in the same order.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Like<'l> {
+    pub(crate) labels: &'l [(&'l [u8], &'l [u8])],
+    pub(crate) pairs: &'l [u32],
 }
 
 /// What a new series is.

@@ -7,6 +7,7 @@
 //! from the records themselves: each says up to where the log was durable when it was written.
 
 mod gather;
+mod heads;
 mod numbering;
 mod points;
 mod replay;
@@ -23,7 +24,10 @@ use crate::bytes::{Cursor, Damaged};
 use crate::chunk::with_codec;
 use crate::config::EngineConfig;
 use crate::engine::OpenError;
+use crate::entering::{Entered, Entering, Entrant};
 use crate::exemplars::Exemplars;
+use crate::fingerprint::Fingerprint;
+use crate::key;
 use crate::kind::SeriesKind;
 use crate::positions::Positions;
 use crate::registry::Registry;
@@ -31,6 +35,9 @@ use crate::series::{Numbers, Series, SeriesState};
 use crate::snapshot::read::{SnapshotError, SnapshotSeries};
 use crate::snapshot::{self, SnapshotHead};
 use crate::wal::segment::{self, Damage};
+
+/// Keys of series that are gathered before they are entered, bytes.
+const ENTERED_AT_ONCE: usize = 8 << 20;
 
 /// What was found when a folder was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +96,10 @@ impl Known {
             (self.series.len() - 1) as u32
         });
         self.by_id.entry(id).or_insert((place, contains_lsn));
+    }
+
+    fn add_all(&mut self, entered: impl Iterator<Item = Entered>) {
+        entered.for_each(|Entered { id, contains_lsn, series }| self.add(id, series, contains_lsn));
     }
 }
 
@@ -198,22 +209,26 @@ fn damage_of(path: &Path, offset: u64, bytes: u64, what: Damaged) -> Damage {
 
 fn load(config: &EngineConfig, blocks: &Blocks, path: &Path, salvage: bool) -> Result<Loaded, SnapshotError> {
     let (registry, exemplars) = (Registry::new(config), Exemplars::default());
-    let mut known = Known::default();
+    let (mut known, mut entering) = (Known::default(), Entering::new(&registry));
     let mut contains = 0;
     let mut damages = Vec::new();
     let (cut, head) = snapshot::read::read(
         path,
         salvage,
-        |series| Found::of(series, blocks),
-        |Found { id, kind, key, state, lsn }| {
-            let entered = registry.insert(id, kind, &key, state, true)?;
-            known.add(id, entered, lsn);
-            contains = contains.max(lsn);
-            Ok(())
+        |series| Found::of(series, blocks, &registry),
+        |all| {
+            for Found { id, kind, key, place, state, lsn } in all {
+                contains = contains.max(lsn);
+                entering.add(Entrant { id, kind, key: &key, place, state, contains_lsn: lsn });
+            }
+            if entering.key_bytes() > ENTERED_AT_ONCE {
+                known.add_all(entering.enter());
+            }
         },
         |series, exemplar| exemplars.restore(&series, exemplar),
         |offset, bytes, what| damages.push(damage_of(path, offset, bytes, what)),
     )?;
+    known.add_all(entering.enter());
     Ok(Loaded { registry, exemplars, known, cut, contains, head, damages })
 }
 
@@ -222,12 +237,15 @@ struct Found {
     id: u64,
     kind: SeriesKind,
     key: Box<[u8]>,
+    place: (Fingerprint, usize),
     state: SeriesState,
     lsn: u64,
 }
 
 impl Found {
-    fn of(series: SnapshotSeries, blocks: &Blocks) -> Result<Found, Damaged> {
+    fn of(series: SnapshotSeries, blocks: &Blocks, registry: &Registry) -> Result<Found, Damaged> {
+        key::checked_pairs(series.key)?;
+        let place = registry.place_of(series.key);
         let kind = series.kind;
         let mut state = if kind == SeriesKind::Distribution {
             let mut state = SeriesState::new(Numbers::new(kind.class()));
@@ -240,6 +258,6 @@ impl Found {
         if let Some(extents) = series.extents {
             with_codec(|codec| state.read_blocks(extents, blocks, codec))?;
         }
-        Ok(Found { id: series.id, kind, key: series.key.into(), state, lsn: series.lsn })
+        Ok(Found { id: series.id, kind, key: series.key.into(), place, state, lsn: series.lsn })
     }
 }

@@ -1,32 +1,28 @@
-//! What the log says after the snapshot: the heads of its records one by one, the series that they define and their points on
-//! all cores.
+//! What the log says after the snapshot: the heads of its records are looked at on all cores and applied one by one; the series
+//! that they define and their points follow on all cores.
 
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_model::Timestamp;
 
+use super::heads::{Begins, Defined, Head};
 use super::points::{Pending, take_points};
-use super::{Known, Loaded, RecoveryReport, io_error};
+use super::{ENTERED_AT_ONCE, Known, Loaded, RecoveryReport, io_error};
 use crate::backfill::Hours;
 use crate::batch::SourcePosition;
-use crate::delete::Deletion;
+use crate::bytes::Damaged;
 use crate::engine::OpenError;
-use crate::entering::Entering;
-use crate::exemplars::{Exemplar, Exemplars};
-use crate::kind::SeriesKind;
+use crate::entering::{Entering, Entrant};
+use crate::exemplars::Exemplars;
 use crate::notes::MetricNote;
 use crate::positions::Positions;
 use crate::registry::Registry;
 use crate::resting::{self, LogPart};
-use crate::wal::definitions::Labels;
-use crate::wal::record::{self, Heads};
-use crate::wal::segment::{self, Damage, SegmentError};
-
-/// Keys of series that are gathered before they are entered, bytes.
-const GATHERED_BYTES: usize = 8 << 20;
+use crate::series::{Numbers, SeriesState};
+use crate::wal::segment::{self, Damage, ReadRecord, Records, SegmentError};
 
 /// Applies the log from the cut on; gives the number that the next record gets, the length of the log read, and what it
 /// says about metrics, in order.
@@ -45,56 +41,34 @@ pub(super) fn replay(
         known: &mut loaded.known,
         entering: Entering::new(&loaded.registry),
         defined: HashSet::default(),
-        lsn: 0,
-        source_is_taken: true,
-        fills: false,
-        cleared: Vec::new(),
-        deleted: None,
+        files,
+        report,
+        cut: loaded.cut,
+        // Numbers of records begin with 1.
+        expected: loaded.cut.max(1),
+        pending: Vec::new(),
         hole_is_open: false,
         left_to_queue: 0,
         notes: Vec::new(),
     };
     let mut parts: Vec<LogPart> = Vec::new();
-    // Numbers of records begin with 1.
-    let mut expected = loaded.cut.max(1);
     for (index, (first, path)) in files.iter().enumerate() {
         let last_file = index + 1 == files.len();
         if files.get(index + 1).is_some_and(|(next, _)| *next <= loaded.cut) {
             continue;
         }
-        note_missing(expected, *first, files, &mut replayer, report);
-        expected = expected.max(*first);
-        let mut pending: Vec<Pending> = Vec::new();
-        let found = segment::read(path, last_file, |record| {
-            if record.lsn < loaded.cut {
-                return Ok(());
-            }
-            note_missing(expected, record.lsn, files, &mut replayer, report);
-            expected = record.lsn + 1;
-            replayer.lsn = record.lsn;
-            let counts = record::read_head(record.payload, &mut replayer);
-            report.records += u64::from(counts.is_ok());
-            report.records_lost += u64::from(counts.is_err());
-            pending.push(Pending {
-                lsn: record.lsn,
-                payload: record.payload_at..record.payload_at + record.payload.len(),
-                place: (record.offset, record.bytes),
-                counts: counts?,
-                counts_are_taken: replayer.source_is_taken,
-                fills: replayer.fills,
-                cleared: std::mem::take(&mut replayer.cleared),
-                deleted: replayer.deleted.take(),
-            });
-            Ok(())
-        });
-        let found = found.map_err(|error| segment_error(path, error))?;
+        replayer.note_missing(*first);
+        replayer.expected = replayer.expected.max(*first);
+        let found = segment::read_by(path, last_file, &mut replayer).map_err(|error| segment_error(path, error))?;
         if last_file {
             settle(path, found.good_end).map_err(io_error(path))?;
         }
-        report.damages.extend(found.damages);
         log_bytes += found.payloads.len() as u64;
         replayer.enter_defined();
+        let pending = std::mem::take(&mut replayer.pending);
         let taken = take_points(&Arc::new(found.payloads), &pending, replayer.known);
+        let report = &mut *replayer.report;
+        report.damages.extend(found.damages);
         report.points += taken.points;
         report.orphans += taken.orphans;
         report.records -= taken.senseless.len() as u64;
@@ -108,28 +82,10 @@ pub(super) fn replay(
         }));
         parts.extend(taken.parts);
     }
-    let Replayer { left_to_queue, notes, .. } = replayer;
-    resting::distribute(parts, &loaded.known.series, now.millis());
+    let Replayer { expected, known, left_to_queue, notes, report, .. } = replayer;
+    resting::distribute(parts, &known.series, now.millis());
     report.records_left_to_queue = left_to_queue;
     Ok((expected.max(loaded.contains + 1), log_bytes, notes))
-}
-
-/// Counts the records that are missing between the expected one and the next one that is there.
-fn note_missing(
-    expected: u64,
-    found: u64,
-    files: &[(u64, PathBuf)],
-    replayer: &mut Replayer,
-    report: &mut RecoveryReport,
-) {
-    if found > expected {
-        report.records_missing += found - expected;
-        if expected >= durable_before(files) {
-            replayer.hole_is_open = true;
-        } else {
-            report.records_lost += found - expected;
-        }
-    }
 }
 
 /// All records below this were durable, as the records themselves say.
@@ -170,15 +126,14 @@ struct Replayer<'r> {
     /// Series that are defined and not known yet, and their numbers.
     entering: Entering<'r>,
     defined: HashSet<u64, foldhash::fast::RandomState>,
-    lsn: u64,
-    /// Counts and observations of the current record are applied.
-    source_is_taken: bool,
-    /// The current record is a backfill.
-    fills: bool,
-    /// The series of whose hours it takes the place of what is there.
-    cleared: Vec<(u32, Hours)>,
-    /// The samples that it deletes.
-    deleted: Option<Deletion>,
+    files: &'r [(u64, PathBuf)],
+    report: &'r mut RecoveryReport,
+    /// The snapshot contains all records below this one.
+    cut: u64,
+    /// The record that comes next, if none is missing.
+    expected: u64,
+    /// Those of the current file whose points are to be taken.
+    pending: Vec<Pending>,
     /// Records that were not durable are missing: what is derived from offsets behind them is left to the queue.
     hole_is_open: bool,
     left_to_queue: u64,
@@ -186,64 +141,97 @@ struct Replayer<'r> {
 }
 
 impl Replayer<'_> {
-    /// Enters the series that are defined.
-    fn enter_defined(&mut self) {
-        self.defined.clear();
-        for (id, series) in self.entering.enter() {
-            self.known.add(id, series, 0);
-        }
-    }
-}
-
-impl Heads for Replayer<'_> {
-    fn begin(&mut self, source: Option<&SourcePosition>) {
-        (self.source_is_taken, self.fills) = (true, false);
-        self.cleared.clear();
-        let Some(source) = source else { return };
-        let next = self.positions.next(&source.queue, source.epoch, source.partition).unwrap_or(0);
-        if self.hole_is_open && source.first_offset > next {
-            self.source_is_taken = false;
-            self.left_to_queue += 1;
-        } else {
-            self.positions.applied(source, self.lsn);
-        }
-    }
-
-    fn begin_backfill(&mut self, hours: &Hours) {
-        (self.source_is_taken, self.fills) = (true, true);
-        self.cleared.clear();
-        self.enter_defined();
-        for series in self.registry.series_of_metric(&hours.metric) {
-            let Some((place, contains_lsn)) = self.known.by_id.get(&series.id) else { continue };
-            if self.lsn > *contains_lsn {
-                self.cleared.push((*place, hours.clone()));
+    /// Counts the records that are missing between the expected one and the next one that is there.
+    fn note_missing(&mut self, found: u64) {
+        if found > self.expected {
+            self.report.records_missing += found - self.expected;
+            if self.expected >= durable_before(self.files) {
+                self.hole_is_open = true;
+            } else {
+                self.report.records_lost += found - self.expected;
             }
         }
     }
 
-    fn delete(&mut self, deletion: Deletion) {
-        (self.source_is_taken, self.fills) = (true, false);
-        self.cleared.clear();
-        self.deleted = Some(deletion);
+    /// Enters the series that are defined.
+    fn enter_defined(&mut self) {
+        self.defined.clear();
+        self.known.add_all(self.entering.enter());
     }
 
-    fn exemplar(&mut self, _: u64, series: LabelSet, exemplar: Exemplar) {
-        self.exemplars.restore(&series, exemplar);
-    }
-
-    fn notes(&mut self, notes: Vec<MetricNote>) {
-        self.notes.extend(notes);
-    }
-
-    fn define(&mut self, id: u64, kind: SeriesKind, labels: &Labels) {
-        // A number stands for one series for ever: what each stretch of the log says again is known.
-        if self.known.by_id.contains_key(&id) || !self.defined.insert(id) {
-            return;
+    /// Notes that numbers are derived from these offsets; says whether they are taken.
+    fn takes(&mut self, source: Option<&SourcePosition>, lsn: u64) -> bool {
+        let Some(source) = source else { return true };
+        let next = self.positions.next(&source.queue, source.epoch, source.partition).unwrap_or(0);
+        if self.hole_is_open && source.first_offset > next {
+            self.left_to_queue += 1;
+            return false;
         }
-        self.registry.continue_from(id.saturating_add(1));
-        self.entering.add(id, kind, labels);
-        if self.entering.key_bytes() > GATHERED_BYTES {
-            self.enter_defined();
+        self.positions.applied(source, lsn);
+        true
+    }
+
+    /// The series of whose hours a backfill takes the place of what is there.
+    fn cleared_by(&mut self, hours: &Hours, lsn: u64) -> Vec<(u32, Hours)> {
+        self.enter_defined();
+        let series = self.registry.series_of_metric(&hours.metric);
+        let known = series.iter().filter_map(|series| self.known.by_id.get(&series.id));
+        known.filter(|(_, contains_lsn)| lsn > *contains_lsn).map(|(place, _)| (*place, hours.clone())).collect()
+    }
+
+    fn define(&mut self, head: &Head) {
+        for (Defined { id, kind, hash, shard, .. }, key) in head.defined() {
+            // It may have become known since the head was looked at.
+            if self.known.by_id.contains_key(id) || !self.defined.insert(*id) {
+                continue;
+            }
+            let state = SeriesState::new(Numbers::new(kind.class()));
+            let (id, kind, place) = (*id, *kind, (*hash, *shard));
+            self.entering.add(Entrant { id, kind, key, place, state, contains_lsn: 0 });
+            if self.entering.key_bytes() > ENTERED_AT_ONCE {
+                self.enter_defined();
+            }
         }
+    }
+}
+
+impl Records for Replayer<'_> {
+    type Looked = Head;
+
+    fn look(&self, payload: &[u8]) -> Head {
+        Head::of(payload, self.known, self.registry)
+    }
+
+    fn take(&mut self, record: ReadRecord, mut head: Head) -> Result<(), Damaged> {
+        let lsn = record.lsn;
+        if lsn < self.cut {
+            return Ok(());
+        }
+        self.note_missing(lsn);
+        self.expected = lsn + 1;
+        let mut pending = Pending {
+            lsn,
+            payload: record.payload_at..record.payload_at + record.payload.len(),
+            place: (record.offset, record.bytes),
+            counts: None,
+            counts_are_taken: true,
+            fills: false,
+            cleared: Vec::new(),
+            deleted: None,
+        };
+        match std::mem::replace(&mut head.begins, Begins::Nowhere) {
+            Begins::Nowhere => {}
+            Begins::Batch(source) => pending.counts_are_taken = self.takes(source.as_ref(), lsn),
+            Begins::Backfill(hours) => (pending.fills, pending.cleared) = (true, self.cleared_by(&hours, lsn)),
+            Begins::Deletion(deletion) => pending.deleted = Some(deletion),
+        }
+        self.define(&head);
+        head.exemplars.drain(..).for_each(|(series, exemplar)| self.exemplars.restore(&series, exemplar));
+        self.notes.append(&mut head.notes);
+        self.report.records += u64::from(head.points.is_ok());
+        self.report.records_lost += u64::from(head.points.is_err());
+        pending.counts = head.points?;
+        self.pending.push(pending);
+        Ok(())
     }
 }

@@ -49,14 +49,14 @@ impl From<io::Error> for SnapshotError {
     }
 }
 
-/// Reads a snapshot: `parse` takes each series apart, on any thread; `enter` takes what it made, in the order of the
-/// file, and `exemplar` each exemplar. Gives the cut. With `salvage` damaged sections are left out (and told to `damaged`:
+/// Reads a snapshot: `parse` takes each series apart, on any thread; `enter` takes what it made of the series of a section, in the
+/// order of the file, and `exemplar` each exemplar. Gives the cut. With `salvage` damaged sections are left out (and told to `damaged`:
 /// offset, length, what), else the first one is an error.
 pub(crate) fn read<T: Send>(
     path: &Path,
     salvage: bool,
     parse: impl Fn(SnapshotSeries) -> Result<T, Damaged> + Sync,
-    enter: impl FnMut(T) -> Result<(), Damaged>,
+    enter: impl FnMut(Vec<T>),
     mut exemplar: impl FnMut(LabelSet, Exemplar),
     damaged: impl FnMut(u64, u64, Damaged),
 ) -> Result<(u64, SnapshotHead), SnapshotError> {
@@ -258,20 +258,15 @@ impl<E, D: FnMut(u64, u64, Damaged)> Taking<E, D> {
         exemplar: &mut impl FnMut(LabelSet, Exemplar),
     ) -> Result<(), SnapshotError>
     where
-        E: FnMut(T) -> Result<(), Damaged>,
+        E: FnMut(Vec<T>),
     {
         let mut wrong = section.wrong;
         match section.said {
             Said::Nothing => {}
             Said::Head(head) => self.head = Some(head),
             Said::Series(all) => {
-                for series in all {
-                    if let Err(what) = (self.enter)(series) {
-                        wrong = Some(what);
-                        break;
-                    }
-                    self.series += 1;
-                }
+                self.series += all.len() as u64;
+                (self.enter)(all);
             }
             Said::Exemplars(all) => all.into_iter().for_each(|(series, one)| exemplar(series, one)),
             Said::End(wanted) => {

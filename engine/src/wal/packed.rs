@@ -64,6 +64,14 @@ impl Packer {
     }
 }
 
+/// How long a payload is unpacked, as it says itself.
+pub(super) fn unpacked_bytes(payload: &[u8]) -> usize {
+    match payload.split_first() {
+        Some((&PACKED, rest)) => Cursor::new(rest).length(RECORD_BYTES_MAX).unwrap_or(0),
+        Some(_) | None => payload.len(),
+    }
+}
+
 /// Unpacks payloads.
 #[derive(Default)]
 pub(crate) struct Unpacker {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bytes::{Cursor, Damaged};
 use crate::cores;
-use crate::wal::packed::Unpacker;
+use crate::wal::packed::{self, Unpacker};
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
 /// 7 since records are packed, 6 since what is said about metrics, 5 since exemplars, 4 since native histograms, 3 since samples stand in columns and there are deletions, 2 since backfills; all and 1 are
@@ -25,8 +25,10 @@ pub(crate) const HEAD_BYTES: usize = 20;
 pub(crate) const RECORD_HEAD_BYTES: usize = 24;
 /// What is told of a record that is whole and cannot be understood.
 pub(crate) const SENSELESS: &str = "a record with a right checksum makes no sense";
-/// Bytes of a file that are unpacked at once.
-const UNPACKED_AT_ONCE: usize = 4 << 20;
+/// Bytes of a file that are unpacked and looked at at once: what their heads say is many times as long.
+const UNPACKED_AT_ONCE: usize = 1 << 20;
+/// The payloads of a file are expected to have at most so many times its length.
+const PACKED_MAX: usize = 4;
 /// Fewer records are not worth a thread.
 const SHARE_MIN: usize = 64;
 /// Longest payload.
@@ -141,15 +143,46 @@ pub(crate) struct Found {
     pub(crate) payloads: Vec<u8>,
 }
 
+/// Who takes the records of a file.
+pub(crate) trait Records: Sync {
+    /// What is found out of a payload beforehand.
+    type Looked: Send;
+
+    /// Looks at a payload, on any thread, before any record is taken that is unpacked together with this one.
+    fn look(&self, payload: &[u8]) -> Self::Looked;
+
+    /// Takes a record, one after another; says whether its payload could be used.
+    fn take(&mut self, record: ReadRecord, looked: Self::Looked) -> Result<(), Damaged>;
+}
+
+/// Takes records that are not looked at beforehand.
+struct Each<F>(F);
+
+impl<F: FnMut(ReadRecord) -> Result<(), Damaged> + Sync> Records for Each<F> {
+    type Looked = ();
+
+    fn look(&self, _: &[u8]) {}
+
+    fn take(&mut self, record: ReadRecord, (): ()) -> Result<(), Damaged> {
+        (self.0)(record)
+    }
+}
+
 /// Reads a file and hands its records on. `each` says whether it could use the payload.
 pub(crate) fn read(
     path: &Path,
     last_file: bool,
-    mut each: impl FnMut(ReadRecord) -> Result<(), Damaged>,
+    each: impl FnMut(ReadRecord) -> Result<(), Damaged> + Sync,
 ) -> Result<Found, SegmentError> {
+    read_by(path, last_file, &mut Each(each))
+}
+
+/// Reads a file and hands its records on.
+pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) -> Result<Found, SegmentError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
-    let mut found = Found { good_end: 0, damages: Vec::new(), payloads: Vec::with_capacity(bytes.len()) };
+    let payloads = Vec::with_capacity(unpacked_bytes(&bytes));
+    let mut found = Found { good_end: 0, damages: Vec::new(), payloads };
     let damage = |offset: usize, length: usize, reason: &str, torn_tail: bool| Damage {
         file: path.to_owned(),
         offset: offset as u64,
@@ -172,14 +205,8 @@ pub(crate) fn read(
     let mut at = HEAD_BYTES;
     let mut some: Vec<(usize, Record)> = Vec::new();
     let mut take = |some: &mut Vec<(usize, Record)>, found: &mut Found| {
-        unpack_all(some, &mut found.payloads, |at, Record { lsn, synced, payload }, unpacked| {
-            let bytes = RECORD_HEAD_BYTES + payload.len();
-            let understood = unpacked.and_then(|(payload, payload_at)| {
-                each(ReadRecord { lsn, synced, payload, payload_at, offset: at as u64, bytes: bytes as u64 })
-            });
-            if understood.is_err() {
-                found.damages.push(damage(at, bytes, SENSELESS, false));
-            }
+        take_all(some, &mut found.payloads, records, |at, bytes| {
+            found.damages.push(damage(at, bytes, SENSELESS, false));
         });
         some.clear();
     };
@@ -214,31 +241,55 @@ pub(crate) fn read(
     Ok(found)
 }
 
-/// Unpacks records, on all cores, and appends their payloads to others; hands each on with where it stands, its payload and
-/// where that begins.
-fn unpack_all(
+/// Bytes of all payloads, unpacked, as far as the lengths beside them are to be believed.
+fn unpacked_bytes(bytes: &[u8]) -> usize {
+    let (mut at, mut sum) = (HEAD_BYTES, 0usize);
+    while let Some(length) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let start = at + RECORD_HEAD_BYTES;
+        at = start.saturating_add(u32::from_le_bytes(*length) as usize);
+        sum = sum.saturating_add(bytes.get(start..at).map_or(0, packed::unpacked_bytes));
+    }
+    sum.min(bytes.len().saturating_mul(PACKED_MAX))
+}
+
+/// Unpacks records and has them looked at, on all cores, and appends their payloads to others; then each is taken. Tells of
+/// those of which the payload is of no use where they stand, and their lengths.
+fn take_all<R: Records>(
     some: &[(usize, Record)],
     payloads: &mut Vec<u8>,
-    mut each: impl FnMut(usize, Record, Result<(&[u8], usize), Damaged>),
+    records: &mut R,
+    mut senseless: impl FnMut(usize, usize),
 ) {
+    let looking = &*records;
     let shares = some.chunks(some.len().div_ceil(cores::threads()).max(SHARE_MIN)).collect();
     let unpacked = cores::on_all(shares, |share: &[(usize, Record)]| {
         let (mut unpacker, mut of_share) = (Unpacker::default(), Vec::new());
-        let unpack =
-            |(_, record): &(usize, Record)| unpacker.unpack(record.payload, &mut of_share).map(|()| of_share.len());
-        let ends: Vec<Result<usize, Damaged>> = share.iter().map(unpack).collect();
-        (of_share, ends)
+        let look = |(_, record): &(usize, Record)| {
+            let start = of_share.len();
+            unpacker.unpack(record.payload, &mut of_share)?;
+            Ok((of_share.len(), looking.look(of_share.get(start..).unwrap_or_default())))
+        };
+        let looked: Vec<Result<(usize, R::Looked), Damaged>> = share.iter().map(look).collect();
+        (of_share, looked)
     });
-    let mut records = some.iter();
-    for (of_share, ends) in unpacked {
+    let mut places = some.iter();
+    for (of_share, looked) in unpacked {
         let before = payloads.len();
         payloads.extend_from_slice(&of_share);
-        let mut start = before;
-        for (end, (at, record)) in ends.into_iter().zip(&mut records) {
-            let end = end.map(|end| before + end);
-            let payload = |end: usize| (payloads.get(start..end).unwrap_or_default(), start);
-            each(*at, *record, end.map(payload));
-            start = end.unwrap_or(start);
+        drop(of_share);
+        let mut payload_at = before;
+        for (looked, (at, Record { lsn, synced, payload })) in looked.into_iter().zip(&mut places) {
+            let bytes = RECORD_HEAD_BYTES + payload.len();
+            let understood = looked.and_then(|(end, looked)| {
+                let payload = payloads.get(payload_at..before + end).unwrap_or_default();
+                let (lsn, synced, offset, bytes) = (*lsn, *synced, *at as u64, bytes as u64);
+                let record = ReadRecord { lsn, synced, payload, payload_at, offset, bytes };
+                payload_at = before + end;
+                records.take(record, looked)
+            });
+            if understood.is_err() {
+                senseless(*at, bytes);
+            }
         }
     }
 }
