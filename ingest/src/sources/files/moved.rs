@@ -68,7 +68,9 @@ impl Files {
     ) -> Original {
         let entry = &candidate.entry;
         let mut gone: Option<(u64, usize)> = None;
-        let (mut waits, mut is_ending, mut is_replaced) = (false, false, false);
+        let (mut waits, mut is_ending) = (false, false);
+        // The last file that had this name, and whether it is gone. One that was rotated before tells nothing.
+        let mut last: Option<(i64, bool)> = None;
         for place in known.begun_like(&content.head) {
             let Some(read) = known.reads.get(place).filter(|read| may_be_of(read, entry)) else { continue };
             let fate = self.fate_of(read, &mut look.folders);
@@ -79,13 +81,15 @@ impl Files {
                 (Holds::Yes, Fate::There) | (Holds::Short, Fate::There | Fate::Gone) => waits = true,
                 (Holds::No, _) => {}
             }
-            is_replaced |= holds != Holds::Yes && fate == Fate::Gone && read.position.path == entry.path;
+            if read.position.path == entry.path {
+                last = last.max(Some((read.position.modified_ms, fate == Fate::Gone)));
+            }
         }
         let since_ms = self.alike_since(entry.id).unwrap_or(look.now_ms);
         if is_ending || gone.is_none() && waits && look.now_ms.saturating_sub(since_ms) < ALIKE_PAUSE_MS {
             return Original::Undecided { since_ms };
         }
-        if is_replaced && gone.is_none() {
+        if gone.is_none() && last.is_some_and(|(_, is_gone)| is_gone) {
             self.tell_replaced(candidate);
         }
         gone.map_or(unlike, |(_, place)| Original::Moved(place))
