@@ -23,14 +23,14 @@ pub struct StoreConfig {
     pub seal_age_ms: i64,
     /// Full blocks that may wait to be sealed; past it appending waits.
     pub pending_blocks_max: usize,
-    /// Threads for searches.
+    /// Threads for searches, in each of their lanes.
     pub search_threads: usize,
     /// Memory for the directories of blocks read from disk, bytes.
     pub cache_bytes: usize,
 }
 
 impl StoreConfig {
-    /// 30 days, 50 GiB, blocks of 65,536 rows or a minute, a search thread per core.
+    /// 30 days, 50 GiB, blocks of 65,536 rows or a minute, a search thread per core and lane.
     pub fn new(dir: impl Into<PathBuf>) -> StoreConfig {
         StoreConfig {
             dir: dir.into(),

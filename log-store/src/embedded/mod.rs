@@ -1,7 +1,8 @@
-//! The embedded store: one thread appends, one seals, searches run on a pool of their own.
+//! The embedded store: one thread appends, one seals, searches run on threads of their own.
 
 mod archive;
 mod config;
+mod lanes;
 mod lost;
 mod maintain;
 mod manifest;
@@ -32,6 +33,7 @@ use crate::facets::{FacetsRequest, FacetsResponse};
 use crate::search::{SearchError, SearchRequest, SearchResponse};
 use crate::stats::{StatsRequest, StatsResponse};
 use archive::Archiver;
+use lanes::{Lanes, Work};
 use recover::{RecoverError, Recovered, recover};
 use sealer::Sealer;
 use shared::{Counters, Message, Shared};
@@ -97,7 +99,7 @@ struct Inner {
     messages: Sender<Message>,
     /// The sealing thread, until it is joined.
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-    pool: rayon::ThreadPool,
+    lanes: Lanes,
 }
 
 impl Drop for Inner {
@@ -131,11 +133,7 @@ impl EmbeddedStore {
         let Recovered { manifest, mut snapshot, damaged_blocks, is_damaged } = recovered;
         let sealed_offset = manifest.state.sealed_offset;
         let threads = |error: &dyn std::fmt::Display| OpenError::Threads(error.to_string());
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(config.search_threads.max(1))
-            .thread_name(|number| format!("log-search-{number}"))
-            .build()
-            .map_err(|error| threads(&error))?;
+        let lanes = Lanes::new(config.search_threads).map_err(|error| threads(&error))?;
         let newest = snapshot.sealed.iter().max_by_key(|block| block.info.seq_max);
         let writer = Writer::new(sealed_offset, newest.map(|block| block.info.time_max));
         snapshot.chunks.push(writer.chunk());
@@ -164,7 +162,7 @@ impl EmbeddedStore {
             visible_offset: AtomicU64::new(sealed_offset),
             messages,
             thread: Mutex::new(Some(thread)),
-            pool,
+            lanes,
         };
         let store = EmbeddedStore { inner: Arc::new(inner) };
         store.tick(now);
@@ -220,7 +218,7 @@ impl EmbeddedStore {
     /// Finds records; for threads that may block. Async callers use [`crate::LogStore::search`].
     pub fn search_blocking(&self, request: &SearchRequest) -> Result<SearchResponse, SearchError> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
-        self.inner.pool.install(|| self.search_within(request, &budget))
+        self.inner.lanes.install(Work::Search, || self.search_within(request, &budget))
     }
 
     fn search_within(&self, request: &SearchRequest, budget: &Budget) -> Result<SearchResponse, SearchError> {
@@ -234,7 +232,7 @@ impl EmbeddedStore {
     /// Facets of matching records; for threads that may block. Async callers use [`crate::LogStore::facets`].
     pub fn facets_blocking(&self, request: &FacetsRequest) -> Result<FacetsResponse, SearchError> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
-        self.inner.pool.install(|| self.facets_within(request, &budget))
+        self.inner.lanes.install(Work::Gather, || self.facets_within(request, &budget))
     }
 
     fn facets_within(&self, request: &FacetsRequest, budget: &Budget) -> Result<FacetsResponse, SearchError> {
@@ -248,7 +246,7 @@ impl EmbeddedStore {
     /// Figures over matching records; for threads that may block. Async callers use [`crate::LogStore::stats`].
     pub fn stats_blocking(&self, request: &StatsRequest) -> Result<StatsResponse, SearchError> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
-        self.inner.pool.install(|| self.stats_within(request, &budget))
+        self.inner.lanes.install(Work::Gather, || self.stats_within(request, &budget))
     }
 
     fn stats_within(&self, request: &StatsRequest, budget: &Budget) -> Result<StatsResponse, SearchError> {

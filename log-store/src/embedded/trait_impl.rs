@@ -8,6 +8,7 @@ use watchfire_model::record::Core;
 use watchfire_model::text::count;
 
 use super::EmbeddedStore;
+use super::lanes::Work;
 use crate::executor::budget::Budget;
 use crate::executor::{patterns, run};
 use crate::facets::{FacetsRequest, FacetsResponse};
@@ -32,20 +33,21 @@ impl Drop for CancelOnDrop {
 }
 
 impl EmbeddedStore {
-    /// Runs `work` on the pool for searches.
-    fn on_pool<T: Send + 'static>(
+    /// Runs `request` on threads for searches.
+    fn in_lane<T: Send + 'static>(
         &self,
+        work: Work,
         budget: Budget,
-        work: impl FnOnce(&EmbeddedStore, &Budget) -> Result<T, SearchError> + Send + 'static,
+        request: impl FnOnce(&EmbeddedStore, &Budget) -> Result<T, SearchError> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, SearchError>> {
         Box::pin(async move {
             let (sender, receiver) = tokio::sync::oneshot::channel();
             let budget = Arc::new(budget);
             let _guard = CancelOnDrop(Arc::clone(&budget));
             let store = self.clone();
-            self.inner.pool.spawn(move || {
+            self.inner.lanes.spawn(work, move || {
                 // The receiver is gone when the search was cancelled.
-                let _ = sender.send(work(&store, &budget));
+                let _ = sender.send(request(&store, &budget));
             });
             let unavailable = |_| SearchError::Unavailable { reason: "a search thread failed".to_owned() };
             receiver.await.map_err(unavailable)?
@@ -56,7 +58,7 @@ impl EmbeddedStore {
 impl EmbeddedStore {
     /// The templates of the messages in a range, most frequent first, at most `limit`: from the counts of the blocks.
     pub fn templates(&self, range: TimeRange, limit: usize) -> BoxFuture<'_, Result<TemplateCounts, SearchError>> {
-        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+        self.in_lane(Work::Gather, Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
             patterns::templates(&store.inner.shared.snapshot().parts(), range, limit, budget)
         })
     }
@@ -65,17 +67,17 @@ impl EmbeddedStore {
 impl LogStore for EmbeddedStore {
     fn search(&self, request: SearchRequest) -> BoxFuture<'_, Result<SearchResponse, SearchError>> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
-        self.on_pool(budget, move |store, budget| store.search_within(&request, budget))
+        self.in_lane(Work::Search, budget, move |store, budget| store.search_within(&request, budget))
     }
 
     fn facets(&self, request: FacetsRequest) -> BoxFuture<'_, Result<FacetsResponse, SearchError>> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
-        self.on_pool(budget, move |store, budget| store.facets_within(&request, budget))
+        self.in_lane(Work::Gather, budget, move |store, budget| store.facets_within(&request, budget))
     }
 
     fn stats(&self, request: StatsRequest) -> BoxFuture<'_, Result<StatsResponse, SearchError>> {
         let budget = Budget::new(request.time_limit, request.memory_limit_bytes);
-        self.on_pool(budget, move |store, budget| store.stats_within(&request, budget))
+        self.in_lane(Work::Gather, budget, move |store, budget| store.stats_within(&request, budget))
     }
 
     fn distinct(
@@ -84,19 +86,19 @@ impl LogStore for EmbeddedStore {
         range: TimeRange,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<ValueCount>, SearchError>> {
-        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+        self.in_lane(Work::Gather, Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
             run::distinct(&store.inner.shared.snapshot().parts(), &field, range, limit, budget)
         })
     }
 
     fn get(&self, seq: u64) -> BoxFuture<'_, Result<Option<Hit>, SearchError>> {
-        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+        self.in_lane(Work::Search, Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
             run::get(&store.inner.shared.snapshot().parts(), seq, budget)
         })
     }
 
     fn get_by_id(&self, id: String) -> BoxFuture<'_, Result<Option<Hit>, SearchError>> {
-        self.on_pool(Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
+        self.in_lane(Work::Search, Budget::new(TIME_LIMIT, MEMORY_LIMIT_BYTES), move |store, budget| {
             let query = run::field_query(Field::Core(Core::Id), Test::Whole(Folded::new(&id)));
             let request = SearchRequest { limit: SAME_ID_MAX, ..SearchRequest::new(query, TimeRange::ALL) };
             let found = store.search_within(&request, budget)?;

@@ -88,6 +88,9 @@ pub(crate) trait BlockView: ColumnView {
     /// Which of `candidates` pass a leaf. The more expensive it is, the more it should look at candidates only.
     fn leaf(&self, leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure>;
 
+    /// [`BlockView::leaf`] in some of the block's own columns (see [`ColumnView::own`]).
+    fn leaf_in(&self, own: &[usize], leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure>;
+
     /// About what [`BlockView::leaf`] costs; the cheaper is asked first.
     fn leaf_cost(&self, leaf: &Leaf<'_>) -> u32;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use watchfire_model::record::Root;
+use watchfire_model::record::{Column, Root, ValueRef};
 
 use super::block::Failure;
 use super::texts::Texts;
@@ -14,6 +14,9 @@ use crate::values::Bits;
 
 /// Rows by the one text that each has in a field; those without one have `None`.
 pub(crate) type Partition = Vec<(Option<String>, Bits)>;
+
+/// Rows of a rest that are gone through between two checks of the budget.
+pub(super) const CHECKED_ROWS: usize = 1024;
 
 /// The columns of a block under search. Row sets have as many rows as the block.
 pub(crate) trait ColumnView {
@@ -40,8 +43,25 @@ pub(crate) trait ColumnView {
     /// Keeps the different texts of a field in all rows, if the block does that.
     fn keep_distinct(&self, _field: &Field, _texts: &dyn Fn() -> DistinctTexts) {}
 
-    /// Whether a field has few different texts (about `most`), as far as the block can tell quickly.
-    fn has_few(&self, field: &Field, most: usize) -> bool;
+    /// The columns that records name and that the block keeps as such: number and name. What has none stands in the
+    /// rest.
+    fn own(&self) -> Vec<(usize, Column<'_>)>;
+
+    /// Gives the rows of the set the texts that they have in some of the block's own columns.
+    fn texts_in(&self, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure>;
+
+    /// [`ColumnView::values`] of one of the block's own columns.
+    fn values_in(&self, own: usize, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure>;
+
+    /// Whether some of the block's own columns have few different texts (about `most`), as far as the block can tell
+    /// quickly.
+    fn has_few(&self, own: &[usize], most: usize) -> bool;
+
+    /// Whether the rest may have values of columns like these.
+    fn rest_has(&self, wanted: &dyn Fn(Column<'_>) -> bool) -> bool;
+
+    /// Goes through the entries of the rest in rows of the set, ascending. Each time the whole rest is read.
+    fn each_rest(&self, rows: &Bits, visit: &mut dyn FnMut(usize, Column<'_>, ValueRef<'_>)) -> Result<(), Failure>;
 
     /// Root and path of each column below a record's objects, and how many rows have a value there; a rare key of a
     /// wide record has no column.

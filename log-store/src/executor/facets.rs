@@ -10,6 +10,7 @@ use super::budget::Budget;
 use super::eval::eval;
 use super::leaf::Leaf;
 use super::run::{Extent, Part, report_damage, rows_inside};
+use super::unasked::Unasked;
 use crate::facets::{Facet, FacetsRequest, FacetsResponse};
 use crate::query::{Field, Path, Test};
 use crate::search::SearchError;
@@ -19,7 +20,7 @@ use crate::values::Bits;
 /// The record's own fields whose values are told without being asked for.
 const OWN: [Field; 4] = [Field::Level, Field::Core(Core::Service), Field::Core(Core::Source), Field::Core(Core::Host)];
 /// Different values of a field that nobody asked for; one with more is only counted.
-const FEW: usize = 1024;
+pub(super) const FEW: usize = 1024;
 /// Fields that nobody asked for, at most.
 const FIELDS_MAX: usize = 200;
 /// Different values of a field that are counted; past it the rarer half is dropped.
@@ -29,14 +30,14 @@ const VALUE_BYTES_MAX: usize = 16 << 20;
 
 /// Values and how often they came.
 #[derive(Debug, Default)]
-struct Counts {
+pub(super) struct Counts {
     counts: HashMap<Box<str>, u64>,
     bytes: usize,
     is_approximate: bool,
 }
 
 impl Counts {
-    fn add(&mut self, text: &str, times: u64) {
+    pub fn add(&mut self, text: &str, times: u64) {
         if let Some(count) = self.counts.get_mut(text) {
             *count += times;
             return;
@@ -83,11 +84,11 @@ impl Counts {
 
 /// What is known of a field.
 #[derive(Debug, Default)]
-struct Of {
-    records: u64,
+pub(super) struct Of {
+    pub records: u64,
     /// It turned out to have too many values to count them unasked.
-    is_many: bool,
-    counts: Counts,
+    pub is_many: bool,
+    pub counts: Counts,
 }
 
 /// What the blocks so far came to.
@@ -114,7 +115,7 @@ struct Facets<'a> {
     upper: u64,
     /// Whose values are counted, and beside them those that are only shown if they are few.
     fields: Vec<Field>,
-    unasked: Vec<Field>,
+    unasked: Unasked,
 }
 
 /// Answers over `parts`; records from number `upper` on are left out.
@@ -128,7 +129,7 @@ pub(crate) fn facets(
         Some(fields) => (fields.clone(), Vec::new()),
         None => (OWN.to_vec(), leaves(parts, request, budget)?),
     };
-    let facets = Facets { request, budget, upper, fields, unasked };
+    let facets = Facets { request, budget, upper, fields, unasked: Unasked::new(unasked) };
     let tallies = parts.par_iter().map(|part| {
         budget.check()?;
         if !part.extent().is_some_and(|extent| extent.overlaps(request.range)) {
@@ -148,7 +149,7 @@ pub(crate) fn facets(
         }
     };
     let mut shown: Vec<Facet> = facets.fields.iter().map(&mut facet).collect();
-    let mut others: Vec<Facet> = facets.unasked.iter().map(facet).filter(|facet| facet.records > 0).collect();
+    let mut others: Vec<Facet> = facets.unasked.fields.iter().map(facet).filter(|facet| facet.records > 0).collect();
     others.sort_by_cached_key(|facet| (std::cmp::Reverse(facet.records), facet.field.to_string()));
     shown.append(&mut others);
     let cost = budget.cost();
@@ -188,13 +189,10 @@ impl Facets<'_> {
         }
         for field in &self.fields {
             self.budget.check()?;
-            tally.fields.insert(field.clone(), of_field(view, field, &rows, false)?);
+            tally.fields.insert(field.clone(), of_field(view, field, &rows)?);
         }
-        for field in &self.unasked {
-            self.budget.check()?;
-            let is_many = !view.has_few(field, FEW);
-            tally.fields.insert(field.clone(), of_field(view, field, &rows, is_many)?);
-        }
+        let unasked = self.unasked.find(view, &rows, self.budget)?;
+        tally.fields.extend(unasked.into_iter().map(|(at, of)| (self.unasked.fields[at].clone(), of)));
         Ok(tally)
     }
 
@@ -216,9 +214,9 @@ impl Facets<'_> {
     }
 }
 
-/// Records that have a field, and its values unless they are many.
-fn of_field(view: &dyn BlockView, field: &Field, rows: &Bits, is_many: bool) -> Result<Of, Failure> {
-    let mut of = Of { is_many, ..Of::default() };
+/// Records that have a field, and its values.
+fn of_field(view: &dyn BlockView, field: &Field, rows: &Bits) -> Result<Of, Failure> {
+    let mut of = Of::default();
     match field {
         Field::Level => {
             of.records = rows.count() as u64;
@@ -231,7 +229,7 @@ fn of_field(view: &dyn BlockView, field: &Field, rows: &Bits, is_many: bool) -> 
             let mut having = view.leaf(&Leaf::Field(field, &Test::Exists), rows)?;
             having.and(rows);
             of.records = having.count() as u64;
-            if !is_many && of.records > 0 {
+            if of.records > 0 {
                 view.values(field, rows, &mut |text, times| of.counts.add(text, times))?;
             }
         }

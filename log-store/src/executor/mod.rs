@@ -29,3 +29,4 @@ pub(crate) mod stats;
 pub(crate) mod templates;
 pub(crate) mod text;
 pub(crate) mod texts;
+mod unasked;

@@ -1,7 +1,7 @@
 //! Searching a chunk of the open block: brute force over plain columns.
 
 use watchfire_model::LogRecord;
-use watchfire_model::record::{Column, ValueRef};
+use watchfire_model::record::Column;
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
 use super::budget::Budget;
@@ -12,9 +12,9 @@ use super::ranking::{Ranked, Ranking};
 use super::scan::scan;
 use crate::histogram::Bars;
 use crate::open_block::Rows;
+use crate::open_block::chunk::OpenColumn;
 use crate::query::LevelSet;
 use crate::values::Bits;
-use crate::values::rest::RestEntries;
 use watchfire_model::Level;
 
 /// A chunk, up to a number of rows.
@@ -30,15 +30,9 @@ impl OpenView<'_> {
         Place { time_ms: self.rows.timestamps[row], seq: self.rows.seqs[row], row: row as u32 }
     }
 
-    /// Goes through the entries without a column of their own, of rows in the set.
-    pub(super) fn each_rest(&self, rows: &Bits, mut visit: impl FnMut(usize, Column<'_>, ValueRef<'_>)) {
-        for index in 0..self.rows.rest.len() {
-            let row = self.rows.rest.row(index) as usize;
-            if rows.get(row)
-                && let Ok(entries) = RestEntries::read(self.rows.rest.get(index).bytes())
-            {
-                entries.iter().for_each(|(column, value)| visit(row, column, value));
-            }
+    fn leaf_in_column(&self, column: &OpenColumn, leaf: &Leaf<'_>, candidates: &Bits, found: &mut Bits) {
+        if let Some(test) = column.name.column().and_then(|name| leaf.on(name)) {
+            scan(&column.values, &test, candidates, found);
         }
     }
 }
@@ -50,15 +44,19 @@ impl BlockView for OpenView<'_> {
 
     fn leaf(&self, leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure> {
         let mut found = Bits::none(self.len);
-        for column in &self.rows.columns {
-            let Some(test) = column.name.column().and_then(|name| leaf.on(name)) else { continue };
-            scan(&column.values, &test, candidates, &mut found);
-        }
-        self.each_rest(candidates, |row, column, value| {
+        self.rows.columns.iter().for_each(|column| self.leaf_in_column(column, leaf, candidates, &mut found));
+        self.each_rest(candidates, &mut |row, column, value| {
             if leaf.matches(column, value) {
                 found.set(row);
             }
-        });
+        })?;
+        Ok(found)
+    }
+
+    fn leaf_in(&self, own: &[usize], leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure> {
+        let mut found = Bits::none(self.len);
+        let columns = own.iter().filter_map(|at| self.rows.columns.get(*at));
+        columns.for_each(|column| self.leaf_in_column(column, leaf, candidates, &mut found));
         Ok(found)
     }
 

@@ -3,17 +3,19 @@
 use std::ops::Range;
 
 use watchfire_model::Level;
-use watchfire_model::record::{Column, Root};
+use watchfire_model::record::{Column, Root, ValueRef};
 
 use super::block::Failure;
 use super::collect::count_text;
-use super::columns::{ColumnView, Partition};
+use super::columns::{CHECKED_ROWS, ColumnView, Partition};
 use super::open::OpenView;
 use super::ranking::number_of;
 use super::texts::Texts;
 use crate::histogram::Bars;
+use crate::open_block::chunk::OpenColumn;
 use crate::query::{Field, Number, Relation};
 use crate::values::Bits;
+use crate::values::rest::RestEntries;
 
 impl OpenView<'_> {
     /// A record's own integer that a field names.
@@ -32,24 +34,33 @@ impl OpenView<'_> {
         &self,
         field: &Field,
         rows: &Bits,
-        mut visit: impl FnMut(usize, watchfire_model::record::ValueRef<'_>),
-    ) {
+        mut visit: impl FnMut(usize, ValueRef<'_>),
+    ) -> Result<(), Failure> {
         let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
         for column in self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)) {
-            for index in 0..column.values.len() {
-                let row = column.values.row(index) as usize;
-                if rows.get(row)
-                    && let Some(value) = column.values.get(index).value()
-                {
-                    visit(row, value);
-                }
-            }
+            each_value_in(column, rows, &mut visit);
         }
-        self.each_rest(rows, |row, column, value| {
+        self.each_rest(rows, &mut |row, column, value| {
             if is_field(column) {
                 visit(row, value);
             }
-        });
+        })
+    }
+
+    fn columns_at(&self, own: &[usize]) -> impl Iterator<Item = &OpenColumn> {
+        own.iter().filter_map(|at| self.rows.columns.get(*at))
+    }
+}
+
+/// Goes through the values of a column in the rows of the set.
+fn each_value_in(column: &OpenColumn, rows: &Bits, visit: &mut impl FnMut(usize, ValueRef<'_>)) {
+    for index in 0..column.values.len() {
+        let row = column.values.row(index) as usize;
+        if rows.get(row)
+            && let Some(value) = column.values.get(index).value()
+        {
+            visit(row, value);
+        }
     }
 }
 
@@ -64,7 +75,7 @@ impl ColumnView for OpenView<'_> {
                 }
             }
         }
-        self.each_value(field, rows, |row, value| texts.add(row as u32, value));
+        self.each_value(field, rows, |row, value| texts.add(row as u32, value))?;
         Ok(texts.finish())
     }
 
@@ -73,7 +84,7 @@ impl ColumnView for OpenView<'_> {
         let mut numbers: Vec<(u32, Number)> = own.collect();
         self.each_value(field, rows, |row, value| {
             numbers.extend(number_of(value).map(|number| (row as u32, number)));
-        });
+        })?;
         first_of_each_row(&mut numbers);
         Ok(numbers)
     }
@@ -89,15 +100,52 @@ impl ColumnView for OpenView<'_> {
             // A row may have a text in several of them, and counts once.
             self.texts(field, rows)?.count(count);
         } else {
-            self.each_value(field, rows, |_, value| count_text(value, 1, count));
+            self.each_value(field, rows, |_, value| count_text(value, 1, count))?;
         }
         Ok(())
     }
 
-    fn has_few(&self, field: &Field, most: usize) -> bool {
+    fn own(&self) -> Vec<(usize, Column<'_>)> {
+        let columns = self.rows.columns.iter().enumerate();
+        columns.filter_map(|(at, column)| Some((at, column.name.column()?))).collect()
+    }
+
+    fn texts_in(&self, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
+        for column in self.columns_at(own) {
+            each_value_in(column, rows, &mut |row, value| texts.add(row as u32, value));
+        }
+        Ok(())
+    }
+
+    fn values_in(&self, own: usize, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        for column in self.columns_at(&[own]) {
+            each_value_in(column, rows, &mut |_, value| count_text(value, 1, count));
+        }
+        Ok(())
+    }
+
+    fn rest_has(&self, _: &dyn Fn(Column<'_>) -> bool) -> bool {
+        self.rows.rest.len() > 0
+    }
+
+    fn each_rest(&self, rows: &Bits, visit: &mut dyn FnMut(usize, Column<'_>, ValueRef<'_>)) -> Result<(), Failure> {
+        for index in 0..self.rows.rest.len() {
+            if index.is_multiple_of(CHECKED_ROWS) {
+                self.budget.check()?;
+            }
+            let row = self.rows.rest.row(index) as usize;
+            if rows.get(row)
+                && let Ok(entries) = RestEntries::read(self.rows.rest.get(index).bytes())
+            {
+                entries.iter().for_each(|(column, value)| visit(row, column, value));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_few(&self, own: &[usize], most: usize) -> bool {
         let mut texts = Texts::default();
-        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
-        for column in self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)) {
+        for column in self.columns_at(own) {
             for value in (0..column.values.len()).filter_map(|index| column.values.get(index).value()) {
                 count_text(value, 1, &mut |text, _| _ = texts.intern(text));
                 if texts.len() > most {

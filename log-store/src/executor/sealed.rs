@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use watchfire_model::record::{Column as RecordColumn, ValueRef};
 use watchfire_model::{Level, LogRecord};
 
 use super::block::{BarCounts, BlockView, Failure, Integer, Place, Wanted};
@@ -30,7 +29,6 @@ use crate::sealed::layout::Layout;
 use crate::sealed::read::{BlockFile, gather, page_len};
 use crate::sealed::section::ReadSections;
 use crate::sealed::templates::reader::TemplateReader;
-use crate::values::rest::RestEntries;
 use crate::values::{Arena, Bits};
 
 /// Records of more than so many bytes as received are not read at once.
@@ -168,29 +166,6 @@ impl<'a> SealedView<'a> {
         self.directory.columns.iter().filter(|column| column.is_own()).filter(is_field)
     }
 
-    /// Whether the rest may have values of columns like these.
-    pub(super) fn rest_has(&self, wanted: impl Fn(RecordColumn<'_>) -> bool) -> bool {
-        match &self.directory.rest_names {
-            None => true,
-            Some(names) => names.iter().filter_map(|name| name.column()).any(wanted),
-        }
-    }
-
-    /// Goes through the entries of rare keys of the rows in the set.
-    pub(super) fn each_rest(
-        &self,
-        rows: &Bits,
-        mut visit: impl FnMut(usize, RecordColumn<'_>, ValueRef<'_>),
-    ) -> Result<(), Failure> {
-        let Some(column) = self.directory.system(system::REST) else { return Ok(()) };
-        let (values, present) = self.values_of(column, &mut rows.iter())?;
-        for (index, row) in present.iter().enumerate() {
-            let entries = RestEntries::read(values.get(index).bytes()).map_err(|error| self.damaged(error))?;
-            entries.iter().for_each(|(column, value)| visit(*row as usize, column, value));
-        }
-        Ok(())
-    }
-
     /// The values of a column at some rows (ascending), and which of the rows have one.
     pub(super) fn values_of(
         &self,
@@ -211,7 +186,7 @@ impl<'a> SealedView<'a> {
     fn rank_by_pages(&self, rows: &Bits, field: &Field, best: &mut Best<'_>) -> Result<bool, Failure> {
         let mut columns = self.columns_of(field);
         let (Some(column), None) = (columns.next(), columns.next()) else { return Ok(false) };
-        if column.values != self.directory.info.rows || self.rest_has(|name| field.relation(name) == Relation::Same) {
+        if column.values != self.directory.info.rows || self.rest_has(&|name| field.relation(name) == Relation::Same) {
             return Ok(false);
         }
         let (pages, number): (_, &dyn Fn(i64) -> Number) = match &column.layout {
@@ -278,7 +253,7 @@ impl<'a> SealedView<'a> {
 
     fn leaf_in_rest(&self, leaf: &Leaf<'_>, candidates: &Bits, found: &mut Bits) -> Result<(), Failure> {
         let Some(rest) = self.directory.system(system::REST) else { return Ok(()) };
-        if !self.rest_has(|column| leaf.on(column).is_some()) {
+        if !self.rest_has(&|column| leaf.on(column).is_some()) {
             return Ok(());
         }
         if let (Leaf::Text(phrase), Some(filter)) = (leaf, &rest.filter)
@@ -286,7 +261,7 @@ impl<'a> SealedView<'a> {
         {
             return Ok(());
         }
-        self.each_rest(candidates, |row, column, value| {
+        self.each_rest(candidates, &mut |row, column, value| {
             if leaf.matches(column, value) {
                 found.set(row);
             }
@@ -306,6 +281,15 @@ impl BlockView for SealedView<'_> {
             self.leaf_in_column(column, leaf, candidates, &mut found)?;
         }
         self.leaf_in_rest(leaf, candidates, &mut found)?;
+        Ok(found)
+    }
+
+    fn leaf_in(&self, own: &[usize], leaf: &Leaf<'_>, candidates: &Bits) -> Result<Bits, Failure> {
+        let mut found = Bits::none(self.count());
+        for column in own.iter().filter_map(|at| self.directory.columns.get(*at)) {
+            self.budget.check()?;
+            self.leaf_in_column(column, leaf, candidates, &mut found)?;
+        }
         Ok(found)
     }
 

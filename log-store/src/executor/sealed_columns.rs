@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use watchfire_model::Level;
-use watchfire_model::record::{Column as RecordColumn, Root};
+use watchfire_model::record::{Column as RecordColumn, Root, ValueRef};
 
 use super::block::Failure;
 use super::collect::count_text;
-use super::columns::{ColumnView, Partition};
+use super::columns::{CHECKED_ROWS, ColumnView, Partition};
 use super::open_columns::first_of_each_row;
 use super::ranking::number_of;
 use super::sealed::SealedView;
@@ -26,6 +26,7 @@ use crate::sealed::read::{page_len, read_texts};
 use crate::sealed::section::ReadSections;
 use crate::values::Bits;
 use crate::values::raw::tag;
+use crate::values::rest::RestEntries;
 
 /// A plane of ids per bit.
 fn entries_at_most(dictionary: &Dictionary) -> usize {
@@ -37,7 +38,7 @@ impl SealedView<'_> {
     fn only_column(&self, field: &Field) -> Option<&Column> {
         let mut columns = self.columns_of(field);
         let column = columns.next()?;
-        (columns.next().is_none() && !self.rest_has(|name| field.relation(name) == Relation::Same)).then_some(column)
+        (columns.next().is_none() && !self.rest_has(&|name| field.relation(name) == Relation::Same)).then_some(column)
     }
 
     /// The kind of a column of integers that every record has.
@@ -148,6 +149,84 @@ impl SealedView<'_> {
         partition.push((None, rest));
         Ok(Some(partition))
     }
+
+    /// Gives the rows of the set the texts that they have in a column.
+    fn texts_of_column(&self, column: &Column, rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
+        self.budget.check()?;
+        if let Layout::Dictionary(dictionary) = &column.layout {
+            return self.texts_of_dictionary(column, dictionary, rows, texts);
+        }
+        let (values, present) = self.values_of(column, &mut rows.iter())?;
+        for (index, row) in present.iter().enumerate() {
+            if let Some(value) = values.get(index).value() {
+                texts.add(*row, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// How often each entry of a dictionary comes in the rows of the set.
+    fn counts_of_entries(
+        &self,
+        column: &Column,
+        dictionary: &Dictionary,
+        rows: &Bits,
+        entries: usize,
+    ) -> Result<Vec<u64>, Failure> {
+        let ids = dictionary.planes(column.values as usize, &self.file).map_err(|reason| self.damaged(reason))?.ids();
+        let mut counts = vec![0; entries];
+        let present = self.present(column)?;
+        for (index, id) in ids.iter().enumerate() {
+            let row = present.as_ref().map_or(Some(index as u32), |present| present.get(index).copied());
+            if row.is_some_and(|row| rows.get(row as usize))
+                && let Some(count) = counts.get_mut(usize::from(*id))
+            {
+                *count += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Calls `count` with the texts of a column in the rows of the set, and how many have each.
+    fn values_of_column(&self, column: &Column, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        self.budget.check()?;
+        let is_whole = rows.count() == self.count();
+        if let Layout::Dictionary(dictionary) = &column.layout {
+            let entries = dictionary.entries(&self.file).map_err(|reason| self.damaged(reason))?;
+            let counts = if is_whole {
+                entries.counts
+            } else {
+                self.counts_of_entries(column, dictionary, rows, entries.counts.len())?
+            };
+            for (id, times) in counts.into_iter().enumerate().filter(|(_, times)| *times > 0) {
+                if id < entries.values.len()
+                    && let Some(value) = entries.values.get(id).value()
+                {
+                    count_text(value, times, count);
+                }
+            }
+            return Ok(());
+        }
+        if let Layout::Bytes { tag: tag::TEXT, pages } = &column.layout
+            && is_whole
+        {
+            // Every value counts, so none is looked for.
+            for page in pages {
+                let texts = read_texts(page, &self.file).map_err(|reason| self.damaged(reason))?;
+                texts.each_text(|text| count(text, 1));
+            }
+            return Ok(());
+        }
+        let (values, _) = self.values_of(column, &mut rows.iter())?;
+        for value in (0..values.len()).filter_map(|index| values.get(index).value()) {
+            count_text(value, 1, count);
+        }
+        Ok(())
+    }
+
+    fn columns_at(&self, own: &[usize]) -> impl Iterator<Item = &Column> {
+        own.iter().filter_map(|at| self.directory.columns.get(*at))
+    }
 }
 
 impl ColumnView for SealedView<'_> {
@@ -163,20 +242,10 @@ impl ColumnView for SealedView<'_> {
             }
         }
         for column in self.columns_of(field) {
-            self.budget.check()?;
-            if let Layout::Dictionary(dictionary) = &column.layout {
-                self.texts_of_dictionary(column, dictionary, rows, &mut texts)?;
-                continue;
-            }
-            let (values, present) = self.values_of(column, &mut rows.iter())?;
-            for (index, row) in present.iter().enumerate() {
-                if let Some(value) = values.get(index).value() {
-                    texts.add(*row, value);
-                }
-            }
+            self.texts_of_column(column, rows, &mut texts)?;
         }
-        if self.rest_has(|column| field.relation(column) == Relation::Same) {
-            self.each_rest(rows, |row, column, value| {
+        if self.rest_has(&|column| field.relation(column) == Relation::Same) {
+            self.each_rest(rows, &mut |row, column, value| {
                 if field.relation(column) == Relation::Same {
                     texts.add(row as u32, value);
                 }
@@ -216,8 +285,8 @@ impl ColumnView for SealedView<'_> {
             let of_row = |(index, row): (usize, &u32)| Some((*row, number_of(values.get(index).value()?)?));
             numbers.extend(present.iter().enumerate().filter_map(of_row));
         }
-        if self.rest_has(|column| field.relation(column) == Relation::Same) {
-            self.each_rest(rows, |row, column, value| {
+        if self.rest_has(&|column| field.relation(column) == Relation::Same) {
+            self.each_rest(rows, &mut |row, column, value| {
                 if field.relation(column) == Relation::Same {
                     numbers.extend(number_of(value).map(|number| (row as u32, number)));
                 }
@@ -236,7 +305,7 @@ impl ColumnView for SealedView<'_> {
             return Ok(Some(partition));
         }
         if self.columns_of(field).next().is_none() {
-            let in_rest = self.rest_has(|name| field.relation(name) == Relation::Same);
+            let in_rest = self.rest_has(&|name| field.relation(name) == Relation::Same);
             return Ok((!in_rest).then(|| vec![(None, Bits::all(self.count()))]));
         }
         match self.only_column(field).map(|column| (column, &column.layout)) {
@@ -248,58 +317,17 @@ impl ColumnView for SealedView<'_> {
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
-        let in_rest = self.rest_has(|column| field.relation(column) == Relation::Same);
+        let in_rest = self.rest_has(&|column| field.relation(column) == Relation::Same);
         if self.columns_of(field).count() + usize::from(in_rest) > 1 {
             // A row may have a text in several of them, and counts once.
             self.texts(field, rows)?.count(count);
             return Ok(());
         }
-        let is_whole = rows.count() == self.count();
         for column in self.columns_of(field) {
-            self.budget.check()?;
-            if let Layout::Dictionary(dictionary) = &column.layout {
-                let entries = dictionary.entries(&self.file).map_err(|reason| self.damaged(reason))?;
-                let mut counts = entries.counts;
-                if !is_whole {
-                    let ids = dictionary.planes(column.values as usize, &self.file);
-                    let ids = ids.map_err(|reason| self.damaged(reason))?.ids();
-                    counts = vec![0; counts.len()];
-                    let present = self.present(column)?;
-                    for (index, id) in ids.iter().enumerate() {
-                        let row = present.as_ref().map_or(Some(index as u32), |present| present.get(index).copied());
-                        if row.is_some_and(|row| rows.get(row as usize))
-                            && let Some(count) = counts.get_mut(usize::from(*id))
-                        {
-                            *count += 1;
-                        }
-                    }
-                }
-                for (id, times) in counts.into_iter().enumerate().filter(|(_, times)| *times > 0) {
-                    if id < entries.values.len()
-                        && let Some(value) = entries.values.get(id).value()
-                    {
-                        count_text(value, times, count);
-                    }
-                }
-                continue;
-            }
-            if let Layout::Bytes { tag: tag::TEXT, pages } = &column.layout
-                && is_whole
-            {
-                // Every value counts, so none is looked for.
-                for page in pages {
-                    let texts = read_texts(page, &self.file).map_err(|reason| self.damaged(reason))?;
-                    texts.each_text(|text| count(text, 1));
-                }
-                continue;
-            }
-            let (values, _) = self.values_of(column, &mut rows.iter())?;
-            for value in (0..values.len()).filter_map(|index| values.get(index).value()) {
-                count_text(value, 1, count);
-            }
+            self.values_of_column(column, rows, count)?;
         }
         if in_rest {
-            self.each_rest(rows, |_, column, value| {
+            self.each_rest(rows, &mut |_, column, value| {
                 if field.relation(column) == Relation::Same {
                     count_text(value, 1, count);
                 }
@@ -316,8 +344,48 @@ impl ColumnView for SealedView<'_> {
         self.distinct.put(field, texts());
     }
 
-    fn has_few(&self, field: &Field, most: usize) -> bool {
-        self.columns_of(field).all(|column| match &column.layout {
+    fn own(&self) -> Vec<(usize, RecordColumn<'_>)> {
+        let columns = self.directory.columns.iter().enumerate().filter(|(_, column)| column.is_own());
+        columns.filter_map(|(at, column)| Some((at, column.name.column()?))).collect()
+    }
+
+    fn texts_in(&self, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
+        self.columns_at(own).try_for_each(|column| self.texts_of_column(column, rows, texts))
+    }
+
+    fn values_in(&self, own: usize, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
+        self.columns_at(&[own]).try_for_each(|column| self.values_of_column(column, rows, count))
+    }
+
+    fn rest_has(&self, wanted: &dyn Fn(RecordColumn<'_>) -> bool) -> bool {
+        if self.directory.system(system::REST).is_none() {
+            return false;
+        }
+        match &self.directory.rest_names {
+            None => true,
+            Some(names) => names.iter().filter_map(|name| name.column()).any(wanted),
+        }
+    }
+
+    fn each_rest(
+        &self,
+        rows: &Bits,
+        visit: &mut dyn FnMut(usize, RecordColumn<'_>, ValueRef<'_>),
+    ) -> Result<(), Failure> {
+        let Some(column) = self.directory.system(system::REST) else { return Ok(()) };
+        let (values, present) = self.values_of(column, &mut rows.iter())?;
+        for (index, row) in present.iter().enumerate() {
+            if index.is_multiple_of(CHECKED_ROWS) {
+                self.budget.check()?;
+            }
+            let entries = RestEntries::read(values.get(index).bytes()).map_err(|error| self.damaged(error))?;
+            entries.iter().for_each(|(column, value)| visit(*row as usize, column, value));
+        }
+        Ok(())
+    }
+
+    fn has_few(&self, own: &[usize], most: usize) -> bool {
+        self.columns_at(own).all(|column| match &column.layout {
             Layout::Dictionary(dictionary) => entries_at_most(dictionary) <= most.next_power_of_two(),
             // Not more than there are rows with one.
             _ => usize::try_from(column.values).is_ok_and(|values| values <= most),

@@ -12,3 +12,4 @@ mod properties;
 mod search_doc;
 mod suite;
 mod templated;
+mod unique_keys;
