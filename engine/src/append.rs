@@ -7,6 +7,7 @@
 
 mod points;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -86,9 +87,9 @@ pub enum ApplyError {
     },
 }
 
-/// The series of a batch, or why there is none.
-pub(crate) struct Target {
-    pub(crate) series: Result<Arc<Series>, Rejection>,
+/// The series of a batch, which knows it or had it looked up, or why there is none.
+pub(crate) struct Target<'b> {
+    pub(crate) series: Result<Cow<'b, Arc<Series>>, Rejection>,
     overflowed: bool,
 }
 
@@ -260,12 +261,16 @@ impl Engine {
         Some(SeriesHandle { series, key: key.into() })
     }
 
-    pub(crate) fn resolve_all(&self, batch: &SampleBatch, cap_of: &dyn Fn(&str) -> Option<u32>) -> Vec<Target> {
-        let mut known: Vec<Option<Arc<Series>>> = vec![None; batch.series.len()];
+    pub(crate) fn resolve_all<'b>(
+        &self,
+        batch: &'b SampleBatch,
+        cap_of: &dyn Fn(&str) -> Option<u32>,
+    ) -> Vec<Target<'b>> {
+        let mut found: Vec<Option<Arc<Series>>> = vec![None; batch.series.len()];
         let named = batch.series.iter().enumerate().filter(|(_, entry)| entry.known.is_none());
         let keys = named.map(|(number, entry)| (number as u32, entry.kind, batch.key(entry)));
         self.registry.find_all(keys, |number, series| {
-            if let Some(place) = known.get_mut(number as usize) {
+            if let Some(place) = found.get_mut(number as usize) {
                 *place = Some(series.clone());
             }
         });
@@ -273,9 +278,9 @@ impl Engine {
         let with_points = (!batch.exemplars.is_empty()).then(|| batch.with_points());
         let is_bare =
             |number: usize| with_points.as_ref().is_some_and(|with| !with.get(number).is_some_and(|has| *has));
-        let entries = batch.series.iter().zip(known).enumerate();
-        let resolve = |(number, (entry, known)): (usize, (&BatchEntry, Option<Arc<Series>>))| match known {
-            Some(series) => Target { series: Ok(series), overflowed: false },
+        let entries = batch.series.iter().zip(found).enumerate();
+        let resolve = |(number, (entry, found)): (usize, (&'b BatchEntry, Option<Arc<Series>>))| match found {
+            Some(series) => Target { series: Ok(Cow::Owned(series)), overflowed: false },
             None if entry.known.is_none() && is_bare(number) => {
                 // No point asks why.
                 Target { series: Err(Rejection::SeriesLimit), overflowed: false }
@@ -288,24 +293,24 @@ impl Engine {
         entries.map(resolve).collect()
     }
 
-    fn resolve_entry(
+    fn resolve_entry<'b>(
         &self,
         batch: &SampleBatch,
-        entry: &BatchEntry,
+        entry: &'b BatchEntry,
         cap_of: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<(Arc<Series>, bool), Rejection> {
+    ) -> Result<(Cow<'b, Arc<Series>>, bool), Rejection> {
         match &entry.known {
-            Some(Known::Series(series)) => return Ok((series.clone(), false)),
+            Some(Known::Series(series)) => return Ok((Cow::Borrowed(series), false)),
             // A sample that meets a removed series looks it up again by itself.
             Some(Known::Handle(known)) if !entry.kind.is_additive() || !known.series.is_removed() => {
-                return Ok((known.series.clone(), false));
+                return Ok((Cow::Borrowed(&known.series), false));
             }
             Some(Known::Handle(_)) | None => {}
         }
         let key = batch.key(entry);
         let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
         let resolved = self.registry.resolve(entry.kind, key, name.and_then(cap_of))?;
-        Ok((resolved.series, resolved.overflowed))
+        Ok((Cow::Owned(resolved.series), resolved.overflowed))
     }
 
     /// Puts the points into memory and one record into the log. `None` if there was nothing to log.
@@ -337,8 +342,10 @@ impl Engine {
             return groups;
         }
         let bounds = self.bounds(batch.received_at);
-        let mut applying =
-            Applying { engine: self, batch, bounds, own_clock, groups: Groups::default(), outcome, codec };
+        // As the first one is, mostly all of a batch are.
+        let are_samples = batch.series.first().is_some_and(|entry| !entry.kind.is_additive());
+        let groups = Groups::with_room(if are_samples { batch.len() } else { 0 });
+        let mut applying = Applying { engine: self, batch, bounds, own_clock, groups, outcome, codec };
         applying.points(targets);
         applying.groups
     }
@@ -427,7 +434,7 @@ impl Engine {
             } else {
                 key.extend_from_slice(batch.key(entry));
             }
-            undefined.push(Undefined { series: series.clone(), key });
+            undefined.push(Undefined { series: Arc::clone(series), key });
         }
         undefined
     }

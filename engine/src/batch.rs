@@ -166,6 +166,12 @@ impl SampleBatch {
         }
     }
 
+    /// Makes room for so many series with a point each.
+    pub fn reserve(&mut self, series: usize) {
+        self.series.reserve(series);
+        self.points.reserve(series);
+    }
+
     /// Its samples may come in any order and be of any age within the retention, as those of an import: what is
     /// older than the newest of its series is put between what is there.
     pub fn in_any_order(mut self) -> SampleBatch {

@@ -3,11 +3,11 @@
 //! A sender names a series by the same bytes in each of its requests. Their hash is remembered together with the series
 //! they turned out to mean, so that the label set is not read, checked and looked up again for every sample.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard};
 use watchfire_model::LabelSet;
 
@@ -17,8 +17,8 @@ use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::key;
 use crate::series::Series;
 
-/// Memory of an entry: hash and pointer, a byte of control, and the room that a table keeps free.
-const ENTRY_BYTES: usize = 29;
+/// Memory of a place in the table: a number and a byte of control.
+const PLACE_BYTES: usize = 5;
 
 /// Parts of a spelling that take no second allocation: names and values of sixteen labels.
 const PARTS_USUAL: usize = 32;
@@ -27,9 +27,10 @@ const PARTS_USUAL: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spelling(Fingerprint);
 
-impl Hash for Spelling {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.short());
+impl Spelling {
+    /// What finds it in a table.
+    fn hash(self) -> u64 {
+        self.0.short()
     }
 }
 
@@ -37,25 +38,61 @@ impl Hash for Spelling {
 #[derive(Clone)]
 pub struct KnownSeries(pub(crate) Arc<Series>);
 
-/// The hash of a spelling is its own hash.
+/// Spellings in the order in which they were first met. A sender names its series in the same order each time: who looks for
+/// one finds it behind the one before, where the processor has fetched it by then, and asks the table only where the order
+/// breaks.
 #[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        debug_assert!(false, "spellings are hashed as numbers");
-    }
-
-    fn write_u64(&mut self, spelling: u64) {
-        self.0 = spelling;
-    }
+struct Remembered {
+    entries: Vec<(Spelling, KnownSeries)>,
+    /// Numbers of entries, by the hashes of their spellings.
+    places: HashTable<u32>,
 }
 
-type Table = HashMap<Spelling, KnownSeries, BuildHasherDefault<AsItIs>>;
+impl Remembered {
+    /// The number of the entry of a spelling.
+    fn place(&self, spelling: Spelling) -> Option<usize> {
+        let is_it = |place: &u32| self.entries.get(*place as usize).is_some_and(|(have, _)| *have == spelling);
+        self.places.find(spelling.hash(), is_it).map(|place| *place as usize)
+    }
+
+    fn put(&mut self, spelling: Spelling, series: KnownSeries) {
+        if let Some((_, have)) = self.place(spelling).and_then(|place| self.entries.get_mut(place)) {
+            *have = series;
+            return;
+        }
+        if self.entries.len() == self.entries.capacity() {
+            // Twice as much each time would leave half of it empty for long.
+            self.entries.reserve_exact(self.entries.len() / 8 + 64);
+        }
+        self.entries.push((spelling, series));
+        self.enter(self.entries.len() - 1);
+    }
+
+    /// Puts the number of an entry into the table.
+    fn enter(&mut self, place: usize) {
+        let Remembered { entries, places } = self;
+        let hash = |place: &u32| entries.get(*place as usize).map_or(0, |(spelling, _)| spelling.hash());
+        let place = place as u32;
+        places.insert_unique(hash(&place), place, hash);
+    }
+
+    /// Lets go of series that are not in the registry any more.
+    fn forget_removed(&mut self) {
+        let before = self.entries.len();
+        self.entries.retain(|(_, known)| !known.0.is_removed());
+        if self.entries.len() < before {
+            if self.entries.len() < self.entries.capacity() / 4 {
+                self.entries.shrink_to_fit();
+            }
+            self.places = HashTable::with_capacity(self.entries.len());
+            (0..self.entries.len()).for_each(|place| self.enter(place));
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<(Spelling, KnownSeries)>() + self.places.capacity() * 8 / 7 * PLACE_BYTES
+    }
+}
 
 /// All spellings that are remembered.
 pub(crate) struct Known {
@@ -64,7 +101,7 @@ pub(crate) struct Known {
     /// Of those that consist of parts.
     in_parts: Fingerprints,
     /// Held alone; no other lock is taken meanwhile.
-    table: RwLock<Table>,
+    remembered: RwLock<Remembered>,
     bytes: AtomicUsize,
     most: usize,
 }
@@ -73,7 +110,7 @@ impl Known {
     /// Of at most so many spellings; past that all are forgotten.
     pub(crate) fn new(most: usize) -> Known {
         let (whole, in_parts) = (Fingerprints::new(), Fingerprints::new());
-        Known { whole, in_parts, table: RwLock::default(), bytes: AtomicUsize::new(0), most }
+        Known { whole, in_parts, remembered: RwLock::default(), bytes: AtomicUsize::new(0), most }
     }
 
     /// Memory of the table.
@@ -83,23 +120,22 @@ impl Known {
 
     /// Lets go of series that are not in the registry any more.
     pub(crate) fn forget_removed(&self) {
-        self.change(|table| table.retain(|_, known| !known.0.is_removed()));
+        self.change(Remembered::forget_removed);
     }
 
-    fn change(&self, change: impl FnOnce(&mut Table)) {
-        let mut table = self.table.write();
-        change(&mut table);
-        if table.len() < table.capacity() / 4 {
-            table.shrink_to_fit();
-        }
-        self.bytes.store(table.capacity() * ENTRY_BYTES, Ordering::Relaxed);
+    fn change(&self, change: impl FnOnce(&mut Remembered)) {
+        let mut remembered = self.remembered.write();
+        change(&mut remembered);
+        self.bytes.store(remembered.memory_bytes(), Ordering::Relaxed);
     }
 }
 
 /// The spellings as they are remembered at the moment; nothing is added as long as somebody has them.
 pub struct Spellings<'e> {
     known: &'e Known,
-    table: RwLockReadGuard<'e, Table>,
+    remembered: RwLockReadGuard<'e, Remembered>,
+    /// The entry behind the one that was found last.
+    expected: Cell<usize>,
 }
 
 impl Spellings<'_> {
@@ -117,14 +153,21 @@ impl Spellings<'_> {
 
     /// The series that was named so before.
     pub fn series(&self, spelling: Spelling) -> Option<&KnownSeries> {
-        self.table.get(&spelling)
+        let entries = &self.remembered.entries;
+        let mut place = self.expected.get();
+        if entries.get(place).is_none_or(|(expected, _)| *expected != spelling) {
+            place = self.remembered.place(spelling)?;
+        }
+        self.expected.set(place + 1);
+        entries.get(place).map(|(_, series)| series)
     }
 }
 
 impl Engine {
     /// What spellings of label sets are known.
     pub fn spellings(&self) -> Spellings<'_> {
-        Spellings { known: &self.registry.known, table: self.registry.known.table.read() }
+        let known = &self.registry.known;
+        Spellings { known, remembered: known.remembered.read(), expected: Cell::new(0) }
     }
 
     /// The labels of the series of a point, which is named by its number as in a report; none if there is no such point.
@@ -156,11 +199,11 @@ impl Engine {
         });
         let found: Vec<(Spelling, KnownSeries)> = found.collect();
         if !found.is_empty() {
-            known.change(|table| {
-                if table.len() + found.len() > known.most {
-                    table.clear();
+            known.change(|remembered| {
+                if remembered.entries.len() + found.len() > known.most {
+                    *remembered = Remembered::default();
                 }
-                table.extend(found);
+                found.into_iter().for_each(|(spelling, series)| remembered.put(spelling, series));
             });
         }
     }

@@ -1,5 +1,6 @@
 //! Samples in any order, as an import brings them: gathered series by series, so that each chunk is taken apart once.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use watchfire_model::Sample;
@@ -90,7 +91,8 @@ impl Engine {
                 told.extend(all(Ok(Pushed::Gone)));
                 return id;
             }
-            target.series = self.registry.resolve(entry.kind, batch.key(entry), None).map(|resolved| resolved.series);
+            let resolved = self.registry.resolve(entry.kind, batch.key(entry), None);
+            target.series = resolved.map(|resolved| Cow::Owned(resolved.series));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The points of a batch, one series after another.
 
+use std::borrow::Cow;
+
 use watchfire_model::{Histogram, Sample};
 
 use super::{Outcome, Target, check_additive};
@@ -129,7 +131,7 @@ impl Applying<'_> {
             }
             let registry = &self.engine.registry;
             let resolved = registry.resolve(entry.kind, self.batch.key(entry), None);
-            target.series = resolved.map(|resolved| resolved.series);
+            target.series = resolved.map(|resolved| Cow::Owned(resolved.series));
         }
     }
 }

@@ -31,6 +31,12 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    /// With room for so many samples.
+    pub(super) fn with_room(samples: usize) -> Columns {
+        let [ids, times, exponents] = [(); 3].map(|()| Vec::with_capacity(samples));
+        Columns { ids, times, exponents, mantissas: Vec::with_capacity(samples * 2), likely: 0, misses: 0 }
+    }
+
     /// Adds a sample of a series; its time in milliseconds.
     pub(super) fn push(&mut self, id: u64, at: i64, value: f64) {
         // The same bits, as the other way round when they are read.

@@ -113,6 +113,11 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
+    /// With room for so many samples.
+    pub(crate) fn with_room(samples: usize) -> Groups {
+        Groups { samples: Columns::with_room(samples), ..Groups::default() }
+    }
+
     fn close(&mut self) {
         let Some(id) = self.open.take() else { return };
         put_zigzag(&mut self.bytes, id.wrapping_sub(self.last_id) as i64);

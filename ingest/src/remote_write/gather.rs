@@ -33,6 +33,10 @@ const SAMPLE_BYTES: usize = 64;
 const HISTOGRAM_BYTES: usize = 512;
 /// Memory of its buckets for each byte of its message, bytes.
 const BUCKET_BYTES: usize = 64;
+/// What a series and its sample usually take in a body, bytes.
+const SERIES_BYTES_USUAL: usize = 256;
+/// Most series that room is made for before they are there.
+const SERIES_EXPECTED_MAX: usize = 4096;
 /// Memory of a series here and in the batch, its texts aside, bytes.
 const SERIES_BYTES: usize = 128;
 
@@ -203,6 +207,12 @@ impl<'g> Gathered<'g> {
     /// What is read is a message of this version of remote-write: what it refuses is as there.
     pub(super) fn of_version(self, version: Version) -> Gathered<'g> {
         Gathered { version: Some(version), ..self }
+    }
+
+    /// Makes room for the series of a body of so many bytes.
+    pub(super) fn expecting(mut self, body_bytes: usize) -> Gathered<'g> {
+        self.batch.reserve((body_bytes / SERIES_BYTES_USUAL).min(SERIES_EXPECTED_MAX));
+        self
     }
 
     /// The hash of a text, for finding series that were named before.

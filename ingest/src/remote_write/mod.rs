@@ -84,7 +84,7 @@ pub(crate) fn read<'g>(
     spellings: Option<Spellings<'g>>,
     grow: &'g mut dyn FnMut(usize) -> bool,
 ) -> Result<Gathered<'g>, ReadError> {
-    let mut gathered = Gathered::new(now, spellings, grow).of_version(version);
+    let mut gathered = Gathered::new(now, spellings, grow).of_version(version).expecting(body.len());
     match version {
         Version::V1 => v1::read(body, &mut gathered)?,
         Version::V2 => v2::read(body, &mut gathered)?,
