@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -32,6 +32,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// After an error of `accept` (too many open files, say) the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Such an error is told once in this time.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// How long requests under way may take to finish once we stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -78,6 +80,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
+    let mut told: Option<Instant> = None;
     loop {
         let Ok(permit) = connections.clone().acquire_owned().await else { break };
         let accepted = tokio::select! {
@@ -93,7 +96,10 @@ pub async fn serve(
                 };
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    tracing::warn!(%error, "connections cannot be accepted; they wait");
+                    told = Some(Instant::now());
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

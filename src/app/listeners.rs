@@ -14,9 +14,10 @@ use watchfire_dashboard_api::cors::Cors;
 use watchfire_dashboard_api::guard::{Guard, guard as pass};
 use watchfire_dashboard_api::rate::Buckets;
 use watchfire_dashboard_api::roles::{self, Role, Roles};
-use watchfire_dashboard_api::serve::{CONNECTIONS_MAX, Service, serve};
+use watchfire_dashboard_api::serve::{Service, serve};
 use watchfire_dashboard_api::tls::Tls;
 
+use super::open_files;
 use super::own_metrics;
 use super::parts::Parts;
 use super::reload::Reloader;
@@ -88,7 +89,7 @@ impl Bound {
         }
         let router = router(config, guard.clone(), doors.access.clone(), parts, reloader, started);
         let service = Service { router, guard, tls: doors.tls.clone() };
-        let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let connections = Arc::new(Semaphore::new(open_files::connections(open_files::raise())));
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
         let metrics = self.metrics.as_ref().map(address).transpose()?;

@@ -7,6 +7,7 @@ pub mod demo;
 mod file_watch;
 mod health;
 mod listeners;
+mod open_files;
 mod own_metrics;
 mod parts;
 mod recount;
@@ -66,6 +67,8 @@ fn serve_with(options: &Serve, companion: Option<Companion>) -> ExitCode {
     if let Some(name) = options.input.stdin_format.as_deref().filter(|name| !is_format(name, parsers)) {
         return usage::refuse_value(&Cli::command(), "--stdin-format <FORMAT>", name, format_names(parsers));
     }
+    // Before anything is opened.
+    open_files::raise();
     watchfire_alerting::install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("async").build();
     let runtime = match runtime {

@@ -1,5 +1,12 @@
 //! How often somebody may ask, and how often they may fail to say who they are.
 
+use std::fs::Permissions;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use watchfire_test_support::Server;
+
 use crate::{Files, call, curl};
 
 #[test]
@@ -48,4 +55,25 @@ fn requests_are_limited_for_each_key_and_address() {
     // Without a key, the address is what counts.
     let anonymous: Vec<_> = (0..40).map(|_| call(&server, "GET", "/recent", &[], "").status).collect();
     assert!(anonymous[0] == 401 && anonymous.contains(&429), "{anonymous:?}");
+}
+
+/// The program behind these limits of open files, soft and hard.
+fn with_open_files(folder: &Path, soft: u32, hard: u32) -> PathBuf {
+    let path = folder.join(format!("with-{soft}"));
+    let script = format!("#!/bin/sh\nulimit -Sn {soft}\nulimit -Hn {hard}\nexec {} \"$@\"\n", crate::BINARY);
+    std::fs::write(&path, script).expect("the folder can be written");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("the file is ours");
+    path
+}
+
+#[test]
+fn as_many_files_are_open_as_the_system_lets_a_process_have() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(with_open_files(folder.path(), 128, 2000), "");
+    let idle: Vec<_> = (0..300).map(|_| TcpStream::connect(server.address).expect("it listens")).collect();
+    assert_eq!(server.client().try_get("/-/ready").status, 200);
+    let log = server.log();
+    assert!(log.contains("few files may be open at once") && log.contains("connections=1000"), "{log}");
+    assert!(!log.contains("cannot be accepted"), "{log}");
+    drop(idle);
 }
