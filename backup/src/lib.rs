@@ -20,4 +20,4 @@ mod stream;
 pub use cut::Cut;
 pub use manifest::{Manifest, ManifestError};
 pub use restore::{RestoreError, restore};
-pub use stream::{PackError, UnpackError, pack, unpack};
+pub use stream::{PackError, UnpackError, expect_empty, pack, unpack};

@@ -83,6 +83,18 @@ pub enum UnpackError {
     Manifest(#[from] ManifestError),
 }
 
+/// Looks whether a backup can go into a folder: it is not there, or empty.
+///
+/// Errors: see [`UnpackError`].
+pub fn expect_empty(dir: &Path) -> Result<(), UnpackError> {
+    match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(UnpackError::NotEmpty { dir: dir.to_owned() }),
+        Ok(false) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(UnpackError::Io { doing: format!("reading {}", dir.display()), source }),
+    }
+}
+
 /// Writes a stream of [`pack`] into a folder that is empty or not there, syncs it, and compares it with its list. A
 /// folder that an error leaves behind has no list, so that nobody takes it for a backup.
 ///
@@ -90,9 +102,7 @@ pub enum UnpackError {
 pub fn unpack(stream: impl Read, dir: &Path) -> Result<Manifest, UnpackError> {
     let failed = |doing: String| move |source| UnpackError::Io { doing, source };
     fs::create_dir_all(dir).map_err(failed(format!("making {}", dir.display())))?;
-    if fs::read_dir(dir).map_err(failed(format!("reading {}", dir.display())))?.next().is_some() {
-        return Err(UnpackError::NotEmpty { dir: dir.to_owned() });
-    }
+    expect_empty(dir)?;
     let reading = || failed("reading the backup's stream".to_owned());
     let mut found = Manifest::new("", "");
     let mut archive = Archive::new(stream);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use reqwest::Method;
 use tokio::sync::mpsc;
-use watchfire_backup::unpack;
+use watchfire_backup::{expect_empty, unpack};
 use watchfire_model::text::count;
 
 use crate::failure::{Failure, Outcome};
@@ -38,6 +38,8 @@ impl Backup {
     /// Asks for the stream and writes it into the folder.
     pub async fn run(self) -> Result<Outcome, Failure> {
         let server = self.connection.open_patiently()?;
+        // Before the server begins with what nobody would take.
+        expect_empty(&self.dir).map_err(|error| Failure::Local(error.to_string()))?;
         let response = server.send(server.request(Method::POST, "/api/v1/backup", &[])).await?;
         let mut response = server.accepted(response, None).await?;
         let (pieces, taken) = mpsc::channel(PIECES);

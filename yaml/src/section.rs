@@ -246,7 +246,9 @@ impl<'a> Section<'a> {
     /// A duration of at least `least` milliseconds.
     pub fn duration_from(&mut self, key: &'static str, least: i64) -> Option<i64> {
         self.wants(key, Shape::Duration);
-        let expected = format!("a duration of at least {} (write 500ms, 30s, 5m, 1h or 1d)", format_duration_ms(least));
+        let examples = [(500, "500ms, "), (30_000, "30s, "), (300_000, "5m, ")];
+        let examples: String = examples.iter().filter(|(long, _)| *long >= least).map(|(_, text)| *text).collect();
+        let expected = format!("a duration of at least {} (write {examples}1h or 1d)", format_duration_ms(least));
         self.parsed(key, &expected, |text| parse_duration_ms(text).filter(|millis| *millis >= least))
     }
 
