@@ -86,11 +86,6 @@ impl Pairs {
         self.entry(pair).map(|pair| pair.name)
     }
 
-    /// The name of a pair.
-    pub(crate) fn name_bytes(&self, pair: u32) -> &[u8] {
-        self.entry(pair).map_or(&[], |pair| self.name_text(pair.name).as_bytes())
-    }
-
     /// The text of a pair's name.
     pub(crate) fn name_text_of(&self, pair: u32) -> Option<Arc<str>> {
         self.name_entry(self.entry(pair)?.name).map(|name| name.text.clone())

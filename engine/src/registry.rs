@@ -14,8 +14,8 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::known::Known;
 use crate::limits::Rejection;
-use crate::series::{Numbers, Series, SeriesState};
-use crate::shard::{Like, NewSeries, Shard, Wanted};
+use crate::series::Series;
+use crate::shard::{NewSeries, Shard, Wanted};
 
 /// Value of every label of the series that takes what is past a metric's cap.
 pub const OVERFLOW: &str = "__overflow__";
@@ -166,31 +166,15 @@ impl Registry {
 
     fn create_beyond_limits(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        // The keys of a batch are made from texts, so this cannot fail.
-        self.insert(id, kind, key, SeriesState::new(Numbers::new(kind.class())), false)
-            .map_err(|_| Rejection::LabelsTooLarge)
-    }
-
-    /// Enters a series with an id of its own, unless the key has one.
-    pub(crate) fn insert(
-        &self,
-        id: u64,
-        kind: SeriesKind,
-        key: &[u8],
-        state: SeriesState,
-        defined: bool,
-    ) -> Result<Arc<Series>, crate::bytes::Damaged> {
-        self.continue_from(id.saturating_add(1));
         let (hash, shard_number) = self.place_of(key);
         let mut shard = self.shards[shard_number].write();
         if let Some(series) = shard.find(hash, kind.class()) {
             return Ok(series.clone());
         }
         let before = shard.identity_bytes + shard.numbers_bytes;
-        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined };
-        let labels: Vec<(&[u8], &[u8])> =
-            key::checked_pairs(key)?.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        let series = shard.insert(new, &labels, state, Like::default())?;
+        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined: false };
+        // The keys of a batch are those of label sets, so this cannot fail.
+        let series = shard.insert_behind_latest(new, key).map_err(|_| Rejection::LabelsTooLarge)?;
         let after = shard.identity_bytes + shard.numbers_bytes;
         self.grown(1, after.saturating_sub(before));
         self.catalogue.added(kind, key, 1);

@@ -10,12 +10,13 @@ use watchfire_model::LabelSet;
 
 use crate::bytes::Damaged;
 use crate::fingerprint::Fingerprint;
+use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::matching::Indexed;
 use crate::paged::Paged;
 use crate::pairs::Pairs;
 use crate::postings::put_last;
-use crate::series::{Series, SeriesState};
+use crate::series::{Numbers, Series, SeriesState};
 use crate::wal;
 
 /// Look-ups that are done together, so that their waits for memory overlap.
@@ -41,6 +42,8 @@ pub(crate) struct Shard {
     free: RoaringBitmap,
     live: RoaringBitmap,
     pub(crate) pairs: Pairs,
+    /// The series that came last while we ran, if it is still there, and its key.
+    latest: Option<(Arc<Series>, Vec<u8>)>,
     /// Label sets that queries asked for.
     labels: Mutex<LabelCache>,
     /// Memory of identities and index without texts, kept up to date.
@@ -128,6 +131,22 @@ impl Shard {
         Ok(series)
     }
 
+    /// Enters a new series without numbers, beside the one that came before it: that has mostly the same names, and some of the
+    /// same values.
+    pub(crate) fn insert_behind_latest(&mut self, new: NewSeries, key: &[u8]) -> Result<Arc<Series>, Damaged> {
+        let state = SeriesState::new(Numbers::new(new.kind.class()));
+        let labels: Vec<_> = key::pairs(key).collect();
+        let latest = self.latest.take();
+        let before: Vec<_> = latest.iter().flat_map(|(_, key)| key::pairs(key)).collect();
+        let pairs = latest.as_ref().map_or(&[][..], |(series, _)| &series.pairs);
+        let series = self.insert(new, &labels, state, Like { labels: &before, pairs })?;
+        let mut room = latest.map_or_else(Vec::new, |(_, key)| key);
+        room.clear();
+        room.extend_from_slice(key);
+        self.latest = Some((series.clone(), room));
+        Ok(series)
+    }
+
     /// Enters the pairs of a new series, all of them or none, and says how much memory that took.
     fn enter_pairs(
         &mut self,
@@ -171,6 +190,7 @@ impl Shard {
         }
         self.live.remove(slot);
         self.free.insert(slot);
+        self.latest.take_if(|(latest, _)| Arc::ptr_eq(latest, &series));
         let labels = self.labels.get_mut();
         labels.remove(slot);
         let mut freed = 0;
