@@ -153,6 +153,8 @@ impl Ours {
             }
             let shown = |answer: &Result<Answer, EvalError>| match answer {
                 Ok(answer) => format!("{:?} {:?}", answer.outcome, answer.notes),
+                // Of several series that cannot be told apart the one is named that is met first, which depends on the parts.
+                Err(EvalError::Labels { .. }) => "labels that are there twice".to_owned(),
                 Err(error) => error.to_string(),
             };
             let (parts, whole) = (shown(&parts), shown(whole));
