@@ -607,7 +607,9 @@ fn stack_traces_are_one_record_and_flushed_by_quiet() {
     let server = Server::start(BINARY, &config);
     let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("ingest/tests/multiline");
     for language in ["java", "python", "go", "rust", "dotnet"] {
-        let text = fs::read(traces.join(format!("{language}.log"))).expect("each language has a file");
+        let text = fs::read_to_string(traces.join(format!("{language}.log"))).expect("each language has a file");
+        // As on Windows, where it is from.
+        let text = if language == "dotnet" { text.replace('\n', "\r\n") } else { text };
         let golden = fs::read_to_string(traces.join(format!("{language}.golden"))).expect("each has a golden");
         let before = total(&server);
         fs::write(logs.path(&format!("{language}.log")), text).expect("the folder can be written");
@@ -620,6 +622,11 @@ fn stack_traces_are_one_record_and_flushed_by_quiet() {
     let message = found["logs"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("\n\tat Shop.charge(Shop.java:2)\n"), "{found}");
     assert_eq!(found["logs"][0]["level"], "error", "{found}");
+    let found = server.client().get("/api/v1/logs/search?service=app&limit=1000");
+    let messages: Vec<&str> =
+        found["logs"].as_array().into_iter().flatten().filter_map(|log| log["message"].as_str()).collect();
+    assert!(messages.iter().any(|message| message.contains("\n   at ")), "{messages:?}");
+    assert!(!messages.iter().any(|message| message.contains('\r')), "{messages:?}");
 }
 
 #[test]

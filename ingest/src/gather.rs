@@ -374,6 +374,7 @@ impl<'a> Gatherer<'a> {
         let mut marks = Marks { truncated: cut.truncated, ..Marks::default() };
         let text = text_of(cut.text);
         marks.invalid_utf8 = matches!(text, Cow::Owned(_));
+        let text = plain_ends(text);
         let (now, draft) = (self.origin.now, &mut self.worker.draft);
         // The format is that of the first line; what joins it goes on with its message.
         let first_end = memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
@@ -511,6 +512,12 @@ impl<'a> Gatherer<'a> {
 /// `from_utf8_lossy` goes byte by byte.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+/// Lines that belong together, without what some end with before their LF: within a message it would only be in the way.
+fn plain_ends(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_joined = memchr::memchr(b'\n', text.as_bytes()).is_some();
+    if is_joined && text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { text }
 }
 
 /// The record whose bytes start at `from`.
