@@ -101,12 +101,8 @@ impl Files {
         let Some(source) = self.sources.get(source).filter(|_| !is_known) else { return false };
         let originals = rest::original_names(&entry.path);
         let mut originals = originals.iter().filter(|name| source.settings.matches(name));
-        originals.any(|name| self.is_there(name, look)) || self.begins_like_read(entry, look)
-    }
-
-    /// Whether a name is one of a file.
-    fn is_there(&self, name: &Path, look: &mut Look) -> bool {
-        self.by_path.contains_key(name) || look.folders.at(name).is_some()
+        originals.any(|name| self.by_path.contains_key(name) || look.folders.at(name).is_some())
+            || self.begins_like_read(entry, look)
     }
 
     /// What the queue has of the inode of a file, if that is of a file of its kind.
@@ -171,16 +167,11 @@ impl Files {
         self.store(look);
     }
 
-    fn candidates(&mut self, asked_for: Vec<(Entry, usize)>, look: &mut Look) -> Vec<Candidate> {
+    fn candidates(&mut self, asked_for: Vec<(Entry, usize)>, look: &Look) -> Vec<Candidate> {
         let mut found = Vec::new();
         let asked_ids: HashSet<FileId> = asked_for.iter().map(|(entry, _)| entry.id).collect();
         for (entry, source) in asked_for.into_iter().filter(|(entry, _)| !self.is_judged(entry)) {
-            let mut names = self.family(&entry.path).map(|(_, names)| names).unwrap_or_default();
-            // Beside no original, plain names that look rotated are those of files of their own; `moved` compares them with all
-            // that is gone.
-            if !has_packed_name(&entry.path) && !names.iter().any(|name| self.is_there(name, look)) {
-                names.clear();
-            }
+            let names = self.family(&entry.path).map(|(_, names)| names).unwrap_or_default();
             found.push(Candidate { entry, source, names, is_asked_for: true });
         }
         let others = look.folders.all().filter(|entry| !asked_ids.contains(&entry.id));
