@@ -68,9 +68,7 @@ impl Files {
     ) -> Original {
         let entry = &candidate.entry;
         let mut gone: Option<(u64, usize)> = None;
-        let (mut waits, mut is_ending) = (false, false);
-        // The last file that had this name, and whether it is gone. One that was rotated before tells nothing.
-        let mut last: Option<(i64, bool)> = None;
+        let (mut waits, mut is_ending, mut is_replaced) = (false, false, false);
         for place in known.begun_like(&content.head) {
             let Some(read) = known.reads.get(place).filter(|read| may_be_of(read, entry)) else { continue };
             let fate = self.fate_of(read, &mut look.folders);
@@ -81,15 +79,13 @@ impl Files {
                 (Holds::Yes, Fate::There) | (Holds::Short, Fate::There | Fate::Gone) => waits = true,
                 (Holds::No, _) => {}
             }
-            if read.position.path == entry.path {
-                last = last.max(Some((read.position.modified_ms, fate == Fate::Gone)));
-            }
+            is_replaced |= holds != Holds::Yes && fate == Fate::Gone && read.position.path == entry.path;
         }
         let since_ms = self.alike_since(entry.id).unwrap_or(look.now_ms);
         if is_ending || gone.is_none() && waits && look.now_ms.saturating_sub(since_ms) < ALIKE_PAUSE_MS {
             return Original::Undecided { since_ms };
         }
-        if gone.is_none() && last.is_some_and(|(_, is_gone)| is_gone) {
+        if is_replaced && gone.is_none() {
             self.tell_replaced(candidate);
         }
         gone.map_or(unlike, |(_, place)| Original::Moved(place))
