@@ -8,7 +8,6 @@ mod commit;
 mod judging;
 mod known;
 mod listing;
-mod moved;
 mod names;
 mod past;
 
@@ -418,16 +417,13 @@ impl Files {
     /// The file was cut, or holds something else: what a copy has of the old contents is read from there when it is
     /// found, the new ones from their beginning. Under a name that rotation gives they may be a copy themselves.
     fn restart(&mut self, id: FileId, turn: &mut Turn, now_ms: i64) {
-        let is_copy = self.holds_what_was_read(id);
         let Some(file) = self.tracked.get_mut(&id) else { return };
         let (position, stored, source) = (file.position.clone(), file.stored.clone(), file.source);
         let missed = std::mem::take(&mut file.reached).saturating_sub(position.at);
         let (path, modified_ms, is_live) = (file.path.clone(), file.modified_ms(), file.standing == Standing::Live);
         let head = file.head_now().map(|head| Head::of(&head)).unwrap_or_default();
         let (name, at, size) = (&file.name, position.at, file.seen.0);
-        if is_copy {
-            tracing::debug!(file = %name, at, size, "has the inode of another file, and what was read of one");
-        } else if file.was_read {
+        if file.was_read {
             tracing::info!(file = %name, at, size, "cut or replaced: read from its beginning");
         } else {
             tracing::warn!(
@@ -435,11 +431,11 @@ impl Files {
                 "not the file that was read to this position: cut or replaced meanwhile, and read from its beginning"
             );
         }
-        if let Some(source) = self.sources.get(source).filter(|_| !is_copy) {
+        if let Some(source) = self.sources.get(source) {
             source.figures.restarts.inc();
         }
         self.miss_bytes(&position, missed, source, now_ms);
-        if is_live && !is_copy && !self.is_rotated(&path, source) {
+        if is_live && !self.is_rotated(&path, source) {
             turn.keep(&position, |key| self.intake.queue.checkpoint(key).is_some());
             turn.place(id, stored, Position { path, modified_ms, head, ..Position::default() });
             turn.has_more(id);

@@ -12,9 +12,6 @@ use super::packed::Unpacker;
 use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES};
 use super::rest::millis;
 
-/// Looked at of what is not read of a file that is gone; a line without an end may be so long.
-const REST_BYTES: usize = 64 << 10;
-
 /// Where the file is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -188,15 +185,6 @@ impl Tracked {
         match &self.input {
             Some(Input::Plain(file)) => piece(file, 0, HEAD_BYTES).ok(),
             Some(Input::Packed(_)) | None => None,
-        }
-    }
-
-    /// What stands behind the position in the file behind the handle, as much as is needed to see whether there are whole
-    /// lines in it.
-    pub(super) fn rest(&self) -> Vec<u8> {
-        match &self.input {
-            Some(Input::Plain(file)) => piece(file, self.position.at, REST_BYTES).unwrap_or_default(),
-            Some(Input::Packed(_)) | None => Vec::new(),
         }
     }
 

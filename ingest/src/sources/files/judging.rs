@@ -37,11 +37,11 @@ pub(super) struct Judged {
     path: PathBuf,
     bytes: u64,
     modified: SystemTime,
-    pub finding: Finding,
+    finding: Finding,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finding {
+enum Finding {
     /// There is nothing to be read in it.
     Done,
     /// It has no name that rotation gives to a file that is asked for.
@@ -49,14 +49,12 @@ pub(super) enum Finding {
     /// Another file has the same contents: it is one of two until there is more that no file has. Whether it may also
     /// turn out that they only begin alike.
     Copy { kept: u64, may_differ: bool },
-    /// It is not decided yet whether it is a copy: since when.
-    Alike { since_ms: i64 },
 }
 
 /// A file to be judged.
-pub(super) struct Candidate {
-    pub entry: Entry,
-    pub source: usize,
+struct Candidate {
+    entry: Entry,
+    source: usize,
     /// Names that it may have had.
     names: Vec<PathBuf>,
     /// Whether its own name is asked for.
@@ -65,7 +63,7 @@ pub(super) struct Candidate {
 
 /// What contents are a copy of.
 #[derive(Debug)]
-pub(super) enum Original {
+enum Original {
     /// Of nothing that is known, however it goes on.
     None,
     /// Of nothing, if that is all.
@@ -74,10 +72,6 @@ pub(super) enum Original {
     There { may_differ: bool },
     /// Of what was read of a file that is not: its place.
     Gone(usize),
-    /// The same, of a file under a name that is asked for.
-    Moved(usize),
-    /// It is too early to tell.
-    Undecided { since_ms: i64 },
 }
 
 impl Files {
@@ -91,9 +85,8 @@ impl Files {
         })
     }
 
-    /// Whether a file that is asked for, and of which nothing is known, may be what rotation has made of another, or
-    /// a copy of one.
-    pub(super) fn is_to_be_judged(&self, entry: &Entry, source: usize, look: &mut Look) -> bool {
+    /// Whether a file that is asked for, and of which nothing is known, may be what rotation has made of another.
+    pub(super) fn is_to_be_judged(&self, entry: &Entry, source: usize, folders: &mut Folders) -> bool {
         let is_known = match self.tracked.get(&entry.id) {
             Some(file) => !file.position.packed && (file.path == entry.path || !is_blank(file)),
             None => self.record_of(entry).is_some_and(|record| record.tells_copies() || record.at > 0),
@@ -101,8 +94,7 @@ impl Files {
         let Some(source) = self.sources.get(source).filter(|_| !is_known) else { return false };
         let originals = rest::original_names(&entry.path);
         let mut originals = originals.iter().filter(|name| source.settings.matches(name));
-        originals.any(|name| self.by_path.contains_key(name) || look.folders.at(name).is_some())
-            || self.begins_like_read(entry, look)
+        originals.any(|name| self.by_path.contains_key(name) || folders.at(name).is_some())
     }
 
     /// What the queue has of the inode of a file, if that is of a file of its kind.
@@ -203,7 +195,6 @@ impl Files {
             Finding::Unrelated => judged.path == entry.path,
             Finding::Done => is_same && has_packed_name(&judged.path) == has_packed_name(&entry.path),
             Finding::Copy { kept, may_differ } => is_same && !may_differ && kept == self.kept,
-            Finding::Alike { .. } => false,
         }
     }
 
@@ -242,12 +233,6 @@ impl Files {
             return self.note(entry, Finding::Done);
         }
         let original = self.original_of(candidate, &content, known, &mut look.folders);
-        let original = match original {
-            Original::None | Original::Unlike if candidate.is_asked_for && !content.packed => {
-                self.moved_from(candidate, &content, known, look, original)
-            }
-            original => original,
-        };
         tracing::debug!(file = %entry.path.display(), id = ?entry.id, ?original, "a rotated file is judged");
         match original {
             Original::None => self.meet_unread(candidate, content, is_blank, look),
@@ -255,14 +240,6 @@ impl Files {
             _ if content.has_changed() => self.judge_soon(look),
             Original::There { may_differ } => self.note(entry, Finding::Copy { kept: self.kept, may_differ }),
             Original::Unlike => self.meet_unread(candidate, content, is_blank, look),
-            Original::Undecided { since_ms } => {
-                self.note(entry, Finding::Alike { since_ms });
-                self.judge_soon(look);
-            }
-            Original::Moved(place) => {
-                let Some(read) = known.reads.get_mut(place) else { return };
-                self.go_on(candidate, content, read, look);
-            }
             Original::Gone(place) => {
                 let Some(read) = known.reads.get_mut(place) else { return };
                 read.is_taken = true;
@@ -323,7 +300,7 @@ impl Files {
     }
 
     /// Where a file is that was read to a position, if it is still there.
-    pub(super) fn place_of(&self, id: FileId, position: &Position, folders: &mut Folders) -> Option<Entry> {
+    fn place_of(&self, id: FileId, position: &Position, folders: &mut Folders) -> Option<Entry> {
         if let Some(entry) = folders.with_id(&position.path, id, position.packed) {
             return Some(entry);
         }
@@ -333,7 +310,7 @@ impl Files {
     }
 
     /// A copy of contents that no other file has any more.
-    pub(super) fn take_over(&mut self, candidate: &Candidate, content: Content, position: Position, look: &mut Look) {
+    fn take_over(&mut self, candidate: &Candidate, content: Content, position: Position, look: &mut Look) {
         let position = Position { packed: content.packed, undecided: false, ..position };
         if position.finished {
             let position = Position { modified_ms: millis(candidate.entry.modified), ..position };

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use watchfire_model::Timestamp;
 
-use super::known::Known;
 use super::{Files, LIST_EVERY_MS, LIST_PAUSE_MS, key_of, met_at, time_of};
 use crate::sources::content::{Content, Holds};
 use crate::sources::position::{FILE_KEYS, FileId, HEAD_BYTES, Head, Position, Tail};
@@ -23,8 +22,6 @@ pub(super) struct Look {
     pub now_ms: i64,
     /// Rotated files that were there at the first start and are not asked for.
     pub unasked: usize,
-    /// What was read before this look, once it was asked for.
-    pub known: Option<Known>,
 }
 
 impl Files {
@@ -36,7 +33,7 @@ impl Files {
         self.list_at_ms = now_ms + LIST_EVERY_MS;
         self.listed_ms = now_ms;
         let found = self.find();
-        let mut look = Look { folders: Folders::default(), turn: Turn::default(), now_ms, unasked: 0, known: None };
+        let mut look = Look { folders: Folders::default(), turn: Turn::default(), now_ms, unasked: 0 };
         let (mut live, mut rotated) = (HashSet::new(), Vec::new());
         for (path, source) in found {
             let Some(entry) = look.folders.at(&path) else {
@@ -50,11 +47,9 @@ impl Files {
             if !live.insert(entry.id) {
                 continue;
             }
-            if self.is_to_be_judged(&entry, source, &mut look) {
+            if self.is_to_be_judged(&entry, source, &mut look.folders) {
                 self.drop_file(entry.id);
                 rotated.push((entry, source));
-            } else if self.is_hardly_made(&entry, now_ms) {
-                self.list_at_ms = self.list_at_ms.min(now_ms + LIST_PAUSE_MS);
             } else {
                 self.meet(&entry, source, &mut look);
             }
