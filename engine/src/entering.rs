@@ -11,12 +11,11 @@ use watchfire_model::labels::METRIC_NAME;
 
 use crate::cores;
 use crate::fingerprint::Fingerprint;
-use crate::key;
 use crate::kind::SeriesKind;
 use crate::pairs::Pairs;
 use crate::registry::Registry;
 use crate::series::{Series, SeriesState};
-use crate::shard::{Like, NewSeries};
+use crate::shard::NewSeries;
 
 /// Series that are to be entered.
 pub(crate) struct Entering<'r> {
@@ -123,8 +122,7 @@ fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: 
     let Some(shard) = registry.shards.get(number) else { return OfShard { entered, forms } };
     let mut shard = shard.write();
     let bytes_before = shard.identity_bytes + shard.numbers_bytes;
-    let (mut labels, mut before, mut new_series) = (Vec::new(), Vec::new(), 0);
-    let mut last: Option<Arc<Series>> = None;
+    let mut new_series = 0;
     entered.reserve_exact(some.len());
     shard.reserve(some.len());
     for Gathered { number, new, key, state, contains_lsn } in some {
@@ -134,15 +132,10 @@ fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: 
             continue;
         }
         let key = keys.get(key).unwrap_or_default();
-        labels.clear();
-        labels.extend(key::pairs(key));
-        let pairs = last.as_ref().map_or(&[][..], |series| &series.pairs);
-        let Ok(series) = shard.insert(new, &labels, state, Like { labels: &before, pairs }) else { continue };
+        let Ok(series) = shard.insert(new, key, state) else { continue };
         forms.count(number, kind, key, &series.pairs, &shard.pairs);
         new_series += 1;
-        entered.push((number, Entered { id, contains_lsn, series: series.clone() }));
-        std::mem::swap(&mut labels, &mut before);
-        last = Some(series);
+        entered.push((number, Entered { id, contains_lsn, series }));
     }
     let bytes = (shard.identity_bytes + shard.numbers_bytes).saturating_sub(bytes_before);
     registry.grown(new_series, bytes);

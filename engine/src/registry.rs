@@ -14,7 +14,7 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::known::Known;
 use crate::limits::Rejection;
-use crate::series::Series;
+use crate::series::{Numbers, Series, SeriesState};
 use crate::shard::{NewSeries, Shard, Wanted};
 
 /// Value of every label of the series that takes what is past a metric's cap.
@@ -173,8 +173,9 @@ impl Registry {
         }
         let before = shard.identity_bytes + shard.numbers_bytes;
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined: false };
+        let state = SeriesState::new(Numbers::new(kind.class()));
         // The keys of a batch are those of label sets, so this cannot fail.
-        let series = shard.insert_behind_latest(new, key).map_err(|_| Rejection::LabelsTooLarge)?;
+        let series = shard.insert(new, key, state).map_err(|_| Rejection::LabelsTooLarge)?;
         let after = shard.identity_bytes + shard.numbers_bytes;
         self.grown(1, after.saturating_sub(before));
         self.catalogue.added(kind, key, 1);

@@ -16,7 +16,7 @@ use crate::matching::Indexed;
 use crate::paged::Paged;
 use crate::pairs::Pairs;
 use crate::postings::put_last;
-use crate::series::{Numbers, Series, SeriesState};
+use crate::series::{Series, SeriesState};
 use crate::wal;
 
 /// Look-ups that are done together, so that their waits for memory overlap.
@@ -42,7 +42,7 @@ pub(crate) struct Shard {
     free: RoaringBitmap,
     live: RoaringBitmap,
     pub(crate) pairs: Pairs,
-    /// The series that came last while we ran, if it is still there, and its key.
+    /// The series that came last, if it is still there, and its key.
     latest: Option<(Arc<Series>, Vec<u8>)>,
     /// Label sets that queries asked for.
     labels: Mutex<LabelCache>,
@@ -101,17 +101,13 @@ impl Shard {
         self.table.reserve(series, |series| series.hash.short());
     }
 
-    /// Enters a new series with the labels of a label set; the caller has looked that there is none. `like`: another one,
-    /// perhaps with some of the same labels.
-    pub(crate) fn insert(
-        &mut self,
-        new: NewSeries,
-        labels: &[(&[u8], &[u8])],
-        state: SeriesState,
-        like: Like,
-    ) -> Result<Arc<Series>, Damaged> {
+    /// Enters a new series with the key of a label set; the caller has looked that there is none. It is entered beside the one
+    /// that came before it, which has mostly the same names, and some of the same values.
+    pub(crate) fn insert(&mut self, new: NewSeries, key: &[u8], state: SeriesState) -> Result<Arc<Series>, Damaged> {
         let slot = self.free.min().unwrap_or(self.slots.next());
-        let (pairs, bytes) = self.enter_pairs(slot, labels, like)?;
+        let latest = self.latest.take();
+        let like = latest.iter().flat_map(|(series, key)| key::pairs(key).zip(series.pairs.iter().copied()));
+        let (pairs, bytes) = self.enter_pairs(slot, key, like)?;
         self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
         self.numbers_bytes += state.memory_bytes() + FIRST_NUMBERS_BYTES;
         let series = Arc::new(Series {
@@ -128,43 +124,32 @@ impl Shard {
         self.slots.put(slot, series.clone());
         put_last(&mut self.live, slot);
         self.table.insert_unique(new.hash.short(), series.clone(), |series| series.hash.short());
+        let mut kept = latest.map_or_else(Vec::new, |(_, key)| key);
+        kept.clear();
+        kept.extend_from_slice(key);
+        self.latest = Some((series.clone(), kept));
         Ok(series)
     }
 
-    /// Enters a new series without numbers, beside the one that came before it: that has mostly the same names, and some of the
-    /// same values.
-    pub(crate) fn insert_behind_latest(&mut self, new: NewSeries, key: &[u8]) -> Result<Arc<Series>, Damaged> {
-        let state = SeriesState::new(Numbers::new(new.kind.class()));
-        let labels: Vec<_> = key::pairs(key).collect();
-        let latest = self.latest.take();
-        let before: Vec<_> = latest.iter().flat_map(|(_, key)| key::pairs(key)).collect();
-        let pairs = latest.as_ref().map_or(&[][..], |(series, _)| &series.pairs);
-        let series = self.insert(new, &labels, state, Like { labels: &before, pairs })?;
-        let mut room = latest.map_or_else(Vec::new, |(_, key)| key);
-        room.clear();
-        room.extend_from_slice(key);
-        self.latest = Some((series.clone(), room));
-        Ok(series)
-    }
-
-    /// Enters the pairs of a new series, all of them or none, and says how much memory that took.
-    fn enter_pairs(
+    /// Enters the pairs of a new series, all of them or none, and says how much memory that took. `like`: labels of another one
+    /// and their pairs.
+    fn enter_pairs<'k>(
         &mut self,
         slot: u32,
-        labels: &[(&[u8], &[u8])],
-        like: Like,
+        key: &[u8],
+        like: impl Iterator<Item = ((&'k [u8], &'k [u8]), u32)>,
     ) -> Result<(Box<[u32]>, usize), Damaged> {
-        let (mut pairs, mut bytes) = (Vec::with_capacity(labels.len()), 0);
-        let mut like = like.labels.iter().zip(like.pairs).peekable();
-        for (name, value) in labels {
+        let (mut pairs, mut bytes) = (Vec::with_capacity(key::pairs(key).count()), 0);
+        let mut like = like.peekable();
+        for (name, value) in key::pairs(key) {
             // Both are in the order of names.
-            while like.next_if(|((have, _), _)| have < name).is_some() {}
-            let of_name = like.next_if(|((have, _), _)| have == name);
-            let same = of_name.filter(|((_, have), _)| have == value).map(|(_, pair)| *pair);
+            while like.next_if(|((have, _), _)| *have < name).is_some() {}
+            let of_name = like.next_if(|((have, _), _)| *have == name);
+            let same = of_name.filter(|((_, have), _)| *have == value).map(|(_, pair)| pair);
             let joined = same.and_then(|pair| Some((pair, self.pairs.join(pair, slot)?)));
             let entered = match joined {
                 Some(joined) => Ok(joined),
-                None => self.pairs.insert(name, value, slot, of_name.map(|(_, pair)| *pair)),
+                None => self.pairs.insert(name, value, slot, of_name.map(|(_, pair)| pair)),
             };
             match entered {
                 Ok((pair, more)) => {
@@ -371,13 +356,6 @@ impl LabelCache {
         // A set of ten labels with two values of its own, and its entry; a value, and its entry.
         self.sets.len() * (16 + 10 * 32 + 2 * 40 + 32) + self.values.len() * (40 + 40)
     }
-}
-
-/// A series that is there: its labels, and its pairs in the same order.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Like<'l> {
-    pub(crate) labels: &'l [(&'l [u8], &'l [u8])],
-    pub(crate) pairs: &'l [u32],
 }
 
 /// What a new series is.

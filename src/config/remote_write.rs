@@ -14,22 +14,6 @@ use super::{scrape_http, scrape_relabel};
 const PATH: &str = "remote_write";
 /// The log lies in files of 64 MiB, and the newest ones are kept in any case.
 const HOLD_LIMIT_MIN: u64 = 256 << 20;
-/// Headers that are ours to write, as Prometheus has it.
-const RESERVED_HEADERS: [&str; 13] = [
-    "authorization",
-    "host",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "user-agent",
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "www-authenticate",
-    "accept-encoding",
-    "x-prometheus-remote-write-version",
-];
 
 /// Reads the list.
 pub fn read(top: &mut Section<'_>, config: &mut Config) {
@@ -96,7 +80,7 @@ pub(super) fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
     let headers: Vec<(String, Text, Place)> =
         headers.into_iter().map(|(name, value, place)| (name.to_owned(), Text::Inline(value.into()), place)).collect();
     for (name, _, place) in &headers {
-        if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        if scrape_http::is_ours(name) {
             section
                 .fault(*place, format!("`{path}`: {name} is written by us; use `basic_auth`, `authorization` or none"));
         }

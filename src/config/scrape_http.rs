@@ -28,8 +28,8 @@ pub fn read(section: &mut Section<'_>) -> HttpConfig {
     config
 }
 
-/// Headers that Prometheus does not let one set either: they change the connection, or are set otherwise.
-const RESERVED_HEADERS: [&str; 18] = [
+/// Headers that are ours to write, as Prometheus has it: they change the connection, or are set otherwise.
+const RESERVED_HEADERS: [&str; 13] = [
     "authorization",
     "host",
     "content-encoding",
@@ -43,12 +43,20 @@ const RESERVED_HEADERS: [&str; 18] = [
     "www-authenticate",
     "accept-encoding",
     "x-prometheus-remote-write-version",
+];
+/// Those that `http_headers` may not set beside them.
+const RESERVED_OF_SCRAPES: [&str; 5] = [
     "x-prometheus-remote-read-version",
     "x-prometheus-scrape-timeout-seconds",
     "x-amz-date",
     "x-amz-security-token",
     "x-amz-content-sha256",
 ];
+
+/// Whether a header is ours to write.
+pub(super) fn is_ours(name: &str) -> bool {
+    RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
 
 /// `http_headers`: by name, `values` and `secrets` in place and `files` that hold one each. They are not shown.
 fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
@@ -57,7 +65,9 @@ fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
     let (Some(node), path) = (section.node(KEY), section.name(KEY)) else { return Vec::new() };
     let mut headers = Vec::new();
     for (name, place, header) in entries(section, node, &path) {
-        if !is_header_name(name) || RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        let is_reserved =
+            is_ours(name) || RESERVED_OF_SCRAPES.iter().any(|reserved| reserved.eq_ignore_ascii_case(name));
+        if !is_header_name(name) || is_reserved {
             section.fault(*place, format!("`{path}`: a header `{name}` cannot be set here; remove it"));
             continue;
         }

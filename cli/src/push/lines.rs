@@ -219,7 +219,9 @@ async fn attempt(server: &Server, target: &Target, batch: &Batch, key: &str) -> 
             let params: Vec<_> = given.chain([end]).collect();
             let request = server.request(Method::POST, "/ingest/raw", &params).header(CONTENT_TYPE, "text/plain");
             // Each line with its end.
-            request.body([batch.lines.join(&b'\n'), b"\n".to_vec()].concat())
+            let mut body = batch.lines.join(&b'\n');
+            body.push(b'\n');
+            request.body(body)
         }
         Target::Messages(members) => {
             let mut body = String::new();

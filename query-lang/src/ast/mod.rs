@@ -14,7 +14,7 @@ use watchfire_model::Matcher;
 
 use crate::functions::Function;
 pub use operators::{AggregateOp, BinaryOp, ShortOp};
-pub use span_expr::{SpanBinary, SpanChoice, SpanExpr, SpanOp};
+pub use span_expr::{SpanBinary, SpanChoice, SpanExpr};
 
 /// Where a node stands in the text, in bytes. Takes no part in equality.
 #[derive(Clone, Copy, Debug, Default)]

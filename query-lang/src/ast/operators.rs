@@ -90,6 +90,31 @@ impl BinaryOp {
         }
     }
 
+    /// What an operator of arithmetic makes of two numbers; `None` for comparisons and sets.
+    #[inline]
+    pub fn arithmetic(self, left: f64, right: f64) -> Option<f64> {
+        match self {
+            BinaryOp::Add => Some(left + right),
+            BinaryOp::Subtract => Some(left - right),
+            BinaryOp::Multiply => Some(left * right),
+            BinaryOp::Divide => Some(left / right),
+            BinaryOp::Modulo => Some(left % right),
+            BinaryOp::Power => Some(left.powf(right)),
+            BinaryOp::Atan2 => Some(left.atan2(right)),
+            BinaryOp::Equal
+            | BinaryOp::NotEqual
+            | BinaryOp::Greater
+            | BinaryOp::Less
+            | BinaryOp::GreaterOrEqual
+            | BinaryOp::LessOrEqual
+            | BinaryOp::And
+            | BinaryOp::Or
+            | BinaryOp::Unless
+            | BinaryOp::TrimUpper
+            | BinaryOp::TrimLower => None,
+        }
+    }
+
     /// How tightly it binds; a sign stands between `*` and `^`.
     pub const fn precedence(self) -> u8 {
         match self {

@@ -1,6 +1,6 @@
 //! Spans of time that are worked out: `5m * 2`, `max_of(1m, step())`.
 
-use super::{NumberLiteral, Span};
+use super::{BinaryOp, NumberLiteral, Span};
 
 /// A span of time as it was written. One that is only written down is no expression but its milliseconds.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,61 +42,14 @@ impl SpanChoice {
 /// Two spans and an operator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanBinary {
-    /// The operator.
-    pub op: SpanOp,
+    /// The operator: one of those that the grammar has for spans, all of arithmetic.
+    pub op: BinaryOp,
     /// Left side.
     pub left: SpanExpr,
     /// Right side.
     pub right: SpanExpr,
     /// Where the operator stands.
     pub span: Span,
-}
-
-/// What spans are worked out by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanOp {
-    /// `+`
-    Add,
-    /// `-`
-    Subtract,
-    /// `*`
-    Multiply,
-    /// `/`
-    Divide,
-    /// `%`
-    Modulo,
-    /// `^`
-    Power,
-}
-
-impl SpanOp {
-    /// All of them.
-    pub const ALL: [SpanOp; 6] =
-        [SpanOp::Add, SpanOp::Subtract, SpanOp::Multiply, SpanOp::Divide, SpanOp::Modulo, SpanOp::Power];
-
-    /// As it is written.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            SpanOp::Add => "+",
-            SpanOp::Subtract => "-",
-            SpanOp::Multiply => "*",
-            SpanOp::Divide => "/",
-            SpanOp::Modulo => "%",
-            SpanOp::Power => "^",
-        }
-    }
-
-    /// Binds tighter the higher it is; a sign binds as `*` does.
-    pub const fn precedence(self) -> u8 {
-        match self {
-            SpanOp::Add | SpanOp::Subtract => 1,
-            SpanOp::Multiply | SpanOp::Divide | SpanOp::Modulo => SpanOp::SIGN_PRECEDENCE,
-            SpanOp::Power => 3,
-        }
-    }
-
-    /// How tightly a sign binds: `-5m ^ 2` is `-(5m ^ 2)`.
-    pub const SIGN_PRECEDENCE: u8 = 2;
 }
 
 impl SpanExpr {

@@ -66,25 +66,19 @@ enum Outcome {
 }
 
 fn apply(op: BinaryOp, left: f64, right: f64) -> Outcome {
-    match op {
-        BinaryOp::Add => Outcome::Number(left + right),
-        BinaryOp::Subtract => Outcome::Number(left - right),
-        BinaryOp::Multiply => Outcome::Number(left * right),
-        BinaryOp::Divide => Outcome::Number(left / right),
-        BinaryOp::Modulo => Outcome::Number(left % right),
-        BinaryOp::Power => Outcome::Number(left.powf(right)),
-        BinaryOp::Atan2 => Outcome::Number(left.atan2(right)),
-        BinaryOp::Equal => Outcome::Holds(left == right),
-        BinaryOp::NotEqual => Outcome::Holds(left != right),
-        BinaryOp::Greater => Outcome::Holds(left > right),
-        BinaryOp::Less => Outcome::Holds(left < right),
-        BinaryOp::GreaterOrEqual => Outcome::Holds(left >= right),
-        BinaryOp::LessOrEqual => Outcome::Holds(left <= right),
-        // Set operators do not look at numbers, and no number is cut.
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::TrimUpper | BinaryOp::TrimLower => {
-            Outcome::Holds(true)
-        }
+    if let Some(number) = op.arithmetic(left, right) {
+        return Outcome::Number(number);
     }
+    Outcome::Holds(match op {
+        BinaryOp::Equal => left == right,
+        BinaryOp::NotEqual => left != right,
+        BinaryOp::Greater => left > right,
+        BinaryOp::Less => left < right,
+        BinaryOp::GreaterOrEqual => left >= right,
+        BinaryOp::LessOrEqual => left <= right,
+        // Set operators do not look at numbers, no number is cut, and the others are done.
+        _ => true,
+    })
 }
 
 /// The value that a pair leaves: the number, or for a comparison `kept` where it holds (0 or 1 with `bool`).

@@ -4,8 +4,9 @@
 
 use std::cell::Cell;
 
+use super::promql::{SIGN_PRECEDENCE, binary_op};
 use super::{DEPTH_MAX, Pair, Rule, literal, meaning, part, span};
-use crate::ast::{NumberLiteral, SpanBinary, SpanChoice, SpanExpr, SpanOp};
+use crate::ast::{BinaryOp, NumberLiteral, SpanBinary, SpanChoice, SpanExpr};
 use crate::error::{ParseError, ParseErrorKind};
 
 /// Longest span, milliseconds: what Prometheus can hold in nanoseconds.
@@ -76,7 +77,7 @@ struct Built {
 /// What waits for its right side.
 enum Pending {
     Minus,
-    Infix { op: SpanOp, at: crate::ast::Span },
+    Infix { op: BinaryOp, at: crate::ast::Span },
 }
 
 /// Operator precedence by a stack of what waits, so that long chains do not recurse.
@@ -91,7 +92,7 @@ impl Terms {
     fn reduce(&mut self, precedence: u8, is_right: bool) {
         while let Some(top) = self.waiting.last() {
             let before = match top {
-                Pending::Minus => SpanOp::SIGN_PRECEDENCE,
+                Pending::Minus => SIGN_PRECEDENCE,
                 Pending::Infix { op, .. } => op.precedence(),
             };
             if before < precedence || (before == precedence && is_right) {
@@ -147,9 +148,9 @@ impl Spans<'_> {
                 self.read_term(item, &mut terms)?;
                 continue;
             }
-            let op = SpanOp::ALL.into_iter().find(|op| op.as_str() == item.as_str());
+            let op = binary_op(item.as_str());
             let op = op.ok_or_else(|| meaning(self.text, &item, "this is no operator of durations"))?;
-            terms.reduce(op.precedence(), op == SpanOp::Power);
+            terms.reduce(op.precedence(), op == BinaryOp::Power);
             terms.waiting.push(Pending::Infix { op, at: span(&item) });
         }
         terms.finish(self.text, &pair)
@@ -228,18 +229,12 @@ impl Spans<'_> {
             }
             SpanExpr::Binary(node) => {
                 let (left, right) = (self.seconds(&node.left)?, self.seconds(&node.right)?);
-                match node.op {
-                    SpanOp::Divide | SpanOp::Modulo if right == 0.0 => {
-                        let message = "a duration is divided by 0";
-                        return Err(ParseError::at(ParseErrorKind::Meaning, self.text, node.span.start, message));
-                    }
-                    SpanOp::Add => left + right,
-                    SpanOp::Subtract => left - right,
-                    SpanOp::Multiply => left * right,
-                    SpanOp::Divide => left / right,
-                    SpanOp::Modulo => left % right,
-                    SpanOp::Power => left.powf(right),
+                if right == 0.0 && matches!(node.op, BinaryOp::Divide | BinaryOp::Modulo) {
+                    let message = "a duration is divided by 0";
+                    return Err(ParseError::at(ParseErrorKind::Meaning, self.text, node.span.start, message));
                 }
+                // The grammar has no other operators here.
+                node.op.arithmetic(left, right).unwrap_or(f64::NAN)
             }
         })
     }

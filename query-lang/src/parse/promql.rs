@@ -31,7 +31,7 @@ enum Pending<'t> {
 }
 
 /// How tightly a sign binds: `-1 ^ 2` is `-(1 ^ 2)`, `-1 * 2` is `(-1) * 2`.
-const SIGN_PRECEDENCE: u8 = 6;
+pub(super) const SIGN_PRECEDENCE: u8 = 6;
 
 struct Builder<'t> {
     text: &'t str,
@@ -480,7 +480,7 @@ fn only(pair: Pair<'_>) -> Option<Pair<'_>> {
 }
 
 /// The operator of a word.
-fn binary_op(word: &str) -> Option<BinaryOp> {
+pub(super) fn binary_op(word: &str) -> Option<BinaryOp> {
     BinaryOp::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word))
 }
 
