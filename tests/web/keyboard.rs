@@ -188,13 +188,13 @@ fn what_is_hidden_in_the_explorer_is_in_its_link() {
     page.eval("[...document.querySelectorAll('.legend .mini')].find((one) => one.ariaLabel.includes('auth')).click()");
     let auth = "[...document.querySelectorAll('.legend tr.hidden')].map((row) => row.textContent.includes('auth')).join() == 'true'";
     rows(&mut page, "one is hidden", auth);
-    page.eval("location.reload()");
+    page.reload();
     rows(&mut page, "it still is", auth);
     // One alone: the others are too many to be named.
     page.eval("[...document.querySelectorAll('.legend .series-name')].find((one) => one.textContent.includes('billing')).click()");
     let alone = "[...document.querySelectorAll('.legend tbody tr:not(.hidden)')].map((row) => row.textContent.includes('billing')).join() == 'true'";
     rows(&mut page, "one alone", alone);
-    page.eval("location.reload()");
+    page.reload();
     rows(&mut page, "still alone", alone);
     assert!(page.eval("location.search").as_str().is_some_and(|search| search.len() < 100));
     page.eval("[...document.querySelectorAll('.legend .series-name')].find((one) => one.textContent.includes('billing')).click()");

@@ -155,15 +155,26 @@ impl Page<'_> {
     /// Loads a URL and waits until all that it names itself is loaded.
     pub fn go(&mut self, url: &str) {
         self.origin = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        self.command("Page.navigate", json!({"url": url}));
+        self.load("Page.navigate", json!({"url": url}));
+    }
+
+    /// Loads the page again and waits as [`Page::go`] does: what is asked of a page that is about to go is not answered.
+    pub fn reload(&mut self) {
+        self.load("Page.reload", json!({}));
+    }
+
+    fn load(&mut self, method: &str, params: Value) {
+        let loaded = |event: &Value| event["method"] == "Page.loadEventFired";
+        self.browser.events.entry(self.session.clone()).or_default().retain(|event| !loaded(event));
+        self.command(method, params.clone());
         let deadline = Instant::now() + ANSWER_MAX;
         loop {
             let events = self.browser.events.entry(self.session.clone()).or_default();
-            if events.iter().any(|event| event["method"] == "Page.loadEventFired") {
-                events.retain(|event| event["method"] != "Page.loadEventFired");
+            if events.iter().any(loaded) {
+                events.retain(|event| !loaded(event));
                 return;
             }
-            assert!(Instant::now() < deadline, "{url} is not loaded");
+            assert!(Instant::now() < deadline, "{method} {params}: not loaded");
             if let Ok(event) = self.browser.answers.recv_timeout(ANSWER_MAX) {
                 self.browser.keep(event);
             }
