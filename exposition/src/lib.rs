@@ -13,6 +13,7 @@
 mod bounds;
 mod classic;
 mod cursor;
+pub mod custom_buckets;
 pub mod escaping;
 pub mod labels;
 pub mod lint;

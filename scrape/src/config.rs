@@ -105,13 +105,15 @@ impl Default for NameConfig {
     }
 }
 
-/// Which histograms of a protobuf answer are read.
+/// Which histograms are read, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct HistogramConfig {
-    /// Native ones; without them, their classic buckets.
+    /// Native ones of protobuf; without them, their classic buckets.
     pub natives: bool,
-    /// The classic buckets, also of native ones.
+    /// The classic buckets, also of what is native, or becomes so.
     pub classic: bool,
+    /// Classic ones become native ones with custom buckets.
+    pub convert: bool,
     /// Most buckets of a native histogram: it is made coarser until it has so few. 0 means none.
     pub bucket_limit: u64,
     /// How much wider a bucket is than the one before, at least: a finer histogram is made coarser.

@@ -1,37 +1,29 @@
-//! Protobuf answers: their native histograms are made as coarse as the job asks for.
+//! Native histograms of an answer are made as coarse as the job asks for.
 
-use watchfire_exposition::protobuf::{self, ProtobufError, Wanted, Written};
+use watchfire_exposition::protobuf::Native;
 use watchfire_model::Histogram;
 use watchfire_model::histogram::{SCHEMA_MAX, SCHEMA_MIN};
 
 use crate::config::HistogramConfig;
 
-/// Why a protobuf answer counts as a whole not at all.
+/// A histogram that cannot be made so coarse: its answer counts as a whole not at all.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub(crate) enum NativeError {
-    #[error("{0}")]
-    Protobuf(#[from] ProtobufError),
-    #[error(
-        "a native histogram has {buckets} buckets at its coarsest, more than `native_histogram_bucket_limit` {limit}"
-    )]
-    Buckets { buckets: usize, limit: u64 },
+#[error("a native histogram has {buckets} buckets at its coarsest, more than `native_histogram_bucket_limit` {limit}")]
+pub(crate) struct TooFine {
+    buckets: usize,
+    limit: u64,
 }
 
-/// An answer as OpenMetrics, with the native histograms that are wanted beside it.
-pub(crate) fn write(body: &[u8], config: HistogramConfig) -> Result<Written, NativeError> {
-    let wanted = Wanted { natives: config.natives, classic: config.classic };
-    let mut written = protobuf::write(body, wanted)?;
-    for native in &mut written.natives {
-        coarsen(&mut native.histogram, config)?;
-    }
-    Ok(written)
+/// Makes all histograms of an answer as coarse as the job asks for.
+pub(crate) fn coarsen_all(natives: &mut [Native], config: HistogramConfig) -> Result<(), TooFine> {
+    natives.iter_mut().try_for_each(|native| coarsen(&mut native.histogram, config))
 }
 
 fn buckets(histogram: &Histogram) -> usize {
     histogram.positive().len() + histogram.negative().len()
 }
 
-fn coarsen(histogram: &mut Histogram, config: HistogramConfig) -> Result<(), NativeError> {
+fn coarsen(histogram: &mut Histogram, config: HistogramConfig) -> Result<(), TooFine> {
     let finest = schema_of(config.min_bucket_factor);
     if config.min_bucket_factor > 0.0 && histogram.schema() > finest {
         *histogram = histogram.at_schema(finest);
@@ -39,7 +31,7 @@ fn coarsen(histogram: &mut Histogram, config: HistogramConfig) -> Result<(), Nat
     let limit = config.bucket_limit;
     while limit > 0 && buckets(histogram) as u64 > limit {
         if histogram.is_custom() || histogram.schema() <= SCHEMA_MIN {
-            return Err(NativeError::Buckets { buckets: buckets(histogram), limit });
+            return Err(TooFine { buckets: buckets(histogram), limit });
         }
         *histogram = histogram.at_schema(histogram.schema() - 1);
     }
@@ -84,7 +76,7 @@ mod tests {
         let wide =
             HistogramParts { schema: -4, count: 2.0, positive: vec![(0, 1.0), (1, 1.0)], ..HistogramParts::default() };
         let mut wide = Histogram::new(wide).expect("a histogram");
-        let error = NativeError::Buckets { buckets: 2, limit: 1 };
+        let error = TooFine { buckets: 2, limit: 1 };
         assert_eq!(coarsen(&mut wide, HistogramConfig { bucket_limit: 1, ..config }), Err(error));
     }
 }

@@ -209,7 +209,8 @@ async fn store(
     let cpu = shared.cpu.clone().acquire_owned().await.ok()?;
     let engine = shared.engine.clone();
     let stored = tokio::task::spawn_blocking(move || {
-        let of = Of { target: &plan.target.identity.labels, config: &plan.job.config, at };
+        let Plan { job, target, .. } = &*plan;
+        let of = Of { target: &target.identity.labels, config: &job.config, histograms: target.histograms, at };
         let last = series.store(&engine, &of, took, answer, cpu);
         (series, last)
     });

@@ -7,15 +7,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{
     AppendError, AppendReport, BatchSeries, Engine, MetricType, SampleBatch, SeriesHandle, SeriesKind,
 };
-use watchfire_exposition::Parser;
+use watchfire_exposition::protobuf::{self, Native, ProtobufError, Wanted};
+use watchfire_exposition::{Parser, custom_buckets};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelSet, Timestamp};
 
-use crate::config::ScrapeConfig;
+use crate::config::{HistogramConfig, ScrapeConfig};
 use crate::fetch::{Answer, FetchError};
 use crate::metadata::Families;
-use crate::natives::{self, NativeError};
+use crate::natives::{self, TooFine};
 use crate::negotiate::{ContentTypeError, Form, form_of};
 use crate::remembered::{BodyError, Counts, Remembered};
 use crate::snapshot::{Health, LastScrape};
@@ -39,7 +40,9 @@ pub(crate) enum ScrapeError {
     #[error("{0}")]
     Body(#[from] BodyError),
     #[error("{0}")]
-    Protobuf(#[from] NativeError),
+    Protobuf(#[from] ProtobufError),
+    #[error("{0}")]
+    TooFine(#[from] TooFine),
     #[error("the job has {targets} targets, more than `target_limit` {limit}")]
     TargetLimit { targets: usize, limit: u64 },
     #[error("the samples cannot be written: {0}")]
@@ -52,6 +55,8 @@ pub(crate) struct Of<'s> {
     pub(crate) target: &'s LabelSet,
     /// The job.
     pub(crate) config: &'s ScrapeConfig,
+    /// Which histograms are read of this target.
+    pub(crate) histograms: HistogramConfig,
     /// The time of the scrape.
     pub(crate) at: Timestamp,
 }
@@ -130,17 +135,38 @@ impl Series {
         let form = form_of(answer.content_type.as_deref(), of.config.fallback_protocol)?;
         let body = answer.unpack()?;
         match form {
-            Form::Text(format) => self.remembered.read(Parser::new(body, format), Vec::new(), of, batch, counts)?,
+            Form::Text(format) => self.take(Parser::new(body, format), Vec::new(), of, batch, counts)?,
             Form::Protobuf => {
-                let mut written = natives::write(body, of.config.histograms)?;
+                let HistogramConfig { natives, classic, .. } = of.histograms;
+                let mut written = protobuf::write(body, Wanted { natives, classic })?;
                 let natives = std::mem::take(&mut written.natives);
-                self.remembered.read(written.parser(), natives, of, batch, counts)?;
+                self.take(written.parser(), natives, of, batch, counts)?;
             }
         }
         if let Some(families) = self.remembered.families() {
             self.families = families;
         }
         Ok(())
+    }
+
+    /// Reads a text, and the native histograms beside it, with histograms as they are wanted.
+    fn take(
+        &mut self,
+        parser: Parser<'_>,
+        mut natives: Vec<Native>,
+        of: &Of<'_>,
+        batch: &mut SampleBatch,
+        counts: &mut Counts,
+    ) -> Result<(), ScrapeError> {
+        if !of.histograms.convert {
+            natives::coarsen_all(&mut natives, of.histograms)?;
+            return Ok(self.remembered.read(parser, natives, of, batch, counts)?);
+        }
+        let mut converted =
+            custom_buckets::convert(parser, natives, of.histograms.classic).map_err(BodyError::Parse)?;
+        let mut natives = std::mem::take(&mut converted.natives);
+        natives::coarsen_all(&mut natives, of.histograms)?;
+        Ok(self.remembered.read(converted.parser(), natives, of, batch, counts)?)
     }
 
     /// Adds how the scrape went.

@@ -6,7 +6,7 @@ use reqwest::Url;
 use watchfire_model::LabelSet;
 use watchfire_model::time::{format_duration_ms, parse_duration_ms};
 
-use crate::config::{Scheme, ScrapeConfig};
+use crate::config::{HistogramConfig, Scheme, ScrapeConfig};
 use crate::relabel::relabel;
 use watchfire_exposition::labels::Labels;
 
@@ -15,6 +15,9 @@ const SCHEME: &str = "__scheme__";
 const METRICS_PATH: &str = "__metrics_path__";
 const INTERVAL: &str = "__scrape_interval__";
 const TIMEOUT: &str = "__scrape_timeout__";
+const NATIVES: &str = "__scrape_native_histograms__";
+const CLASSIC: &str = "__always_scrape_classic_histograms__";
+const CONVERT: &str = "__convert_classic_histograms_to_nhcb__";
 const PARAM: &str = "__param_";
 const META: &str = "__meta_";
 /// Labels that begin so are for relabelling and for the URL, and not on samples.
@@ -23,7 +26,7 @@ const JOB: &str = "job";
 const INSTANCE: &str = "instance";
 
 /// Something that can be scraped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     /// What tells it from others.
     pub(crate) identity: Identity,
@@ -33,6 +36,8 @@ pub(crate) struct Target {
     pub(crate) interval_ms: i64,
     /// Longest time for one, milliseconds.
     pub(crate) timeout_ms: i64,
+    /// Which histograms are read.
+    pub(crate) histograms: HistogramConfig,
 }
 
 /// The same labels on samples, from the same URL.
@@ -45,7 +50,7 @@ pub(crate) struct Identity {
 }
 
 /// What became of something that discovery found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Found {
     Target(Target),
     /// The rules do not want it.
@@ -67,6 +72,8 @@ pub(crate) enum TargetError {
     BadDuration { name: &'static str, value: String },
     #[error("its timeout {timeout} is longer than its interval {interval}")]
     LongTimeout { timeout: String, interval: String },
+    #[error("its `{name}` is `{value}`, which is neither true nor false")]
+    BadSwitch { name: &'static str, value: String },
 }
 
 /// Makes a target of labels that discovery found.
@@ -79,6 +86,9 @@ pub(crate) fn populate(config: &ScrapeConfig, found: &[(&str, &str)]) -> Result<
         (TIMEOUT, &timeout),
         (METRICS_PATH, &config.metrics_path),
         (SCHEME, config.scheme.as_str()),
+        (NATIVES, switch_text(config.histograms.natives)),
+        (CLASSIC, switch_text(config.histograms.classic)),
+        (CONVERT, switch_text(config.histograms.convert)),
     ] {
         if labels.get(name).is_empty() {
             labels.set(name.into(), value.into());
@@ -105,9 +115,10 @@ pub(crate) fn populate(config: &ScrapeConfig, found: &[(&str, &str)]) -> Result<
         let (timeout, interval) = (format_duration_ms(timeout_ms), format_duration_ms(interval_ms));
         return Err(TargetError::LongTimeout { timeout, interval });
     }
+    let histograms = histograms(config.histograms, &labels)?;
     let url = url(config, &labels, &address)?;
     let labels = label_set(&labels, |name| !name.starts_with(RESERVED) && !name.starts_with(META));
-    Ok(Found::Target(Target { identity: Identity { labels, url }, discovered, interval_ms, timeout_ms }))
+    Ok(Found::Target(Target { identity: Identity { labels, url }, discovered, interval_ms, timeout_ms, histograms }))
 }
 
 /// What of the labels is wanted, as a set.
@@ -121,6 +132,25 @@ fn duration(labels: &Labels<'_>, name: &'static str) -> Result<i64, TargetError>
     let value = labels.get(name);
     let millis = parse_duration_ms(value).filter(|millis| *millis > 0);
     millis.ok_or_else(|| TargetError::BadDuration { name, value: value.to_owned() })
+}
+
+/// What the job says, as far as the labels do not say otherwise.
+fn histograms(mut histograms: HistogramConfig, labels: &Labels<'_>) -> Result<HistogramConfig, TargetError> {
+    let HistogramConfig { natives, classic, convert, .. } = &mut histograms;
+    for (name, switch) in [(NATIVES, natives), (CLASSIC, classic), (CONVERT, convert)] {
+        *switch = match labels.get(name) {
+            "" => *switch,
+            // The words of Go's `strconv.ParseBool`.
+            "1" | "t" | "T" | "true" | "True" | "TRUE" => true,
+            "0" | "f" | "F" | "false" | "False" | "FALSE" => false,
+            value => return Err(TargetError::BadSwitch { name, value: value.to_owned() }),
+        };
+    }
+    Ok(histograms)
+}
+
+fn switch_text(switch: bool) -> &'static str {
+    if switch { "true" } else { "false" }
 }
 
 fn url(config: &ScrapeConfig, labels: &Labels<'_>, address: &str) -> Result<Url, TargetError> {
@@ -204,10 +234,13 @@ mod tests {
             ("__metrics_path__", "/p"),
             ("__scrape_interval__", "5s"),
             ("__scrape_timeout__", "2s"),
+            ("__convert_classic_histograms_to_nhcb__", "T"),
             ("instance", "me"),
         ];
         let expected = (r#"{instance="me", job="j"}"#.into(), "https://probe:9115/p?target=h%3A1".into(), 5000, 2000);
         assert_eq!(target(&config, &found), expected);
+        let Ok(Found::Target(target)) = populate(&config, &found) else { panic!("a target") };
+        assert_eq!(target.histograms, HistogramConfig { convert: true, ..config.histograms });
     }
 
     #[test]
@@ -221,6 +254,7 @@ mod tests {
         assert_eq!(refused(&[("__address__", "h"), ("__scheme__", "ftp")]), TargetError::BadScheme("ftp".into()));
         assert!(refused(&[("__address__", "h"), ("__scrape_timeout__", "2m")]).to_string().contains("longer"));
         assert!(refused(&[("__address__", "h"), ("__scrape_interval__", "0s")]).to_string().contains("above 0"));
+        assert!(refused(&[("__address__", "h"), (CONVERT, "on")]).to_string().contains("neither true nor false"));
         let regex = Some(Anchored::new("h.*").expect("a regex"));
         let action = crate::relabel::Action::Drop;
         config.relabel =

@@ -194,11 +194,11 @@ fn read_names(section: &mut Section<'_>, defaults: NameConfig) -> NameConfig {
 
 /// Which histograms are read.
 fn read_histograms(section: &mut Section<'_>, mut histograms: HistogramConfig) -> HistogramConfig {
-    section.not_yet("convert_classic_histograms_to_nhcb", "scraped classic histograms as native ones");
     histograms.natives = section.boolean_or("scrape_native_histograms", histograms.natives);
     for key in ["scrape_classic_histograms", "always_scrape_classic_histograms"] {
         histograms.classic = section.boolean_or(key, histograms.classic);
     }
+    histograms.convert = section.boolean_or("convert_classic_histograms_to_nhcb", histograms.convert);
     set(&mut histograms.bucket_limit, section.integer("native_histogram_bucket_limit", 0));
     let factor = section.parsed("native_histogram_min_bucket_factor", "a number", |text| text.parse::<f64>().ok());
     set(&mut histograms.min_bucket_factor, factor);

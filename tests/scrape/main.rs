@@ -1,6 +1,7 @@
 //! Scraping, against servers that show what the test says: from `scrape_configs` to the answers of queries.
 
 mod basics;
+mod custom_buckets;
 mod discovery;
 mod dns;
 mod faults;

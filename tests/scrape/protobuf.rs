@@ -82,7 +82,7 @@ fn put_floats(histogram: &mut Writer<'_>) {
 }
 
 /// A body with metrics of every kind.
-fn body(seconds: i64) -> Vec<u8> {
+pub(super) fn body(seconds: i64) -> Vec<u8> {
     let mut body = Vec::new();
     put_family(
         "hits_total",
@@ -150,6 +150,11 @@ fn body(seconds: i64) -> Vec<u8> {
     body
 }
 
+/// An answer with that body.
+pub(super) fn protobuf_answer(body: &[u8]) -> Vec<u8> {
+    answer("200 OK", &[CONTENT_TYPE], body)
+}
+
 fn config(jobs: &[(&str, &str)], target: std::net::SocketAddr) -> String {
     let jobs = jobs.iter().map(|(name, keys)| {
         format!(
@@ -166,7 +171,7 @@ fn value(client: &mut Client, query: &str) -> String {
     answer["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned()
 }
 
-fn wait(client: &mut Client, query: &str, wanted: &str) {
+pub(super) fn wait(client: &mut Client, query: &str, wanted: &str) {
     let begun = Instant::now();
     loop {
         let have = value(client, query);
@@ -185,7 +190,7 @@ fn a_protobuf_answer_is_what_prometheus_makes_of_it() {
         return println!("SKIP: protobuf answers of targets: Prometheus is too old for their native histograms");
     }
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let shown = answer("200 OK", &[CONTENT_TYPE], &body(seconds.cast_signed() - 5));
+    let shown = protobuf_answer(&body(seconds.cast_signed() - 5));
     let target = TargetServer::start(move |_, out| out.write_all(&shown));
     let jobs = [
         ("natives", "scrape_native_histograms: true"),

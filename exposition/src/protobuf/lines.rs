@@ -52,10 +52,7 @@ impl Lines {
         exemplar: Option<&Shown<'_>>,
     ) -> Result<(), Fault> {
         let text = &mut self.written.text;
-        push(text, format_args!("{{\"{}{suffix}\"", escaped(metric.name)));
-        for (label, value) in &metric.labels {
-            push(text, format_args!(",\"{}\"=\"{}\"", escaped(label), escaped(value)));
-        }
+        put_series(text, &format!("{}{suffix}", metric.name), metric.labels.iter().copied());
         if let Some((label, value)) = bound {
             push(text, format_args!(",\"{label}\"=\"{}\"", bound_text(value)));
         }
@@ -63,7 +60,7 @@ impl Lines {
         put_time(text, metric.at_ms);
         if let Some(Shown { labels, value, at_ms }) = exemplar {
             let pairs: Vec<String> =
-                labels.iter().map(|(label, value)| format!("\"{}\"=\"{}\"", escaped(label), escaped(value))).collect();
+                labels.iter().map(|(label, value)| format!("{}={}", quoted(label), quoted(value))).collect();
             push(text, format_args!(" # {{{}}} {}", pairs.join(","), number(*value)));
             put_time(text, *at_ms);
         }
@@ -83,7 +80,16 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(arguments);
 }
 
-fn put_time(text: &mut String, at_ms: Option<i64>) {
+/// Writes the name and the labels of a series, up to the closing brace.
+pub(crate) fn put_series<'l>(text: &mut String, name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) {
+    push(text, format_args!("{{{}", quoted(name)));
+    for (label, value) in labels {
+        push(text, format_args!(",{}={}", quoted(label), quoted(value)));
+    }
+}
+
+/// Writes a time as OpenMetrics has it, a blank before it.
+pub(crate) fn put_time(text: &mut String, at_ms: Option<i64>) {
     if let Some(at) = at_ms.filter(|at| TIMES_MS.contains(at)) {
         let sign = if at < 0 { "-" } else { "" };
         push(text, format_args!(" {sign}{}.{:03}", at.unsigned_abs() / 1000, at.unsigned_abs() % 1000));

@@ -24,6 +24,7 @@ use watchfire_protobuf::{Field, Malformed, Message};
 
 use crate::{Format, Parser};
 use lines::Lines;
+pub(crate) use lines::{put_series, put_time};
 
 /// Longest text of a body, by the length of the body: names that are said once stand in each line.
 const TEXT_PER_BYTE: usize = 32;
