@@ -17,8 +17,8 @@ const LENGTH_MIN: u64 = 1024;
 const SLICE_BYTES: usize = 256 << 10;
 /// Less than this is packed where it is: going to another thread would take longer, bytes.
 const INLINE_BYTES: usize = 16 << 10;
-/// Both levels favour the clock: answers are read once.
-const GZIP_LEVEL: u32 = 1;
+/// Both levels favour the clock: answers are read once. Of gzip, 1 leaves half as much again and saves a third of the time.
+const GZIP_LEVEL: u32 = 3;
 const ZSTD_LEVEL: i32 = 1;
 /// zstd's usual window is larger than all that it gains with texts like these, bytes as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 18;
