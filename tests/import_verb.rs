@@ -239,6 +239,9 @@ fn what_goes_wrong_has_its_exit_code() {
     assert!(said.contains("absent.log") && said.contains(&refused), "{said}");
     assert!(said.contains("\n2 of 2 records are in no known format, and kept as plain text"), "{said}");
     assert_eq!(total(&server, "service=shop"), 2);
+    let (code, said) = run(import(&server, &[&path("absent.log"), &path("absent-too.log")]));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("nothing was imported"), "{said}");
     let (code, said) = run(import(&server, &["--format", "cobol", &path("a.log")]));
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("unknown format `cobol`"), "{said}");

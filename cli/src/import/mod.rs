@@ -213,6 +213,9 @@ impl Left {
         if !self.refused.is_empty() {
             return Err(Failure::Local(format!("what is no text was not imported: {}", self.refused.join(", "))));
         }
+        if self.unread > 0 && self.shorter == 0 && !progress.has_read() {
+            return Err(Failure::Local("nothing was imported: none of the files could be read".to_owned()));
+        }
         let left = [
             ("files that could not be read to their end", self.unread as u64),
             ("files that may be parts of others", self.shorter as u64),

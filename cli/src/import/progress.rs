@@ -180,6 +180,11 @@ impl Progress {
         }
     }
 
+    /// Whether any file was read, if only in part, or known already.
+    pub(super) fn has_read(&self) -> bool {
+        self.accepted + self.rejected + self.duplicates > 0 || self.known + self.passed_over > 0
+    }
+
     fn figures(&self) -> String {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let rate = self.accepted as f64 / seconds;

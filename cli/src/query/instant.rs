@@ -30,7 +30,7 @@ Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial r
 /// `query instant`
 #[derive(Args, Clone, Debug)]
 pub struct Instant {
-    /// What to ask; several words are taken together.
+    /// What to ask; several words are taken together. Behind `--` it may begin with `-`.
     #[arg(required = true, value_name = "EXPR")]
     query: Vec<String>,
     /// The moment: `now-5m`, `yesterday 14:00`, RFC 3339, unix seconds; now unless said.

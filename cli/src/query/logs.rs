@@ -39,7 +39,7 @@ Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial r
 /// `query logs`
 #[derive(Args, Clone, Debug)]
 pub struct Logs {
-    /// What to search for; of several arguments each must hold.
+    /// What to search for; of several arguments each must hold. Behind `--` they may begin with `-`.
     #[arg(value_name = "EXPR")]
     query: Vec<String>,
     #[command(flatten)]

@@ -34,7 +34,7 @@ Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial r
 /// `query range`
 #[derive(Args, Clone, Debug)]
 pub struct Range {
-    /// What to ask; several words are taken together.
+    /// What to ask; several words are taken together. Behind `--` it may begin with `-`.
     #[arg(required = true, value_name = "EXPR")]
     query: Vec<String>,
     #[command(flatten)]

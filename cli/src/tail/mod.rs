@@ -48,7 +48,7 @@ Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 some reco
 /// `tail`
 #[derive(Args, Clone, Debug)]
 pub struct Tail {
-    /// What to search for, as in `query logs`; of several arguments each must hold.
+    /// What to search for, as in `query logs`; of several arguments each must hold. Behind `--` they may begin with `-`.
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
     /// Only these levels: a comma list.
