@@ -15,7 +15,10 @@ const SENDERS: usize = 2;
 
 /// All series, and when their first sample is.
 pub struct Load {
+    /// Those that live at the same time stand together, the first ones first.
     series: Vec<Series>,
+    living: usize,
+    lifetime: usize,
     pub first_ms: i64,
     pub samples: usize,
 }
@@ -28,14 +31,21 @@ struct Series {
 impl Load {
     /// So many series with so many samples each, the last one now.
     pub fn new(series: usize, samples: usize) -> Load {
+        Load::churning(series, samples, samples)
+    }
+
+    /// So many series at each time; each has so many samples and then gives way to a new one.
+    pub fn churning(living: usize, samples: usize, lifetime: usize) -> Load {
+        let generations = samples.div_ceil(lifetime);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as i64;
         let first_ms = now - (samples as i64 - 1) * STEP_MS;
-        Load { series: (0..series).map(series_of).collect(), first_ms, samples }
+        let series = (0..living * generations).map(series_of).collect();
+        Load { series, living, lifetime, first_ms, samples }
     }
 
     /// How many samples there are.
     pub fn total(&self) -> usize {
-        self.series.len() * self.samples
+        self.living * self.samples
     }
 
     /// When the last sample is.
@@ -50,9 +60,11 @@ impl Load {
                 let (load, mut client) = (Arc::clone(self), peer.client());
                 std::thread::spawn(move || {
                     for step in 0..load.samples {
-                        for (number, part) in load.series.chunks(SERIES_PER_REQUEST).enumerate() {
+                        let born = step / load.lifetime * load.living;
+                        let living = &load.series[born..born + load.living];
+                        for (number, part) in living.chunks(SERIES_PER_REQUEST).enumerate() {
                             if number % SENDERS == sender {
-                                let first = number * SERIES_PER_REQUEST;
+                                let first = born + number * SERIES_PER_REQUEST;
                                 let answer = client.call(&load.request(part, first, step));
                                 assert!(matches!(answer.status, 200 | 204), "{}: {}", answer.status, answer.text());
                             }

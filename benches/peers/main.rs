@@ -1,6 +1,6 @@
 //! Watchfire beside Prometheus and VictoriaMetrics, at the same work in the same run.
 //!
-//! `cargo xtask peers [remote-write|wide|queries|rules]` fetches them and runs this; without a name, all of it. A program that
+//! `cargo xtask peers [remote-write|wide|churn|queries|rules]` fetches them and runs this; without a name, all of it. A program that
 //! is not there is said to be missing, and left out.
 
 mod load;
@@ -11,9 +11,10 @@ mod rules;
 
 type Scenario = fn();
 
-const SCENARIOS: [(&str, Scenario); 4] = [
-    ("remote-write", || remote_write::run(&remote_write::Shape { series: 10_000, samples: 360 })),
-    ("wide", || remote_write::run(&remote_write::Shape { series: 100_000, samples: 120 })),
+const SCENARIOS: [(&str, Scenario); 5] = [
+    ("remote-write", || remote_write::run(&remote_write::Shape { series: 10_000, samples: 360, lifetime: 360 })),
+    ("wide", || remote_write::run(&remote_write::Shape { series: 100_000, samples: 120, lifetime: 120 })),
+    ("churn", || remote_write::run(&remote_write::Shape { series: 20_000, samples: 120, lifetime: 12 })),
     ("queries", queries::run),
     ("rules", rules::run),
 ];

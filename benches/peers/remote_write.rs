@@ -13,19 +13,24 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 /// How much is sent.
 pub struct Shape {
+    /// Series that live at the same time.
     pub series: usize,
+    /// Points in time at which each of them has a sample.
     pub samples: usize,
+    /// Samples of a series until a new one takes its place.
+    pub lifetime: usize,
 }
 
 /// Sends the same to all of them, one after the other.
 pub fn run(shape: &Shape) {
+    println!("{} series at a time, {} samples, {} of each series", shape.series, shape.samples, shape.lifetime);
     println!(
-        "{} series, {} samples each; {:>16} {:>8} {:>10} {:>9} {:>10} {:>10} {:>10} {:>8}",
-        shape.series, shape.samples, "", "wall s", "CPU s/M", "RSS MiB", "B/sample", "restart s", "kept %", ""
+        "{:>52} {:>8} {:>10} {:>9} {:>10} {:>10} {:>10}",
+        "", "wall s", "CPU s/M", "RSS MiB", "B/sample", "restart s", "kept %"
     );
     for program in PROGRAMS {
         let Some(mut peer) = program.start() else { continue };
-        let load = Arc::new(Load::new(shape.series, shape.samples));
+        let load = Arc::new(Load::churning(shape.series, shape.samples, shape.lifetime));
         let (begun, before) = (Instant::now(), peer.cpu());
         load.send(&peer);
         let wall = begun.elapsed();
