@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use foldhash::{HashMap, HashMapExt};
 use watchfire_engine::FamilyType;
+use watchfire_model::ResetHint;
 use watchfire_model::labels::METRIC_NAME;
 
 use crate::labels::Labels;
@@ -24,7 +25,7 @@ const BOUND: &str = "le";
 pub struct Converted {
     text: Vec<u8>,
     format: Format,
-    any_unit: bool,
+    of_protobuf: bool,
     /// Native histograms, in the order of their places.
     pub natives: Vec<Native>,
 }
@@ -32,7 +33,7 @@ pub struct Converted {
 impl Converted {
     /// Reads the text.
     pub fn parser(&self) -> Parser<'_> {
-        Parser { any_unit: self.any_unit, ..Parser::new(&self.text, self.format) }
+        Parser { of_protobuf: self.of_protobuf, ..Parser::new(&self.text, self.format) }
     }
 
     fn push_line(&mut self, line: &[u8]) {
@@ -53,9 +54,9 @@ impl Converted {
 ///
 /// Errors: the body cannot be read.
 pub fn convert(mut parser: Parser<'_>, natives: Vec<Native>, keep: bool) -> Result<Converted, ParseError> {
-    let (format, any_unit) = (parser.format, parser.any_unit);
+    let (format, of_protobuf) = (parser.format, parser.of_protobuf);
     let body = parser.cursor.rest();
-    let mut to = Converted { text: Vec::with_capacity(body.len()), format, any_unit, natives: Vec::new() };
+    let mut to = Converted { text: Vec::with_capacity(body.len()), format, of_protobuf, natives: Vec::new() };
     let mut natives = natives.into_iter().peekable();
     let mut family: Option<Family> = None;
     let mut labels = Labels::default();
@@ -67,7 +68,14 @@ pub fn convert(mut parser: Parser<'_>, natives: Vec<Native>, keep: bool) -> Resu
                 if let Some(family) = family.take() {
                     family.end(body, keep, &mut to);
                 }
-                family = (kind == FamilyType::Histogram).then(|| Family::new(metric.into_owned()));
+                family = match kind {
+                    FamilyType::Histogram => Some(Family::new(metric.into_owned(), ResetHint::Unknown)),
+                    // As text it has parts of other names, and Prometheus leaves them.
+                    FamilyType::GaugeHistogram if of_protobuf => {
+                        Some(Family::new(metric.into_owned(), ResetHint::Gauge))
+                    }
+                    _ => None,
+                };
                 to.push_line(last_line(body, end));
             }
             Entry::Sample { series, value, at_ms, exemplar } => {
@@ -113,6 +121,7 @@ struct Line<'b> {
 /// All that a family of histograms shows.
 struct Family {
     name: String,
+    hint: ResetHint,
     /// Lines that are parts of a histogram, by its number, and others.
     lines: Vec<(Range<usize>, Option<usize>)>,
     natives: Vec<(Range<usize>, Native)>,
@@ -123,9 +132,9 @@ struct Family {
 }
 
 impl Family {
-    fn new(name: String) -> Family {
+    fn new(name: String, hint: ResetHint) -> Family {
         let (lines, natives, classic) = (Vec::new(), Vec::new(), Vec::new());
-        Family { name, lines, natives, classic, numbers: HashMap::new(), key: String::new() }
+        Family { name, hint, lines, natives, classic, numbers: HashMap::new(), key: String::new() }
     }
 
     /// Adds a sample; labels are used up.
@@ -180,8 +189,8 @@ impl Family {
 
     /// Writes what became of it.
     fn end(self, body: &[u8], keep: bool, to: &mut Converted) {
-        let Family { name, lines, natives, classic, .. } = self;
-        let made: Vec<_> = classic.into_iter().map(Classic::convert).collect();
+        let Family { name, hint, lines, natives, classic, .. } = self;
+        let made: Vec<_> = classic.into_iter().map(|classic| classic.convert(hint)).collect();
         for (line, number) in lines {
             let is_made = number.and_then(|number| made.get(number)).is_some_and(Option::is_some);
             if keep || !is_made {

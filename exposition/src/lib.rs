@@ -126,15 +126,15 @@ pub struct Parser<'b> {
     format: Format,
     /// What the last `# TYPE` says.
     kind: FamilyType,
-    /// A unit need not be the end of its family's name.
-    any_unit: bool,
+    /// Written of messages: a unit need not be the end of its family's name, and a gauge histogram has the parts of a histogram.
+    of_protobuf: bool,
     ended: bool,
 }
 
 impl<'b> Parser<'b> {
     /// Begins at the first byte.
     pub fn new(body: &'b [u8], format: Format) -> Parser<'b> {
-        Parser { cursor: Cursor::new(body), format, kind: FamilyType::default(), any_unit: false, ended: false }
+        Parser { cursor: Cursor::new(body), format, kind: FamilyType::default(), of_protobuf: false, ended: false }
     }
 
     /// Begins within a family whose `# TYPE` was read before.
@@ -151,7 +151,7 @@ impl<'b> Parser<'b> {
         }
         let entry = match self.format {
             Format::Classic => classic::next(&mut self.cursor),
-            Format::OpenMetrics => openmetrics::next(&mut self.cursor, self.any_unit),
+            Format::OpenMetrics => openmetrics::next(&mut self.cursor, self.of_protobuf),
         };
         self.ended = !matches!(entry, Ok(Some(_)));
         if let Ok(Some(Entry::Type { kind, .. })) = &entry {

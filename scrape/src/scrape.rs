@@ -158,15 +158,19 @@ impl Series {
         batch: &mut SampleBatch,
         counts: &mut Counts,
     ) -> Result<(), ScrapeError> {
-        if !of.histograms.convert {
-            natives::coarsen_all(&mut natives, of.histograms)?;
-            return Ok(self.remembered.read(parser, natives, of, batch, counts)?);
+        // What is too fine is counted as Prometheus does, and fails afterwards.
+        let fits;
+        if of.histograms.convert {
+            let mut converted =
+                custom_buckets::convert(parser, natives, of.histograms.classic).map_err(BodyError::Parse)?;
+            let mut natives = std::mem::take(&mut converted.natives);
+            fits = natives::coarsen_all(&mut natives, of.histograms);
+            self.remembered.read(converted.parser(), natives, of, batch, counts)?;
+        } else {
+            fits = natives::coarsen_all(&mut natives, of.histograms);
+            self.remembered.read(parser, natives, of, batch, counts)?;
         }
-        let mut converted =
-            custom_buckets::convert(parser, natives, of.histograms.classic).map_err(BodyError::Parse)?;
-        let mut natives = std::mem::take(&mut converted.natives);
-        natives::coarsen_all(&mut natives, of.histograms)?;
-        Ok(self.remembered.read(converted.parser(), natives, of, batch, counts)?)
+        Ok(fits?)
     }
 
     /// Adds how the scrape went.

@@ -2,7 +2,7 @@
 
 use watchfire_engine::Exemplar;
 use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
-use watchfire_model::{Histogram, Timestamp};
+use watchfire_model::{Histogram, ResetHint, Timestamp};
 
 use super::Line;
 use crate::protobuf::Native;
@@ -65,7 +65,7 @@ impl Classic {
     }
 
     /// The native histogram; `None` if there is one already, or the parts make none.
-    pub(super) fn convert(mut self) -> Option<Made> {
+    pub(super) fn convert(mut self, hint: ResetHint) -> Option<Made> {
         if self.is_native || !self.has_parts {
             return None;
         }
@@ -91,6 +91,7 @@ impl Classic {
         let is_integer = self.buckets.iter().all(|(_, count)| count.fract() == 0.0 && *count <= WHOLE_MAX);
         let parts = HistogramParts {
             schema: CUSTOM_SCHEMA.into(),
+            hint,
             count,
             sum: self.sum,
             positive,

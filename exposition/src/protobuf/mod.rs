@@ -67,7 +67,7 @@ pub struct Written {
 impl Written {
     /// Reads the text. Units are as the messages have them, whatever their families are called.
     pub fn parser(&self) -> Parser<'_> {
-        Parser { any_unit: true, ..Parser::new(self.text.as_bytes(), Format::OpenMetrics) }
+        Parser { of_protobuf: true, ..Parser::new(self.text.as_bytes(), Format::OpenMetrics) }
     }
 }
 
