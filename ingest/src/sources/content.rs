@@ -52,8 +52,14 @@ impl Content {
         if FileId::of(&metadata) != entry.id {
             return Err(OpenFault::Gone);
         }
+        Content::of(Arc::new(file), has_packed_name(&entry.path))
+    }
+
+    /// What is open. Errors: as for [`Content::open`].
+    pub(super) fn of(file: Arc<File>, packed: bool) -> Result<Content, OpenFault> {
+        let metadata = file.metadata().map_err(fault)?;
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let (file, packed, bytes) = (Arc::new(file), has_packed_name(&entry.path), metadata.size());
+        let bytes = metadata.size();
         let (head, ends) = if packed {
             let (head, ends, has_fault) = packed_head(&file);
             if ends && has_fault && quiet_since(modified) < PACKED_AFTER {
@@ -101,6 +107,25 @@ impl Content {
         }
     }
 
+    /// Whether all of it stands in another plain file at the same place, as far as its beginning and its end tell.
+    pub(super) fn is_part_of(&self, other: &File) -> bool {
+        let begins_so = piece(other, 0, self.head.len()).is_ok_and(|there| there == self.head);
+        let here = before(&self.file, self.bytes);
+        begins_so && here.is_ok_and(|here| before(other, self.bytes).is_ok_and(|there| there == here))
+    }
+
+    /// Whether there is a time in how it begins, up to a position, or in what stands before that.
+    pub(super) fn is_dated(&self, at: u64) -> bool {
+        let at = at.min(self.bytes);
+        let head = self.head.get(..usize::try_from(at).unwrap_or(HEAD_BYTES)).unwrap_or(&self.head);
+        tells_time(head) || self.before(at).is_ok_and(|before| tells_time(&before))
+    }
+
+    /// How much of a plain file there is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The bytes just before a position; if there are none, because it ends before, what that means.
     fn before(&self, at: u64) -> Result<Vec<u8>, Holds> {
         if !self.packed {
@@ -126,6 +151,15 @@ fn quiet_since(modified: SystemTime) -> Duration {
         Err(ahead) if ahead.duration() < CLOCKS_DIFFER => Duration::ZERO,
         Err(_) => CLOCKS_DIFFER,
     }
+}
+
+/// Whether there is a time of day or a count of time in a text: `20:03:54`, `T200354`, `1700000000`.
+fn tells_time(text: &[u8]) -> bool {
+    let is_like = |shape: &'static [u8]| {
+        let fits = |(byte, sign): (&u8, &u8)| if *sign == b'0' { byte.is_ascii_digit() } else { byte == sign };
+        text.windows(shape.len()).any(|part| part.iter().zip(shape).all(fits))
+    };
+    is_like(b"00:00:00") || is_like(b"T000000") || is_like(b"0000000000")
 }
 
 /// The first bytes, whether there are no more, and whether that is so because of a fault.

@@ -8,6 +8,7 @@ mod commit;
 mod judging;
 mod known;
 mod listing;
+mod moved;
 mod names;
 mod past;
 
@@ -33,6 +34,7 @@ use super::waking::{Notices, Poke, Waking};
 use crate::intake::Intake;
 use crate::metrics::SourceCounters;
 use judging::Judged;
+use known::Known;
 use past::Missing;
 
 /// Handles open at the end of a turn.
@@ -88,6 +90,7 @@ impl FilesReader {
             tracked: BTreeMap::new(),
             by_path: HashMap::new(),
             judged: HashMap::new(),
+            known: None,
             kept: 0,
             bounded: 0,
             missing: Vec::new(),
@@ -170,6 +173,8 @@ struct Files {
     by_path: HashMap<PathBuf, FileId>,
     /// What was found of files that are not followed, so that it need not be found again.
     judged: HashMap<FileId, Judged>,
+    /// What was read before this turn, once it was asked for.
+    known: Option<Known>,
     /// How often contents were kept that no file has any more.
     kept: u64,
     /// How often it was when it was last looked whether that is too much.
@@ -361,10 +366,12 @@ impl Files {
             self.make_ready(id);
         }
         let mut turn = Turn::default();
+        self.known = None;
         while !turn.is_full(self.turn_bytes)
             && let Some(id) = self.ready.pop_front()
         {
-            if let Some(file) = self.tracked.get_mut(&id) {
+            // One that was dropped and met again may wait twice: read twice in one turn, its lines would come twice.
+            if let Some(file) = self.tracked.get_mut(&id).filter(|file| file.is_ready) {
                 file.is_ready = false;
                 turn.visits(id);
                 self.visit(id, &mut turn, now_ms);
@@ -376,6 +383,9 @@ impl Files {
 
     /// Reads some of one file.
     fn visit(&mut self, id: FileId, turn: &mut Turn, now_ms: i64) {
+        if self.awaits_look(id) {
+            return;
+        }
         let Some(file) = self.tracked.get_mut(&id) else { return };
         let Some(source) = self.sources.get(file.source) else { return };
         if file.position.packed {
@@ -417,13 +427,16 @@ impl Files {
     /// The file was cut, or holds something else: what a copy has of the old contents is read from there when it is
     /// found, the new ones from their beginning. Under a name that rotation gives they may be a copy themselves.
     fn restart(&mut self, id: FileId, turn: &mut Turn, now_ms: i64) {
+        let is_copy = self.holds_what_was_read(id);
         let Some(file) = self.tracked.get_mut(&id) else { return };
         let (position, stored, source) = (file.position.clone(), file.stored.clone(), file.source);
         let missed = std::mem::take(&mut file.reached).saturating_sub(position.at);
         let (path, modified_ms, is_live) = (file.path.clone(), file.modified_ms(), file.standing == Standing::Live);
         let head = file.head_now().map(|head| Head::of(&head)).unwrap_or_default();
         let (name, at, size) = (&file.name, position.at, file.seen.0);
-        if file.was_read {
+        if is_copy {
+            tracing::debug!(file = %name, at, size, "has the inode of another file, and what was read of one");
+        } else if file.was_read {
             tracing::info!(file = %name, at, size, "cut or replaced: read from its beginning");
         } else {
             tracing::warn!(
@@ -431,11 +444,11 @@ impl Files {
                 "not the file that was read to this position: cut or replaced meanwhile, and read from its beginning"
             );
         }
-        if let Some(source) = self.sources.get(source) {
+        if let Some(source) = self.sources.get(source).filter(|_| !is_copy) {
             source.figures.restarts.inc();
         }
         self.miss_bytes(&position, missed, source, now_ms);
-        if is_live && !self.is_rotated(&path, source) {
+        if is_live && !is_copy && !self.is_rotated(&path, source) {
             turn.keep(&position, |key| self.intake.queue.checkpoint(key).is_some());
             turn.place(id, stored, Position { path, modified_ms, head, ..Position::default() });
             turn.has_more(id);

@@ -61,7 +61,7 @@ impl FileId {
 }
 
 /// The first bytes of a file, as a hash. Grows with the file up to [`HEAD_BYTES`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Head {
     /// How many bytes.
     pub length: u16,

@@ -102,7 +102,7 @@ fn list(folder: &Path) -> Option<Vec<Entry>> {
 }
 
 /// The file that has a name now.
-fn entry_of(path: PathBuf) -> Option<Entry> {
+pub(super) fn entry_of(path: PathBuf) -> Option<Entry> {
     let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     let born = metadata.created().map_or(modified, |created| created.min(modified));

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,6 +11,9 @@ use super::content::Content;
 use super::packed::Unpacker;
 use super::position::{FileId, HEAD_BYTES, Position, TAIL_BYTES};
 use super::rest::millis;
+
+/// Looked at of what is not read of a file that is gone; a line without an end may be so long.
+const REST_BYTES: usize = 64 << 10;
 
 /// Where the file is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,17 @@ pub(super) enum Standing {
     Moved,
     /// Nowhere: only our handle keeps it.
     Deleted,
+}
+
+/// What is known of the contents of a file when it is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It was looked whether they begin like something that was read.
+    Known,
+    /// There were none yet.
+    Empty,
+    /// There were none, and now they begin like something that was read: they are compared with that first.
+    Alike,
 }
 
 /// What is open.
@@ -43,6 +57,7 @@ pub(super) struct Tracked {
     /// That, as the queue has it.
     pub stored: Option<Vec<u8>>,
     pub standing: Standing,
+    pub begun: Begun,
     /// Size and time of change when it was last looked at.
     pub seen: (u64, SystemTime),
     /// The largest size that these contents had when they were read.
@@ -158,10 +173,7 @@ impl Tracked {
 
     /// Whether our handle is all that is left of it.
     pub(super) fn has_no_names(&self) -> bool {
-        match &self.input {
-            Some(Input::Plain(file)) => file.metadata().is_ok_and(|metadata| metadata.nlink() == 0),
-            Some(Input::Packed(_)) | None => false,
-        }
+        self.plain().is_some_and(|file| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0))
     }
 
     /// Whether a handle is open.
@@ -182,10 +194,29 @@ impl Tracked {
 
     /// How the file behind the handle begins now, whatever its names; `None` if none is open.
     pub(super) fn head_now(&self) -> Option<Vec<u8>> {
+        self.plain().and_then(|file| piece(file, 0, HEAD_BYTES).ok())
+    }
+
+    /// The handle of a plain file, if it is open.
+    pub(super) fn plain(&self) -> Option<&Arc<File>> {
         match &self.input {
-            Some(Input::Plain(file)) => piece(file, 0, HEAD_BYTES).ok(),
+            Some(Input::Plain(file)) => Some(file),
             Some(Input::Packed(_)) | None => None,
         }
+    }
+
+    /// What the file has now, by its handle.
+    pub(super) fn content(&mut self) -> Result<Content, OpenFault> {
+        match self.open()? {
+            Input::Plain(file) => Content::of(file.clone(), false),
+            Input::Packed(_) => Err(OpenFault::Gone),
+        }
+    }
+
+    /// What stands behind the position in the file behind the handle, as much as is needed to see whether there are whole
+    /// lines in it.
+    pub(super) fn rest(&self) -> Vec<u8> {
+        self.plain().and_then(|file| piece(file, self.position.at, REST_BYTES).ok()).unwrap_or_default()
     }
 
     /// A handle of the file, if its name has not gone to another.
@@ -276,11 +307,11 @@ pub(super) fn before(file: &File, at: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Where the last whole line of a file ends: what is written from now on starts there.
-pub(super) fn end_of_lines(path: &Path, size: u64) -> io::Result<u64> {
+pub(super) fn end_of_lines(file: &File, size: u64) -> io::Result<u64> {
     const LOOKED_AT: usize = 64 << 10;
     let from = size.saturating_sub(LOOKED_AT as u64);
     let mut tail = vec![0; LOOKED_AT];
-    let filled = read_full(&File::open(path)?, &mut tail, from)?;
+    let filled = read_full(file, &mut tail, from)?;
     let tail = tail.get(..filled).unwrap_or_default();
     Ok(memchr::memrchr(b'\n', tail).map_or(size, |at| from + at as u64 + 1))
 }
@@ -296,6 +327,7 @@ impl Tracked {
             position,
             stored: None,
             standing: Standing::Live,
+            begun: Begun::Known,
             seen: (0, SystemTime::UNIX_EPOCH),
             reached: 0,
             grown_ms: now_ms,

@@ -32,7 +32,9 @@ impl Files {
     /// it, as they are read again.
     pub(super) fn try_commit(&mut self, turn: &mut Turn) -> Outcome {
         if turn.is_empty() {
-            return Outcome::Idle;
+            let has_more = !turn.more.is_empty();
+            self.apply(std::mem::take(turn));
+            return if has_more { Outcome::Moved } else { Outcome::Idle };
         }
         let mut gathered = turn.take_gathered();
         match self.append(turn, &mut gathered) {

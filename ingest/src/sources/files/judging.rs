@@ -18,7 +18,7 @@ use crate::sources::content::{Content, Holds};
 use crate::sources::packed::has_packed_name;
 use crate::sources::position::{FILE_KEYS, FileId, HEAD_BYTES, Position, is_numbered_name};
 use crate::sources::rest::{self, Entry, Folders, millis};
-use crate::sources::tracked::{OpenFault, Standing, Tracked};
+use crate::sources::tracked::{Begun, OpenFault, Standing, Tracked};
 use crate::sources::waking::fixed_folder;
 
 /// By so much the clock of file systems may be behind.
@@ -37,11 +37,20 @@ pub(super) struct Judged {
     path: PathBuf,
     bytes: u64,
     modified: SystemTime,
-    finding: Finding,
+    pub finding: Finding,
+    /// If it is not decided what it is: its handle and the place of its source. It is read if it goes.
+    pub held: Option<(Content, usize)>,
+}
+
+impl Judged {
+    /// Whether the file was found with this size.
+    pub(super) fn has_size(&self, bytes: u64) -> bool {
+        self.bytes == bytes
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Finding {
+pub(super) enum Finding {
     /// There is nothing to be read in it.
     Done,
     /// It has no name that rotation gives to a file that is asked for.
@@ -49,21 +58,30 @@ enum Finding {
     /// Another file has the same contents: it is one of two until there is more that no file has. Whether it may also
     /// turn out that they only begin alike.
     Copy { kept: u64, may_differ: bool },
+    /// It is not decided yet whether it is a copy.
+    Alike(Since),
+}
+
+/// Since when it is not decided what a file is, and since when it has its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Since {
+    pub first_ms: i64,
+    pub changed_ms: i64,
 }
 
 /// A file to be judged.
-struct Candidate {
-    entry: Entry,
-    source: usize,
+pub(super) struct Candidate {
+    pub entry: Entry,
+    pub source: usize,
     /// Names that it may have had.
     names: Vec<PathBuf>,
     /// Whether its own name is asked for.
-    is_asked_for: bool,
+    pub is_asked_for: bool,
 }
 
 /// What contents are a copy of.
 #[derive(Debug)]
-enum Original {
+pub(super) enum Original {
     /// Of nothing that is known, however it goes on.
     None,
     /// Of nothing, if that is all.
@@ -72,6 +90,10 @@ enum Original {
     There { may_differ: bool },
     /// Of what was read of a file that is not: its place.
     Gone(usize),
+    /// The same, of a file under a name that is asked for.
+    Moved(usize),
+    /// It is too early to tell.
+    Undecided(Since),
 }
 
 impl Files {
@@ -85,16 +107,23 @@ impl Files {
         })
     }
 
-    /// Whether a file that is asked for, and of which nothing is known, may be what rotation has made of another.
-    pub(super) fn is_to_be_judged(&self, entry: &Entry, source: usize, folders: &mut Folders) -> bool {
+    /// Whether a file that is asked for, and of which nothing is known, may be what rotation has made of another, or
+    /// a copy of one.
+    pub(super) fn is_to_be_judged(&self, entry: &Entry, source: usize, look: &mut Look) -> bool {
         let is_known = match self.tracked.get(&entry.id) {
+            Some(file) if file.begun == Begun::Alike => return self.sources.get(source).is_some(),
             Some(file) => !file.position.packed && (file.path == entry.path || !is_blank(file)),
             None => self.record_of(entry).is_some_and(|record| record.tells_copies() || record.at > 0),
         };
         let Some(source) = self.sources.get(source).filter(|_| !is_known) else { return false };
         let originals = rest::original_names(&entry.path);
         let mut originals = originals.iter().filter(|name| source.settings.matches(name));
-        originals.any(|name| self.by_path.contains_key(name) || folders.at(name).is_some())
+        originals.any(|name| self.is_there(name, look)) || self.begins_like_read(entry, look)
+    }
+
+    /// Whether a name is one of a file.
+    fn is_there(&self, name: &Path, look: &mut Look) -> bool {
+        self.by_path.contains_key(name) || look.folders.at(name).is_some()
     }
 
     /// What the queue has of the inode of a file, if that is of a file of its kind.
@@ -147,9 +176,12 @@ impl Files {
         let is_gone = |(id, judged): &(&FileId, &Judged)| !there.contains(id) && look.folders.has_listed(&judged.path);
         let gone: Vec<FileId> = self.judged.iter().filter(is_gone).map(|(id, _)| *id).collect();
         for id in gone {
-            let judged = self.judged.remove(&id);
-            let is_ours =
-                judged.is_some_and(|judged| judged.finding == Finding::Done) && !self.tracked.contains_key(&id);
+            let Some(judged) = self.judged.remove(&id).filter(|_| !self.tracked.contains_key(&id)) else { continue };
+            let is_ours = judged.finding == Finding::Done;
+            if let Some((content, source)) = judged.held {
+                self.read_gone(id, judged.path, content, source, look);
+                continue;
+            }
             let stored = self.intake.queue.checkpoint(&id.key()).filter(|_| is_ours);
             if let Some((position, stored)) = stored.and_then(|stored| Some((Position::decode(&stored)?, stored))) {
                 self.give_up(id, &position, Some(stored), &mut look.turn);
@@ -159,11 +191,21 @@ impl Files {
         self.store(look);
     }
 
-    fn candidates(&mut self, asked_for: Vec<(Entry, usize)>, look: &Look) -> Vec<Candidate> {
+    fn candidates(&mut self, asked_for: Vec<(Entry, usize)>, look: &mut Look) -> Vec<Candidate> {
         let mut found = Vec::new();
         let asked_ids: HashSet<FileId> = asked_for.iter().map(|(entry, _)| entry.id).collect();
-        for (entry, source) in asked_for.into_iter().filter(|(entry, _)| !self.is_judged(entry)) {
-            let names = self.family(&entry.path).map(|(_, names)| names).unwrap_or_default();
+        for (entry, source) in asked_for {
+            // One that came after the names that are asked for were listed was not known to be one of them.
+            let is_new = self.judged.get(&entry.id).is_none_or(|judged| judged.finding == Finding::Unrelated);
+            if !is_new && self.is_judged(&entry) {
+                continue;
+            }
+            let mut names = self.family(&entry.path).map(|(_, names)| names).unwrap_or_default();
+            // Beside no original, plain names that look rotated are those of files of their own; `moved` compares them with all
+            // that is gone.
+            if !has_packed_name(&entry.path) && !names.iter().any(|name| self.is_there(name, look)) {
+                names.clear();
+            }
             found.push(Candidate { entry, source, names, is_asked_for: true });
         }
         let others = look.folders.all().filter(|entry| !asked_ids.contains(&entry.id));
@@ -195,12 +237,34 @@ impl Files {
             Finding::Unrelated => judged.path == entry.path,
             Finding::Done => is_same && has_packed_name(&judged.path) == has_packed_name(&entry.path),
             Finding::Copy { kept, may_differ } => is_same && !may_differ && kept == self.kept,
+            Finding::Alike(_) => false,
         }
     }
 
     fn note(&mut self, entry: &Entry, finding: Finding) {
         let (path, bytes, modified) = (entry.path.clone(), entry.bytes, entry.modified);
-        self.judged.insert(entry.id, Judged { path, bytes, modified, finding });
+        self.judged.insert(entry.id, Judged { path, bytes, modified, finding, held: None });
+    }
+
+    /// It is not decided what a file is; if it goes meanwhile, it is read.
+    fn note_undecided(&mut self, candidate: &Candidate, since: Since, content: Content, look: &mut Look) {
+        self.note(&candidate.entry, Finding::Alike(since));
+        if look.held < HELD_MAX
+            && let Some(judged) = self.judged.get_mut(&candidate.entry.id)
+        {
+            judged.held = Some((content, candidate.source));
+            look.held += 1;
+        }
+        self.judge_soon(look);
+    }
+
+    /// A file went before it was decided what it is: it is read whole.
+    fn read_gone(&self, id: FileId, path: PathBuf, content: Content, source: usize, look: &mut Look) {
+        let position = Position { path: path.clone(), ..Position::default() };
+        let mut file = Tracked::new(id, path, source, position, look.now_ms);
+        (file.stored, file.standing) = (self.intake.queue.checkpoint(&id.key()), Standing::Moved);
+        file.hold(content);
+        look.turn.adopt(file);
     }
 
     fn judge(&mut self, candidate: &Candidate, known: &mut Known, look: &mut Look) {
@@ -233,9 +297,22 @@ impl Files {
             return self.note(entry, Finding::Done);
         }
         let original = self.original_of(candidate, &content, known, &mut look.folders);
+        let original = match original {
+            Original::None | Original::Unlike if candidate.is_asked_for && !content.packed => {
+                self.moved_from(candidate, &content, known, look, original)
+            }
+            original => original,
+        };
         tracing::debug!(file = %entry.path.display(), id = ?entry.id, ?original, "a rotated file is judged");
         match original {
             Original::None => self.meet_unread(candidate, content, is_blank, look),
+            // What was compared with all that was read stays so, however much is written behind it.
+            Original::Unlike if candidate.names.is_empty() => self.meet_unread(candidate, content, is_blank, look),
+            Original::Undecided(since) => self.note_undecided(candidate, since, content, look),
+            Original::Moved(place) => {
+                let Some(read) = known.reads.get_mut(place) else { return };
+                self.go_on(candidate, content, read, look);
+            }
             // What was told of it may be of another moment than what was told of the others.
             _ if content.has_changed() => self.judge_soon(look),
             Original::There { may_differ } => self.note(entry, Finding::Copy { kept: self.kept, may_differ }),
@@ -300,7 +377,7 @@ impl Files {
     }
 
     /// Where a file is that was read to a position, if it is still there.
-    fn place_of(&self, id: FileId, position: &Position, folders: &mut Folders) -> Option<Entry> {
+    pub(super) fn place_of(&self, id: FileId, position: &Position, folders: &mut Folders) -> Option<Entry> {
         if let Some(entry) = folders.with_id(&position.path, id, position.packed) {
             return Some(entry);
         }
@@ -310,7 +387,7 @@ impl Files {
     }
 
     /// A copy of contents that no other file has any more.
-    fn take_over(&mut self, candidate: &Candidate, content: Content, position: Position, look: &mut Look) {
+    pub(super) fn take_over(&mut self, candidate: &Candidate, content: Content, position: Position, look: &mut Look) {
         let position = Position { packed: content.packed, undecided: false, ..position };
         if position.finished {
             let position = Position { modified_ms: millis(candidate.entry.modified), ..position };

@@ -1,11 +1,11 @@
 //! All that was read of files and of contents that no file has now, found by the names of the files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use watchfire_queue::Queue;
 
-use crate::sources::position::{FILE_KEYS, FileId, PAST_KEYS, Position};
+use crate::sources::position::{FILE_KEYS, FileId, Head, PAST_KEYS, Position};
 use crate::sources::rest;
 
 /// What was read of some contents: of a file, or of none that is still there.
@@ -24,6 +24,9 @@ pub(super) struct Read {
 pub(super) struct Known {
     pub reads: Vec<Read>,
     by_name: HashMap<PathBuf, Vec<usize>>,
+    /// Plain contents that are known up to the position, by their beginnings; and how long those are.
+    by_head: HashMap<Head, Vec<usize>>,
+    head_lengths: BTreeSet<u16>,
 }
 
 impl Known {
@@ -44,7 +47,17 @@ impl Known {
         for name in rest::original_names(&position.path).into_iter().chain([position.path.clone()]) {
             self.by_name.entry(name).or_default().push(at);
         }
+        if position.tells_copies() && !position.packed && position.at > 0 && position.tail.length > 0 {
+            self.by_head.entry(position.head).or_default().push(at);
+            self.head_lengths.insert(position.head.length);
+        }
         self.reads.push(Read { id: FileId::of_key(&key), key, stored, position, is_taken: false });
+    }
+
+    /// Places of what was read of plain files that began like this one.
+    pub(super) fn begun_like(&self, start: &[u8]) -> Vec<usize> {
+        let starts = self.head_lengths.iter().filter_map(|length| start.get(..usize::from(*length)));
+        starts.filter_map(|start| self.by_head.get(&Head::of(start))).flatten().copied().collect()
     }
 
     /// Places of what was read of files with one of these names.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use watchfire_model::Timestamp;
 
+use super::known::Known;
 use super::{Files, LIST_EVERY_MS, LIST_PAUSE_MS, key_of, met_at, time_of};
 use crate::sources::content::{Content, Holds};
 use crate::sources::position::{FILE_KEYS, FileId, HEAD_BYTES, Head, Position, Tail};
 use crate::sources::rest::{self, Entry, Folders};
 use crate::sources::settings::Start;
-use crate::sources::tracked::{Standing, Tracked, before, end_of_lines, piece};
+use crate::sources::tracked::{Begun, Standing, Tracked, before, end_of_lines, piece};
 use crate::sources::turn::{STEPS_MAX, Turn};
 use crate::sources::waking::fixed_folder;
 
@@ -22,6 +23,10 @@ pub(super) struct Look {
     pub now_ms: i64,
     /// Rotated files that were there at the first start and are not asked for.
     pub unasked: usize,
+    /// What was read before this look, once it was asked for.
+    pub known: Option<Known>,
+    /// Handles of files of which it is not decided what they are.
+    pub held: usize,
 }
 
 impl Files {
@@ -33,7 +38,8 @@ impl Files {
         self.list_at_ms = now_ms + LIST_EVERY_MS;
         self.listed_ms = now_ms;
         let found = self.find();
-        let mut look = Look { folders: Folders::default(), turn: Turn::default(), now_ms, unasked: 0 };
+        let mut look =
+            Look { folders: Folders::default(), turn: Turn::default(), now_ms, unasked: 0, known: None, held: 0 };
         let (mut live, mut rotated) = (HashSet::new(), Vec::new());
         for (path, source) in found {
             let Some(entry) = look.folders.at(&path) else {
@@ -47,7 +53,7 @@ impl Files {
             if !live.insert(entry.id) {
                 continue;
             }
-            if self.is_to_be_judged(&entry, source, &mut look.folders) {
+            if self.is_to_be_judged(&entry, source, &mut look) {
                 self.drop_file(entry.id);
                 rotated.push((entry, source));
             } else {
@@ -138,10 +144,14 @@ impl Files {
         let position = known.unwrap_or_else(|| Position { path: path.clone(), ..Position::default() });
         let mut file = Tracked::new(id, path.clone(), source, position, look.now_ms);
         (file.stored, file.seen.1) = (stored.clone(), entry.modified);
+        let first = is_new.then(|| first_position(entry, self.start_of(source)));
+        if first.as_ref().is_some_and(|first| first.at == 0 && first.head.length == 0) {
+            file.begun = Begun::Empty;
+        }
         self.by_path.insert(path.clone(), id);
         self.tracked.insert(id, file);
-        if is_new {
-            look.turn.place(id, stored, first_position(entry, self.start_of(source)));
+        if let Some(first) = first {
+            look.turn.place(id, stored, first);
             self.store_if_full(look);
         }
         self.make_ready(id);
@@ -163,6 +173,8 @@ impl Files {
         }
         let is_listed = look.folders.beside(&file.path).is_some();
         match look.folders.with_id(&file.path, id, file.position.packed) {
+            // It goes just now, or gets another name.
+            Some(entry) if entry.is_past => self.list_at_ms = self.list_at_ms.min(look.now_ms + LIST_PAUSE_MS),
             // The name is not asked for any more.
             Some(entry) if entry.path == file.path && file.standing == Standing::Live => self.drop_file(id),
             // Nothing is known of it that could tell whether it is still the same.
@@ -237,12 +249,12 @@ pub(super) fn is_blank(file: &Tracked) -> bool {
 
 /// Where a file that was never read is begun. How it begins is kept with that, so that a copy is known by it.
 pub(super) fn first_position(entry: &Entry, start: Start) -> Position {
-    let at = match start {
-        Start::Beginning => 0,
-        Start::End => end_of_lines(&entry.path, entry.bytes).unwrap_or(entry.bytes),
-    };
     let file =
         File::open(&entry.path).ok().filter(|file| file.metadata().is_ok_and(|now| FileId::of(&now) == entry.id));
+    let at = match start {
+        Start::Beginning => 0,
+        Start::End => file.as_ref().and_then(|file| end_of_lines(file, entry.bytes).ok()).unwrap_or(entry.bytes),
+    };
     let head = file.as_ref().and_then(|file| piece(file, 0, HEAD_BYTES).ok());
     let tail = file.as_ref().and_then(|file| before(file, at).ok());
     Position {
