@@ -48,6 +48,14 @@ pub(crate) fn put_value(out: &mut Vec<u8>, value: f64) {
     }
 }
 
+/// The seven low bits of each byte, together.
+#[inline]
+const fn sevens(word: u64) -> u64 {
+    let word = (word & 0x007f_007f_007f_007f) | ((word & 0x7f00_7f00_7f00_7f00) >> 1);
+    let word = (word & 0x0000_3fff_0000_3fff) | ((word & 0x3fff_0000_3fff_0000) >> 2);
+    (word & 0x0fff_ffff) | ((word >> 4) & 0x00ff_ffff_f000_0000)
+}
+
 /// A place in bytes that came from a disk.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
@@ -111,6 +119,21 @@ impl<'a> Cursor<'a> {
             self.rest = rest;
             return Ok(u64::from(byte));
         }
+        if let Some(word) = self.rest.first_chunk() {
+            let word = u64::from_le_bytes(*word);
+            // Of the first byte that none follows.
+            let bits = (!word & 0x8080_8080_8080_8080).trailing_zeros() + 1;
+            if let Some(above) = 64u32.checked_sub(bits) {
+                self.rest = self.rest.get(bits as usize / 8..).unwrap_or_default();
+                return Ok(sevens(word & (u64::MAX >> above)));
+            }
+        }
+        self.long_varint()
+    }
+
+    /// One that is near the end, or nearly as long as there are any.
+    #[cold]
+    fn long_varint(&mut self) -> Result<u64, Damaged> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -172,9 +195,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn varint_bytes(value: u64) -> usize {
+        (64 - value.leading_zeros() as usize).div_ceil(7).max(1)
+    }
+
     proptest! {
         #[test]
-        fn integers_and_values_read_back(u in any::<u64>(), i in any::<i64>(), bits in any::<u64>(), small in -1000i64..1000) {
+        fn integers_and_values_read_back(u in (any::<u64>(), 0u32..64).prop_map(|(u, shift)| u >> shift), i in any::<i64>(), bits in any::<u64>(), small in -1000i64..1000) {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, u);
             put_zigzag(&mut bytes, i);
@@ -182,6 +209,10 @@ mod tests {
                 put_value(&mut bytes, value);
             }
             let mut cursor = Cursor::new(&bytes);
+            for end in 0..10 {
+                let (mut cut, whole) = (Cursor::new(bytes.get(..end).unwrap_or_default()), varint_bytes(u) <= end);
+                prop_assert_eq!(cut.varint().is_ok(), whole, "{} bytes", end);
+            }
             prop_assert_eq!(cursor.varint(), Ok(u));
             prop_assert_eq!(cursor.zigzag(), Ok(i));
             let mut skipping = cursor;

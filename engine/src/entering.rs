@@ -20,10 +20,10 @@ use crate::shard::NewSeries;
 /// Series that are to be entered.
 pub(crate) struct Entering<'r> {
     registry: &'r Registry,
-    /// One after another.
-    keys: Vec<u8>,
-    /// By shard.
+    /// By shard, so that each thread reads on where it is; with their keys, one after another.
     gathered: Vec<Vec<Gathered>>,
+    keys: Vec<Vec<u8>>,
+    key_bytes: usize,
     many: usize,
 }
 
@@ -51,7 +51,7 @@ struct Gathered {
     /// Its place among all that are gathered.
     number: usize,
     new: NewSeries,
-    /// Where its key is.
+    /// Where its key is among those of the shard.
     key: Range<usize>,
     state: SeriesState,
     contains_lsn: u64,
@@ -60,19 +60,21 @@ struct Gathered {
 impl<'r> Entering<'r> {
     pub(crate) fn new(registry: &'r Registry) -> Entering<'r> {
         let gathered = registry.shards.iter().map(|_| Vec::new()).collect();
-        Entering { registry, keys: Vec::new(), gathered, many: 0 }
+        let keys = registry.shards.iter().map(|_| Vec::new()).collect();
+        Entering { registry, gathered, keys, key_bytes: 0, many: 0 }
     }
 
     /// Adds a series.
     pub(crate) fn add(&mut self, entrant: Entrant) {
         let Entrant { id, kind, key, place: (hash, shard), state, contains_lsn } = entrant;
         self.registry.continue_from(id.saturating_add(1));
-        let start = self.keys.len();
-        self.keys.extend_from_slice(key);
         // There are few shards.
         let new = NewSeries { id, hash, shard: shard as u32, kind, defined: true };
-        if let Some(of_shard) = self.gathered.get_mut(shard) {
-            let key = start..self.keys.len();
+        if let (Some(of_shard), Some(keys)) = (self.gathered.get_mut(shard), self.keys.get_mut(shard)) {
+            let start = keys.len();
+            keys.extend_from_slice(key);
+            let key = start..keys.len();
+            self.key_bytes += key.len();
             of_shard.push(Gathered { number: self.many, new, key, state, contains_lsn });
             self.many += 1;
         }
@@ -80,7 +82,7 @@ impl<'r> Entering<'r> {
 
     /// Memory of the keys that are gathered.
     pub(crate) fn key_bytes(&self) -> usize {
-        self.keys.len()
+        self.key_bytes
     }
 
     /// Enters what is gathered, unless it is there already, and gives each in the order in which they were added. Those are
@@ -88,10 +90,10 @@ impl<'r> Entering<'r> {
     pub(crate) fn enter(&mut self) -> impl Iterator<Item = Entered> + use<> {
         let mut all: Vec<Option<Entered>> = (0..self.many).map(|_| None).collect();
         let gathered = self.gathered.iter_mut().map(std::mem::take).enumerate();
-        let of_shards: Vec<(usize, Vec<Gathered>)> = gathered.filter(|(_, some)| !some.is_empty()).collect();
-        let (registry, keys) = (self.registry, &self.keys);
+        let with_keys = gathered.zip(&self.keys).filter(|((_, some), _)| !some.is_empty()).collect();
+        let registry = self.registry;
         let mut forms = Vec::new();
-        for of_shard in cores::on_all(of_shards, |(shard, some)| enter_all(registry, shard, some, keys)) {
+        for of_shard in cores::on_all(with_keys, |((shard, some), keys)| enter_all(registry, shard, some, keys)) {
             for (number, entered) in of_shard.entered {
                 if let Some(place) = all.get_mut(number) {
                     *place = Some(entered);
@@ -102,8 +104,8 @@ impl<'r> Entering<'r> {
         // What the first series of a metric says of its type counts.
         forms.sort_unstable_by_key(|form| form.first);
         forms.iter().for_each(|form| registry.catalogue.added(form.kind, form.key, form.series));
-        self.keys.clear();
-        self.many = 0;
+        self.keys.iter_mut().for_each(Vec::clear);
+        (self.key_bytes, self.many) = (0, 0);
         all.into_iter().flatten()
     }
 }

@@ -6,6 +6,8 @@
 //! ```
 //! A block holds 128 numbers, the last one what is left. The number of numbers is known to the caller.
 
+use std::hint::select_unpredictable;
+
 use crate::bytes::{Cursor, Damaged, put_varint, put_zigzag};
 
 const BLOCK: usize = 128;
@@ -30,8 +32,9 @@ impl Range {
     fn of(block: &[i64]) -> Range {
         let (mut low, mut high) = (i64::MAX, i64::MIN);
         for &number in block {
-            low = low.min(number);
-            high = high.max(number);
+            // Where the next extreme comes nobody can guess.
+            low = select_unpredictable(number < low, number, low);
+            high = select_unpredictable(number > high, number, high);
         }
         Range { low, span: high.wrapping_sub(low) as u64 }
     }

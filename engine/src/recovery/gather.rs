@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
 use crate::chunk::{Codec, with_codec};
@@ -122,6 +123,7 @@ impl Bucket {
     pub(super) fn put<'s>(
         &mut self,
         parts: &[&Gathered],
+        rooms: &Rooms,
         series_of: impl Fn(u32) -> Option<&'s Arc<Series>>,
         leave: Leave,
     ) -> u64 {
@@ -131,7 +133,7 @@ impl Bucket {
         // Histograms have to find all samples that came before them.
         let leaves = leave == Leave::Parts && !has_natives;
         let mut orphans = 0;
-        let mut all = BySeries::of(&self.left, &of_bucket, self.first, self.width);
+        let mut all = BySeries::of(&self.left, &of_bucket, self.first, self.width, rooms.take());
         with_codec(|codec| {
             all.take(|place, run| match takes_samples(self.first + place) {
                 Some(series) => put_run(series, run, leaves, codec),
@@ -149,7 +151,8 @@ impl Bucket {
                 }
             }
         });
-        self.left = all;
+        self.left = BySeries { samples: all.samples.get(..all.many()).unwrap_or_default().to_vec(), ends: all.ends };
+        rooms.give_back(all.samples);
         orphans
     }
 }
@@ -165,18 +168,33 @@ fn put_run(series: &Series, run: &[Sample], leaves: bool, codec: &mut Codec) -> 
     if run.len() < BLOCK_MAX { 0 } else { series.state.lock().push_blocks(run, codec) }
 }
 
+/// Room to sort in that goes from bucket to bucket: to have it from the system anew each time costs more than the sorting.
+#[derive(Default)]
+pub(super) struct Rooms(Mutex<Vec<Vec<Sample>>>);
+
+impl Rooms {
+    fn take(&self) -> Vec<Sample> {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, room: Vec<Sample>) {
+        self.0.lock().push(room);
+    }
+}
+
 /// Samples sorted by their series, each series' in the order they came in: counted first, so that each goes to its place at
 /// once.
 #[derive(Default)]
 struct BySeries {
+    /// Behind those of the last series others may stand.
     samples: Vec<Sample>,
     /// By the place of a series in its bucket, where its samples end.
     ends: Vec<u32>,
 }
 
 impl BySeries {
-    /// What is left from before, and behind it what some parts have for so many series from a rank on.
-    fn of(left: &BySeries, parts: &[&OfBucket], first: u32, series: u32) -> BySeries {
+    /// What is left from before, and behind it what some parts have for so many series from a rank on. `samples`: room for them.
+    fn of(left: &BySeries, parts: &[&OfBucket], first: u32, series: u32, mut samples: Vec<Sample>) -> BySeries {
         let mut ends = vec![0u32; series as usize];
         for (place, run) in left.runs() {
             ends[place] = run.len() as u32;
@@ -192,7 +210,9 @@ impl BySeries {
             sum += std::mem::replace(end, sum);
         }
         let nothing = Sample { timestamp: Timestamp::from_millis(0), value: 0.0 };
-        let mut samples = vec![nothing; sum as usize];
+        if samples.len() < sum as usize {
+            samples.resize(sum as usize, nothing);
+        }
         for (place, run) in left.runs() {
             let begin = ends[place] as usize;
             ends[place] += run.len() as u32;
@@ -240,9 +260,11 @@ impl BySeries {
             kept += many;
             *end = kept as u32;
         }
-        self.samples.truncate(kept);
-        // What is left is a part of what there was.
-        self.samples.shrink_to_fit();
+    }
+
+    /// How many samples there are.
+    fn many(&self) -> usize {
+        self.ends.last().map_or(0, |end| *end as usize)
     }
 }
 
@@ -263,7 +285,7 @@ mod tests {
 
     fn sorted(left: &BySeries, parts: &[Gathered]) -> BySeries {
         let parts: Vec<&OfBucket> = parts.iter().map(|part| &part.of_buckets[1]).collect();
-        BySeries::of(left, &parts, 64, 64)
+        BySeries::of(left, &parts, 64, 64, vec![Sample { timestamp: Timestamp::from_millis(7), value: 7.0 }; 100])
     }
 
     fn runs(by_series: &BySeries) -> Vec<(usize, Vec<(i64, f64)>)> {

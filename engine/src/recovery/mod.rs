@@ -89,16 +89,19 @@ struct Known {
 impl Known {
     /// Notes that a number stands for a series, which contains the log up to a record.
     fn add(&mut self, id: u64, series: Arc<Series>, contains_lsn: u64) {
-        let known = self.by_id.get(&series.id).map(|(place, _)| *place);
-        let place = known.unwrap_or_else(|| {
+        // A series takes more than four bytes of memory.
+        let next = self.series.len() as u32;
+        let own = series.id;
+        let place = if own == id { None } else { self.by_id.get(&own).map(|(place, _)| *place) };
+        let (found, _) = *self.by_id.entry(id).or_insert((place.unwrap_or(next), contains_lsn));
+        if found == next {
             self.series.push(series);
-            // A series takes more than four bytes of memory.
-            (self.series.len() - 1) as u32
-        });
-        self.by_id.entry(id).or_insert((place, contains_lsn));
+        }
     }
 
     fn add_all(&mut self, entered: impl Iterator<Item = Entered>) {
+        let (_, most) = entered.size_hint();
+        self.by_id.reserve(most.unwrap_or(0));
         entered.for_each(|Entered { id, contains_lsn, series }| self.add(id, series, contains_lsn));
     }
 }

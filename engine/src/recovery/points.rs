@@ -11,7 +11,7 @@ use std::sync::Arc;
 use watchfire_model::Histogram;
 
 use super::Known;
-use super::gather::{BUCKETS_PER_THREAD, Bucket, Gathered, Leave};
+use super::gather::{BUCKETS_PER_THREAD, Bucket, Gathered, Leave, Rooms};
 use super::numbering::{Entry, Lookup, Numbering};
 use crate::backfill::Hours;
 use crate::bytes::Damaged;
@@ -25,9 +25,9 @@ use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 const SHARE_MIN: usize = 1 << 18;
 /// Shares of a thread: one that is held up leaves some to the others.
 const SHARES_PER_THREAD: usize = 4;
-/// Bytes of the log whose samples are gathered before they go to their series: two or three million samples, so that a series
+/// Bytes of the log whose samples are gathered before they go to their series: six to nine million samples, so that a series
 /// of many is met once instead of with each of its samples.
-const GATHERED_BYTES: usize = 8 << 20;
+const GATHERED_BYTES: usize = 24 << 20;
 /// Series whose samples a thread deletes at once.
 const DELETED_AT_ONCE: usize = 1024;
 /// A sample takes about so many bytes of the log.
@@ -93,11 +93,12 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
         taken.parts.push(of_share.part);
     }
     let mut buckets = Bucket::of_all(numbering.places().len(), cores::threads() * BUCKETS_PER_THREAD);
+    let names = Names { known, numbering: &numbering, rooms: &Rooms::default() };
     let mut windows = windows(pending, &samples).peekable();
     while let Some((some, samples)) = windows.next() {
         let goes_on = windows.peek().is_some_and(|(next, _)| next.iter().all(|record| record.deleted.is_none()));
         let leave = if goes_on { Leave::Parts } else { Leave::Nothing };
-        take_samples(file, some, samples, &Names { known, numbering: &numbering }, &mut buckets, leave, &mut taken);
+        take_samples(file, some, samples, &names, &mut buckets, leave, &mut taken);
     }
     taken
 }
@@ -212,11 +213,12 @@ impl Points for Counts<'_> {
     }
 }
 
-/// The series that are known, and what numbers stand for them.
+/// The series that are known, what numbers stand for them, and room to sort their samples in.
 #[derive(Clone, Copy)]
 struct Names<'k> {
     known: &'k Known,
     numbering: &'k Numbering,
+    rooms: &'k Rooms,
 }
 
 /// Takes the samples of some records: reads them in shares, and puts them into their series.
@@ -229,7 +231,7 @@ fn take_samples(
     leave: Leave,
     taken: &mut Taken,
 ) {
-    let Names { known, numbering } = *names;
+    let Names { known, numbering, rooms } = *names;
     let bytes: usize = some.iter().map(|record| record.payload.len()).sum();
     let mut samples = samples;
     let with_places = |share| {
@@ -249,7 +251,7 @@ fn take_samples(
     let parts: Vec<&Gathered> = read.iter().map(|share| &share.gathered).collect();
     let series_of = |rank: u32| known.series.get(*numbering.places().get(rank as usize)? as usize);
     let put = cores::on_all(std::mem::take(buckets), |mut bucket: Bucket| {
-        let orphans = bucket.put(&parts, series_of, leave);
+        let orphans = bucket.put(&parts, rooms, series_of, leave);
         (bucket, orphans)
     });
     for (bucket, orphans) in put {

@@ -60,13 +60,19 @@ pub(super) fn replay(
         replayer.note_missing(*first);
         replayer.expected = replayer.expected.max(*first);
         let found = segment::read_by(path, last_file, &mut replayer).map_err(|error| segment_error(path, error))?;
-        if last_file {
-            settle(path, found.good_end).map_err(io_error(path))?;
-        }
         log_bytes += found.payloads.len() as u64;
-        replayer.enter_defined();
-        let pending = std::mem::take(&mut replayer.pending);
-        let taken = take_points(&Arc::new(found.payloads), &pending, replayer.known);
+        let take = || {
+            replayer.enter_defined();
+            let pending = std::mem::take(&mut replayer.pending);
+            take_points(&Arc::new(found.payloads), &pending, replayer.known)
+        };
+        let taken = if last_file {
+            let (settled, taken) = beside(|| settle(path, found.good_end), take);
+            settled.map_err(io_error(path))?;
+            taken
+        } else {
+            take()
+        };
         let report = &mut *replayer.report;
         report.damages.extend(found.damages);
         report.points += taken.points;
@@ -117,14 +123,25 @@ fn settle(path: &Path, good_end: u64) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Waits for a disk on a thread of its own, while the work is done; nobody is told of either before both are.
+fn beside<T>(disk: impl FnOnce() -> io::Result<()> + Send, work: impl FnOnce() -> T) -> (io::Result<()>, T) {
+    std::thread::scope(|scope| {
+        let waiting = std::thread::Builder::new().spawn_scoped(scope, disk);
+        let done = work();
+        let panicked = |_| Err(io::Error::other("it could not be made durable"));
+        (waiting.and_then(|thread| thread.join().unwrap_or_else(panicked)), done)
+    })
+}
+
 /// What heads of records lead to, one after another.
 struct Replayer<'r> {
     registry: &'r Registry,
     exemplars: &'r Exemplars,
     positions: &'r mut Positions,
     known: &'r mut Known,
-    /// Series that are defined and not known yet, and their numbers.
+    /// Series that are defined and not known yet.
     entering: Entering<'r>,
+    /// Numbers of all that were not known when a head that defines them was looked at.
     defined: HashSet<u64, foldhash::fast::RandomState>,
     files: &'r [(u64, PathBuf)],
     report: &'r mut RecoveryReport,
@@ -155,7 +172,6 @@ impl Replayer<'_> {
 
     /// Enters the series that are defined.
     fn enter_defined(&mut self) {
-        self.defined.clear();
         self.known.add_all(self.entering.enter());
     }
 
@@ -181,8 +197,8 @@ impl Replayer<'_> {
 
     fn define(&mut self, head: &Head) {
         for (Defined { id, kind, hash, shard, .. }, key) in head.defined() {
-            // It may have become known since the head was looked at.
-            if self.known.by_id.contains_key(id) || !self.defined.insert(*id) {
+            // What was known before its head was looked at is not among them.
+            if !self.defined.insert(*id) {
                 continue;
             }
             let state = SeriesState::new(Numbers::new(kind.class()));

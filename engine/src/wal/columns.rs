@@ -105,7 +105,7 @@ pub(super) fn read(cursor: &mut Cursor, mut each: impl FnMut(u64, i64, f64)) -> 
 fn read_value(cursor: &mut Cursor, exponent: i64) -> Result<f64, Damaged> {
     match exponent {
         AS_IT_IS => cursor.f64(),
-        0 => cursor.zigzag().map(|integer| integer as f64),
+        // An integer is divided by one: that costs less than to guess wrong which of them comes.
         _ => {
             let power = usize::try_from(exponent).ok().and_then(|exponent| POWERS.get(exponent));
             let power = power.ok_or(Damaged("a decimal exponent is above 15"))?;

@@ -6,8 +6,6 @@
 //! ```
 //! Each record is packed by itself, so that damage stays its own.
 
-use std::io;
-
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::compress_bound;
 
@@ -20,6 +18,8 @@ const PACKED: u8 = 8;
 const WORTH_BYTES: usize = 256;
 /// The quickest level that also makes use of how often bytes are there, and not only of what is there twice.
 const LEVEL: i32 = 1;
+/// No frame holds so many times its bytes: a block of up to 128 KiB takes four.
+const RATIO_MAX: usize = 1 << 15;
 
 /// Packs payloads.
 #[derive(Default)]
@@ -64,12 +64,11 @@ impl Packer {
     }
 }
 
-/// How long a payload is unpacked, as it says itself.
-pub(super) fn unpacked_bytes(payload: &[u8]) -> usize {
-    match payload.split_first() {
-        Some((&PACKED, rest)) => Cursor::new(rest).length(RECORD_BYTES_MAX).unwrap_or(0),
-        Some(_) | None => payload.len(),
-    }
+/// How long a payload is unpacked, as it says itself. Errors: it is packed, and cannot be as long as that.
+pub(super) fn unpacked_bytes(payload: &[u8]) -> Result<usize, Damaged> {
+    let Some((&PACKED, packed)) = payload.split_first() else { return Ok(payload.len()) };
+    let length = Cursor::new(packed).length(RECORD_BYTES_MAX).ok();
+    length.filter(|length| length / RATIO_MAX <= packed.len()).ok_or(Damaged("a packed record is too long"))
 }
 
 /// Unpacks payloads.
@@ -82,30 +81,40 @@ pub(crate) struct Unpacker {
 impl Unpacker {
     /// Appends a payload, unpacked if it is packed. Errors: it is packed and damaged; then nothing is appended.
     pub(crate) fn unpack(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Damaged> {
-        let Some((PACKED, packed)) = payload.split_first().map(|(head, rest)| (*head, rest)) else {
-            out.extend_from_slice(payload);
-            return Ok(());
-        };
-        let mut cursor = Cursor::new(packed);
-        let length = usize::try_from(cursor.varint()?).ok().filter(|length| *length <= RECORD_BYTES_MAX);
-        let length = length.ok_or(Damaged("a packed record is too long"))?;
         let from = out.len();
-        out.reserve(length);
-        if self.decompress(cursor.rest(), out) != Some(length) {
+        out.resize(from + unpacked_bytes(payload)?, 0);
+        let unpacked = self.unpack_to(payload, out.get_mut(from..).unwrap_or_default());
+        if unpacked.is_err() {
             out.truncate(from);
-            return Err(Damaged("a packed record cannot be unpacked"));
         }
-        Ok(())
+        unpacked
     }
 
-    /// Appends what a frame holds, no more than there is room for; says how much that is.
-    fn decompress(&mut self, packed: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    /// Puts a payload, unpacked if it is packed, to a place as long as it says it is. Errors: it is packed and damaged.
+    pub(crate) fn unpack_to(&mut self, payload: &[u8], place: &mut [u8]) -> Result<(), Damaged> {
+        let whole = match payload.split_first() {
+            Some((&PACKED, packed)) => {
+                let mut cursor = Cursor::new(packed);
+                cursor.varint()?;
+                self.decompress(cursor.rest(), place) == Some(place.len())
+            }
+            Some(_) | None => {
+                let fits = place.len() == payload.len();
+                if fits {
+                    place.copy_from_slice(payload);
+                }
+                fits
+            }
+        };
+        if whole { Ok(()) } else { Err(Damaged("a packed record cannot be unpacked")) }
+    }
+
+    /// Puts what a frame holds to a place, no more than there is room for; says how much that is.
+    fn decompress(&mut self, packed: &[u8], place: &mut [u8]) -> Option<usize> {
         if self.decompressor.is_none() {
             self.decompressor = Decompressor::new().ok();
         }
-        let mut behind = io::Cursor::new(&mut *out);
-        behind.set_position(behind.get_ref().len() as u64);
-        self.decompressor.as_mut()?.decompress_to_buffer(packed, &mut behind).ok()
+        self.decompressor.as_mut()?.decompress_to_buffer(packed, place).ok()
     }
 }
 

@@ -8,7 +8,8 @@
 //! at which a whole one with a later number begins, and says what it left out.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::{Cursor, Damaged};
@@ -25,6 +26,8 @@ pub(crate) const HEAD_BYTES: usize = 20;
 pub(crate) const RECORD_HEAD_BYTES: usize = 24;
 /// What is told of a record that is whole and cannot be understood.
 pub(crate) const SENSELESS: &str = "a record with a right checksum makes no sense";
+/// Bytes of a file that a thread reads at once.
+const READ_AT_ONCE: usize = 1 << 20;
 /// Bytes of a file that are unpacked and looked at at once: what their heads say is many times as long.
 const UNPACKED_AT_ONCE: usize = 1 << 20;
 /// The payloads of a file are expected to have at most so many times its length.
@@ -179,10 +182,9 @@ pub(crate) fn read(
 
 /// Reads a file and hands its records on.
 pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) -> Result<Found, SegmentError> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(SegmentError::Io)?;
-    let payloads = Vec::with_capacity(unpacked_bytes(&bytes));
-    let mut found = Found { good_end: 0, damages: Vec::new(), payloads };
+    let bytes = read_file(path).map_err(SegmentError::Io)?;
+    let mut payloads = Payloads::with_room(unpacked_bytes(&bytes));
+    let mut found = Found { good_end: 0, damages: Vec::new(), payloads: Vec::new() };
     let damage = |offset: usize, length: usize, reason: &str, torn_tail: bool| Damage {
         file: path.to_owned(),
         offset: offset as u64,
@@ -205,7 +207,7 @@ pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) 
     let mut at = HEAD_BYTES;
     let mut some: Vec<(usize, Record)> = Vec::new();
     let mut take = |some: &mut Vec<(usize, Record)>, found: &mut Found| {
-        take_all(some, &mut found.payloads, records, |at, bytes| {
+        take_all(some, &mut payloads, records, |at, bytes| {
             found.damages.push(damage(at, bytes, SENSELESS, false));
         });
         some.clear();
@@ -238,7 +240,47 @@ pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) 
         }
     }
     take(&mut some, &mut found);
+    found.payloads = payloads.into_bytes();
     Ok(found)
+}
+
+/// Reads a file on all cores.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    let parts = bytes.chunks_mut(READ_AT_ONCE).zip((0..).step_by(READ_AT_ONCE)).collect();
+    let read = cores::on_all(parts, |(part, at): (&mut [u8], u64)| file.read_exact_at(part, at));
+    read.into_iter().collect::<io::Result<()>>()?;
+    Ok(bytes)
+}
+
+/// Payloads, one after another, with room for others: that comes from the system as zeros, which nobody has to write, and is
+/// first touched by the threads that unpack to it.
+struct Payloads {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Payloads {
+    fn with_room(bytes: usize) -> Payloads {
+        Payloads { bytes: vec![0; bytes], filled: 0 }
+    }
+
+    /// The room for so many more, of which all are filled from here on.
+    fn room_for(&mut self, bytes: usize) -> &mut [u8] {
+        let (start, end) = (self.filled, self.filled + bytes);
+        if end > self.bytes.len() {
+            self.bytes.resize(end, 0);
+        }
+        self.filled = end;
+        self.bytes.get_mut(start..end).unwrap_or_default()
+    }
+
+    fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.filled);
+        self.bytes
+    }
 }
 
 /// Bytes of all payloads, unpacked, as far as the lengths beside them are to be believed.
@@ -247,49 +289,53 @@ fn unpacked_bytes(bytes: &[u8]) -> usize {
     while let Some(length) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
         let start = at + RECORD_HEAD_BYTES;
         at = start.saturating_add(u32::from_le_bytes(*length) as usize);
-        sum = sum.saturating_add(bytes.get(start..at).map_or(0, packed::unpacked_bytes));
+        sum =
+            sum.saturating_add(bytes.get(start..at).map_or(0, |payload| packed::unpacked_bytes(payload).unwrap_or(0)));
     }
     sum.min(bytes.len().saturating_mul(PACKED_MAX))
 }
 
-/// Unpacks records and has them looked at, on all cores, and appends their payloads to others; then each is taken. Tells of
-/// those of which the payload is of no use where they stand, and their lengths.
+/// Unpacks records behind other payloads and has them looked at, on all cores; then each is taken. Tells of those of which the
+/// payload is of no use where they stand, and their lengths.
 fn take_all<R: Records>(
     some: &[(usize, Record)],
-    payloads: &mut Vec<u8>,
+    payloads: &mut Payloads,
     records: &mut R,
     mut senseless: impl FnMut(usize, usize),
 ) {
+    let lengths: Vec<Result<usize, Damaged>> =
+        some.iter().map(|(_, record)| packed::unpacked_bytes(record.payload)).collect();
+    let bytes_of = |lengths: &[Result<usize, Damaged>]| lengths.iter().flatten().sum::<usize>();
+    let mut payload_at = payloads.filled;
+    let mut room = payloads.room_for(bytes_of(&lengths));
+    let of_share = some.len().div_ceil(cores::threads()).max(SHARE_MIN);
+    let mut shares = Vec::new();
+    for (share, lengths) in some.chunks(of_share).zip(lengths.chunks(of_share)) {
+        let (of_share, rest) = room.split_at_mut(bytes_of(lengths));
+        room = rest;
+        shares.push((share, lengths, of_share));
+    }
     let looking = &*records;
-    let shares = some.chunks(some.len().div_ceil(cores::threads()).max(SHARE_MIN)).collect();
-    let unpacked = cores::on_all(shares, |share: &[(usize, Record)]| {
-        let (mut unpacker, mut of_share) = (Unpacker::default(), Vec::new());
-        let look = |(_, record): &(usize, Record)| {
-            let start = of_share.len();
-            unpacker.unpack(record.payload, &mut of_share)?;
-            Ok((of_share.len(), looking.look(of_share.get(start..).unwrap_or_default())))
+    let unpacked = cores::on_all(shares, |(share, lengths, mut room)| {
+        let mut unpacker = Unpacker::default();
+        let unpack = |((_, record), length): (&(usize, Record), &Result<usize, Damaged>)| {
+            let (payload, rest) = std::mem::take(&mut room).split_at_mut(length.unwrap_or(0));
+            room = rest;
+            let whole = length.and_then(|_| unpacker.unpack_to(record.payload, payload));
+            (payload.len(), whole.map(|()| looking.look(payload)))
         };
-        let looked: Vec<Result<(usize, R::Looked), Damaged>> = share.iter().map(look).collect();
-        (of_share, looked)
+        share.iter().zip(lengths).map(unpack).collect::<Vec<_>>()
     });
-    let mut places = some.iter();
-    for (of_share, looked) in unpacked {
-        let before = payloads.len();
-        payloads.extend_from_slice(&of_share);
-        drop(of_share);
-        let mut payload_at = before;
-        for (looked, (at, Record { lsn, synced, payload })) in looked.into_iter().zip(&mut places) {
-            let bytes = RECORD_HEAD_BYTES + payload.len();
-            let understood = looked.and_then(|(end, looked)| {
-                let payload = payloads.get(payload_at..before + end).unwrap_or_default();
-                let (lsn, synced, offset, bytes) = (*lsn, *synced, *at as u64, bytes as u64);
-                let record = ReadRecord { lsn, synced, payload, payload_at, offset, bytes };
-                payload_at = before + end;
-                records.take(record, looked)
-            });
-            if understood.is_err() {
-                senseless(*at, bytes);
-            }
+    for ((at, record), (length, looked)) in some.iter().zip(unpacked.into_iter().flatten()) {
+        let bytes = RECORD_HEAD_BYTES + record.payload.len();
+        let payload = payloads.bytes.get(payload_at..payload_at + length).unwrap_or_default();
+        let understood = looked.and_then(|looked| {
+            let (lsn, synced, offset, bytes) = (record.lsn, record.synced, *at as u64, bytes as u64);
+            records.take(ReadRecord { lsn, synced, payload, payload_at, offset, bytes }, looked)
+        });
+        payload_at += length;
+        if understood.is_err() {
+            senseless(*at, bytes);
         }
     }
 }
