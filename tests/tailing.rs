@@ -62,6 +62,21 @@ fn a_name_that_is_not_utf8_is_told_once() {
     }
 }
 
+#[test]
+fn alternatives_in_paths_are_followed() {
+    let logs = Logs::new();
+    for folder in ["app", "web", "db"] {
+        fs::create_dir(logs.path(folder)).expect("the folder can be written");
+    }
+    for name in ["app/a.log", "web/a.txt", "web/b.debug.log", "web/c.tmp.log", "db/a.log", "db/a.txt"] {
+        logs.append(name, &format!("of {name}\n"));
+    }
+    let server = Server::start(BINARY, &logs.config("{app,web}/*.{log,txt}", r#", exclude: ["*.{debug,tmp}.log"]"#));
+    wait_total(&server, 2);
+    logs.append("app/late.txt", "one more\n");
+    wait_total(&server, 3);
+}
+
 /// Has the folder listed three times: each time a new file is found in it, with one line.
 fn list_again(logs: &Logs, server: &Server, stored: u64) {
     for number in 1..4 {

@@ -2,7 +2,7 @@
 
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::multiline::Multiline;
-use watchfire_ingest::sources::settings::{FileSource, JournalSource, Start};
+use watchfire_ingest::sources::settings::{BraceError, FileSource, JournalSource, Start, alternatives};
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::Node;
 
@@ -58,6 +58,40 @@ pub fn is_format(name: &str, parsers: &[LineParser]) -> bool {
     is_built_in || parsers.iter().any(|parser| parser.name == custom)
 }
 
+/// The patterns that stand in a node, one for each of its alternatives; what is wrong with it is told at its place.
+fn check_alternatives(
+    section: &mut Section<'_>,
+    key: &'static str,
+    node: &Node,
+    text: &str,
+) -> Vec<(String, glob::Pattern)> {
+    let texts = match alternatives(text) {
+        Ok(texts) => texts,
+        Err(wrong) => {
+            let at = match wrong {
+                BraceError::Alone { at, .. } => at,
+                BraceError::TooMany => 0,
+            };
+            section.fault(node.place_at(at), format!("`{}`: {wrong}", section.name(key)));
+            return Vec::new();
+        }
+    };
+    if texts.len() == 1 {
+        return check_glob(section, key, node, text).map(|pattern| (text.to_owned(), pattern)).into_iter().collect();
+    }
+    let mut found = Vec::new();
+    for text in texts {
+        match glob::Pattern::new(&text) {
+            Ok(pattern) => found.push((text, pattern)),
+            Err(wrong) => {
+                let message = format!("`{}`: of its alternatives, `{text}`: {}", section.name(key), wrong.msg);
+                section.fault(node.place, message);
+            }
+        }
+    }
+    found
+}
+
 fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParser]) -> Option<FileSource> {
     let path = sources.name("files");
     let mut section = Section::new(&path, Some(node), sources.faults());
@@ -65,8 +99,8 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     for (text, node) in section.text_nodes("path") {
         if text.is_empty() {
             section.fault(node.place, format!("`{path}.path` is empty; write a path, with * and ? if need be"));
-        } else if check_glob(&mut section, "path", node, text).is_some() {
-            paths.push(text.to_owned());
+        } else {
+            paths.extend(check_alternatives(&mut section, "path", node, text).into_iter().map(|(text, _)| text));
         }
     }
     if section.node("path").is_none() {
@@ -74,7 +108,7 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     }
     let mut exclude = Vec::new();
     for (text, node) in section.text_nodes("exclude") {
-        exclude.extend(check_glob(&mut section, "exclude", node, text));
+        exclude.extend(check_alternatives(&mut section, "exclude", node, text).into_iter().map(|(_, pattern)| pattern));
     }
     let format = section.parsed("format", &format!("one of {}", format_names(parsers).join(", ")), |name| {
         is_format(name, parsers).then(|| name.to_owned())

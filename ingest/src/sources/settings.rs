@@ -99,6 +99,105 @@ impl FileSource {
     }
 }
 
+/// Most patterns that one with alternatives stands for.
+pub const ALTERNATIVES_MAX: usize = 256;
+
+/// Why a pattern's braces do not stand for alternatives.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BraceError {
+    /// A brace has none that belongs to it.
+    #[error("`{brace}` has no other brace that belongs to it; put one that is meant into brackets: [{brace}]")]
+    Alone {
+        /// Where it stands, in bytes.
+        at: usize,
+        /// Which one it is.
+        brace: char,
+    },
+    /// There are too many alternatives.
+    #[error(
+        "it stands for more than {ALTERNATIVES_MAX} patterns; write * for some of the alternatives, or several entries"
+    )]
+    TooMany,
+}
+
+/// The patterns that one with alternatives (`{a,b}`, also within each other) stands for, in order. Braces without a comma
+/// stand for themselves, as those in brackets do (`[{]`).
+///
+/// Errors: a brace is alone, or there are more than [`ALTERNATIVES_MAX`].
+pub fn alternatives(pattern: &str) -> Result<Vec<String>, BraceError> {
+    check_braces(pattern)?;
+    let (mut whole, mut open) = (Vec::new(), vec![pattern.to_owned()]);
+    // The first group is taken apart each time, so that the patterns come in order.
+    while let Some(pattern) = open.pop() {
+        match first_group(&pattern) {
+            Some((from, parts, to)) => {
+                let (before, behind) = (&pattern[..from], &pattern[to..]);
+                if whole.len() + open.len() + parts.len() > ALTERNATIVES_MAX {
+                    return Err(BraceError::TooMany);
+                }
+                open.extend(parts.iter().rev().map(|part| format!("{before}{part}{behind}")));
+            }
+            None => whole.push(pattern),
+        }
+    }
+    Ok(whole)
+}
+
+/// Braces and commas that do not stand in brackets, and where.
+fn signs(pattern: &str) -> Vec<(usize, char)> {
+    // Where the brackets end that were met last.
+    let (mut found, mut behind) = (Vec::new(), 0);
+    for (at, sign) in pattern.char_indices().filter(|(_, sign)| matches!(sign, '{' | '}' | ',' | '[')) {
+        if at < behind {
+            continue;
+        }
+        if sign != '[' {
+            found.push((at, sign));
+            continue;
+        }
+        // A `]` that comes first is one of the characters that the brackets stand for.
+        let first = if pattern[at + 1..].starts_with('!') { 2 } else { 1 };
+        let end = pattern[at + 1..].char_indices().skip(first).find(|(_, sign)| *sign == ']');
+        behind = end.map_or(behind, |(end, _)| at + 1 + end);
+    }
+    found
+}
+
+fn check_braces(pattern: &str) -> Result<(), BraceError> {
+    let mut open = Vec::new();
+    for (at, brace) in signs(pattern) {
+        match brace {
+            '{' => open.push(at),
+            '}' if open.pop().is_none() => return Err(BraceError::Alone { at, brace }),
+            _ => {}
+        }
+    }
+    open.first().map_or(Ok(()), |at| Err(BraceError::Alone { at: *at, brace: '{' }))
+}
+
+/// The first outermost group of alternatives: where it begins, what it has, and where what follows begins.
+fn first_group(pattern: &str) -> Option<(usize, Vec<&str>, usize)> {
+    // Groups that are open: where each begins, and its commas.
+    let mut open: Vec<(usize, Vec<usize>)> = Vec::new();
+    let mut first: Option<(usize, Vec<usize>, usize)> = None;
+    for (at, sign) in signs(pattern) {
+        match sign {
+            '{' => open.push((at, Vec::new())),
+            ',' => open.iter_mut().last().into_iter().for_each(|(_, commas)| commas.push(at)),
+            _ => {
+                let (from, commas) = open.pop()?;
+                if !commas.is_empty() && first.as_ref().is_none_or(|(first, ..)| from < *first) {
+                    first = Some((from, commas, at));
+                }
+            }
+        }
+    }
+    let (from, commas, end) = first?;
+    let starts = [from].into_iter().chain(commas.iter().copied());
+    let ends = commas.iter().copied().chain([end]);
+    Some((from, starts.zip(ends).map(|(start, end)| &pattern[start + 1..end]).collect(), end + 1))
+}
+
 fn is_not_utf8(name: &OsStr) -> bool {
     name.to_str().is_none()
 }
@@ -112,4 +211,48 @@ pub struct JournalSource {
     pub directory: Option<PathBuf>,
     /// Where the journal is begun at the first start.
     pub start: Start,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alternatives_are_patterns_of_their_own() {
+        for (pattern, wanted) in [
+            ("/a/*.log", vec!["/a/*.log"]),
+            ("/a/{x,y}/*.{log,txt}", vec!["/a/x/*.log", "/a/x/*.txt", "/a/y/*.log", "/a/y/*.txt"]),
+            ("{a,b{1,2},}c", vec!["ac", "b1c", "b2c", "c"]),
+            ("{{a,b},{c,d}}", vec!["a", "b", "c", "d"]),
+            ("{a}{b,c}", vec!["{a}b", "{a}c"]),
+            ("{x{a,b}}", vec!["{xa}", "{xb}"]),
+            ("a[{]b,c[}]", vec!["a[{]b,c[}]"]),
+            ("{a,[]},]}", vec!["a", "[]},]"]),
+            ("{[!]},]x,b}", vec!["[!]},]x", "b"]),
+            ("{[é,]{a,b},c}", vec!["[é,]a", "[é,]b", "c"]),
+            ("é{ü,ö}", vec!["éü", "éö"]),
+            ("a,b", vec!["a,b"]),
+        ] {
+            assert_eq!(alternatives(pattern).unwrap(), wanted, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn braces_that_are_alone_are_told_with_their_place() {
+        for (pattern, at, brace) in
+            [("/a/{x,y", 3, '{'), ("/a/{x,{y}", 3, '{'), ("/a/x,y}", 6, '}'), ("{a,b}}", 5, '}'), ("é{", 2, '{')]
+        {
+            assert_eq!(alternatives(pattern), Err(BraceError::Alone { at, brace }), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn there_are_only_so_many_alternatives() {
+        assert_eq!(alternatives(&"{a,b}".repeat(8)).map(|all| all.len()), Ok(256));
+        assert_eq!(alternatives(&"{a,b}".repeat(5000)), Err(BraceError::TooMany));
+        let many = format!("{{{}}}", ",".repeat(256));
+        assert_eq!(alternatives(&many), Err(BraceError::TooMany));
+        let nested = "{".repeat(5000) + &"}".repeat(5000);
+        assert_eq!(alternatives(&nested).map(|all| all.len()), Ok(1));
+    }
 }
