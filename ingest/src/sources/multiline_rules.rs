@@ -114,10 +114,20 @@ pub(super) fn names_cause(line: &[u8]) -> bool {
 /// `--- End of inner exception stack trace ---`
 const END_OF_CAUSE: &[u8] = b"--- End of ";
 
-/// `Traceback (most recent call last):`, also behind the `+` of a group.
+/// `Traceback (most recent call last):`, also behind the `+` of a group; or the place of a fault of syntax, which has no
+/// such line before it.
 pub(super) fn is_python_traceback(line: &[u8]) -> bool {
-    let line = line.trim_ascii_start();
-    line.strip_prefix(b"+ Exception Group ").unwrap_or(line).starts_with(b"Traceback (most recent call last)")
+    let text = line.trim_ascii_start();
+    text.strip_prefix(b"+ Exception Group ").unwrap_or(text).starts_with(b"Traceback (most recent call last)")
+        || is_syntax_place(line)
+}
+
+/// `  File "shop.py", line 3`, with nothing behind: a frame has the name of its function there.
+fn is_syntax_place(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"  File \"") else { return false };
+    let mark = b"\", line ";
+    let number = memchr::memmem::find(rest, mark).and_then(|at| rest.get(at + mark.len()..)).unwrap_or_default();
+    !number.is_empty() && number.iter().all(u8::is_ascii_digit)
 }
 
 /// The first line of the trace of several exceptions.
