@@ -226,10 +226,15 @@ struct OnLabel<'p> {
 /// Matchers by their label; those that only take a few values away go alone, as they look at no others.
 fn by_label<'p>(matchers: Vec<&'p Prepared<'p>>) -> Vec<OnLabel<'p>> {
     let mut labels: Vec<OnLabel> = Vec::new();
+    let mut together: HashMap<&str, usize> = HashMap::new();
     for matcher in matchers {
         let name = matcher.matcher.name();
-        let together = labels.iter_mut().find(|label| label.name == name && label.few_values().is_none());
-        match together.filter(|_| matcher.few_values().is_none()) {
+        let alone = labels.len();
+        let place = match matcher.few_values() {
+            Some(_) => alone,
+            None => *together.entry(name).or_insert(alone),
+        };
+        match labels.get_mut(place) {
             Some(label) => label.matchers.push(matcher),
             None => labels.push(OnLabel { name, matchers: vec![matcher] }),
         }

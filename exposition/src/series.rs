@@ -85,7 +85,9 @@ pub(super) fn read_labels<'b>(
     if name.is_empty() {
         return Err(cursor.error("the name of the metric in front of these labels"));
     }
-    labels.push(METRIC_NAME.into(), name);
+    if !labels.push(METRIC_NAME.into(), name) {
+        return Err(body.moved_to(series.at).error("each label once: the name of the metric is `__name__`"));
+    }
     Ok(())
 }
 

@@ -99,6 +99,7 @@ fn what_the_classic_format_is_not_is_told_with_its_line() {
     classic("# TYPE m thing\n", "counter, gauge, histogram, summary or untyped, found `thing`");
     classic("# TYPE m\n", "counter, gauge");
     classic("# HELP 0 x\n", "the name of a metric");
+    classic("m{__name__=\"n\"} 1\n", "the name of the metric is `__name__`");
     bad(b"m{a=\"\xff\"} 1\n", Format::Classic, "UTF-8");
     bad(b"# HELP m \xff\n", Format::Classic, "UTF-8");
     bad(b"m 1\n\0m 1\n", Format::Classic, "line 2");

@@ -33,8 +33,9 @@ pub(crate) fn unwrap<T: DeserializeOwned>(body: &[u8]) -> Result<(T, Notes), Eva
         _ => {
             let reason = format!("`metrics.backend` says: {}: {}", wrapped.error_type, wrapped.error);
             Err(match wrapped.error_type.as_str() {
-                "execution" => EvalError::Parameter { reason },
-                "bad_data" => EvalError::Refused { reason },
+                // VictoriaMetrics tells the status again instead of a kind.
+                "execution" | "422" => EvalError::Parameter { reason },
+                "bad_data" | "400" => EvalError::Refused { reason },
                 other => {
                     let retry = matches!(other, "timeout" | "unavailable" | "internal" | "503");
                     EvalError::Storage { reason, retry }
@@ -167,6 +168,10 @@ mod tests {
         let error = unwrap::<QueryResult>(refused).err().expect("an error");
         let reason = "`metrics.backend` says: bad_data: parse error".to_owned();
         assert_eq!(error, EvalError::Refused { reason });
+        let refused = br#"{"status":"error","errorType":"422","error":"unknown func"}"#;
+        let error = unwrap::<QueryResult>(refused).err().expect("an error");
+        let reason = "`metrics.backend` says: 422: unknown func".to_owned();
+        assert_eq!(error, EvalError::Parameter { reason });
         for (kind, retry) in [("unavailable", true), ("not_acceptable", false)] {
             let refused = format!(r#"{{"status":"error","errorType":"{kind}","error":"no"}}"#);
             let error = unwrap::<QueryResult>(refused.as_bytes()).err().expect("an error");

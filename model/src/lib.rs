@@ -26,7 +26,7 @@ pub use alert::{Alert, AlertState};
 pub use histogram::{Histogram, HistogramSum, ResetHint};
 pub use labels::{LabelError, LabelSet};
 pub use level::Level;
-pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use matcher::{MatchOp, Matcher, MatcherBudget, MatcherError};
 pub use nearest::nearest;
 pub use record::{LogRecord, RecordReader, RecordView, RecordWriter, Value};
 pub use sample::Sample;

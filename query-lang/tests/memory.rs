@@ -105,3 +105,29 @@ fn evaluations_share_what_there_is() {
     let alone = Limits { memory: Some(QueryMemory::new(0)), ..limits };
     assert_eq!(ask(&engine, "last_over_time(requests_total[2h])", &alone).err(), Some(EvalError::Memory { limit: 0 }));
 }
+
+#[test]
+fn values_that_queries_make_for_labels_are_counted_and_limited() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = engine(dir.path());
+    let at = Asked::Instant(Timestamp::from_millis(START + MINUTE));
+    let ask = |text: &str, limits: &Limits| answer(&parse(text).expect("valid"), &engine, at, limits);
+    let doubled = |times: usize| {
+        let begin = "label_replace(".repeat(times);
+        format!("{begin}requests_total{}", r#", "pod", "$1$1", "pod", "(.*)")"#.repeat(times))
+    };
+    assert!(ask(&doubled(10), &Limits::default()).is_ok());
+    let too_long = ask(&doubled(40), &Limits::default()).expect_err("pods with names of terabytes");
+    assert!(too_long.to_string().contains("`label_replace` makes a value of up to "), "{too_long}");
+    let small = Limits { memory_max_bytes: 2 << 20, ..Limits::default() };
+    assert_eq!(ask(&doubled(17), &small), Err(EvalError::Memory { limit: 2 << 20 }));
+    let joined = |many: usize| {
+        let sources = r#", "pod""#.repeat(many);
+        format!(r#"label_join(label_join(requests_total, "pod", "-"{sources}), "pod", "-"{sources})"#)
+    };
+    assert!(ask(&joined(30), &Limits::default()).is_ok());
+    let smaller = Limits { memory_max_bytes: 512 << 10, ..Limits::default() };
+    assert_eq!(ask(&joined(300), &smaller), Err(EvalError::Memory { limit: 512 << 10 }));
+    let too_long = ask(&joined(3000), &Limits::default()).expect_err("pods with names of megabytes");
+    assert!(too_long.to_string().contains("`label_join` makes a value of up to "), "{too_long}");
+}

@@ -224,6 +224,24 @@ fn length_and_depth_are_limited() {
 }
 
 #[test]
+fn conditions_are_limited() {
+    let selector = |many: usize, op: &str| {
+        let conditions: Vec<String> = (0..many).map(|number| format!("a{number}{op}\"b.*\"")).collect();
+        format!("up{{{}}}", conditions.join(","))
+    };
+    for (most, op) in [(10_000, "!="), (1_000, "=~")] {
+        assert!(parse(&selector(most, op)).is_ok());
+        let error = parse(&selector(most + 1, op)).expect_err("one too many");
+        assert!(error.message.contains(&format!("too many: a request has {most} at most")), "{}", error.message);
+        // All selectors of a query count together.
+        let halves = format!("{} + {}", selector(most / 2 + 1, op), selector(most / 2 + 1, op));
+        assert!(parse(&halves).is_err());
+    }
+    let by: Vec<String> = (0..40_000).map(|number| format!("a{number}")).collect();
+    assert!(parse(&format!("sum up by {}", by.join(","))).is_ok());
+}
+
+#[test]
 fn queries_can_be_shared() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Query>();

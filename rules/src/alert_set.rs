@@ -40,7 +40,7 @@ pub(crate) enum StepError {
 /// An alert and what is known of it beside its labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Tracked {
-    /// The labels of the query's result, without the metric's name.
+    /// The labels of the query's result.
     pub result_labels: LabelSet,
     pub annotations: Vec<(String, String)>,
     /// Value of the last evaluation in which the condition held.
@@ -124,13 +124,9 @@ impl AlertSet {
             if !rule.condition_holds(*value, true) {
                 continue;
             }
-            let result_labels = match result.get(METRIC_NAME) {
-                Some(_) => result.retain(|name| name != METRIC_NAME),
-                None => result.clone(),
-            };
-            let labels = rule.alert_labels(&result_labels, *value);
+            let labels = rule.alert_labels(result, *value);
             if rule.condition_holds(*value, self.is_firing(&labels)) {
-                holding.push(Holding { labels, result_labels, value: *value });
+                holding.push(Holding { labels, result_labels: result.clone(), value: *value });
             }
         }
         if results.is_empty() && rule.no_data == NoData::Alert && self.active().next().is_none() {
@@ -280,8 +276,10 @@ impl<'a> Presence<'a> {
         if result_labels.is_empty() {
             return self.results.is_empty();
         }
-        let make = || self.results.iter().map(|(labels, _)| labels.retain(|name| name != METRIC_NAME)).collect();
-        !self.labels.get_or_init(make).contains(result_labels)
+        // Alerts of an earlier version know no names.
+        let without_name = |labels: &LabelSet| labels.retain(|name| name != METRIC_NAME);
+        let make = || self.results.iter().map(|(labels, _)| without_name(labels)).collect();
+        !self.labels.get_or_init(make).contains(&without_name(result_labels))
     }
 }
 

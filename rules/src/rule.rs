@@ -231,7 +231,8 @@ impl AlertRule {
     pub(crate) fn alert_labels(&self, result: &LabelSet, value: f64) -> LabelSet {
         let facts = Facts { labels: result, value, external: &self.external };
         let mut labels: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(result.len() + self.labels.len() + 1);
-        let is_overridden = |name: &str| name == ALERT_NAME || self.labels.iter().any(|(own, _)| own == name);
+        let is_reserved = |name: &str| name == ALERT_NAME || name == METRIC_NAME;
+        let is_overridden = |name: &str| is_reserved(name) || self.labels.iter().any(|(own, _)| own == name);
         labels.extend(result.shared().iter().filter(|(name, _)| !is_overridden(name)).cloned());
         for (name, template) in self.labels.iter().filter(|(name, _)| name != ALERT_NAME) {
             let value = match template.constant() {

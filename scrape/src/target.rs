@@ -162,7 +162,9 @@ fn url(config: &ScrapeConfig, labels: &Labels<'_>, address: &str) -> Result<Url,
     if address.contains(is_bad) {
         return Err(TargetError::BadAddress(address.to_owned()));
     }
-    let parsed = Url::parse(&format!("{scheme}://{address}")).ok().filter(Url::has_host);
+    // As where a connection is made, no host is this one.
+    let host = if address.starts_with(':') { "localhost" } else { "" };
+    let parsed = Url::parse(&format!("{scheme}://{host}{address}")).ok().filter(Url::has_host);
     let mut url = parsed.ok_or_else(|| TargetError::BadAddress(address.to_owned()))?;
     // A path may bring a query, as people write it.
     let path = labels.get(METRICS_PATH);
@@ -239,6 +241,11 @@ mod tests {
         ];
         let expected = (r#"{instance="me", job="j"}"#.into(), "https://probe:9115/p?target=h%3A1".into(), 5000, 2000);
         assert_eq!(target(&config, &found), expected);
+        let here = target(&ScrapeConfig::new("j"), &[("__address__", ":9100")]);
+        assert_eq!(
+            (here.0.as_str(), here.1.as_str()),
+            (r#"{instance=":9100", job="j"}"#, "http://localhost:9100/metrics")
+        );
         let Ok(Found::Target(target)) = populate(&config, &found) else { panic!("a target") };
         assert_eq!(target.histograms, HistogramConfig { convert: true, ..config.histograms });
     }
@@ -248,7 +255,7 @@ mod tests {
         let mut config = ScrapeConfig::new("j");
         let refused = |found: &[(&str, &str)]| populate(&ScrapeConfig::new("j"), found).expect_err("no target");
         assert_eq!(refused(&[]), TargetError::NoAddress);
-        for address in ["h:1/path", "a b", "user@h", "h:99999", ":80"] {
+        for address in ["h:1/path", "a b", "user@h", "h:99999", ":x"] {
             assert_eq!(refused(&[("__address__", address)]), TargetError::BadAddress(address.into()), "{address}");
         }
         assert_eq!(refused(&[("__address__", "h"), ("__scheme__", "ftp")]), TargetError::BadScheme("ftp".into()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use watchfire_engine::TimeRange;
 use watchfire_model::time::parse_duration_ms;
-use watchfire_model::{Matcher, Timestamp};
+use watchfire_model::{Matcher, MatcherBudget, Timestamp};
 use watchfire_query_lang::Query;
 
 use super::known::{Known, KnownQueries};
@@ -97,8 +97,13 @@ impl Asked {
 
     /// The selectors of `match[]`.
     pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, Refused> {
-        let selectors = self.0.all("match[]");
-        selectors.map(|text| Query::parse_selector(text).map_err(|error| Refused::parse("match[]", &error))).collect()
+        let mut budget = MatcherBudget::default();
+        let selectors = self.0.all("match[]").map(|text| {
+            let matchers = Query::parse_selector(text).map_err(|error| Refused::parse("match[]", &error))?;
+            budget.add(&matchers).map_err(|error| Refused::parameter("match[]", error))?;
+            Ok(matchers)
+        });
+        selectors.collect()
     }
 
     /// `start` and `end`, if either is given.

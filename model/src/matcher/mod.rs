@@ -1,6 +1,7 @@
 //! A condition on one label.
 
 mod alternatives;
+mod budget;
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use regex::Regex;
 
 use crate::LabelSet;
 use alternatives::Alternatives;
+pub use budget::MatcherBudget;
 
 /// How a label's value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

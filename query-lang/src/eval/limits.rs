@@ -313,6 +313,13 @@ impl<'l> Guard<'l> {
         self.memory_bytes.set(self.memory_bytes.get().saturating_sub(bytes as u64));
     }
 
+    /// Counts a text that is made, as if it were there to the end.
+    pub(crate) fn text(&self, bytes: usize) -> Result<(), EvalError> {
+        self.reserve(bytes)?;
+        // Some kilobytes are about one small step of work.
+        self.tick_by(1 + u32::try_from(bytes / 4096).unwrap_or(LOOK_EVERY))
+    }
+
     /// One small step of work, some microseconds.
     pub(crate) fn tick(&self) -> Result<(), EvalError> {
         self.tick_by(1)

@@ -2,7 +2,7 @@
 
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::parse_duration_ms;
-use watchfire_model::{MatchOp, Matcher};
+use watchfire_model::{MatchOp, Matcher, MatcherBudget};
 
 use super::{Pair, Rule, meaning};
 use crate::error::ParseError;
@@ -122,15 +122,19 @@ pub(super) fn match_op(pair: &Pair<'_>) -> MatchOp {
     }
 }
 
-/// A matcher; a regular expression that does not compile is an error at `value`.
+/// A matcher; a regular expression that does not compile is an error at `value`, and so is one matcher too many.
 pub(super) fn matcher(
     text: &str,
+    budget: &mut MatcherBudget,
     name: String,
     op: MatchOp,
-    pattern: String,
     value: &Pair<'_>,
 ) -> Result<Matcher, ParseError> {
-    Matcher::new(name, op, pattern).map_err(|error| meaning(text, value, error.to_string()))
+    let pattern = match value.as_rule() {
+        Rule::string => string(text, value)?,
+        _ => value.as_str().to_owned(),
+    };
+    budget.matcher(name, op, pattern).map_err(|error| meaning(text, value, error.to_string()))
 }
 
 /// The matcher of a metric name.

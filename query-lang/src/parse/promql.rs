@@ -1,5 +1,9 @@
 //! PromQL: from the grammar's parts to the tree, with the checks of Prometheus' parser.
 
+use std::cell::RefCell;
+
+use watchfire_model::MatcherBudget;
+
 use super::duration::{QueryTimes, Spans, Worked};
 use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
@@ -19,7 +23,7 @@ struct Built {
 pub(super) fn build(text: &str, pairs: Pairs<'_>, times: Option<QueryTimes>) -> Result<(Expr, bool), ParseError> {
     let query = pairs.into_iter().next().expect("the grammar gives a query");
     let expression = part(&mut query.into_inner());
-    let builder = Builder { text, spans: Spans::new(text, times) };
+    let builder = Builder { text, spans: Spans::new(text, times), budget: RefCell::default() };
     let expr = builder.expression(expression)?.expr;
     Ok((expr, builder.spans.depend_on_times()))
 }
@@ -36,6 +40,7 @@ pub(super) const SIGN_PRECEDENCE: u8 = 6;
 struct Builder<'t> {
     text: &'t str,
     spans: Spans<'t>,
+    budget: RefCell<MatcherBudget>,
 }
 
 impl<'t> Builder<'t> {
@@ -457,8 +462,8 @@ impl<'t> Builder<'t> {
                     return Err(meaning(self.text, &first, "a label has an empty name"));
                 }
                 let value = part(&mut inner);
-                let pattern = literal::string(self.text, &value)?;
-                matchers.push(literal::matcher(self.text, label, literal::match_op(&op), pattern, &value)?);
+                let mut budget = self.budget.borrow_mut();
+                matchers.push(literal::matcher(self.text, &mut budget, label, literal::match_op(&op), &value)?);
             }
         }
         let named_by_matcher = matchers.iter().any(|m| m.name() == watchfire_model::labels::METRIC_NAME);

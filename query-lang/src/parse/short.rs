@@ -1,5 +1,9 @@
 //! The short form: `FUNCTION METRIC label=value … [over W] [by a,b]`, clauses in any order.
 
+use std::collections::HashSet;
+
+use watchfire_model::MatcherBudget;
+
 use super::{Pair, Pairs, Rule, literal, meaning, part, span};
 use crate::ast::{
     Edges, Expr, Shift, ShortAggregate, ShortOp, ShortQuantile, ShortRate, ShortScope, Span, VectorSelector,
@@ -36,6 +40,7 @@ fn scope(text: &str, whole: Span, parts: &mut Pairs<'_>) -> Result<ShortScope, P
     let mut matchers = vec![literal::name_matcher(&name)];
     let mut over_ms = None;
     let mut by: Option<Vec<String>> = None;
+    let mut budget = MatcherBudget::default();
     for clause in parts {
         match clause.as_rule() {
             Rule::short_over => {
@@ -51,10 +56,10 @@ fn scope(text: &str, whole: Span, parts: &mut Pairs<'_>) -> Result<ShortScope, P
                         meaning(text, &clause, "`by` stands twice").with_hint("put all labels into one: `by a,b`")
                     );
                 }
-                let mut labels: Vec<String> = Vec::new();
+                let (mut labels, mut seen) = (Vec::new(), HashSet::new());
                 for label in clause.into_inner().filter(|pair| pair.as_rule() == Rule::label) {
                     let name = literal::label(text, &label)?;
-                    if !labels.contains(&name) {
+                    if seen.insert(name.clone()) {
                         labels.push(name);
                     }
                 }
@@ -64,17 +69,8 @@ fn scope(text: &str, whole: Span, parts: &mut Pairs<'_>) -> Result<ShortScope, P
                 let mut inner = clause.into_inner();
                 let (label, op, value) = (part(&mut inner), part(&mut inner), part(&mut inner));
                 let value = part(&mut value.into_inner());
-                let pattern = match value.as_rule() {
-                    Rule::string => literal::string(text, &value)?,
-                    _ => value.as_str().to_owned(),
-                };
-                matchers.push(literal::matcher(
-                    text,
-                    literal::label(text, &label)?,
-                    literal::match_op(&op),
-                    pattern,
-                    &value,
-                )?);
+                let name = literal::label(text, &label)?;
+                matchers.push(literal::matcher(text, &mut budget, name, literal::match_op(&op), &value)?);
             }
             _ => {}
         }

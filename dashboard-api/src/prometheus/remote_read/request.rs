@@ -9,13 +9,11 @@
 
 use watchfire_engine::TimeRange;
 use watchfire_model::matcher::MatchOp;
-use watchfire_model::{Matcher, Timestamp};
+use watchfire_model::{Matcher, MatcherBudget, Timestamp};
 use watchfire_protobuf::{Field, Malformed, Message, numbers};
 
 /// Most queries of a request; Prometheus sends one.
 const QUERIES_MAX: usize = 100;
-/// Most matchers of a query.
-const MATCHERS_MAX: usize = 1000;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +55,19 @@ pub(super) enum RequestError {
     NoMatcher,
     #[error("none of the response types that are asked for is known here: 0 (samples), 1 (streamed XOR chunks)")]
     ResponseType,
-    #[error("there are more than {QUERIES_MAX} queries, or {MATCHERS_MAX} matchers of one")]
+    #[error("there are more than {QUERIES_MAX} queries")]
     TooMany,
 }
 
 /// Reads a request.
 pub(super) fn read(body: &[u8]) -> Result<Request, RequestError> {
     let mut message = Message::new(body);
+    let mut budget = MatcherBudget::default();
     let (mut queries, mut response, mut is_asked) = (Vec::new(), None, false);
     while let Some((number, field)) = message.next()? {
         match number {
             1 if queries.len() >= QUERIES_MAX => return Err(RequestError::TooMany),
-            1 => queries.push(read_query(field.bytes()?)?),
+            1 => queries.push(read_query(field.bytes()?, &mut budget)?),
             2 => {
                 for kind in numbers(field) {
                     is_asked = true;
@@ -90,15 +89,14 @@ pub(super) fn read(body: &[u8]) -> Result<Request, RequestError> {
     }
 }
 
-fn read_query(bytes: &[u8]) -> Result<Query, RequestError> {
+fn read_query(bytes: &[u8], budget: &mut MatcherBudget) -> Result<Query, RequestError> {
     let mut message = Message::new(bytes);
     let (mut start, mut end, mut matchers, mut labels_only) = (0i64, 0i64, Vec::new(), false);
     while let Some((number, field)) = message.next()? {
         match number {
             1 => start = field.signed()?,
             2 => end = field.signed()?,
-            3 if matchers.len() >= MATCHERS_MAX => return Err(RequestError::TooMany),
-            3 => matchers.push(read_matcher(field.bytes()?)?),
+            3 => matchers.push(read_matcher(field.bytes()?, budget)?),
             4 => labels_only = function(field)? == b"series",
             _ => {}
         }
@@ -126,7 +124,7 @@ fn text(field: Field<'_>) -> Result<&str, RequestError> {
     std::str::from_utf8(field.bytes()?).map_err(|_| RequestError::Text)
 }
 
-fn read_matcher(bytes: &[u8]) -> Result<Matcher, RequestError> {
+fn read_matcher(bytes: &[u8], budget: &mut MatcherBudget) -> Result<Matcher, RequestError> {
     let mut message = Message::new(bytes);
     let (mut op, mut name, mut value) = (MatchOp::Equal, "", "");
     while let Some((number, field)) = message.next()? {
@@ -145,7 +143,7 @@ fn read_matcher(bytes: &[u8]) -> Result<Matcher, RequestError> {
             _ => {}
         }
     }
-    Matcher::new(name, op, value).map_err(|error| RequestError::Matcher(error.to_string()))
+    budget.matcher(name.to_owned(), op, value.to_owned()).map_err(|error| RequestError::Matcher(error.to_string()))
 }
 
 #[cfg(test)]

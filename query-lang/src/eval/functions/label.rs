@@ -13,6 +13,9 @@ use crate::functions::LabelFunction;
 /// Largest compiled size of a regular expression, bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
+/// Longest value that a query may make for a label, bytes. Nothing that is stored is a hundredth as long.
+const VALUE_BYTES_MAX: usize = 1 << 20;
+
 /// Most values of which is remembered what becomes of them.
 const FOUND_MAX: usize = 256;
 
@@ -38,6 +41,18 @@ fn label_name<'c>(call: &'c Call, at: usize, what: &str) -> Result<&'c str, Eval
     Ok(name)
 }
 
+/// That a value would be too long.
+fn check_length(call: &Call, destination: &str, bytes: usize) -> Result<(), EvalError> {
+    if bytes <= VALUE_BYTES_MAX {
+        return Ok(());
+    }
+    let function = call.function.name;
+    let reason = format!(
+        "`{function}` makes a value of up to {bytes} bytes for `{destination}`; at most {VALUE_BYTES_MAX} are made"
+    );
+    Err(EvalError::Parameter { reason })
+}
+
 /// `label_replace(v, destination, replacement, source, regex)`
 fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalError> {
     let destination = label_name(call, 1, "destination")?;
@@ -51,6 +66,8 @@ fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), Eva
         })?;
     // Many series have few values: what becomes of each is found once, if there are not too many.
     let mut found: HashMap<String, Option<String>> = HashMap::new();
+    // Each `$` may stand for the whole of the source.
+    let groups = replacement.matches('$').count();
     for column in columns {
         ctx.guard.tick()?;
         let source = column.labels.get(source).unwrap_or("");
@@ -58,14 +75,21 @@ fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), Eva
             if found.len() == FOUND_MAX {
                 found.clear();
             }
-            let value = regex.captures(source).map(|captures| {
+            let captures = regex.captures(source);
+            if captures.is_some() {
+                let longest = replacement.len().saturating_add(source.len().saturating_mul(groups));
+                check_length(call, destination, longest)?;
+            }
+            let value = captures.map(|captures| {
                 let mut value = String::new();
                 captures.expand(replacement, &mut value);
                 value
             });
+            ctx.guard.text(source.len() + value.as_ref().map_or(0, String::len))?;
             found.insert(source.to_owned(), value);
         }
         if let Some(Some(value)) = found.get(source) {
+            ctx.guard.text(value.len())?;
             column.labels = column.labels.with(destination, value);
         }
     }
@@ -81,8 +105,11 @@ fn join(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalEr
         sources.push(label_name(call, at, "source")?);
     }
     for column in columns {
-        ctx.guard.tick()?;
         let values: Vec<&str> = sources.iter().map(|source| column.labels.get(source).unwrap_or("")).collect();
+        let bytes = values.iter().map(|value| value.len() + separator.len()).sum();
+        check_length(call, destination, bytes)?;
+        // Looking the values up costs as much as copying some of them.
+        ctx.guard.text(bytes + values.len())?;
         column.labels = column.labels.with(destination, &values.join(separator));
     }
     Ok(())
