@@ -226,7 +226,7 @@ struct OnLabel<'p> {
 /// Matchers by their label; those that only take a few values away go alone, as they look at no others.
 fn by_label<'p>(matchers: Vec<&'p Prepared<'p>>) -> Vec<OnLabel<'p>> {
     let mut labels: Vec<OnLabel> = Vec::new();
-    let mut together: HashMap<&str, usize> = HashMap::new();
+    let mut together: HashMap<&str, usize, foldhash::fast::RandomState> = HashMap::default();
     for matcher in matchers {
         let name = matcher.matcher.name();
         let alone = labels.len();

@@ -202,7 +202,7 @@ impl Family {
         }
         for made in made.into_iter().flatten() {
             let mut line = String::new();
-            put_series(&mut line, &name, made.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            put_series(&mut line, &name, "", made.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             line.push_str("} NaN");
             match (to.format, made.at_ms) {
                 (Format::OpenMetrics, at_ms) => put_time(&mut line, at_ms),

@@ -59,6 +59,26 @@ impl Bench {
         Bench { folder, queue, intake: Arc::new(intake), metrics, runtime, reader: None, idle_patterns: 0 }
     }
 
+    /// Of one file with so many lines, all of which came.
+    fn following(lines: u64) -> Bench {
+        let mut bench = Bench::new();
+        bench.append("l1/app.log", &text(0..lines));
+        bench.start();
+        bench.wait(&last(lines - 1));
+        bench
+    }
+
+    /// Something happens, while nobody follows if `is_down`.
+    fn while_down(&mut self, is_down: bool, happens: impl FnOnce(&Bench)) {
+        if is_down {
+            self.stop();
+        }
+        happens(self);
+        if is_down {
+            self.start();
+        }
+    }
+
     fn source(&self) -> FileSource {
         let path = |name: &str| self.path(name).display().to_string();
         let idle = (0..self.idle_patterns).map(|number| path(&format!("l2/*/{number}/*.log")));
@@ -189,14 +209,10 @@ fn a_file_that_is_replaced_by_itself_grown_goes_on() {
         bench.start();
         bench.wait(&last(lines - 1));
         for number in lines..lines + 4 {
-            if is_down {
-                bench.stop();
-            }
-            bench.append("out/app.log", &text(number..number + 1));
-            bench.replace("out/app.log", "l1/app.log");
-            if is_down {
-                bench.start();
-            }
+            bench.while_down(is_down, |bench| {
+                bench.append("out/app.log", &text(number..number + 1));
+                bench.replace("out/app.log", "l1/app.log");
+            });
             bench.wait(&last(number));
         }
         bench.assert_once(lines as usize + 4);
@@ -212,10 +228,7 @@ fn a_file_that_is_replaced_by_itself_grown_goes_on() {
 fn a_file_that_is_copied_and_removed_goes_on_in_its_copy() {
     for to in ["l1/app.log", "l2/app.log", "l1/other.log", "l1/app.1.log"] {
         for is_down in [true, false] {
-            let mut bench = Bench::new();
-            bench.append("l1/app.log", &text(0..3000));
-            bench.start();
-            bench.wait(&last(2999));
+            let mut bench = Bench::following(3000);
             if is_down {
                 bench.stop();
                 bench.append("l1/app.log", &text(3000..3001));
@@ -337,10 +350,7 @@ fn a_copy_is_read_whenever_it_comes() {
 #[test]
 fn a_copy_that_is_written_slowly_goes_on() {
     for to in ["l1/other.log", "l2/app.log"] {
-        let mut bench = Bench::new();
-        bench.append("l1/app.log", &text(0..3000));
-        bench.start();
-        bench.wait(&last(2999));
+        let bench = Bench::following(3000);
         bench.wait_for_files(1);
         let whole = fs::read(bench.path("l1/app.log")).expect("it is there");
         let mut copy = OpenOptions::new().create(true).append(true).open(bench.path(to)).expect("it can be made");
@@ -359,10 +369,7 @@ fn a_copy_that_is_written_slowly_goes_on() {
 
 #[test]
 fn what_was_written_behind_a_copy_is_read_of_the_original() {
-    let mut bench = Bench::new();
-    bench.append("l1/app.log", &text(0..1000));
-    bench.start();
-    bench.wait(&last(999));
+    let bench = Bench::following(1000);
     bench.copy("l1/app.log", "out/copy");
     bench.end("l1/app.log", &last(1000));
     fs::rename(bench.path("out/copy"), bench.path("l1/app.log")).expect("it is there");
@@ -377,19 +384,12 @@ fn what_was_written_behind_a_copy_is_read_of_the_original() {
 #[test]
 fn a_file_whose_original_has_another_name_now_goes_on() {
     for is_down in [true, false] {
-        let mut bench = Bench::new();
-        bench.append("l1/app.log", &text(0..1000));
-        bench.start();
-        bench.wait(&last(999));
-        if is_down {
-            bench.stop();
-        }
-        bench.copy("l1/app.log", "out/new");
-        fs::rename(bench.path("l1/app.log"), bench.path("l1/app.log.bak")).expect("it is there");
-        fs::rename(bench.path("out/new"), bench.path("l1/app.log")).expect("it is there");
-        if is_down {
-            bench.start();
-        }
+        let mut bench = Bench::following(1000);
+        bench.while_down(is_down, |bench| {
+            bench.copy("l1/app.log", "out/new");
+            fs::rename(bench.path("l1/app.log"), bench.path("l1/app.log.bak")).expect("it is there");
+            fs::rename(bench.path("out/new"), bench.path("l1/app.log")).expect("it is there");
+        });
         bench.end("l1/app.log", "at last");
         bench.assert_once(1001);
     }
@@ -398,10 +398,7 @@ fn a_file_whose_original_has_another_name_now_goes_on() {
 /// When in doubt a file is read: nothing is lost, whatever comes twice.
 #[test]
 fn of_several_copies_all_is_read() {
-    let mut bench = Bench::new();
-    bench.append("l1/app.log", &text(0..1000));
-    bench.start();
-    bench.wait(&last(999));
+    let bench = Bench::following(1000);
     for name in ["one", "two"] {
         bench.copy("l1/app.log", &format!("l1/{name}.log"));
     }
@@ -429,20 +426,16 @@ fn a_report_that_is_written_anew_is_read_again_if_there_is_no_time_in_it() {
         bench.append("l1/report.log", &report);
         bench.start();
         bench.wait(report.lines().next_back().expect("it has lines"));
-        if is_down {
-            bench.stop();
-        }
-        // Made before the other goes, so that it does not get its inode.
-        fs::write(bench.path("out/report"), "").expect("it can be written");
-        fs::rename(bench.path("out/report"), bench.path("l1/report.log")).expect("it is there");
-        if !is_down {
-            // It is seen while it is empty.
-            bench.wait_for_files(2);
-        }
-        bench.append("l1/report.log", &report);
-        if is_down {
-            bench.start();
-        }
+        bench.while_down(is_down, |bench| {
+            // Made before the other goes, so that it does not get its inode.
+            fs::write(bench.path("out/report"), "").expect("it can be written");
+            fs::rename(bench.path("out/report"), bench.path("l1/report.log")).expect("it is there");
+            if !is_down {
+                // It is seen while it is empty.
+                bench.wait_for_files(2);
+            }
+            bench.append("l1/report.log", &report);
+        });
         bench.end("l1/report.log", "the end");
         let wanted = if is_dated { lines + 1 } else { 2 * lines + 1 };
         assert_eq!(bench.stored().len(), wanted as usize, "{lines} lines, down {is_down}, dated {is_dated}");
@@ -452,18 +445,11 @@ fn a_report_that_is_written_anew_is_read_again_if_there_is_no_time_in_it() {
 #[test]
 fn a_file_that_is_replaced_by_a_part_of_it_is_read_anew_and_told() {
     for is_down in [true, false] {
-        let mut bench = Bench::new();
-        bench.append("l1/app.log", &text(0..1000));
-        bench.start();
-        bench.wait(&last(999));
-        if is_down {
-            bench.stop();
-        }
-        bench.append("out/part", &text(0..500));
-        bench.replace("out/part", "l1/app.log");
-        if is_down {
-            bench.start();
-        }
+        let mut bench = Bench::following(1000);
+        bench.while_down(is_down, |bench| {
+            bench.append("out/part", &text(0..500));
+            bench.replace("out/part", "l1/app.log");
+        });
         bench.end("l1/app.log", "at last");
         assert_eq!((bench.stored().len(), bench.restarts()), (1501, 1));
         // Other contents are another file.

@@ -79,6 +79,8 @@ pub(crate) enum TargetError {
 /// Makes a target of labels that discovery found.
 pub(crate) fn populate(config: &ScrapeConfig, found: &[(&str, &str)]) -> Result<Found, TargetError> {
     let mut labels = Labels::from_pairs(found.iter().copied());
+    let HistogramConfig { natives, classic, convert, .. } = config.histograms;
+    let [natives, classic, convert] = [natives, classic, convert].map(|switch| switch.to_string());
     let (interval, timeout) = (format_duration_ms(config.interval_ms), format_duration_ms(config.timeout_ms));
     for (name, value) in [
         (JOB, config.job_name.as_str()),
@@ -86,9 +88,9 @@ pub(crate) fn populate(config: &ScrapeConfig, found: &[(&str, &str)]) -> Result<
         (TIMEOUT, &timeout),
         (METRICS_PATH, &config.metrics_path),
         (SCHEME, config.scheme.as_str()),
-        (NATIVES, switch_text(config.histograms.natives)),
-        (CLASSIC, switch_text(config.histograms.classic)),
-        (CONVERT, switch_text(config.histograms.convert)),
+        (NATIVES, &natives),
+        (CLASSIC, &classic),
+        (CONVERT, &convert),
     ] {
         if labels.get(name).is_empty() {
             labels.set(name.into(), value.into());
@@ -147,10 +149,6 @@ fn histograms(mut histograms: HistogramConfig, labels: &Labels<'_>) -> Result<Hi
         };
     }
     Ok(histograms)
-}
-
-fn switch_text(switch: bool) -> &'static str {
-    if switch { "true" } else { "false" }
 }
 
 fn url(config: &ScrapeConfig, labels: &Labels<'_>, address: &str) -> Result<Url, TargetError> {

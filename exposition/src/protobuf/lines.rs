@@ -52,7 +52,7 @@ impl Lines {
         exemplar: Option<&Shown<'_>>,
     ) -> Result<(), Fault> {
         let text = &mut self.written.text;
-        put_series(text, &format!("{}{suffix}", metric.name), metric.labels.iter().copied());
+        put_series(text, metric.name, suffix, metric.labels.iter().copied());
         if let Some((label, value)) = bound {
             push(text, format_args!(",\"{label}\"=\"{}\"", bound_text(value)));
         }
@@ -80,11 +80,16 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(arguments);
 }
 
-/// Writes the name and the labels of a series, up to the closing brace.
-pub(crate) fn put_series<'l>(text: &mut String, name: &str, labels: impl Iterator<Item = (&'l str, &'l str)>) {
-    push(text, format_args!("{{{}", quoted(name)));
+/// Writes the name, with what its family adds to it, and the labels of a series, up to the closing brace.
+pub(crate) fn put_series<'l>(
+    text: &mut String,
+    name: &str,
+    suffix: &str,
+    labels: impl Iterator<Item = (&'l str, &'l str)>,
+) {
+    push(text, format_args!("{{\"{}{suffix}\"", escaped(name)));
     for (label, value) in labels {
-        push(text, format_args!(",{}={}", quoted(label), quoted(value)));
+        push(text, format_args!(",\"{}\"=\"{}\"", escaped(label), escaped(value)));
     }
 }
 
