@@ -8,8 +8,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 const LIMIT_MIB: f64 = 64.0;
 /// What bodies on their way, caches and the allocator take beside the series.
 const BESIDE_MIB: f64 = 32.0;
-/// What showing all of them may take: names and label sets of the series, never the text of all.
-const SHOWING_MIB: f64 = 48.0;
+/// What showing all of them may take, never the text of all.
+const SHOWING_MIB: f64 = 16.0;
 const PER_BODY: usize = 500;
 
 /// A body of series, each of a label that no other has: of a long value or of a long name.

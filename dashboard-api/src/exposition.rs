@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::{Router, routing};
 use http::HeaderMap;
 use prometheus::{Encoder, TextEncoder};
-use watchfire_engine::{MetricInfo, SeriesKind, SeriesView, TimeRange};
+use watchfire_engine::{MetricInfo, OneByOne, SeriesKind, SeriesView, TimeRange};
 use watchfire_exposition::escaping::{Escaping, is_plain};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::is_stale;
@@ -46,7 +46,7 @@ struct Exposition {
     /// Our own state was written; then the metrics that are left.
     metrics: Option<std::vec::IntoIter<MetricInfo>>,
     /// The series that are left of a metric that was begun, and its name as it is written.
-    begun: Option<(String, std::vec::IntoIter<SeriesView>)>,
+    begun: Option<(String, OneByOne)>,
 }
 
 impl Exposition {
@@ -61,7 +61,7 @@ impl Pieces for Exposition {
         let range = TimeRange { start: self.now.plus_millis(-LOOKBACK_MS), end: self.now };
         while text.len() < PIECE_BYTES {
             if let Some((name, views)) = &mut self.begun {
-                match views.next() {
+                match views.next(&self.api.engine) {
                     Some(view) => expose_series(self.escaping, name, &view, range, &mut text),
                     None => self.begun = None,
                 }
@@ -70,8 +70,8 @@ impl Pieces for Exposition {
                 let name = self.escaping.metric(&metric.name).into_owned();
                 expose_head(&metric, &name, &mut text);
                 let matcher = Matcher::equal(METRIC_NAME, metric.name.as_str());
-                let views = self.api.engine.select(&[matcher], range).map_err(ApiError::internal)?;
-                self.begun = Some((name, views.into_iter()));
+                let views = self.api.engine.select_one_by_one(&[matcher], range).map_err(ApiError::internal)?;
+                self.begun = Some((name, views));
             } else {
                 let mut own = Vec::new();
                 TextEncoder::new().encode(&self.api.registry.gather(), &mut own).map_err(ApiError::internal)?;

@@ -166,7 +166,7 @@ async fn catalogue(State(api): State<Arc<Api>>, params: Params) -> Result<Json<V
                 "type": metric.kind.as_str(),
                 "help": metric.help.unwrap_or_default(),
                 "series": metric.series,
-                "labels": metric.labels,
+                "labels": metric.labels.iter().map(|label| &**label).collect::<Vec<&str>>(),
             })
         };
         Ok::<Vec<Value>, EvalError>(metrics.into_iter().map(row).collect())

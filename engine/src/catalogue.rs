@@ -25,7 +25,7 @@ pub struct MetricInfo {
     /// How many series it has.
     pub series: u64,
     /// Names of its labels, sorted, without `__name__`.
-    pub labels: Vec<String>,
+    pub labels: Vec<Arc<str>>,
     /// Points that went to its `__overflow__` series since the start.
     pub overflowed: u64,
 }
@@ -319,13 +319,12 @@ impl Catalogue {
             .filter(|entry| entry.has_series() && entry.key().starts_with(prefix))
             .map(|entry| {
                 let metric = entry.value();
-                let labels: Vec<String> = metric.labels.iter().map(|label| label.to_string()).collect();
                 MetricInfo {
                     name: entry.key().to_string(),
                     kind: metric.kind(),
                     help: metric.help.as_deref().map(str::to_owned),
                     series: metric.series.iter().map(|count| u64::from(*count)).sum(),
-                    labels,
+                    labels: metric.labels.iter().cloned().collect(),
                     overflowed: metric.overflowed,
                 }
             })

@@ -90,7 +90,7 @@ pub use limits::Rejection;
 pub use notes::Said;
 pub use recovery::RecoveryReport;
 pub use registry::OVERFLOW;
-pub use select::SelectError;
+pub use select::{OneByOne, SelectError};
 pub use series::TimeRange;
 pub use stats::EngineStats;
 pub use tail::{Follow, LogPosition, LogTail, Step};

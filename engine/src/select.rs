@@ -1,14 +1,16 @@
 //! Reading: which series match, what metrics, labels and values there are.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use watchfire_model::Matcher;
+use watchfire_model::{LabelSet, Matcher};
 
 use crate::catalogue::{FamilyInfo, MetricInfo};
 use crate::engine::Engine;
 use crate::kind::SeriesKind;
 use crate::matching::{Prepared, select};
-use crate::series::{Layers, TimeRange};
+use crate::series::{Layers, Series, TimeRange};
+use crate::shard::Shard;
 use crate::view::SeriesView;
 
 /// Why a selection was refused.
@@ -17,6 +19,37 @@ pub enum SelectError {
     /// Without a single matcher everything would be read.
     #[error("a selection needs at least one matcher")]
     NoMatcher,
+}
+
+/// Series that were selected and are looked at one by one.
+pub struct OneByOne {
+    /// Shard, slot and what was in it.
+    found: std::vec::IntoIter<(usize, u32, Arc<Series>)>,
+    range: TimeRange,
+}
+
+impl OneByOne {
+    /// The next series that can have something to say about these times and was not removed meanwhile.
+    pub fn next(&mut self, engine: &Engine) -> Option<SeriesView> {
+        let shards = &engine.registry.shards;
+        self.found.find_map(|(shard, slot, series)| {
+            view(&series, self.range, Layers::All, || shards.get(shard)?.read().passing_labels_of(slot, &series))
+        })
+    }
+}
+
+/// A series as a query sees it, if it can have something to say about these times and still has labels.
+fn view(
+    series: &Arc<Series>,
+    range: TimeRange,
+    layers: Layers,
+    labels: impl FnOnce() -> Option<LabelSet>,
+) -> Option<SeriesView> {
+    let reads_disk = {
+        let mut state = series.state.lock();
+        state.overlaps(range, layers).then(|| state.reads_disk(range))?
+    };
+    Some(SeriesView { labels: labels()?, series: series.clone(), layers, reads_disk })
 }
 
 impl Engine {
@@ -37,25 +70,39 @@ impl Engine {
         range: TimeRange,
         layers: Layers,
     ) -> Result<Vec<SeriesView>, SelectError> {
+        let mut views = Vec::new();
+        self.each_selected(matchers, |shard, _, slot, series| {
+            views.extend(view(series, range, layers, || Some(shard.labels_of(slot, series))));
+        })?;
+        Ok(views)
+    }
+
+    /// The series that satisfy all matchers, whose labels are made as each is asked for and not kept: the texts of very
+    /// many take no memory together.
+    pub fn select_one_by_one(&self, matchers: &[Matcher], range: TimeRange) -> Result<OneByOne, SelectError> {
+        let mut found = Vec::new();
+        self.each_selected(matchers, |_, shard, slot, series| found.push((shard, slot, series.clone())))?;
+        Ok(OneByOne { found: found.into_iter(), range })
+    }
+
+    fn each_selected(
+        &self,
+        matchers: &[Matcher],
+        mut put: impl FnMut(&Shard, usize, u32, &Arc<Series>),
+    ) -> Result<(), SelectError> {
         if matchers.is_empty() {
             return Err(SelectError::NoMatcher);
         }
         let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
-        let mut views = Vec::new();
-        for shard in &self.registry.shards {
+        for (number, shard) in self.registry.shards.iter().enumerate() {
             let shard = shard.read();
             for slot in select(&*shard, &prepared) {
-                let Some(series) = shard.slot(slot) else { continue };
-                let mut state = series.state.lock();
-                if state.overlaps(range, layers) {
-                    let reads_disk = state.reads_disk(range);
-                    drop(state);
-                    let labels = shard.labels_of(slot, series);
-                    views.push(SeriesView { labels, series: series.clone(), layers, reads_disk });
+                if let Some(series) = shard.slot(slot) {
+                    put(&shard, number, slot, series);
                 }
             }
         }
-        Ok(views)
+        Ok(())
     }
 
     /// The metrics whose name begins so, sorted by name.

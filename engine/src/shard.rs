@@ -220,9 +220,22 @@ impl Shard {
         labels
     }
 
+    /// The labels of a series if it is still in this slot, made for the one who asks and not kept: for what goes through
+    /// very many series once.
+    pub(crate) fn passing_labels_of(&self, slot: u32, series: &Arc<Series>) -> Option<LabelSet> {
+        self.slot(slot).filter(|there| Arc::ptr_eq(there, series))?;
+        let texts = |pair: &u32| Some((self.pairs.name_text_of(*pair)?, self.value_text(*pair)));
+        // As above, this cannot fail.
+        Some(LabelSet::from_pairs(series.pairs.iter().filter_map(texts)).unwrap_or_default())
+    }
+
+    fn value_text(&self, pair: u32) -> Arc<str> {
+        std::str::from_utf8(self.pairs.value_of(pair)).unwrap_or_default().into()
+    }
+
     /// The value of a pair for a label set; if several series have it, their label sets share it.
     fn value(&self, pair: u32, cache: &mut LabelCache) -> Arc<str> {
-        let text = || std::str::from_utf8(self.pairs.value_of(pair)).unwrap_or_default().into();
+        let text = || self.value_text(pair);
         let is_of_one = self.pairs.postings(pair).is_some_and(|postings| postings.only().is_some());
         if is_of_one { text() } else { cache.value(pair, text) }
     }

@@ -136,7 +136,7 @@ fn further_label_sets_fold_into_the_overflow_series() {
     assert_eq!(views[0].total_at(at(0)), Some(7.0));
     let [metric] = &engine.metrics("log_")[..] else { panic!("one metric") };
     assert_eq!((metric.series, metric.overflowed, metric.kind), (4, 7, SeriesKind::Increments));
-    assert_eq!(metric.labels, ["service"]);
+    assert_eq!(metric.labels, [Arc::from("service")]);
 }
 
 #[test]

@@ -135,6 +135,29 @@ fn series_that_age_out_free_everything() {
 }
 
 #[test]
+fn series_looked_at_one_by_one_are_those_that_are_still_there() {
+    let (_dir, engine) = open(|config| (config.shards, config.retention_ms) = (1, DAY_MS));
+    let (ever, matcher) = (TimeRange { start: at(-DAY_MS), end: at(3 * DAY_MS) }, [Matcher::equal("__name__", "goes")]);
+    fill(&engine, "goes", 0..100, &[0]);
+    let mut selected: Vec<LabelSet> =
+        engine.select(&matcher, ever).expect("selects").iter().map(|view| view.labels().clone()).collect();
+    let mut views = engine.select_one_by_one(&matcher, ever).expect("selects");
+    let mut seen: Vec<LabelSet> =
+        std::iter::from_fn(|| views.next(&engine)).map(|view| view.labels().clone()).collect();
+    selected.sort();
+    seen.sort();
+    assert_eq!((seen.len(), &seen), (100, &selected));
+
+    let mut views = engine.select_one_by_one(&matcher, ever).expect("selects");
+    assert!(views.next(&engine).is_some());
+    engine.sweep_all(at(2 * DAY_MS));
+    engine.sweep_all(at(2 * DAY_MS));
+    // These get the places of the others.
+    fill(&engine, "stays", 0..100, &[2 * DAY_MS]);
+    assert!(views.next(&engine).is_none());
+}
+
+#[test]
 fn a_counter_outlives_its_detail_but_not_the_retention() {
     let (dir, engine) = open(|config| config.retention_ms = 2 * DAY_MS);
     engine.apply(&derived(0, "events_total", 1, 0)).expect("applies");
