@@ -16,6 +16,7 @@ use crate::formats::{Format, Parsers};
 use crate::gather::{Gathered, GatheredBatch, Origin, Reason, Worker};
 use crate::id::IdMaker;
 use crate::metrics::{IngestMetrics, SourceCounters};
+use crate::rooms::Rooms;
 
 /// Limits on what is taken in.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +69,7 @@ pub struct Intake {
     draining: AtomicBool,
     /// Guards the workers that are not in use.
     workers: Mutex<Vec<Worker>>,
+    pub(crate) rooms: Rooms,
 }
 
 impl Intake {
@@ -97,6 +99,7 @@ impl Intake {
             retention_ms,
             draining: AtomicBool::new(false),
             workers: Mutex::new(Vec::new()),
+            rooms: Rooms::default(),
         }
     }
 
@@ -113,6 +116,11 @@ impl Intake {
     /// Whether [`Intake::drain`] was called.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Lets go of memory that is kept for the next request, if none came since the last call; to be called every second or so.
+    pub fn rest(&self) {
+        self.rooms.rest();
     }
 
     /// Bytes of bodies that are in memory now.

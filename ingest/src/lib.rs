@@ -35,6 +35,7 @@ pub mod own_line;
 pub mod own_log;
 pub mod recount;
 mod remote_write;
+mod rooms;
 pub mod sources;
 pub mod syslog;
 pub mod timestamp;

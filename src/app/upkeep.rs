@@ -66,6 +66,7 @@ impl Upkeep {
                 }
                 if round % SECOND_ROUNDS == 0 {
                     parts.store.tick(now);
+                    parts.intake.rest();
                     if let Some(alerting) = &parts.alerting {
                         // `Closed` means that we are stopping.
                         let _ = runtime.block_on(alerting.tick(now));

@@ -114,9 +114,15 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     }
 }
 
-/// The unpacked body; CPU work.
-pub(super) fn unpack(encoding: Encoding, body: &[u8], limit: usize, share: &mut Share) -> Result<Vec<u8>, ApiError> {
-    decode(encoding, body, limit, &mut |bytes| share.take(bytes)).map_err(|error| of_decode(&error))
+/// The unpacked body, in this room if that serves; CPU work.
+pub(super) fn unpack(
+    encoding: Encoding,
+    body: &[u8],
+    limit: usize,
+    room: Vec<u8>,
+    share: &mut Share,
+) -> Result<Vec<u8>, ApiError> {
+    decode(encoding, body, limit, room, &mut |bytes| share.take(bytes)).map_err(|error| of_decode(&error))
 }
 
 pub(super) fn of_decode(error: &DecodeError) -> ApiError {

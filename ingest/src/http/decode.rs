@@ -74,11 +74,13 @@ impl Encoding {
     }
 }
 
-/// Unpacks a body to at most `limit` bytes; `grow` is asked before the result grows by so many bytes.
+/// Unpacks a body to at most `limit` bytes; `grow` is asked before the result grows by so many bytes. What says its length
+/// beforehand lies in `room` then, whose content is of no account.
 pub(super) fn decode(
     encoding: Encoding,
     body: &[u8],
     limit: usize,
+    mut room: Vec<u8>,
     grow: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Vec<u8>, DecodeError> {
     match encoding {
@@ -111,7 +113,11 @@ pub(super) fn decode(
             if !grow(length) {
                 return Err(DecodeError::Busy);
             }
-            snap::raw::Decoder::new().decompress_vec(body).map_err(malformed)
+            // Zeros are put only where nothing was before.
+            room.resize(length, 0);
+            let filled = snap::raw::Decoder::new().decompress(body, &mut room).map_err(malformed)?;
+            room.truncate(filled);
+            Ok(room)
         }
     }
 }
@@ -161,7 +167,7 @@ mod tests {
     }
 
     fn unpack(encoding: Encoding, body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
-        decode(encoding, body, limit, &mut |_| true)
+        decode(encoding, body, limit, vec![7; limit / 3], &mut |_| true)
     }
 
     #[test]
@@ -190,7 +196,7 @@ mod tests {
             );
             let bomb = unpack(encoding, &packed, text.len() - 1);
             assert_eq!(bomb.map(|out| out.len()), Err(DecodeError::TooLarge { limit: text.len() - 1 }), "{encoding:?}");
-            let busy = decode(encoding, &packed, text.len(), &mut |_| false);
+            let busy = decode(encoding, &packed, text.len(), Vec::new(), &mut |_| false);
             assert_eq!(busy.map(|out| out.len()), Err(DecodeError::Busy), "{encoding:?}");
         }
     }
@@ -199,7 +205,7 @@ mod tests {
     fn a_bomb_stops_at_the_limit() {
         let bomb = gzip(&vec![b' '; 50_000_000]);
         let mut asked = 0;
-        let result = decode(Encoding::Gzip, &bomb, 1 << 20, &mut |bytes| {
+        let result = decode(Encoding::Gzip, &bomb, 1 << 20, Vec::new(), &mut |bytes| {
             asked += bytes;
             true
         });

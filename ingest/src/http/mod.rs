@@ -124,8 +124,11 @@ impl Receiver {
         let packed = body::read(&parts.headers, body, intake, &mut share).await?;
         let Ok(permit) = Arc::clone(&intake.cpu).acquire_owned().await else { return Err(ApiError::draining()) };
         let done = tokio::task::spawn_blocking(move || {
-            let unpacked = body::unpack(encoding, &packed, self.intake.limits.decompressed_bytes, &mut share)?;
-            work(&self, &parts.headers, &unpacked, &mut share, permit)
+            let (limit, rooms) = (self.intake.limits.decompressed_bytes, &self.intake.rooms);
+            let unpacked = body::unpack(encoding, &packed, limit, rooms.take(), &mut share)?;
+            let done = work(&self, &parts.headers, &unpacked, &mut share, permit);
+            rooms.give_back(unpacked);
+            done
         });
         done.await.unwrap_or_else(|_| Err(ApiError::not_now("internal", "the work on the body was stopped")))
     }
@@ -142,7 +145,7 @@ pub fn stores_records(path: &str) -> bool {
 pub fn unpack(intake: &Arc<Intake>, encoding: &[u8], packed: &[u8]) -> Result<(Vec<u8>, Box<dyn Send>), UnpackError> {
     let mut share = Share::new(Arc::clone(intake));
     let encoding = decode::Encoding::of_header(encoding).map_err(|error| body::of_decode(&error))?;
-    let unpacked = body::unpack(encoding, packed, intake.limits.decompressed_bytes, &mut share)?;
+    let unpacked = body::unpack(encoding, packed, intake.limits.decompressed_bytes, Vec::new(), &mut share)?;
     Ok((unpacked, Box::new(share)))
 }
 

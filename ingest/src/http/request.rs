@@ -158,7 +158,8 @@ pub(super) async fn with_body<R: Send + 'static>(
         let result = match encoding {
             Encoding::Identity => run(&intake, &parsers, &parts.headers, &parameters, &packed, &mut share, work),
             packing => {
-                let unpacked = body::unpack(packing, &packed, intake.limits.decompressed_bytes, &mut share)?;
+                let limit = intake.limits.decompressed_bytes;
+                let unpacked = body::unpack(packing, &packed, limit, Vec::new(), &mut share)?;
                 run(&intake, &parsers, &parts.headers, &parameters, &unpacked, &mut share, work)
             }
         };
