@@ -79,7 +79,7 @@ fn sent(engine: &Engine, number: usize) -> Sent {
 
 fn append(engine: &Engine, part: &[Sent], first: usize, step: usize, samples: usize, now: i64) {
     let at = Timestamp::from_millis(NOW - (samples - 1 - step) as i64 * fleet::STEP_MS);
-    let (mut batch, mut unknown) = (SampleBatch::new(Timestamp::from_millis(now)), Vec::new());
+    let mut batch = SampleBatch::new(Timestamp::from_millis(now));
     {
         let spellings = engine.spellings();
         for (number, one) in part.iter().enumerate() {
@@ -87,7 +87,7 @@ fn append(engine: &Engine, part: &[Sent], first: usize, step: usize, samples: us
                 Some(known) => batch.series_known(known),
                 None => {
                     let series = batch.series(UNTYPED, &fleet::labels_of(first + number));
-                    unknown.push((one.spelling, series));
+                    batch.spell(series, one.spelling);
                     series
                 }
             };
@@ -96,7 +96,6 @@ fn append(engine: &Engine, part: &[Sent], first: usize, step: usize, samples: us
     }
     let report = engine.append_samples(&batch).expect("appends");
     assert_eq!(report.accepted, part.len() as u64);
-    engine.remember(&batch, &unknown);
 }
 
 fn open(folder: &Path) {

@@ -6,21 +6,18 @@
 //! snapshot can say exactly which records it contains.
 
 mod points;
+mod targets;
 
-use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use watchfire_model::LabelSet;
-use watchfire_model::labels::METRIC_NAME;
 
 use self::points::Applying;
+pub(crate) use self::targets::Target;
 
 use crate::backfill::Hours;
-use crate::batch::{
-    BatchEntry, BatchSeries, Derived, Known, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived,
-};
+use crate::batch::{BatchSeries, Derived, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
 use crate::exemplars::Kept;
@@ -29,8 +26,7 @@ use crate::kind::SeriesKind;
 use crate::limits::{Rejection, TimeBounds, bucket_second};
 use crate::positions::Arrival;
 use crate::samples::Pushed;
-use crate::series::{Dated, Series};
-use crate::wal::Undefined;
+use crate::series::Dated;
 use crate::wal::record::{Groups, put_backfill_head, put_head};
 
 /// What became of a batch.
@@ -85,12 +81,6 @@ pub enum ApplyError {
         /// The offset to read from.
         applied: u64,
     },
-}
-
-/// The series of a batch, which knows it or had it looked up, or why there is none.
-pub(crate) struct Target<'b> {
-    pub(crate) series: Result<Cow<'b, Arc<Series>>, Rejection>,
-    overflowed: bool,
 }
 
 /// What a batch led to, point by point.
@@ -199,6 +189,7 @@ impl Engine {
             // The twin may still be on its way to the disk.
             self.wal.sync()?;
         }
+        self.remember(batch, &targets);
         (outcome.exemplars, outcome.old_exemplars) = (kept.count, kept.out_of_order);
         self.count(&outcome);
         Ok(outcome.into_report())
@@ -261,58 +252,6 @@ impl Engine {
         Some(SeriesHandle { series, key: key.into() })
     }
 
-    pub(crate) fn resolve_all<'b>(
-        &self,
-        batch: &'b SampleBatch,
-        cap_of: &dyn Fn(&str) -> Option<u32>,
-    ) -> Vec<Target<'b>> {
-        let mut found: Vec<Option<Arc<Series>>> = vec![None; batch.series.len()];
-        let named = batch.series.iter().enumerate().filter(|(_, entry)| entry.known.is_none());
-        let keys = named.map(|(number, entry)| (number as u32, entry.kind, batch.key(entry)));
-        self.registry.find_all(keys, |number, series| {
-            if let Some(place) = found.get_mut(number as usize) {
-                *place = Some(series.clone());
-            }
-        });
-        // What has exemplars alone is no series yet.
-        let with_points = (!batch.exemplars.is_empty()).then(|| batch.with_points());
-        let is_bare =
-            |number: usize| with_points.as_ref().is_some_and(|with| !with.get(number).is_some_and(|has| *has));
-        let entries = batch.series.iter().zip(found).enumerate();
-        let resolve = |(number, (entry, found)): (usize, (&'b BatchEntry, Option<Arc<Series>>))| match found {
-            Some(series) => Target { series: Ok(Cow::Owned(series)), overflowed: false },
-            None if entry.known.is_none() && is_bare(number) => {
-                // No point asks why.
-                Target { series: Err(Rejection::SeriesLimit), overflowed: false }
-            }
-            None => match self.resolve_entry(batch, entry, cap_of) {
-                Ok((series, overflowed)) => Target { series: Ok(series), overflowed },
-                Err(reason) => Target { series: Err(reason), overflowed: false },
-            },
-        };
-        entries.map(resolve).collect()
-    }
-
-    fn resolve_entry<'b>(
-        &self,
-        batch: &SampleBatch,
-        entry: &'b BatchEntry,
-        cap_of: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<(Cow<'b, Arc<Series>>, bool), Rejection> {
-        match &entry.known {
-            Some(Known::Series(series)) => return Ok((Cow::Borrowed(series), false)),
-            // A sample that meets a removed series looks it up again by itself.
-            Some(Known::Handle(known)) if !entry.kind.is_additive() || !known.series.is_removed() => {
-                return Ok((Cow::Borrowed(&known.series), false));
-            }
-            Some(Known::Handle(_)) | None => {}
-        }
-        let key = batch.key(entry);
-        let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
-        let resolved = self.registry.resolve(entry.kind, key, name.and_then(cap_of))?;
-        Ok((Cow::Owned(resolved.series), resolved.overflowed))
-    }
-
     /// Puts the points into memory and one record into the log. `None` if there was nothing to log.
     pub(crate) fn commit(
         &self,
@@ -362,7 +301,8 @@ impl Engine {
         if groups.is_empty() && !origin.stands_alone() {
             return Ok(None);
         }
-        let undefined = self.undefined(batch, targets);
+        let mut keys = Vec::new();
+        let undefined = self.undefined(batch, targets, &mut keys);
         let mut head = Vec::with_capacity(64);
         origin.put_head(&mut head);
         let mut points = Vec::new();
@@ -419,24 +359,6 @@ impl Engine {
                 self.registry.catalogue.overflowed(batch.key(entry), taken);
             }
         }
-    }
-
-    fn undefined(&self, batch: &SampleBatch, targets: &[Target]) -> Vec<Undefined> {
-        let mut undefined: Vec<Undefined> = Vec::new();
-        for (entry, target) in batch.series.iter().zip(targets) {
-            let Ok(series) = &target.series else { continue };
-            if !self.wal.wants_definition(series) || undefined.iter().rev().take(8).any(|u| u.series.id == series.id) {
-                continue;
-            }
-            let mut key = Vec::new();
-            if target.overflowed || entry.is_without_key() {
-                self.registry.shards[series.shard as usize].read().key_of(series, &mut key);
-            } else {
-                key.extend_from_slice(batch.key(entry));
-            }
-            undefined.push(Undefined { series: Arc::clone(series), key });
-        }
-        undefined
     }
 
     pub(crate) fn count(&self, outcome: &Outcome) {

@@ -8,7 +8,7 @@ use watchfire_model::{Histogram, LabelError, LabelSet, Timestamp};
 use crate::exemplars::Exemplar;
 use crate::key;
 use crate::kind::{MetricType, SeriesKind};
-use crate::known::KnownSeries;
+use crate::known::{KnownSeries, Spelling};
 use crate::series::Series;
 
 /// Where derived numbers come from. Together with them it is one record of the engine's log, so that a replay
@@ -150,6 +150,8 @@ pub struct SampleBatch {
     /// Numbers of the points that stand for native histograms, ascending, and those.
     pub(crate) natives: Vec<(u32, Histogram)>,
     pub(crate) exemplars: Vec<(BatchSeries, Exemplar)>,
+    /// What senders call series, to be remembered.
+    pub(crate) spelled: Vec<(Spelling, BatchSeries)>,
 }
 
 impl SampleBatch {
@@ -163,6 +165,7 @@ impl SampleBatch {
             points: Vec::new(),
             natives: Vec::new(),
             exemplars: Vec::new(),
+            spelled: Vec::new(),
         }
     }
 
@@ -187,6 +190,7 @@ impl SampleBatch {
         self.points.clear();
         self.natives.clear();
         self.exemplars.clear();
+        self.spelled.clear();
     }
 
     /// Names a series; points pushed with the answer belong to it.
@@ -214,6 +218,11 @@ impl SampleBatch {
     /// in the report if it has been pruned away meanwhile.
     pub fn series_known(&mut self, known: &KnownSeries) -> BatchSeries {
         self.add_known(known.0.kind, Known::Series(known.0.clone()))
+    }
+
+    /// Says what its sender calls a series: the engine knows it by that once it has taken the batch.
+    pub fn spell(&mut self, series: BatchSeries, spelling: Spelling) {
+        self.spelled.push((spelling, series));
     }
 
     fn add_known(&mut self, kind: SeriesKind, known: Known) -> BatchSeries {

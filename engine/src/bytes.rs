@@ -180,6 +180,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Damaged> {
         let length = self.length(self.rest.len())?;
         self.take(length)

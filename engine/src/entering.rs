@@ -3,16 +3,13 @@
 //! The tables of a shard stay in the processor's caches then; to enter series in their own order is to wait for memory with
 //! nearly every label.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use watchfire_model::labels::METRIC_NAME;
-
 use crate::cores;
 use crate::fingerprint::Fingerprint;
+use crate::forms::Forms;
 use crate::kind::SeriesKind;
-use crate::pairs::Pairs;
 use crate::registry::Registry;
 use crate::series::{Series, SeriesState};
 use crate::shard::NewSeries;
@@ -99,7 +96,7 @@ impl<'r> Entering<'r> {
                     *place = Some(entered);
                 }
             }
-            forms.extend(of_shard.forms.all.into_values());
+            forms.extend(of_shard.forms.into_all());
         }
         // What the first series of a metric says of its type counts.
         forms.sort_unstable_by_key(|form| form.first);
@@ -142,43 +139,4 @@ fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: 
     let bytes = (shard.identity_bytes + shard.numbers_bytes).saturating_sub(bytes_before);
     registry.grown(new_series, bytes);
     OfShard { entered, forms }
-}
-
-/// Series counted by their form: what they hold, their metric and the names of their labels. What the catalogue has to
-/// know is the same for all of a form.
-#[derive(Default)]
-struct Forms<'k> {
-    all: HashMap<Vec<u32>, Form<'k>, foldhash::fast::RandomState>,
-    form: Vec<u32>,
-}
-
-struct Form<'k> {
-    /// The place of the first of the series.
-    first: usize,
-    kind: SeriesKind,
-    /// Of one of the series.
-    key: &'k [u8],
-    series: u32,
-}
-
-impl<'k> Forms<'k> {
-    /// Counts a series at this place.
-    fn count(&mut self, first: usize, kind: SeriesKind, key: &'k [u8], of_series: &[u32], pairs: &Pairs) {
-        self.form.clear();
-        self.form.push(u32::from(kind.code()));
-        let metric = pairs.name(METRIC_NAME.as_bytes());
-        for pair in of_series {
-            let name = pairs.name_of(*pair);
-            self.form.extend(name);
-            if name == metric {
-                self.form.push(*pair);
-            }
-        }
-        match self.all.get_mut(&self.form) {
-            Some(form) => form.series += 1,
-            None => {
-                self.all.insert(self.form.clone(), Form { first, kind, key, series: 1 });
-            }
-        }
-    }
 }

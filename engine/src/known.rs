@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use parking_lot::{RwLock, RwLockReadGuard};
 use watchfire_model::LabelSet;
 
+use crate::append::Target;
 use crate::batch::{self, BatchEntry, BatchSeries, SampleBatch};
 use crate::engine::Engine;
 use crate::fingerprint::{Fingerprint, Fingerprints};
@@ -20,18 +21,18 @@ use crate::series::Series;
 /// Memory of a place in the table: a number and a byte of control.
 const PLACE_BYTES: usize = 5;
 
+/// How many entries ahead a series is fetched that is likely to be asked for.
+const AHEAD: usize = 8;
+
 /// Parts of a spelling that take no second allocation: names and values of sixteen labels.
 const PARTS_USUAL: usize = 32;
 
 /// The fingerprint of the bytes by which a sender names a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spelling(Fingerprint);
-
-impl Spelling {
-    /// What finds it in a table.
-    fn hash(self) -> u64 {
-        self.0.short()
-    }
+pub struct Spelling {
+    hash: Fingerprint,
+    /// How many bytes; 0 if they are not in one piece, or too many to be counted here.
+    length: u16,
 }
 
 /// A series that was named before.
@@ -43,35 +44,41 @@ pub struct KnownSeries(pub(crate) Arc<Series>);
 /// breaks.
 #[derive(Default)]
 struct Remembered {
-    entries: Vec<(Spelling, KnownSeries)>,
+    entries: Vec<(Fingerprint, KnownSeries)>,
+    /// How long the spelling of each is, as it says.
+    lengths: Vec<u16>,
     /// Numbers of entries, by the hashes of their spellings.
     places: HashTable<u32>,
 }
 
 impl Remembered {
     /// The number of the entry of a spelling.
-    fn place(&self, spelling: Spelling) -> Option<usize> {
+    fn place(&self, spelling: Fingerprint) -> Option<usize> {
         let is_it = |place: &u32| self.entries.get(*place as usize).is_some_and(|(have, _)| *have == spelling);
-        self.places.find(spelling.hash(), is_it).map(|place| *place as usize)
+        self.places.find(spelling.short(), is_it).map(|place| *place as usize)
     }
 
     fn put(&mut self, spelling: Spelling, series: KnownSeries) {
-        if let Some((_, have)) = self.place(spelling).and_then(|place| self.entries.get_mut(place)) {
+        let Spelling { hash, length } = spelling;
+        if let Some((_, have)) = self.place(hash).and_then(|place| self.entries.get_mut(place)) {
             *have = series;
             return;
         }
         if self.entries.len() == self.entries.capacity() {
             // Twice as much each time would leave half of it empty for long.
-            self.entries.reserve_exact(self.entries.len() / 8 + 64);
+            let more = self.entries.len() / 8 + 64;
+            self.entries.reserve_exact(more);
+            self.lengths.reserve_exact(more);
         }
-        self.entries.push((spelling, series));
+        self.entries.push((hash, series));
+        self.lengths.push(length);
         self.enter(self.entries.len() - 1);
     }
 
     /// Puts the number of an entry into the table.
     fn enter(&mut self, place: usize) {
-        let Remembered { entries, places } = self;
-        let hash = |place: &u32| entries.get(*place as usize).map_or(0, |(spelling, _)| spelling.hash());
+        let Remembered { entries, places, .. } = self;
+        let hash = |place: &u32| entries.get(*place as usize).map_or(0, |(spelling, _)| spelling.short());
         let place = place as u32;
         places.insert_unique(hash(&place), place, hash);
     }
@@ -79,10 +86,15 @@ impl Remembered {
     /// Lets go of series that are not in the registry any more.
     fn forget_removed(&mut self) {
         let before = self.entries.len();
-        self.entries.retain(|(_, known)| !known.0.is_removed());
+        let stays: Vec<bool> = self.entries.iter().map(|(_, known)| !known.0.is_removed()).collect();
+        let mut of_entries = stays.iter();
+        self.entries.retain(|_| of_entries.next() == Some(&true));
+        let mut of_lengths = stays.iter();
+        self.lengths.retain(|_| of_lengths.next() == Some(&true));
         if self.entries.len() < before {
             if self.entries.len() < self.entries.capacity() / 4 {
                 self.entries.shrink_to_fit();
+                self.lengths.shrink_to_fit();
             }
             self.places = HashTable::with_capacity(self.entries.len());
             (0..self.entries.len()).for_each(|place| self.enter(place));
@@ -90,7 +102,9 @@ impl Remembered {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<(Spelling, KnownSeries)>() + self.places.capacity() * 8 / 7 * PLACE_BYTES
+        self.entries.capacity() * size_of::<(Fingerprint, KnownSeries)>()
+            + self.lengths.capacity() * size_of::<u16>()
+            + self.places.capacity() * 8 / 7 * PLACE_BYTES
     }
 }
 
@@ -141,24 +155,35 @@ pub struct Spellings<'e> {
 impl Spellings<'_> {
     /// The hash of a spelling.
     pub fn of(&self, bytes: &[u8]) -> Spelling {
-        Spelling(self.known.whole.of(bytes))
+        Spelling { hash: self.known.whole.of(bytes), length: u16::try_from(bytes.len()).unwrap_or(0) }
     }
 
     /// The hash of a spelling that consists of parts. It is another one than that of the parts' bytes in a row.
     pub fn of_parts(&self, parts: impl Iterator<Item = Spelling>) -> Spelling {
         let mut all = Vec::with_capacity(PARTS_USUAL * size_of::<Fingerprint>());
-        parts.for_each(|part| all.extend_from_slice(&part.0.to_le_bytes()));
-        Spelling(self.known.in_parts.of(&all))
+        parts.for_each(|part| all.extend_from_slice(&part.hash.to_le_bytes()));
+        Spelling { hash: self.known.in_parts.of(&all), length: 0 }
+    }
+
+    /// How many bytes the spelling has that is likely to come next, if that is known. Who finds as many, and that they are a
+    /// spelling, need not look for where it ends.
+    pub fn expected_length(&self) -> Option<usize> {
+        let length = self.remembered.lengths.get(self.expected.get())?;
+        (*length > 0).then_some(usize::from(*length))
     }
 
     /// The series that was named so before.
     pub fn series(&self, spelling: Spelling) -> Option<&KnownSeries> {
         let entries = &self.remembered.entries;
         let mut place = self.expected.get();
-        if entries.get(place).is_none_or(|(expected, _)| *expected != spelling) {
-            place = self.remembered.place(spelling)?;
+        if entries.get(place).is_none_or(|(expected, _)| *expected != spelling.hash) {
+            place = self.remembered.place(spelling.hash)?;
         }
         self.expected.set(place + 1);
+        if let Some((_, soon)) = entries.get(place + AHEAD) {
+            // Reading a little of it, without deciding anything by it, fetches it meanwhile.
+            std::hint::black_box(Arc::strong_count(&soon.0));
+        }
         entries.get(place).map(|(_, series)| series)
     }
 }
@@ -190,21 +215,21 @@ impl Engine {
         LabelSet::from_pairs(pairs).unwrap_or_default()
     }
 
-    /// Remembers which series these spellings name, as far as they are series by now.
-    pub fn remember(&self, batch: &SampleBatch, named: &[(Spelling, BatchSeries)]) {
-        let known = &self.registry.known;
-        let found = named.iter().filter_map(|(spelling, series)| {
-            let entry = batch.entry(*series)?;
-            Some((*spelling, KnownSeries(self.registry.find(entry.kind, batch.key(entry))?)))
-        });
-        let found: Vec<(Spelling, KnownSeries)> = found.collect();
-        if !found.is_empty() {
-            known.change(|remembered| {
-                if remembered.entries.len() + found.len() > known.most {
-                    *remembered = Remembered::default();
-                }
-                found.into_iter().for_each(|(spelling, series)| remembered.put(spelling, series));
-            });
+    /// Remembers which series the spellings of a batch name, as far as they are series by now.
+    pub(crate) fn remember(&self, batch: &SampleBatch, targets: &[Target]) {
+        if batch.spelled.is_empty() {
+            return;
         }
+        let known = &self.registry.known;
+        known.change(|remembered| {
+            if remembered.entries.len() + batch.spelled.len() > known.most {
+                *remembered = Remembered::default();
+            }
+            for (spelling, series) in &batch.spelled {
+                if let Some(Target { series: Ok(series), .. }) = targets.get(series.0 as usize) {
+                    remembered.put(*spelling, KnownSeries(Arc::clone(series)));
+                }
+            }
+        });
     }
 }

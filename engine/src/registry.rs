@@ -10,6 +10,7 @@ use watchfire_model::labels::METRIC_NAME;
 use crate::catalogue::Catalogue;
 use crate::config::EngineConfig;
 use crate::fingerprint::{Fingerprint, Fingerprints};
+use crate::forms::Forms;
 use crate::key;
 use crate::kind::SeriesKind;
 use crate::known::Known;
@@ -19,6 +20,9 @@ use crate::shard::{NewSeries, Shard, Wanted};
 
 /// Value of every label of the series that takes what is past a metric's cap.
 pub const OVERFLOW: &str = "__overflow__";
+
+/// Series made under one hold of a shard's lock.
+const CREATED_AT_ONCE: usize = 256;
 
 /// The series of an engine.
 pub(crate) struct Registry {
@@ -81,21 +85,61 @@ impl Registry {
         self.shards[self.shard_of(hash)].read().find(hash, kind.class()).cloned()
     }
 
-    /// Looks many keys up, each shard's together; calls back with the number of a key and its series where there is one.
-    pub(crate) fn find_all<'k>(
-        &self,
-        keys: impl Iterator<Item = (u32, SeriesKind, &'k [u8])>,
-        mut found: impl FnMut(u32, &Arc<Series>),
-    ) {
+    /// What is to be looked up or made, each shard's together.
+    pub(crate) fn by_shard<'k>(&self, keys: impl Iterator<Item = (u32, SeriesKind, &'k [u8])>) -> Vec<Vec<Wanted>> {
         let mut by_shard: Vec<Vec<Wanted>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (number, kind, key) in keys {
-            let hash = self.fingerprints.of(key);
-            by_shard[self.shard_of(hash)].push(Wanted { hash, class: kind.class(), number });
+            let (hash, shard) = self.place_of(key);
+            by_shard[shard].push(Wanted { hash, class: kind.class(), number });
         }
-        for (shard, wanted) in self.shards.iter().zip(&by_shard) {
+        by_shard
+    }
+
+    /// Looks many keys up; calls back with the number of a key and its series where there is one.
+    pub(crate) fn find_all(&self, by_shard: &[Vec<Wanted>], mut found: impl FnMut(u32, &Arc<Series>)) {
+        for (shard, wanted) in self.shards.iter().zip(by_shard) {
             if !wanted.is_empty() {
                 shard.read().find_many(wanted, &mut found);
             }
+        }
+    }
+
+    /// Makes many series of samples, as far as the limits allow it and nobody else has made them meanwhile; calls back with the
+    /// number of each and what became of it. Those of a shard come one after another: its tables stay in the processor's caches
+    /// then.
+    ///
+    /// `entry` gives the id, the kind and the key that belong to a number.
+    pub(crate) fn create_all<'w, 'k>(
+        &self,
+        by_shard: &'w [Vec<Wanted>],
+        entry: impl Fn(u32) -> Option<(u64, SeriesKind, &'k [u8])>,
+        mut made: impl FnMut(u32, Result<Arc<Series>, Rejection>),
+    ) {
+        let at_once =
+            |(number, wanted): (u32, &'w Vec<Wanted>)| wanted.chunks(CREATED_AT_ONCE).map(move |some| (number, some));
+        for (shard_number, wanted) in (0u32..).zip(by_shard).flat_map(at_once) {
+            let mut allowed = Vec::with_capacity(wanted.len());
+            for (one, (id, kind, key)) in wanted.iter().filter_map(|one| Some((one, entry(one.number)?))) {
+                match self.check(kind, key) {
+                    Ok(()) => {
+                        let new = NewSeries { id, hash: one.hash, shard: shard_number, kind, defined: false };
+                        allowed.push((one.number, new, key));
+                    }
+                    Err(reason) => made(one.number, Err(reason)),
+                }
+            }
+            let mut shard = self.shards[shard_number as usize].write();
+            let mut forms = Forms::default();
+            for (number, new, key) in allowed {
+                let kind = new.kind;
+                let entered = self.check_room().and_then(|()| self.enter(&mut shard, new, key));
+                if let Ok((series, true)) = &entered {
+                    forms.count(number as usize, kind, key, &series.pairs, &shard.pairs);
+                }
+                made(number, entered.map(|(series, _)| series));
+            }
+            // Under the lock: nobody takes one of them out before it is counted.
+            forms.into_all().for_each(|form| self.catalogue.added(form.kind, form.key, form.series));
         }
     }
 
@@ -140,6 +184,13 @@ impl Registry {
     }
 
     fn create(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
+        self.check(kind, key)?;
+        self.check_room()?;
+        self.create_beyond_limits(kind, key)
+    }
+
+    /// An error if there may be no such series.
+    fn check(&self, kind: SeriesKind, key: &[u8]) -> Result<(), Rejection> {
         let mut labels = 0;
         for (name, value) in key::pairs(key) {
             labels += 1;
@@ -150,13 +201,23 @@ impl Registry {
         if !kind.is_additive() && (self.catalogue.is_derived(key) || self.is_counted(key)) {
             return Err(Rejection::KindMismatch);
         }
+        Ok(())
+    }
+
+    /// Whether so many series more may be there.
+    pub(crate) fn has_room_for(&self, series: usize) -> bool {
+        self.len().saturating_add(series) <= self.max_series
+    }
+
+    /// An error if there is no room for one more series.
+    fn check_room(&self) -> Result<(), Rejection> {
         if self.series.load(Ordering::Relaxed) >= self.max_series {
             return Err(Rejection::SeriesLimit);
         }
         if self.memory_bytes() >= self.memory_limit_bytes {
             return Err(Rejection::MemoryLimit);
         }
-        self.create_beyond_limits(kind, key)
+        Ok(())
     }
 
     fn is_counted(&self, key: &[u8]) -> bool {
@@ -165,21 +226,35 @@ impl Registry {
     }
 
     fn create_beyond_limits(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.reserve_ids(1);
         let (hash, shard_number) = self.place_of(key);
         let mut shard = self.shards[shard_number].write();
-        if let Some(series) = shard.find(hash, kind.class()) {
-            return Ok(series.clone());
+        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined: false };
+        let (series, is_new) = self.enter(&mut shard, new, key)?;
+        if is_new {
+            self.catalogue.added(kind, key, 1);
+        }
+        Ok(series)
+    }
+
+    /// Enters a series into its shard, unless it is there already; says whether it is new. The catalogue is left to the caller.
+    fn enter(&self, shard: &mut Shard, new: NewSeries, key: &[u8]) -> Result<(Arc<Series>, bool), Rejection> {
+        let class = new.kind.class();
+        if let Some(series) = shard.find(new.hash, class) {
+            return Ok((series.clone(), false));
         }
         let before = shard.identity_bytes + shard.numbers_bytes;
-        let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined: false };
-        let state = SeriesState::new(Numbers::new(kind.class()));
         // The keys of a batch are those of label sets, so this cannot fail.
+        let state = SeriesState::new(Numbers::new(class));
         let series = shard.insert(new, key, state).map_err(|_| Rejection::LabelsTooLarge)?;
         let after = shard.identity_bytes + shard.numbers_bytes;
         self.grown(1, after.saturating_sub(before));
-        self.catalogue.added(kind, key, 1);
-        Ok(series)
+        Ok((series, true))
+    }
+
+    /// Numbers for so many new series, in a row from the one given on.
+    pub(crate) fn reserve_ids(&self, many: u64) -> u64 {
+        self.next_id.fetch_add(many, Ordering::Relaxed)
     }
 
     /// Notes that there are so many more series, and what they take.

@@ -16,9 +16,8 @@ fn append_named(engine: &Engine, name: &str, millis: i64, value: f64) {
     let kind = SeriesKind::Samples(MetricType::Gauge);
     let series = batch.series_of(kind, &mut [("__name__", name)]).expect("a label set");
     batch.push(series, at(millis), value);
+    batch.spell(series, engine.spellings().of(name.as_bytes()));
     assert_eq!(engine.append_samples(&batch).expect("appends").accepted, 1);
-    let spelling = engine.spellings().of(name.as_bytes());
-    engine.remember(&batch, &[(spelling, series)]);
 }
 
 /// Appends a value to a series by what it is called: how many were accepted, and how many are gone.

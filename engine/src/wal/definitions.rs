@@ -15,6 +15,7 @@ use crate::kind::SeriesKind;
 /// Writes the definitions of a record, one after another.
 #[derive(Default)]
 pub(super) struct Definitions<'k> {
+    pairs: Vec<(&'k [u8], &'k [u8])>,
     before: Vec<(&'k [u8], &'k [u8])>,
 }
 
@@ -23,10 +24,12 @@ impl<'k> Definitions<'k> {
     pub(super) fn put(&mut self, id: u64, kind: SeriesKind, key: &'k [u8], out: &mut Vec<u8>) {
         put_varint(out, id);
         out.push(kind.code());
-        let pairs: Vec<_> = key::pairs(key).collect();
-        put_varint(out, pairs.len() as u64);
+        std::mem::swap(&mut self.pairs, &mut self.before);
+        self.pairs.clear();
+        self.pairs.extend(key::pairs(key));
+        put_varint(out, self.pairs.len() as u64);
         let mut before = (0u64..).zip(&self.before).peekable();
-        for (name, value) in &pairs {
+        for (name, value) in &self.pairs {
             while before.next_if(|(_, (have, _))| have < name).is_some() {}
             match before.next_if(|(_, (have, _))| have == name) {
                 Some((number, (_, have))) if have == value => put_varint(out, 2 * number + 1),
@@ -41,7 +44,6 @@ impl<'k> Definitions<'k> {
                 }
             }
         }
-        self.before = pairs;
     }
 }
 

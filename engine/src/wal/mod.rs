@@ -93,9 +93,9 @@ pub(crate) struct Wal {
 }
 
 /// A series that a record uses and that has to be defined (again), with its key.
-pub(crate) struct Undefined {
-    pub(crate) series: Arc<Series>,
-    pub(crate) key: Vec<u8>,
+pub(crate) struct Undefined<'b> {
+    pub(crate) series: &'b Series,
+    pub(crate) key: &'b [u8],
 }
 
 impl Wal {
@@ -171,12 +171,12 @@ impl Wal {
             let payload = out.len();
             out.extend_from_slice(head);
             // Two batches may both have met a series undefined; the one that is written first defines it.
-            let open = |wanted: &&Undefined| self.wants_definition(&wanted.series);
+            let open = |wanted: &&Undefined| self.wants_definition(wanted.series);
             put_varint(out, undefined.iter().filter(open).count() as u64);
             let start = out.len();
             let mut definitions = Definitions::default();
             for wanted in undefined.iter().filter(open) {
-                definitions.put(wanted.series.id, wanted.series.kind, &wanted.key, out);
+                definitions.put(wanted.series.id, wanted.series.kind, wanted.key, out);
             }
             definition_bytes = (out.len() - start) as u64;
             out.extend_from_slice(points);
@@ -188,7 +188,7 @@ impl Wal {
             return Err(error);
         }
         let stretch = self.stretch.load(Ordering::Relaxed);
-        for wanted in undefined.iter().filter(|wanted| self.wants_definition(&wanted.series)) {
+        for wanted in undefined.iter().filter(|wanted| self.wants_definition(wanted.series)) {
             let is_first = wanted.series.defined.load(Ordering::Relaxed) == UNDEFINED;
             wanted.series.defined.store(if is_first { DEFINED_ONCE } else { stretch }, Ordering::Relaxed);
         }

@@ -171,8 +171,6 @@ pub(crate) struct Gathered<'g> {
     batch: SampleBatch,
     /// What is known of the spellings of series, if it may be used.
     spellings: Option<Spellings<'g>>,
-    /// Series that were read, to be known from now on.
-    named: Vec<(Spelling, BatchSeries)>,
     /// The series that got a point last, by [`Gathered::point`] or [`Gathered::native`].
     latest: Option<BatchSeries>,
     /// What is said about metrics.
@@ -191,17 +189,7 @@ impl<'g> Gathered<'g> {
         grow: &'g mut dyn FnMut(usize) -> bool,
     ) -> Gathered<'g> {
         let (batch, outcome) = (SampleBatch::new(now), Outcome::default());
-        Gathered {
-            batch,
-            spellings,
-            named: Vec::new(),
-            latest: None,
-            said: Vec::new(),
-            outcome,
-            version: None,
-            asked_bytes: 0,
-            grow,
-        }
+        Gathered { batch, spellings, latest: None, said: Vec::new(), outcome, version: None, asked_bytes: 0, grow }
     }
 
     /// What is read is a message of this version of remote-write: what it refuses is as there.
@@ -227,6 +215,20 @@ impl<'g> Gathered<'g> {
         draft.spelling = Some(spelling);
         draft.series = spellings.series(spelling).map(|known| self.batch.series_known(known));
         draft.series.is_some()
+    }
+
+    /// Looks for a series as the one that is expected next is called: it is known if a message begins so and something else, with
+    /// this tag, follows. Then the labels were gone through once. Gives their bytes and what stands behind them.
+    pub(super) fn recall_expected<'m>(
+        &mut self,
+        draft: &mut Draft<'_>,
+        message: &'m [u8],
+        tag_behind: u8,
+    ) -> Option<(&'m [u8], &'m [u8])> {
+        let length = self.spellings.as_ref()?.expected_length()?;
+        let (labels, rest) = message.split_at_checked(length)?;
+        let is_known = rest.first() == Some(&tag_behind) && self.recall(draft, |spellings| spellings.of(labels));
+        is_known.then_some((labels, rest))
     }
 
     /// Asks for memory, in steps. Errors: there is none.
@@ -372,9 +374,14 @@ impl<'g> Gathered<'g> {
                 for (at, value) in &draft.samples {
                     self.batch.push(series, Timestamp::from_millis(*at), *value);
                 }
-                draft.exemplars.drain(..).for_each(|exemplar| self.batch.push_exemplar(series, exemplar));
-                for (at, histogram) in draft.histograms.drain(..) {
-                    self.batch.push_native(series, Timestamp::from_millis(at), histogram);
+                // Nearly all series have neither; to look is less than to drain nothing.
+                if !draft.exemplars.is_empty() {
+                    draft.exemplars.drain(..).for_each(|exemplar| self.batch.push_exemplar(series, exemplar));
+                }
+                if !draft.histograms.is_empty() {
+                    for (at, histogram) in draft.histograms.drain(..) {
+                        self.batch.push_native(series, Timestamp::from_millis(at), histogram);
+                    }
                 }
             }
             Err(fault) => {
@@ -399,7 +406,9 @@ impl<'g> Gathered<'g> {
         let metric = draft.pairs.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, metric)| metric);
         let kind = SeriesKind::Samples(draft.about.declared.type_of(draft.family(metric).1));
         let series = self.batch.series_of(kind, &mut draft.pairs).map_err(|error| error.to_string())?;
-        self.named.extend(draft.spelling.map(|spelling| (spelling, series)));
+        if let Some(spelling) = draft.spelling {
+            self.batch.spell(series, spelling);
+        }
         Ok(series)
     }
 
@@ -414,7 +423,6 @@ impl<'g> Gathered<'g> {
         if report.gone > 0 {
             return Ok(None);
         }
-        engine.remember(&self.batch, &self.named);
         engine.describe(self.said.iter().map(|Noted { family, declared, help, unit }| Said {
             family,
             declared: *declared,

@@ -1,8 +1,8 @@
 //! Messages as senders make them, and what becomes of them.
 
 use proptest::prelude::*;
-use watchfire_engine::{Engine, EngineConfig, FamilyType};
-use watchfire_model::Timestamp;
+use watchfire_engine::{Engine, EngineConfig, FamilyType, TimeRange};
+use watchfire_model::{Matcher, Timestamp};
 
 use super::*;
 
@@ -77,6 +77,40 @@ fn samples_of_both_versions_are_taken() {
         second(&["", "__name__", "up", "job", "a"], &[(&[1, 2, 3, 4], &[(NOW, 1.0)]), (&[1, 2], &[(NOW, 2.0)])]);
     assert_eq!(outcome(Version::V2, &second), Ok(Outcome { samples: 2, ..Outcome::default() }));
     assert_eq!(outcome(Version::V1, &[]), Ok(Outcome::default()));
+}
+
+#[test]
+fn a_series_is_not_taken_for_the_one_that_was_expected() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EngineConfig::new(folder.path().to_owned());
+    let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
+    // The labels of the second begin with those of the first.
+    let names: [&[(&str, &str)]; 3] = [&[("__name__", "x")], &[("__name__", "x"), ("a", "1")], &[("__name__", "y")]];
+    let mut sent = [0usize; 3];
+    for (step, order) in [&[0, 2][..], &[1, 0, 2], &[0, 1, 2], &[1, 2], &[2, 2, 1], &[0, 1, 2]].into_iter().enumerate()
+    {
+        let body = order.iter().enumerate().map(|(place, number)| {
+            sent[*number] += 1;
+            series(names[*number], &[(NOW + (10 * step + place) as i64, *number as f64)])
+        });
+        let body = body.collect::<Vec<_>>().concat();
+        let mut grow = |_| true;
+        let gathered = read(Version::V1, &body, Timestamp::from_millis(NOW), Some(engine.spellings()), &mut grow)
+            .expect("a message");
+        let outcome = gathered.store(&engine).expect("the log can be written").expect("nothing is gone");
+        assert_eq!(outcome, Outcome { samples: order.len() as u64, ..Outcome::default() });
+    }
+    let of = |metric| engine.select(&[Matcher::equal("__name__", metric)], TimeRange::ALWAYS).expect("selects");
+    let views: Vec<_> = ["x", "y"].into_iter().flat_map(of).collect();
+    assert_eq!(views.len(), names.len());
+    for view in views {
+        let labels: Vec<(&str, &str)> = view.labels().iter().collect();
+        let number = names.iter().position(|name| *name == labels).expect("one that was sent");
+        let mut samples = Vec::new();
+        view.samples(TimeRange::ALWAYS.start, TimeRange::ALWAYS.end, &mut samples);
+        assert_eq!(samples.len(), sent[number]);
+        assert!(samples.iter().all(|sample| sample.value == number as f64), "{labels:?}: {samples:?}");
+    }
 }
 
 #[test]

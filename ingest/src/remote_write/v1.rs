@@ -16,6 +16,9 @@ use super::ReadError;
 use super::gather::{About, Draft, Gathered};
 use watchfire_protobuf::{Field, Malformed, Message, leading_run};
 
+/// What a sample begins with in its series: the number of its field and that it is bytes.
+const SAMPLES_TAG: u8 = 2 << 3 | 2;
+
 /// Memory of a label while its series is read, bytes.
 const LABEL_BYTES: usize = size_of::<(&str, &str)>();
 
@@ -51,10 +54,16 @@ fn read_series<'b>(
 ) -> Result<(), ReadError> {
     let here = ReadError::in_series(index);
     let bytes = field.bytes().map_err(here)?;
-    let (labels, rest) = bytes.split_at(leading_run(bytes, 1).map_err(here)?);
-    if !into.recall(draft, |spellings| spellings.of(labels)) {
-        read_labels(labels, index, draft, into)?;
-    }
+    let (labels, rest) = match into.recall_expected(draft, bytes, SAMPLES_TAG) {
+        Some(known) => known,
+        None => {
+            let (labels, rest) = bytes.split_at(leading_run(bytes, 1).map_err(here)?);
+            if !into.recall(draft, |spellings| spellings.of(labels)) {
+                read_labels(labels, index, draft, into)?;
+            }
+            (labels, rest)
+        }
+    };
     let mut series = Message::new(rest);
     while let Some((number, field)) = series.next().map_err(here)? {
         match number {
