@@ -6,7 +6,18 @@ use watchfire_test_support::{Program, Prometheus, Server};
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 
 /// Queries whose spelling and tree are to be the same.
-const QUERIES: [&str; 46] = [
+const QUERIES: [&str; 57] = [
+    r#"up{job="b",instance="a"}"#,
+    r#"up{job!="b", instance="a", job=~"a|b", a="", job="b"}[5m]"#,
+    r#"up{"x.y"="1",b=~`\d+`,_a='q"'}"#,
+    r#"{"http.requests"}"#,
+    r#"{"up", job="api"} offset 5m"#,
+    r#"{z="1", "http.requests", "k8s.pod"!~"a.*"}"#,
+    r#"{__name__="up", a="b"}"#,
+    r#"{__name__=~"up|down", a="b"}"#,
+    r#"{job="\u00e9\n\x07\"\x01\x7f\v\u00a0\u0085\u2028"}"#,
+    r#"sum by ("k8s.pod", job) (rate(up{job="b",instance="a"}[5m]))"#,
+    "up{}",
     "x[5m*2]",
     "x[-5m+10m*step()]",
     "x offset (1m+30s)",

@@ -2,7 +2,6 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
-use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{MatchOp, Matcher};
 
@@ -21,10 +20,15 @@ impl Display for Quoted<'_> {
             match character {
                 '"' => f.write_str("\\\"")?,
                 '\\' => f.write_str("\\\\")?,
+                '\x07' => f.write_str("\\a")?,
+                '\x08' => f.write_str("\\b")?,
+                '\x0b' => f.write_str("\\v")?,
+                '\x0c' => f.write_str("\\f")?,
                 '\n' => f.write_str("\\n")?,
                 '\r' => f.write_str("\\r")?,
                 '\t' => f.write_str("\\t")?,
-                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
+                c if c.is_control() || (c.is_whitespace() && c != ' ') => write!(f, "\\u{:04x}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }
@@ -129,7 +133,12 @@ impl Display for Spelt<'_> {
     }
 }
 
-/// A selector without its shift, and with a range if one is given.
+fn condition(matcher: &Matcher) -> String {
+    format!("{}{}{}", Label(matcher.name()), matcher.op().as_str(), Quoted(matcher.value()))
+}
+
+/// A selector as Prometheus writes it, its conditions in the order of their text; without its shift, and with a range if
+/// one is given.
 pub(crate) struct Selector<'t> {
     pub selector: &'t VectorSelector,
     pub range_ms: Option<i64>,
@@ -138,27 +147,14 @@ pub(crate) struct Selector<'t> {
 impl Display for Selector<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let VectorSelector { name, matchers, .. } = self.selector;
-        let conditions = if name.is_some() { matchers.get(1..).unwrap_or_default() } else { matchers };
-        // Outside of the braces a name is the only one.
-        let has_another_name = conditions.iter().any(|matcher| matcher.name() == METRIC_NAME);
-        let quoted_name = name.as_deref().filter(|name| has_another_name || !is_bare_metric(name));
-        if let (Some(name), None) = (name, quoted_name) {
-            f.write_str(name)?;
-        }
+        let bare_name = name.as_deref().filter(|name| is_bare_metric(name));
+        let conditions = if bare_name.is_some() { matchers.get(1..).unwrap_or_default() } else { matchers };
+        f.write_str(bare_name.unwrap_or_default())?;
         // A bare `sum` before another word would read as the short form.
-        let looks_short = name.as_deref().is_some_and(crate::parse::is_short_word);
-        if quoted_name.is_some() || !conditions.is_empty() || looks_short {
-            f.write_char('{')?;
-            let mut separator = "";
-            if let Some(name) = quoted_name {
-                Quoted(name).fmt(f)?;
-                separator = ", ";
-            }
-            for matcher in conditions {
-                write!(f, "{separator}{}{}{}", Label(matcher.name()), matcher.op().as_str(), Quoted(matcher.value()))?;
-                separator = ", ";
-            }
-            f.write_char('}')?;
+        if !conditions.is_empty() || bare_name.is_some_and(crate::parse::is_short_word) {
+            let mut texts: Vec<String> = conditions.iter().map(condition).collect();
+            texts.sort_unstable();
+            write!(f, "{{{}}}", texts.join(","))?;
         }
         match self.range_ms {
             Some(range) => write!(f, "[{}]", format_duration_ms(range)),

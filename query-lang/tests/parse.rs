@@ -51,7 +51,7 @@ fn promql_and_its_precedence() {
         ("a{b=\"c\",}[5m] offset 1h @ 1.5", r#"a{b="c"}[5m] @ 1.500 offset 1h"#),
         ("a[300]", "a[5m]"),
         ("a offset -5m @ start()", "a @ start() offset -5m"),
-        ("{\"a.b\", c!=\"d\"}", r#"{"a.b", c!="d"}"#),
+        ("{\"a.b\", c!=\"d\"}", r#"{__name__="a.b",c!="d"}"#),
         ("{__name__=~\"a.+\"}", r#"{__name__=~"a.+"}"#),
         ("sum by(a,)(x)", "sum by (a) (x)"),
         ("topk without () (2, x)", "topk without () (2, x)"),

@@ -5,15 +5,17 @@ use watchfire_query_lang::parse;
 
 /// Texts of PromQL expressions that are valid by construction: a vector each.
 fn vectors() -> impl Strategy<Value = String> {
+    // As it is written here and as it is printed, by which the conditions of a selector are sorted.
     let value = prop_oneof![
-        "[a-z0-9 ]{0,6}".prop_map(|text| format!("{text:?}")),
-        Just("'it\\'s'".to_owned()),
-        Just("`\\raw`".to_owned()),
-        Just(r#""\u00e9\n\\""#.to_owned()),
+        "[a-z0-9 ]{0,6}".prop_map(|text| (format!("{text:?}"), format!("{text:?}"))),
+        Just((r"'it\'s'".to_owned(), r#""it's""#.to_owned())),
+        Just((r"`\raw`".to_owned(), r#""\\raw""#.to_owned())),
+        Just((r#""\u00e9\n\\""#.to_owned(), r#""é\n\\""#.to_owned())),
     ];
     let op = prop::sample::select(vec!["=", "!="]);
     let label = prop::sample::select(vec!["a", "by", "_b", "\"c.d\"", "sum"]);
-    let matcher = (label.clone(), op, value).prop_map(|(label, op, value)| format!("{label}{op}{value}"));
+    let matcher = (label.clone(), op, value)
+        .prop_map(|(label, op, (value, printed))| (format!("{label}{op}{printed}"), format!("{label}{op}{value}")));
     let shift = prop::sample::select(vec![
         "",
         " offset 5m",
@@ -27,8 +29,11 @@ fn vectors() -> impl Strategy<Value = String> {
         " anchored offset 3s",
     ]);
     let name = prop::sample::select(vec!["foo", "a:b", "sum", "offset", "rate", "by"]);
-    let leaf = (name, prop::collection::vec(matcher, 0..3), shift)
-        .prop_map(|(name, matchers, shift)| format!("{name}{{{}}}{shift}", matchers.join(",")));
+    let leaf = (name, prop::collection::vec(matcher, 0..3), shift).prop_map(|(name, mut matchers, shift)| {
+        matchers.sort();
+        let matchers: Vec<String> = matchers.into_iter().map(|(_, text)| text).collect();
+        format!("{name}{{{}}}{shift}", matchers.join(","))
+    });
     let labels = prop::collection::vec(label, 0..3).prop_map(|labels| format!("({})", labels.join(", ")));
     leaf.prop_recursive(6, 48, 3, move |inner| {
         let arithmetic = prop::sample::select(vec!["+", "-", "*", "/", "%", "^", "atan2", "==", "> bool", "<="]);

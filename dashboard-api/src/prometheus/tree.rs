@@ -79,7 +79,8 @@ fn selected(kind: &str, selector: &VectorSelector) -> Value {
     let mut value = shifted(&selector.shift, selector.offset_expr.as_deref());
     value["type"] = json!(kind);
     value["name"] = json!(selector.name.as_deref().unwrap_or_default());
-    value["matchers"] = selector.matchers.iter().map(matcher).collect::<Vec<_>>().into();
+    let (of_name, others) = selector.matchers.split_at(usize::from(selector.name.is_some()));
+    value["matchers"] = others.iter().chain(of_name).map(matcher).collect::<Vec<_>>().into();
     value["anchored"] = json!(selector.edges == Edges::Anchored);
     value["smoothed"] = json!(selector.edges == Edges::Smoothed);
     value

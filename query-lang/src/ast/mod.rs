@@ -162,7 +162,7 @@ impl Edges {
 /// Series at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VectorSelector {
-    /// The metric name, if written outside of matchers.
+    /// The metric name, if written outside of the braces.
     pub name: Option<String>,
     /// All conditions; the first is that of `name` if there is one.
     pub matchers: Vec<Matcher>,

@@ -432,12 +432,10 @@ impl<'t> Builder<'t> {
     fn conditions(&self, pair: Pair<'t>) -> Result<VectorSelector, ParseError> {
         let at = span(&pair);
         let mut name = None;
-        let mut is_named_outside = false;
         let mut matchers = Vec::new();
         for item in pair.clone().into_inner() {
             if item.as_rule() == Rule::metric_name {
                 name = Some(item.as_str().to_owned());
-                is_named_outside = true;
                 continue;
             }
             for matcher in item.into_inner().filter(|item| item.as_rule() == Rule::matcher) {
@@ -448,14 +446,11 @@ impl<'t> Builder<'t> {
                     _ => first.as_str().to_owned(),
                 };
                 let Some(op) = inner.next() else {
-                    if is_named_outside {
+                    if name.is_some() {
                         return Err(meaning(self.text, &matcher, "the metric name stands twice"));
                     }
-                    match &name {
-                        None => name = Some(label),
-                        // No series has two names, but Prometheus lets one ask for it.
-                        Some(_) => matchers.push(literal::name_matcher(&label)),
-                    }
+                    // No series has two names, but Prometheus lets one ask for it.
+                    matchers.push(literal::name_matcher(&label));
                     continue;
                 };
                 if label.is_empty() {
@@ -468,7 +463,7 @@ impl<'t> Builder<'t> {
         }
         let named_by_matcher = matchers.iter().any(|m| m.name() == watchfire_model::labels::METRIC_NAME);
         if let Some(name) = &name {
-            if named_by_matcher && is_named_outside {
+            if named_by_matcher {
                 return Err(meaning(self.text, &pair, "the metric name stands twice"));
             }
             matchers.insert(0, literal::name_matcher(name));
