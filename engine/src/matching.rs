@@ -62,14 +62,15 @@ impl<'m> Prepared<'m> {
         };
         // A row of texts is known as such without a further look at the expression.
         let texts = matcher.texts().map(|texts| texts.into_iter().map(str::to_owned).collect());
-        let is_expression = regex && texts.is_none() && matcher.alternatives() <= SET_MAX;
-        let (values, prefixes) = match regex {
-            false => (Some(vec![matcher.value().to_owned()]), Vec::new()),
-            true if is_expression => literals_of(matcher.value()),
-            true => (texts, Vec::new()),
+        let is_tried = regex && texts.is_none() && matcher.alternatives() <= SET_MAX;
+        let expression = is_tried.then(|| matcher.expression()).flatten();
+        let (values, prefixes) = match &expression {
+            Some(expression) => literals_of(expression),
+            None if regex => (texts, Vec::new()),
+            None => (Some(vec![matcher.value().to_owned()]), Vec::new()),
         };
-        let inside = if is_expression { inside_of(matcher.value(), !prefixes.is_empty()) } else { None };
-        let asked = RefCell::new(if is_expression { Asked::Few(0) } else { Asked::Hard });
+        let inside = expression.as_ref().and_then(|expression| inside_of(expression, !prefixes.is_empty()));
+        let asked = RefCell::new(if expression.is_some() { Asked::Few(0) } else { Asked::Hard });
         Prepared { matcher, matches_empty: matcher.matches_empty(), values, prefixes, inside, negative, asked }
     }
 
@@ -94,7 +95,7 @@ impl<'m> Prepared<'m> {
         match asked {
             Asked::Few(tried) if *tried < AUTOMATON_FROM => *tried += 1,
             Asked::Few(_) => {
-                let automaton = Automaton::new(self.matcher.value());
+                let automaton = self.matcher.expression().and_then(|expression| Automaton::new(&expression));
                 *asked = automaton.map_or(Asked::Hard, |automaton| Asked::Many(Box::new(automaton)));
             }
             Asked::Many(_) | Asked::Hard => {}
@@ -117,9 +118,9 @@ impl<'m> Prepared<'m> {
 }
 
 /// The texts that an anchored expression consists of, or the beginnings that its matches have.
-fn literals_of(pattern: &str) -> (Option<Vec<String>>, Vec<String>) {
+fn literals_of(expression: &str) -> (Option<Vec<String>>, Vec<String>) {
     let nothing = (None, Vec::new());
-    let Ok(hir) = regex_syntax::parse(&format!("(?s:{pattern})")) else { return nothing };
+    let Ok(hir) = regex_syntax::parse(&format!("(?s:{expression})")) else { return nothing };
     let mut extractor = Extractor::new();
     extractor.kind(ExtractKind::Prefix).limit_total(SET_MAX).limit_class(16).limit_repeat(8);
     let found = extractor.extract(&hir);
@@ -140,8 +141,8 @@ fn literals_of(pattern: &str) -> (Option<Vec<String>>, Vec<String>) {
 
 /// The longest text that every match of an expression contains; with `behind` only texts behind its first part count,
 /// which is known as a beginning already.
-fn inside_of(pattern: &str, behind: bool) -> Option<memchr::memmem::Finder<'static>> {
-    let hir = regex_syntax::parse(&format!("(?s:{pattern})")).ok()?;
+fn inside_of(expression: &str, behind: bool) -> Option<memchr::memmem::Finder<'static>> {
+    let hir = regex_syntax::parse(&format!("(?s:{expression})")).ok()?;
     let mut parts: Vec<(&Hir, bool)> = vec![(&hir, !behind)];
     let mut longest: &[u8] = &[];
     while let Some((part, counts)) = parts.pop() {

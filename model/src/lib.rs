@@ -14,6 +14,7 @@ pub mod labels;
 pub mod level;
 pub mod matcher;
 pub mod nearest;
+pub mod re2;
 pub mod record;
 pub mod sample;
 pub mod short;

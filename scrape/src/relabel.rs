@@ -9,6 +9,7 @@ use regex::{Captures, Regex};
 
 use crate::md5;
 use watchfire_exposition::labels::{Labels, is_label_name};
+use watchfire_model::re2;
 
 /// Largest compiled expression, bytes.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -80,7 +81,7 @@ impl Anchored {
     ///
     /// Errors: why it is none.
     pub fn new(text: &str) -> Result<Anchored, String> {
-        let built = regex::RegexBuilder::new(&format!("^(?s:{text})$")).size_limit(REGEX_BYTES_MAX).build();
+        let built = regex::RegexBuilder::new(&re2::anchored(text)?).size_limit(REGEX_BYTES_MAX).build();
         let regex = built.map_err(|error| {
             let told = error.to_string();
             let reason = told.lines().last().unwrap_or_default().trim();

@@ -11,7 +11,7 @@ fn hostile_text_is_text() {
     let server = Server::start(BINARY, "");
     let evil = "<img src=x onerror=\"window.evil=1\"><script>window.evil=1</script>";
     let records = json!([
-        {"service": evil, "level": "error", "message": format!("mark {evil}"), "evil": evil, "tags": {evil: evil}},
+        {"service": evil, "level": "error", "message": format!("mark {evil}"), "evil": evil, "tags": {evil: evil}, "order": 1_234_567_890_123_456_789_u64},
         {"service": "ansi", "message": "mark \u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7} \u{0}nul"},
         {"service": "bidi", "message": "mark user\u{202e}gnp.exe\u{2066}x\u{200b}y \u{feff}"},
         {"service": "long", "message": format!("mark {}", "w".repeat(30_000))},
@@ -34,6 +34,7 @@ fn hostile_text_is_text() {
                 "␀nul",
                 "user⟨U+202E⟩gnp.exe⟨U+2066⟩x⟨U+200B⟩y",
                 "${window.evil=1}",
+                "1234567890123456789",
             ] {
                 assert!(text.contains(shown), "{shown} is not shown at {path}");
             }

@@ -1,6 +1,7 @@
 /** Calls of the server, the key they carry, and the shapes of its answers (those parts that pages read). */
 
 import { signal } from '@preact/signals';
+import { parseJson } from './json';
 
 export interface Place {
   line: number;
@@ -117,7 +118,7 @@ async function send<T>(url: string, init: RequestInit): Promise<Answer<T>> {
     throw new ApiError(0, 'unreachable', 'the server does not answer', undefined, 'it is asked again by itself');
   }
   if (!response.ok) throw refusal(response, body);
-  return { body: (body ? JSON.parse(body) : undefined) as T, ms: performance.now() - begun, bytes: body.length };
+  return { body: (body ? parseJson(body) : undefined) as T, ms: performance.now() - begun, bytes: body.length };
 }
 
 export async function get<T>(url: string, query: Query = {}, abort?: AbortSignal): Promise<T> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::LabelSet;
+use crate::{LabelSet, re2};
 use alternatives::Alternatives;
 pub use budget::MatcherBudget;
 
@@ -94,22 +94,19 @@ impl Compiled {
         if let Some(alternatives) = Alternatives::of(expression) {
             return Ok(Compiled::Alternatives(Arc::new(alternatives)));
         }
-        let build = |bytes_max| regex::RegexBuilder::new(&format!("^(?s:{expression})$")).size_limit(bytes_max).build();
+        let refused = |reason| MatcherError { pattern: expression.to_owned(), reason };
+        let not_one = |why: &str| refused(format!("is not a regular expression: {why}"));
+        let anchored = re2::anchored(expression).map_err(|why| not_one(&why))?;
+        let build = |bytes_max| regex::RegexBuilder::new(&anchored).size_limit(bytes_max).build();
         let (built, is_large) = match build(REGEX_BYTES_USUAL) {
             Err(regex::Error::CompiledTooBig(_)) => (build(REGEX_BYTES_MAX), true),
             built => (built, false),
         };
-        built.map(|regex| Compiled::Regex { regex, is_large }).map_err(|error| {
-            let reason = match error {
-                regex::Error::CompiledTooBig(_) => {
-                    "is too large an expression: compiled it takes more than 10 MiB".to_owned()
-                }
-                error => {
-                    let text = error.to_string();
-                    format!("is not a regular expression: {}", text.lines().last().unwrap_or_default().trim())
-                }
-            };
-            MatcherError { pattern: expression.to_owned(), reason }
+        built.map(|regex| Compiled::Regex { regex, is_large }).map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => {
+                refused("is too large an expression: compiled it takes more than 10 MiB".to_owned())
+            }
+            error => not_one(error.to_string().lines().last().unwrap_or_default().trim()),
         })
     }
 
@@ -156,6 +153,13 @@ impl Matcher {
     /// The value or pattern as given.
     pub fn value(&self) -> &str {
         &self.value
+    }
+
+    /// The expression of `=~` and `!~` as the `regex` package reads it, without anchors, to be read with `.` for all
+    /// characters. `None` for other comparisons.
+    pub fn expression(&self) -> Option<String> {
+        // It was translated when the matcher was made, so this does not fail.
+        self.op.is_regex().then(|| re2::translated(&self.value).ok()).flatten()
     }
 
     /// Whether a value (`""` for a missing label) satisfies the condition.
@@ -226,7 +230,7 @@ mod tests {
         let not = Matcher::new("a", MatchOp::NotRegex, "x").expect("valid");
         assert!(not.matches_labels(&LabelSet::empty()) && not.matches_empty());
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
-        let exploding = Matcher::new("a", MatchOp::Regex, "a{1000}{1000}").expect_err("too large").to_string();
+        let exploding = Matcher::new("a", MatchOp::Regex, "(a{1000}){1000}").expect_err("too large").to_string();
         assert!(exploding.ends_with("compiled it takes more than 10 MiB"), "{exploding}");
         let large = |value| Matcher::new("a", MatchOp::Regex, value).expect("valid").is_large();
         assert!(large(r"\p{L}{1,50}") && !large(r"[a-z]+-\d+.*"));

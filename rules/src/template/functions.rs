@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use watchfire_model::{Timestamp, time::parse_duration_ms};
+use watchfire_model::{Timestamp, re2, time::parse_duration_ms};
 
 use super::expand::{Out, Result};
 use super::go_format::{printf, significant};
@@ -114,9 +114,10 @@ pub(super) const LATER: &[&str] = &[
 
 /// Compiles a pattern of `match` or `reReplaceAll`.
 pub(super) fn compile(pattern: &str) -> std::result::Result<regex::Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(REGEX_SIZE_LIMIT).build().map_err(|error| {
-        format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or_default().trim())
-    })
+    let refused = |why: &str| format!("not a regular expression: {why}");
+    let translated = re2::translated(pattern).map_err(|why| refused(&why))?;
+    let built = regex::RegexBuilder::new(&translated).size_limit(REGEX_SIZE_LIMIT).build();
+    built.map_err(|error| refused(error.to_string().lines().last().unwrap_or_default().trim()))
 }
 
 /// Calls a function; how many arguments there are was checked when the template was parsed.

@@ -2,6 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { type ApiError, get, type LogRecord, openSocket, queryText, type SearchAnswer } from '../api';
+import { parseJson } from '../json';
 import { asApiError } from '../load';
 import { filterParams } from './filters';
 
@@ -93,7 +94,7 @@ export function follow(): () => void {
       status.value = 'following';
     };
     socket.onmessage = (event) => {
-      const message = JSON.parse(event.data as string) as Message;
+      const message = parseJson(event.data as string) as Message;
       if (message.dropped) dropped.value += message.dropped;
       if (message.payload) take(message.payload);
     };

@@ -1,5 +1,7 @@
 /** Log text as it may be shown: always as text, and nothing in it may hide, reorder or move what stands around. */
 
+import { isLongNumber } from '../json';
+
 /** Records larger than this are cut until somebody asks for all. */
 export const CUT_AT = 32 * 1024;
 /** What of a message is looked at for its line in the list. */
@@ -29,7 +31,7 @@ export function flatten(object: Record<string, unknown>, prefix = ''): [string, 
   return Object.entries(object).flatMap(([name, value]): [string, string][] => {
     const path = prefix + name;
     if (value === null || value === undefined) return [[path, 'null']];
-    if (typeof value === 'object' && !Array.isArray(value) && Object.keys(value).length) {
+    if (typeof value === 'object' && !Array.isArray(value) && !isLongNumber(value) && Object.keys(value).length) {
       return flatten(value as Record<string, unknown>, `${path}.`);
     }
     return [[path, typeof value === 'string' ? value : JSON.stringify(value)]];

@@ -18,7 +18,7 @@ interface Props {
   note: string;
   /** Whether the answer is still on its way. */
   pending: boolean;
-  /** Said where there is no value. */
+  /** Said where there is no value, nor was any before. */
   empty: string;
 }
 
@@ -26,12 +26,13 @@ interface Props {
 const SAME = 0.05;
 
 export function Kpi({ name, href, value, before, unit, values, worse, color, note, pending, empty }: Props) {
+  const nothing = values.some((one) => one !== null) ? `none, ${note}` : empty;
   return (
     <a class="kpi panel" href={href}>
       <span class="kpi-name">{name}</span>
       <span class="kpi-value">{value === null ? <span class="muted">{pending ? '…' : '–'}</span> : unit(value)}</span>
       <Sparkline values={values} color={color} />
-      <span class="kpi-note">{value === null ? (pending ? '\u00a0' : empty) : <Change value={value} before={before} unit={unit} worse={worse} note={note} />}</span>
+      <span class="kpi-note">{value === null ? (pending ? '\u00a0' : nothing) : <Change value={value} before={before} unit={unit} worse={worse} note={note} />}</span>
     </a>
   );
 }

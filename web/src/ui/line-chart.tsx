@@ -93,7 +93,8 @@ function options(latest: Latest, width: number, tip: { current: HTMLDivElement |
     width: Math.max(50, width),
     height: latest.current.height,
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    // To the right there is room for half of the last time label.
+    padding: [8, 20, 0, 0],
     cursor: {
       sync: { key: SHARED_CURSOR, scales: ['x', null] },
       drag: { x: true, y: false, setScale: false },

@@ -2,6 +2,7 @@
 
 use hashbrown::HashMap;
 use regex::RegexBuilder;
+use watchfire_model::re2;
 
 use super::arg;
 use crate::ast::Call;
@@ -57,13 +58,14 @@ fn check_length(call: &Call, destination: &str, bytes: usize) -> Result<(), Eval
 fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalError> {
     let destination = label_name(call, 1, "destination")?;
     let (replacement, source, pattern) = (text(call, 2)?, text(call, 3)?, text(call, 4)?);
-    let regex =
-        RegexBuilder::new(&format!("^(?s:{pattern})$")).size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
-            let why = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
-            EvalError::Parameter {
-                reason: format!("`{pattern}` in `label_replace` is not a regular expression: {why}"),
-            }
-        })?;
+    let refused = |why: &str| EvalError::Parameter {
+        reason: format!("`{pattern}` in `label_replace` is not a regular expression: {why}"),
+    };
+    let anchored = re2::anchored(pattern).map_err(|why| refused(&why))?;
+    let regex = RegexBuilder::new(&anchored)
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+        .map_err(|error| refused(error.to_string().lines().last().unwrap_or_default().trim()))?;
     // Many series have few values: what becomes of each is found once, if there are not too many.
     let mut found: HashMap<String, Option<String>> = HashMap::new();
     // Each `$` may stand for the whole of the source.
