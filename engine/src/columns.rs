@@ -44,12 +44,11 @@ impl Columns {
         self.values.splice(..0, samples.iter().map(|sample| sample.value));
     }
 
-    /// Appends later ones.
-    pub(crate) fn extend(&mut self, samples: impl Iterator<Item = Sample>) {
-        for sample in samples {
-            self.times.push(sample.timestamp.millis());
-            self.values.push(sample.value);
-        }
+    /// Appends later ones: as many times as values.
+    pub(crate) fn extend(&mut self, times: impl Iterator<Item = i64>, values: impl Iterator<Item = f64>) {
+        self.times.extend(times);
+        self.values.extend(values);
+        debug_assert_eq!(self.times.len(), self.values.len(), "a time for each value");
     }
 
     /// Keeps those whose value is wanted.

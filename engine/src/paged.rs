@@ -3,7 +3,7 @@
 //! Numbers stay as they are as long as their entry lives. In a plain vector the one that came last, at the time when
 //! there were most, would hold the room of all before it.
 
-/// Entries of a page. With their count, pages of 32 or 8 bytes an entry are then as large as what an allocator gives for them;
+/// Entries of a page. With their count, pages of 32, 16 or 8 bytes an entry are then as large as what an allocator gives for them;
 /// one entry more, and it gives a quarter more.
 const PAGE: usize = 127;
 
@@ -68,6 +68,17 @@ impl<T> Paged<T> {
         Some(taken)
     }
 
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.pages.iter().flatten().map(|page| page.used).sum()
+    }
+
+    /// Memory of the pages, without what their entries hold.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.pages.capacity() * size_of::<Option<Box<Page<T>>>>()
+            + self.pages.iter().flatten().count() * size_of::<Page<T>>()
+    }
+
     /// Lets the room go of pages at the end in which nothing is left; [`Paged::next`] may come down with them.
     pub(crate) fn shrink(&mut self) {
         while self.pages.last().is_some_and(Option::is_none) {
@@ -99,7 +110,7 @@ mod tests {
                 paged.put(number, step);
                 map.insert(number, step);
             }
-            assert_eq!(paged.get(number), map.get(&number));
+            assert_eq!((paged.get(number), paged.len()), (map.get(&number), map.len()));
         }
         (0..3000).for_each(|number| assert_eq!(paged.get_mut(number), map.get_mut(&number)));
         // One of the last stays; all pages before it are gone.
@@ -112,6 +123,6 @@ mod tests {
         assert_eq!(paged.next(), 2900_u32.next_multiple_of(PAGE as u32));
         assert_eq!(paged.take(2900), Some(1));
         paged.shrink();
-        assert_eq!((paged.next(), paged.get(2900)), (0, None));
+        assert_eq!((paged.next(), paged.get(2900), paged.len()), (0, None, 0));
     }
 }

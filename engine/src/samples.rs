@@ -264,7 +264,8 @@ impl Samples {
         {
             packed.runs(start, end).for_each(|run| out.decode(&run, start, end));
         }
-        out.extend(self.raw.within(start, end));
+        let raw = self.raw.places(start, end);
+        out.extend(raw.clone().map(|at| self.raw.time(at)), raw.map(|at| self.raw.value(at)));
     }
 
     /// The newest sample with `start < time <= end`, if it is one of those that are not packed yet.
@@ -279,7 +280,10 @@ impl Samples {
 
     /// Whether there may be samples with `start < time <= end`.
     pub(crate) fn overlaps(&self, start: i64, end: i64) -> bool {
-        self.newest().is_some_and(|newest| newest > start) && self.oldest().is_some_and(|oldest| oldest <= end)
+        // The raw ones lie at hand; whether older ones are packed matters only where those come too late.
+        let begins_before = |oldest: i64| oldest <= end;
+        self.newest().is_some_and(|newest| newest > start)
+            && (self.raw.oldest().is_some_and(begins_before) || self.oldest().is_some_and(begins_before))
     }
 
     /// Drops chunks that lie wholly before a time; says how many samples went.

@@ -96,11 +96,8 @@ impl Engine {
         let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
         for (number, shard) in self.registry.shards.iter().enumerate() {
             let shard = shard.read();
-            for slot in select(&*shard, &prepared) {
-                if let Some(series) = shard.slot(slot) {
-                    put(&shard, number, slot, series);
-                }
-            }
+            let lock = |series: &Series| u32::from(series.state.is_locked());
+            shard.each_series(&select(&*shard, &prepared), lock, |slot, series| put(&shard, number, slot, series));
         }
         Ok(())
     }

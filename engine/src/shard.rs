@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use watchfire_model::LabelSet;
@@ -204,6 +204,27 @@ impl Shard {
         self.identity_bytes = self.identity_bytes.saturating_sub(self.pairs.shrink());
     }
 
+    /// Calls back with each of these series, ascending by slot; `little` reads what of it is needed first.
+    pub(crate) fn each_series(
+        &self,
+        slots: &RoaringBitmap,
+        little: impl Fn(&Series) -> u32,
+        mut each: impl FnMut(u32, &Arc<Series>),
+    ) {
+        let mut slots = slots.iter().filter_map(|slot| Some((slot, self.slot(slot)?)));
+        let mut block = Vec::with_capacity(TOGETHER);
+        loop {
+            block.clear();
+            block.extend(slots.by_ref().take(TOGETHER));
+            if block.is_empty() {
+                return;
+            }
+            // Reading a little of each, without deciding anything by it, fetches all of them at once.
+            std::hint::black_box(block.iter().fold(0, |all, (_, series)| all ^ little(series)));
+            block.iter().for_each(|(slot, series)| each(*slot, series));
+        }
+    }
+
     /// The labels of a series, made when a query first asks for them and kept while queries do.
     pub(crate) fn labels_of(&self, slot: u32, series: &Series) -> LabelSet {
         let mut cache = self.labels.lock();
@@ -268,19 +289,8 @@ impl Indexed for Shard {
     }
 
     fn each(&self, slots: &RoaringBitmap, mut each: impl FnMut(u32, &[u32])) {
-        let mut slots = slots.iter().filter_map(|slot| Some((slot, self.slot(slot)?)));
-        let mut block = Vec::with_capacity(TOGETHER);
-        loop {
-            block.clear();
-            block.extend(slots.by_ref().take(TOGETHER));
-            if block.is_empty() {
-                return;
-            }
-            // Reading a little of each, without deciding anything by it, fetches all of them at once.
-            let pairs = block.iter().map(|(_, series)| series.pairs.first().copied().unwrap_or(0));
-            std::hint::black_box(pairs.fold(0, u32::wrapping_add));
-            block.iter().for_each(|(slot, series)| each(*slot, &series.pairs));
-        }
+        let first_pair = |series: &Series| series.pairs.first().copied().unwrap_or(0);
+        self.each_series(slots, first_pair, |slot, series| each(slot, &series.pairs));
     }
 }
 
@@ -290,41 +300,43 @@ fn is_it(series: &Series, hash: Fingerprint, class: SeriesClass) -> bool {
 
 /// What queries asked for, in two generations: since the last ageing, and before.
 struct Generations<T> {
-    young: HashMap<u32, T, foldhash::fast::RandomState>,
-    old: HashMap<u32, T, foldhash::fast::RandomState>,
+    young: Paged<T>,
+    old: Paged<T>,
 }
 
 impl<T> Default for Generations<T> {
     fn default() -> Generations<T> {
-        Generations { young: HashMap::default(), old: HashMap::default() }
+        Generations { young: Paged::default(), old: Paged::default() }
     }
 }
 
 impl<T: Clone> Generations<T> {
     fn get(&mut self, number: u32) -> Option<T> {
-        if let Some(have) = self.young.get(&number) {
+        if let Some(have) = self.young.get(number) {
             return Some(have.clone());
         }
-        let have = self.old.remove(&number)?;
-        self.young.insert(number, have.clone());
+        let have = self.old.take(number)?;
+        self.young.put(number, have.clone());
         Some(have)
     }
 
     fn put(&mut self, number: u32, made: T) {
-        self.young.insert(number, made);
+        self.young.put(number, made);
     }
 
     fn remove(&mut self, number: u32) {
-        self.young.remove(&number);
-        self.old.remove(&number);
+        self.young.take(number);
+        self.old.take(number);
     }
 
     fn age(&mut self) {
         self.old = std::mem::take(&mut self.young);
     }
 
-    fn len(&self) -> usize {
-        self.young.len() + self.old.len()
+    /// Memory, if each of what was asked for takes so much.
+    fn memory_bytes(&self, of_each: usize) -> usize {
+        let of = |paged: &Paged<T>| paged.memory_bytes() + paged.len() * of_each;
+        of(&self.young) + of(&self.old)
     }
 }
 
@@ -366,8 +378,8 @@ impl LabelCache {
     }
 
     fn memory_bytes(&self) -> usize {
-        // A set of ten labels with two values of its own, and its entry; a value, and its entry.
-        self.sets.len() * (16 + 10 * 32 + 2 * 40 + 32) + self.values.len() * (40 + 40)
+        // A set of ten labels with two values of its own; a value.
+        self.sets.memory_bytes(16 + 10 * 32 + 2 * 40) + self.values.memory_bytes(40)
     }
 }
 

@@ -96,7 +96,7 @@ impl Packed {
     pub(super) fn runs(&self, start: i64, end: i64) -> impl Iterator<Item = Run<'_>> {
         let from = self.sealed.partition_point(|chunk| chunk.last() <= start);
         let sealed = self.sealed[from..].iter().take_while(move |chunk| chunk.first() <= end);
-        let open = self.tail.blocks().filter(move |block| block.last > start && block.first <= end);
+        let open = self.tail.blocks_behind(start).filter(move |block| block.last > start && block.first <= end);
         sealed.map(|chunk| Run::Sealed(chunk)).chain(open.map(Run::Open))
     }
 

@@ -6,6 +6,8 @@
 //! ```
 //! That halves what most of them take, and it is the largest part of a series that is young.
 
+use std::ops::Range;
+
 use watchfire_model::{Sample, Timestamp};
 
 /// Most samples; with the first time they are as large as what an allocator gives for them.
@@ -35,15 +37,19 @@ impl Raw {
     }
 
     /// Time of a sample by its number.
-    fn time(&self, at: usize) -> i64 {
+    pub(super) fn time(&self, at: usize) -> i64 {
         let word = |at: usize| self.words.get(at).copied().unwrap_or(0).cast_signed();
         if self.is_uneven { word(2 * at) } else { word(0).wrapping_add(at as i64 * i64::from(self.step)) }
     }
 
-    fn get(&self, at: usize) -> Sample {
+    /// Value of a sample by its number.
+    pub(super) fn value(&self, at: usize) -> f64 {
         let word = if self.is_uneven { 2 * at + 1 } else { at + 1 };
-        let bits = self.words.get(word).copied().unwrap_or(0);
-        Sample { timestamp: Timestamp::from_millis(self.time(at)), value: f64::from_bits(bits) }
+        f64::from_bits(self.words.get(word).copied().unwrap_or(0))
+    }
+
+    fn get(&self, at: usize) -> Sample {
+        Sample { timestamp: Timestamp::from_millis(self.time(at)), value: self.value(at) }
     }
 
     pub(super) fn oldest(&self) -> Option<i64> {
@@ -60,9 +66,14 @@ impl Raw {
 
     /// Those with `start < time <= end`.
     pub(super) fn within(&self, start: i64, end: i64) -> impl DoubleEndedIterator<Item = Sample> {
+        self.places(start, end).map(|at| self.get(at))
+    }
+
+    /// The numbers of those with `start < time <= end`.
+    pub(super) fn places(&self, start: i64, end: i64) -> Range<usize> {
         // Mostly the newest ones are wanted.
         let upto = |time: i64| (0..self.len()).rev().find(|at| self.time(*at) <= time).map_or(0, |at| at + 1);
-        (upto(start)..upto(end)).map(|at| self.get(at))
+        upto(start)..upto(end)
     }
 
     /// Adds a sample that is newer than all; there are fewer than [`RAW_MAX`].

@@ -58,6 +58,9 @@ pub(super) struct Block<'t> {
 
 impl<'t> Block<'t> {
     /// Reads a block that stands behind a time. All that is added wraps around: times may be as far apart as numbers go.
+    ///
+    /// Inlined, as a block that is handed over in memory costs as much as to read it.
+    #[inline(always)]
     fn read(cursor: &mut Cursor<'t>, after: i64) -> Result<Block<'t>, Damaged> {
         let length = cursor.u16()?;
         let mut cursor = Cursor::new(cursor.take(usize::from(length))?);
@@ -136,15 +139,29 @@ impl Tail {
         self.bytes.capacity()
     }
 
+    /// The time before its first block; anything if there is none.
+    fn begins_after(&self) -> i64 {
+        self.bytes.first_chunk().map_or(0, |after| i64::from_le_bytes(*after))
+    }
+
     /// The blocks, ascending.
     pub(super) fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
         let mut cursor = Cursor::new(self.bytes.get(FIRST_BLOCK..).unwrap_or_default());
-        let mut after = self.bytes.first_chunk().map_or(0, |after| i64::from_le_bytes(*after));
+        let mut after = self.begins_after();
         std::iter::from_fn(move || {
             let block = Block::read(&mut cursor, after).ok()?;
             after = block.last;
             Some(block)
         })
+    }
+
+    /// The blocks behind a time, ascending, and maybe some before it: only the last one can be found without going through all
+    /// before it. It is looked at first where the time lies in the newer half.
+    pub(super) fn blocks_behind(&self, time: i64) -> impl Iterator<Item = Block<'_>> {
+        let is_recent = i64::midpoint(self.begins_after(), self.newest) <= time;
+        let last = if is_recent { self.last_block().filter(|last| last.after <= time) } else { None };
+        let all = last.is_none().then(|| self.blocks());
+        last.into_iter().chain(all.into_iter().flatten())
     }
 
     fn last_block(&self) -> Option<Block<'_>> {

@@ -25,6 +25,11 @@ fn check(samples: &Samples, model: &BTreeMap<i64, u64>, codec: &mut Codec, range
         model.iter().filter(|(at, _)| **at > range.0 && **at <= range.1).map(|(at, bits)| (*at, *bits)).collect();
     let got: Vec<(i64, u64)> = got.iter().map(|s| (s.timestamp.millis(), s.value.to_bits())).collect();
     assert_eq!(got, wanted);
+    let mut columns = Columns::default();
+    samples.read_columns(range.0, range.1, &mut columns);
+    let bits = columns.values().iter().map(|value| value.to_bits());
+    assert_eq!(columns.times().iter().copied().zip(bits).collect::<Vec<_>>(), wanted);
+    assert!(wanted.is_empty() || samples.overlaps(range.0, range.1));
 }
 
 proptest! {
@@ -60,6 +65,12 @@ proptest! {
         prop_assert_eq!(samples.oldest(), model.first_key_value().map(|(at, _)| *at));
         check(&samples, &model, &mut codec, (i64::MIN, i64::MAX));
         check(&samples, &model, &mut codec, range);
+        for length in [1, 40, 150, 400, 2000] {
+            // What is recent may lie in the last block, or not be packed at all.
+            let newest = samples.newest().unwrap_or(0);
+            check(&samples, &model, &mut codec, (newest - length, newest));
+            check(&samples, &model, &mut codec, (newest - length, newest - length / 2));
+        }
 
         let mut bytes = Vec::new();
         samples.write(&mut bytes);
