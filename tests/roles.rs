@@ -86,6 +86,32 @@ fn what_one_takes_in_another_keeps_and_counts() {
 }
 
 #[test]
+fn rules_wait_until_what_was_accepted_before_the_start_is_counted() {
+    const RECORDS: u64 = 40_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("rules.yaml");
+    let text = "groups:\n- name: flood\n  interval: 100ms\n  rules:\n  - {record: seen, expr: sum error_count over 1h}\n\
+                \x20 - {alert: Low, expr: seen < 40000}\n";
+    std::fs::write(&rules, text).expect("the folder can be written");
+    let config = format!("alerting: {{rules_path: {}}}\n", rules.display());
+    let mut server = Server::start_with(BINARY, &config, &[("WATCHFIRE_ROLES", "ingestion")]);
+    let line = json!({"level": "error", "service": "flood", "message": "it burns"}).to_string() + "\n";
+    let body = line.repeat(10_000);
+    for _ in 0..RECORDS / 10_000 {
+        assert_eq!(server.client().post("/ingest", "application/x-ndjson", &body).status, 202);
+    }
+
+    server.kill();
+    server.restart_with(&[]);
+    let newest = |answer: &Value| answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned);
+    until(&server, "/api/v1/query?query=seen", |answer| newest(answer) == Some(RECORDS.to_string()));
+    let least = server.client().get("/api/v1/query?query=min_over_time(seen%5B1h%5D)");
+    assert_eq!(newest(&least), Some(RECORDS.to_string()), "{}", server.log());
+    let told = server.client().get("/api/v1/query?query=max_over_time(ALERTS%5B1h%5D)");
+    assert_eq!(newest(&told), None, "{told}");
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("config.yaml"), "canary: {every: 30s}\n").expect("the folder can be written");

@@ -1,5 +1,6 @@
 //! Joins the parts: opens them in order, starts what runs, waits for signals, stops from upstream to downstream.
 
+mod backlog;
 mod backup;
 mod banner;
 mod canary;

@@ -36,6 +36,7 @@ use watchfire_remote_write::RemoteWrite;
 use watchfire_rules::{EngineSink, RuleEngine, RuleEngineConfig, RuleSet};
 use watchfire_scrape::{Scraper, ScraperLimits};
 
+use super::backlog::Backlog;
 use super::canary::Canary;
 use super::recount::{RecountMetrics, Recounter};
 use super::reload::Reloader;
@@ -94,6 +95,7 @@ pub struct Parts {
     pub damaged_files: [(&'static str, u64); 7],
     /// Records below this offset were accepted before the start; until they are visible we are not ready.
     pub replay_until: u64,
+    backlog: Backlog,
     progress: [Arc<Progress>; 2],
     /// The thread of the one, if this process stores records, and the other, which is started last.
     consumers: Mutex<Option<(Option<JoinHandle<()>>, MetricsConsumer)>>,
@@ -207,9 +209,11 @@ impl Parts {
         let progress = [to_store, metrics_consumer.progress()];
         let counted = progress[1].clone();
         let replay_until = queue.stats().next_offset;
+        let backlog = Backlog::new(counted.clone(), replay_until);
+        let backlog_sent = backlog.clone();
         let counted_until = move || {
             let now = Timestamp::now();
-            if counted.next_offset() < replay_until {
+            if !backlog_sent.is_counted() {
                 // What was accepted before the start is not counted yet, and nobody knows how old it is.
                 return Timestamp::from_millis(0);
             }
@@ -229,7 +233,8 @@ impl Parts {
         Ok(Parts {
             roles,
             data_dir: dir.clone(),
-            replay_until: queue.stats().next_offset,
+            replay_until,
+            backlog,
             progress,
             extraction: metrics_consumer.slot(),
             spans,
@@ -283,10 +288,10 @@ impl Parts {
             }
         }
         let sink = Arc::new(EngineSink::new(self.engine.clone()));
-        let rules = self
-            .alerting
-            .clone()
-            .map(|alerting| RulesLoop::start(self.rules.clone(), self.metrics.clone(), sink, alerting).map_err(failed));
+        let backlog = self.roles.has(Role::Metrics).then(|| self.backlog.clone());
+        let rules = self.alerting.clone().map(|alerting| {
+            RulesLoop::start(self.rules.clone(), self.metrics.clone(), sink, alerting, backlog).map_err(failed)
+        });
         let rules = rules.transpose()?;
         let mut syslog = tokio::task::JoinSet::new();
         for socket in syslog_sockets {

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use watchfire_alerting::{AlertBatch, Alerting, HandleReport};
 use watchfire_model::{Alert, Timestamp};
 use watchfire_query_lang::MetricsRead;
 use watchfire_rules::{RuleEngine, SampleSink};
+
+use super::backlog::Backlog;
 
 /// Rounds that may wait for alerting.
 const ROUNDS_MAX: usize = 64;
@@ -27,18 +29,22 @@ pub struct RulesLoop {
 }
 
 impl RulesLoop {
-    /// Starts both threads.
+    /// Starts both threads. Rules are evaluated when the backlog, if there is one, is counted.
     pub fn start(
         rules: Arc<RuleEngine>,
         metrics: Arc<dyn MetricsRead>,
         sink: Arc<dyn SampleSink>,
         alerting: Arc<Alerting>,
+        backlog: Option<Backlog>,
     ) -> std::io::Result<RulesLoop> {
         let stop = Arc::new(AtomicBool::new(false));
         let (rounds, handed) = bounded(ROUNDS_MAX);
         let evaluate = {
             let (rules, stop) = (rules.clone(), stop.clone());
-            let work = move || evaluate(&rules, &*metrics, &*sink, &rounds, &stop);
+            let work = move || {
+                wait_for(backlog, &stop);
+                evaluate(&rules, &*metrics, &*sink, &rounds, &stop);
+            };
             std::thread::Builder::new().name("rules".into()).spawn(work)?
         };
         let hand_over = std::thread::Builder::new()
@@ -55,6 +61,14 @@ impl RulesLoop {
                 tracing::error!("a thread of the rules panicked");
             }
         }
+    }
+}
+
+/// Half of what was accepted before the start must neither page anybody nor be recorded.
+fn wait_for(backlog: Option<Backlog>, stop: &AtomicBool) {
+    let Some(mut waiter) = backlog.map(|backlog| backlog.waiter(Instant::now())) else { return };
+    while !stop.load(Ordering::Acquire) && !waiter.may_begin(Instant::now()) {
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 
