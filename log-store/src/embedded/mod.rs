@@ -96,6 +96,8 @@ struct Inner {
     writer: Mutex<Writer>,
     visible: watch::Sender<u64>,
     visible_offset: AtomicU64,
+    /// Records below it were accepted before anybody asks; until they are visible no total is exact.
+    expected_until: AtomicU64,
     messages: Sender<Message>,
     /// The sealing thread, until it is joined.
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -160,6 +162,7 @@ impl EmbeddedStore {
             writer: Mutex::new(writer),
             visible: watch::Sender::new(sealed_offset),
             visible_offset: AtomicU64::new(sealed_offset),
+            expected_until: AtomicU64::new(0),
             messages,
             thread: Mutex::new(Some(thread)),
             lanes,
@@ -188,14 +191,20 @@ impl EmbeddedStore {
     }
 
     /// Says that records below `offset` are on their way, and waited for: until they are visible, sealing leaves them the
-    /// processor, as far as it can wait.
+    /// processor, as far as it can wait, and no total is exact.
     pub fn expect_until(&self, offset: u64) {
+        self.inner.expected_until.store(offset, Ordering::Release);
         self.inner.writer.lock().seal_from(offset);
     }
 
     /// Records below this offset are visible to searches.
     pub fn visible_offset(&self) -> u64 {
         self.inner.visible_offset.load(Ordering::Acquire)
+    }
+
+    /// Whether a search of the records below `upper` meets all that were accepted before the start.
+    fn has_expected(&self, upper: u64) -> bool {
+        upper >= self.inner.expected_until.load(Ordering::Acquire)
     }
 
     /// Follows [`EmbeddedStore::visible_offset`].
@@ -225,7 +234,7 @@ impl EmbeddedStore {
         let upper = self.visible_offset();
         let snapshot = self.inner.shared.snapshot();
         let mut response = run::search(&snapshot.parts(), request, upper, budget)?;
-        response.total_exact &= snapshot.is_whole(request.range);
+        response.total_exact &= self.has_expected(upper) && snapshot.is_whole(request.range);
         Ok(response)
     }
 
@@ -239,7 +248,7 @@ impl EmbeddedStore {
         let upper = self.visible_offset();
         let snapshot = self.inner.shared.snapshot();
         let mut response = facets::facets(&snapshot.parts(), request, upper, budget)?;
-        response.total_exact &= snapshot.is_whole(request.range);
+        response.total_exact &= self.has_expected(upper) && snapshot.is_whole(request.range);
         Ok(response)
     }
 
@@ -253,7 +262,7 @@ impl EmbeddedStore {
         let upper = self.visible_offset();
         let snapshot = self.inner.shared.snapshot();
         let mut response = stats::stats(&snapshot.parts(), request, upper, budget)?;
-        response.is_exact &= snapshot.is_whole(request.range);
+        response.is_exact &= self.has_expected(upper) && snapshot.is_whole(request.range);
         Ok(response)
     }
 

@@ -376,6 +376,18 @@ fn is_exact(store: &EmbeddedStore, start_ms: i64, end_ms: i64) -> bool {
 }
 
 #[test]
+fn totals_are_not_exact_until_what_is_expected_is_there() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(&config(dir.path()));
+    store.expect_until(20);
+    assert!(!is_exact(&store, i64::MIN, i64::MAX));
+    append(&store, 0, &(0..19).map(simple).collect::<Vec<_>>());
+    assert!(!is_exact(&store, i64::MIN, i64::MAX));
+    append(&store, 19, &[simple(19)]);
+    assert!(is_exact(&store, i64::MIN, i64::MAX));
+}
+
+#[test]
 fn totals_are_not_exact_where_the_queue_has_lost_records() {
     let dir = tempfile::tempdir().expect("a folder");
     let config = StoreConfig { retention_days: 5, ..config(dir.path()) };
