@@ -442,6 +442,31 @@ fn a_report_that_is_written_anew_is_read_again_if_there_is_no_time_in_it() {
     }
 }
 
+/// No time tells that it is the same, but its inode does.
+#[test]
+fn a_file_that_was_away_for_a_while_goes_on() {
+    for (lines, is_down) in [(2, false), (2, true), (100, false), (100, true)] {
+        let mut bench = Bench::new();
+        let undated = |numbers: Range<u64>| numbers.map(|number| format!("request handled {number}\n")).collect();
+        let (begins, grows): (String, String) = (undated(0..lines), undated(lines..lines + 10));
+        bench.append("l1/app.log", &begins);
+        bench.start();
+        bench.wait(begins.lines().next_back().expect("it has lines"));
+        bench.while_down(is_down, |bench| {
+            fs::rename(bench.path("l1/app.log"), bench.path("out/app.log")).expect("it can be renamed");
+        });
+        let begun = Instant::now();
+        while is_down && bench.queue.checkpoints(b"p").is_empty() {
+            assert!(begun.elapsed() < PATIENCE, "that it is gone was not seen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bench.append("out/app.log", &grows);
+        fs::rename(bench.path("out/app.log"), bench.path("l1/app.log")).expect("it can be renamed");
+        bench.end("l1/app.log", "the end");
+        bench.assert_once(lines as usize + 11);
+    }
+}
+
 #[test]
 fn a_file_that_is_replaced_by_a_part_of_it_is_read_anew_and_told() {
     for is_down in [true, false] {

@@ -449,7 +449,7 @@ impl Files {
         }
         self.miss_bytes(&position, missed, source, now_ms);
         if is_live && !is_copy && !self.is_rotated(&path, source) {
-            turn.keep(&position, |key| self.intake.queue.checkpoint(key).is_some());
+            turn.keep(&position, None, |key| self.intake.queue.checkpoint(key).is_some());
             turn.place(id, stored, Position { path, modified_ms, head, ..Position::default() });
             turn.has_more(id);
         } else {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! key   = "f" | device u64 | inode u64, or "p" | hash of the value 16 bytes, if no file has these contents now
-//! value = version u8 = 3 | flags u8 | at u64 | head length u16 | head hash 16 bytes
-//!         | tail length u16 | tail hash 16 bytes | modified i64 (milliseconds since the epoch) | path
+//! value = version u8 = 3 or 4 | flags u8 | at u64 | head length u16 | head hash 16 bytes
+//!         | tail length u16 | tail hash 16 bytes | modified i64 (milliseconds since the epoch)
+//!         | device u64 | inode u64, of the file that had them (version 4, under the keys "p") | path
 //!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good, 8 not decided yet
 //!         (no longer written)
 //! ```
@@ -25,6 +26,7 @@ pub const PAST_KEYS: &[u8] = b"p";
 pub const HEAD_BYTES: usize = 1024;
 /// Longer paths are kept cut; they only help to find what was renamed.
 const PATH_BYTES_MAX: usize = 1024;
+const VERSION_WITH_FILE: u8 = 4;
 const VERSION: u8 = 3;
 const VERSION_WITHOUT_TIME: u8 = 2;
 const VERSION_WITHOUT_TAIL: u8 = 1;
@@ -48,15 +50,25 @@ impl FileId {
 
     /// The key of its checkpoint.
     pub fn key(self) -> Vec<u8> {
-        [FILE_KEYS, &self.device.to_le_bytes(), &self.inode.to_le_bytes()].concat()
+        [FILE_KEYS, &self.bytes()].concat()
+    }
+
+    fn bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.device.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.inode.to_le_bytes());
+        bytes
+    }
+
+    fn of_bytes(bytes: &[u8; 16]) -> FileId {
+        let bits = u128::from_le_bytes(*bytes);
+        FileId { device: bits as u64, inode: (bits >> 64) as u64 }
     }
 
     /// The file whose checkpoint has this key.
     pub fn of_key(key: &[u8]) -> Option<FileId> {
-        let rest = key.strip_prefix(FILE_KEYS)?;
-        let (device, rest) = rest.split_first_chunk()?;
-        let inode: [u8; 8] = rest.try_into().ok()?;
-        Some(FileId { device: u64::from_le_bytes(*device), inode: u64::from_le_bytes(inode) })
+        let bytes = key.strip_prefix(FILE_KEYS)?.try_into().ok()?;
+        Some(FileId::of_bytes(bytes))
     }
 }
 
@@ -124,6 +136,8 @@ pub struct Position {
     pub tail: Tail,
     /// When it was written to last, as far as that was seen; milliseconds since the epoch, 0 if it was not.
     pub modified_ms: i64,
+    /// Of contents that no file has: the file that had them. It may come back.
+    pub was: Option<FileId>,
     /// Where it was.
     pub path: PathBuf,
 }
@@ -134,15 +148,17 @@ impl Position {
         !self.undecided && self.head.length > 0
     }
 
-    /// The key under which it is kept when no file has these contents.
+    /// The key under which it is kept when no file has these contents, whichever had them.
     pub fn past_key(&self) -> Vec<u8> {
-        [PAST_KEYS, &xxh3_128(&self.encode()).to_le_bytes()].concat()
+        let position = Position { was: None, ..self.clone() };
+        [PAST_KEYS, &xxh3_128(&position.encode()).to_le_bytes()].concat()
     }
 
     /// As the queue keeps it.
     pub fn encode(&self) -> Vec<u8> {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-        let mut out = vec![VERSION, flag(self.skipping, 1) | flag(self.packed, 2) | flag(self.finished, 4)];
+        let version = if self.was.is_some() { VERSION_WITH_FILE } else { VERSION };
+        let mut out = vec![version, flag(self.skipping, 1) | flag(self.packed, 2) | flag(self.finished, 4)];
         out[1] |= flag(self.undecided, 8);
         out.extend_from_slice(&self.at.to_le_bytes());
         out.extend_from_slice(&self.head.length.to_le_bytes());
@@ -150,6 +166,7 @@ impl Position {
         out.extend_from_slice(&self.tail.length.to_le_bytes());
         out.extend_from_slice(&self.tail.hash.to_le_bytes());
         out.extend_from_slice(&self.modified_ms.to_le_bytes());
+        out.extend(self.was.iter().flat_map(|file| file.bytes()));
         let path = self.path.as_os_str().as_bytes();
         out.extend_from_slice(path.get(..PATH_BYTES_MAX).unwrap_or(path));
         out
@@ -157,11 +174,15 @@ impl Position {
 
     /// What was kept. `None`: of a later version, or damaged.
     pub fn decode(bytes: &[u8]) -> Option<Position> {
-        let [version @ VERSION_WITHOUT_TAIL..=VERSION, flags, rest @ ..] = bytes else { return None };
+        let [version @ VERSION_WITHOUT_TAIL..=VERSION_WITH_FILE, flags, rest @ ..] = bytes else { return None };
         let (at, rest) = rest.split_first_chunk()?;
         let (head, rest) = sample(rest)?;
         let (tail, rest) = if *version >= VERSION_WITHOUT_TIME { sample(rest)? } else { ((0, 0), rest) };
-        let (modified, path) = if *version >= VERSION { rest.split_first_chunk()? } else { (&[0; 8], rest) };
+        let (modified, rest) = if *version >= VERSION { rest.split_first_chunk()? } else { (&[0; 8], rest) };
+        let (was, path) = match *version >= VERSION_WITH_FILE {
+            true => rest.split_first_chunk().map(|(file, path)| (Some(FileId::of_bytes(file)), path))?,
+            false => (None, rest),
+        };
         Some(Position {
             at: u64::from_le_bytes(*at),
             skipping: flags & 1 != 0,
@@ -171,6 +192,7 @@ impl Position {
             head: Head { length: head.0, hash: head.1 },
             tail: Tail { length: tail.0, hash: tail.1 },
             modified_ms: i64::from_le_bytes(*modified),
+            was,
             path: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
         })
     }
@@ -236,9 +258,14 @@ mod tests {
             head: Head::of(b"first bytes"),
             tail: Tail::of(b"last bytes"),
             modified_ms: 1_700_000_000_123,
+            was: None,
             path: PathBuf::from("/var/log/app.log"),
         };
+        let past = Position { was: Some(FileId { device: 3, inode: u64::MAX }), ..position.clone() };
+        assert_eq!(Position::decode(&past.encode()).as_ref(), Some(&past));
+        assert_eq!(past.past_key(), position.past_key());
         let bytes = position.encode();
+        assert_eq!(bytes[0], 3);
         assert_eq!(Position::decode(&bytes), Some(position));
         assert_eq!(Position::decode(&bytes[..20]), None);
         // Version 1 had no tail, version 2 no time.

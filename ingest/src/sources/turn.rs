@@ -122,11 +122,12 @@ impl Turn {
         }
     }
 
-    /// No file has these contents now; a copy of them is read from here. `is_kept`: the queue has it already.
-    pub(super) fn keep(&mut self, position: &Position, is_kept: impl FnOnce(&[u8]) -> bool) {
+    /// No file has these contents now; a copy of them is read from here. `was`: the file that had them, if it may come
+    /// back. `is_kept`: the queue has it already.
+    pub(super) fn keep(&mut self, position: &Position, was: Option<FileId>, is_kept: impl FnOnce(&[u8]) -> bool) {
         let key = position.past_key();
         if position.tells_copies() && !is_kept(&key) {
-            self.steps.push(Step::Keep { key, value: position.encode() });
+            self.steps.push(Step::Keep { key, value: Position { was, ..position.clone() }.encode() });
         }
     }
 
@@ -259,6 +260,7 @@ impl Reader<'_> {
                     head: if has_whole_head { position.head } else { Head::of(&window.head) },
                     tail: if at == 0 { position.tail } else { tail_of(&window.before(at)) },
                     modified_ms: file.modified_ms(),
+                    was: None,
                     path: position.path.clone(),
                 };
                 let (id, before) = (file.id, file.stored.clone());

@@ -388,7 +388,7 @@ impl Files {
 
     /// A copy of contents that no other file has any more.
     pub(super) fn take_over(&mut self, candidate: &Candidate, content: Content, position: Position, look: &mut Look) {
-        let position = Position { packed: content.packed, undecided: false, ..position };
+        let position = Position { packed: content.packed, undecided: false, was: None, ..position };
         if position.finished {
             let position = Position { modified_ms: millis(candidate.entry.modified), ..position };
             let stored = self.intake.queue.checkpoint(&candidate.entry.id.key());

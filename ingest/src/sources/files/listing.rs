@@ -138,7 +138,7 @@ impl Files {
             known => (known.filter(|known| known.tells_copies() || known.at > 0), None),
         };
         if let Some(before) = before {
-            look.turn.keep(&before, |key| self.intake.queue.checkpoint(key).is_some());
+            look.turn.keep(&before, None, |key| self.intake.queue.checkpoint(key).is_some());
         }
         let is_new = known.is_none();
         let position = known.unwrap_or_else(|| Position { path: path.clone(), ..Position::default() });
@@ -234,7 +234,7 @@ impl Files {
                     self.tracked.insert(id, file);
                     self.make_ready(id);
                 }
-                // Its folder is there and it is not: it will not come back under this inode.
+                // Its folder is there and it is not.
                 None => self.give_up(id, &position, Some(stored), &mut look.turn),
             }
             self.store_if_full(look);

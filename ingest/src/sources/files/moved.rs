@@ -263,11 +263,13 @@ fn may_hold(place: &Entry, read: &Read) -> bool {
     place.is_past || Content::open(place).map_or(true, |content| content.holds(&read.position) != Holds::No)
 }
 
-/// Whether a file can be told to be the copy of what was read.
+/// Whether a file can be told to be the copy of what was read, or that file itself, which was gone for a while.
 fn may_be_of(read: &Read, entry: &Entry, content: &Content) -> bool {
     let position = &read.position;
     let has_its_time = position.modified_ms > 0 && position.modified_ms == millis(entry.modified);
     let is_much = position.at >= HEAD_BYTES as u64 || position.path == entry.path;
+    // A file that got the inode of one that was deleted was made after that was written to last.
+    let has_come_back = position.was == Some(entry.id) && millis(entry.born) <= position.modified_ms;
     let is_another = !read.is_taken && read.id != Some(entry.id);
-    is_another && (has_its_time || is_much && content.is_dated(position.at))
+    is_another && (has_its_time || has_come_back || is_much && content.is_dated(position.at))
 }

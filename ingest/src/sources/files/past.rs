@@ -29,7 +29,7 @@ pub(super) struct Missing {
 impl Files {
     /// A file has other contents now, or is gone: what was read of it is kept for a copy.
     pub(super) fn give_up(&self, id: FileId, position: &Position, stored: Option<Vec<u8>>, turn: &mut Turn) {
-        turn.keep(position, |key| self.intake.queue.checkpoint(key).is_some());
+        turn.keep(position, Some(id), |key| self.intake.queue.checkpoint(key).is_some());
         if let Some(stored) = stored {
             turn.forget(id.key(), stored);
         }
