@@ -33,6 +33,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// How long `POST /data/` waits until its record is found by searches.
     pub visible_timeout: Duration,
+    /// Files that are followed which are open at once.
+    pub followed_open: usize,
 }
 
 impl Default for Limits {
@@ -44,6 +46,7 @@ impl Default for Limits {
             in_flight_bytes: 384 << 20,
             body_timeout: Duration::from_secs(30),
             visible_timeout: Duration::from_secs(10),
+            followed_open: 256,
         }
     }
 }

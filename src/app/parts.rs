@@ -45,7 +45,7 @@ use super::sources::Sources;
 use super::stores::{LogPath, Stores, failed, spawn};
 use super::turn::Turns;
 use super::upkeep::Upkeep;
-use super::{backup, health, own_metrics};
+use super::{backup, health, open_files, own_metrics};
 use crate::config::Config;
 use crate::load::{self, SyslogSocket};
 use crate::receivers;
@@ -471,6 +471,7 @@ fn intake_limits(config: &Config, roles: Roles) -> Limits {
         body_bytes: whole(config.limits.body_bytes),
         decompressed_bytes: whole(config.limits.decompressed_bytes),
         line_bytes: whole(config.limits.line_bytes),
+        followed_open: open_files::followed(open_files::raise()),
         ..Limits::default()
     }
 }

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use watchfire_test_support::Server;
+use watchfire_test_support::logs::{line, wait_total};
+use watchfire_test_support::{Logs, Server};
 
 use crate::{Files, call, curl};
 
@@ -76,4 +77,21 @@ fn as_many_files_are_open_as_the_system_lets_a_process_have() {
     assert!(log.contains("few files may be open at once") && log.contains("connections=1000"), "{log}");
     assert!(!log.contains("cannot be accepted"), "{log}");
     drop(idle);
+}
+
+#[test]
+fn many_followed_files_leave_some_for_the_rest() {
+    const FILES: u64 = 400;
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = Logs::new();
+    (0..FILES).for_each(|number| logs.write(&format!("{number}.log"), &(line(number) + "\n")));
+    let server = Server::start(with_open_files(folder.path(), 128, 256), &logs.config("*.log", ""));
+    wait_total(&server, FILES);
+    (0..FILES).for_each(|number| logs.append(&format!("{number}.log"), &(line(FILES + number) + "\n")));
+    wait_total(&server, 2 * FILES);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("it runs").flatten();
+    let followed = open.filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to.starts_with(logs.folder())));
+    let followed = followed.count();
+    assert!(followed <= 32, "{followed} are open");
+    assert!(!server.log().contains("Too many open files"), "{}", server.log());
 }

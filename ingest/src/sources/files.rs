@@ -1,7 +1,7 @@
 //! Following files: which there are, what became of them, and whose turn it is.
 //!
-//! One thread reads all of them in turns, so memory does not grow with their number, and at most `HANDLES_MAX` are
-//! open. Lines of several files go to the queue together, each file's new position in the same frame as its lines. When
+//! One thread reads all of them in turns, so memory does not grow with their number, and few are open at a time
+//! (`Limits::followed_open`). Lines of several files go to the queue together, each file's new position in the same frame as its lines. When
 //! the queue is full nothing moves: the files keep what is not stored.
 
 mod commit;
@@ -37,8 +37,6 @@ use judging::Judged;
 use known::Known;
 use past::Missing;
 
-/// Handles open at the end of a turn.
-const HANDLES_MAX: usize = 256;
 /// How often folders are listed even if nothing is heard of them, and sizes looked at.
 const LIST_EVERY_MS: i64 = 5000;
 /// Not more often than this.
@@ -481,7 +479,7 @@ impl Files {
         if is_new {
             self.opened.push_back(id);
         }
-        while self.open.len() > HANDLES_MAX
+        while self.open.len() > self.intake.limits.followed_open
             && let Some(oldest) = self.opened.pop_front()
         {
             self.open.remove(&oldest);

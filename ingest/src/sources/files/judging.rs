@@ -29,8 +29,8 @@ const PACKING_PAUSE_MS: i64 = 200;
 const ALIKE_BYTES_MAX: u64 = 64 << 10;
 /// Files that are kept as not asked for, at the first start.
 const UNASKED_MAX: usize = 1000;
-/// Handles of files that were just judged.
-const HELD_MAX: usize = 64;
+/// Of the files that may be open, the part for those that were just judged: one in so many.
+const HELD_PART: usize = 4;
 
 /// What was found of a file, when it had this name, size and time.
 pub(super) struct Judged {
@@ -246,10 +246,14 @@ impl Files {
         self.judged.insert(entry.id, Judged { path, bytes, modified, finding, held: None });
     }
 
+    fn held_max(&self) -> usize {
+        self.intake.limits.followed_open / HELD_PART
+    }
+
     /// It is not decided what a file is; if it goes meanwhile, it is read.
     fn note_undecided(&mut self, candidate: &Candidate, since: Since, content: Content, look: &mut Look) {
         self.note(&candidate.entry, Finding::Alike(since));
-        if look.held < HELD_MAX
+        if look.held < self.held_max()
             && let Some(judged) = self.judged.get_mut(&candidate.entry.id)
         {
             judged.held = Some((content, candidate.source));
@@ -447,7 +451,7 @@ impl Files {
         file.stored = self.intake.queue.checkpoint(&entry.id.key());
         file.standing = if candidate.is_asked_for { Standing::Live } else { Standing::Moved };
         file.seen.1 = entry.modified;
-        if look.turn.adopted.len() < HELD_MAX {
+        if look.turn.adopted.len() < self.held_max() {
             file.hold(content);
         }
         self.judged.remove(&entry.id);
