@@ -668,6 +668,10 @@ fn standard_input_is_stored_and_passed_on_unchanged() {
     writer.join().expect("the writer ends").expect("all of it was read");
     assert!(output.status.success(), "{}", output.status);
     assert_eq!(output.stdout, text, "passed on unchanged");
+    let mut unreadable = serve(&["--stdin", "--stdin-exit"]);
+    let status =
+        unreadable.stdin(std::fs::File::open("/").expect("it is there")).status().expect("the binary is built");
+    assert_eq!(status.code(), Some(1), "a folder is no input");
     let mut child = Daemon(serve(&[]).spawn().expect("the binary is built"));
     let deadline = Instant::now() + SOON;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

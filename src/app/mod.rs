@@ -131,7 +131,7 @@ async fn run(
     load::warn_of(&config);
     let watching = tokio::spawn(file_watch::run(reloader.clone(), stopping));
     let companion = companion.zip(servers.addresses.first()).map(|(start, address)| start(*address));
-    signals.wait_for_end(&reloader, input_ended, companion.is_some()).await;
+    let outcome = signals.wait_for_end(&reloader, input_ended, companion.is_some()).await;
     if let Some(mut companion) = companion {
         companion.shutdown().await;
     }
@@ -155,11 +155,15 @@ async fn run(
     }
     let closing = parts.clone();
     let closed = tokio::task::spawn_blocking(move || closing.close()).await;
-    closed.map_err(|error| error.to_string())
+    closed.map_err(|error| error.to_string())?;
+    outcome
 }
 
+/// Tells that the input has ended, or that it cannot be read.
+type InputEnd = oneshot::Receiver<std::io::Result<()>>;
+
 /// Takes standard input if it was asked for; the answer comes at its end if that shall be our end.
-fn take_stdin(options: &Serve, parts: &Arc<Parts>) -> Result<Option<oneshot::Receiver<()>>, String> {
+fn take_stdin(options: &Serve, parts: &Arc<Parts>) -> Result<Option<InputEnd>, String> {
     if !options.input.stdin {
         return Ok(None);
     }
@@ -174,14 +178,15 @@ fn take_stdin(options: &Serve, parts: &Arc<Parts>) -> Result<Option<oneshot::Rec
 }
 
 /// Waits for the end of input that shall be ours.
-async fn ended(input: &mut Option<oneshot::Receiver<()>>) {
-    let ended = match input {
-        Some(input) => input.await.is_ok(),
-        None => false,
-    };
-    if !ended {
-        std::future::pending::<()>().await;
+///
+/// Errors: it cannot be read.
+async fn ended(input: &mut Option<InputEnd>) -> Result<(), String> {
+    if let Some(input) = input
+        && let Ok(outcome) = input.await
+    {
+        return outcome.map_err(|error| format!("standard input cannot be read: {error}"));
     }
+    std::future::pending().await
 }
 
 /// The signals that we listen to. From the moment that somebody can see us none of them may end us without a drain.
@@ -205,21 +210,23 @@ impl Signals {
 
     /// Waits for SIGTERM, SIGINT, SIGQUIT, or the end of input; reloads at SIGHUP meanwhile, unless that is the end of a terminal
     /// for which everything is done.
+    ///
+    /// Errors: the input cannot be read.
     async fn wait_for_end(
         mut self,
         reloader: &Arc<Reloader>,
-        mut input_ended: Option<oneshot::Receiver<()>>,
+        mut input_ended: Option<InputEnd>,
         ends_with_terminal: bool,
-    ) {
+    ) -> Result<(), String> {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.quit.recv() => return,
-                () = ended(&mut input_ended) => return,
+                _ = self.terminate.recv() => return Ok(()),
+                _ = self.interrupt.recv() => return Ok(()),
+                _ = self.quit.recv() => return Ok(()),
+                outcome = ended(&mut input_ended) => return outcome,
                 _ = self.hangup.recv() => {
                     if ends_with_terminal {
-                        return;
+                        return Ok(());
                     }
                     reload(reloader.clone()).await;
                 }

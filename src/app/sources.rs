@@ -65,7 +65,7 @@ impl Sources {
     /// Takes standard input; the answer comes when it has ended and all of it is stored.
     ///
     /// Errors: there are no threads left.
-    pub fn take_stdin(&mut self, source: StdinSource) -> std::io::Result<oneshot::Receiver<()>> {
+    pub fn take_stdin(&mut self, source: StdinSource) -> std::io::Result<oneshot::Receiver<std::io::Result<()>>> {
         let (reader, ended) = StdinReader::start(source, self.intake.clone(), &self.metrics, self.runtime.clone())?;
         self.stdin = Some(reader);
         Ok(ended)

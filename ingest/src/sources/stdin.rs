@@ -49,7 +49,7 @@ pub struct StdinReader {
 }
 
 impl StdinReader {
-    /// Starts the threads. The answer comes when the input has ended and all of it is durable.
+    /// Starts the threads. The answer comes when the input has ended, or cannot be read further, and all of it is durable.
     ///
     /// Errors: there are no threads left.
     pub fn start(
@@ -57,7 +57,7 @@ impl StdinReader {
         intake: Arc<Intake>,
         metrics: &SourceMetrics,
         runtime: Handle,
-    ) -> io::Result<(StdinReader, oneshot::Receiver<()>)> {
+    ) -> io::Result<(StdinReader, oneshot::Receiver<io::Result<()>>)> {
         let (pieces, taken) = sync_channel(PIECES_MAX);
         let (ended, has_ended) = oneshot::channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -66,9 +66,9 @@ impl StdinReader {
         let (counters, figures) = (intake.metrics.source(NAME), metrics.of(NAME));
         let storing = Storing { source, intake, counters, figures, runtime, stop: stop.clone() };
         let thread = std::thread::Builder::new().name("stdin-store".into()).spawn(move || {
-            if storing.run(&taken) {
+            if let Some(end) = storing.run(&taken) {
                 // Nobody may wait for it.
-                let _ = ended.send(());
+                let _ = ended.send(end);
             }
         })?;
         Ok((StdinReader { stop, thread }, has_ended))
@@ -83,8 +83,8 @@ impl StdinReader {
     }
 }
 
-/// Reads, writes the same bytes to standard output, hands them over.
-fn pass_on(pieces: &SyncSender<Vec<u8>>) {
+/// Reads, writes the same bytes to standard output, hands them over, and last why there are no more, if that is a fault.
+fn pass_on(pieces: &SyncSender<io::Result<Vec<u8>>>) {
     let (mut input, mut output) = (io::stdin().lock(), Some(io::stdout()));
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -92,7 +92,12 @@ fn pass_on(pieces: &SyncSender<Vec<u8>>) {
             Ok(0) => return,
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return tracing::warn!(%error, "standard input cannot be read"),
+            Err(error) => {
+                tracing::warn!(%error, "standard input cannot be read");
+                // Whoever stores may have been stopped.
+                let _ = pieces.send(Err(error));
+                return;
+            }
         };
         let bytes = piece.get(..count).unwrap_or_default();
         if let Some(open) = &mut output
@@ -101,7 +106,7 @@ fn pass_on(pieces: &SyncSender<Vec<u8>>) {
             tracing::info!(%error, "nobody reads our standard output any more; lines are only stored from now on");
             output = None;
         }
-        if pieces.send(bytes.to_vec()).is_err() {
+        if pieces.send(Ok(bytes.to_vec())).is_err() {
             return;
         }
     }
@@ -117,15 +122,20 @@ struct Storing {
 }
 
 impl Storing {
-    /// Stores until the input ends; false if it is stopped before.
-    fn run(&self, pieces: &Receiver<Vec<u8>>) -> bool {
+    /// Stores until the input ends, and says how it did; `None` if it is stopped before.
+    fn run(&self, pieces: &Receiver<io::Result<Vec<u8>>>) -> Option<io::Result<()>> {
         let mut cutter = Cutter::new(Framing::Lines(self.source.multiline), self.intake.limits.line_bytes);
         let mut held: Vec<u8> = Vec::new();
+        let mut outcome = Ok(());
         loop {
             let is_stopping = self.stop.load(Ordering::Acquire);
             let end = match pieces.recv_timeout(if is_stopping { Duration::ZERO } else { QUIET_AFTER }) {
-                Ok(piece) => {
+                Ok(Ok(piece)) => {
                     held.extend_from_slice(&piece);
+                    End::Open
+                }
+                Ok(Err(error)) => {
+                    outcome = Err(error);
                     End::Open
                 }
                 Err(RecvTimeoutError::Timeout) if is_stopping => End::Last,
@@ -134,7 +144,7 @@ impl Storing {
             };
             self.store(&mut held, &mut cutter, end);
             if end == End::Last {
-                return !is_stopping;
+                return (!is_stopping).then_some(outcome);
             }
         }
     }
