@@ -306,7 +306,12 @@ const TEST_HELP: &str = "Examples:
   watchfire test rules --run '^disk' tests/disk.yml
   watchfire test rules --junit outcome.xml tests/*.yml
 
-A file names its rule files, gives series, and says which alerts fire and what queries give:
+A file names its rule files, gives series, and says which alerts fire and what queries give. For the rule
+
+  {\"name\": \"HighErrorRate\", \"query\": \"sum error_count over 1m by service\", \"operator\": \">\",
+   \"threshold\": 10, \"duration\": \"2m\", \"labels\": {\"severity\": \"critical\"}}
+
+in alert_rules.json it may be:
 
   rule_files: [alert_rules.json]
   tests:

@@ -48,6 +48,32 @@ fn good_files_pass_and_bad_ones_say_why() {
     }
 }
 
+/// What stands in a text between two others.
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, text) = text.split_once(begin).unwrap_or_else(|| panic!("no {begin:?}"));
+    text.split_once(end).unwrap_or_else(|| panic!("no {end:?}")).0
+}
+
+#[test]
+fn the_documented_tests_pass_with_the_rules_beside_them() {
+    let docs = include_str!("../docs/alerts.md");
+    let docs = docs.split_once("## Tests of rules").expect("a chapter").1;
+    let help = Command::new(env!("CARGO_BIN_EXE_watchfire")).args(["test", "--help"]).output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for (what, rule, test) in [
+        ("docs", between(docs, "```json\n", "```"), between(docs, "```yaml\n", "```")),
+        ("help", between(&help, "For the\nrule\n", "in alert_rules"), between(&help, "may be:\n", "Exit codes")),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        write("alert_rules.json", rule);
+        write("test.yml", test);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        let output = command.args(["test", "rules", "test.yml"]).current_dir(folder.path()).output().expect("it runs");
+        assert!(output.status.success(), "{what}: {}", told(&output));
+    }
+}
+
 #[test]
 fn promtool_comes_to_the_same() {
     let Some(program) = Program::of_prometheus("promtool", "tests of rules").filter(|program| program.is_newest) else {
