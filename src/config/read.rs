@@ -15,7 +15,7 @@ use super::receivers;
 use super::remote_write;
 use super::scrape;
 use super::{Alerting, Auth, AuthFiles, Config, DeadMansSwitch, Syslog, TlsFiles, check_exposure};
-use super::{RULES_PATH, backend, files};
+use super::{backend, files};
 
 /// Below these sizes, bytes, a part does nothing but to throw away what it has just taken.
 const MEMORY_LIMIT_MIN: u64 = 1 << 20;
@@ -89,12 +89,14 @@ fn read_root(root: &Node, faults: &mut Faults) -> Config {
     read_alerting(&mut top, &mut config);
     read_auth(&mut top, &mut config, &places);
     read_tls(&mut top, &mut config);
+    top.defaults_to("allowed_hosts", "[]");
     for (text, place) in top.texts("allowed_hosts") {
         if text.is_empty() || text.contains(['/', ' ']) {
             top.fault(place, format!("`allowed_hosts`: `{text}` is no host name; write watchfire.example.org"));
         }
         config.allowed_hosts.push(text.to_owned());
     }
+    top.defaults_to("cors", "[]");
     for (text, place) in top.texts("cors") {
         let host = text.split_once("://").map_or("", |(_, host)| host);
         if text != "*" && (host.is_empty() || host.contains(['/', ' '])) {
@@ -289,7 +291,8 @@ fn read_alerting(top: &mut Section<'_>, config: &mut Config) {
     let mut section = Section::new(&path, node, top.faults());
     let alerting: &mut Alerting = &mut config.alerting;
     if rules_paths.is_empty() {
-        section.defaults_to("rules_path", RULES_PATH);
+        // The one file that need not be there is no value that could be written.
+        section.defaults_to("rules_path", "[]");
     }
     rules_paths.extend(read_paths(&mut section, "rules_path"));
     if !rules_paths.is_empty() {
