@@ -13,14 +13,14 @@ use crate::error::ApiError;
 /// Largest body of parameters, bytes.
 const BODY_BYTES_MAX: usize = 2 << 20;
 
-/// Names and values, those of the body after those of the query string.
+/// Names and values, those of the body before those of the query string.
 #[derive(Clone, Debug, Default)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// The last value of a name; empty ones count as absent.
+    /// The first value of a name, as with Prometheus; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().rev().find(|(have, _)| have == name)?;
+        let (_, value) = self.0.iter().find(|(have, _)| have == name)?;
         (!value.is_empty()).then_some(value)
     }
 
@@ -94,17 +94,19 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Params, ApiError> {
-        let mut params = Params::of_query(&request);
+        let of_query = Params::of_query(&request);
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
         let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
         // Told by content first: who posts JSON with a tool's default content type means JSON.
         let is_json = body.trim_ascii_start().starts_with(b"{");
+        let mut params = Params::default();
         if is_form && !is_json {
             params.add_form(&body);
         } else if !body.is_empty() {
             params.add_json(&body)?;
         }
+        params.0.extend(of_query.0);
         Ok(params)
     }
 }
