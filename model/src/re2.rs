@@ -3,6 +3,8 @@
 //! Most are written the same. But `\d`, `\w`, `\s` and `\b` mean ASCII only there, `\Q…\E` is literal, a brace that repeats
 //! nothing stands for itself, and within brackets `[`, `&&`, `--` and `~~` have no meaning.
 
+use regex::{Regex, RegexBuilder};
+
 /// Most repetitions that may be counted, as there.
 const REPEAT_MAX: u32 = 1000;
 
@@ -12,17 +14,40 @@ const POSIX_CLASSES: [&str; 14] = [
     "xdigit",
 ];
 
+/// Compiles an expression that is looked for anywhere in a text, to at most so many bytes.
+///
+/// Errors: why it is none, on one line.
+pub fn compile(expression: &str, bytes_max: usize) -> Result<Regex, String> {
+    build(&translated(expression)?, bytes_max)
+}
+
+/// Compiles an expression that has to fit a whole text, to at most so many bytes.
+///
+/// Errors: why it is none, on one line.
+pub fn compile_anchored(expression: &str, bytes_max: usize) -> Result<Regex, String> {
+    build(&anchored(expression)?, bytes_max)
+}
+
+fn build(translated: &str, bytes_max: usize) -> Result<Regex, String> {
+    RegexBuilder::new(translated).size_limit(bytes_max).build().map_err(|error| reason(&error))
+}
+
+/// What is wrong with an expression, on one line.
+pub(crate) fn reason(error: &regex::Error) -> String {
+    error.to_string().lines().last().unwrap_or_default().trim().to_owned()
+}
+
 /// An expression that has to fit a whole text, as the `regex` package reads it.
 ///
 /// Errors: what RE2 does not read, in its words. Some of what it refuses is left to the package.
-pub fn anchored(expression: &str) -> Result<String, String> {
+pub(crate) fn anchored(expression: &str) -> Result<String, String> {
     Ok(format!("^(?s:{})$", translated(expression)?))
 }
 
 /// An expression as the `regex` package reads it.
 ///
 /// Errors: as those of [`anchored`].
-pub fn translated(expression: &str) -> Result<String, String> {
+pub(crate) fn translated(expression: &str) -> Result<String, String> {
     let mut translation = Translation { rest: expression, out: String::with_capacity(expression.len()) };
     let mut is_repeated = false;
     while let Some(character) = translation.rest.chars().next() {

@@ -81,12 +81,8 @@ impl Anchored {
     ///
     /// Errors: why it is none.
     pub fn new(text: &str) -> Result<Anchored, String> {
-        let built = regex::RegexBuilder::new(&re2::anchored(text)?).size_limit(REGEX_BYTES_MAX).build();
-        let regex = built.map_err(|error| {
-            let told = error.to_string();
-            let reason = told.lines().last().unwrap_or_default().trim();
-            reason.strip_prefix("error: ").unwrap_or(reason).to_owned()
-        })?;
+        let regex = re2::compile_anchored(text, REGEX_BYTES_MAX)
+            .map_err(|reason| reason.strip_prefix("error: ").unwrap_or(&reason).to_owned())?;
         Ok(Anchored { text: text.to_owned(), regex })
     }
 

@@ -106,7 +106,7 @@ impl Compiled {
             regex::Error::CompiledTooBig(_) => {
                 refused("is too large an expression: compiled it takes more than 10 MiB".to_owned())
             }
-            error => not_one(error.to_string().lines().last().unwrap_or_default().trim()),
+            error => not_one(&re2::reason(&error)),
         })
     }
 

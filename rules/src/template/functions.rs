@@ -114,10 +114,7 @@ pub(super) const LATER: &[&str] = &[
 
 /// Compiles a pattern of `match` or `reReplaceAll`.
 pub(super) fn compile(pattern: &str) -> std::result::Result<regex::Regex, String> {
-    let refused = |why: &str| format!("not a regular expression: {why}");
-    let translated = re2::translated(pattern).map_err(|why| refused(&why))?;
-    let built = regex::RegexBuilder::new(&translated).size_limit(REGEX_SIZE_LIMIT).build();
-    built.map_err(|error| refused(error.to_string().lines().last().unwrap_or_default().trim()))
+    re2::compile(pattern, REGEX_SIZE_LIMIT).map_err(|why| format!("not a regular expression: {why}"))
 }
 
 /// Calls a function; how many arguments there are was checked when the template was parsed.

@@ -1,7 +1,6 @@
 //! `label_replace` and `label_join`.
 
 use hashbrown::HashMap;
-use regex::RegexBuilder;
 use watchfire_model::re2;
 
 use super::arg;
@@ -58,14 +57,9 @@ fn check_length(call: &Call, destination: &str, bytes: usize) -> Result<(), Eval
 fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalError> {
     let destination = label_name(call, 1, "destination")?;
     let (replacement, source, pattern) = (text(call, 2)?, text(call, 3)?, text(call, 4)?);
-    let refused = |why: &str| EvalError::Parameter {
+    let regex = re2::compile_anchored(pattern, REGEX_BYTES_MAX).map_err(|why| EvalError::Parameter {
         reason: format!("`{pattern}` in `label_replace` is not a regular expression: {why}"),
-    };
-    let anchored = re2::anchored(pattern).map_err(|why| refused(&why))?;
-    let regex = RegexBuilder::new(&anchored)
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| refused(error.to_string().lines().last().unwrap_or_default().trim()))?;
+    })?;
     // Many series have few values: what becomes of each is found once, if there are not too many.
     let mut found: HashMap<String, Option<String>> = HashMap::new();
     // Each `$` may stand for the whole of the source.
