@@ -64,20 +64,12 @@ impl Query {
     ///
     /// Errors: as [`Query::parse`], and for every other query, and for shifted selectors.
     pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
-        let error = |message| ParseError::at(ParseErrorKind::Meaning, text, 0, message);
-        match crate::parse::parse_text(text, None)?.root {
-            Expr::Vector(selector)
-                if selector.shift == Shift::default()
-                    && selector.offset_expr.is_none()
-                    && selector.edges == Edges::Open =>
-            {
-                Ok(selector.matchers)
-            }
-            Expr::Vector(_) => {
-                Err(error("a selector of series takes neither `offset` nor `@`, `anchored` or `smoothed`"))
-            }
-            _ => Err(error("only a selector of series stands here: `name{label=\"value\"}`")),
-        }
+        matchers(text, crate::parse::parse_text(text, None)?.root)
+    }
+
+    /// The same, of a selector that may be one that every series meets: `{}`, `{a=""}`.
+    pub fn parse_selector_of_any(text: &str) -> Result<Vec<Matcher>, ParseError> {
+        matchers(text, crate::parse::parse_selector_of_any(text)?)
     }
 
     /// The text as given.
@@ -98,6 +90,22 @@ impl Query {
     /// What it gives.
     pub fn value_type(&self) -> ValueType {
         self.root.value_type()
+    }
+}
+
+/// The matchers of a selector that is neither shifted nor anything else.
+fn matchers(text: &str, root: Expr) -> Result<Vec<Matcher>, ParseError> {
+    let error = |message| ParseError::at(ParseErrorKind::Meaning, text, 0, message);
+    match root {
+        Expr::Vector(selector)
+            if selector.shift == Shift::default()
+                && selector.offset_expr.is_none()
+                && selector.edges == Edges::Open =>
+        {
+            Ok(selector.matchers)
+        }
+        Expr::Vector(_) => Err(error("a selector of series takes neither `offset` nor `@`, `anchored` or `smoothed`")),
+        _ => Err(error("only a selector of series stands here: `name{label=\"value\"}`")),
     }
 }
 

@@ -229,7 +229,7 @@ impl Pool {
                 pool: pool.clone(),
                 discovered: plan.target.discovered.clone(),
                 labels: plan.target.identity.labels.clone(),
-                url: plan.target.identity.url.to_string(),
+                url: plan.target.shown_url.clone(),
                 interval_ms: plan.target.interval_ms,
                 timeout_ms: plan.target.timeout_ms,
                 last: active.last.lock().clone(),

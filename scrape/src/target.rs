@@ -32,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) identity: Identity,
     /// All labels as discovery gave them, defaults with them.
     pub(crate) discovered: LabelSet,
+    /// What is asked for, with the address as it is written: `Url` leaves out the usual port of a scheme.
+    pub(crate) shown_url: String,
     /// Time between two scrapes, milliseconds.
     pub(crate) interval_ms: i64,
     /// Longest time for one, milliseconds.
@@ -119,8 +121,11 @@ pub(crate) fn populate(config: &ScrapeConfig, found: &[(&str, &str)]) -> Result<
     }
     let histograms = histograms(config.histograms, &labels)?;
     let url = url(config, &labels, &address)?;
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let shown_url = format!("{}://{address}{}{query}", url.scheme(), url.path());
     let labels = label_set(&labels, |name| !name.starts_with(RESERVED) && !name.starts_with(META));
-    Ok(Found::Target(Target { identity: Identity { labels, url }, discovered, interval_ms, timeout_ms, histograms }))
+    let identity = Identity { labels, url };
+    Ok(Found::Target(Target { identity, discovered, shown_url, interval_ms, timeout_ms, histograms }))
 }
 
 /// What of the labels is wanted, as a set.
@@ -244,6 +249,13 @@ mod tests {
             (here.0.as_str(), here.1.as_str()),
             (r#"{instance=":9100", job="j"}"#, "http://localhost:9100/metrics")
         );
+        for (address, scheme) in
+            [("h:80", "http"), ("h:443", "https"), ("h:443", "http"), ("h", "http"), (":80", "http")]
+        {
+            let found = [("__address__", address), ("__scheme__", scheme), ("__metrics_path__", "/p?a=1")];
+            let Ok(Found::Target(target)) = populate(&ScrapeConfig::new("j"), &found) else { panic!("a target") };
+            assert_eq!(target.shown_url, format!("{scheme}://{address}/p?a=1"));
+        }
         let Ok(Found::Target(target)) = populate(&config, &found) else { panic!("a target") };
         assert_eq!(target.histograms, HistogramConfig { convert: true, ..config.histograms });
     }

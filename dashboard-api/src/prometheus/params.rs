@@ -6,11 +6,28 @@ use axum::extract::{FromRequest, Request};
 use watchfire_engine::TimeRange;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{Matcher, MatcherBudget, Timestamp};
-use watchfire_query_lang::Query;
+use watchfire_query_lang::{ParseError, Query};
 
 use super::known::{Known, KnownQueries};
 use super::reply::Refused;
 use crate::params::{Params, shown};
+
+/// Nanoseconds of a millisecond.
+pub(super) const NANOS_OF_MILLI: i64 = 1_000_000;
+/// What Prometheus makes of seconds that its whole numbers cannot hold (NaN and infinity among them): a time before all.
+const NO_TIME_MS: i64 = -9_223_372_036_854;
+
+/// A number; one whose digits are too many for a `f64` is none, as for Go.
+fn number(text: &str) -> Option<f64> {
+    let number = text.parse::<f64>().ok()?;
+    (!number.is_infinite() || !text.contains(|digit: char| digit.is_ascii_digit())).then_some(number)
+}
+
+fn unix_time(seconds: f64) -> Timestamp {
+    let is_known = seconds.abs() < i64::MAX as f64;
+    // The cast saturates.
+    Timestamp::from_millis(if is_known { (seconds * 1000.0).round() as i64 } else { NO_TIME_MS })
+}
 
 /// The parameters of a call to Prometheus' API.
 pub(crate) struct Asked(pub(crate) Params);
@@ -51,10 +68,8 @@ impl Asked {
         let Some(text) = self.get(name) else { return Ok(None) };
         let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid timestamp", shown(text)));
         // Unix seconds of any size; some clients send the times at the ends of what Go can hold.
-        if let Ok(seconds) = text.parse::<f64>() {
-            let millis = (seconds * 1000.0).round();
-            // The cast saturates.
-            return if millis.is_nan() { Err(invalid()) } else { Ok(Some(Timestamp::from_millis(millis as i64))) };
+        if let Some(seconds) = number(text) {
+            return Ok(Some(unix_time(seconds)));
         }
         match text {
             "-292273086-05-16T16:47:06Z" => return Ok(Some(Timestamp::from_millis(i64::MIN))),
@@ -71,17 +86,18 @@ impl Asked {
         self.time(name)?.ok_or_else(|| Refused::parameter(name, "cannot parse \"\" to a valid timestamp"))
     }
 
-    /// A duration in milliseconds: seconds with fraction, or `1h30m`.
-    pub(super) fn duration_ms(&self, name: &str) -> Result<Option<i64>, Refused> {
+    /// A duration in nanoseconds: seconds with fraction, or `1h30m`. No number is the shortest of all, as for Prometheus.
+    pub(super) fn duration_ns(&self, name: &str) -> Result<Option<i64>, Refused> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let seconds = text.parse::<f64>().ok().map(|seconds| seconds * 1000.0);
-        let millis = match seconds {
-            Some(millis) if millis.abs() <= 9.2e12 => Some(millis as i64),
+        let nanos = match number(text).map(|seconds| seconds * 1e9) {
+            Some(nanos) if nanos.is_nan() => Some(i64::MIN),
+            // The cast saturates at the one number that is no `i64`.
+            Some(nanos) if nanos.abs() <= i64::MAX as f64 => Some(nanos as i64),
             Some(_) => None,
-            None => parse_duration_ms(text),
+            None => parse_duration_ms(text).and_then(|millis| millis.checked_mul(NANOS_OF_MILLI)),
         };
         let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid duration", shown(text)));
-        millis.map(Some).ok_or_else(invalid)
+        nanos.map(Some).ok_or_else(invalid)
     }
 
     /// Most items wanted; all of them if 0 or absent.
@@ -97,9 +113,18 @@ impl Asked {
 
     /// The selectors of `match[]`.
     pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, Refused> {
+        self.selectors(Query::parse_selector)
+    }
+
+    /// The selectors of `match[]`, be they such that every series meets them.
+    pub(super) fn matchers_of_any(&self) -> Result<Vec<Vec<Matcher>>, Refused> {
+        self.selectors(Query::parse_selector_of_any)
+    }
+
+    fn selectors(&self, parse: fn(&str) -> Result<Vec<Matcher>, ParseError>) -> Result<Vec<Vec<Matcher>>, Refused> {
         let mut budget = MatcherBudget::default();
         let selectors = self.0.all("match[]").map(|text| {
-            let matchers = Query::parse_selector(text).map_err(|error| Refused::parse("match[]", &error))?;
+            let matchers = parse(text).map_err(|error| Refused::parse("match[]", &error))?;
             budget.add(&matchers).map_err(|error| Refused::parameter("match[]", error))?;
             Ok(matchers)
         });

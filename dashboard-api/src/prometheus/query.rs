@@ -14,7 +14,7 @@ use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, O
 
 use super::answer::Written;
 use super::known::Known;
-use super::params::Asked;
+use super::params::{Asked, NANOS_OF_MILLI};
 use super::reply::{JSON, Refused, Reply, success, written};
 use super::tree;
 use crate::error::ApiError;
@@ -45,19 +45,24 @@ async fn range(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Re
     if end < start {
         return Err(Refused::parameter("end", "end timestamp must not be before start time"));
     }
-    let step_ms = match asked.duration_ms("step")? {
+    let step_ns = match asked.duration_ns("step")? {
         None => return Err(Refused::parameter("step", "cannot parse \"\" to a valid duration")),
         Some(..=0) => {
             let problem = "zero or negative query resolution step widths are not accepted. Try a positive integer";
             return Err(Refused::parameter("step", problem));
         }
-        Some(step_ms) => step_ms,
+        Some(step_ns) => step_ns,
     };
-    if end.millis().abs_diff(start.millis()) / step_ms.unsigned_abs() > STEPS_MAX {
+    let span_ns = i128::from(end.millis().abs_diff(start.millis())) * i128::from(NANOS_OF_MILLI);
+    if span_ns / i128::from(step_ns) > i128::from(STEPS_MAX) {
         return Err(Refused::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
              (?step=XX)",
         ));
+    }
+    let step_ms = step_ns / NANOS_OF_MILLI;
+    if step_ms == 0 {
+        return Err(Refused::execution("the step is shorter than a millisecond, which no time is told apart by"));
     }
     evaluate(&api, &asked, When::Range(RangeSteps { start, end, step_ms }), end).await
 }
@@ -65,15 +70,14 @@ async fn range(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Re
 /// What the call says of limits, within those of the server.
 fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
     let mut limits = api.limits.of_query();
-    if let Some(timeout_ms) = asked.duration_ms("timeout")? {
+    if let Some(timeout_ns) = asked.duration_ns("timeout")? {
         // No query is done by then; Prometheus, too, says so before it begins.
-        let timeout_ms = u64::try_from(timeout_ms).ok().filter(|timeout_ms| *timeout_ms > 0);
-        let timeout_ms = timeout_ms.ok_or_else(|| Refused::parameter("timeout", "context deadline exceeded"))?;
-        let timeout = Duration::from_millis(timeout_ms);
-        limits.timeout = limits.timeout.min(timeout);
+        let timeout_ns = u64::try_from(timeout_ns).ok().filter(|timeout_ns| *timeout_ns > 0);
+        let timeout_ns = timeout_ns.ok_or_else(|| Refused::parameter("timeout", "context deadline exceeded"))?;
+        limits.timeout = limits.timeout.min(Duration::from_nanos(timeout_ns));
     }
-    if let Some(lookback_ms) = asked.duration_ms("lookback_delta")?.filter(|lookback_ms| *lookback_ms > 0) {
-        limits.lookback_ms = lookback_ms;
+    if let Some(lookback_ns) = asked.duration_ns("lookback_delta")?.filter(|lookback_ns| *lookback_ns > 0) {
+        limits.lookback_ms = lookback_ns / NANOS_OF_MILLI;
     }
     limits.steps_max = usize::try_from(STEPS_MAX).unwrap_or(usize::MAX).saturating_add(1);
     Ok(limits)

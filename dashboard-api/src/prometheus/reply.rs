@@ -32,6 +32,11 @@ impl Refused {
         Refused::bad_data(format!("invalid parameter {name:?}: {problem}"))
     }
 
+    /// 422: what is asked for is well formed, but cannot be done.
+    pub(crate) fn execution(message: impl Into<String>) -> Refused {
+        Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", message)
+    }
+
     /// A query or selector that cannot be read; 422 for what only this version cannot do.
     pub(crate) fn parse(name: &str, error: &ParseError) -> Refused {
         let ParseError { line, column, message, hint, .. } = error;
@@ -41,10 +46,7 @@ impl Refused {
             ParseErrorKind::Syntax | ParseErrorKind::Meaning | ParseErrorKind::Limit => {
                 Refused::parameter(name, problem)
             }
-            ParseErrorKind::NotYet => {
-                let message = format!("invalid parameter {name:?}: {problem}");
-                Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", message)
-            }
+            ParseErrorKind::NotYet => Refused::execution(format!("invalid parameter {name:?}: {problem}")),
         }
     }
 

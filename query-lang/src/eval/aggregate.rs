@@ -20,6 +20,10 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         (AggregateOp::TopK | AggregateOp::BottomK, Some(parameter)) => {
             let k = super::eval_scalar(ctx, parameter)?;
             let mut columns = super::eval_vector(ctx, &node.expr)?;
+            if !choose::wants_any(node.op, &k)? {
+                ctx.used_up(columns);
+                return Ok(Vec::new());
+            }
             ignore_histograms(ctx, node.op, &mut columns, node.span);
             extremes::eval(ctx, node, &k, columns)
         }
@@ -33,7 +37,7 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         }
         (AggregateOp::Quantile, Some(parameter)) => {
             let q = super::eval_scalar(ctx, parameter)?;
-            q.iter().for_each(|q| check_quantile(ctx.guard, *q, parameter.without_parens().span()));
+            check_quantiles(ctx, &q, parameter.without_parens().span());
             let mut columns = super::eval_vector(ctx, &node.expr)?;
             ignore_histograms(ctx, node.op, &mut columns, node.expr.without_parens().span());
             quantiles(ctx, &node.grouping, &q, columns)
@@ -136,6 +140,15 @@ impl<'f> Folded<'f> {
     }
 }
 
+/// Warns of what is no quantile: that there is one that is no number, or else the largest and the smallest.
+fn check_quantiles(ctx: &Context, quantiles: &[f64], about: Span) {
+    if quantiles.iter().any(|q| q.is_nan()) {
+        return check_quantile(ctx.guard, f64::NAN, about);
+    }
+    check_quantile(ctx.guard, quantiles.iter().copied().fold(0.0, f64::max), about);
+    check_quantile(ctx.guard, quantiles.iter().copied().fold(1.0, f64::min), about);
+}
+
 /// Takes histograms out of an aggregation that has no use for them, and says so.
 fn ignore_histograms(ctx: &Context, op: AggregateOp, columns: &mut Vec<Column>, about: Span) {
     if ctx.drop_histograms(columns) {
@@ -145,7 +158,9 @@ fn ignore_histograms(ctx: &Context, op: AggregateOp, columns: &mut Vec<Column>, 
 }
 
 /// `sum` and `avg` where there are histograms.
-fn with_histograms(ctx: &Context, node: &Aggregate, columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+fn with_histograms(ctx: &Context, node: &Aggregate, mut columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+    // What is said of those that do not go together depends on which comes first.
+    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
     let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.without_parens().span());
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let mut out = empty_columns(ctx, &groups)?;

@@ -10,14 +10,19 @@ use super::limits::EvalError;
 use super::notes::general;
 use crate::ast::{Aggregate, AggregateOp, Span};
 
-/// An error for a number of series that is no whole number of 64 bits.
-pub(super) fn check_count(op: AggregateOp, counts: &[f64]) -> Result<(), EvalError> {
+/// Whether any series are asked for; an error for a number of series that is no whole number of 64 bits.
+pub(super) fn wants_any(op: AggregateOp, counts: &[f64]) -> Result<bool, EvalError> {
+    let is_number = counts.iter().all(|count| !count.is_nan());
+    // Where there are to be none at all, how far below it is does not matter.
+    if is_number && counts.iter().all(|count| *count < 1.0) {
+        return Ok(false);
+    }
     match counts.iter().find(|count| count.is_nan() || count.abs() >= 9_223_372_036_854_775_808.0) {
         Some(count) => {
             let reason = format!("the parameter of `{}` is no whole number: {count}", op.as_str());
             Err(EvalError::Parameter { reason })
         }
-        None => Ok(()),
+        None => Ok(true),
     }
 }
 
@@ -28,7 +33,10 @@ pub(super) fn first(
     counts: &[f64],
     mut columns: Vec<Column>,
 ) -> Result<Vec<Column>, EvalError> {
-    check_count(node.op, counts)?;
+    if !wants_any(node.op, counts)? {
+        ctx.used_up(columns);
+        return Ok(Vec::new());
+    }
     columns.sort_by(|left, right| left.labels.cmp(&right.labels));
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     for members in groups.members() {

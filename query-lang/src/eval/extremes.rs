@@ -3,7 +3,6 @@
 //! Which of equal values stay is nowhere said. To give those that Prometheus gives, the series are looked at in the order
 //! of labels (in which it has them if that is how they came) and kept in a heap that moves them as its heap does.
 
-use super::choose;
 use super::column::{Column, is_absent};
 use super::context::Context;
 use super::groups::Groups;
@@ -16,7 +15,6 @@ pub(super) fn eval(
     k: &[f64],
     mut columns: Vec<Column>,
 ) -> Result<Vec<Column>, EvalError> {
-    choose::check_count(node.op, k)?;
     columns.sort_by(|left, right| left.labels.cmp(&right.labels));
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let mut out = Vec::with_capacity(columns.len());

@@ -47,10 +47,7 @@ pub(crate) struct Parsed {
 
 /// Reads a text, for an evaluation at certain times or for any.
 pub(crate) fn parse_text(text: &str, times: Option<QueryTimes>) -> Result<Parsed, ParseError> {
-    if text.len() > TEXT_BYTES_MAX {
-        let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
-        return Err(ParseError::at(ParseErrorKind::Limit, text, 0, message));
-    }
+    check_length(text)?;
     if scan::is_short_form(text) {
         let pairs = Grammar::parse(Rule::short_query, text).map_err(|error| message::explain(text, &error, true))?;
         let root = short::build(text, pairs)?;
@@ -58,8 +55,31 @@ pub(crate) fn parse_text(text: &str, times: Option<QueryTimes>) -> Result<Parsed
     }
     scan::check(text)?;
     let pairs = Grammar::parse(Rule::promql_query, text).map_err(|error| message::explain(text, &error, false))?;
-    let (root, depends_on_times) = promql::build(text, pairs, times)?;
+    let (root, depends_on_times) = promql::build(text, pairs, times, Conditions::Needed)?;
     Ok(Parsed { language: Language::PromQl, root, depends_on_times })
+}
+
+/// Reads a selector of PromQL, which may be one that every series meets.
+pub(crate) fn parse_selector_of_any(text: &str) -> Result<Expr, ParseError> {
+    check_length(text)?;
+    scan::check(text)?;
+    let pairs = Grammar::parse(Rule::promql_query, text).map_err(|error| message::explain(text, &error, false))?;
+    Ok(promql::build(text, pairs, None, Conditions::Free)?.0)
+}
+
+/// Whether a selector needs a condition that not every series meets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conditions {
+    Needed,
+    Free,
+}
+
+fn check_length(text: &str) -> Result<(), ParseError> {
+    if text.len() <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
+    Err(ParseError::at(ParseErrorKind::Limit, text, 0, message))
 }
 
 /// A part that the grammar always gives.

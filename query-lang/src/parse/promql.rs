@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use watchfire_model::MatcherBudget;
 
 use super::duration::{QueryTimes, Spans, Worked};
-use super::{BRACKETS_MAX, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
+use super::{BRACKETS_MAX, Conditions, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Edges, Expr, Fill, Grouping, Matching,
     MatrixSelector, NumberLiteral, Paren, Shift, Span, SpanExpr, StringLiteral, Subquery, Unary, VectorSelector,
@@ -20,10 +20,15 @@ struct Built {
 }
 
 /// The tree of a `promql_query`, and whether spans in it depend on the times.
-pub(super) fn build(text: &str, pairs: Pairs<'_>, times: Option<QueryTimes>) -> Result<(Expr, bool), ParseError> {
+pub(super) fn build(
+    text: &str,
+    pairs: Pairs<'_>,
+    times: Option<QueryTimes>,
+    conditions: Conditions,
+) -> Result<(Expr, bool), ParseError> {
     let query = pairs.into_iter().next().expect("the grammar gives a query");
     let expression = part(&mut query.into_inner());
-    let builder = Builder { text, spans: Spans::new(text, times), budget: RefCell::default() };
+    let builder = Builder { text, spans: Spans::new(text, times), budget: RefCell::default(), conditions };
     let expr = builder.expression(expression)?.expr;
     Ok((expr, builder.spans.depend_on_times()))
 }
@@ -41,6 +46,7 @@ struct Builder<'t> {
     text: &'t str,
     spans: Spans<'t>,
     budget: RefCell<MatcherBudget>,
+    conditions: Conditions,
 }
 
 impl<'t> Builder<'t> {
@@ -421,7 +427,7 @@ impl<'t> Builder<'t> {
 
     fn selector(&self, pair: Pair<'t>) -> Result<VectorSelector, ParseError> {
         let node = self.conditions(pair.clone())?;
-        if node.matchers.iter().all(watchfire_model::Matcher::matches_empty) {
+        if self.conditions == Conditions::Needed && node.matchers.iter().all(watchfire_model::Matcher::matches_empty) {
             return Err(meaning(self.text, &pair, "a selector needs a condition that not every series meets")
                 .with_hint("name a metric, or a label with a value: `{service=\"api\"}`"));
         }

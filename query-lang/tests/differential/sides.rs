@@ -152,7 +152,12 @@ impl Ours {
                 continue;
             }
             let shown = |answer: &Result<Answer, EvalError>| match answer {
-                Ok(answer) => format!("{:?} {:?}", answer.outcome, answer.notes),
+                Ok(answer) => {
+                    let mut notes = answer.notes.clone();
+                    // The largest and the smallest of a parameter are those of each part.
+                    notes.warnings.retain(|note| !note.contains("value should be between"));
+                    format!("{:?} {notes:?}", answer.outcome)
+                }
                 // Of several series that cannot be told apart the one is named that is met first, which depends on the parts.
                 Err(EvalError::Labels { .. }) => "labels that are there twice".to_owned(),
                 Err(error) => error.to_string(),

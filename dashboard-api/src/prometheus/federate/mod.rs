@@ -43,7 +43,10 @@ async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked)
         Form::Text => Written::Text(text::Lines::default()),
     };
     let escaping = negotiated.escaping;
-    let federation = Federation { api, selectors: asked.matchers()?, range, found: None, escaping, written };
+    // Of a selector without any condition nothing is found, which is no error here.
+    let mut selectors = asked.matchers_of_any()?;
+    selectors.retain(|matchers| !matchers.is_empty());
+    let federation = Federation { api, selectors, range, found: None, escaping, written };
     Ok(in_pieces(federation, negotiated.content_type()).await?)
 }
 

@@ -13,14 +13,15 @@ pub(crate) struct Group {
     has_float: bool,
     has_histogram: bool,
     is_incompatible: bool,
-    /// What there is to say of that; nothing where floats make it all void.
+    /// What there is to say of that.
     note: Option<Note>,
     total: Option<Total>,
 }
 
 impl Group {
     pub fn see_float(&mut self) {
-        self.has_float = true;
+        // What follows on histograms that do not go together is not looked at.
+        self.has_float |= !self.is_incompatible;
     }
 
     /// Adds a histogram of a metric.
@@ -50,12 +51,11 @@ impl Group {
     /// The result, if they go together.
     pub fn result(&self, ctx: &Context, about: Span) -> Option<Histogram> {
         let notes = self.total.as_ref().and_then(Total::reconciliation);
-        notes.into_iter().for_each(|note| ctx.note(note, about));
+        notes.into_iter().chain(self.note.clone()).for_each(|note| ctx.note(note, about));
         if self.has_float && self.has_histogram {
             ctx.note(mixed_in_aggregation(), about);
             return None;
         }
-        self.note.iter().for_each(|note| ctx.note(note.clone(), about));
         let total = self.total.as_ref().filter(|_| !self.is_incompatible)?;
         total.collision().into_iter().for_each(|note| ctx.note(note, about));
         let mut result = total.result();

@@ -1,0 +1,167 @@
+//! What the parameters of Prometheus' API may be, beside a real one: odd values of each, one by one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use watchfire_test_support::client::encode;
+use watchfire_test_support::prometheus::Written;
+use watchfire_test_support::{Client, Program, Prometheus, Server, remote_write};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
+
+/// Numbers, what looks like numbers, and what does not. Words for times and durations that only we know are not here.
+const VALUES: [&str; 35] = [
+    "",
+    "NaN",
+    "nan",
+    "Inf",
+    "+Inf",
+    "-Inf",
+    "inf",
+    "infinity",
+    "0",
+    "-0",
+    "-1",
+    "-0.5",
+    "1e3",
+    "1e9",
+    "9.3e18",
+    "1e30",
+    "1e308",
+    "1e400",
+    "-1e400",
+    "0.001",
+    "0.0001",
+    "0.0005",
+    "1e-10",
+    "1e-320",
+    "abc",
+    "true",
+    "1;",
+    "1,5",
+    "٥",
+    "--1",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "18446744073709551616",
+    "9223372037",
+    "-9223372037",
+];
+
+/// Paths, what else is asked, and the parameter whose values are tried.
+const PARAMETERS: [(&str, &str, &[&str]); 6] = [
+    ("/api/v1/query", "query=m&time=NOW", &["lookback_delta", "limit", "timeout", "time"]),
+    (
+        "/api/v1/query_range",
+        "query=m&start=BEFORE&end=NOW&step=15",
+        &["start", "end", "step", "lookback_delta", "limit", "timeout"],
+    ),
+    ("/api/v1/series", "match[]=m&start=BEFORE&end=NOW", &["start", "end", "limit"]),
+    ("/api/v1/labels", "match[]=m&start=BEFORE&end=NOW", &["start", "end", "limit"]),
+    ("/api/v1/label/job/values", "match[]=m&start=BEFORE&end=NOW", &["start", "end", "limit"]),
+    ("/api/v1/query_exemplars", "query=m&start=BEFORE&end=NOW", &["start", "end"]),
+];
+
+/// The status, the type of the error, and the series that are told.
+fn ask(client: &mut Client, path: &str, parameters: &str) -> (u16, Value, Value) {
+    let answer = client.try_get(&format!("{path}?{parameters}"));
+    let json = answer.json();
+    let data = json["data"].get("result").unwrap_or(&json["data"]).clone();
+    (answer.status, json["errorType"].clone(), data)
+}
+
+/// Both, with the same series in them: its newest sample is of the time that is given, seconds.
+fn both(program: &Program) -> (Server, Prometheus, u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let at = |before: u64| i64::try_from((now - before) * 1000).expect("milliseconds fit");
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(program));
+    let series = ["a", "b"].map(|job| Written {
+        labels: vec![("__name__", "m"), ("job", job)],
+        samples: vec![(at(30), 1.0), (at(15), 2.0), (at(0), 3.0)],
+        histograms: Vec::new(),
+    });
+    prometheus.write(&series);
+    let mut request = Vec::new();
+    for Written { labels, samples, .. } in &series {
+        remote_write::put_mixed_series(&remote_write::labels(labels.iter().copied()), samples, &[], &mut request);
+    }
+    assert_eq!(server.client().call(&remote_write::http_request(&request)).status, 204);
+    (server, prometheus, now)
+}
+
+#[test]
+fn odd_values_are_taken_and_refused_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "odd values of parameters") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus takes other parameters");
+    }
+    let (server, prometheus, now) = both(&program);
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let mut differences = Vec::new();
+    for (path, others, names) in PARAMETERS {
+        let others = others.replace("NOW", &now.to_string()).replace("BEFORE", &(now - 30).to_string());
+        for (name, value) in names.iter().flat_map(|name| VALUES.map(|value| (*name, value))) {
+            let kept = others.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect::<Vec<_>>();
+            let asked = format!("{}&{name}={}", kept.join("&"), encode(value));
+            let [have, wanted] = [&mut ours, &mut theirs].map(|client| ask(client, path, &asked));
+            // A query that has no time left is refused in one of three ways there, whoever notices first.
+            let is_late = name == "timeout" && wanted.0 != 200;
+            // Whether there is enough is a matter of chance.
+            if name == "timeout" && (value.starts_with("0.000") || value.starts_with("1e-")) {
+                continue;
+            }
+            // Beyond the year 2262 its arithmetic wraps; no time given is now.
+            let is_wrapped = path == "/api/v1/query" && name == "time" && (value.is_empty() || value == "1e30");
+            // Over a range it finds a sample of the very time, but not at the first one, if it is to look back for less than a
+            // millisecond.
+            let is_short = path == "/api/v1/query_range" && name == "lookback_delta" && value.starts_with("0.000");
+            let is_same = match (is_late, is_wrapped || is_short) {
+                (true, _) => have.0 >= 400,
+                (_, true) => have.0 == wanted.0,
+                _ => have == wanted,
+            };
+            if !is_same {
+                differences.push(format!("{path}?{asked}: {have:?}, not {wanted:?}"));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
+
+#[test]
+fn selectors_that_every_series_meets_are_for_federation_only() {
+    let Some(program) = Program::of_prometheus("prometheus", "selectors of everything") else { return };
+    let (server, prometheus, now) = both(&program);
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    for selectors in [
+        &["{}"][..],
+        &["{__name__=\"\"}"],
+        &["{__name__=~\".*\"}"],
+        &["{job!=\"x\"}"],
+        &["{job=\"\"}"],
+        &["{job!~\"a|\"}"],
+        &["m", "{}"],
+        &["{}", "m"],
+        &[],
+        &[""],
+        &["m{"],
+        &["m offset 5m"],
+        &["m[5m]"],
+        &["(m)"],
+        &["rate m"],
+    ] {
+        let asked: Vec<String> = selectors.iter().map(|selector| format!("match[]={}", encode(selector))).collect();
+        for path in ["/api/v1/series", "/api/v1/labels", "/api/v1/label/job/values", "/federate"] {
+            let asked = format!("{}&start={}&end={now}", asked.join("&"), now - 30);
+            let [have, wanted] = [&mut ours, &mut theirs].map(|client| {
+                let answer = client.try_get(&format!("{path}?{asked}"));
+                // Ours has series of its own.
+                let text = if path == "/federate" && answer.status == 200 { answer.text() } else { String::new() };
+                let lines: Vec<String> =
+                    text.lines().filter(|line| line.starts_with("m{")).map(str::to_owned).collect();
+                (answer.status, lines)
+            });
+            assert_eq!(have, wanted, "{path}?{asked}");
+        }
+    }
+}
