@@ -58,6 +58,66 @@ fn rules_for_labels_are_followed_one_by_one_as_by_prometheus() {
 }
 
 #[test]
+fn the_configuration_of_a_job_is_told_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "the configuration of a job") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus does not tell it");
+    }
+    let jobs = "scrape_configs:\n- job_name: a\n  scrape_interval: 15s\n  honor_labels: true\n  sample_limit: 7\n  \
+        params: {q: [x, y]}\n  scrape_protocols: [PrometheusProto, PrometheusText0.0.4]\n  \
+        static_configs: [{targets: ['127.0.0.1:1'], labels: {env: test}}]\n  \
+        relabel_configs: [{action: labeldrop, regex: env}, {source_labels: [env], target_label: e}]\n";
+    let (server, prometheus) = (Server::start(BINARY, jobs), Prometheus::start_with(&program, |_| jobs.to_owned()));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let path = "/api/v1/scrape_pools/config";
+    let asked = [("scrapePool", "a")];
+    let begun = Instant::now();
+    while get(&mut theirs, path, &asked).0 != 200 {
+        assert!(begun.elapsed() < PATIENCE, "Prometheus has no job");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let [have, wanted] =
+        [&mut ours, &mut theirs].map(|client| get(client, path, &asked).1["data"]["yaml"].as_str().map(str::to_owned));
+    let (have, wanted) = (have.expect("a text"), wanted.expect("a text"));
+    // Each value that stands in a line of its own is the same; what we do not know is not told.
+    let pairs = |text: &str| -> Vec<(String, String)> {
+        let lines = text.lines().filter(|line| !line.starts_with([' ', '-']));
+        lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(key, value)| (key.into(), value.replace('"', "")))
+            .collect()
+    };
+    let unknown = ["extra_scrape_metrics", "enable_http2"];
+    let have_pairs = pairs(&have);
+    for pair in pairs(&wanted).iter().filter(|(key, _)| !unknown.contains(&key.as_str())) {
+        assert!(have_pairs.contains(pair), "{pair:?} of\n{wanted}\nin\n{have}");
+    }
+    // And it is a configuration of the same job again.
+    let again = format!("scrape_configs:\n- {}\n", have.trim_end().replace('\n', "\n  "));
+    let copy = Prometheus::start_with(&program, |_| again);
+    let begun = Instant::now();
+    let copied = loop {
+        let (status, answer) = get(&mut copy.client(), path, &asked);
+        if status == 200 {
+            break answer["data"]["yaml"].clone();
+        }
+        assert!(begun.elapsed() < PATIENCE, "Prometheus has no job");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(copied, wanted);
+    for (path, asked) in [
+        (path, &[][..]),
+        (path, &[("scrapePool", "b")]),
+        ("/api/v1/search/metric_names", &[]),
+        ("/api/v1/search/label_names", &[]),
+        ("/api/v1/search/label_values", &[("label", "job")]),
+    ] {
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| get(client, path, asked));
+        assert_eq!(have, wanted, "{path} {asked:?}");
+    }
+}
+
+#[test]
 fn own_metrics_have_the_shape_of_those_of_prometheus() {
     let Some(program) = Program::of_prometheus("prometheus", "own metrics as JSON") else { return };
     if !program.is_newest {

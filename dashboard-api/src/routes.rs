@@ -82,6 +82,8 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/targets/metadata", READ),
     ("GET", "/api/v1/targets/relabel_steps", READ),
     ("GET", "/api/v1/scrape_pools", READ),
+    ("GET", "/api/v1/scrape_pools/config", READ),
+    ("GET POST", "/api/v1/search/*", READ),
     ("GET", "/api/v1/alertmanagers", READ),
     ("GET", "/api/v1/notifications", READ),
     ("GET", "/api/v1/notifications/live", READ),

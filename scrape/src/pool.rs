@@ -9,9 +9,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use watchfire_model::LabelSet;
 
-use crate::config::{Discovery, TargetGroup};
+use crate::config::{Discovery, ScrapeConfig, TargetGroup};
 use crate::discovery::{self, Look};
-use crate::relabel::RelabelRule;
 use crate::run::{End, Job, Plan, Runner, Shared};
 use crate::snapshot::{ActiveTarget, DroppedTarget, LastScrape};
 use crate::target::{Found, Identity, Target, populate};
@@ -89,8 +88,8 @@ impl Pool {
     }
 
     /// The rules for the labels of its targets.
-    pub(crate) fn relabel_rules(&self) -> Vec<RelabelRule> {
-        self.state.lock().job.config.relabel.clone()
+    pub(crate) fn config(&self) -> ScrapeConfig {
+        self.state.lock().job.config.clone()
     }
 
     /// Puts another job of that name in force. Targets that are in both go on.

@@ -92,9 +92,14 @@ impl Scraper {
         targets
     }
 
+    /// How a job is scraped; `None`: there is no such job.
+    pub fn config(&self, job: &str) -> Option<ScrapeConfig> {
+        Some(self.pools.lock().get(job)?.config())
+    }
+
     /// What the `relabel_configs` of a job make of these labels, rule by rule; `None`: there is no such job.
     pub fn relabel_steps(&self, job: &str, labels: impl IntoIterator<Item = (String, String)>) -> Option<Vec<Step>> {
-        let rules = self.pools.lock().get(job)?.relabel_rules();
+        let rules = self.config(job)?.relabel;
         Some(steps(&rules, Labels::from_pairs(labels)))
     }
 

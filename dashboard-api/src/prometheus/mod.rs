@@ -10,6 +10,7 @@ mod federate;
 pub mod known;
 mod notifications;
 mod params;
+mod pool_config;
 mod query;
 mod remote_read;
 mod reply;
@@ -35,6 +36,7 @@ pub fn routes() -> Router<Arc<Api>> {
         .merge(exemplars::routes())
         .merge(federate::routes())
         .merge(notifications::routes())
+        .merge(pool_config::routes())
         .merge(query::routes())
         .merge(remote_read::routes())
         .merge(rules::routes())

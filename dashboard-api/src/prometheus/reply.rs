@@ -37,6 +37,11 @@ impl Refused {
         Refused::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", message)
     }
 
+    /// 500, as Prometheus says of what is not switched on.
+    pub(super) fn switched_off(message: &str) -> Refused {
+        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "unavailable", message)
+    }
+
     /// A query or selector that cannot be read; 422 for what only this version cannot do.
     pub(crate) fn parse(name: &str, error: &ParseError) -> Refused {
         let ParseError { line, column, message, hint, .. } = error;

@@ -153,6 +153,7 @@ async fn features(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
             "query_stats": true,
             "query_warnings": true,
             "remote_write_receiver": true,
+            "search": false,
             "time_range_labels": true,
             "time_range_series": true,
         },

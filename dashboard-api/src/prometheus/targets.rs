@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use watchfire_model::time::format_duration_ms;
 use watchfire_model::{LabelSet, Matcher};
 use watchfire_query_lang::{Notes, Query};
-use watchfire_scrape::relabel::Anchored;
+use watchfire_scrape::relabel::{Anchored, RelabelRule};
 use watchfire_scrape::snapshot::{ActiveTarget, DroppedTarget};
 use watchfire_scrape::steps::Step;
 
@@ -125,7 +125,11 @@ async fn relabel_steps(State(api): State<Arc<Api>>, asked: Asked) -> Result<Resp
 }
 
 fn step(step: &Step) -> Value {
-    let rule = &step.rule;
+    json!({"rule": rule(&step.rule), "output": labels(&step.output), "keep": step.keeps})
+}
+
+/// A rule as it stands in a configuration.
+pub(super) fn rule(rule: &RelabelRule) -> Value {
     let mut shown =
         json!({"action": rule.action.as_str(), "regex": rule.regex.as_ref().map_or("(.*)", Anchored::as_str)});
     // As there, what is not set is left out.
@@ -140,7 +144,7 @@ fn step(step: &Step) -> Value {
     if rule.modulus > 0 {
         shown["modulus"] = json!(rule.modulus);
     }
-    json!({"rule": shown, "output": labels(&step.output), "keep": step.keeps})
+    shown
 }
 
 async fn scrape_pools(State(api): State<Arc<Api>>) -> Result<Response, Refused> {

@@ -1,12 +1,13 @@
 //! The formats that a line may have, and finding out which.
 //!
 //! Order of detection: JSON, syslog RFC 5424 and RFC 3164, access logs, the configuration's own patterns, then
-//! logfmt and nginx's error log. What none of them takes is kept whole.
+//! logfmt and nginx's error log. What none of them takes is kept whole, with the time that it may begin with.
 
 pub mod access_log;
 pub mod custom;
 pub mod journald;
 pub mod json;
+mod leading_time;
 pub mod logfmt;
 pub mod nginx_error;
 mod syslog_header;
@@ -200,7 +201,7 @@ impl Parsers {
                 None => Err(ParseError { format: "regex".into(), what: "no such pattern".into(), at: 0 }),
             },
             Format::Unknown => {
-                whole(line, draft);
+                whole(line, now, draft);
                 Ok(())
             }
             Format::Journald => journald::parse_entry(line.as_bytes(), usize::MAX, false, draft).map(|_| ()),
@@ -233,7 +234,7 @@ impl Parsers {
         if first.is_ascii_digit() && nginx_error::parse(line, draft).is_ok() {
             return Format::NginxError;
         }
-        whole(line, draft);
+        whole(line, now, draft);
         Format::Unknown
     }
 }
@@ -245,8 +246,9 @@ fn is_built_in(name: &str) -> bool {
 }
 
 /// The line as it is, as the message.
-fn whole(line: &str, draft: &mut Draft) {
+fn whole(line: &str, now: Timestamp, draft: &mut Draft) {
     let mut members = draft.begin(line);
+    *members.timestamp = leading_time::read(line, now);
     members.text("message", line);
     members.end();
 }
