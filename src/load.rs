@@ -165,8 +165,8 @@ pub fn auth_files(config: &Config) -> impl Iterator<Item = &Path> {
     files.into_iter().flatten()
 }
 
-/// Tells in our log what is not wrong but unwise: files with secrets that everyone may read, keys sent in the clear.
-pub fn warn_of(config: &Config) {
+/// The files with secrets that are read when they are needed.
+fn secret_files(config: &Config) -> Vec<PathBuf> {
     let of_receiver = |receiver: &config::Receiver| {
         let webhook = receiver.webhook.as_ref();
         let webhook = webhook.map(|hook| [&hook.url_file, &hook.password_file, &hook.bearer_token_file]);
@@ -180,9 +180,24 @@ pub fn warn_of(config: &Config) {
     files.extend(config.scrape.iter().flat_map(ScrapeConfig::secret_files).map(Path::to_owned));
     files.extend(config.metrics.backend.iter().flat_map(Address::secret_files).map(Path::to_owned));
     files.extend(config.remote_write.iter().flat_map(Destination::secret_files).map(Path::to_owned));
+    files.extend(config.dead_mans_switch.iter().filter_map(|switch| switch.url.path()).map(Path::to_owned));
     files.sort();
     files.dedup();
-    for warning in files.iter().filter_map(|file| secret_file::too_open(file)) {
+    files
+}
+
+/// Files with secrets that are not there. They may come yet, so this is no reason not to start.
+pub fn missing_files(config: &Config) -> impl Iterator<Item = String> {
+    let missing = secret_files(config).into_iter().filter(|file| !file.exists());
+    missing
+        .map(|file| format!("{}:1:1: there is no such file; make it, or mend the path that leads here", file.display()))
+}
+
+/// Tells in our log what is not wrong but unwise: files with secrets that everyone may read or that are not there, keys
+/// sent in the clear.
+pub fn warn_of(config: &Config) {
+    let too_open = secret_files(config).into_iter().filter_map(|file| secret_file::too_open(&file));
+    for warning in too_open.chain(missing_files(config)) {
         tracing::warn!("{warning}");
     }
     for told in without_effect() {

@@ -42,6 +42,31 @@ fn every_fault_is_told_with_its_place() {
 }
 
 #[test]
+fn secrets_that_are_not_there_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().display();
+    let config = format!(
+        "alerting:\n  receivers:\n    - {{name: ops, webhook: {{url_file: {place}/url}}}}\n    - {{name: mail, email: {{smtp: \
+         \"smtp://u@h\", password_file: {place}/password, from: a@b.example, to: [c@d.example]}}}}\n\
+         dead_mans_switch: {{url_file: {place}/ping, every: 1m}}\n"
+    );
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, config).expect("the folder can be written");
+    let told = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_watchfire")).args(["check", "config"]).arg(&file).output();
+        let output = output.expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let line =
+        |name: &str| format!("{place}/{name}:1:1: there is no such file; make it, or mend the path that leads here\n");
+    assert_eq!(told(), (Some(1), ["password", "ping", "url"].map(line).concat()));
+    for name in ["password", "ping", "url"] {
+        std::fs::write(folder.path().join(name), "http://127.0.0.1:1/").expect("the folder can be written");
+    }
+    assert_eq!(told(), (Some(0), String::new()));
+}
+
+#[test]
 fn good_files_are_called_good() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/examples");
     let files: Vec<_> =

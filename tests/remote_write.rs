@@ -34,6 +34,44 @@ fn wait(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// A request of the second version: a series with a sample and an exemplar whose labels are these references.
+fn with_exemplar(references: &[u8], at: i64) -> Vec<u8> {
+    let field = |number: u8, value: &[u8]| -> Vec<u8> {
+        let mut out = vec![number << 3 | 2];
+        remote_write::put_varint(value.len() as u64, &mut out);
+        out.extend_from_slice(value);
+        out
+    };
+    let mut time = Vec::new();
+    remote_write::put_varint(at.cast_unsigned(), &mut time);
+    let sample = [&[0x09][..], &1.0f64.to_le_bytes(), &[0x10], &time].concat();
+    let exemplar = [&field(1, references)[..], &[0x11], &1.0f64.to_le_bytes(), &[0x18], &time].concat();
+    let series = [field(1, &[1, 2]), field(2, &sample), field(4, &exemplar)].concat();
+    let symbols = ["", "__name__", "m", "trace", "t"].map(|symbol| field(4, symbol.as_bytes()));
+    [symbols.concat(), field(5, &series)].concat()
+}
+
+#[test]
+fn exemplars_that_are_none_are_refused_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "remote-write of exemplars") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus takes no exemplars by it");
+    }
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let at = (now() * 1000.0) as i64;
+    for (number, references) in [&[3, 4][..], &[3, 9], &[9, 4], &[3], &[]].into_iter().enumerate() {
+        let request = remote_write::second_http_request(&with_exemplar(references, at + number as i64));
+        let [have, wanted] = [server.client(), prometheus.client()].map(|mut client| {
+            let answer = client.call(&request);
+            let written = answer.head.lines().filter(|line| line.to_ascii_lowercase().contains("-written"));
+            let mut written: Vec<String> = written.map(str::to_ascii_lowercase).collect();
+            written.sort();
+            (answer.status, written)
+        });
+        assert_eq!(have, wanted, "{references:?}");
+    }
+}
+
 #[test]
 fn what_prometheus_sends_is_whole_over_a_kill() {
     let Some(program) = Program::of_prometheus("prometheus", "remote-write from a real sender") else { return };

@@ -75,7 +75,8 @@ fn logger_speaks_both_syslogs_over_both_transports_and_framings() {
         &[&["--tcp", "--rfc5424", "--octet-count"][..], &data, &["--priority", "user.info", "fourth tcp counted"]]
             .concat(),
     );
-    let logs = found(&server, "service:shop", 4);
+    send(&["--udp", "--rfc5424", "--octet-count", "--priority", "user.notice", "fifth udp counted"]);
+    let logs = found(&server, "service:shop", 5);
     let by_message = |word: &str| {
         let hit = logs.iter().find(|log| log["message"].as_str().is_some_and(|message| message.contains(word)));
         hit.unwrap_or_else(|| panic!("{word}: {logs:?}")).clone()
@@ -83,6 +84,8 @@ fn logger_speaks_both_syslogs_over_both_transports_and_framings() {
     assert_eq!(by_message("first udp old")["level"], "error");
     assert_eq!(by_message("second udp new")["level"], "warn");
     assert_eq!(by_message("third tcp old")["level"], "critical");
+    assert_eq!(by_message("fifth udp counted")["message"], "fifth udp counted");
+    assert_eq!(by_message("fifth udp counted")["level"], "notice");
     let counted = by_message("fourth tcp counted");
     assert_eq!(counted["level"], "info");
     assert_eq!(counted["fields"]["structured_data"]["order@1"]["id"], "77", "{counted}");

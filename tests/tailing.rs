@@ -633,11 +633,11 @@ fn stack_traces_are_one_record_and_flushed_by_quiet() {
     }
     let found = server
         .client()
-        .get("/api/v1/logs/search?service=app&q=%22connection%20reset%20by%20peer%22%20IllegalStateException");
+        .get("/api/v1/logs/search?service=app&start=2024-01-01T00:00:00Z&q=%22connection%20reset%20by%20peer%22%20IllegalStateException");
     let message = found["logs"][0]["message"].as_str().unwrap_or_default();
     assert!(message.contains("\n\tat Shop.charge(Shop.java:2)\n"), "{found}");
     assert_eq!(found["logs"][0]["level"], "error", "{found}");
-    let found = server.client().get("/api/v1/logs/search?service=app&limit=1000");
+    let found = server.client().get("/api/v1/logs/search?service=app&start=2024-01-01T00:00:00Z&limit=1000");
     let messages: Vec<&str> =
         found["logs"].as_array().into_iter().flatten().filter_map(|log| log["message"].as_str()).collect();
     assert!(messages.iter().any(|message| message.contains("\n   at ")), "{messages:?}");

@@ -122,6 +122,8 @@ impl Connection {
             .read_timeout(read_timeout)
             // Nobody else gets the key.
             .redirect(reqwest::redirect::Policy::none());
+        // What runs on this machine is not asked for through a proxy, as with programs in Go.
+        let builder = if is_loopback(url) { builder.no_proxy() } else { builder };
         // Reading this machine's certificates takes time that plain HTTP does not need.
         let builder = match url.scheme() {
             "http" => {
@@ -184,6 +186,14 @@ impl Connection {
 /// A file that was named and is not there, or is not what it has to be.
 fn wrong_file(of: &FileFlag, file: &Path, problem: impl std::fmt::Display) -> Failure {
     Failure::Usage(format!("{}: {problem}", of.naming(file)))
+}
+
+/// Whether an address is one of this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str().unwrap_or_default().trim_matches(['[', ']']) {
+        "localhost" => true,
+        host => host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+    }
 }
 
 fn read_pem(flag: &FileFlag, file: &Path) -> Result<Vec<u8>, Failure> {

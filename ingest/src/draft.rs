@@ -13,6 +13,9 @@ pub struct Draft {
     pub tape: Tape,
     /// The event's time, if the format itself could read it.
     pub timestamp: Option<Timestamp>,
+    /// A time that the text begins with, if no format says what it means: it counts where a record may be of that time,
+    /// and is no reason to refuse one.
+    pub leading_time: Option<Timestamp>,
     /// The level, if the format implies one and no member names it.
     pub level: Option<Level>,
 }
@@ -21,7 +24,7 @@ impl Draft {
     /// Forgets everything but the memory.
     pub fn clear(&mut self) {
         self.tape.clear();
-        self.timestamp = None;
+        (self.timestamp, self.leading_time) = (None, None);
         self.level = None;
     }
 

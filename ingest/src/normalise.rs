@@ -167,7 +167,8 @@ impl Normaliser {
                 None => (IdSource::Made(ids.make(context.now)), None),
             },
         };
-        let says_time = self.shape.candidate(Slot::Timestamp).is_some() || draft.timestamp.is_some();
+        let has_read = draft.timestamp.or(draft.leading_time).is_some();
+        let says_time = self.shape.candidate(Slot::Timestamp).is_some() || has_read;
         let is_dated = says_time && raw_time.is_none();
         self.decision = Some(Decision { timestamp, is_dated, raw_time, level, raw_level, id });
         Ok(key)
@@ -206,10 +207,12 @@ impl Normaliser {
         if let Some(value) = self.shape.structured(Slot::Timestamp) {
             return (context.now, Some(RawTime::Sent(value)));
         }
-        match draft.timestamp {
-            Some(time) if time > latest => (context.now, Some(RawTime::Read(time))),
-            Some(time) => (time, None),
-            None => (context.now, None),
+        let is_too_old = |time: Timestamp| context.oldest.is_some_and(|oldest| time < oldest);
+        match (draft.timestamp, draft.leading_time) {
+            (Some(time), _) | (None, Some(time)) if time > latest => (context.now, Some(RawTime::Read(time))),
+            (None, Some(time)) if is_too_old(time) => (context.now, Some(RawTime::Read(time))),
+            (Some(time), _) | (None, Some(time)) => (time, None),
+            (None, None) => (context.now, None),
         }
     }
 

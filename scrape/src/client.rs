@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
-use reqwest::{Client, Identity, Method, NoProxy, RequestBuilder, Url};
+use reqwest::{Client, ClientBuilder, Identity, Method, NoProxy, RequestBuilder, Url};
 use watchfire_model::text::with_causes;
 use watchfire_tls_client::{Authorities, ClientTls, TlsError};
 
@@ -162,7 +162,7 @@ fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Resu
     };
     builder = match &config.proxy {
         Proxy::None => builder.no_proxy(),
-        Proxy::Environment => builder,
+        Proxy::Environment => through_environment(builder)?,
         Proxy::Url { url, no_proxy } => {
             let proxy = reqwest::Proxy::all(url).map_err(|_| "`proxy_url` is no address of a proxy".to_owned())?;
             builder.proxy(proxy.no_proxy(NoProxy::from_string(no_proxy)))
@@ -172,6 +172,29 @@ fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Resu
         builder = builder.dns_resolver(Arc::new(AlwaysHost(host.trim_matches(['[', ']']).to_owned())));
     }
     builder.build().map_err(|error| format!("no HTTP client: {}", with_causes(&error.without_url())))
+}
+
+/// What is reached straight whatever the environment says, as programs in Go have it: this machine itself.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1/128";
+
+/// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in either case.
+fn through_environment(builder: ClientBuilder) -> Result<ClientBuilder, String> {
+    let value = |name: &str| {
+        let names = [name.to_owned(), name.to_ascii_lowercase()];
+        names.iter().find_map(|name| std::env::var(name).ok()).filter(|value| !value.is_empty())
+    };
+    let straight = format!("{LOOPBACK},{}", value("NO_PROXY").unwrap_or_default());
+    let mut builder = builder.no_proxy();
+    type Make = fn(&str) -> reqwest::Result<reqwest::Proxy>;
+    for (name, make) in
+        [("HTTP_PROXY", (|url| reqwest::Proxy::http(url)) as Make), ("HTTPS_PROXY", |url| reqwest::Proxy::https(url))]
+    {
+        if let Some(url) = value(name) {
+            let proxy = make(&url).map_err(|_| format!("`{name}` of the environment is no address of a proxy"))?;
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&straight)));
+        }
+    }
+    Ok(builder)
 }
 
 const BAD_IDENTITY: &str = "certificate and key of `tls_config` are none in PEM form, or do not belong together";

@@ -3,8 +3,8 @@
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::multiline::Multiline;
 use watchfire_ingest::sources::settings::{BraceError, FileSource, JournalSource, Start, alternatives};
-use watchfire_yaml::section::Section;
-use watchfire_yaml::tree::Node;
+use watchfire_yaml::section::{Section, home_problem, is_of_home};
+use watchfire_yaml::tree::{Kind, Node};
 
 use super::read::check_glob;
 use super::{Config, LineParser};
@@ -96,8 +96,16 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     let path = sources.name("files");
     let mut section = Section::new(&path, Some(node), sources.faults());
     let mut paths = Vec::new();
-    for (text, node) in section.text_nodes("path") {
-        if text.is_empty() {
+    let named = section.text_nodes("path");
+    if let (true, Some(node)) = (named.is_empty(), section.node("path"))
+        && matches!(&node.kind, Kind::List(items) if items.is_empty())
+    {
+        section.fault(node.place, format!("`{path}.path` names no file; write a path, with * and ? if need be"));
+    }
+    for (text, node) in named {
+        if is_of_home(text) {
+            section.fault(node.place, home_problem(&format!("{path}.path")));
+        } else if text.is_empty() {
             section.fault(node.place, format!("`{path}.path` is empty; write a path, with * and ? if need be"));
         } else {
             paths.extend(check_alternatives(&mut section, "path", node, text).into_iter().map(|(text, _)| text));

@@ -128,3 +128,16 @@ fn a_certificate_of_our_own_authority_is_trusted_when_asked() {
     assert_eq!(absent.code, 2, "{}", absent.told);
     assert!(absent.told.starts_with("error: --ca-file /nowhere: No such file"), "{}", absent.told);
 }
+
+#[test]
+fn this_machine_is_not_asked_through_a_proxy() {
+    let server = Server::start(BINARY, "");
+    let none = "http://127.0.0.1:1";
+    let run: Run = watchfire(&server)
+        .args(["query", "instant", "vector(1)"])
+        .envs([("http_proxy", none), ("HTTP_PROXY", none), ("ALL_PROXY", none)])
+        .output()
+        .expect("it runs")
+        .into();
+    assert_eq!(run.code, 0, "{}", run.told);
+}

@@ -4,10 +4,10 @@ use std::io::{Error, Write};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use watchfire_test_support::TargetServer;
 use watchfire_test_support::target::answer;
+use watchfire_test_support::{Server, TargetServer};
 
-use super::{job, start, wait, wait_error};
+use super::{BINARY, job, start, wait, wait_error};
 
 #[test]
 fn limits_make_a_scrape_fail_as_a_whole() {
@@ -132,6 +132,17 @@ fn answers_through_a_proxy() {
         proxy.address
     )]);
     wait(&server, "a", &["__name__=a job=far 1"]);
+    assert!(proxy.heads().iter().all(|head| head.starts_with("GET http://far.invalid:1/metrics ")));
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_not_for_this_machine() {
+    let (near, proxy) = (TargetServer::showing("a 1\n"), TargetServer::showing("a 2\n"));
+    let far = "  - {job_name: far, scrape_interval: 100ms, proxy_from_environment: true, static_configs: [{targets: [\"far.invalid:1\"]}]}\n";
+    let config = format!("scrape_configs:\n{}{far}", job("near", &[&near], "proxy_from_environment: true"));
+    let through = format!("http://{}", proxy.address);
+    let server = Server::start_with(BINARY, &config, &[("http_proxy", &through)]);
+    wait(&server, "a", &["__name__=a job=far 2", "__name__=a job=near 1"]);
     assert!(proxy.heads().iter().all(|head| head.starts_with("GET http://far.invalid:1/metrics ")));
 }
 

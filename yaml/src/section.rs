@@ -10,6 +10,16 @@ use crate::faults::Faults;
 use crate::outline::{Key, Shape, join};
 use crate::tree::{Fault, Kind, Node, Place};
 
+/// Whether a path is one below `~`, which a shell knows and a file does not.
+pub fn is_of_home(path: &str) -> bool {
+    path == "~" || path.starts_with("~/")
+}
+
+/// What to say of such a path.
+pub fn home_problem(name: &str) -> String {
+    format!("`{name}`: `~` would be a folder of that name here; write the whole path, or ${{HOME}} for it")
+}
+
 /// A section being read: each key is asked for once, what nobody asked for is unknown.
 pub struct Section<'a> {
     path: String,
@@ -175,6 +185,10 @@ impl<'a> Section<'a> {
         if text.is_empty() {
             let message = format!("`{}` is empty; write a path, or leave the key out", self.name(key));
             self.fault(place, message);
+            return None;
+        }
+        if is_of_home(text) {
+            self.fault(place, home_problem(&self.name(key)));
             return None;
         }
         Some(PathBuf::from(text))

@@ -72,7 +72,14 @@ impl Metric {
     /// Sends it.
     pub async fn run(self) -> Result<Outcome, Failure> {
         let (name, value) = self.metric;
-        let labels: BTreeMap<_, _> = self.labels.into_iter().collect();
+        let mut labels = BTreeMap::new();
+        for (label, value) in self.labels {
+            if let Some(before) = labels.get(&label) {
+                let problem = format!("label `{label}` is given twice, as `{before}` and as `{value}`; keep one");
+                return Err(Failure::Usage(problem));
+            }
+            labels.insert(label, value);
+        }
         let mut body = json!({"name": name, "value": json_number(value), "labels": labels});
         if let Some(kind) = self.kind {
             body["type"] = json!(match kind {

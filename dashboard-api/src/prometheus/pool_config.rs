@@ -20,11 +20,11 @@ use crate::state::Api;
 
 /// Routes of this file.
 pub(super) fn routes() -> Router<Arc<Api>> {
-    let mut routes = Router::new().route("/api/v1/scrape_pools/config", routing::get(config));
-    for path in ["/api/v1/search/metric_names", "/api/v1/search/label_names", "/api/v1/search/label_values"] {
-        routes = routes.route(path, routing::get(search).post(search));
-    }
-    routes
+    Router::new()
+        .route("/api/v1/scrape_pools/config", routing::get(config))
+        .route("/api/v1/search/metric_names", routing::get(search).post(search))
+        .route("/api/v1/search/label_names", routing::get(search).post(search))
+        .route("/api/v1/search/label_values", routing::get(search).post(search))
 }
 
 async fn config(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {

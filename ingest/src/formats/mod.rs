@@ -248,9 +248,9 @@ fn is_built_in(name: &str) -> bool {
 /// The line as it is, as the message.
 fn whole(line: &str, now: Timestamp, draft: &mut Draft) {
     let mut members = draft.begin(line);
-    *members.timestamp = leading_time::read(line, now);
     members.text("message", line);
     members.end();
+    draft.leading_time = leading_time::read(line, now);
 }
 
 #[cfg(test)]

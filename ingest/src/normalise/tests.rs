@@ -10,8 +10,12 @@ use crate::formats::{Format, Parsers};
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn normalise(text: &str, context: &Context<'_>) -> Result<LogRecord, Reject> {
+    normalise_as(Format::Json, text, context)
+}
+
+fn normalise_as(format: Format, text: &str, context: &Context<'_>) -> Result<LogRecord, Reject> {
     let mut draft = Draft::default();
-    Parsers::default().parse_as(Format::Json, text, NOW, &mut draft).expect("test input is a JSON object");
+    Parsers::default().parse_as(format, text, NOW, &mut draft).expect("test input is of that format");
     let mut normaliser = Normaliser::default();
     normaliser.decide(&draft, text, context, &IdMaker::default())?;
     let mut bytes = Vec::new();
@@ -165,6 +169,19 @@ fn times_absent_unreadable_ahead_or_too_old() {
     let context = Context { oldest: Some(oldest), ..Context::at(NOW) };
     let old = normalise(r#"{"message":"m","timestamp":1}"#, &context);
     assert_eq!(old, Err(Reject::TooOld { timestamp: Timestamp::from_millis(1000), oldest }));
+}
+
+#[test]
+fn a_time_that_a_text_only_begins_with_refuses_nothing() {
+    let oldest = NOW.plus_millis(-60_000);
+    let context = Context { oldest: Some(oldest), ..Context::at(NOW) };
+    for (before_ms, is_taken) in [(0, true), (60_000, true), (60_001, false), (-600_000, true), (-600_001, false)] {
+        let time = NOW.plus_millis(-before_ms);
+        let line = format!("[{}] text", time.to_rfc3339());
+        let record = normalise_as(Format::Unknown, &line, &context).expect("it is taken");
+        let raw = field(&record, "timestamp_raw").is_some();
+        assert_eq!((record.timestamp, raw), (if is_taken { time } else { NOW }, !is_taken), "{before_ms}");
+    }
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub(super) struct Draft<'b> {
     pub(super) exemplars: Vec<Exemplar>,
     /// What stands in the place of histograms and is none.
     pub(super) no_histograms: Vec<HistogramError>,
+    /// Why what stands in the place of exemplars is none.
+    pub(super) no_exemplars: Vec<&'static str>,
     /// What is said about it.
     pub(super) about: About<'b>,
     /// What its sender calls it, if that says it all.
@@ -69,6 +71,7 @@ impl<'b> Draft<'b> {
         self.histograms.clear();
         self.no_histograms.clear();
         self.exemplars.clear();
+        self.no_exemplars.clear();
         self.about = About::default();
         self.spelling = None;
         self.series = None;
@@ -91,6 +94,12 @@ impl<'b> Draft<'b> {
             && self.histograms.is_empty()
             && self.no_histograms.is_empty()
             && self.exemplars.is_empty()
+            && self.no_exemplars.is_empty()
+    }
+
+    /// Whether something in it is not what it should be, which is told with its labels.
+    pub(super) fn holds_wrong(&self) -> bool {
+        !self.no_histograms.is_empty() || !self.no_exemplars.is_empty()
     }
 
     /// Its labels are to be read after all. Says whether they were not.
@@ -352,6 +361,10 @@ impl<'g> Gathered<'g> {
             self.outcome.refuse("invalid_histogram", 1, || {
                 format!("{}: a histogram is none: {error}", series_text(&draft.pairs))
             });
+        }
+        for why in &draft.no_exemplars {
+            self.outcome
+                .refuse("invalid_exemplar", 1, || format!("{}: an exemplar is none: {why}", series_text(&draft.pairs)));
         }
         if draft.series.is_none()
             && let Some((_, metric)) = draft.pairs.iter().find(|(name, _)| *name == METRIC_NAME)

@@ -290,6 +290,24 @@ fn a_series_without_samples_is_none_of_the_engine() {
 }
 
 #[test]
+fn exemplars_of_the_second_version_that_are_none_are_told_and_leave_their_series() {
+    let dated = [vec![0x11], 1.0f64.to_le_bytes().to_vec(), vec![0x18], varint(NOW.cast_unsigned())].concat();
+    let symbols = ["", "__name__", "up"].map(|symbol| bytes(4, symbol.as_bytes())).concat();
+    for (references, told) in [
+        (&[1, 2][..], None),
+        (&[1, 9], Some("up{}: an exemplar is none: a label refers to a symbol that is not there")),
+        (&[1], Some("up{}: an exemplar is none: its last label has a name and no value")),
+    ] {
+        let exemplar = bytes(4, &[bytes(1, references), dated.clone()].concat());
+        let series = [bytes(1, &[1, 2]), bytes(2, &sample(NOW, 1.0)), exemplar].concat();
+        let outcome = outcome(Version::V2, &[symbols.clone(), bytes(5, &series)].concat()).expect("it is a message");
+        assert_eq!((outcome.samples, outcome.exemplars), (1, u64::from(told.is_none())), "{references:?}");
+        let refused: Vec<_> = told.iter().map(|_| ("invalid_exemplar", 1)).collect();
+        assert_eq!((outcome.refused, outcome.told), (refused, Vec::from_iter(told.map(str::to_owned))));
+    }
+}
+
+#[test]
 fn the_second_version_refuses_series_of_nothing_and_keeps_the_others() {
     let up: &[u64] = &[1, 2];
     let body = second(&["", "__name__", "up"], &[(&[], &[]), (up, &[(NOW, 1.0)]), (up, &[])]);

@@ -91,7 +91,10 @@ impl<'b> Reader<'_, 'b> {
                 }
                 4 => {
                     into.ask(EXEMPLAR_BYTES + field.bytes().map_err(here)?.len() * LABEL_BYTES)?;
-                    draft.exemplars.extend(self.read_exemplar(field).map_err(here)?);
+                    match self.read_exemplar(field).map_err(here)? {
+                        Ok(exemplar) => draft.exemplars.extend(exemplar),
+                        Err(why) => draft.no_exemplars.push(why),
+                    }
                 }
                 5 => self.read_metadata(field, draft)?,
                 _ => {}
@@ -100,8 +103,8 @@ impl<'b> Reader<'_, 'b> {
         if self.references.len() % 2 == 1 {
             draft.wrong("its last label has a name and no value");
         }
-        // A series with what are no histograms, or with nothing, is told by its labels.
-        let is_told = !draft.no_histograms.is_empty() || draft.is_empty();
+        // A series with what are no histograms or exemplars, or with nothing, is told by its labels.
+        let is_told = draft.holds_wrong() || draft.is_empty();
         if draft.is_right() && !is_told && self.recall(draft, into) {
             return Ok(());
         }
@@ -121,8 +124,8 @@ impl<'b> Reader<'_, 'b> {
         Ok(())
     }
 
-    /// An exemplar; `None` if its labels are none.
-    fn read_exemplar(&self, field: Field<'_>) -> Result<Option<Exemplar>, Malformed> {
+    /// An exemplar; `None` if its labels are texts that cannot be labels, and why not if they are not even texts.
+    fn read_exemplar(&self, field: Field<'_>) -> Result<Result<Option<Exemplar>, &'static str>, Malformed> {
         let mut message = Message::new(field.bytes()?);
         let (mut labels, mut value, mut at) = (Vec::new(), 0.0, 0);
         while let Some((number, field)) = message.next()? {
@@ -137,12 +140,15 @@ impl<'b> Reader<'_, 'b> {
                 _ => {}
             }
         }
-        let Some(texts) = labels.iter().map(|symbol| symbol.map(|symbol| symbol.text)).collect::<Option<Vec<_>>>()
-        else {
-            return Ok(None);
+        let (pairs, rest) = labels.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Ok(Err("its last label has a name and no value"));
+        }
+        let texts = pairs.iter().map(|[name, value]| Some((name.as_ref()?.text, value.as_ref()?.text)));
+        let Some(texts) = texts.collect::<Option<Vec<_>>>() else {
+            return Ok(Err("a label refers to a symbol that is not there"));
         };
-        let (pairs, rest) = texts.as_chunks::<2>();
-        Ok(rest.is_empty().then(|| exemplar(pairs.iter().map(|[name, value]| (*name, *value)), value, at)).flatten())
+        Ok(Ok(exemplar(texts.into_iter(), value, at)))
     }
 
     /// Reads what is said about the metric.

@@ -61,6 +61,8 @@ enum State {
     Exception,
     /// Java or .NET: in the trace.
     Frames,
+    /// Node: behind the brace at the end of a trace, in what else the error holds.
+    Braced,
     /// Python: between `Traceback` and the line that names the exception.
     Traceback,
     /// Python: behind that line, or in the trace of a group, whose lines are all indented.
@@ -105,6 +107,10 @@ pub struct Joiner {
     unclear: usize,
     /// Whether there is a trace in it.
     has_trace: bool,
+    /// Whether its first line began with a time, so that lines without one do not begin a record.
+    is_dated: bool,
+    /// Further lines of the message of an exception of Python that are in it, blank ones aside.
+    message_lines: usize,
 }
 
 impl Joiner {
@@ -112,7 +118,8 @@ impl Joiner {
     pub fn begin(multiline: Multiline, line: &[u8]) -> Joiner {
         let state = if multiline == Multiline::Off { State::Closed } else { first_state(multiline, line) };
         let has_trace = state.is_trace();
-        Joiner { multiline, state, after_blank: false, unclear: 0, has_trace }
+        let is_dated = state != State::Closed && rules::begins_record(line);
+        Joiner { multiline, state, after_blank: false, unclear: 0, has_trace, is_dated, message_lines: 0 }
     }
 
     /// Whether nothing can follow, so that nobody needs to wait.
@@ -136,6 +143,8 @@ impl Joiner {
         match self.step(line, after_blank) {
             Some(state) => {
                 self.unclear = 0;
+                let is_message = state == State::Raised && self.state == state && !rules::is_indented(line);
+                self.message_lines += usize::from(is_message);
                 // What names an exception is a trace behind a line that tells of an error, and may be text by itself.
                 self.has_trace |= state.is_trace() || state == State::Exception;
                 self.state = state;
@@ -159,6 +168,15 @@ impl Joiner {
         is_in_message && self.unclear < MESSAGE_LINES_MAX && !rules::begins_record(line)
     }
 
+    /// Whether it is a further line of the message of an exception of Python: among lines that begin with a time, one
+    /// without begins no record.
+    fn may_be_python_message(&self, line: &[u8]) -> bool {
+        self.is_dated
+            && self.message_lines < MESSAGE_LINES_MAX
+            && !rules::begins_record(line)
+            && !rules::is_python_traceback(line)
+    }
+
     /// The state behind a line that joins.
     fn step(&self, line: &[u8], after_blank: bool) -> Option<State> {
         match self.state {
@@ -167,6 +185,8 @@ impl Joiner {
             State::Category if rules::is_java_frame(line) => (!after_blank).then_some(State::Frames),
             State::Category => (!after_blank && rules::is_indented(line)).then_some(State::Category),
             State::Exception => self.after_exception(line, after_blank),
+            State::Braced if rules::is_closing_brace(line) => Some(State::Closed),
+            State::Braced => (!after_blank && rules::is_indented(line)).then_some(State::Braced),
             State::Frames => (!after_blank && rules::continues_frames(line)).then(|| frames(line)),
             State::Traceback => {
                 if rules::is_indented(line) {
@@ -177,7 +197,10 @@ impl Joiner {
                 }
             }
             State::Raised if rules::is_python_link(line) => Some(State::Linked),
-            State::Raised => (!after_blank && rules::is_indented(line)).then_some(State::Raised),
+            State::Raised => {
+                let goes_on = !after_blank && rules::is_indented(line) || self.may_be_python_message(line);
+                goes_on.then_some(State::Raised)
+            }
             State::Linked => rules::is_python_traceback(line).then(|| traceback(line)),
             State::Goroutines => rules::continues_goroutines(line, after_blank).then_some(State::Goroutines),
             State::Panicked => (!rules::begins_record(line)).then_some(State::Message),
@@ -214,7 +237,7 @@ impl Joiner {
         }
         if reads(Multiline::Java) || reads(Multiline::Dotnet) {
             if rules::is_java_frame(line) {
-                return Some(State::Frames);
+                return Some(frames(line));
             }
             if self.state == State::Error && rules::is_exception_line(line) {
                 return Some(State::Exception);
@@ -235,7 +258,11 @@ const MESSAGE_LINES_MAX: usize = 10;
 
 /// Behind a line of a trace of Java or .NET.
 fn frames(line: &[u8]) -> State {
-    if rules::names_cause(line) { State::Exception } else { State::Frames }
+    match line {
+        _ if rules::names_cause(line) => State::Exception,
+        _ if rules::ends_with_brace(line) => State::Braced,
+        _ => State::Frames,
+    }
 }
 
 /// Behind the first line of a trace of Python.
@@ -263,7 +290,10 @@ fn first_state(multiline: Multiline, line: &[u8]) -> State {
     }
     if reads(Multiline::Java) || reads(Multiline::Dotnet) {
         if rules::is_java_frame(line) {
-            return State::Frames;
+            return frames(line);
+        }
+        if reads(Multiline::Java) && rules::is_braced_error(line) {
+            return State::Braced;
         }
         if rules::is_exception_line(line) || rules::is_uncaught(line) || rules::is_error_line(line) {
             return State::Exception;

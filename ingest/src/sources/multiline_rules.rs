@@ -88,6 +88,25 @@ pub(super) fn is_java_frame(line: &[u8]) -> bool {
             || text.starts_with(b"... ") && (text.ends_with(b" more") || text.ends_with(b"omitted")))
 }
 
+/// `    at f (a.js:1:2) {`: what else an error of Node holds follows, up to a brace in a line of its own.
+pub(super) fn ends_with_brace(line: &[u8]) -> bool {
+    line.trim_ascii_end().ends_with(b" {")
+}
+
+/// `}`
+pub(super) fn is_closing_brace(line: &[u8]) -> bool {
+    line.trim_ascii_end() == b"}"
+}
+
+/// `[AggregateError: All promises were rejected] {`, as Node shows an error without a trace, also behind other text.
+pub(super) fn is_braced_error(line: &[u8]) -> bool {
+    let Some(text) = line.trim_ascii_end().strip_suffix(b"] {") else { return false };
+    let opens = memchr::memchr_iter(b'[', text).filter(|at| *at == 0 || text.get(at - 1) == Some(&b' '));
+    opens
+        .filter_map(|at| text.get(at + 1..))
+        .any(|inside| inside.split(|byte| *byte == b':').next().is_some_and(is_exception_name))
+}
+
 /// `fail: Shop.Worker[13]`, as the console logger of .NET writes before an indented message.
 pub(super) fn is_dotnet_category(line: &[u8]) -> bool {
     let levels = [&b"trce: "[..], b"dbug: ", b"info: ", b"warn: ", b"fail: ", b"crit: "];

@@ -19,6 +19,9 @@ const GATHERED_BYTES_MAX: usize = 8 << 20;
 /// Bytes parsed in one go on an async thread.
 const BATCH_BYTES_MAX: usize = 256 << 10;
 
+/// Digits of the length of a datagram.
+const COUNT_DIGITS_MAX: usize = 5;
+
 /// Room asked of the system for datagrams that wait to be received, bytes; it may give less.
 const SOCKET_BYTES: usize = 8 << 20;
 
@@ -119,7 +122,7 @@ async fn store(waiting: Waiting, intake: Arc<Intake>) {
                 && sender.ip() == peer.ip()
                 && from - batch_from <= BATCH_BYTES_MAX
             {
-                let message = trim_end(waiting.bytes.get(from..*end).unwrap_or_default());
+                let message = trim_end(uncounted(waiting.bytes.get(from..*end).unwrap_or_default()));
                 let limit = intake.limits.line_bytes;
                 let marks = Marks { truncated: message.len() > limit, ..Marks::default() };
                 if !message.is_empty() {
@@ -130,5 +133,43 @@ async fn store(waiting: Waiting, intake: Arc<Intake>) {
             }
         });
         intake.submit_patiently(&mut gathered, &counters, &parsers).await;
+    }
+}
+
+/// A message without the count of its bytes, which belongs before messages of a stream (RFC 6587) and which some senders
+/// put into datagrams too. What does not count the very rest of the datagram is text.
+fn uncounted(datagram: &[u8]) -> &[u8] {
+    let digits = datagram.iter().take(COUNT_DIGITS_MAX).take_while(|byte| byte.is_ascii_digit()).count();
+    let (count, rest) = datagram.split_at(digits);
+    match rest {
+        [b' ', message @ ..] if message.starts_with(b"<") => {
+            let count = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok());
+            if count == Some(message.len()) { message } else { datagram }
+        }
+        _ => datagram,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_of_the_very_rest_is_no_text() {
+        assert_eq!(uncounted(b"13 <11>1 - h x y"), b"<11>1 - h x y");
+        for text in [
+            "12 <11>1 - h x y",
+            "14 <11>1 - h x y",
+            "13<11>1 - h x y",
+            "13 - h <11> x y",
+            "<11>x",
+            "5",
+            "",
+            "3 ab<",
+            " <11>",
+            "999999999 <1>",
+        ] {
+            assert_eq!(uncounted(text.as_bytes()), text.as_bytes(), "{text}");
+        }
     }
 }
