@@ -8,7 +8,7 @@
 //! - what `append_samples` reports as accepted is durable; what `apply` takes is one record of the log together
 //!   with the offsets that it was derived from, so a replay neither loses nor doubles a count;
 //! - a series is in exactly one shard, by the hash of its label set; at most one shard lock is held at a time, and
-//!   locks are taken in the order positions, exemplars, log, shard, series;
+//!   locks are taken in the order positions, exemplars, log, shard, series, samples that rest;
 //! - times within a series ascend strictly; a posting list names exactly the series that carry its pair;
 //! - the engine reads no clock: time comes with the call.
 //!

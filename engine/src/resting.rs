@@ -1,9 +1,10 @@
 //! What a recovery leaves for later: distributions as they lie in a snapshot, and what the log says of counts and
-//! observations.
+//! observations, and last of samples.
 //!
 //! To take a day of a thousand distributions apart costs a second and more, and to merge what the log says of them
 //! again as much. Nobody shall wait for all of them who needs one, or none: a recovery looks at checksums and outlines
-//! only, and the first who needs the numbers of a series (see `SeriesState::numbers`) makes them of what rests.
+//! only, and the first who needs the numbers of a series (see `SeriesState::numbers`) makes them of what rests. Samples
+//! are read and gathered in buckets of some series; to pack them takes as long again.
 
 use std::fs::File;
 use std::io;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 
 use crate::backfill::Hours;
 use crate::bytes::{Cursor, Damaged};
-use crate::chunk::Codec;
+use crate::chunk::{Codec, with_codec};
 use crate::distribution::Distribution;
 use crate::engine::Engine;
-use crate::series::{Dated, Numbers, Series};
+use crate::recovery::RestingSamples;
+use crate::series::{Dated, Numbers, Series, SeriesState};
 use crate::snapshot::read::SnapshotSeries;
 use crate::wal::record::AdditivePoints;
 
@@ -36,6 +38,8 @@ pub(crate) struct Resting {
     stored: Option<Stored>,
     /// What the log says of it after that.
     log: Option<OfLog>,
+    /// Of a series of samples, those that the log has last.
+    samples: Option<OfBucket>,
 }
 
 /// Where a series stands in a snapshot. The bytes stay in the file: its checksum was right a moment ago, and it can be read
@@ -43,6 +47,13 @@ pub(crate) struct Resting {
 struct Stored {
     snapshot: Arc<File>,
     place: Range<u64>,
+}
+
+/// Samples of one series among those of others.
+pub(crate) struct OfBucket {
+    bucket: Arc<RestingSamples>,
+    /// Its place among the series of the bucket.
+    place: u32,
 }
 
 /// What the log says of one series, as far as it is not applied.
@@ -101,8 +112,18 @@ impl Resting {
         Ok(())
     }
 
-    /// Puts it into the numbers of its series, which are empty if there is something from a snapshot, or only know what lies in
-    /// blocks; of the log, what stands before a place of it. Says whether something is left.
+    /// Notes where its samples are: those of a place in a bucket.
+    pub(crate) fn put_samples(&mut self, bucket: Arc<RestingSamples>, place: u32) {
+        self.samples = Some(OfBucket { bucket, place });
+    }
+
+    /// Its samples, which do not rest from now on.
+    pub(crate) fn take_samples(&mut self) -> Option<OfBucket> {
+        self.samples.take()
+    }
+
+    /// Puts counts and observations into the numbers of its series, which are empty if there is something from a snapshot, or
+    /// only know what lies in blocks; of the log, what stands before a place of it. Says whether something is left.
     pub(crate) fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
         if let Some(stored) = self.stored.take() {
             match stored.read() {
@@ -125,6 +146,13 @@ impl Resting {
     }
 }
 
+impl OfBucket {
+    /// Puts the samples into their series.
+    pub(crate) fn settle_into(self, state: &mut SeriesState) {
+        self.bucket.with(self.place, |run| with_codec(|codec| state.push_run(run, codec)));
+    }
+}
+
 impl Stored {
     fn read(&self) -> io::Result<Distribution> {
         let wrong = |Damaged(what)| io::Error::new(io::ErrorKind::InvalidData, what);
@@ -138,8 +166,6 @@ impl Stored {
 impl OfLog {
     /// Puts what stands before a place of the log into the numbers. Says whether something is left.
     fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
-        // That of the thread may be in use by whoever needs the numbers.
-        let mut codec = Codec::default();
         numbers.see_time(self.log.now);
         while let Some(part) = self.log.parts.get(self.part as usize) {
             for place in part.of_series(self.series).iter().skip(self.applied as usize) {
@@ -148,7 +174,7 @@ impl OfLog {
                 }
                 self.applied += 1;
                 if let Some((_, said)) = part.all.get(*place as usize) {
-                    said.apply(&part.file, numbers, &mut codec);
+                    with_codec(|codec| said.apply(&part.file, numbers, codec));
                 }
             }
             (self.part, self.applied) = (self.part + 1, 0);
@@ -258,6 +284,8 @@ impl Engine {
             let series = shard.live().iter().filter_map(|slot| shard.slot(slot));
             resting.extend(series.filter(|series| series.state.lock().rests()).cloned());
         }
+        // Samples rest together that are of series with numbers beside each other.
+        resting.sort_unstable_by_key(|series| series.id);
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX));
         let share = resting.len().div_ceil(threads).max(SHARE_MIN);
         let go_on = &go_on;

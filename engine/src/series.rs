@@ -70,8 +70,7 @@ pub(crate) enum Numbers {
 /// What the lock of a series guards.
 pub(crate) struct SeriesState {
     numbers: Numbers,
-    /// Counts and observations that a recovery found and nobody has needed yet; they come into `numbers` before anything
-    /// else.
+    /// What a recovery found and nobody has needed yet; it comes into `numbers` before anything else.
     resting: Option<Box<Resting>>,
     /// Samples that lie on disk, older than those in `numbers`.
     stored: Option<Box<Stored>>,
@@ -101,18 +100,25 @@ impl SeriesState {
 
     /// Its numbers, all of them.
     pub(crate) fn numbers(&mut self) -> &mut Numbers {
+        &mut self.whole().numbers
+    }
+
+    /// With nothing left that rests: it may bring something back from disk.
+    fn whole(&mut self) -> &mut SeriesState {
         if self.resting.is_some() {
             self.settle(u32::MAX);
         }
-        &mut self.numbers
+        self
     }
 
-    /// Makes numbers of what rests, up to a place in the log. Says whether something is left.
+    /// Makes numbers of what rests; of counts and observations, up to a place in the log. Says whether something is left.
     pub(crate) fn settle(&mut self, before: u32) -> bool {
-        let is_left = self.resting.as_mut().is_some_and(|resting| resting.settle_into(&mut self.numbers, before));
-        if !is_left {
-            self.resting = None;
+        let Some(mut resting) = self.resting.take() else { return false };
+        let is_left = resting.settle_into(&mut self.numbers, before);
+        if let Some(samples) = resting.take_samples() {
+            samples.settle_into(self);
         }
+        self.resting = Some(resting).filter(|_| is_left);
         is_left
     }
 
@@ -129,7 +135,7 @@ impl SeriesState {
     /// Its samples, those in memory that were taken at or after a time: whatever lies on disk from there on is brought
     /// back, so that it can be changed. `None` if it has no samples but counts or observations.
     pub(crate) fn samples_from(&mut self, at: i64, codec: &mut Codec) -> Option<&mut Samples> {
-        let stored = self.stored.take_if(|stored| stored.newest().is_some_and(|newest| newest >= at));
+        let stored = self.whole().stored.take_if(|stored| stored.newest().is_some_and(|newest| newest >= at));
         let Numbers::Samples(samples) = self.numbers() else { return None };
         if let Some(mut stored) = stored {
             samples.put_before(stored.take_chunks_from(at, codec), stored.take_runs_from(at));
@@ -204,7 +210,7 @@ impl SeriesState {
 
     /// Brings back what a sample of this time may meet, if it is not too old to be taken at all.
     fn reach_back(&mut self, at: i64, bounds: &TimeBounds, codec: &mut Codec) -> Result<(), Rejection> {
-        if self.stored.as_ref().and_then(|stored| stored.newest()).is_some_and(|stored| at <= stored) {
+        if self.whole().stored.as_ref().and_then(|stored| stored.newest()).is_some_and(|stored| at <= stored) {
             bounds.check(at)?;
             if self.newest().is_some_and(|newest| at < newest.saturating_sub(bounds.out_of_order_ms)) {
                 return Err(Rejection::OutOfOrder);
@@ -266,8 +272,8 @@ impl SeriesState {
     }
 
     /// What of its samples lies on disk.
-    pub(crate) fn stored(&self) -> Option<&Stored> {
-        self.stored.as_deref()
+    pub(crate) fn stored(&mut self) -> Option<&Stored> {
+        self.whole().stored.as_deref()
     }
 
     pub(crate) fn stored_mut(&mut self) -> Option<&mut Stored> {
@@ -316,12 +322,13 @@ impl SeriesState {
         if self.rests() && range == TimeRange::ALWAYS && layers == Layers::All {
             return true;
         }
-        self.stored.as_ref().is_some_and(|stored| stored.overlaps(range)) || self.numbers().overlaps(range, layers)
+        self.whole().stored.as_ref().is_some_and(|stored| stored.overlaps(range))
+            || self.numbers.overlaps(range, layers)
     }
 
     /// How many samples (or seconds, or intervals) it holds, in memory and on disk.
     pub(crate) fn count(&mut self) -> u64 {
-        self.stored.as_ref().map_or(0, |stored| stored.count()) + self.numbers().count()
+        self.whole().stored.as_ref().map_or(0, |stored| stored.count()) + self.numbers.count()
     }
 
     /// Time of the newest number, milliseconds.
@@ -345,7 +352,7 @@ impl SeriesState {
 
     /// Removes the samples with `after < time <= until`; says how many there were.
     pub(crate) fn remove_samples(&mut self, after: i64, until: i64, codec: &mut Codec) -> u64 {
-        let whole = self.stored.as_mut().map_or(0, |stored| stored.remove_within(after, until));
+        let whole = self.whole().stored.as_mut().map_or(0, |stored| stored.remove_within(after, until));
         self.stored.take_if(|stored| stored.is_empty());
         let Some(samples) = self.samples_from(after.saturating_add(1), codec) else { return whole };
         whole + samples.remove(after, until, codec)

@@ -145,6 +145,25 @@ fn a_backup_has_the_blocks() {
     assert!(copied.stats().block_files > 0);
 }
 
+#[test]
+fn what_a_start_leaves_resting_and_what_lies_on_disk_are_seen_together() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = open(dir.path(), 0);
+    live(&engine, 0..18);
+    // Between samples of which some lie on disk.
+    let mut batch = SampleBatch::new(at(18 * HOUR_MS)).in_any_order();
+    let series = batch.series(SeriesKind::Samples(MetricType::Gauge), &labels(0));
+    let imported = (8 * HOUR_MS + 7..15 * HOUR_MS).step_by(60_000).map(|time| (time, (time as f64).to_bits()));
+    imported.clone().for_each(|(time, bits)| batch.push(series, at(time), f64::from_bits(bits)));
+    engine.append_samples(&batch).expect("imports");
+    assert!(engine.stats().block_files > 0);
+    drop(engine);
+    let [floats, _] = appended(0, 0, 18 * HOUR_MS);
+    let all: BTreeMap<i64, u64> = floats.into_iter().chain(imported).collect();
+    let (engine, _) = open(dir.path(), 18 * HOUR_MS);
+    assert!(read(&engine, 0, -1, 18 * HOUR_MS).into_iter().eq(all));
+}
+
 /// What happens to an engine.
 #[derive(Clone, Debug)]
 enum Step {

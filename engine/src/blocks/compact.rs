@@ -139,7 +139,7 @@ impl<'s> Compaction<'s> {
         for held in Held::ALL {
             // Extents never change; they are read while appends go on.
             let before = {
-                let state = series.state.lock();
+                let mut state = series.state.lock();
                 let Some(stored) = state.stored() else { break };
                 let Some(range) = of_day(stored.extents(held), self.day) else { continue };
                 stored.extents(held)[range].to_vec()

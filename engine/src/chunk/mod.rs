@@ -63,9 +63,13 @@ thread_local! {
     static CODEC: std::cell::RefCell<Codec> = std::cell::RefCell::default();
 }
 
-/// Lends this thread's codec. What runs inside must not borrow it again; it takes the codec as an argument.
+/// Lends this thread's codec. What runs inside takes it as an argument; where it cannot, as what rests is made numbers by
+/// whoever needs them, there is another one.
 pub(crate) fn with_codec<T>(work: impl FnOnce(&mut Codec) -> T) -> T {
-    CODEC.with_borrow_mut(work)
+    CODEC.with(|codec| match codec.try_borrow_mut() {
+        Ok(mut codec) => work(&mut codec),
+        Err(_) => work(&mut Codec::default()),
+    })
 }
 
 impl Codec {

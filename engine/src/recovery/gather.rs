@@ -2,7 +2,8 @@
 //!
 //! Series are ranked, and those of a bucket rank behind each other: what a sender has in one request comes in runs of such
 //! series at one time, of which only the values are kept one by one. A bucket has so few series that its samples are sorted by
-//! series within the processor's caches. Samples that fill no block of their series wait for those that come behind them.
+//! series within the processor's caches. Samples that fill no block of their series wait for those that come behind them; behind
+//! the last ones nothing comes, and they rest until somebody needs one of their series.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::series::Series;
 pub(super) const BUCKETS_PER_THREAD: usize = 16;
 /// Series of a bucket, a power of two.
 const WIDTH_MIN: usize = 64;
-const WIDTH_MAX: usize = 2048;
+const WIDTH_MAX: usize = 256;
 
 /// What of the samples may be left for the next time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(super) enum Leave {
     /// Those that fill no block of their series.
     Parts,
     Nothing,
+    /// All of them, for who needs their series.
+    All,
 }
 
 /// Samples at one time of series whose ranks follow each other.
@@ -34,6 +37,14 @@ struct Run {
     first: u32,
     many: u32,
     at: i64,
+}
+
+impl Run {
+    /// The places of its series in a bucket that begins with this rank.
+    fn places(&self, first: u32) -> std::ops::Range<usize> {
+        let begin = self.first - first;
+        begin as usize..(begin + self.many) as usize
+    }
 }
 
 /// A native histogram, with the rank of its series.
@@ -45,7 +56,7 @@ struct Native {
 
 /// What there is for the series of a bucket, in the order of the log.
 #[derive(Default)]
-struct OfBucket {
+pub(super) struct OfBucket {
     runs: Vec<Run>,
     /// Of all runs, one after another.
     values: Vec<f64>,
@@ -86,6 +97,13 @@ impl Gathered {
         values.push(value);
     }
 
+    /// By bucket, what there is of it in each of these, in their order.
+    pub(super) fn by_bucket(mut all: Vec<Gathered>) -> impl Iterator<Item = Vec<OfBucket>> {
+        let buckets = all.first().map_or(0, |gathered| gathered.of_buckets.len());
+        let take = |gathered: &mut Gathered, bucket: usize| gathered.of_buckets.get_mut(bucket).map(std::mem::take);
+        (0..buckets).map(move |bucket| all.iter_mut().filter_map(|gathered| take(gathered, bucket)).collect())
+    }
+
     /// Adds a native histogram of the series of a rank.
     pub(super) fn native(&mut self, rank: u32, at: i64, histogram: Histogram) {
         if let Some(of_bucket) = self.of_buckets.get_mut((rank >> self.shift) as usize) {
@@ -96,7 +114,6 @@ impl Gathered {
 
 /// Some series that rank behind each other, with what is left of their samples for the next time.
 pub(super) struct Bucket {
-    number: usize,
     /// Rank of its first series, and how many it has at most.
     first: u32,
     width: u32,
@@ -109,7 +126,7 @@ impl Bucket {
         let width = series.div_ceil(buckets).next_power_of_two().clamp(WIDTH_MIN, WIDTH_MAX);
         let bucket = |number: usize| {
             let (first, width) = ((number * width) as u32, width as u32);
-            Bucket { number, first, width, left: BySeries::default() }
+            Bucket { first, width, left: BySeries::default() }
         };
         (0..series.div_ceil(width)).map(bucket).collect()
     }
@@ -122,27 +139,28 @@ impl Bucket {
     /// series that take none.
     pub(super) fn put<'s>(
         &mut self,
-        parts: &[&Gathered],
+        parts: Vec<OfBucket>,
         rooms: &Rooms,
         series_of: impl Fn(u32) -> Option<&'s Arc<Series>>,
         leave: Leave,
     ) -> u64 {
-        let of_bucket: Vec<&OfBucket> = parts.iter().filter_map(|part| part.of_buckets.get(self.number)).collect();
         let takes_samples = |rank| series_of(rank).filter(|series| matches!(series.kind, SeriesKind::Samples(_)));
-        let has_natives = of_bucket.iter().any(|part| !part.natives.is_empty());
         // Histograms have to find all samples that came before them.
-        let leaves = leave == Leave::Parts && !has_natives;
+        let leave = if parts.iter().any(|part| !part.natives.is_empty()) { Leave::Nothing } else { leave };
+        if leave == Leave::All {
+            return self.leave_resting(parts, takes_samples);
+        }
         let mut orphans = 0;
-        let mut all = BySeries::of(&self.left, &of_bucket, self.first, self.width, rooms.take());
+        let mut all = BySeries::of(&self.left, &parts, self.first, self.width, rooms.take());
         with_codec(|codec| {
             all.take(|place, run| match takes_samples(self.first + place) {
-                Some(series) => put_run(series, run, leaves, codec),
+                Some(series) => put_run(series, run, leave, codec),
                 None => {
                     orphans += run.len() as u64;
                     run.len()
                 }
             });
-            for Native { rank, at, histogram } in of_bucket.iter().flat_map(|part| &part.natives) {
+            for Native { rank, at, histogram } in parts.iter().flat_map(|part| &part.natives) {
                 match takes_samples(*rank) {
                     Some(series) => {
                         let _ = series.state.lock().push_native(*at, histogram, &TimeBounds::ALL, codec);
@@ -155,12 +173,61 @@ impl Bucket {
         rooms.give_back(all.samples);
         orphans
     }
+
+    /// Leaves all that there is to those who need its series. Says how many samples are of series that take none.
+    fn leave_resting<'s>(
+        &mut self,
+        parts: Vec<OfBucket>,
+        takes_samples: impl Fn(u32) -> Option<&'s Arc<Series>>,
+    ) -> u64 {
+        let left = std::mem::take(&mut self.left);
+        let counts = BySeries::counts(&left, &parts, self.first, self.width);
+        let gathered = Unsorted { left, parts, first: self.first, width: self.width };
+        let resting = Arc::new(RestingSamples(Mutex::new(OfResting::Unsorted(gathered))));
+        let mut orphans = 0;
+        for (place, count) in (0u32..).zip(counts).filter(|(_, count)| *count > 0) {
+            match takes_samples(self.first + place) {
+                Some(series) => series.state.lock().resting().put_samples(resting.clone(), place),
+                None => orphans += u64::from(count),
+            }
+        }
+        orphans
+    }
+}
+
+/// Samples of a bucket that are not in their series yet. The first who needs those of one of them sorts them all.
+pub(crate) struct RestingSamples(Mutex<OfResting>);
+
+enum OfResting {
+    Unsorted(Unsorted),
+    Sorted(BySeries),
+}
+
+struct Unsorted {
+    left: BySeries,
+    parts: Vec<OfBucket>,
+    first: u32,
+    width: u32,
+}
+
+impl RestingSamples {
+    /// Hands over the samples of the series with this place in the bucket.
+    pub(crate) fn with(&self, place: u32, take: impl FnOnce(&[Sample])) {
+        let mut resting = self.0.lock();
+        if let OfResting::Unsorted(Unsorted { left, parts, first, width }) = &*resting {
+            let sorted = BySeries::of(left, parts, *first, *width, Vec::new());
+            *resting = OfResting::Sorted(sorted);
+        }
+        if let OfResting::Sorted(sorted) = &*resting {
+            take(sorted.of_series(place));
+        }
+    }
 }
 
 /// Puts samples that were accepted once into their series (if they are there already, the snapshot brought them), and says how
 /// many of them: all, unless some may be left.
-fn put_run(series: &Series, run: &[Sample], leaves: bool, codec: &mut Codec) -> usize {
-    if !leaves {
+fn put_run(series: &Series, run: &[Sample], leave: Leave, codec: &mut Codec) -> usize {
+    if leave == Leave::Nothing {
         series.state.lock().push_run(run, codec);
         return run.len();
     }
@@ -194,16 +261,8 @@ struct BySeries {
 
 impl BySeries {
     /// What is left from before, and behind it what some parts have for so many series from a rank on. `samples`: room for them.
-    fn of(left: &BySeries, parts: &[&OfBucket], first: u32, series: u32, mut samples: Vec<Sample>) -> BySeries {
-        let mut ends = vec![0u32; series as usize];
-        for (place, run) in left.runs() {
-            ends[place] = run.len() as u32;
-        }
-        let places = |run: &Run| (run.first - first) as usize..(run.first - first + run.many) as usize;
-        // A window of the log has some millions at most.
-        for run in parts.iter().flat_map(|part| &part.runs) {
-            ends.get_mut(places(run)).unwrap_or_default().iter_mut().for_each(|count| *count += 1);
-        }
+    fn of(left: &BySeries, parts: &[OfBucket], first: u32, series: u32, mut samples: Vec<Sample>) -> BySeries {
+        let mut ends = BySeries::counts(left, parts, first, series);
         let mut sum = 0;
         for end in &mut ends {
             // Where they begin, until each is in its place.
@@ -222,7 +281,7 @@ impl BySeries {
             let mut values = part.values.iter();
             for run in &part.runs {
                 let timestamp = Timestamp::from_millis(run.at);
-                let nexts = ends.get_mut(places(run)).unwrap_or_default();
+                let nexts = ends.get_mut(run.places(first)).unwrap_or_default();
                 for (next, value) in nexts.iter_mut().zip(values.by_ref().take(run.many as usize)) {
                     if let Some(place) = samples.get_mut(*next as usize) {
                         *place = Sample { timestamp, value: *value };
@@ -232,6 +291,25 @@ impl BySeries {
             }
         }
         BySeries { samples, ends }
+    }
+
+    /// How many samples each of the series has.
+    fn counts(left: &BySeries, parts: &[OfBucket], first: u32, series: u32) -> Vec<u32> {
+        let mut counts = vec![0u32; series as usize];
+        // A window of the log has some millions at most.
+        for (place, run) in left.runs() {
+            counts[place] = run.len() as u32;
+        }
+        for run in parts.iter().flat_map(|part| &part.runs) {
+            counts.get_mut(run.places(first)).unwrap_or_default().iter_mut().for_each(|count| *count += 1);
+        }
+        counts
+    }
+
+    /// The samples of the series with this place.
+    fn of_series(&self, place: u32) -> &[Sample] {
+        let end = |place: u32| self.ends.get(place as usize).map_or(0, |end| *end as usize);
+        self.samples.get(place.checked_sub(1).map_or(0, end)..end(place)).unwrap_or_default()
     }
 
     /// The place of each series that has samples, with them.
@@ -283,8 +361,8 @@ mod tests {
         gathered
     }
 
-    fn sorted(left: &BySeries, parts: &[Gathered]) -> BySeries {
-        let parts: Vec<&OfBucket> = parts.iter().map(|part| &part.of_buckets[1]).collect();
+    fn sorted(left: &BySeries, parts: Vec<Gathered>) -> BySeries {
+        let parts = Gathered::by_bucket(parts).nth(1).expect("a second bucket");
         BySeries::of(left, &parts, 64, 64, vec![Sample { timestamp: Timestamp::from_millis(7), value: 7.0 }; 100])
     }
 
@@ -304,18 +382,21 @@ mod tests {
     fn samples_are_sorted_by_series_and_stay_in_their_order() {
         let all = samples(0..1000);
         let (first, second) = all.split_at(400);
-        assert_eq!(runs(&sorted(&BySeries::default(), &[gathered(first), gathered(second)])), wanted(&all, 0));
+        assert_eq!(runs(&sorted(&BySeries::default(), vec![gathered(first), gathered(second)])), wanted(&all, 0));
     }
 
     #[test]
     fn what_is_left_comes_before_what_follows() {
         let all = samples(0..1000);
         let (first, second) = all.split_at(400);
-        let mut by_series = sorted(&BySeries::default(), &[gathered(first)]);
+        let mut by_series = sorted(&BySeries::default(), vec![gathered(first)]);
         by_series.take(|_, run| run.len().min(20));
         assert_eq!(runs(&by_series), wanted(first, 20));
-        let mut by_series = sorted(&by_series, &[gathered(second)]);
+        let mut by_series = sorted(&by_series, vec![gathered(second)]);
         assert_eq!(runs(&by_series), wanted(&all, 20));
+        let of_series = |place: usize| (place, by_series.of_series(place as u32).len());
+        let counts = |(place, run): (usize, &[Sample])| (place, run.len());
+        assert!(by_series.runs().map(counts).eq((0..13).map(of_series)) && by_series.of_series(20).is_empty());
         by_series.take(|_, run| run.len());
         assert_eq!(runs(&by_series), []);
     }

@@ -36,6 +36,8 @@ use crate::snapshot::read::{SnapshotError, SnapshotSeries};
 use crate::snapshot::{self, SnapshotHead};
 use crate::wal::segment::{self, Damage};
 
+pub(crate) use self::gather::RestingSamples;
+
 /// Keys of series that are gathered before they are entered, bytes.
 const ENTERED_AT_ONCE: usize = 8 << 20;
 

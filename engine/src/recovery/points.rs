@@ -11,7 +11,7 @@ use std::sync::Arc;
 use watchfire_model::Histogram;
 
 use super::Known;
-use super::gather::{BUCKETS_PER_THREAD, Bucket, Gathered, Leave, Rooms};
+use super::gather::{BUCKETS_PER_THREAD, Bucket, Gathered, Leave, OfBucket, Rooms};
 use super::numbering::{Entry, Lookup, Numbering};
 use crate::backfill::Hours;
 use crate::bytes::Damaged;
@@ -25,9 +25,9 @@ use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 const SHARE_MIN: usize = 1 << 18;
 /// Shares of a thread: one that is held up leaves some to the others.
 const SHARES_PER_THREAD: usize = 4;
-/// Bytes of the log whose samples are gathered before they go to their series: six to nine million samples, so that a series
-/// of many is met once instead of with each of its samples.
-const GATHERED_BYTES: usize = 24 << 20;
+/// Bytes of the log whose samples are gathered before they go to their series: ten to fifteen million samples, so that a series
+/// of many is met once instead of with each of its samples. The last ones rest as they are gathered.
+const GATHERED_BYTES: usize = 40 << 20;
 /// Series whose samples a thread deletes at once.
 const DELETED_AT_ONCE: usize = 1024;
 /// A sample takes about so many bytes of the log.
@@ -73,8 +73,18 @@ enum SamplesAt {
     Behind(PointsAt),
 }
 
-/// Takes the points of these records of a file; of that only the payloads are wanted.
-pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Known) -> Taken {
+impl SamplesAt {
+    /// How many bytes of the record they take, and what else stands there.
+    fn bytes(self, record: &Pending) -> usize {
+        match self {
+            SamplesAt::Nowhere => 0,
+            SamplesAt::Among(place) | SamplesAt::Behind(place) => place.bytes_behind(record.payload.len()),
+        }
+    }
+}
+
+/// Takes the points of these records of a file; of that only the payloads are wanted. `last_file`: no others follow.
+pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Known, last_file: bool) -> Taken {
     if pending.is_empty() {
         return Taken::default();
     }
@@ -96,8 +106,11 @@ pub(super) fn take_points(file: &Arc<Vec<u8>>, pending: &[Pending], known: &Know
     let names = Names { known, numbering: &numbering, rooms: &Rooms::default() };
     let mut windows = windows(pending, &samples).peekable();
     while let Some((some, samples)) = windows.next() {
-        let goes_on = windows.peek().is_some_and(|(next, _)| next.iter().all(|record| record.deleted.is_none()));
-        let leave = if goes_on { Leave::Parts } else { Leave::Nothing };
+        let leave = match windows.peek() {
+            Some((next, _)) if next.iter().all(|record| record.deleted.is_none()) => Leave::Parts,
+            None if last_file => Leave::All,
+            Some(_) | None => Leave::Nothing,
+        };
         take_samples(file, some, samples, &names, &mut buckets, leave, &mut taken);
     }
     taken
@@ -248,20 +261,22 @@ fn take_samples(
     if let Some(deletion) = some.first().and_then(|record| record.deleted.as_ref()) {
         delete(deletion, known, numbering);
     }
-    let parts: Vec<&Gathered> = read.iter().map(|share| &share.gathered).collect();
+    let mut gathered = Vec::with_capacity(read.len());
+    for share in read {
+        taken.points += share.points;
+        taken.orphans += share.orphans;
+        taken.senseless.extend(share.senseless);
+        gathered.push(share.gathered);
+    }
     let series_of = |rank: u32| known.series.get(*numbering.places().get(rank as usize)? as usize);
-    let put = cores::on_all(std::mem::take(buckets), |mut bucket: Bucket| {
-        let orphans = bucket.put(&parts, rooms, series_of, leave);
+    let with_parts = std::mem::take(buckets).into_iter().zip(Gathered::by_bucket(gathered)).collect();
+    let put = cores::on_all(with_parts, |(mut bucket, parts): (Bucket, Vec<OfBucket>)| {
+        let orphans = bucket.put(parts, rooms, series_of, leave);
         (bucket, orphans)
     });
     for (bucket, orphans) in put {
         taken.orphans += orphans;
         buckets.push(bucket);
-    }
-    for share in read {
-        taken.points += share.points;
-        taken.orphans += share.orphans;
-        taken.senseless.extend(share.senseless);
     }
 }
 
@@ -291,7 +306,7 @@ fn read_samples<'n>(
     numbering: &'n Numbering,
     (buckets, width): (usize, u32),
 ) -> Read<'n> {
-    let bytes: usize = records.iter().map(|record| record.payload.len()).sum();
+    let bytes: usize = records.iter().zip(samples).map(|(record, samples)| samples.bytes(record)).sum();
     let gathered = Gathered::new(buckets, width, bytes / SAMPLE_BYTES);
     let mut read = Read { lookup: numbering.lookup(), gathered, points: 0, orphans: 0, senseless: Vec::new() };
     for (record, samples) in records.iter().zip(samples) {

@@ -64,7 +64,7 @@ pub(super) fn replay(
         let take = || {
             replayer.enter_defined();
             let pending = std::mem::take(&mut replayer.pending);
-            take_points(&Arc::new(found.payloads), &pending, replayer.known)
+            take_points(&Arc::new(found.payloads), &pending, replayer.known, last_file)
         };
         let taken = if last_file {
             let (settled, taken) = beside(|| settle(path, found.good_end), take);

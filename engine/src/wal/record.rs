@@ -254,6 +254,13 @@ pub(crate) struct PointsAt {
     is_plain: bool,
 }
 
+impl PointsAt {
+    /// How many bytes of a payload of this length stand from there on.
+    pub(crate) fn bytes_behind(self, payload_bytes: usize) -> usize {
+        payload_bytes.saturating_sub(self.at)
+    }
+}
+
 /// Reads what stands before the points of a record and hands it on; gives their place, if it can have any.
 pub(crate) fn read_head(payload: &[u8], heads: &mut impl Heads) -> Result<Option<PointsAt>, Damaged> {
     let mut cursor = Cursor::new(payload);
