@@ -13,7 +13,7 @@
 //! - the engine reads no clock: time comes with the call.
 //!
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
-//! `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
+//! `latest`, `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `natives`, `chunk`, `columns`, `exemplars`; the disk in `wal`,
 //! `snapshot`, `recovery`, `entering`, `forms`, `resting`, `blocks`; `cores`; who sends on what was taken in follows the log in `tail`; housekeeping in `prune` and `crowding`;
 //! `backup`, `backfill`, `delete` and `counted` for who looks after the data.
@@ -45,6 +45,7 @@ mod increments;
 mod key;
 mod kind;
 mod known;
+mod latest;
 mod limits;
 mod matching;
 mod natives;

@@ -55,11 +55,16 @@ impl Pairs {
 
     /// The number of a pair that some series has.
     pub(crate) fn pair(&self, name: u32, value: &[u8]) -> Option<u32> {
+        self.find(self.hasher.hash_one((name, value)), name, value)
+    }
+
+    /// The same, with the hash of both.
+    fn find(&self, hash: u64, name: u32, value: &[u8]) -> Option<u32> {
         let of_name = self.name_entry(name)?;
         let is_it = |at: &u32| {
             self.entry(*at).is_some_and(|pair| pair.name == name && of_name.values.value(pair.place) == value)
         };
-        self.lookup.find(self.hasher.hash_one((name, value)), is_it).copied()
+        self.lookup.find(hash, is_it).copied()
     }
 
     fn entry(&self, pair: u32) -> Option<&Pair> {
@@ -154,12 +159,13 @@ impl Pairs {
             Some(name) => (name, 0),
             None => (self.add_name(name)?, NAME_BYTES + name.len()),
         };
-        if let Some(number) = self.pair(name, value)
+        let hash = self.hasher.hash_one((name, value));
+        if let Some(number) = self.find(hash, name, value)
             && let Some(bytes) = self.join(number, series)
         {
             return Ok((number, bytes));
         }
-        let (number, of_pair) = self.add_pair(name, value, series)?;
+        let (number, of_pair) = self.add_pair(hash, name, value, series)?;
         Ok((number, of_pair + of_name))
     }
 
@@ -174,7 +180,7 @@ impl Pairs {
         Ok(number)
     }
 
-    fn add_pair(&mut self, name: u32, value: &[u8], series: u32) -> Result<(u32, usize), Damaged> {
+    fn add_pair(&mut self, hash: u64, name: u32, value: &[u8], series: u32) -> Result<(u32, usize), Damaged> {
         const NO_ROOM: Damaged = Damaged("a label has more than four gigabytes of values");
         let number = self.free.min().unwrap_or(self.pairs.next());
         let Some(Some(entry)) = self.names.get_mut(name as usize) else { return Err(NO_ROOM) };
@@ -186,8 +192,7 @@ impl Pairs {
         let mut postings = Postings::new();
         postings.insert(series);
         self.pairs.put(number, Pair { name, place, postings });
-        let (hash, again) = (self.hasher.hash_one((name, value)), hash_of(&self.pairs, &self.names, &self.hasher));
-        self.lookup.insert_unique(hash, number, again);
+        self.lookup.insert_unique(hash, number, hash_of(&self.pairs, &self.names, &self.hasher));
         Ok((number, bytes))
     }
 

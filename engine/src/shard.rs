@@ -10,8 +10,8 @@ use watchfire_model::LabelSet;
 
 use crate::bytes::Damaged;
 use crate::fingerprint::Fingerprint;
-use crate::key;
 use crate::kind::{SeriesClass, SeriesKind};
+use crate::latest::Latest;
 use crate::matching::Indexed;
 use crate::paged::Paged;
 use crate::pairs::Pairs;
@@ -42,8 +42,8 @@ pub(crate) struct Shard {
     free: RoaringBitmap,
     live: RoaringBitmap,
     pub(crate) pairs: Pairs,
-    /// The series that came last, if it is still there, and its key.
-    latest: Option<(Arc<Series>, Vec<u8>)>,
+    /// The series that came last.
+    latest: Latest,
     /// Label sets that queries asked for.
     labels: Mutex<LabelCache>,
     /// Memory of identities and index without texts, kept up to date.
@@ -105,9 +105,9 @@ impl Shard {
     /// that came before it, which has mostly the same names, and some of the same values.
     pub(crate) fn insert(&mut self, new: NewSeries, key: &[u8], state: SeriesState) -> Result<Arc<Series>, Damaged> {
         let slot = self.free.min().unwrap_or(self.slots.next());
-        let latest = self.latest.take();
-        let like = latest.iter().flat_map(|(series, key)| key::pairs(key).zip(series.pairs.iter().copied()));
-        let (pairs, bytes) = self.enter_pairs(slot, key, like)?;
+        let mut latest = std::mem::take(&mut self.latest);
+        let bytes = latest.become_next(&mut self.pairs, slot, key)?;
+        let pairs: Box<[u32]> = latest.pairs().into();
         self.identity_bytes += bytes + Series::identity_bytes(pairs.len());
         self.numbers_bytes += state.memory_bytes() + FIRST_NUMBERS_BYTES;
         let series = Arc::new(Series {
@@ -124,47 +124,8 @@ impl Shard {
         self.slots.put(slot, series.clone());
         put_last(&mut self.live, slot);
         self.table.insert_unique(new.hash.short(), series.clone(), |series| series.hash.short());
-        let mut kept = latest.map_or_else(Vec::new, |(_, key)| key);
-        kept.clear();
-        kept.extend_from_slice(key);
-        self.latest = Some((series.clone(), kept));
+        self.latest = latest;
         Ok(series)
-    }
-
-    /// Enters the pairs of a new series, all of them or none, and says how much memory that took. `like`: labels of another one
-    /// and their pairs.
-    fn enter_pairs<'k>(
-        &mut self,
-        slot: u32,
-        key: &[u8],
-        like: impl Iterator<Item = ((&'k [u8], &'k [u8]), u32)>,
-    ) -> Result<(Box<[u32]>, usize), Damaged> {
-        let (mut pairs, mut bytes) = (Vec::with_capacity(key::pairs(key).count()), 0);
-        let mut like = like.peekable();
-        for (name, value) in key::pairs(key) {
-            // Both are in the order of names.
-            while like.next_if(|((have, _), _)| *have < name).is_some() {}
-            let of_name = like.next_if(|((have, _), _)| *have == name);
-            let same = of_name.filter(|((_, have), _)| *have == value).map(|(_, pair)| pair);
-            let joined = same.and_then(|pair| Some((pair, self.pairs.join(pair, slot)?)));
-            let entered = match joined {
-                Some(joined) => Ok(joined),
-                None => self.pairs.insert(name, value, slot, of_name.map(|(_, pair)| pair)),
-            };
-            match entered {
-                Ok((pair, more)) => {
-                    pairs.push(pair);
-                    bytes += more;
-                }
-                Err(what) => {
-                    pairs.iter().for_each(|pair| {
-                        self.pairs.remove(*pair, slot);
-                    });
-                    return Err(what);
-                }
-            }
-        }
-        Ok((pairs.into(), bytes))
     }
 
     /// Takes a series out of the registry and the index. Its holders see `removed`.
@@ -175,7 +136,7 @@ impl Shard {
         }
         self.live.remove(slot);
         self.free.insert(slot);
-        self.latest.take_if(|(latest, _)| Arc::ptr_eq(latest, &series));
+        self.latest.forget(slot);
         let labels = self.labels.get_mut();
         labels.remove(slot);
         let mut freed = 0;
