@@ -4,9 +4,11 @@
 //! fails changes nothing; `step` is a function of the rule, the results, the alerts and the time alone.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use watchfire_model::labels::METRIC_NAME;
-use watchfire_model::{AlertState, LabelSet, Timestamp};
+use watchfire_model::{AlertState, Histogram, LabelSet, Timestamp};
+use watchfire_query_lang::InstantValues;
 
 use crate::rule::{AlertRule, NoData};
 use crate::state::{Condition, Life, Timing, next_state};
@@ -45,6 +47,8 @@ pub(crate) struct Tracked {
     pub annotations: Vec<(String, String)>,
     /// Value of the last evaluation in which the condition held.
     pub value: f64,
+    /// The native histogram that it was.
+    pub histogram: Option<Arc<Histogram>>,
     pub life: Life,
     pub evaluated_at: Timestamp,
     /// It came from the journal, and its series has not been seen since.
@@ -77,6 +81,7 @@ struct Holding {
     labels: LabelSet,
     result_labels: LabelSet,
     value: f64,
+    histogram: Option<Arc<Histogram>>,
 }
 
 impl AlertSet {
@@ -85,7 +90,7 @@ impl AlertSet {
     pub fn step(
         &mut self,
         rule: &AlertRule,
-        results: &[(LabelSet, f64)],
+        results: &InstantValues,
         now: Timestamp,
         in_grace: bool,
         limit: usize,
@@ -94,7 +99,7 @@ impl AlertSet {
         let holding = self.holding(rule, results)?;
         let timing = Timing { duration_ms: rule.duration_ms, keep_firing_for_ms: rule.keep_firing_for_ms };
         if !self.alerts.is_empty() {
-            self.step_others(rule, results, &holding, timing, now, in_grace, changes);
+            self.step_others(rule, &results.values, &holding, timing, now, in_grace, changes);
         }
         for held in holding {
             self.step_held(rule, held, timing, now, changes);
@@ -118,20 +123,24 @@ impl AlertSet {
     }
 
     /// The results for which the condition is true, sorted by the labels of their alerts.
-    fn holding(&self, rule: &AlertRule, results: &[(LabelSet, f64)]) -> Result<Vec<Holding>, StepError> {
+    fn holding(&self, rule: &AlertRule, results: &InstantValues) -> Result<Vec<Holding>, StepError> {
         let mut holding = Vec::new();
-        for (result, value) in results {
+        let mut histograms = results.histograms.iter().peekable();
+        for (place, (result, value)) in results.values.iter().enumerate() {
+            let histogram = histograms.next_if(|(of, _)| *of == place).map(|(_, histogram)| histogram);
             if !rule.condition_holds(*value, true) {
                 continue;
             }
-            let labels = rule.alert_labels(result, *value);
+            let labels = rule.alert_labels(result, *value, histogram.map(Arc::as_ref));
             if rule.condition_holds(*value, self.is_firing(&labels)) {
-                holding.push(Holding { labels, result_labels: result.clone(), value: *value });
+                let histogram = histogram.cloned();
+                holding.push(Holding { labels, result_labels: result.clone(), value: *value, histogram });
             }
         }
-        if results.is_empty() && rule.no_data == NoData::Alert && self.active().next().is_none() {
-            let labels = rule.alert_labels(&LabelSet::empty(), f64::NAN);
-            holding.push(Holding { labels, result_labels: LabelSet::empty(), value: f64::NAN });
+        if results.values.is_empty() && rule.no_data == NoData::Alert && self.active().next().is_none() {
+            let labels = rule.alert_labels(&LabelSet::empty(), f64::NAN, None);
+            let result_labels = LabelSet::empty();
+            holding.push(Holding { labels, result_labels, value: f64::NAN, histogram: None });
         }
         if holding.len() > ALERTS_MAX {
             return Err(StepError::TooMany { count: holding.len() });
@@ -201,7 +210,8 @@ impl AlertSet {
         now: Timestamp,
         changes: &mut Vec<Change>,
     ) {
-        let facts = Facts { labels: &held.result_labels, value: held.value, external: &rule.external };
+        let histogram = held.histogram.as_deref();
+        let facts = Facts { labels: &held.result_labels, value: held.value, histogram, external: &rule.external };
         match self.alerts.get_mut(&held.labels) {
             Some(tracked) => {
                 // With a condition that holds there is always a state.
@@ -212,11 +222,13 @@ impl AlertSet {
                     tracked.life = next;
                 }
                 let is_same = tracked.value.to_bits() == held.value.to_bits()
+                    && tracked.histogram == held.histogram
                     && tracked.result_labels == held.result_labels
                     && !tracked.is_stale;
                 if !is_same {
                     tracked.annotations = rule.expand_annotations(facts);
                     tracked.value = held.value;
+                    tracked.histogram = held.histogram;
                     tracked.result_labels = held.result_labels;
                     tracked.is_stale = false;
                 }
@@ -229,6 +241,7 @@ impl AlertSet {
                     annotations: rule.expand_annotations(facts),
                     result_labels: held.result_labels,
                     value: held.value,
+                    histogram: held.histogram,
                     life,
                     evaluated_at: now,
                     is_restored: false,

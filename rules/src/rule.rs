@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use watchfire_model::LabelSet;
 use watchfire_model::labels::METRIC_NAME;
+use watchfire_model::{Histogram, LabelSet};
 use watchfire_query_lang::Query;
 
 use crate::template::{External, Facts, Template};
@@ -228,8 +228,8 @@ impl AlertRule {
 
     /// The identity of the alert for a result: its labels without the metric's name, then the rule's, then
     /// `alertname`; the later wins, and empty values drop.
-    pub(crate) fn alert_labels(&self, result: &LabelSet, value: f64) -> LabelSet {
-        let facts = Facts { labels: result, value, external: &self.external };
+    pub(crate) fn alert_labels(&self, result: &LabelSet, value: f64, histogram: Option<&Histogram>) -> LabelSet {
+        let facts = Facts { labels: result, value, histogram, external: &self.external };
         let mut labels: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(result.len() + self.labels.len() + 1);
         let is_reserved = |name: &str| name == ALERT_NAME || name == METRIC_NAME;
         let is_overridden = |name: &str| is_reserved(name) || self.labels.iter().any(|(own, _)| own == name);

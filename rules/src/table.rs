@@ -355,6 +355,7 @@ fn restore(stored: &StoredAlert) -> Tracked {
         result_labels: stored.result_labels.clone(),
         annotations: stored.annotations.clone(),
         value: stored.value,
+        histogram: None,
         life: stored.life,
         evaluated_at: stored.evaluated_at,
         is_restored: true,

@@ -5,6 +5,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use watchfire_model::Histogram;
+use watchfire_model::histogram::HistogramParts;
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::{Prometheus, Written};
 use watchfire_test_support::{Client, Program, Server, remote_write};
@@ -33,9 +35,13 @@ struct Both {
 
 impl Both {
     fn start(program: &Program) -> Both {
+        Both::start_with(program, include_str!("groups.yml"))
+    }
+
+    fn start_with(program: &Program, rules: &str) -> Both {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("groups.yml");
-        std::fs::write(&file, include_str!("groups.yml")).expect("the folder can be written");
+        std::fs::write(&file, rules).expect("the folder can be written");
         let config = format!("global: {{evaluation_interval: 1s}}\nrule_files: [\"{}\"]\n", file.display());
         let theirs = Prometheus::start_with(program, |_| config.clone());
         let ours = Server::start(BINARY, &config);
@@ -174,6 +180,36 @@ fn the_same_file_gives_the_same() {
     both.agree("recorded", values(RECORDED), |found| count(found) > 9);
     both.agree("ALERTS", values("ALERTS"), |found| count(found) > 7);
     both.agree("ALERTS_FOR_STATE", values("count by (alertname) (ALERTS_FOR_STATE)"), |found| count(found) > 5);
+}
+
+#[test]
+fn an_alert_of_a_native_histogram_shows_it() {
+    let Some(program) = newest() else { return };
+    let rules = "groups:\n- name: h\n  interval: 500ms\n  rules:\n  - {alert: Sizes, expr: sizes, labels: {all: 'is {{ $value }}'}, \
+        annotations: {text: '{{ $labels.job }}: {{ $value }}'}}\n  - {alert: Sum, expr: histogram_sum(sizes), \
+        annotations: {text: '{{ $value }}'}}\n";
+    let both = Both::start_with(&program, rules);
+    let parts = HistogramParts {
+        schema: 1,
+        count: 12.5,
+        sum: 1_234_567.75,
+        zero_threshold: 0.001,
+        zero_count: 2.0,
+        positive: vec![(-1, 1.5), (0, 3.0), (40, 5.0)],
+        negative: vec![(2, 1.0)],
+        ..HistogramParts::default()
+    };
+    let histogram = Histogram::new(parts).expect("a histogram");
+    let times = around(both.began_ms, |_| 0.0).into_iter().map(|(at, _)| (at, histogram.clone()));
+    let labels = vec![("__name__", "sizes"), ("job", "a")];
+    both.write(&[Written { labels, samples: Vec::new(), histograms: times.collect() }]);
+    let shown = |client: &mut Client| {
+        let mut all = alerts(client);
+        // Of a histogram it tells 0, and we the number of its observations.
+        all.as_array_mut().expect("a list").iter_mut().for_each(|alert| alert["value"] = Value::Null);
+        all
+    };
+    both.agree("alerts", shown, |alerts| count(alerts) == 2 && alerts.to_string().contains("{count:12.5, sum:"));
 }
 
 #[test]

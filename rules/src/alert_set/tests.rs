@@ -19,9 +19,13 @@ fn host(name: &str, value: f64) -> (LabelSet, f64) {
     (labels(&[("host", name)]), value)
 }
 
+fn values(results: &[(LabelSet, f64)]) -> InstantValues {
+    InstantValues { values: results.to_vec(), histograms: Vec::new() }
+}
+
 fn step(set: &mut AlertSet, rule: &AlertRule, seconds: i64, results: &[(LabelSet, f64)]) -> Vec<(String, AlertState)> {
     let mut changes = Vec::new();
-    set.step(rule, results, Timestamp::from_millis(seconds * 1000), false, 0, &mut changes).expect("no twins");
+    set.step(rule, &values(results), Timestamp::from_millis(seconds * 1000), false, 0, &mut changes).expect("no twins");
     show(set)
 }
 
@@ -69,7 +73,7 @@ fn twins_are_an_error_and_change_nothing() {
     let before = show(&set);
     let mut changes = Vec::new();
     let twice = [host("a", 11.0), host("b", 11.0)];
-    let error = set.step(&rule, &twice, Timestamp::from_millis(9000), false, 0, &mut changes);
+    let error = set.step(&rule, &values(&twice), Timestamp::from_millis(9000), false, 0, &mut changes);
     assert!(matches!(error, Err(StepError::Twins { .. })), "{error:?}");
     assert_eq!(show(&set), before);
     assert!(changes.is_empty());
@@ -118,9 +122,9 @@ fn alerts_from_before_a_restart_wait_for_their_series() {
     set.alerts.values_mut().for_each(|tracked| tracked.is_restored = true);
     let mut changes = Vec::new();
     let (b_only, at) = ([host("b", 1.0)], Timestamp::from_millis(9000));
-    set.step(&rule, &b_only, at, true, 0, &mut changes).expect("no twins");
+    set.step(&rule, &values(&b_only), at, true, 0, &mut changes).expect("no twins");
     assert_eq!(show(&set), is(&[("a", Firing), ("b", Resolved)]), "what is back is believed");
-    set.step(&rule, &b_only, at, false, 0, &mut changes).expect("no twins");
+    set.step(&rule, &values(&b_only), at, false, 0, &mut changes).expect("no twins");
     assert_eq!(show(&set), is(&[("a", Resolved), ("b", Resolved)]));
 }
 
@@ -143,10 +147,10 @@ fn above_the_limit_all_alerts_are_dropped() {
     let mut set = AlertSet::default();
     let at = Timestamp::from_millis(1000);
     let mut changes = Vec::new();
-    set.step(&rule, &[host("a", 11.0), host("b", 12.0)], at, false, 2, &mut changes).expect("two are allowed");
+    set.step(&rule, &values(&[host("a", 11.0), host("b", 12.0)]), at, false, 2, &mut changes).expect("two are allowed");
     changes.clear();
     let three = [host("a", 11.0), host("b", 12.0), host("c", 13.0)];
-    let error = set.step(&rule, &three, at, false, 2, &mut changes).expect_err("three are not");
+    let error = set.step(&rule, &values(&three), at, false, 2, &mut changes).expect_err("three are not");
     assert_eq!(error, StepError::Limit { count: 3, limit: 2 });
     assert!(set.alerts.is_empty());
     assert_eq!(changes.len(), 3);

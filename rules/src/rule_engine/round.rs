@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
-use watchfire_query_lang::{MetricsRead, SharedColumns};
+use watchfire_query_lang::{InstantValues, MetricsRead, SharedColumns};
 
 use super::{Acknowledged, Evaluator, Round, count_batch};
 use crate::alert_set::{AlertSet, Change, Tracked};
@@ -141,7 +141,7 @@ impl Work {
         let outcome = results.and_then(|results| {
             state.newest = newest::telling_value(&slot.rule, &results.values);
             match &slot.rule {
-                Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results.values),
+                Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results),
                 Rule::Record(rule) => {
                     let step = state.recorded.step(rule, &results, asked_at, *limit, self.round.unwritten.out());
                     self.round.unwritten.of_rule(slot);
@@ -179,7 +179,7 @@ impl Work {
         state: &mut SlotState,
         evaluator: &mut Evaluator,
         asked: &Asked<'_>,
-        results: &[(LabelSet, f64)],
+        results: &InstantValues,
     ) -> Result<(), String> {
         let mut changes = std::mem::take(&mut self.changes);
         let (at, asked_at, limit) = (asked.at, asked.asked_at, asked.limit);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use watchfire_model::LabelSet;
+use watchfire_query_lang::histogram_text;
 
 use super::functions::call;
 use super::go_format::shortest;
@@ -100,7 +101,10 @@ fn append(pieces: &[Piece], facts: Facts<'_>, out: &mut String) -> Result<()> {
 
 fn value<'a>(expr: &'a Expr, facts: Facts<'a>) -> Result<Out<'a>> {
     Ok(match expr {
-        Expr::Value => Out::Float(facts.value),
+        Expr::Value => match facts.histogram {
+            Some(histogram) => Out::text(histogram_text(histogram)),
+            None => Out::Float(facts.value),
+        },
         Expr::Labels => Out::Labels(facts.labels),
         // As in Prometheus, a label that is not there is the empty text.
         Expr::Label(name) => Out::Text(Cow::Borrowed(facts.labels.get(name).unwrap_or_default())),

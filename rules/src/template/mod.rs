@@ -10,7 +10,7 @@ mod go_format;
 mod parse;
 
 use functions::Function;
-use watchfire_model::LabelSet;
+use watchfire_model::{Histogram, LabelSet};
 
 /// Why a text is no template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Facts<'a> {
     pub labels: &'a LabelSet,
     /// `$value`: the query's value.
     pub value: f64,
+    /// The native histogram that it is, which `$value` shows then.
+    pub histogram: Option<&'a Histogram>,
     /// `$externalLabels`, `$externalURL`: what does not depend on the result.
     pub external: &'a External,
 }

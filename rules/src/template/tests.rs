@@ -14,7 +14,7 @@ fn external() -> External {
 
 fn expand(source: &str, value: f64) -> String {
     match Template::parse(source) {
-        Ok(template) => template.expand(Facts { labels: &labels(), value, external: &external() }),
+        Ok(template) => template.expand(Facts { labels: &labels(), value, histogram: None, external: &external() }),
         Err(error) => panic!("{source}: {error:?}"),
     }
 }
@@ -98,7 +98,7 @@ fn texts_without_facts_are_constant() {
 proptest! {
     #[test]
     fn any_text_is_answered(source in "\\PC{0,40}") {
-        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value: 1.0, external: &external() }));
+        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value: 1.0, histogram: None, external: &external() }));
     }
 
     #[test]
@@ -106,7 +106,7 @@ proptest! {
         source in r#"(\{\{|\}\}|-| |\$value|\$labels|\.x|if|else|end|printf|humanize|"%[-+0 ]?[0-9.]{0,4}[a-z]"|\||\(|\)|eq|1|2\.5|`){0,14}"#,
         value in proptest::num::f64::ANY,
     ) {
-        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value, external: &external() }));
+        let _ = Template::parse(&source).map(|t| t.expand(Facts { labels: &labels(), value, histogram: None, external: &external() }));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A histogram as text, as `count_values` makes a label of it.
+//! A histogram as text, as `count_values` makes a label of it and templates of rules show it.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use watchfire_model::histogram::Bucket;
 use crate::eval::notes::general;
 
 /// `{count:3, sum:2.5, (1,2]:3}`; empty buckets are left out.
-pub(crate) fn text(histogram: &Histogram) -> String {
+pub fn text(histogram: &Histogram) -> String {
     let mut text = format!("{{count:{}, sum:{}", general(histogram.count()), general(histogram.sum()));
     for bucket in histogram.own_buckets().filter(|bucket| bucket.count != 0.0) {
         let Bucket { lower, upper, lower_inclusive, upper_inclusive, count } = bucket;
