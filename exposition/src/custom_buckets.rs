@@ -14,7 +14,7 @@ use watchfire_model::ResetHint;
 use watchfire_model::labels::METRIC_NAME;
 
 use crate::labels::Labels;
-use crate::protobuf::{Native, put_series, put_time};
+use crate::protobuf::{Native, OfClassic, put_series, put_time};
 use crate::{Entry, Exemplar, Format, ParseError, Parser, parse_number};
 use classic::{Classic, Part};
 
@@ -49,15 +49,25 @@ impl Converted {
     }
 }
 
-/// Converts the classic histograms of a body whose native ones are `natives`; what is native there is not converted.
-/// `keep` leaves the classic series beside what they became.
+/// What stands beside the lines of a body.
+#[derive(Default)]
+pub struct Beside {
+    /// Its native histograms.
+    pub natives: Vec<Native>,
+    /// Exemplars of its classic ones.
+    pub of_classic: Vec<OfClassic>,
+}
+
+/// Converts the classic histograms of a body; what is native there is not converted. `keep` leaves the classic series beside
+/// what they became.
 ///
 /// Errors: the body cannot be read.
-pub fn convert(mut parser: Parser<'_>, natives: Vec<Native>, keep: bool) -> Result<Converted, ParseError> {
+pub fn convert(mut parser: Parser<'_>, beside: Beside, keep: bool) -> Result<Converted, ParseError> {
     let (format, of_protobuf) = (parser.format, parser.of_protobuf);
     let body = parser.cursor.rest();
     let mut to = Converted { text: Vec::with_capacity(body.len()), format, of_protobuf, natives: Vec::new() };
-    let mut natives = natives.into_iter().peekable();
+    let mut natives = beside.natives.into_iter().peekable();
+    let mut of_classic = beside.of_classic.into_iter().peekable();
     let mut family: Option<Family> = None;
     let mut labels = Labels::default();
     while let Some(entry) = parser.next_entry()? {
@@ -81,6 +91,7 @@ pub fn convert(mut parser: Parser<'_>, natives: Vec<Native>, keep: bool) -> Resu
             Entry::Sample { series, value, at_ms, exemplar } => {
                 let line = series.at()..end;
                 let native = natives.next_if(|native| native.at == series.at());
+                let own = of_classic.next_if(|own| own.at == series.at()).map(|own| own.exemplars);
                 let Some(family) = &mut family else {
                     let line = body.get(line).unwrap_or_default();
                     match native {
@@ -90,7 +101,7 @@ pub fn convert(mut parser: Parser<'_>, natives: Vec<Native>, keep: bool) -> Resu
                     continue;
                 };
                 parser.labels(series, &mut labels)?;
-                family.add(Line { extent: line, value, at_ms, exemplar }, native, &mut labels);
+                family.add(Line { extent: line, value, at_ms, exemplar, own }, native, &mut labels);
             }
         }
     }
@@ -116,6 +127,8 @@ struct Line<'b> {
     value: f64,
     at_ms: Option<i64>,
     exemplar: Option<Box<Exemplar<'b>>>,
+    /// Exemplars of the histogram itself.
+    own: Option<Vec<watchfire_engine::Exemplar>>,
 }
 
 /// All that a family of histograms shows.
@@ -138,7 +151,7 @@ impl Family {
     }
 
     /// Adds a sample; labels are used up.
-    fn add(&mut self, line: Line<'_>, native: Option<Native>, labels: &mut Labels<'_>) {
+    fn add(&mut self, mut line: Line<'_>, native: Option<Native>, labels: &mut Labels<'_>) {
         let part = match labels.get(METRIC_NAME).strip_prefix(self.name.as_str()) {
             Some("_sum") => Some(Part::Sum),
             Some("_count") => Some(Part::Count),
@@ -161,7 +174,7 @@ impl Family {
                 self.natives.push((line.extent, native));
             }
             (None, Some(part)) => {
-                classic.add(part, &line);
+                classic.add(part, &mut line);
                 self.lines.push((line.extent, Some(number)));
             }
             (None, None) => {}

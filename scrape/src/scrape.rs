@@ -7,8 +7,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{
     AppendError, AppendReport, BatchSeries, Engine, MetricType, SampleBatch, SeriesHandle, SeriesKind,
 };
-use watchfire_exposition::protobuf::{self, Native, ProtobufError, Wanted};
-use watchfire_exposition::{Parser, custom_buckets};
+use watchfire_exposition::Parser;
+use watchfire_exposition::custom_buckets::{self, Beside};
+use watchfire_exposition::protobuf::{self, ProtobufError, Wanted};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{LabelSet, Timestamp};
@@ -135,12 +136,13 @@ impl Series {
         let form = form_of(answer.content_type.as_deref(), of.config.fallback_protocol)?;
         let body = answer.unpack()?;
         match form {
-            Form::Text(format) => self.take(Parser::new(body, format), Vec::new(), of, batch, counts)?,
+            Form::Text(format) => self.take(Parser::new(body, format), Beside::default(), of, batch, counts)?,
             Form::Protobuf => {
                 let HistogramConfig { natives, classic, .. } = of.histograms;
                 let mut written = protobuf::write(body, Wanted { natives, classic })?;
                 let natives = std::mem::take(&mut written.natives);
-                self.take(written.parser(), natives, of, batch, counts)?;
+                let beside = Beside { natives, of_classic: std::mem::take(&mut written.of_classic) };
+                self.take(written.parser(), beside, of, batch, counts)?;
             }
         }
         if let Some(families) = self.remembered.families() {
@@ -153,7 +155,7 @@ impl Series {
     fn take(
         &mut self,
         parser: Parser<'_>,
-        mut natives: Vec<Native>,
+        mut beside: Beside,
         of: &Of<'_>,
         batch: &mut SampleBatch,
         counts: &mut Counts,
@@ -162,13 +164,13 @@ impl Series {
         let fits;
         if of.histograms.convert {
             let mut converted =
-                custom_buckets::convert(parser, natives, of.histograms.classic).map_err(BodyError::Parse)?;
+                custom_buckets::convert(parser, beside, of.histograms.classic).map_err(BodyError::Parse)?;
             let mut natives = std::mem::take(&mut converted.natives);
             fits = natives::coarsen_all(&mut natives, of.histograms);
             self.remembered.read(converted.parser(), natives, of, batch, counts)?;
         } else {
-            fits = natives::coarsen_all(&mut natives, of.histograms);
-            self.remembered.read(parser, natives, of, batch, counts)?;
+            fits = natives::coarsen_all(&mut beside.natives, of.histograms);
+            self.remembered.read(parser, beside.natives, of, batch, counts)?;
         }
         Ok(fits?)
     }

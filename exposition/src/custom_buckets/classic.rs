@@ -33,6 +33,8 @@ pub(super) struct Classic {
     at_ms: Option<i64>,
     has_parts: bool,
     exemplars: Vec<Exemplar>,
+    /// Those of the histogram itself, which stand for it rather than those of its buckets.
+    own_exemplars: Option<Vec<Exemplar>>,
 }
 
 /// What became of one.
@@ -50,7 +52,10 @@ impl Classic {
         Classic { labels, ..Classic::default() }
     }
 
-    pub(super) fn add(&mut self, part: Part, line: &Line<'_>) {
+    pub(super) fn add(&mut self, part: Part, line: &mut Line<'_>) {
+        if let Some(own) = line.own.take() {
+            self.own_exemplars = Some(own);
+        }
         if !std::mem::replace(&mut self.has_parts, true) {
             self.at_ms = line.at_ms;
         }
@@ -102,7 +107,7 @@ impl Classic {
         // Counts that do not ascend are refused here.
         let mut histogram = Histogram::new(parts).ok()?;
         histogram.compact();
-        let native = Native { at: 0, histogram, exemplars: self.exemplars };
+        let native = Native { at: 0, histogram, exemplars: self.own_exemplars.unwrap_or(self.exemplars) };
         Some(Made { labels: self.labels, native, at_ms: self.at_ms })
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 
 /// The text that is left, with each native histogram as `bounds counts count sum`.
 fn converted(text: &str, format: Format, keep: bool) -> (String, Vec<String>) {
-    let converted = convert(Parser::new(text.as_bytes(), format), Vec::new(), keep).expect("it can be read");
+    let converted = convert(Parser::new(text.as_bytes(), format), Beside::default(), keep).expect("it can be read");
     let natives = converted.natives.iter().map(|Native { at, histogram, exemplars }| {
         assert!(converted.text.get(*at) == Some(&b'{'), "the place of a series");
         let counts: Vec<_> = histogram.positive().iter().map(|(place, count)| format!("{place}:{count}")).collect();
@@ -87,7 +87,9 @@ fn what_is_native_is_not_converted() {
     let histogram = converted_one("# TYPE h histogram\nh_count 1\n");
     let at = text.find("{\"h\"").expect("it stands there");
     let natives = vec![Native { at, histogram, exemplars: Vec::new() }];
-    let converted = convert(Parser::new(text.as_bytes(), Format::Classic), natives, false).expect("it can be read");
+    let converted =
+        convert(Parser::new(text.as_bytes(), Format::Classic), Beside { natives, ..Beside::default() }, false)
+            .expect("it can be read");
     let rest = "# TYPE h histogram\nh_bucket{a=\"x\",le=\"+Inf\"} 3\n{\"h\",a=\"x\"} NaN\n{\"h\",\"a\"=\"y\"} NaN\n";
     assert_eq!(String::from_utf8(converted.text).expect("text"), rest);
     let counts: Vec<_> = converted.natives.iter().map(|native| (native.at, native.histogram.count())).collect();
@@ -98,7 +100,8 @@ fn what_is_native_is_not_converted() {
 }
 
 fn converted_one(text: &str) -> watchfire_model::Histogram {
-    let converted = convert(Parser::new(text.as_bytes(), Format::Classic), Vec::new(), false).expect("it can be read");
+    let converted =
+        convert(Parser::new(text.as_bytes(), Format::Classic), Beside::default(), false).expect("it can be read");
     converted.natives.first().expect("one").histogram.clone()
 }
 
@@ -106,7 +109,7 @@ proptest::proptest! {
     #[test]
     fn any_text_is_answered(text in "(# TYPE h histogram\n|h_bucket\\{le=\"[0-9.Inf+-]{0,4}\"\\} [0-9N.-]{1,3}\n|h_(sum|count) [0-9]{1,9}( [0-9]{1,4})?\n|.{0,5}\n){0,12}") {
         let body = text.as_bytes();
-        if let Ok(converted) = convert(Parser::new(body, Format::Classic), Vec::new(), false) {
+        if let Ok(converted) = convert(Parser::new(body, Format::Classic), Beside::default(), false) {
             let mut parser = converted.parser();
             while parser.next_entry().expect("what was read is read again").is_some() {}
         }

@@ -74,6 +74,9 @@ pub(super) fn write(family: &Family<'_>, metric: &Metric<'_>, bytes: &[u8], line
     let mut read = read(bytes)?;
     let is_native = family.wanted.natives && read.is_native();
     let (count, sum) = (read.count(), read.parts.sum);
+    if !is_native && !read.exemplars.is_empty() {
+        lines.exemplars_of_classic(std::mem::take(&mut read.exemplars).into_iter().filter_map(kept).collect());
+    }
     if !is_native || (family.wanted.classic && read.has_buckets) {
         write_classic(metric, bytes, (count, sum), lines)?;
     }

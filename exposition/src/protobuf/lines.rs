@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::bounds::bound_text;
 
-use super::{Family, Fault, Metric, Native, Shown, Written};
+use super::{Family, Fault, Metric, Native, OfClassic, Shown, Written};
+use watchfire_engine::Exemplar;
 
 /// Times that a line can tell, milliseconds: beyond them, a number of seconds names none any more.
 const TIMES_MS: std::ops::RangeInclusive<i64> = -9_000_000_000_000_000..=9_000_000_000_000_000;
@@ -72,6 +73,11 @@ impl Lines {
     pub(super) fn native(&mut self, metric: &Metric<'_>, make: impl FnOnce(usize) -> Native) -> Result<(), Fault> {
         self.written.natives.push(make(self.written.text.len()));
         self.sample(metric, "", None, f64::NAN, None)
+    }
+
+    /// Exemplars of the classic histogram whose lines come next.
+    pub(super) fn exemplars_of_classic(&mut self, exemplars: Vec<Exemplar>) {
+        self.written.of_classic.push(OfClassic { at: self.written.text.len(), exemplars });
     }
 }
 

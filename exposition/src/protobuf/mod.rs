@@ -62,6 +62,17 @@ pub struct Written {
     pub text: String,
     /// Native histograms, in the order of their places.
     pub natives: Vec<Native>,
+    /// Exemplars that classic histograms have beside those of their buckets, which no line can hold.
+    pub of_classic: Vec<OfClassic>,
+}
+
+/// The exemplars of a classic histogram itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfClassic {
+    /// Where the first series of the histogram begins in the text.
+    pub at: usize,
+    /// Those that have a time.
+    pub exemplars: Vec<Exemplar>,
 }
 
 impl Written {

@@ -77,7 +77,7 @@ fn numbers_summaries_and_classic_histograms_become_lines() {
         # HELP \"latency\" What it\\nmeans.\n# TYPE \"latency\" histogram\n\
         {\"latency_count\"} 7e0\n{\"latency_sum\"} 2.5e0\n{\"latency_bucket\",\"le\"=\"1.0\"} 5e0\n\
         {\"latency_bucket\",\"le\"=\"+Inf\"} 7e0\n# EOF\n";
-    assert_eq!(written, Written { text: expected.to_owned(), natives: Vec::new() });
+    assert_eq!(written, Written { text: expected.to_owned(), ..Written::default() });
     let mut parser = Parser::new(written.text.as_bytes(), Format::OpenMetrics);
     let mut samples = 0;
     while let Some(entry) = parser.next_entry().expect("OpenMetrics") {
