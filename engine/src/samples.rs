@@ -25,6 +25,7 @@ use crate::chunk::{Chunk, Codec, Encoded};
 use crate::columns::Columns;
 use crate::limits::{Rejection, TimeBounds};
 use crate::natives::Natives;
+use crate::prefetch::prefetch_value;
 
 /// Most samples of a block of the tail: what a read of one sample decodes.
 pub(crate) const BLOCK_MAX: usize = 2 * RAW_MAX;
@@ -271,6 +272,21 @@ impl Samples {
     /// The newest sample with `start < time <= end`, if it is one of those that are not packed yet.
     pub(crate) fn newest_raw(&self, start: i64, end: i64) -> Option<Sample> {
         self.raw.within(start, end).next_back()
+    }
+
+    /// Asks for the memory of what is not packed yet, and of where the packed ones are.
+    pub(crate) fn prefetch(&self) {
+        self.raw.prefetch();
+        if let Some(packed) = &self.packed {
+            prefetch_value(&**packed);
+        }
+    }
+
+    /// Asks for the memory of the packed ones.
+    pub(crate) fn prefetch_packed(&self) {
+        if let Some(packed) = &self.packed {
+            packed.prefetch();
+        }
     }
 
     /// Whether there are native histograms beside the numbers.

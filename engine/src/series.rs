@@ -14,6 +14,7 @@ use crate::fingerprint::Fingerprint;
 use crate::increments::Increments;
 use crate::kind::{SeriesClass, SeriesKind};
 use crate::limits::{Rejection, TimeBounds};
+use crate::prefetch::prefetch_value;
 use crate::resting::Resting;
 use crate::samples::{Pushed, Samples};
 
@@ -91,6 +92,31 @@ pub(crate) struct Series {
     /// Numbers of its label pairs in its shard, in the order of names.
     pub(crate) pairs: Box<[u32]>,
     pub(crate) state: Mutex<SeriesState>,
+}
+
+impl Series {
+    /// Asks for the memory of the series itself.
+    pub(crate) fn prefetch(&self) {
+        prefetch_value(self);
+    }
+
+    /// Asks for what the series refers to; who holds it has its memory at hand.
+    pub(crate) fn prefetch_numbers(&self) {
+        self.prefetch_of(Samples::prefetch);
+    }
+
+    /// Asks for what that refers to in turn.
+    pub(crate) fn prefetch_packed(&self) {
+        self.prefetch_of(Samples::prefetch_packed);
+    }
+
+    fn prefetch_of(&self, ask: impl FnOnce(&Samples)) {
+        if let Some(state) = self.state.try_lock()
+            && let Numbers::Samples(samples) = &state.numbers
+        {
+            ask(samples);
+        }
+    }
 }
 
 impl SeriesState {

@@ -9,6 +9,7 @@ use super::{Pushed, SEAL_AT, ascending, decode, place_of};
 use crate::bytes::{Cursor, Damaged};
 use crate::chunk::{Chunk, Codec, Encoded};
 use crate::limits::Rejection;
+use crate::prefetch::prefetch;
 
 /// What is compressed.
 #[derive(Default)]
@@ -33,6 +34,12 @@ impl Encoded for Run<'_> {
 }
 
 impl Packed {
+    /// Asks for the memory of the tail, and of where the sealed chunks are.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.sealed);
+        self.tail.prefetch();
+    }
+
     pub(super) fn newest(&self) -> Option<i64> {
         self.tail.newest().or_else(|| self.sealed.last().map(|chunk| chunk.last()))
     }

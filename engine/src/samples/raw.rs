@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use watchfire_model::{Sample, Timestamp};
 
+use crate::prefetch::prefetch;
+
 /// Most samples; with the first time they are as large as what an allocator gives for them.
 pub(super) const RAW_MAX: usize = 15;
 /// Words of the first allocation: fewer samples are seldom all that a series gets.
@@ -50,6 +52,11 @@ impl Raw {
 
     fn get(&self, at: usize) -> Sample {
         Sample { timestamp: Timestamp::from_millis(self.time(at)), value: self.value(at) }
+    }
+
+    /// Asks for its memory.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.words);
     }
 
     pub(super) fn oldest(&self) -> Option<i64> {

@@ -20,6 +20,11 @@ use watchfire_model::Sample;
 use super::{BLOCK_MAX, ascending, decode};
 use crate::bytes::{Cursor, Damaged, put_varint};
 use crate::chunk::{CHUNK_SAMPLES_MAX, Codec, Encoded, Head, ints};
+use crate::prefetch::prefetch;
+
+/// Samples of a block that small ones became. To begin a block takes who reads it as long as twenty samples, and a dozen bytes;
+/// but the last ones stay small, as the last one is packed anew while it grows and is often all that is read of a series.
+pub(super) const MERGED: usize = 4 * BLOCK_MAX;
 
 /// Where the first block begins.
 const FIRST_BLOCK: usize = size_of::<i64>();
@@ -110,6 +115,11 @@ impl Tail {
         self.count == 0
     }
 
+    /// Asks for its memory.
+    pub(super) fn prefetch(&self) {
+        prefetch(&self.bytes);
+    }
+
     /// How many samples.
     pub(super) fn count(&self) -> usize {
         usize::from(self.count)
@@ -146,8 +156,12 @@ impl Tail {
 
     /// The blocks, ascending.
     pub(super) fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
-        let mut cursor = Cursor::new(self.bytes.get(FIRST_BLOCK..).unwrap_or_default());
-        let mut after = self.begins_after();
+        self.blocks_from(FIRST_BLOCK, self.begins_after())
+    }
+
+    /// Those from a place on that stands behind a time.
+    fn blocks_from(&self, at: usize, mut after: i64) -> impl Iterator<Item = Block<'_>> {
+        let mut cursor = Cursor::new(self.bytes.get(at..).unwrap_or_default());
         std::iter::from_fn(move || {
             let block = Block::read(&mut cursor, after).ok()?;
             after = block.last;
@@ -185,7 +199,52 @@ impl Tail {
         if !more.is_empty() {
             self.extend_last_block(more, codec);
         }
-        rest.chunks(BLOCK_MAX).for_each(|block| self.put_block(block, codec));
+        // Of a long run nothing is put in small blocks first that would be merged at once.
+        let long = rest.len().saturating_sub(1) / MERGED * MERGED;
+        let (long, rest) = rest.split_at(if self.is_aligned() { long } else { 0 });
+        long.chunks(MERGED).for_each(|block| self.put_block(block, codec));
+        for block in rest.chunks(BLOCK_MAX) {
+            let are_complete = !self.is_empty() && self.is_aligned();
+            self.put_block(block, codec);
+            if are_complete {
+                self.merge_before_last(codec);
+            }
+        }
+    }
+
+    /// Whether all blocks may be merged ones.
+    fn is_aligned(&self) -> bool {
+        self.count().is_multiple_of(MERGED)
+    }
+
+    /// Makes one block of the small ones right before the last one.
+    fn merge_before_last(&mut self, codec: &mut Codec) {
+        let Some((last_first, last_count)) = self.last_block().map(|last| (last.first, last.head.count)) else {
+            return;
+        };
+        let (mut at, mut from, mut after) = (FIRST_BLOCK, FIRST_BLOCK, self.begins_after());
+        for block in self.blocks() {
+            at += block.length;
+            if block.head.count > BLOCK_MAX {
+                (from, after) = (at, block.last);
+            }
+        }
+        let mut samples = codec.take_room();
+        let small = self.blocks_from(from, after).take_while(|block| block.first < last_first);
+        small.for_each(|block| decode(&block, i64::MIN, i64::MAX, codec, &mut samples));
+        if samples.len() > BLOCK_MAX {
+            let last = self.bytes.split_off(self.last_block as usize);
+            let (newest, count) = (self.newest, self.count);
+            self.count -= (samples.len() + last_count) as u16;
+            self.newest = after;
+            self.bytes.truncate(if self.is_empty() { 0 } else { from });
+            self.put_block(&samples, codec);
+            self.make_room(last.len());
+            self.last_block = self.bytes.len() as u32;
+            self.bytes.extend_from_slice(&last);
+            (self.newest, self.count) = (newest, count);
+        }
+        codec.give_back(samples);
     }
 
     /// Packs the last block anew with some more samples.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use watchfire_model::histogram::HistogramParts;
 
+use super::tail::MERGED;
 use super::*;
 
 fn sample(at: i64, value: f64) -> Sample {
@@ -203,14 +204,16 @@ fn a_block_in_a_snapshot_says_all_by_itself() {
 }
 
 #[test]
-fn all_blocks_but_the_last_are_full() {
+fn small_blocks_become_large_ones() {
     let (mut samples, mut codec) = (Samples::default(), Codec::default());
     for i in 0..10_000 {
         assert_eq!(samples.push(sample(i * 10_000, i as f64), &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
         let blocks = samples.packed.iter().flat_map(|packed| packed.tail.blocks());
         let counts: Vec<usize> = blocks.map(|block| block.head.count).collect();
         let full = counts.split_last().map_or(&[][..], |(_, full)| full);
-        assert!(full.iter().all(|count| *count == BLOCK_MAX), "{counts:?}");
+        let (large, small) = full.split_at(full.partition_point(|count| *count == MERGED));
+        assert!(small.iter().all(|count| *count == BLOCK_MAX) && small.len() <= MERGED / BLOCK_MAX, "{counts:?}");
+        assert!(counts.iter().sum::<usize>() <= MERGED + BLOCK_MAX || !large.is_empty(), "{counts:?}");
     }
     assert!(samples.memory_bytes() < 12_000, "{} bytes", samples.memory_bytes());
 }

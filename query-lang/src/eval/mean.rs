@@ -1,5 +1,7 @@
 //! Means that lose nothing to rounding.
 
+use std::ops::Range;
+
 use watchfire_model::Sum;
 
 /// A mean: a sum divided at the end, or, once the sum would overflow, a running mean.
@@ -46,6 +48,62 @@ impl Mean {
         } else {
             self.sum.sum / self.count + self.sum.rest / self.count
         }
+    }
+}
+
+/// Many means, a value to each at a time.
+#[derive(Default)]
+pub(crate) struct Means {
+    counts: Vec<f64>,
+    sums: Vec<f64>,
+    rests: Vec<f64>,
+    is_running: Vec<bool>,
+}
+
+impl Means {
+    /// Memory of one.
+    pub const BYTES: usize = 3 * size_of::<f64>() + size_of::<bool>();
+
+    /// Makes it so many.
+    pub fn resize(&mut self, many: usize) {
+        self.counts.resize(many, 0.0);
+        // Zero added to the first value would be zero where that is minus zero.
+        self.sums.resize(many, -0.0);
+        self.rests.resize(many, 0.0);
+        self.is_running.resize(many, false);
+    }
+
+    /// Adds a value to each of these.
+    pub fn add_all(&mut self, places: Range<usize>, values: &[f64]) {
+        let is_plain = !self.is_running[places.clone()].iter().fold(false, |any, is_running| any | is_running);
+        let sums = &mut self.sums[places.clone()];
+        let overflows = sums.iter().zip(values).fold(false, |any, (sum, value)| any | (sum + value).is_infinite());
+        if overflows || !is_plain {
+            places.zip(values).for_each(|(at, value)| self.add(at, *value));
+            return;
+        }
+        let rests = &mut self.rests[places.clone()];
+        for ((sum, rest), value) in sums.iter_mut().zip(rests).zip(values) {
+            let mut of = Sum { sum: *sum, rest: *rest };
+            of.add(*value);
+            (*sum, *rest) = (of.sum, of.rest);
+        }
+        self.counts[places].iter_mut().for_each(|count| *count += 1.0);
+    }
+
+    /// Adds a value to one.
+    pub fn add(&mut self, at: usize, value: f64) {
+        let mut mean = self.get(at);
+        mean.add(value);
+        self.counts[at] = mean.count;
+        (self.sums[at], self.rests[at]) = (mean.sum.sum, mean.sum.rest);
+        self.is_running[at] = mean.is_running;
+    }
+
+    /// One of them.
+    pub fn get(&self, at: usize) -> Mean {
+        let sum = Sum { sum: self.sums[at], rest: self.rests[at] };
+        Mean { count: self.counts[at], sum, is_running: self.is_running[at] }
     }
 }
 

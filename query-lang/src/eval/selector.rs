@@ -1,6 +1,6 @@
 //! Instant selectors: the newest sample within the lookback delta.
 
-use watchfire_engine::{Columns, SeriesKind, SeriesView};
+use watchfire_engine::{Columns, SeriesKind, SeriesView, in_turn};
 use watchfire_model::Sample;
 
 use super::column::{ABSENT, Column, is_absent};
@@ -48,7 +48,9 @@ pub(crate) fn each(
     let views = source::select_promql(ctx, &selector.matchers, start, end)?;
     let mut newest_values = Newest { looks, lookback, columns: Columns::default(), spans: Spans::default() };
     let (mut buffer, mut values) = (Vec::new(), Vec::new());
-    for view in &views {
+    // What is newest lies at hand.
+    let (at_hand, others) = views.split_at(if looks.distinct() == 1 { views.len() } else { 0 });
+    for view in at_hand.iter().chain(in_turn(others)) {
         let shelved = ctx.shelved();
         let is_plain = !is_smoothed && wanted == Wanted::Value;
         let is_full = match is_plain.then(|| newest_values.of(ctx, view, &mut values)).transpose()?.flatten() {

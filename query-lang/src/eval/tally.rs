@@ -3,7 +3,7 @@
 use watchfire_model::Sum;
 
 use super::column::{ABSENT, is_absent};
-use super::mean::Mean;
+use super::mean::{Mean, Means};
 use crate::ast::AggregateOp;
 
 /// Groups of so many steps each; a step of a group has its place in each of the columns that the operator needs.
@@ -21,7 +21,7 @@ enum Of {
         /// Whether there was a value.
         seen: Vec<bool>,
     },
-    Mean(Vec<Mean>),
+    Mean(Means),
     /// The smallest or largest; none while absent.
     Extreme {
         is_largest: bool,
@@ -63,7 +63,7 @@ impl Tallies {
     pub fn new(op: AggregateOp, steps: usize) -> Option<Tallies> {
         let of = match op {
             AggregateOp::Sum => Of::Sum { sums: Vec::new(), rests: Vec::new(), seen: Vec::new() },
-            AggregateOp::Avg => Of::Mean(Vec::new()),
+            AggregateOp::Avg => Of::Mean(Means::default()),
             AggregateOp::Min => Of::Extreme { is_largest: false, extremes: Vec::new() },
             AggregateOp::Max => Of::Extreme { is_largest: true, extremes: Vec::new() },
             AggregateOp::StdDev => Of::Spread { is_root: true, spreads: Vec::new() },
@@ -85,7 +85,7 @@ impl Tallies {
         self.steps
             * match &self.of {
                 Of::Sum { .. } => 2 * size_of::<f64>() + 1,
-                Of::Mean(_) => size_of::<Mean>(),
+                Of::Mean(_) => Means::BYTES,
                 Of::Spread { .. } => size_of::<Spread>(),
                 Of::Extreme { .. } | Of::Count(_) => size_of::<f64>(),
                 Of::Group(_) => 1,
@@ -102,7 +102,7 @@ impl Tallies {
                 rests.resize(all, 0.0);
                 seen.resize(all, false);
             }
-            Of::Mean(means) => means.resize(all, Mean::default()),
+            Of::Mean(means) => means.resize(all),
             Of::Extreme { extremes, .. } => extremes.resize(all, ABSENT),
             Of::Spread { spreads, .. } => spreads.resize(all, Spread::default()),
             Of::Count(counts) => counts.resize(all, 0.0),
@@ -130,7 +130,11 @@ impl Tallies {
                     (sums[at], rests[at], seen[at]) = (of.sum, of.rest, true);
                 }
             }
-            Of::Mean(means) => each(&mut means[places], values, |mean, value| mean.add(value)),
+            Of::Mean(means) if is_full => means.add_all(places, values),
+            Of::Mean(means) => {
+                let present = places.zip(values).filter(|(_, value)| !is_absent(**value));
+                present.for_each(|(at, value)| means.add(at, *value));
+            }
             Of::Spread { spreads, .. } => each(&mut spreads[places], values, |spread, value| spread.add(value)),
             // Anything beats what is no number, and so does the first one.
             Of::Extreme { is_largest: true, extremes } => each(&mut extremes[places], values, |have, value| {
@@ -157,7 +161,10 @@ impl Tallies {
                 let is_full = self.full[group];
                 places.map(|at| present(is_full || seen[at], Sum { sum: sums[at], rest: rests[at] }.total())).collect()
             }
-            Of::Mean(means) => means[places].iter().map(|mean| present(!mean.is_empty(), mean.mean())).collect(),
+            Of::Mean(means) => {
+                let of = |mean: Mean| present(!mean.is_empty(), mean.mean());
+                places.map(|at| of(means.get(at))).collect()
+            }
             Of::Extreme { extremes, .. } => extremes[places].to_vec(),
             Of::Spread { is_root, spreads } => {
                 let variances =

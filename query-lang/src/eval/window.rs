@@ -2,7 +2,7 @@
 //!
 //! A series is read once for all steps; each window is a slice of it, found by two pointers that only advance.
 
-use watchfire_engine::{SeriesKind, SeriesView};
+use watchfire_engine::{SeriesKind, SeriesView, in_turn};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{LabelSet, Sample, Timestamp};
 
@@ -169,7 +169,7 @@ fn of_selector(
 ) -> Result<(), EvalError> {
     let selected = Selected::of(ctx, matrix)?;
     let mut samples = Vec::new();
-    selected.views.iter().try_for_each(|view| selected.series(ctx, view, wanted, &mut samples, each))
+    in_turn(&selected.views).try_for_each(|view| selected.series(ctx, view, wanted, &mut samples, each))
 }
 
 fn of_subquery(

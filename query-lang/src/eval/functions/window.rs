@@ -1,6 +1,6 @@
 //! Functions of the samples of a range: reads each series once and asks the families for each window.
 
-use watchfire_engine::{SeriesKind, SeriesView};
+use watchfire_engine::{SeriesKind, SeriesView, in_turn};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Sample};
 
@@ -114,7 +114,7 @@ impl Results<'_> {
         let selected = Selected::of(ctx, matrix)?;
         let mut swift = Swift::of(function, &selected.windows, ctx.steps.count);
         let (mut samples, mut values) = (Vec::new(), Vec::new());
-        for view in &selected.views {
+        for view in in_turn(&selected.views) {
             let made = swift
                 .as_mut()
                 .map(|swift| swift.values(ctx, &selected, view, self.parameters, &mut values))
