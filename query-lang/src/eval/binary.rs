@@ -16,8 +16,9 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
     if let Some(columns) = stream::compared_columns(ctx, node)? {
         return Ok(Value::Vector(columns));
     }
-    let left = super::eval(ctx, &node.left)?;
-    let right = super::eval(ctx, &node.right)?;
+    let below = if node.op.is_trim() { ctx.of_buckets() } else { *ctx };
+    let left = super::eval(&below, &node.left)?;
+    let right = super::eval(&below, &node.right)?;
     match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             // Comparisons of scalars always have `bool`, so that nothing is filtered.

@@ -79,6 +79,18 @@ impl Looks {
     }
 }
 
+/// What is asked of the histograms of a part. As in Prometheus, which does not decode buckets that nobody asks for, nothing is
+/// said of them where only counts and sums are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Nothing has been said of it.
+    Open,
+    /// Counts and sums.
+    Counts,
+    /// Buckets, whatever stands below.
+    Buckets,
+}
+
 /// What every part of an evaluation needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'e> {
@@ -96,6 +108,8 @@ pub(crate) struct Context<'e> {
     pub is_part: bool,
     /// What other queries of this time have computed already; nothing at other times.
     pub shared: Option<&'e SharedColumns<'e>>,
+    /// What is asked of histograms.
+    pub detail: Detail,
 }
 
 impl<'e> Context<'e> {
@@ -110,7 +124,19 @@ impl<'e> Context<'e> {
         let bytes = steps.count.saturating_mul(8);
         self.guard.reserve(bytes)?;
         self.guard.release(bytes);
-        Ok(Context { steps, is_part: false, shared: None, ..*self })
+        // Where counters begin anew within a subquery only buckets tell.
+        Ok(Context { steps, is_part: false, shared: None, detail: Detail::Buckets, ..*self })
+    }
+
+    /// The same, where only counts and sums of histograms are asked for.
+    pub fn of_counts(&self) -> Context<'e> {
+        let detail = if self.detail == Detail::Open { Detail::Counts } else { self.detail };
+        Context { detail, ..*self }
+    }
+
+    /// The same, where buckets of histograms are asked for.
+    pub fn of_buckets(&self) -> Context<'e> {
+        Context { detail: Detail::Buckets, ..*self }
     }
 
     /// Whether it is evaluated at several times.

@@ -52,7 +52,7 @@ use crate::equivalent::Found;
 use crate::functions::Family;
 use crate::read::{RangeSeries, RangeSteps};
 use column::{Column, Value, is_absent};
-use context::{Context, Steps};
+use context::{Context, Detail, Steps};
 use limits::Guard;
 use parts::Gathered;
 
@@ -226,6 +226,7 @@ fn at_once<'e>(engine: &'e Engine, guard: &'e Guard<'e>, at: Timestamp) -> Conte
         is_instant: true,
         is_part: false,
         shared: None,
+        detail: Detail::Open,
     }
 }
 
@@ -243,6 +244,7 @@ fn over_range<'e>(engine: &'e Engine, guard: &'e Guard<'e>, range: RangeSteps) -
         is_instant: false,
         is_part: false,
         shared: None,
+        detail: Detail::Open,
     })
 }
 

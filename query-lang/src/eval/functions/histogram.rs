@@ -21,9 +21,19 @@ const BOUND_LABEL: &str = "le";
 /// Numbers of histograms, which are not needed afterwards.
 pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let shelved = ctx.shelved();
-    let columns = numbers(ctx, function, call)?;
+    let asks_for_counts =
+        matches!(function, HistogramFunction::Avg | HistogramFunction::Count | HistogramFunction::Sum)
+            && !call.args.iter().any(cuts);
+    let columns = numbers(&if asks_for_counts { ctx.of_counts() } else { ctx.of_buckets() }, function, call)?;
     ctx.forget_since(shelved, std::iter::empty());
     Ok(columns)
+}
+
+/// Whether histograms are cut somewhere in it.
+fn cuts(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.for_each_part(&mut |part| found |= matches!(part, Expr::Binary(node) if node.op.is_trim()));
+    found
 }
 
 fn numbers(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {

@@ -1,7 +1,7 @@
 //! What there is to say of histograms, in Prometheus' words.
 
 use crate::ast::Span;
-use crate::eval::context::Context;
+use crate::eval::context::{Context, Detail};
 use crate::eval::notes::Weight;
 
 /// What was done with histograms.
@@ -56,8 +56,11 @@ pub(crate) fn resets_collide(doing: Doing) -> Note {
     (Weight::Warning, format!("conflicting counter resets during histogram {}", doing.as_str()))
 }
 
+/// What a note of bounds that differ begins with.
+const RECONCILED: &str = "mismatched custom buckets were reconciled during";
+
 pub(crate) fn bounds_reconciled(doing: Doing) -> Note {
-    (Weight::Info, format!("mismatched custom buckets were reconciled during {}", doing.as_str()))
+    (Weight::Info, format!("{RECONCILED} {}", doing.as_str()))
 }
 
 pub(crate) fn incompatible_buckets(op: &str) -> Note {
@@ -82,6 +85,9 @@ pub(crate) fn ignored_in_range(metric: &str) -> Note {
 impl Context<'_> {
     /// Notes something about a part of the query.
     pub(crate) fn note(&self, (weight, text): Note, about: Span) {
+        if self.detail == Detail::Counts && text.starts_with(RECONCILED) {
+            return;
+        }
         self.guard.notes().note(weight, text, about);
     }
 }
