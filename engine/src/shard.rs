@@ -68,8 +68,7 @@ impl Shard {
             for (place, one) in likely.iter_mut().zip(block) {
                 *place = self.table.find(one.hash.short(), |_| true);
             }
-            // Reading a little of each, without deciding anything by it, fetches all of them at once.
-            std::hint::black_box(likely.iter().flatten().fold(0, |all, series| all ^ series.hash.short()));
+            likely.iter().flatten().for_each(|series| series.prefetch());
             for (series, one) in likely.iter().zip(block) {
                 let Some(series) = series else { continue };
                 let is_likely = is_it(series, one.hash, one.class);
