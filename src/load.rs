@@ -10,6 +10,7 @@ use watchfire_dashboard_api::roles::{Role, Roles};
 use watchfire_dashboard_api::tls::{Material, Part};
 use watchfire_ingest::extract::Extractor;
 use watchfire_ingest::formats::{CustomParser, Parsers};
+use watchfire_json_log::{JsonLogs, Opened};
 use watchfire_metrics_backend::Address;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
@@ -132,8 +133,9 @@ fn config(file: Option<&Path>) -> Result<(Config, Vec<String>), Faults> {
     let Some(file) = file else { return Ok((Config::default(), Vec::new())) };
     let text = read(file)?;
     let line = |fault| placed(file, &fault);
-    let (config, faults) =
+    let (mut config, faults) =
         config::parse(&text, &environment).map_err(|faults| Faults(faults.into_iter().map(line).collect()))?;
+    config.place_log_files(file.parent().unwrap_or(Path::new("")));
     Ok((config, faults.into_iter().map(line).collect()))
 }
 
@@ -154,6 +156,14 @@ pub fn credentials(config: &Config) -> Result<Option<Credentials>, Faults> {
         parsed.users = parse_file(file, Users::parse).map_err(|Faults(told)| faults.extend(told)).unwrap_or_default();
     }
     if faults.is_empty() { Ok(Some(parsed)) } else { Err(Faults(faults)) }
+}
+
+/// Opens the files that queries and failed scrapes are written to.
+///
+/// Errors: one of them cannot be opened.
+pub fn json_logs(config: &Config, logs: &JsonLogs) -> Result<Opened, String> {
+    let of_jobs = config.scrape.iter().filter_map(|job| job.failure_log.as_deref());
+    logs.open(config.query_log.as_deref(), of_jobs).map_err(|error| error.to_string())
 }
 
 /// The files of those who may come in.

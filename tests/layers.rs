@@ -4,27 +4,29 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Each crate and which of ours it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("yaml", &["model"]),
+    ("json-log", &["model"]),
     ("engine", &["model"]),
     ("queue", &[]),
     ("log-store", &["model"]),
     ("query-lang", &["model", "engine"]),
-    ("rules", &["model", "yaml", "engine", "query-lang"]),
+    ("rules", &["model", "yaml", "json-log", "engine", "query-lang"]),
     ("rehearsal", &["model", "yaml", "engine", "query-lang", "rules"]),
     ("tls-client", &[]),
     ("alerting", &["model", "queue", "tls-client"]),
     ("protobuf", &[]),
     ("exposition", &["model", "engine", "protobuf"]),
     ("ingest", &["model", "engine", "log-store", "queue", "exposition", "protobuf"]),
-    ("scrape", &["model", "engine", "exposition", "tls-client"]),
+    ("scrape", &["model", "json-log", "engine", "exposition", "tls-client"]),
     ("remote-write", &["model", "engine", "exposition", "protobuf", "scrape"]),
     ("metrics-backend", &["model", "engine", "query-lang", "scrape"]),
     (
         "dashboard-api",
         &[
             "model",
+            "json-log",
             "engine",
             "log-store",
             "query-lang",

@@ -10,6 +10,7 @@
 
 pub mod alertmanager;
 pub mod alerts;
+mod asked_by;
 pub mod audit;
 pub mod auth;
 pub mod backtest;

@@ -11,9 +11,10 @@ use watchfire_engine::MetricInfo;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{LabelSet, Timestamp};
 use watchfire_query_lang::{
-    CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query, RangeSeries, RangeSteps,
+    Asked as When, CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query, RangeSeries, RangeSteps,
 };
 
+use crate::asked_by::AskedBy;
 use crate::error::{ApiError, Where};
 use crate::params::{Params, shown};
 use crate::state::Api;
@@ -105,21 +106,22 @@ fn read_query(params: &Params) -> Result<Query, ApiError> {
     Ok(Query::parse(text)?)
 }
 
-async fn instant(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Instant>, ApiError> {
+async fn instant(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Result<Json<Instant>, ApiError> {
     params.only(&[&["query", "time"], &OF_PROMETHEUS])?;
     let query = read_query(&params)?;
     let now = Timestamp::now();
     let at = params.time("time", now)?.unwrap_or(now);
     let text = query.text().to_owned();
     let (result, promql) = evaluate(&api, move |api, limits| {
-        let result = api.metrics.instant(&query, at, limits)?;
+        let ask = || api.metrics.instant(&query, at, limits);
+        let result = by.evaluate(api, query.text(), When::Instant(at), ask)?;
         Ok((result, api.metrics.promql(&query, at)))
     })
     .await?;
     Ok(Json(Instant { text, promql, at, result }))
 }
 
-async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Range>, ApiError> {
+async fn range(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Result<Json<Range>, ApiError> {
     params.only(&[&["query", "start", "end", "step"], &OF_PROMETHEUS])?;
     let query = read_query(&params)?;
     let now = Timestamp::now();
@@ -133,7 +135,8 @@ async fn range(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Range
     let steps = RangeSteps { start, end, step_ms };
     let text = query.text().to_owned();
     let (result, promql) = evaluate(&api, move |api, limits| {
-        let result = api.metrics.range(&query, steps, limits)?;
+        let ask = || api.metrics.range(&query, steps, limits);
+        let result = by.evaluate(api, query.text(), When::Range(steps), ask)?;
         Ok((result, api.metrics.promql(&query, end)))
     })
     .await?;

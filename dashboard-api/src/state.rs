@@ -7,6 +7,7 @@ use prometheus::Registry;
 use tokio::sync::Semaphore;
 use watchfire_alerting::Silences;
 use watchfire_engine::Engine;
+use watchfire_json_log::JsonLogs;
 use watchfire_log_store::LogStore;
 use watchfire_query_lang::{Limits, MetricsRead, QueryMemory};
 use watchfire_rules::RuleEngine;
@@ -33,6 +34,8 @@ pub struct Api {
     pub store: Arc<dyn LogStore>,
     /// Answers queries.
     pub metrics: Arc<dyn MetricsRead>,
+    /// Where queries are written down.
+    pub json_logs: Arc<JsonLogs>,
     /// Takes pushed samples, lists what series there are.
     pub engine: Arc<Engine>,
     /// Scrapes other servers.

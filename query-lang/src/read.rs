@@ -40,7 +40,7 @@ pub trait MetricsRead: Send + Sync {
         limits: &Limits,
         _: &SharedColumns<'_>,
     ) -> Result<InstantValues, EvalError> {
-        Ok(InstantValues { values: self.instant(query, at, limits)?, histograms: Vec::new() })
+        Ok(InstantValues { values: self.instant(query, at, limits)?, ..InstantValues::default() })
     }
 
     /// The values at each time of a range.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
+use watchfire_json_log::JsonLogs;
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
 use watchfire_query_lang::{Limits, MetricsRead};
 
@@ -71,6 +72,8 @@ pub struct RuleEngine {
 
 struct Evaluator {
     limits: Limits,
+    /// Where queries are written down.
+    logs: Option<Arc<JsonLogs>>,
     schedule: Schedule,
     journal: Journal,
     journal_failures: u64,
@@ -127,6 +130,13 @@ impl RuleEngine {
         let engine = RuleEngine::over(table, evaluator);
         engine.publish(&engine.evaluator.lock());
         Ok((engine, report))
+    }
+
+    /// Writes each query of a rule down, where queries are.
+    #[must_use]
+    pub fn with_logs(mut self, logs: Arc<JsonLogs>) -> RuleEngine {
+        self.evaluator.get_mut().logs = Some(logs);
+        self
     }
 
     fn over(table: Table, evaluator: Evaluator) -> RuleEngine {
@@ -264,6 +274,7 @@ impl Evaluator {
     fn new(limits: Limits, schedule: Schedule, journal: Journal, now: Timestamp) -> Evaluator {
         Evaluator {
             limits,
+            logs: None,
             schedule,
             journal,
             journal_failures: 0,

@@ -40,6 +40,8 @@ pub struct ScrapeConfig {
     pub fallback_protocol: Option<Protocol>,
     /// Whether answers may come packed.
     pub enable_compression: bool,
+    /// Where scrapes without an answer are written down, if anywhere.
+    pub failure_log: Option<PathBuf>,
     /// What makes a scrape fail by its size.
     pub limits: ScrapeLimits,
     /// How targets are spoken with.
@@ -70,6 +72,7 @@ impl ScrapeConfig {
             names: NameConfig::default(),
             fallback_protocol: None,
             enable_compression: true,
+            failure_log: None,
             limits: ScrapeLimits::default(),
             http: HttpConfig::default(),
             discovery: Vec::new(),

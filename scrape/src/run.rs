@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot, watch};
 use watchfire_engine::Engine;
+use watchfire_json_log::JsonLogs;
+use watchfire_json_log::scrape::FailedScrape;
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::client::HttpClient;
@@ -33,6 +35,7 @@ pub(crate) struct Shared {
     /// Largest body of jobs without a limit of their own, bytes.
     pub(crate) body_bytes_max: usize,
     pub(crate) metrics: ScrapeMetrics,
+    pub(crate) logs: Arc<JsonLogs>,
 }
 
 /// A job in force.
@@ -144,6 +147,10 @@ impl Runner {
         // The URL may hold a secret in its parameters.
         let instance = plan.target.identity.labels.get("instance").unwrap_or_default();
         let job = &plan.job.config.job_name;
+        if let (true, Some(error), Some(log)) = (last.is_unanswered, &last.error, &plan.job.config.failure_log) {
+            let target = &plan.target.shown_url;
+            self.shared.logs.failed_scrape(log, &FailedScrape { error, job_name: job, target });
+        }
         let mut noted = self.last.lock();
         // The log is told of changes only.
         match &last.error {

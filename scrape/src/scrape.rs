@@ -116,6 +116,7 @@ impl Series {
         };
         LastScrape {
             health: if error.is_none() { Health::Up } else { Health::Down },
+            is_unanswered: matches!(error, Some(ScrapeError::Fetch(_))),
             error: error.map(|error| error.to_string()),
             at: Some(of.at),
             took,

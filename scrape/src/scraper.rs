@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use watchfire_engine::Engine;
 use watchfire_exposition::labels::Labels;
+use watchfire_json_log::JsonLogs;
 use watchfire_model::LabelSet;
 
 use crate::config::ScrapeConfig;
@@ -39,13 +40,14 @@ pub struct ScraperLimits {
 }
 
 impl Scraper {
-    /// Without jobs. Tasks run on `runtime`.
+    /// Without jobs. Tasks run on `runtime`; the files that jobs name for failures are among `logs`.
     ///
     /// Errors: a name of our metrics is taken.
     pub fn new(
         engine: Arc<Engine>,
         limits: ScraperLimits,
         registry: &Registry,
+        logs: Arc<JsonLogs>,
         runtime: Handle,
     ) -> Result<Scraper, prometheus::Error> {
         let shared = Shared {
@@ -54,6 +56,7 @@ impl Scraper {
             memory: BodyMemory::new(limits.bodies_bytes),
             body_bytes_max: limits.body_bytes,
             metrics: ScrapeMetrics::new(registry)?,
+            logs,
         };
         Ok(Scraper { shared: Arc::new(shared), runtime, pools: Mutex::default() })
     }

@@ -37,6 +37,8 @@ pub struct LastScrape {
     pub health: Health,
     /// Why it failed.
     pub error: Option<String>,
+    /// It failed for want of an answer, not for what one says.
+    pub is_unanswered: bool,
     /// When it began; `None`: never yet.
     pub at: Option<Timestamp>,
     /// How long the target took.

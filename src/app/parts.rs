@@ -27,6 +27,7 @@ use watchfire_ingest::metrics::IngestMetrics;
 use watchfire_ingest::own_log::OwnLog;
 use watchfire_ingest::sources::metrics::SourceMetrics;
 use watchfire_ingest::syslog::{serve_tcp, serve_udp};
+use watchfire_json_log::{JsonLogs, Opened};
 use watchfire_log_store::EmbeddedStore;
 use watchfire_metrics_backend::Cluster;
 use watchfire_model::Timestamp;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub metrics: Arc<dyn MetricsRead>,
     /// The same, where it is another cluster.
     pub cluster: Option<Arc<Cluster>>,
+    /// Where queries and failed scrapes are written down.
+    pub json_logs: Arc<JsonLogs>,
     /// Records to search.
     pub store: Arc<EmbeddedStore>,
     /// Rules and their alerts.
@@ -143,6 +146,8 @@ impl Parts {
             format!("the data folder {} cannot be made: {error}; choose another with --data-dir", dir.display())
         })?;
         let registry = Registry::new();
+        let json_logs = Arc::new(JsonLogs::new(&registry).map_err(|error| error.to_string())?);
+        json_logs.put_in_force(load::json_logs(config, &json_logs)?);
         let ingest_metrics = IngestMetrics::new(&registry).map_err(|error| error.to_string())?;
         let tail = Arc::new(TailHub::default());
         let Stores { engine, logs } = Stores::open(config, roles, &tail, &ingest_metrics, now)?;
@@ -204,8 +209,9 @@ impl Parts {
             store.clone(),
         );
         let intake = Arc::new(intake);
-        let scraper = Scraper::new(engine.clone(), scraper_limits(config), &registry, runtime.clone())
-            .map_err(|error| error.to_string())?;
+        let scraper =
+            Scraper::new(engine.clone(), scraper_limits(config), &registry, json_logs.clone(), runtime.clone())
+                .map_err(|error| error.to_string())?;
         let progress = [to_store, metrics_consumer.progress()];
         let counted = progress[1].clone();
         let replay_until = queue.stats().next_offset;
@@ -258,7 +264,8 @@ impl Parts {
             metrics,
             cluster,
             store,
-            rules: Arc::new(rules),
+            rules: Arc::new(rules.with_logs(json_logs.clone())),
+            json_logs,
             alerting: alerting.map(Arc::new),
             saved: Arc::new(saved),
             intake,
@@ -352,6 +359,7 @@ impl Parts {
         Api {
             store: self.store.clone(),
             metrics: self.metrics.clone(),
+            json_logs: self.json_logs.clone(),
             engine: self.engine.clone(),
             scraper: self.scraper.clone(),
             tail: self.tail.clone(),
@@ -418,6 +426,8 @@ impl Parts {
             tracing::error!(%error, "the engine could not be synced; what is missing is counted again from the queue");
         }
         self.store.close();
+        // What waits is written.
+        self.json_logs.put_in_force(Opened::default());
     }
 }
 

@@ -159,6 +159,7 @@ impl Reloader {
         let counted = extractor.counted();
         self.check_counted(&counted)?;
         self.check_tls(tls.as_ref())?;
+        let json_logs = load::json_logs(&next, &self.parts.json_logs)?;
         let now = Timestamp::now();
         // What can still refuse comes first; the others cannot fail.
         let runtime = self.parts.runtime.clone();
@@ -179,6 +180,7 @@ impl Reloader {
         if let Some(credentials) = credentials {
             self.doors.access.replace(credentials);
         }
+        self.parts.json_logs.put_in_force(json_logs);
         if let Err(error) = self.parts.begin_to_take(&next) {
             tracing::error!("{error}");
         }
@@ -187,7 +189,7 @@ impl Reloader {
         *current = next;
         let count = files.len();
         let mut done = format!(
-            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, scraping, remote_write, keys, users, certificates",
+            "reloaded: {count} rule file{}, receivers, parsers, extraction, sources, scraping, remote_write, log files, keys, users, certificates",
             if count == 1 { "" } else { "s" }
         );
         if !restart.is_empty() {

@@ -20,7 +20,7 @@ mod show;
 pub mod verb;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use watchfire_alerting::Secret;
 use watchfire_ingest::extract::RuleConfig;
@@ -58,6 +58,8 @@ pub struct Config {
     pub extract: Vec<RuleConfig>,
     /// Whose metrics are scraped.
     pub scrape: Vec<ScrapeConfig>,
+    /// Where queries are written down, if anywhere.
+    pub query_log: Option<PathBuf>,
     /// Who is sent all samples.
     pub remote_write: Vec<Destination>,
     /// Labels by which other servers know us.
@@ -307,6 +309,16 @@ pub fn check_exposure(config: &Config) -> Vec<(usize, String)> {
     exposed.map(message).collect()
 }
 
+impl Config {
+    /// Takes the files that are written to, where their paths are relative, for such of this folder.
+    pub fn place_log_files(&mut self, folder: &Path) {
+        let of_jobs = self.scrape.iter_mut().filter_map(|job| job.failure_log.as_mut());
+        for path in self.query_log.iter_mut().chain(of_jobs) {
+            *path = folder.join(&*path);
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Config {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
@@ -337,6 +349,7 @@ impl Default for Config {
             parsers: Vec::new(),
             extract: Vec::new(),
             scrape: Vec::new(),
+            query_log: None,
             remote_write: Vec::new(),
             external_labels: LabelSet::empty(),
             alerting: Alerting {
@@ -373,6 +386,19 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_files_lie_where_the_configuration_does() {
+        let text = "global: {query_log_file: q.log, scrape_failure_log_file: s.log}\nscrape_configs:\n\
+            - {job_name: a}\n- {job_name: b, scrape_failure_log_file: /var/b.log}\n\
+            - {job_name: c, scrape_failure_log_file: ''}\n";
+        let (mut config, _) = parse(text, &|_| None).expect("it can be read");
+        config.place_log_files(Path::new("/etc/watchfire"));
+        assert_eq!(config.query_log.as_deref(), Some(Path::new("/etc/watchfire/q.log")));
+        let of_jobs: Vec<_> = config.scrape.iter().map(|job| job.failure_log.as_deref()).collect();
+        let wanted = ["/etc/watchfire/s.log", "/var/b.log", "/etc/watchfire/s.log"];
+        assert_eq!(of_jobs, wanted.map(|path| Some(Path::new(path))));
+    }
 
     #[test]
     fn without_a_word_only_the_loopback_is_listened_on_and_nothing_is_open() {

@@ -1,5 +1,7 @@
 //! `global` and `scrape_configs`, as Prometheus reads them.
 
+use std::path::PathBuf;
+
 use watchfire_exposition::escaping::Escaping;
 use watchfire_model::LabelSet;
 use watchfire_model::time::format_duration_ms;
@@ -13,6 +15,9 @@ use super::{scrape_discovery, scrape_http, scrape_relabel};
 /// Where `scrape_configs` stand, for messages.
 const PATH: &str = "scrape_configs";
 
+/// Where scrapes without an answer are written down.
+const FAILURE_LOG: &str = "scrape_failure_log_file";
+
 /// What jobs take over from `global` where they say nothing themselves.
 struct Defaults {
     interval_ms: i64,
@@ -21,6 +26,7 @@ struct Defaults {
     protocols: Option<Vec<Protocol>>,
     histograms: HistogramConfig,
     names: NameConfig,
+    failure_log: Option<PathBuf>,
     limits: ScrapeLimits,
 }
 
@@ -52,10 +58,10 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
     config.external_labels = LabelSet::from_pairs(labels).unwrap_or_default();
     let names = read_names(&mut section, NameConfig::default());
     set(&mut config.alerting.query_offset_ms, section.duration_ms("rule_query_offset"));
-    section.not_yet("query_log_file", "a log of queries");
-    section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
+    config.query_log = read_log_file(&mut section, "query_log_file");
+    let failure_log = read_log_file(&mut section, FAILURE_LOG);
     section.finish();
-    Defaults { interval_ms, timeout_ms, protocols, histograms, names, limits }
+    Defaults { interval_ms, timeout_ms, protocols, histograms, names, failure_log, limits }
 }
 
 /// Interval and timeout. A timeout that is only a default is no longer than the interval.
@@ -108,9 +114,15 @@ fn read_job(node: &Node, top: &mut Section<'_>, defaults: &Defaults) -> Option<S
     job.metric_relabel = scrape_relabel::read(&mut section, "metric_relabel_configs");
     job.discovery = scrape_discovery::read(&mut section);
     job.names = read_names(&mut section, defaults.names);
-    section.not_yet("scrape_failure_log_file", "a log of failed scrapes");
+    job.failure_log = read_log_file(&mut section, FAILURE_LOG).or_else(|| defaults.failure_log.clone());
     section.finish();
     (!job.job_name.is_empty()).then_some(job)
+}
+
+/// A file that is written to. As for Prometheus, an empty text is as good as none.
+fn read_log_file(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+    section.text(key).filter(|text| !text.is_empty())?;
+    section.path(key)
 }
 
 fn set<T>(target: &mut T, value: Option<T>) {

@@ -85,6 +85,9 @@ fn yaml(config: &ScrapeConfig) -> String {
     }
     put("metric_name_validation_scheme", json!(if config.names.only_plain { "legacy" } else { "utf8" }));
     put("metric_name_escaping_scheme", json!(config.names.escaping.as_str()));
+    if let Some(log) = &config.failure_log {
+        put("scrape_failure_log_file", json!(log));
+    }
     put("follow_redirects", json!(config.http.follow_redirects));
     for (name, rules) in [("relabel_configs", &config.relabel), ("metric_relabel_configs", &config.metric_relabel)] {
         if !rules.is_empty() {

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
-use serde_json::json;
+use watchfire_json_log::query::QueryStats;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::ast::ValueType;
 use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, Outcome, Query, RangeSteps};
@@ -17,6 +17,7 @@ use super::known::Known;
 use super::params::{Asked, NANOS_OF_MILLI};
 use super::reply::{JSON, Refused, Reply, success, written};
 use super::tree;
+use crate::asked_by::AskedBy;
 use crate::error::ApiError;
 use crate::metrics::CancelOnDrop;
 use crate::params::shown;
@@ -35,12 +36,12 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/parse_query", routing::get(parse).post(parse))
 }
 
-async fn instant(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+async fn instant(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
     let at = asked.time("time")?.unwrap_or_else(Timestamp::now);
-    evaluate(&api, &asked, When::Instant(at), at).await
+    evaluate(&api, by, &asked, When::Instant(at), at).await
 }
 
-async fn range(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
     let (start, end) = (asked.needed_time("start")?, asked.needed_time("end")?);
     if end < start {
         return Err(Refused::parameter("end", "end timestamp must not be before start time"));
@@ -64,7 +65,7 @@ async fn range(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Re
     if step_ms == 0 {
         return Err(Refused::execution("the step is shorter than a millisecond, which no time is told apart by"));
     }
-    evaluate(&api, &asked, When::Range(RangeSteps { start, end, step_ms }), end).await
+    evaluate(&api, by, &asked, When::Range(RangeSteps { start, end, step_ms }), end).await
 }
 
 /// What the call says of limits, within those of the server.
@@ -84,7 +85,7 @@ fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
 }
 
 /// Evaluates, cuts and writes the answer; ends early when the client leaves.
-async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> Result<Response, Refused> {
+async fn evaluate(api: &Arc<Api>, by: AskedBy, asked: &Asked, when: When, at: Timestamp) -> Result<Response, Refused> {
     let limits = limits(api, asked)?;
     let most = asked.limit()?;
     let stats = asked.get("stats").map(str::to_owned);
@@ -97,7 +98,7 @@ async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> R
     }
     let prepared = begun.elapsed();
     let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
-    let mut work = Work { api: api.clone(), known, when, at, limits, most, stats, begun, prepared };
+    let mut work = Work { api: api.clone(), by, known, when, at, limits, most, stats, begun, prepared };
     if let Some((first, written)) = work.at_once()? {
         return Ok(goes_on(first, written, JSON));
     }
@@ -108,6 +109,7 @@ async fn evaluate(api: &Arc<Api>, asked: &Asked, when: When, at: Timestamp) -> R
 /// A query to be answered.
 struct Work {
     api: Arc<Api>,
+    by: AskedBy,
     known: Arc<Known>,
     when: When,
     at: Timestamp,
@@ -121,6 +123,9 @@ struct Work {
 
 /// What an answer begins with, and the rest of it.
 type Begun = (Option<Bytes>, Written);
+
+/// What came of an evaluation, and what it took.
+type Evaluated = (Result<Answer, EvalError>, QueryStats);
 
 /// Longest time that an async thread may be kept, should an answer take longer than the one before.
 const AT_ONCE_MAX: Duration = Duration::from_millis(2);
@@ -141,36 +146,40 @@ impl Work {
             ..self.limits.clone()
         };
         match self.evaluate(&limits) {
-            Ok(answer) => self.write(answer).map(Some),
-            Err(EvalError::Timeout { .. } | EvalError::Samples { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            (Err(EvalError::Timeout { .. } | EvalError::Samples { .. }), _) => Ok(None),
+            evaluated => self.finish(evaluated).map(Some),
         }
     }
 
     fn run(mut self) -> Result<Begun, Refused> {
         let limits = self.limits.clone();
-        let answer = self.evaluate(&limits)?;
-        self.write(answer)
+        let evaluated = self.evaluate(&limits);
+        self.finish(evaluated)
     }
 
-    fn evaluate(&self, limits: &Limits) -> Result<(Answer, Instant, Duration), EvalError> {
+    fn evaluate(&self, limits: &Limits) -> Evaluated {
         let started = Instant::now();
         let answer = self.api.metrics.answer(&self.known.query, self.when, limits);
         let evaluated = started.elapsed();
         self.known.note(self.when, evaluated);
-        Ok((answer?, started, evaluated))
+        let queued = started - self.begun - self.prepared;
+        let samples_read = answer.as_ref().ok().map(|answer| answer.samples_read);
+        (answer, QueryStats { prepared: self.prepared, queued, evaluated, samples_read })
     }
 
-    fn write(&mut self, (mut answer, started, evaluated): (Answer, Instant, Duration)) -> Result<Begun, Refused> {
-        let times = Times { prepared: self.prepared, queued: started - self.begun - self.prepared, evaluated };
+    /// Writes the query down, and begins to write its answer.
+    fn finish(&mut self, (answer, took): Evaluated) -> Result<Begun, Refused> {
+        let started = Instant::now();
+        self.by.write_down(&self.api, self.known.query.text(), self.when, &answer, took);
+        let mut answer = answer?;
         truncate(&mut answer, self.most);
         let stats = self.stats.take();
         check_stats(stats.as_deref(), &mut answer);
-        let stats = stats.map(|_| format!(",\"stats\":{}", times.stats(answer.samples_read)));
+        let stats = stats.map(|_| format!(",\"stats\":{}", took.to_json()));
         let mut written = Written::new(answer, self.at, stats.unwrap_or_default());
         let first = written.next()?;
         // What takes long to be written is not brief either.
-        self.known.note(self.when, started.elapsed());
+        self.known.note(self.when, took.evaluated + started.elapsed());
         Ok((first, written))
     }
 }
@@ -203,36 +212,6 @@ fn check_stats(stats: Option<&str>, answer: &mut Answer) {
              \"true\" or \"all\"",
             shown(other)
         ));
-    }
-}
-
-/// How long the parts of an answer took.
-struct Times {
-    prepared: Duration,
-    queued: Duration,
-    evaluated: Duration,
-}
-
-impl Times {
-    /// Prometheus' statistics. Every sample is read once, whatever the number of windows that it lies in, and
-    /// results are sorted as a part of the evaluation.
-    fn stats(&self, samples_read: u64) -> serde_json::Value {
-        let evaluated = self.evaluated.as_secs_f64();
-        json!({
-            "timings": {
-                "evalTotalTime": evaluated,
-                "resultSortTime": 0,
-                "queryPreparationTime": self.prepared.as_secs_f64(),
-                "innerEvalTime": evaluated,
-                "execQueueTime": self.queued.as_secs_f64(),
-                "execTotalTime": (self.prepared + self.queued + self.evaluated).as_secs_f64(),
-            },
-            "samples": {
-                "totalQueryableSamples": samples_read,
-                "samplesRead": samples_read,
-                "peakSamples": samples_read,
-            },
-        })
     }
 }
 

@@ -95,6 +95,8 @@ pub struct InstantValues {
     pub values: Vec<(LabelSet, f64)>,
     /// The native histograms among them, each with its place in the list; places ascend.
     pub histograms: Vec<(usize, Arc<Histogram>)>,
+    /// How many samples were read for them; `None` where nobody knows.
+    pub samples_read: Option<u64>,
 }
 
 /// [`evaluate_instant`] of one of several queries that are asked at one time: what they have in common is computed once.
@@ -122,7 +124,7 @@ pub fn evaluate_shared(
             }
         }
     }
-    Ok(InstantValues { values, histograms })
+    Ok(InstantValues { values, histograms, samples_read: Some(guard.samples_read()) })
 }
 
 /// The values at the one time of an instant query, in the order of labels unless the query gives one.

@@ -20,7 +20,7 @@ fn host(name: &str, value: f64) -> (LabelSet, f64) {
 }
 
 fn values(results: &[(LabelSet, f64)]) -> InstantValues {
-    InstantValues { values: results.to_vec(), histograms: Vec::new() }
+    InstantValues { values: results.to_vec(), ..InstantValues::default() }
 }
 
 fn step(set: &mut AlertSet, rule: &AlertRule, seconds: i64, results: &[(LabelSet, f64)]) -> Vec<(String, AlertState)> {

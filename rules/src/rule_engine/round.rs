@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use watchfire_json_log::query::{LoggedQuery, Origin, QueryStats};
 use watchfire_model::{Alert, AlertState, LabelSet, Timestamp};
-use watchfire_query_lang::{InstantValues, MetricsRead, SharedColumns};
+use watchfire_query_lang::{EvalError, InstantValues, MetricsRead, SharedColumns};
 
 use super::{Acknowledged, Evaluator, Round, count_batch};
 use crate::alert_set::{AlertSet, Change, Tracked};
@@ -30,12 +31,12 @@ pub(super) struct Store<'a> {
 
 /// How the rules of a batch are asked.
 struct Asked<'g> {
+    /// Whose they are.
+    group: &'g Group,
     /// The time of the evaluation.
     at: Timestamp,
     /// The time at which queries look.
     asked_at: Timestamp,
-    /// Most alerts or series of a rule; 0 = no limit.
-    limit: usize,
     shared: SharedColumns<'g>,
 }
 
@@ -112,19 +113,15 @@ impl Work {
         at: Timestamp,
         store: &Store<'_>,
     ) -> u64 {
-        let asked = Asked {
-            at,
-            asked_at: at.plus_millis(-group.query_offset_ms),
-            limit: group.limit,
-            shared: group.shared.at_one_time(),
-        };
+        let asked =
+            Asked { group, at, asked_at: at.plus_millis(-group.query_offset_ms), shared: group.shared.at_one_time() };
         slots.map(|slot| u64::from(!self.evaluate(slot, evaluator, &asked, store))).sum()
     }
 
     /// Evaluates a rule; `false` if that failed.
     fn evaluate(&mut self, slot: &Arc<Slot>, evaluator: &mut Evaluator, asked: &Asked<'_>, store: &Store<'_>) -> bool {
         let started = Instant::now();
-        let Asked { at, asked_at, limit, shared } = asked;
+        let Asked { group, at, asked_at, shared } = asked;
         let (at, asked_at) = (*at, *asked_at);
         let written = if self.round.unwritten.hold_up(&slot.reads) {
             shared.forget();
@@ -133,7 +130,9 @@ impl Work {
             Ok(())
         };
         let results = written.and_then(|()| {
+            let begun = Instant::now();
             let results = store.metrics.instant_shared(slot.rule.query(), asked_at, &evaluator.limits, shared);
+            write_down(evaluator, group, slot, asked_at, begun.elapsed(), &results);
             results.map_err(|error| error.to_string())
         });
         let mut state = slot.state.lock();
@@ -143,7 +142,7 @@ impl Work {
             match &slot.rule {
                 Rule::Alert(rule) => self.step_alerts(slot, rule, state, evaluator, asked, &results),
                 Rule::Record(rule) => {
-                    let step = state.recorded.step(rule, &results, asked_at, *limit, self.round.unwritten.out());
+                    let step = state.recorded.step(rule, &results, asked_at, group.limit, self.round.unwritten.out());
                     self.round.unwritten.of_rule(slot);
                     step.map_err(|error| error.to_string())
                 }
@@ -182,7 +181,7 @@ impl Work {
         results: &InstantValues,
     ) -> Result<(), String> {
         let mut changes = std::mem::take(&mut self.changes);
-        let (at, asked_at, limit) = (asked.at, asked.asked_at, asked.limit);
+        let (at, asked_at, limit) = (asked.at, asked.asked_at, asked.group.limit);
         let in_grace = at < evaluator.grace_until;
         let step = state.set.step(rule, results, at, in_grace, limit, &mut changes);
         let told_before = self.round.alerts.len();
@@ -318,6 +317,28 @@ impl Evaluator {
             self.journal_failed(&error, now);
         }
     }
+}
+
+/// Writes a query down, if that is wanted of the rules that people see.
+fn write_down(
+    evaluator: &Evaluator,
+    group: &Group,
+    slot: &Slot,
+    at: Timestamp,
+    evaluated: Duration,
+    results: &Result<InstantValues, EvalError>,
+) {
+    let Some(logs) = evaluator.logs.as_ref().filter(|_| !slot.is_own()) else { return };
+    let samples_read = results.as_ref().ok().and_then(|results| results.samples_read);
+    logs.query(&LoggedQuery {
+        query: slot.rule.query().text(),
+        start: at,
+        end: at,
+        step_ms: 0,
+        error: results.as_ref().err().map(EvalError::to_string),
+        stats: QueryStats { evaluated, samples_read, ..QueryStats::default() },
+        origin: Origin::RuleGroup { file: &group.file, name: &group.name },
+    });
 }
 
 /// One line per rule and evaluation, however many alerts there are.
