@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use watchfire_engine::{
-    Derived, Engine, EngineConfig, Increment, MetricType, OVERFLOW, Rejection, SampleBatch, SeriesKind, SourcePosition,
-    TimeRange,
+    Derived, Engine, EngineConfig, Exemplar, Increment, MetricType, OVERFLOW, Rejection, SampleBatch, SeriesKind,
+    SourcePosition, TimeRange,
 };
 use watchfire_model::{LabelSet, MatchOp, Matcher, Sample, Timestamp};
 
@@ -83,6 +83,25 @@ fn samples_follow_the_rules_and_survive() {
     assert_eq!(samples.len(), 1, "left-open, right-closed");
     assert_eq!(engine.label_values("job", &[]), ["api", "web"]);
     assert_eq!(engine.label_names(&[]), ["__name__", "instance", "job"]);
+}
+
+#[test]
+fn exemplars_of_a_batch_come_in_any_order() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let engine = open(dir.path());
+    let mut batch = SampleBatch::new(at(0));
+    let series = batch.series(SeriesKind::Samples(MetricType::Counter), &labels(&[("__name__", "hits")]));
+    batch.push(series, at(0), 1.0);
+    let exemplar =
+        |offset_ms: i64, value: f64| Exemplar { labels: LabelSet::empty(), value, at: at(offset_ms), is_dated: true };
+    for (offset_ms, value) in [(3, 1.0), (1, 2.0), (2, f64::NAN), (2, 3.0)] {
+        batch.push_exemplar(series, exemplar(offset_ms, value));
+    }
+    assert_eq!(engine.append_samples(&batch).expect("taken").exemplars, 4);
+    let matcher = Matcher::new("__name__", MatchOp::Equal, "hits").expect("a matcher");
+    let kept = engine.exemplars(&[vec![matcher]], at(0), at(9));
+    let offsets = kept[0].1.iter().map(|exemplar| exemplar.at.millis() - at(0).millis());
+    assert_eq!(offsets.collect::<Vec<_>>(), [1, 2, 2, 3]);
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn number(out: &mut Vec<u8>, value: f64) {
 }
 
 /// Numbers of this magnitude are written in JSON without an exponent.
-const PLAIN: std::ops::Range<f64> = 1e-3..1e15;
+const PLAIN: std::ops::Range<f64> = 1e-3..1e16;
 
 /// Writes a number as in JSON, several times as quickly as formatting does it. Of two texts that are as short and as near it
 /// is the even one, as with Prometheus. Whole numbers have no `.0` here.
@@ -294,6 +294,8 @@ mod tests {
                 }
             }
         }
+        // Both are as near it; the even one counts.
+        assert_eq!(written(|out| number(out, -8_946_775_649_473_141.0 / 4.0)), "-2236693912368285.2");
         for (millis, text) in [(0, "0"), (1_435_781_451_781, "1435781451.781"), (1_050, "1.050"), (-1, "-0.001")] {
             assert_eq!(written(|out| time(out, Timestamp::from_millis(millis))), text);
         }

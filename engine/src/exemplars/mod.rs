@@ -52,8 +52,12 @@ impl Exemplar {
 
     /// Whether it may stand behind another one: later, or of the same time with another value or other labels.
     fn follows(&self, before: &Exemplar) -> bool {
-        let by_value = self.value.partial_cmp(&before.value).unwrap_or(std::cmp::Ordering::Greater);
-        self.at.cmp(&before.at).then(by_value).then_with(|| self.labels.cmp(&before.labels)).is_gt()
+        self.order(before).is_gt()
+    }
+
+    fn order(&self, other: &Exemplar) -> std::cmp::Ordering {
+        let by_value = self.value.total_cmp(&other.value);
+        self.at.cmp(&other.at).then(by_value).then_with(|| self.labels.cmp(&other.labels))
     }
 
     fn has_long_labels(&self) -> bool {
@@ -97,7 +101,7 @@ impl SampleBatch {
 /// What became of the exemplars of a batch.
 #[derive(Default)]
 pub(crate) struct Kept {
-    /// How many are here now, or would be if those of the batch were in order among themselves.
+    /// How many are here now, new or not.
     pub(crate) count: u64,
     /// The series of those that are older than what their series had.
     pub(crate) out_of_order: Vec<BatchSeries>,
@@ -113,8 +117,8 @@ impl Engine {
     }
 
     /// Keeps those of a batch whose series there is, and writes a record of what is new. What has labels that are too long,
-    /// or is out of order, is not kept; the latter is told. Each is compared with what its series had before the batch, as
-    /// Prometheus does.
+    /// or is out of order, is not kept; the latter is told. Each is compared with what its series had before the batch, whose own are
+    /// put in order, as Prometheus does with those of a scrape.
     ///
     /// Errors: the log cannot be written; it waits for a snapshot then.
     pub(crate) fn keep_exemplars(
@@ -131,6 +135,8 @@ impl Engine {
             };
             given.push((*series, id, labels, exemplar));
         }
+        // A client gives those of a histogram by their values.
+        given.sort_by(|(.., one), (.., other)| one.order(other));
         let mut kept = Kept::default();
         let mut record = Encoder::default();
         let mut ring = self.exemplars.ring.write();
