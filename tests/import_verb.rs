@@ -269,10 +269,10 @@ fn lines_that_are_plain_text_or_refused_are_told_by_file() {
     for told in [
         format!("{}: 2 lines were refused (too_old 2); the first is line 20002: too_old: the record's", path("a.log")),
         format!("{}: 1 line was refused (too_old 1); the first is line 4: too_old: the record's", path("b.log")),
-        "\n1 of 20008 records is in no known format, and kept as plain text, dated by the time of the import\n\
+        "\n1 of 20008 records is in no known format, and kept as plain text\n\
          hint: --format says what they are: json,"
             .to_owned(),
-        "\n1 more record says no usable time, and is dated by the time of the import\n".to_owned(),
+        "\n2 records say no usable time, and are dated by the time of the import\n".to_owned(),
     ] {
         assert!(said.contains(&told), "{told}\n{said}");
     }

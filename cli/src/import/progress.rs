@@ -222,19 +222,17 @@ impl Progress {
         self.rejected
     }
 
-    /// Says how many records are of no format that is known, or not of the one that was named, and what can be done.
+    /// Says how many records are of no format that is known, or not of the one that was named, and what can be done; and of how
+    /// many, these or others, the time is not known.
     pub(super) fn tell_of_plain_text(&self, format: Option<&str>) {
-        let dated = "dated by the time of the import";
         if self.plain > 0 {
             let (of, are) = (count(self.accepted, self.what), is_or_are(self.plain));
             match format.filter(|format| *format != "auto") {
-                Some(format) => eprintln!(
-                    "{} of {of} {are} not of the format {}, and kept as plain text, {dated}",
-                    self.plain,
-                    safe(format)
-                ),
+                Some(format) => {
+                    eprintln!("{} of {of} {are} not of the format {}, and kept as plain text", self.plain, safe(format))
+                }
                 None => eprintln!(
-                    "{} of {of} {are} in no known format, and kept as plain text, {dated}\nhint: --format says what \
+                    "{} of {of} {are} in no known format, and kept as plain text\nhint: --format says what \
                      they are: json, logfmt, apache_combined, syslog_rfc3164, …; other layouts are described by \
                      `parsers` in the server's configuration, and named --format regex:NAME. What is stored stays as it is: \
                      --as-new with a format stores the same files once more",
@@ -242,15 +240,10 @@ impl Progress {
                 ),
             }
         }
-        let undated = self.undated.saturating_sub(self.plain);
-        if undated > 0 {
-            let more = if self.plain > 0 { "more " } else { "" };
-            let say = if undated == 1 { "says" } else { "say" };
-            eprintln!(
-                "{} {say} no usable time, and {} {dated}",
-                count(undated, &format!("{more}{}", self.what)),
-                is_or_are(undated)
-            );
+        if self.undated > 0 {
+            let (undated, are) = (count(self.undated, self.what), is_or_are(self.undated));
+            let say = if self.undated == 1 { "says" } else { "say" };
+            eprintln!("{undated} {say} no usable time, and {are} dated by the time of the import");
         }
     }
 }
