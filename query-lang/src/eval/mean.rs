@@ -51,6 +51,15 @@ impl Mean {
     }
 }
 
+/// Adds a value to each of some sums, which stand in two columns so that several go through at once.
+pub(super) fn add_to_sums(sums: &mut [f64], rests: &mut [f64], values: &[f64]) {
+    for ((sum, rest), value) in sums.iter_mut().zip(rests).zip(values) {
+        let mut of = Sum { sum: *sum, rest: *rest };
+        of.add(*value);
+        (*sum, *rest) = (of.sum, of.rest);
+    }
+}
+
 /// Many means, a value to each at a time.
 #[derive(Default)]
 pub(crate) struct Means {
@@ -82,12 +91,7 @@ impl Means {
             places.zip(values).for_each(|(at, value)| self.add(at, *value));
             return;
         }
-        let rests = &mut self.rests[places.clone()];
-        for ((sum, rest), value) in sums.iter_mut().zip(rests).zip(values) {
-            let mut of = Sum { sum: *sum, rest: *rest };
-            of.add(*value);
-            (*sum, *rest) = (of.sum, of.rest);
-        }
+        add_to_sums(sums, &mut self.rests[places.clone()], values);
         self.counts[places].iter_mut().for_each(|count| *count += 1.0);
     }
 

@@ -3,7 +3,7 @@
 use watchfire_model::Sum;
 
 use super::column::{ABSENT, is_absent};
-use super::mean::{Mean, Means};
+use super::mean::{Mean, Means, add_to_sums};
 use crate::ast::AggregateOp;
 
 /// Groups of so many steps each; a step of a group has its place in each of the columns that the operator needs.
@@ -116,12 +116,7 @@ impl Tallies {
         let places = group * self.steps..(group + 1) * self.steps;
         match &mut self.of {
             Of::Sum { sums, rests, .. } if is_full => {
-                let sums = &mut sums[places.clone()];
-                for ((sum, rest), value) in sums.iter_mut().zip(&mut rests[places]).zip(values) {
-                    let mut of = Sum { sum: *sum, rest: *rest };
-                    of.add(*value);
-                    (*sum, *rest) = (of.sum, of.rest);
-                }
+                add_to_sums(&mut sums[places.clone()], &mut rests[places], values);
             }
             Of::Sum { sums, rests, seen } => {
                 for (at, value) in places.zip(values).filter(|(_, value)| !is_absent(**value)) {
