@@ -39,7 +39,7 @@ pub(crate) struct Resting {
     /// What the log says of it after that.
     log: Option<OfLog>,
     /// Of a series of samples, those that the log has last.
-    samples: Option<OfBucket>,
+    samples: Option<InBucket>,
 }
 
 /// Where a series stands in a snapshot. The bytes stay in the file: its checksum was right a moment ago, and it can be read
@@ -50,7 +50,7 @@ struct Stored {
 }
 
 /// Samples of one series among those of others.
-pub(crate) struct OfBucket {
+pub(crate) struct InBucket {
     bucket: Arc<RestingSamples>,
     /// Its place among the series of the bucket.
     place: u32,
@@ -114,11 +114,11 @@ impl Resting {
 
     /// Notes where its samples are: those of a place in a bucket.
     pub(crate) fn put_samples(&mut self, bucket: Arc<RestingSamples>, place: u32) {
-        self.samples = Some(OfBucket { bucket, place });
+        self.samples = Some(InBucket { bucket, place });
     }
 
     /// Its samples, which do not rest from now on.
-    pub(crate) fn take_samples(&mut self) -> Option<OfBucket> {
+    pub(crate) fn take_samples(&mut self) -> Option<InBucket> {
         self.samples.take()
     }
 
@@ -146,7 +146,7 @@ impl Resting {
     }
 }
 
-impl OfBucket {
+impl InBucket {
     /// Puts the samples into their series.
     pub(crate) fn settle_into(self, state: &mut SeriesState) {
         self.bucket.with(self.place, |run| with_codec(|codec| state.push_run(run, codec)));
@@ -167,19 +167,21 @@ impl OfLog {
     /// Puts what stands before a place of the log into the numbers. Says whether something is left.
     fn settle_into(&mut self, numbers: &mut Numbers, before: u32) -> bool {
         numbers.see_time(self.log.now);
-        while let Some(part) = self.log.parts.get(self.part as usize) {
-            for place in part.of_series(self.series).iter().skip(self.applied as usize) {
-                if part.before.saturating_add(*place) >= before {
-                    return true;
+        with_codec(|codec| {
+            while let Some(part) = self.log.parts.get(self.part as usize) {
+                for place in part.of_series(self.series).iter().skip(self.applied as usize) {
+                    if part.before.saturating_add(*place) >= before {
+                        return true;
+                    }
+                    self.applied += 1;
+                    if let Some((_, said)) = part.all.get(*place as usize) {
+                        said.apply(&part.file, numbers, codec);
+                    }
                 }
-                self.applied += 1;
-                if let Some((_, said)) = part.all.get(*place as usize) {
-                    with_codec(|codec| said.apply(&part.file, numbers, codec));
-                }
+                (self.part, self.applied) = (self.part + 1, 0);
             }
-            (self.part, self.applied) = (self.part + 1, 0);
-        }
-        false
+            false
+        })
     }
 }
 

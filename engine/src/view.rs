@@ -11,9 +11,7 @@ use crate::distribution::{Distribution, DistributionWindow};
 use crate::increments::Increments;
 use crate::kind::SeriesKind;
 use crate::series::{Layers, Numbers, Series};
-
-/// So many series are fetched together.
-const TOGETHER: usize = 16;
+use crate::shard::TOGETHER;
 
 /// The views one after another, for who reads them all: their memory is asked for some series ahead.
 pub fn in_turn(views: &[SeriesView]) -> impl Iterator<Item = &SeriesView> {

@@ -433,6 +433,22 @@ pub enum DnsRecord {
     Ns,
 }
 
+impl DnsRecord {
+    /// Each with its word in a configuration.
+    pub const NAMES: [(&'static str, DnsRecord); 5] = [
+        ("A", DnsRecord::A),
+        ("AAAA", DnsRecord::Aaaa),
+        ("SRV", DnsRecord::Srv),
+        ("MX", DnsRecord::Mx),
+        ("NS", DnsRecord::Ns),
+    ];
+
+    /// The kind of a word, in letters of either case.
+    pub fn parse(word: &str) -> Option<DnsRecord> {
+        DnsRecord::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, record)| *record)
+    }
+}
+
 /// A server that lists targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpDiscovery {

@@ -108,7 +108,8 @@ fn read_dns(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {
         section.fault(node.place, format!("`{path}` needs `names: [NAME]`"));
     }
     section.defaults_to("type", "SRV");
-    let record = section.word("type", &["A", "AAAA", "SRV", "MX", "NS"], record).unwrap_or(DnsRecord::Srv);
+    let words = DnsRecord::NAMES.map(|(name, _)| name);
+    let record = section.word("type", &words, DnsRecord::parse).unwrap_or(DnsRecord::Srv);
     let port = section.parsed("port", "a port (1 to 65535)", |text| text.parse().ok().filter(|port: &u16| *port > 0));
     if port.is_none() && record != DnsRecord::Srv {
         section.fault(node.place, format!("`{path}` needs `port`: only SRV records name one"));
@@ -116,17 +117,6 @@ fn read_dns(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {
     let refresh_ms = section.duration_or("refresh_interval", 1, 30_000);
     section.finish();
     Some(Discovery::Dns(DnsDiscovery { names, record, port: port.unwrap_or(0), refresh_ms }))
-}
-
-fn record(text: &str) -> Option<DnsRecord> {
-    match text.to_ascii_uppercase().as_str() {
-        "A" => Some(DnsRecord::A),
-        "AAAA" => Some(DnsRecord::Aaaa),
-        "SRV" => Some(DnsRecord::Srv),
-        "MX" => Some(DnsRecord::Mx),
-        "NS" => Some(DnsRecord::Ns),
-        _ => None,
-    }
 }
 
 fn read_http(node: &Node, job: &mut Section<'_>) -> Option<Discovery> {

@@ -109,8 +109,13 @@ fn written_rule(of: &RelabelRule) -> Value {
     shown
 }
 
+/// The word of a configuration for one of some choices.
+fn word<T: PartialEq>(names: &[(&'static str, T)], of: &T) -> &'static str {
+    names.iter().find(|(_, named)| named == of).map_or("", |(name, _)| name)
+}
+
 fn protocol(protocol: Protocol) -> &'static str {
-    Protocol::NAMES.iter().find(|(_, named)| *named == protocol).map_or("", |(name, _)| name)
+    word(&Protocol::NAMES, &protocol)
 }
 
 /// Where targets come from, kind by kind.
@@ -122,7 +127,7 @@ fn discovery(all: &[Discovery]) -> Map<String, Value> {
             Discovery::Files(files) => ("file_sd_configs", vec![json!({"files": files.files})]),
             Discovery::Dns(dns) => {
                 let refresh = format_duration_ms(dns.refresh_ms);
-                let record = record(dns.record);
+                let record = word(&DnsRecord::NAMES, &dns.record);
                 let entry = json!({"names": dns.names, "refresh_interval": refresh, "type": record, "port": dns.port});
                 ("dns_sd_configs", vec![entry])
             }
@@ -145,14 +150,4 @@ fn group(group: &TargetGroup) -> Value {
         shown["labels"] = group.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     }
     shown
-}
-
-fn record(record: DnsRecord) -> &'static str {
-    match record {
-        DnsRecord::A => "A",
-        DnsRecord::Aaaa => "AAAA",
-        DnsRecord::Srv => "SRV",
-        DnsRecord::Mx => "MX",
-        DnsRecord::Ns => "NS",
-    }
 }

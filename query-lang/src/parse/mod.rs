@@ -53,18 +53,21 @@ pub(crate) fn parse_text(text: &str, times: Option<QueryTimes>) -> Result<Parsed
         let root = short::build(text, pairs)?;
         return Ok(Parsed { language: Language::Short, root, depends_on_times: false });
     }
-    scan::check(text)?;
-    let pairs = Grammar::parse(Rule::promql_query, text).map_err(|error| message::explain(text, &error, false))?;
-    let (root, depends_on_times) = promql::build(text, pairs, times, Conditions::Needed)?;
+    let (root, depends_on_times) = parse_promql(text, times, Conditions::Needed)?;
     Ok(Parsed { language: Language::PromQl, root, depends_on_times })
 }
 
 /// Reads a selector of PromQL, which may be one that every series meets.
 pub(crate) fn parse_selector_of_any(text: &str) -> Result<Expr, ParseError> {
     check_length(text)?;
+    Ok(parse_promql(text, None, Conditions::Free)?.0)
+}
+
+/// The tree of a text of PromQL, and whether spans in it depend on the times.
+fn parse_promql(text: &str, times: Option<QueryTimes>, conditions: Conditions) -> Result<(Expr, bool), ParseError> {
     scan::check(text)?;
     let pairs = Grammar::parse(Rule::promql_query, text).map_err(|error| message::explain(text, &error, false))?;
-    Ok(promql::build(text, pairs, None, Conditions::Free)?.0)
+    promql::build(text, pairs, times, conditions)
 }
 
 /// Whether a selector needs a condition that not every series meets.
