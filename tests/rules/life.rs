@@ -34,6 +34,12 @@ fn wait(server: &Server, query: &str, count: usize) -> Vec<Value> {
     }
 }
 
+/// How many samples there are of what is recorded.
+fn count(server: &Server) -> u64 {
+    let found = wait(server, "count_over_time(r[1h])", 1);
+    found[0]["value"][1].as_str().and_then(|text| text.parse().ok()).expect("a number")
+}
+
 #[test]
 fn what_was_recorded_outlives_the_process_and_its_rule_does_not_outlive_a_reload() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -46,11 +52,13 @@ fn what_was_recorded_outlives_the_process_and_its_rule_does_not_outlive_a_reload
     let pending = |server: &Server| server.client().get("/api/v1/alerts")["data"]["alerts"][0]["activeAt"].clone();
     wait(&server, "ALERTS{alertstate=\"pending\"}", 1);
     let since = pending(&server);
-    let counted = result(&server, "count_over_time(r[1h])")[0]["value"][1].as_str().map(str::to_owned);
+    let before = count(&server);
     server.kill();
     server.restart();
-    let counted: f64 = counted.and_then(|text| text.parse().ok()).expect("a number");
-    wait(&server, &format!("count_over_time(r[1h]) > {counted}"), 1);
+    let kept = count(&server);
+    assert!(kept >= before, "{kept} of {before} samples are left");
+    // What comes now is of the new process: only who wrote a series ends it.
+    wait(&server, &format!("count_over_time(r[1h]) > {kept}"), 1);
     assert_eq!(pending(&server), since, "what is pending goes on");
 
     // A file that cannot be read leaves the rules in force.
