@@ -19,24 +19,53 @@ fn content_type(answer: &Answer) -> &str {
     lines.find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map_or("", |(_, value)| value)
 }
 
-/// Names of all sorts, and a histogram that is told in lines.
-fn written(at: i64) -> [Written<'static>; 4] {
+/// Values of all sizes.
+const VALUES: [(&str, f64); 18] = [
+    ("fed_value_nan", f64::NAN),
+    ("fed_value_inf", f64::INFINITY),
+    ("fed_value_minus_inf", f64::NEG_INFINITY),
+    ("fed_value_minus_0", -0.0),
+    ("fed_value_one", 1.0),
+    ("fed_value_smallest", 5e-324),
+    ("fed_value_10_micro", 0.000_01),
+    ("fed_value_100_micro", 0.000_1),
+    ("fed_value_123_micro", 0.000_123),
+    ("fed_value_6_digits", 123_456.0),
+    ("fed_value_7_digits", 1_234_567.0),
+    ("fed_value_minus_7_digits", -1_234_567.0),
+    ("fed_value_million", 1e6),
+    ("fed_value_now", 1_764_489_600.5),
+    ("fed_value_1e20", 1e20),
+    ("fed_value_1e21", 1e21),
+    ("fed_value_even", -8_946_775_649_473_141.0 / 4.0),
+    ("fed_value_largest", f64::MAX),
+];
+
+/// Names and values of all sorts, and a histogram that is told in lines.
+fn written(at: i64) -> Vec<Written<'static>> {
+    let bounds: std::sync::Arc<[f64]> = [1e-9, 0.000_05, 0.5, 250_000.0, 5_000_000.0, 1e22].into();
     let parts = HistogramParts {
         schema: CUSTOM_SCHEMA.into(),
-        count: 3.0,
-        sum: 4.5,
-        positive: vec![(0, 1.0), (1, 2.0)],
-        bounds: [0.5].into(),
+        count: 3_000_001.0,
+        sum: 4.5e7,
+        positive: vec![(0, 1.0), (1, 3_000_000.0)],
+        bounds,
         ..HistogramParts::default()
     };
     let histogram = Histogram::new(parts).expect("a histogram");
     let plain = |labels| Written { labels, samples: vec![(at, 1.5)], histograms: vec![] };
-    [
+    let values = VALUES.map(|(name, value)| Written {
+        labels: vec![("__name__", name)],
+        samples: vec![(at, value)],
+        histograms: vec![],
+    });
+    let named = [
         plain(vec![("__name__", "fed.utf"), ("l.x", "a\"b\\c"), ("plain_label", "é")]),
         plain(vec![("9", "x"), ("__name__", "fed_plain"), ("l_x", "y")]),
         plain(vec![("__name__", "fed_é \"quoted\""), ("instance", "i")]),
         Written { labels: vec![("__name__", "fed.took")], samples: vec![], histograms: vec![(at, histogram)] },
-    ]
+    ];
+    named.into_iter().chain(values).collect()
 }
 
 #[test]
@@ -96,5 +125,13 @@ fn names_are_escaped_as_the_reader_asks() {
         "{text}"
     );
     let text = metrics("Accept: text/plain");
+    assert!(text.contains("# TYPE fed_value_nan untyped\n"), "{text}");
+    // And has numbers of the same form.
+    let lines = |text: &str| -> std::collections::BTreeSet<String> {
+        let lines = text.lines().filter(|line| line.starts_with("fed_value_"));
+        lines.map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ").replace("{instance=\"\"}", "")).collect()
+    };
+    let federated = theirs.client().try_get(&path).text();
+    assert_eq!((lines(&text), lines(&text).len()), (lines(&federated), VALUES.len()));
     assert!(text.contains("# TYPE fed_utf untyped\nfed_utf{l_x=\"a\\\"b\\\\c\",plain_label=\"é\"} 1.5\n"), "{text}");
 }

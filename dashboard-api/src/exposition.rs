@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
 use http::HeaderMap;
-use prometheus::{Encoder, TextEncoder};
+use prometheus::proto::MetricFamily;
 use watchfire_engine::{MetricInfo, OneByOne, SeriesKind, SeriesView, TimeRange};
 use watchfire_exposition::escaping::{Escaping, is_plain};
 use watchfire_model::labels::METRIC_NAME;
@@ -20,7 +20,9 @@ use watchfire_model::{Histogram, LabelSet, Matcher, Timestamp};
 
 use crate::error::ApiError;
 use crate::negotiate::{Form, Negotiated};
+use crate::numbers::general;
 use crate::pieces::{PIECE_BYTES, Pieces, in_pieces};
+use crate::self_scrape;
 use crate::state::Api;
 
 /// How far back the newest sample of a series may lie.
@@ -73,9 +75,7 @@ impl Pieces for Exposition {
                 let views = self.api.engine.select_one_by_one(&[matcher], range).map_err(ApiError::internal)?;
                 self.begun = Some((name, views));
             } else {
-                let mut own = Vec::new();
-                TextEncoder::new().encode(&self.api.registry.gather(), &mut own).map_err(ApiError::internal)?;
-                text = String::from_utf8(own).map_err(ApiError::internal)?;
+                self.api.registry.gather().iter().for_each(|family| expose_own(family, &mut text));
                 let mut metrics = self.api.engine.metrics("");
                 // The registry has shown these already, fresher than our last look at ourselves.
                 let is_own = |name: &str| name.starts_with("watchfire_") || name.starts_with("process_");
@@ -87,13 +87,29 @@ impl Pieces for Exposition {
     }
 }
 
+/// A family of our own state.
+fn expose_own(family: &MetricFamily, text: &mut String) {
+    put_head(family.name(), Some(family.help()), self_scrape::declared(family).as_str(), text);
+    for metric in family.get_metric() {
+        self_scrape::each_sample(family, metric, |name, extra, value| {
+            let labels = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
+            put_sample(text, Escaping::Underscores, name, labels.chain(extra), value);
+            text.push('\n');
+        });
+    }
+}
+
 fn expose_head(metric: &MetricInfo, name: &str, text: &mut String) {
     let kind = match metric.kind {
         SeriesKind::Distribution => "summary",
         SeriesKind::Increments | SeriesKind::Samples(_) => metric.kind.as_str(),
     };
+    put_head(name, metric.help.as_deref(), kind, text);
+}
+
+fn put_head(name: &str, help: Option<&str>, kind: &str, text: &mut String) {
     let name = quoted(name, true);
-    if let Some(help) = &metric.help {
+    if let Some(help) = help {
         push(text, format_args!("# HELP {name} {}\n", help.replace('\\', "\\\\").replace('\n', "\\n")));
     }
     push(text, format_args!("# TYPE {name} {kind}\n"));
@@ -195,17 +211,7 @@ pub(crate) fn put_sample<'l>(
         text.push('}');
     }
     text.push(' ');
-    put_value(text, value);
-}
-
-/// Appends a value as these texts have it.
-pub(crate) fn put_value(text: &mut String, value: f64) {
-    match value {
-        value if value.is_nan() => text.push_str("NaN"),
-        f64::INFINITY => text.push_str("+Inf"),
-        f64::NEG_INFINITY => text.push_str("-Inf"),
-        value => push(text, format_args!("{value}")),
-    }
+    text.push_str(&general(value));
 }
 
 pub(crate) fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -32,6 +32,7 @@ pub mod maintenance;
 pub mod metrics;
 mod negotiate;
 pub mod notices;
+mod numbers;
 pub mod own_metrics;
 mod packed;
 pub mod page;

@@ -6,6 +6,8 @@ use watchfire_engine::{FamilyType, MetricType, Said, SampleBatch, SeriesKind};
 use watchfire_model::Timestamp;
 use watchfire_model::labels::METRIC_NAME;
 
+use crate::numbers::general;
+
 /// One look at all own metrics.
 pub struct SelfScrape {
     families: Vec<MetricFamily>,
@@ -28,13 +30,7 @@ impl SelfScrape {
 
     /// What they are and mean.
     pub fn said(&self) -> impl Iterator<Item = Said<'_>> + Clone {
-        let declared = |family: &MetricFamily| match family.get_field_type() {
-            FamilyKind::COUNTER => FamilyType::Counter,
-            FamilyKind::GAUGE => FamilyType::Gauge,
-            FamilyKind::HISTOGRAM => FamilyType::Histogram,
-            FamilyKind::SUMMARY | FamilyKind::UNTYPED => FamilyType::Unknown,
-        };
-        self.families.iter().map(move |family| Said {
+        self.families.iter().map(|family| Said {
             family: family.name(),
             declared: declared(family),
             help: family.help(),
@@ -43,33 +39,54 @@ impl SelfScrape {
     }
 }
 
+/// What a family is.
+pub(crate) fn declared(family: &MetricFamily) -> FamilyType {
+    match family.get_field_type() {
+        FamilyKind::COUNTER => FamilyType::Counter,
+        FamilyKind::GAUGE => FamilyType::Gauge,
+        FamilyKind::HISTOGRAM => FamilyType::Histogram,
+        FamilyKind::SUMMARY | FamilyKind::UNTYPED => FamilyType::Unknown,
+    }
+}
+
+/// The samples of a metric of a family: name, a label of the sample's own, value.
+pub(crate) fn each_sample(
+    family: &MetricFamily,
+    metric: &Metric,
+    mut each: impl FnMut(&str, Option<(&str, &str)>, f64),
+) {
+    let name = family.name();
+    match family.get_field_type() {
+        FamilyKind::COUNTER => each(name, None, metric.get_counter().get_value()),
+        FamilyKind::GAUGE => each(name, None, metric.get_gauge().get_value()),
+        FamilyKind::HISTOGRAM => {
+            let (histogram, bucket_name) = (metric.get_histogram(), format!("{name}_bucket"));
+            let count = histogram.get_sample_count() as f64;
+            for bucket in histogram.get_bucket() {
+                let bound = general(bucket.upper_bound());
+                each(&bucket_name, Some(("le", &bound)), bucket.cumulative_count() as f64);
+            }
+            if !histogram.get_bucket().last().is_some_and(|bucket| bucket.upper_bound() == f64::INFINITY) {
+                each(&bucket_name, Some(("le", "+Inf")), count);
+            }
+            each(&format!("{name}_sum"), None, histogram.get_sample_sum());
+            each(&format!("{name}_count"), None, count);
+        }
+        // We have none of these.
+        FamilyKind::SUMMARY | FamilyKind::UNTYPED => {}
+    }
+}
+
 fn add_family(batch: &mut SampleBatch, family: &MetricFamily, instance: &str, now: Timestamp) {
     let kind = match family.get_field_type() {
-        FamilyKind::COUNTER => MetricType::Counter,
+        FamilyKind::COUNTER | FamilyKind::HISTOGRAM => MetricType::Counter,
         FamilyKind::GAUGE => MetricType::Gauge,
-        FamilyKind::HISTOGRAM | FamilyKind::SUMMARY | FamilyKind::UNTYPED => MetricType::Untyped,
+        FamilyKind::SUMMARY | FamilyKind::UNTYPED => MetricType::Untyped,
     };
-    let name = family.name();
     for metric in family.get_metric() {
-        let mut add = |suffix: &str, kind, extra: Option<(&str, &str)>, value| {
-            add_sample(batch, kind, &format!("{name}{suffix}"), metric, extra, instance, now, value);
-        };
-        match family.get_field_type() {
-            FamilyKind::COUNTER => add("", kind, None, metric.get_counter().get_value()),
-            FamilyKind::GAUGE => add("", kind, None, metric.get_gauge().get_value()),
-            FamilyKind::HISTOGRAM => {
-                let histogram = metric.get_histogram();
-                for bucket in histogram.get_bucket() {
-                    let bound = bucket.upper_bound();
-                    let bound = if bound.is_infinite() { "+Inf".to_owned() } else { bound.to_string() };
-                    let count = bucket.cumulative_count() as f64;
-                    add("_bucket", MetricType::Counter, Some(("le", &bound)), count);
-                }
-                add("_count", MetricType::Counter, None, histogram.get_sample_count() as f64);
-                add("_sum", MetricType::Counter, None, histogram.get_sample_sum());
-            }
-            FamilyKind::SUMMARY | FamilyKind::UNTYPED => {}
-        }
+        each_sample(family, metric, |name, extra, value| {
+            add_sample(batch, kind, name, metric, extra, instance, now, value);
+        });
     }
 }
 

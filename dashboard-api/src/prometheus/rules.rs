@@ -13,8 +13,8 @@ use watchfire_rules::{AlertRule, AlertSnapshot, Condition, GroupSnapshot, Rule, 
 
 use super::params::Asked;
 use super::reply::{Refused, success};
-use super::write::exponential;
 use crate::metrics::Labels;
+use crate::numbers::exponential;
 use crate::params::shown;
 use crate::state::Api;
 

@@ -6,6 +6,8 @@ use watchfire_model::histogram::Bucket;
 use watchfire_model::{Histogram, LabelSet, Timestamp};
 use watchfire_query_lang::{MatrixSeries, Outcome, PointValue};
 
+use crate::numbers::number;
+
 /// Writes `"resultType":…,"result":…`.
 pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
     match outcome {
@@ -203,50 +205,6 @@ pub(super) fn time(out: &mut Vec<u8>, at: Timestamp) {
     };
 }
 
-/// A number with all its digits, very small and very large ones with an exponent.
-fn number(out: &mut Vec<u8>, value: f64) {
-    let magnitude = value.abs();
-    let has_exponent = !value.is_finite() || (magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude));
-    // Writing to memory cannot fail.
-    let _ = if has_exponent {
-        out.write_all(exponential(value).as_bytes())
-    } else if PLAIN.contains(&magnitude) {
-        plain(out, value)
-    } else {
-        write!(out, "{value}")
-    };
-}
-
-/// Numbers of this magnitude are written in JSON without an exponent.
-const PLAIN: std::ops::Range<f64> = 1e-3..1e16;
-
-/// Writes a number as in JSON, several times as quickly as formatting does it. Of two texts that are as short and as near it
-/// is the even one, as with Prometheus. Whole numbers have no `.0` here.
-fn plain(out: &mut Vec<u8>, value: f64) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *out, &value)?;
-    if out.ends_with(b".0") {
-        out.truncate(out.len() - 2);
-    }
-    Ok(())
-}
-
-/// A number with an exponent of at least two digits: `1.5e+00`, `NaN`, `+Inf`.
-pub(crate) fn exponential(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(exponent) => ('-', exponent),
-        None => ('+', exponent),
-    };
-    format!("{digits}e{sign}{exponent:0>2}")
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -262,40 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_times_as_prometheus_writes_them() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.0, "-0"),
-            (1.5, "1.5"),
-            (1e20, "100000000000000000000"),
-            (1e21, "1e+21"),
-            (-2.5e-7, "-2.5e-07"),
-            (0.000001, "0.000001"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NEG_INFINITY, "-Inf"),
-            (f64::MAX, "1.7976931348623157e+308"),
-            // Halfway between two texts.
-            (567_486_460_557_519.0 + 0.25, "567486460557519.2"),
-            (524_288.0 + 1.0 / 2048.0, "524288.0004882812"),
-            (524_289.0 + 3.0 / 2048.0, "524289.0014648438"),
-        ] {
-            assert_eq!(written(|out| number(out, value)), text);
-        }
-        let mut state = 1_u64;
-        for _ in 0..20_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let scale = 10_f64.powi((state >> 58) as i32 % 20 - 4);
-            for value in [state as f64 / 1e19 * scale, ((state >> 33) as f64 * scale).trunc(), -((state >> 44) as f64)]
-            {
-                if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
-                    let (text, formatted) = (written(|out| number(out, value)), value.to_string());
-                    assert_eq!((text.parse(), text.len()), (Ok(value), formatted.len()), "{text} for {formatted}");
-                }
-            }
-        }
-        // Both are as near it; the even one counts.
-        assert_eq!(written(|out| number(out, -8_946_775_649_473_141.0 / 4.0)), "-2236693912368285.2");
+    fn times_as_prometheus_writes_them() {
         for (millis, text) in [(0, "0"), (1_435_781_451_781, "1435781451.781"), (1_050, "1.050"), (-1, "-0.001")] {
             assert_eq!(written(|out| time(out, Timestamp::from_millis(millis))), text);
         }

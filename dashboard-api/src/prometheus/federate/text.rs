@@ -3,7 +3,8 @@
 use watchfire_model::Histogram;
 
 use super::{Told, cumulative};
-use crate::exposition::{Newest, push, put_sample, put_value, quoted};
+use crate::exposition::{Newest, push, put_sample, quoted};
+use crate::numbers::general;
 
 /// How far the text is.
 #[derive(Default)]
@@ -43,9 +44,7 @@ fn put_histogram(told: &Told<'_>, name: &str, histogram: &Histogram, text: &mut 
     let bucket = format!("{name}_bucket");
     let infinite = (f64::INFINITY, histogram.count());
     for (bound, count) in cumulative(histogram).chain([infinite]) {
-        let mut le = String::new();
-        put_value(&mut le, bound);
-        put_line(told, &bucket, Some(&le), count, text);
+        put_line(told, &bucket, Some(&general(bound)), count, text);
     }
     put_line(told, &format!("{name}_sum"), None, histogram.sum(), text);
     put_line(told, &format!("{name}_count"), None, histogram.count(), text);
