@@ -1,8 +1,10 @@
 //! From the configuration's receivers to those of alerting.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use watchfire_alerting::{EmailConfig, Integration, Receiver, ReceiverSettings, Secret, WebhookAuth, WebhookConfig};
+use watchfire_dashboard_api::state::Reached;
 
 use crate::config::{self, Config};
 
@@ -21,6 +23,18 @@ pub fn external_url(config: &Config) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let own_address = || config.listen.first().map_or_else(String::new, |address| format!("{scheme}://{address}"));
     config.alerting.external_url.clone().unwrap_or_else(own_address)
+}
+
+/// Where this server is reached from elsewhere: as the configuration says, else by the name of this machine.
+pub fn reached(config: &Config) -> Reached {
+    let ports: Vec<u16> = config.listen.iter().map(SocketAddr::port).collect();
+    let by_name = || {
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let host = watchfire_ingest::sources::host_name().unwrap_or_else(|| "localhost".to_owned());
+        ports.first().map_or_else(String::new, |port| format!("{scheme}://{host}:{port}"))
+    };
+    let url = config.alerting.external_url.clone().unwrap_or_else(by_name);
+    Reached { url, ports }
 }
 
 /// One receiver, as alerting wants it.

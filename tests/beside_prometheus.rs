@@ -117,6 +117,67 @@ fn the_configuration_of_a_job_is_told_as_by_prometheus() {
     }
 }
 
+/// An answer about targets, in one order, without what no two servers say alike.
+fn told_of_targets(mut answer: Value) -> Value {
+    for list in ["activeTargets", "droppedTargets"] {
+        let targets = answer["data"][list].as_array_mut().expect("a list");
+        for target in targets.iter_mut().filter(|_| list == "activeTargets") {
+            for name in ["lastScrape", "lastScrapeDuration"] {
+                assert!(target.as_object_mut().and_then(|target| target.remove(name)).is_some(), "{name} of {target}");
+            }
+            target["lastError"] = target["lastError"].as_str().is_some_and(|error| !error.is_empty()).into();
+        }
+        targets.sort_by_key(Value::to_string);
+    }
+    answer
+}
+
+#[test]
+fn targets_are_told_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "targets") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus tells less of them");
+    }
+    let jobs = "scrape_configs:\n- job_name: a\n  metrics_path: '/m n/%41?a=1&b=(2)#é'\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
+        params: {q: ['x y', '~*'], b: [/]}\n  \
+        static_configs: [{targets: ['127.0.0.1:1', 'localhost:2', '[::1]:3', '127.0.0.2:4', 'localhost']}]\n\
+        - job_name: b\n  static_configs: [{targets: ['127.0.0.1:5', '127.0.0.1:6', '127.0.0.1:7']}]\n  \
+        relabel_configs: [{action: keep, source_labels: [__address__], regex: '.*5'}]\n\
+        - job_name: c\n  static_configs: [{targets: ['127.0.0.1:8']}]\n  relabel_configs: [{action: drop}]\n";
+    let (server, prometheus) = (Server::start(BINARY, jobs), Prometheus::start_with(&program, |_| jobs.to_owned()));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let path = "/api/v1/targets";
+    for client in [&mut ours, &mut theirs] {
+        let begun = Instant::now();
+        let is_scraped = |client: &mut Client| {
+            let targets = get(client, path, &[("scrapePool", "a")]).1["data"]["activeTargets"].clone();
+            let targets = targets.as_array().expect("a list");
+            targets.len() == 5 && targets.iter().all(|target| target["health"] == "down")
+        };
+        while !is_scraped(client) {
+            assert!(begun.elapsed() < PATIENCE, "no target was scraped");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    for asked in [
+        &[("scrapePool", "a")][..],
+        &[("scrapePool", "c")],
+        &[("scrapePool", "d")],
+        &[("scrapePool", "c"), ("state", "any")],
+        &[("scrapePool", "c"), ("state", "Dropped")],
+        &[("scrapePool", "a"), ("state", "active")],
+        &[("scrapePool", "a"), ("state", "")],
+        &[("scrapePool", "a"), ("state", "unheard-of")],
+        &[("state", "dropped")],
+    ] {
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| {
+            let (status, answer) = get(client, path, asked);
+            (status, told_of_targets(answer))
+        });
+        assert_eq!(have, wanted, "{asked:?}");
+    }
+}
+
 #[test]
 fn own_metrics_have_the_shape_of_those_of_prometheus() {
     let Some(program) = Program::of_prometheus("prometheus", "own metrics as JSON") else { return };

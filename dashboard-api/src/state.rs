@@ -56,6 +56,8 @@ pub struct Api {
     pub silences: Option<Arc<Silences>>,
     /// Who hears of an alert whose rule names these receivers.
     pub receivers: Receivers,
+    /// Where this server is reached, as the configuration says now.
+    pub reached: Arc<dyn Fn() -> Reached + Send + Sync>,
     /// What rules in force go by.
     pub rule_settings: crate::backtest::RuleSettings,
     /// Turns of backtests.
@@ -84,6 +86,14 @@ pub struct Api {
     pub started: Instant,
     /// Bounds of queries.
     pub limits: QueryLimits,
+}
+
+/// Where a server is reached.
+pub struct Reached {
+    /// From elsewhere.
+    pub url: String,
+    /// On this machine.
+    pub ports: Vec<u16>,
 }
 
 /// Bounds of queries and searches.

@@ -169,11 +169,7 @@ fn url(config: &ScrapeConfig, labels: &Labels<'_>, address: &str) -> Result<Url,
     let host = if address.starts_with(':') { "localhost" } else { "" };
     let parsed = Url::parse(&format!("{scheme}://{host}{address}")).ok().filter(Url::has_host);
     let mut url = parsed.ok_or_else(|| TargetError::BadAddress(address.to_owned()))?;
-    // A path may bring a query, as people write it.
-    let path = labels.get(METRICS_PATH);
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    url.set_path(path);
-    url.set_query(Some(query).filter(|query| !query.is_empty()));
+    url.set_path(&escaped(labels.get(METRICS_PATH), "-_.~$&+,/:;=@"));
     let configured = config.params.iter().flat_map(|(name, values)| {
         // The first value may have been changed by rules.
         let first = values.first().map(|_| labels.get(&format!("{PARAM}{name}")).to_owned());
@@ -188,10 +184,23 @@ fn url(config: &ScrapeConfig, labels: &Labels<'_>, address: &str) -> Result<Url,
         }
     }
     params.sort_by(|a, b| a.0.cmp(&b.0));
-    if !params.is_empty() {
-        url.query_pairs_mut().extend_pairs(params);
-    }
+    let word = |text: &str| escaped(text, "-_.~ ").replace(' ', "+");
+    let pairs: Vec<String> = params.iter().map(|(name, value)| format!("{}={}", word(name), word(value))).collect();
+    url.set_query(Some(pairs.join("&")).filter(|query| !query.is_empty()).as_deref());
     if url.host_str().is_none() { Err(TargetError::BadUrl(url.to_string())) } else { Ok(url) }
+}
+
+/// A text in which all but letters, digits and these characters of ASCII is written as its bytes.
+fn escaped(text: &str, plain: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let character = char::from(byte);
+        match byte.is_ascii_alphanumeric() || plain.contains(character) {
+            true => out.push(character),
+            false => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -212,9 +221,13 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_job() {
         let config =
-            ScrapeConfig { params: vec![("m".into(), vec!["a b".into(), "c".into()])], ..ScrapeConfig::new("j") };
-        let expected =
-            (r#"{instance="h:1", job="j", x="y"}"#.into(), "http://h:1/metrics?m=a+b&m=c".into(), 60_000, 10_000);
+            ScrapeConfig { params: vec![("m".into(), vec!["a b".into(), "c~*'".into()])], ..ScrapeConfig::new("j") };
+        let expected = (
+            r#"{instance="h:1", job="j", x="y"}"#.into(),
+            "http://h:1/metrics?m=a+b&m=c~%2A%27".into(),
+            60_000,
+            10_000,
+        );
         assert_eq!(target(&config, &[("__address__", "h:1"), ("x", "y"), ("__meta_z", "z")]), expected);
     }
 
@@ -252,9 +265,9 @@ mod tests {
         for (address, scheme) in
             [("h:80", "http"), ("h:443", "https"), ("h:443", "http"), ("h", "http"), (":80", "http")]
         {
-            let found = [("__address__", address), ("__scheme__", scheme), ("__metrics_path__", "/p?a=1")];
+            let found = [("__address__", address), ("__scheme__", scheme), ("__metrics_path__", "/p/a%?a=(1)é")];
             let Ok(Found::Target(target)) = populate(&ScrapeConfig::new("j"), &found) else { panic!("a target") };
-            assert_eq!(target.shown_url, format!("{scheme}://{address}/p?a=1"));
+            assert_eq!(target.shown_url, format!("{scheme}://{address}/p/a%25%3Fa=%281%29%C3%A9"));
         }
         let Ok(Found::Target(target)) = populate(&config, &found) else { panic!("a target") };
         assert_eq!(target.histograms, HistogramConfig { convert: true, ..config.histograms });

@@ -354,7 +354,7 @@ impl Parts {
             (self.clone(), self.clone(), self.clone(), self.clone());
         let verifying = Recounter::new(self.clone(), reloader.clone());
         let filling = verifying.clone();
-        let (reloader, for_rules) = (reloader.clone(), reloader.clone());
+        let (reloader, for_rules, for_targets) = (reloader.clone(), reloader.clone(), reloader.clone());
         let for_receivers = self.alerting.clone();
         Api {
             store: self.store.clone(),
@@ -367,6 +367,7 @@ impl Parts {
             health: Arc::new(move || health::read(&for_health)),
             queue_status: Arc::new(move || health::queue_status(&for_queue)),
             rules: self.rules.clone(),
+            reached: Arc::new(move || receivers::reached(&for_targets.config())),
             rule_settings: Arc::new(move || {
                 let config = for_rules.config();
                 (load::group_defaults(&config), load::external(&config))

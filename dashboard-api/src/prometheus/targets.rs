@@ -18,7 +18,7 @@ use super::params::Asked;
 use super::reply::{Refused, in_background, success, success_bytes};
 use super::series::bound;
 use crate::params::shown;
-use crate::state::Api;
+use crate::state::{Api, Reached};
 
 /// What Prometheus says of a target that was not scraped yet.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -34,17 +34,20 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 
 async fn targets(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     let pool = asked.get("scrapePool").filter(|pool| !pool.is_empty()).map(str::to_owned);
-    let state = asked.get("state").unwrap_or("any").to_ascii_lowercase();
+    let state = asked.get("state").unwrap_or_default().to_ascii_lowercase();
+    let shows = |of: &str| state.is_empty() || state == "any" || state == of;
+    let (shows_active, shows_dropped) = (shows("active"), shows("dropped"));
     in_background(move || {
         let mut targets = api.scraper.targets();
         let wanted = |of: &str| pool.as_ref().is_none_or(|pool| pool == of);
-        targets.active.retain(|target| state != "dropped" && wanted(&target.pool));
-        targets.dropped.retain(|target| state != "active" && wanted(&target.pool));
-        targets.dropped_counts.retain(|(of, _)| state != "active" && wanted(of));
-        let counts: Map<String, Value> =
-            targets.dropped_counts.into_iter().map(|(pool, count)| (pool, count.into())).collect();
+        targets.active.retain(|target| shows_active && wanted(&target.pool));
+        targets.dropped.retain(|target| shows_dropped && wanted(&target.pool));
+        // Of all jobs, whichever is asked for.
+        let counts = || targets.dropped_counts.into_iter().map(|(pool, count)| (pool, count.into()));
+        let counts: Option<Map<String, Value>> = shows_dropped.then(|| counts().collect());
+        let reached = (api.reached)();
         let data = json!({
-            "activeTargets": targets.active.iter().map(active).collect::<Vec<_>>(),
+            "activeTargets": targets.active.iter().map(|target| active(target, &reached)).collect::<Vec<_>>(),
             "droppedTargets": targets.dropped.iter().map(dropped).collect::<Vec<_>>(),
             "droppedTargetCounts": counts,
         });
@@ -53,14 +56,14 @@ async fn targets(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, 
     .await
 }
 
-fn active(target: &ActiveTarget) -> Value {
+fn active(target: &ActiveTarget, reached: &Reached) -> Value {
     let last = &target.last;
     json!({
         "discoveredLabels": labels(&target.discovered),
         "labels": labels(&target.labels),
         "scrapePool": target.pool,
         "scrapeUrl": target.url,
-        "globalUrl": target.url,
+        "globalUrl": global_url(&target.url, reached).unwrap_or_else(|| target.url.clone()),
         "lastError": last.error.as_deref().unwrap_or_default(),
         "lastScrape": last.at.map_or_else(|| NEVER.to_owned(), |at| at.to_rfc3339()),
         "lastScrapeDuration": last.took.as_secs_f64(),
@@ -68,6 +71,40 @@ fn active(target: &ActiveTarget) -> Value {
         "scrapeInterval": format_duration_ms(target.interval_ms),
         "scrapeTimeout": format_duration_ms(target.timeout_ms),
     })
+}
+
+/// Where others probably reach a target of this machine; `None` for one elsewhere.
+fn global_url(url: &str, reached: &Reached) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (host, port, path) = split_address(rest);
+    if !matches!(host, "localhost" | "127.0.0.1" | "::1") {
+        return None;
+    }
+    let (own_scheme, own_rest) = reached.url.split_once("://")?;
+    let own_rest = own_rest.rsplit_once('@').map_or(own_rest, |(_, address)| address);
+    let (own_host, _, own_path) = split_address(own_rest);
+    // It is this very server.
+    if port.parse().is_ok_and(|port| reached.ports.contains(&port)) {
+        let own_address = own_rest.strip_suffix(own_path).unwrap_or(own_rest);
+        return Some(format!("{own_scheme}://{own_address}{path}"));
+    }
+    // Without a port, an address of IPv6 stands as it is.
+    Some(match (port, own_host.contains(':')) {
+        ("", _) => format!("{scheme}://{own_host}{path}"),
+        (port, false) => format!("{scheme}://{own_host}:{port}{path}"),
+        (port, true) => format!("{scheme}://[{own_host}]:{port}{path}"),
+    })
+}
+
+/// Host, without brackets, port, if there is one, and what comes behind.
+fn split_address(text: &str) -> (&str, &str, &str) {
+    let (address, path) = text.split_at(text.find(['/', '?']).unwrap_or(text.len()));
+    let bracketed = address.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (host, port) = match bracketed {
+        Some((host, port)) => (host, port.strip_prefix(':').unwrap_or_default()),
+        None => address.split_once(':').unwrap_or((address, "")),
+    };
+    (host, port, path)
 }
 
 fn dropped(target: &DroppedTarget) -> Value {
@@ -153,4 +190,27 @@ async fn scrape_pools(State(api): State<Arc<Api>>) -> Result<Response, Refused> 
         success_bytes(&json!({"scrapePools": pools}), &Notes::default())
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_of_this_machine_are_reached_as_it_is() {
+        let here = |url: &str| Reached { url: url.into(), ports: vec![8080] };
+        let (plain, bracketed) = (here("https://u@h.example:443/w"), here("http://[fd00::1]/"));
+        for (url, reached, global) in [
+            ("http://localhost:9100/metrics", &plain, Some("http://h.example:9100/metrics")),
+            ("http://127.0.0.1:8080/metrics?a=b", &plain, Some("https://h.example:443/metrics?a=b")),
+            ("http://[::1]:9100/", &plain, Some("http://h.example:9100/")),
+            ("http://localhost/m", &plain, Some("http://h.example/m")),
+            ("http://[::1]:9100/", &bracketed, Some("http://[fd00::1]:9100/")),
+            ("http://[::1]:8080/", &bracketed, Some("http://[fd00::1]/")),
+            ("http://127.0.0.2:8080/", &plain, None),
+            ("http://Localhost:8080/", &plain, None),
+        ] {
+            assert_eq!(global_url(url, reached).as_deref(), global, "{url}");
+        }
+    }
 }
