@@ -10,7 +10,7 @@ use watchfire_test_support::{Client, Program, Prometheus, Server, remote_write};
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 
 /// Numbers, what looks like numbers, and what does not. Words for times and durations that only we know are not here.
-const VALUES: [&str; 35] = [
+const VALUES: [&str; 58] = [
     "",
     "NaN",
     "nan",
@@ -46,7 +46,78 @@ const VALUES: [&str; 35] = [
     "18446744073709551616",
     "9223372037",
     "-9223372037",
+    "1_0",
+    "1__0",
+    "_1",
+    "1_",
+    "1_0.5",
+    "0x1p4",
+    "0X_1.8p+1",
+    "-0x1p4",
+    "0x10",
+    "0x1p",
+    "0x1p9999",
+    "1e1_0",
+    ".5",
+    "5.",
+    ".",
+    "+1",
+    "+nan",
+    "-nan",
+    "in_f",
+    " 1",
+    "1 ",
+    "1\t",
+    "\u{a0}1",
 ];
+
+/// What is a duration, or looks like one.
+const DURATIONS: [&str; 19] = [
+    "1h",
+    "1d1h",
+    "1h1d",
+    "1h1h",
+    "1h30m15s5ms",
+    "1ms1s",
+    "1.5h",
+    "1h 1m",
+    " 1h",
+    "1h ",
+    "-1h",
+    "+1h",
+    "1H",
+    "0h",
+    "0ms",
+    "1us",
+    "292y",
+    "293y",
+    "18446744073709551616ms",
+];
+
+/// What is a time, or looks like one.
+const TIMES: [&str; 12] = [
+    "2015-07-01T20:10:51Z",
+    "2015-07-01T20:10:51.781Z",
+    "2015-07-01T20:10:51.7815999+02:00",
+    "2015-07-01T20:10:51,5Z",
+    " 2015-07-01T20:10:51Z",
+    "2015-07-01T20:10:51Z ",
+    "2015-07-01T20:10:51Z\n",
+    "2015-07-01T25:10:51Z",
+    "2015-02-29T20:10:51Z",
+    "2015-07-01T20:10:51+1",
+    "15-07-01T20:10:51Z",
+    "2015-07-01T",
+];
+
+/// Whether the parameter is a duration, a time, or neither.
+fn of_its_kind(name: &str) -> &'static [&'static str] {
+    match name {
+        "step" | "lookback_delta" | "timeout" => &DURATIONS,
+        "start" | "end" | "time" => &TIMES,
+        _ => &[],
+    }
+}
 
 /// Paths, what else is asked, and the parameter whose values are tried.
 const PARAMETERS: [(&str, &str, &[&str]); 6] = [
@@ -100,7 +171,9 @@ fn odd_values_are_taken_and_refused_as_by_prometheus() {
     let mut differences = Vec::new();
     for (path, others, names) in PARAMETERS {
         let others = others.replace("NOW", &now.to_string()).replace("BEFORE", &(now - 30).to_string());
-        for (name, value) in names.iter().flat_map(|name| VALUES.map(|value| (*name, value))) {
+        let tried =
+            names.iter().flat_map(|name| VALUES.iter().chain(of_its_kind(name)).map(move |value| (*name, *value)));
+        for (name, value) in tried {
             let kept = others.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect::<Vec<_>>();
             let asked = format!("{}&{name}={}", kept.join("&"), encode(value));
             let [have, wanted] = [&mut ours, &mut theirs].map(|client| ask(client, path, &asked));
@@ -163,5 +236,32 @@ fn selectors_that_every_series_meets_are_for_federation_only() {
             });
             assert_eq!(have, wanted, "{path}?{asked}");
         }
+    }
+}
+
+#[test]
+fn forms_that_are_none_are_refused() {
+    let Some(program) = Program::of_prometheus("prometheus", "malformed forms") else { return };
+    let (server, prometheus, _) = both(&program);
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let post = |client: &mut Client, path: &str, form: &str| {
+        let answer = client.post(path, "application/x-www-form-urlencoded", form);
+        (answer.status, answer.json()["errorType"].clone())
+    };
+    for (path, form) in [
+        ("/api/v1/query", "query=%zz"),
+        ("/api/v1/query", "query=m;time=1"),
+        ("/api/v1/query", "query=%"),
+        ("/api/v1/query_range", "query=m&start=1&end=%3&step=1"),
+        ("/api/v1/series", "match[]=m&start=%zz"),
+        ("/api/v1/series", "match[]=m&%zz=1"),
+        ("/api/v1/series", "match[]=m&&=&a"),
+        ("/api/v1/labels", "match[]=m&start=1;end=2"),
+        ("/api/v1/query_exemplars", "query=m&start=1&end=%4"),
+    ] {
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| post(client, path, form));
+        // There, a pair that is none is as if it were not there, wherever the whole form is not asked for.
+        let is_passed_over = matches!(path, "/api/v1/labels" | "/api/v1/query_exemplars");
+        assert_eq!(have, if is_passed_over { (400, "bad_data".into()) } else { wanted }, "{path} {form}");
     }
 }

@@ -15,12 +15,16 @@ const BODY_BYTES_MAX: usize = 2 << 20;
 
 /// Names and values, those of the body before those of the query string.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    /// The first pair of a form that is none.
+    malformed: Option<String>,
+}
 
 impl Params {
     /// The first value of a name, as with Prometheus; an empty one counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(have, _)| have == name)?;
+        let (_, value) = self.pairs.iter().find(|(have, _)| have == name)?;
         (!value.is_empty()).then_some(value)
     }
 
@@ -29,14 +33,14 @@ impl Params {
     pub fn only(&self, known: &[&[&str]]) -> Result<(), ApiError> {
         let names = || known.iter().copied().flatten();
         let mut given = HashSet::new();
-        for (name, _) in &self.0 {
+        for (name, _) in &self.pairs {
             if name != "_" && !given.insert(name) {
                 let message = format!("parameter `{}` is given twice", shown(name));
                 return Err(ApiError::new(http::StatusCode::BAD_REQUEST, "bad_parameter", message));
             }
         }
         let unknown =
-            self.0.iter().map(|(name, _)| name).find(|name| *name != "_" && !names().any(|known| known == name));
+            self.pairs.iter().map(|(name, _)| name).find(|name| *name != "_" && !names().any(|known| known == name));
         match unknown {
             None => Ok(()),
             Some(unknown) if names().next().is_none() => {
@@ -50,7 +54,7 @@ impl Params {
 
     /// All values of a name that may be given several times.
     pub fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> {
-        self.0.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 
     /// A whole number of at most `most`.
@@ -106,7 +110,8 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         } else if !body.is_empty() {
             params.add_json(&body)?;
         }
-        params.0.extend(of_query.0);
+        params.pairs.extend(of_query.pairs);
+        params.malformed = params.malformed.or(of_query.malformed);
         Ok(params)
     }
 }
@@ -119,8 +124,16 @@ impl Params {
         params
     }
 
+    /// The first pair that is none: with a `%` without two digits, which stands for itself here, or with a `;`.
+    pub(crate) fn malformed(&self) -> Option<&str> {
+        self.malformed.as_deref()
+    }
+
     fn add_form(&mut self, text: &[u8]) {
-        self.0.extend(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())));
+        if self.malformed.is_none() {
+            self.malformed = text.split(|byte| *byte == b'&').find(|pair| is_malformed(pair)).map(lossy);
+        }
+        self.pairs.extend(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())));
     }
 
     /// Members of an object, as if they came as the body of a call.
@@ -151,10 +164,19 @@ impl Params {
             };
             let text =
                 text.ok_or_else(|| ApiError::bad_parameter(name, "text, a number or a list of them is wanted"))?;
-            self.0.push((name.clone(), text));
+            self.pairs.push((name.clone(), text));
         }
         Ok(())
     }
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+fn is_malformed(pair: &[u8]) -> bool {
+    let is_escape = |rest: &[u8]| rest.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    pair.contains(&b';') || !pair.split(|byte| *byte == b'%').skip(1).all(is_escape)
 }
 
 #[cfg(test)]
@@ -191,5 +213,21 @@ mod tests {
         assert_eq!(error.message, "parameter `limt` is given twice");
         assert!(Params::default().add_json(b"[1]").is_err());
         assert!(Params::default().add_json(br#"{"a":{"b":1}}"#).is_err());
+    }
+
+    #[test]
+    fn pairs_that_are_none_are_known() {
+        for (form, pair) in [
+            ("", None),
+            ("a=%41&b=c+d&&=", None),
+            ("a=b&c=%zz&d=%", Some("c=%zz")),
+            ("a%4=b", Some("a%4=b")),
+            ("a=%é", Some("a=%é")),
+            ("a=b;c=%41", Some("a=b;c=%41")),
+        ] {
+            let mut params = Params::default();
+            params.add_form(form.as_bytes());
+            assert_eq!(params.malformed(), pair, "{form}");
+        }
     }
 }

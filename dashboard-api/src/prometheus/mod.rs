@@ -7,6 +7,7 @@ pub mod admin;
 mod answer;
 mod exemplars;
 mod federate;
+mod go;
 pub mod known;
 mod notifications;
 mod params;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use watchfire_engine::TimeRange;
-use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{Matcher, MatcherBudget, Timestamp};
 use watchfire_query_lang::{ParseError, Query};
 
+use super::go::{duration_ns, number};
 use super::known::{Known, KnownQueries};
 use super::reply::Refused;
 use crate::params::{Params, shown};
@@ -16,12 +16,6 @@ use crate::params::{Params, shown};
 pub(super) const NANOS_OF_MILLI: i64 = 1_000_000;
 /// What Prometheus makes of seconds that its whole numbers cannot hold (NaN and infinity among them): a time before all.
 const NO_TIME_MS: i64 = -9_223_372_036_854;
-
-/// A number; one whose digits are too many for a `f64` is none, as for Go.
-fn number(text: &str) -> Option<f64> {
-    let number = text.parse::<f64>().ok()?;
-    (!number.is_infinite() || !text.contains(|digit: char| digit.is_ascii_digit())).then_some(number)
-}
 
 fn unix_time(seconds: f64) -> Timestamp {
     let is_known = seconds.abs() < i64::MAX as f64;
@@ -36,7 +30,11 @@ impl<S: Send + Sync> FromRequest<S> for Asked {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Asked, Refused> {
-        Ok(Asked(Params::from_request(request, state).await?))
+        let params = Params::from_request(request, state).await?;
+        match params.malformed() {
+            None => Ok(Asked(params)),
+            Some(pair) => Err(Refused::bad_data(format!("error parsing form values: {:?}", shown(pair)))),
+        }
     }
 }
 
@@ -78,7 +76,10 @@ impl Asked {
             }
             _ => {}
         }
-        Timestamp::parse_parameter(text, Timestamp::now()).map(Some).map_err(|_| invalid())
+        // What stands before or behind a time is a mistake here.
+        let is_trimmed = text.trim().len() == text.len();
+        let time = is_trimmed.then(|| Timestamp::parse_parameter(text, Timestamp::now()).ok()).flatten();
+        time.map(Some).ok_or_else(invalid)
     }
 
     /// A time that must be there.
@@ -94,7 +95,7 @@ impl Asked {
             // The cast saturates at the one number that is no `i64`.
             Some(nanos) if nanos.abs() <= i64::MAX as f64 => Some(nanos as i64),
             Some(_) => None,
-            None => parse_duration_ms(text).and_then(|millis| millis.checked_mul(NANOS_OF_MILLI)),
+            None => duration_ns(text),
         };
         let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid duration", shown(text)));
         nanos.map(Some).ok_or_else(invalid)

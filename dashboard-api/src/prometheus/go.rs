@@ -1,0 +1,178 @@
+//! Numbers and durations as the libraries of Go read them, which Prometheus reads its parameters with.
+
+use std::borrow::Cow;
+
+/// A number as `strconv.ParseFloat` reads it: decimal or hexadecimal with a binary exponent, `_` between digits, infinity and
+/// NaN as words. One whose digits are too many for a `f64` is none.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let digits = without_underscores(text)?;
+    let (sign, unsigned) = match digits.strip_prefix('-') {
+        Some(rest) => (-1.0, rest),
+        None => (1.0, digits.strip_prefix('+').unwrap_or(&digits)),
+    };
+    let is_word = !unsigned.contains(|character: char| character.is_ascii_digit());
+    let value = match unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+        Some(digits) => hexadecimal(digits)?,
+        None if unsigned.starts_with(['+', '-']) => return None,
+        None => unsigned.parse::<f64>().ok()?,
+    };
+    let is_number = if is_word { !value.is_nan() || unsigned.len() == digits.len() } else { value.is_finite() };
+    is_number.then_some(sign * value)
+}
+
+/// `None` where one is not between two digits, or a digit and the base.
+fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('_') {
+        return Some(Cow::Borrowed(text));
+    }
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_hexadecimal = unsigned.get(..2).is_some_and(|base| base.eq_ignore_ascii_case("0x"));
+    let is_digit = |byte: u8| if is_hexadecimal { byte.is_ascii_hexdigit() } else { byte.is_ascii_digit() };
+    let bytes = unsigned.as_bytes();
+    let stands_well = |at: usize| {
+        let follows =
+            at.checked_sub(1).is_some_and(|before| is_digit(bytes[before]) || (is_hexadecimal && before == 1));
+        follows && bytes.get(at + 1).is_some_and(|byte| is_digit(*byte))
+    };
+    let all_stand_well = (0..bytes.len()).filter(|at| bytes[*at] == b'_').all(stands_well);
+    all_stand_well.then(|| Cow::Owned(text.replace('_', "")))
+}
+
+/// What stands behind `0x`: digits, perhaps with a dot, and the power of two that they are multiplied by.
+fn hexadecimal(text: &str) -> Option<f64> {
+    let (digits, power) = text.split_once(['p', 'P'])?;
+    // Longer ones come to nothing, or to infinity, alike.
+    let is_whole = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_whole(power.strip_prefix(['+', '-']).unwrap_or(power)) {
+        return None;
+    }
+    let beyond = if power.starts_with('-') { i32::MIN / 2 } else { i32::MAX / 2 };
+    let power: i32 = power.parse().map_or(beyond, |power: i32| power.clamp(-100_000, 100_000));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if digits.len() == digits.matches('.').count() {
+        return None;
+    }
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let places = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
+    let value = if value == 0.0 { value } else { value * 2_f64.powi(power.saturating_sub(places)) };
+    value.is_finite().then_some(value)
+}
+
+/// Units of durations in nanoseconds, in the order in which they may stand.
+const UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 86_400_000_000_000),
+    ("w", 7 * 86_400_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+];
+
+/// A duration in nanoseconds as `model.ParseDuration` reads it: whole numbers, each with its unit, from the largest to the
+/// smallest, without blanks.
+pub(super) fn duration_ns(text: &str) -> Option<i64> {
+    let (mut rest, mut units, mut total) = (text, UNITS.iter(), 0_u64);
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let is_digit = |character: char| character.is_ascii_digit();
+        let (count, behind) = rest.split_at(rest.find(|character| !is_digit(character))?);
+        let (unit, behind) = behind.split_at(behind.find(is_digit).unwrap_or(behind.len()));
+        let (_, nanos) = units.find(|(name, _)| *name == unit)?;
+        total = total.checked_add(count.parse::<u64>().ok()?.checked_mul(*nanos)?)?;
+        rest = behind;
+    }
+    i64::try_from(total).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        for (text, value) in [
+            ("1_0", 10.0),
+            ("-1_0.0_1e1_0", -10.01e10),
+            ("0x1p4", 16.0),
+            ("0X_1.8P-1", 0.75),
+            ("-0xf_f.p+0", -255.0),
+            ("0x.8p1", 1.0),
+            ("0x0p99999999999", 0.0),
+            ("0x1p-99999999999", 0.0),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("+Inf", f64::INFINITY),
+            ("-infinity", f64::NEG_INFINITY),
+        ] {
+            assert_eq!(number(text), Some(value), "{text}");
+        }
+        assert!(number("nAn").is_some_and(f64::is_nan));
+        for text in [
+            "",
+            "_1",
+            "1_",
+            "1__0",
+            "1_.5",
+            "1._5",
+            "1_e5",
+            "1e_5",
+            "0x10",
+            "0x",
+            "0x1p",
+            "0x.p1",
+            "0x1p_1",
+            "0x1.8.8p1",
+            "0xgp1",
+            "0x1p1p1",
+            "0x1p1.5",
+            "0x1p9999",
+            "1e400",
+            "+nan",
+            "-NaN",
+            "--1",
+            "+-1",
+            "-+0x1p1",
+            " 1",
+            "1 ",
+            "in_f",
+            "0b1",
+            "٥",
+            ".",
+            "_",
+            "0_x1p1",
+        ] {
+            assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, nanos) in [
+            ("1h30m", Some(5_400_000_000_000)),
+            ("1y2w3d4h5m6s7ms", Some(33_019_506_007_000_000)),
+            ("0h", Some(0)),
+            ("106751d", Some(9_223_286_400_000_000_000)),
+            ("106752d", None),
+            ("18446744073709551616ms", None),
+            ("1h1d", None),
+            ("1h1h", None),
+            ("1.5h", None),
+            ("1h 1m", None),
+            (" 1h", None),
+            ("-1h", None),
+            ("1H", None),
+            ("h", None),
+            ("5", None),
+            ("", None),
+            ("٥m", None),
+        ] {
+            assert_eq!(duration_ns(text), nanos, "{text}");
+        }
+    }
+}
