@@ -1,5 +1,6 @@
 //! Calls of the API that need no data, answered as a real Prometheus answers them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -209,6 +210,144 @@ fn own_metrics_have_the_shape_of_those_of_prometheus() {
     assert_eq!((&one["data"][0]["name"], one["data"].as_array().map(Vec::len)), (&"watchfire_series".into(), Some(1)));
     let [have, wanted] = [&mut ours, &mut theirs].map(|client| get(client, path, &[("metric_name_pattern", "(")]).0);
     assert_eq!((have, wanted), (400, 400));
+}
+
+/// The operations of a document of OpenAPI: method, path, name, parameters.
+fn operations(yaml: &str) -> BTreeMap<(String, String), (String, BTreeSet<String>)> {
+    let (mut operations, mut path, mut method) = (BTreeMap::new(), "", "");
+    let after = |line: &str, key: &str| line.split_once(key).map(|(_, rest)| rest.trim_matches(['"', ' ']).to_owned());
+    // A step of its indentation.
+    let step = yaml.lines().find_map(|line| line.find("/query:")).expect("the first call");
+    let paths = yaml.lines().skip_while(|line| *line != "paths:").skip(1).take_while(|line| line.starts_with(' '));
+    for line in paths {
+        let depth = (line.len() - line.trim_start().len()) / step;
+        let key = line.trim().trim_end_matches(':');
+        match depth {
+            1 => path = key,
+            2 => method = key,
+            _ => {
+                let (name, parameters): &mut (String, BTreeSet<String>) =
+                    operations.entry((method.to_owned(), path.to_owned())).or_default();
+                if let Some(id) = after(line, "operationId:") {
+                    *name = id;
+                } else if depth > 4 {
+                    // An example.
+                } else if let Some(parameter) = after(line, "- name:").or_else(|| after(line, "- {name:")) {
+                    parameters.insert(parameter.split(['"', ',']).next().expect("a name").to_owned());
+                }
+            }
+        }
+    }
+    operations
+}
+
+#[test]
+fn what_is_answered_is_told_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "OpenAPI") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus tells nothing of it");
+    }
+    let (server, prometheus) = (Server::start(BINARY, "admin_api: true\n"), Prometheus::start(&program));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let answers = [&mut ours, &mut theirs].map(|client| client.try_get("/api/v1/openapi.yaml?openapi_version=3.2"));
+    assert_eq!(answers[0].header("Content-Type"), answers[1].header("Content-Type"));
+    let [have, wanted] = answers.map(|answer| operations(&answer.text()));
+    assert!(wanted.len() > 40, "{wanted:?}");
+    let differences: Vec<_> = wanted
+        .iter()
+        // What is off takes no parameters.
+        .filter(|((_, path), _)| !path.starts_with("/search/"))
+        .filter(|(call, wanted)| {
+            have.get(call).is_none_or(|have| have.0 != wanted.0 || (call.0 == "get" && have != *wanted))
+        })
+        .map(|(call, wanted)| format!("{call:?}: {:?}, not {wanted:?}", have.get(call)))
+        .collect();
+    assert!(differences.is_empty(), "{differences:#?}");
+    assert_eq!(have.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+    // All of it is there, and nothing else of this API.
+    for (method, path) in have.keys() {
+        let request =
+            Client::request(&method.to_uppercase(), &format!("/api/v1{}", path.replace("{name}", "a")), &[], b"");
+        let mut client = server.client();
+        client.send(&request).expect("it listens");
+        // A stream has no end; only its beginning is read.
+        let mut head = [0; 12];
+        client.stream().read_exact(&mut head).expect("an answer");
+        assert!(!matches!(&head[9..], b"404" | b"405"), "{method} {path}: {}", String::from_utf8_lossy(&head));
+    }
+    for path in routes_of("dashboard-api/src/prometheus") {
+        let Some(path) = path.strip_prefix("/api/v1").filter(|path| *path != "/openapi.yaml") else { continue };
+        assert!(have.keys().any(|(_, have)| have == path), "{path} is not told");
+    }
+}
+
+/// The paths that stand behind `.route(` in the files of a folder and those below.
+fn routes_of(folder: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it is there") {
+            let path = entry.expect("it can be read").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).expect("a text");
+            let texts = text.split(".route(").skip(1).filter_map(|after| after.split('"').nth(1).map(str::to_owned));
+            paths.extend(texts);
+        }
+    }
+    assert!(paths.len() > 20, "{paths:?}");
+    paths
+}
+
+#[test]
+fn features_have_the_shape_of_those_of_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "features") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus has others");
+    }
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let [have, wanted] =
+        [server.client(), prometheus.client()].map(|mut client| client.get("/api/v1/features")["data"].clone());
+    let names = |of: &Value| of.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&have), names(&wanted));
+    for group in names(&wanted) {
+        let (have, wanted) = (&have[&group], &wanted[&group]);
+        assert!(have.as_object().expect("an object").values().all(Value::is_boolean), "{group}: {have}");
+        // Of these each has its own; what the language knows is the same.
+        if !matches!(&*group, "service_discovery_providers" | "templating_functions") {
+            assert_eq!(names(have), names(wanted), "{group}");
+        }
+        if group.starts_with("promql") {
+            let differ = names(wanted).into_iter().filter(|name| have[name] != wanted[name]).collect::<Vec<_>>();
+            assert!(differ.is_empty(), "{group}: {differ:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_told_of_an_answer_alone() {
+    let Some(program) = Program::of_prometheus("prometheus", "HEAD") else { return };
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    for path in
+        ["/api/v1/query?query=1", "/api/v1/labels", "/api/v1/targets", "/api/v1/write", "/api/v1/read", "/federate"]
+            .into_iter()
+            .chain(["/-/healthy", "/-/ready", "/api/v1/unheard-of", "/api/v1/label/a/values", "/api/v1/status/tsdb"])
+    {
+        let [have, wanted] = [server.client(), prometheus.client()].map(|mut client| {
+            client.send(&Client::request("HEAD", path, &["Connection: close"], b"")).expect("it listens");
+            let mut head = Vec::new();
+            client.stream().read_to_end(&mut head).expect("an answer");
+            let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
+            let allowed = head.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_default();
+            // Who asks by OPTIONS is answered, though it is not told here.
+            let allowed: BTreeSet<String> =
+                allowed.split([',', ' ']).filter(|word| !matches!(*word, "" | "options")).map(str::to_owned).collect();
+            (head[9..12].to_owned(), allowed)
+        });
+        assert_eq!(have, wanted, "{path}");
+    }
 }
 
 #[test]

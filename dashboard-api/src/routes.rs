@@ -89,6 +89,7 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/notifications/live", READ),
     ("GET", "/api/v1/status/*", READ),
     ("GET", "/api/v1/features", READ),
+    ("GET", "/api/v1/openapi.yaml", READ),
     // Rules, alerts, the state of the server.
     ("GET", "/api/v1/rules", READ),
     ("GET", "/api/v1/alerts", READ),
@@ -110,16 +111,24 @@ const TABLE: &[(&str, &str, Needs)] = &[
     ("DELETE", "/api/v2/silence/*", ADMIN),
 ];
 
+fn fits(pattern: &str, path: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(folder) => path.len() > folder.len() && path.starts_with(folder),
+        None => path == pattern,
+    }
+}
+
 fn row(method: &Method, path: &str) -> Option<Needs> {
     // HEAD is GET without the body.
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
-    let fits = |pattern: &str| match pattern.strip_suffix('*') {
-        Some(folder) => path.len() > folder.len() && path.starts_with(folder),
-        None => path == pattern,
-    };
     let mut rows = TABLE.iter();
-    rows.find(|(methods, pattern, _)| methods.split(' ').any(|known| known == method) && fits(pattern))
+    rows.find(|(methods, pattern, _)| methods.split(' ').any(|known| known == method) && fits(pattern, path))
         .map(|(_, _, needs)| *needs)
+}
+
+/// The methods of the first row for a path, a blank between.
+pub(crate) fn methods(path: &str) -> &'static str {
+    TABLE.iter().find(|(_, pattern, _)| fits(pattern, path)).map_or("", |(methods, ..)| methods)
 }
 
 /// Whether the table has a row for a path, whatever the method.

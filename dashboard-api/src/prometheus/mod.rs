@@ -10,6 +10,7 @@ mod federate;
 mod go;
 pub mod known;
 mod notifications;
+mod openapi;
 mod params;
 mod pool_config;
 mod query;
@@ -26,8 +27,14 @@ mod write;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, header};
 
+use crate::routes::methods;
 use crate::state::Api;
+use crate::wrong_method;
 pub(crate) use remote_read::AT_ONCE as REMOTE_READS_AT_ONCE;
 
 /// Routes of these files.
@@ -37,6 +44,7 @@ pub fn routes() -> Router<Arc<Api>> {
         .merge(exemplars::routes())
         .merge(federate::routes())
         .merge(notifications::routes())
+        .merge(openapi::routes())
         .merge(pool_config::routes())
         .merge(query::routes())
         .merge(remote_read::routes())
@@ -44,4 +52,16 @@ pub fn routes() -> Router<Arc<Api>> {
         .merge(series::routes())
         .merge(status::routes())
         .merge(targets::routes())
+        .route_layer(middleware::from_fn(without_head))
+}
+
+/// HEAD is refused, as there: it would cost as much as the whole answer.
+async fn without_head(request: Request, next: Next) -> Response {
+    if request.method() != Method::HEAD {
+        return next.run(request).await;
+    }
+    let allowed = methods(request.uri().path()).replace(' ', ", ");
+    let mut answer = wrong_method(request).await.into_response();
+    answer.headers_mut().extend(HeaderValue::try_from(allowed).ok().map(|allowed| (header::ALLOW, allowed)));
+    answer
 }

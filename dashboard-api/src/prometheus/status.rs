@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use watchfire_model::Timestamp;
 use watchfire_model::time::format_duration_ms;
+use watchfire_query_lang::ast::{AggregateOp, BinaryOp};
 use watchfire_query_lang::{Limits, Notes};
 use watchfire_scrape::relabel::Anchored;
 
@@ -140,30 +141,35 @@ async fn blocks() -> Result<Response, Refused> {
 }
 
 /// What can be asked of this server, in Prometheus' words; what is not here is not named.
+/// What is only of a program in Go, or of its pages, is false.
 async fn features(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
-    let functions: serde_json::Map<String, Value> =
-        watchfire_query_lang::functions::names().map(|name| (name.to_owned(), Value::Bool(true))).collect();
     success(&json!({
         "api": {
             "admin": api.admin_api,
             "exclude_alerts": true,
             "label_values_match": true,
             "lifecycle": true,
+            "openapi_3.1": true,
+            "openapi_3.2": false,
             "otlp_write_receiver": true,
             "query_stats": true,
             "query_warnings": true,
             "remote_write_receiver": true,
             "search": false,
+            "search_fuzz_alg_jarowinkler": false,
+            "search_fuzz_alg_subsequence": false,
             "time_range_labels": true,
             "time_range_series": true,
         },
         "otlp_receiver": {"delta_conversion": false, "native_delta_ingestion": true},
+        "prometheus": {"agent_mode": false, "auto_reload_config": false, "server_mode": true, "stringlabels": false},
         "promql": {
+            "anchored": true,
             "at_modifier": true,
             "bool": true,
             "by": true,
+            "delayed_name_removal": false,
             "duration_expr": true,
-            "anchored": true,
             "fill": true,
             "fill_left": true,
             "fill_right": true,
@@ -174,12 +180,45 @@ async fn features(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
             "offset": true,
             "on": true,
             "per_query_lookback_delta": true,
+            "per_step_stats": false,
             "smoothed": true,
             "subqueries": true,
+            "type_and_unit_labels": false,
             "without": true,
         },
-        "promql_functions": functions,
+        "promql_functions": all_true(watchfire_query_lang::functions::names()),
+        "promql_operators": all_true(operators()),
+        "rules": {"concurrent_rule_eval": false, "keep_firing_for": true, "query_offset": true},
+        "scrape": {
+            "extra_scrape_metrics": false,
+            "openmetrics2": false,
+            "start_timestamp_zero_ingestion": false,
+            "type_and_unit_labels": false,
+        },
+        "service_discovery_providers": all_true(["dns", "file", "http", "static"].into_iter()),
+        "templating_functions": all_true(watchfire_rules::template::functions()),
+        "tsdb": {
+            "delayed_compaction": false,
+            "exemplar_storage": true,
+            "histograms_st_encoding": false,
+            "isolation": true,
+            "native_histograms": true,
+            "st_storage": false,
+            "use_uncached_io": false,
+            "xor2_encoding": false,
+        },
+        "ui": {"ui_v2": false, "ui_v3": false},
     }))
+}
+
+/// Operators, aggregations, and what stands in selectors.
+fn operators() -> impl Iterator<Item = &'static str> {
+    let binary = BinaryOp::ALL.into_iter().map(BinaryOp::as_str);
+    binary.chain(AggregateOp::ALL.into_iter().map(AggregateOp::as_str)).chain(["=~", "!~", "@"])
+}
+
+fn all_true(names: impl Iterator<Item = &'static str>) -> Value {
+    names.map(|name| (name.to_owned(), Value::Bool(true))).collect::<Map<_, _>>().into()
 }
 
 /// Whoever is answered here has been waited for: replay comes before readiness.

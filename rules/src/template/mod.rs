@@ -52,6 +52,11 @@ pub struct External {
     pub url: String,
 }
 
+/// The functions that templates know.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    functions::FUNCTIONS.iter().map(|(name, ..)| *name)
+}
+
 #[derive(Clone, Debug)]
 enum Piece {
     Text(String),
