@@ -176,3 +176,44 @@ fn federation_gives_what_prometheus_gives() {
     let head = server.client().call(&Client::request("GET", path, &[PROTOBUF], b"")).head;
     assert!(head.contains("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily"), "{head}");
 }
+
+#[test]
+fn alerts_of_histograms_are_told_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "alerts of native histograms") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus tells otherwise of rules");
+    }
+    let rules = "groups:\n- name: g\n  interval: 1s\n  rules:\n  - {alert: Native, expr: native_now}\n  \
+        - {alert: Later, expr: native_now, for: 1h}\n  - {alert: Plain, expr: plain_now > 1}\n";
+    let files = tempfile::tempdir().expect("a folder");
+    let file = files.path().join("rules.yml");
+    std::fs::write(&file, rules).expect("it can be written");
+    let config = format!("rule_files: [{}]\n", file.display());
+    let (ours, theirs) = (Server::start(BINARY, &config), Prometheus::start_with(&program, |_| config.clone()));
+    let at = now_ms();
+    let written = |name, samples, histograms| Written { labels: vec![("__name__", name)], samples, histograms };
+    let series = [
+        written("native_now", vec![], vec![(at, grown(4, 1, ResetHint::Unknown))]),
+        written("plain_now", vec![(at, 2.5)], vec![]),
+    ];
+    theirs.write(&series);
+    write(&mut ours.client(), &series);
+    let told = |mut client: Client| {
+        let begun = std::time::Instant::now();
+        loop {
+            let values = |alerts: &serde_json::Value| -> std::collections::BTreeMap<String, String> {
+                let alerts = alerts.as_array().expect("a list").iter();
+                alerts.map(|alert| (alert["labels"]["alertname"].to_string(), alert["value"].to_string())).collect()
+            };
+            let alerts = values(&client.get("/api/v1/alerts")["data"]["alerts"]);
+            if alerts.len() == 3 {
+                let rules = client.get("/api/v1/rules")["data"]["groups"][0]["rules"].clone();
+                let rules = rules.as_array().expect("a list").iter();
+                return (alerts, rules.map(|rule| values(&rule["alerts"])).collect::<Vec<_>>());
+            }
+            assert!(begun.elapsed().as_secs() < 60, "{alerts:?}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    assert_eq!(told(ours.client()), told(theirs.client()));
+}

@@ -113,6 +113,8 @@ pub struct AlertSnapshot {
     pub alert: Alert,
     /// Its rule.
     pub rule: Arc<AlertRule>,
+    /// Its value is a native histogram, of which the alert has the number of observations.
+    pub is_histogram: bool,
     /// Since when it only fires on because of `keep_firing_for`.
     pub kept_since: Option<Timestamp>,
 }
@@ -203,7 +205,7 @@ fn alert_snapshot(slot: &Slot, rule: &Arc<AlertRule>, labels: &LabelSet, tracked
         crate::state::Life::Pending { .. } | crate::state::Life::Resolved { .. } => None,
     };
     let alert = to_alert(&slot.key.group, &slot.key.name, &rule.receivers, labels, tracked);
-    AlertSnapshot { alert, rule: Arc::clone(rule), kept_since }
+    AlertSnapshot { alert, rule: Arc::clone(rule), is_histogram: tracked.histogram.is_some(), kept_since }
 }
 
 /// An alert in the words of the model.

@@ -226,12 +226,14 @@ fn texts<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Value {
 fn alert(entry: &AlertSnapshot) -> Value {
     let alert = &entry.alert;
     let annotations = alert.annotations.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    // Of a histogram there is no number there.
+    let value = if entry.is_histogram { 0.0 } else { alert.value };
     let mut shape = json!({
         "labels": Labels(&alert.labels),
         "annotations": texts(annotations),
         "state": alert.state.as_str(),
         "activeAt": time(Some(alert.active_at)),
-        "value": exponential(alert.value),
+        "value": exponential(value),
     });
     if let Some(since) = entry.kept_since {
         shape["keepFiringSince"] = json!(time(Some(since)));
