@@ -1,10 +1,12 @@
 //! Remote-write: a real Prometheus sends what it scrapes, by both versions, also while we are killed; native histograms;
 //! and what is refused.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use watchfire_model::Histogram;
 use watchfire_model::histogram::HistogramParts;
+use watchfire_protobuf::Writer;
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::Prometheus;
 use watchfire_test_support::{Client, Program, Server, remote_write};
@@ -69,6 +71,106 @@ fn exemplars_that_are_none_are_refused_as_by_prometheus() {
             (answer.status, written)
         });
         assert_eq!(have, wanted, "{references:?}");
+    }
+}
+
+/// Some seconds and their numbers or histograms of one series, as they follow each other in a request.
+type Parts<'p> = &'p [(&'p [(i64, f64)], &'p [(i64, f64)])];
+
+/// The same in both versions. Histograms are told apart by their counts.
+fn request_of(name: &str, base: i64, parts: Parts<'_>, version: u8) -> Vec<u8> {
+    let histogram = |count: f64| {
+        let parts = HistogramParts { count, sum: count, positive: vec![(1, count)], ..HistogramParts::default() };
+        Histogram::new(parts).expect("a histogram")
+    };
+    let mut request = Vec::new();
+    if version == 1 {
+        for (samples, histograms) in parts {
+            let samples: Vec<_> = samples.iter().map(|(at, value)| (base + at * 1000, *value)).collect();
+            let histograms: Vec<_> =
+                histograms.iter().map(|(at, count)| (base + at * 1000, histogram(*count))).collect();
+            let labels = remote_write::labels([("__name__", name)]);
+            remote_write::put_mixed_series(&labels, &samples, &histograms, &mut request);
+        }
+        return remote_write::http_request(&request);
+    }
+    let mut writer = Writer::new(&mut request);
+    ["", "__name__", name].iter().for_each(|symbol| writer.message(4, |text| text.raw(symbol.as_bytes())));
+    for (samples, histograms) in parts {
+        writer.message(5, |series| {
+            series.bytes(1, &[1, 2]);
+            for (at, value) in *samples {
+                series.message(2, |sample| {
+                    sample.double(1, *value);
+                    sample.signed(2, base + at * 1000);
+                });
+            }
+            for (at, count) in *histograms {
+                let message = remote_write::histogram_message(base + at * 1000, &histogram(*count));
+                series.message(3, |histogram| histogram.raw(&message));
+            }
+        });
+    }
+    remote_write::second_http_request(&request)
+}
+
+#[test]
+fn numbers_and_histograms_at_one_time_are_taken_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "numbers beside histograms") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus knows one version only");
+    }
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let base = (now() * 1000.0) as i64 - 60_000;
+    // Each list is a request; all are of one series.
+    let cases: &[&[Parts<'_>]] = &[
+        &[&[(&[(0, 1.0)], &[(0, 2.0)])]],
+        &[&[(&[], &[(0, 2.0)]), (&[(0, 1.0)], &[])]],
+        &[&[(&[(0, 1.0)], &[]), (&[], &[(0, 2.0)])]],
+        &[&[(&[(0, 1.0), (1, 3.0)], &[(1, 2.0), (2, 4.0)])]],
+        &[&[(&[(0, 1.0), (1, 3.0), (2, 5.0)], &[(0, 2.0), (1, 4.0)])]],
+        &[&[(&[(1, 3.0), (2, 5.0)], &[(0, 2.0)])]],
+        &[&[(&[(2, 5.0)], &[(0, 2.0), (1, 4.0), (3, 6.0)])]],
+        &[&[(&[(0, 1.0)], &[])], &[(&[], &[(0, 2.0)])]],
+        &[&[(&[], &[(0, 2.0)])], &[(&[(0, 1.0)], &[])]],
+        &[&[(&[(0, 1.0)], &[])], &[(&[(1, 3.0)], &[(0, 2.0), (1, 4.0), (2, 6.0)])]],
+        &[&[(&[], &[(0, 2.0)])], &[(&[(0, 1.0), (1, 3.0)], &[(1, 4.0)])]],
+        &[&[(&[(0, 1.0), (0, 1.0)], &[])]],
+        &[&[(&[(0, 1.0), (0, 2.0)], &[])]],
+        &[&[(&[], &[(0, 2.0), (0, 2.0)])]],
+        &[&[(&[], &[(0, 2.0), (0, 4.0)])]],
+    ];
+    let end = format!("{:.3}", base as f64 / 1000.0 + 10.0);
+    for (case, requests) in cases.iter().enumerate() {
+        for version in [1, 2] {
+            let name = format!("mixed_{case}_{version}");
+            let query = format!("/api/v1/query?query={}&time={end}", encode(&format!("{name}[20s]")));
+            let [(have, kept), (wanted, kept_there)] = [&mut ours, &mut theirs].map(|client| {
+                let requests = requests.iter().map(|parts| request_of(&name, base, parts, version));
+                let statuses: Vec<u16> = requests.map(|request| client.call(&request).status).collect();
+                let row = client.get(&query)["data"]["result"][0].clone();
+                let points = |list: &str| row[list].as_array().cloned().into_iter().flatten();
+                let numbers = points("values").map(|point| (point[0].to_string(), point[1].to_string()));
+                let histograms =
+                    points("histograms").map(|point| (point[0].to_string(), point[1]["count"].to_string()));
+                (statuses, numbers.chain(histograms).collect::<BTreeSet<_>>())
+            });
+            let about = format!("{case} by version {version}: {have:?} {kept:?}, there {wanted:?} {kept_there:?}");
+            // The same of two is kept; what is only late, or beside something bad, is not lost here.
+            let times: BTreeSet<&String> = kept.iter().map(|(at, _)| at).collect();
+            assert!(kept.is_superset(&kept_there) && times.len() == kept.len(), "{about}");
+            // It is told of all that is not kept; there, only of what stands beside an earlier request.
+            for (parts, status) in requests.iter().zip(&have) {
+                let sent = parts.iter().flat_map(|(samples, histograms)| samples.iter().chain(*histograms));
+                let all_kept = sent.into_iter().all(|(at, value)| {
+                    let at = format!("{:.3}", (base + at * 1000) as f64 / 1000.0);
+                    kept.iter().any(|(have, text)| have.parse() == at.parse::<f64>() && *text == format!("\"{value}\""))
+                });
+                assert_eq!(*status, if all_kept { 204 } else { 400 }, "{about}");
+            }
+            assert!(have.iter().zip(&wanted).all(|(have, wanted)| have >= wanted), "{about}");
+        }
     }
 }
 
