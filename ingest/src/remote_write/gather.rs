@@ -123,9 +123,17 @@ impl<'b> Draft<'b> {
     /// Adds a label, if its name and value are texts.
     pub(super) fn label(&mut self, name: &'b [u8], value: &'b [u8]) {
         match (std::str::from_utf8(name), std::str::from_utf8(value)) {
-            (Ok(name), Ok(value)) if self.pairs.len() < LABELS_MAX => self.pairs.push((name, value)),
-            (Ok(_), Ok(_)) => self.wrong("it has too many labels"),
+            (Ok(name), Ok(value)) => self.text_label(name, value),
             _ => self.wrong("a label is no UTF-8"),
+        }
+    }
+
+    /// Adds a label.
+    pub(super) fn text_label(&mut self, name: &'b str, value: &'b str) {
+        if self.pairs.len() < LABELS_MAX {
+            self.pairs.push((name, value));
+        } else {
+            self.wrong("it has too many labels");
         }
     }
 }

@@ -131,13 +131,39 @@ fn read_labels<'b>(
     into: &mut Gathered<'_>,
 ) -> Result<(), ReadError> {
     let here = ReadError::in_series(index);
-    let mut labels = Message::new(labels);
+    let plain = read_plain_labels(labels, draft, into)?;
+    let mut labels = Message::new(labels.get(plain..).unwrap_or_default());
     while let Some((_, field)) = labels.next().map_err(here)? {
         into.ask(LABEL_BYTES)?;
         let (name, value) = read_label(field).map_err(here)?;
         draft.label(name, value);
     }
     Ok(())
+}
+
+/// Reads the plain labels that a run begins with, and says how many bytes those are: nearly always all. Tags and short lengths are
+/// ASCII, so that all texts of the run are proven UTF-8 at once.
+fn read_plain_labels<'b>(labels: &'b [u8], draft: &mut Draft<'b>, into: &mut Gathered<'_>) -> Result<usize, ReadError> {
+    let mut rest = std::str::from_utf8(labels).unwrap_or_default();
+    let mut read = 0;
+    while let Some((name, value, behind)) = plain_label(rest) {
+        into.ask(LABEL_BYTES)?;
+        draft.text_label(name, value);
+        read += rest.len() - behind.len();
+        rest = behind;
+    }
+    Ok(read)
+}
+
+/// The label that a run begins with, and what stands behind it, if it is written as all do: name and value, each of less than 128 bytes.
+#[inline]
+fn plain_label(run: &str) -> Option<(&str, &str, &str)> {
+    let [0x0a, length @ ..0x80, 0x0a, name @ ..0x80, ..] = run.as_bytes() else { return None };
+    let (end, value_at) = (2 + usize::from(*length), 4 + usize::from(*name));
+    let [0x12, value @ ..0x80, ..] = run.as_bytes().get(value_at..)? else { return None };
+    let is_all = value_at + 2 + usize::from(*value) == end;
+    is_all.then_some(())?;
+    Some((run.get(4..value_at)?, run.get(value_at + 2..end)?, run.get(end..)?))
 }
 
 fn read_label(field: Field<'_>) -> Result<(&[u8], &[u8]), Malformed> {
@@ -185,4 +211,50 @@ pub(super) fn read_sample(field: Field<'_>) -> Result<(i64, f64), Malformed> {
         }
     }
     Ok((at, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use watchfire_protobuf::Writer;
+
+    use super::*;
+
+    /// The labels of a run, read field by field; what is behind damage is left out.
+    fn one_by_one(run: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let mut run = Message::new(run);
+        std::iter::from_fn(|| read_label(run.next().ok()??.1).ok()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn plain_labels_are_those_that_are_read_field_by_field(
+            labels in proptest::collection::vec(("[a-zé]{0,3}", "[a-zé]{0,3}|x{120,130}|é{60,70}"), 0..5),
+            change in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut run = Vec::new();
+            for (name, value) in &labels {
+                let mut label = Vec::new();
+                let mut writer = Writer::new(&mut label);
+                writer.bytes(1, name.as_bytes());
+                writer.bytes(2, value.as_bytes());
+                Writer::new(&mut run).bytes(1, &label);
+            }
+            if let Some((place, byte)) = change && !run.is_empty() {
+                let place = place.index(run.len());
+                run[place] = byte;
+            }
+            let (mut draft, mut grow) = (Draft::default(), |_| true);
+            let mut gathered = Gathered::new(Timestamp::from_millis(0), None, &mut grow);
+            let read = read_plain_labels(&run, &mut draft, &mut gathered).expect("there is memory");
+            let plain: Vec<_> = draft.pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+            prop_assert_eq!(&plain, &one_by_one(&run[..read]));
+            prop_assert_eq!(&[plain, one_by_one(&run[read..])].concat(), &one_by_one(&run));
+            let is_plain = |(name, value): &(String, String)| {
+                !name.is_empty() && !value.is_empty() && name.len() + value.len() < 124
+            };
+            let are_plain = labels.iter().all(is_plain);
+            prop_assert!(change.is_some() || !are_plain || read == run.len());
+        }
+    }
 }
