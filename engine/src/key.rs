@@ -4,6 +4,7 @@
 //! key = (varint length, name, varint length, value)*      sorted by name, names unique, values not empty
 //! ```
 
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelError, LabelSet};
 
 use crate::bytes::{Cursor, Damaged, put_bytes};
@@ -46,6 +47,13 @@ pub(crate) fn pairs(key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         }
         Some((cursor.bytes().ok()?, cursor.bytes().ok()?))
     })
+}
+
+/// What stands behind the metric's name, if that comes first, as it does before all names in small letters; else all.
+pub(crate) fn without_metric_name(key: &[u8]) -> &[u8] {
+    let mut cursor = Cursor::new(key);
+    let is_first = cursor.bytes() == Ok(METRIC_NAME.as_bytes()) && cursor.bytes().is_ok();
+    if is_first { cursor.rest() } else { key }
 }
 
 /// The value of a label, `None` if the key has none of that name.

@@ -68,21 +68,23 @@ impl Registry {
         }
     }
 
-    /// The shard of a label set. The table inside a shard uses the lowest and the highest bits of the same number.
-    fn shard_of(&self, hash: Fingerprint) -> usize {
-        (hash.short() >> 40) as usize & (self.shards.len() - 1)
+    /// The shard of a label set. Those that differ by the metric's name alone have the same, as most of an instance do: what they
+    /// have in common stands there once, and those that come one after the other are entered beside each other.
+    fn shard_of(&self, key: &[u8]) -> usize {
+        let labels = key::without_metric_name(key);
+        let common = if labels.is_empty() { key } else { labels };
+        self.fingerprints.of(common).short() as usize & (self.shards.len() - 1)
     }
 
     /// The fingerprint of a key and the number of its shard.
     pub(crate) fn place_of(&self, key: &[u8]) -> (Fingerprint, usize) {
-        let hash = self.fingerprints.of(key);
-        (hash, self.shard_of(hash))
+        (self.fingerprints.of(key), self.shard_of(key))
     }
 
     /// The series of a key, if there is one.
     pub(crate) fn find(&self, kind: SeriesKind, key: &[u8]) -> Option<Arc<Series>> {
-        let hash = self.fingerprints.of(key);
-        self.shards[self.shard_of(hash)].read().find(hash, kind.class()).cloned()
+        let (hash, shard) = self.place_of(key);
+        self.shards[shard].read().find(hash, kind.class()).cloned()
     }
 
     /// What is to be looked up or made, each shard's together.
