@@ -11,7 +11,7 @@ use super::native::notes::ignored_in_aggregation;
 use super::notes::check_quantile;
 use super::stream::{self, Ended, Next};
 use super::tally::Tallies;
-use super::{choose, extremes, quantile};
+use super::{binary, choose, extremes, quantile};
 use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalError> {
@@ -29,7 +29,7 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
         }
         (AggregateOp::LimitK, Some(parameter)) => {
             let k = super::eval_scalar(ctx, parameter)?;
-            choose::first(ctx, node, &k, super::eval_vector(ctx, &node.expr)?)
+            choose::first(ctx, node, &k, binary::in_order(ctx, &node.expr)?)
         }
         (AggregateOp::LimitRatio, Some(parameter)) => {
             let ratio = super::eval_scalar(ctx, parameter)?;

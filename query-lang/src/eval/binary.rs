@@ -10,7 +10,7 @@ use super::native::arithmetic;
 use super::native::notes::Note;
 use super::sides::{NOT_UNIQUE, Sides, any_present, matched_labels, may_hide_matches, result_labels};
 use super::stream;
-use crate::ast::{Binary, BinaryOp, Cardinality, Matching, Span};
+use crate::ast::{Binary, BinaryOp, Cardinality, Expr, Matching, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
     if let Some(columns) = stream::compared_columns(ctx, node)? {
@@ -38,25 +38,39 @@ pub(crate) fn eval(ctx: &Context, node: &Binary) -> Result<Value, EvalError> {
         (Value::Scalar(scalar), Value::Vector(columns)) => {
             with_scalar(ctx, node, columns, &scalar, true).map(Value::Vector)
         }
-        (Value::Vector(left), Value::Vector(right)) => {
-            let plain = Matching::plain(Cardinality::OneToOne);
-            let matching = node.matching.as_ref().unwrap_or(&plain);
-            // With nothing on one side all of the other stays.
-            if node.op == BinaryOp::Or && (left.is_empty() || right.is_empty()) {
-                return Ok(Value::Vector(if left.is_empty() { right } else { left }));
-            }
-            let pairing = Pairing::new(matching, &left, &right);
-            let columns = match node.op {
-                BinaryOp::And => keep_where(ctx, left, &right, &pairing, true)?,
-                BinaryOp::Unless => keep_where(ctx, left, &right, &pairing, false)?,
-                BinaryOp::Or => either(ctx, left, right, &pairing)?,
-                _ => pairwise(ctx, node, matching, left, right, &pairing)?,
-            };
-            Ok(Value::Vector(columns))
-        }
+        (Value::Vector(left), Value::Vector(right)) => vectors(ctx, node, left, right).map(Value::Vector),
         (Value::Text, _) | (_, Value::Text) => {
             Err(EvalError::Type { reason: format!("`{}` stands beside a text", node.op.as_str()) })
         }
+    }
+}
+
+/// The series of a vector by their labels; of `or` those of its left side first.
+pub(super) fn in_order(ctx: &Context, expr: &Expr) -> Result<Vec<Column>, EvalError> {
+    if let Expr::Binary(node) = expr.without_parens()
+        && node.op == BinaryOp::Or
+    {
+        let left = in_order(ctx, &node.left)?;
+        return vectors(ctx, node, left, in_order(ctx, &node.right)?);
+    }
+    let mut columns = super::eval_vector(ctx, expr)?;
+    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
+    Ok(columns)
+}
+
+fn vectors(ctx: &Context, node: &Binary, left: Vec<Column>, right: Vec<Column>) -> Result<Vec<Column>, EvalError> {
+    let plain = Matching::plain(Cardinality::OneToOne);
+    let matching = node.matching.as_ref().unwrap_or(&plain);
+    // With nothing on one side all of the other stays.
+    if node.op == BinaryOp::Or && (left.is_empty() || right.is_empty()) {
+        return Ok(if left.is_empty() { right } else { left });
+    }
+    let pairing = Pairing::new(matching, &left, &right);
+    match node.op {
+        BinaryOp::And => keep_where(ctx, left, &right, &pairing, true),
+        BinaryOp::Unless => keep_where(ctx, left, &right, &pairing, false),
+        BinaryOp::Or => either(ctx, left, right, &pairing),
+        _ => pairwise(ctx, node, matching, left, right, &pairing),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn wants_any(op: AggregateOp, counts: &[f64]) -> Result<bool, EvalErr
     }
 }
 
-/// The first k of each group that have a value, in the order of labels.
+/// The first k of each group that have a value, in the order of the columns.
 pub(super) fn first(
     ctx: &Context,
     node: &Aggregate,
@@ -37,7 +37,6 @@ pub(super) fn first(
         ctx.used_up(columns);
         return Ok(Vec::new());
     }
-    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     for members in groups.members() {
         for (step, count) in counts.iter().enumerate() {
