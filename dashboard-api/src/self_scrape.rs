@@ -109,3 +109,35 @@ fn add_sample(
         Err(error) => tracing::warn!(name, %error, "an own metric has impossible labels"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::{Histogram, HistogramOpts};
+
+    use super::*;
+
+    #[test]
+    fn a_histogram_has_all_its_buckets() {
+        let options = HistogramOpts::new("h", "What is tested.").buckets(vec![0.000_01, 0.5, 2e6]);
+        let histogram = Histogram::with_opts(options).expect("valid");
+        [0.25, 3e6].into_iter().for_each(|value| histogram.observe(value));
+        let registry = Registry::new();
+        registry.register(Box::new(histogram)).expect("the first one");
+        let (families, mut samples) = (registry.gather(), Vec::new());
+        for metric in families[0].get_metric() {
+            each_sample(&families[0], metric, |name, extra, value| {
+                let bound = extra.map(|(label, bound)| format!("{label}={bound}")).unwrap_or_default();
+                samples.push(format!("{name} {bound} {value}"));
+            });
+        }
+        let wanted = [
+            "h_bucket le=1e-05 0",
+            "h_bucket le=0.5 1",
+            "h_bucket le=2e+06 1",
+            "h_bucket le=+Inf 2",
+            "h_sum  3000000.25",
+            "h_count  2",
+        ];
+        assert_eq!(samples, wanted);
+    }
+}

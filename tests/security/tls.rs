@@ -94,7 +94,7 @@ fn versions_from_1_2_on_and_plain_http_is_told() {
         until(|| server.log().contains(reason));
     }
     let metrics = curl(&["--cacert", &ca, "-H", &header, &format!("{url}/metrics")]).1;
-    assert!(metrics.contains("watchfire_tls_certificate_expiry_timestamp_seconds 4070908800"), "{metrics}");
+    assert!(metrics.contains("watchfire_tls_certificate_expiry_timestamp_seconds 4.0709088e+09"), "{metrics}");
     // The cookie of a session stays on TLS.
     let (_, head) = curl(&["--cacert", &ca, "-i", "-H", &header, "-X", "POST", &format!("{url}/api/v1/session")]);
     assert!(head.contains("200 OK") && head.contains("; Secure"), "{head}");
