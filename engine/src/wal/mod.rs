@@ -3,6 +3,7 @@
 //! A record is written by one `write`; who needs it durable calls `sync_to`, and one `fdatasync` serves all who
 //! wait (group commit). Numbers of records (`lsn`) ascend by one.
 
+mod again;
 mod columns;
 pub(crate) mod definitions;
 mod holds;
@@ -24,6 +25,7 @@ use watchfire_model::failpoint;
 
 use crate::bytes::put_varint;
 use crate::series::Series;
+use crate::wal::again::Again;
 use crate::wal::definitions::Definitions;
 use crate::wal::packed::Packer;
 use crate::wal::stretches::Stretches;
@@ -36,9 +38,6 @@ pub(crate) const UNDEFINED: u16 = 0;
 /// The series is defined in a snapshot, or in what an earlier process logged.
 pub(crate) const DEFINED_BEFORE: u16 = 1;
 const FIRST_STRETCH: u16 = 2;
-/// The series was defined in one record so far. The next one defines it again: were the first one damaged, all that
-/// the stretch says of the series would be lost with it.
-const DEFINED_ONCE: u16 = u16::MAX;
 /// A stretch of the log is at least this long, bytes. Each defines the series again that it uses and that no
 /// snapshot holds, so that a damaged record costs its series this much of the log, and not all of it.
 const STRETCH_BYTES: u64 = 4 << 20;
@@ -57,6 +56,8 @@ struct State {
     /// Length of the current stretch and of the definitions in it, bytes, before they are packed.
     stretch_bytes: u64,
     definition_bytes: u64,
+    /// What is to be defined once more.
+    again: Again,
     /// Where the next record is put together.
     buffer: Vec<u8>,
     packer: Packer,
@@ -129,6 +130,7 @@ impl Wal {
                 next_lsn,
                 stretch_bytes: 0,
                 definition_bytes: 0,
+                again: Again::default(),
                 buffer: Vec::new(),
                 packer: Packer::default(),
             }),
@@ -163,42 +165,51 @@ impl Wal {
             self.next_file(state)?;
         }
         failpoint::hit("engine.wal_append");
-        let lsn = state.next_lsn;
         state.buffer.clear();
-        let (mut definition_bytes, mut record_bytes) = (0, segment::RECORD_HEAD_BYTES as u64);
-        let packer = &mut state.packer;
-        segment::put_record(&mut state.buffer, lsn, self.synced(), |out| {
-            let payload = out.len();
+        let (mut lsn, mut length) = (state.next_lsn, RecordLength::default());
+        if state.again.is_due() {
+            let (again, packer) = (&state.again, &mut state.packer);
+            length.add(put_packed(&mut state.buffer, lsn, self.synced(), packer, |out| again.put(out))?);
+            lsn += 1;
+        }
+        // Two batches may both have met a series undefined; the one that is written first defines it.
+        let defined: Vec<&Undefined> = undefined.iter().filter(|it| self.wants_definition(it.series)).collect();
+        let is_new = defined.iter().any(|it| it.series.defined.load(Ordering::Relaxed) == UNDEFINED);
+        let (mut news, packer) = (Vec::new(), &mut state.packer);
+        length.add(put_packed(&mut state.buffer, lsn, self.synced(), packer, |out| {
             out.extend_from_slice(head);
-            // Two batches may both have met a series undefined; the one that is written first defines it.
-            let open = |wanted: &&Undefined| self.wants_definition(wanted.series);
-            put_varint(out, undefined.iter().filter(open).count() as u64);
+            put_varint(out, defined.len() as u64);
             let start = out.len();
             let mut definitions = Definitions::default();
-            for wanted in undefined.iter().filter(open) {
+            for wanted in &defined {
                 definitions.put(wanted.series.id, wanted.series.kind, wanted.key, out);
             }
-            definition_bytes = (out.len() - start) as u64;
+            let end = out.len();
+            if is_new {
+                news.extend_from_slice(&out[start..end]);
+            }
             out.extend_from_slice(points);
-            record_bytes += packer.pack(out, payload) as u64;
-        })?;
+            end - start
+        })?);
         let Some(file) = &state.file else { return Err(io::Error::other("the log has no file")) };
         if let Err(error) = (&**file).write_all(&state.buffer) {
             self.cut_back(file, state.file_bytes);
             return Err(error);
         }
         let stretch = self.stretch.load(Ordering::Relaxed);
-        for wanted in undefined.iter().filter(|wanted| self.wants_definition(wanted.series)) {
-            let is_first = wanted.series.defined.load(Ordering::Relaxed) == UNDEFINED;
-            wanted.series.defined.store(if is_first { DEFINED_ONCE } else { stretch }, Ordering::Relaxed);
+        defined.iter().for_each(|it| it.series.defined.store(stretch, Ordering::Relaxed));
+        let written = state.buffer.len() as u64;
+        state.again.wrote(written);
+        if is_new {
+            state.again.note(defined.len() as u64, &news);
         }
-        state.stretch_bytes += record_bytes;
-        state.definition_bytes += definition_bytes;
+        state.stretch_bytes += length.all;
+        state.definition_bytes += length.definitions;
         if state.stretch_bytes >= STRETCH_BYTES.max(state.definition_bytes * STRETCH_PER_DEFINITIONS) {
             self.begin_stretch(state, lsn + 1);
         }
-        state.file_bytes += state.buffer.len() as u64;
-        self.appended.fetch_add(record_bytes, Ordering::Relaxed);
+        state.file_bytes += written;
+        self.appended.fetch_add(length.all, Ordering::Relaxed);
         state.next_lsn = lsn + 1;
         self.written.store(lsn + 1, Ordering::Release);
         if state.buffer.capacity() > 1 << 22 {
@@ -211,7 +222,7 @@ impl Wal {
     fn begin_stretch(&self, state: &mut State, first_lsn: u64) {
         (state.stretch_bytes, state.definition_bytes) = (0, 0);
         let stretch = self.stretch.load(Ordering::Relaxed);
-        let next = if stretch + 1 == DEFINED_ONCE { FIRST_STRETCH } else { stretch + 1 };
+        let next = stretch.checked_add(1).unwrap_or(FIRST_STRETCH);
         self.stretch.store(next, Ordering::Relaxed);
         self.stretches.push(first_lsn);
     }
@@ -380,6 +391,38 @@ impl Wal {
         let files = segment::list(&self.folder).unwrap_or_default();
         files.iter().filter_map(|(_, path)| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
     }
+}
+
+/// Lengths of records before they are packed, bytes.
+#[derive(Default)]
+struct RecordLength {
+    all: u64,
+    /// Of the definitions in them.
+    definitions: u64,
+}
+
+impl RecordLength {
+    fn add(&mut self, more: RecordLength) {
+        self.all += more.all;
+        self.definitions += more.definitions;
+    }
+}
+
+/// Appends a record to a buffer, packed; `fill` writes the payload and gives the length of the definitions in it.
+fn put_packed(
+    buffer: &mut Vec<u8>,
+    lsn: u64,
+    synced: u64,
+    packer: &mut Packer,
+    fill: impl FnOnce(&mut Vec<u8>) -> usize,
+) -> io::Result<RecordLength> {
+    let mut length = RecordLength::default();
+    segment::put_record(buffer, lsn, synced, |out| {
+        let payload = out.len();
+        length.definitions = fill(out) as u64;
+        length.all = (segment::RECORD_HEAD_BYTES + packer.pack(out, payload)) as u64;
+    })?;
+    Ok(length)
 }
 
 /// Creates the file of a folder whose first record has this number.
