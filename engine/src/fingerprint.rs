@@ -48,6 +48,14 @@ impl Fingerprints {
         let hash = xxh3_128_with_secret(bytes, &self.secret);
         Fingerprint { low: hash as u64, high: (hash >> 64) as u64 }
     }
+
+    /// The fingerprint of two things in this order, of which there are fingerprints.
+    pub(crate) fn of_both(&self, one: Fingerprint, other: Fingerprint) -> Fingerprint {
+        let mut both = [0; 32];
+        both[..16].copy_from_slice(&one.to_le_bytes());
+        both[16..].copy_from_slice(&other.to_le_bytes());
+        self.of(&both)
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +78,10 @@ mod tests {
                     bytes[place] ^= 1;
                 }
             }
+        }
+        let [one, other] = [&b"one"[..], b"other"].map(|bytes| makers[0].of(bytes));
+        for (first, second) in [(one, other), (other, one), (one, one), (other, other)] {
+            assert!(seen.insert(makers[0].of_both(first, second).to_le_bytes()));
         }
         let lows: HashSet<u64> = (0u32..1000).map(|n| makers[0].of(&n.to_le_bytes()).short()).collect();
         assert_eq!(lows.len(), 1000);

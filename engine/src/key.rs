@@ -49,11 +49,11 @@ pub(crate) fn pairs(key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// What stands behind the metric's name, if that comes first, as it does before all names in small letters; else all.
-pub(crate) fn without_metric_name(key: &[u8]) -> &[u8] {
+/// Splits a key behind the metric's name, if that comes first, as it does before all names in small letters; else before all.
+pub(crate) fn split_metric_name(key: &[u8]) -> (&[u8], &[u8]) {
     let mut cursor = Cursor::new(key);
     let is_first = cursor.bytes() == Ok(METRIC_NAME.as_bytes()) && cursor.bytes().is_ok();
-    if is_first { cursor.rest() } else { key }
+    key.split_at(if is_first { key.len() - cursor.rest().len() } else { 0 })
 }
 
 /// The value of a label, `None` if the key has none of that name.
@@ -78,6 +78,22 @@ pub(crate) fn checked_pairs(key: &[u8]) -> Result<Vec<(&str, &str)>, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_split_behind_the_name_of_its_metric() {
+        let key = |pairs: &[(&str, &str)]| {
+            let mut key = Vec::new();
+            write_pairs(&mut pairs.to_vec(), &mut key).expect("valid");
+            key
+        };
+        let labels = key(&[("a", "1"), ("b", "2")]);
+        let whole = key(&[("__name__", "up"), ("a", "1"), ("b", "2")]);
+        assert_eq!(split_metric_name(&whole), (&*key(&[("__name__", "up")]), &*labels));
+        assert_eq!(split_metric_name(&labels), (&[][..], &*labels));
+        let behind = key(&[("A", "1"), ("__name__", "up")]);
+        assert_eq!(split_metric_name(&behind), (&[][..], &*behind));
+        assert_eq!(split_metric_name(&[]), (&[][..], &[][..]));
+    }
 
     #[test]
     fn pairs_and_sets_have_the_same_key() {

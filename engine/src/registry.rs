@@ -68,17 +68,15 @@ impl Registry {
         }
     }
 
-    /// The shard of a label set. Those that differ by the metric's name alone have the same, as most of an instance do: what they
-    /// have in common stands there once, and those that come one after the other are entered beside each other.
-    fn shard_of(&self, key: &[u8]) -> usize {
-        let labels = key::without_metric_name(key);
-        let common = if labels.is_empty() { key } else { labels };
-        self.fingerprints.of(common).short() as usize & (self.shards.len() - 1)
-    }
-
-    /// The fingerprint of a key and the number of its shard.
+    /// The fingerprint of a key and the number of its shard. Label sets that differ by the metric's name alone have the same one,
+    /// as most of an instance do: what they have in common stands there once, and those that come one after the other are entered
+    /// beside each other.
     pub(crate) fn place_of(&self, key: &[u8]) -> (Fingerprint, usize) {
-        (self.fingerprints.of(key), self.shard_of(key))
+        let (name, labels) = key::split_metric_name(key);
+        let (of_name, of_labels) = (self.fingerprints.of(name), self.fingerprints.of(labels));
+        let common = if labels.is_empty() { of_name } else { of_labels };
+        // The table inside a shard uses bits of another hash.
+        (self.fingerprints.of_both(of_name, of_labels), common.short() as usize & (self.shards.len() - 1))
     }
 
     /// The series of a key, if there is one.

@@ -12,11 +12,18 @@ use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
 use crate::key;
 use crate::kind::SeriesKind;
 
+/// A label pair as it lies in a key, and its parts.
+struct Pair<'k> {
+    whole: &'k [u8],
+    name: &'k [u8],
+    value: &'k [u8],
+}
+
 /// Writes the definitions of a record, one after another.
 #[derive(Default)]
 pub(super) struct Definitions<'k> {
-    pairs: Vec<(&'k [u8], &'k [u8])>,
-    before: Vec<(&'k [u8], &'k [u8])>,
+    pairs: Vec<Pair<'k>>,
+    before: Vec<Pair<'k>>,
 }
 
 impl<'k> Definitions<'k> {
@@ -26,13 +33,18 @@ impl<'k> Definitions<'k> {
         out.push(kind.code());
         std::mem::swap(&mut self.pairs, &mut self.before);
         self.pairs.clear();
-        self.pairs.extend(key::pairs(key));
+        self.pairs.extend(pairs(key));
         put_varint(out, self.pairs.len() as u64);
         let mut before = (0u64..).zip(&self.before).peekable();
-        for (name, value) in &self.pairs {
-            while before.next_if(|(_, (have, _))| have < name).is_some() {}
-            match before.next_if(|(_, (have, _))| have == name) {
-                Some((number, (_, have))) if have == value => put_varint(out, 2 * number + 1),
+        for Pair { whole, name, value } in &self.pairs {
+            // Most are those of the label set before, in the same order.
+            if let Some((number, _)) = before.next_if(|(_, have)| have.whole == *whole) {
+                put_varint(out, 2 * number + 1);
+                continue;
+            }
+            while before.next_if(|(_, have)| have.name < *name).is_some() {}
+            match before.next_if(|(_, have)| have.name == *name) {
+                Some((number, have)) if have.value == *value => put_varint(out, 2 * number + 1),
                 Some((number, _)) => {
                     put_varint(out, 2 * number + 2);
                     put_bytes(out, value);
@@ -45,6 +57,18 @@ impl<'k> Definitions<'k> {
             }
         }
     }
+}
+
+/// The pairs of a key.
+fn pairs(key: &[u8]) -> impl Iterator<Item = Pair<'_>> {
+    let mut rest = key;
+    std::iter::from_fn(move || {
+        let mut cursor = Cursor::new(rest);
+        let (name, value) = (cursor.bytes().ok()?, cursor.bytes().ok()?);
+        let whole = rest.get(..rest.len() - cursor.rest().len())?;
+        rest = cursor.rest();
+        Some(Pair { whole, name, value })
+    })
 }
 
 /// Label pairs.
