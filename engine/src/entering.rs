@@ -120,7 +120,7 @@ fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: 
     let OfShard { mut entered, mut forms } = OfShard::default();
     let Some(shard) = registry.shards.get(number) else { return OfShard { entered, forms } };
     let mut shard = shard.write();
-    let bytes_before = shard.identity_bytes + shard.numbers_bytes;
+    let bytes_before = shard.bytes();
     let mut new_series = 0;
     entered.reserve_exact(some.len());
     shard.reserve(some.len());
@@ -136,7 +136,7 @@ fn enter_all<'k>(registry: &Registry, number: usize, some: Vec<Gathered>, keys: 
         new_series += 1;
         entered.push((number, Entered { id, contains_lsn, series }));
     }
-    let bytes = (shard.identity_bytes + shard.numbers_bytes).saturating_sub(bytes_before);
+    let bytes = shard.bytes().saturating_sub(bytes_before);
     registry.grown(new_series, bytes);
     OfShard { entered, forms }
 }

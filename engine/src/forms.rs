@@ -13,6 +13,8 @@ use crate::pairs::Pairs;
 pub(crate) struct Forms<'k> {
     all: HashMap<Vec<u32>, Form<'k>, foldhash::fast::RandomState>,
     form: Vec<u32>,
+    /// The number of the name of metrics, once there is one.
+    metric: Option<u32>,
 }
 
 /// Series of the same form.
@@ -30,11 +32,11 @@ impl<'k> Forms<'k> {
     pub(crate) fn count(&mut self, first: usize, kind: SeriesKind, key: &'k [u8], of_series: &[u32], pairs: &Pairs) {
         self.form.clear();
         self.form.push(u32::from(kind.code()));
-        let metric = pairs.name(METRIC_NAME.as_bytes());
+        self.metric = self.metric.or_else(|| pairs.name(METRIC_NAME.as_bytes()));
         for pair in of_series {
             let name = pairs.name_of(*pair);
             self.form.extend(name);
-            if name == metric {
+            if name.is_some() && name == self.metric {
                 self.form.push(*pair);
             }
         }

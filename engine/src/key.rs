@@ -56,6 +56,18 @@ pub(crate) fn split_metric_name(key: &[u8]) -> (&[u8], &[u8]) {
     key.split_at(if is_first { key.len() - cursor.rest().len() } else { 0 })
 }
 
+/// Whether a key has at most so many labels, and names and values of at most so many bytes each.
+pub(crate) fn is_within(key: &[u8], labels: usize, label_bytes: usize) -> bool {
+    let (mut cursor, mut texts) = (Cursor::new(key), 0);
+    while let Ok(text) = cursor.bytes() {
+        texts += 1;
+        if text.len() > label_bytes || texts > 2 * labels {
+            return false;
+        }
+    }
+    true
+}
+
 /// The value of a label, `None` if the key has none of that name.
 pub(crate) fn value_of<'k>(key: &'k [u8], name: &str) -> Option<&'k [u8]> {
     pairs(key).find(|(have, _)| *have == name.as_bytes()).map(|(_, value)| value)
@@ -93,6 +105,14 @@ mod tests {
         let behind = key(&[("A", "1"), ("__name__", "up")]);
         assert_eq!(split_metric_name(&behind), (&[][..], &*behind));
         assert_eq!(split_metric_name(&[]), (&[][..], &[][..]));
+    }
+
+    #[test]
+    fn a_key_is_within_its_limits() {
+        let mut key = Vec::new();
+        write_pairs(&mut [("a", "123"), ("bcd", "2")], &mut key).expect("valid");
+        assert!(is_within(&key, 2, 3) && is_within(&[], 0, 0));
+        assert!(!is_within(&key, 1, 3) && !is_within(&key, 2, 2));
     }
 
     #[test]

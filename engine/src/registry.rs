@@ -129,15 +129,21 @@ impl Registry {
                 }
             }
             let mut shard = self.shards[shard_number as usize].write();
-            let mut forms = Forms::default();
+            let (bytes_before, room) = (shard.bytes(), self.reserve_room(allowed.len()));
+            let (mut forms, mut new_series) = (Forms::default(), 0);
             for (number, new, key) in allowed {
                 let kind = new.kind;
-                let entered = self.check_room().and_then(|()| self.enter(&mut shard, new, key));
+                let is_room =
+                    room.and_then(|room| if new_series < room { Ok(()) } else { Err(Rejection::SeriesLimit) });
+                let entered = is_room.and_then(|()| enter(&mut shard, new, key));
                 if let Ok((series, true)) = &entered {
                     forms.count(number as usize, kind, key, &series.pairs, &shard.pairs);
+                    new_series += 1;
                 }
                 made(number, entered.map(|(series, _)| series));
             }
+            self.series.fetch_sub(room.unwrap_or(0) - new_series, Ordering::Relaxed);
+            self.series_bytes.fetch_add(shard.bytes().saturating_sub(bytes_before), Ordering::Relaxed);
             // Under the lock: nobody takes one of them out before it is counted.
             forms.into_all().for_each(|form| self.catalogue.added(form.kind, form.key, form.series));
         }
@@ -191,12 +197,8 @@ impl Registry {
 
     /// An error if there may be no such series.
     fn check(&self, kind: SeriesKind, key: &[u8]) -> Result<(), Rejection> {
-        let mut labels = 0;
-        for (name, value) in key::pairs(key) {
-            labels += 1;
-            if name.len().max(value.len()) > self.label_bytes || labels > self.labels_per_series {
-                return Err(Rejection::LabelsTooLarge);
-            }
+        if !key::is_within(key, self.labels_per_series, self.label_bytes) {
+            return Err(Rejection::LabelsTooLarge);
         }
         if !kind.is_additive() && (self.catalogue.is_derived(key) || self.is_counted(key)) {
             return Err(Rejection::KindMismatch);
@@ -211,13 +213,21 @@ impl Registry {
 
     /// An error if there is no room for one more series.
     fn check_room(&self) -> Result<(), Rejection> {
-        if self.series.load(Ordering::Relaxed) >= self.max_series {
-            return Err(Rejection::SeriesLimit);
-        }
-        if self.memory_bytes() >= self.memory_limit_bytes {
-            return Err(Rejection::MemoryLimit);
-        }
-        Ok(())
+        if self.has_room_for(1) { self.check_memory() } else { Err(Rejection::SeriesLimit) }
+    }
+
+    fn check_memory(&self) -> Result<(), Rejection> {
+        if self.memory_bytes() < self.memory_limit_bytes { Ok(()) } else { Err(Rejection::MemoryLimit) }
+    }
+
+    /// Counts so many series as there that are about to be made, or as many as there may be, and gives how many those are. Errors:
+    /// there is no memory for any.
+    fn reserve_room(&self, many: usize) -> Result<usize, Rejection> {
+        self.check_memory()?;
+        let grow = |have: usize| Some(have.saturating_add(many).min(self.max_series.max(have)));
+        // It is never refused.
+        let have = self.series.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow).unwrap_or_default();
+        Ok(self.max_series.saturating_sub(have).min(many))
     }
 
     fn is_counted(&self, key: &[u8]) -> bool {
@@ -230,26 +240,13 @@ impl Registry {
         let (hash, shard_number) = self.place_of(key);
         let mut shard = self.shards[shard_number].write();
         let new = NewSeries { id, hash, shard: shard_number as u32, kind, defined: false };
-        let (series, is_new) = self.enter(&mut shard, new, key)?;
+        let bytes_before = shard.bytes();
+        let (series, is_new) = enter(&mut shard, new, key)?;
         if is_new {
+            self.grown(1, shard.bytes().saturating_sub(bytes_before));
             self.catalogue.added(kind, key, 1);
         }
         Ok(series)
-    }
-
-    /// Enters a series into its shard, unless it is there already; says whether it is new. The catalogue is left to the caller.
-    fn enter(&self, shard: &mut Shard, new: NewSeries, key: &[u8]) -> Result<(Arc<Series>, bool), Rejection> {
-        let class = new.kind.class();
-        if let Some(series) = shard.find(new.hash, class) {
-            return Ok((series.clone(), false));
-        }
-        let before = shard.identity_bytes + shard.numbers_bytes;
-        // The keys of a batch are those of label sets, so this cannot fail.
-        let state = SeriesState::new(Numbers::new(class));
-        let series = shard.insert(new, key, state).map_err(|_| Rejection::LabelsTooLarge)?;
-        let after = shard.identity_bytes + shard.numbers_bytes;
-        self.grown(1, after.saturating_sub(before));
-        Ok((series, true))
     }
 
     /// Numbers for so many new series, in a row from the one given on.
@@ -298,11 +295,23 @@ impl Registry {
     pub(crate) fn recount(&self) -> usize {
         let all = self.shards.iter().map(|shard| {
             let shard = shard.read();
-            shard.identity_bytes + shard.numbers_bytes + shard.query_bytes()
+            shard.bytes() + shard.query_bytes()
         });
         self.series_bytes.store(all.sum(), Ordering::Relaxed);
         self.memory_bytes()
     }
+}
+
+/// Enters a series into its shard, unless it is there already; says whether it is new. Counts and catalogue are left to the caller.
+fn enter(shard: &mut Shard, new: NewSeries, key: &[u8]) -> Result<(Arc<Series>, bool), Rejection> {
+    let class = new.kind.class();
+    if let Some(series) = shard.find(new.hash, class) {
+        return Ok((series.clone(), false));
+    }
+    // The keys of a batch are those of label sets, so this cannot fail.
+    let state = SeriesState::new(Numbers::new(class));
+    let series = shard.insert(new, key, state).map_err(|_| Rejection::LabelsTooLarge)?;
+    Ok((series, true))
 }
 
 /// The key of the series that takes what has no room under its own labels.

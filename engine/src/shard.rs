@@ -95,6 +95,11 @@ impl Shard {
         &self.live
     }
 
+    /// Memory of identities, index and numbers, as far as it is counted.
+    pub(crate) fn bytes(&self) -> usize {
+        self.identity_bytes + self.numbers_bytes
+    }
+
     /// Makes room for so many more series at once.
     pub(crate) fn reserve(&mut self, series: usize) {
         self.table.reserve(series, |series| series.hash.short());
