@@ -219,10 +219,9 @@ impl Catalogue {
         metric.map_or(0, |metric| metric.series[class as usize])
     }
 
-    /// Whether the metric of this key is derived from logs.
-    pub(crate) fn is_derived(&self, key: &[u8]) -> bool {
-        let metric = metric_name(key).and_then(|name| self.metrics.get(name));
-        metric.is_some_and(|metric| {
+    /// Whether a metric is derived from logs.
+    pub(crate) fn is_derived(&self, metric: &str) -> bool {
+        self.metrics.get(metric).is_some_and(|metric| {
             metric.series[SeriesClass::Increments as usize] + metric.series[SeriesClass::Distribution as usize] > 0
         })
     }

@@ -1,6 +1,6 @@
 //! Label set → series, across the shards, within the limits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -117,10 +117,13 @@ impl Registry {
     ) {
         let at_once =
             |(number, wanted): (u32, &'w Vec<Wanted>)| wanted.chunks(CREATED_AT_ONCE).map(move |some| (number, some));
+        // Many series are of few metrics.
+        let mut of_counts: HashMap<&[u8], bool, foldhash::fast::RandomState> = HashMap::default();
         for (shard_number, wanted) in (0u32..).zip(by_shard).flat_map(at_once) {
             let mut allowed = Vec::with_capacity(wanted.len());
             for (one, (id, kind, key)) in wanted.iter().filter_map(|one| Some((one, entry(one.number)?))) {
-                match self.check(kind, key) {
+                let is_of_counts = |metric| *of_counts.entry(metric).or_insert_with(|| self.is_of_counts(metric));
+                match self.check(kind, key, is_of_counts) {
                     Ok(()) => {
                         let new = NewSeries { id, hash: one.hash, shard: shard_number, kind, defined: false };
                         allowed.push((one.number, new, key));
@@ -190,20 +193,29 @@ impl Registry {
     }
 
     fn create(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
-        self.check(kind, key)?;
+        self.check(kind, key, |metric| self.is_of_counts(metric))?;
         self.check_room()?;
         self.create_beyond_limits(kind, key)
     }
 
-    /// An error if there may be no such series.
-    fn check(&self, kind: SeriesKind, key: &[u8]) -> Result<(), Rejection> {
+    /// An error if there may be no such series. `is_of_counts` says whether a metric is derived from logs or counted.
+    fn check<'k>(
+        &self,
+        kind: SeriesKind,
+        key: &'k [u8],
+        is_of_counts: impl FnOnce(&'k [u8]) -> bool,
+    ) -> Result<(), Rejection> {
         if !key::is_within(key, self.labels_per_series, self.label_bytes) {
             return Err(Rejection::LabelsTooLarge);
         }
-        if !kind.is_additive() && (self.catalogue.is_derived(key) || self.is_counted(key)) {
-            return Err(Rejection::KindMismatch);
-        }
-        Ok(())
+        let metric = if kind.is_additive() { None } else { key::value_of(key, METRIC_NAME) };
+        if metric.is_some_and(is_of_counts) { Err(Rejection::KindMismatch) } else { Ok(()) }
+    }
+
+    /// Whether a metric is derived from logs, or counted.
+    fn is_of_counts(&self, metric: &[u8]) -> bool {
+        let name = std::str::from_utf8(metric);
+        name.is_ok_and(|name| self.catalogue.is_derived(name) || self.counted.read().contains(name))
     }
 
     /// Whether so many series more may be there.
@@ -228,11 +240,6 @@ impl Registry {
         // It is never refused.
         let have = self.series.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grow).unwrap_or_default();
         Ok(self.max_series.saturating_sub(have).min(many))
-    }
-
-    fn is_counted(&self, key: &[u8]) -> bool {
-        let name = key::value_of(key, METRIC_NAME).and_then(|name| std::str::from_utf8(name).ok());
-        name.is_some_and(|name| self.counted.read().contains(name))
     }
 
     fn create_beyond_limits(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
