@@ -61,8 +61,18 @@ enum State {
     Exception,
     /// Java or .NET: in the trace.
     Frames,
+    /// Java: behind a line that is a name like that of a class, and an exception only if a frame follows.
+    Named,
     /// Node: behind the brace at the end of a trace, in what else the error holds.
     Braced,
+    /// Node: behind that, where only the line of the version may follow.
+    Ended,
+    /// Node: behind the place of an error that nobody caught, if a caret follows on the line of source.
+    Place,
+    /// Node: behind that caret.
+    Caret,
+    /// Node: behind the first line of what was thrown.
+    Thrown,
     /// Python: between `Traceback` and the line that names the exception.
     Traceback,
     /// Python: behind that line, or in the trace of a group, whose lines are all indented.
@@ -81,7 +91,7 @@ enum State {
 
 impl State {
     fn is_trace(self) -> bool {
-        !matches!(self, State::Closed | State::Error | State::Exception | State::Category)
+        !matches!(self, State::Closed | State::Error | State::Exception | State::Category | State::Named | State::Place)
     }
 }
 
@@ -158,11 +168,14 @@ impl Joiner {
         }
     }
 
-    /// Whether it may be a further line of the message of a panic or an exception: what comes behind messages tells.
+    /// Whether it may be a further line of the message of a panic or an exception, or one that only the line behind it
+    /// makes a part of a trace: what comes behind tells.
     fn may_be_message(&self, line: &[u8]) -> bool {
         let is_in_message = match self.state {
-            State::Message => true,
+            State::Message | State::Thrown => true,
             State::Exception => !rules::is_exception_line(line) && !rules::is_uncaught(line),
+            State::Error => self.unclear == 0 && self.multiline.reads(Multiline::Java) && rules::is_class_line(line),
+            State::Place => self.unclear == 0,
             _ => false,
         };
         is_in_message && self.unclear < MESSAGE_LINES_MAX && !rules::begins_record(line)
@@ -181,13 +194,21 @@ impl Joiner {
     fn step(&self, line: &[u8], after_blank: bool) -> Option<State> {
         match self.state {
             State::Closed => None,
-            State::Error => self.after_error(line, after_blank),
+            State::Error if self.unclear == 0 => self.after_error(line, after_blank),
+            State::Error | State::Named => (!after_blank && rules::is_call_frame(line)).then(|| frames(line)),
             State::Category if rules::is_java_frame(line) => (!after_blank).then_some(State::Frames),
             State::Category => (!after_blank && rules::is_indented(line)).then_some(State::Category),
             State::Exception => self.after_exception(line, after_blank),
-            State::Braced if rules::is_closing_brace(line) => Some(State::Closed),
+            State::Braced if rules::is_closing_brace(line) => Some(State::Ended),
             State::Braced => (!after_blank && rules::is_indented(line)).then_some(State::Braced),
+            State::Frames | State::Ended | State::Thrown if rules::is_node_version(line) => Some(State::Closed),
+            State::Ended => None,
             State::Frames => (!after_blank && rules::continues_frames(line)).then(|| frames(line)),
+            State::Place => (!after_blank && self.unclear == 1 && rules::is_caret(line)).then_some(State::Caret),
+            State::Caret if line.trim_ascii_end().ends_with(b"] {") => Some(State::Braced),
+            State::Caret => (!rules::begins_record(line)).then_some(State::Thrown),
+            State::Thrown if rules::begins_frames(line) => Some(frames(line)),
+            State::Thrown => (self.unclear == 0 && !after_blank && rules::is_indented(line)).then_some(State::Thrown),
             State::Traceback => {
                 if rules::is_indented(line) {
                     Some(State::Traceback)
@@ -295,8 +316,14 @@ fn first_state(multiline: Multiline, line: &[u8]) -> State {
         if reads(Multiline::Java) && rules::is_braced_error(line) {
             return State::Braced;
         }
+        if reads(Multiline::Java) && rules::is_node_place(line) {
+            return State::Place;
+        }
         if rules::is_exception_line(line) || rules::is_uncaught(line) || rules::is_error_line(line) {
             return State::Exception;
+        }
+        if reads(Multiline::Java) && rules::is_class_line(line) {
+            return State::Named;
         }
     }
     if rules::tells_of_error(line) { State::Error } else { State::Closed }

@@ -73,6 +73,21 @@ pub(super) fn is_error_line(line: &[u8]) -> bool {
     memchr::memchr(b':', line).and_then(|colon| line.get(..colon)).is_some_and(is_exception_name)
 }
 
+/// A line that is the name of a class, with or without a message: `com.acme.PaymentDeclined: card expired`.
+pub(super) fn is_class_line(line: &[u8]) -> bool {
+    let end = memchr::memchr3(b':', b' ', b'\t', line).unwrap_or(line.len());
+    let (name, rest) = line.split_at(end);
+    let is_part = |part: &[u8]| {
+        part.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
+            && part.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'))
+    };
+    let class = name.split(|byte| *byte == b'.').next_back().unwrap_or_default();
+    (rest.trim_ascii().is_empty() || rest.starts_with(b": "))
+        && name.contains(&b'.')
+        && class.first().is_some_and(u8::is_ascii_uppercase)
+        && name.split(|byte| *byte == b'.').all(is_part)
+}
+
 /// What runtimes print before an exception that nobody caught.
 pub(super) fn is_uncaught(line: &[u8]) -> bool {
     [&b"Exception in thread "[..], b"Unhandled exception", b"Unhandled Exception"]
@@ -86,6 +101,36 @@ pub(super) fn is_java_frame(line: &[u8]) -> bool {
     is_indented(line)
         && (text.starts_with(b"at ")
             || text.starts_with(b"... ") && (text.ends_with(b" more") || text.ends_with(b"omitted")))
+}
+
+/// A frame with what is called and where: `\tat a.b.C.d(C.java:3)`.
+pub(super) fn is_call_frame(line: &[u8]) -> bool {
+    let call = line.trim_ascii_start().strip_prefix(b"at ");
+    is_indented(line) && call.is_some_and(|call| call.contains(&b'.') && call.contains(&b'('))
+}
+
+/// The place where Node says that an error was thrown which nobody caught: `/srv/a.js:10`, `file:///srv/a.mjs:10`,
+/// `node:internal/process/promises:394`, `C:\a.js:10`, `[eval]:1`.
+pub(super) fn is_node_place(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let Some(colon) = memchr::memrchr(b':', line) else { return false };
+    let (path, number) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
+    let begins = match path {
+        [b'/', _, ..] | [b'A'..=b'Z' | b'a'..=b'z', b':', b'\\', ..] => true,
+        _ => [&b"file://"[..], b"node:", b"[eval"].iter().any(|start| path.starts_with(start)),
+    };
+    begins && !number.is_empty() && number.iter().all(u8::is_ascii_digit)
+}
+
+/// `    ^`, `  ^^^^`: what is meant in the line of source above.
+pub(super) fn is_caret(line: &[u8]) -> bool {
+    let marks = line.trim_ascii();
+    !marks.is_empty() && marks.iter().all(|byte| *byte == b'^')
+}
+
+/// `Node.js v22.14.0`, which Node writes last.
+pub(super) fn is_node_version(line: &[u8]) -> bool {
+    line.strip_prefix(b"Node.js v").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
 }
 
 /// `    at f (a.js:1:2) {`: what else an error of Node holds follows, up to a brace in a line of its own.
@@ -104,7 +149,8 @@ pub(super) fn is_braced_error(line: &[u8]) -> bool {
     let opens = memchr::memchr_iter(b'[', text).filter(|at| *at == 0 || text.get(at - 1) == Some(&b' '));
     opens
         .filter_map(|at| text.get(at + 1..))
-        .any(|inside| inside.split(|byte| *byte == b':').next().is_some_and(is_exception_name))
+        .filter_map(|inside| inside.split(|byte| *byte == b':').next())
+        .any(|name| is_exception_name(name) || name == b"UnhandledPromiseRejection")
 }
 
 /// `fail: Shop.Worker[13]`, as the console logger of .NET writes before an indented message.
