@@ -1,5 +1,5 @@
-//! Messages out of a stream of bytes (RFC 6587): `LENGTH SP message`, or a line. Each message says which by its
-//! first bytes: digits, a blank and `<` are a length.
+//! Messages out of a stream of bytes (RFC 6587): `LENGTH SP message`, or a line, which ends with a line feed or a zero.
+//! Each message says which by its first bytes: digits, a blank and `<` are a length.
 
 /// A message, or none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Framing {
                     continue;
                 }
                 Skip::ToLineEnd => {
-                    match memchr::memchr(b'\n', rest) {
+                    match memchr::memchr2(b'\n', 0, rest) {
                         Some(end) => {
                             at += end + 1;
                             self.skip = Skip::Nothing;
@@ -92,7 +92,7 @@ impl Framing {
                         self.skip = Skip::Bytes(length - kept);
                     }
                 }
-                Start::Line | Start::Unclear => match memchr::memchr(b'\n', rest) {
+                Start::Line | Start::Unclear => match memchr::memchr2(b'\n', 0, rest) {
                     Some(end) => {
                         let line = rest.get(..end).unwrap_or_default();
                         give(Frame {
@@ -180,6 +180,15 @@ mod tests {
         );
         assert_eq!(texts(b"9 <1>ab", 99), ["<1>ab…"]);
         assert_eq!(texts(b"999999999 <1>ab\n", 99), ["999999999 <1>ab"]);
+    }
+
+    #[test]
+    fn a_zero_ends_a_line_too() {
+        assert_eq!(texts(b"<1>a\0<2>b\0", 99), ["<1>a", "<2>b"]);
+        assert_eq!(
+            texts(b"<1>a\n\0<2>b\0\n5 <3>c\0<4>abcde\0<5>d\0", 6),
+            ["<1>a", "<2>b", "<3>c\0", "<4>abc…", "<5>d"]
+        );
     }
 
     #[test]
