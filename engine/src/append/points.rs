@@ -13,6 +13,10 @@ use crate::limits::{Rejection, TimeBounds, bucket_second};
 use crate::samples::Pushed;
 use crate::wal::record::Groups;
 
+/// How many series ahead of the one that takes points the next one is fetched, and how many ahead what it refers to.
+const SERIES_AHEAD: usize = 8;
+const NUMBERS_AHEAD: usize = 4;
+
 /// Points of a series side by side that are put in together.
 const RUN_MIN: usize = 4;
 
@@ -36,6 +40,7 @@ impl Applying<'_> {
         let mut index = 0u32;
         for points in batch.points.chunk_by(|one, next| one.series == next.series) {
             let of = points.first().map_or(0, |point| point.series as usize);
+            fetch_ahead(targets, of);
             let (Some(target), Some(entry)) = (targets.get_mut(of), batch.series.get(of)) else { continue };
             let may_run = points.len() >= RUN_MIN && batch.natives.is_empty();
             let (old, new) = points.split_at(if may_run { known(target, points) } else { points.len() });
@@ -133,6 +138,17 @@ impl Applying<'_> {
             let resolved = registry.resolve(entry.kind, self.batch.key(entry), None);
             target.series = resolved.map(|resolved| Cow::Owned(resolved.series));
         }
+    }
+}
+
+/// Asks for the memory of series that are likely to come soon: points come mostly in the order of their series.
+fn fetch_ahead(targets: &[Target], of: usize) {
+    let series = |ahead: usize| targets.get(of + ahead)?.series.as_ref().ok();
+    if let Some(series) = series(SERIES_AHEAD) {
+        series.prefetch();
+    }
+    if let Some(series) = series(NUMBERS_AHEAD) {
+        series.prefetch_numbers();
     }
 }
 
