@@ -9,7 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use watchfire_tls_client::{Authorities, ClientTls, Identity, TlsError};
+use watchfire_tls_client::{Authorities, ClientTls, Identity, TlsError, explain};
 
 use crate::failure::{Failure, Rejection};
 use crate::origin::given_by;
@@ -240,8 +240,13 @@ impl Server {
 
     /// Why the server was not reached, or was lost.
     pub fn unreached(&self, error: &reqwest::Error) -> Failure {
-        let cause = if error.is_timeout() { "it did not answer in time".to_owned() } else { causes(error) };
-        Failure::Unreached { url: self.name(), cause, is_tls: tls_error(error).is_some() }
+        let of_tls = tls_error(error);
+        let cause = match of_tls {
+            _ if error.is_timeout() => "it did not answer in time".to_owned(),
+            Some(of_tls) => explain(of_tls),
+            None => causes(error),
+        };
+        Failure::Unreached { url: self.name(), cause, is_tls: of_tls.is_some() }
     }
 
     /// Asks and reads a JSON answer; `query` is what a place in a refusal points into.

@@ -109,12 +109,18 @@ fn a_certificate_of_our_own_authority_is_trusted_when_asked() {
     for arguments in [["query", "logs", "--fail-empty"].as_slice(), &["tail", "--since", "1h", "-n", "1"]] {
         let refused = ask(arguments);
         assert_eq!(refused.code, 4, "{}", refused.told);
-        assert!(refused.told.contains("certificate"), "{}", refused.told);
+        let why = "the server's certificate is not trusted: no authority that is trusted has signed it\n";
+        assert!(refused.told.contains(why), "{}", refused.told);
         assert!(refused.told.contains("hint: whom to trust"), "{}", refused.told);
         let trusted = ask(&[arguments, &["--ca-file", &ca]].concat());
         assert_eq!((trusted.code, trusted.told.as_str()), (0, ""));
         assert!(trusted.out.contains("opened"), "{}", trusted.out);
     }
+    let elsewhere = format!("https://localhost:{}", server.address.port());
+    let run: Run =
+        plain(BINARY).args(["query", "logs", "--url", &elsewhere, "--ca-file", &ca]).output().expect("it runs").into();
+    let why = "the server's certificate is for another name: for 127.0.0.1, not for localhost\nhint: whom to trust";
+    assert!(run.code == 4 && run.told.contains(why), "{} {}", run.code, run.told);
     let other_key = KeyPair::generate().expect("a key");
     std::fs::write(path("other.key"), other_key.serialize_pem()).expect("written");
     let (certificate, other) = (path("server.pem"), path("other.key"));
@@ -127,6 +133,41 @@ fn a_certificate_of_our_own_authority_is_trusted_when_asked() {
     let absent = ask(&["alerts", "--ca-file", "/nowhere"]);
     assert_eq!(absent.code, 2, "{}", absent.told);
     assert!(absent.told.starts_with("error: --ca-file /nowhere: No such file"), "{}", absent.told);
+}
+
+#[test]
+fn why_a_handshake_failed_is_told_in_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    // As `openssl req -x509` makes them: authorities of their own.
+    let own = |name: &str| {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("good names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        std::fs::write(path(&format!("{name}.pem")), certificate.pem()).expect("written");
+        std::fs::write(path(&format!("{name}.key")), key.serialize_pem()).expect("written");
+    };
+    ["server", "known", "stranger"].into_iter().for_each(own);
+    let files = format!("cert_file: {}, key_file: {}", path("server.pem"), path("server.key"));
+    let server = Server::start(BINARY, &format!("tls: {{{files}}}\n"));
+    let url = format!("https://{}", server.address);
+    let check = |arguments: &[&str], told: &str| {
+        let run: Run = plain(BINARY).args(arguments).output().expect("it runs").into();
+        assert_eq!(run.code, 4, "{}", run.told);
+        assert!(run.told.contains(told) && run.told.contains("\nhint: whom to trust"), "{}", run.told);
+    };
+    check(&["alerts", "--url", &url], "is not trusted: it is an authority's own, or signs itself, and was not named");
+    let plain_server = Server::start(BINARY, "");
+    check(&["alerts", "--url", &format!("https://{}", plain_server.address)], "what answers there does not speak TLS");
+    let mutual = Server::start(BINARY, &format!("tls: {{{files}, client_ca_file: {}}}\n", path("known.pem")));
+    let url = format!("https://{}", mutual.address);
+    let ca = path("server.pem");
+    let ask = ["alerts", "--url", &url, "--ca-file", &ca];
+    check(&ask, "the server wants a certificate that says who asks");
+    let (certificate, key) = (path("stranger.pem"), path("stranger.key"));
+    let shown = [ask.as_slice(), &["--cert-file", &certificate, "--key-file", &key]].concat();
+    check(&shown, "the server refused our certificate: ");
 }
 
 #[test]

@@ -4,8 +4,11 @@
 //! one server (`openssl req -x509`) say that they are authorities; the check of authorities alone refuses them as
 //! certificates of a server, where OpenSSL, Go and curl take them.
 
+mod explain;
+
 use std::sync::Arc;
 
+pub use explain::explain;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
@@ -168,8 +171,7 @@ impl ServerCertVerifier for Named {
 
 /// Whether a server's certificate was refused only because it is one of an authority.
 fn is_authority_of_itself(error: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
-    other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity)
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(other)) if explain::is_authority(other))
 }
 
 #[cfg(test)]
