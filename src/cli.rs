@@ -26,7 +26,8 @@ pub const EXIT_LINT: u8 = 3;
 #[command(
     after_help = "Examples:\n  watchfire serve\n  watchfire push log \"it burns\" --level error --service api\n  \
     watchfire tail level:error\n  watchfire query logs burns --since 1h\n\n\
-    Exit codes: 0 good, 1 failed check, test, start or query, 2 usage, 3 lint only, 4 server not reached, 5 partial result"
+    Exit codes: 0 good, 1 failed check, test, start or query, or refused for now (429), 2 usage, 3 lint only, \
+    4 server not reached, or not able to answer now (502 to 504), 5 partial result"
 )]
 pub struct Cli {
     /// What to do.
@@ -122,6 +123,13 @@ pub enum Verb {
     /// Print manual pages.
     #[command(after_help = man::HELP)]
     Man(man::Man),
+    /// Print the help of a verb.
+    #[command(after_help = "Examples:\n  watchfire help\n  watchfire help query logs")]
+    Help {
+        /// The verb; all of them without one.
+        #[arg(value_name = "VERB")]
+        verb: Vec<String>,
+    },
 }
 
 const QUERY_HELP: &str = "Examples:
@@ -231,7 +239,7 @@ pub struct Demo {
     /// Requests a second; each is logged three to six times.
     #[arg(long, value_name = "NUMBER", default_value = "6", value_parser = rate)]
     pub rate: f64,
-    /// How many times faster the incident comes and goes than every five minutes.
+    /// How many times faster the incident comes and goes than every five minutes: 1 to 10.
     #[arg(long, value_name = "TIMES", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=10))]
     pub speed: u32,
     /// The same seed gives the same customers.

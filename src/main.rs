@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Push(push) => watchfire_cli::run(push.run()),
         Verb::Completions(completions) => watchfire_cli::failure::conclude(completions.run(Cli::command())),
         Verb::Man(man) => watchfire_cli::failure::conclude(man.run(Cli::command())),
+        Verb::Help { verb } => usage::help(Cli::command(), &verb),
     }
 }
 

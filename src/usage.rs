@@ -21,6 +21,15 @@ pub fn naming_variables(mut error: Error, mut command: Command) -> Error {
     error
 }
 
+/// Prints the help of a verb, as `--help` behind it does.
+pub fn help(command: Command, verb: &[String]) -> ExitCode {
+    let words = ["watchfire"].into_iter().chain(verb.iter().map(String::as_str)).chain(["--help"]);
+    let Err(shown) = command.try_get_matches_from(words) else { return ExitCode::SUCCESS };
+    // Nobody is there to read it.
+    let _ = shown.print();
+    ExitCode::from(if shown.use_stderr() { EXIT_USAGE } else { 0 })
+}
+
 /// Says that a flag's value is none of those that are possible, where only the configuration tells which are.
 pub fn refuse_value(command: &Command, flag: &str, value: &str, possible: Vec<String>) -> ExitCode {
     let mut error: Error = Error::new(ErrorKind::InvalidValue).with_cmd(command);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::color::{Painter, Style};
 use crate::text::{safe, width};
 
-/// Exit code: a failed check, a rejected query.
+/// Exit code: a failed check, a rejected query, a request too many.
 pub const EXIT_FAILED: u8 = 1;
 /// Exit code: the call itself is wrong.
 pub const EXIT_USAGE: u8 = 2;
@@ -106,6 +106,8 @@ impl Failure {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
+            // Too many requests: it is there, and refuses this one.
+            Failure::Unavailable { status: 429, .. } => EXIT_FAILED,
             Failure::Unreached { .. } | Failure::Unavailable { .. } => EXIT_UNREACHED,
             Failure::Rejected(_) | Failure::Empty | Failure::Local(_) | Failure::Output(_) => EXIT_FAILED,
         }
@@ -169,6 +171,11 @@ pub fn report<'f>(faults: impl IntoIterator<Item = &'f str>) {
             eprintln!("{} {fault}", painter.paint(Style::Error, "error:"));
         }
     }
+}
+
+/// Says what is done otherwise than it was asked for.
+pub fn warn(text: &str) {
+    eprintln!("{} {}", Painter::for_stderr().paint(Style::Warning, "warning:"), safe(text));
 }
 
 /// Whether a fault begins with a place in a file.

@@ -397,7 +397,8 @@ mod tests {
             (rejected(400, of_prometheus).to_string(), rejected(400, of_prometheus).exit_code()),
             ("no match[]".into(), 1)
         );
-        assert_eq!(rejected(429, "").exit_code(), 4);
+        // It has answered, and is there for others.
+        assert_eq!(rejected(429, "").exit_code(), 1);
         assert_eq!(rejected(503, r#"{"error":"timeout","message":"m"}"#).exit_code(), 1);
         assert_eq!(rejected(409, "\"it has ended\"").to_string(), "it has ended");
         assert_eq!(rejected(401, "").to_string(), "401 Unauthorized");

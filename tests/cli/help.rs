@@ -79,3 +79,11 @@ fn words_that_are_mistyped_get_the_nearest_one() {
     assert_eq!(run.code, 2);
     assert!(run.told.contains("'tail'"), "{}", run.told);
 }
+
+#[test]
+fn help_is_a_verb_too() {
+    for words in verbs() {
+        let run: Run = plain(BINARY).arg("help").args(&words).output().expect("it runs").into();
+        assert_eq!((run.code, run.out), (0, help(&words)), "help {words:?}: {}", run.told);
+    }
+}

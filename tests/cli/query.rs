@@ -211,6 +211,8 @@ fn exit_codes_are_those_of_the_contract() {
         (vec!["alerts", "--url", "ftp://x"], 2, "error: --url: `ftp://x` is no address"),
         (vec!["query", "logs", "nothing_like_it", "--fail-empty"], 1, "error: nothing was found\n"),
         (vec!["query", "logs", "nothing_like_it"], 0, "nothing was found\n"),
+        (vec!["push", "log", "x", "--time", "2 days ago"], 0, ""),
+        (vec!["push", "log", "x", "--time", "31.12.2099"], 0, "warning: --time is more than 10 minutes ahead: "),
         (vec!["man", "nonsense"], 2, "error: there is no verb `nonsense`\n"),
         (vec!["backtest", "rules"], 2, "error: the following required arguments were not provided"),
     ] {

@@ -10,9 +10,9 @@ use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use watchfire_model::{Level, nearest};
+use watchfire_model::{Level, Timestamp, nearest};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, warn};
 use crate::server::{Connection, Server};
 use crate::time::Zone;
 
@@ -32,6 +32,9 @@ pub const METRIC_HELP: &str = "Examples:
   watchfire push metric queue_depth=12 --time '5m ago'
 
 Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached";
+
+/// A time further ahead than this, in milliseconds, is not taken by the server.
+const AHEAD_MAX_MS: i64 = 600_000;
 
 /// `push`
 #[derive(Args, Clone, Debug)]
@@ -170,8 +173,17 @@ impl Log {
         if !from_stdin && (self.plain || self.format.is_some() || self.multiline.is_some()) {
             return Err(Failure::Usage("--plain, --format and --multiline are for lines of stdin".to_owned()));
         }
+        if self.message.as_deref().is_some_and(|message| message.trim().is_empty()) {
+            return Err(Failure::Usage("the MESSAGE is empty; without one the lines of stdin are sent".to_owned()));
+        }
         let server = self.connection.open()?;
-        let record = self.record()?;
+        let time = self.members.time()?;
+        if time.is_some_and(|time| time.since(Timestamp::now()) > AHEAD_MAX_MS) {
+            warn(
+                "--time is more than 10 minutes ahead: the server dates by the arrival, and keeps it in `timestamp_raw`",
+            );
+        }
+        let record = self.record(time);
         if !from_stdin {
             return self.send_one(&server, record).await;
         }
@@ -189,7 +201,7 @@ impl Log {
     }
 
     /// All members but the message.
-    fn record(&self) -> Result<Map<String, Value>, Failure> {
+    fn record(&self, time: Option<Timestamp>) -> Map<String, Value> {
         let members = &self.members;
         let mut record = Map::new();
         let texts = [("level", &members.level), ("service", &self.service), ("source", &self.source)];
@@ -198,8 +210,7 @@ impl Log {
                 record.insert(name.to_owned(), json!(text));
             }
         }
-        if let Some(text) = &members.time {
-            let time = members.zone.clock()?.read("--time", text)?;
+        if let Some(time) = time {
             record.insert("timestamp".to_owned(), json!(time.to_rfc3339()));
         }
         if !members.fields.is_empty() {
@@ -211,7 +222,7 @@ impl Log {
             let tags: BTreeMap<_, _> = members.tags.iter().cloned().collect();
             record.insert("tags".to_owned(), json!(tags));
         }
-        Ok(record)
+        record
     }
 
     async fn send_one(&self, server: &Server, mut record: Map<String, Value>) -> Result<Outcome, Failure> {
@@ -225,6 +236,11 @@ impl Log {
 }
 
 impl Members {
+    /// When it happened, if that is said.
+    fn time(&self) -> Result<Option<Timestamp>, Failure> {
+        self.time.as_ref().map(|text| self.zone.clock()?.read("--time", text)).transpose()
+    }
+
     fn given(&self) -> bool {
         self.level.is_some()
             || self.host.is_some()
