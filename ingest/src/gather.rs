@@ -5,17 +5,20 @@ mod joined;
 
 use std::borrow::Cow;
 
-use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
+use watchfire_model::{LogRecord, RecordView, Timestamp};
 use watchfire_queue::DedupKey;
 
 pub use gathered::{Echo, Gathered, GatheredBatch, Place, Reason, RecordError};
 
 use crate::draft::Draft;
+use crate::formats::container::{self, Wrapping};
 use crate::formats::{Format, Parsers, journald};
 use crate::id::{IdMaker, RequestKey, key_of_request};
 use crate::json::{JsonError, JsonErrorKind, Node, scan};
 use crate::normalise::{Context, Marks, Normaliser, Reject};
 use crate::sources::cut::{Cut, Cutter, End, Framing};
+use crate::sources::multiline::Multiline;
+use crate::sources::streams::StreamRecord;
 
 /// Size at which a batch is full and the next one begins, bytes.
 const BATCH_BYTES: usize = 4 << 20;
@@ -113,6 +116,11 @@ impl<'a> Gatherer<'a> {
         self.out.errors.len()
     }
 
+    /// How many records were seen so far.
+    pub fn total(&self) -> u32 {
+        self.out.total
+    }
+
     /// Adds to what was gathered before.
     pub fn onto(self, gathered: Gathered) -> Gatherer<'a> {
         Gatherer { out: gathered, ..self }
@@ -174,7 +182,7 @@ impl<'a> Gatherer<'a> {
                 match scan::parse_prefix(text, start, &mut self.worker.draft.tape) {
                     Ok(end) if scan::skip_blanks(body, end) == body.len() => {
                         self.out.single = true;
-                        self.record(text, Format::Json, end - start, None, Marks::default());
+                        self.record(text, Format::Json, end - start, None, Marks::default(), None);
                         return Ok(());
                     }
                     Ok(_) => {}
@@ -247,7 +255,7 @@ impl<'a> Gatherer<'a> {
     fn json_text(&mut self, text: &str, body: &[u8]) {
         self.worker.draft.clear();
         match scan::parse(text, &mut self.worker.draft.tape) {
-            Ok(()) => self.record(text, Format::Json, text.len(), None, Marks::default()),
+            Ok(()) => self.record(text, Format::Json, text.len(), None, Marks::default(), None),
             Err(error) => self.malformed_line(text.as_bytes(), body, error),
         }
     }
@@ -280,7 +288,7 @@ impl<'a> Gatherer<'a> {
             if end - at > self.origin.line_max {
                 self.too_long(end - at);
             } else {
-                self.record(text, Format::Json, end - at, None, Marks::default());
+                self.record(text, Format::Json, end - at, None, Marks::default(), None);
             }
             at = scan::skip_blanks(bytes, end);
             match bytes.get(at) {
@@ -303,6 +311,11 @@ impl<'a> Gatherer<'a> {
     /// Lines of text, each of the given format or of the one that is found. Blank lines are none.
     pub fn text_lines(&mut self, body: &[u8], format: Option<Format>) {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if container::unwrap(Lines::of(body).next().unwrap_or_default(), format).is_some() {
+            // A line of a container may be in parts.
+            self.joined_lines(body, format, Multiline::Off, End::Last);
+            return;
+        }
         self.make_room(body.len());
         for line in Lines::of(body) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -335,7 +348,7 @@ impl<'a> Gatherer<'a> {
         let (length, line_max) = (entry.text.len(), self.origin.line_max);
         match journald::parse_entry(entry.text, line_max, entry.truncated, &mut self.worker.draft) {
             Ok(_) if length > line_max && long == LongEntry::Refused => self.too_long(length),
-            Ok(marks) => self.record("", Format::Journald, length.min(line_max), None, marks),
+            Ok(marks) => self.record("", Format::Journald, length.min(line_max), None, marks, None),
             Err(error) => self.refuse(Reason::Malformed, || error.to_string()),
         }
     }
@@ -353,6 +366,9 @@ impl<'a> Gatherer<'a> {
     /// One line (or one text of several lines that belong together), however long. Bytes that are no UTF-8 are replaced, which is
     /// marked.
     pub fn text_line(&mut self, line: &[u8], format: Option<Format>, mut marks: Marks) {
+        if let Some(wrapped) = container::unwrap(line, format) {
+            return self.stream_record(&StreamRecord::of(wrapped, 0, line.len()), marks);
+        }
         let text = text_of(line);
         marks.invalid_utf8 |= matches!(text, Cow::Owned(_));
         let now = self.origin.now;
@@ -363,43 +379,19 @@ impl<'a> Gatherer<'a> {
                 Err(error) => return self.refuse(Reason::Malformed, || error.to_string()),
             },
         };
-        self.record(&text, format, line.len(), Some(&text), marks);
-    }
-
-    /// One text of a source that cannot be told that a line is not of its format: then it is kept whole.
-    pub fn cut(&mut self, cut: &Cut<'_>, format: Option<Format>) {
-        if format == Some(Format::Journald) {
-            return self.journal_entry(cut, LongEntry::Cut);
-        }
-        let mut marks = Marks { truncated: cut.truncated, ..Marks::default() };
-        let text = text_of(cut.text);
-        marks.invalid_utf8 = matches!(text, Cow::Owned(_));
-        let text = plain_ends(text);
-        let (now, draft) = (self.origin.now, &mut self.worker.draft);
-        // The format is that of the first line; what joins it goes on with its message.
-        let first_end = memchr::memchr(b'\n', text.as_bytes()).unwrap_or(text.len());
-        let first = text.get(..first_end).unwrap_or_default();
-        let asked = format.filter(|format| self.parsers.parse_as(*format, first, now, draft).is_ok());
-        let found = match (asked, format) {
-            (Some(format), _) => format,
-            (None, None) => self.parsers.parse_auto(first, now, draft),
-            (None, Some(_)) => {
-                // An error cannot be: every text is of this format.
-                let _ = self.parsers.parse_as(Format::Unknown, first, now, draft);
-                Format::Unknown
-            }
-        };
-        if first.len() < text.len() {
-            draft.lengthen_message(&text, first.len());
-        }
-        if cut.has_trace && found == Format::Unknown {
-            draft.level.get_or_insert(Level::Error);
-        }
-        self.record(&text, found, cut.text.len(), Some(&text), marks);
+        self.record(&text, format, line.len(), Some(&text), marks, None);
     }
 
     /// The record that lies in the draft.
-    fn record(&mut self, input: &str, format: Format, received: usize, message: Option<&str>, marks: Marks) {
+    fn record(
+        &mut self,
+        input: &str,
+        format: Format,
+        received: usize,
+        message: Option<&str>,
+        marks: Marks,
+        wrapping: Option<&Wrapping>,
+    ) {
         if received > self.origin.line_max || self.worker.draft.tape.is_overflowed() {
             return self.too_long(received);
         }
@@ -416,6 +408,7 @@ impl<'a> Gatherer<'a> {
             received_bytes: u32::try_from(received).unwrap_or(u32::MAX),
             message,
             marks,
+            wrapping,
             imported,
             request_key: idempotency_key.map(|request| key_of_request(request.key, self.out.total)),
         };
@@ -512,12 +505,6 @@ impl<'a> Gatherer<'a> {
 /// `from_utf8_lossy` goes byte by byte.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
-}
-
-/// Lines that belong together, without what some end with before their LF: within a message it would only be in the way.
-fn plain_ends(text: Cow<'_, str>) -> Cow<'_, str> {
-    let is_joined = memchr::memchr(b'\n', text.as_bytes()).is_some();
-    if is_joined && text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { text }
 }
 
 /// The record whose bytes start at `from`.

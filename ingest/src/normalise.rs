@@ -10,6 +10,7 @@ mod write;
 use watchfire_model::{Level, Timestamp};
 
 use crate::draft::Draft;
+use crate::formats::container::Wrapping;
 use crate::id::{self, ID_BYTES, IdMaker};
 use crate::json::{Node, NodeIndex, Span};
 use crate::names::Slot;
@@ -38,6 +39,8 @@ pub struct Context<'a> {
     pub message: Option<&'a str>,
     /// What had to be done to the text before it could be parsed.
     pub marks: Marks,
+    /// What is told of a line of a container around it.
+    pub wrapping: Option<&'a Wrapping>,
     /// It is counted at its event time, however young it is.
     pub imported: bool,
     /// Remembered by the queue if the record has no id of its own; the id is then made from it.
@@ -56,6 +59,7 @@ impl Context<'_> {
             received_bytes: 0,
             message: None,
             marks: Marks::default(),
+            wrapping: None,
             imported: false,
             request_key: None,
         }
@@ -169,7 +173,7 @@ impl Normaliser {
         };
         let has_read = draft.timestamp.or(draft.leading_time).is_some();
         let says_time = self.shape.candidate(Slot::Timestamp).is_some() || has_read;
-        let is_dated = says_time && raw_time.is_none();
+        let is_dated = says_time && raw_time.is_none() || usable_time(context).is_some();
         self.decision = Some(Decision { timestamp, is_dated, raw_time, level, raw_level, id });
         Ok(key)
     }
@@ -187,6 +191,7 @@ impl Normaliser {
     /// The record's time, and what was sent if that was no usable time.
     fn event_time(&self, draft: &Draft, input: &str, context: &Context<'_>) -> (Timestamp, Option<RawTime>) {
         let latest = context.now.plus_millis(AHEAD_MAX_MS);
+        let else_time = usable_time(context).unwrap_or(context.now);
         if let Some(Candidate { value, .. }) = self.shape.candidate(Slot::Timestamp) {
             let read = match draft.tape.node(value) {
                 Node::Int(number) => Timestamp::from_number(number as f64),
@@ -201,18 +206,21 @@ impl Normaliser {
             };
             return match read.filter(|time| *time <= latest) {
                 Some(time) => (time, None),
-                None => (context.now, Some(RawTime::Sent(value))),
+                None => (else_time, Some(RawTime::Sent(value))),
             };
         }
         if let Some(value) = self.shape.structured(Slot::Timestamp) {
-            return (context.now, Some(RawTime::Sent(value)));
+            return (else_time, Some(RawTime::Sent(value)));
         }
         let is_too_old = |time: Timestamp| context.oldest.is_some_and(|oldest| time < oldest);
         match (draft.timestamp, draft.leading_time) {
-            (Some(time), _) | (None, Some(time)) if time > latest => (context.now, Some(RawTime::Read(time))),
-            (None, Some(time)) if is_too_old(time) => (context.now, Some(RawTime::Read(time))),
+            (Some(time), _) | (None, Some(time)) if time > latest => (else_time, Some(RawTime::Read(time))),
+            (None, Some(time)) if is_too_old(time) => (else_time, Some(RawTime::Read(time))),
             (Some(time), _) | (None, Some(time)) => (time, None),
-            (None, None) => (context.now, None),
+            (None, None) => {
+                let ahead = context.wrapping.map(|wrapping| wrapping.time).filter(|time| *time > latest);
+                (else_time, ahead.map(RawTime::Read))
+            }
         }
     }
 
@@ -240,6 +248,12 @@ impl Normaliser {
             None => (draft.level.unwrap_or_default(), Some(value)),
         }
     }
+}
+
+/// The time that is told around a line of a container, unless it lies too far ahead.
+fn usable_time(context: &Context<'_>) -> Option<Timestamp> {
+    let latest = context.now.plus_millis(AHEAD_MAX_MS);
+    context.wrapping.map(|wrapping| wrapping.time).filter(|time| *time <= latest)
 }
 
 /// A syslog severity (0 to 7), or a level of pino and bunyan (10 to 60).

@@ -1,9 +1,11 @@
 //! The formats that a line may have, and finding out which.
 //!
 //! Order of detection: JSON, syslog RFC 5424 and RFC 3164, access logs, the configuration's own patterns, then
-//! logfmt and nginx's error log. What none of them takes is kept whole, with the time that it may begin with.
+//! logfmt and nginx's error log. What none of them takes is kept whole, with the time that it may begin with. Lines of
+//! containers are unwrapped before ([`container`]), and what is inside is of one of these formats.
 
 pub mod access_log;
+pub mod container;
 pub mod custom;
 pub mod journald;
 pub mod json;
@@ -45,11 +47,15 @@ pub enum Format {
     Unknown,
     /// An entry of the journal's export format; never found out, as it is no line.
     Journald,
+    /// A line of a container in what Docker's json-file wraps around it.
+    Docker,
+    /// The same, as the runtimes of Kubernetes wrap it.
+    Cri,
 }
 
 impl Format {
     /// The built-in ones, in the order of [`Format::index`].
-    pub const BUILT_IN: [Format; 9] = [
+    pub const BUILT_IN: [Format; 11] = [
         Format::Json,
         Format::SyslogRfc5424,
         Format::SyslogRfc3164,
@@ -59,6 +65,8 @@ impl Format {
         Format::NginxError,
         Format::Unknown,
         Format::Journald,
+        Format::Docker,
+        Format::Cri,
     ];
 
     /// A small number for tables of counters: the built-in formats first, then the configured ones.
@@ -73,6 +81,8 @@ impl Format {
             Format::NginxError => 6,
             Format::Unknown => 7,
             Format::Journald => 8,
+            Format::Docker => 9,
+            Format::Cri => 10,
             Format::Custom(at) => Format::BUILT_IN.len() + usize::from(at),
         }
     }
@@ -157,6 +167,8 @@ impl Parsers {
             Format::NginxError => "nginx_error",
             Format::Unknown => "unknown",
             Format::Journald => "journald",
+            Format::Docker => "docker",
+            Format::Cri => "cri",
             Format::Custom(at) => self.custom.get(usize::from(at)).map_or("unknown", CustomParser::format_name),
         }
     }
@@ -177,7 +189,7 @@ impl Parsers {
         Format::BUILT_IN.iter().map(|format| self.name(*format)).chain(custom)
     }
 
-    /// Parses a line as one format.
+    /// Parses a line as one format. One of a container must be unwrapped before, and is of none of their formats then.
     pub fn parse_as(&self, format: Format, line: &str, now: Timestamp, draft: &mut Draft) -> Result<(), ParseError> {
         match format {
             Format::Json => json::parse(line, draft),
@@ -205,6 +217,7 @@ impl Parsers {
                 Ok(())
             }
             Format::Journald => journald::parse_entry(line.as_bytes(), usize::MAX, false, draft).map(|_| ()),
+            Format::Docker | Format::Cri => Err(container::error(format)),
         }
     }
 

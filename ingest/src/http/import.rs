@@ -238,13 +238,11 @@ fn elsewhere(position: u64) -> ApiError {
 /// The records of a piece, as many as are taken at once.
 fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> {
     let format = format(job.parsers, piece.format.as_deref())?;
-    let framing = match (format, piece.multiline) {
-        (Some(Format::Journald), _) => Framing::Journal,
-        (_, Some(multiline)) => Framing::Lines(multiline),
-        (None, None) => Framing::Lines(Multiline::Auto),
-        (Some(_), None) => Framing::Lines(Multiline::Off),
-    };
-    let mut cutter = Cutter::new(framing, job.origin.line_max);
+    let multiline = piece.multiline.unwrap_or(match format {
+        None | Some(Format::Docker | Format::Cri) => Multiline::Auto,
+        Some(_) => Multiline::Off,
+    });
+    let mut cutter = Cutter::new(Framing::of(format, multiline), job.origin.line_max);
     cutter.skipping = at.skipping;
     let starts_with_mark = at.position == 0 && job.body.starts_with(b"\xef\xbb\xbf");
     let mut taken = if starts_with_mark { 3 } else { 0 };
@@ -256,10 +254,9 @@ fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> 
     while gatherer.bytes() < RECORDS_BYTES_MAX
         && let Some(cut) = cutter.next(job.body, &mut taken, piece.end)
     {
-        let named = gatherer.named_errors();
         gatherer.cut(&cut, format);
-        if gatherer.named_errors() > named {
-            refused_lines.push(lines.number_of(cut.text));
+        if gatherer.named_errors() > refused_lines.len() {
+            refused_lines.resize(gatherer.named_errors(), lines.number_of(cut.text));
         }
     }
     let taken_bytes = job.body.get(..taken).unwrap_or(job.body);

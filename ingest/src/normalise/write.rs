@@ -121,6 +121,18 @@ impl Normaliser {
                 leaves.path.push('_');
             }
         };
+        if let Some(wrapping) = context.wrapping {
+            name_it(leaves, "stream");
+            leaves.record.leaf(Root::Fields, leaves.path, ValueRef::Text(wrapping.stream.as_str()));
+            name_it(leaves, "attrs");
+            let length = leaves.path.len();
+            for (name, value) in &wrapping.attributes {
+                leaves.path.push(PATH_SEPARATOR);
+                leaves.path.push_str(name);
+                leaves.record.leaf(Root::Fields, leaves.path, ValueRef::Text(value));
+                leaves.path.truncate(length);
+            }
+        }
         match decision.raw_time {
             Some(RawTime::Sent(at)) => {
                 name_it(leaves, Slot::Timestamp.raw_name());

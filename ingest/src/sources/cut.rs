@@ -5,6 +5,9 @@
 //! never stands behind a line that is not stored, and no half line is held in memory.
 
 use super::multiline::{Joiner, Multiline, Verdict};
+use super::streams::Streams;
+use crate::formats::Format;
+use crate::formats::container::{self, Wrapped};
 use crate::formats::journald::{self, Extent};
 
 /// Most lines of one record.
@@ -26,8 +29,26 @@ pub enum End {
 pub enum Framing {
     /// Lines, with those of a stack trace joined.
     Lines(Multiline),
+    /// The same, and lines of containers are joined by what is inside of them. `format`: what all lines are said to be.
+    Containers {
+        /// Whose traces.
+        multiline: Multiline,
+        /// One of containers, or none.
+        format: Option<Format>,
+    },
     /// Entries of the journal's export format.
     Journal,
+}
+
+impl Framing {
+    /// Of lines of a format, or of whatever they are.
+    pub fn of(format: Option<Format>, multiline: Multiline) -> Framing {
+        match format {
+            Some(Format::Journald) => Framing::Journal,
+            None | Some(Format::Docker | Format::Cri) => Framing::Containers { multiline, format },
+            Some(_) => Framing::Lines(multiline),
+        }
+    }
 }
 
 /// One record's text.
@@ -39,6 +60,16 @@ pub struct Cut<'a> {
     pub truncated: bool,
     /// Whether there is a stack trace in it.
     pub has_trace: bool,
+    /// These are lines of a container, of one record or several that lie among each other; traces of these languages are
+    /// joined.
+    pub streams: Option<Multiline>,
+}
+
+impl<'a> Cut<'a> {
+    /// Text that is no trace.
+    pub(super) fn of(text: &'a [u8], truncated: bool) -> Cut<'a> {
+        Cut { text, truncated, has_trace: false, streams: None }
+    }
 }
 
 /// Cuts one source.
@@ -68,7 +99,7 @@ impl Cutter {
     /// How many bytes must be looked at together so that something is always found: more than the longest record.
     pub fn window_bytes(&self) -> usize {
         match self.framing {
-            Framing::Lines(_) => self.limit.saturating_mul(2).saturating_add(64 << 10),
+            Framing::Lines(_) | Framing::Containers { .. } => self.limit.saturating_mul(2).saturating_add(64 << 10),
             Framing::Journal => self.limit.saturating_mul(4).saturating_add(256 << 10),
         }
     }
@@ -77,7 +108,9 @@ impl Cutter {
     /// yet.
     pub fn next<'b>(&mut self, buffer: &'b [u8], at: &mut usize, end: End) -> Option<Cut<'b>> {
         match self.framing {
-            Framing::Lines(multiline) => self.next_lines(multiline, buffer, at, end),
+            Framing::Lines(multiline) | Framing::Containers { multiline, .. } => {
+                self.next_lines(multiline, buffer, at, end)
+            }
             Framing::Journal => self.next_entry(buffer, at, end),
         }
     }
@@ -106,11 +139,14 @@ impl Cutter {
                 }
                 continue;
             }
+            if let Some(wrapped) = self.unwrap(&line) {
+                return self.streams(multiline, wrapped, &line, buffer, at, end);
+            }
             let joiner = Joiner::begin(multiline, line.text);
             if line.truncated || joiner.is_closed() {
                 self.skipping = line.truncated && buffer.get(line.end.wrapping_sub(1)) != Some(&b'\n');
                 *at = line.end;
-                return Some(Cut { text: line.text, truncated: line.truncated, has_trace: false });
+                return Some(Cut::of(line.text, line.truncated));
             }
             return self.group(joiner, &line, buffer, at, end);
         }
@@ -148,7 +184,61 @@ impl Cutter {
             next = line.end;
         }
         *at = group_end;
-        Some(Cut { text: buffer.get(from..text_end)?, truncated: false, has_trace: joiner.has_trace() })
+        Some(Cut { has_trace: joiner.has_trace(), ..Cut::of(buffer.get(from..text_end)?, false) })
+    }
+
+    /// The line inside a line of a container.
+    fn unwrap<'b>(&self, line: &Line<'b>) -> Option<Wrapped<'b>> {
+        match self.framing {
+            Framing::Containers { format, .. } if !line.truncated => container::unwrap(line.text, format),
+            Framing::Containers { .. } | Framing::Lines(_) | Framing::Journal => None,
+        }
+    }
+
+    /// The lines of a container from a first one on, up to where nothing of either stream is in the middle of something.
+    fn streams<'b>(
+        &self,
+        multiline: Multiline,
+        first: Wrapped<'_>,
+        first_line: &Line<'b>,
+        buffer: &'b [u8],
+        at: &mut usize,
+        end: End,
+    ) -> Option<Cut<'b>> {
+        let from = *at;
+        let mut streams = Streams::new(multiline);
+        streams.push(first, 0, first_line.end - from);
+        let (mut next, mut lines) = (first_line.end, 1);
+        let length = loop {
+            if let Some(length) = streams.whole_up_to(next - from) {
+                break length;
+            }
+            let start = next;
+            let Some(line) = self.line(buffer, &mut next, end) else {
+                if end == End::Quiet {
+                    streams.close_groups();
+                }
+                break match end {
+                    End::Open => return None,
+                    End::Quiet => streams.whole_up_to(start - from)?,
+                    End::Last => start - from,
+                };
+            };
+            let is_blank = line.text.trim_ascii().is_empty() && !line.truncated;
+            next = line.end;
+            if is_blank {
+                continue;
+            }
+            match self.unwrap(&line) {
+                Some(wrapped) if lines < GROUP_LINES_MAX && line.end - from <= self.limit => {
+                    streams.push(wrapped, start - from, line.end - from);
+                }
+                Some(_) | None => break start - from,
+            }
+            lines += 1;
+        };
+        *at = from + length;
+        Some(Cut { streams: Some(multiline), ..Cut::of(buffer.get(from..*at)?, false) })
     }
 
     /// The line at `at`, which is moved over bytes of zero: holes that a cut file leaves.
@@ -197,7 +287,7 @@ impl Cutter {
         let (next, fault_at) = match journald::extent(rest) {
             Extent::Whole { fields, length } => {
                 *at += length;
-                return Some(Cut { text: rest.get(..fields)?, truncated: false, has_trace: false });
+                return Some(Cut::of(rest.get(..fields)?, false));
             }
             Extent::Damaged { at } => (journald::behind_damage(rest, at), at),
             // Only at the end it is known that a field that goes on is cut off.
@@ -206,14 +296,14 @@ impl Cutter {
         };
         if let Some(length) = next.or((end == End::Last).then_some(rest.len())) {
             *at += length;
-            return Some(Cut { text: rest.get(..length)?, truncated: false, has_trace: false });
+            return Some(Cut::of(rest.get(..length)?, false));
         }
         // Longer than what is looked at together: what is there of its fields is kept, and the next entry is searched for.
         let window = rest.get(..self.window_bytes().saturating_sub(1))?;
         let next = journald::next_entry(window, fault_at);
         self.skipping = next.is_none();
         *at += next.unwrap_or(window.len().saturating_sub(journald::NEXT_ENTRY_BYTES));
-        Some(Cut { text: window.get(..next.unwrap_or(window.len()))?, truncated: true, has_trace: false })
+        Some(Cut::of(window.get(..next.unwrap_or(window.len()))?, true))
     }
 }
 
@@ -222,7 +312,7 @@ fn without_end(line: &[u8]) -> &[u8] {
 }
 
 /// At most `limit` bytes, not in the middle of a character.
-fn cut(text: &[u8], limit: usize) -> &[u8] {
+pub(crate) fn cut(text: &[u8], limit: usize) -> &[u8] {
     let Some(part) = text.get(..limit).filter(|part| part.len() < text.len()) else { return text };
     let continues = |at: usize| text.get(at).is_some_and(|byte| byte & 0xC0 == 0x80);
     let end = (part.len().saturating_sub(3)..=part.len()).rev().find(|at| !continues(*at)).unwrap_or(part.len());

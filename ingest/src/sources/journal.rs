@@ -204,7 +204,7 @@ impl Journal {
         let mut wanted: Vec<super::cut::Cut<'_>> = Vec::new();
         for (from, to, truncated) in entries {
             let text = held.get(*from..*to).unwrap_or_default();
-            wanted.push(super::cut::Cut { text, truncated: *truncated, has_trace: false });
+            wanted.push(super::cut::Cut::of(text, *truncated));
         }
         let Some(stored) = self.append(&mut wanted, cursor) else { return false };
         self.figures.records.inc_by(stored);

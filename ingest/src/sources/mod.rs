@@ -1,7 +1,8 @@
 //! What is read from this machine: files as they grow, the journal, standard input.
 //!
 //! Each source keeps where it stands in the frames of the queue that hold its records: a crash neither loses nor
-//! doubles a line. In reading order: [`cut`] and [`multiline`] (from bytes to records), [`settings`], [`position`],
+//! doubles a line. In reading order: [`cut`] and [`multiline`] (from bytes to records), `streams`
+//! (those of containers), [`settings`], [`position`],
 //! `tracked` (one file), `turn` (lines of several), [`files`] (all of them), `rest` and `content` (what rotation has
 //! left), `waking`, [`packed`], [`journal`], [`stdin`], [`metrics`].
 
@@ -17,6 +18,7 @@ pub mod position;
 mod rest;
 pub mod settings;
 pub mod stdin;
+pub(crate) mod streams;
 mod tracked;
 mod turn;
 mod waking;

@@ -161,15 +161,15 @@ impl Storing {
             by_position: true,
             ..self.intake.origin(Timestamp::now())
         };
-        let (mut at, mut records) = (0, 0);
+        let mut at = 0;
         let mut gathered = self.intake.with_worker(|worker| {
             let mut gatherer = Gatherer::new(&parsers, &self.intake.ids, worker, origin);
             while let Some(cut) = cutter.next(held, &mut at, end) {
                 gatherer.cut(&cut, format);
-                records += 1;
             }
             gatherer.finish()
         });
+        let records = u64::from(gathered.total);
         if records > 0 {
             self.runtime.block_on(self.intake.submit_patiently(&mut gathered, &self.counters, &parsers));
         }

@@ -179,11 +179,7 @@ impl Reader<'_> {
     pub(super) fn read(&self, file: &mut Tracked, buffer: &mut Vec<u8>, turn: &mut Turn) -> Read {
         let parsers = self.intake.parsers.load_full();
         let format = self.source.format.as_deref().and_then(|name| parsers.find(name));
-        let framing = match format {
-            Some(crate::formats::Format::Journald) => Framing::Journal,
-            _ => Framing::Lines(self.source.multiline),
-        };
-        let mut cutter = Cutter::new(framing, self.intake.limits.line_bytes);
+        let mut cutter = Cutter::new(Framing::of(format, self.source.multiline), self.intake.limits.line_bytes);
         let mut wanted = READ_BYTES;
         loop {
             cutter.skipping = file.position.skipping;
@@ -231,11 +227,12 @@ impl Reader<'_> {
             let gathered = turn.take_gathered();
             turn.gathered = self.intake.with_worker(|worker| {
                 let mut gatherer = Gatherer::new(&parsers, &self.intake.ids, worker, origin).onto(gathered);
+                let before = gatherer.total();
                 while !is_full && let Some(cut) = cutter.next(window.bytes, &mut at, end) {
                     gatherer.cut(&cut, format);
-                    records += 1;
                     is_full = gatherer.bytes() >= self.turn_bytes;
                 }
+                records = u64::from(gatherer.total() - before);
                 gatherer.finish()
             });
             if window.ended && !is_packed {
