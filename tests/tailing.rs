@@ -645,6 +645,30 @@ fn stack_traces_are_one_record_and_flushed_by_quiet() {
 }
 
 #[test]
+fn a_line_of_a_container_that_is_written_in_parts_is_one_record_also_over_a_kill() {
+    let logs = Logs::new();
+    let time = watchfire_model::Timestamp::now().to_rfc3339();
+    logs.append("web.log", &format!("{time} stdout F first\n{time} stdout P level=warn msg=\"begins, \n"));
+    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
+    wait_total(&server, 1);
+    server.kill();
+    logs.append("web.log", &format!("{time} stderr F of the other stream\n"));
+    server.restart();
+    logs.append("late.log", &format!("{time} stdout F another file\n"));
+    wait_total(&server, 2);
+    logs.append("web.log", &format!("{time} stdout F ends\"\n"));
+    wait_total(&server, 4);
+    let found = server.client().get("/api/v1/logs/search?q=level:warn");
+    let record = &found["logs"][0];
+    assert_eq!(
+        (&record["message"], &record["fields"]["stream"]),
+        (&"begins, ends".into(), &"stdout".into()),
+        "{found}"
+    );
+    assert_eq!(record["timestamp"], time.as_str());
+}
+
+#[test]
 fn standard_input_is_stored_and_passed_on_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
@@ -658,8 +682,10 @@ fn standard_input_is_stored_and_passed_on_unchanged() {
         command.stderr(Stdio::null());
         command
     };
-    let text: Vec<u8> =
-        (0..20_000u64).flat_map(|n| format!("{}\r\n", line(n)).into_bytes()).chain(*b"\xff\0end").collect();
+    let time = watchfire_model::Timestamp::now().to_rfc3339();
+    let parts = format!("{time} stdout P begins, \n{time} stdout F ends\n");
+    let lines = (0..20_000u64).flat_map(|n| format!("{}\r\n", line(n)).into_bytes());
+    let text: Vec<u8> = lines.chain(parts.into_bytes()).chain(*b"\xff\0end").collect();
     let mut child = serve(&["--stdin", "--stdin-service", "app", "--stdin-exit"]).spawn().expect("the binary is built");
     let mut input = child.stdin.take().expect("a pipe");
     let given = text.clone();
@@ -678,7 +704,7 @@ fn standard_input_is_stored_and_passed_on_unchanged() {
     let found: Value = loop {
         if let Ok(mut client) = Client::connect(address) {
             let answer = client.try_get("/api/v1/logs/search?service=app&start=24h&limit=1&buckets=0");
-            if answer.status == 200 && answer.json()["total"] == 20_001 {
+            if answer.status == 200 && answer.json()["total"] == 20_002 {
                 break answer.json();
             }
         }

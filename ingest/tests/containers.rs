@@ -143,6 +143,41 @@ fn lines_that_are_sent_without_joining_are_unwrapped_and_their_parts_joined() {
     assert!(json.starts_with("json: "), "{json}");
 }
 
+/// The messages of a stream's records, or of all.
+fn messages(found: &str, stream: Option<&str>) -> Vec<String> {
+    let records = found
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(_, json)| serde_json::from_str::<serde_json::Value>(json).expect("records are JSON"));
+    let of_stream = records.filter(|record| stream.is_none_or(|stream| record["fields"]["stream"] == stream));
+    of_stream.map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Real traces of two languages, one on each stream, a line of this and a line of that.
+#[test]
+fn traces_are_joined_as_those_without_a_wrapper_are() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/multiline");
+    let read = |name: &str| std::fs::read_to_string(folder.join(format!("{name}.log"))).expect("it is there");
+    for (out, err) in [("java", "python"), ("go", "rust"), ("python", "dotnet"), ("rust", "java")] {
+        let (out, err) = (read(out), read(err));
+        let (mut out_lines, mut err_lines, mut text) = (out.lines(), err.lines(), String::new());
+        loop {
+            let lines = [("stdout", out_lines.next()), ("stderr", err_lines.next())];
+            if lines.iter().all(|(_, line)| line.is_none()) {
+                break;
+            }
+            for (stream, line) in lines.into_iter().filter_map(|(stream, line)| Some((stream, line?))) {
+                text += &format!("2024-03-01T11:49:36.123456789Z {stream} F {line}\n");
+            }
+        }
+        let found = followed(text.as_bytes(), None, 501, End::Last).0;
+        for (stream, plain) in [("stdout", &out), ("stderr", &err)] {
+            let plain = messages(&followed(plain.as_bytes(), None, usize::MAX / 2, End::Last).0, None);
+            assert_eq!(messages(&found, Some(stream)), plain, "{stream}");
+        }
+    }
+}
+
 /// Whatever lies among each other: nothing is lost, and what comes out does not depend on how the bytes came in.
 #[test]
 fn no_line_is_lost_among_each_other() {

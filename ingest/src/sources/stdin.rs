@@ -124,7 +124,9 @@ struct Storing {
 impl Storing {
     /// Stores until the input ends, and says how it did; `None` if it is stopped before.
     fn run(&self, pieces: &Receiver<io::Result<Vec<u8>>>) -> Option<io::Result<()>> {
-        let mut cutter = Cutter::new(Framing::Lines(self.source.multiline), self.intake.limits.line_bytes);
+        let format = self.source.format.as_deref().and_then(|name| self.intake.parsers.load().find(name));
+        let framing = Framing::of(format, self.source.multiline);
+        let mut cutter = Cutter::new(framing, self.intake.limits.line_bytes);
         let mut held: Vec<u8> = Vec::new();
         let mut outcome = Ok(());
         loop {
