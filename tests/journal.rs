@@ -119,6 +119,114 @@ fn fake_journalctl(folder: &Path, export: &[u8]) -> String {
     format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default())
 }
 
+/// Traces of two services, their lines between each other, as systemd stores what they write to their output.
+fn traces() -> Vec<u8> {
+    let lines = [
+        ("shop", "2024-03-01 12:00:00 ERROR cart failed"),
+        ("billing", "Traceback (most recent call last):"),
+        ("shop", "java.lang.IllegalStateException: no"),
+        ("billing", "  File \"a.py\", line 1, in f"),
+        ("shop", "\tat shop.Main.main(Main.java:3)"),
+        ("billing", "KeyError: 'a'"),
+        ("shop", "2024-03-01 12:00:00 INFO next"),
+    ];
+    let mut out = Vec::new();
+    for (n, (service, message)) in lines.into_iter().enumerate() {
+        let time = 1_709_294_400_000_000 + n * 1000;
+        let stream = if service == "shop" { "a" } else { "b" }.repeat(32);
+        out.extend_from_slice(
+            format!(
+                "__CURSOR=t{n}\n__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={}\n\
+                 _BOOT_ID=0123456789abcdef0123456789abcdef\n_TRANSPORT=stdout\n_STREAM_ID={stream}\nPRIORITY=6\n\
+                 _SYSTEMD_UNIT={service}.service\n_HOSTNAME=web1\nMESSAGE={message}\n\n",
+                n * 1000 + 1
+            )
+            .as_bytes(),
+        );
+    }
+    out
+}
+
+/// How many records the traces have become, and that none is only a part of one.
+fn check_traces(server: &Server) {
+    server.wait_drained();
+    let found = server.client().get("/api/v1/logs/search?q=host:web1&start=2024-01-01T00:00:00Z&limit=10&buckets=0");
+    let logs = found["logs"].as_array().expect("records");
+    let mut messages: Vec<&str> = logs.iter().filter_map(|log| log["message"].as_str()).collect();
+    messages.sort_unstable();
+    let shop =
+        "2024-03-01 12:00:00 ERROR cart failed\njava.lang.IllegalStateException: no\n\tat shop.Main.main(Main.java:3)";
+    let billing = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\nKeyError: 'a'";
+    assert_eq!(messages, [shop, "2024-03-01 12:00:00 INFO next", billing], "{found}");
+    let first = logs.iter().find(|log| log["message"] == shop).expect("it was found");
+    assert_eq!((&first["service"], &first["timestamp"]), (&"shop".into(), &"2024-03-01T12:00:00.000Z".into()));
+}
+
+fn wait_web1(server: &Server, wanted: u64) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while total(server, "q=host:web1") < wanted {
+        assert!(Instant::now() < deadline, "{} of {wanted}: {}", total(server, "q=host:web1"), server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn traces_that_come_line_by_line_between_others_are_one_record_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keep = "logs: {retention_days: 36500}\n";
+    // Followed.
+    let path = fake_journalctl(folder.path(), &traces());
+    let config = format!("{keep}sources: {{journald: {{}}}}\n");
+    let mut server = Server::start_with(BINARY, &config, &[("PATH", &path)]);
+    wait_web1(&server, 3);
+    check_traces(&server);
+    server.restart_with(&[("PATH", &path)]);
+    check_traces(&server);
+    let apart = format!("{keep}sources: {{journald: {{multiline: off}}}}\n");
+    let server = Server::start_with(BINARY, &apart, &[("PATH", &path)]);
+    wait_web1(&server, 7);
+    // Imported.
+    let server = Server::start(BINARY, keep);
+    let (code, said) = import(&server, folder.path(), &traces(), &["--format", "journald"]);
+    assert_eq!(code, Some(0), "{said}");
+    check_traces(&server);
+    // Sent, whole and in parts.
+    let server = Server::start(BINARY, keep);
+    let path = "/ingest/raw?format=journald&multiline=auto";
+    let answer = server.client().post(path, "text/plain", traces());
+    assert_eq!(answer.json()["accepted"], 3, "{}", answer.text());
+    check_traces(&server);
+    let server = Server::start(BINARY, keep);
+    let (mut body, mut rest) = (Vec::new(), &traces()[..]);
+    while !rest.is_empty() {
+        let (part, behind) = rest.split_at(rest.len().min(200));
+        (body, rest) = ([&body[..], part].concat(), behind);
+        let end = rest.is_empty();
+        let answer = server.client().post(&format!("{path}&end={end}"), "text/plain", body.clone());
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        let taken = answer.json()["taken_bytes"].as_u64().expect("it is told");
+        body.drain(..taken as usize);
+    }
+    check_traces(&server);
+}
+
+/// systemd's own files: what is stored is not read again, whatever waits.
+#[test]
+fn traces_of_a_journal_are_stored_once() {
+    let (Some(_), Some(remote)) = (program("journalctl"), program("systemd-journal-remote")) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    write_journal(&remote, folder.path(), "one.journal", &traces());
+    let directory = folder.path().join("journal");
+    let config =
+        format!("logs: {{retention_days: 36500}}\nsources: {{journald: {{directory: \"{}\"}}}}\n", directory.display());
+    let mut server = Server::start(BINARY, &config);
+    wait_web1(&server, 3);
+    check_traces(&server);
+    server.kill();
+    server.restart();
+    check_traces(&server);
+}
+
 #[test]
 fn long_fields_are_cut_and_stray_lines_passed_over() {
     let long = |n: u64, field: &str, bytes: usize| {

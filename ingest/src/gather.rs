@@ -1,5 +1,6 @@
 //! From a text of many records to batches for the queue, with what was wrong with which record.
 
+mod entries;
 mod gathered;
 mod joined;
 
@@ -16,7 +17,7 @@ use crate::formats::{Format, Parsers, journald};
 use crate::id::{IdMaker, RequestKey, key_of_request};
 use crate::json::{JsonError, JsonErrorKind, Node, scan};
 use crate::normalise::{Context, Marks, Normaliser, Reject};
-use crate::sources::cut::{Cut, Cutter, End, Framing};
+use crate::sources::cut::{Cut, End};
 use crate::sources::multiline::Multiline;
 use crate::sources::streams::StreamRecord;
 
@@ -326,20 +327,6 @@ impl<'a> Gatherer<'a> {
                 self.too_long(line.len());
             } else {
                 self.text_line(line, format, Marks::default());
-            }
-        }
-    }
-
-    /// Entries of the journal's export format.
-    pub fn journal_entries(&mut self, body: &[u8]) {
-        let mut cutter = Cutter::new(Framing::Journal, self.origin.line_max);
-        let mut at = 0;
-        while let Some(entry) = cutter.next(body, &mut at, End::Last) {
-            let named = self.named_errors();
-            self.journal_entry(&entry, LongEntry::Refused);
-            if let Some(error) = self.out.errors.get_mut(named) {
-                let from = (entry.text.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
-                error.line = Some(Place::of(body, from).line);
             }
         }
     }

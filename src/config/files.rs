@@ -28,10 +28,16 @@ pub fn read(section: &mut Section<'_>, config: &mut Config) {
         config.journald = Some(JournalSource {
             units: entry.texts("units").into_iter().map(|(text, _)| text.to_owned()).collect(),
             directory: entry.path("directory"),
+            multiline: multiline(&mut entry).unwrap_or_default(),
             start: start(&mut entry),
         });
         entry.finish();
     }
+}
+
+fn multiline(section: &mut Section<'_>) -> Option<Multiline> {
+    let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();
+    section.word("multiline", &names, Multiline::parse)
 }
 
 fn start(section: &mut Section<'_>) -> Start {
@@ -122,8 +128,14 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
         is_format(name, parsers).then(|| name.to_owned())
     });
     let format = format.filter(|name| name != "auto");
-    let names: Vec<&str> = Multiline::NAMES.iter().map(|(name, _)| *name).collect();
-    let multiline = section.word("multiline", &names, Multiline::parse);
+    let multiline = multiline(&mut section);
+    if let (Some("journald"), Some(node)) = (format.as_deref(), section.node("multiline"))
+        && multiline.is_some_and(|multiline| multiline != Multiline::Off)
+    {
+        let problem = "entries of a journal in a file are not joined; leave `multiline` out, or follow the journal by \
+                       `sources.journald`";
+        section.fault(node.place, problem);
+    }
     // Lines of a format that is given have nothing to join, unless that is asked for too.
     let default = if format.is_some() { Multiline::Off } else { Multiline::Auto };
     let source = FileSource {

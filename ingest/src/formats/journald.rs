@@ -37,6 +37,81 @@ pub fn cursor(entry: &[u8]) -> Option<&[u8]> {
     None
 }
 
+/// What writes lines into a journal: a stream of a service's output, or a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream<'a> {
+    /// `_STREAM_ID`, which is of all streams there are.
+    Output(&'a [u8]),
+    /// The machine since its start, the unit, the process, and the container whose lines that passes on.
+    Process([&'a [u8]; 4]),
+}
+
+/// What says whether entries belong together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outline<'a> {
+    /// `MESSAGE`
+    pub message: Option<&'a [u8]>,
+    /// When the journal got it, microseconds.
+    pub time_us: Option<i64>,
+    stream: Option<&'a [u8]>,
+    boot: Option<&'a [u8]>,
+    unit: Option<&'a [u8]>,
+    process: Option<&'a [u8]>,
+    container: Option<&'a [u8]>,
+}
+
+impl<'a> Outline<'a> {
+    /// What has written it and its message, if it is a line of something. A message of several lines is whole by itself.
+    pub fn line(&self) -> Option<(Stream<'a>, &'a [u8])> {
+        let message = self.message.filter(|message| memchr::memchr(b'\n', message).is_none())?;
+        let stream = match (self.stream, self.process) {
+            (Some(stream), _) => Stream::Output(stream),
+            (None, Some(process)) => {
+                let [boot, unit, container] = [self.boot, self.unit, self.container].map(Option::unwrap_or_default);
+                Stream::Process([boot, unit, process, container])
+            }
+            (None, None) => return None,
+        };
+        Some((stream, message))
+    }
+}
+
+/// Looks through an entry for what says whether it belongs to others.
+pub fn outline(entry: &[u8]) -> Outline<'_> {
+    let mut outline = Outline::default();
+    let mut rest = entry;
+    while let Step::Field(Field { name, value }, length) = step(rest) {
+        match name {
+            b"MESSAGE" => outline.message = outline.message.or(Some(value)),
+            b"_STREAM_ID" => outline.stream = Some(value),
+            b"_BOOT_ID" => outline.boot = Some(value),
+            b"_SYSTEMD_UNIT" => outline.unit = Some(value),
+            b"_PID" => outline.process = Some(value),
+            b"CONTAINER_ID" => outline.container = Some(value),
+            b"__REALTIME_TIMESTAMP" => outline.time_us = whole_number(value),
+            _ => {}
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    // What is damaged belongs to nothing, so that it is told.
+    if rest.is_empty() { outline } else { Outline::default() }
+}
+
+/// An entry with another message.
+pub fn with_message(entry: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(entry.len() + message.len());
+    let mut rest = entry;
+    while let Step::Field(field, length) = step(rest) {
+        let (whole, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        if field.name != b"MESSAGE" {
+            out.extend_from_slice(whole);
+        }
+        rest = behind;
+    }
+    write_field(&mut out, "MESSAGE", message);
+    out
+}
+
 /// Appends a field, in the plain form if it can be.
 pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());

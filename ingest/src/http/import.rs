@@ -28,7 +28,8 @@ use super::ingest::{answer, find_format, write_errors};
 use super::request::{Job, Parameters, with_body};
 use crate::formats::{Format, Parsers};
 use crate::gather::{Gathered, Gatherer, Origin, Reason};
-use crate::sources::cut::{Cutter, End, Framing};
+use crate::sources::cut::{Cut, Cutter, End, Framing};
+use crate::sources::entries::{self, Entries};
 use crate::sources::multiline::Multiline;
 
 /// First byte of the keys of imports.
@@ -238,31 +239,75 @@ fn elsewhere(position: u64) -> ApiError {
 /// The records of a piece, as many as are taken at once.
 fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> {
     let format = format(job.parsers, piece.format.as_deref())?;
-    let multiline = piece.multiline.unwrap_or(match format {
-        None | Some(Format::Docker | Format::Cri) => Multiline::Auto,
-        Some(_) => Multiline::Off,
-    });
-    let mut cutter = Cutter::new(Framing::of(format, multiline), job.origin.line_max);
-    cutter.skipping = at.skipping;
-    let starts_with_mark = at.position == 0 && job.body.starts_with(b"\xef\xbb\xbf");
-    let mut taken = if starts_with_mark { 3 } else { 0 };
+    let line_max = job.origin.line_max;
     let origin = Origin { by_position: true, imported: true, ..job.origin };
     let mut gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, origin);
     gatherer.make_room(job.body.len());
-    let mut lines = Lines::of(job.body);
-    let mut refused_lines = Vec::new();
-    while gatherer.bytes() < RECORDS_BYTES_MAX
-        && let Some(cut) = cutter.next(job.body, &mut taken, piece.end)
-    {
-        gatherer.cut(&cut, format);
-        if gatherer.named_errors() > refused_lines.len() {
-            refused_lines.resize(gatherer.named_errors(), lines.number_of(cut.text));
+    let mut gathering = Gathering { gatherer, format, lines: Lines::of(job.body), refused_lines: Vec::new() };
+    let (taken, skipping) = match format {
+        Some(Format::Journald) => {
+            // Unlike lines, entries are of a format that is always given.
+            let multiline = piece.multiline.unwrap_or_default();
+            gathering.entries(Entries::of(job.body, multiline, line_max, at.skipping, piece.end))
         }
-    }
+        _ => {
+            let multiline = piece.multiline.unwrap_or(match format {
+                None | Some(Format::Docker | Format::Cri) => Multiline::Auto,
+                Some(_) => Multiline::Off,
+            });
+            let mut cutter = Cutter::new(Framing::of(format, multiline), line_max);
+            cutter.skipping = at.skipping;
+            gathering.lines(cutter, at.position == 0, piece.end)
+        }
+    };
     let taken_bytes = job.body.get(..taken).unwrap_or(job.body);
+    let Gathering { gatherer, refused_lines, .. } = gathering;
     let mut gathered = gatherer.finish();
     gathered.errors.iter_mut().zip(refused_lines).for_each(|(error, line)| error.line = Some(line));
-    Ok(Taken { gathered, behind: at.behind(taken_bytes, cutter.skipping) })
+    Ok(Taken { gathered, behind: at.behind(taken_bytes, skipping) })
+}
+
+/// The records of a piece while they are taken.
+struct Gathering<'g, 'b> {
+    gatherer: Gatherer<'g>,
+    format: Option<Format>,
+    lines: Lines<'b>,
+    /// Where the records begin that were refused.
+    refused_lines: Vec<usize>,
+}
+
+impl<'b> Gathering<'_, 'b> {
+    /// Takes lines; says how many bytes are done with, and whether the rest of a line is passed over.
+    fn lines(&mut self, mut cutter: Cutter, is_begin: bool, end: End) -> (usize, bool) {
+        let body = self.lines.body;
+        let mut taken = if is_begin && body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        while self.gatherer.bytes() < RECORDS_BYTES_MAX
+            && let Some(cut) = cutter.next(body, &mut taken, end)
+        {
+            self.take(&cut, cut.text);
+        }
+        (taken, cutter.skipping)
+    }
+
+    /// The same of entries of a journal.
+    fn entries(&mut self, mut entries: Entries<'b>) -> (usize, bool) {
+        while self.gatherer.bytes() < RECORDS_BYTES_MAX
+            && let Some(stretch) = entries.next_stretch()
+        {
+            stretch.iter().for_each(|entry| self.take(&entry.cut(), entry.first.text));
+        }
+        let entries::Taken { bytes, skipping, .. } = entries.taken();
+        (bytes, skipping)
+    }
+
+    /// Takes what begins with a part of the body.
+    fn take(&mut self, cut: &Cut<'_>, begin: &[u8]) {
+        self.gatherer.cut(cut, self.format);
+        let named = self.gatherer.named_errors();
+        if named > self.refused_lines.len() {
+            self.refused_lines.resize(named, self.lines.number_of(begin));
+        }
+    }
 }
 
 /// Numbers of lines of a body, asked for from its begin to its end.

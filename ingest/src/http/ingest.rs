@@ -89,7 +89,9 @@ async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Respons
         let mut gatherer = gatherer.bounded_by(&mut grow);
         let mut taken = job.body.len();
         match format {
-            Some(Format::Journald) => gatherer.journal_entries(job.body),
+            Some(Format::Journald) => {
+                taken = gatherer.journal_entries(job.body, multiline, end.unwrap_or(End::Last));
+            }
             format if multiline == Multiline::Off && end.is_none() => gatherer.text_lines(job.body, format),
             format => taken = gatherer.joined_lines(job.body, format, multiline, end.unwrap_or(End::Last)),
         }

@@ -16,6 +16,8 @@ use crate::formats::Format;
 use crate::gather::{Echo, Gathered, Gatherer, Place, Reason};
 use crate::json::{Node, Tape, scan};
 use crate::json_text::{write_record, write_text};
+use crate::sources::cut::End;
+use crate::sources::multiline::Multiline;
 use watchfire_log_store::document::{Document, Names};
 use watchfire_model::LogRecord;
 
@@ -83,7 +85,7 @@ async fn take(state: &HttpState, format: String, request: Request<Body>) -> Resu
                 false
             }
             Raw::Journal => {
-                gatherer.journal_entries(job.body);
+                gatherer.journal_entries(job.body, Multiline::Off, End::Last);
                 false
             }
         };

@@ -11,7 +11,7 @@ use crate::formats::container::{self, Wrapped};
 use crate::formats::journald::{self, Extent};
 
 /// Most lines of one record.
-const GROUP_LINES_MAX: usize = 2000;
+pub const GROUP_LINES_MAX: usize = 2000;
 
 /// What may still come behind the bytes at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

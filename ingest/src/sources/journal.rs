@@ -5,6 +5,7 @@ use std::io::Read;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use tokio::runtime::Handle;
 use watchfire_model::Timestamp;
 use watchfire_queue::{AppendError, CHECKPOINT_VALUE_BYTES_MAX, Checkpoint};
 
-use super::cut::{Cutter, End, Framing};
+use super::cut::{Cut, End};
+use super::entries::{Entries, Entry, Taken};
 use super::metrics::{SourceFigures, SourceMetrics};
 use super::settings::{JournalSource, Start};
 use crate::formats::{Format, journald};
@@ -27,6 +29,10 @@ const KEY: &[u8] = b"journald";
 const VERSION: u8 = 1;
 /// Read at once, bytes.
 const PIECE_BYTES: usize = 256 << 10;
+/// Pieces between who reads and who stores.
+const PIECES_MAX: usize = 4;
+/// Entries that wait for others are records after so long without more.
+const QUIET_AFTER: Duration = Duration::from_millis(500);
 /// First and longest wait before `journalctl` is started again, or the queue asked again.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
@@ -152,7 +158,7 @@ impl Journal {
         let mut complaints = child.stderr.take();
         *self.shared.child.lock() = Some(child);
         if let Some(output) = output.filter(|_| !self.is_stopped()) {
-            self.take(output);
+            self.take(output).map_err(|error| format!("what it prints cannot be read: {error}"))?;
         }
         let ended = self.shared.child.lock().take();
         let mut said = String::new();
@@ -171,50 +177,49 @@ impl Journal {
     }
 
     /// Stores entries as they come, until there are no more.
-    fn take(&self, mut output: ChildStdout) {
-        let mut cutter = Cutter::new(Framing::Journal, self.intake.limits.line_bytes);
+    fn take(&self, output: ChildStdout) -> std::io::Result<()> {
+        let (pieces, taken) = sync_channel(PIECES_MAX);
+        // It ends with the output, at the latest when `journalctl` is killed, or with nobody to take the pieces.
+        std::thread::Builder::new().name("journald-read".into()).spawn(move || read(output, &pieces))?;
         let mut held: Vec<u8> = Vec::new();
+        let mut skipping = false;
         loop {
-            let filled = held.len();
-            held.resize(filled + PIECE_BYTES, 0);
-            let read = output.read(&mut held[filled..]);
-            held.truncate(filled + read.as_ref().copied().unwrap_or(0));
-            match read {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => return,
+            let end = match taken.recv_timeout(QUIET_AFTER) {
+                Ok(piece) => {
+                    held.extend_from_slice(&piece);
+                    End::Open
+                }
+                Err(RecvTimeoutError::Timeout) if held.is_empty() => continue,
+                Err(RecvTimeoutError::Timeout) => End::Quiet,
+                // What may go on is read again.
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let line_bytes = self.intake.limits.line_bytes;
+            let mut entries = Entries::of(&held, self.source.multiline, line_bytes, skipping, end);
+            let stretches: Vec<Vec<Entry<'_>>> = std::iter::from_fn(|| entries.next_stretch()).collect();
+            let taken = entries.taken();
+            if !stretches.is_empty() && !self.store(&stretches, taken) {
+                return Ok(());
             }
-            let (mut at, mut cursor) = (0, None);
-            let mut entries: Vec<(usize, usize, bool)> = Vec::new();
-            while let Some(cut) = cutter.next(&held, &mut at, End::Open) {
-                let from = (cut.text.as_ptr() as usize).saturating_sub(held.as_ptr() as usize);
-                entries.push((from, from + cut.text.len(), cut.truncated));
-                cursor = journald::cursor(cut.text).map(<[u8]>::to_vec).or(cursor);
-            }
-            if !entries.is_empty() && !self.append_entries(&held, &entries, cursor) {
-                return;
-            }
-            held.drain(..at);
+            let bytes = taken.bytes;
+            skipping = taken.skipping;
+            held.drain(..bytes);
         }
     }
 
     /// Stores entries; false if it is stopped before.
-    fn append_entries(&self, held: &[u8], entries: &[(usize, usize, bool)], cursor: Option<Vec<u8>>) -> bool {
-        let mut wanted: Vec<super::cut::Cut<'_>> = Vec::new();
-        for (from, to, truncated) in entries {
-            let text = held.get(*from..*to).unwrap_or_default();
-            wanted.push(super::cut::Cut::of(text, *truncated));
-        }
-        let Some(stored) = self.append(&mut wanted, cursor) else { return false };
+    fn store(&self, stretches: &[Vec<Entry<'_>>], taken: Taken<'_>) -> bool {
+        let mut entries: Vec<Cut<'_>> = stretches.iter().flatten().map(Entry::cut).collect();
+        let bytes = entries.iter().map(|entry| entry.text.len() as u64).sum();
+        let Some(stored) = self.append(&mut entries, taken.cursor.map(<[u8]>::to_vec)) else { return false };
         self.figures.records.inc_by(stored);
-        self.figures.bytes.inc_by(entries.iter().map(|(from, to, _)| to.saturating_sub(*from) as u64).sum());
+        self.figures.bytes.inc_by(bytes);
         true
     }
 
     /// Brings entries into the queue together with the cursor of the last one that has one, however long that takes; gives
     /// how many were stored, none if it is stopped before.
-    fn append(&self, entries: &mut Vec<super::cut::Cut<'_>>, cursor: Option<Vec<u8>>) -> Option<u64> {
+    fn append(&self, entries: &mut Vec<Cut<'_>>, cursor: Option<Vec<u8>>) -> Option<u64> {
         let mut wait = RETRY.0;
         while !self.is_stopped() {
             let parsers = self.intake.parsers.load_full();
@@ -250,5 +255,21 @@ impl Journal {
             }
         }
         None
+    }
+}
+
+/// Hands over what is printed, until there is no more or nobody takes it.
+fn read(mut output: ChildStdout, pieces: &SyncSender<Vec<u8>>) {
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = match output.read(&mut piece) {
+            Ok(0) => return,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        if pieces.send(piece.get(..count).unwrap_or_default().to_vec()).is_err() {
+            return;
+        }
     }
 }

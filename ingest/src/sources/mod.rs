@@ -2,12 +2,13 @@
 //!
 //! Each source keeps where it stands in the frames of the queue that hold its records: a crash neither loses nor
 //! doubles a line. In reading order: [`cut`] and [`multiline`] (from bytes to records), `streams`
-//! (those of containers), [`settings`], [`position`],
+//! (those of containers), [`entries`] (those of a journal), [`settings`], [`position`],
 //! `tracked` (one file), `turn` (lines of several), [`files`] (all of them), `rest` and `content` (what rotation has
 //! left), `waking`, [`packed`], [`journal`], [`stdin`], [`metrics`].
 
 mod content;
 pub mod cut;
+pub mod entries;
 pub mod files;
 pub mod journal;
 pub mod metrics;

@@ -209,6 +209,8 @@ pub struct JournalSource {
     pub units: Vec<String>,
     /// A folder of journal files instead of this machine's.
     pub directory: Option<PathBuf>,
+    /// Which entries are joined.
+    pub multiline: Multiline,
     /// Where the journal is begun at the first start.
     pub start: Start,
 }
