@@ -158,6 +158,8 @@ fn check_traces(server: &Server) {
         "2024-03-01 12:00:00 ERROR cart failed\njava.lang.IllegalStateException: no\n\tat shop.Main.main(Main.java:3)";
     let billing = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\nKeyError: 'a'";
     assert_eq!(messages, [shop, "2024-03-01 12:00:00 INFO next", billing], "{found}");
+    let levels = |level: &str| logs.iter().filter(|log| log["level"] == level).count();
+    assert_eq!((levels("error"), levels("info")), (2, 1), "all came without a level of their own: {found}");
     let first = logs.iter().find(|log| log["message"] == shop).expect("it was found");
     assert_eq!((&first["service"], &first["timestamp"]), (&"shop".into(), &"2024-03-01T12:00:00.000Z".into()));
 }

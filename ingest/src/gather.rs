@@ -6,7 +6,7 @@ mod joined;
 
 use std::borrow::Cow;
 
-use watchfire_model::{LogRecord, RecordView, Timestamp};
+use watchfire_model::{Level, LogRecord, RecordView, Timestamp};
 use watchfire_queue::DedupKey;
 
 pub use gathered::{Echo, Gathered, GatheredBatch, Place, Reason, RecordError};
@@ -335,7 +335,12 @@ impl<'a> Gatherer<'a> {
         let (length, line_max) = (entry.text.len(), self.origin.line_max);
         match journald::parse_entry(entry.text, line_max, entry.truncated, &mut self.worker.draft) {
             Ok(_) if length > line_max && long == LongEntry::Refused => self.too_long(length),
-            Ok(marks) => self.record("", Format::Journald, length.min(line_max), None, marks, None),
+            Ok(marks) => {
+                if entry.has_trace {
+                    self.worker.draft.level.get_or_insert(Level::Error);
+                }
+                self.record("", Format::Journald, length.min(line_max), None, marks, None);
+            }
             Err(error) => self.refuse(Reason::Malformed, || error.to_string()),
         }
     }

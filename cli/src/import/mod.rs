@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use watchfire_model::service_of_file;
 
 use crate::failure::{Failure, Outcome};
 use crate::patience::Patience;
@@ -267,13 +268,10 @@ fn list(paths: &[PathBuf]) -> (Vec<Listed>, Left) {
     (files, left)
 }
 
-/// The service of a file: its name up to the first dot.
+/// The service of a file that none is said of.
 fn service_of(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    match name.split('.').find(|part| !part.is_empty()) {
-        Some("-") | None => "import".to_owned(),
-        Some(part) => part.to_owned(),
-    }
+    service_of_file(&name).filter(|service| *service != "-").unwrap_or("import").to_owned()
 }
 
 fn source_of(path: &Path) -> String {

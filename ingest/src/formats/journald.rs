@@ -53,6 +53,10 @@ pub struct Outline<'a> {
     pub message: Option<&'a [u8]>,
     /// When the journal got it, microseconds.
     pub time_us: Option<i64>,
+    /// `PRIORITY`
+    priority: Option<&'a [u8]>,
+    /// It was written to standard output, or to standard error.
+    is_output: bool,
     stream: Option<&'a [u8]>,
     boot: Option<&'a [u8]>,
     unit: Option<&'a [u8]>,
@@ -61,6 +65,11 @@ pub struct Outline<'a> {
 }
 
 impl<'a> Outline<'a> {
+    /// Whether its level is that of all that a program writes without one.
+    pub fn has_usual_level(&self) -> bool {
+        self.is_output && self.priority == Some(USUAL_PRIORITY)
+    }
+
     /// What has written it and its message, if it is a line of something. A message of several lines is whole by itself.
     pub fn line(&self) -> Option<(Stream<'a>, &'a [u8])> {
         let message = self.message.filter(|message| memchr::memchr(b'\n', message).is_none())?;
@@ -89,6 +98,8 @@ pub fn outline(entry: &[u8]) -> Outline<'_> {
             b"_PID" => outline.process = Some(value),
             b"CONTAINER_ID" => outline.container = Some(value),
             b"__REALTIME_TIMESTAMP" => outline.time_us = whole_number(value),
+            b"PRIORITY" => outline.priority = Some(value),
+            b"_TRANSPORT" => outline.is_output = value == b"stdout",
             _ => {}
         }
         rest = rest.get(length..).unwrap_or_default();
@@ -97,13 +108,13 @@ pub fn outline(entry: &[u8]) -> Outline<'_> {
     if rest.is_empty() { outline } else { Outline::default() }
 }
 
-/// An entry with another message.
-pub fn with_message(entry: &[u8], message: &[u8]) -> Vec<u8> {
+/// An entry with another message, and without its level if it shall be so.
+pub fn with_message(entry: &[u8], message: &[u8], without_level: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(entry.len() + message.len());
     let mut rest = entry;
     while let Step::Field(field, length) = step(rest) {
         let (whole, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-        if field.name != b"MESSAGE" {
+        if field.name != b"MESSAGE" && !(without_level && field.name == b"PRIORITY") {
             out.extend_from_slice(whole);
         }
         rest = behind;
@@ -125,6 +136,9 @@ pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(value);
     out.push(b'\n');
 }
+
+/// Of lines that a program writes, unless it or its unit (`SyslogLevel`) says another.
+const USUAL_PRIORITY: &[u8] = b"6";
 
 /// What names the service, the best first.
 const SERVICE_NAMES: [&[u8]; 4] = [b"CONTAINER_NAME", b"_SYSTEMD_UNIT", b"SYSLOG_IDENTIFIER", b"_COMM"];

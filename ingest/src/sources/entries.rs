@@ -34,12 +34,15 @@ pub struct Entry<'b> {
 impl Entry<'_> {
     fn join(&mut self) {
         if !self.lines.is_empty() {
-            let mut message = journald::outline(self.first.text).message.unwrap_or_default().to_vec();
+            let outline = journald::outline(self.first.text);
+            let mut message = outline.message.unwrap_or_default().to_vec();
             for line in self.lines.drain(..) {
                 message.push(b'\n');
                 message.extend_from_slice(line);
             }
-            self.joined = Some(journald::with_message(self.first.text, &message));
+            // A trace says more of its level than what all lines have.
+            let without_level = self.has_trace && outline.has_usual_level();
+            self.joined = Some(journald::with_message(self.first.text, &message, without_level));
         }
     }
 

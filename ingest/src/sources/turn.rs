@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use watchfire_model::Timestamp;
+use watchfire_model::{Timestamp, service_of_file};
 use watchfire_queue::Checkpoint;
 
 use super::cut::{Cutter, End, Framing};
@@ -305,10 +305,10 @@ fn last_after_ms(file: &Tracked) -> i64 {
     if file.standing == Standing::Live { LAST_AFTER_MS } else { LAST_OF_GONE_AFTER_MS }
 }
 
-/// The service of a file whose source names none: its name up to the first dot.
+/// The service of a file whose source names none.
 fn service_of(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
-    name.split('.').find(|part| !part.is_empty()).unwrap_or(name)
+    service_of_file(name).unwrap_or(name)
 }
 
 #[cfg(test)]
