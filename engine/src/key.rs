@@ -58,10 +58,10 @@ pub(crate) fn split_metric_name(key: &[u8]) -> (&[u8], &[u8]) {
 
 /// Whether a key has at most so many labels, and names and values of at most so many bytes each.
 pub(crate) fn is_within(key: &[u8], labels: usize, label_bytes: usize) -> bool {
-    let (mut cursor, mut texts) = (Cursor::new(key), 0);
-    while let Ok(text) = cursor.bytes() {
-        texts += 1;
-        if text.len() > label_bytes || texts > 2 * labels {
+    let (mut cursor, mut have) = (Cursor::new(key), 0);
+    while let (Ok(name), Ok(value)) = (cursor.bytes(), cursor.bytes()) {
+        have += 1;
+        if have > labels || name.len().max(value.len()) > label_bytes {
             return false;
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     fn a_key_is_within_its_limits() {
         let mut key = Vec::new();
         write_pairs(&mut [("a", "123"), ("bcd", "2")], &mut key).expect("valid");
-        assert!(is_within(&key, 2, 3) && is_within(&[], 0, 0));
+        assert!(is_within(&key, 2, 3) && is_within(&key, usize::MAX, usize::MAX) && is_within(&[], 0, 0));
         assert!(!is_within(&key, 1, 3) && !is_within(&key, 2, 2));
     }
 
