@@ -1,24 +1,14 @@
 //! The journal: files that systemd itself has written, followed by `journalctl`, and its export format by HTTP.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use watchfire_test_support::daemon::installed;
 use watchfire_test_support::{Client, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
-
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders =
-        std::env::split_paths(&path).chain([PathBuf::from("/lib/systemd"), PathBuf::from("/usr/lib/systemd")]);
-    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
-    if found.is_none() {
-        println!("SKIP: {name}: it is not installed");
-    }
-    found
-}
 
 /// Entries `from..to` in the export format; every seventh message is of two lines and no UTF-8, and so in binary form.
 fn entries(from: u64, to: u64) -> Vec<u8> {
@@ -78,7 +68,7 @@ fn wait_total(server: &Server, wanted: u64) {
 
 #[test]
 fn journal_files_of_systemd_are_followed_and_each_entry_is_stored_once() {
-    let (Some(_), Some(remote)) = (program("journalctl"), program("systemd-journal-remote")) else { return };
+    let (Some(_), Some(remote)) = (installed("journalctl"), installed("systemd-journal-remote")) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     write_journal(&remote, folder.path(), "one.journal", &entries(0, 300));
     let directory = folder.path().join("journal");
@@ -215,7 +205,7 @@ fn traces_that_come_line_by_line_between_others_are_one_record_each() {
 /// systemd's own files: what is stored is not read again, whatever waits.
 #[test]
 fn traces_of_a_journal_are_stored_once() {
-    let (Some(_), Some(remote)) = (program("journalctl"), program("systemd-journal-remote")) else { return };
+    let (Some(_), Some(remote)) = (installed("journalctl"), installed("systemd-journal-remote")) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     write_journal(&remote, folder.path(), "one.journal", &traces());
     let directory = folder.path().join("journal");

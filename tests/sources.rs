@@ -2,35 +2,15 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use watchfire_test_support::client::encode;
+use watchfire_test_support::daemon::installed;
 use watchfire_test_support::server::free_port;
-use watchfire_test_support::{Client, Server};
-
-/// A child that ends with the test.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
-    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
-    if found.is_none() {
-        println!("SKIP: {name}: it is not installed and could not be installed");
-    }
-    found
-}
+use watchfire_test_support::{Client, Daemon, Server};
 
 /// A server that takes syslog by UDP and TCP on one port.
 fn syslog_server() -> (Server, u16) {
@@ -62,7 +42,7 @@ fn run(program: &Path, arguments: &[&str]) {
 
 #[test]
 fn logger_speaks_both_syslogs_over_both_transports_and_framings() {
-    let Some(logger) = program("logger") else { return };
+    let Some(logger) = installed("logger") else { return };
     let (server, port) = syslog_server();
     let port = port.to_string();
     let to = ["--server", "127.0.0.1", "--port", &port, "--tag", "shop"];
@@ -106,7 +86,7 @@ fn both_framings_share_one_connection() {
 
 #[test]
 fn rsyslog_forwards_over_tcp() {
-    let (Some(rsyslogd), Some(logger)) = (program("rsyslogd"), program("logger")) else { return };
+    let (Some(rsyslogd), Some(logger)) = (installed("rsyslogd"), installed("logger")) else { return };
     let (server, port) = syslog_server();
     let folder = tempfile::tempdir().expect("a folder");
     let input = free_port();
@@ -146,7 +126,7 @@ fn rsyslog_forwards_over_tcp() {
 
 #[test]
 fn the_access_log_of_nginx_is_understood() {
-    let Some(nginx) = program("nginx") else { return };
+    let Some(nginx) = installed("nginx") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let (port, path) = (free_port(), folder.path().display());
     let config = folder.path().join("nginx.conf");

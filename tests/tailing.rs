@@ -3,17 +3,17 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use watchfire_test_support::daemon::installed;
 use watchfire_test_support::lines::Random;
-use watchfire_test_support::logs::{assert_numbers, gzip, line, stored, total, wait_at_least, wait_total};
+use watchfire_test_support::logs::{assert_numbers, gzip, line, stored, wait_at_least, wait_total};
 use watchfire_test_support::server::free_port;
-use watchfire_test_support::{Client, Logs, Server};
+use watchfire_test_support::{Client, Daemon, Logs, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what comes soon.
@@ -547,34 +547,9 @@ fn copying_and_cutting_under_load_and_kill_lose_and_double_nothing() {
     });
 }
 
-/// Ends with its test.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([
-        PathBuf::from("/usr/sbin"),
-        PathBuf::from("/sbin"),
-        PathBuf::from("/lib/systemd"),
-    ]);
-    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
-    if found.is_none() {
-        println!("SKIP: {name}: it is not installed");
-    }
-    found
-}
-
 #[test]
 fn the_access_log_of_nginx_is_followed_over_its_rotation() {
-    let Some(nginx) = program("nginx") else { return };
+    let Some(nginx) = installed("nginx") else { return };
     let logs = Logs::new();
     let (port, path) = (free_port(), logs.folder().display().to_string());
     let text = format!(
@@ -613,103 +588,4 @@ fn the_access_log_of_nginx_is_followed_over_its_rotation() {
     assert_eq!(found["total"], 1, "{found}");
     let found = server.client().get("/api/v1/metrics/query?query=sum+log_events_total+service=app");
     assert_eq!(found["value"].as_f64(), Some(3000.0), "{found}");
-}
-
-#[test]
-fn stack_traces_are_one_record_and_flushed_by_quiet() {
-    let logs = Logs::new();
-    let config = format!("logs: {{retention_days: 36500}}\n{}", logs.config("*.log", ""));
-    let server = Server::start(BINARY, &config);
-    let traces = Path::new(env!("CARGO_MANIFEST_DIR")).join("ingest/tests/multiline");
-    for language in ["java", "python", "go", "rust", "dotnet"] {
-        let text = fs::read_to_string(traces.join(format!("{language}.log"))).expect("each language has a file");
-        // As on Windows, where it is from.
-        let text = if language == "dotnet" { text.replace('\n', "\r\n") } else { text };
-        let golden = fs::read_to_string(traces.join(format!("{language}.golden"))).expect("each has a golden");
-        let before = total(&server);
-        fs::write(logs.path(&format!("{language}.log")), text).expect("the folder can be written");
-        let records = golden.lines().filter(|line| matches!(*line, "= line" | "= trace")).count();
-        wait_total(&server, before + records as u64);
-    }
-    let found = server
-        .client()
-        .get("/api/v1/logs/search?service=app&start=2024-01-01T00:00:00Z&q=%22connection%20reset%20by%20peer%22%20IllegalStateException");
-    let message = found["logs"][0]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("\n\tat Shop.charge(Shop.java:2)\n"), "{found}");
-    assert_eq!(found["logs"][0]["level"], "error", "{found}");
-    let found = server.client().get("/api/v1/logs/search?service=app&start=2024-01-01T00:00:00Z&limit=1000");
-    let messages: Vec<&str> =
-        found["logs"].as_array().into_iter().flatten().filter_map(|log| log["message"].as_str()).collect();
-    assert!(messages.iter().any(|message| message.contains("\n   at ")), "{messages:?}");
-    assert!(!messages.iter().any(|message| message.contains('\r')), "{messages:?}");
-}
-
-#[test]
-fn a_line_of_a_container_that_is_written_in_parts_is_one_record_also_over_a_kill() {
-    let logs = Logs::new();
-    let time = watchfire_model::Timestamp::now().to_rfc3339();
-    logs.append("web.log", &format!("{time} stdout F first\n{time} stdout P level=warn msg=\"begins, \n"));
-    let mut server = Server::start(BINARY, &logs.config("*.log", ""));
-    wait_total(&server, 1);
-    server.kill();
-    logs.append("web.log", &format!("{time} stderr F of the other stream\n"));
-    server.restart();
-    logs.append("late.log", &format!("{time} stdout F another file\n"));
-    wait_total(&server, 2);
-    logs.append("web.log", &format!("{time} stdout F ends\"\n"));
-    wait_total(&server, 4);
-    let found = server.client().get("/api/v1/logs/search?q=level:warn");
-    let record = &found["logs"][0];
-    assert_eq!(
-        (&record["message"], &record["fields"]["stream"]),
-        (&"begins, ends".into(), &"stdout".into()),
-        "{found}"
-    );
-    assert_eq!(record["timestamp"], time.as_str());
-}
-
-#[test]
-fn standard_input_is_stored_and_passed_on_unchanged() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let data = folder.path().join("data");
-    let port = free_port();
-    let config = folder.path().join("config.yaml");
-    fs::write(&config, "metrics: {port: 0}\n").expect("the folder can be written");
-    let serve = |more: &[&str]| {
-        let mut command = Command::new(BINARY);
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&config);
-        command.arg("--data-dir").arg(&data).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(Stdio::null());
-        command
-    };
-    let time = watchfire_model::Timestamp::now().to_rfc3339();
-    let parts = format!("{time} stdout P begins, \n{time} stdout F ends\n");
-    let lines = (0..20_000u64).flat_map(|n| format!("{}\r\n", line(n)).into_bytes());
-    let text: Vec<u8> = lines.chain(parts.into_bytes()).chain(*b"\xff\0end").collect();
-    let mut child = serve(&["--stdin", "--stdin-service", "app", "--stdin-exit"]).spawn().expect("the binary is built");
-    let mut input = child.stdin.take().expect("a pipe");
-    let given = text.clone();
-    let writer = std::thread::spawn(move || input.write_all(&given));
-    let output = child.wait_with_output().expect("it ends with its input");
-    writer.join().expect("the writer ends").expect("all of it was read");
-    assert!(output.status.success(), "{}", output.status);
-    assert_eq!(output.stdout, text, "passed on unchanged");
-    let mut unreadable = serve(&["--stdin", "--stdin-exit"]);
-    let status =
-        unreadable.stdin(std::fs::File::open("/").expect("it is there")).status().expect("the binary is built");
-    assert_eq!(status.code(), Some(1), "a folder is no input");
-    let mut child = Daemon(serve(&[]).spawn().expect("the binary is built"));
-    let deadline = Instant::now() + SOON;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let found: Value = loop {
-        if let Ok(mut client) = Client::connect(address) {
-            let answer = client.try_get("/api/v1/logs/search?service=app&start=24h&limit=1&buckets=0");
-            if answer.status == 200 && answer.json()["total"] == 20_002 {
-                break answer.json();
-            }
-        }
-        assert!(child.0.try_wait().expect("our child").is_none() && Instant::now() < deadline, "not all are stored");
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(found["logs"][0]["source"], "stdin", "{found}");
 }

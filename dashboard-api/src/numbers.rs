@@ -37,7 +37,7 @@ pub(crate) fn general(value: f64) -> String {
         magnitude if (1e-4..1e6).contains(&magnitude) => {
             let mut out = Vec::new();
             number(&mut out, value);
-            String::from_utf8_lossy(&out).into_owned()
+            String::from_utf8(out).unwrap_or_default()
         }
         _ => exponential(value),
     }
@@ -63,10 +63,10 @@ pub(crate) fn exponential(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
         write(&mut out);
         String::from_utf8(out).expect("text")

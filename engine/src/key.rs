@@ -38,15 +38,26 @@ pub(crate) fn write_pairs(pairs: &mut [(&str, &str)], out: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-/// Names and values of a key; ends early at damage, which `to_labels` reports.
-pub(crate) fn pairs(key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// A label as it lies in a key, and its parts.
+pub(crate) struct Label<'k> {
+    pub(crate) whole: &'k [u8],
+    pub(crate) name: &'k [u8],
+    pub(crate) value: &'k [u8],
+}
+
+/// The labels of a key; ends early at damage, which `checked_pairs` reports.
+pub(crate) fn labels(key: &[u8]) -> impl Iterator<Item = Label<'_>> {
     let mut cursor = Cursor::new(key);
     std::iter::from_fn(move || {
-        if cursor.is_empty() {
-            return None;
-        }
-        Some((cursor.bytes().ok()?, cursor.bytes().ok()?))
+        let begin = cursor.rest();
+        let (name, value) = (cursor.bytes().ok()?, cursor.bytes().ok()?);
+        Some(Label { whole: begin.get(..begin.len() - cursor.rest().len())?, name, value })
     })
+}
+
+/// Names and values of a key; ends early as [`labels`] does.
+pub(crate) fn pairs(key: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    labels(key).map(|label| (label.name, label.value))
 }
 
 /// Splits a key behind the metric's name, if that comes first, as it does before all names in small letters; else before all.
@@ -57,15 +68,12 @@ pub(crate) fn split_metric_name(key: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Whether a key has at most so many labels, and names and values of at most so many bytes each.
-pub(crate) fn is_within(key: &[u8], labels: usize, label_bytes: usize) -> bool {
-    let (mut cursor, mut have) = (Cursor::new(key), 0);
-    while let (Ok(name), Ok(value)) = (cursor.bytes(), cursor.bytes()) {
+pub(crate) fn is_within(key: &[u8], most: usize, label_bytes: usize) -> bool {
+    let mut have = 0;
+    pairs(key).all(|(name, value)| {
         have += 1;
-        if have > labels || name.len().max(value.len()) > label_bytes {
-            return false;
-        }
-    }
-    true
+        have <= most && name.len().max(value.len()) <= label_bytes
+    })
 }
 
 /// The value of a label, `None` if the key has none of that name.

@@ -212,12 +212,7 @@ mod tests {
     use watchfire_model::histogram::HistogramParts;
 
     use super::*;
-
-    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).expect("text")
-    }
+    use crate::numbers::tests::written;
 
     #[test]
     fn times_as_prometheus_writes_them() {

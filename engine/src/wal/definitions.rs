@@ -9,21 +9,14 @@
 //! The pairs that are taken over from the label set before ascend. The first one of a record has nothing before it.
 
 use crate::bytes::{Cursor, Damaged, put_bytes, put_varint};
-use crate::key;
+use crate::key::{self, Label};
 use crate::kind::SeriesKind;
-
-/// A label pair as it lies in a key, and its parts.
-struct Pair<'k> {
-    whole: &'k [u8],
-    name: &'k [u8],
-    value: &'k [u8],
-}
 
 /// Writes the definitions of a record, one after another.
 #[derive(Default)]
 pub(super) struct Definitions<'k> {
-    pairs: Vec<Pair<'k>>,
-    before: Vec<Pair<'k>>,
+    labels: Vec<Label<'k>>,
+    before: Vec<Label<'k>>,
 }
 
 impl<'k> Definitions<'k> {
@@ -31,12 +24,12 @@ impl<'k> Definitions<'k> {
     pub(super) fn put(&mut self, id: u64, kind: SeriesKind, key: &'k [u8], out: &mut Vec<u8>) {
         put_varint(out, id);
         out.push(kind.code());
-        std::mem::swap(&mut self.pairs, &mut self.before);
-        self.pairs.clear();
-        self.pairs.extend(pairs(key));
-        put_varint(out, self.pairs.len() as u64);
+        std::mem::swap(&mut self.labels, &mut self.before);
+        self.labels.clear();
+        self.labels.extend(key::labels(key));
+        put_varint(out, self.labels.len() as u64);
         let mut before = (0u64..).zip(&self.before).peekable();
-        for Pair { whole, name, value } in &self.pairs {
+        for Label { whole, name, value } in &self.labels {
             // Most are those of the label set before, in the same order.
             if let Some((number, _)) = before.next_if(|(_, have)| have.whole == *whole) {
                 put_varint(out, 2 * number + 1);
@@ -57,18 +50,6 @@ impl<'k> Definitions<'k> {
             }
         }
     }
-}
-
-/// The pairs of a key.
-fn pairs(key: &[u8]) -> impl Iterator<Item = Pair<'_>> {
-    let mut rest = key;
-    std::iter::from_fn(move || {
-        let mut cursor = Cursor::new(rest);
-        let (name, value) = (cursor.bytes().ok()?, cursor.bytes().ok()?);
-        let whole = rest.get(..rest.len() - cursor.rest().len())?;
-        rest = cursor.rest();
-        Some(Pair { whole, name, value })
-    })
 }
 
 /// Label pairs.

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod churn;
 pub mod client;
 pub mod crash;
+pub mod daemon;
 pub mod fleet;
 pub mod lines;
 pub mod logs;
@@ -23,6 +24,7 @@ pub mod write_receiver;
 
 pub use browser::Browser;
 pub use client::{Answer, Client};
+pub use daemon::Daemon;
 pub use logs::Logs;
 pub use program::Program;
 pub use prometheus::Prometheus;
