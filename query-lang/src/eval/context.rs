@@ -4,7 +4,7 @@ use watchfire_engine::Engine;
 use watchfire_model::LabelSet;
 
 use super::column::{ABSENT, Column};
-use super::limits::{EvalError, Guard};
+use super::limits::{EvalError, Forked, Guard};
 use crate::ast::{At, Expr, Shift};
 use crate::parse::QueryTimes;
 use crate::shared::SharedColumns;
@@ -46,6 +46,11 @@ impl Looks {
     /// The time at which it looks for a step.
     pub fn at(&self, index: usize) -> i64 {
         self.fixed.unwrap_or_else(|| self.steps.at(index)).saturating_sub(self.offset_ms)
+    }
+
+    /// How many steps there are.
+    pub fn count(&self) -> usize {
+        self.steps.count
     }
 
     /// How many distinct looks there are: one if `@` fixes the time, else one per step.
@@ -112,7 +117,36 @@ pub(crate) struct Context<'e> {
     pub detail: Detail,
 }
 
+/// A context for another core, which counts and notes on its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Fork<'e> {
+    engine: &'e Engine,
+    pub guard: Forked<'e>,
+    steps: Steps,
+    query_start: i64,
+    query_end: i64,
+    query_step: i64,
+    is_instant: bool,
+    is_part: bool,
+    detail: Detail,
+}
+
+impl Fork<'_> {
+    /// The context with a guard that [`Fork::guard`] gave.
+    pub fn context<'g>(&'g self, guard: &'g Guard<'g>) -> Context<'g> {
+        let Fork { engine, guard: _, steps, query_start, query_end, query_step, is_instant, is_part, detail } = *self;
+        Context { engine, guard, steps, query_start, query_end, query_step, is_instant, is_part, shared: None, detail }
+    }
+}
+
 impl<'e> Context<'e> {
+    /// The same for another core.
+    pub fn fork(&self) -> Fork<'e> {
+        let Context { engine, guard, steps, query_start, query_end, query_step, is_instant, is_part, detail, .. } = *self;
+        let guard = guard.fork();
+        Fork { engine, guard, steps, query_start, query_end, query_step, is_instant, is_part, detail }
+    }
+
     /// What `step()` and `range()` stand for in a span.
     pub fn times(&self) -> QueryTimes {
         QueryTimes { step_ms: self.query_step, range_ms: self.query_end.saturating_sub(self.query_start) }

@@ -56,6 +56,8 @@ pub struct Limits {
     pub default_step_ms: i64,
     /// Leaves out what came late (backfilled counts and observations), as if it had never come: for rules.
     pub live_only: bool,
+    /// Parts that take no longer than this are evaluated on one core; others on all that have nothing else to do.
+    pub one_core_for: Duration,
     /// Gives up, as if it had taken too long, where something has to be read from a disk: for threads that may not wait.
     pub at_once: bool,
     /// Who may stop it.
@@ -74,6 +76,7 @@ impl Default for Limits {
             lookback_ms: 300_000,
             default_step_ms: 60_000,
             live_only: false,
+            one_core_for: Duration::from_millis(2),
             at_once: false,
             cancel: CancelToken::new(),
         }
@@ -191,6 +194,26 @@ pub(crate) struct Used {
     lifted: Option<AllLifted>,
 }
 
+/// What the guards of other cores begin with: they may go as far as the one that they were forked off could alone.
+#[derive(Clone, Copy)]
+pub(crate) struct Forked<'l> {
+    limits: &'l Limits,
+    started: Instant,
+    samples: u64,
+    memory_max_bytes: u64,
+}
+
+impl<'l> Forked<'l> {
+    pub(crate) fn guard(&self) -> Guard<'l> {
+        Guard {
+            started: self.started,
+            samples: Cell::new(self.samples),
+            memory_max_bytes: Cell::new(self.memory_max_bytes),
+            ..Guard::new(self.limits)
+        }
+    }
+}
+
 /// Counts what an evaluation uses, and stops it.
 pub(crate) struct Guard<'l> {
     limits: &'l Limits,
@@ -286,6 +309,23 @@ impl<'l> Guard<'l> {
         let done = work();
         self.memory_max_bytes.set(most);
         done
+    }
+
+    /// What a guard begins with that counts on another core until it joins this one.
+    pub(crate) fn fork(&self) -> Forked<'l> {
+        Forked {
+            limits: self.limits,
+            started: self.started,
+            samples: self.samples.get(),
+            memory_max_bytes: self.memory_max_bytes.get().saturating_sub(self.memory_bytes.get()),
+        }
+    }
+
+    /// Counts and notes what another core counted and noted since it was forked off.
+    pub(crate) fn join(&self, other: &Guard, forked: &Forked) -> Result<(), EvalError> {
+        self.notes.take_over(&other.notes);
+        let samples = other.samples.get() - forked.samples;
+        self.samples(usize::try_from(samples).unwrap_or(usize::MAX))
     }
 
     /// What is used so far, for [`Guard::begin_again`].

@@ -11,6 +11,7 @@ mod binary;
 mod choose;
 mod column;
 mod context;
+mod cores;
 mod counted;
 mod edges;
 mod extremes;

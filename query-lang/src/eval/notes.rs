@@ -41,6 +41,18 @@ pub(crate) struct AllLifted {
 }
 
 impl AllLifted {
+    fn and(&self, more: &AllLifted) -> AllLifted {
+        let (lower, upper) = self.largest.bounds;
+        let bounds = (lower.min(more.largest.bounds.0), upper.max(more.largest.bounds.1));
+        AllLifted {
+            largest: Lifted { bounds, by: self.largest.by.max(more.largest.by) },
+            histograms: self.histograms + more.histograms,
+            first_ms: self.first_ms.min(more.first_ms),
+            last_ms: self.last_ms.max(more.last_ms),
+            offset: self.offset,
+        }
+    }
+
     fn info(&self) -> String {
         let Lifted { bounds: (lower, upper), by } = self.largest;
         let time = |millis: i64| {
@@ -72,18 +84,24 @@ impl Notebook {
 
     /// Notes a histogram at a time whose buckets had to be lifted.
     pub(crate) fn note_lifted(&self, lifted: Lifted, at_ms: i64, about: Span) {
+        let (histograms, offset) = (1, about.start);
+        let one = AllLifted { largest: lifted, histograms, first_ms: at_ms, last_ms: at_ms, offset };
+        self.add_lifted(one);
+    }
+
+    fn add_lifted(&self, more: AllLifted) {
         let mut noted = self.lifted.borrow_mut();
-        let all = noted.get_or_insert(AllLifted {
-            largest: lifted,
-            histograms: 0,
-            first_ms: at_ms,
-            last_ms: at_ms,
-            offset: about.start,
-        });
-        let bounds = (all.largest.bounds.0.min(lifted.bounds.0), all.largest.bounds.1.max(lifted.bounds.1));
-        all.largest = Lifted { bounds, by: all.largest.by.max(lifted.by) };
-        all.histograms += 1;
-        (all.first_ms, all.last_ms) = (all.first_ms.min(at_ms), all.last_ms.max(at_ms));
+        *noted = Some(noted.map_or(more, |all| all.and(&more)));
+    }
+
+    /// Notes what was noted elsewhere, as if it had been noted here.
+    pub(crate) fn take_over(&self, other: &Notebook) {
+        for ((weight, text), offset) in other.noted.take() {
+            self.note(weight, text, Span { start: offset, end: offset });
+        }
+        if let Some(lifted) = other.lifted.take() {
+            self.add_lifted(lifted);
+        }
     }
 
     /// What was noted of buckets that were lifted.

@@ -1,10 +1,13 @@
 //! Instant selectors: the newest sample within the lookback delta.
 
+use std::ops::Range;
+
 use watchfire_engine::{Columns, SeriesKind, SeriesView, in_turn};
 use watchfire_model::Sample;
 
 use super::column::{ABSENT, Column, is_absent};
 use super::context::{Context, Looks};
+use super::cores::{self, Done, Work};
 use super::counted;
 use super::limits::EvalError;
 use super::native::distribution;
@@ -12,7 +15,7 @@ use super::native::window::About;
 use super::spans::Spans;
 use super::stream::{Ended, Made, Next, Take};
 use super::{smoothed, source};
-use crate::ast::{Edges, VectorSelector};
+use crate::ast::{Edges, Span, VectorSelector};
 
 /// What of the newest sample is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,40 +49,83 @@ pub(crate) fn each(
     let is_smoothed = selector.edges == Edges::Smoothed && wanted == Wanted::Value;
     let end = if is_smoothed { looks.last().saturating_add(lookback) } else { looks.last() };
     let views = source::select_promql(ctx, &selector.matchers, start, end)?;
-    let mut newest_values = Newest { looks, lookback, columns: Columns::default(), spans: Spans::default() };
-    let (mut buffer, mut values) = (Vec::new(), Vec::new());
-    // What is newest lies at hand.
-    let (at_hand, others) = views.split_at(if looks.distinct() == 1 { views.len() } else { 0 });
-    for view in at_hand.iter().chain(in_turn(others)) {
-        let shelved = ctx.shelved();
-        let is_plain = !is_smoothed && wanted == Wanted::Value;
-        let is_full = match is_plain.then(|| newest_values.of(ctx, view, &mut values)).transpose()?.flatten() {
-            Some(0) => continue,
-            Some(present) => present == values.len(),
-            None => {
-                values = match view.kind() {
-                    SeriesKind::Samples(_) if is_smoothed => {
-                        let about = About { metric: view.labels().metric_name(), span: selector.span };
-                        smoothed::values(ctx, view, &looks, &about, &mut buffer)?
+    let reading = Reading { views: &views, looks, lookback, wanted, is_smoothed, span: selector.span };
+    let next = cores::in_order(ctx, &reading, views.len(), &mut |Done { input, values, is_full }| {
+        take(Made { labels: views[input].labels(), loses_name: false, values, is_full })
+    })?;
+    Ok(if next == Next::Stop { Ended::Stopped } else { Ended::Whole })
+}
+
+/// What reads the newest values of series.
+struct Reading<'r> {
+    views: &'r [SeriesView],
+    looks: Looks,
+    lookback: i64,
+    wanted: Wanted,
+    is_smoothed: bool,
+    span: Span,
+}
+
+impl Work for Reading<'_> {
+    type Tools = (Newest, Vec<Sample>, Vec<f64>);
+
+    fn tools(&self) -> Self::Tools {
+        let Reading { looks, lookback, .. } = *self;
+        (Newest { looks, lookback, columns: Columns::default(), spans: Spans::default() }, Vec::new(), Vec::new())
+    }
+
+    fn width(&self) -> usize {
+        self.looks.count()
+    }
+
+    fn each(
+        &self,
+        ctx: &Context,
+        (newest_values, buffer, values): &mut Self::Tools,
+        inputs: Range<usize>,
+        take: &mut cores::Take,
+    ) -> Result<Next, EvalError> {
+        // What is newest lies at hand.
+        let views = &self.views[inputs.clone()];
+        let (at_hand, others) = views.split_at(if self.looks.distinct() == 1 { views.len() } else { 0 });
+        for (input, view) in inputs.zip(at_hand.iter().chain(in_turn(others))) {
+            let is_plain = !self.is_smoothed && self.wanted == Wanted::Value;
+            let is_full = match is_plain.then(|| newest_values.of(ctx, view, values)).transpose()?.flatten() {
+                Some(0) => continue,
+                Some(present) => present == values.len(),
+                None => {
+                    *values = self.walked(ctx, view, buffer)?;
+                    if values.iter().all(|value| is_absent(*value)) {
+                        continue;
                     }
-                    SeriesKind::Samples(_) | SeriesKind::Increments | SeriesKind::Distribution => {
-                        newest(ctx, view, &looks, wanted, &mut buffer)?
-                    }
-                };
-                ctx.forget_since(shelved, values.iter_mut());
-                if values.iter().all(|value| is_absent(*value)) {
-                    continue;
+                    false
                 }
-                false
+            };
+            self.looks.spread_in_place(values);
+            if take(Done { input, values, is_full })? == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Go)
+    }
+}
+
+impl Reading<'_> {
+    /// The values of a series whose samples are looked at one by one.
+    fn walked(&self, ctx: &Context, view: &SeriesView, buffer: &mut Vec<Sample>) -> Result<Vec<f64>, EvalError> {
+        let shelved = ctx.shelved();
+        let mut values = match view.kind() {
+            SeriesKind::Samples(_) if self.is_smoothed => {
+                let about = About { metric: view.labels().metric_name(), span: self.span };
+                smoothed::values(ctx, view, &self.looks, &about, buffer)?
+            }
+            SeriesKind::Samples(_) | SeriesKind::Increments | SeriesKind::Distribution => {
+                newest(ctx, view, &self.looks, self.wanted, buffer)?
             }
         };
-        looks.spread_in_place(&mut values);
-        let made = Made { labels: view.labels(), loses_name: false, values: &mut values, is_full };
-        if take(made)? == Next::Stop {
-            return Ok(Ended::Stopped);
-        }
+        ctx.forget_since(shelved, values.iter_mut());
+        Ok(values)
     }
-    Ok(Ended::Whole)
 }
 
 /// The newest values of series that hold floats only.

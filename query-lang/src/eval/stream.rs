@@ -25,9 +25,9 @@ pub(crate) struct Made<'m> {
 
 impl Made<'_> {
     /// As one that stays.
-    pub fn kept(&self, ctx: &Context) -> Result<Column, EvalError> {
+    pub fn kept(self, ctx: &Context) -> Result<Column, EvalError> {
         let labels = if self.loses_name { without_name(self.labels) } else { self.labels.clone() };
-        ctx.keep(labels, self.values.clone())
+        ctx.keep(labels, std::mem::take(self.values))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A series is read once for all steps; each window is a slice of it, found by two pointers that only advance.
 
+use std::ops::Range;
+
 use watchfire_engine::{SeriesKind, SeriesView, in_turn};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{LabelSet, Sample, Timestamp};
@@ -109,12 +111,19 @@ pub(crate) fn for_each_series(
     counted: Counted,
     each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
-    match arg.without_parens() {
-        Expr::Matrix(matrix) => of_selector(ctx, matrix, counted, each),
-        Expr::Subquery(subquery) => of_subquery(ctx, subquery, each),
-        // The parser lets nothing else through as a range.
-        other => Err(EvalError::Type { reason: format!("expected a range, got `{other}`") }),
+    let ranges = Ranges::of(ctx, arg)?;
+    let mut samples = Vec::new();
+    for number in ranges.in_turn(0..ranges.count()) {
+        each(&ranges.read(ctx, number, counted, &mut samples)?, ranges.windows())?;
     }
+    ranges.used_up(ctx);
+    Ok(())
+}
+
+/// The series of a range argument, by their numbers `0..count`.
+pub(crate) enum Ranges {
+    Selected(Selected),
+    Subquery(Evaluated),
 }
 
 /// The series of a range selector.
@@ -126,8 +135,95 @@ pub(crate) struct Selected {
     pub end: i64,
 }
 
+/// What the expression of a subquery gave.
+pub(crate) struct Evaluated {
+    windows: Windows,
+    steps: Steps,
+    series: Gathered,
+}
+
+impl Ranges {
+    pub fn of(ctx: &Context, arg: &Expr) -> Result<Ranges, EvalError> {
+        match arg.without_parens() {
+            Expr::Matrix(matrix) => Selected::of(ctx, matrix).map(Ranges::Selected),
+            Expr::Subquery(subquery) => Evaluated::of(ctx, subquery).map(Ranges::Subquery),
+            // The parser lets nothing else through as a range.
+            other => Err(EvalError::Type { reason: format!("expected a range, got `{other}`") }),
+        }
+    }
+
+    pub fn windows(&self) -> &Windows {
+        match self {
+            Ranges::Selected(selected) => &selected.windows,
+            Ranges::Subquery(evaluated) => &evaluated.windows,
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        match self {
+            Ranges::Selected(selected) => selected.views.len(),
+            Ranges::Subquery(Evaluated { series: Gathered::Whole(columns), .. }) => columns.len(),
+            Ranges::Subquery(Evaluated { series: Gathered::Parts(series), .. }) => series.len(),
+        }
+    }
+
+    pub fn labels(&self, number: usize) -> &LabelSet {
+        match self {
+            Ranges::Selected(selected) => selected.views[number].labels(),
+            Ranges::Subquery(Evaluated { series: Gathered::Whole(columns), .. }) => &columns[number].labels,
+            Ranges::Subquery(Evaluated { series: Gathered::Parts(series), .. }) => &series[number].0,
+        }
+    }
+
+    /// A series that knows its windows exactly.
+    pub fn counted(&self, number: usize) -> Option<&SeriesView> {
+        let Ranges::Selected(selected) = self else { return None };
+        let view = &selected.views[number];
+        matches!(view.kind(), SeriesKind::Distribution | SeriesKind::Increments).then_some(view)
+    }
+
+    /// Numbers of series that are about to be read, one after the other.
+    pub fn in_turn(&self, numbers: Range<usize>) -> impl Iterator<Item = usize> {
+        let mut views = in_turn(match self {
+            Ranges::Selected(selected) => &selected.views[numbers.clone()],
+            Ranges::Subquery(_) => &[],
+        });
+        numbers.inspect(move |_| {
+            views.next();
+        })
+    }
+
+    /// Reads one of the series, into `samples`.
+    pub fn read<'s>(
+        &'s self,
+        ctx: &Context,
+        number: usize,
+        wanted: Counted,
+        samples: &'s mut Vec<Sample>,
+    ) -> Result<Series<'s>, EvalError> {
+        let shelved = ctx.shelved();
+        match self {
+            Ranges::Selected(selected) => selected.read(ctx, &selected.views[number], wanted, samples)?,
+            Ranges::Subquery(evaluated) => evaluated.read(ctx, number, samples)?,
+        }
+        Ok(Series { labels: self.labels(number), samples, counted: self.counted(number), shelved })
+    }
+
+    /// Gives memory back.
+    pub fn used_up(self, ctx: &Context) {
+        let Ranges::Subquery(evaluated) = self else { return };
+        match evaluated.series {
+            Gathered::Whole(columns) => ctx.guard.release(columns.len() * Column::bytes(evaluated.steps.count)),
+            Gathered::Parts(series) => {
+                let many: usize = series.iter().map(|(_, points)| points.capacity()).sum();
+                ctx.guard.release(many * size_of::<Sample>());
+            }
+        }
+    }
+}
+
 impl Selected {
-    pub fn of(ctx: &Context, matrix: &MatrixSelector) -> Result<Selected, EvalError> {
+    fn of(ctx: &Context, matrix: &MatrixSelector) -> Result<Selected, EvalError> {
         let windows = Windows {
             looks: ctx.looks(&matrix.selector.shift),
             range_ms: matrix.range_ms,
@@ -140,74 +236,47 @@ impl Selected {
         Ok(Selected { views, windows, start, end })
     }
 
-    /// Calls back with one of the series; `samples` is overwritten.
-    pub fn series(
+    fn read(
         &self,
         ctx: &Context,
         view: &SeriesView,
         wanted: Counted,
         samples: &mut Vec<Sample>,
-        each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
     ) -> Result<(), EvalError> {
-        let shelved = ctx.shelved();
         let is_distribution = view.kind() == SeriesKind::Distribution;
         match wanted {
             Counted::Windows if is_distribution => samples.clear(),
             Counted::Totals if is_distribution => distribution::samples(ctx, view, self.start, self.end, samples)?,
             Counted::Windows | Counted::Totals => source::samples(ctx, view, self.start, self.end, false, samples)?,
         }
-        let counted = (is_distribution || view.kind() == SeriesKind::Increments).then_some(view);
-        each(&Series { labels: view.labels(), samples, counted, shelved }, &self.windows)
+        Ok(())
     }
 }
 
-fn of_selector(
-    ctx: &Context,
-    matrix: &MatrixSelector,
-    wanted: Counted,
-    each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
-) -> Result<(), EvalError> {
-    let selected = Selected::of(ctx, matrix)?;
-    let mut samples = Vec::new();
-    in_turn(&selected.views).try_for_each(|view| selected.series(ctx, view, wanted, &mut samples, each))
-}
+impl Evaluated {
+    fn of(ctx: &Context, subquery: &Subquery) -> Result<Evaluated, EvalError> {
+        let looks = ctx.looks(&subquery.shift);
+        let windows = Windows { looks, range_ms: subquery.range_ms, edges: Edges::Open, lookback_ms: 0 };
+        let steps = inner_steps(&windows, subquery.step_ms.unwrap_or(ctx.guard.limits().default_step_ms));
+        let series = parts::gather(&ctx.at_steps(steps)?, &|part| columns_of(part, &subquery.expr))?;
+        Ok(Evaluated { windows, steps, series })
+    }
 
-fn of_subquery(
-    ctx: &Context,
-    subquery: &Subquery,
-    each: &mut dyn FnMut(&Series, &Windows) -> Result<(), EvalError>,
-) -> Result<(), EvalError> {
-    let windows =
-        Windows { looks: ctx.looks(&subquery.shift), range_ms: subquery.range_ms, edges: Edges::Open, lookback_ms: 0 };
-    let steps = inner_steps(&windows, subquery.step_ms.unwrap_or(ctx.guard.limits().default_step_ms));
-    let inner = ctx.at_steps(steps)?;
-    let mut samples = Vec::new();
-    let mut give = |labels: &LabelSet, points: &mut dyn Iterator<Item = (Timestamp, f64)>| {
+    fn read(&self, ctx: &Context, number: usize, samples: &mut Vec<Sample>) -> Result<(), EvalError> {
         samples.clear();
-        let shelved = ctx.shelved();
-        for (timestamp, value) in points {
+        let mut push = |timestamp: Timestamp, value: f64| {
             samples.push(Sample { timestamp, value: native::without_hint(ctx, value)? });
-        }
-        ctx.guard.samples(samples.len())?;
-        each(&Series { labels, samples: &samples, counted: None, shelved }, &windows)
-    };
-    match parts::gather(&inner, &|part| columns_of(part, &subquery.expr))? {
-        Gathered::Whole(columns) => {
-            for column in &columns {
-                let present = steps.times().zip(&column.values).filter(|(_, value)| !is_stale(**value));
-                give(&column.labels, &mut present.map(|(at, value)| (source::at(at), *value)))?;
+            Ok::<(), EvalError>(())
+        };
+        match &self.series {
+            Gathered::Whole(columns) => {
+                let values = self.steps.times().zip(&columns[number].values);
+                values.filter(|(_, value)| !is_stale(**value)).try_for_each(|(at, value)| push(source::at(at), *value))?;
             }
-            inner.used_up(columns);
+            Gathered::Parts(series) => series[number].1.iter().try_for_each(|(at, value)| push(*at, *value))?,
         }
-        Gathered::Parts(series) => {
-            for (labels, points) in series {
-                let bytes = points.capacity() * size_of::<Sample>();
-                give(&labels, &mut points.into_iter())?;
-                ctx.guard.release(bytes);
-            }
-        }
+        ctx.guard.samples(samples.len())
     }
-    Ok(())
 }
 
 /// The columns of the expression of a subquery.

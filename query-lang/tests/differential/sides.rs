@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
@@ -167,6 +168,13 @@ impl Ours {
         }
     }
 
+    /// Evaluated on all cores, however little there is to do, it is the same: values, notes, failures and what was read.
+    fn check_cores(&self, query: &Query, asked: Asked, whole: &Result<Answer, EvalError>) {
+        let on_all = answer(query, &self.engine, asked, &Limits { one_core_for: Duration::ZERO, ..Limits::default() });
+        let (on_all, whole) = (format!("{on_all:?}"), format!("{whole:?}"));
+        assert!(on_all == whole, "{} on all cores:\n{on_all}\ninstead of\n{whole}", query.text());
+    }
+
     /// Evaluates a query.
     pub fn ask(&self, text: &str, when: When) -> Got {
         let query = match Query::parse(text) {
@@ -183,6 +191,7 @@ impl Ours {
         };
         let whole = answer(&query, &self.engine, asked, &Limits::default());
         self.check_parts(&query, asked, &whole);
+        self.check_cores(&query, asked, &whole);
         let answer = match whole {
             Ok(answer) => answer,
             Err(EvalError::NotYet { what, .. }) => return Got::NotYet(what),

@@ -1,6 +1,8 @@
 //! Functions of the samples of a range: reads each series once and asks the families for each window.
 
-use watchfire_engine::{SeriesKind, SeriesView, in_turn};
+use std::ops::Range;
+
+use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, Sample};
 
@@ -9,13 +11,14 @@ use super::{arg, edges, over_time, rate, regression, smoothing};
 use crate::ast::{Call, Edges, Expr, Span};
 use crate::eval::column::{ABSENT, Column, describes_metric, is_absent, refuse_same_labels};
 use crate::eval::context::Context;
+use crate::eval::cores::{self, Done, Work};
 use crate::eval::counted::Counted;
 use crate::eval::limits::EvalError;
 use crate::eval::native::window::{About, Parted};
 use crate::eval::native::{self, is_histogram};
 use crate::eval::notes::check_quantile;
 use crate::eval::stream::{Ended, Made, Next, Take};
-use crate::eval::window::{self, Selected, Series, Slices, Windows, for_each_series};
+use crate::eval::window::{self, Ranges, Series, Slices, Windows};
 use crate::functions::WindowFunction;
 
 /// A window of one series.
@@ -63,28 +66,112 @@ pub(in crate::eval) fn each(
     // Notes of a range are about it; those of `quantile_over_time` about its number.
     let about = arg(call, 0)?;
     let about = if matches!(about.without_parens(), Expr::Subquery(_)) { Span::default() } else { about.span() };
+    let ranges = Ranges::of(ctx, range)?;
     let mut results = Results {
         ctx,
         function,
         range,
         parameters: &parameters,
-        about,
         parameter_at: arg(call, 0)?.span(),
         name: None,
         differ: true,
-        is_stopped: false,
         take,
     };
-    results.all()?;
-    Ok(match results {
-        Results { is_stopped: true, .. } => Ended::Stopped,
-        Results { differ: true, .. } => Ended::Whole,
-        Results { differ: false, .. } => Ended::MayRepeat,
+    let making = Making { function, ranges: &ranges, parameters: &parameters, about, steps: ctx.steps.count };
+    let give = &mut |done: Done| results.give(ranges.labels(done.input), ranges.counted(done.input).is_none(), done);
+    // Histograms of a subquery lie in the shelf of this evaluation, which other cores cannot look into.
+    let next = match &ranges {
+        Ranges::Subquery(_) if ctx.has_histograms() => {
+            making.each(ctx, &mut making.tools(), 0..ranges.count(), give)?
+        }
+        Ranges::Subquery(_) | Ranges::Selected(_) => cores::in_order(ctx, &making, ranges.count(), give)?,
+    };
+    let differ = results.differ;
+    ranges.used_up(ctx);
+    Ok(match (next, differ) {
+        (Next::Stop, _) => Ended::Stopped,
+        (Next::Go, true) => Ended::Whole,
+        (Next::Go, false) => Ended::MayRepeat,
     })
 }
 
 fn is_rate(function: WindowFunction) -> bool {
     matches!(function, WindowFunction::Rate | WindowFunction::Increase)
+}
+
+/// What makes the columns of a call.
+struct Making<'m> {
+    function: WindowFunction,
+    ranges: &'m Ranges,
+    parameters: &'m [Vec<f64>],
+    /// What notes are about.
+    about: Span,
+    steps: usize,
+}
+
+/// What it is made with.
+#[derive(Default)]
+struct Tools {
+    swift: Option<Swift>,
+    samples: Vec<Sample>,
+    values: Vec<f64>,
+}
+
+impl Work for Making<'_> {
+    type Tools = Tools;
+
+    fn tools(&self) -> Tools {
+        Tools { swift: Swift::of(self.function, self.ranges.windows(), self.steps), ..Tools::default() }
+    }
+
+    fn width(&self) -> usize {
+        self.steps
+    }
+
+    fn each(
+        &self,
+        ctx: &Context,
+        tools: &mut Tools,
+        inputs: Range<usize>,
+        take: &mut cores::Take,
+    ) -> Result<Next, EvalError> {
+        let Tools { swift, samples, values } = tools;
+        for input in self.ranges.in_turn(inputs) {
+            let swiftly = match (self.ranges, &mut *swift) {
+                (Ranges::Selected(selected), Some(swift)) => {
+                    swift.values(ctx, selected, &selected.views[input], self.parameters, values)?
+                }
+                _ => None,
+            };
+            let present = match swiftly {
+                Some(present) => present,
+                None => {
+                    *values = self.walked(ctx, input, samples)?;
+                    values.iter().filter(|value| !is_absent(**value)).count()
+                }
+            };
+            let is_full = present == values.len();
+            if present > 0 && take(Done { input, values, is_full })? == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Go)
+    }
+}
+
+impl Making<'_> {
+    /// The values of a series, window by window.
+    fn walked(&self, ctx: &Context, input: usize, samples: &mut Vec<Sample>) -> Result<Vec<f64>, EvalError> {
+        let (function, windows) = (self.function, self.ranges.windows());
+        let wanted = if is_rate(function) { window::Counted::Windows } else { window::Counted::Totals };
+        let series = self.ranges.read(ctx, input, wanted, samples)?;
+        let mut values = match series.counted {
+            Some(view) if is_rate(function) => counted(ctx, function, view, windows)?,
+            _ => walked(ctx, function, &series, windows, self.parameters, self.about)?,
+        };
+        ctx.forget_since(series.shelved, values.iter_mut());
+        Ok(values)
+    }
 }
 
 /// The columns of a call, on their way to who takes them.
@@ -93,70 +180,19 @@ struct Results<'r> {
     function: WindowFunction,
     range: &'r Expr,
     parameters: &'r [Vec<f64>],
-    /// What notes are about, and those about the number of `quantile_over_time`.
-    about: Span,
+    /// What notes about the number of `quantile_over_time` are about.
     parameter_at: Span,
     /// The name of the metrics so far, as long as it is one.
     name: Option<String>,
     /// Label sets of series differ; without names they do if the names were all the same.
     differ: bool,
-    is_stopped: bool,
     take: &'r mut Take<'r>,
 }
 
 impl Results<'_> {
-    fn all(&mut self) -> Result<(), EvalError> {
-        let (ctx, function, range) = (self.ctx, self.function, self.range.without_parens());
-        let wanted = if is_rate(function) { window::Counted::Windows } else { window::Counted::Totals };
-        let Expr::Matrix(matrix) = range else {
-            return for_each_series(ctx, range, wanted, &mut |series, windows| self.series(series, windows));
-        };
-        let selected = Selected::of(ctx, matrix)?;
-        let mut swift = Swift::of(function, &selected.windows, ctx.steps.count);
-        let (mut samples, mut values) = (Vec::new(), Vec::new());
-        for view in in_turn(&selected.views) {
-            let made = swift
-                .as_mut()
-                .map(|swift| swift.values(ctx, &selected, view, self.parameters, &mut values))
-                .transpose()?;
-            match made.flatten() {
-                Some(present) => self.give(view.labels(), true, &mut values, present)?,
-                None => selected
-                    .series(ctx, view, wanted, &mut samples, &mut |series, windows| self.series(series, windows))?,
-            }
-            if self.is_stopped {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// A series, window by window.
-    fn series(&mut self, series: &Series, windows: &Windows) -> Result<(), EvalError> {
-        let (ctx, function) = (self.ctx, self.function);
-        if self.is_stopped {
-            return Ok(());
-        }
-        let mut values = match series.counted {
-            Some(view) if is_rate(function) => counted(ctx, function, view, windows)?,
-            _ => walked(ctx, function, series, windows, self.parameters, self.about)?,
-        };
-        ctx.forget_since(series.shelved, values.iter_mut());
-        let present = values.iter().filter(|value| !is_absent(**value)).count();
-        self.give(series.labels, series.counted.is_none(), &mut values, present)
-    }
-
-    /// Hands a column on, of which so many steps have a value.
-    fn give(
-        &mut self,
-        labels: &LabelSet,
-        is_samples: bool,
-        values: &mut Vec<f64>,
-        present: usize,
-    ) -> Result<(), EvalError> {
-        if present == 0 {
-            return Ok(());
-        }
+    /// Hands a column on.
+    fn give(&mut self, labels: &LabelSet, is_samples: bool, done: Done) -> Result<Next, EvalError> {
+        let Done { values, is_full, .. } = done;
         let function = self.function;
         if is_rate(function) && is_samples && values.iter().any(|v| !is_absent(*v) && !is_histogram(*v)) {
             check_counter(self.ctx, labels.metric_name(), self.range);
@@ -168,10 +204,7 @@ impl Results<'_> {
         }
         let keeps_name = matches!(function, WindowFunction::LastOverTime | WindowFunction::FirstOverTime);
         self.differ &= keeps_name || self.loses_the_same_name(labels);
-        let is_full = present == values.len();
-        let made = Made { labels, loses_name: !keeps_name, values, is_full };
-        self.is_stopped = (self.take)(made)? == Next::Stop;
-        Ok(())
+        (self.take)(Made { labels, loses_name: !keeps_name, values, is_full })
     }
 
     /// Whether nothing but a name that all so far have is lost.

@@ -21,7 +21,7 @@ use watchfire_model::{Histogram, ResetHint};
 
 use super::column::{ABSENT, Column};
 use super::context::Context;
-use super::limits::EvalError;
+use super::limits::{EvalError, Guard};
 
 /// Upper half of the bits of a value that stands for a histogram: a NaN that is not quiet, which no processor makes.
 const MARK: u64 = 0xfff0_4849;
@@ -82,12 +82,29 @@ impl Context<'_> {
 
     /// A value that stands for a histogram.
     pub(crate) fn shelve(&self, histogram: Histogram) -> Result<f64, EvalError> {
+        self.put(Arc::new(histogram))
+    }
+
+    /// Makes values that stand for histograms of another guard stand for the same histograms here.
+    pub(crate) fn adopt(&self, other: &Guard, values: &mut [f64]) -> Result<(), EvalError> {
+        if other.shelf().is_empty() {
+            return Ok(());
+        }
+        for value in values {
+            if let Some(histogram) = other.shelf().get(*value) {
+                *value = self.put(histogram)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, histogram: Arc<Histogram>) -> Result<f64, EvalError> {
         self.guard.tick()?;
         self.guard.reserve(histogram.memory_bytes())?;
         let mut all = self.guard.shelf().0.borrow_mut();
         let number =
             u32::try_from(all.len()).map_err(|_| EvalError::Memory { limit: self.guard.limits().memory_max_bytes })?;
-        all.push(Arc::new(histogram));
+        all.push(histogram);
         Ok(f64::from_bits(MARK << 32 | u64::from(number)))
     }
 
