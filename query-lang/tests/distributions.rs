@@ -1,5 +1,7 @@
 //! Distributions in PromQL: native histograms whose quantiles lie within 3 % of the exact ones.
 
+use std::time::Duration;
+
 use watchfire_engine::{Engine, EngineConfig, MetricType, Observation, SampleBatch, SeriesKind, SourcePosition};
 use watchfire_model::{LabelSet, Timestamp};
 use watchfire_query_lang::{Asked, Limits, Outcome, PointValue, RangeSteps, answer, evaluate_instant, parse};
@@ -206,5 +208,33 @@ fn floats_beside_histograms_are_told() {
         let notes = answer(&query, &engine, Asked::Instant(at), &Limits::default()).expect("evaluates").notes;
         let all = [notes.warnings, notes.infos].concat();
         assert!(all.iter().any(|have| have.contains(note)), "{text}: {all:?}");
+    }
+}
+
+#[test]
+fn on_all_cores_answers_are_the_same() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (engine, _) = engine(dir.path());
+    let end = Timestamp::from_millis(NOW);
+    let steps = Asked::Range(RangeSteps { start: end.plus_millis(-300_000), end, step_ms: 7_000 });
+    for text in [
+        "p99 request_duration_ms over 1m by service",
+        "rate request_duration_ms over 30s",
+        "avg request_duration_ms over 1m by route",
+        "max request_duration_ms over 20s",
+        "rate(request_duration_ms[1m])",
+        "histogram_quantile(0.9, sum by (service) (rate(request_duration_ms[1m])))",
+        "histogram_fraction(0, 100, sum by (route) (increase(request_duration_ms[1m])))",
+        "avg(request_duration_ms)",
+        "max_over_time(histogram_count(request_duration_ms)[1m:10s])",
+        "sum_over_time(rate(request_duration_ms[1m])[1m:20s])",
+    ] {
+        let query = parse(text).expect("valid");
+        let [alone, on_all] = [Duration::MAX, Duration::ZERO].map(|one_core_for| {
+            let limits = Limits { one_core_for, ..Limits::default() };
+            answer(&query, &engine, steps, &limits).expect("evaluates")
+        });
+        assert!(alone == on_all, "{text}");
+        assert!(matches!(&alone.outcome, Outcome::Matrix(rows) if !rows.is_empty()), "{text} has values");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
@@ -200,17 +201,20 @@ proptest! {
         kind in prop::sample::select(vec![SeriesKind::Samples(MetricType::Untyped), SeriesKind::Increments]),
         start in 0i64..60_000,
         step in 500i64..20_000,
+        on_all_cores: bool,
         text in prop::sample::select(vec![
             "sum m", "rate m over 30s by g", "p90 m over 20s", "max m over 15s by s", "m", "rate(m[30s])", "sum by (g) (m)",
             "avg_over_time(m[20s] offset 5s)", "topk(2, m)", "m > 50", "m - on(s) m offset 10s", "sum_over_time(m[30s:7s])",
             "m or vector(1)", "absent(m > 90)", "max_over_time(sum(m)[1m:10s]) - m @ 60", "delta(m[1m])", "changes(m[40s])",
-            "quantile(0.4, m) / scalar(count(m))", "timestamp(m)", "last_over_time(m[25s]) unless m < 20", "deriv(m[50s])",
+            "avg m over 20s by g", "quantile(0.4, m) / scalar(count(m))", "timestamp(m)", "last_over_time(m[25s]) unless m < 20", "deriv(m[50s])",
         ]),
     ) {
         let (engine, _dir) = engine(kind, &points);
         let query = parse(text).expect("valid");
         let steps = RangeSteps { start: Timestamp::from_millis(start), end: Timestamp::from_millis(start + step * 12), step_ms: step };
-        let rows = evaluate_range(&query, &engine, steps, &Limits::default()).expect("evaluates");
+        let one_core_for = if on_all_cores { Duration::ZERO } else { Duration::MAX };
+        let limits = Limits { one_core_for, ..Limits::default() };
+        let rows = evaluate_range(&query, &engine, steps, &limits).expect("evaluates");
         for index in 0..=12 {
             let at = start + step * index;
             let column: BTreeMap<LabelSet, u64> = rows.iter()
@@ -242,7 +246,7 @@ fn limits_stop_an_evaluation() {
     let cancelled = Limits::default();
     cancelled.cancel.cancel();
     assert_eq!(run("m", &cancelled), Err(EvalError::Cancelled));
-    let timeout = std::time::Duration::ZERO;
+    let timeout = Duration::ZERO;
     assert_eq!(run("m", &Limits { timeout, ..Limits::default() }), Err(EvalError::Timeout { timeout }));
     let range = |end: i64, step_ms: i64| {
         let steps = RangeSteps { start: Timestamp::from_millis(0), end: Timestamp::from_millis(end), step_ms };

@@ -1,9 +1,12 @@
 //! Aggregations over series: `sum by (a) (x)` and its kin.
 
+use std::ops::Range;
+
 use watchfire_model::LabelSet;
 
 use super::column::{ABSENT, Column, Places, is_absent};
 use super::context::Context;
+use super::cores::{self, STEPS_AT_ONCE};
 use super::groups::Groups;
 use super::limits::EvalError;
 use super::native;
@@ -164,8 +167,8 @@ fn with_histograms(ctx: &Context, node: &Aggregate, mut columns: Vec<Column>) ->
     let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.without_parens().span());
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let mut out = empty_columns(ctx, &groups)?;
-    for step in 0..ctx.steps.count {
-        let Some(mut floats) = Tallies::new(node.op, 1) else { continue };
+    let of_step = |ctx: &Context, step: usize, values: &mut Vec<f64>| {
+        let Some(mut floats) = Tallies::new(node.op, 1) else { return Ok(()) };
         groups.labels.iter().for_each(|_| floats.add_group());
         let mut natives: Vec<native::aggregate::Group> = Vec::new();
         natives.resize_with(groups.labels.len(), Default::default);
@@ -185,14 +188,24 @@ fn with_histograms(ctx: &Context, node: &Aggregate, mut columns: Vec<Column>) ->
                 }
             }
         }
-        for (group, (column, native)) in out.iter_mut().zip(&natives).enumerate() {
-            column.values[step] = if native.has_histogram() {
+        for (group, native) in natives.iter().enumerate() {
+            values.push(if native.has_histogram() {
                 native.result(ctx, about).map(|histogram| ctx.shelve(histogram)).transpose()?.unwrap_or(ABSENT)
             } else {
                 floats.result(group).first().copied().unwrap_or(ABSENT)
-            };
+            });
         }
-    }
+        Ok(())
+    };
+    let many = groups.labels.len();
+    let of_steps = |ctx: &Context, _: &mut (), _, mut steps: Range<usize>, values: &mut Vec<f64>| {
+        steps.try_for_each(|step| of_step(ctx, step, values))
+    };
+    cores::by_steps(ctx, 1, many, of_steps, |_, steps, values| {
+        for (step, values) in steps.zip(values.chunks(many)) {
+            out.iter_mut().zip(values).for_each(|(column, value)| column.values[step] = *value);
+        }
+    })?;
     ctx.used_up(columns);
     out.retain(Column::has_values);
     Ok(out)
@@ -203,31 +216,31 @@ fn empty_columns(ctx: &Context, groups: &Groups) -> Result<Vec<Column>, EvalErro
     groups.labels.iter().map(|labels| ctx.column(labels.clone())).collect()
 }
 
-/// Steps whose values are gathered at once: what of a column lies in one line of the cache.
-const AT_ONCE: usize = 8;
-
 fn quantiles(ctx: &Context, grouping: &Grouping, q: &[f64], columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
     let groups = Groups::new(ctx, grouping, &columns)?;
     let mut out = empty_columns(ctx, &groups)?;
-    let mut at_steps: [Vec<f64>; AT_ONCE] = Default::default();
-    for (result, members) in out.iter_mut().zip(groups.members()) {
-        for (block, q) in q.chunks(AT_ONCE).enumerate() {
-            let first = block * AT_ONCE;
-            at_steps.iter_mut().for_each(Vec::clear);
-            for column in members.iter().map(|at| &columns[*at]) {
-                let values = &column.values[first..first + q.len()];
-                for (at_step, value) in at_steps.iter_mut().zip(values).filter(|(_, value)| !is_absent(**value)) {
-                    at_step.push(*value);
-                }
-            }
-            for (step, (values, q)) in (first..).zip(at_steps.iter_mut().zip(q)) {
-                ctx.guard.tick()?;
-                if !values.is_empty() {
-                    result.values[step] = quantile::of_values(*q, values);
-                }
+    let members = groups.members();
+    let of_steps = |ctx: &Context,
+                    at_steps: &mut [Vec<f64>; STEPS_AT_ONCE],
+                    group: usize,
+                    steps: Range<usize>,
+                    results: &mut Vec<f64>| {
+        at_steps.iter_mut().for_each(Vec::clear);
+        for column in members[group].iter().map(|at| &columns[*at]) {
+            let values = &column.values[steps.clone()];
+            for (at_step, value) in at_steps.iter_mut().zip(values).filter(|(_, value)| !is_absent(**value)) {
+                at_step.push(*value);
             }
         }
-    }
+        for (values, q) in at_steps.iter_mut().zip(&q[steps]) {
+            ctx.guard.tick()?;
+            results.push(if values.is_empty() { ABSENT } else { quantile::of_values(*q, values) });
+        }
+        Ok(())
+    };
+    cores::by_steps(ctx, members.len(), 1, of_steps, |group, steps, results| {
+        out[group].values[steps].copy_from_slice(results);
+    })?;
     ctx.used_up(columns);
     out.retain(Column::has_values);
     Ok(out)

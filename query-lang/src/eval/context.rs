@@ -118,7 +118,6 @@ pub(crate) struct Context<'e> {
 }
 
 /// A context for another core, which counts and notes on its own.
-#[derive(Clone, Copy)]
 pub(crate) struct Fork<'e> {
     engine: &'e Engine,
     pub guard: Forked<'e>,
@@ -134,7 +133,7 @@ pub(crate) struct Fork<'e> {
 impl Fork<'_> {
     /// The context with a guard that [`Fork::guard`] gave.
     pub fn context<'g>(&'g self, guard: &'g Guard<'g>) -> Context<'g> {
-        let Fork { engine, guard: _, steps, query_start, query_end, query_step, is_instant, is_part, detail } = *self;
+        let &Fork { engine, guard: _, steps, query_start, query_end, query_step, is_instant, is_part, detail } = self;
         Context { engine, guard, steps, query_start, query_end, query_step, is_instant, is_part, shared: None, detail }
     }
 }
@@ -142,8 +141,8 @@ impl Fork<'_> {
 impl<'e> Context<'e> {
     /// The same for another core.
     pub fn fork(&self) -> Fork<'e> {
-        let Context { engine, guard, steps, query_start, query_end, query_step, is_instant, is_part, detail, .. } = *self;
-        let guard = guard.fork();
+        let Context { engine, steps, query_start, query_end, query_step, is_instant, is_part, detail, .. } = *self;
+        let guard = self.guard.fork();
         Fork { engine, guard, steps, query_start, query_end, query_step, is_instant, is_part, detail }
     }
 

@@ -4,6 +4,7 @@
 //! add up alone, in the same order, to the last bit, and what is noted, counted and refused is the same.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,12 +59,7 @@ pub(crate) struct Done<'d> {
 pub(crate) type Take<'t> = dyn FnMut(Done) -> Result<Next, EvalError> + 't;
 
 /// Calls back with what comes of so many inputs, in their order. What is quickly done is done on this core alone.
-pub(crate) fn in_order<W: Work>(
-    ctx: &Context,
-    work: &W,
-    inputs: usize,
-    take: &mut Take,
-) -> Result<Next, EvalError> {
+pub(crate) fn in_order<W: Work>(ctx: &Context, work: &W, inputs: usize, take: &mut Take) -> Result<Next, EvalError> {
     let mut tools = work.tools();
     let (mut first, mut many) = (0, 1);
     while first < inputs {
@@ -72,11 +68,15 @@ pub(crate) fn in_order<W: Work>(
         if work.each(ctx, &mut tools, piece.clone(), take)? == Next::Stop {
             return Ok(Next::Stop);
         }
-        let pace = started.elapsed() / u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let took = started.elapsed();
+        let pace = took / u32::try_from(piece.len()).unwrap_or(u32::MAX);
         first = piece.end;
         let rest = inputs - first;
         many = (many * 2).min(fitting(SHARE * 8, pace));
-        if pace.saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX)) < ctx.guard.limits().one_core_for {
+        // The first inputs take longer than those that follow: only what took its time tells how long the rest will take.
+        let one_core_for = ctx.guard.limits().one_core_for;
+        let rest_takes = pace.saturating_mul(u32::try_from(rest).unwrap_or(u32::MAX));
+        if took < one_core_for / 64 || rest_takes < one_core_for {
             continue;
         }
         let input_bytes = work.width().max(1) * size_of::<f64>();
@@ -99,12 +99,99 @@ pub(crate) fn in_order<W: Work>(
                 changed: Condvar::new(),
             };
             let next = board.all(ctx, &helpers, &mut tools, take);
+            drop(board);
+            ctx.guard.shelf().unshare();
             ctx.guard.release(bytes);
             return next;
         }
         ctx.guard.release(bytes);
     }
     Ok(Next::Go)
+}
+
+/// The same where all that comes of an input are some values, up to `width`. `make` fills the last of its arguments, which is
+/// empty, and `take` gets it.
+pub(crate) fn each_in_order<T: Default>(
+    ctx: &Context,
+    inputs: usize,
+    width: usize,
+    make: impl Fn(&Context, &mut T, usize, &mut Vec<f64>) -> Result<(), EvalError> + Sync,
+    mut take: impl FnMut(usize, &[f64]),
+) -> Result<(), EvalError> {
+    let each = Each { width, make, tools: PhantomData::<fn() -> T> };
+    in_order(ctx, &each, inputs, &mut |Done { input, values, .. }| {
+        take(input, values);
+        Ok(Next::Go)
+    })?;
+    Ok(())
+}
+
+struct Each<T, F> {
+    width: usize,
+    make: F,
+    tools: PhantomData<fn() -> T>,
+}
+
+impl<T: Default, F> Work for Each<T, F>
+where
+    F: Fn(&Context, &mut T, usize, &mut Vec<f64>) -> Result<(), EvalError> + Sync,
+{
+    type Tools = (T, Vec<f64>);
+
+    fn tools(&self) -> Self::Tools {
+        Default::default()
+    }
+
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn each(
+        &self,
+        ctx: &Context,
+        (tools, values): &mut Self::Tools,
+        inputs: Range<usize>,
+        take: &mut Take,
+    ) -> Result<Next, EvalError> {
+        for input in inputs {
+            values.clear();
+            (self.make)(ctx, tools, input, values)?;
+            take(Done { input, values, is_full: false })?;
+        }
+        Ok(Next::Go)
+    }
+}
+
+/// Steps that are looked at together: as many values of a column as lie in one line of the cache.
+pub(crate) const STEPS_AT_ONCE: usize = 8;
+
+/// The same for the steps of each of so many groups, where up to `width` values come of a step.
+pub(crate) fn by_steps<T: Default>(
+    ctx: &Context,
+    groups: usize,
+    width: usize,
+    make: impl Fn(&Context, &mut T, usize, Range<usize>, &mut Vec<f64>) -> Result<(), EvalError> + Sync,
+    mut take: impl FnMut(usize, Range<usize>, &[f64]),
+) -> Result<(), EvalError> {
+    let steps = ctx.steps.count;
+    let blocks = steps.div_ceil(STEPS_AT_ONCE);
+    let place = |input: usize| {
+        let first = input % blocks * STEPS_AT_ONCE;
+        (input / blocks, first..steps.min(first + STEPS_AT_ONCE))
+    };
+    each_in_order(
+        ctx,
+        groups * blocks,
+        width * STEPS_AT_ONCE,
+        |ctx, tools: &mut T, input, values| {
+            let (group, steps) = place(input);
+            make(ctx, tools, group, steps, values)
+        },
+        |input, values| {
+            let (group, steps) = place(input);
+            take(group, steps, values);
+        },
+    )
 }
 
 /// How many inputs take so long, at least 1.
@@ -123,7 +210,8 @@ static HELPING: AtomicUsize = AtomicUsize::new(0);
 impl Helpers {
     fn up_to(wanted: usize) -> Helpers {
         static CORES: OnceLock<usize> = OnceLock::new();
-        let cores = *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |cores| cores.get().min(CORES_MAX)));
+        let cores =
+            *CORES.get_or_init(|| thread::available_parallelism().map_or(1, |cores| cores.get().min(CORES_MAX)));
         let spare = |helping: usize| (cores - 1).saturating_sub(helping).min(wanted);
         let had = HELPING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |helping| Some(helping + spare(helping)));
         Helpers { many: had.map_or(0, spare) }
@@ -170,13 +258,7 @@ struct Share<'b> {
 
 impl<'b, W: Work> Board<'b, W> {
     /// Hands all shares over, in order; this thread makes them too.
-    fn all(
-        &self,
-        ctx: &Context,
-        helpers: &Helpers,
-        tools: &mut W::Tools,
-        take: &mut Take,
-    ) -> Result<Next, EvalError> {
+    fn all(&self, ctx: &Context, helpers: &Helpers, tools: &mut W::Tools, take: &mut Take) -> Result<Next, EvalError> {
         thread::scope(|scope| {
             // The helpers end when this does, however that is.
             let _over = Over { board: self, in_panic_only: false };

@@ -1,5 +1,7 @@
 //! Counted events over many windows: read once where that is cheaper than asking the series for every window.
 
+use std::sync::Arc;
+
 use watchfire_engine::SeriesView;
 use watchfire_model::{Sample, Timestamp};
 
@@ -31,7 +33,8 @@ pub(crate) fn seconds_in(window_ms: i64) -> usize {
     usize::try_from(second_of(window_ms)).unwrap_or(0)
 }
 
-/// The windows of one series; they are asked for in ascending order.
+/// The windows of one series; they are asked for in ascending order, and a clone's apart from those of the other.
+#[derive(Clone)]
 pub(crate) struct Counted<'v> {
     view: &'v SeriesView,
     read: Option<Read>,
@@ -39,10 +42,11 @@ pub(crate) struct Counted<'v> {
 }
 
 /// The seconds with events of all windows, and the pointers to the current one.
+#[derive(Clone)]
 struct Read {
-    seconds: Vec<(Timestamp, f64)>,
+    seconds: Arc<[(Timestamp, f64)]>,
     /// Events before each of the seconds, and of all.
-    before: Vec<f64>,
+    before: Arc<[f64]>,
     from: usize,
     to: usize,
 }
@@ -71,7 +75,7 @@ impl<'v> Counted<'v> {
             total += events;
         }
         before.push(total);
-        counted.read = Some(Read { seconds, before, from: 0, to: 0 });
+        counted.read = Some(Read { seconds: seconds.into(), before: before.into(), from: 0, to: 0 });
         Ok(counted)
     }
 

@@ -3,8 +3,11 @@
 //! Which of equal values stay is nowhere said. To give those that Prometheus gives, the series are looked at in the order
 //! of labels (in which it has them if that is how they came) and kept in a heap that moves them as its heap does.
 
+use std::ops::Range;
+
 use super::column::{Column, is_absent};
 use super::context::Context;
+use super::cores;
 use super::groups::Groups;
 use super::limits::EvalError;
 use crate::ast::{Aggregate, AggregateOp};
@@ -23,27 +26,37 @@ pub(super) fn eval(
     }
     // Columns in the order in which an instant result lists them.
     let mut order = Vec::with_capacity(columns.len());
-    let mut best = Best { is_largest: node.op == AggregateOp::TopK, kept: Vec::new() };
-    for members in groups.members() {
-        for (step, k) in k.iter().enumerate() {
+    let members = groups.members();
+    // The values that stay: the step, the number of the column, and the value.
+    let of_steps = |ctx: &Context, best: &mut Best, group: usize, steps: Range<usize>, stay: &mut Vec<f64>| {
+        for step in steps {
             ctx.guard.tick()?;
             // Below 1 there are none; more than there are is all.
-            let k = if *k < 1.0 { 0 } else { (*k as usize).min(members.len()) };
-            best.kept.clear();
-            for at in &members {
+            let k = if k[step] < 1.0 { 0 } else { (k[step] as usize).min(members[group].len()) };
+            best.begin(node.op == AggregateOp::TopK);
+            for at in &members[group] {
                 let value = columns[*at].values[step];
                 if !is_absent(value) {
                     best.add(k, value, *at);
                 }
             }
-            for (value, at) in &best.kept {
-                out[*at].values[step] = *value;
-            }
             if ctx.is_instant {
-                order.extend(best.listed());
+                best.list();
+            }
+            stay.extend(best.kept.iter().flat_map(|(value, at)| [step as f64, *at as f64, *value]));
+        }
+        Ok(())
+    };
+    let most = k.iter().copied().fold(0.0, f64::max).min(columns.len() as f64) as usize;
+    cores::by_steps(ctx, members.len(), 3 * most, of_steps, |_, _, stay| {
+        for [step, at, value] in stay.as_chunks().0 {
+            let at = *at as usize;
+            out[at].values[*step as usize] = *value;
+            if ctx.is_instant {
+                order.push(at);
             }
         }
-    }
+    })?;
     ctx.used_up(columns);
     if ctx.is_instant && !ctx.is_range() {
         let mut slots: Vec<Option<Column>> = out.into_iter().map(Some).collect();
@@ -54,6 +67,7 @@ pub(super) fn eval(
 }
 
 /// The best so far, the worst of them first: each stands before the two at twice its place.
+#[derive(Default)]
 struct Best {
     is_largest: bool,
     /// Values, and whose they are.
@@ -61,6 +75,12 @@ struct Best {
 }
 
 impl Best {
+    /// Forgets them all.
+    fn begin(&mut self, is_largest: bool) {
+        self.is_largest = is_largest;
+        self.kept.clear();
+    }
+
     /// Whether a value is worse than another, so that it stands before it.
     fn is_worse(&self, left: f64, right: f64) -> bool {
         left.is_nan() || if self.is_largest { left < right } else { left > right }
@@ -110,14 +130,13 @@ impl Best {
         }
     }
 
-    /// Whose they are, the best first; equal ones in the order of labels.
-    fn listed(&mut self) -> impl Iterator<Item = usize> + '_ {
+    /// Puts the best first; equal ones in the order of labels.
+    fn list(&mut self) {
         let is_largest = self.is_largest;
         self.kept.sort_by(|(left, left_at), (right, right_at)| {
             let by_value = if is_largest { right.partial_cmp(left) } else { left.partial_cmp(right) };
             by_value.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan())).then(left_at.cmp(right_at))
         });
-        self.kept.iter().map(|(_, at)| *at)
     }
 }
 
@@ -137,7 +156,8 @@ mod tests {
             let mut sorted = values.clone();
             sorted.sort_by(|left, right| if is_largest { right.cmp(left) } else { left.cmp(right) });
             sorted.truncate(k);
-            let listed: Vec<i32> = best.listed().map(|at| values[at]).collect();
+            best.list();
+            let listed: Vec<i32> = best.kept.iter().map(|(_, at)| values[*at]).collect();
             prop_assert_eq!(listed, sorted);
         }
     }

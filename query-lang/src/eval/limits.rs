@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use watchfire_model::LabelSet;
 
 use super::memory::{Drawn, Held, QueryMemory, Refused};
-use super::native::Shelf;
+use super::native::{Below, Shelf};
 use super::notes::{AllLifted, Notebook, Weight};
 use crate::ast::Span;
 use crate::error::ParseError;
@@ -56,7 +56,8 @@ pub struct Limits {
     pub default_step_ms: i64,
     /// Leaves out what came late (backfilled counts and observations), as if it had never come: for rules.
     pub live_only: bool,
-    /// Parts that take no longer than this are evaluated on one core; others on all that have nothing else to do.
+    /// Parts that take no longer than this are evaluated on one core, others on all that have nothing else to do: to go to
+    /// others and back costs some tenths of a millisecond.
     pub one_core_for: Duration,
     /// Gives up, as if it had taken too long, where something has to be read from a disk: for threads that may not wait.
     pub at_once: bool,
@@ -76,7 +77,7 @@ impl Default for Limits {
             lookback_ms: 300_000,
             default_step_ms: 60_000,
             live_only: false,
-            one_core_for: Duration::from_millis(2),
+            one_core_for: Duration::from_millis(10),
             at_once: false,
             cancel: CancelToken::new(),
         }
@@ -195,12 +196,12 @@ pub(crate) struct Used {
 }
 
 /// What the guards of other cores begin with: they may go as far as the one that they were forked off could alone.
-#[derive(Clone, Copy)]
 pub(crate) struct Forked<'l> {
     limits: &'l Limits,
     started: Instant,
     samples: u64,
     memory_max_bytes: u64,
+    shelf: Option<Below>,
 }
 
 impl<'l> Forked<'l> {
@@ -209,6 +210,7 @@ impl<'l> Forked<'l> {
             started: self.started,
             samples: Cell::new(self.samples),
             memory_max_bytes: Cell::new(self.memory_max_bytes),
+            shelf: Shelf::on(self.shelf.clone()),
             ..Guard::new(self.limits)
         }
     }
@@ -311,13 +313,14 @@ impl<'l> Guard<'l> {
         done
     }
 
-    /// What a guard begins with that counts on another core until it joins this one.
+    /// What a guard begins with that counts on another core until it joins this one. Its histograms are shared from then on.
     pub(crate) fn fork(&self) -> Forked<'l> {
         Forked {
             limits: self.limits,
             started: self.started,
             samples: self.samples.get(),
             memory_max_bytes: self.memory_max_bytes.get().saturating_sub(self.memory_bytes.get()),
+            shelf: self.shelf.share(),
         }
     }
 

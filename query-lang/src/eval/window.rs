@@ -81,6 +81,7 @@ impl Windows {
 }
 
 /// Finds each window in a series, step by step.
+#[derive(Clone)]
 pub(crate) struct Slices<'s> {
     samples: &'s [Sample],
     from: usize,
@@ -271,7 +272,9 @@ impl Evaluated {
         match &self.series {
             Gathered::Whole(columns) => {
                 let values = self.steps.times().zip(&columns[number].values);
-                values.filter(|(_, value)| !is_stale(**value)).try_for_each(|(at, value)| push(source::at(at), *value))?;
+                values
+                    .filter(|(_, value)| !is_stale(**value))
+                    .try_for_each(|(at, value)| push(source::at(at), *value))?;
             }
             Gathered::Parts(series) => series[number].1.iter().try_for_each(|(at, value)| push(*at, *value))?,
         }

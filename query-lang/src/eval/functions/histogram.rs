@@ -1,6 +1,8 @@
 //! Histograms: native ones, and classic ones, which are series that differ only in `le`, each counting what is at or
 //! below it.
 
+use std::ops::Range;
+
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Histogram, LabelSet};
 
@@ -8,6 +10,7 @@ use super::arg;
 use crate::ast::{Call, Expr};
 use crate::eval::column::{ABSENT, Column, Places, is_absent, join_same_labels, without_name};
 use crate::eval::context::Context;
+use crate::eval::cores;
 use crate::eval::limits::EvalError;
 use crate::eval::native::estimate::{self, Doubt};
 use crate::eval::native::is_histogram;
@@ -50,7 +53,7 @@ fn numbers(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Ve
             let histograms = Histograms::new(ctx, arg(call, 2)?)?;
             histograms.each(
                 ctx,
-                |step, buckets| quantile::fraction(lower[step], upper[step], buckets),
+                |_, step, buckets| quantile::fraction(lower[step], upper[step], buckets),
                 |step, native| estimate::fraction(lower[step], upper[step], native),
             )
         }
@@ -161,45 +164,57 @@ impl<'e> Histograms<'e> {
     fn each(
         &self,
         ctx: &Context,
-        mut value: impl FnMut(usize, &mut Vec<Bucket>) -> f64,
-        mut of_native: impl FnMut(usize, &Histogram) -> (f64, Option<Doubt>),
+        value: impl Fn(&Context, usize, &mut Vec<Bucket>) -> f64 + Sync,
+        of_native: impl Fn(usize, &Histogram) -> (f64, Option<Doubt>) + Sync,
     ) -> Result<Vec<Column>, EvalError> {
-        let mut out = Vec::with_capacity(self.all.len() + self.natives.len());
-        let mut buckets = Vec::new();
-        for (number, (labels, members)) in self.all.iter().enumerate() {
-            let mut result = ctx.column(without_name(labels))?;
-            for (step, result) in result.values.iter_mut().enumerate() {
-                ctx.guard.tick()?;
-                self.buckets(members, step, &mut buckets);
-                if !buckets.is_empty() && !self.has_native_twin(number, step) {
-                    *result = value(step, &mut buckets);
+        let classic = self.all.len();
+        let natives = self.natives.iter().map(|(at, _)| &self.columns[*at].labels);
+        let labels = self.all.iter().map(|(labels, _)| labels).chain(natives);
+        let mut out = labels.map(|labels| ctx.column(without_name(labels))).collect::<Result<Vec<Column>, _>>()?;
+        let of_steps =
+            |ctx: &Context, buckets: &mut Vec<Bucket>, number: usize, steps: Range<usize>, results: &mut Vec<f64>| {
+                for step in steps {
+                    ctx.guard.tick()?;
+                    results.push(match number.checked_sub(classic) {
+                        None => {
+                            self.buckets(&self.all[number].1, step, buckets);
+                            let has_value = !buckets.is_empty() && !self.has_native_twin(number, step);
+                            if has_value { value(ctx, step, buckets) } else { ABSENT }
+                        }
+                        Some(native) => self.native_value(ctx, &self.natives[native], step, buckets, &of_native),
+                    });
                 }
-            }
-            out.push(result);
-        }
-        for (at, classic) in &self.natives {
-            let column = &self.columns[*at];
-            let mut result = ctx.column(without_name(&column.labels))?;
-            for (step, result) in result.values.iter_mut().enumerate() {
-                ctx.guard.tick()?;
-                let Some(histogram) = ctx.histogram(column.values[step]) else { continue };
-                if let Some((_, members)) = classic.and_then(|classic| self.all.get(classic)) {
-                    self.buckets(members, step, &mut buckets);
-                    if !buckets.is_empty() {
-                        ctx.note(mixed_with_classic(), self.arg.span());
-                        continue;
-                    }
-                }
-                let (number, doubt) = of_native(step, &histogram);
-                *result = number;
-                if let Some(doubt) = doubt {
-                    ctx.guard.inform(doubt.as_str().to_owned(), self.arg.span());
-                }
-            }
-            out.push(result);
-        }
+                Ok(())
+            };
+        cores::by_steps(ctx, out.len(), 1, of_steps, |number, steps, results| {
+            out[number].values[steps].copy_from_slice(results);
+        })?;
         out.retain(Column::has_values);
         join_same_labels(out)
+    }
+
+    /// A value from a native histogram, if one stands there alone.
+    fn native_value(
+        &self,
+        ctx: &Context,
+        (at, classic): &(usize, Option<usize>),
+        step: usize,
+        buckets: &mut Vec<Bucket>,
+        value: impl Fn(usize, &Histogram) -> (f64, Option<Doubt>),
+    ) -> f64 {
+        let Some(histogram) = ctx.histogram(self.columns[*at].values[step]) else { return ABSENT };
+        if let Some((_, members)) = classic.and_then(|classic| self.all.get(classic)) {
+            self.buckets(members, step, buckets);
+            if !buckets.is_empty() {
+                ctx.note(mixed_with_classic(), self.arg.span());
+                return ABSENT;
+            }
+        }
+        let (number, doubt) = value(step, &histogram);
+        if let Some(doubt) = doubt {
+            ctx.guard.inform(doubt.as_str().to_owned(), self.arg.span());
+        }
+        number
     }
 
     /// The buckets that a classic histogram has at a step.
@@ -219,7 +234,7 @@ impl<'e> Histograms<'e> {
     fn quantiles(&self, ctx: &Context, q: &[f64]) -> Result<Vec<Column>, EvalError> {
         self.each(
             ctx,
-            |step, buckets| self.quantile(ctx, q[step], step, buckets),
+            |ctx, step, buckets| self.quantile(ctx, q[step], step, buckets),
             |step, native| estimate::quantile(q[step], native),
         )
     }

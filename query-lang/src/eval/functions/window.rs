@@ -79,13 +79,7 @@ pub(in crate::eval) fn each(
     };
     let making = Making { function, ranges: &ranges, parameters: &parameters, about, steps: ctx.steps.count };
     let give = &mut |done: Done| results.give(ranges.labels(done.input), ranges.counted(done.input).is_none(), done);
-    // Histograms of a subquery lie in the shelf of this evaluation, which other cores cannot look into.
-    let next = match &ranges {
-        Ranges::Subquery(_) if ctx.has_histograms() => {
-            making.each(ctx, &mut making.tools(), 0..ranges.count(), give)?
-        }
-        Ranges::Subquery(_) | Ranges::Selected(_) => cores::in_order(ctx, &making, ranges.count(), give)?,
-    };
+    let next = cores::in_order(ctx, &making, ranges.count(), give)?;
     let differ = results.differ;
     ranges.used_up(ctx);
     Ok(match (next, differ) {

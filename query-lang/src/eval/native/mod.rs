@@ -47,21 +47,63 @@ pub(crate) fn without_hint(ctx: &Context, value: f64) -> Result<f64, EvalError> 
 
 /// The histograms of an evaluation.
 #[derive(Debug, Default)]
-pub(crate) struct Shelf(RefCell<Vec<Arc<Histogram>>>);
+pub(crate) struct Shelf {
+    /// Those of the lowest numbers, as long as other cores look into them: their shelves lie on them too.
+    below: RefCell<Option<Below>>,
+    own: RefCell<Vec<Arc<Histogram>>>,
+}
+
+/// Histograms that several cores see.
+pub(crate) type Below = Arc<Vec<Arc<Histogram>>>;
 
 impl Shelf {
+    /// One that lies on others.
+    pub(crate) fn on(below: Option<Below>) -> Shelf {
+        Shelf { below: RefCell::new(below), ..Shelf::default() }
+    }
+
+    /// Lets other cores look into what is here, until it is no longer shared.
+    pub(crate) fn share(&self) -> Option<Below> {
+        let mut below = self.below.borrow_mut();
+        if below.is_none() && !self.own.borrow().is_empty() {
+            *below = Some(Arc::new(self.own.take()));
+        }
+        below.clone()
+    }
+
+    /// Nobody else looks into it any more.
+    pub(crate) fn unshare(&self) {
+        let Some(below) = self.below.take() else { return };
+        let mut all = Arc::unwrap_or_clone(below);
+        all.append(&mut self.own.borrow_mut());
+        self.own.replace(all);
+    }
+
+    fn len(&self) -> usize {
+        self.len_below() + self.own.borrow().len()
+    }
+
+    fn len_below(&self) -> usize {
+        self.below.borrow().as_ref().map_or(0, |below| below.len())
+    }
+
     fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.own.borrow().is_empty() && self.below.borrow().is_none()
     }
 
     /// The histogram that a value stands for.
     pub(crate) fn get(&self, value: f64) -> Option<Arc<Histogram>> {
-        if !is_histogram(value) {
-            return None;
+        let number = number(value)?;
+        match self.below.borrow().as_ref() {
+            Some(below) if number < below.len() => below.get(number).cloned(),
+            below => self.own.borrow().get(number - below.map_or(0, |below| below.len())).cloned(),
         }
-        // The lower half is the number.
-        self.0.borrow().get((value.to_bits() & 0xffff_ffff) as usize).cloned()
     }
+}
+
+/// The number of the histogram that a value stands for: its lower half.
+fn number(value: f64) -> Option<usize> {
+    is_histogram(value).then_some((value.to_bits() & 0xffff_ffff) as usize)
 }
 
 impl Context<'_> {
@@ -87,11 +129,13 @@ impl Context<'_> {
 
     /// Makes values that stand for histograms of another guard stand for the same histograms here.
     pub(crate) fn adopt(&self, other: &Guard, values: &mut [f64]) -> Result<(), EvalError> {
-        if other.shelf().is_empty() {
+        let shelf = other.shelf();
+        if shelf.own.borrow().is_empty() {
             return Ok(());
         }
-        for value in values {
-            if let Some(histogram) = other.shelf().get(*value) {
+        let first = shelf.len_below();
+        for value in values.iter_mut().filter(|value| number(**value).is_some_and(|number| number >= first)) {
+            if let Some(histogram) = shelf.get(*value) {
                 *value = self.put(histogram)?;
             }
         }
@@ -101,35 +145,39 @@ impl Context<'_> {
     fn put(&self, histogram: Arc<Histogram>) -> Result<f64, EvalError> {
         self.guard.tick()?;
         self.guard.reserve(histogram.memory_bytes())?;
-        let mut all = self.guard.shelf().0.borrow_mut();
-        let number =
-            u32::try_from(all.len()).map_err(|_| EvalError::Memory { limit: self.guard.limits().memory_max_bytes })?;
-        all.push(histogram);
+        let shelf = self.guard.shelf();
+        let number = u32::try_from(shelf.len())
+            .map_err(|_| EvalError::Memory { limit: self.guard.limits().memory_max_bytes })?;
+        shelf.own.borrow_mut().push(histogram);
         Ok(f64::from_bits(MARK << 32 | u64::from(number)))
     }
 
     /// How many histograms there are, for [`Context::forget_since`].
     pub(crate) fn shelved(&self) -> usize {
-        self.guard.shelf().0.borrow().len()
+        self.guard.shelf().len()
     }
 
     /// Forgets the histograms that came since there were so many, but those that these values stand for. No other value
     /// may stand for one of them.
     pub(crate) fn forget_since<'v>(&self, many: usize, values: impl Iterator<Item = &'v mut f64>) {
-        let mut all = self.guard.shelf().0.borrow_mut();
-        if all.len() <= many {
+        let shelf = self.guard.shelf();
+        // What others look into stays.
+        let many = many.max(shelf.len_below());
+        if shelf.len() <= many {
             return;
         }
-        let newer = all.split_off(many);
+        let first = shelf.len_below();
+        let mut all = shelf.own.borrow_mut();
+        let newer = all.split_off(many - first);
         // The new number of each that stays.
         let mut kept: Vec<Option<u32>> = vec![None; newer.len()];
         for value in values.filter(|value| is_histogram(**value)) {
-            let Some(at) = ((value.to_bits() & 0xffff_ffff) as usize).checked_sub(many) else { continue };
+            let Some(at) = number(*value).and_then(|number| number.checked_sub(many)) else { continue };
             let Some(number) = kept.get_mut(at) else { continue };
             // There are no more than before.
             let number = *number.get_or_insert_with(|| {
                 all.push(newer[at].clone());
-                (all.len() - 1) as u32
+                (first + all.len() - 1) as u32
             });
             *value = f64::from_bits(MARK << 32 | u64::from(number));
         }

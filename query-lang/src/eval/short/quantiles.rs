@@ -7,6 +7,7 @@ use super::{Pool, distribution, pools, window};
 use crate::ast::ShortScope;
 use crate::eval::column::{ABSENT, Column};
 use crate::eval::context::Context;
+use crate::eval::cores;
 use crate::eval::counted::{Counted, seconds_in};
 use crate::eval::limits::EvalError;
 use crate::eval::quantile;
@@ -22,12 +23,7 @@ pub(super) fn eval(ctx: &Context, q: f64, scope: &ShortScope, window_ms: i64) ->
         let values = if distributions == 0 {
             of_numbers(ctx, q, &pool, window_ms)?
         } else if distributions == pool.views.len() {
-            let mut values = Vec::with_capacity(ctx.steps.count);
-            for step in 0..ctx.steps.count {
-                let (start, end) = window(ctx, step, window_ms);
-                values.push(distribution::quantile(ctx, q, &pool.views, start, end)?.unwrap_or(ABSENT));
-            }
-            values
+            of_distributions(ctx, q, &pool, window_ms)?
         } else {
             return Err(EvalError::Labels {
                 reason: "a quantile cannot mix a distribution with other series; narrow the selection",
@@ -40,6 +36,18 @@ pub(super) fn eval(ctx: &Context, q: f64, scope: &ShortScope, window_ms: i64) ->
         }
     }
     Ok(out)
+}
+
+/// The quantile of the merged histograms at each step.
+fn of_distributions(ctx: &Context, q: f64, pool: &Pool, window_ms: i64) -> Result<Vec<f64>, EvalError> {
+    let of_step = |ctx: &Context, _: &mut (), step: usize, value: &mut Vec<f64>| {
+        let (start, end) = window(ctx, step, window_ms);
+        value.push(distribution::quantile(ctx, q, &pool.views, start, end)?.unwrap_or(ABSENT));
+        Ok(())
+    };
+    let mut values = Vec::with_capacity(ctx.steps.count);
+    cores::each_in_order(ctx, ctx.steps.count, 1, of_step, |_, value| values.extend(value))?;
+    Ok(values)
 }
 
 /// The samples of every series of a pool for all windows.
@@ -64,32 +72,53 @@ fn of_numbers(ctx: &Context, q: f64, pool: &Pool, window_ms: i64) -> Result<Vec<
     let counted = of_kind(true);
     let start = window(ctx, 0, window_ms).0;
     let counted = counted.iter().map(|view| Counted::new(ctx, view, ctx.steps.count, start, ctx.steps.last()));
-    let mut counted = counted.collect::<Result<Vec<_>, _>>()?;
-    let mut slices: Vec<Slices> = all.iter().map(|samples| Slices::new(samples)).collect();
-    let mut numbers = Vec::new();
+    let counted = counted.collect::<Result<Vec<_>, _>>()?;
+    let slices: Vec<Slices> = all.iter().map(|samples| Slices::new(samples)).collect();
+    let of_step = |ctx: &Context, windows: &mut Option<_>, step: usize, value: &mut Vec<f64>| {
+        let windows = windows.get_or_insert_with(|| Numbers {
+            slices: slices.clone(),
+            counted: counted.clone(),
+            all: Vec::new(),
+        });
+        value.push(windows.quantile(ctx, q, window(ctx, step, window_ms), window_ms)?);
+        Ok(())
+    };
     let mut values = Vec::with_capacity(ctx.steps.count);
-    for step in 0..ctx.steps.count {
-        let (start, end) = window(ctx, step, window_ms);
-        numbers.clear();
+    cores::each_in_order(ctx, ctx.steps.count, 1, of_step, |_, value| values.extend(value))?;
+    ctx.guard.release(all.iter().map(|samples| samples.len() * size_of::<Sample>()).sum());
+    Ok(values)
+}
+
+/// What lies in the windows of some series, one window after the other.
+struct Numbers<'n> {
+    slices: Vec<Slices<'n>>,
+    counted: Vec<Counted<'n>>,
+    /// Of the window that is looked at.
+    all: Vec<f64>,
+}
+
+impl Numbers<'_> {
+    fn quantile(&mut self, ctx: &Context, q: f64, (start, end): (i64, i64), window_ms: i64) -> Result<f64, EvalError> {
+        let Numbers { slices, counted, all } = self;
+        all.clear();
         let mut quiet_seconds = 0;
-        for slices in &mut slices {
-            numbers.extend(slices.advance(start, end).iter().map(|sample| sample.value));
+        for slices in slices {
+            all.extend(slices.advance(start, end).iter().map(|sample| sample.value));
         }
-        for counted in &mut counted {
+        for counted in counted {
             if counted.increase(ctx, start, end)?.is_none() {
                 continue;
             }
             let seconds = counted.seconds(ctx, start, end)?;
-            numbers.extend(seconds.iter().map(|(_, events)| *events));
+            all.extend(seconds.iter().map(|(_, events)| *events));
             quiet_seconds += seconds_in(window_ms).saturating_sub(seconds.len());
         }
         // Ordering the numbers costs about as much as reading them.
-        ctx.guard.samples(numbers.len() / 8)?;
-        ctx.guard.reserve(numbers.len() * 8)?;
-        let is_empty = numbers.is_empty() && quiet_seconds == 0;
-        values.push(if is_empty { ABSENT } else { quantile::with_zeros(q, &mut numbers, quiet_seconds) });
-        ctx.guard.release(numbers.len() * 8);
+        ctx.guard.samples(all.len() / 8)?;
+        ctx.guard.reserve(all.len() * 8)?;
+        let is_empty = all.is_empty() && quiet_seconds == 0;
+        let value = if is_empty { ABSENT } else { quantile::with_zeros(q, all, quiet_seconds) };
+        ctx.guard.release(all.len() * 8);
+        Ok(value)
     }
-    ctx.guard.release(all.iter().map(|samples| samples.len() * size_of::<Sample>()).sum());
-    Ok(values)
 }
