@@ -12,6 +12,9 @@ use super::{column::without_name, functions};
 use crate::ast::{Binary, Expr};
 use crate::functions::Family;
 
+/// Values that are copied faster than new room for as many is found.
+const FEW: usize = 32;
+
 /// A column that is there until the next one is made.
 pub(crate) struct Made<'m> {
     /// Of the series that it was made of.
@@ -27,7 +30,9 @@ impl Made<'_> {
     /// As one that stays.
     pub fn kept(self, ctx: &Context) -> Result<Column, EvalError> {
         let labels = if self.loses_name { without_name(self.labels) } else { self.labels.clone() };
-        ctx.keep(labels, std::mem::take(self.values))
+        // Of a few values a copy costs less than room for those to come.
+        let values = if self.values.len() < FEW { self.values.clone() } else { std::mem::take(self.values) };
+        ctx.keep(labels, values)
     }
 }
 
