@@ -208,6 +208,10 @@ impl Cutter {
         let from = *at;
         let mut streams = Streams::new(multiline);
         streams.push(first, 0, first_line.end - from);
+        if streams.whole_up_to(first_line.end - from).is_some() {
+            *at = first_line.end;
+            return Some(Cut::of(first_line.text, false));
+        }
         let (mut next, mut lines) = (first_line.end, 1);
         let length = loop {
             if let Some(length) = streams.whole_up_to(next - from) {

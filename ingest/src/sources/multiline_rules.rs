@@ -1,6 +1,10 @@
 //! What lines of stack traces look like, language by language. Pure looks at one line; [`super::multiline`] keeps the
 //! state.
 
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
 /// Starts with a blank or a tab.
 pub(super) fn is_indented(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t'))
@@ -41,12 +45,20 @@ const ERROR_WORDS: [&[u8]; 13] = [
     b"failed",
     b"alert",
 ];
+/// Something stands in all of them, and in all names of exceptions: most lines have nothing of it, and are looked at no
+/// further.
+static MAY_TELL_OF_ERROR: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("(?i-u)err|crit|fatal|severe|panic|exception|warn|fail|alert|throwable").expect("a valid expression")
+});
 /// How far into a line these words are looked for, bytes.
 const ERROR_WORDS_WITHIN: usize = 160;
 
 /// A line behind which a trace may stand.
 pub(super) fn tells_of_error(line: &[u8]) -> bool {
     let start = line.get(..ERROR_WORDS_WITHIN).unwrap_or(line);
+    if !MAY_TELL_OF_ERROR.is_match(start) {
+        return false;
+    }
     let words = start.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
     words
         .filter(|word| (3..=9).contains(&word.len()))
@@ -272,4 +284,20 @@ pub(super) fn continues_backtrace(line: &[u8], after_blank: bool) -> bool {
         return true;
     }
     !after_blank && (is_indented(line) || line.starts_with(b"stack backtrace:") || line.starts_with(b"note: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_tells_of_an_error_is_looked_at() {
+        let exceptions = [&b"a.b.CException:"[..], b"ValueError", b"java.lang.Throwable"];
+        for word in ERROR_WORDS.into_iter().chain(exceptions) {
+            let line = [b"level=", word, b" msg"].concat();
+            assert!(tells_of_error(&[b"10:00 ", word, b" x"].concat()), "{}", line.escape_ascii());
+            assert!(MAY_TELL_OF_ERROR.is_match(&word.to_ascii_uppercase()), "{}", word.escape_ascii());
+        }
+        assert!(!tells_of_error(b"10:00 level=info erroneous warnings alerted"));
+    }
 }
