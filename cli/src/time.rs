@@ -66,6 +66,12 @@ impl Zone {
         Ok((clock, start, end))
     }
 
+    /// A time as a flag says it, if it is given.
+    pub fn read(&self, flag: &str, text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+        let clock = self.clock()?;
+        text.map(|text| clock.read(flag, text)).transpose()
+    }
+
     /// A clock of this zone, set to now.
     pub fn clock(&self) -> Result<Clock, Failure> {
         let zone = match &self.tz {

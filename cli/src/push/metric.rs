@@ -88,8 +88,7 @@ impl Metric {
                 Kind::Histogram => "histogram",
             });
         }
-        if let Some(text) = &self.time {
-            let time = self.zone.clock()?.read("--time", text)?;
+        if let Some(time) = self.zone.read("--time", self.time.as_deref())? {
             body["timestamp"] = json!(time.millis());
         }
         let server = self.connection.open()?;

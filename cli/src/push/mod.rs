@@ -238,7 +238,7 @@ impl Log {
 impl Members {
     /// When it happened, if that is said.
     fn time(&self) -> Result<Option<Timestamp>, Failure> {
-        self.time.as_ref().map(|text| self.zone.clock()?.read("--time", text)).transpose()
+        self.zone.read("--time", self.time.as_deref())
     }
 
     fn given(&self) -> bool {

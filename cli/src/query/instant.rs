@@ -61,8 +61,7 @@ struct Sample {
 impl Instant {
     /// Asks, and shows the answer.
     pub async fn run(self) -> Result<Outcome, Failure> {
-        let read = |text: &String| self.zone.clock()?.read("--time", text);
-        let time = self.time.as_ref().map(read).transpose()?.map(Timestamp::to_rfc3339);
+        let time = self.zone.read("--time", self.time.as_deref())?.map(Timestamp::to_rfc3339);
         let query = self.query.join(" ");
         let server = self.connection.open()?;
         let params = [("query", Some(query.as_str())), ("time", time.as_deref())];
