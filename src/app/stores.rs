@@ -137,12 +137,16 @@ fn engine_config(config: &Config) -> EngineConfig {
 
 fn store_config(config: &Config) -> StoreConfig {
     let days = (config.logs.retention_ms + DAY_MS - 1) / DAY_MS;
+    let defaults = StoreConfig::new(config.data_dir.join("logs"));
+    // The queue keeps records until a block holds them: several blocks that are not full, or not written yet, fit into it.
+    let block_bytes = usize::try_from(config.queue_disk_limit_bytes / 16).unwrap_or(usize::MAX);
     StoreConfig {
+        block_bytes: defaults.block_bytes.min(block_bytes),
         retention_days: u32::try_from(days).unwrap_or(u32::MAX),
         disk_limit_bytes: config.logs.disk_limit_bytes,
         seal_age_ms: config.logs.seal_after_ms,
         archive_dir: config.logs.archive_dir.clone(),
-        ..StoreConfig::new(config.data_dir.join("logs"))
+        ..defaults
     }
 }
 
