@@ -63,7 +63,9 @@ pub enum OpenError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// The disk limit is reached. It recovers by itself when consumers release what they have read.
-    #[error("the queue is full: {disk_bytes} of {limit_bytes} bytes are used by records that its readers have not released yet")]
+    #[error(
+        "the queue is full: {disk_bytes} of {limit_bytes} bytes are used by records that its readers have not released yet"
+    )]
     Full {
         /// The limit.
         limit_bytes: u64,
