@@ -190,6 +190,67 @@ fn a_last_line_without_its_end_is_left_until_it_has_one() {
 }
 
 #[test]
+fn the_end_of_a_file_that_may_go_on_is_left_and_no_record_is_torn() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let time = watchfire_model::Timestamp::now();
+    let (at, micros) = (time.to_rfc3339(), time.millis() * 1000);
+    let long = "K".repeat(16 << 10);
+    let docker = |text: &str| format!("{{\"log\":\"{text}\",\"stream\":\"stdout\",\"time\":\"{at}\"}}\n");
+    let entry = |name: &str| format!("__CURSOR={name}\n__REALTIME_TIMESTAMP={micros}\n_SYSTEMD_UNIT=shop.service\n");
+    let cases = [
+        (
+            "cri",
+            format!("{at} stdout F one\n{at} stdout P half \n"),
+            format!("{at} stdout F and rest\n"),
+            ["one", "half and rest"],
+        ),
+        ("docker", docker("one\\n") + &docker(&long), docker("rest\\n"), ["one", &format!("{long}rest")]),
+        (
+            "java",
+            format!("{at} INFO one\n{at} ERROR two\njava.lang.X: y\n\tat a.B.c(D.java:1)\n"),
+            "\tat a.B.d(D.java:2)\n".to_owned(),
+            ["one", "two\njava.lang.X: y\n\tat a.B.c(D.java:1)\n\tat a.B.d(D.java:2)"],
+        ),
+        (
+            "journald",
+            format!("{}MESSAGE=one\n\n{}", entry("a"), entry("b")),
+            "MESSAGE=two\n\n".to_owned(),
+            ["one", "two"],
+        ),
+    ];
+    for (name, begin, rest, wanted) in cases {
+        let path = folder.path().join(format!("{name}.log"));
+        let format = if name == "journald" { name } else { "auto" };
+        let service = if name == "journald" { "shop" } else { name };
+        let stored = || -> Vec<String> {
+            server.wait_drained();
+            let found = server.client().get(&format!("/api/v1/logs/search?order=asc&service={service}"));
+            let logs = found["logs"].as_array().into_iter().flatten();
+            let mut messages: Vec<String> = logs.filter_map(|log| log["message"].as_str()).map(str::to_owned).collect();
+            messages.sort_by_key(|message| message.len());
+            messages
+        };
+        let run_import =
+            |more: &[&str]| run(import(&server, &[&["--format", format, &path.display().to_string()], more].concat()));
+        fs::write(&path, &begin).expect("it can be written");
+        let (code, said) = run_import(&[]);
+        assert!(code == 0 && said.contains("may go on") && said.contains("--final takes"), "{name}: {said}");
+        assert!(
+            stored().len() < 2 && !stored().iter().any(|message| message.contains("half")),
+            "{name}: {:?}",
+            stored()
+        );
+        fs::write(&path, begin + &rest).expect("it can be written");
+        let (code, said) = run_import(&["--final"]);
+        assert!(code == 0 && !said.contains("may go on"), "{name}: {said}");
+        let found = stored();
+        assert_eq!(found.len(), 2, "{name}: {found:?}");
+        assert!(found.iter().zip(wanted).all(|(found, wanted)| found.ends_with(wanted)), "{name}: {found:?}");
+    }
+}
+
+#[test]
 fn what_is_no_text_is_refused_by_name_and_passed_over_in_folders() {
     let server = Server::start(BINARY, "");
     let folder = tempfile::tempdir().expect("a folder");

@@ -254,7 +254,7 @@ fn import(server: &Server, folder: &Path, bytes: &[u8], more: &[&str]) -> (Optio
     let file = folder.join("import.export");
     fs::write(&file, bytes).expect("the folder can be written");
     let mut command = Command::new(BINARY);
-    command.args(["import", "logs", "--url", &format!("http://{}", server.address)]).args(more).arg(&file);
+    command.args(["import", "logs", "--final", "--url", &format!("http://{}", server.address)]).args(more).arg(&file);
     let output = command.stdin(Stdio::null()).output().expect("the binary is built");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }

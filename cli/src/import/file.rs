@@ -108,10 +108,9 @@ impl Bytes {
         self.fault.is_some()
     }
 
-    /// Whether the last line is not ended and somebody may still be writing it; known at the end of the file.
-    pub(super) fn ends_in_a_line(&self) -> bool {
-        let is_cut = self.held.last().is_some_and(|last| *last != b'\n');
-        is_cut && self.may_grow && !self.is_packed.load(Ordering::Acquire)
+    /// Whether somebody may still be writing to it; known once some of it was read.
+    pub(super) fn may_grow(&self) -> bool {
+        self.may_grow && !self.is_packed.load(Ordering::Acquire)
     }
 
     /// The fault that has ended it, if any did.

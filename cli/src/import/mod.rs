@@ -56,9 +56,10 @@ enum ImportVerb {
     /// off or damaged all lines that can be unpacked are imported. A file that begins like a longer one that was imported
     /// may be a part of it: that is said, and --as-new imports it.
     ///
-    /// Of a file that may still be written (changed within the last hour, not packed) a last line without its end is
-    /// left for the next call, as it may be half of one; that is said, and --final takes it. What is no text (xz, zip,
-    /// tar, pictures) is refused when it is named, and passed over in a folder.
+    /// Of a file that may still be written (changed within the last hour, not packed) the end is left for the next call
+    /// if it may go on: a line without its end, a line that is written in parts, an error or a stack trace, an entry of a
+    /// journal. That is said, and --final takes it. What is no text (xz, zip, tar, pictures) is refused when it is named,
+    /// and passed over in a folder.
     #[command(after_help = LOGS_HELP)]
     Logs(Logs),
     /// Files of metrics with times, OpenMetrics or Prometheus' text format, packed ones (gzip, zstd) too.
@@ -91,7 +92,7 @@ struct Logs {
     /// Whose stack traces are joined: auto, java, python, go, rust, dotnet, off.
     #[arg(long, value_name = "LANGUAGE")]
     multiline: Option<String>,
-    /// Nobody writes these files any more: a last line without its end is a line too.
+    /// Nobody writes these files any more: their ends are taken as they are.
     #[arg(long = "final")]
     is_final: bool,
     /// These are files of their own, whatever was imported before: what is there already is stored once more.

@@ -172,12 +172,13 @@ impl Sending<'_> {
             if piece.is_empty() {
                 return Ok(self.bytes.fault()?);
             }
-            let is_half = !self.labels.is_final && self.bytes.ends_in_a_line();
-            let end = match (is_end, self.bytes.is_damaged() || is_half) {
-                (false, _) => "false",
+            let may_go_on = !self.labels.is_final && self.bytes.may_grow();
+            let end = match is_end {
                 // The last line may be half of one.
-                (true, true) => "lines",
-                (true, false) => "true",
+                true if self.bytes.is_damaged() => "lines",
+                true if !may_go_on => "true",
+                // What is not whole is whole in the next piece, or in the next import.
+                _ => "false",
             };
             match patience.ask(|text| progress.say(text), || self.send(&piece, end)).await? {
                 Sent::Taken(taken) => {
@@ -192,9 +193,8 @@ impl Sending<'_> {
                     });
                     let moved = taken.position.saturating_sub(self.position);
                     if moved == 0 && is_end {
-                        if is_half && !self.bytes.is_damaged() {
-                            let why = "its last line has no end yet, and is left for the next import; --final takes it";
-                            progress.say(&format!("{}: {why}", path.display()));
+                        if may_go_on && !self.bytes.is_damaged() {
+                            progress.say(&format!("{}: {}", path.display(), self.left()));
                         }
                         return Ok(self.bytes.fault()?);
                     }
@@ -208,6 +208,21 @@ impl Sending<'_> {
                 // An answer was lost, or somebody else imports the same file.
                 Sent::Elsewhere(position) => self.advance(position, path, progress).await?,
             }
+        }
+    }
+
+    /// What is said of the end of a file that is left, as more of it may come.
+    fn left(&self) -> &'static str {
+        let is_journal = self.labels.format.as_deref() == Some("journald");
+        match self.bytes.held.last() {
+            Some(b'\n') if is_journal => {
+                "its last entries may go on, and are left for the next import; --final takes them"
+            }
+            Some(b'\n') => {
+                "its last lines may go on (a trace behind an error, a line in parts), and are left for the next import; \
+                 --final takes them"
+            }
+            _ => "its last line has no end yet, and is left for the next import; --final takes it",
         }
     }
 
