@@ -182,8 +182,10 @@ fn run<R>(
 ) -> Result<R, ApiError> {
     let idempotency_key = headers.get("idempotency-key").map(|key| key.as_bytes()).filter(|key| !key.is_empty());
     let idempotency_key = idempotency_key.map(|key| {
-        let Parameters { service, source, host, format, .. } = parameters;
-        let said = [service, source, host, format].map(Option::as_deref);
+        let Parameters { service, source, host, format, multiline, end, .. } = parameters;
+        // They decide which lines are a record. Their values tell them apart, so that neither has to have a place.
+        let joined = [multiline, end].into_iter().map(Option::as_deref).filter(Option::is_some);
+        let said = [service, source, host, format].into_iter().map(Option::as_deref).chain(joined);
         RequestKey { key, contents: fingerprint(body, said) }
     });
     let origin = Origin {

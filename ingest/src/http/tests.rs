@@ -265,6 +265,20 @@ async fn a_key_is_for_one_body_only() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_key_is_for_one_way_of_joining_lines_only() {
+    let server = Server::new();
+    let key = [("idempotency-key", "k")];
+    let trace = "java.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\tat a.B.d(B.java:2)\ndone\n";
+    assert_eq!(server.post("/ingest/raw?multiline=auto", &key, trace).await.body["accepted"], json!(2));
+    for said in ["", "?multiline=off", "?multiline=java", "?multiline=auto&end=false", "?multiline=auto&end=true"] {
+        let answer = server.post(&format!("/ingest/raw{said}"), &key, trace).await;
+        assert_eq!(answer.status, 422, "{said}: {}", answer.body);
+    }
+    assert_eq!(server.post("/ingest/raw?multiline=auto", &key, trace).await.body["duplicate"], json!(2));
+    assert_eq!(server.stored().len(), 2);
+}
+
 async fn a_body_that_was_half_taken_is_repeated_whole() {
     let server = Server::with(Limits::default(), |_| {});
     let body: String = (0..60).map(|n| format!("{{\"message\":\"{n} {}\"}}\n", "x".repeat(100_000))).collect();
