@@ -3,17 +3,57 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use watchfire_test_support::logs::line;
 use watchfire_test_support::server::free_port;
-use watchfire_test_support::{Client, Daemon};
+use watchfire_test_support::{Client, Daemon, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what comes soon.
 const SOON: Duration = Duration::from_secs(60);
+
+/// A server of its own, which ends with its input.
+fn taken(more: &[&str], text: &[u8], data: &Path) {
+    let config = data.join("config.yaml");
+    fs::write(&config, "metrics: {port: 0}\n").expect("the folder can be written");
+    let mut command = Command::new(BINARY);
+    command.args(["serve", "--listen", &format!("127.0.0.1:{}", free_port()), "--stdin", "--stdin-exit", "--config"]);
+    command.arg(config).arg("--data-dir").arg(data.join("data")).args(more);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let mut child = child.expect("the binary is built");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(text).expect("all of it is read");
+    drop(input);
+    assert!(child.wait().expect("our child").success());
+}
+
+#[test]
+fn entries_of_a_journal_on_standard_input_are_joined_as_elsewhere() {
+    let micros = watchfire_model::Timestamp::now().millis() * 1000;
+    let lines = ["java.lang.IllegalStateException: no", "\tat shop.Main.main(Main.java:3)", "\t... 3 more", "ready"];
+    let text: String = (lines.iter().enumerate())
+        .map(|(at, line)| {
+            format!(
+                "__CURSOR=c{at}\n__REALTIME_TIMESTAMP={}\n_STREAM_ID=a\n_TRANSPORT=stdout\n_SYSTEMD_UNIT=shop.service\nPRIORITY=6\nMESSAGE={line}\n\n",
+                micros + at as i64
+            )
+        })
+        .collect();
+    for (multiline, wanted) in [("auto", 2), ("java", 2), ("python", 4), ("off", 4)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let asked = ["--stdin-format", "journald", "--stdin-multiline", multiline];
+        taken(&asked, text.as_bytes(), folder.path());
+        let server = Server::start_on(BINARY, "", &folder.path().join("data"));
+        let found = server.client().get("/api/v1/logs/search?q=service:shop");
+        assert_eq!(found["total"], wanted, "{multiline}: {found}");
+        let errors = server.client().get("/api/v1/logs/search?q=service:shop%20level:error");
+        assert_eq!(errors["total"], u64::from(wanted == 2), "{multiline}: {errors}");
+    }
+}
 
 #[test]
 fn standard_input_is_stored_and_passed_on_unchanged() {

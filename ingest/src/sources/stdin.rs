@@ -16,8 +16,10 @@ use tokio::sync::oneshot;
 use watchfire_model::Timestamp;
 
 use super::cut::{Cutter, End, Framing};
+use super::entries::Entries;
 use super::metrics::{SourceFigures, SourceMetrics};
 use super::multiline::Multiline;
+use crate::formats::Format;
 use crate::gather::{Gatherer, Origin};
 use crate::intake::Intake;
 use crate::metrics::SourceCounters;
@@ -166,8 +168,20 @@ impl Storing {
         let mut at = 0;
         let mut gathered = self.intake.with_worker(|worker| {
             let mut gatherer = Gatherer::new(&parsers, &self.intake.ids, worker, origin);
-            while let Some(cut) = cutter.next(held, &mut at, end) {
-                gatherer.cut(&cut, format);
+            match format {
+                Some(Format::Journald) => {
+                    let (multiline, limit) = (self.source.multiline, self.intake.limits.line_bytes);
+                    let mut entries = Entries::of(held, multiline, limit, cutter.skipping, end);
+                    while let Some(stretch) = entries.next_stretch() {
+                        stretch.iter().for_each(|entry| gatherer.cut(&entry.cut(), format));
+                    }
+                    (at, cutter.skipping) = (entries.taken().bytes, entries.taken().skipping);
+                }
+                _ => {
+                    while let Some(cut) = cutter.next(held, &mut at, end) {
+                        gatherer.cut(&cut, format);
+                    }
+                }
             }
             gatherer.finish()
         });
