@@ -81,6 +81,8 @@ enum State {
     Linked,
     /// Go: in the trace.
     Goroutines,
+    /// Go: in a trace that a program took of itself, behind the place of a function.
+    Stack,
     /// Rust: the next line is the message.
     Panicked,
     /// Rust: behind the first line of the message.
@@ -126,9 +128,16 @@ pub struct Joiner {
 impl Joiner {
     /// Begins with the first line.
     pub fn begin(multiline: Multiline, line: &[u8]) -> Joiner {
-        let state = if multiline == Multiline::Off { State::Closed } else { first_state(multiline, line) };
+        if multiline == Multiline::Off {
+            return Joiner::of(multiline, State::Closed, false);
+        }
+        let line = &*rules::without_colors(line);
+        let state = first_state(multiline, line);
+        Joiner::of(multiline, state, state != State::Closed && rules::begins_record(line))
+    }
+
+    fn of(multiline: Multiline, state: State, is_dated: bool) -> Joiner {
         let has_trace = state.is_trace();
-        let is_dated = state != State::Closed && rules::begins_record(line);
         Joiner { multiline, state, after_blank: false, unclear: 0, has_trace, is_dated, message_lines: 0 }
     }
 
@@ -144,6 +153,7 @@ impl Joiner {
 
     /// Decides about the next line.
     pub fn next(&mut self, line: &[u8]) -> Verdict {
+        let line = &*rules::without_colors(line);
         if line.trim_ascii().is_empty() {
             let may_be_inside = !matches!(self.state, State::Closed | State::Traceback);
             self.after_blank = true;
@@ -174,11 +184,27 @@ impl Joiner {
         let is_in_message = match self.state {
             State::Message | State::Thrown => true,
             State::Exception => !rules::is_exception_line(line) && !rules::is_uncaught(line),
-            State::Error => self.unclear == 0 && self.multiline.reads(Multiline::Java) && rules::is_class_line(line),
+            State::Error => {
+                let reads = |language| self.multiline.reads(language);
+                let is_begin = reads(Multiline::Java) && rules::is_class_line(line)
+                    || reads(Multiline::Go) && rules::is_go_function(line);
+                self.unclear == 0 && is_begin
+            }
+            State::Stack => self.may_be_in_stack(line),
             State::Place => self.unclear == 0,
             _ => false,
         };
         is_in_message && self.unclear < MESSAGE_LINES_MAX && !rules::begins_record(line)
+    }
+
+    /// Whether it may be the next function of a trace that a program of Go took of itself, or the message of the error around
+    /// it, which has a trace of its own behind it.
+    fn may_be_in_stack(&self, line: &[u8]) -> bool {
+        match self.unclear {
+            0 => rules::is_go_function(line) || self.is_dated || !rules::tells_of_error(line),
+            1 => rules::is_go_function(line),
+            _ => false,
+        }
     }
 
     /// Whether it is a further line of the message of an exception of Python: among lines that begin with a time, one
@@ -195,6 +221,10 @@ impl Joiner {
         match self.state {
             State::Closed => None,
             State::Error if self.unclear == 0 => self.after_error(line, after_blank),
+            State::Error | State::Stack if self.multiline.reads(Multiline::Go) && rules::is_go_place(line) => {
+                (!after_blank && self.unclear > 0).then_some(State::Stack)
+            }
+            State::Stack => None,
             State::Error | State::Named => (!after_blank && rules::is_call_frame(line)).then(|| frames(line)),
             State::Category if rules::is_java_frame(line) => (!after_blank).then_some(State::Frames),
             State::Category => (!after_blank && rules::is_indented(line)).then_some(State::Category),
