@@ -23,11 +23,38 @@ pub fn naming_variables(mut error: Error, mut command: Command) -> Error {
 
 /// Prints the help of a verb, as `--help` behind it does.
 pub fn help(command: Command, verb: &[String]) -> ExitCode {
+    if let Some(error) = surplus(command.clone(), verb) {
+        // Nobody is there to read it.
+        let _ = error.print();
+        return ExitCode::from(EXIT_USAGE);
+    }
     let words = ["watchfire"].into_iter().chain(verb.iter().map(String::as_str)).chain(["--help"]);
     let Err(shown) = command.try_get_matches_from(words) else { return ExitCode::SUCCESS };
     // Nobody is there to read it.
     let _ = shown.print();
     ExitCode::from(if shown.use_stderr() { EXIT_USAGE } else { 0 })
+}
+
+/// The error of a word behind a verb that has no verbs below it, which its `--help` would not look at.
+fn surplus(mut command: Command, verb: &[String]) -> Option<Error> {
+    command.build();
+    let mut at = &command;
+    for word in verb {
+        match at.find_subcommand(word) {
+            Some(below) => at = below,
+            // It is told which verbs there are.
+            None if at.has_subcommands() => return None,
+            None => {
+                let mut error: Error = Error::new(ErrorKind::UnknownArgument);
+                error.insert(ContextKind::InvalidArg, ContextValue::String(word.clone()));
+                return Some(match command.find_subcommand("help") {
+                    Some(help) => error.with_cmd(help),
+                    None => error,
+                });
+            }
+        }
+    }
+    None
 }
 
 /// Says that a flag's value is none of those that are possible, where only the configuration tells which are.
