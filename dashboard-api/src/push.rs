@@ -114,7 +114,19 @@ fn read_item(item: Value) -> Result<Pushed, String> {
     if !item.is_object() {
         return Err("a metric is an object: {\"name\": …, \"value\": …}".to_owned());
     }
+    let labels = item.get("labels").and_then(Value::as_object).into_iter().flatten();
+    if let Some((name, value)) = labels.into_iter().find(|(_, value)| !value.is_string()) {
+        return Err(format!("the label `{}` is {value}, and must be text: {}", name.escape_debug(), as_text(value)));
+    }
     serde_json::from_value(item).map_err(|error| error.to_string())
+}
+
+/// How a label's value is written that was none.
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::Number(_) | Value::Bool(_) => format!("\"{value}\""),
+        _ => "\"…\"".to_owned(),
+    }
 }
 
 /// Refuses observations under the name of plain samples: a metric is one or the other.

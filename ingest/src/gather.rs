@@ -3,6 +3,8 @@
 mod entries;
 mod gathered;
 mod joined;
+mod json;
+mod lines;
 
 use std::borrow::Cow;
 
@@ -15,11 +17,12 @@ use crate::draft::Draft;
 use crate::formats::container::{self, Wrapping};
 use crate::formats::{Format, Parsers, journald};
 use crate::id::{IdMaker, RequestKey, key_of_request};
-use crate::json::{JsonError, JsonErrorKind, Node, scan};
+use crate::json::{JsonErrorKind, Node};
 use crate::normalise::{Context, Marks, Normaliser, Reject};
 use crate::sources::cut::{Cut, End};
 use crate::sources::multiline::Multiline;
 use crate::sources::streams::StreamRecord;
+use lines::Lines;
 
 /// Size at which a batch is full and the next one begins, bytes.
 const BATCH_BYTES: usize = 4 << 20;
@@ -117,6 +120,11 @@ impl<'a> Gatherer<'a> {
         self.out.errors.len()
     }
 
+    /// Says of the errors behind the first so many in which line they are.
+    fn place_errors(&mut self, named: usize, line: usize) {
+        self.out.errors.iter_mut().skip(named).for_each(|error| error.line = Some(line));
+    }
+
     /// How many records were seen so far.
     pub fn total(&self) -> u32 {
         self.out.total
@@ -159,156 +167,6 @@ impl<'a> Gatherer<'a> {
         self.out
     }
 
-    /// A JSON body: one object, a list of objects, or one object per line. `lines` says that it is the latter, else its
-    /// content does.
-    ///
-    /// Errors: it is not JSON, and no lines of it are. Then nothing was gathered.
-    pub fn json(&mut self, body: &[u8], lines: bool) -> Result<(), BodyError> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let text = match std::str::from_utf8(body) {
-            Ok(text) => text,
-            Err(_) if lines || self.second_line_is_record(body) => {
-                self.json_lines(body);
-                return Ok(());
-            }
-            Err(error) => return Err(BodyError::Json { kind: JsonErrorKind::Utf8, at: error.valid_up_to() }),
-        };
-        let start = scan::skip_blanks(body, 0);
-        match body.get(start) {
-            None => return Ok(()),
-            Some(_) if lines => {}
-            Some(b'[') => return self.json_list(text, start),
-            Some(b'{') => {
-                self.worker.draft.clear();
-                match scan::parse_prefix(text, start, &mut self.worker.draft.tape) {
-                    Ok(end) if scan::skip_blanks(body, end) == body.len() => {
-                        self.out.single = true;
-                        self.record(text, Format::Json, end - start, None, Marks::default(), None);
-                        return Ok(());
-                    }
-                    Ok(_) => {}
-                    Err(_) if self.second_line_is_record(body) => {}
-                    Err(JsonError { kind, at }) => return Err(BodyError::Json { kind, at }),
-                }
-            }
-            Some(_) if self.second_line_is_record(body) => {}
-            Some(_) => {
-                return match scan::parse(text, &mut self.worker.draft.tape) {
-                    Ok(()) => Err(BodyError::NotRecords),
-                    Err(JsonError { kind, at }) => Err(BodyError::Json { kind, at }),
-                };
-            }
-        }
-        self.json_lines_of_text(text);
-        Ok(())
-    }
-
-    /// Whether the second line that is not blank starts an object: then a bad first line is just one bad line.
-    fn second_line_is_record(&self, body: &[u8]) -> bool {
-        let mut lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-        lines.next().is_some_and(|first| !matches!(first, b"{" | b"["))
-            && lines.next().is_some_and(|line| line.starts_with(b"{"))
-    }
-
-    /// One object per line; a bad line is refused alone.
-    fn json_lines(&mut self, body: &[u8]) {
-        self.make_room(body.len());
-        for line in Lines::of(body).map(<[u8]>::trim_ascii) {
-            match std::str::from_utf8(line) {
-                Ok(text) => self.json_line(text, body),
-                Err(_) if line.len() > self.origin.line_max => self.too_long(line.len()),
-                Err(error) => {
-                    self.malformed_line(line, body, JsonError { kind: JsonErrorKind::Utf8, at: error.valid_up_to() })
-                }
-            }
-        }
-    }
-
-    /// The same of what is known to be text, so that no line of it has to be looked at for that.
-    fn json_lines_of_text(&mut self, body: &str) {
-        self.make_room(body.len());
-        let bytes = body.as_bytes();
-        let mut from = 0;
-        for line in Lines::of(bytes) {
-            let text = body.get(from..from + line.len()).unwrap_or_default();
-            from += line.len() + 1;
-            self.json_line(text.trim_ascii(), bytes);
-        }
-    }
-
-    fn json_line(&mut self, line: &str, body: &[u8]) {
-        if line.len() > self.origin.line_max {
-            self.too_long(line.len());
-        } else if !line.is_empty() {
-            self.json_text(line, body);
-        }
-    }
-
-    fn malformed_line(&mut self, line: &[u8], body: &[u8], error: JsonError) {
-        if self.out.rejected == 0 {
-            let line_from = (line.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
-            self.out.first_wrong = Some(Place::of(body, line_from + error.at));
-        }
-        self.refuse(Reason::Malformed, || error.to_string());
-    }
-
-    /// One line of a body.
-    fn json_text(&mut self, text: &str, body: &[u8]) {
-        self.worker.draft.clear();
-        match scan::parse(text, &mut self.worker.draft.tape) {
-            Ok(()) => self.record(text, Format::Json, text.len(), None, Marks::default(), None),
-            Err(error) => self.malformed_line(text.as_bytes(), body, error),
-        }
-    }
-
-    /// A JSON list that starts at `start`. A mistake in it makes the whole body useless, as where the next object
-    /// starts cannot be known.
-    fn json_list(&mut self, text: &str, start: usize) -> Result<(), BodyError> {
-        self.make_room(text.len());
-        let bytes = text.as_bytes();
-        let fail = |kind: JsonErrorKind, at: usize| {
-            let kind = if at >= bytes.len() { JsonErrorKind::Eof } else { kind };
-            Err(BodyError::Json { kind, at })
-        };
-        let mut at = scan::skip_blanks(bytes, start + 1);
-        let mut first = true;
-        loop {
-            if first && bytes.get(at) == Some(&b']') {
-                break;
-            }
-            first = false;
-            self.worker.draft.clear();
-            let parsed = scan::parse_prefix(text, at, &mut self.worker.draft.tape);
-            let end = match parsed {
-                Ok(end) => end,
-                Err(JsonError { kind, at }) => {
-                    self.out = Gathered::default();
-                    return fail(kind, at);
-                }
-            };
-            if end - at > self.origin.line_max {
-                self.too_long(end - at);
-            } else {
-                self.record(text, Format::Json, end - at, None, Marks::default(), None);
-            }
-            at = scan::skip_blanks(bytes, end);
-            match bytes.get(at) {
-                Some(b',') => at = scan::skip_blanks(bytes, at + 1),
-                Some(b']') => break,
-                _ => {
-                    self.out = Gathered::default();
-                    return fail(JsonErrorKind::ExpectedCommaOrBracket, at);
-                }
-            }
-        }
-        let end = scan::skip_blanks(bytes, at + 1);
-        if end < bytes.len() {
-            self.out = Gathered::default();
-            return fail(JsonErrorKind::Trailing, end);
-        }
-        Ok(())
-    }
-
     /// Lines of text, each of the given format or of the one that is found. Blank lines are none.
     pub fn text_lines(&mut self, body: &[u8], format: Option<Format>) {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -318,16 +176,18 @@ impl<'a> Gatherer<'a> {
             return;
         }
         self.make_room(body.len());
-        for line in Lines::of(body) {
+        for (number, line) in (1..).zip(Lines::of(body)) {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.trim_ascii().is_empty() {
                 continue;
             }
+            let named = self.named_errors();
             if line.len() > self.origin.line_max {
                 self.too_long(line.len());
             } else {
                 self.text_line(line, format, Marks::default());
             }
+            self.place_errors(named, number);
         }
     }
 
@@ -502,33 +362,4 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
 /// The record whose bytes start at `from`.
 fn read_back(bytes: &[u8], from: usize) -> Option<LogRecord> {
     RecordView::parse(bytes.get(from..)?).ok().map(|view| view.to_record())
-}
-
-/// The lines of a text, without their line feeds.
-struct Lines<'a> {
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Lines<'a> {
-    fn of(text: &'a [u8]) -> Lines<'a> {
-        Lines { rest: Some(text) }
-    }
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest?;
-        match memchr::memchr(b'\n', rest) {
-            Some(at) => {
-                self.rest = rest.get(at + 1..);
-                rest.get(..at)
-            }
-            None => {
-                self.rest = None;
-                Some(rest)
-            }
-        }
-    }
 }

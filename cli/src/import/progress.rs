@@ -233,7 +233,7 @@ impl Progress {
                 }
                 None => eprintln!(
                     "{} of {of} {are} in no known format, and kept as plain text\nhint: --format says what \
-                     they are: json, logfmt, apache_combined, syslog_rfc3164, …; other layouts are described by \
+                     they are: json, logfmt, apache_combined, syslog_rfc3164, journald, …; other layouts are described by \
                      `parsers` in the server's configuration, and named --format regex:NAME. What is stored stays as it is: \
                      --as-new with a format stores the same files once more",
                     self.plain

@@ -202,7 +202,7 @@ async fn deliver(server: &Server, target: &Target, batch: &Batch, patience: &mut
         // Nothing of the batch was good; the others may be. (A wrong parameter would be wrong again.)
         Err(Failure::Rejected(rejection))
             if matches!(rejection.status, 400 | 413)
-                && !matches!(rejection.code.as_str(), "unknown_format" | "parameters") =>
+                && !matches!(rejection.code.as_str(), "unknown_format" | "bad_parameter") =>
         {
             eprintln!("{}", safe(&rejection.message));
             Ok(Taken { rejected: batch.lines.len() as u64, ..Taken::default() })

@@ -254,7 +254,8 @@ pub fn parse_entry(entry: &[u8], room: usize, may_be_cut: bool, draft: &mut Draf
     let Some(message) = message else {
         let is_entry = fields.iter().any(|field| !field.name.is_empty());
         let what = if is_entry { "the entry has no `MESSAGE`" } else { "expected fields, `NAME=value`" };
-        return Err(ParseError { format: FORMAT.into(), what: what.into(), at: 0 });
+        let mend = if entry.starts_with(b"{") { framing::NOT_JSON } else { "" };
+        return Err(ParseError { format: FORMAT.into(), what: format!("{what}{mend}").into(), at: 0 });
     };
     let mut members = draft.begin("");
     let micros = sent_time.or(time.and_then(whole_number));

@@ -30,8 +30,8 @@ impl Gatherer<'_> {
             } else {
                 self.text_line(cut.text, format, Marks::default());
             }
-            for error in self.out.errors.iter_mut().skip(named) {
-                error.line = Some(Place::of(body, from).line);
+            if self.named_errors() > named {
+                self.place_errors(named, Place::of(body, from).line);
             }
         }
         at

@@ -164,7 +164,7 @@ impl Piece {
 
 /// The bytes that a parameter writes in hexadecimal.
 fn hexadecimal<const N: usize>(name: &str, text: Option<&str>) -> Result<[u8; N], ApiError> {
-    let wrong = || ApiError::bad_request("parameters", format!("`{name}` must be {} hexadecimal digits", 2 * N));
+    let wrong = || ApiError::bad_request("bad_parameter", format!("`{name}` must be {} hexadecimal digits", 2 * N));
     let text = text.filter(|text| text.len() == 2 * N && text.is_ascii()).ok_or_else(wrong)?;
     let mut bytes = [0; N];
     for (at, byte) in bytes.iter_mut().enumerate() {

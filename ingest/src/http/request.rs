@@ -93,7 +93,7 @@ impl Parameters {
 
     /// Says what a parameter must be.
     pub(super) fn wrong(name: &str, what: &str) -> ApiError {
-        ApiError::bad_request("parameters", format!("`{name}` must be {what}"))
+        ApiError::bad_request("bad_parameter", format!("`{name}` must be {what}"))
     }
 
     /// Whose stack traces are joined, if that is said.

@@ -148,6 +148,7 @@ async fn lists_and_lines_tell_what_was_wrong_with_which() {
             (answer.status, &answer.body["accepted"], &answer.body["errors"][0]["index"]),
             (202, &json!(2), &json!(1))
         );
+        assert_eq!(answer.body["errors"][0]["line"], json!(3), "blank lines are lines");
         assert_eq!(answer.body["errors"][0]["error"], json!("expected a name in double quotes at byte 1"));
     }
     let first_bad = server.ingest("{\"message\":\n{\"message\":\"e\"}").await;
@@ -265,7 +266,6 @@ async fn a_key_is_for_one_body_only() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_key_is_for_one_way_of_joining_lines_only() {
     let server = Server::new();
     let key = [("idempotency-key", "k")];
@@ -279,6 +279,7 @@ async fn a_key_is_for_one_way_of_joining_lines_only() {
     assert_eq!(server.stored().len(), 2);
 }
 
+#[tokio::test]
 async fn a_body_that_was_half_taken_is_repeated_whole() {
     let server = Server::with(Limits::default(), |_| {});
     let body: String = (0..60).map(|n| format!("{{\"message\":\"{n} {}\"}}\n", "x".repeat(100_000))).collect();
@@ -324,6 +325,18 @@ async fn text_lines_are_detected_or_taken_as_asked() {
     );
     let forced = server.post("/ingest/raw?format=json", &[], "{\"message\":\"k\"}\nplain").await;
     assert_eq!((&forced.body["accepted"], &forced.body["errors"][0]["index"]), (&json!(1), &json!(1)));
+    let blank = server.post("/ingest/raw?format=json", &[], "{\"message\":\"k\"}\n\n\nplain").await;
+    assert_eq!((&blank.body["errors"][0]["index"], &blank.body["errors"][0]["line"]), (&json!(1), &json!(4)));
+    for wrong in ["multiline=cobol", "end=maybe"] {
+        let answer = server.post(&format!("/ingest/raw?{wrong}"), &[], "x").await;
+        assert_eq!((answer.status, &answer.body["error"]), (400, &json!("bad_parameter")), "{wrong}");
+    }
+    let json_journal = "{\"MESSAGE\":\"a\"}\n{\"MESSAGE\":\"a=b\"}\n";
+    for journal in [json_journal, "{\"MESSAGE\":\"a=b\"}\n"] {
+        let answer = server.post("/ingest/raw?format=journald", &[], journal).await;
+        let message = answer.body["message"].as_str().unwrap_or_default();
+        assert!(answer.status == 400 && message.contains("journalctl -o export"), "{}", answer.body);
+    }
     let unknown = server.post("/ingest/raw?format=xml", &[], "x").await;
     assert_eq!((unknown.status, &unknown.body["error"]), (400, &json!("unknown_format")));
     let bytes = server.post("/ingest/raw", &[], b"caf\xe9".to_vec()).await;

@@ -37,6 +37,9 @@ pub(super) enum Step<'a> {
     Damaged(Damage<'a>),
 }
 
+/// What is said of a line of JSON.
+pub(super) const NOT_JSON: &str = "; entries are what `journalctl -o export` writes, not `-o json`";
+
 /// What is wrong with an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Damage<'a> {
@@ -55,7 +58,8 @@ impl Damage<'_> {
             Damage::NoField(line) => {
                 let line = String::from_utf8_lossy(line.get(..4 * SHOWN_CHARS).unwrap_or(line));
                 let shown: String = line.chars().take(SHOWN_CHARS).collect();
-                format!("this line is no field, `NAME=value`: `{}`", shown.escape_debug()).into()
+                let mend = if line.starts_with('{') { NOT_JSON } else { "" };
+                format!("this line is no field, `NAME=value`: `{}`{mend}", shown.escape_debug()).into()
             }
             Damage::WrongLength => "the bytes of this field do not end where its length says".into(),
             Damage::Converted => {
@@ -195,6 +199,7 @@ mod tests {
         for (text, expected) in [
             (&b"-- Logs begin --\n"[..], "`-- Logs begin --`"),
             (b"GARBAGE\n__CURSOR=c1\n", "`GARBAGE`"),
+            (b"{\"MESSAGE\":\"a\"}\n", "`journalctl -o export`"),
             (b"lower\n\x01\0\0\0\0\0\0\0a\n", "`lower`"),
             (b"9A\n\x01\0\0\0\0\0\0\0a\n", "`9A`"),
             (&field("A", 768 << 20, b"x"), "Short"),
