@@ -251,6 +251,30 @@ fn the_end_of_a_file_that_may_go_on_is_left_and_no_record_is_torn() {
 }
 
 #[test]
+fn a_trace_at_the_end_of_a_file_that_rests_is_whole_and_a_part_of_a_line_is_not() {
+    let server = Server::start(BINARY, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("shop.log");
+    let at = watchfire_model::Timestamp::now().to_rfc3339();
+    let lines =
+        format!("{at} stdout F {at} ERROR two\n{at} stdout F java.lang.X: y\n{at} stdout F \tat a.B.c(D.java:1)\n");
+    let rests = || {
+        let then = std::time::SystemTime::now() - Duration::from_secs(60);
+        File::options().append(true).open(&path).and_then(|file| file.set_modified(then)).expect("it is there");
+    };
+    fs::write(&path, &lines).expect("it can be written");
+    rests();
+    let (code, said) = run(import(&server, &[&path.display().to_string()]));
+    assert!(code == 0 && !said.contains("may go on"), "{said}");
+    assert_eq!(total(&server, "service=shop"), 1);
+    fs::write(&path, format!("{lines}{at} stdout P half \n")).expect("it can be written");
+    rests();
+    let (code, said) = run(import(&server, &[&path.display().to_string()]));
+    assert!(code == 0 && said.contains("in parts"), "{said}");
+    assert_eq!(total(&server, "service=shop"), 1);
+}
+
+#[test]
 fn what_is_no_text_is_refused_by_name_and_passed_over_in_folders() {
     let server = Server::start(BINARY, "");
     let folder = tempfile::tempdir().expect("a folder");

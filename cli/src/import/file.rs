@@ -16,6 +16,19 @@ const PIECES_MAX: usize = 4;
 
 /// A file that was not changed for so long is not written to any more.
 const STILL_WRITTEN: Duration = Duration::from_secs(3600);
+/// The lines of a stack trace are written within such a time.
+const WRITTEN_NOW: Duration = Duration::from_secs(10);
+
+/// What may come behind the end of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Nothing.
+    Over,
+    /// The rest of what is not whole: half a line, a part of one, half an entry.
+    Possible,
+    /// That, and lines that belong to those that are there.
+    Going,
+}
 
 /// The bytes of a file from its beginning.
 pub(super) struct Bytes {
@@ -28,8 +41,8 @@ pub(super) struct Bytes {
     pub(super) ended: bool,
     /// Why nothing more comes, if it is not the end of the file.
     fault: Option<io::Error>,
-    /// A program may be writing to it, if it is not packed.
-    may_grow: bool,
+    /// If it is not packed.
+    growth: Growth,
     is_packed: Arc<AtomicBool>,
 }
 
@@ -75,12 +88,12 @@ impl<R: Read> Read for Counted<R> {
 impl Bytes {
     /// Opens a file, or stdin; `read` grows by what is read of it.
     pub(super) fn open(path: &Path, read: &Arc<AtomicU64>) -> io::Result<Bytes> {
-        let (input, may_grow): (Box<dyn Read + Send>, bool) = if super::is_stdin(path) {
-            (Box::new(io::stdin()), false)
+        let (input, growth): (Box<dyn Read + Send>, Growth) = if super::is_stdin(path) {
+            (Box::new(io::stdin()), Growth::Over)
         } else {
             let file = File::open(path)?;
-            let may_grow = may_grow(&file);
-            (Box::new(file), may_grow)
+            let growth = growth_of(&file);
+            (Box::new(file), growth)
         };
         let is_packed = Arc::new(AtomicBool::new(false));
         let found_packed = is_packed.clone();
@@ -100,7 +113,7 @@ impl Bytes {
                 let _ = sender.blocking_send(Err(io::Error::new(error.kind(), what)));
             }
         })?;
-        Ok(Bytes { pieces, held: Vec::new(), lines: 0, ended: false, fault: None, may_grow, is_packed })
+        Ok(Bytes { pieces, held: Vec::new(), lines: 0, ended: false, fault: None, growth, is_packed })
     }
 
     /// Whether the file ends here only because it cannot be read further.
@@ -108,9 +121,9 @@ impl Bytes {
         self.fault.is_some()
     }
 
-    /// Whether somebody may still be writing to it; known once some of it was read.
-    pub(super) fn may_grow(&self) -> bool {
-        self.may_grow && !self.is_packed.load(Ordering::Acquire)
+    /// What may come behind its end; known once some of it was read.
+    pub(super) fn growth(&self) -> Growth {
+        if self.is_packed.load(Ordering::Acquire) { Growth::Over } else { self.growth }
     }
 
     /// The fault that has ended it, if any did.
@@ -149,11 +162,15 @@ impl Bytes {
     }
 }
 
-/// Whether a file was changed lately. A program that writes little may keep the end of a line back for long.
-fn may_grow(file: &File) -> bool {
-    let modified = file.metadata().and_then(|metadata| metadata.modified());
-    // A time in the future is as good as now.
-    modified.is_ok_and(|modified| !modified.elapsed().is_ok_and(|age| age >= STILL_WRITTEN))
+/// What may come behind the end of a file now. A program that writes little may keep the end of a line back for long.
+fn growth_of(file: &File) -> Growth {
+    let Ok(modified) = file.metadata().and_then(|metadata| metadata.modified()) else { return Growth::Over };
+    match modified.elapsed() {
+        Ok(age) if age >= STILL_WRITTEN => Growth::Over,
+        Ok(age) if age >= WRITTEN_NOW => Growth::Possible,
+        // A time in the future is as good as now.
+        Ok(_) | Err(_) => Growth::Going,
+    }
 }
 
 fn is_gzip(start: &[u8]) -> bool {

@@ -57,8 +57,8 @@ enum ImportVerb {
     /// may be a part of it: that is said, and --as-new imports it.
     ///
     /// Of a file that may still be written (changed within the last hour, not packed) the end is left for the next call
-    /// if it may go on: a line without its end, a line that is written in parts, an error or a stack trace, an entry of a
-    /// journal. That is said, and --final takes it. What is no text (xz, zip, tar, pictures) is refused when it is named,
+    /// if it may go on: a line without its end, a line that is written in parts, an entry of a journal, and if it was changed
+    /// a moment ago an error or a stack trace. That is said, and --final takes it. What is no text (xz, zip, tar, pictures) is refused when it is named,
     /// and passed over in a folder.
     #[command(after_help = LOGS_HELP)]
     Logs(Logs),

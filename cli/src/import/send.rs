@@ -8,7 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::file::Bytes;
+use super::file::{Bytes, Growth};
 use super::is_stdin;
 use super::kind;
 use super::known::{HEAD_BYTES, Sample, candidates, name_of, start_of};
@@ -172,13 +172,14 @@ impl Sending<'_> {
             if piece.is_empty() {
                 return Ok(self.bytes.fault()?);
             }
-            let may_go_on = !self.labels.is_final && self.bytes.may_grow();
-            let end = match is_end {
-                // The last line may be half of one.
-                true if self.bytes.is_damaged() => "lines",
-                true if !may_go_on => "true",
-                // What is not whole is whole in the next piece, or in the next import.
-                _ => "false",
+            let growth = if self.labels.is_final { Growth::Over } else { self.bytes.growth() };
+            // What is not whole is whole in the next piece, or in the next import; of what is damaged it never is.
+            let end = match growth {
+                _ if !is_end => "false",
+                _ if self.bytes.is_damaged() => "lines",
+                Growth::Over => "true",
+                Growth::Possible => "lines",
+                Growth::Going => "false",
             };
             match patience.ask(|text| progress.say(text), || self.send(&piece, end)).await? {
                 Sent::Taken(taken) => {
@@ -193,8 +194,8 @@ impl Sending<'_> {
                     });
                     let moved = taken.position.saturating_sub(self.position);
                     if moved == 0 && is_end {
-                        if may_go_on && !self.bytes.is_damaged() {
-                            progress.say(&format!("{}: {}", path.display(), self.left()));
+                        if growth != Growth::Over && !self.bytes.is_damaged() {
+                            progress.say(&format!("{}: {}", path.display(), self.left(growth)));
                         }
                         return Ok(self.bytes.fault()?);
                     }
@@ -212,15 +213,18 @@ impl Sending<'_> {
     }
 
     /// What is said of the end of a file that is left, as more of it may come.
-    fn left(&self) -> &'static str {
+    fn left(&self, growth: Growth) -> &'static str {
         let is_journal = self.labels.format.as_deref() == Some("journald");
-        match self.bytes.held.last() {
-            Some(b'\n') if is_journal => {
+        match (self.bytes.held.last(), growth) {
+            (Some(b'\n'), _) if is_journal => {
                 "its last entries may go on, and are left for the next import; --final takes them"
             }
-            Some(b'\n') => {
-                "its last lines may go on (a trace behind an error, a line in parts), and are left for the next import; \
-                 --final takes them"
+            (Some(b'\n'), Growth::Going) => {
+                "it was written to a moment ago; its last lines may go on (a trace behind an error, a line in parts), and \
+                 are left for the next import; --final takes them"
+            }
+            (Some(b'\n'), _) => {
+                "its last line may go on (it is in parts), and is left for the next import; --final takes it"
             }
             _ => "its last line has no end yet, and is left for the next import; --final takes it",
         }
