@@ -198,6 +198,10 @@ fn meet_between_steps(glob: &str, is_down_first: bool) {
     for (rotation, _) in &cases {
         logs.append(&rotation.name, &numbers.lines(60));
     }
+    if glob.starts_with("links/") {
+        let names = cases.iter().map(|(rotation, _)| rotation.name.as_str());
+        names.chain(["marker.log", "last.log"]).for_each(|name| logs.link(name));
+    }
     let mut server = Server::start(BINARY, &logs.config(glob, ""));
     wait_total(&server, numbers.count());
     for _ in 0..2 {
@@ -258,6 +262,12 @@ fn meet_between_steps(glob: &str, is_down_first: bool) {
 #[test]
 fn a_start_between_any_two_steps_of_a_rotation_loses_and_doubles_nothing() {
     meet_between_steps("*.log", true);
+}
+
+#[test]
+fn rotation_behind_links_loses_and_doubles_nothing() {
+    meet_between_steps("links/*.log", true);
+    meet_between_steps("links/*.log", false);
 }
 
 #[test]
@@ -444,7 +454,7 @@ fn rotate_and_kill(period: Duration, seed: u64, duration: Duration) {
     let (stop, is_held) = (AtomicBool::new(false), AtomicBool::new(false));
     let (rotate_now, settled) = (AtomicU64::new(0), AtomicU64::new(0));
     let mut random = Random::new(seed);
-    let glob = if random.below(3) == 0 { "*.log*" } else { "*.log" };
+    let glob = ["*.log*", "links/*.log", "*.log", "*.log"][random.below(4) as usize];
     // So many that rotation hardly ever has to wait until nothing is deleted that was not read.
     let keep = 3 + (Duration::from_secs(15).as_millis() / period.as_millis()) as usize;
     let ways = [("renamed.log", Way::Delayed), ("packed.log", Way::Packed), ("copied.log", Way::Copied)];
@@ -454,6 +464,9 @@ fn rotate_and_kill(period: Duration, seed: u64, duration: Duration) {
         let keeps_time = random.below(2) == 0;
         rotations.push(Rotation { name: name.to_owned(), way, packing, keep, keeps_time });
         logs.append(name, &numbers.lines(1));
+    }
+    if glob.starts_with("links/") {
+        ways.map(|(name, _)| name).into_iter().chain(["more.log", "last.log"]).for_each(|name| logs.link(name));
     }
     println!("seed {seed}, every {period:?}, {glob}: {rotations:?}");
     let environment = [("WATCHFIRE_LOG", "info,watchfire_ingest=debug,watchfire::request=error")];

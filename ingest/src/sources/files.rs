@@ -4,37 +4,39 @@
 //! (`Limits::followed_open`). Lines of several files go to the queue together, each file's new position in the same frame as its lines. When
 //! the queue is full nothing moves: the files keep what is not stored.
 
+mod asked;
 mod commit;
 mod judging;
 mod known;
 mod listing;
+mod met;
 mod moved;
 mod names;
 mod past;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use watchfire_model::Timestamp;
-use xxhash_rust::xxh3::xxh3_128;
 
-use super::metrics::{SourceFigures, SourceMetrics};
+use super::metrics::SourceMetrics;
 use super::position::{FileId, Head, Position};
-use super::rest;
 use super::settings::FileSource;
 use super::tracked::{OpenFault, Standing, Tracked};
 use super::turn::{self, Outcome, Read, TURN_BYTES, Turn};
 use super::waking::{Notices, Poke, Waking};
 use crate::intake::Intake;
 use crate::metrics::SourceCounters;
+use asked::Links;
 use judging::Judged;
 use known::Known;
+use met::Source;
 use past::Missing;
 
 /// How often folders are listed even if nothing is heard of them, and sizes looked at.
@@ -87,6 +89,7 @@ impl FilesReader {
             sources: Vec::new(),
             tracked: BTreeMap::new(),
             by_path: HashMap::new(),
+            links: Links::default(),
             judged: HashMap::new(),
             known: None,
             kept: 0,
@@ -125,40 +128,6 @@ impl FilesReader {
     }
 }
 
-/// A source in force.
-pub(super) struct Source {
-    pub settings: FileSource,
-    pub figures: SourceFigures,
-    /// It was never met before.
-    pub is_new: bool,
-    /// It was met by a version that did not keep which rotated files it had read; that, as it is stored.
-    pub older: Option<Vec<u8>>,
-    /// When it was met first, as far as that is known.
-    pub met: Option<SystemTime>,
-}
-
-/// What is kept of a source that was met: version u8 = 3, milliseconds i64. Version 1 has no time, before version 3 it
-/// was not kept which rotated files were read.
-const MET_VERSION: u8 = 3;
-
-fn met_at(time_ms: i64) -> Vec<u8> {
-    [&[MET_VERSION][..], &time_ms.to_le_bytes()].concat()
-}
-
-fn met_of(value: &[u8]) -> Option<SystemTime> {
-    let [2..=MET_VERSION, time @ ..] = value else { return None };
-    time_of(i64::from_le_bytes(time.try_into().ok()?))
-}
-
-fn time_of(ms: i64) -> Option<SystemTime> {
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(ms).ok()?))
-}
-
-/// The key that says that a source was met.
-fn key_of(source: &FileSource) -> Vec<u8> {
-    [&b"s"[..], &xxh3_128(source.name().as_bytes()).to_le_bytes()].concat()
-}
-
 struct Files {
     control: Arc<Control>,
     intake: Arc<Intake>,
@@ -169,6 +138,7 @@ struct Files {
     sources: Vec<Source>,
     tracked: BTreeMap<FileId, Tracked>,
     by_path: HashMap<PathBuf, FileId>,
+    links: Links,
     /// What was found of files that are not followed, so that it need not be found again.
     judged: HashMap<FileId, Judged>,
     /// What was read before this turn, once it was asked for.
@@ -251,16 +221,9 @@ impl Files {
             }
         }
         gone.into_iter().for_each(|id| self.drop_file(id));
-        self.sources = sources
-            .into_iter()
-            .map(|settings| {
-                let stored = self.intake.queue.checkpoint(&key_of(&settings));
-                let met = stored.as_deref().and_then(met_of);
-                let is_new = stored.is_none();
-                let older = stored.filter(|stored| stored.first() != Some(&MET_VERSION));
-                Source { figures: self.metrics.of(settings.name()), is_new, older, met, settings }
-            })
-            .collect();
+        let met = |settings| Source::new(settings, self.intake.queue.as_ref(), &self.metrics);
+        self.sources = sources.into_iter().map(met).collect();
+        self.move_links(&now_at);
         self.judged.clear();
         self.list_at_ms = 0;
         self.knows_orphans = false;
@@ -448,7 +411,7 @@ impl Files {
         self.miss_bytes(&position, missed, source, now_ms);
         if is_live && !is_copy && !self.is_rotated(&path, source) {
             turn.keep(&position, None, |key| self.intake.queue.checkpoint(key).is_some());
-            turn.place(id, stored, Position { path, modified_ms, head, ..Position::default() });
+            turn.place(id, stored, Position { modified_ms, head, ..self.links.named(&path) });
             turn.has_more(id);
         } else {
             self.give_up(id, &position, stored, turn);
@@ -456,13 +419,6 @@ impl Files {
             self.judged.remove(&id);
             self.list_at_ms = 0;
         }
-    }
-
-    /// Whether a path is one that rotation gives to a file that is followed.
-    fn is_rotated(&self, path: &Path, source: usize) -> bool {
-        let Some(source) = self.sources.get(source) else { return false };
-        let originals = rest::original_names(path);
-        originals.iter().any(|name| self.by_path.contains_key(name) && source.settings.matches(name))
     }
 
     fn set_due(&mut self, id: FileId, due_ms: Option<i64>) {

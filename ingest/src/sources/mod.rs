@@ -11,6 +11,7 @@ pub mod cut;
 pub mod entries;
 pub mod files;
 pub mod journal;
+mod link;
 pub mod metrics;
 pub mod multiline;
 mod multiline_rules;

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! key   = "f" | device u64 | inode u64, or "p" | hash of the value 16 bytes, if no file has these contents now
-//! value = version u8 = 3 or 4 | flags u8 | at u64 | head length u16 | head hash 16 bytes
+//! value = version u8 = 3, 4 or 5 | flags u8 | at u64 | head length u16 | head hash 16 bytes
 //!         | tail length u16 | tail hash 16 bytes | modified i64 (milliseconds since the epoch)
-//!         | device u64 | inode u64, of the file that had them (version 4, under the keys "p") | path
+//!         | device u64 | inode u64, of the file that had them (version 4, or flag 16; under the keys "p")
+//!         | target length u16 | target (version 5: the path is that of a symbolic link, and leads there) | path
 //!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good, 8 not decided yet
-//!         (no longer written)
+//!         (no longer written), 16 the file that had the contents is known (version 5)
 //! ```
 //! Integers little-endian. `at` counts unpacked bytes. Version 1 has neither tail nor time, version 2 no time.
 
@@ -26,6 +27,7 @@ pub const PAST_KEYS: &[u8] = b"p";
 pub const HEAD_BYTES: usize = 1024;
 /// Longer paths are kept cut; they only help to find what was renamed.
 const PATH_BYTES_MAX: usize = 1024;
+const VERSION_WITH_TARGET: u8 = 5;
 const VERSION_WITH_FILE: u8 = 4;
 const VERSION: u8 = 3;
 const VERSION_WITHOUT_TIME: u8 = 2;
@@ -138,11 +140,18 @@ pub struct Position {
     pub modified_ms: i64,
     /// Of contents that no file has: the file that had them. It may come back.
     pub was: Option<FileId>,
-    /// Where it was.
+    /// The name under which it is asked for, or where it was.
     pub path: PathBuf,
+    /// Where that led to, if it is a symbolic link.
+    pub target: Option<PathBuf>,
 }
 
 impl Position {
+    /// Where the file was, whatever links lead there.
+    pub fn place(&self) -> &Path {
+        self.target.as_deref().unwrap_or(&self.path)
+    }
+
     /// Whether it says anything of the contents that a copy could be known by.
     pub fn tells_copies(&self) -> bool {
         !self.undecided && self.head.length > 0
@@ -157,9 +166,13 @@ impl Position {
     /// As the queue keeps it.
     pub fn encode(&self) -> Vec<u8> {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-        let version = if self.was.is_some() { VERSION_WITH_FILE } else { VERSION };
+        let version = match (&self.target, self.was) {
+            (Some(_), _) => VERSION_WITH_TARGET,
+            (None, Some(_)) => VERSION_WITH_FILE,
+            (None, None) => VERSION,
+        };
         let mut out = vec![version, flag(self.skipping, 1) | flag(self.packed, 2) | flag(self.finished, 4)];
-        out[1] |= flag(self.undecided, 8);
+        out[1] |= flag(self.undecided, 8) | flag(self.target.is_some() && self.was.is_some(), 16);
         out.extend_from_slice(&self.at.to_le_bytes());
         out.extend_from_slice(&self.head.length.to_le_bytes());
         out.extend_from_slice(&self.head.hash.to_le_bytes());
@@ -167,22 +180,28 @@ impl Position {
         out.extend_from_slice(&self.tail.hash.to_le_bytes());
         out.extend_from_slice(&self.modified_ms.to_le_bytes());
         out.extend(self.was.iter().flat_map(|file| file.bytes()));
-        let path = self.path.as_os_str().as_bytes();
-        out.extend_from_slice(path.get(..PATH_BYTES_MAX).unwrap_or(path));
+        if let Some(target) = &self.target {
+            let target = cut_path(target);
+            out.extend_from_slice(&(target.len() as u16).to_le_bytes());
+            out.extend_from_slice(target);
+        }
+        out.extend_from_slice(cut_path(&self.path));
         out
     }
 
     /// What was kept. `None`: of a later version, or damaged.
     pub fn decode(bytes: &[u8]) -> Option<Position> {
-        let [version @ VERSION_WITHOUT_TAIL..=VERSION_WITH_FILE, flags, rest @ ..] = bytes else { return None };
+        let [version @ VERSION_WITHOUT_TAIL..=VERSION_WITH_TARGET, flags, rest @ ..] = bytes else { return None };
         let (at, rest) = rest.split_first_chunk()?;
         let (head, rest) = sample(rest)?;
         let (tail, rest) = if *version >= VERSION_WITHOUT_TIME { sample(rest)? } else { ((0, 0), rest) };
         let (modified, rest) = if *version >= VERSION { rest.split_first_chunk()? } else { (&[0; 8], rest) };
-        let (was, path) = match *version >= VERSION_WITH_FILE {
-            true => rest.split_first_chunk().map(|(file, path)| (Some(FileId::of_bytes(file)), path))?,
+        let has_file = *version == VERSION_WITH_FILE || *version == VERSION_WITH_TARGET && flags & 16 != 0;
+        let (was, rest) = match has_file {
+            true => rest.split_first_chunk().map(|(file, rest)| (Some(FileId::of_bytes(file)), rest))?,
             false => (None, rest),
         };
+        let (target, path) = if *version == VERSION_WITH_TARGET { target(rest)? } else { (None, rest) };
         Some(Position {
             at: u64::from_le_bytes(*at),
             skipping: flags & 1 != 0,
@@ -193,9 +212,26 @@ impl Position {
             tail: Tail { length: tail.0, hash: tail.1 },
             modified_ms: i64::from_le_bytes(*modified),
             was,
-            path: PathBuf::from(std::ffi::OsString::from_vec(path.to_vec())),
+            path: path_of(path),
+            target,
         })
     }
+}
+
+fn cut_path(path: &Path) -> &[u8] {
+    let path = path.as_os_str().as_bytes();
+    path.get(..PATH_BYTES_MAX).unwrap_or(path)
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsString::from_vec(bytes.to_vec()))
+}
+
+/// Where a link led to, and what stands behind it.
+fn target(bytes: &[u8]) -> Option<(Option<PathBuf>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (target, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+    Some((Some(path_of(target)), rest))
 }
 
 /// A length, a hash, and what stands behind them.
@@ -260,10 +296,18 @@ mod tests {
             modified_ms: 1_700_000_000_123,
             was: None,
             path: PathBuf::from("/var/log/app.log"),
+            target: None,
         };
         let past = Position { was: Some(FileId { device: 3, inode: u64::MAX }), ..position.clone() };
-        assert_eq!(Position::decode(&past.encode()).as_ref(), Some(&past));
+        let target = Some(PathBuf::from("/var/log/pods/0.log"));
+        let (link, past_link) =
+            (Position { target: target.clone(), ..position.clone() }, Position { target, ..past.clone() });
+        for position in [&past, &link, &past_link] {
+            assert_eq!(Position::decode(&position.encode()).as_ref(), Some(position));
+        }
         assert_eq!(past.past_key(), position.past_key());
+        assert_eq!(past_link.past_key(), link.past_key());
+        assert_eq!(Position::decode(&link.encode()[..60]), None);
         let bytes = position.encode();
         assert_eq!(bytes[0], 3);
         assert_eq!(Position::decode(&bytes), Some(position));

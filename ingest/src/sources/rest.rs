@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::packed::has_packed_name;
-use super::position::{FileId, is_rotated_name};
+use super::position::{FileId, Position, is_rotated_name};
 
 /// Lists of a folder in which something happens all the time.
 const LISTS_MAX: usize = 8;
@@ -56,6 +56,12 @@ impl Folders {
         }
         let target = fs::read_link(near).and_then(|_| fs::canonicalize(near)).ok()?;
         self.beside(&target)?.iter().find(is_it).cloned()
+    }
+
+    /// The file that was read to a position, if it is where it was, or beside that, or beside what its name leads to now.
+    pub(super) fn of_position(&mut self, position: &Position, id: FileId) -> Option<Entry> {
+        let found = self.with_id(position.place(), id, position.packed);
+        found.or_else(|| position.target.as_ref().and_then(|_| self.with_id(&position.path, id, position.packed)))
     }
 
     /// All that was found in the folders that were listed.

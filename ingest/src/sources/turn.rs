@@ -259,6 +259,7 @@ impl Reader<'_> {
                     modified_ms: file.modified_ms(),
                     was: None,
                     path: position.path.clone(),
+                    target: position.target.clone(),
                 };
                 let (id, before) = (file.id, file.stored.clone());
                 turn.steps.push(Step::Place { id, before, position, records, bytes: at as u64 });

@@ -1,13 +1,16 @@
 //! Waking the reader of files when something happens in their folders. What is missed is found by looking now and
 //! then, so that a file system without notices only costs time.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::{Condvar, Mutex};
+
+use super::position::FileId;
 
 /// Beyond so many files all are looked at.
 const PATHS_MAX: usize = 4096;
@@ -71,7 +74,8 @@ impl Poke {
 pub(super) struct Waking {
     poke: Poke,
     watcher: Option<RecommendedWatcher>,
-    folders: BTreeSet<PathBuf>,
+    /// What is watched: a folder that was removed and made again is another one.
+    folders: BTreeMap<PathBuf, FileId>,
 }
 
 impl Waking {
@@ -81,27 +85,32 @@ impl Waking {
         let watcher = notify::recommended_watcher(move |event| for_events.take(event));
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "no notices of changes: files are looked at each second"));
-        Waking { poke, watcher: watcher.ok(), folders: BTreeSet::new() }
+        Waking { poke, watcher: watcher.ok(), folders: BTreeMap::new() }
     }
 
-    /// Watches these folders and no others.
-    pub(super) fn watch(&mut self, folders: &BTreeSet<PathBuf>) {
+    /// Watches those of these that are folders, and no others.
+    pub(super) fn watch(&mut self, names: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        for gone in self.folders.difference(folders) {
-            // It may have been removed, and its watch with it.
-            let _ = watcher.unwatch(gone);
-        }
-        let mut watched: BTreeSet<PathBuf> = self.folders.intersection(folders).cloned().collect();
-        for folder in folders {
-            if watched.len() >= FOLDERS_MAX || watched.contains(folder) {
+        let metadata = names.iter().filter_map(|name| Some((name, fs::metadata(name).ok()?)));
+        let folders = metadata.filter(|(_, metadata)| metadata.is_dir());
+        let folders: BTreeMap<&PathBuf, FileId> = folders.map(|(name, it)| (name, FileId::of(&it))).collect();
+        self.folders.retain(|name, id| {
+            let is_there = folders.get(name) == Some(id);
+            if !is_there {
+                // It may have been removed, and its watch with it.
+                let _ = watcher.unwatch(name);
+            }
+            is_there
+        });
+        for (folder, id) in folders {
+            if self.folders.len() >= FOLDERS_MAX || self.folders.contains_key(folder) {
                 continue;
             }
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(watched.insert(folder.clone())),
+                Ok(()) => drop(self.folders.insert(folder.clone(), id)),
                 Err(error) => tracing::debug!(%error, folder = %folder.display(), "not watched"),
             }
         }
-        self.folders = watched;
     }
 
     /// Waits until something happens, at most so long.

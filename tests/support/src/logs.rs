@@ -55,6 +55,15 @@ impl Logs {
         fs::rename(self.path(from), self.path(to)).expect("the file is there");
     }
 
+    /// Makes `links/NAME`, which leads to a file over another link.
+    pub fn link(&self, name: &str) {
+        for (folder, target) in [("between", name.to_owned()), ("links", format!("between/{name}"))] {
+            fs::create_dir_all(self.path(folder)).expect("the folder can be written");
+            let made = std::os::unix::fs::symlink(self.path(&target), self.path(folder).join(name));
+            made.expect("the name is free");
+        }
+    }
+
     /// `sources.files` with this glob and further keys.
     pub fn config(&self, glob: &str, more: &str) -> String {
         format!("sources: {{files: [{{path: \"{}\", service: app{more}}}]}}\n", self.path(glob).display())

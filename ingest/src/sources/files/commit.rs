@@ -126,7 +126,7 @@ impl Files {
             let stored = self.intake.queue.checkpoint(&id.key());
             if let Some(file) = self.tracked.get_mut(&id) {
                 let known = stored.as_deref().and_then(Position::decode);
-                file.position = known.unwrap_or_else(|| Position { path: file.path.clone(), ..Position::default() });
+                file.position = known.unwrap_or_else(|| self.links.named(&file.path));
                 file.stored = stored;
             }
         }

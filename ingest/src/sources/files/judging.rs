@@ -17,7 +17,7 @@ use super::listing::{Look, first_position, is_blank};
 use crate::sources::content::{Content, Holds};
 use crate::sources::packed::has_packed_name;
 use crate::sources::position::{FILE_KEYS, FileId, HEAD_BYTES, Position, is_numbered_name};
-use crate::sources::rest::{self, Entry, Folders, millis};
+use crate::sources::rest::{Entry, Folders, millis};
 use crate::sources::tracked::{Begun, OpenFault, Standing, Tracked};
 use crate::sources::waking::fixed_folder;
 
@@ -97,28 +97,19 @@ pub(super) enum Original {
 }
 
 impl Files {
-    /// The source and the names of files that are asked for, of which rotation may have made this one.
-    pub(super) fn family(&self, path: &Path) -> Option<(usize, Vec<PathBuf>)> {
-        let names = rest::original_names(path);
-        self.sources.iter().enumerate().find_map(|(at, source)| {
-            let is_asked_for = |name: &&PathBuf| source.settings.matches(name) && !has_packed_name(name);
-            let names: Vec<PathBuf> = names.iter().filter(is_asked_for).cloned().collect();
-            (!names.is_empty()).then_some((at, names))
-        })
-    }
-
     /// Whether a file that is asked for, and of which nothing is known, may be what rotation has made of another, or
     /// a copy of one.
     pub(super) fn is_to_be_judged(&self, entry: &Entry, source: usize, look: &mut Look) -> bool {
         let is_known = match self.tracked.get(&entry.id) {
-            Some(file) if file.begun == Begun::Alike => return self.sources.get(source).is_some(),
+            Some(file) if file.begun == Begun::Alike => return true,
             Some(file) => !file.position.packed && (file.path == entry.path || !is_blank(file)),
             None => self.record_of(entry).is_some_and(|record| record.tells_copies() || record.at > 0),
         };
-        let Some(source) = self.sources.get(source).filter(|_| !is_known) else { return false };
-        let originals = rest::original_names(&entry.path);
-        let mut originals = originals.iter().filter(|name| source.settings.matches(name));
-        originals.any(|name| self.is_there(name, look)) || self.begins_like_read(entry, look)
+        if is_known {
+            return false;
+        }
+        let originals = self.originals(&entry.path, source);
+        originals.iter().any(|name| self.is_there(name, look)) || self.begins_like_read(entry, look)
     }
 
     /// Whether a name is one of a file.
@@ -160,7 +151,7 @@ impl Files {
 
     /// Paths in the folders that may hold what rotation has left.
     fn folders_of_interest(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = self.by_path.keys().cloned().collect();
+        let mut paths: Vec<PathBuf> = self.by_path.keys().chain(self.links.targets()).cloned().collect();
         for pattern in self.sources.iter().flat_map(|source| &source.settings.paths) {
             let folder = Path::new(pattern).parent().unwrap_or(Path::new(""));
             if folder == fixed_folder(pattern) || folder.as_os_str().is_empty() {
@@ -209,24 +200,29 @@ impl Files {
             found.push(Candidate { entry, source, names, is_asked_for: true });
         }
         let others = look.folders.all().filter(|entry| !asked_ids.contains(&entry.id));
+        let mut found_ids = HashSet::new();
         for entry in others.filter(|entry| !self.tracked.contains_key(&entry.id)).cloned().collect::<Vec<_>>() {
-            if self.is_judged(&entry) {
+            // A folder may have been listed under two names.
+            if self.is_judged(&entry) || found_ids.contains(&entry.id) {
                 continue;
             }
-            match self.family(&entry.path) {
+            // It got a link's name after the link was followed last, and the link has gone since.
+            let unread = self.links.gone_from(&entry.path).filter(|_| self.record_of(&entry).is_none());
+            let family = unread.map(|source| (source, Vec::new())).or_else(|| self.family(&entry.path));
+            let is_asked_for = unread.is_some();
+            match family {
                 None => self.note(&entry, Finding::Unrelated),
                 // It came after the names that are asked for were listed.
-                Some((source, _)) if self.is_asked_for(&entry.path, source) => {
+                Some((source, _)) if !is_asked_for && self.is_asked_for(&entry.path, source) => {
                     self.judge_soon(look);
                 }
-                Some((source, names)) => found.push(Candidate { entry, source, names, is_asked_for: false }),
+                Some((source, names)) => {
+                    found_ids.insert(entry.id);
+                    found.push(Candidate { entry, source, names, is_asked_for });
+                }
             }
         }
         found
-    }
-
-    fn is_asked_for(&self, path: &Path, source: usize) -> bool {
-        !has_packed_name(path) && self.sources.get(source).is_some_and(|source| source.settings.matches(path))
     }
 
     /// Whether what was found of a file still holds.
@@ -264,7 +260,7 @@ impl Files {
 
     /// A file went before it was decided what it is: it is read whole.
     fn read_gone(&self, id: FileId, path: PathBuf, content: Content, source: usize, look: &mut Look) {
-        let position = Position { path: path.clone(), ..Position::default() };
+        let position = self.links.named(&path);
         let mut file = Tracked::new(id, path, source, position, look.now_ms);
         (file.stored, file.standing) = (self.intake.queue.checkpoint(&id.key()), Standing::Moved);
         file.hold(content);
@@ -382,7 +378,7 @@ impl Files {
 
     /// Where a file is that was read to a position, if it is still there.
     pub(super) fn place_of(&self, id: FileId, position: &Position, folders: &mut Folders) -> Option<Entry> {
-        if let Some(entry) = folders.with_id(&position.path, id, position.packed) {
+        if let Some(entry) = folders.of_position(position, id) {
             return Some(entry);
         }
         let file = self.tracked.get(&id).filter(|file| file.position.packed == position.packed)?;
@@ -407,15 +403,14 @@ impl Files {
         let Candidate { entry, source: at, names, is_asked_for } = candidate;
         let Some(source) = self.sources.get(*at) else { return };
         if *is_asked_for {
-            let position = first_position(entry, self.start_of(*at));
+            let position = first_position(entry, self.links.named(&entry.path), self.start_of(*at));
             return self.follow(candidate, content, position, look);
         }
         let Some(name) = names.iter().find(|name| is_numbered_name(name, &entry.path)).or(names.first()) else {
             return;
         };
-        let (packed, head, path) = (content.packed, content.begins, name.clone());
-        let modified_ms = millis(entry.modified);
-        let position = Position { packed, head, path, modified_ms, ..Position::default() };
+        let (packed, head, modified_ms) = (content.packed, content.begins, millis(entry.modified));
+        let position = Position { packed, head, modified_ms, ..self.links.named(name) };
         let since_ms = source.met.and_then(|met| met.checked_sub(FILE_CLOCK_LAG)).map_or(i64::MAX, millis);
         let is_ours = is_numbered_name(name, &entry.path) && !source.settings.excludes(&entry.path);
         let is_since = source.settings.read_rotated || millis(entry.born) >= since_ms;
@@ -441,7 +436,10 @@ impl Files {
     fn read_ms(&self, name: &Path) -> Option<i64> {
         let stored = self.intake.queue.checkpoints(FILE_KEYS);
         let positions = stored.iter().filter_map(|(_, stored)| Position::decode(stored));
-        positions.filter(|position| position.path == name && !position.undecided).map(|it| it.modified_ms).max()
+        positions
+            .filter(|position| self.links.is_name_of(name, position) && !position.undecided)
+            .map(|it| it.modified_ms)
+            .max()
     }
 
     /// Reads a file from a position on.

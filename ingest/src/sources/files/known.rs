@@ -44,8 +44,10 @@ impl Known {
     fn insert(&mut self, key: Vec<u8>, stored: Vec<u8>) {
         let Some(position) = Position::decode(&stored) else { return };
         let at = self.reads.len();
-        for name in rest::original_names(&position.path).into_iter().chain([position.path.clone()]) {
-            self.by_name.entry(name).or_default().push(at);
+        for path in [Some(&position.path), position.target.as_ref()].into_iter().flatten() {
+            for name in rest::original_names(path).into_iter().chain([path.clone()]) {
+                self.by_name.entry(name).or_default().push(at);
+            }
         }
         if position.tells_copies() && !position.packed && position.at > 0 && position.tail.length > 0 {
             self.by_head.entry(position.head).or_default().push(at);

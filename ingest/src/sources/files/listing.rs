@@ -1,20 +1,20 @@
 //! Which files there are, and what became of those that are not where they were.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use watchfire_model::Timestamp;
 
 use super::known::Known;
-use super::{Files, LIST_EVERY_MS, LIST_PAUSE_MS, key_of, met_at, time_of};
+use super::met::{Source, key_of, met_at, time_of};
+use super::{Files, LIST_EVERY_MS, LIST_PAUSE_MS};
 use crate::sources::content::{Content, Holds};
 use crate::sources::position::{FILE_KEYS, FileId, HEAD_BYTES, Head, Position, Tail};
 use crate::sources::rest::{self, Entry, Folders};
 use crate::sources::settings::Start;
 use crate::sources::tracked::{Begun, Standing, Tracked, before, end_of_lines, piece};
 use crate::sources::turn::{STEPS_MAX, Turn};
-use crate::sources::waking::fixed_folder;
 
 /// One look at the folders: what they hold, and what is to become durable of it.
 pub(super) struct Look {
@@ -68,6 +68,7 @@ impl Files {
         }
         self.store(&mut look);
         self.judge_rotated(rotated, &mut look);
+        self.forget_links(&mut look);
         self.tell_missing(now_ms);
         for source in self.sources.iter_mut().filter(|source| source.is_new || source.older.is_some()) {
             let met = source.met.or(time_of(now_ms));
@@ -80,21 +81,6 @@ impl Files {
         // Large folders in which much happens do not take all the time.
         let took_ms = Timestamp::now().millis().saturating_sub(now_ms);
         self.list_pause_ms = took_ms.saturating_mul(5).clamp(LIST_PAUSE_MS, LIST_EVERY_MS);
-    }
-
-    /// Files that are asked for, and the place of their source. Their folders are watched before they are listed, so
-    /// that what happens after is heard of.
-    fn find(&mut self) -> Vec<(PathBuf, usize)> {
-        let mut watched = BTreeSet::new();
-        let mut found: Vec<(PathBuf, usize)> = Vec::new();
-        for (at, source) in self.sources.iter().enumerate() {
-            watched.extend(source.settings.paths.iter().map(|path| fixed_folder(path)));
-            found.extend(source.settings.list().0.into_iter().map(|path| (path, at)));
-        }
-        watched.extend(found.iter().filter_map(|(path, _)| path.parent().map(Path::to_owned)));
-        watched.retain(|folder| folder.is_dir());
-        self.waking.watch(&watched);
-        found
     }
 
     /// Commits what the look has found so far.
@@ -141,10 +127,14 @@ impl Files {
             look.turn.keep(&before, None, |key| self.intake.queue.checkpoint(key).is_some());
         }
         let is_new = known.is_none();
-        let position = known.unwrap_or_else(|| Position { path: path.clone(), ..Position::default() });
+        let named = self.links.named(path);
+        let mut position = known.unwrap_or_else(|| named.clone());
+        if position.path == named.path {
+            position.target.clone_from(&named.target);
+        }
         let mut file = Tracked::new(id, path.clone(), source, position, look.now_ms);
         (file.stored, file.seen.1) = (stored.clone(), entry.modified);
-        let first = is_new.then(|| first_position(entry, self.start_of(source)));
+        let first = is_new.then(|| first_position(entry, named, self.start_of(source)));
         if first.as_ref().is_some_and(|first| first.at == 0 && first.head.length == 0) {
             file.begun = Begun::Empty;
         }
@@ -171,12 +161,14 @@ impl Files {
         if self.by_path.get(&file.path) == Some(&id) {
             self.by_path.remove(&file.path);
         }
-        let is_listed = look.folders.beside(&file.path).is_some();
+        let is_in_sight = self.is_in_sight(&file.position, &file.path, &mut look.folders);
         match look.folders.with_id(&file.path, id, file.position.packed) {
             // It goes just now, or gets another name.
             Some(entry) if entry.is_past => self.list_at_ms = self.list_at_ms.min(look.now_ms + LIST_PAUSE_MS),
             // The name is not asked for any more.
-            Some(entry) if entry.path == file.path && file.standing == Standing::Live => self.drop_file(id),
+            Some(entry) if entry.path == file.path && file.standing == Standing::Live && !self.lost_its_link(file) => {
+                self.drop_file(id);
+            }
             // Nothing is known of it that could tell whether it is still the same.
             Some(entry) if is_blank(file) && self.family(&entry.path).is_some() => self.drop_file(id),
             Some(entry) => {
@@ -187,9 +179,15 @@ impl Files {
             None if file.has_no_names() => self.set_standing(id, Standing::Deleted, None),
             None if file.is_open() => self.set_standing(id, Standing::Moved, None),
             // Its folder cannot be read now.
-            None if !is_listed => {}
+            None if !is_in_sight => {}
             None => self.lose(id, look),
         }
+    }
+
+    /// Whether a file is where it was, and the link that led to it is gone, or leads to another one.
+    fn lost_its_link(&self, file: &Tracked) -> bool {
+        let asks_for = |source: &Source| source.settings.matches(&file.position.path);
+        file.position.target.is_some() && self.sources.get(file.source).is_some_and(asks_for)
     }
 
     /// Where a file is; what is new there is read.
@@ -217,12 +215,11 @@ impl Files {
     fn find_orphans(&mut self, look: &mut Look) {
         for (key, stored) in self.intake.queue.checkpoints(FILE_KEYS) {
             let (Some(id), Some(position)) = (FileId::of_key(&key), Position::decode(&stored)) else { continue };
-            let source = self.sources.iter().position(|source| source.settings.matches(&position.path));
-            let Some(source) = source.filter(|_| !self.tracked.contains_key(&id)) else { continue };
-            if look.folders.beside(&position.path).is_none() {
+            let Some(source) = self.source_of(&position).filter(|_| !self.tracked.contains_key(&id)) else { continue };
+            if !self.is_in_sight(&position, position.place(), &mut look.folders) {
                 continue;
             }
-            let found = look.folders.with_id(&position.path, id, position.packed);
+            let found = look.folders.of_position(&position, id);
             if found.as_ref().is_some_and(|entry| position.finished || self.family(&entry.path).is_some()) {
                 continue;
             }
@@ -248,7 +245,7 @@ pub(super) fn is_blank(file: &Tracked) -> bool {
 }
 
 /// Where a file that was never read is begun. How it begins is kept with that, so that a copy is known by it.
-pub(super) fn first_position(entry: &Entry, start: Start) -> Position {
+pub(super) fn first_position(entry: &Entry, named: Position, start: Start) -> Position {
     let file =
         File::open(&entry.path).ok().filter(|file| file.metadata().is_ok_and(|now| FileId::of(&now) == entry.id));
     let at = match start {
@@ -262,7 +259,6 @@ pub(super) fn first_position(entry: &Entry, start: Start) -> Position {
         head: head.map(|head| Head::of(&head)).unwrap_or_default(),
         tail: tail.map(|tail| Tail::of(&tail)).unwrap_or_default(),
         modified_ms: rest::millis(entry.modified),
-        path: entry.path.clone(),
-        ..Position::default()
+        ..named
     }
 }

@@ -8,6 +8,7 @@
 //! night may be the same each time, so text goes on only if there is a time in it, or the file has the time of the other.
 
 use super::Files;
+use super::asked::Links;
 use super::judging::{Candidate, Finding, Original, Since};
 use super::known::{Known, Read};
 use super::listing::Look;
@@ -106,7 +107,9 @@ impl Files {
         let Ok(content) = Content::open(&entry) else { return false };
         let known = self.known.get_or_insert_with(|| Known::new(self.intake.queue.as_ref()));
         let others = known.begun_like(&content.head).into_iter().filter_map(|place| known.reads.get(place));
-        others.filter(|read| may_be_of(read, &entry, &content)).any(|read| content.holds(&read.position) == Holds::Yes)
+        others
+            .filter(|read| may_be_of(&self.links, read, &entry, &content))
+            .any(|read| content.holds(&read.position) == Holds::Yes)
     }
 
     /// Of what gone file a file under a name that is asked for is the copy; `unlike` if of none.
@@ -137,7 +140,9 @@ impl Files {
         let first_for_ms = look.now_ms.saturating_sub(since.first_ms);
         let is_quiet = look.now_ms.saturating_sub(since.changed_ms) >= ALIKE_PAUSE_MS;
         for place in self.alike(content, known) {
-            let Some(read) = known.reads.get(place).filter(|read| may_be_of(read, entry, content)) else { continue };
+            let Some(read) = known.reads.get(place).filter(|read| may_be_of(&self.links, read, entry, content)) else {
+                continue;
+            };
             let (position, fate) = (&read.position, self.fate_of(read, entry, &mut look.folders));
             let holds = content.holds(position);
             let mut waits = false;
@@ -168,7 +173,7 @@ impl Files {
             if waits {
                 found.waits = found.waits.max(Some(position.at));
             }
-            if position.path == entry.path {
+            if self.links.is_name_of(&entry.path, position) {
                 found.last = found.last.max(Some((position.modified_ms, fate == Fate::Gone)));
             }
         }
@@ -194,7 +199,7 @@ impl Files {
         let place = if is_deleted { None } else { self.place_of(id, &read.position, folders) };
         // Its inode may be another file's by now.
         let fate = match place.filter(|place| may_hold(place, read)) {
-            Some(_) if read.position.path == entry.path => Fate::Renamed,
+            Some(_) if self.links.is_name_of(&entry.path, &read.position) => Fate::Renamed,
             Some(_) => return Fate::There,
             None => Fate::Gone,
         };
@@ -226,7 +231,7 @@ impl Files {
     pub(super) fn go_on(&mut self, candidate: &Candidate, content: Content, read: &mut Read, look: &mut Look) {
         read.is_taken = true;
         let is_gone = self.fate_of(read, &candidate.entry, &mut look.folders) != Fate::Renamed;
-        let position = position_in(&content, &read.position, &candidate.entry);
+        let position = position_in(&content, &read.position, self.links.named(&candidate.entry.path));
         let (before, at, size) = (&read.position.path, position.at, content.bytes());
         tracing::info!(
             file = %candidate.entry.path.display(), before = %before.display(), at, size,
@@ -248,8 +253,8 @@ impl Files {
 }
 
 /// Where what was read ends in a file that holds it, or a part of it.
-fn position_in(content: &Content, read: &Position, entry: &Entry) -> Position {
-    let whole = Position { path: entry.path.clone(), ..read.clone() };
+fn position_in(content: &Content, read: &Position, named: Position) -> Position {
+    let whole = Position { path: named.path, target: named.target, ..read.clone() };
     if content.bytes() >= read.at {
         return whole;
     }
@@ -264,10 +269,10 @@ fn may_hold(place: &Entry, read: &Read) -> bool {
 }
 
 /// Whether a file can be told to be the copy of what was read, or that file itself, which was gone for a while.
-fn may_be_of(read: &Read, entry: &Entry, content: &Content) -> bool {
+fn may_be_of(links: &Links, read: &Read, entry: &Entry, content: &Content) -> bool {
     let position = &read.position;
     let has_its_time = position.modified_ms > 0 && position.modified_ms == millis(entry.modified);
-    let is_much = position.at >= HEAD_BYTES as u64 || position.path == entry.path;
+    let is_much = position.at >= HEAD_BYTES as u64 || links.is_name_of(&entry.path, position);
     // A file that got the inode of one that was deleted was made after that was written to last.
     let has_come_back = position.was == Some(entry.id) && millis(entry.born) <= position.modified_ms;
     let is_another = !read.is_taken && read.id != Some(entry.id);
