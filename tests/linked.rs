@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
 
 use watchfire_test_support::logs::{assert_numbers, gzip, line, wait_total};
 use watchfire_test_support::{Logs, Server};
@@ -232,6 +233,26 @@ fn a_pod_that_is_deleted_is_read_to_its_end() {
     assert!(!metrics.lines().any(|line| line.contains("lost_bytes_total{") && !line.ends_with(" 0")), "{metrics}");
     server.restart();
     node.assert_all(&server);
+}
+
+#[test]
+fn links_that_all_lead_nowhere_are_told_once() {
+    let mut node = Node::new();
+    fs::rename(node.logs.path("pods"), node.logs.path("unmounted")).expect("it is there");
+    fs::rename(node.logs.path("docker"), node.logs.path("unmounted/docker")).expect("it is there");
+    let server = Server::start(BINARY, &node.config());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !server.log().contains("all links lead to folders that are not there") {
+        assert!(Instant::now() < deadline, "nothing is told: {}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    fs::rename(node.logs.path("unmounted/docker"), node.logs.path("docker")).expect("it is there");
+    fs::rename(node.logs.path("unmounted"), node.logs.path("pods")).expect("it is there");
+    for way in WAYS {
+        node.write(&Node::file(way, 0));
+    }
+    node.assert_all(&server);
+    assert_eq!(server.log().matches(" WARN ").count(), 1, "{}", server.log());
 }
 
 #[test]

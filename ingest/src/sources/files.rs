@@ -5,6 +5,8 @@
 //! the queue is full nothing moves: the files keep what is not stored.
 
 mod asked;
+mod astray;
+mod barred;
 mod commit;
 mod judging;
 mod known;
@@ -90,6 +92,8 @@ impl FilesReader {
             tracked: BTreeMap::new(),
             by_path: HashMap::new(),
             links: Links::default(),
+            barred: barred::Barred::default(),
+            astray: astray::Astray::default(),
             judged: HashMap::new(),
             known: None,
             kept: 0,
@@ -139,6 +143,8 @@ struct Files {
     tracked: BTreeMap<FileId, Tracked>,
     by_path: HashMap<PathBuf, FileId>,
     links: Links,
+    barred: barred::Barred,
+    astray: astray::Astray,
     /// What was found of files that are not followed, so that it need not be found again.
     judged: HashMap<FileId, Judged>,
     /// What was read before this turn, once it was asked for.
@@ -225,7 +231,7 @@ impl Files {
         self.sources = sources.into_iter().map(met).collect();
         self.move_links(&now_at);
         self.judged.clear();
-        self.list_at_ms = 0;
+        (self.list_at_ms, self.barred.look_at_ms) = (0, 0);
         self.knows_orphans = false;
     }
 

@@ -11,6 +11,7 @@ pub struct SourceMetrics {
     lost_bytes: IntCounterVec,
     lag_bytes: IntGaugeVec,
     files: IntGaugeVec,
+    closed_folders: IntGaugeVec,
 }
 
 /// Those of one source.
@@ -28,6 +29,8 @@ pub struct SourceFigures {
     pub lag_bytes: IntGauge,
     /// Files that are followed.
     pub files: IntGauge,
+    /// Folders of it that may not be entered or listed.
+    pub closed_folders: IntGauge,
 }
 
 impl SourceMetrics {
@@ -51,14 +54,19 @@ impl SourceMetrics {
             )?,
             lag_bytes: gauge("watchfire_source_lag_bytes", "Bytes that are there and not stored yet.")?,
             files: gauge("watchfire_source_files", "Files that are followed.")?,
+            closed_folders: gauge(
+                "watchfire_source_closed_folders",
+                "Folders of a source that may not be entered or listed: files in them are not read.",
+            )?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 6] = [
+        let all: [Box<dyn prometheus::core::Collector>; 7] = [
             Box::new(metrics.lines.clone()),
             Box::new(metrics.bytes.clone()),
             Box::new(metrics.restarts.clone()),
             Box::new(metrics.lost_bytes.clone()),
             Box::new(metrics.lag_bytes.clone()),
             Box::new(metrics.files.clone()),
+            Box::new(metrics.closed_folders.clone()),
         ];
         for collector in all {
             registry.register(collector)?;
@@ -76,6 +84,7 @@ impl SourceMetrics {
             lost_bytes: self.lost_bytes.with_label_values(label),
             lag_bytes: self.lag_bytes.with_label_values(label),
             files: self.files.with_label_values(label),
+            closed_folders: self.closed_folders.with_label_values(label),
         }
     }
 
@@ -84,5 +93,6 @@ impl SourceMetrics {
         // An error means that there was none.
         let _ = self.lag_bytes.remove_label_values(&[source]);
         let _ = self.files.remove_label_values(&[source]);
+        let _ = self.closed_folders.remove_label_values(&[source]);
     }
 }

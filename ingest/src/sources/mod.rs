@@ -6,6 +6,7 @@
 //! `tracked` (one file), `turn` (lines of several), [`files`] (all of them), `rest` and `content` (what rotation has
 //! left), `waking`, [`packed`], [`journal`], [`stdin`], [`metrics`].
 
+mod closed;
 mod content;
 pub mod cut;
 pub mod entries;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,11 +124,16 @@ impl Waking {
     }
 }
 
+/// Whether a part of a pattern stands for several names.
+pub(super) fn has_wildcards(part: Component<'_>) -> bool {
+    part.as_os_str().to_string_lossy().contains(['*', '?', '['])
+}
+
 /// The folder that a pattern's files lie in, as far as it has no wildcards: watched so that the first file is seen.
 pub(super) fn fixed_folder(pattern: &str) -> PathBuf {
     let mut folder = PathBuf::new();
     for part in Path::new(pattern).parent().into_iter().flat_map(Path::components) {
-        if part.as_os_str().to_string_lossy().contains(['*', '?', '[']) {
+        if has_wildcards(part) {
             break;
         }
         folder.push(part);

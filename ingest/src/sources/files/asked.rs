@@ -56,6 +56,17 @@ impl Links {
         self.0.get(path).filter(|link| !link.is_there).map(|link| link.source)
     }
 
+    /// Those that links of one source lead to.
+    pub(super) fn targets_of(&self, source: usize) -> impl Iterator<Item = &PathBuf> {
+        self.0.iter().filter(move |(_, link)| link.source == source).map(|(target, _)| target)
+    }
+
+    /// The links of a source that are there, and where they lead.
+    pub(super) fn there(&self, source: usize) -> impl Iterator<Item = (&PathBuf, &PathBuf)> {
+        let links = self.0.iter().filter(move |(_, link)| link.is_there && link.source == source);
+        links.map(|(target, link)| (&link.name, target))
+    }
+
     fn leads_to(&self, path: &Path, source: usize) -> bool {
         self.0.get(path).is_some_and(|link| link.source == source)
     }

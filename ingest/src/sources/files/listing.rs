@@ -61,6 +61,7 @@ impl Files {
             }
         }
         self.unreadable.tell(&self.sources);
+        self.tell_barred(&look);
         let others: Vec<FileId> = self.tracked.keys().filter(|id| !live.contains(id)).copied().collect();
         others.into_iter().for_each(|id| self.miss(id, &mut look));
         if !std::mem::replace(&mut self.knows_orphans, true) {
