@@ -160,7 +160,11 @@ impl<'b> Entries<'b> {
             self.close_all();
             return;
         }
-        let mut waiting = VecDeque::from([index]);
+        self.place_all(VecDeque::from([index]));
+    }
+
+    /// Finds the records of entries of one stream, in order.
+    fn place_all(&mut self, mut waiting: VecDeque<usize>) {
         while let Some(index) = waiting.pop_front() {
             // Those that turned out not to belong to a record may begin the next one.
             for unclear in self.place(index).into_iter().rev() {
@@ -217,13 +221,24 @@ impl<'b> Entries<'b> {
         let oldest_us = self.held.first().and_then(|held| held.outline.time_us);
         let (Some(now), Some(oldest)) = (now_us, oldest_us) else { return };
         if now.saturating_sub(oldest) > QUIET_AFTER_US {
-            self.open
-                .retain(|_, open| open.newest_us.is_none_or(|newest| now.saturating_sub(newest) <= QUIET_AFTER_US));
+            self.close(|open| open.newest_us.is_some_and(|newest| now.saturating_sub(newest) > QUIET_AFTER_US));
         }
     }
 
     fn close_all(&mut self) {
-        self.open.clear();
+        self.close(|_| true);
+    }
+
+    /// Ends these records. Entries behind them of which it was not clear whether they belong to them may begin others, which are
+    /// ended too if they are of these.
+    fn close(&mut self, is_over: impl Fn(&Open) -> bool) {
+        loop {
+            let over: Vec<Open> = self.open.extract_if(|_, open| is_over(open)).map(|(_, open)| open).collect();
+            if over.is_empty() {
+                return;
+            }
+            over.into_iter().for_each(|open| self.place_all(open.unclear.into()));
+        }
     }
 
     /// How many entries can be given out.
@@ -396,6 +411,19 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn what_turns_out_to_be_no_message_begins_a_record() {
+        let lines =
+            ["b 0 a.BException: c", "b 400 x", "b 400 Traceback (most recent call last):", "b 400 y", "a 1200 z"];
+        let joined = "a.BException: c\nx\n!Traceback (most recent call last): | y\n";
+        let text = export(&lines);
+        for piece in [usize::MAX, 50, 1] {
+            assert_eq!(read(Multiline::Auto, &text, piece, End::Open), format!("{joined}z\n"), "by time, {piece}");
+            let text = export(&lines[..4]);
+            assert_eq!(read(Multiline::Auto, &text, piece, End::Last), joined, "at the end, {piece}");
+        }
+    }
+
     fn a_record_has_so_many_bytes() {
         let mut lines = vec!["a 0 ERROR x".to_owned()];
         lines.extend((0..100).map(|_| format!("a 0 \tat d.e({}.java:1)", "F".repeat(100))));
