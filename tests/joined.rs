@@ -60,3 +60,26 @@ fn a_line_of_a_container_that_is_written_in_parts_is_one_record_also_over_a_kill
     );
     assert_eq!(record["timestamp"], time.as_str());
 }
+
+#[test]
+fn a_line_in_parts_over_the_limit_is_cut_once_also_over_a_kill() {
+    let logs = Logs::new();
+    let time = watchfire_model::Timestamp::now().to_rfc3339();
+    let parts: String = (0..20).map(|n| format!("{time} stdout P part {n} {}\n", "x".repeat(100))).collect();
+    logs.append("web.log", &parts);
+    let config = format!("limits: {{line: 1KiB}}\n{}", logs.config("*.log", ""));
+    let mut server = Server::start(BINARY, &config);
+    wait_total(&server, 1);
+    server.kill();
+    logs.append("web.log", &format!("{parts}{time} stderr F of the other stream\n{parts}"));
+    server.restart();
+    wait_total(&server, 2);
+    server.kill();
+    logs.append("web.log", &format!("{time} stdout F ends\n{time} stdout F behind\n"));
+    server.restart();
+    wait_total(&server, 3);
+    let found = server.client().get("/api/v1/logs/search?q=fields.truncated:true");
+    assert_eq!(found["total"], 1, "{found}");
+    let message = found["logs"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("part 0 ") && message.contains("part 6 ") && !message.contains("part 9 "), "{found}");
+}

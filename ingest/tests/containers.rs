@@ -9,6 +9,7 @@ use watchfire_ingest::id::IdMaker;
 use watchfire_ingest::json_text::write_record;
 use watchfire_ingest::sources::cut::{Cutter, End, Framing};
 use watchfire_ingest::sources::multiline::Multiline;
+use watchfire_ingest::sources::skipping::Skipping;
 use watchfire_log_store::document::{Document, Names};
 use watchfire_model::Timestamp;
 
@@ -16,7 +17,7 @@ use watchfire_model::Timestamp;
 const NOW: Timestamp = Timestamp::from_millis(1_709_294_400_000);
 const LINE_MAX: usize = 1 << 20;
 
-fn origin() -> Origin<'static> {
+fn origin(line_max: usize) -> Origin<'static> {
     Origin {
         now: NOW,
         oldest: None,
@@ -24,7 +25,7 @@ fn origin() -> Origin<'static> {
         source: None,
         host: None,
         idempotency_key: None,
-        line_max: LINE_MAX,
+        line_max,
         by_position: false,
         imported: false,
     }
@@ -32,8 +33,13 @@ fn origin() -> Origin<'static> {
 
 /// A line for each record that `work` gathers, with its format.
 fn records(work: impl FnOnce(&mut Gatherer<'_>)) -> String {
+    records_within(LINE_MAX, work)
+}
+
+/// The same, of lines that are cut to a length.
+fn records_within(line_max: usize, work: impl FnOnce(&mut Gatherer<'_>)) -> String {
     let (parsers, ids, mut worker) = (Parsers::default(), IdMaker::default(), Worker::default());
-    let mut gatherer = Gatherer::new(&parsers, &ids, &mut worker, origin()).with_echoes();
+    let mut gatherer = Gatherer::new(&parsers, &ids, &mut worker, origin(line_max)).with_echoes();
     work(&mut gatherer);
     let mut out = String::new();
     for echo in gatherer.take_echoes() {
@@ -56,11 +62,19 @@ fn records(work: impl FnOnce(&mut Gatherer<'_>)) -> String {
 
 /// As a file is read that grows by so many bytes at a time. Says also what is left of it when nothing comes for a while.
 fn followed(text: &[u8], format: Option<Format>, piece: usize, at_end: End) -> (String, usize) {
+    followed_within(LINE_MAX, text, format, piece, at_end)
+}
+
+/// The same, of lines that are cut to a length; started anew at each piece, with no more than what a position keeps.
+fn followed_within(line_max: usize, text: &[u8], format: Option<Format>, piece: usize, at_end: End) -> (String, usize) {
     let mut left = 0;
-    let found = records(|gatherer| {
-        let mut cutter = Cutter::new(Framing::of(format, Multiline::Auto), LINE_MAX);
+    let found = records_within(line_max, |gatherer| {
+        let mut cutter = Cutter::new(Framing::of(format, Multiline::Auto), line_max);
         let (mut start, mut have) = (0, 0);
         while have < text.len() {
+            let skipping = Skipping::of_flags(cutter.skipping.flags());
+            cutter = Cutter::new(Framing::of(format, Multiline::Auto), line_max);
+            cutter.skipping = skipping;
             have = (have + piece).min(text.len());
             let (mut at, end) = (0, if have == text.len() { at_end } else { End::Open });
             while let Some(cut) = cutter.next(&text[start..have], &mut at, end) {
@@ -205,9 +219,66 @@ fn no_line_is_lost_among_each_other() {
         let (whole, left) = followed(text.as_bytes(), None, usize::MAX / 2, End::Last);
         assert_eq!(left, 0);
         assert_eq!(followed(text.as_bytes(), None, 41, End::Last).0, whole, "{text}");
+        // With a limit that some lines in parts are over.
+        let cut = followed_within(150, text.as_bytes(), None, usize::MAX / 2, End::Last).0;
+        assert_eq!(followed_within(150, text.as_bytes(), None, 41, End::Last).0, cut, "{text}");
         for line in 0..30 {
             let mark = format!(" #{line}#");
             assert_eq!(whole.matches(&mark).count(), 1, "line {line} of\n{text}\n{whole}");
         }
     }
+}
+
+/// A line in parts that is longer than the limit, lines of the other stream among its parts.
+#[test]
+fn a_line_in_parts_over_the_limit_is_one_record_that_is_cut() {
+    let cri = |stream: &str, tag: &str, text: &str| format!("2024-03-01T11:49:36Z {stream} {tag} {text}\n");
+    let part = |n: usize| cri("stdout", "P", &format!("part {n:02} {}", "A".repeat(50)));
+    let other = |n: usize| cri("stderr", "F", &format!("other {n}"));
+    let mut text = cri("stdout", "F", "before");
+    for n in 0..20 {
+        text += &part(n);
+        if n % 4 == 3 {
+            text += &other(n);
+        }
+    }
+    // The other stream has a line of its own that is too long, and a trace among which parts lie.
+    for n in 0..20 {
+        text += &cri("stderr", "P", &format!("more {n} {}", "B".repeat(50)));
+    }
+    text += &cri("stderr", "F", "ends");
+    text += &cri("stderr", "F", "ERROR boom");
+    text += &part(20);
+    text += &cri("stderr", "F", "\tat a.B.c(B.java:1)");
+    text += &cri("stdout", "F", "ends");
+    text += &cri("stdout", "F", "behind");
+    text += &cri("stderr", "F", "behind too");
+    let (whole, left) = followed_within(400, text.as_bytes(), None, usize::MAX / 2, End::Last);
+    assert_eq!(left, 0);
+    let told = |stream| messages(&whole, Some(stream));
+    let out = told("stdout");
+    assert!(out.len() == 3 && out[0] == "before" && out[1].starts_with("part 00 ") && out[2] == "behind", "{out:#?}");
+    let err = told("stderr");
+    let others: Vec<String> = (3..20).step_by(4).map(|n| format!("other {n}")).collect();
+    assert_eq!(err[..5], others, "{err:#?}");
+    assert!(err.len() == 8 && err[5].starts_with("more 0 ") && !err[5].ends_with("ends"), "{err:#?}");
+    assert_eq!(err[6..], ["ERROR boom\n\tat a.B.c(B.java:1)", "behind too"]);
+    let cut: Vec<&str> = whole.lines().filter(|line| line.contains("\"truncated\":true")).collect();
+    assert!(cut.len() == 2 && cut[0].contains("part 00") && cut[1].contains("more 0"), "{cut:#?}");
+    for piece in [7, 100, 333] {
+        assert_eq!(followed_within(400, text.as_bytes(), None, piece, End::Last).0, whole, "pieces of {piece} bytes");
+    }
+}
+
+/// A line is not cut for the trace that stands before it.
+#[test]
+fn a_line_in_parts_behind_a_trace_is_whole() {
+    let line = |tag: &str, text: &str| format!("2024-03-01T11:49:36Z stderr {tag} {text}\n");
+    let trace: String = (0..5).map(|n| line("F", &format!("\tat a.B.c(B.java:{n})"))).collect();
+    let text = line("F", "ERROR boom") + &trace + &line("P", &"C".repeat(80)) + &line("F", "ends");
+    let (found, left) = followed_within(400, text.as_bytes(), None, usize::MAX / 2, End::Last);
+    let messages = messages(&found, None);
+    assert_eq!((left, messages.len()), (0, 2), "{messages:#?}");
+    assert_eq!((messages[0].lines().count(), &*messages[1]), (6, &*("C".repeat(80) + "ends")));
+    assert!(!found.contains("truncated"), "{found}");
 }

@@ -22,7 +22,7 @@ impl Gatherer<'_> {
         while let Some(cut) = cutter.next(body, &mut at, end) {
             let named = self.named_errors();
             let from = (cut.text.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
-            if cut.truncated {
+            if cut.truncated && cut.streams.is_none() {
                 let line = body.get(from..).unwrap_or_default();
                 self.too_long(memchr::memchr(b'\n', line).unwrap_or(line.len()));
             } else if cut.streams.is_some() || memchr::memchr(b'\n', cut.text).is_some() {
@@ -42,13 +42,13 @@ impl Gatherer<'_> {
         if format == Some(Format::Journald) {
             return self.journal_entry(cut, LongEntry::Cut);
         }
-        let marks = Marks { truncated: cut.truncated, ..Marks::default() };
-        if let Some(multiline) = cut.streams {
-            for record in streams::records(cut.text, multiline, format) {
-                self.stream_record(&record, marks);
+        if let Some(joining) = cut.streams {
+            for record in streams::records(cut.text, joining, cut.truncated, format) {
+                self.stream_record(&record, Marks::default());
             }
             return;
         }
+        let marks = Marks { truncated: cut.truncated, ..Marks::default() };
         match container::unwrap(cut.text, format) {
             Some(wrapped) => self.stream_record(&StreamRecord::of(wrapped, 0, cut.text.len()), marks),
             None => self.joined(cut.text, cut.has_trace, format, cut.text.len(), marks, None),
@@ -58,7 +58,7 @@ impl Gatherer<'_> {
     /// A record of a container. One without text is none.
     pub(super) fn stream_record(&mut self, record: &StreamRecord, mut marks: Marks) {
         let text = cut::cut(&record.text, self.origin.line_max);
-        marks.truncated |= text.len() < record.text.len();
+        marks.truncated |= record.truncated || text.len() < record.text.len();
         if !text.trim_ascii().is_empty() {
             let received = record.received.min(self.origin.line_max);
             self.joined(text, record.has_trace, None, received, marks, Some(&record.wrapping));

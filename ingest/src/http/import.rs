@@ -8,7 +8,7 @@
 //! ```text
 //! key   = "i" | file 16 bytes, of which the first 8 are made from the file's first line
 //! value = version u8 = 1 | flags u8 | position u64 | head length u32 | head hash 16 bytes | tail length u16 | tail hash 16
-//!         flags: 1 passing over the rest of a cut line
+//!         flags: passing over 1 the rest of a cut line, 32 and 64 further parts of a line of a container's stdout, stderr
 //! ```
 //! Integers little-endian; hashes are XXH3 of 128 bits, written big-endian in hexadecimal outside.
 
@@ -31,6 +31,7 @@ use crate::gather::{Gathered, Gatherer, Origin, Reason};
 use crate::sources::cut::{Cut, Cutter, End, Framing};
 use crate::sources::entries::{self, Entries};
 use crate::sources::multiline::Multiline;
+use crate::sources::skipping::Skipping;
 
 /// First byte of the keys of imports.
 const KEYS: &[u8] = b"i";
@@ -45,7 +46,7 @@ const PARAMETERS: [&str; 7] = ["file", "position", "head_bytes", "head_hash", "f
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Imported {
     position: u64,
-    skipping: bool,
+    skipping: Skipping,
     head_bytes: u32,
     head_hash: u128,
     tail_bytes: u16,
@@ -54,7 +55,7 @@ struct Imported {
 
 impl Imported {
     fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION, u8::from(self.skipping)];
+        let mut out = vec![VERSION, self.skipping.flags()];
         out.extend_from_slice(&self.position.to_le_bytes());
         out.extend_from_slice(&self.head_bytes.to_le_bytes());
         out.extend_from_slice(&self.head_hash.to_le_bytes());
@@ -72,7 +73,7 @@ impl Imported {
         let tail_hash: [u8; 16] = rest.try_into().ok()?;
         Some(Imported {
             position: u64::from_le_bytes(*position),
-            skipping: flags & 1 != 0,
+            skipping: Skipping::of_flags(*flags),
             head_bytes: u32::from_le_bytes(*head_bytes),
             head_hash: u128::from_le_bytes(*head_hash),
             tail_bytes: u16::from_le_bytes(*tail_bytes),
@@ -81,7 +82,7 @@ impl Imported {
     }
 
     /// Behind a piece of which so many bytes were taken.
-    fn behind(self, taken: &[u8], skipping: bool) -> Imported {
+    fn behind(self, taken: &[u8], skipping: Skipping) -> Imported {
         if taken.is_empty() {
             return Imported { skipping, ..self };
         }
@@ -248,7 +249,7 @@ fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> 
         Some(Format::Journald) => {
             // Unlike lines, entries are of a format that is always given.
             let multiline = piece.multiline.unwrap_or_default();
-            gathering.entries(Entries::of(job.body, multiline, line_max, at.skipping, piece.end))
+            gathering.entries(Entries::of(job.body, multiline, line_max, at.skipping.is_in_line(), piece.end))
         }
         _ => {
             let multiline = piece.multiline.unwrap_or(match format {
@@ -277,8 +278,8 @@ struct Gathering<'g, 'b> {
 }
 
 impl<'b> Gathering<'_, 'b> {
-    /// Takes lines; says how many bytes are done with, and whether the rest of a line is passed over.
-    fn lines(&mut self, mut cutter: Cutter, is_begin: bool, end: End) -> (usize, bool) {
+    /// Takes lines; says how many bytes are done with, and what is passed over behind them.
+    fn lines(&mut self, mut cutter: Cutter, is_begin: bool, end: End) -> (usize, Skipping) {
         let body = self.lines.body;
         let mut taken = if is_begin && body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         while self.gatherer.bytes() < RECORDS_BYTES_MAX
@@ -290,14 +291,14 @@ impl<'b> Gathering<'_, 'b> {
     }
 
     /// The same of entries of a journal.
-    fn entries(&mut self, mut entries: Entries<'b>) -> (usize, bool) {
+    fn entries(&mut self, mut entries: Entries<'b>) -> (usize, Skipping) {
         while self.gatherer.bytes() < RECORDS_BYTES_MAX
             && let Some(stretch) = entries.next_stretch()
         {
             stretch.iter().for_each(|entry| self.take(&entry.cut(), entry.first.text));
         }
         let entries::Taken { bytes, skipping, .. } = entries.taken();
-        (bytes, skipping)
+        (bytes, Skipping::default().with_line(skipping))
     }
 
     /// Takes what begins with a part of the body.
@@ -345,11 +346,11 @@ mod tests {
     #[test]
     fn positions_come_back() {
         let head = Imported { head_bytes: 70_000, head_hash: 7 << 90, ..Imported::default() };
-        let behind = head.behind(b"some bytes", true);
-        assert_eq!((behind.position, behind.tail_bytes, behind.skipping), (10, 10, true));
+        let behind = head.behind(b"some bytes", Skipping::of_flags(33));
+        assert_eq!((behind.position, behind.tail_bytes, behind.skipping.flags()), (10, 10, 33));
         assert_eq!(Imported::decode(&behind.encode()), Some(behind));
-        assert_eq!(behind.behind(b"", true), behind);
-        assert_eq!(behind.behind(&[1; 5000], false).tail_bytes, 1024);
+        assert_eq!(behind.behind(b"", behind.skipping), behind);
+        assert_eq!(behind.behind(&[1; 5000], Skipping::default()).tail_bytes, 1024);
         assert_eq!(Imported::decode(b""), None);
     }
 }

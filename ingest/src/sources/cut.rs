@@ -5,9 +5,10 @@
 //! never stands behind a line that is not stored, and no half line is held in memory.
 
 use super::multiline::{Joiner, Multiline, Verdict};
+use super::skipping::Skipping;
 use super::streams::Streams;
 use crate::formats::Format;
-use crate::formats::container::{self, Wrapped};
+use crate::formats::container::{self, Stream, Wrapped};
 use crate::formats::journald::{self, Extent};
 
 /// Most lines of one record.
@@ -56,13 +57,22 @@ impl Framing {
 pub struct Cut<'a> {
     /// Its bytes, without the line end.
     pub text: &'a [u8],
-    /// Whether it was cut to the longest allowed.
+    /// Whether it was cut to the longest allowed; of lines of a container, whether the last line of a stream that is in parts
+    /// was.
     pub truncated: bool,
     /// Whether there is a stack trace in it.
     pub has_trace: bool,
-    /// These are lines of a container, of one record or several that lie among each other; traces of these languages are
-    /// joined.
-    pub streams: Option<Multiline>,
+    /// These are lines of a container, of one record or several that lie among each other.
+    pub streams: Option<Joining>,
+}
+
+/// How lines of a container are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// Whose traces.
+    pub multiline: Multiline,
+    /// What is passed over at their begin.
+    pub skipping: Skipping,
 }
 
 impl<'a> Cut<'a> {
@@ -78,8 +88,8 @@ pub struct Cutter {
     framing: Framing,
     /// Longest record, bytes.
     limit: usize,
-    /// The rest of something that was cut is passed over.
-    pub skipping: bool,
+    /// What is passed over behind something that was cut.
+    pub skipping: Skipping,
 }
 
 /// A line in the buffer.
@@ -93,7 +103,7 @@ struct Line<'a> {
 impl Cutter {
     /// Records longer than `limit` are cut.
     pub fn new(framing: Framing, limit: usize) -> Cutter {
-        Cutter { framing, limit: limit.max(1), skipping: false }
+        Cutter { framing, limit: limit.max(1), skipping: Skipping::default() }
     }
 
     /// How many bytes must be looked at together so that something is always found: more than the longest record.
@@ -116,12 +126,12 @@ impl Cutter {
     }
 
     fn next_lines<'b>(&mut self, multiline: Multiline, buffer: &'b [u8], at: &mut usize, end: End) -> Option<Cut<'b>> {
-        if self.skipping {
+        if self.skipping.is_in_line() {
             let rest = buffer.get(*at..).unwrap_or_default();
             match memchr::memchr(b'\n', rest) {
                 Some(found) => {
                     *at += found + 1;
-                    self.skipping = false;
+                    self.skip_line(false);
                 }
                 None => {
                     *at = buffer.len();
@@ -132,24 +142,32 @@ impl Cutter {
         loop {
             let line = self.line(buffer, at, end)?;
             if line.text.trim_ascii().is_empty() {
-                self.skipping = line.truncated;
+                self.skip_line(line.truncated);
                 *at = line.end;
-                if self.skipping {
+                if line.truncated {
                     return None;
                 }
                 continue;
             }
             if let Some(wrapped) = self.unwrap(&line) {
+                if let Some(behind) = behind_passed(self.skipping, &wrapped) {
+                    (*at, self.skipping) = (line.end, behind);
+                    continue;
+                }
                 return self.streams(multiline, wrapped, &line, buffer, at, end);
             }
             let joiner = Joiner::begin(multiline, line.text);
             if line.truncated || joiner.is_closed() {
-                self.skipping = line.truncated && buffer.get(line.end.wrapping_sub(1)) != Some(&b'\n');
+                self.skip_line(line.truncated && buffer.get(line.end.wrapping_sub(1)) != Some(&b'\n'));
                 *at = line.end;
                 return Some(Cut::of(line.text, line.truncated));
             }
             return self.group(joiner, &line, buffer, at, end);
         }
+    }
+
+    fn skip_line(&mut self, is_in_line: bool) {
+        self.skipping = self.skipping.with_line(is_in_line);
     }
 
     /// The lines that belong to a first one.
@@ -197,7 +215,7 @@ impl Cutter {
 
     /// The lines of a container from a first one on, up to where nothing of either stream is in the middle of something.
     fn streams<'b>(
-        &self,
+        &mut self,
         multiline: Multiline,
         first: Wrapped<'_>,
         first_line: &Line<'b>,
@@ -206,13 +224,13 @@ impl Cutter {
         end: End,
     ) -> Option<Cut<'b>> {
         let from = *at;
-        let mut streams = Streams::new(multiline);
+        let mut streams = Streams::new(Joining { multiline, skipping: self.skipping });
         streams.push(first, 0, first_line.end - from);
         if streams.whole_up_to(first_line.end - from).is_some() {
             *at = first_line.end;
             return Some(Cut::of(first_line.text, false));
         }
-        let (mut next, mut lines) = (first_line.end, 1);
+        let (mut next, mut lines, mut too_long) = (first_line.end, 1, None);
         let length = loop {
             if let Some(length) = streams.whole_up_to(next - from) {
                 break length;
@@ -237,12 +255,26 @@ impl Cutter {
                 Some(wrapped) if lines < GROUP_LINES_MAX && line.end - from <= self.limit => {
                     streams.push(wrapped, start - from, line.end - from);
                 }
-                Some(_) | None => break start - from,
+                wrapped => {
+                    // A line in parts is not cut for what stands before it.
+                    streams.close_all_groups();
+                    break streams.whole_up_to(start - from).unwrap_or_else(|| {
+                        let stream = wrapped.map(|wrapped| wrapped.wrapping.stream);
+                        let is_long = |stream: &Stream| streams.part_bytes(*stream) + line.end - start > self.limit;
+                        too_long = Some(stream.filter(is_long));
+                        start - from
+                    });
+                }
             }
             lines += 1;
         };
+        let joining = Joining { multiline, skipping: self.skipping };
+        self.skipping = streams.skipping_behind(length);
+        if let Some(Some(stream)) = too_long {
+            self.skipping = self.skipping.with_parts(stream, true);
+        }
         *at = from + length;
-        Some(Cut { streams: Some(multiline), ..Cut::of(buffer.get(from..*at)?, false) })
+        Some(Cut { streams: Some(joining), ..Cut::of(buffer.get(from..*at)?, too_long.is_some()) })
     }
 
     /// The line at `at`, which is moved over bytes of zero: holes that a cut file leaves.
@@ -271,14 +303,14 @@ impl Cutter {
     /// The next entry. A damaged one is given too, up to where the next one surely begins; its parser says what is
     /// wrong with it.
     fn next_entry<'b>(&mut self, buffer: &'b [u8], at: &mut usize, end: End) -> Option<Cut<'b>> {
-        if self.skipping {
+        if self.skipping.is_in_line() {
             let Some(found) = journald::next_entry(buffer, *at) else {
                 // What may be the start of the mark stays.
                 *at = buffer.len().saturating_sub(journald::NEXT_ENTRY_BYTES).max(*at);
                 return None;
             };
             *at = found;
-            self.skipping = false;
+            self.skip_line(false);
         }
         let mut rest = buffer.get(*at..)?;
         while let Some(behind) = rest.strip_prefix(b"\n").or_else(|| rest.strip_prefix(b"\r\n")) {
@@ -305,10 +337,16 @@ impl Cutter {
         // Longer than what is looked at together: what is there of its fields is kept, and the next entry is searched for.
         let window = rest.get(..self.window_bytes().saturating_sub(1))?;
         let next = journald::next_entry(window, fault_at);
-        self.skipping = next.is_none();
+        self.skip_line(next.is_none());
         *at += next.unwrap_or(window.len().saturating_sub(journald::NEXT_ENTRY_BYTES));
         Some(Cut::of(window.get(..next.unwrap_or(window.len()))?, true))
     }
+}
+
+/// What is passed over behind this line of a container, if it is itself passed over.
+pub(super) fn behind_passed(skipping: Skipping, line: &Wrapped<'_>) -> Option<Skipping> {
+    let stream = line.wrapping.stream;
+    skipping.is_in_parts(stream).then(|| skipping.with_parts(stream, line.is_part))
 }
 
 fn without_end(line: &[u8]) -> &[u8] {
@@ -324,158 +362,4 @@ pub(crate) fn cut(text: &[u8], limit: usize) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const LIMIT: usize = 40;
-
-    /// All records of a text that comes in pieces of these lengths.
-    fn cut_all(framing: Framing, text: &[u8], pieces: &[usize], at_end: End) -> Vec<(Vec<u8>, bool)> {
-        let mut cutter = Cutter::new(framing, LIMIT);
-        let (mut start, mut have) = (0, 0);
-        let mut found = Vec::new();
-        let mut pieces = pieces.iter().copied().cycle();
-        loop {
-            have = (have + pieces.next().unwrap_or(usize::MAX / 2).max(1)).min(text.len());
-            let end = if have == text.len() { at_end } else { End::Open };
-            let mut at = 0;
-            // As a reader does: only what is not used up is looked at again.
-            while let Some(cut) = cutter.next(&text[start..have], &mut at, end) {
-                found.push((cut.text.to_vec(), cut.truncated));
-            }
-            start += at;
-            if have == text.len() {
-                return found;
-            }
-        }
-    }
-
-    fn lines(text: &[u8], at_end: End) -> Vec<(String, bool)> {
-        let found = cut_all(Framing::Lines(Multiline::Off), text, &[usize::MAX / 2], at_end);
-        found.into_iter().map(|(text, truncated)| (String::from_utf8(text).unwrap(), truncated)).collect()
-    }
-
-    #[test]
-    fn ends_holes_and_halves_of_lines() {
-        let texts = |text: &[u8], end| lines(text, end).into_iter().map(|(text, _)| text).collect::<Vec<_>>();
-        assert_eq!(texts(b"a\r\nb\n\n  \nc", End::Open), ["a", "b"]);
-        assert_eq!(texts(b"a\nc", End::Quiet), ["a"]);
-        assert_eq!(texts(b"a\nc\r", End::Last), ["a", "c"]);
-        assert_eq!(texts(b"\0\0\0a\nb\0c\n\0\0\n\0", End::Last), ["a", "b\0c"]);
-        let hole = [&vec![0; 5000][..], b"after\n"].concat();
-        assert_eq!(texts(&hole, End::Open), ["after"]);
-    }
-
-    #[test]
-    fn a_long_line_is_cut_once() {
-        let long = "x".repeat(LIMIT);
-        for (text, expected) in [
-            (format!("{long}\nb\n"), vec![(long.clone(), false), ("b".into(), false)]),
-            (format!("{long}\r\nb\n"), vec![(long.clone(), false), ("b".into(), false)]),
-            (format!("{long}y\nb\n"), vec![(long.clone(), true), ("b".into(), false)]),
-            (format!("{long}{long}{long}{long}\nb\n"), vec![(long.clone(), true), ("b".into(), false)]),
-            (format!("{}ü\nb\n", &long[1..]), vec![(long[1..].into(), true), ("b".into(), false)]),
-        ] {
-            assert_eq!(lines(text.as_bytes(), End::Open), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn an_entry_longer_than_all_that_is_looked_at_is_cut_and_the_next_one_found() {
-        let window = Cutter::new(Framing::Journal, LIMIT).window_bytes();
-        let long = [b"__CURSOR=a\nMESSAGE=m\nCORE=".to_vec(), vec![b'x'; 2 * window], b"\n\n".to_vec()].concat();
-        let text = [&long[..], b"__CURSOR=b\nMESSAGE=n\n\n"].concat();
-        for pieces in [vec![1000], vec![window / 2, 7]] {
-            let found = cut_all(Framing::Journal, &text, &pieces, End::Open);
-            assert_eq!(found.len(), 2);
-            assert!(found[0].1 && found[0].0.starts_with(b"__CURSOR=a\nMESSAGE=m\n"));
-            assert_eq!(found[1], (b"__CURSOR=b\nMESSAGE=n\n".to_vec(), false));
-        }
-    }
-
-    #[test]
-    fn a_trace_waits_for_the_next_line_or_for_quiet() {
-        let framing = Framing::Lines(Multiline::Java);
-        let text = b"ERROR x\na.BException: c\n\tat d\nnext\n";
-        let texts = |end| cut_all(framing, text, &[3], end).into_iter().map(|(text, _)| text).collect::<Vec<_>>();
-        assert_eq!(texts(End::Open), [&b"ERROR x\na.BException: c\n\tat d"[..], b"next"]);
-        let open = &text[..text.len() - 5];
-        assert!(cut_all(framing, open, &[5], End::Open).is_empty());
-        assert_eq!(cut_all(framing, open, &[5], End::Quiet).len(), 1);
-    }
-
-    #[test]
-    fn a_trace_is_bounded() {
-        let text = format!("ERROR x\n{}", "\tat d.e(F.java:1)\n".repeat(50));
-        let found = cut_all(Framing::Lines(Multiline::Auto), text.as_bytes(), &[7], End::Last);
-        assert!(found.iter().all(|(text, _)| text.len() <= LIMIT));
-        let rows: usize = found.iter().map(|(text, _)| text.split(|byte| *byte == b'\n').count()).sum();
-        assert_eq!(rows, 51, "nothing is lost");
-    }
-
-    proptest! {
-        /// What comes out does not depend on how the bytes came in.
-        #[test]
-        fn pieces_do_not_matter(
-            text in "([ab\\t\\n\\r\\x00é]|ERROR |\tat x\n|Traceback \\(most recent call last\\):\n|panic: \n|E: \n){0,60}",
-            pieces in prop::collection::vec(1..50usize, 1..5),
-            multiline in 0..7usize,
-        ) {
-            let framing = Framing::Lines(Multiline::NAMES[multiline].1);
-            let whole = cut_all(framing, text.as_bytes(), &[usize::MAX / 2], End::Last);
-            prop_assert_eq!(cut_all(framing, text.as_bytes(), &pieces, End::Last), whole);
-        }
-
-        #[test]
-        fn journal_pieces_do_not_matter(
-            entries in prop::collection::vec(("[A-Z_]{1,8}", prop::collection::vec(any::<u8>(), 0..60)), 0..12),
-            pieces in prop::collection::vec(1..90usize, 1..5),
-        ) {
-            let mut text = Vec::new();
-            for (name, value) in &entries {
-                journald::write_field(&mut text, "__CURSOR", b"x");
-                journald::write_field(&mut text, name, value);
-                text.push(b'\n');
-            }
-            let whole = cut_all(Framing::Journal, &text, &[usize::MAX / 2], End::Last);
-            prop_assert_eq!(cut_all(Framing::Journal, &text, &pieces, End::Last), whole);
-        }
-
-        /// Nothing good is lost behind what is damaged, however it comes in.
-        #[test]
-        fn good_entries_behind_damaged_ones_come_out(
-            entries in prop::collection::vec((any::<bool>(), 0..6usize, prop::collection::vec(any::<u8>(), 0..60)), 0..12),
-            pieces in prop::collection::vec(1..90usize, 1..5),
-        ) {
-            let (mut text, mut good) = (Vec::new(), Vec::new());
-            for (number, (with_bytes, damage, value)) in entries.iter().enumerate() {
-                let stray = [&b""[..], b"stray\n", b"CAPITALS\n", b"-- a: b\r\n", b"HALF\n\x09\0\0\0\0\0\0\0abc\n", b""][*damage];
-                let from = text.len();
-                journald::write_field(&mut text, "__CURSOR", number.to_string().as_bytes());
-                if *with_bytes {
-                    journald::write_field(&mut text, "BYTES", value);
-                }
-                text.extend_from_slice(stray);
-                if stray.is_empty() {
-                    good.push(text[from..].to_vec());
-                }
-                text.push(b'\n');
-                if *damage == 5 {
-                    text.extend_from_slice(b"between two\n");
-                }
-            }
-            let whole = cut_all(Framing::Journal, &text, &[usize::MAX / 2], End::Last);
-            let found: Vec<_> = whole.iter().map(|(entry, _)| entry.clone()).filter(|entry| good.contains(entry)).collect();
-            prop_assert_eq!(found, good);
-            prop_assert_eq!(cut_all(Framing::Journal, &text, &pieces, End::Last), whole);
-        }
-
-        #[test]
-        fn any_bytes_are_survived(text in prop::collection::vec(any::<u8>(), 0..400), pieces in prop::collection::vec(1..50usize, 1..5)) {
-            cut_all(Framing::Journal, &text, &pieces, End::Last);
-            cut_all(Framing::Lines(Multiline::Auto), &text, &pieces, End::Last);
-        }
-    }
-}
+mod tests;

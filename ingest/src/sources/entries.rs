@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::cut::{Cut, Cutter, End, Framing, GROUP_LINES_MAX};
 use super::multiline::{Joiner, Multiline, Verdict};
+use super::skipping::Skipping;
 use crate::formats::journald::{self, Outline, Stream};
 
 /// An entry that waits for others of its stream does so until the journal is this much further, microseconds.
@@ -77,7 +78,7 @@ pub struct Entries<'b> {
 pub struct Taken<'b> {
     /// Bytes.
     pub bytes: usize,
-    /// The rest of an entry that was cut is passed over, as [`Cutter::skipping`] says it.
+    /// The rest of an entry that was cut is passed over, as [`Skipping::is_in_line`] says it.
     pub skipping: bool,
     /// Cursor of the last entry that has one.
     pub cursor: Option<&'b [u8]>,
@@ -111,7 +112,7 @@ impl<'b> Entries<'b> {
     /// Of bytes behind those that are done with; `limit` is that of a record.
     pub fn of(buffer: &'b [u8], multiline: Multiline, limit: usize, skipping: bool, end: End) -> Entries<'b> {
         let mut cutter = Cutter::new(Framing::Journal, limit);
-        cutter.skipping = skipping;
+        cutter.skipping = Skipping::default().with_line(skipping);
         let taken = Taken { skipping, ..Taken::default() };
         let (held, open) = (Vec::new(), HashMap::new());
         Entries { cutter, multiline, limit, buffer, end, at: 0, held, open, taken }
@@ -134,7 +135,7 @@ impl<'b> Entries<'b> {
                     }
                 }
                 None if self.held.is_empty() => {
-                    (self.taken.bytes, self.taken.skipping) = (self.at, self.cutter.skipping);
+                    (self.taken.bytes, self.taken.skipping) = (self.at, self.cutter.skipping.is_in_line());
                     return None;
                 }
                 None => {
@@ -156,7 +157,7 @@ impl<'b> Entries<'b> {
         let index = self.held.len();
         self.held.push(Held { cut, outline, end: self.at, joins: None, has_trace: false });
         // The rest of what was cut is not kept, so nothing before it may be looked at again.
-        if cut.truncated || self.cutter.skipping {
+        if cut.truncated || self.cutter.skipping.is_in_line() {
             self.close_all();
             return;
         }
@@ -298,7 +299,7 @@ impl<'b> Entries<'b> {
                 }
             }
         }
-        self.taken.skipping = self.held.is_empty() && self.cutter.skipping;
+        self.taken.skipping = self.held.is_empty() && self.cutter.skipping.is_in_line();
         for open in self.open.values_mut() {
             open.first -= count;
             open.unclear.iter_mut().for_each(|at| *at -= count);
@@ -411,7 +412,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn what_turns_out_to_be_no_message_begins_a_record() {
         let lines =
             ["b 0 a.BException: c", "b 400 x", "b 400 Traceback (most recent call last):", "b 400 y", "a 1200 z"];
@@ -424,6 +424,7 @@ mod tests {
         }
     }
 
+    #[test]
     fn a_record_has_so_many_bytes() {
         let mut lines = vec!["a 0 ERROR x".to_owned()];
         lines.extend((0..100).map(|_| format!("a 0 \tat d.e({}.java:1)", "F".repeat(100))));

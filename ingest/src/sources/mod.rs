@@ -2,7 +2,7 @@
 //!
 //! Each source keeps where it stands in the frames of the queue that hold its records: a crash neither loses nor
 //! doubles a line. In reading order: [`cut`] and [`multiline`] (from bytes to records), `streams`
-//! (those of containers), [`entries`] (those of a journal), [`settings`], [`position`],
+//! (those of containers), [`entries`] (those of a journal), [`settings`], [`position`], [`skipping`],
 //! `tracked` (one file), `turn` (lines of several), [`files`] (all of them), `rest` and `content` (what rotation has
 //! left), `waking`, [`packed`], [`journal`], [`stdin`], [`metrics`].
 
@@ -20,6 +20,7 @@ pub mod packed;
 pub mod position;
 mod rest;
 pub mod settings;
+pub mod skipping;
 pub mod stdin;
 pub(crate) mod streams;
 mod tracked;

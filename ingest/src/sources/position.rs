@@ -7,7 +7,8 @@
 //!         | device u64 | inode u64, of the file that had them (version 4, or flag 16; under the keys "p")
 //!         | target length u16 | target (version 5: the path is that of a symbolic link, and leads there) | path
 //!         flags: 1 passing over the rest of a cut line, 2 packed, 4 read to its end for good, 8 not decided yet
-//!         (no longer written), 16 the file that had the contents is known (version 5)
+//!         (no longer written), 16 the file that had the contents is known (version 5), 32 and 64 passing over further
+//!         parts of a line of a container's stdout, stderr
 //! ```
 //! Integers little-endian. `at` counts unpacked bytes. Version 1 has neither tail nor time, version 2 no time.
 
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::packed::has_packed_name;
+use super::skipping::Skipping;
 
 /// First bytes of the keys of files.
 pub const FILE_KEYS: &[u8] = b"f";
@@ -124,8 +126,8 @@ impl Tail {
 pub struct Position {
     /// Everything before is stored; counts unpacked bytes.
     pub at: u64,
-    /// It is in a line whose first part is stored.
-    pub skipping: bool,
+    /// What is passed over from there on, as a part of it is stored.
+    pub skipping: Skipping,
     /// The file is packed.
     pub packed: bool,
     /// There will be nothing more.
@@ -171,7 +173,7 @@ impl Position {
             (None, Some(_)) => VERSION_WITH_FILE,
             (None, None) => VERSION,
         };
-        let mut out = vec![version, flag(self.skipping, 1) | flag(self.packed, 2) | flag(self.finished, 4)];
+        let mut out = vec![version, self.skipping.flags() | flag(self.packed, 2) | flag(self.finished, 4)];
         out[1] |= flag(self.undecided, 8) | flag(self.target.is_some() && self.was.is_some(), 16);
         out.extend_from_slice(&self.at.to_le_bytes());
         out.extend_from_slice(&self.head.length.to_le_bytes());
@@ -204,7 +206,7 @@ impl Position {
         let (target, path) = if *version == VERSION_WITH_TARGET { target(rest)? } else { (None, rest) };
         Some(Position {
             at: u64::from_le_bytes(*at),
-            skipping: flags & 1 != 0,
+            skipping: Skipping::of_flags(*flags),
             packed: flags & 2 != 0,
             finished: flags & 4 != 0,
             undecided: flags & 8 != 0,
@@ -287,7 +289,7 @@ mod tests {
     fn positions_come_back() {
         let position = Position {
             at: u64::MAX - 1,
-            skipping: true,
+            skipping: Skipping::of_flags(97),
             packed: false,
             finished: true,
             undecided: true,

@@ -19,6 +19,7 @@ use super::cut::{Cutter, End, Framing};
 use super::entries::Entries;
 use super::metrics::{SourceFigures, SourceMetrics};
 use super::multiline::Multiline;
+use super::skipping::Skipping;
 use crate::formats::Format;
 use crate::gather::{Gatherer, Origin};
 use crate::intake::Intake;
@@ -171,11 +172,12 @@ impl Storing {
             match format {
                 Some(Format::Journald) => {
                     let (multiline, limit) = (self.source.multiline, self.intake.limits.line_bytes);
-                    let mut entries = Entries::of(held, multiline, limit, cutter.skipping, end);
+                    let mut entries = Entries::of(held, multiline, limit, cutter.skipping.is_in_line(), end);
                     while let Some(stretch) = entries.next_stretch() {
                         stretch.iter().for_each(|entry| gatherer.cut(&entry.cut(), format));
                     }
-                    (at, cutter.skipping) = (entries.taken().bytes, entries.taken().skipping);
+                    at = entries.taken().bytes;
+                    cutter.skipping = Skipping::default().with_line(entries.taken().skipping);
                 }
                 _ => {
                     while let Some(cut) = cutter.next(held, &mut at, end) {

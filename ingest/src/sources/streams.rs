@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
+use super::cut::{Joining, behind_passed};
 use super::multiline::{Joiner, Multiline, Verdict};
+use super::skipping::Skipping;
 use crate::formats::Format;
 use crate::formats::container::{self, Stream, Wrapped, Wrapping};
 
@@ -21,6 +23,8 @@ pub(crate) struct StreamRecord {
     pub wrapping: Wrapping,
     /// Whether there is a stack trace in it.
     pub has_trace: bool,
+    /// Whether there is more of its last line, which is passed over or a record of its own.
+    pub truncated: bool,
     /// Bytes of its lines as received.
     pub received: usize,
     /// Where its first line begins and its last one ends.
@@ -37,6 +41,7 @@ impl StreamRecord {
             text: line.text.into_owned(),
             wrapping: line.wrapping,
             has_trace: false,
+            truncated: false,
             received: to - from,
             from,
             to,
@@ -46,6 +51,7 @@ impl StreamRecord {
     fn append(&mut self, next: &StreamRecord) {
         self.text.extend_from_slice(&next.text);
         self.received += next.received;
+        self.truncated |= next.truncated;
         (self.to, self.last_ms) = (next.to, next.last_ms);
     }
 }
@@ -141,16 +147,28 @@ pub(super) struct Streams {
     multiline: Multiline,
     open: [Open; 2],
     closed: Vec<StreamRecord>,
+    /// What is passed over at their begin.
+    skipping: Skipping,
+    /// The same behind lines with which a line that is passed over ends.
+    passed: Vec<(usize, Skipping)>,
 }
 
 impl Streams {
-    pub(super) fn new(multiline: Multiline) -> Streams {
-        Streams { multiline, open: Default::default(), closed: Vec::new() }
+    pub(super) fn new(joining: Joining) -> Streams {
+        let Joining { multiline, skipping } = joining;
+        Streams { multiline, open: Default::default(), closed: Vec::new(), skipping, passed: Vec::new() }
     }
 
     /// The next line, and where it begins and ends.
     pub(super) fn push(&mut self, line: Wrapped<'_>, from: usize, to: usize) {
-        let Streams { multiline, open: [stdout, stderr], closed } = self;
+        let skipping = self.passed.last().map_or(self.skipping, |(_, skipping)| *skipping);
+        if let Some(behind) = behind_passed(skipping, &line) {
+            if behind != skipping {
+                self.passed.push((to, behind));
+            }
+            return;
+        }
+        let Streams { multiline, open: [stdout, stderr], closed, .. } = self;
         let (own, other) = match line.wrapping.stream {
             Stream::Stdout => (stdout, stderr),
             Stream::Stderr => (stderr, stdout),
@@ -170,8 +188,30 @@ impl Streams {
 
     /// No line joins those that are whole.
     pub(super) fn close_groups(&mut self) {
-        let Streams { multiline, open, closed } = self;
+        let Streams { multiline, open, closed, .. } = self;
         open.iter_mut().filter(|open| open.part.is_none()).for_each(|open| open.close_groups(*multiline, closed));
+    }
+
+    /// The same, also where the next line is there in part.
+    pub(super) fn close_all_groups(&mut self) {
+        let Streams { multiline, open, closed, .. } = self;
+        open.iter_mut().for_each(|open| open.close_groups(*multiline, closed));
+    }
+
+    /// Bytes of the parts of a line that go on.
+    pub(super) fn part_bytes(&self, stream: Stream) -> usize {
+        let [stdout, stderr] = &self.open;
+        let open = match stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        };
+        open.part.as_ref().map_or(0, |part| part.received)
+    }
+
+    /// What is passed over behind so many bytes.
+    pub(super) fn skipping_behind(&self, bytes: usize) -> Skipping {
+        let before = self.passed.iter().rev().find(|(to, _)| *to <= bytes);
+        before.map_or(self.skipping, |(_, skipping)| *skipping)
     }
 
     /// Up to where nothing is open or goes on behind: lines up to there are whole records. `end`: up to where lines were
@@ -182,9 +222,10 @@ impl Streams {
         (to > 0 && self.closed.iter().all(is_whole)).then_some(to)
     }
 
-    /// All records, in the order in which they begin.
-    fn finish(mut self) -> Vec<StreamRecord> {
-        let Streams { multiline, open, closed } = &mut self;
+    /// All records, in the order in which they begin. `truncated`: what is there only in part was cut.
+    fn finish(mut self, truncated: bool) -> Vec<StreamRecord> {
+        let Streams { multiline, open, closed, .. } = &mut self;
+        open.iter_mut().filter_map(|open| open.part.as_mut()).for_each(|part| part.truncated = truncated);
         open.iter_mut().for_each(|open| open.close(*multiline, closed));
         self.closed.sort_by_key(|record| record.from);
         self.closed
@@ -192,8 +233,8 @@ impl Streams {
 }
 
 /// The records of lines that were cut together.
-pub(crate) fn records(lines: &[u8], multiline: Multiline, format: Option<Format>) -> Vec<StreamRecord> {
-    let mut streams = Streams::new(multiline);
+pub(crate) fn records(lines: &[u8], joining: Joining, truncated: bool, format: Option<Format>) -> Vec<StreamRecord> {
+    let mut streams = Streams::new(joining);
     let mut from = 0;
     for line in lines.split(|byte| *byte == b'\n') {
         let to = from + line.len() + 1;
@@ -204,5 +245,5 @@ pub(crate) fn records(lines: &[u8], multiline: Multiline, format: Option<Format>
         }
         from = to;
     }
-    streams.finish()
+    streams.finish(truncated)
 }

@@ -16,6 +16,7 @@ use crate::sources::content::{Content, Holds};
 use crate::sources::packed::has_packed_name;
 use crate::sources::position::{FileId, HEAD_BYTES, Position, Tail};
 use crate::sources::rest::{self, Entry, Folders, millis};
+use crate::sources::skipping::Skipping;
 use crate::sources::tracked::{Begun, Standing, Tracked, before, end_of_lines, piece};
 
 /// So long a file waits that holds what another one does that is there; and one that does not hold all of that, when it
@@ -260,7 +261,7 @@ fn position_in(content: &Content, read: &Position, named: Position) -> Position 
     }
     let at = end_of_lines(&content.file, content.bytes()).unwrap_or(0);
     let tail = before(&content.file, at).map(|tail| Tail::of(&tail)).unwrap_or_default();
-    Position { at, tail, head: content.begins, skipping: false, ..whole }
+    Position { at, tail, head: content.begins, skipping: Skipping::default(), ..whole }
 }
 
 /// Whether the file that has an inode may still be the one that was read under it.
