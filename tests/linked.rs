@@ -236,6 +236,40 @@ fn a_pod_that_is_deleted_is_read_to_its_end() {
 }
 
 #[test]
+fn a_link_that_is_removed_ends_following() {
+    let mut node = Node::new();
+    let mut server = Server::start(BINARY, &node.config());
+    let file = Node::file(Way::Absolute, 0);
+    node.write(&file);
+    wait_total(&server, node.count);
+    node.remove_link(Way::Absolute, 0);
+    // That is seen when what comes after it is read.
+    node.start_container(Way::Relative, 1);
+    node.write(&Node::file(Way::Relative, 1));
+    wait_total(&server, node.count);
+    for number in 0..3 {
+        let rotated = node.rotate(&file, number);
+        node.logs.append(&file, "not asked for\n");
+        if number == 1 {
+            node.pack(&rotated);
+        }
+    }
+    node.start_container(Way::Chain, 1);
+    node.write(&Node::file(Way::Chain, 1));
+    node.assert_all(&server);
+    server.restart();
+    node.write(&Node::file(Way::Chain, 1));
+    node.assert_all(&server);
+    // When the link is back, the file is, and what is rotated from then on.
+    let link = node.logs.path("containers/Absolute-0.log");
+    symlink(node.logs.path(&file), link).expect("the name is free");
+    wait_total(&server, node.count + 1);
+    node.rotate(&file, 3);
+    node.logs.append(&file, "asked for\n");
+    wait_total(&server, node.count + 2);
+}
+
+#[test]
 fn links_that_all_lead_nowhere_are_told_once() {
     let mut node = Node::new();
     fs::rename(node.logs.path("pods"), node.logs.path("unmounted")).expect("it is there");

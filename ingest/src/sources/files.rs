@@ -8,6 +8,7 @@ mod asked;
 mod astray;
 mod barred;
 mod commit;
+mod gone;
 mod judging;
 mod known;
 mod listing;

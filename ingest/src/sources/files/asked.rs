@@ -26,8 +26,8 @@ struct Link {
     /// Its name; of several the first.
     name: PathBuf,
     source: usize,
-    /// It was there when folders were listed last.
-    is_there: bool,
+    /// When it was seen that it is gone.
+    gone_ms: Option<i64>,
 }
 
 impl Links {
@@ -51,9 +51,20 @@ impl Links {
         self.0.keys()
     }
 
-    /// The source of a link that led to a file and is gone.
-    pub(super) fn gone_from(&self, path: &Path) -> Option<usize> {
-        self.0.get(path).filter(|link| !link.is_there).map(|link| link.source)
+    /// The source of a link that led to a file that was made at `born_ms`, and is gone.
+    pub(super) fn gone_from(&self, path: &Path, born_ms: i64) -> Option<usize> {
+        let link = self.0.get(path)?;
+        link.gone_ms.is_some_and(|gone_ms| born_ms <= gone_ms).then_some(link.source)
+    }
+
+    /// Whether a file that was made at `born_ms` is only asked for by a link that was gone by then.
+    pub(super) fn was_gone_before(&self, path: &Path, born_ms: i64) -> bool {
+        self.0.get(path).and_then(|link| link.gone_ms).is_some_and(|gone_ms| born_ms > gone_ms)
+    }
+
+    /// The files that links led to that are gone, and when that was seen.
+    pub(super) fn gone(&self) -> impl Iterator<Item = (&PathBuf, i64)> {
+        self.0.iter().filter_map(|(target, link)| Some((target, link.gone_ms?)))
     }
 
     /// Those that links of one source lead to.
@@ -63,7 +74,7 @@ impl Links {
 
     /// The links of a source that are there, and where they lead.
     pub(super) fn there(&self, source: usize) -> impl Iterator<Item = (&PathBuf, &PathBuf)> {
-        let links = self.0.iter().filter(move |(_, link)| link.is_there && link.source == source);
+        let links = self.0.iter().filter(move |(_, link)| link.gone_ms.is_none() && link.source == source);
         links.map(|(target, link)| (&link.name, target))
     }
 
@@ -75,7 +86,7 @@ impl Links {
 impl Files {
     /// Files that are asked for, each once, and the place of their source. Their folders are watched before they are
     /// listed, so that what happens after is heard of.
-    pub(super) fn find(&mut self) -> Vec<(PathBuf, usize)> {
+    pub(super) fn find(&mut self, now_ms: i64) -> Vec<(PathBuf, usize)> {
         let (mut watched, mut found, mut seen) = (BTreeSet::new(), Vec::new(), HashSet::new());
         let mut links = HashMap::new();
         for (source, settings) in self.sources.iter().map(|source| &source.settings).enumerate() {
@@ -90,19 +101,19 @@ impl Files {
                 };
                 watched.extend(way.folders);
                 if !has_packed_name(&way.target) && seen.insert(way.target.clone()) {
-                    links.insert(way.target.clone(), Link { name, source, is_there: true });
+                    links.insert(way.target.clone(), Link { name, source, gone_ms: None });
                     found.push((way.target, source));
                 }
             }
         }
         if !self.knows_orphans {
-            self.recall_links();
+            self.recall_links(now_ms);
         }
         for (target, link) in std::mem::take(&mut self.links.0) {
             let folder = target.parent().filter(|folder| folder.is_dir());
             if let Some(folder) = folder.filter(|_| !seen.contains(&target)) {
                 watched.insert(folder.to_owned());
-                links.insert(target, Link { is_there: false, ..link });
+                links.insert(target, Link { gone_ms: link.gone_ms.or(Some(now_ms)), ..link });
             }
         }
         self.links = Links(links);
@@ -111,7 +122,7 @@ impl Files {
     }
 
     /// Links of the last run: they may be gone, and files be left that they led to.
-    fn recall_links(&mut self) {
+    fn recall_links(&mut self, now_ms: i64) {
         for prefix in [FILE_KEYS, PAST_KEYS] {
             for position in self.intake.queue.checkpoints(prefix).iter().filter_map(|(_, it)| Position::decode(it)) {
                 let Some(target) = position.target.filter(|target| !self.links.0.contains_key(target)) else {
@@ -119,7 +130,8 @@ impl Files {
                 };
                 let source = self.sources.iter().position(|source| source.settings.matches(&position.path));
                 if let Some(source) = source {
-                    self.links.0.insert(target, Link { name: position.path, source, is_there: false });
+                    let gone_ms = self.kept_gone_ms(&target).or(Some(now_ms));
+                    self.links.0.insert(target, Link { name: position.path, source, gone_ms });
                 }
             }
         }
@@ -132,7 +144,7 @@ impl Files {
             let is_left = |folders: &mut Folders| {
                 folders.beside(target).is_some_and(|files| files.iter().any(|file| is_one(&file.path)))
             };
-            link.is_there || is_left(&mut look.folders)
+            link.gone_ms.is_none() || is_left(&mut look.folders)
         });
     }
 
@@ -151,7 +163,7 @@ impl Files {
         let Some(settings) = self.sources.get(source).map(|source| &source.settings) else { return Vec::new() };
         let is_asked_for = |name: &PathBuf| !has_packed_name(name) && settings.matches(name);
         let mut names = rest::original_names(path);
-        let Some(link) = self.links.0.get(path).filter(|link| link.is_there) else {
+        let Some(link) = self.links.0.get(path).filter(|link| link.gone_ms.is_none()) else {
             names.retain(|name| is_asked_for(name) || self.links.leads_to(name, source));
             return names;
         };
@@ -181,7 +193,7 @@ impl Files {
     /// Whether a file is asked for under its own name, or that of a link that is there.
     pub(super) fn is_asked_for(&self, path: &Path, source: usize) -> bool {
         let matches = || self.sources.get(source).is_some_and(|source| source.settings.matches(path));
-        let has_link = || self.links.0.get(path).is_some_and(|link| link.is_there && link.source == source);
+        let has_link = || self.links.0.get(path).is_some_and(|link| link.gone_ms.is_none() && link.source == source);
         !has_packed_name(path) && (has_link() || matches())
     }
 

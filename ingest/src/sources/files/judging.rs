@@ -207,7 +207,8 @@ impl Files {
                 continue;
             }
             // It got a link's name after the link was followed last, and the link has gone since.
-            let unread = self.links.gone_from(&entry.path).filter(|_| self.record_of(&entry).is_none());
+            let unread = self.links.gone_from(&entry.path, millis(entry.born));
+            let unread = unread.filter(|_| self.record_of(&entry).is_none());
             let family = unread.map(|source| (source, Vec::new())).or_else(|| self.family(&entry.path));
             let is_asked_for = unread.is_some();
             match family {
@@ -413,6 +414,7 @@ impl Files {
         let position = Position { packed, head, modified_ms, ..self.links.named(name) };
         let since_ms = source.met.and_then(|met| met.checked_sub(FILE_CLOCK_LAG)).map_or(i64::MAX, millis);
         let is_ours = is_numbered_name(name, &entry.path) && !source.settings.excludes(&entry.path);
+        let is_late = self.links.was_gone_before(name, millis(entry.born));
         let is_since = source.settings.read_rotated || millis(entry.born) >= since_ms;
         let is_old = source.is_new && !source.settings.read_rotated
             || source.older.is_some() && !was_met && modified_ms < self.read_ms(name).unwrap_or(since_ms);
@@ -425,7 +427,7 @@ impl Files {
                 look.turn.place(entry.id, stored, position);
             }
             self.note(entry, Finding::Done);
-        } else if was_met || is_ours && is_since {
+        } else if was_met || is_ours && is_since && (self.is_asked_for(name, *at) || !is_late) {
             self.follow(candidate, content, position, look);
         } else {
             self.note(entry, Finding::Done);

@@ -37,7 +37,7 @@ impl Files {
     pub(super) fn list(&mut self, now_ms: i64) {
         self.list_at_ms = now_ms + LIST_EVERY_MS;
         self.listed_ms = now_ms;
-        let found = self.find();
+        let found = self.find(now_ms);
         let mut look =
             Look { folders: Folders::default(), turn: Turn::default(), now_ms, unasked: 0, known: None, held: 0 };
         let (mut live, mut rotated) = (HashSet::new(), Vec::new());
@@ -70,6 +70,7 @@ impl Files {
         self.store(&mut look);
         self.judge_rotated(rotated, &mut look);
         self.forget_links(&mut look);
+        self.keep_gone(&mut look);
         self.tell_missing(now_ms);
         for source in self.sources.iter_mut().filter(|source| source.is_new || source.older.is_some()) {
             let met = source.met.or(time_of(now_ms));
