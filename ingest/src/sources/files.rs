@@ -252,11 +252,11 @@ impl Files {
         }
         let now_ms = Timestamp::now().millis();
         for path in notices.paths {
-            match self.by_path.get(&path).or_else(|| self.by_path.get(path.strip_prefix(".").ok()?)).copied() {
-                Some(id) => self.look_at(id, now_ms),
-                // A name that is none of ours, or one that is found when folders are listed next.
-                None => continue,
-            }
+            let by_path = self.by_path.get(&path).or_else(|| self.by_path.get(path.strip_prefix(".").ok()?)).copied();
+            // Its folder may be known under another name.
+            let id = by_path.or_else(|| Some(FileId::of(&std::fs::metadata(&path).ok()?)));
+            // Otherwise it is none of ours, or one that is found when folders are listed next.
+            id.into_iter().for_each(|id| self.look_at(id, now_ms));
         }
     }
 

@@ -102,8 +102,10 @@ impl Waking {
             }
             is_there
         });
+        // The system watches a folder once, under whichever of its names; to end that under one ends it under all.
+        let mut ids: HashSet<FileId> = self.folders.values().copied().collect();
         for (folder, id) in folders {
-            if self.folders.len() >= FOLDERS_MAX || self.folders.contains_key(folder) {
+            if self.folders.len() >= FOLDERS_MAX || !ids.insert(id) {
                 continue;
             }
             match watcher.watch(folder, RecursiveMode::NonRecursive) {
@@ -139,4 +141,26 @@ pub(super) fn fixed_folder(pattern: &str) -> PathBuf {
         folder.push(part);
     }
     if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_two_names_is_watched_as_long_as_one_of_them_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, link) = (folder.path().join("own"), folder.path().join("link"));
+        fs::create_dir(&own).unwrap();
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        for left in [&own, &link] {
+            let mut waking = Waking::new(Poke::default());
+            waking.watch(&BTreeSet::from([own.clone(), link.clone()]));
+            waking.watch(&BTreeSet::from([left.clone()]));
+            waking.wait(Duration::ZERO);
+            fs::write(own.join("file"), "").unwrap();
+            assert!(waking.wait(Duration::from_secs(60)).names, "{}", left.display());
+            fs::remove_file(own.join("file")).unwrap();
+        }
+    }
 }
