@@ -50,6 +50,7 @@ pub mod self_scrape;
 pub mod serve;
 pub mod session;
 pub mod silences;
+mod stalling;
 pub mod state;
 pub mod stats;
 mod stream;

@@ -1,33 +1,23 @@
 //! Queries of metrics: `/api/v1/metrics/query`, `/range`, `/api/query`, and what there is: `/api/metrics`.
 
+mod range;
+
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Json, Router, routing};
 use http::StatusCode;
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use watchfire_engine::MetricInfo;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{
-    Asked as When, CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query, RangeSeries, RangeSteps,
-};
+use watchfire_query_lang::{Asked as When, CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query};
 
 use crate::asked_by::AskedBy;
 use crate::error::{ApiError, Where};
 use crate::params::{Params, shown};
 use crate::state::Api;
-
-/// Points of a range that names no step, about.
-const DEFAULT_POINTS: i64 = 250;
-/// The range that names no start.
-const DEFAULT_RANGE_MS: i64 = 3_600_000;
-/// Steps that people read easily, milliseconds.
-const NICE_STEPS_MS: [i64; 16] = [
-    1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000,
-    14_400_000, 43_200_000, 86_400_000,
-];
 
 /// What clients of Prometheus send along with a query; it changes nothing here.
 const OF_PROMETHEUS: [&str; 5] = ["timeout", "limit", "stats", "lookback_delta", "dedup"];
@@ -36,7 +26,7 @@ const OF_PROMETHEUS: [&str; 5] = ["timeout", "limit", "stats", "lookback_delta",
 pub fn routes() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v1/metrics/query", routing::get(instant).post(instant))
-        .route("/api/v1/metrics/range", routing::get(range).post(range))
+        .route("/api/v1/metrics/range", routing::get(range::range).post(range::range))
         .route("/api/query", routing::get(instant).post(instant))
         .route("/api/metrics", routing::get(catalogue))
 }
@@ -121,28 +111,6 @@ async fn instant(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Re
     Ok(Json(Instant { text, promql, at, result }))
 }
 
-async fn range(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Result<Json<Range>, ApiError> {
-    params.only(&[&["query", "start", "end", "step"], &OF_PROMETHEUS])?;
-    let query = read_query(&params)?;
-    let now = Timestamp::now();
-    let end = params.time("end", now)?.unwrap_or(now);
-    let start = params.time("start", now)?.unwrap_or_else(|| end.plus_millis(-DEFAULT_RANGE_MS));
-    if end < start {
-        return Err(ApiError::bad_parameter("start", "the start lies after the end"));
-    }
-    let step = params.get("step").map(|text| read_step("step", text)).transpose()?;
-    let step_ms = step.unwrap_or_else(|| default_step_ms(end.since(start)));
-    let steps = RangeSteps { start, end, step_ms };
-    let text = query.text().to_owned();
-    let (result, promql) = evaluate(&api, move |api, limits| {
-        let ask = || api.metrics.range(&query, steps, limits);
-        let result = by.evaluate(api, query.text(), When::Range(steps), ask)?;
-        Ok((result, api.metrics.promql(&query, end)))
-    })
-    .await?;
-    Ok(Json(Range { text, promql, steps, result }))
-}
-
 /// A step in seconds (with decimals) or as a duration, milliseconds.
 pub fn read_step(name: &str, text: &str) -> Result<i64, ApiError> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds < 1e12).map(|seconds| (seconds * 1000.0) as i64);
@@ -150,12 +118,6 @@ pub fn read_step(name: &str, text: &str) -> Result<i64, ApiError> {
     millis.ok_or_else(|| {
         ApiError::bad_parameter(name, format!("`{}` is no step; write 15s, 1m or a number of seconds", shown(text)))
     })
-}
-
-/// The step of a range that names none: about [`DEFAULT_POINTS`] points.
-fn default_step_ms(range_ms: i64) -> i64 {
-    let wanted = range_ms / DEFAULT_POINTS;
-    NICE_STEPS_MS.into_iter().find(|step| *step >= wanted).unwrap_or(wanted)
 }
 
 async fn catalogue(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Value>>, ApiError> {
@@ -244,61 +206,6 @@ impl Serialize for Instant {
         }
         let result: Vec<_> = self.result.iter().map(|(labels, value)| InstantSeries(labels, *value)).collect();
         map.serialize_entry("result", &result)?;
-        map.end()
-    }
-}
-
-struct Range {
-    text: String,
-    promql: Option<String>,
-    steps: RangeSteps,
-    result: Vec<RangeSeries>,
-}
-
-struct Points<'a>(&'a [(Timestamp, f64)]);
-
-impl Serialize for Points<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for (at, value) in self.0 {
-            list.serialize_element(&Point(*at, *value))?;
-        }
-        list.end()
-    }
-}
-
-struct Point(Timestamp, f64);
-
-impl Serialize for Point {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_tuple(2)?;
-        pair.serialize_element(&self.0.millis())?;
-        pair.serialize_element(&Number(self.1))?;
-        pair.end()
-    }
-}
-
-struct RangeResult<'a>(&'a RangeSeries);
-
-impl Serialize for RangeResult<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (labels, values) = self.0;
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("labels", &Labels(labels))?;
-        map.serialize_entry("values", &Points(values))?;
-        map.end()
-    }
-}
-
-impl Serialize for Range {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("query", &self.text)?;
-        map.serialize_entry("promql", &self.promql)?;
-        map.serialize_entry("start", &self.steps.start.millis())?;
-        map.serialize_entry("end", &self.steps.end.millis())?;
-        map.serialize_entry("step", &self.steps.step_ms)?;
-        map.serialize_entry("result", &self.result.iter().map(RangeResult).collect::<Vec<_>>())?;
         map.end()
     }
 }

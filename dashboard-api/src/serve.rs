@@ -22,6 +22,7 @@ use crate::guard::Guard;
 use crate::linger::{Lingering, Unread, Watched};
 use crate::refused::Refusing;
 use crate::request_line::Lenient;
+use crate::stalling::Stalling;
 use crate::tls::Tls;
 
 /// Most connections at a time, over all listeners; further ones wait to be accepted.
@@ -184,7 +185,8 @@ fn connection(
     Service { router, guard, .. }: Service,
     unread: &Unread,
 ) -> Pin<Box<dyn Connection>> {
-    let stream = Lenient::new(Refusing::new(Lingering::new(stream, unread.clone()), guard, unread.clone()));
+    let stream = Lingering::new(Stalling::new(stream), unread.clone());
+    let stream = Lenient::new(Refusing::new(stream, guard, unread.clone()));
     let unread = unread.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

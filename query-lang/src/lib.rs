@@ -24,7 +24,7 @@ mod what_is_there;
 pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};
 pub use eval::{
-    Answer, Asked, CancelToken, EvalError, InstantValues, Limits, MatrixSeries, Notes, Outcome, PointValue,
+    Answer, Asked, CancelToken, EvalError, Held, InstantValues, Limits, MatrixSeries, Notes, Outcome, PointValue,
     QueryMemory, answer, evaluate_instant, evaluate_range, evaluate_shared, histogram_text,
 };
 pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};

@@ -3,7 +3,7 @@
 
 use axum::body::Bytes;
 use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{Answer, MatrixSeries, Notes, Outcome, PointValue};
+use watchfire_query_lang::{Answer, Held, MatrixSeries, Notes, Outcome, PointValue};
 
 use super::reply::Reply;
 use super::write::{self, PointTimes};
@@ -22,6 +22,8 @@ pub(super) struct Written {
     notes: Notes,
     /// The head, until it is written.
     head: Option<Reply>,
+    /// What the answer takes of the memory for queries.
+    _memory: Held,
 }
 
 enum Left {
@@ -50,7 +52,17 @@ impl Written {
                 Left::Nothing
             }
         };
-        Written { left, at, times: PointTimes::default(), begun: false, stats, notes: answer.notes, head: Some(head) }
+        let Answer { notes, memory, .. } = answer;
+        Written {
+            left,
+            at,
+            times: PointTimes::default(),
+            begun: false,
+            stats,
+            notes,
+            head: Some(head),
+            _memory: memory,
+        }
     }
 
     /// Writes the next series; false if there is none.

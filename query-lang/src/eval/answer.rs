@@ -59,6 +59,31 @@ pub enum Outcome {
     Matrix(Vec<MatrixSeries>),
 }
 
+impl Outcome {
+    /// What it takes in memory, about; labels are those of the series.
+    fn bytes(&self) -> usize {
+        let of_histogram = |histogram: &Histogram| size_of::<(Timestamp, Arc<Histogram>)>() + histogram.memory_bytes();
+        match self {
+            Outcome::Scalar(_) => 0,
+            Outcome::Text(text) => text.len(),
+            Outcome::Vector(series) => {
+                let histograms = series.iter().filter_map(|(_, value)| match value {
+                    PointValue::Float(_) => None,
+                    PointValue::Histogram(histogram) => Some(of_histogram(histogram)),
+                });
+                size_of_val(series.as_slice()) + histograms.sum::<usize>()
+            }
+            Outcome::Matrix(series) => {
+                let of_series = |series: &MatrixSeries| {
+                    let histograms = series.histograms.iter().map(|(_, histogram)| of_histogram(histogram));
+                    size_of::<MatrixSeries>() + size_of_val(series.values.as_slice()) + histograms.sum::<usize>()
+                };
+                series.iter().map(of_series).sum()
+            }
+        }
+    }
+}
+
 /// A value, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -68,13 +93,14 @@ pub struct Answer {
     pub notes: Notes,
     /// Samples that were read for it.
     pub samples_read: u64,
-    _memory: Held,
+    /// What it takes of the memory that evaluations share.
+    pub memory: Held,
 }
 
 impl Answer {
     /// One that was made elsewhere.
     pub fn new(outcome: Outcome, notes: Notes, samples_read: u64) -> Answer {
-        Answer { outcome, notes, samples_read, _memory: Held::nothing() }
+        Answer { outcome, notes, samples_read, memory: Held::nothing() }
     }
 }
 
@@ -93,7 +119,8 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
         }
     };
     let (notes, samples_read) = (guard.notes().told(query.text()), guard.samples_read());
-    Ok(Answer { outcome, notes, samples_read, _memory: guard.held() })
+    let memory = guard.held(outcome.bytes())?;
+    Ok(Answer { outcome, notes, samples_read, memory })
 }
 
 fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Result<Outcome, EvalError> {

@@ -344,11 +344,14 @@ impl<'l> Guard<'l> {
         self.notes.set_lifted(before.lifted);
     }
 
-    /// What is taken at the end, for the answer to hold.
-    pub(crate) fn held(self) -> Held {
+    /// What is taken at the end, for the answer to hold, which takes so many bytes.
+    pub(crate) fn held(self, bytes: usize) -> Result<Held, EvalError> {
+        // Nothing else of the evaluation is left.
+        self.release(usize::MAX);
+        self.reserve(bytes)?;
         let mut drawn = self.drawn.into_inner();
         drawn.shrink(self.memory_bytes.get());
-        Held::new(drawn)
+        Ok(Held::new(drawn))
     }
 
     /// Gives memory back.

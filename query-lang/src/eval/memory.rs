@@ -93,9 +93,9 @@ impl Drop for Drawn {
     }
 }
 
-/// What an answer has drawn, until it is written. A clone of the answer has drawn nothing.
+/// What an answer has drawn, until this is dropped: not before the answer is written. A clone of the answer has drawn nothing.
 #[derive(Debug)]
-pub(crate) struct Held(#[expect(dead_code, reason = "dropped with the answer")] Option<Drawn>);
+pub struct Held(#[expect(dead_code, reason = "dropped with the answer")] Option<Drawn>);
 
 impl Held {
     pub(crate) fn new(drawn: Drawn) -> Held {

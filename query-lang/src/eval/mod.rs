@@ -41,7 +41,7 @@ use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
 pub use limits::{CancelToken, EvalError, Limits};
-pub use memory::QueryMemory;
+pub use memory::{Held, QueryMemory};
 pub use native::text::text as histogram_text;
 pub use notes::Notes;
 
