@@ -120,6 +120,32 @@ fn a_real_prometheus_reads_ours_in_chunks() {
 }
 
 #[test]
+fn the_short_form_says_what_its_promql_says() {
+    let server = Server::start(BINARY, "");
+    write(&mut server.client(), &series(now_ms() - STEPS * STEP_MS));
+    let ask = |query: &str| server.client().get(&format!("/api/v1/metrics/query?query={}", encode(query)));
+    for (short, promql) in [
+        ("count native", "count(native)"),
+        ("sum native by job", "sum by (job) (native)"),
+        ("avg native over 100m", "histogram_avg(sum(increase(native[1h40m])))"),
+        ("p95 native over 100m by job", "histogram_quantile(0.95, sum by (job) (rate(native[1h40m])))"),
+    ] {
+        let (ours, theirs) = (ask(short), ask(promql));
+        assert_eq!(ours["promql"], promql, "{short}");
+        assert!(ours["result"].as_array().is_some_and(|rows| !rows.is_empty()), "{short}: {ours}");
+        let labels = |answer: &serde_json::Value| {
+            let rows = answer["result"].as_array().cloned().unwrap_or_default();
+            rows.iter().map(|row| row["labels"].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&ours), labels(&theirs), "{short}");
+    }
+    assert_eq!(ask("count native")["value"], 2.0, "two series");
+    let answer = server.client().try_get("/api/v1/metrics/query?query=max%20native");
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(answer.text().contains("which have no max"), "{}", answer.text());
+}
+
+#[test]
 fn what_is_read_whole_can_be_written_again() {
     let (first, second) = (Server::start(BINARY, ""), Server::start(BINARY, ""));
     let begin = now_ms() - STEPS * STEP_MS;

@@ -105,7 +105,7 @@ async fn instant(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Re
     let (result, promql) = evaluate(&api, move |api, limits| {
         let ask = || api.metrics.instant(&query, at, limits);
         let result = by.evaluate(api, query.text(), When::Instant(at), ask)?;
-        Ok((result, api.metrics.promql(&query, at)))
+        Ok((result, api.metrics.promql(&query, When::Instant(at))))
     })
     .await?;
     Ok(Json(Instant { text, promql, at, result }))

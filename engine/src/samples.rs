@@ -294,6 +294,15 @@ impl Samples {
         self.natives.is_some()
     }
 
+    /// Whether there are native histograms with `start < time <= end`; `None` if only reading tells.
+    pub(crate) fn has_natives_in(&self, start: i64, end: i64) -> Option<bool> {
+        let ends = self.natives.as_ref().and_then(|natives| Some((natives.oldest()?, natives.newest()?)));
+        let Some((oldest, newest)) = ends.filter(|(oldest, newest)| *oldest <= end && *newest > start) else {
+            return Some(false);
+        };
+        (oldest > start || newest <= end).then_some(true)
+    }
+
     /// Whether there may be samples with `start < time <= end`.
     pub(crate) fn overlaps(&self, start: i64, end: i64) -> bool {
         // The raw ones lie at hand; whether older ones are packed matters only where those come too late.

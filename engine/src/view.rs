@@ -83,6 +83,27 @@ impl SeriesView {
         natives.extend(found.into_iter().map(|(at, histogram)| (Timestamp::from_millis(at), histogram)));
     }
 
+    /// Samples: whether any with `start < time <= end` is a native histogram. Reads only where the first and the last one do
+    /// not tell.
+    pub fn has_natives(&self, start: Timestamp, end: Timestamp) -> bool {
+        let (from, until) = (start.millis(), end.millis());
+        let mut state = self.series.state.lock();
+        let stored = state.stored().map_or(Some(false), |stored| stored.has_natives(from, until));
+        let in_memory = match state.numbers() {
+            Numbers::Samples(samples) => samples.has_natives_in(from, until),
+            Numbers::Increments(_) | Numbers::Distribution(_) => return false,
+        };
+        drop(state);
+        match (stored, in_memory) {
+            (Some(true), _) | (_, Some(true)) => return true,
+            (Some(false), Some(false)) => return false,
+            (None, _) | (_, None) => {}
+        }
+        let mut natives = Vec::new();
+        self.read(start, end, &mut Vec::new(), Some(&mut natives));
+        !natives.is_empty()
+    }
+
     /// Samples: replaces what is in `out` by those with `start < time <= end`. Says false, and reads nothing, where there is
     /// anything but floats: native histograms among them, counts, a distribution.
     pub fn columns(&self, start: Timestamp, end: Timestamp, out: &mut Columns) -> bool {

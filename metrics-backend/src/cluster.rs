@@ -65,14 +65,14 @@ impl Cluster {
         Ok(told.into_iter().map(|(name, said)| (name, said.into_iter().next().unwrap_or_default())).collect())
     }
 
-    fn who(&self, query: &Query, at: Timestamp) -> Result<Who, EvalError> {
+    fn who(&self, query: &Query, asked: Asked) -> Result<Who, EvalError> {
         if query.language() == Language::PromQl {
             return Ok(Who::Cluster(query.text().to_owned()));
         }
-        let found = self.local.found(query, at);
+        let found = self.local.found(query, asked);
         match (found, query.promql_for(found)) {
             (_, Some(promql)) => Ok(Who::Cluster(promql)),
-            (Found::Increments | Found::Distribution, None) => Ok(Who::Local),
+            (Found::Natives | Found::Increments | Found::Distribution, None) => Ok(Who::Local),
             // What is not known here is ordinary samples there.
             (Found::Unknown | Found::Samples, None) => match query.promql_for(Found::Samples) {
                 Some(promql) => Ok(Who::Cluster(promql)),
@@ -129,7 +129,9 @@ impl Cluster {
 
 impl MetricsRead for Cluster {
     fn instant(&self, query: &Query, at: Timestamp, limits: &Limits) -> Result<Vec<(LabelSet, f64)>, EvalError> {
-        let Who::Cluster(promql) = self.who(query, at)? else { return self.local.instant(query, at, limits) };
+        let Who::Cluster(promql) = self.who(query, Asked::Instant(at))? else {
+            return self.local.instant(query, at, limits);
+        };
         let mut values = match self.ask(promql, Asked::Instant(at), limits)?.outcome {
             Outcome::Scalar(value) => return Ok(vec![(LabelSet::empty(), value)]),
             Outcome::Vector(series) => {
@@ -150,7 +152,9 @@ impl MetricsRead for Cluster {
     }
 
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {
-        let Who::Cluster(promql) = self.who(query, steps.end)? else { return self.local.range(query, steps, limits) };
+        let Who::Cluster(promql) = self.who(query, Asked::Range(steps))? else {
+            return self.local.range(query, steps, limits);
+        };
         match self.ask(promql, Asked::Range(steps), limits)?.outcome {
             Outcome::Matrix(series) => {
                 let mut series: Vec<_> = series.into_iter().map(|series| (series.labels, series.values)).collect();
@@ -164,11 +168,7 @@ impl MetricsRead for Cluster {
     }
 
     fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError> {
-        let at = match asked {
-            Asked::Instant(at) => at,
-            Asked::Range(steps) => steps.end,
-        };
-        match self.who(query, at)? {
+        match self.who(query, asked)? {
             Who::Cluster(promql) => {
                 let mut answer = self.ask(promql, asked, limits)?;
                 if query.value_type() == ValueType::Scalar {
@@ -180,8 +180,8 @@ impl MetricsRead for Cluster {
         }
     }
 
-    fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {
-        match self.who(query, at) {
+    fn promql(&self, query: &Query, asked: Asked) -> Option<String> {
+        match self.who(query, asked) {
             Ok(Who::Cluster(promql)) => Some(promql),
             Ok(Who::Local) | Err(_) => None,
         }

@@ -1,9 +1,10 @@
 //! The PromQL that means the same as a short query.
 
-use std::fmt::Display;
-
-use crate::ast::{Expr, Grouping, RATE_WINDOW_MS, ShortOp, ShortScope};
-use crate::print::{GroupingWords, Selector};
+use crate::ast::{
+    Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, Grouping, Matching, MatrixSelector,
+    NumberLiteral, QUANTILE_WINDOW_MS, RATE_WINDOW_MS, ShortAggregate, ShortOp, ShortQuantile, ShortRate, ShortScope,
+};
+use crate::functions;
 use crate::query::Query;
 
 /// Kinds of series between which the meaning of the short form differs.
@@ -11,8 +12,10 @@ use crate::query::Query;
 pub enum Found {
     /// Nothing is known about the series, or they are of several kinds.
     Unknown,
-    /// Ordinary samples.
+    /// Ordinary samples, floats or some of them native histograms.
     Samples,
+    /// Ordinary samples all of which are native histograms.
+    Natives,
     /// Events counted per second.
     Increments,
     /// Distributions.
@@ -28,58 +31,108 @@ impl Query {
 
     /// The PromQL that means the same for series of this kind, where one exists.
     pub fn promql_for(&self, found: Found) -> Option<String> {
-        match self.root() {
-            Expr::ShortAggregate(node) => aggregate(node.op, &node.scope, found),
-            Expr::ShortRate(node) => match found {
-                Found::Unknown | Found::Samples | Found::Increments => {
-                    let window = node.scope.over_ms.unwrap_or(RATE_WINDOW_MS);
-                    Some(grouped("sum", &node.scope, call("rate", &node.scope, window)))
-                }
-                Found::Distribution => None,
-            },
-            // A quantile over the samples of several series has no counterpart, and distributions are
-            // not in PromQL yet.
-            Expr::ShortQuantile(_) => None,
-            root => Some(root.to_string()),
+        let equivalent = match self.root() {
+            Expr::ShortAggregate(node) => aggregate(node, found)?,
+            Expr::ShortRate(node) => rate(node, found)?,
+            Expr::ShortQuantile(node) => quantile(node, found)?,
+            root => return Some(root.to_string()),
+        };
+        Some(equivalent.to_string())
+    }
+}
+
+/// What `sum|avg|min|max|count M …` is in PromQL.
+pub(crate) fn aggregate(node: &ShortAggregate, found: Found) -> Option<Expr> {
+    let ShortAggregate { op, scope } = node;
+    match scope.over_ms {
+        Some(window_ms) => over(*op, scope, window_ms, found),
+        None => at_the_moment(*op, scope, found),
+    }
+}
+
+fn at_the_moment(op: ShortOp, scope: &ShortScope, found: Found) -> Option<Expr> {
+    match (found, op) {
+        // Native histograms have no order.
+        (Found::Natives, ShortOp::Min | ShortOp::Max) | (Found::Distribution, _) => None,
+        (Found::Unknown | Found::Samples | Found::Natives | Found::Increments, _) => {
+            Some(pooled(op.in_promql(), scope, Expr::Vector(scope.selector.clone())))
         }
     }
 }
 
-fn aggregate(op: ShortOp, scope: &ShortScope, found: Found) -> Option<String> {
-    let Some(window) = scope.over_ms else {
-        return match found {
-            Found::Unknown | Found::Samples | Found::Increments => {
-                Some(grouped(op.as_str(), scope, Selector { selector: &scope.selector, range_ms: None }))
-            }
-            Found::Distribution => None,
-        };
-    };
+fn over(op: ShortOp, scope: &ShortScope, window_ms: i64, found: Found) -> Option<Expr> {
+    let pool = |op: AggregateOp, function: &str| Some(pooled(op, scope, window(function, scope, window_ms)?));
     match (found, op) {
-        (Found::Samples, ShortOp::Sum) => Some(grouped("sum", scope, call("sum_over_time", scope, window))),
-        (Found::Samples, ShortOp::Count) => Some(grouped("sum", scope, call("count_over_time", scope, window))),
-        (Found::Samples, ShortOp::Min) => Some(grouped("min", scope, call("min_over_time", scope, window))),
-        (Found::Samples, ShortOp::Max) => Some(grouped("max", scope, call("max_over_time", scope, window))),
+        (Found::Samples, ShortOp::Sum) => pool(AggregateOp::Sum, "sum_over_time"),
+        (Found::Samples, ShortOp::Count) => pool(AggregateOp::Sum, "count_over_time"),
+        (Found::Samples, ShortOp::Min) => pool(AggregateOp::Min, "min_over_time"),
+        (Found::Samples, ShortOp::Max) => pool(AggregateOp::Max, "max_over_time"),
         (Found::Samples, ShortOp::Avg) => {
-            let sum = grouped("sum", scope, call("sum_over_time", scope, window));
-            let count = grouped("sum", scope, call("count_over_time", scope, window));
-            Some(format!("{sum} / {count}"))
+            let (left, right) = (pool(AggregateOp::Sum, "sum_over_time")?, pool(AggregateOp::Sum, "count_over_time")?);
+            Some(divided(left, right, scope))
         }
-        (Found::Increments, ShortOp::Sum) => Some(grouped("sum", scope, call("increase", scope, window))),
+        // Of the observations in the window, as of a distribution.
+        (Found::Natives, ShortOp::Sum) => call("histogram_sum", vec![pool(AggregateOp::Sum, "increase")?], scope),
+        (Found::Natives, ShortOp::Count) => call("histogram_count", vec![pool(AggregateOp::Sum, "increase")?], scope),
+        (Found::Natives, ShortOp::Avg) => call("histogram_avg", vec![pool(AggregateOp::Sum, "increase")?], scope),
+        (Found::Natives, ShortOp::Min | ShortOp::Max) => None,
+        (Found::Increments, ShortOp::Sum) => pool(AggregateOp::Sum, "increase"),
         // Every series has the same number of seconds, if they are whole.
-        (Found::Increments, ShortOp::Avg) if window % 1000 == 0 => {
-            Some(grouped("avg", scope, call("rate", scope, window)))
-        }
+        (Found::Increments, ShortOp::Avg) if window_ms % 1000 == 0 => pool(AggregateOp::Avg, "rate"),
         (Found::Increments, _) | (Found::Unknown | Found::Distribution, _) => None,
     }
 }
 
-fn call(function: &str, scope: &ShortScope, range_ms: i64) -> String {
-    format!("{function}({})", Selector { selector: &scope.selector, range_ms: Some(range_ms) })
+/// What `rate M …` is in PromQL.
+pub(crate) fn rate(node: &ShortRate, found: Found) -> Option<Expr> {
+    let scope = &node.scope;
+    let rate = window("rate", scope, scope.over_ms.unwrap_or(RATE_WINDOW_MS))?;
+    let sum = pooled(AggregateOp::Sum, scope, rate);
+    match found {
+        Found::Unknown | Found::Samples | Found::Increments => Some(sum),
+        // Observations per second.
+        Found::Natives => call("histogram_count", vec![sum], scope),
+        Found::Distribution => None,
+    }
 }
 
-fn grouped(op: &str, scope: &ShortScope, inner: impl Display) -> String {
+/// What `pNN M …` is in PromQL. A quantile over the samples of several series has no counterpart, and that of
+/// distributions is a more exact one.
+pub(crate) fn quantile(node: &ShortQuantile, found: Found) -> Option<Expr> {
+    let scope = &node.scope;
+    match found {
+        Found::Natives => {
+            let rate = window("rate", scope, scope.over_ms.unwrap_or(QUANTILE_WINDOW_MS))?;
+            // The decimal as one writes it: 99.9 / 100 is not 0.999.
+            let value = format!("{}e-2", node.percentile).parse().unwrap_or_else(|_| node.quantile());
+            let q = Expr::Number(NumberLiteral { value, is_duration: false, span: scope.selector.span });
+            call("histogram_quantile", vec![q, pooled(AggregateOp::Sum, scope, rate)], scope)
+        }
+        Found::Unknown | Found::Samples | Found::Increments | Found::Distribution => None,
+    }
+}
+
+/// `FUNCTION(M[W])`
+fn window(function: &str, scope: &ShortScope, range_ms: i64) -> Option<Expr> {
+    let selector = scope.selector.clone();
+    let span = selector.span;
+    call(function, vec![Expr::Matrix(MatrixSelector { selector, range_ms, range_expr: None, span })], scope)
+}
+
+fn call(function: &str, args: Vec<Expr>, scope: &ShortScope) -> Option<Expr> {
+    Some(Expr::Call(Call { function: functions::find(function)?, args, span: scope.selector.span }))
+}
+
+/// `OP by (…) (…)`
+fn pooled(op: AggregateOp, scope: &ShortScope, expr: Expr) -> Expr {
     let grouping = Grouping { without: false, labels: scope.by.clone() };
-    format!("{op}{}({inner})", GroupingWords(&grouping))
+    Expr::Aggregate(Box::new(Aggregate { op, expr, parameter: None, grouping, span: scope.selector.span }))
+}
+
+fn divided(left: Expr, right: Expr, scope: &ShortScope) -> Expr {
+    let matching = Some(Matching::plain(Cardinality::OneToOne));
+    let op = BinaryOp::Divide;
+    Expr::Binary(Box::new(Binary { op, left, right, returns_bool: false, matching, span: scope.selector.span }))
 }
 
 #[cfg(test)]
@@ -88,7 +141,7 @@ mod tests {
 
     #[test]
     fn equivalents_by_kind() {
-        use Found::{Distribution, Increments, Samples, Unknown};
+        use Found::{Distribution, Increments, Natives, Samples, Unknown};
         for (text, found, promql) in [
             ("rate m a=b", Unknown, Some(r#"sum(rate(m{a="b"}[1m]))"#)),
             ("rate m over 5m by a,b", Increments, Some("sum by (a, b) (rate(m[5m]))")),
@@ -107,16 +160,31 @@ mod tests {
             ("count m over 5m", Samples, Some("sum(count_over_time(m[5m]))")),
             ("max m over 5m", Increments, None),
             ("p95 m", Samples, None),
+            ("count m by a", Natives, Some("count by (a) (m)")),
+            ("sum m", Natives, Some("sum(m)")),
+            ("max m", Natives, None),
+            ("max m over 5m", Natives, None),
+            ("rate m", Natives, Some("histogram_count(sum(rate(m[1m])))")),
+            ("count m over 5m by a", Natives, Some("histogram_count(sum by (a) (increase(m[5m])))")),
+            ("sum m over 5m", Natives, Some("histogram_sum(sum(increase(m[5m])))")),
+            ("avg m over 5m", Natives, Some("histogram_avg(sum(increase(m[5m])))")),
+            ("p99.9 m a=b", Natives, Some(r#"histogram_quantile(0.999, sum(rate(m{a="b"}[5m])))"#)),
             ("sum(rate(m[5m]))by(a)", Unknown, Some("sum by (a) (rate(m[5m]))")),
         ] {
             let query = Query::parse(text).expect(text);
             let answer = query.promql_for(found);
             assert_eq!(answer.as_deref(), promql, "{text} of {found:?}");
             if let Some(promql) = promql {
-                assert!(
-                    Query::parse(promql).is_ok_and(|query| query.language() == crate::Language::PromQl),
-                    "{promql}"
-                );
+                let read = Query::parse(promql).expect(promql);
+                assert_eq!(read.language(), crate::Language::PromQl, "{promql}");
+                // What is evaluated in its place is what is shown.
+                let made = match query.root() {
+                    Expr::ShortAggregate(node) => aggregate(node, found),
+                    Expr::ShortRate(node) => rate(node, found),
+                    Expr::ShortQuantile(node) => quantile(node, found),
+                    root => Some(root.clone()),
+                };
+                assert_eq!(made.as_ref(), Some(read.root()), "{promql}");
             }
         }
     }

@@ -55,7 +55,7 @@ pub trait MetricsRead: Send + Sync {
     fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError>;
 
     /// The PromQL that gives the same for the series that the query finds, where one exists.
-    fn promql(&self, query: &Query, at: Timestamp) -> Option<String>;
+    fn promql(&self, query: &Query, asked: Asked) -> Option<String>;
 
     /// The label sets of all series that one of the selectors finds, each once, sorted; at any time unless said.
     ///
@@ -93,8 +93,8 @@ impl LocalMetrics {
     }
 
     /// Which kind of series a query of the short form finds.
-    pub fn found(&self, query: &Query, at: Timestamp) -> Found {
-        eval::found(query, &self.engine, at)
+    pub fn found(&self, query: &Query, asked: Asked) -> Found {
+        eval::found(query, &self.engine, asked)
     }
 }
 
@@ -125,8 +125,8 @@ impl MetricsRead for LocalMetrics {
         eval::answer(query, &self.engine, asked, limits)
     }
 
-    fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {
-        query.promql_for(self.found(query, at))
+    fn promql(&self, query: &Query, asked: Asked) -> Option<String> {
+        query.promql_for(self.found(query, asked))
     }
 
     fn series(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<LabelSet>, EvalError> {

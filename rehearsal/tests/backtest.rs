@@ -83,8 +83,8 @@ impl MetricsRead for Moments {
         self.0.answer(query, asked, limits)
     }
 
-    fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {
-        self.0.promql(query, at)
+    fn promql(&self, query: &Query, asked: Asked) -> Option<String> {
+        self.0.promql(query, asked)
     }
 
     fn series(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<LabelSet>, EvalError> {

@@ -41,7 +41,7 @@ pub(super) async fn range(State(api): State<Arc<Api>>, by: AskedBy, params: Para
     let when = When::Range(RangeSteps { start, end, step_ms });
     let written = evaluate(&api, move |api, limits| {
         let answer = by.evaluate(api, query.text(), when, || api.metrics.answer(&query, when, limits))?;
-        let (text, promql) = (json!(query.text()), json!(api.metrics.promql(&query, end)));
+        let (text, promql) = (json!(query.text()), json!(api.metrics.promql(&query, when)));
         let (start, end) = (start.millis(), end.millis());
         let head = format!(r#""query":{text},"promql":{promql},"start":{start},"end":{end},"step":{step_ms}"#);
         Written::new(head, answer)

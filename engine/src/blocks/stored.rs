@@ -110,6 +110,12 @@ impl Stored {
         Picked { floats: self.floats.within(start, end), natives: self.natives.within(start, end) }
     }
 
+    /// Whether there are native histograms with `start < time <= end`; `None` if only reading tells.
+    pub(crate) fn has_natives(&self, start: i64, end: i64) -> Option<bool> {
+        let within = self.natives.within(start, end);
+        (within.is_empty() || within.iter().any(|extent| extent.first > start)).then_some(!within.is_empty())
+    }
+
     /// Takes one that lies after all others of its kind.
     pub(crate) fn push(&mut self, held: Held, extent: Extent) {
         self.list_mut(held).0.push(extent);

@@ -97,6 +97,7 @@ fn read_both(engine: &Engine, number: u64, from: i64, to: i64) -> (Vec<Sample>, 
         let mut alone = Vec::new();
         view.samples(range.start, range.end, &mut alone);
         assert_eq!(alone, samples);
+        assert_eq!(view.has_natives(range.start, range.end), !natives.is_empty());
     }
     (samples, natives)
 }

@@ -262,6 +262,17 @@ impl ShortOp {
     /// Every aggregation of the short form.
     pub const ALL: [ShortOp; 5] = [ShortOp::Sum, ShortOp::Avg, ShortOp::Min, ShortOp::Max, ShortOp::Count];
 
+    /// The aggregation of PromQL of the same name.
+    pub const fn in_promql(self) -> AggregateOp {
+        match self {
+            ShortOp::Sum => AggregateOp::Sum,
+            ShortOp::Avg => AggregateOp::Avg,
+            ShortOp::Min => AggregateOp::Min,
+            ShortOp::Max => AggregateOp::Max,
+            ShortOp::Count => AggregateOp::Count,
+        }
+    }
+
     /// As it is written.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -36,7 +36,7 @@ mod window;
 
 use std::sync::Arc;
 
-use watchfire_engine::{Engine, SeriesKind};
+use watchfire_engine::Engine;
 use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
@@ -191,13 +191,8 @@ fn points_of(column: Column, steps: Steps) -> Option<RangeSeries> {
 }
 
 /// The kind of the series that a query in the short form finds.
-pub(crate) fn found(query: &Query, engine: &Engine, at: Timestamp) -> Found {
-    match short::kind_found(query.root(), engine, at.millis(), &Limits::default()) {
-        None => Found::Unknown,
-        Some(SeriesKind::Samples(_)) => Found::Samples,
-        Some(SeriesKind::Increments) => Found::Increments,
-        Some(SeriesKind::Distribution) => Found::Distribution,
-    }
+pub(crate) fn found(query: &Query, engine: &Engine, asked: Asked) -> Found {
+    short::kind_found(query.root(), engine, asked, &Limits::default()).unwrap_or(Found::Unknown)
 }
 
 fn grid(range: RangeSteps, limits: &Limits) -> Result<Steps, EvalError> {

@@ -19,7 +19,7 @@ use series::Line;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{Limits, LocalMetrics, MetricsRead, RangeSteps, parse};
+use watchfire_query_lang::{Asked, Limits, LocalMetrics, MetricsRead, RangeSteps, parse};
 
 /// A query of a script, when it is asked, and what is expected.
 struct Eval<'s> {
@@ -194,7 +194,11 @@ impl Machine {
             (Err(error), Some(message)) => return fails_as(&error.message, message),
         };
         if let Some(promql) = eval.promql {
-            let found = metrics.promql(&query, start);
+            let asked = match eval.range {
+                None => Asked::Instant(start),
+                Some((end, step_ms)) => Asked::Range(RangeSteps { start, end: Timestamp::from_millis(end), step_ms }),
+            };
+            let found = metrics.promql(&query, asked);
             if found.as_deref() != Some(promql) && !(promql == "none" && found.is_none()) {
                 return Err(format!("the equivalent is {found:?}"));
             }

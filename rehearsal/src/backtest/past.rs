@@ -135,8 +135,8 @@ impl MetricsRead for Past<'_> {
         self.metrics.answer(query, asked, limits)
     }
 
-    fn promql(&self, query: &Query, at: Timestamp) -> Option<String> {
-        self.metrics.promql(query, at)
+    fn promql(&self, query: &Query, asked: Asked) -> Option<String> {
+        self.metrics.promql(query, asked)
     }
 
     fn series(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<LabelSet>, EvalError> {

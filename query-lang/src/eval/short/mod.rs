@@ -1,39 +1,76 @@
 //! The short form: nodes whose meaning depends on the kind of the series found (API.md, 4).
 //!
 //! Series are pooled by the labels of `by`; every sample, second or observation of every series of
-//! a pool counts alike. Windows are left-open; of increments they end with the current second.
+//! a pool counts alike. Windows are left-open; of increments they end with the current second. Native
+//! histograms that are ordinary samples are left to PromQL.
 
 mod distribution;
+mod found;
 mod moment;
 mod over;
 mod quantiles;
 mod rates;
 
-use watchfire_engine::{SeriesKind, SeriesView};
-use watchfire_model::{LabelSet, Timestamp};
+use watchfire_engine::SeriesView;
+use watchfire_model::LabelSet;
 
 use super::column::{Column, Places};
 use super::context::Context;
-use super::limits::{EvalError, Guard, Limits};
+use super::limits::EvalError;
 use super::source;
 use crate::ast::{Expr, QUANTILE_WINDOW_MS, RATE_WINDOW_MS, ShortAggregate, ShortQuantile, ShortRate, ShortScope};
+use crate::equivalent;
+pub(crate) use found::kind_found;
 
 /// `sum|avg|min|max|count M …`
 pub(crate) fn aggregate(ctx: &Context, node: &ShortAggregate) -> Result<Vec<Column>, EvalError> {
+    let lookback_ms = ctx.guard.limits().lookback_ms;
+    let (window_ms, seen_ms) = match node.scope.over_ms {
+        Some(window_ms) => (window_ms, window_ms),
+        // A distribution is seen for longer.
+        None => (lookback_ms.max(QUANTILE_WINDOW_MS), lookback_ms),
+    };
+    let views = select(ctx, &node.scope, window_ms)?;
+    if let Some(natives) = found::natives(ctx, &node.scope, &views, seen_ms)? {
+        let equivalent = equivalent::aggregate(node, natives.found());
+        return as_promql(ctx, equivalent, || natives.have_no(node.op.as_str(), &node.scope));
+    }
+    let pools = pools(views, &node.scope);
     match node.scope.over_ms {
-        Some(window_ms) => over::eval(ctx, node.op, &node.scope, window_ms),
-        None => moment::eval(ctx, node.op, &node.scope),
+        Some(window_ms) => over::eval(ctx, node.op, pools, window_ms),
+        None => moment::eval(ctx, node.op, pools),
     }
 }
 
 /// `rate M …`
 pub(crate) fn rate(ctx: &Context, node: &ShortRate) -> Result<Vec<Column>, EvalError> {
-    rates::eval(ctx, &node.scope, node.scope.over_ms.unwrap_or(RATE_WINDOW_MS))
+    let window_ms = node.scope.over_ms.unwrap_or(RATE_WINDOW_MS);
+    let views = select(ctx, &node.scope, window_ms)?;
+    if let Some(natives) = found::natives(ctx, &node.scope, &views, window_ms)? {
+        let equivalent = equivalent::rate(node, natives.found());
+        return as_promql(ctx, equivalent, || natives.have_no("rate", &node.scope));
+    }
+    rates::eval(ctx, pools(views, &node.scope), window_ms)
 }
 
 /// `pNN M …`
 pub(crate) fn quantile(ctx: &Context, node: &ShortQuantile) -> Result<Vec<Column>, EvalError> {
-    quantiles::eval(ctx, node.quantile(), &node.scope, node.scope.over_ms.unwrap_or(QUANTILE_WINDOW_MS))
+    let window_ms = node.scope.over_ms.unwrap_or(QUANTILE_WINDOW_MS);
+    let views = select(ctx, &node.scope, window_ms)?;
+    if let Some(natives) = found::natives(ctx, &node.scope, &views, window_ms)? {
+        let equivalent = equivalent::quantile(node, natives.found());
+        return as_promql(ctx, equivalent, || natives.have_no("quantile", &node.scope));
+    }
+    quantiles::eval(ctx, node.quantile(), pools(views, &node.scope), window_ms)
+}
+
+/// Native histograms are pooled as PromQL pools them: what is evaluated is what the answer shows.
+fn as_promql(
+    ctx: &Context,
+    equivalent: Option<Expr>,
+    none: impl FnOnce() -> EvalError,
+) -> Result<Vec<Column>, EvalError> {
+    super::eval_vector(ctx, &equivalent.ok_or_else(none)?)
 }
 
 /// Series whose values are taken together.
@@ -42,13 +79,17 @@ struct Pool {
     views: Vec<SeriesView>,
 }
 
-/// The series of a query with anything to say about windows of this length, pooled by `by`.
-fn pools(ctx: &Context, scope: &ShortScope, window_ms: i64) -> Result<Vec<Pool>, EvalError> {
+/// The series of a query with anything to say about windows of this length.
+fn select(ctx: &Context, scope: &ShortScope, window_ms: i64) -> Result<Vec<SeriesView>, EvalError> {
     let start = ctx.steps.start.saturating_sub(window_ms);
-    let views = source::select(ctx, &scope.selector.matchers, start, ctx.steps.last())?;
+    source::select(ctx, &scope.selector.matchers, start, ctx.steps.last())
+}
+
+/// The same, pooled by `by`.
+fn pools(views: Vec<SeriesView>, scope: &ShortScope) -> Vec<Pool> {
     if scope.by.is_empty() {
         let pool = Pool { labels: LabelSet::empty(), views };
-        return Ok(if pool.views.is_empty() { Vec::new() } else { vec![pool] });
+        return if pool.views.is_empty() { Vec::new() } else { vec![pool] };
     }
     let mut places = Places::default();
     let mut pools: Vec<Pool> = Vec::new();
@@ -60,32 +101,11 @@ fn pools(ctx: &Context, scope: &ShortScope, window_ms: i64) -> Result<Vec<Pool>,
         }
         pools[place].views.push(view);
     }
-    Ok(pools)
+    pools
 }
 
 /// The window `(end - length, end]` of a step.
 fn window(ctx: &Context, step: usize, window_ms: i64) -> (i64, i64) {
     let end = ctx.steps.at(step);
     (end.saturating_sub(window_ms), end)
-}
-
-/// The kind of the series that a short query finds, if it is a short query and they are all of one kind.
-pub(crate) fn kind_found(
-    expr: &Expr,
-    engine: &watchfire_engine::Engine,
-    at: i64,
-    limits: &Limits,
-) -> Option<SeriesKind> {
-    let (scope, window_ms) = match expr {
-        Expr::ShortAggregate(node) => (&node.scope, node.scope.over_ms.unwrap_or(limits.lookback_ms)),
-        Expr::ShortRate(node) => (&node.scope, node.scope.over_ms.unwrap_or(RATE_WINDOW_MS)),
-        Expr::ShortQuantile(node) => (&node.scope, node.scope.over_ms.unwrap_or(QUANTILE_WINDOW_MS)),
-        _ => return None,
-    };
-    let guard = Guard::new(limits);
-    let ctx = super::at_once(engine, &guard, Timestamp::from_millis(at));
-    let views = source::select(&ctx, &scope.selector.matchers, at.saturating_sub(window_ms), at).ok()?;
-    let class = |kind: SeriesKind| std::mem::discriminant(&kind);
-    let first = views.first()?.kind();
-    views.iter().all(|view| class(view.kind()) == class(first)).then_some(first)
 }

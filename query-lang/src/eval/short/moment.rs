@@ -3,22 +3,20 @@
 use watchfire_engine::SeriesKind;
 
 use super::over::Tally;
-use super::{distribution, pools, window};
-use crate::ast::{QUANTILE_WINDOW_MS, Shift, ShortOp, ShortScope};
+use super::{Pool, distribution, window};
+use crate::ast::{QUANTILE_WINDOW_MS, Shift, ShortOp};
 use crate::eval::column::{Column, is_absent};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
-use crate::eval::native::is_histogram;
 use crate::eval::selector::{self, Wanted};
 
 /// Each series gives its newest value within the lookback delta, increments their running total, also
 /// when quiet. A distribution has no value at a moment: its observations of the last 5 minutes are taken.
-pub(super) fn eval(ctx: &Context, op: ShortOp, scope: &ShortScope) -> Result<Vec<Column>, EvalError> {
+pub(super) fn eval(ctx: &Context, op: ShortOp, pools: Vec<Pool>) -> Result<Vec<Column>, EvalError> {
     let looks = ctx.looks(&Shift::default());
-    let lookback = ctx.guard.limits().lookback_ms.max(QUANTILE_WINDOW_MS);
     let mut buffer = Vec::new();
     let mut out = Vec::new();
-    for pool in pools(ctx, scope, lookback)? {
+    for pool in pools {
         let mut tallies = vec![Tally::default(); ctx.steps.count];
         for view in &pool.views {
             if view.kind() == SeriesKind::Distribution {
@@ -30,8 +28,7 @@ pub(super) fn eval(ctx: &Context, op: ShortOp, scope: &ShortScope) -> Result<Vec
             }
             let values = selector::newest(ctx, view, &looks, Wanted::Value, &mut buffer)?;
             for (tally, value) in tallies.iter_mut().zip(values) {
-                // A native histogram is no number.
-                if !is_absent(value) && !is_histogram(value) {
+                if !is_absent(value) {
                     tally.add(op, value);
                 }
             }

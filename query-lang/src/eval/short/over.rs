@@ -3,8 +3,8 @@
 use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::{Sample, Sum};
 
-use super::{Pool, distribution, pools, window};
-use crate::ast::{ShortOp, ShortScope};
+use super::{Pool, distribution, window};
+use crate::ast::ShortOp;
 use crate::eval::column::{ABSENT, Column, is_absent};
 use crate::eval::context::Context;
 use crate::eval::cores;
@@ -81,9 +81,9 @@ impl Tally {
     }
 }
 
-pub(super) fn eval(ctx: &Context, op: ShortOp, scope: &ShortScope, window_ms: i64) -> Result<Vec<Column>, EvalError> {
+pub(super) fn eval(ctx: &Context, op: ShortOp, pools: Vec<Pool>, window_ms: i64) -> Result<Vec<Column>, EvalError> {
     let mut out = Vec::new();
-    for pool in pools(ctx, scope, window_ms)? {
+    for pool in pools {
         let tallies = tally(ctx, op, &pool, window_ms)?;
         let values = tallies.iter().map(|tally| tally.result(op)).collect();
         let column = ctx.keep(pool.labels, values)?;

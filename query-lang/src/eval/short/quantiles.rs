@@ -3,8 +3,7 @@
 use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::Sample;
 
-use super::{Pool, distribution, pools, window};
-use crate::ast::ShortScope;
+use super::{Pool, distribution, window};
 use crate::eval::column::{ABSENT, Column};
 use crate::eval::context::Context;
 use crate::eval::cores;
@@ -16,9 +15,9 @@ use crate::eval::window::Slices;
 
 /// Of samples the exact quantile, interpolated; of increments that of the counts per second, a second
 /// without events counting as 0; of distributions that of the merged histograms.
-pub(super) fn eval(ctx: &Context, q: f64, scope: &ShortScope, window_ms: i64) -> Result<Vec<Column>, EvalError> {
+pub(super) fn eval(ctx: &Context, q: f64, pools: Vec<Pool>, window_ms: i64) -> Result<Vec<Column>, EvalError> {
     let mut out = Vec::new();
-    for pool in pools(ctx, scope, window_ms)? {
+    for pool in pools {
         let distributions = pool.views.iter().filter(|view| view.kind() == SeriesKind::Distribution).count();
         let values = if distributions == 0 {
             of_numbers(ctx, q, &pool, window_ms)?

@@ -3,8 +3,7 @@
 use watchfire_engine::{SeriesKind, SeriesView};
 use watchfire_model::{Sample, Sum};
 
-use super::{distribution, pools, window};
-use crate::ast::ShortScope;
+use super::{Pool, distribution, window};
 use crate::eval::column::{ABSENT, Column, is_absent};
 use crate::eval::context::Context;
 use crate::eval::cores;
@@ -16,9 +15,9 @@ use crate::eval::window::Slices;
 
 /// Samples are counters and extrapolated by Prometheus' rules; events and observations are divided by the
 /// window's length, and 0 when quiet.
-pub(super) fn eval(ctx: &Context, scope: &ShortScope, window_ms: i64) -> Result<Vec<Column>, EvalError> {
+pub(super) fn eval(ctx: &Context, pools: Vec<Pool>, window_ms: i64) -> Result<Vec<Column>, EvalError> {
     let mut out = Vec::new();
-    for pool in pools(ctx, scope, window_ms)? {
+    for pool in pools {
         let mut sums: Vec<Option<Sum>> = vec![None; ctx.steps.count];
         let of_view = |ctx: &Context, samples: &mut Vec<Sample>, view: usize, rates: &mut Vec<f64>| {
             rates.resize(ctx.steps.count, ABSENT);
