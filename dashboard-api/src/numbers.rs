@@ -6,10 +6,19 @@ use std::io::Write;
 pub(crate) fn number(out: &mut Vec<u8>, value: f64) {
     let magnitude = value.abs();
     let has_exponent = !value.is_finite() || (magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude));
+    if has_exponent {
+        out.extend_from_slice(exponential(value).as_bytes());
+    } else {
+        decimal(out, value);
+    }
+}
+
+/// Writes a number as scalars in answers have it: with all its digits and never an exponent.
+pub(crate) fn decimal(out: &mut Vec<u8>, value: f64) {
     // Writing to memory cannot fail.
-    let _ = if has_exponent {
+    let _ = if !value.is_finite() {
         out.write_all(exponential(value).as_bytes())
-    } else if PLAIN.contains(&magnitude) {
+    } else if PLAIN.contains(&value.abs()) {
         plain(out, value)
     } else {
         write!(out, "{value}")
@@ -70,6 +79,25 @@ pub(crate) mod tests {
         let mut out = Vec::new();
         write(&mut out);
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn scalars_have_no_exponent() {
+        for (value, text) in [
+            (-0.0, "-0"),
+            (1.5, "1.5"),
+            (1e21, "1000000000000000000000"),
+            (-1.25e23, "-125000000000000000000000"),
+            (1e-7, "0.0000001"),
+            (2.5e-10, "0.00000000025"),
+            (524_288.0 + 1.0 / 2048.0, "524288.0004882812"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Inf"),
+        ] {
+            assert_eq!(written(|out| decimal(out, value)), text);
+        }
+        assert_eq!(written(|out| decimal(out, f64::MAX)).len(), 309);
+        assert_eq!(written(|out| decimal(out, f64::from_bits(1))).len(), "0.".len() + 324);
     }
 
     #[test]

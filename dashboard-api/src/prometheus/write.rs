@@ -6,14 +6,18 @@ use watchfire_model::histogram::Bucket;
 use watchfire_model::{Histogram, LabelSet, Timestamp};
 use watchfire_query_lang::{MatrixSeries, Outcome, PointValue};
 
-use crate::numbers::number;
+use crate::numbers::{decimal, number};
 
 /// Writes `"resultType":…,"result":…`.
 pub(super) fn outcome(out: &mut Vec<u8>, outcome: &Outcome, at: Timestamp) {
     match outcome {
         Outcome::Scalar(value) => {
-            out.extend_from_slice(br#""resultType":"scalar","result":"#);
-            point(out, at, *value);
+            out.extend_from_slice(br#""resultType":"scalar","result":["#);
+            time(out, at);
+            out.extend_from_slice(b",\"");
+            // Unlike those of series; over a range a scalar is a series.
+            decimal(out, *value);
+            out.extend_from_slice(b"\"]");
         }
         Outcome::Text(value) => {
             out.extend_from_slice(br#""resultType":"string","result":["#);
@@ -259,7 +263,9 @@ mod tests {
         );
         let text = Outcome::Text("x".to_owned());
         assert_eq!(written(|out| outcome(out, &text, at)), r#""resultType":"string","result":[1.500,"x"]"#);
-        let scalar = Outcome::Scalar(f64::NAN);
-        assert_eq!(written(|out| outcome(out, &scalar, at)), r#""resultType":"scalar","result":[1.500,"NaN"]"#);
+        for (value, shown) in [(f64::NAN, "NaN"), (1e21, "1000000000000000000000"), (1e-7, "0.0000001")] {
+            let wanted = format!(r#""resultType":"scalar","result":[1.500,"{shown}"]"#);
+            assert_eq!(written(|out| outcome(out, &Outcome::Scalar(value), at)), wanted);
+        }
     }
 }
