@@ -2,7 +2,7 @@
 
 mod script;
 
-use watchfire_query_lang::{Language, parse};
+use watchfire_query_lang::{BRACKETS_MAX, DEPTH_MAX, Language, TEXT_BYTES_MAX, parse};
 
 /// The blocks of one sort, each with its first line.
 fn blocks<'t>(text: &'t str, sort: &str) -> Vec<(usize, Vec<&'t str>)> {
@@ -39,4 +39,18 @@ fn examples_hold() {
         assert_eq!(error.render(query), shown.join("\n"), "docs/query.md:{line}");
     }
     assert!(queries.len() == 1 && scripts.len() == 5 && mistakes.len() == 2, "all blocks are found");
+}
+
+#[test]
+fn limits_of_a_text_are_named() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/query.md");
+    let text = std::fs::read_to_string(path).expect("docs/query.md");
+    let limits = text.lines().find(|line| line.starts_with("Limits of a query:")).expect("a line of limits");
+    for limit in [
+        format!("{} KiB of text", TEXT_BYTES_MAX >> 10),
+        format!("{BRACKETS_MAX} nested brackets"),
+        format!("operators and calls nested {DEPTH_MAX} deep"),
+    ] {
+        assert!(limits.contains(&limit), "{limit}");
+    }
 }
