@@ -86,6 +86,9 @@ impl SeriesView {
     /// Samples: whether any with `start < time <= end` is a native histogram. Reads only where the first and the last one do
     /// not tell.
     pub fn has_natives(&self, start: Timestamp, end: Timestamp) -> bool {
+        if !matches!(self.kind(), SeriesKind::Samples(_)) {
+            return false;
+        }
         let (from, until) = (start.millis(), end.millis());
         let mut state = self.series.state.lock();
         let stored = state.stored().map_or(Some(false), |stored| stored.has_natives(from, until));
