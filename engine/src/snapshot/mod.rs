@@ -156,12 +156,12 @@ impl Engine {
         put_head(head, &mut payload);
         put_section(out, &payload)?;
         let (mut written, mut sections) = (0u64, 0u32);
-        let mut numbers = Vec::new();
+        let (mut numbers, mut series_bytes) = (Vec::new(), Vec::new());
         for shard in &self.registry.shards {
             let mut slot = 0;
             loop {
                 payload.clear();
-                let mut series_bytes = Vec::new();
+                series_bytes.clear();
                 let mut count = 0;
                 let lsn = {
                     // Nobody adds counts or observations while this is held.
