@@ -116,6 +116,17 @@ impl Node {
     }
 }
 
+/// A node whose containers have written, and a server that has read it.
+fn followed() -> (Node, Server) {
+    let mut node = Node::new();
+    let server = Server::start(BINARY, &node.config());
+    for way in WAYS {
+        node.write(&Node::file(way, 0));
+    }
+    wait_total(&server, node.count);
+    (node, server)
+}
+
 #[test]
 fn what_a_link_leads_to_is_rotated_while_we_look() {
     let mut node = Node::new();
@@ -199,12 +210,7 @@ fn what_a_link_leads_to_is_rotated_while_we_are_down() {
 
 #[test]
 fn a_container_that_is_started_again_is_followed_and_the_one_before_is_read_to_its_end() {
-    let mut node = Node::new();
-    let server = Server::start(BINARY, &node.config());
-    for way in WAYS {
-        node.write(&Node::file(way, 0));
-    }
-    wait_total(&server, node.count);
+    let (mut node, server) = followed();
     for way in WAYS {
         node.write(&Node::file(way, 0));
         node.remove_link(way, 0);
@@ -217,12 +223,7 @@ fn a_container_that_is_started_again_is_followed_and_the_one_before_is_read_to_i
 
 #[test]
 fn a_pod_that_is_deleted_is_read_to_its_end() {
-    let mut node = Node::new();
-    let mut server = Server::start(BINARY, &node.config());
-    for way in WAYS {
-        node.write(&Node::file(way, 0));
-    }
-    wait_total(&server, node.count);
+    let (mut node, mut server) = followed();
     for way in WAYS {
         node.write(&Node::file(way, 0));
         node.remove_link(way, 0);

@@ -7,7 +7,7 @@ use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::files::FilesReader;
 use watchfire_ingest::sources::metrics::SourceMetrics;
 use watchfire_ingest::sources::multiline::Multiline;
-use watchfire_ingest::sources::settings::{FileSource, Start};
+use watchfire_ingest::sources::settings::FileSource;
 use watchfire_ingest::{IngestMetrics, Intake, Limits};
 use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::record::Core;
@@ -47,15 +47,8 @@ async fn a_full_queue_holds_files_back() {
     let metrics = IngestMetrics::new(&registry).expect("names are free");
     let visible = store.subscribe_visible();
     let intake = Intake::new(queue.clone(), Parsers::default(), Limits::default(), None, metrics, visible, store);
-    let source = FileSource {
-        paths: vec![folder.path().join("*.log").display().to_string()],
-        exclude: Vec::new(),
-        service: None,
-        format: None,
-        multiline: Multiline::Auto,
-        start: Start::Beginning,
-        read_rotated: false,
-    };
+    let paths = vec![folder.path().join("*.log").display().to_string()];
+    let source = FileSource { multiline: Multiline::Auto, ..FileSource::of(paths) };
     let figures = SourceMetrics::new(&registry).expect("names are free");
     let runtime = tokio::runtime::Handle::current();
     let files = FilesReader::start(vec![source], Arc::new(intake), figures, runtime).expect("a thread");

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::files::FilesReader;
 use watchfire_ingest::sources::metrics::SourceMetrics;
-use watchfire_ingest::sources::multiline::Multiline;
 use watchfire_ingest::sources::position::{FILE_KEYS, PAST_KEYS, Position};
-use watchfire_ingest::sources::settings::{FileSource, Start};
+use watchfire_ingest::sources::settings::FileSource;
 use watchfire_ingest::{IngestMetrics, Intake, Limits};
 use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::Timestamp;
@@ -34,15 +33,7 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
 }
 
 fn source(folder: &Path) -> FileSource {
-    FileSource {
-        paths: vec![folder.join("containers/*.log").display().to_string()],
-        exclude: Vec::new(),
-        service: None,
-        format: None,
-        multiline: Multiline::Off,
-        start: Start::Beginning,
-        read_rotated: false,
-    }
+    FileSource::of(vec![folder.join("containers/*.log").display().to_string()])
 }
 
 #[test]

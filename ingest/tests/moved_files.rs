@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 use watchfire_ingest::formats::Parsers;
 use watchfire_ingest::sources::files::FilesReader;
 use watchfire_ingest::sources::metrics::SourceMetrics;
-use watchfire_ingest::sources::multiline::Multiline;
-use watchfire_ingest::sources::settings::{FileSource, Start};
+use watchfire_ingest::sources::settings::FileSource;
 use watchfire_ingest::{IngestMetrics, Intake, Limits};
 use watchfire_log_store::{EmbeddedStore, StoreConfig};
 use watchfire_model::record::Core;
@@ -82,15 +81,7 @@ impl Bench {
     fn source(&self) -> FileSource {
         let path = |name: &str| self.path(name).display().to_string();
         let idle = (0..self.idle_patterns).map(|number| path(&format!("l2/*/{number}/*.log")));
-        FileSource {
-            paths: [path("l1/*.log"), path("l2/*.log")].into_iter().chain(idle).collect(),
-            exclude: Vec::new(),
-            service: None,
-            format: None,
-            multiline: Multiline::Off,
-            start: Start::Beginning,
-            read_rotated: false,
-        }
+        FileSource::of([path("l1/*.log"), path("l2/*.log")].into_iter().chain(idle).collect())
     }
 
     fn start(&mut self) {

@@ -110,7 +110,11 @@ impl Cluster {
             }
         };
         let (result, mut notes) = self.call::<QueryResult>(self.asker.post(path, &form, limits.timeout))?;
-        let outcome = result.outcome(&mut notes)?;
+        let mut outcome = result.outcome(&mut notes)?;
+        // In the order that answers of ours have, whatever the cluster's is.
+        if let Outcome::Matrix(series) = &mut outcome {
+            series.sort_by(|left, right| left.labels.cmp(&right.labels));
+        }
         Ok(Answer::new(outcome, notes, 0))
     }
 
@@ -156,11 +160,7 @@ impl MetricsRead for Cluster {
             return self.local.range(query, steps, limits);
         };
         match self.ask(promql, Asked::Range(steps), limits)?.outcome {
-            Outcome::Matrix(series) => {
-                let mut series: Vec<_> = series.into_iter().map(|series| (series.labels, series.values)).collect();
-                series.sort_by(|left, right| left.0.cmp(&right.0));
-                Ok(series)
-            }
+            Outcome::Matrix(series) => Ok(series.into_iter().map(|series| (series.labels, series.values)).collect()),
             Outcome::Scalar(_) | Outcome::Text(_) | Outcome::Vector(_) => {
                 Err(EvalError::Type { reason: "the query gives no values over a range".to_owned() })
             }

@@ -6,6 +6,8 @@
 //! range. Compared are the type, labels, times, values and order of the result, warnings and infos, and of failures
 //! whether the text or the evaluation is at fault.
 
+#[path = "differential/chance.rs"]
+mod chance;
 #[path = "differential/compare.rs"]
 mod compare;
 #[path = "differential/data.rs"]

@@ -1,10 +1,9 @@
 //! The short form over native histograms that are ordinary samples: what it gives is what the PromQL that is shown gives.
 
+#[path = "differential/chance.rs"]
+mod chance;
 #[path = "differential/data.rs"]
 mod data;
-#[path = "differential/generate.rs"]
-#[allow(dead_code, reason = "queries by chance are for the comparison with Prometheus")]
-mod generate;
 
 use std::sync::Arc;
 use std::time::Duration;

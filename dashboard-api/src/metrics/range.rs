@@ -70,11 +70,9 @@ struct Written {
 impl Written {
     /// `head`: the members that stand before the series.
     fn new(head: String, answer: Answer) -> Result<Written, EvalError> {
-        let Answer { outcome: Outcome::Matrix(mut series), memory, .. } = answer else {
+        let Answer { outcome: Outcome::Matrix(series), memory, .. } = answer else {
             return Err(EvalError::Type { reason: "the query gives no values over a range".to_owned() });
         };
-        // A cluster may have another order.
-        series.sort_by(|left, right| left.labels.cmp(&right.labels));
         let head = format!("{{{head},\"result\":[");
         Ok(Written {
             head: Some(head.into_bytes()),

@@ -37,6 +37,19 @@ pub struct FileSource {
 }
 
 impl FileSource {
+    /// All lines of these paths from their beginning, each by itself; nothing else is said.
+    pub fn of(paths: Vec<String>) -> FileSource {
+        FileSource {
+            paths,
+            exclude: Vec::new(),
+            service: None,
+            format: None,
+            multiline: Multiline::Off,
+            start: Start::Beginning,
+            read_rotated: false,
+        }
+    }
+
     /// Its name in metrics: the first path.
     pub fn name(&self) -> &str {
         self.paths.first().map_or("", String::as_str)

@@ -5,7 +5,7 @@ use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
 use watchfire_model::sample::STALE_NAN_BITS;
 use watchfire_model::{Histogram, ResetHint};
 
-use crate::generate::Random;
+use crate::chance::Random;
 
 /// The first sample's time, milliseconds; a multiple of all steps.
 pub const START_MS: i64 = 1_700_006_400_000;
