@@ -27,6 +27,7 @@ use crate::limits::{Rejection, TimeBounds, bucket_second};
 use crate::positions::Arrival;
 use crate::samples::Pushed;
 use crate::series::Dated;
+use crate::wal::packed::Columnar;
 use crate::wal::record::{Groups, put_backfill_head, put_head};
 
 /// What became of a batch.
@@ -305,7 +306,7 @@ impl Engine {
         let undefined = self.undefined(batch, targets, &mut keys);
         let mut head = Vec::with_capacity(64);
         origin.put_head(&mut head);
-        let mut points = Vec::new();
+        let mut points = Columnar::default();
         groups.put(&mut points);
         let lsn = match self.wal.append(&head, &undefined, &points) {
             Ok(lsn) => lsn,
@@ -318,7 +319,7 @@ impl Engine {
             }
         };
         if origin.stands_alone() {
-            self.derived_bytes.fetch_add(points.len() as u64, Ordering::Relaxed);
+            self.derived_bytes.fetch_add(points.bytes.len() as u64, Ordering::Relaxed);
         }
         self.apply_additive(batch, targets, origin, outcome, codec);
         Ok(Some(lsn))

@@ -87,7 +87,7 @@ impl Engine {
             // The log first: what is gone from memory must not come back by a replay.
             let mut head = Vec::with_capacity(64);
             put_deletion_head(&deletion, &mut head);
-            let lsn = self.wal.append(&head, &[], &[])?;
+            let lsn = self.wal.append_head(&head)?;
             for view in views {
                 deleted += with_codec(|codec| view.series.state.lock().remove_samples(after, until, codec));
             }

@@ -127,7 +127,7 @@ impl Engine {
             let mut head = Vec::new();
             put_notes_head(piece, &mut head);
             // Else memory would hold what the log does not, and a repetition would be taken for known.
-            last = Some(self.wal.append(&head, &[], &[]).inspect_err(|_| self.wal.mark_broken())?);
+            last = Some(self.wal.append_head(&head).inspect_err(|_| self.wal.mark_broken())?);
             rest = behind;
         }
         Ok(last)

@@ -157,7 +157,7 @@ impl Engine {
             let mut head = Vec::new();
             put_exemplars_head(&record.finish(), &mut head);
             // Else the ring would hold what the log does not, and a repetition would be taken for known.
-            kept.lsn = Some(self.wal.append(&head, &[], &[]).inspect_err(|_| self.wal.mark_broken())?);
+            kept.lsn = Some(self.wal.append_head(&head).inspect_err(|_| self.wal.mark_broken())?);
         }
         Ok(kept)
     }

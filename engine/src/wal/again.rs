@@ -2,7 +2,7 @@
 //! would be lost with it.
 
 use crate::bytes::put_varint;
-use crate::wal::record::{Groups, put_head};
+use crate::wal::record::put_head;
 
 /// What is written again stands at least so many bytes behind the first time: what damages a sector takes one of them.
 const BEHIND_BYTES: u64 = 4096;
@@ -36,12 +36,12 @@ impl Again {
         self.old.many > 0 && self.behind >= BEHIND_BYTES
     }
 
-    /// Appends the payload of a record that defines all that is due; gives the length of the definitions in it.
-    pub(super) fn put(&self, out: &mut Vec<u8>) -> usize {
+    /// Appends what stands before the points of a record that defines all that is due; gives the length of the
+    /// definitions in it.
+    pub(super) fn put_heads(&self, out: &mut Vec<u8>) -> usize {
         put_head(None, out);
         put_varint(out, self.old.many);
         out.extend_from_slice(&self.old.bytes);
-        Groups::default().put(out);
         self.old.bytes.len()
     }
 
@@ -81,7 +81,7 @@ mod tests {
         ];
         for (number, (bytes, many, wanted)) in steps.into_iter().enumerate() {
             let mut out = Vec::new();
-            let written = if again.is_due() { again.put(&mut out) } else { 0 };
+            let written = if again.is_due() { again.put_heads(&mut out) } else { 0 };
             assert_eq!(written, wanted, "record {number}");
             again.wrote(bytes);
             again.note(many, &vec![0; many as usize]);

@@ -19,6 +19,7 @@
 use crate::bytes::{Cursor, Damaged, put_varint, unzigzag, zigzag};
 use crate::chunk::decimal::{POWERS, scaled};
 use crate::chunk::ints;
+use crate::wal::packed::Columnar;
 
 /// Stands where the flags of the column of exponents stood, which were less.
 const BY_KIND: u8 = 4;
@@ -89,7 +90,8 @@ impl Columns {
     }
 
     /// Appends all of them.
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(super) fn put(&self, columnar: &mut Columnar) {
+        let out = &mut columnar.bytes;
         put_varint(out, self.ids.len() as u64);
         let mut scratch = ints::Scratch::default();
         for column in [&self.ids, &self.times] {
@@ -99,7 +101,8 @@ impl Columns {
             return;
         }
         out.push(BY_KIND);
-        out.extend_from_slice(&self.kinds);
+        columnar.seam();
+        columnar.bytes.extend_from_slice(&self.kinds);
         let many = counts(&self.kinds);
         let mut next = starts(&many);
         let mut together = vec![0; self.mantissas.len()];
@@ -113,7 +116,8 @@ impl Columns {
             let (mantissas, others) = rest.split_at(many);
             rest = others;
             for byte in 0..kind % LENGTHS {
-                out.extend(mantissas.iter().map(|mantissa| (mantissa >> (8 * byte)) as u8));
+                columnar.seam();
+                columnar.bytes.extend(mantissas.iter().map(|mantissa| (mantissa >> (8 * byte)) as u8));
             }
         }
     }
@@ -234,13 +238,13 @@ mod tests {
     proptest! {
         #[test]
         fn samples_read_back(samples in prop::collection::vec((0u64..9, any::<i32>(), value()), 0..300), far in any::<u64>()) {
-            let (mut columns, mut bytes, mut back) = (Columns::default(), Vec::new(), Vec::new());
+            let (mut columns, mut columnar, mut back) = (Columns::default(), Columnar::default(), Vec::new());
             for (id, at, value) in &samples {
                 columns.push(far.wrapping_add(*id), i64::from(*at), *value);
             }
-            columns.put(&mut bytes);
-            bytes.extend_from_slice(b"after");
-            let mut cursor = Cursor::new(&bytes);
+            columns.put(&mut columnar);
+            columnar.bytes.extend_from_slice(b"after");
+            let mut cursor = Cursor::new(&columnar.bytes);
             read(&mut cursor, |id, at, value| back.push((id, at, value.to_bits()))).expect("whole");
             prop_assert_eq!(cursor.rest(), b"after");
             let wanted: Vec<(u64, i64, u64)> =
@@ -277,9 +281,9 @@ mod tests {
             let value = if number % 2 == 0 { (number * 17) as f64 } else { (2500 + number) as f64 / 100.0 };
             columns.push(70_000 + number, 1_700_000_000_000, value);
         }
-        let mut bytes = Vec::new();
-        columns.put(&mut bytes);
-        Packer::default().pack(&mut bytes, 0);
+        let (mut columnar, mut bytes) = (Columnar::default(), Vec::new());
+        columns.put(&mut columnar);
+        Packer::default().pack(&mut bytes, 0, &columnar);
         assert!(bytes.len() < 2000 * 2, "{}", bytes.len());
     }
 }

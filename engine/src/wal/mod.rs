@@ -27,7 +27,8 @@ use crate::bytes::put_varint;
 use crate::series::Series;
 use crate::wal::again::Again;
 use crate::wal::definitions::Definitions;
-use crate::wal::packed::Packer;
+use crate::wal::packed::{Columnar, Packer};
+use crate::wal::record::Groups;
 use crate::wal::stretches::Stretches;
 
 pub(crate) use crate::wal::holds::Hold;
@@ -153,9 +154,14 @@ impl Wal {
         self.is_never_synced.store(true, Ordering::Relaxed);
     }
 
+    /// Writes a record that has nothing behind its head; see `append`.
+    pub(crate) fn append_head(&self, head: &[u8]) -> io::Result<u64> {
+        self.append(head, &[], &Columnar::default())
+    }
+
     /// Writes a record and gives its number; `points` are its groups and columns. After an error nothing of it stands in
     /// the log, or the log is marked broken.
-    pub(crate) fn append(&self, head: &[u8], undefined: &[Undefined], points: &[u8]) -> io::Result<u64> {
+    pub(crate) fn append(&self, head: &[u8], undefined: &[Undefined], points: &Columnar) -> io::Result<u64> {
         if self.is_broken() {
             return Err(io::Error::other("an earlier write to the log failed; a snapshot has to succeed first"));
         }
@@ -169,14 +175,21 @@ impl Wal {
         let (mut lsn, mut length) = (state.next_lsn, RecordLength::default());
         if state.again.is_due() {
             let (again, packer) = (&state.again, &mut state.packer);
-            length.add(put_packed(&mut state.buffer, lsn, self.synced(), packer, |out| again.put(out))?);
+            length.add(put_packed(
+                &mut state.buffer,
+                lsn,
+                self.synced(),
+                packer,
+                |out| again.put_heads(out),
+                &Groups::none(),
+            )?);
             lsn += 1;
         }
         // Two batches may both have met a series undefined; the one that is written first defines it.
         let defined: Vec<&Undefined> = undefined.iter().filter(|it| self.wants_definition(it.series)).collect();
         let is_new = defined.iter().any(|it| it.series.defined.load(Ordering::Relaxed) == UNDEFINED);
         let (mut news, packer) = (Vec::new(), &mut state.packer);
-        length.add(put_packed(&mut state.buffer, lsn, self.synced(), packer, |out| {
+        let put_heads = |out: &mut Vec<u8>| {
             out.extend_from_slice(head);
             put_varint(out, defined.len() as u64);
             let start = out.len();
@@ -188,9 +201,9 @@ impl Wal {
             if is_new {
                 news.extend_from_slice(&out[start..end]);
             }
-            out.extend_from_slice(points);
             end - start
-        })?);
+        };
+        length.add(put_packed(&mut state.buffer, lsn, self.synced(), packer, put_heads, points)?);
         let Some(file) = &state.file else { return Err(io::Error::other("the log has no file")) };
         if let Err(error) = (&**file).write_all(&state.buffer) {
             self.cut_back(file, state.file_bytes);
@@ -408,19 +421,21 @@ impl RecordLength {
     }
 }
 
-/// Appends a record to a buffer, packed; `fill` writes the payload and gives the length of the definitions in it.
+/// Appends a record to a buffer, packed; `put_heads` writes what stands before the points, and gives the length of the
+/// definitions in it.
 fn put_packed(
     buffer: &mut Vec<u8>,
     lsn: u64,
     synced: u64,
     packer: &mut Packer,
-    fill: impl FnOnce(&mut Vec<u8>) -> usize,
+    put_heads: impl FnOnce(&mut Vec<u8>) -> usize,
+    points: &Columnar,
 ) -> io::Result<RecordLength> {
     let mut length = RecordLength::default();
     segment::put_record(buffer, lsn, synced, |out| {
         let payload = out.len();
-        length.definitions = fill(out) as u64;
-        length.all = (segment::RECORD_HEAD_BYTES + packer.pack(out, payload)) as u64;
+        length.definitions = put_heads(out) as u64;
+        length.all = (segment::RECORD_HEAD_BYTES + packer.pack(out, payload, points)) as u64;
     })?;
     Ok(length)
 }

@@ -37,6 +37,7 @@ use crate::natives;
 use crate::notes::{self, MetricNote};
 use crate::wal::columns::{self, Columns};
 use crate::wal::definitions::{self, Labels};
+use crate::wal::packed::Columnar;
 
 const PLAIN_BATCH: u8 = 1;
 const PLAIN_BACKFILL: u8 = 2;
@@ -156,20 +157,28 @@ impl Groups {
         self.native_count += 1;
     }
 
+    /// No points, as they stand in a record.
+    pub(super) fn none() -> Columnar {
+        let mut none = Columnar::default();
+        Groups::default().put(&mut none);
+        none
+    }
+
     /// Whether there are no points.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0 && self.open.is_none() && self.samples.is_empty() && self.native_count == 0
     }
 
     /// Appends all of them to a record.
-    pub(crate) fn put(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&mut self, out: &mut Columnar) {
         self.close();
-        put_varint(out, self.count);
-        out.extend_from_slice(&self.bytes);
+        put_varint(&mut out.bytes, self.count);
+        out.bytes.extend_from_slice(&self.bytes);
         self.samples.put(out);
         if self.native_count > 0 {
-            put_varint(out, self.native_count);
-            out.append(&mut self.natives);
+            out.seam();
+            put_varint(&mut out.bytes, self.native_count);
+            out.bytes.append(&mut self.natives);
             self.native_count = 0;
         }
     }
@@ -518,11 +527,12 @@ mod tests {
             for (id, kind, key) in &defined {
                 definitions.put(*id, kind_of(*kind), key, &mut bytes);
             }
-            groups.put(&mut bytes);
+            let mut columnar = Columnar { bytes, ..Columnar::default() };
+            groups.put(&mut columnar);
             // Samples stand behind counts and observations; of each sort, and so of each series, they keep their order.
             let (samples, additive): (Vec<_>, Vec<_>) =
                 points.iter().copied().partition(|(_, point)| matches!(point, Replayed::Sample { .. }));
-            let today = (bytes, [additive, samples].concat(), natives);
+            let today = (columnar.bytes, [additive, samples].concat(), natives);
             for (bytes, points, natives) in [today, (plain, points, Vec::new())] {
                 let mut back = Collect::default();
                 prop_assert_eq!(read(&bytes, &mut back), Ok(()));

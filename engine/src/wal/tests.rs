@@ -23,12 +23,17 @@ fn read_all(folder: &Path) -> (BTreeMap<u64, Vec<u8>>, Vec<Damage>) {
 }
 
 fn append(wal: &Wal, body: &[u8]) -> u64 {
-    wal.append(&head(body), &[], &[0, 0]).expect("appends")
+    wal.append(&head(body), &[], &points()).expect("appends")
 }
 
 /// Heads have a number of their own first.
 fn head(body: &[u8]) -> Vec<u8> {
     [&[3], body].concat()
+}
+
+/// No groups, no samples.
+fn points() -> Columnar {
+    Columnar { bytes: vec![0, 0], ..Columnar::default() }
 }
 
 /// What a record holds: its head, no definitions, no groups, no samples.
@@ -137,9 +142,9 @@ fn a_full_disk_is_an_error_until_a_snapshot_mends_it() {
     let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
     append(&wal, b"before");
     wal.break_for_test();
-    assert!(wal.append(b"lost", &[], &[0, 0]).is_err());
+    assert!(wal.append(b"lost", &[], &points()).is_err());
     assert!(wal.is_broken(), "what cannot be cut back is not written to again");
-    assert!(wal.append(b"lost", &[], &[0, 0]).is_err());
+    assert!(wal.append(b"lost", &[], &points()).is_err());
     let cut = wal.rotate().expect("rotates");
     wal.mend(cut);
     assert_eq!(append(&wal, b"after"), 2);
