@@ -1,10 +1,11 @@
-//! All values of one label of a shard, one after another in memory: where they are kept, and where expressions look
+//! All values of one label of a shard, one after another in pages: where they are kept, and where expressions look
 //! through them.
 //!
-//! A million texts that lie each somewhere else in the heap are a million waits for memory, and as many allocations.
+//! A million texts that lie each somewhere else in the heap are a million waits for memory, and as many allocations. All of
+//! them in one would move to a larger place again and again, and take both meanwhile.
 //!
 //! ```text
-//! bytes = (value, 0xff)*        0xff is in no UTF-8 text
+//! bytes of a page = (value, 0xff)*        0xff is in no UTF-8 text
 //! ```
 //! Beside each value stand its pair and the slot of its series, if there is but one, as nearly always with so many
 //! values. A value that nobody has any more leaves its bytes behind until a quarter of all are such; then the others
@@ -12,7 +13,10 @@
 
 use memchr::memmem::Finder;
 
-/// Where a value ends, without its separator, and whose it is.
+/// Values of a page.
+const PAGE: usize = 1024;
+
+/// Where a value ends in its page, without its separator, and whose it is.
 #[derive(Clone, Copy)]
 struct Place {
     end: u32,
@@ -22,13 +26,22 @@ struct Place {
     slot: u32,
 }
 
-/// Values of a label beside each other.
+/// Values beside each other.
 #[derive(Default)]
-pub(crate) struct Values {
+struct Page {
     bytes: Vec<u8>,
     places: Vec<Place>,
+}
+
+/// Values of a label.
+#[derive(Default)]
+pub(crate) struct Values {
+    /// All but the last are full.
+    pages: Vec<Page>,
     /// Places whose value nobody has any more.
     gone: usize,
+    /// Memory of the pages, bytes.
+    page_bytes: usize,
 }
 
 const SEPARATOR: u8 = 0xff;
@@ -60,31 +73,57 @@ pub(crate) enum Sieve<'a> {
 }
 
 impl Values {
-    /// Adds a value of a pair that has one series so far, and gives its place. `None` if there is no room: a shard keeps
-    /// four gigabytes of values of a label.
+    /// Adds a value of a pair that has one series so far, and gives its place. `None` if there is no room: a page has
+    /// four gigabytes at most.
     pub(crate) fn push(&mut self, pair: u32, value: &[u8], slot: u32) -> Option<u32> {
-        let end = u32::try_from(self.bytes.len() + value.len()).ok().filter(|end| *end < u32::MAX)?;
-        let place = u32::try_from(self.places.len()).ok()?;
-        make_room(&mut self.bytes, value.len() + 1);
-        make_room(&mut self.places, 1);
-        self.bytes.extend_from_slice(value);
-        self.bytes.push(SEPARATOR);
-        self.places.push(Place { end, pair, slot });
+        let place = u32::try_from(self.len()).ok()?;
+        if self.pages.last().is_none_or(|page| page.places.len() == PAGE) {
+            self.begin_page();
+        }
+        let page = self.pages.last_mut()?;
+        let before = page.memory_bytes();
+        let end = u32::try_from(page.bytes.len() + value.len()).ok().filter(|end| *end < u32::MAX)?;
+        make_room(&mut page.bytes, value.len() + 1);
+        make_room(&mut page.places, 1);
+        page.bytes.extend_from_slice(value);
+        page.bytes.push(SEPARATOR);
+        page.places.push(Place { end, pair, slot });
+        self.page_bytes += page.memory_bytes() - before;
         Some(place)
+    }
+
+    /// Begins a page behind a full one, with room for as much as that has.
+    fn begin_page(&mut self) {
+        let mut page = Page::default();
+        if let Some(full) = self.pages.last_mut() {
+            let before = full.memory_bytes();
+            full.bytes.shrink_to_fit();
+            page.bytes.reserve_exact(full.bytes.len());
+            page.places.reserve_exact(PAGE);
+            self.page_bytes -= before - full.memory_bytes();
+        }
+        self.page_bytes += page.memory_bytes();
+        self.pages.push(page);
+    }
+
+    fn len(&self) -> usize {
+        self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.places.len())
+    }
+
+    fn place_mut(&mut self, at: u32) -> Option<&mut Place> {
+        self.pages.get_mut(at as usize / PAGE)?.places.get_mut(at as usize % PAGE)
     }
 
     /// Notes that the pair of a place has several series.
     pub(crate) fn joined(&mut self, place: u32) {
-        if let Some(place) = self.places.get_mut(place as usize) {
+        if let Some(place) = self.place_mut(place) {
             place.slot = SEVERAL;
         }
     }
 
     /// Notes that nobody has the value of a place any more.
     pub(crate) fn freed(&mut self, place: u32) {
-        if let Some(place) = self.places.get_mut(place as usize)
-            && place.pair != GONE
-        {
+        if let Some(place) = self.place_mut(place).filter(|place| place.pair != GONE) {
             place.pair = GONE;
             self.gone += 1;
         }
@@ -92,33 +131,34 @@ impl Values {
 
     /// Whether more than one value in so many is gone.
     pub(crate) fn is_sparse(&self, one_in: usize) -> bool {
-        self.gone * one_in > self.places.len()
+        self.gone * one_in > self.len()
     }
 
     /// Moves the values together that are left, and calls back with the pair and the new place of each.
     pub(crate) fn move_together(&mut self, mut moved: impl FnMut(u32, u32)) {
-        let left = self.places.len() - self.gone;
-        let mut together = Values { bytes: Vec::new(), places: Vec::with_capacity(left), gone: 0 };
-        let kept = || (0u32..).zip(&self.places).filter(|(_, place)| place.pair != GONE);
-        together.bytes.reserve_exact(kept().map(|(at, _)| self.value(at).len() + 1).sum());
-        for (at, Place { pair, slot, .. }) in kept() {
-            // There is room for a part of what there was room for.
-            if let Some(place) = together.push(*pair, self.value(at), *slot) {
-                moved(*pair, place);
+        for page in std::mem::take(self).pages {
+            for (value, Place { pair, slot, .. }) in page.values().filter(|(_, place)| place.pair != GONE) {
+                // There is room for a part of what there was room for.
+                if let Some(place) = self.push(*pair, value, *slot) {
+                    moved(*pair, place);
+                }
             }
         }
-        *self = together;
+        if let Some(last) = self.pages.last_mut() {
+            self.page_bytes -= last.memory_bytes();
+            last.bytes.shrink_to_fit();
+            last.places.shrink_to_fit();
+            self.page_bytes += last.memory_bytes();
+        }
     }
 
     /// The value at a place.
     pub(crate) fn value(&self, at: u32) -> &[u8] {
-        let at = at as usize;
-        let start = at.checked_sub(1).and_then(|before| self.places.get(before)).map_or(0, |it| it.end as usize + 1);
-        self.places.get(at).and_then(|it| self.bytes.get(start..it.end as usize)).unwrap_or_default()
+        self.pages.get(at as usize / PAGE).map_or(&[], |page| page.value(at as usize % PAGE))
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.bytes.capacity() + self.places.capacity() * size_of::<Place>()
+        self.pages.capacity() * size_of::<Page>() + self.page_bytes
     }
 
     /// Calls back with pair and value of what the sieve lets through.
@@ -157,20 +197,41 @@ impl Values {
     }
 
     fn sampled(&self) -> impl Iterator<Item = &[u8]> {
-        let places = (0u32..).zip(&self.places).step_by(self.places.len() / SAMPLED + 1);
-        places.map(|(at, _)| self.value(at))
+        // Places are numbered by 32 bits.
+        (0..self.len()).step_by(self.len() / SAMPLED + 1).map(|at| self.value(at as u32))
     }
 
     fn each_where(&self, wanted: impl Fn(&[u8]) -> bool, found: &mut impl FnMut(Found)) {
-        let mut start = 0;
-        for place in &self.places {
-            let end = place.end as usize;
-            let value = self.bytes.get(start..end).unwrap_or_default();
-            if wanted(value) {
+        for page in &self.pages {
+            for (value, place) in page.values().filter(|(value, _)| wanted(value)) {
                 tell(place, value, found);
             }
-            start = end + 1;
         }
+    }
+
+    fn each_with(&self, finder: &Finder, found: &mut impl FnMut(Found)) {
+        self.pages.iter().for_each(|page| page.each_with(finder, found));
+    }
+}
+
+impl Page {
+    fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.places.capacity() * size_of::<Place>()
+    }
+
+    fn value(&self, at: usize) -> &[u8] {
+        let start = at.checked_sub(1).and_then(|before| self.places.get(before)).map_or(0, |it| it.end as usize + 1);
+        self.places.get(at).and_then(|it| self.bytes.get(start..it.end as usize)).unwrap_or_default()
+    }
+
+    /// All of them, also those that nobody has any more.
+    fn values(&self) -> impl Iterator<Item = (&[u8], &Place)> {
+        let mut start = 0;
+        self.places.iter().map(move |place| {
+            let value = self.bytes.get(start..place.end as usize).unwrap_or_default();
+            start = place.end as usize + 1;
+            (value, place)
+        })
     }
 
     fn each_with(&self, finder: &Finder, found: &mut impl FnMut(Found)) {
@@ -183,8 +244,7 @@ impl Values {
                 number += self.places.get(number..).unwrap_or_default().partition_point(is_before);
             }
             let Some(place) = self.places.get(number) else { return };
-            // Places are numbered by 32 bits.
-            tell(place, self.value(number as u32), found);
+            tell(place, self.value(number), found);
             at = place.end as usize + 1;
             number += 1;
         }
@@ -218,12 +278,15 @@ mod tests {
     proptest! {
         #[test]
         fn sieves_let_through_what_they_say(
-            values in prop::collection::vec("[ab]{1,12}é?", 0..200),
+            some in prop::collection::vec("[ab]{1,12}é?", 0..200),
+            times in prop::sample::select(vec![1usize, 1, 1, 15]),
             gone in prop::collection::vec(0usize..200, 0..90),
             moves in any::<bool>(),
             needle in "[ab]{1,9}",
             prefixes in prop::collection::vec("[ab]{1,11}", 1..3),
         ) {
+            // Fifteen times as many take several pages.
+            let values = vec![some; times].concat();
             let mut all = Values::default();
             for (pair, value) in (0u32..).zip(&values) {
                 prop_assert_eq!(all.push(pair, value.as_bytes(), 7), Some(pair));
