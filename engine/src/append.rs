@@ -8,6 +8,7 @@
 mod points;
 mod targets;
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -47,6 +48,8 @@ pub struct AppendReport {
     pub gone: u64,
     /// Points that were not taken: number within the batch (in the order of pushing), and why.
     pub rejected: Vec<(u32, Rejection)>,
+    /// Of these, those for whose time the batch itself has an earlier point of the series that was taken.
+    pub repeated: Vec<u32>,
 }
 
 /// Why a batch was not taken. Nothing of it counts; sending it again is safe.
@@ -96,6 +99,7 @@ pub(crate) struct Outcome {
     overflowed: u64,
     clamped: u64,
     rejected: Vec<(u32, Rejection)>,
+    repeated: Vec<u32>,
     samples_applied: bool,
 }
 
@@ -116,8 +120,8 @@ impl Outcome {
     }
 
     fn into_report(self) -> AppendReport {
-        let Outcome { accepted, duplicates, natives, exemplars, old_exemplars, gone, rejected, .. } = self;
-        AppendReport { accepted, duplicates, natives, exemplars, old_exemplars, gone, rejected }
+        let Outcome { accepted, duplicates, natives, exemplars, old_exemplars, gone, rejected, repeated, .. } = self;
+        AppendReport { accepted, duplicates, natives, exemplars, old_exemplars, gone, rejected, repeated }
     }
 
     /// As it is told, rejected points by reason.
@@ -191,6 +195,7 @@ impl Engine {
             self.wal.sync()?;
         }
         self.remember(batch, &targets);
+        outcome.repeated = repeated(batch, &targets, &outcome.rejected);
         (outcome.exemplars, outcome.old_exemplars) = (kept.count, kept.out_of_order);
         self.count(&outcome);
         Ok(outcome.into_report())
@@ -370,6 +375,28 @@ impl Engine {
             self.rejected[reason.index()].fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The points that were rejected for another at the same time that came with them.
+fn repeated(batch: &SampleBatch, targets: &[Target], rejected: &[(u32, Rejection)]) -> Vec<u32> {
+    if !rejected.iter().any(|(_, reason)| *reason == Rejection::DuplicateTimestamp) {
+        return Vec::new();
+    }
+    let reasons: HashMap<u32, Rejection> = rejected.iter().copied().collect();
+    let mut taken = HashSet::new();
+    let mut repeated = Vec::new();
+    for (number, point) in (0..).zip(&batch.points) {
+        let Some(Target { series: Ok(series), .. }) = targets.get(point.series as usize) else { continue };
+        let place = (series.id, point.at.millis());
+        match reasons.get(&number) {
+            None => {
+                taken.insert(place);
+            }
+            Some(Rejection::DuplicateTimestamp) if taken.contains(&place) => repeated.push(number),
+            Some(_) => {}
+        }
+    }
+    repeated
 }
 
 /// Whether a count or an observation can be taken. What is dated by our own clock is taken whatever its time.

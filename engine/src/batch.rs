@@ -253,6 +253,11 @@ impl SampleBatch {
         self.points.push(Point { series: series.0, late: true, at, value });
     }
 
+    /// Whether the point of this number stands for a native histogram.
+    pub fn is_native(&self, point: u32) -> bool {
+        self.natives.binary_search_by_key(&point, |(number, _)| *number).is_ok()
+    }
+
     /// How many points it has.
     pub fn len(&self) -> usize {
         self.points.len()

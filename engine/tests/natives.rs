@@ -54,6 +54,17 @@ fn held(engine: &Engine) -> Held {
 }
 
 #[test]
+fn what_collides_within_a_batch_is_told_apart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = open(dir.path());
+    let report = append(&engine, &[(-2000, &[1.0]), (-2000, &[2.0])], &[-2000, -1000]);
+    assert_eq!((report.accepted, report.rejected.len(), report.repeated), (2, 2, vec![1, 2]));
+    // What was there before is another matter.
+    let report = append(&engine, &[(-1000, &[1.0]), (-1000, &[2.0])], &[]);
+    assert_eq!((report.accepted, report.rejected.len(), report.repeated), (0, 2, vec![]));
+}
+
+#[test]
 fn they_outlive_a_restart() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = open(dir.path());

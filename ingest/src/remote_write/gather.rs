@@ -1,5 +1,6 @@
 //! What is read of a request: a batch for the engine, and what could not be taken.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use watchfire_engine::{
@@ -453,7 +454,18 @@ impl<'g> Gathered<'g> {
         self.outcome.samples = (report.accepted + report.duplicates).saturating_sub(report.natives);
         self.outcome.histograms = report.natives;
         self.outcome.exemplars = report.exemplars;
-        for (point, rejection) in &report.rejected {
+        // Prometheus looks at what it has before the request: of what collides within one it keeps the first, and counts all.
+        let passed_over: HashSet<u32> = match self.version {
+            Some(_) => report.repeated.into_iter().collect(),
+            None => HashSet::new(),
+        };
+        for point in &passed_over {
+            match self.batch.is_native(*point) {
+                true => self.outcome.histograms += 1,
+                false => self.outcome.samples += 1,
+            }
+        }
+        for (point, rejection) in report.rejected.iter().filter(|(point, _)| !passed_over.contains(point)) {
             let batch = &self.batch;
             self.outcome.refuse(rejection.as_str(), 1, || {
                 let labels = engine.labels_of_point(batch, *point);

@@ -131,7 +131,6 @@ fn what_cannot_be_taken_is_told_and_the_rest_is_stored() {
         (bytes(1, &bytes(1, &[0x0a, 1, 0xff])), "invalid_labels", "{}: a label is no UTF-8"),
         (series(&[("__name__", "x")], &[(NOW + 86_400_000, 1.0)]), "too_far_in_future", "x{}: too far in the future"),
         (series(&[("__name__", "x")], &[(0, 1.0)]), "too_old", "x{}: too old"),
-        (series(&[("__name__", "up")], &[(NOW, 2.0)]), "duplicate_timestamp", "up{}: the series has another value"),
         (
             bytes(1, &[series_labels("x"), bytes(4, &[varint(8), varint(3)].concat())].concat()),
             "invalid_histogram",
@@ -142,16 +141,26 @@ fn what_cannot_be_taken_is_told_and_the_rest_is_stored() {
             "invalid_histogram",
             "x{}: a histogram is none: the schema is 99",
         ),
-        (
-            bytes(1, &[series_labels("up"), bytes(4, &native(NOW, 3, &[1]))].concat()),
-            "duplicate_timestamp",
-            "up{}: the series has another value",
-        ),
         (bytes(1, &bytes(4, &native(NOW, 3, &[1]))), "invalid_labels", "{}: it has no metric name"),
     ] {
         let outcome = outcome(Version::V1, &[good.clone(), bad].concat()).expect("it is a message");
         assert_eq!((outcome.samples, &outcome.refused[..]), (1, &[(reason, 1)][..]), "{told}");
         assert!(outcome.told[0].starts_with(told), "{:?}", outcome.told);
+    }
+}
+
+#[test]
+fn what_collides_within_a_request_counts_as_taken() {
+    let (float, other) = (series(&[("__name__", "up")], &[(NOW, 1.0)]), series(&[("__name__", "up")], &[(NOW, 2.0)]));
+    let histogram = bytes(1, &[series_labels("up"), bytes(4, &native(NOW, 3, &[1]))].concat());
+    for (request, samples, histograms) in [
+        ([&float[..], &other], 2, 0),
+        ([&float, &histogram], 1, 1),
+        ([&histogram, &float], 1, 1),
+        ([&float, &float], 2, 0),
+    ] {
+        let outcome = outcome(Version::V1, &request.concat()).expect("it is a message");
+        assert_eq!((outcome.samples, outcome.histograms, &outcome.refused[..]), (samples, histograms, &[][..]));
     }
 }
 
