@@ -16,24 +16,39 @@ pub(crate) struct Quoted<'t>(pub &'t str);
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_char('"')?;
-        for character in self.0.chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\x07' => f.write_str("\\a")?,
-                '\x08' => f.write_str("\\b")?,
-                '\x0b' => f.write_str("\\v")?,
-                '\x0c' => f.write_str("\\f")?,
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                '\t' => f.write_str("\\t")?,
-                c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
-                c if c.is_control() || (c.is_whitespace() && c != ' ') => write!(f, "\\u{:04x}", u32::from(c))?,
-                c => f.write_char(c)?,
-            }
-        }
+        escaped(self.0, f)?;
         f.write_char('"')
     }
+}
+
+/// A string with bytes that are no UTF-8.
+fn quoted_bytes(bytes: &[u8], f: &mut Formatter<'_>) -> Result {
+    f.write_char('"')?;
+    for chunk in bytes.utf8_chunks() {
+        escaped(chunk.valid(), f)?;
+        chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+    }
+    f.write_char('"')
+}
+
+fn escaped(text: &str, f: &mut Formatter<'_>) -> Result {
+    for character in text.chars() {
+        match character {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\x07' => f.write_str("\\a")?,
+            '\x08' => f.write_str("\\b")?,
+            '\x0b' => f.write_str("\\v")?,
+            '\x0c' => f.write_str("\\f")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
+            c if c.is_control() || (c.is_whitespace() && c != ' ') => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => f.write_char(c)?,
+        }
+    }
+    Ok(())
 }
 
 /// Words that cannot stand bare as a metric name.
@@ -267,7 +282,10 @@ impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Expr::Number(node) => node.fmt(f),
-            Expr::String(node) => Quoted(&node.value).fmt(f),
+            Expr::String(node) => match &node.bytes {
+                None => Quoted(&node.value).fmt(f),
+                Some(bytes) => quoted_bytes(bytes, f),
+            },
             Expr::Vector(node) => {
                 Selector { selector: node, range_ms: None }.fmt(f)?;
                 edges(f, node.edges)?;

@@ -109,8 +109,10 @@ impl PartialEq for NumberLiteral {
 /// A text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StringLiteral {
-    /// The text without quotes and escapes.
+    /// The text without quotes and escapes, with U+FFFD for each byte that belongs to no character.
     pub value: String,
+    /// The same as it is written, if it has such bytes (`"\xff"`).
+    pub bytes: Option<Box<[u8]>>,
     /// Where.
     pub span: Span,
 }

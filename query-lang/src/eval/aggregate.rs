@@ -46,10 +46,9 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
             quantiles(ctx, &node.grouping, &q, columns)
         }
         (AggregateOp::CountValues, Some(parameter)) => {
-            let label = super::eval_text(parameter)?;
-            if label.is_empty() {
-                return Err(EvalError::Parameter { reason: "`count_values` needs the name of a label".to_owned() });
-            }
+            let label = super::eval_label(parameter)?.ok_or_else(|| EvalError::Parameter {
+                reason: "`count_values` needs the name of a label".to_owned(),
+            })?;
             count_values(ctx, &node.grouping, label, super::eval_vector(ctx, &node.expr)?)
         }
         (op, _) => {

@@ -339,6 +339,13 @@ fn eval_text(expr: &Expr) -> Result<&str, EvalError> {
     }
 }
 
+/// The same of a text that names a label; `None` if nothing can be called so.
+fn eval_label(expr: &Expr) -> Result<Option<&str>, EvalError> {
+    let name = eval_text(expr)?;
+    let is_text = matches!(expr.without_parens(), Expr::String(text) if text.bytes.is_none());
+    Ok((is_text && !name.is_empty()).then_some(name))
+}
+
 fn eval_unary(ctx: &Context, node: &Unary) -> Result<Value, EvalError> {
     let value = eval(ctx, &node.expr)?;
     if !node.negative {

@@ -4,7 +4,8 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{MatchOp, Matcher, MatcherBudget};
 
-use super::{Pair, Rule, meaning};
+use super::{Pair, Rule, meaning, span};
+use crate::ast::{Span, StringLiteral};
 use crate::error::ParseError;
 
 /// The value of a `number`: decimal, `0x` hexadecimal, octal with a leading 0 (as Prometheus reads
@@ -37,22 +38,44 @@ pub(super) fn positive_duration_ms(text: &str, pair: &Pair<'_>) -> Result<i64, P
     Ok(millis)
 }
 
-/// The text of a `string`: escapes of Go in `"` and `'`, none in backticks.
-pub(super) fn string(text: &str, pair: &Pair<'_>) -> Result<String, ParseError> {
+/// A `string`: escapes of Go in `"` and `'`, none in backticks. Bytes given by `\x` and octals need not be UTF-8.
+pub(super) fn text(text: &str, pair: &Pair<'_>, span: Span) -> Result<StringLiteral, ParseError> {
     let quoted = pair.as_str();
     let inner = &quoted[1..quoted.len() - 1];
     if quoted.starts_with('`') {
-        return Ok(inner.to_owned());
+        return Ok(StringLiteral { value: inner.to_owned(), bytes: None, span });
     }
-    unescape(inner).map_err(|at| {
-        let mut error = meaning(text, pair, "the string has an unknown escape, or bytes that are no UTF-8");
+    let bytes = unescape(inner).map_err(|at| {
+        let mut error = meaning(text, pair, "the string has an unknown escape");
         error = ParseError::at(error.kind, text, pair.as_span().start() + 1 + at, error.message);
         error.with_hint("write a backslash as `\\\\`, or put the string in backticks")
+    })?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(value) => StringLiteral { value, bytes: None, span },
+        Err(error) => {
+            let bytes = error.into_bytes();
+            StringLiteral { value: replaced(&bytes), bytes: Some(bytes.into()), span }
+        }
     })
 }
 
+/// The same for conditions: nothing that is stored has bytes that are no UTF-8.
+pub(super) fn string(whole: &str, pair: &Pair<'_>) -> Result<String, ParseError> {
+    Ok(text(whole, pair, span(pair))?.value)
+}
+
+/// Characters as Go reads them: one for each byte that belongs to none.
+fn replaced(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    out
+}
+
 /// Resolves the escapes; the error is the place of the first bad one.
-fn unescape(inner: &str) -> Result<String, usize> {
+fn unescape(inner: &str) -> Result<Vec<u8>, usize> {
     let mut out: Vec<u8> = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
@@ -89,8 +112,7 @@ fn unescape(inner: &str) -> Result<String, usize> {
         rest = &escape[used..];
     }
     out.extend_from_slice(rest.as_bytes());
-    // Bytes given by `\x` and octals need not be UTF-8, but labels always are.
-    String::from_utf8(out).map_err(|_| inner.find('\\').unwrap_or(0))
+    Ok(out)
 }
 
 fn radix(text: &str, from: usize, count: usize, radix: u32) -> Option<u32> {
@@ -103,7 +125,13 @@ fn radix(text: &str, from: usize, count: usize, radix: u32) -> Option<u32> {
 pub(super) fn label(text: &str, pair: &Pair<'_>) -> Result<String, ParseError> {
     let inner = pair.clone().into_inner().next().expect("a label is a string or a name");
     let name = match inner.as_rule() {
-        Rule::string => string(text, &inner)?,
+        Rule::string => {
+            let name = self::text(text, &inner, span(&inner))?;
+            if name.bytes.is_some() {
+                return Err(meaning(text, &inner, "a label has a name that is no UTF-8"));
+            }
+            name.value
+        }
         _ => inner.as_str().to_owned(),
     };
     if name.is_empty() {
@@ -144,14 +172,15 @@ pub(super) fn name_matcher(name: &str) -> Matcher {
 
 #[cfg(test)]
 mod tests {
-    use super::unescape;
+    use super::{replaced, unescape};
 
     #[test]
     fn escapes_are_those_of_go() {
-        assert_eq!(unescape(r#"a\n\t\\\"\'\x41\101\u00e9\U0001F600"#).as_deref(), Ok("a\n\t\\\"'AAé😀"));
-        assert_eq!(unescape(r"\xc3\xa9").as_deref(), Ok("é"));
-        for (bad, at) in
-            [(r"ab\q", 2), (r"\", 0), (r"\x4", 0), (r"\u12", 0), (r"\ud800", 0), (r"\777", 0), (r"\é", 0), (r"\xff", 0)]
+        let escaped = r#"a\n\t\\\"\'\x41\101\u00e9\U0001F600"#;
+        assert_eq!(unescape(escaped).as_deref(), Ok("a\n\t\\\"'AAé😀".as_bytes()));
+        assert_eq!(unescape(r"\xc3\xa9\xff").as_deref(), Ok(&b"\xc3\xa9\xff"[..]));
+        assert_eq!(replaced(b"\xc3\xa9\xe2\x82a\xff"), "é\u{fffd}\u{fffd}a\u{fffd}");
+        for (bad, at) in [(r"ab\q", 2), (r"\", 0), (r"\x4", 0), (r"\u12", 0), (r"\ud800", 0), (r"\777", 0), (r"\é", 0)]
         {
             assert_eq!(unescape(bad), Err(at), "{bad}");
         }

@@ -8,7 +8,7 @@ use super::duration::{QueryTimes, Spans, Worked};
 use super::{BRACKETS_MAX, Conditions, DEPTH_MAX, Pair, Pairs, Rule, check, literal, meaning, part, span};
 use crate::ast::{
     Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, Edges, Expr, Fill, Grouping, Matching,
-    MatrixSelector, NumberLiteral, Paren, Shift, Span, SpanExpr, StringLiteral, Subquery, Unary, VectorSelector,
+    MatrixSelector, NumberLiteral, Paren, Shift, Span, SpanExpr, Subquery, Unary, VectorSelector,
 };
 use crate::error::{ParseError, ParseErrorKind};
 use crate::functions;
@@ -322,7 +322,7 @@ impl<'t> Builder<'t> {
                 let value = literal::number(self.text, &pair)?;
                 Expr::Number(NumberLiteral { value, is_duration: false, span: at })
             }
-            Rule::string => Expr::String(StringLiteral { value: literal::string(self.text, &pair)?, span: at }),
+            Rule::string => Expr::String(literal::text(self.text, &pair, at)?),
             Rule::selector => Expr::Vector(self.selector(pair)?),
             Rule::aggregate => return self.aggregate(pair),
             Rule::call => return self.call(pair),

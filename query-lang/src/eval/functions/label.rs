@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use watchfire_model::re2;
 
 use super::arg;
-use crate::ast::Call;
+use crate::ast::{Call, Expr};
 use crate::eval::column::{Column, join_same_labels};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
@@ -33,12 +33,10 @@ fn text(call: &Call, at: usize) -> Result<&str, EvalError> {
 }
 
 fn label_name<'c>(call: &'c Call, at: usize, what: &str) -> Result<&'c str, EvalError> {
-    let name = text(call, at)?;
-    if name.is_empty() {
+    crate::eval::eval_label(arg(call, at)?)?.ok_or_else(|| {
         let reason = format!("`{}` needs a name for its {what} label", call.function.name);
-        return Err(EvalError::Parameter { reason });
-    }
-    Ok(name)
+        EvalError::Parameter { reason }
+    })
 }
 
 /// That a value would be too long.
@@ -57,7 +55,11 @@ fn check_length(call: &Call, destination: &str, bytes: usize) -> Result<(), Eval
 fn replace(ctx: &Context, call: &Call, columns: &mut [Column]) -> Result<(), EvalError> {
     let destination = label_name(call, 1, "destination")?;
     let (replacement, source, pattern) = (text(call, 2)?, text(call, 3)?, text(call, 4)?);
-    let regex = re2::compile_anchored(pattern, REGEX_BYTES_MAX).map_err(|why| EvalError::Parameter {
+    let regex = match arg(call, 4)?.without_parens() {
+        Expr::String(text) if text.bytes.is_some() => Err("it is no UTF-8".to_owned()),
+        _ => re2::compile_anchored(pattern, REGEX_BYTES_MAX),
+    };
+    let regex = regex.map_err(|why| EvalError::Parameter {
         reason: format!("`{pattern}` in `label_replace` is not a regular expression: {why}"),
     })?;
     // Many series have few values: what becomes of each is found once, if there are not too many.
