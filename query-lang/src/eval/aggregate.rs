@@ -15,7 +15,7 @@ use super::notes::check_quantile;
 use super::stream::{self, Ended, Next};
 use super::tally::Tallies;
 use super::{binary, choose, extremes, quantile};
-use crate::ast::{Aggregate, AggregateOp, Grouping, Span};
+use crate::ast::{Aggregate, AggregateOp, BinaryOp, Expr, Grouping, Span};
 
 pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalError> {
     let parameter = node.parameter.as_ref();
@@ -56,7 +56,10 @@ pub(crate) fn eval(ctx: &Context, node: &Aggregate) -> Result<Vec<Column>, EvalE
                 return Ok(columns);
             }
             let shelved = ctx.shelved();
-            let mut columns = super::eval_vector(ctx, &node.expr)?;
+            let mut columns = match is_either(&node.expr) {
+                true => binary::in_order(ctx, &node.expr)?,
+                false => super::eval_vector(ctx, &node.expr)?,
+            };
             let about = node.expr.without_parens().span();
             match op {
                 AggregateOp::Sum | AggregateOp::Avg if ctx.hold_histograms(&columns) => {
@@ -159,10 +162,17 @@ fn ignore_histograms(ctx: &Context, op: AggregateOp, columns: &mut Vec<Column>, 
     }
 }
 
+/// Whether the columns of an expression have an order of their own: those of the left side come first.
+fn is_either(expr: &Expr) -> bool {
+    matches!(expr.without_parens(), Expr::Binary(node) if node.op == BinaryOp::Or)
+}
+
 /// `sum` and `avg` where there are histograms.
 fn with_histograms(ctx: &Context, node: &Aggregate, mut columns: Vec<Column>) -> Result<Vec<Column>, EvalError> {
     // What is said of those that do not go together depends on which comes first.
-    columns.sort_by(|left, right| left.labels.cmp(&right.labels));
+    if !is_either(&node.expr) {
+        columns.sort_by(|left, right| left.labels.cmp(&right.labels));
+    }
     let (is_mean, about) = (node.op == AggregateOp::Avg, node.expr.without_parens().span());
     let groups = Groups::new(ctx, &node.grouping, &columns)?;
     let mut out = empty_columns(ctx, &groups)?;

@@ -1,7 +1,9 @@
 //! What an evaluation has to say beside its values: warnings and infos, in Prometheus' words.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use watchfire_model::Timestamp;
 
@@ -26,7 +28,7 @@ pub(crate) enum Weight {
 /// What was noted, each text once.
 #[derive(Debug, Default)]
 pub(crate) struct Notebook {
-    noted: RefCell<BTreeMap<(Weight, String), usize>>,
+    noted: RefCell<BTreeMap<(Weight, String), Span>>,
     lifted: RefCell<Option<AllLifted>>,
 }
 
@@ -74,11 +76,19 @@ impl AllLifted {
 }
 
 impl Notebook {
-    /// Notes something about a part of the query. `text` has neither kind nor place.
+    /// Notes something about a part of the query. `text` has neither kind nor place. Of several parts with the same text that one
+    /// is told which Prometheus evaluates last, whatever is evaluated first here.
     pub(crate) fn note(&self, weight: Weight, text: String, about: Span) {
         let mut noted = self.noted.borrow_mut();
-        if noted.len() < KEPT_MAX {
-            noted.entry((weight, text)).or_insert(about.start);
+        let is_full = noted.len() >= KEPT_MAX;
+        match noted.entry((weight, text)) {
+            Entry::Occupied(mut have) if is_before(*have.get(), about) => {
+                have.insert(about);
+            }
+            Entry::Vacant(none) if !is_full => {
+                none.insert(about);
+            }
+            Entry::Occupied(_) | Entry::Vacant(_) => {}
         }
     }
 
@@ -96,8 +106,8 @@ impl Notebook {
 
     /// Notes what was noted elsewhere, as if it had been noted here.
     pub(crate) fn take_over(&self, other: &Notebook) {
-        for ((weight, text), offset) in other.noted.take() {
-            self.note(weight, text, Span { start: offset, end: offset });
+        for ((weight, text), about) in other.noted.take() {
+            self.note(weight, text, about);
         }
         if let Some(lifted) = other.lifted.take() {
             self.add_lifted(lifted);
@@ -120,15 +130,15 @@ impl Notebook {
         let (mut more_warnings, mut more_infos) = (0, 0);
         if let Some(all) = *self.lifted.borrow() {
             let key = (Weight::Info, all.info());
-            self.noted.borrow_mut().insert(key, all.offset);
+            self.noted.borrow_mut().insert(key, Span { start: all.offset, end: all.offset });
         }
-        for ((weight, text), offset) in self.noted.borrow().iter() {
+        for ((weight, text), about) in self.noted.borrow().iter() {
             let (list, more, kind) = match weight {
                 Weight::Warning => (&mut notes.warnings, &mut more_warnings, "warning"),
                 Weight::Info => (&mut notes.infos, &mut more_infos, "info"),
             };
             if list.len() < SHOWN_MAX {
-                list.push(format!("PromQL {kind}: {text} ({})", place(query, *offset)));
+                list.push(format!("PromQL {kind}: {text} ({})", place(query, about.start)));
             } else {
                 *more += 1;
             }
@@ -141,6 +151,11 @@ impl Notebook {
         }
         notes
     }
+}
+
+/// Whether one part of a query is evaluated before another: what stands left of it, and what stands in it.
+fn is_before(one: Span, other: Span) -> bool {
+    (one.end, Reverse(one.start)) < (other.end, Reverse(other.start))
 }
 
 /// `line:column` of a byte, both counted from 1.

@@ -39,8 +39,9 @@ pub fn compare(query: &str, have: &Got, want: &Got, with_notes: bool) -> Result<
             let sorted = |notes: &[String]| {
                 let is_range = kind == "matrix";
                 let defined = notes.iter().filter(|note| is_defined(query, note, is_range));
-                let mut notes: Vec<String> = defined.map(|note| defined_part(query, note)).collect();
+                let mut notes: Vec<String> = defined.map(|note| defined_part(query, note, is_range)).collect();
                 notes.sort();
+                notes.dedup();
                 notes
             };
             if with_notes && sorted(notes) != sorted(wanted_notes) {
@@ -72,22 +73,19 @@ fn is_defined(query: &str, note: &str, is_range: bool) -> bool {
 }
 
 /// A note without what is not defined: Prometheus counts the histograms that it mended twice for each that follows, looks
-/// at those under `@` once or at each step, and tells one of several places of the same note, and of metrics that `or` puts
-/// together but that do not go together the one that it came upon last, in any order.
-fn defined_part(query: &str, note: &str) -> String {
+/// at those under `@` once or at each step, and of metrics that `or` puts together but that do not go together it tells over a
+/// range those that it came upon last, in any order.
+fn defined_part(query: &str, note: &str, is_range: bool) -> String {
     let mut note = match (note.find(", over "), note.rfind(" (")) {
         (Some(start), Some(end)) if start < end => format!("{}{}", &note[..start], &note[end..]),
         _ => note.to_owned(),
     };
     if let (true, Some(start), Some(end)) =
-        (query.contains(" or "), note.find(" buckets schemas for metric name"), note.rfind(" ("))
+        (is_range && query.contains(" or "), note.find(" buckets schemas for metric name"), note.rfind(" ("))
     {
         note.replace_range(start..end, "");
     }
-    let noting = ["rate(", "increase(", "delta(", "quantile", "sort", "sum", "avg"];
-    let noted = noting.iter().map(|word| query.matches(word).count()).sum::<usize>();
-    let is_of_operator = note.contains("for binary operator");
-    if let Some(place) = note.rfind(" (").filter(|_| noted > 1 || is_of_operator) {
+    if let Some(place) = note.rfind(" (").filter(|_| note.contains("for binary operator")) {
         note.truncate(place);
     }
     note
