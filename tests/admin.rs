@@ -90,7 +90,7 @@ fn it_is_off_unless_asked_for_and_says_what_it_does_not_do() {
     let mut client = server.client();
     for call in ["delete_series?match[]=up", "clean_tombstones", "snapshot"] {
         let (status, answer) = post(&mut client, call);
-        assert_eq!((status, &answer["errorType"]), (503, &"unavailable".into()), "{answer}");
+        assert_eq!((status, &answer["errorType"]), (500, &"unavailable".into()), "{answer}");
     }
     let server = Server::start(BINARY, ON);
     let mut client = server.client();

@@ -135,3 +135,20 @@ fn names_are_escaped_as_the_reader_asks() {
     assert_eq!((lines(&text), lines(&text).len()), (lines(&federated), VALUES.len()));
     assert!(text.contains("# TYPE fed_utf untyped\nfed_utf{l_x=\"a\\\"b\\\\c\",plain_label=\"é\"} 1.5\n"), "{text}");
 }
+
+#[test]
+fn what_is_wrong_is_told_as_text() {
+    let Some(program) = Program::of_prometheus("prometheus", "errors of federation") else { return };
+    let (ours, theirs) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    for parameters in
+        ["match[]=%zz", "match[]=m;a", "match[]=m%7B", "match[]=", "match[]=m&match[]=1", "a=%zz", "", "match[]=%7B%7D"]
+    {
+        let path = format!("/federate?{parameters}");
+        let [have, wanted] = [ours.client(), theirs.client()].map(|mut client| client.try_get(&path));
+        assert_eq!((have.status, content_type(&have)), (wanted.status, content_type(&wanted)), "{path}");
+        // Each says in its own words what is wrong with a selector.
+        let is_of_selector = wanted.text().contains("parse error");
+        assert!(if is_of_selector { have.text().contains("parse error") } else { have.body == wanted.body }, "{path}");
+        assert_eq!(have.text().ends_with('\n'), wanted.text().ends_with('\n'), "{path}");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::Written;
-use watchfire_test_support::{Client, Program, Prometheus, Server, remote_write};
+use watchfire_test_support::{Answer, Client, Program, Prometheus, Server, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 
@@ -177,7 +177,7 @@ fn odd_values_are_taken_and_refused_as_by_prometheus() {
             let kept = others.split('&').filter(|pair| pair.split('=').next() != Some(name)).collect::<Vec<_>>();
             let asked = format!("{}&{name}={}", kept.join("&"), encode(value));
             let [have, wanted] = [&mut ours, &mut theirs].map(|client| ask(client, path, &asked));
-            // A query that has no time left is refused in one of three ways there, whoever notices first.
+            // A query that has no time left is refused in one of three ways there, by chance.
             let is_late = name == "timeout" && wanted.0 != 200;
             // Whether there is enough is a matter of chance.
             if name == "timeout" && (value.starts_with("0.000") || value.starts_with("1e-")) {
@@ -239,29 +239,99 @@ fn selectors_that_every_series_meets_are_for_federation_only() {
     }
 }
 
+/// The status, the type of the error, if it is one of this API, and its text but for what is wrong with a query, which each says in its own words.
+fn refusal(answer: &Answer) -> (u16, Value, String) {
+    let json = answer.json();
+    let text = json["error"].as_str().unwrap_or_default();
+    let text = text.split_once("parse error: ").map_or(text, |(before, _)| before.trim_end_matches(|c: char| c != '"'));
+    let text = if json["errorType"].is_null() { "" } else { text };
+    (answer.status, json["errorType"].clone(), text.to_owned())
+}
+
+/// Calls and, of each, what stands in a form or behind the `?`.
+const FORMS: [&str; 30] = [
+    "query=%zz",
+    "query=m;time=1",
+    "query=%",
+    "query=m&start=1&end=%3&step=1",
+    "match[]=m&start=%zz&query=m&step=1&end=2",
+    "match[]=m&%zz=1&query=m&time=1",
+    "match[]=m&%4=1;query=m",
+    "match[]=m&&=&a&query=m&time=1",
+    "match[]=m&start=1;end=2",
+    "limit=x&match[]=m&query=m",
+    "limit=-1&match[]=m&query=m",
+    "limit=99999999999999999999&match[]=m&query=m",
+    "limit=+1.0&match[]=m&query=m",
+    "start=x&end=x&match[]=m&query=m&step=1",
+    "start=1&end=x&match[]=m&query=m&step=1",
+    "start=2&end=1&match[]=m&query=m&step=1",
+    "time=x&query=m",
+    "start=1&end=2&step=x&query=m",
+    "start=1&end=2&step=1e30&query=m",
+    "start=1&end=2&step=-1&query=m",
+    "start=1&end=2&step=1&query=m&timeout=x&time=1",
+    "start=1&end=2&step=1&query=m&timeout=1e30&time=1",
+    "start=1&end=2&step=1&query=m&lookback_delta=x&time=1",
+    "start=1&end=2&step=1&query=m&lookback_delta=x&timeout=x&limit=x&time=x",
+    "start=1&end=2&step=1&query=m[5m]&match[]={}&match[]=m",
+    "match[]=m(&query=m(&start=1&end=2&step=1",
+    "",
+    "type=x&exclude_alerts=x&group_limit=x&query=m",
+    "exclude_alerts=x&group_limit=x",
+    "group_limit=99999999999",
+];
+
 #[test]
-fn forms_that_are_none_are_refused() {
+fn what_cannot_be_read_is_passed_over_or_refused_as_by_prometheus() {
     let Some(program) = Program::of_prometheus("prometheus", "malformed forms") else { return };
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus says it in other words");
+    }
     let (server, prometheus, _) = both(&program);
     let (mut ours, mut theirs) = (server.client(), prometheus.client());
-    let post = |client: &mut Client, path: &str, form: &str| {
-        let answer = client.post(path, "application/x-www-form-urlencoded", form);
-        (answer.status, answer.json()["errorType"].clone())
-    };
-    for (path, form) in [
-        ("/api/v1/query", "query=%zz"),
-        ("/api/v1/query", "query=m;time=1"),
-        ("/api/v1/query", "query=%"),
-        ("/api/v1/query_range", "query=m&start=1&end=%3&step=1"),
-        ("/api/v1/series", "match[]=m&start=%zz"),
-        ("/api/v1/series", "match[]=m&%zz=1"),
-        ("/api/v1/series", "match[]=m&&=&a"),
-        ("/api/v1/labels", "match[]=m&start=1;end=2"),
-        ("/api/v1/query_exemplars", "query=m&start=1&end=%4"),
+    for path in [
+        "query",
+        "query_range",
+        "series",
+        "labels",
+        "label/job/values",
+        "query_exemplars",
+        "format_query",
+        "parse_query",
+        "rules",
+        "metadata",
+        "targets/metadata",
+        "status/tsdb",
     ] {
-        let [have, wanted] = [&mut ours, &mut theirs].map(|client| post(client, path, form));
-        // There, a pair that is none is as if it were not there, wherever the whole form is not asked for.
-        let is_passed_over = matches!(path, "/api/v1/labels" | "/api/v1/query_exemplars");
-        assert_eq!(have, if is_passed_over { (400, "bad_data".into()) } else { wanted }, "{path} {form}");
+        for form in FORMS {
+            let get = |client: &mut Client| refusal(&client.try_get(&format!("/api/v1/{path}?{form}")));
+            let [have, wanted] = [&mut ours, &mut theirs].map(get);
+            assert_eq!(have, wanted, "{path}?{form}");
+            let post = |client: &mut Client| {
+                refusal(&client.post(&format!("/api/v1/{path}"), "application/x-www-form-urlencoded", form))
+            };
+            let [have, wanted] = [&mut ours, &mut theirs].map(post);
+            assert_eq!(have, wanted, "POST {path} {form}");
+        }
     }
+}
+
+#[test]
+fn a_query_without_time_is_refused_in_a_way_of_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "queries without time") else { return };
+    let (server, prometheus, _) = both(&program);
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    let mut ways = std::collections::HashSet::new();
+    for timeout in ["0", "-1", "NaN"].into_iter().cycle().take(60) {
+        let ask = |client: &mut Client| refusal(&client.try_get(&format!("/api/v1/query?query=m&timeout={timeout}")));
+        let [have, wanted] = [&mut ours, &mut theirs].map(ask);
+        ways.insert(wanted);
+        // The one that is met most often there.
+        assert_eq!((have.0, &*have.2), (400, "invalid parameter \"query\": context deadline exceeded"));
+        if ways.contains(&have) {
+            return;
+        }
+    }
+    panic!("{ways:?}");
 }

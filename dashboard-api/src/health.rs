@@ -81,7 +81,7 @@ pub fn routes() -> Router<Arc<Api>> {
         .route("/queue/status", routing::get(queue_status))
         .route("/-/healthy", routing::get(|| async { "watchfire is healthy\n" }))
         .route("/-/ready", routing::get(ready))
-        .route("/-/reload", routing::post(reload))
+        .route("/-/reload", routing::post(reload).put(reload))
 }
 
 async fn health(State(api): State<Arc<Api>>) -> Response {

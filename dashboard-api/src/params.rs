@@ -17,8 +17,17 @@ const BODY_BYTES_MAX: usize = 2 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     pairs: Vec<(String, String)>,
-    /// The first pair of a form that is none.
-    malformed: Option<String>,
+    /// What is wrong with the first pair of a form that was passed over.
+    fault: Option<String>,
+}
+
+/// What becomes of the pairs of a form that cannot be read: those with a `%` that no two digits follow, or with a `;`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unreadable {
+    /// The `%` stands for itself, and so does the `;`.
+    TakenAsTheyStand,
+    /// They are as if they were not there.
+    PassedOver,
 }
 
 impl Params {
@@ -98,7 +107,18 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Params, ApiError> {
-        let of_query = Params::of_query(&request);
+        Params::read(request, Unreadable::TakenAsTheyStand).await
+    }
+}
+
+impl Params {
+    /// Those of a call of Prometheus' API, which passes over pairs that cannot be read.
+    pub(crate) async fn without_unreadable(request: Request) -> Result<Params, ApiError> {
+        Params::read(request, Unreadable::PassedOver).await
+    }
+
+    async fn read(request: Request, unreadable: Unreadable) -> Result<Params, ApiError> {
+        let of_query = Params::of_address(&request, unreadable);
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
         let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
@@ -106,34 +126,42 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         let is_json = body.trim_ascii_start().starts_with(b"{");
         let mut params = Params::default();
         if is_form && !is_json {
-            params.add_form(&body);
+            params.add_form(&body, unreadable);
         } else if !body.is_empty() {
             params.add_json(&body)?;
         }
         params.pairs.extend(of_query.pairs);
-        params.malformed = params.malformed.or(of_query.malformed);
+        params.fault = params.fault.or(of_query.fault);
         Ok(params)
     }
-}
 
-impl Params {
     /// Those of the query string alone.
     pub fn of_query(request: &Request) -> Params {
+        Params::of_address(request, Unreadable::TakenAsTheyStand)
+    }
+
+    fn of_address(request: &Request, unreadable: Unreadable) -> Params {
         let mut params = Params::default();
-        params.add_form(request.uri().query().unwrap_or_default().as_bytes());
+        params.add_form(request.uri().query().unwrap_or_default().as_bytes(), unreadable);
         params
     }
 
-    /// The first pair that is none: with a `%` without two digits, which stands for itself here, or with a `;`.
-    pub(crate) fn malformed(&self) -> Option<&str> {
-        self.malformed.as_deref()
+    /// What is wrong with the first pair that was passed over, in the words of Go's `net/url`.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
-    fn add_form(&mut self, text: &[u8]) {
-        if self.malformed.is_none() {
-            self.malformed = text.split(|byte| *byte == b'&').find(|pair| is_malformed(pair)).map(lossy);
+    fn add_form(&mut self, text: &[u8], unreadable: Unreadable) {
+        for pair in text.split(|byte| *byte == b'&') {
+            if unreadable == Unreadable::PassedOver
+                && let Some(fault) = fault_of(pair)
+            {
+                self.fault.get_or_insert(fault);
+                continue;
+            }
+            let read = form_urlencoded::parse(pair);
+            self.pairs.extend(read.map(|(name, value)| (name.into_owned(), value.into_owned())));
         }
-        self.pairs.extend(form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned())));
     }
 
     /// Members of an object, as if they came as the body of a call.
@@ -170,23 +198,34 @@ impl Params {
     }
 }
 
-fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
-}
-
-fn is_malformed(pair: &[u8]) -> bool {
-    let is_escape = |rest: &[u8]| rest.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-    pair.contains(&b';') || !pair.split(|byte| *byte == b'%').skip(1).all(is_escape)
+/// Why a pair of a form cannot be read, in the words of Go's `net/url`.
+fn fault_of(pair: &[u8]) -> Option<String> {
+    if pair.contains(&b';') {
+        return Some("invalid semicolon separator in query".to_owned());
+    }
+    let is_escape = |at: usize| pair.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let at = (0..pair.len()).find(|at| pair.get(*at) == Some(&b'%') && !is_escape(*at))?;
+    // An escape ends where its name or its value does.
+    let name_end = pair.iter().position(|byte| *byte == b'=').filter(|end| at < *end).unwrap_or(pair.len());
+    let rest = pair.get(at..name_end).unwrap_or_default();
+    let escape = String::from_utf8_lossy(rest.get(..3).unwrap_or(rest)).into_owned();
+    Some(format!("invalid URL escape {escape:?}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of_text(form: &str, unreadable: Unreadable) -> Params {
+        let mut params = Params::default();
+        params.add_form(form.as_bytes(), unreadable);
+        params
+    }
+
     #[test]
     fn form_and_json_say_the_same() {
         let mut form = Params::default();
-        form.add_form(b"q=a+b%20c&level=error,warn&limit=5&x=");
+        form.add_form(b"q=a+b%20c&level=error,warn&limit=5&x=", Unreadable::TakenAsTheyStand);
         let mut json = Params::default();
         json.add_json(br#"{"q":"a b c","level":["error","warn"],"limit":5,"x":null}"#).expect("valid");
         for params in [form, json] {
@@ -196,8 +235,7 @@ mod tests {
             assert_eq!(params.number("limit", 1, 4).ok(), None);
             assert_eq!(params.get("x"), None);
         }
-        let mut params = Params::default();
-        params.add_form(b"_=17&limt=5");
+        let mut params = of_text("_=17&limt=5", Unreadable::TakenAsTheyStand);
         let error = params.only(&[&["q"], &["limit", "offset"]]).expect_err("misspelt");
         assert_eq!(
             (error.message.as_str(), error.hint.as_deref()),
@@ -206,9 +244,9 @@ mod tests {
         let error = params.only(&[&["q"]]).expect_err("unknown");
         assert_eq!(error.hint.as_deref(), Some("known are q"));
         assert_eq!(params.only(&[&["limt"]]), Ok(()));
-        params.add_form(b"_=18");
+        params.add_form(b"_=18", Unreadable::TakenAsTheyStand);
         assert_eq!(params.only(&[&["limt"]]), Ok(()));
-        params.add_form(b"limt=5");
+        params.add_form(b"limt=5", Unreadable::TakenAsTheyStand);
         let error = params.only(&[&["limt"]]).expect_err("twice");
         assert_eq!(error.message, "parameter `limt` is given twice");
         assert!(Params::default().add_json(b"[1]").is_err());
@@ -216,18 +254,24 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_are_none_are_known() {
-        for (form, pair) in [
-            ("", None),
-            ("a=%41&b=c+d&&=", None),
-            ("a=b&c=%zz&d=%", Some("c=%zz")),
-            ("a%4=b", Some("a%4=b")),
-            ("a=%é", Some("a=%é")),
-            ("a=b;c=%41", Some("a=b;c=%41")),
+    fn pairs_that_cannot_be_read() {
+        for (form, fault, passed_over, as_they_stand) in [
+            ("", None, "", ""),
+            ("a=%41&b=c+d&&=", None, "a:A b:c d :", "a:A b:c d :"),
+            ("a=b&c=%zz&d=%", Some(r#"invalid URL escape "%zz""#), "a:b", "a:b c:%zz d:%"),
+            ("a=b&c=%4&d=e", Some(r#"invalid URL escape "%4""#), "a:b d:e", "a:b c:%4 d:e"),
+            ("a%4=b", Some(r#"invalid URL escape "%4""#), "", "a%4:b"),
+            ("a=%4=b", Some(r#"invalid URL escape "%4=""#), "", "a:%4=b"),
+            ("a=%é", Some(r#"invalid URL escape "%é""#), "", "a:%é"),
+            ("a=b;c=%41&d", Some("invalid semicolon separator in query"), "d:", "a:b;c=A d:"),
         ] {
-            let mut params = Params::default();
-            params.add_form(form.as_bytes());
-            assert_eq!(params.malformed(), pair, "{form}");
+            for (unreadable, fault, pairs) in
+                [(Unreadable::PassedOver, fault, passed_over), (Unreadable::TakenAsTheyStand, None, as_they_stand)]
+            {
+                let params = of_text(form, unreadable);
+                let told: Vec<String> = params.pairs.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+                assert_eq!((params.fault(), told.join(" ").as_str()), (fault, pairs), "{form}");
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use watchfire_engine::{DeleteError, TimeRange};
 use watchfire_query_lang::Notes;
 
+use super::go::boolean;
 use super::params::Asked;
 use super::reply::{Refused, in_background, success_bytes};
 use crate::error::ApiError;
@@ -28,17 +29,21 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 
 /// What is answered where the admin API is off, as with Prometheus.
 fn check(api: &Api) -> Result<(), Refused> {
-    let off = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "admin APIs disabled");
-    if api.admin_api { Ok(()) } else { Err(off().hint("set `admin_api: true` in the configuration").into()) }
+    match api.admin_api {
+        true => Ok(()),
+        false => Err(Refused::switched_off("admin APIs disabled (set `admin_api: true` in the configuration)")),
+    }
 }
 
 async fn delete_series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     check(&api)?;
-    let selectors = asked.matchers()?;
-    if selectors.is_empty() {
+    asked.whole_form()?;
+    if asked.0.all("match[]").next().is_none() {
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let range = asked.range()?.unwrap_or(TimeRange::ALWAYS);
+    // One that means everything is refused, though it deletes everything there: it is rarely meant so.
+    let selectors = asked.matchers().map_err(|problem| Refused::parameter("match[]", problem))?;
     let work = move || {
         let mut deleted = 0;
         for matchers in &selectors {
@@ -73,9 +78,8 @@ async fn clean_tombstones(State(api): State<Arc<Api>>) -> Result<Response, Refus
 async fn snapshot(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     check(&api)?;
     // There is no head that could be left out: all that is there is in the copy.
-    if let Some(skip) = asked.get("skip_head").filter(|skip| !["true", "false", "1", "0"].contains(skip)) {
-        let problem = format!("unable to parse boolean: {:?}", crate::params::shown(skip));
-        return Err(Refused::parameter("skip_head", problem));
+    if let Some(Err(problem)) = asked.get("skip_head").map(boolean) {
+        return Err(Refused::parameter("skip_head", format!("unable to parse boolean: {problem}")));
     }
     let copy = api.snapshot.clone();
     in_background(move || {

@@ -1,6 +1,9 @@
 //! Numbers and durations as the libraries of Go read them, which Prometheus reads its parameters with.
 
 use std::borrow::Cow;
+use std::num::IntErrorKind;
+
+use crate::params::shown;
 
 /// A number as `strconv.ParseFloat` reads it: decimal or hexadecimal with a binary exponent, `_` between digits, infinity and
 /// NaN as words. One whose digits are too many for a `f64` is none.
@@ -18,6 +21,26 @@ pub(super) fn number(text: &str) -> Option<f64> {
     };
     let is_number = if is_word { !value.is_nan() || unsigned.len() == digits.len() } else { value.is_finite() };
     is_number.then_some(sign * value)
+}
+
+/// A whole number as `strconv.ParseInt` reads it. Errors: what is wrong with it, in its words.
+pub(super) fn whole_number(text: &str) -> Result<i64, String> {
+    text.parse::<i64>().map_err(|error| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("parsing {:?}: {why}", shown(text))
+    })
+}
+
+/// A boolean as `strconv.ParseBool` reads it. Errors: what is wrong with it, in its words.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        other => Err(format!("strconv.ParseBool: parsing {:?}: invalid syntax", shown(other))),
+    }
 }
 
 /// `None` where one is not between two digits, or a digit and the base.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use watchfire_engine::TimeRange;
 use watchfire_model::{Matcher, MatcherBudget, Timestamp};
-use watchfire_query_lang::{ParseError, Query};
+use watchfire_query_lang::Query;
 
-use super::go::{duration_ns, number};
+use super::go::{duration_ns, number, whole_number};
 use super::known::{Known, KnownQueries};
-use super::reply::Refused;
+use super::reply::{Refused, parse_problem};
 use crate::params::{Params, shown};
 
 /// Nanoseconds of a millisecond.
 pub(super) const NANOS_OF_MILLI: i64 = 1_000_000;
+/// What is said where there is no query.
+const NO_QUERY: &str = "unknown position: parse error: no expression found in input";
 /// What Prometheus makes of seconds that its whole numbers cannot hold (NaN and infinity among them): a time before all.
 const NO_TIME_MS: i64 = -9_223_372_036_854;
 
@@ -23,22 +25,50 @@ fn unix_time(seconds: f64) -> Timestamp {
     Timestamp::from_millis(if is_known { (seconds * 1000.0).round() as i64 } else { NO_TIME_MS })
 }
 
+/// A time as [`Asked::time`] reads it.
+fn time(text: &str) -> Option<Timestamp> {
+    // Unix seconds of any size; some clients send the times at the ends of what Go can hold.
+    if let Some(seconds) = number(text) {
+        return Some(unix_time(seconds));
+    }
+    match text {
+        "-292273086-05-16T16:47:06Z" => return Some(Timestamp::from_millis(i64::MIN)),
+        "+292277025-08-18T07:12:54.999999999Z" | "292277025-08-18T07:12:54.999999999Z" => {
+            return Some(Timestamp::from_millis(i64::MAX));
+        }
+        _ => {}
+    }
+    // What stands before or behind a time is a mistake here.
+    let is_trimmed = text.trim().len() == text.len();
+    is_trimmed.then(|| Timestamp::parse_parameter(text, Timestamp::now()).ok()).flatten()
+}
+
+fn no_time(text: &str) -> String {
+    format!("cannot parse {:?} to a valid timestamp", shown(text))
+}
+
 /// The parameters of a call to Prometheus' API.
 pub(crate) struct Asked(pub(crate) Params);
 
 impl<S: Send + Sync> FromRequest<S> for Asked {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Asked, Refused> {
-        let params = Params::from_request(request, state).await?;
-        match params.malformed() {
-            None => Ok(Asked(params)),
-            Some(pair) => Err(Refused::bad_data(format!("error parsing form values: {:?}", shown(pair)))),
-        }
+    async fn from_request(request: Request, _: &S) -> Result<Asked, Refused> {
+        Ok(Asked(Params::without_unreadable(request).await?))
     }
 }
 
 impl Asked {
+    /// What is wrong with a pair of the form that was passed over, for the calls that look for it.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.0.fault().map(|fault| format!("error parsing form values: {fault}"))
+    }
+
+    /// Errors: a pair of the form was passed over.
+    pub(super) fn whole_form(&self) -> Result<(), Refused> {
+        self.fault().map_or(Ok(()), |fault| Err(Refused::bad_data(fault)))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name)
     }
@@ -46,6 +76,12 @@ impl Asked {
     /// The query.
     pub(super) fn query(&self) -> Result<Query, Refused> {
         Query::parse(self.query_text()?).map_err(|error| Refused::parse("query", &error))
+    }
+
+    /// The query of a call that says what is wrong with it without naming the parameter.
+    pub(super) fn query_alone(&self) -> Result<Query, Refused> {
+        let text = self.get("query").ok_or_else(|| Refused::bad_data(NO_QUERY))?;
+        Query::parse(text).map_err(|error| Refused::bad_data(parse_problem(&error)))
     }
 
     /// The query, read once for all who ask it.
@@ -56,7 +92,7 @@ impl Asked {
     fn query_text(&self) -> Result<&str, Refused> {
         let text = self.get("query").unwrap_or_default();
         match text.is_empty() {
-            true => Err(Refused::parameter("query", "1:1: parse error: no expression found in input")),
+            true => Err(Refused::parameter("query", NO_QUERY)),
             false => Ok(text),
         }
     }
@@ -64,69 +100,59 @@ impl Asked {
     /// A time: unix seconds with fraction, RFC 3339, or what our own endpoints know (`now-1h`).
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refused> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid timestamp", shown(text)));
-        // Unix seconds of any size; some clients send the times at the ends of what Go can hold.
-        if let Some(seconds) = number(text) {
-            return Ok(Some(unix_time(seconds)));
-        }
-        match text {
-            "-292273086-05-16T16:47:06Z" => return Ok(Some(Timestamp::from_millis(i64::MIN))),
-            "+292277025-08-18T07:12:54.999999999Z" | "292277025-08-18T07:12:54.999999999Z" => {
-                return Ok(Some(Timestamp::from_millis(i64::MAX)));
-            }
-            _ => {}
-        }
-        // What stands before or behind a time is a mistake here.
-        let is_trimmed = text.trim().len() == text.len();
-        let time = is_trimmed.then(|| Timestamp::parse_parameter(text, Timestamp::now()).ok()).flatten();
-        time.map(Some).ok_or_else(invalid)
+        let invalid = || Refused::parameter(name, format!("invalid time value for '{name}': {}", no_time(text)));
+        time(text).map(Some).ok_or_else(invalid)
     }
 
     /// A time that must be there.
     pub(super) fn needed_time(&self, name: &str) -> Result<Timestamp, Refused> {
-        self.time(name)?.ok_or_else(|| Refused::parameter(name, "cannot parse \"\" to a valid timestamp"))
+        let text = self.get(name).unwrap_or_default();
+        time(text).ok_or_else(|| Refused::parameter(name, no_time(text)))
     }
 
     /// A duration in nanoseconds: seconds with fraction, or `1h30m`. No number is the shortest of all, as for Prometheus.
-    pub(super) fn duration_ns(&self, name: &str) -> Result<Option<i64>, Refused> {
+    ///
+    /// Errors: what is wrong with it, without the name of the parameter.
+    pub(super) fn duration_ns(&self, name: &str) -> Result<Option<i64>, String> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let nanos = match number(text).map(|seconds| seconds * 1e9) {
-            Some(nanos) if nanos.is_nan() => Some(i64::MIN),
+        let invalid = |why| format!("cannot parse {:?} to a valid duration{why}", shown(text));
+        match number(text).map(|seconds| seconds * 1e9) {
+            Some(nanos) if nanos.is_nan() => Ok(Some(i64::MIN)),
             // The cast saturates at the one number that is no `i64`.
-            Some(nanos) if nanos.abs() <= i64::MAX as f64 => Some(nanos as i64),
-            Some(_) => None,
-            None => duration_ns(text),
-        };
-        let invalid = || Refused::parameter(name, format!("cannot parse {:?} to a valid duration", shown(text)));
-        nanos.map(Some).ok_or_else(invalid)
+            Some(nanos) if nanos.abs() <= i64::MAX as f64 => Ok(Some(nanos as i64)),
+            Some(_) => Err(invalid(". It overflows int64")),
+            None => duration_ns(text).map(Some).ok_or_else(|| invalid("")),
+        }
     }
 
     /// Most items wanted; all of them if 0 or absent.
     pub(super) fn limit(&self) -> Result<usize, Refused> {
         let Some(text) = self.get("limit") else { return Ok(usize::MAX) };
-        match text.parse::<i64>() {
-            Err(_) => Err(Refused::parameter("limit", format!("{:?} is no whole number", shown(text)))),
+        match whole_number(text) {
+            Err(problem) => Err(Refused::parameter("limit", format!("strconv.Atoi: {problem}"))),
             Ok(..0) => Err(Refused::parameter("limit", "limit must be non-negative")),
             Ok(0) => Ok(usize::MAX),
             Ok(limit) => Ok(usize::try_from(limit).unwrap_or(usize::MAX)),
         }
     }
 
-    /// The selectors of `match[]`.
-    pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, Refused> {
-        self.selectors(Query::parse_selector)
+    /// The selectors of `match[]`. Errors: what is wrong with one, without the name of the parameter; one that every series
+    /// meets is none.
+    pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, String> {
+        let selectors = self.matchers_of_any()?;
+        let is_met_by_all = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_empty());
+        match selectors.iter().any(is_met_by_all) {
+            true => Err("match[] must contain at least one non-empty matcher".to_owned()),
+            false => Ok(selectors),
+        }
     }
 
-    /// The selectors of `match[]`, be they such that every series meets them.
-    pub(super) fn matchers_of_any(&self) -> Result<Vec<Vec<Matcher>>, Refused> {
-        self.selectors(Query::parse_selector_of_any)
-    }
-
-    fn selectors(&self, parse: fn(&str) -> Result<Vec<Matcher>, ParseError>) -> Result<Vec<Vec<Matcher>>, Refused> {
+    /// The selectors of `match[]`, be they such that every series meets them. Errors: as [`Asked::matchers`].
+    pub(super) fn matchers_of_any(&self) -> Result<Vec<Vec<Matcher>>, String> {
         let mut budget = MatcherBudget::default();
         let selectors = self.0.all("match[]").map(|text| {
-            let matchers = parse(text).map_err(|error| Refused::parse("match[]", &error))?;
-            budget.add(&matchers).map_err(|error| Refused::parameter("match[]", error))?;
+            let matchers = Query::parse_selector_of_any(text).map_err(|error| parse_problem(&error))?;
+            budget.add(&matchers).map_err(|error| error.to_string())?;
             Ok(matchers)
         });
         selectors.collect()

@@ -37,16 +37,19 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 }
 
 async fn instant(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
+    let most = asked.limit()?;
     let at = asked.time("time")?.unwrap_or_else(Timestamp::now);
-    evaluate(&api, by, &asked, When::Instant(at), at).await
+    evaluate(&api, by, &asked, When::Instant(at), most).await
 }
 
 async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
+    let most = asked.limit()?;
     let (start, end) = (asked.needed_time("start")?, asked.needed_time("end")?);
     if end < start {
         return Err(Refused::parameter("end", "end timestamp must not be before start time"));
     }
-    let step_ns = match asked.duration_ns("step")? {
+    let step_ns = asked.duration_ns("step").map_err(|problem| Refused::parameter("step", problem))?;
+    let step_ns = match step_ns {
         None => return Err(Refused::parameter("step", "cannot parse \"\" to a valid duration")),
         Some(..=0) => {
             let problem = "zero or negative query resolution step widths are not accepted. Try a positive integer";
@@ -65,19 +68,23 @@ async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result
     if step_ms == 0 {
         return Err(Refused::execution("the step is shorter than a millisecond, which no time is told apart by"));
     }
-    evaluate(&api, by, &asked, When::Range(RangeSteps { start, end, step_ms }), end).await
+    evaluate(&api, by, &asked, When::Range(RangeSteps { start, end, step_ms }), most).await
 }
 
 /// What the call says of limits, within those of the server.
 fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
     let mut limits = api.limits.of_query();
-    if let Some(timeout_ns) = asked.duration_ns("timeout")? {
-        // No query is done by then; Prometheus, too, says so before it begins.
+    let timeout_ns = asked.duration_ns("timeout").map_err(|problem| Refused::parameter("timeout", problem))?;
+    let lookback_ns = asked.duration_ns("lookback_delta");
+    let lookback_ns = lookback_ns
+        .map_err(|problem| Refused::bad_data(format!("error parsing lookback delta duration: {problem}")))?;
+    if let Some(timeout_ns) = timeout_ns {
+        // No query is done by then. Prometheus notices it at one of three places, by chance: most often here.
         let timeout_ns = u64::try_from(timeout_ns).ok().filter(|timeout_ns| *timeout_ns > 0);
-        let timeout_ns = timeout_ns.ok_or_else(|| Refused::parameter("timeout", "context deadline exceeded"))?;
+        let timeout_ns = timeout_ns.ok_or_else(|| Refused::parameter("query", "context deadline exceeded"))?;
         limits.timeout = limits.timeout.min(Duration::from_nanos(timeout_ns));
     }
-    if let Some(lookback_ns) = asked.duration_ns("lookback_delta")?.filter(|lookback_ns| *lookback_ns > 0) {
+    if let Some(lookback_ns) = lookback_ns.filter(|lookback_ns| *lookback_ns > 0) {
         limits.lookback_ms = lookback_ns / NANOS_OF_MILLI;
     }
     limits.steps_max = usize::try_from(STEPS_MAX).unwrap_or(usize::MAX).saturating_add(1);
@@ -85,9 +92,8 @@ fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
 }
 
 /// Evaluates, cuts and writes the answer; ends early when the client leaves.
-async fn evaluate(api: &Arc<Api>, by: AskedBy, asked: &Asked, when: When, at: Timestamp) -> Result<Response, Refused> {
+async fn evaluate(api: &Arc<Api>, by: AskedBy, asked: &Asked, when: When, most: usize) -> Result<Response, Refused> {
     let limits = limits(api, asked)?;
-    let most = asked.limit()?;
     let stats = asked.get("stats").map(str::to_owned);
     let begun = Instant::now();
     let known = asked.known_query(&api.known_queries)?;
@@ -98,6 +104,10 @@ async fn evaluate(api: &Arc<Api>, by: AskedBy, asked: &Asked, when: When, at: Ti
     }
     let prepared = begun.elapsed();
     let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
+    let at = match when {
+        When::Instant(at) => at,
+        When::Range(steps) => steps.end,
+    };
     let mut work = Work { api: api.clone(), by, known, when, at, limits, most, stats, begun, prepared };
     if let Some((first, written)) = work.at_once()? {
         return Ok(goes_on(first, written, JSON));

@@ -44,9 +44,7 @@ impl Refused {
 
     /// A query or selector that cannot be read; 422 for what only this version cannot do.
     pub(crate) fn parse(name: &str, error: &ParseError) -> Refused {
-        let ParseError { line, column, message, hint, .. } = error;
-        let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        let problem = format!("{line}:{column}: parse error: {message}{hint}");
+        let problem = parse_problem(error);
         match error.kind {
             ParseErrorKind::Syntax | ParseErrorKind::Meaning | ParseErrorKind::Limit => {
                 Refused::parameter(name, problem)
@@ -58,6 +56,13 @@ impl Refused {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Refused {
         Refused { status, kind, message: message.into(), retry_after_s: None }
     }
+}
+
+/// What is wrong with a text, and where.
+pub(super) fn parse_problem(error: &ParseError) -> String {
+    let ParseError { line, column, message, hint, .. } = error;
+    let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{line}:{column}: parse error: {message}{hint}")
 }
 
 impl From<EvalError> for Refused {

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use watchfire_model::{AlertState, LabelSet, Matcher, Timestamp};
 use watchfire_rules::{AlertRule, AlertSnapshot, Condition, GroupSnapshot, Rule, RuleSnapshot};
 
+use super::go::{boolean, whole_number};
 use super::params::Asked;
 use super::reply::{Refused, success};
 use crate::metrics::Labels;
@@ -37,17 +38,22 @@ struct Filter<'a> {
 
 impl Filter<'_> {
     fn read(asked: &Asked) -> Result<Filter<'_>, Refused> {
+        asked.whole_form()?;
+        let matchers = asked.matchers().map_err(Refused::bad_data)?;
         let kind = asked.get("type").unwrap_or_default().to_lowercase();
         if !matches!(kind.as_str(), "" | "alert" | "record") {
             return Err(Refused::parameter("type", format!("not supported value {:?}", shown(&kind))));
         }
-        let without_alerts = asked.get("exclude_alerts").map_or(Ok(false), |text| boolean("exclude_alerts", text))?;
+        let without_alerts = asked.get("exclude_alerts").map_or(Ok(false), |text| boolean(&text.to_lowercase()));
+        let without_alerts = without_alerts.map_err(|problem| {
+            Refused::parameter("exclude_alerts", format!("error converting exclude_alerts: {problem}"))
+        })?;
         Ok(Filter {
             asked,
             with_alerting: kind != "record",
             with_recording: kind != "alert",
             with_alerts: !without_alerts,
-            matchers: asked.matchers()?,
+            matchers,
         })
     }
 
@@ -79,15 +85,6 @@ impl Filter<'_> {
     }
 }
 
-/// As Go reads a boolean.
-fn boolean(name: &str, text: &str) -> Result<bool, Refused> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" | "" => Ok(false),
-        other => Err(Refused::parameter(name, format!("{:?} is neither true nor false", shown(other)))),
-    }
-}
-
 /// A page of groups: how many, and where it begins.
 struct Page<'a> {
     groups: usize,
@@ -106,10 +103,17 @@ impl<'a> Page<'a> {
                 )),
             };
         };
-        match text.parse::<i32>() {
+        let groups = whole_number(text).and_then(|groups| {
+            let out_of_range = |_| format!("parsing {:?}: value out of range", shown(text));
+            i32::try_from(groups).map_err(out_of_range)
+        });
+        match groups {
             Ok(groups @ 1..) => Ok(Page { groups: usize::try_from(groups).unwrap_or(usize::MAX), begins_at }),
             Ok(..=0) => Err(Refused::parameter("group_limit", "group_limit needs to be greater than 0")),
-            Err(_) => Err(Refused::parameter("group_limit", format!("{:?} is no valid number", shown(text)))),
+            Err(problem) => {
+                let problem = format!("group_limit needs to be a valid number: strconv.ParseInt: {problem}");
+                Err(Refused::parameter("group_limit", problem))
+            }
         }
     }
 }

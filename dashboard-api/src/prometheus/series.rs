@@ -12,6 +12,7 @@ use watchfire_engine::TimeRange;
 use watchfire_model::Matcher;
 use watchfire_query_lang::{EvalError, Notes};
 
+use super::go::whole_number;
 use super::params::Asked;
 use super::reply::{Refused, Reply, in_background, success_bytes};
 use super::write;
@@ -46,11 +47,12 @@ fn told(error: EvalError) -> Refused {
 }
 
 async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
-    let selectors = asked.matchers()?;
-    if selectors.is_empty() {
+    asked.whole_form()?;
+    if asked.0.all("match[]").next().is_none() {
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let (most, range) = (asked.limit()?, asked.range()?);
+    let selectors = asked.matchers().map_err(|problem| Refused::parameter("match[]", problem))?;
     in_background(move || {
         let mut sets = api.metrics.series(&selectors, range).map_err(told)?;
         let notes = cut(&mut sets, most);
@@ -90,7 +92,8 @@ async fn texts(
     asked: Asked,
     list: impl FnOnce(&[Vec<Matcher>], Option<TimeRange>) -> Result<Vec<String>, EvalError> + Send + 'static,
 ) -> Result<Response, Refused> {
-    let (selectors, range, most) = (asked.matchers()?, asked.range()?, asked.limit()?);
+    let (most, range) = (asked.limit()?, asked.range()?);
+    let selectors = asked.matchers().map_err(Refused::bad_data)?;
     in_background(move || {
         let mut list = list(&selectors, range).map_err(told)?;
         let notes = cut(&mut list, most);
@@ -140,7 +143,7 @@ struct Metadata {
 /// A number that bounds a list; negative ones bound nothing.
 pub(super) fn bound(asked: &Asked, name: &str) -> Result<usize, Refused> {
     let Some(text) = asked.get(name) else { return Ok(usize::MAX) };
-    let number: i64 = text.parse().map_err(|_| Refused::bad_data(format!("{name} must be a number")))?;
+    let number = whole_number(text).map_err(|_| Refused::bad_data(format!("{name} must be a number")))?;
     Ok(usize::try_from(number).unwrap_or(usize::MAX))
 }
 

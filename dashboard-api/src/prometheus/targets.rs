@@ -119,7 +119,7 @@ fn labels(labels: &LabelSet) -> BTreeMap<&str, &str> {
 async fn targets_metadata(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     let most = bound(&asked, "limit")?;
     let matchers: Vec<Matcher> = match asked.get("match_target").filter(|text| !text.is_empty()) {
-        Some(text) => Query::parse_selector(text).map_err(|error| Refused::parse("match_target", &error))?,
+        Some(text) => Query::parse_selector_of_any(text).map_err(|error| Refused::parse("match_target", &error))?,
         None => Vec::new(),
     };
     let metric = asked.get("metric").filter(|metric| !metric.is_empty()).map(str::to_owned);
@@ -153,9 +153,10 @@ async fn relabel_steps(State(api): State<Arc<Api>>, asked: Asked) -> Result<Resp
         value.ok_or_else(|| Refused::bad_data(format!("no {name} parameter provided")))
     };
     let (pool, labels) = (needed("scrapePool")?, needed("labels")?);
-    let labels: BTreeMap<String, String> =
+    // `null` is as good as none.
+    let labels: Option<BTreeMap<String, String>> =
         serde_json::from_str(labels).map_err(|error| Refused::bad_data(format!("error parsing labels: {error}")))?;
-    let steps = api.scraper.relabel_steps(pool, labels).ok_or_else(|| {
+    let steps = api.scraper.relabel_steps(pool, labels.unwrap_or_default()).ok_or_else(|| {
         Refused::bad_data(format!("error retrieving scrape config: scrape pool {:?} not found", shown(pool)))
     })?;
     success(&json!({"steps": steps.iter().map(step).collect::<Vec<_>>()}))
