@@ -335,3 +335,31 @@ fn a_query_without_time_is_refused_in_a_way_of_prometheus() {
     }
     panic!("{ways:?}");
 }
+
+#[test]
+fn addresses_may_be_as_long_as_for_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "long addresses") else { return };
+    let (server, prometheus, now) = both(&program);
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    for bytes in [60_000, 61_440, 65_500, 65_536, 66_000, 100_000, 500_000] {
+        for (path, filler) in [
+            (format!("/api/v1/query?time={now}&query=m%7Bjob!=%22FILL%22%7D"), "x"),
+            (format!("/api/v1/series?match[]=m&match[]=m%7Bjob=%22FILL%22%7D&start={}&end={now}", now - 60), "%41"),
+            (format!("/api/v1/query?time={now}&unheard-of=FILL&query=m"), "\""),
+        ] {
+            let path = path.replace("FILL", &filler.repeat(bytes / filler.len()));
+            // On one connection, as what is taken out of one address must not come to another.
+            let ask = |client: &mut Client| [client.get(&path), client.get("/api/v1/query?query=7&time=1")];
+            let [have, wanted] = [&mut ours, &mut theirs].map(ask);
+            assert_eq!(have, wanted, "{bytes} {filler}");
+        }
+    }
+    // Beyond a mebibyte they are refused.
+    for client in [server.client(), prometheus.client()] {
+        let mut client = client;
+        client
+            .send(&Client::request("GET", &format!("/api/v1/query?query=1&a={}", "x".repeat(1_060_000)), &[], b""))
+            .ok();
+        assert_eq!(client.receive().map(|answer| answer.status).ok(), Some(431));
+    }
+}

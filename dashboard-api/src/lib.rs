@@ -28,6 +28,7 @@ pub mod health;
 mod linger;
 pub mod live;
 pub mod logs;
+pub mod long_query;
 pub mod maintenance;
 pub mod metrics;
 mod negotiate;

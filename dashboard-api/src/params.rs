@@ -9,6 +9,7 @@ use watchfire_model::{Timestamp, nearest};
 
 use crate::body;
 use crate::error::ApiError;
+use crate::long_query::LongQuery;
 
 /// Largest body of parameters, bytes.
 const BODY_BYTES_MAX: usize = 2 << 20;
@@ -142,7 +143,10 @@ impl Params {
 
     fn of_address(request: &Request, unreadable: Unreadable) -> Params {
         let mut params = Params::default();
-        params.add_form(request.uri().query().unwrap_or_default().as_bytes(), unreadable);
+        match request.extensions().get::<LongQuery>() {
+            Some(long) => params.add_form(&long.text, unreadable),
+            None => params.add_form(request.uri().query().unwrap_or_default().as_bytes(), unreadable),
+        }
         params
     }
 

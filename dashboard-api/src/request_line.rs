@@ -2,13 +2,17 @@
 //!
 //! Servers in Go read them, and so do people who type a query into a command. Hyper refuses them, so the stream under it
 //! writes them as they should stand (`%22`). Only request lines are touched: where heads and bodies end is followed as far
-//! as `Content-Length` says it; behind anything else (chunks, an upgrade) all passes as it comes.
+//! as `Content-Length` says it; behind anything else (chunks, an upgrade) all passes as it comes. A query string that is
+//! too long for an address is taken out of its line ([`crate::long_query`]).
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::long_query::{BYTES_MAX, OfConnection, PLAIN_BYTES_MAX};
 
 /// Longest line of a head that is looked at; hyper refuses heads that are longer than that.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -18,6 +22,8 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 enum Place {
     /// Something of the line came.
     RequestLine(bool),
+    /// In a request line, behind the `?`.
+    Query,
     /// Lines of a head whose body is so long; not followed further if `None`.
     Head(Option<u64>),
     Body(u64),
@@ -29,8 +35,11 @@ enum Place {
 pub(crate) struct Lenient<S> {
     stream: S,
     place: Place,
-    /// The begin of a line of a head whose end did not come yet.
+    /// The begin of a line of a head whose end did not come yet; of a query string it was not passed on.
     line: Vec<u8>,
+    /// For the query string that is being read, if it is a long one.
+    room: Option<OwnedSemaphorePermit>,
+    long_queries: OfConnection,
     /// What was read and did not fit.
     pending: Vec<u8>,
 }
@@ -42,8 +51,9 @@ fn is_plain(byte: u8) -> bool {
 
 impl<S> Lenient<S> {
     /// A stream at the begin of its first request.
-    pub(crate) fn new(stream: S) -> Lenient<S> {
-        Lenient { stream, place: Place::RequestLine(false), line: Vec::new(), pending: Vec::new() }
+    pub(crate) fn new(stream: S, long_queries: OfConnection) -> Lenient<S> {
+        let (line, room, pending) = (Vec::new(), None, Vec::new());
+        Lenient { stream, place: Place::RequestLine(false), line, room, long_queries, pending }
     }
 
     /// Follows what comes; gives what shall stand in its place, if that is something else.
@@ -51,22 +61,31 @@ impl<S> Lenient<S> {
         let mut instead: Option<Vec<u8>> = None;
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let end = |ends: fn(u8) -> bool| rest.iter().position(|byte| ends(*byte));
             let length = match self.place {
+                Place::Query => {
+                    let end = end(|byte| matches!(byte, b' ' | b'\n'));
+                    let piece = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                    let is_whole = end.is_some() && self.line.is_empty();
+                    if is_whole && piece.len() <= PLAIN_BYTES_MAX && piece.iter().copied().all(is_plain) {
+                        instead.iter_mut().for_each(|out| out.extend_from_slice(piece));
+                        self.place = Place::RequestLine(true);
+                    } else {
+                        let out = instead.get_or_insert_with(|| bytes.get(..at).unwrap_or_default().to_vec());
+                        self.hold(piece, end.is_some(), out);
+                    }
+                    at += piece.len();
+                    continue;
+                }
                 Place::Anywhere => rest.len(),
                 Place::Body(left) => usize::try_from(left).unwrap_or(usize::MAX).min(rest.len()),
-                Place::RequestLine(_) | Place::Head(_) => {
-                    rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1)
-                }
+                Place::RequestLine(_) => end(|byte| matches!(byte, b'?' | b'\n')).map_or(rest.len(), |end| end + 1),
+                Place::Head(_) => end(|byte| byte == b'\n').map_or(rest.len(), |end| end + 1),
             };
             let piece = rest.get(..length).unwrap_or(rest);
             if matches!(self.place, Place::RequestLine(_)) && !piece.iter().copied().all(is_plain) {
                 let out = instead.get_or_insert_with(|| bytes.get(..at).unwrap_or_default().to_vec());
-                for byte in piece {
-                    match is_plain(*byte) {
-                        true => out.push(*byte),
-                        false => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-                    }
-                }
+                escape(piece, out);
             } else if let Some(out) = &mut instead {
                 out.extend_from_slice(piece);
             }
@@ -76,16 +95,45 @@ impl<S> Lenient<S> {
         instead
     }
 
+    /// Takes a piece of a query string that cannot pass as it came. With its end, what stands in its place is passed on.
+    fn hold(&mut self, piece: &[u8], is_its_end: bool, out: &mut Vec<u8>) {
+        self.line.extend_from_slice(piece);
+        if self.line.len() > PLAIN_BYTES_MAX && self.room.is_none() {
+            self.room = self.long_queries.room();
+        }
+        let has_room = self.line.len() <= PLAIN_BYTES_MAX || self.room.is_some();
+        if !has_room || self.line.len() > BYTES_MAX {
+            // Hyper refuses what is as long as that.
+            out.append(&mut std::mem::take(&mut self.line));
+            (self.room, self.place) = (None, Place::Anywhere);
+        } else if is_its_end {
+            let query = std::mem::take(&mut self.line);
+            let mut escaped = Vec::new();
+            if self.room.is_none() {
+                escape(&query, &mut escaped);
+            }
+            // Escapes make it longer.
+            let is_too_long = escaped.len() > PLAIN_BYTES_MAX;
+            match self.room.take().or_else(|| is_too_long.then(|| self.long_queries.room()).flatten()) {
+                None => out.append(&mut escaped),
+                Some(room) => out.extend_from_slice(self.long_queries.keep(query, room).as_bytes()),
+            }
+            self.place = Place::RequestLine(true);
+        }
+    }
+
     /// Goes over a piece of one place.
     fn advance(&mut self, piece: &[u8]) {
         self.place = match self.place {
             Place::Anywhere => Place::Anywhere,
+            Place::Query => Place::Query,
             Place::Body(left) => match left.saturating_sub(piece.len() as u64) {
                 0 => Place::RequestLine(false),
                 left => Place::Body(left),
             },
             Place::RequestLine(begun) => match (begun || !piece.trim_ascii().is_empty(), piece.ends_with(b"\n")) {
                 (true, true) => Place::Head(Some(0)),
+                (true, false) if piece.ends_with(b"?") => Place::Query,
                 // Blank lines may stand before a request.
                 (begun, _) => Place::RequestLine(begun),
             },
@@ -103,6 +151,15 @@ impl<S> Lenient<S> {
                 place
             }
         };
+    }
+}
+
+fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        match is_plain(*byte) {
+            true => out.push(*byte),
+            false => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
     }
 }
 
@@ -130,13 +187,13 @@ fn behind(line: &[u8], length: Option<u64>) -> Place {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.pending.is_empty() {
+        while self.pending.is_empty() {
             let before = into.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
-            let Some(instead) = self.follow(into.filled().get(before..).unwrap_or_default()) else {
-                return Poll::Ready(Ok(()));
-            };
+            let read = into.filled().get(before..).unwrap_or_default();
+            let Some(instead) = self.follow(read) else { return Poll::Ready(Ok(())) };
             into.set_filled(before);
+            // Of what is held back there may be nothing to be passed on: that would be the end of the connection.
             self.pending = instead;
         }
         let fits = self.pending.len().min(into.remaining());
@@ -177,13 +234,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lenient<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::long_query::{LongQueries, LongQuery};
 
     /// What hyper reads of a connection that comes in pieces of these lengths.
     fn read(sent: &[u8], lengths: &[usize]) -> Vec<u8> {
-        let mut lenient = Lenient::new(());
+        let long_queries = Arc::new(LongQueries::new().expect("random numbers"));
+        let mut lenient = Lenient::new((), OfConnection::new(long_queries));
         let (mut out, mut at, mut lengths) = (Vec::new(), 0, lengths.iter().cycle());
         while at < sent.len() {
             let end = (at + lengths.next().copied().unwrap_or(1).max(1)).min(sent.len());
@@ -191,7 +252,57 @@ mod tests {
             out.extend(lenient.follow(piece).unwrap_or_else(|| piece.to_vec()));
             at = end;
         }
+        if lenient.place == Place::Query {
+            // The end of the connection ends what was held back.
+            out.append(&mut lenient.line);
+        }
         out
+    }
+
+    /// A request line with a query string of so many bytes, in pieces of some length: what hyper reads, and the query string
+    /// beside it.
+    fn with_query(shared: &Arc<LongQueries>, query: &str, piece: usize) -> (String, Option<LongQuery>) {
+        let of_connection = OfConnection::new(shared.clone());
+        let mut lenient = Lenient::new((), of_connection.clone());
+        let sent = format!("GET /a?{query} HTTP/1.1\r\n\r\n");
+        let read: Vec<u8> = sent
+            .as_bytes()
+            .chunks(piece)
+            .flat_map(|piece| lenient.follow(piece).unwrap_or_else(|| piece.to_vec()))
+            .collect();
+        let read = String::from_utf8(read).expect("text");
+        let address = read.split(' ').nth(1).expect("an address");
+        let taken = address.parse().ok().and_then(|address| of_connection.take(&address));
+        (read, taken)
+    }
+
+    #[test]
+    fn long_query_strings_stand_beside_their_requests() {
+        let shared = Arc::new(LongQueries::new().expect("random numbers"));
+        for piece in [1 << 12, 1 << 20, 4 << 20] {
+            for (query, is_long) in [
+                ("a=1".to_owned(), false),
+                (format!("a={}", "b".repeat(PLAIN_BYTES_MAX - 2)), false),
+                (format!("a={}", "b".repeat(PLAIN_BYTES_MAX - 1)), true),
+                (format!("a={}", "\"".repeat(PLAIN_BYTES_MAX / 2)), true),
+                (format!("a={}", "b".repeat(BYTES_MAX - 2)), true),
+            ] {
+                let (read, taken) = with_query(&shared, &query, piece);
+                assert_eq!(taken.as_ref().map(|taken| &taken.text[..]), is_long.then_some(query.as_bytes()));
+                assert!(read.ends_with(" HTTP/1.1\r\n\r\n") && (read.len() < 100 || !is_long));
+                assert!(is_long || read.contains(&query));
+            }
+            // Longer ones are hyper's to refuse.
+            let query = "b".repeat(BYTES_MAX + 1);
+            let (read, taken) = with_query(&shared, &query, piece);
+            assert!(taken.is_none() && read.contains(&query));
+        }
+        // And so are those for which others leave no room.
+        let long = "b".repeat(PLAIN_BYTES_MAX + 1);
+        let held: Vec<_> = std::iter::from_fn(|| with_query(&shared, &long, 1 << 20).1).collect();
+        assert!(held.len() > 10 && with_query(&shared, &long, 1 << 20).0.contains(&long));
+        drop(held);
+        assert!(with_query(&shared, &long, 1 << 20).1.is_some());
     }
 
     const REQUESTS: &str = "GET /a?query=up{job=\"é<1>\"} HTTP/1.1\r\nHost: \"x\"\r\n\r\n\

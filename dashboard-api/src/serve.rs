@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use crate::guard::Guard;
 use crate::linger::{Lingering, Unread, Watched};
+use crate::long_query::{LongQueries, OfConnection};
 use crate::refused::Refusing;
 use crate::request_line::Lenient;
 use crate::stalling::Stalling;
@@ -29,7 +30,7 @@ use crate::tls::Tls;
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// A head that is not there after this time ends the connection, and so does an idle one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// Largest head of a request, bytes.
+/// Largest head of a request, bytes; its query string may be longer.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// After an error of `accept` (too many open files, say) the next try waits this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,6 +48,8 @@ pub struct Service {
     pub guard: Arc<Guard>,
     /// TLS, if it is spoken.
     pub tls: Option<Arc<Tls>>,
+    /// Query strings that are too long for an address.
+    pub long_queries: Arc<LongQueries>,
 }
 
 /// Marks requests that came over TLS, among the extensions of a request.
@@ -182,14 +185,18 @@ fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     secured: bool,
-    Service { router, guard, .. }: Service,
+    Service { router, guard, long_queries, .. }: Service,
     unread: &Unread,
 ) -> Pin<Box<dyn Connection>> {
     let stream = Lingering::new(Stalling::new(stream), unread.clone());
-    let stream = Lenient::new(Refusing::new(stream, guard, unread.clone()));
+    let long_queries = OfConnection::new(long_queries);
+    let stream = Lenient::new(Refusing::new(stream, guard, unread.clone()), long_queries.clone());
     let unread = unread.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(query) = long_queries.take(request.uri()) {
+            request.extensions_mut().insert(query);
+        }
         if secured {
             request.extensions_mut().insert(Secured);
         }

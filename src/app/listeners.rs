@@ -12,6 +12,7 @@ use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::cors::Cors;
 use watchfire_dashboard_api::guard::{Guard, guard as pass};
+use watchfire_dashboard_api::long_query::LongQueries;
 use watchfire_dashboard_api::rate::Buckets;
 use watchfire_dashboard_api::roles::{self, Role, Roles};
 use watchfire_dashboard_api::serve::{Service, serve};
@@ -88,7 +89,8 @@ impl Bound {
             own_metrics::register_tls(&parts.registry, tls).map_err(|error| error.to_string())?;
         }
         let router = router(config, guard.clone(), doors.access.clone(), parts, reloader, started);
-        let service = Service { router, guard, tls: doors.tls.clone() };
+        let long_queries = Arc::new(LongQueries::new().map_err(|error| error.to_string())?);
+        let service = Service { router, guard, tls: doors.tls.clone(), long_queries };
         let connections = Arc::new(Semaphore::new(open_files::connections(open_files::raise())));
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         let addresses = self.listeners.iter().map(address).collect::<Result<Vec<_>, _>>()?;
