@@ -173,7 +173,10 @@ impl Work {
         let evaluated = started.elapsed();
         self.known.note(self.when, evaluated);
         let queued = started - self.begun - self.prepared;
-        let samples_read = answer.as_ref().ok().map(|answer| answer.samples_read);
+        let samples_read = match &answer {
+            Ok(answer) => Some(answer.samples_read),
+            Err(_) => self.api.metrics.computes_here().then(|| limits.read.get()),
+        };
         (answer, QueryStats { prepared: self.prepared, queued, evaluated, samples_read })
     }
 

@@ -111,16 +111,20 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
     let guard = Guard::new(limits);
     guard.look()?;
     let outcome = match asked {
-        Asked::Instant(at) => instant(query, engine, at, &guard)?,
-        Asked::Range(range) => {
-            let ctx = super::over_range(engine, &guard, range)?;
-            let query = &*query.at_times(ctx.times())?;
-            shown_matrix(&ctx, super::range_series(query, &ctx)?)
-        }
+        Asked::Instant(at) => instant(query, engine, at, &guard),
+        Asked::Range(range) => over_range(query, engine, range, &guard),
     };
-    let (notes, samples_read) = (guard.notes().told(query.text()), guard.samples_read());
+    let samples_read = guard.samples_read();
+    limits.read.set(samples_read);
+    let (outcome, notes) = (outcome?, guard.notes().told(query.text()));
     let memory = guard.held(outcome.bytes())?;
     Ok(Answer { outcome, notes, samples_read, memory })
+}
+
+fn over_range(query: &Query, engine: &Engine, range: RangeSteps, guard: &Guard) -> Result<Outcome, EvalError> {
+    let ctx = super::over_range(engine, guard, range)?;
+    let query = &*query.at_times(ctx.times())?;
+    Ok(shown_matrix(&ctx, super::range_series(query, &ctx)?))
 }
 
 fn instant(query: &Query, engine: &Engine, at: Timestamp, guard: &Guard) -> Result<Outcome, EvalError> {

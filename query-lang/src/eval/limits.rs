@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use watchfire_model::LabelSet;
@@ -35,6 +35,21 @@ impl CancelToken {
     }
 }
 
+/// How many samples an evaluation has read, told also where it has no value.
+#[derive(Clone, Debug, Default)]
+pub struct SamplesRead(Arc<AtomicU64>);
+
+impl SamplesRead {
+    /// Of the evaluation that ended last.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, read: u64) {
+        self.0.store(read, Ordering::Relaxed);
+    }
+}
+
 /// What one evaluation may use.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -63,6 +78,8 @@ pub struct Limits {
     pub at_once: bool,
     /// Who may stop it.
     pub cancel: CancelToken,
+    /// Where [`super::answer`] leaves how much was read.
+    pub read: SamplesRead,
 }
 
 impl Default for Limits {
@@ -80,6 +97,7 @@ impl Default for Limits {
             one_core_for: Duration::from_millis(10),
             at_once: false,
             cancel: CancelToken::new(),
+            read: SamplesRead::default(),
         }
     }
 }

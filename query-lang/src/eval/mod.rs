@@ -40,7 +40,7 @@ use watchfire_engine::Engine;
 use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
-pub use limits::{CancelToken, EvalError, Limits};
+pub use limits::{CancelToken, EvalError, Limits, SamplesRead};
 pub use memory::{Held, QueryMemory};
 pub use native::text::text as histogram_text;
 pub use notes::Notes;
