@@ -16,13 +16,17 @@ use crate::params::{Params, shown};
 pub(super) const NANOS_OF_MILLI: i64 = 1_000_000;
 /// What is said where there is no query.
 const NO_QUERY: &str = "unknown position: parse error: no expression found in input";
-/// What Prometheus makes of seconds that its whole numbers cannot hold (NaN and infinity among them): a time before all.
+/// What Prometheus makes of seconds that are no number: a time before all.
 const NO_TIME_MS: i64 = -9_223_372_036_854;
 
 fn unix_time(seconds: f64) -> Timestamp {
-    let is_known = seconds.abs() < i64::MAX as f64;
-    // The cast saturates.
-    Timestamp::from_millis(if is_known { (seconds * 1000.0).round() as i64 } else { NO_TIME_MS })
+    Timestamp::from_millis(match seconds {
+        seconds if !seconds.is_finite() => NO_TIME_MS,
+        // Of more than its whole numbers hold nothing is left there.
+        seconds if seconds.abs() >= i64::MAX as f64 => 0,
+        // The cast saturates.
+        seconds => (seconds * 1000.0).round() as i64,
+    })
 }
 
 /// A time as [`Asked::time`] reads it.

@@ -10,7 +10,7 @@ use axum::{Router, routing};
 use watchfire_json_log::query::QueryStats;
 use watchfire_model::Timestamp;
 use watchfire_query_lang::ast::ValueType;
-use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, Outcome, Query, RangeSteps};
+use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, Notes, Outcome, Query, RangeSteps};
 
 use super::answer::Written;
 use super::known::Known;
@@ -38,7 +38,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 
 async fn instant(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
     let most = asked.limit()?;
-    let at = asked.time("time")?.unwrap_or_else(Timestamp::now);
+    let at = asked.time("time")?.map_or_else(Timestamp::now, in_nanos);
     evaluate(&api, by, &asked, When::Instant(at), most).await
 }
 
@@ -58,7 +58,7 @@ async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result
         Some(step_ns) => step_ns,
     };
     let span_ns = i128::from(end.millis().abs_diff(start.millis())) * i128::from(NANOS_OF_MILLI);
-    if span_ns / i128::from(step_ns) > i128::from(STEPS_MAX) {
+    if span_ns.min(i128::from(i64::MAX)) / i128::from(step_ns) > i128::from(STEPS_MAX) {
         return Err(Refused::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
              (?step=XX)",
@@ -68,7 +68,15 @@ async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result
     if step_ms == 0 {
         return Err(Refused::execution("the step is shorter than a millisecond, which no time is told apart by"));
     }
+    let (start, end) = (in_nanos(start), in_nanos(end));
     evaluate(&api, by, &asked, When::Range(RangeSteps { start, end, step_ms }), most).await
+}
+
+/// A time as Prometheus evaluates at it: as nanoseconds of 64 bits, which end in the year 2262, begin anew in 1677, and so on.
+fn in_nanos(at: Timestamp) -> Timestamp {
+    // The cast wraps.
+    let nanos = (i128::from(at.millis()) * i128::from(NANOS_OF_MILLI)) as i64;
+    Timestamp::from_millis(nanos / NANOS_OF_MILLI)
 }
 
 /// What the call says of limits, within those of the server.
@@ -87,7 +95,8 @@ fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
     if let Some(lookback_ns) = lookback_ns.filter(|lookback_ns| *lookback_ns > 0) {
         limits.lookback_ms = lookback_ns / NANOS_OF_MILLI;
     }
-    limits.steps_max = usize::try_from(STEPS_MAX).unwrap_or(usize::MAX).saturating_add(1);
+    // What is longer than nanoseconds hold is taken for half of what it may be at most.
+    limits.steps_max = usize::try_from(2 * STEPS_MAX + 1).unwrap_or(usize::MAX).saturating_add(1);
     Ok(limits)
 }
 
@@ -169,7 +178,13 @@ impl Work {
 
     fn evaluate(&self, limits: &Limits) -> Evaluated {
         let started = Instant::now();
-        let answer = self.api.metrics.answer(&self.known.query, self.when, limits);
+        let answer = match self.when {
+            // Times that began anew.
+            When::Range(steps) if steps.end < steps.start => {
+                Ok(Answer::new(Outcome::Matrix(Vec::new()), Notes::default(), 0))
+            }
+            when => self.api.metrics.answer(&self.known.query, when, limits),
+        };
         let evaluated = started.elapsed();
         self.known.note(self.when, evaluated);
         let queued = started - self.begun - self.prepared;

@@ -265,12 +265,12 @@ impl<'t> Builder<'t> {
                 _ => seconds = literal::number(self.text, &item)?,
             }
         }
-        let millis = (if negative { -seconds } else { seconds } * 1000.0).round();
-        // Up to 2^53 ms, some 285,000 years, every millisecond is a float of its own.
-        if !millis.is_finite() || millis.abs() > 9_007_199_254_740_992.0 {
+        if !seconds.is_finite() || seconds.abs() >= i64::MAX as f64 {
             return Err(meaning(self.text, &pair, "the time after `@` is out of range"));
         }
-        Ok(At::Time(millis as i64))
+        let millis = (if negative { -seconds } else { seconds } * 1000.0).round();
+        // Up to 2^53 ms, some 285,000 years, every millisecond is a float of its own. Nothing is further away.
+        Ok(At::Time(millis.clamp(-9_007_199_254_740_992.0, 9_007_199_254_740_992.0) as i64))
     }
 
     fn range(&self, suffix: Pair<'t>, built: Built) -> Result<Built, ParseError> {
