@@ -124,7 +124,7 @@ impl Terms {
 }
 
 impl Spans<'_> {
-    /// What is written is rounded, what is worked out is cut to whole milliseconds, as in Prometheus.
+    /// What is written is rounded to nanoseconds, and all is cut to whole milliseconds, as in Prometheus.
     fn worked(&self, pair: &Pair<'_>, built: Built) -> Result<Worked, ParseError> {
         let seconds = self.seconds(&built.expr)?;
         let is_plain = matches!(built.expr, SpanExpr::Number(_));
@@ -132,8 +132,7 @@ impl Spans<'_> {
         if seconds.is_nan() && self.times.is_none() && self.depends.get() {
             return Ok(Worked { millis: UNKNOWN_MS, expr });
         }
-        let millis = seconds * 1000.0;
-        let millis = if is_plain { millis.round() } else { millis.trunc() };
+        let millis = if is_plain { (seconds * 1e9).round() / 1e6 } else { seconds * 1000.0 }.trunc();
         if !millis.is_finite() || millis.abs() > LONGEST_MS {
             return Err(meaning(self.text, pair, "the duration is out of range"));
         }
