@@ -186,18 +186,19 @@ fn rule(snapshot: &RuleSnapshot, with_alerts: bool) -> Value {
         "name": snapshot.rule.name(),
         "labels": texts(snapshot.rule.label_texts()),
         "health": snapshot.health.as_str(),
-        "lastError": snapshot.last_error.as_deref().unwrap_or_default(),
         "evaluationTime": snapshot.evaluation_seconds,
         "lastEvaluation": time(snapshot.last_evaluation),
     });
+    if let Some(error) = &snapshot.last_error {
+        shape["lastError"] = json!(error);
+    }
     // Not of Prometheus; absent where there is none.
     if let Some(value) = snapshot.newest_value {
         shape["newestValue"] = json!(exponential(value));
     }
     match &snapshot.rule {
         Rule::Alert(rule) => {
-            let active =
-                snapshot.alerts.iter().filter(|entry| with_alerts && entry.alert.state != AlertState::Resolved);
+            let active = snapshot.alerts.iter().filter(|entry| entry.alert.state != AlertState::Resolved);
             let annotations = rule.annotations.iter().map(|(name, text)| (name.as_str(), text.source()));
             shape["type"] = json!("alerting");
             shape["query"] = json!(condition(rule));
@@ -205,7 +206,8 @@ fn rule(snapshot: &RuleSnapshot, with_alerts: bool) -> Value {
             shape["keepFiringFor"] = seconds(rule.keep_firing_for_ms);
             shape["annotations"] = texts(annotations);
             shape["state"] = json!(snapshot.state.as_str());
-            shape["alerts"] = active.map(alert).collect();
+            // Those that nobody wants are no empty list there.
+            shape["alerts"] = if with_alerts { active.map(alert).collect() } else { Value::Null };
         }
         Rule::Record(rule) => {
             shape["type"] = json!("recording");
