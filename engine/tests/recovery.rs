@@ -346,7 +346,7 @@ fn a_snapshot_of_the_first_version_is_read() {
     for file in std::fs::read_dir(dir.path()).expect("the folder is there").flatten() {
         let mut bytes = std::fs::read(file.path()).expect("a file");
         if bytes.starts_with(b"WFSNP") {
-            assert_eq!(bytes[6..8], 9u16.to_le_bytes());
+            assert_eq!(bytes[6..8], 10u16.to_le_bytes());
             bytes[6..8].copy_from_slice(&1u16.to_le_bytes());
             let checksum = crc32fast::hash(&bytes[..16]);
             bytes[16..20].copy_from_slice(&checksum.to_le_bytes());
@@ -369,11 +369,11 @@ fn a_folder_belongs_to_one_and_a_newer_version_is_refused() {
     drop(engine);
     let log = files(dir.path()).into_iter().find(|path| path.extension().is_some_and(|e| e == "log")).expect("a log");
     let mut bytes = std::fs::read(&log).expect("reads");
-    bytes[6] = 9;
+    bytes[6] = 10;
     let crc = crc32fast::hash(&bytes[..16]).to_le_bytes();
     bytes[16..20].copy_from_slice(&crc);
     std::fs::write(&log, bytes).expect("writes");
-    assert!(matches!(Engine::open(config(dir.path()), at(0)), Err(OpenError::NewerVersion { version: 9, .. })));
+    assert!(matches!(Engine::open(config(dir.path()), at(0)), Err(OpenError::NewerVersion { version: 10, .. })));
 }
 
 /// Overwrites a stretch in the middle of the newest log with zeros.

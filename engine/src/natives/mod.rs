@@ -1,7 +1,13 @@
 //! The native histograms of one series, beside its floats: runs of them, of which the last one takes more.
 //!
-//! A histogram is told as its changes from the one before (see [`run`]); a run ends where the kind of buckets changes,
-//! where buckets come that have no place in it, or with its size. Out of order, a run is written anew.
+//! A histogram is told as its changes from the one before (see [`run`]); a run ends where the kind of buckets changes, or
+//! with its size. Out of order, a run is written anew.
+//!
+//! Which empty buckets a histogram has is what it would have in a chunk of Prometheus, as results depend on it: all that
+//! continue each other have the buckets of all of them. So where one comes with a bucket that has no place yet, those
+//! that it continues are written anew with that one, empty. What continues nothing has its own buckets only: then a run
+//! ends, too, unless they are the same. Chunks of Prometheus also end with their size, which is another one here.
+//! Source: `tsdb/chunkenc/histogram.go` and `tsdb/head_append.go` of Prometheus.
 //!
 //! Invariant: times ascend strictly from run to run.
 
@@ -22,6 +28,12 @@ pub(crate) use run::{put_one, read_one};
 
 /// Most histograms of a run: a reader has to walk through all of them.
 const RUN_MAX: u32 = 120;
+/// Bytes and histograms from which a run is not written anew for further buckets: a chunk of Prometheus would not have
+/// gone on so long.
+const GROWING_BYTES: usize = 1024;
+const GROWING_COUNT: u32 = 10;
+/// No chunk of Prometheus goes on over a multiple of this.
+const CHUNK_MS: i64 = 2 * 60 * 60 * 1000;
 
 /// Some histograms one after the other. All but the last one of a series are sealed.
 #[derive(Clone)]
@@ -87,6 +99,37 @@ pub(crate) fn read_run(bytes: &[u8], start: i64, end: i64, out: &mut Vec<(i64, H
     read.map(drop)
 }
 
+/// How a histogram comes to stand behind the last one of a run.
+#[derive(Clone, Copy, PartialEq)]
+enum Fit {
+    /// It has the same buckets, or continues the last one and lacks only empty ones.
+    InPlace,
+    /// It continues the last one and has buckets that have no place.
+    Grows,
+    /// It does not: a run ends.
+    Not,
+}
+
+/// Whether a histogram continues the one before it, as far as that is noted.
+fn continues((before_at, before): (i64, ResetHint), at: i64, hint: ResetHint) -> bool {
+    let is_counted_on = match hint {
+        ResetHint::NotReset => true,
+        ResetHint::Gauge => before == ResetHint::Gauge,
+        ResetHint::Unknown | ResetHint::Reset => false,
+    };
+    is_counted_on && before_at.div_euclid(CHUNK_MS) == at.div_euclid(CHUNK_MS)
+}
+
+/// All histograms of a run.
+fn all_of(bytes: &[u8], many: usize) -> Result<Vec<(i64, Histogram)>, Damaged> {
+    let mut all = Vec::with_capacity(many + 1);
+    run::read(bytes, |state| {
+        all.push((state.at(), state.histogram()?));
+        Ok(true)
+    })?;
+    Ok(all)
+}
+
 /// Runs of these histograms.
 fn runs_of(all: &[(i64, Histogram)]) -> Natives {
     let mut natives = Natives::default();
@@ -138,20 +181,19 @@ impl Natives {
 
     /// What is known of a reset, for a histogram that comes after the newest.
     fn hint_of(&mut self, histogram: &Histogram, follows: bool) -> ResetHint {
-        if matches!(histogram.hint(), ResetHint::Gauge | ResetHint::Reset) {
-            return histogram.hint();
+        match histogram.hint() {
+            ResetHint::Gauge => return ResetHint::Gauge,
+            // It continues nothing; whether counts fell the reader finds, who may not have the one before.
+            ResetHint::Reset => return ResetHint::Unknown,
+            ResetHint::Unknown | ResetHint::NotReset => {}
         }
-        let Some(before) = self.state().and_then(|state| state.histogram().ok()).filter(|_| follows) else {
-            return ResetHint::Unknown;
-        };
-        if before.hint() == ResetHint::Gauge {
-            return ResetHint::Unknown;
-        }
+        let is_of_kind = |state: &&mut State| state.hint() != ResetHint::Gauge && state.layout.is_alike(histogram);
+        let before = self.state().filter(|state| follows && is_of_kind(state)).map(|state| state.histogram());
+        let Some(Ok(before)) = before else { return ResetHint::Unknown };
         let mut said = histogram.clone();
         said.set_hint(ResetHint::Unknown);
-        let is_alike = Layout::of(&before, None).is_alike(histogram);
         // A reset is for the reader to find, as one of other buckets may be none: what is noted is that there was none.
-        if is_alike && !said.is_reset_after(&before) { ResetHint::NotReset } else { ResetHint::Unknown }
+        if said.is_reset_after(&before) { ResetHint::Unknown } else { ResetHint::NotReset }
     }
 
     /// The state after the last histogram.
@@ -165,20 +207,74 @@ impl Natives {
         self.open.as_deref_mut()
     }
 
-    fn append(&mut self, at: i64, histogram: &Histogram) {
-        let is_full = self.runs.last().is_none_or(|run| run.count >= RUN_MAX);
-        let fits = !is_full && self.state().is_some_and(|state| state.layout.holds(histogram));
-        if !fits {
-            let layout = Layout::of(histogram, self.state().map(|state| &state.layout));
-            if let Some(run) = self.runs.last_mut() {
-                Arc::make_mut(run).bytes.shrink_to_fit();
-            }
-            let state = State::new(layout);
-            let mut run = Run { first: at, last: at, count: 0, bytes: Vec::new() };
-            state.begin(&mut run.bytes);
-            self.runs.push(Arc::new(run));
-            self.open = Some(Box::new(state));
+    /// Whether the last run takes a histogram that comes after it.
+    fn fit(&mut self, at: i64, histogram: &Histogram) -> Fit {
+        let Some((count, bytes)) = self.runs.last().map(|run| (run.count, run.bytes.len())) else { return Fit::Not };
+        if count >= RUN_MAX {
+            return Fit::Not;
         }
+        let Some(state) = self.state() else { return Fit::Not };
+        let layout = &state.layout;
+        if !layout.keeps_empty() || !layout.is_alike(histogram) {
+            return Fit::Not;
+        }
+        if layout.is_of(histogram) {
+            return Fit::InPlace;
+        }
+        if !continues((state.at(), state.hint()), at, histogram.hint()) {
+            return Fit::Not;
+        }
+        match layout.holds(histogram) {
+            true => Fit::InPlace,
+            false if bytes >= GROWING_BYTES && count >= GROWING_COUNT => Fit::Not,
+            false => Fit::Grows,
+        }
+    }
+
+    /// Puts a histogram behind all others.
+    fn append(&mut self, at: i64, histogram: &Histogram) {
+        match self.fit(at, histogram) {
+            Fit::InPlace => {}
+            Fit::Grows => self.grow(at, histogram),
+            Fit::Not => self.begin(Layout::of(histogram), at),
+        }
+        self.put(at, histogram);
+    }
+
+    /// Begins a run.
+    fn begin(&mut self, layout: Layout, at: i64) {
+        if let Some(run) = self.runs.last_mut() {
+            Arc::make_mut(run).bytes.shrink_to_fit();
+        }
+        let state = State::new(layout);
+        let mut run = Run { first: at, last: at, count: 0, bytes: Vec::new() };
+        state.begin(&mut run.bytes);
+        self.runs.push(Arc::new(run));
+        self.open = Some(Box::new(state));
+    }
+
+    /// Gives those of the last run that a histogram continues the buckets that it has beside theirs.
+    fn grow(&mut self, at: i64, histogram: &Histogram) {
+        let Some(layout) = self.state().map(|state| state.layout.with(histogram)) else { return };
+        let Some(run) = self.runs.last() else { return };
+        let all = all_of(&run.bytes, run.count as usize);
+        debug_assert!(all.is_ok(), "a run is whole");
+        // What cannot be read stays as it is.
+        let Ok(all) = all else { return self.begin(layout, at) };
+        let hint_at = |(at, histogram): &(i64, Histogram)| (*at, histogram.hint());
+        let goes_on = |pair: &[(i64, Histogram)]| continues(hint_at(&pair[0]), pair[1].0, pair[1].1.hint());
+        let first = all.windows(2).rposition(|pair| !goes_on(pair)).map_or(0, |before| before + 1);
+        let (others, continued) = all.split_at(first);
+        self.runs.pop();
+        self.runs.append(&mut runs_of(others).runs);
+        self.begin(layout, continued.first().map_or(at, |(at, _)| *at));
+        for (at, histogram) in continued {
+            self.put(*at, histogram);
+        }
+    }
+
+    /// Puts a histogram behind the last one of the last run, which has a place for each of its buckets.
+    fn put(&mut self, at: i64, histogram: &Histogram) {
         if let (Some(run), Some(state)) = (self.runs.last_mut(), &mut self.open) {
             // A copy if it is on its way to a block: what goes there stays as it is.
             let run = Arc::make_mut(run);
@@ -191,17 +287,11 @@ impl Natives {
     fn insert(&mut self, at: i64, histogram: &Histogram) -> Result<Pushed, Rejection> {
         let number = self.runs.partition_point(|run| run.first <= at).saturating_sub(1);
         let Some(run) = self.runs.get(number) else { return Err(Rejection::OutOfOrder) };
-        let mut all = Vec::with_capacity(run.count as usize + 1);
-        let whole = run::read(&run.bytes, |state| {
-            all.push((state.at(), state.histogram()?));
-            Ok(true)
-        });
-        if whole.is_err() {
-            return Err(Rejection::OutOfOrder);
-        }
+        let Ok(mut all) = all_of(&run.bytes, run.count as usize) else { return Err(Rejection::OutOfOrder) };
         let place = match all.binary_search_by_key(&at, |(have, _)| *have) {
             Ok(place) => {
-                let same = all.get(place).is_some_and(|(_, have)| have.equals(histogram));
+                // It may have got empty buckets here.
+                let same = all.get(place).is_some_and(|(_, have)| have.holds_the_same(histogram));
                 return if same { Ok(Pushed::Known) } else { Err(Rejection::DuplicateTimestamp) };
             }
             Err(place) => place,

@@ -2,17 +2,26 @@
 //!
 //! ```text
 //! run     = layout | point*
-//! layout  = schema i8 | f64 zero threshold | varint bounds | f64* | places of the positive side | of the negative
-//! places  = varint many | zigzag (place - place before)*
+//! layout  = (schema + 64) i8 | f64 zero threshold | varint bounds | f64* | places of the positive side | of the negative
+//! places  = varint spans | (zigzag place - end of the span before, varint many - 1)*
 //! point   = zigzag (time - time before) | hint u8 | sum value | change*
 //! change  = varint how many counts stay as they are | [the next count]     (until all counts are said)
 //! count   = varint zigzag(difference) + 1 of whole numbers, or varint 0 and 8 bytes
 //! ```
-//! The counts of a point: of all, around zero, of each place. Invariant: times ascend strictly within a run.
+//! The counts of a point: of all, around zero, of each place. Each point has a bucket in each place, be it an empty one: it
+//! costs nothing but its place, and that once.
+//!
+//! Runs of before, which are read only, have the schema as it is, and places that any histogram needs: what is empty
+//! there is no bucket.
+//!
+//! ```text
+//! places  = varint many | zigzag (place - place before)*
+//! ```
+//! Invariant: times ascend strictly within a run.
 
 use std::sync::Arc;
 
-use watchfire_model::histogram::HistogramParts;
+use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts, SCHEMA_MAX, SCHEMA_MIN};
 use watchfire_model::{Histogram, ResetHint};
 
 use crate::bytes::{Cursor, Damaged, put_value, put_varint, put_zigzag, unzigzag, zigzag};
@@ -22,9 +31,14 @@ const PLACES_MAX: usize = 1 << 20;
 /// Whole numbers below this are kept as their differences.
 const WHOLE_MAX: f64 = (1u64 << 52) as f64;
 
+/// Added to the schema of a run whose places are buckets in each of its points: no schema of before is such a number.
+const ALL_ARE_BUCKETS: i8 = 64;
+
 /// Where the buckets of a run lie.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
+    /// Each place is a bucket of each point; in runs of before only where something lies in it.
+    all_are_buckets: bool,
     schema: i8,
     zero_threshold: f64,
     bounds: Arc<[f64]>,
@@ -41,20 +55,30 @@ fn union(left: &[i32], right: impl Iterator<Item = i32>) -> Vec<i32> {
 }
 
 impl Layout {
-    /// That of a histogram; places of one before it, of the same kind of buckets, stay: what was filled once is filled
-    /// again.
-    pub(super) fn of(histogram: &Histogram, before: Option<&Layout>) -> Layout {
-        let before = before.filter(|before| before.is_alike(histogram));
-        let places = |buckets: &[(i32, f64)], before: Option<&Vec<i32>>| {
-            union(before.map_or(&[], |before| before), buckets.iter().map(|(place, _)| *place))
-        };
+    /// That of a histogram.
+    pub(super) fn of(histogram: &Histogram) -> Layout {
+        let places = |buckets: &[(i32, f64)]| buckets.iter().map(|(place, _)| *place).collect();
         Layout {
+            all_are_buckets: true,
             schema: histogram.schema(),
             zero_threshold: histogram.zero_threshold(),
             bounds: histogram.bounds().clone(),
-            positive: places(histogram.positive(), before.map(|before| &before.positive)),
-            negative: places(histogram.negative(), before.map(|before| &before.negative)),
+            positive: places(histogram.positive()),
+            negative: places(histogram.negative()),
         }
+    }
+
+    /// The same with the places of a histogram, of the same kind of buckets, beside its own.
+    pub(super) fn with(&self, histogram: &Histogram) -> Layout {
+        let places = |have: &[i32], buckets: &[(i32, f64)]| union(have, buckets.iter().map(|(place, _)| *place));
+        let (positive, negative) =
+            (places(&self.positive, histogram.positive()), places(&self.negative, histogram.negative()));
+        Layout { positive, negative, ..self.clone() }
+    }
+
+    /// Whether what is put into it reads back with its empty buckets.
+    pub(super) fn keeps_empty(&self) -> bool {
+        self.all_are_buckets
     }
 
     /// Whether a histogram has the same kind of buckets.
@@ -75,47 +99,91 @@ impl Layout {
             && all(&self.negative, histogram.negative())
     }
 
+    /// Whether these are the very buckets of a histogram, empty ones too.
+    pub(super) fn is_of(&self, histogram: &Histogram) -> bool {
+        let same = |places: &[i32], buckets: &[(i32, f64)]| places.iter().eq(buckets.iter().map(|(place, _)| place));
+        self.is_alike(histogram)
+            && same(&self.positive, histogram.positive())
+            && same(&self.negative, histogram.negative())
+    }
+
     /// How many counts a point has.
     fn counts(&self) -> usize {
         2 + self.positive.len() + self.negative.len()
     }
 
+    /// Only what is new is written.
     fn write(&self, out: &mut Vec<u8>) {
-        out.push(self.schema.cast_unsigned());
+        // Schemas lie between -53 and 8.
+        out.push((self.schema + ALL_ARE_BUCKETS).cast_unsigned());
         out.extend_from_slice(&self.zero_threshold.to_bits().to_le_bytes());
         put_varint(out, self.bounds.len() as u64);
         self.bounds.iter().for_each(|bound| out.extend_from_slice(&bound.to_bits().to_le_bytes()));
-        for places in [&self.positive, &self.negative] {
-            put_varint(out, places.len() as u64);
-            let mut before = 0;
-            for place in places {
-                put_zigzag(out, i64::from(*place) - before);
-                before = i64::from(*place);
-            }
-        }
+        put_places(&self.positive, out);
+        put_places(&self.negative, out);
     }
 
     fn read(cursor: &mut Cursor) -> Result<Layout, Damaged> {
         let schema = cursor.u8()?.cast_signed();
+        let of_today = schema.wrapping_sub(ALL_ARE_BUCKETS);
+        // What is no schema of either is found where a histogram is made of it.
+        let all_are_buckets = of_today == CUSTOM_SCHEMA || (SCHEMA_MIN..=SCHEMA_MAX).contains(&of_today);
+        let schema = if all_are_buckets { of_today } else { schema };
         let zero_threshold = cursor.f64()?;
         let many = cursor.length(cursor.rest().len() / 8)?;
         let bounds = (0..many).map(|_| cursor.f64()).collect::<Result<Arc<[f64]>, _>>()?;
-        let mut side = || {
-            let many = cursor.length(cursor.rest().len().min(PLACES_MAX))?;
-            let mut places: Vec<i32> = Vec::with_capacity(many);
-            let mut before = 0i64;
-            for at in 0..many {
-                let step = cursor.zigzag()?;
-                if step <= 0 && at > 0 {
-                    return Err(Damaged("the buckets of a histogram do not ascend"));
-                }
-                before = before.checked_add(step).ok_or(Damaged("a bucket is out of range"))?;
-                places.push(i32::try_from(before).map_err(|_| Damaged("a bucket is out of range"))?);
-            }
-            Ok(places)
-        };
-        Ok(Layout { schema, zero_threshold, bounds, positive: side()?, negative: side()? })
+        let mut side = || if all_are_buckets { read_places(cursor) } else { read_plain_places(cursor) };
+        let (positive, negative) = (side()?, side()?);
+        Ok(Layout { all_are_buckets, schema, zero_threshold, bounds, positive, negative })
     }
+}
+
+fn put_places(places: &[i32], out: &mut Vec<u8>) {
+    let spans = || places.chunk_by(|place, next| place.checked_add(1) == Some(*next));
+    put_varint(out, spans().count() as u64);
+    let mut end = 0;
+    for span in spans() {
+        let first = span.first().map_or(0, |first| i64::from(*first));
+        put_zigzag(out, first - end);
+        put_varint(out, span.len() as u64 - 1);
+        end = first + span.len() as i64;
+    }
+}
+
+const OUT_OF_RANGE: Damaged = Damaged("a bucket is out of range");
+const NOT_ASCENDING: Damaged = Damaged("the buckets of a histogram do not ascend");
+
+fn read_places(cursor: &mut Cursor) -> Result<Vec<i32>, Damaged> {
+    let mut places: Vec<i32> = Vec::new();
+    let mut end = 0i64;
+    for number in 0..cursor.length(cursor.rest().len().min(PLACES_MAX))? {
+        let gap = cursor.zigzag()?;
+        if gap <= 0 && number > 0 {
+            return Err(NOT_ASCENDING);
+        }
+        let many = cursor.length(PLACES_MAX - 1 - places.len().min(PLACES_MAX - 1))? as i64 + 1;
+        let first = end.checked_add(gap).ok_or(OUT_OF_RANGE)?;
+        let last = first.checked_add(many - 1).ok_or(OUT_OF_RANGE)?;
+        let range = |place: i64| i32::try_from(place).map_err(|_| OUT_OF_RANGE);
+        places.extend(range(first)?..=range(last)?);
+        end = last + 1;
+    }
+    Ok(places)
+}
+
+fn read_plain_places(cursor: &mut Cursor) -> Result<Vec<i32>, Damaged> {
+    let many = cursor.length(cursor.rest().len().min(PLACES_MAX))?;
+    let mut places: Vec<i32> = Vec::with_capacity(many);
+    let mut before = 0i64;
+    for at in 0..many {
+        let step = cursor.zigzag()?;
+        if step <= 0 && at > 0 {
+            return Err(NOT_ASCENDING);
+        }
+        before = before.checked_add(step).ok_or(OUT_OF_RANGE)?;
+        places.push(i32::try_from(before).map_err(|_| OUT_OF_RANGE)?);
+    }
+    Ok(places)
 }
 
 fn hint_code(hint: ResetHint) -> u8 {
@@ -206,13 +274,14 @@ impl State {
 
     /// The histogram of the point.
     pub(super) fn histogram(&self) -> Result<Histogram, Damaged> {
-        let Layout { schema, zero_threshold, bounds, positive, negative } = &self.layout;
+        let Layout { all_are_buckets, schema, zero_threshold, bounds, positive, negative } = &self.layout;
         let (Some([count, zero_count]), Some(buckets)) = (self.counts.first_chunk::<2>(), self.counts.get(2..)) else {
             return Err(Damaged("a histogram has no counts"));
         };
         let (above, below) = buckets.split_at_checked(positive.len()).ok_or(Damaged("a histogram lacks counts"))?;
         let side = |places: &[i32], counts: &[f64]| -> Vec<(i32, f64)> {
-            places.iter().copied().zip(counts.iter().copied()).filter(|(_, count)| *count != 0.0).collect()
+            let buckets = places.iter().copied().zip(counts.iter().copied());
+            buckets.filter(|(_, count)| *all_are_buckets || *count != 0.0).collect()
         };
         let parts = HistogramParts {
             schema: (*schema).into(),
@@ -233,6 +302,11 @@ impl State {
     /// Memory beside the value itself.
     pub(super) fn memory_bytes(&self) -> usize {
         self.counts.capacity() * 8 + (self.layout.positive.capacity() + self.layout.negative.capacity()) * 4
+    }
+
+    /// What is known of a reset before the point.
+    pub(super) fn hint(&self) -> ResetHint {
+        self.hint
     }
 
     /// The time of the point, milliseconds.
@@ -283,7 +357,7 @@ pub(super) fn read(bytes: &[u8], mut each: impl FnMut(&State) -> Result<bool, Da
 
 /// Appends a histogram alone, as a run of its own.
 pub(crate) fn put_one(at: i64, histogram: &Histogram, out: &mut Vec<u8>) {
-    let mut state = State::new(Layout::of(histogram, None));
+    let mut state = State::new(Layout::of(histogram));
     state.begin(out);
     state.put(at, histogram, out);
 }

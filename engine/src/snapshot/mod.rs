@@ -30,9 +30,9 @@ use crate::wal::record::put_source;
 use crate::wal::{segment, sync_folder};
 
 const MAGIC: &[u8; 6] = b"WFSNP\0";
-/// 9 since observations may lie in blocks, 8 since counts may, 7 since exemplars, 6 since native histograms may lie in blocks, 5 since floats may, 4 since native histograms, 3 since the
+/// 10 since native histograms keep their empty buckets, 9 since observations may lie in blocks, 8 since counts may, 7 since exemplars, 6 since native histograms may lie in blocks, 5 since floats may, 4 since native histograms, 3 since the
 /// fourth form of histograms of distributions, 2 since backfills and the third one; all of them and 1 are read.
-const VERSION: u16 = 9;
+const VERSION: u16 = 10;
 /// Beside the kind of a series: some of it lies in blocks.
 const HAS_EXTENTS: u8 = 0x80;
 /// The name of a snapshot that is being written.

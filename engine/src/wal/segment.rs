@@ -17,9 +17,9 @@ use crate::cores;
 use crate::wal::packed::{self, Unpacker};
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
-/// 8 since values stand in planes, 7 since records are packed, 6 since what is said about metrics, 5 since exemplars, 4 since native histograms, 3 since samples stand in columns and there are deletions, 2 since backfills; all and 1 are
+/// 9 since native histograms keep their empty buckets, 8 since values stand in planes, 7 since records are packed, 6 since what is said about metrics, 5 since exemplars, 4 since native histograms, 3 since samples stand in columns and there are deletions, 2 since backfills; all and 1 are
 /// read, as parts of that.
-const VERSION: u16 = 8;
+const VERSION: u16 = 9;
 /// Length of the head of a file.
 pub(crate) const HEAD_BYTES: usize = 20;
 /// Length of the head of a record.

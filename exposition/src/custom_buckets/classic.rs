@@ -9,6 +9,8 @@ use crate::protobuf::Native;
 
 /// Whole numbers above are not all floats.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+/// Most empty buckets in a row that are kept between two that hold something.
+const EMPTY_BETWEEN_MAX: usize = 2;
 
 /// What a series of a histogram tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,7 +108,8 @@ impl Classic {
         };
         // Counts that do not ascend are refused here.
         let mut histogram = Histogram::new(parts).ok()?;
-        histogram.compact();
+        // Few between others stay, of whole numbers, as Prometheus has it.
+        histogram.compact_but_between(if is_integer { EMPTY_BETWEEN_MAX } else { 0 });
         let native = Native { at: 0, histogram, exemplars: self.own_exemplars.unwrap_or(self.exemplars) };
         Some(Made { labels: self.labels, native, at_ms: self.at_ms })
     }

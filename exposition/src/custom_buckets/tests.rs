@@ -25,7 +25,7 @@ fn the_series_of_a_histogram_become_one() {
     let native = "{\"h\",\"a\"=\"x\"} NaN 5000\n";
     let (rest, natives) = converted(text, Format::Classic, false);
     assert_eq!(rest, format!("# HELP h Help.\n# TYPE h histogram\n{native}# TYPE g gauge\ng_count 4\n"));
-    assert_eq!(natives, ["[1.0, 2.5] 0:2 2:5 7 9.5 []"]);
+    assert_eq!(natives, ["[1.0, 2.5] 0:2 1:0 2:5 7 9.5 []"]);
     let (kept, natives) = converted(text, Format::Classic, true);
     assert!(kept.contains("h_sum{a=\"x\"} 9.5 5000\n") && kept.contains(native), "{kept}");
     assert_eq!(natives.len(), 1);

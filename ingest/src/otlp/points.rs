@@ -166,7 +166,10 @@ fn zigzag(field: Field<'_>) -> Result<i32, Malformed> {
     i32::try_from((number >> 1).cast_signed() ^ -(number & 1).cast_signed()).map_err(|_| Malformed::Range)
 }
 
-/// The buckets of one side that hold something. Here the bucket 0 begins at 1, in a native histogram it ends there.
+/// Most empty buckets in a row that are kept between two that hold something.
+const EMPTY_BETWEEN_MAX: i64 = 2;
+
+/// The buckets of one side. Here the bucket 0 begins at 1, in a native histogram it ends there.
 fn read_buckets(field: Field<'_>) -> Result<Vec<(i32, f64)>, Malformed> {
     let mut message = Message::new(field.bytes()?);
     let (mut offset, mut counts) = (0, Vec::new());
@@ -180,8 +183,28 @@ fn read_buckets(field: Field<'_>) -> Result<Vec<(i32, f64)>, Malformed> {
             _ => {}
         }
     }
-    let places = (i64::from(offset) + 1..).zip(counts).filter(|(_, count)| *count > 0);
+    let places = laid_out(i64::from(offset) + 1, &counts).into_iter();
     places.map(|(place, count)| Ok((i32::try_from(place).map_err(|_| Malformed::Range)?, count as f64))).collect()
+}
+
+/// The buckets that there are, from a first one on: those that hold something, the last, and of empty ones before either
+/// those that are few.
+/// Source: `convertBucketsLayout` of Prometheus.
+fn laid_out(first: i64, counts: &[u64]) -> Vec<(i64, u64)> {
+    let mut buckets = Vec::new();
+    let mut next = first;
+    let last = counts.len().checked_sub(1);
+    for (nth, (place, count)) in (first..).zip(counts).enumerate() {
+        if *count == 0 && Some(nth) != last {
+            continue;
+        }
+        if place - next <= EMPTY_BETWEEN_MAX {
+            buckets.extend((next..place).map(|empty| (empty, 0)));
+        }
+        buckets.push((place, *count));
+        next = place + 1;
+    }
+    buckets
 }
 
 fn read_quantile(field: Field<'_>) -> Result<(f64, f64), Fault> {
@@ -195,4 +218,22 @@ fn read_quantile(field: Field<'_>) -> Result<(f64, f64), Fault> {
         }
     }
     Ok((quantile, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_empty_buckets_stay_and_the_last() {
+        for (counts, wanted) in [
+            (&[][..], &[][..]),
+            (&[0], &[(5, 0)]),
+            (&[3, 0, 0, 4, 0, 0, 0, 5], &[(5, 3), (6, 0), (7, 0), (8, 4), (12, 5)]),
+            (&[0, 0, 7, 0, 0], &[(5, 0), (6, 0), (7, 7), (8, 0), (9, 0)]),
+            (&[0, 0, 0, 7, 0, 0, 0, 0], &[(8, 7), (12, 0)]),
+        ] {
+            assert_eq!(laid_out(5, counts), wanted, "{counts:?}");
+        }
+    }
 }

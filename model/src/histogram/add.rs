@@ -125,7 +125,7 @@ impl<A: Amount> Histogram<A> {
         let (schema, threshold) = (self.schema, self.zero_threshold);
         for buckets in [&mut self.positive, &mut self.negative] {
             buckets.retain(|(index, amount)| {
-                exponential(index.saturating_sub(1), schema) >= threshold && amount.value() != 0.0
+                exponential(index.saturating_sub(1), schema) >= threshold && !amount.is_nothing()
             });
         }
     }
@@ -149,7 +149,7 @@ impl<A: Amount> Histogram<A> {
         for (index, count) in &other.positive {
             buckets[place(*index, &other.bounds)].add(sign * count);
         }
-        let numbered = (0i32..).zip(buckets).filter(|(_, amount)| amount.value() != 0.0);
+        let numbered = (0i32..).zip(buckets).filter(|(_, amount)| !amount.is_nothing());
         self.positive = numbered.collect();
         self.bounds = common;
     }

@@ -10,6 +10,8 @@ pub trait Amount: Copy + Default + From<f64> {
     fn merge(&mut self, other: Self);
     /// What it is.
     fn value(self) -> f64;
+    /// Whether nothing is left of it, not even what rounding hid.
+    fn is_nothing(self) -> bool;
 }
 
 impl Amount for f64 {
@@ -23,6 +25,10 @@ impl Amount for f64 {
 
     fn value(self) -> f64 {
         self
+    }
+
+    fn is_nothing(self) -> bool {
+        self == 0.0
     }
 }
 
@@ -38,6 +44,10 @@ impl Amount for Sum {
 
     fn value(self) -> f64 {
         self.sum
+    }
+
+    fn is_nothing(self) -> bool {
+        self.sum == 0.0 && self.rest == 0.0
     }
 }
 

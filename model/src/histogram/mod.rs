@@ -6,6 +6,9 @@
 //! same mirrored below zero; what is near zero lies in a bucket of its own. Of the custom schema (−53) the bucket `i`
 //! reaches from the bound before up to the bound `i`, and the one after the last bound to infinity.
 //!
+//! A bucket may be empty: that there is one says where observations could have been, which quantiles near zero go by, and
+//! tells histograms apart. Rates and sums leave empty ones out ([`Histogram::compact`]).
+//!
 //! Invariants: the numbers of the buckets of a side ascend strictly; a custom histogram has only positive buckets, none
 //! after the one of infinity, and nothing near zero.
 
@@ -166,6 +169,22 @@ impl Histogram {
         self.negative.retain(|(_, count)| *count != 0.0);
     }
 
+    /// Leaves empty buckets out, but for so many between two neighbours that hold something; adds as many where they lack.
+    /// Where that is done, to skip few costs more than to list them.
+    pub fn compact_but_between(&mut self, empty_max: usize) {
+        self.compact();
+        for buckets in [&mut self.positive, &mut self.negative] {
+            let missing = |pair: &[(i32, f64)]| (pair[0].0 + 1..pair[1].0).len();
+            let filled: Vec<i32> = buckets
+                .windows(2)
+                .filter(|pair| (1..=empty_max).contains(&missing(pair)))
+                .flat_map(|pair| pair[0].0 + 1..pair[1].0)
+                .collect();
+            buckets.extend(filled.into_iter().map(|place| (place, 0.0)));
+            buckets.sort_unstable_by_key(|(place, _)| *place);
+        }
+    }
+
     /// The same with wider buckets; as it is if they are not wider, or of its own bounds.
     pub fn at_schema(&self, schema: i8) -> Histogram {
         let mut copy = self.clone();
@@ -173,11 +192,22 @@ impl Histogram {
         copy
     }
 
-    /// Whether all of it is the same, bit by bit, whatever is known of a reset.
+    /// Whether all of it is the same, bit by bit, its empty buckets too, whatever is known of a reset.
     pub fn equals(&self, other: &Histogram) -> bool {
+        self.is_alike(other, |_| true)
+    }
+
+    /// Whether it tells the same of the same observations: which empty buckets either has is not looked at.
+    pub fn holds_the_same(&self, other: &Histogram) -> bool {
+        self.is_alike(other, |count| count != 0.0)
+    }
+
+    /// Whether all of it is the same, of the buckets those whose counts are `looked_at`.
+    fn is_alike(&self, other: &Histogram, looked_at: impl Fn(f64) -> bool) -> bool {
         let same = |left: f64, right: f64| left.to_bits() == right.to_bits();
         let same_buckets = |left: &Buckets, right: &Buckets| {
-            left.len() == right.len() && left.iter().zip(right).all(|(l, r)| l.0 == r.0 && same(l.1, r.1))
+            let [left, right] = [left, right].map(|side| side.iter().filter(|(_, count)| looked_at(*count)));
+            left.map(|(place, count)| (place, count.to_bits())).eq(right.map(|(place, count)| (place, count.to_bits())))
         };
         self.schema == other.schema
             && same(self.count, other.count)

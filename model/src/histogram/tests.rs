@@ -119,6 +119,23 @@ fn trimming_keeps_one_side() {
     assert_eq!((high.positive(), high.count()), (&vec![(2, 2.0), (3, 4.0)], 6.0));
 }
 
+#[test]
+fn empty_buckets_are_told_apart_from_none() {
+    let listed = |positive: &[(i32, f64)]| exponential(0, (0.0, 0.0), positive, &[]);
+    let (with, without) = (listed(&[(0, 0.0), (1, 2.0), (3, 0.0)]), listed(&[(1, 2.0)]));
+    assert!(!with.equals(&without) && with.holds_the_same(&without) && without.holds_the_same(&with));
+    assert!(!with.holds_the_same(&listed(&[(1, 3.0)])) && !with.holds_the_same(&listed(&[(2, 2.0)])));
+    assert!(!with.is_reset_after(&without) && !without.is_reset_after(&with));
+    let mut sum = without.clone();
+    sum.add(&listed(&[(2, 0.0), (9, 0.0)])).expect("both are exponential");
+    assert_eq!(sum.positive(), &[(1, 2.0), (2, 0.0), (9, 0.0)]);
+    sum.compact();
+    assert!(sum.equals(&without));
+    let mut few = listed(&[(0, 0.0), (1, 2.0), (4, 1.0), (5, 0.0), (6, 1.0), (10, 1.0), (11, 0.0)]);
+    few.compact_but_between(2);
+    assert_eq!(few.positive(), &[(1, 2.0), (2, 0.0), (3, 0.0), (4, 1.0), (5, 0.0), (6, 1.0), (10, 1.0)]);
+}
+
 /// Of schemas and thresholds that have bounds in common.
 fn histograms() -> impl Strategy<Value = Histogram> {
     let buckets = || prop::collection::btree_map(-20i32..40, (0u32..50).prop_map(f64::from), 0..20);

@@ -72,9 +72,9 @@ struct Side {
 
 impl Side {
     fn buckets(self) -> Buckets {
-        let number = |nth: usize| i32::try_from(nth).unwrap_or(i32::MAX).saturating_add(self.offset);
-        let all = self.counts.iter().enumerate().map(|(nth, count)| (number(nth), *count));
-        all.filter(|(_, count)| *count != 0.0).collect()
+        // There is no bucket beyond the last number.
+        let number = |nth: usize| i32::try_from(nth).ok()?.checked_add(self.offset);
+        self.counts.iter().enumerate().map_while(|(nth, count)| Some((number(nth)?, *count))).collect()
     }
 }
 
@@ -102,7 +102,7 @@ fn hint(text: &str) -> Option<ResetHint> {
     })
 }
 
-/// The histogram in the same words; of the hint only that it is a gauge.
+/// The histogram in the same words; of the hint only that it is a gauge, and without empty buckets at its ends.
 pub fn print_histogram(histogram: &Histogram) -> String {
     let mut words = Vec::new();
     let mut put = |key: &str, value: f64| {
@@ -124,6 +124,10 @@ pub fn print_histogram(histogram: &Histogram) -> String {
     for (key, offset_key, buckets) in
         [("buckets", "offset", histogram.positive()), ("n_buckets", "n_offset", histogram.negative())]
     {
+        let holds_something = |(_, count): &(i32, f64)| *count != 0.0;
+        let Some(from) = buckets.iter().position(holds_something) else { continue };
+        let to = buckets.iter().rposition(holds_something).map_or(buckets.len(), |last| last + 1);
+        let buckets = buckets.get(from..to).unwrap_or_default();
         let Some(first) = buckets.first().map(|(number, _)| *number) else { continue };
         if first != 0 {
             words.push(format!("{offset_key}:{first}"));
@@ -134,7 +138,7 @@ pub fn print_histogram(histogram: &Histogram) -> String {
 }
 
 /// The counts of neighbours, zeroes where there is no bucket.
-fn with_gaps(buckets: &Buckets) -> Vec<f64> {
+fn with_gaps(buckets: &[(i32, f64)]) -> Vec<f64> {
     let mut counts = Vec::with_capacity(buckets.len());
     let mut next = buckets.first().map_or(0, |(number, _)| *number);
     for (number, count) in buckets {

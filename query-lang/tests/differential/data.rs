@@ -62,6 +62,7 @@ pub fn series() -> Vec<Series> {
     histograms(&mut to);
     odd(&mut to);
     natives(&mut to);
+    empties(&mut to);
     // Who comes first is first for Prometheus: so both have them in the order of labels.
     to.series.sort_by(|left, right| left.labels.cmp(&right.labels));
     to.series
@@ -290,4 +291,85 @@ fn natives(to: &mut Builder) {
         (step / 20 % 2 == 1).then(|| growing.shown(ResetHint::Unknown))
     });
     to.add(&[("__name__", "native_mixed"), ("job", "db")], false, &mut |step| Some(step as f64));
+}
+
+/// Steps after which a series of [`empties`] begins anew. Prometheus ends none of its chunks for their size before ten.
+const EMPTIES_RUN: i64 = 8;
+
+/// Native histograms with empty buckets: on one side or both, at ends and in between, that come and go as others do with
+/// which they lie in one chunk; thresholds that change, hints, observations that are no numbers.
+fn empties(to: &mut Builder) {
+    let mut random = Random::new(11);
+    for case in ["above", "below", "both", "none", "later", "gauge", "custom", "hints", "nan", "around"] {
+        to.add(&[("__name__", "native_empty"), ("case", case)], false, &mut |_| None);
+        let mut counts = [0.0; 12];
+        to.add_histograms(&mut |step| {
+            let (run, place) = (step / EMPTIES_RUN, step % EMPTIES_RUN);
+            if place == 0 || case == "gauge" {
+                counts.fill(0.0);
+            }
+            for count in &mut counts {
+                *count += random.below(3) as f64;
+            }
+            // After the first of a run something has been counted, before it more: so it begins anew.
+            counts[0] = if place == 0 { 1.0 } else { counts[0] + 20.0 };
+            Some(empty(case, run, place, &counts))
+        });
+    }
+}
+
+/// What such a series shows at a place of a run.
+fn empty(case: &str, run: i64, place: i64, counts: &[f64; 12]) -> Histogram {
+    let (filled, nothing) = (|at: i32, nth: usize| (at, counts[nth]), |at: i32| (at, 0.0));
+    let late = place >= run % EMPTIES_RUN;
+    let (positive, negative) = match case {
+        "above" => (vec![nothing(-2), filled(1, 1), nothing(2), filled(3, 2), nothing(7)], vec![]),
+        "below" => (vec![], vec![nothing(-2), filled(1, 1), nothing(2), nothing(4), filled(5, 2), nothing(6)]),
+        "both" if run % 2 == 0 => (vec![filled(1, 1), filled(2, 2)], vec![nothing(run as i32 % 5 - 2)]),
+        "both" => (vec![nothing(1), nothing(9)], vec![filled(1, 1), filled(3, 2)]),
+        "none" if run % 3 == 0 => (vec![], vec![]),
+        "none" if run % 3 == 1 => (vec![nothing(2), nothing(3)], vec![]),
+        "none" => (vec![nothing(0)], vec![nothing(-3), nothing(2)]),
+        "later" if late => (vec![filled(1, 1), filled(4, 2)], vec![filled(2, 3)]),
+        "later" => (vec![filled(1, 1)], vec![]),
+        "gauge" if late => (vec![nothing(3), filled(4 + place as i32, 2)], vec![]),
+        "gauge" => (vec![filled(2, 2)], vec![filled(-1, 3)]),
+        "custom" => (vec![nothing(0), filled(1, 1), nothing(2), filled(3, 2)], vec![]),
+        "around" => (vec![nothing(-1), filled(0, 1), filled(1, 2)], vec![filled(0, 3), nothing(1)]),
+        _ => (vec![filled(0, 1), filled(2, 2), nothing(5)], vec![nothing(0)]),
+    };
+    let is_custom = case == "custom";
+    let zero_count = if is_custom { 0.0 } else { counts[0] };
+    let inside = zero_count + positive.iter().chain(&negative).map(|(_, count)| count).sum::<f64>();
+    let parts = HistogramParts {
+        schema: if is_custom { CUSTOM_SCHEMA.into() } else { [0, 2, -1][run as usize % 3] },
+        hint: match (case, run % 4) {
+            ("gauge", _) => ResetHint::Gauge,
+            ("hints", 1) if place == 4 => ResetHint::Reset,
+            ("hints", 2) if place < 2 => ResetHint::NotReset,
+            ("hints", 3) if place > 4 => ResetHint::Gauge,
+            _ => ResetHint::Unknown,
+        },
+        zero_threshold: match case {
+            "custom" => 0.0,
+            "around" => [0.75, 1.0, 1.5][place as usize % 3],
+            // A gauge goes on for ever otherwise.
+            "gauge" if run % 2 == 0 => 0.125,
+            _ => 0.25,
+        },
+        zero_count,
+        count: inside + if case == "nan" { counts[4] } else { 0.0 },
+        sum: if case == "nan" { f64::NAN } else { inside * 0.75 - counts[3] },
+        positive,
+        negative,
+        bounds: match (is_custom, run % 3) {
+            (false, _) => Vec::new(),
+            (true, 0) => vec![-1.0, 0.5, 2.0, 4.0],
+            (true, 1) => vec![0.5, 2.0, 3.0],
+            (true, _) => vec![-4.0, -2.0, 2.0, 4.0, 8.0],
+        }
+        .into(),
+        is_integer: false,
+    };
+    Histogram::new(parts).expect("valid")
 }

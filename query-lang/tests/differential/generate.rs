@@ -9,7 +9,7 @@ impl Random {
     }
 }
 
-const METRICS: [&str; 21] = [
+const METRICS: [&str; 22] = [
     "requests_total",
     "requests_total",
     "requests_total",
@@ -31,8 +31,9 @@ const METRICS: [&str; 21] = [
     "native_gauge",
     "native_custom",
     "native_mixed",
+    "native_empty",
 ];
-const NATIVES: [&str; 5] = ["native", "native", "native_gauge", "native_custom", "native_mixed"];
+const NATIVES: [&str; 6] = ["native", "native", "native_gauge", "native_custom", "native_mixed", "native_empty"];
 const NATIVE_FUNCTIONS: [&str; 5] =
     ["histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"];
 const MATCHERS: [&str; 10] = [

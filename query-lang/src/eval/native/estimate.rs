@@ -53,9 +53,10 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Doubt>) {
     // What is no number is in no bucket: then only counting from below finds the rank.
     let has_nan = histogram.sum().is_nan();
     let from_below = has_nan || q < 0.5;
+    let mut ascending = histogram.buckets();
     let found = if from_below {
         let rank = q * histogram.count();
-        reached(histogram.buckets(), rank)
+        reached(ascending.by_ref(), rank)
     } else {
         let rank = (1.0 - q) * histogram.count();
         reached(histogram.buckets().rev(), rank)
@@ -73,14 +74,22 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> (f64, Option<Doubt>) {
         one_sided(histogram, &mut bucket);
     }
     // What is no number, of infinite counts, stays so.
-    let count = if count > histogram.count() { histogram.count() } else { count };
+    let mut count = if count > histogram.count() { histogram.count() } else { count };
     if count < rank {
         // Above all buckets are only those that are no numbers.
         return if has_nan { (f64::NAN, Some(Doubt::QuantileIsNan)) } else { (bucket.upper, None) };
     }
     let inside = if from_below { rank - (count - bucket.count) } else { count - rank };
-    let doubt = has_nan && histogram.buckets().map(|bucket| bucket.count).sum::<f64>() < histogram.count();
-    (within(&bucket, inside / bucket.count, is_custom), doubt.then_some(Doubt::QuantileIsSkewed))
+    let mut doubt = None;
+    if has_nan {
+        // As Prometheus does it: it counts what lies above, and takes the last bucket for the one that was found.
+        for above in ascending {
+            count += above.count;
+            bucket = above;
+        }
+        doubt = (count < histogram.count()).then_some(Doubt::QuantileIsSkewed);
+    }
+    (within(&bucket, inside / bucket.count, is_custom), doubt)
 }
 
 /// The bucket in which a rank is reached, or the last, and how much was counted with it. Without buckets (which only a
