@@ -169,6 +169,11 @@ impl SampleBatch {
         }
     }
 
+    /// When it arrived.
+    pub fn received_at(&self) -> Timestamp {
+        self.received_at
+    }
+
     /// Makes room for so many series with a point each.
     pub fn reserve(&mut self, series: usize) {
         self.series.reserve(series);

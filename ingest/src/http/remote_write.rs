@@ -19,7 +19,7 @@ use super::decode::Encoding;
 use super::error::ApiError;
 use super::{Receiver, body};
 use crate::intake::Share;
-use crate::remote_write::{self, Outcome, ReadError, Version};
+use crate::remote_write::{self, Outcome, PiecesError, ReadError, Version};
 
 const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
 const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
@@ -105,6 +105,16 @@ impl Receiver {
         let mut grow = super::grow(share, &is_hopeless);
         let read = remote_write::read(version, body, now, Some(self.engine.spellings()), &mut grow);
         let gathered = read.map_err(|error| of_read(&error, is_hopeless.get()))?;
+        if gathered.is_for_pieces() {
+            drop(gathered);
+            // The permit is held: it is read while it is stored.
+            return remote_write::store_in_pieces(version, body, now, &self.engine, &mut grow).map_err(|error| {
+                match error {
+                    PiecesError::Read(error) => of_read(&error, is_hopeless.get()),
+                    PiecesError::Append(error) => Receiver::of_append(error),
+                }
+            });
+        }
         // What follows waits for the disk, together with others.
         drop(permit);
         if let Some(outcome) = gathered.store(&self.engine).map_err(Receiver::of_append)? {
@@ -122,6 +132,8 @@ fn of_read(error: &ReadError, is_hopeless: bool) -> ApiError {
     match error {
         ReadError::NoMemory if is_hopeless => body::too_much(),
         ReadError::NoMemory => body::busy(),
+        // Where that is so, why is told instead.
+        ReadError::NotStored => ApiError::not_now("storage", error.to_string()),
         ReadError::Malformed { .. } | ReadError::Symbols => {
             ApiError::bad_request("malformed", format!("the body is no remote-write message: {error}"))
         }

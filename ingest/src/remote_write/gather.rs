@@ -32,8 +32,16 @@ const STEP_BYTES: usize = 64 << 10;
 const SAMPLE_BYTES: usize = 64;
 /// Memory of a histogram here, in the batch, and on its way into the engine's log, bytes; its buckets aside.
 const HISTOGRAM_BYTES: usize = 512;
-/// Memory of its buckets for each byte of its message, bytes.
-const BUCKET_BYTES: usize = 64;
+/// Memory of one of its buckets, likewise: 16 bytes, and at most 9 in each of what becomes the log's record, bytes.
+const BUCKET_BYTES: usize = 48;
+/// Memory of what is read of a histogram for each byte of its message, until its buckets are made, bytes.
+const READ_BYTES: usize = 64;
+/// Messages of histograms up to this long, bytes, are read without asking for that.
+const SMALL_MESSAGE_BYTES: usize = 64 << 10;
+/// Memory of a histogram that is left in the body until it is stored, bytes.
+const LEFT_BYTES: usize = size_of::<Field<'_>>();
+/// Memory of all histograms of a request from which on they are stored piece by piece, and of a piece, bytes.
+const PIECE_BYTES: usize = 16 << 20;
 /// What a series and its sample usually take in a body, bytes.
 const SERIES_BYTES_USUAL: usize = 256;
 /// Most series that room is made for before they are there.
@@ -50,6 +58,8 @@ pub(super) struct Draft<'b> {
     pub(super) samples: Vec<(i64, f64)>,
     /// Milliseconds and native histograms.
     histograms: Vec<(i64, Histogram)>,
+    /// Native histograms as they lie in the body, where they are stored piece by piece.
+    left: Vec<Field<'b>>,
     pub(super) exemplars: Vec<Exemplar>,
     /// What stands in the place of histograms and is none.
     pub(super) no_histograms: Vec<HistogramError>,
@@ -70,6 +80,7 @@ impl<'b> Draft<'b> {
         self.pairs.clear();
         self.samples.clear();
         self.histograms.clear();
+        self.left.clear();
         self.no_histograms.clear();
         self.exemplars.clear();
         self.no_exemplars.clear();
@@ -92,10 +103,14 @@ impl<'b> Draft<'b> {
     /// Whether there is anything to be stored in it, or refused.
     pub(super) fn is_empty(&self) -> bool {
         self.samples.is_empty()
-            && self.histograms.is_empty()
+            && !self.has_histograms()
             && self.no_histograms.is_empty()
             && self.exemplars.is_empty()
             && self.no_exemplars.is_empty()
+    }
+
+    fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty() || !self.left.is_empty()
     }
 
     /// Whether something in it is not what it should be, which is told with its labels.
@@ -112,7 +127,7 @@ impl<'b> Draft<'b> {
     /// The family of this metric, which has parts if its type says so, and the part that the series is.
     fn family<'m>(&self, metric: &'m str) -> (&'m str, &'m str) {
         let is_whole = !self.about.declared.has_parts()
-            || !self.histograms.is_empty()
+            || self.has_histograms()
             || self.pairs.iter().any(|(name, _)| *name == QUANTILE);
         let is_part = |suffix: &str| self.about.declared.type_of(suffix) != MetricType::Untyped;
         match metric.rfind('_').map(|at| metric.split_at(at)) {
@@ -183,6 +198,18 @@ struct Noted {
     unit: String,
 }
 
+/// How a request is stored.
+#[derive(Clone, Copy)]
+enum Way<'g> {
+    /// As a whole, when all of it is read.
+    Whole,
+    /// Not yet: its histograms take so much memory that it is only read whether it is a message, to be stored piece by piece
+    /// then. So a request that is none is refused with nothing of it stored.
+    Checked,
+    /// Piece by piece, while it is read.
+    Pieces(&'g Engine),
+}
+
 /// What was read of a request.
 pub(crate) struct Gathered<'g> {
     /// For the engine.
@@ -196,7 +223,16 @@ pub(crate) struct Gathered<'g> {
     outcome: Outcome,
     /// Which message is read, if one of remote-write.
     version: Option<Version>,
+    way: Way<'g>,
+    /// Memory of the histograms in the batch, as far as it is counted.
+    histogram_bytes: usize,
+    /// The longest message of a histogram for whose reading there is memory.
+    message_bytes: usize,
+    /// Why a piece was not stored.
+    failure: Option<AppendError>,
     asked_bytes: usize,
+    /// What may be asked for before `grow` is.
+    free_bytes: usize,
     grow: &'g mut dyn FnMut(usize) -> bool,
 }
 
@@ -206,8 +242,35 @@ impl<'g> Gathered<'g> {
         spellings: Option<Spellings<'g>>,
         grow: &'g mut dyn FnMut(usize) -> bool,
     ) -> Gathered<'g> {
-        let (batch, outcome) = (SampleBatch::new(now), Outcome::default());
-        Gathered { batch, spellings, latest: None, said: Vec::new(), outcome, version: None, asked_bytes: 0, grow }
+        Gathered {
+            batch: SampleBatch::new(now),
+            spellings,
+            latest: None,
+            said: Vec::new(),
+            outcome: Outcome::default(),
+            version: None,
+            way: Way::Whole,
+            histogram_bytes: 0,
+            message_bytes: SMALL_MESSAGE_BYTES,
+            failure: None,
+            asked_bytes: 0,
+            free_bytes: STEP_BYTES,
+            grow,
+        }
+    }
+
+    /// What is read is stored piece by piece. Errors: there is no memory for one.
+    pub(super) fn in_pieces(mut self, engine: &'g Engine) -> Result<Gathered<'g>, ReadError> {
+        if !(self.grow)(PIECE_BYTES) {
+            return Err(ReadError::NoMemory);
+        }
+        (self.way, self.free_bytes) = (Way::Pieces(engine), PIECE_BYTES);
+        Ok(self)
+    }
+
+    /// Whether it has to be read again, to be stored piece by piece.
+    pub(crate) fn is_for_pieces(&self) -> bool {
+        matches!(self.way, Way::Checked)
     }
 
     /// What is read is a message of this version of remote-write: what it refuses is as there.
@@ -253,7 +316,7 @@ impl<'g> Gathered<'g> {
     #[inline]
     pub(crate) fn ask(&mut self, bytes: usize) -> Result<(), ReadError> {
         self.asked_bytes += bytes;
-        if self.asked_bytes < STEP_BYTES || (self.grow)(std::mem::take(&mut self.asked_bytes)) {
+        if self.asked_bytes < self.free_bytes || (self.grow)(std::mem::take(&mut self.asked_bytes)) {
             Ok(())
         } else {
             Err(ReadError::NoMemory)
@@ -329,8 +392,7 @@ impl<'g> Gathered<'g> {
         histogram: Histogram,
     ) -> Result<(), ReadError> {
         let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
-        let buckets = (histogram.positive().len() + histogram.negative().len()) * BUCKET_BYTES;
-        self.ask(SERIES_BYTES + HISTOGRAM_BYTES + texts + buckets)?;
+        self.ask(SERIES_BYTES + texts + memory_of(&histogram))?;
         let series = self.batch.series_of(kind, pairs);
         self.latest = series.as_ref().ok().copied();
         match series {
@@ -343,19 +405,31 @@ impl<'g> Gathered<'g> {
     }
 
     /// Adds a native histogram to a series that is being read; says whether it is one.
-    pub(super) fn histogram(
+    pub(super) fn histogram<'b>(
         &mut self,
-        draft: &mut Draft<'_>,
-        field: Field<'_>,
+        draft: &mut Draft<'b>,
+        field: Field<'b>,
         here: impl Fn(Malformed) -> ReadError + Copy,
     ) -> Result<bool, ReadError> {
-        let bytes = field.bytes().map_err(here)?;
-        self.ask(HISTOGRAM_BYTES + BUCKET_BYTES * bytes.len())?;
-        let (at, sent) = histogram::read(field).map_err(here)?;
+        if let Way::Pieces(_) = self.way {
+            self.ask(LEFT_BYTES)?;
+            draft.left.push(field);
+            return Ok(true);
+        }
+        let (at, sent) = self.read_histogram(field, here)?;
         match sent {
-            Sent::Histogram(histogram) => draft.histograms.push((at, histogram)),
-            Sent::Stale => draft.samples.push((at, f64::from_bits(STALE_NAN_BITS))),
+            Sent::Histogram(_) if self.is_for_pieces() => {}
+            Sent::Histogram(histogram) => {
+                self.histogram_bytes += memory_of(&histogram);
+                self.ask(memory_of(&histogram))?;
+                draft.histograms.push((at, histogram));
+                if self.histogram_bytes > PIECE_BYTES {
+                    self.check_only(draft);
+                }
+            }
+            Sent::Stale => self.sample(draft, at, f64::from_bits(STALE_NAN_BITS))?,
             Sent::Wrong(error) => {
+                self.ask(SAMPLE_BYTES)?;
                 draft.no_histograms.push(error);
                 return Ok(false);
             }
@@ -363,13 +437,38 @@ impl<'g> Gathered<'g> {
         Ok(true)
     }
 
+    /// Reads a histogram, whose buckets are still to be asked for.
+    fn read_histogram(
+        &mut self,
+        field: Field<'_>,
+        here: impl Fn(Malformed) -> ReadError + Copy,
+    ) -> Result<(i64, Sent), ReadError> {
+        let bytes = field.bytes().map_err(here)?.len();
+        // There is one at a time, so the longest stands for all.
+        if bytes > self.message_bytes {
+            self.ask((bytes - self.message_bytes) * READ_BYTES)?;
+            self.message_bytes = bytes;
+        }
+        histogram::read(field).map_err(here)
+    }
+
+    /// Goes on to see whether the request is one, and keeps nothing of it.
+    fn check_only(&mut self, draft: &mut Draft<'_>) {
+        (self.way, self.spellings, draft.series) = (Way::Checked, None, None);
+        self.batch = SampleBatch::new(self.batch.received_at());
+        self.said = Vec::new();
+        draft.histograms = Vec::new();
+    }
+
     /// Takes a series that was read, or notes why not.
     pub(super) fn add(&mut self, draft: &mut Draft<'_>) -> Result<(), ReadError> {
+        if self.is_for_pieces() {
+            self.asked_bytes = 0;
+            return Ok(());
+        }
         self.ask(SERIES_BYTES + draft.pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>())?;
         for error in &draft.no_histograms {
-            self.outcome.refuse("invalid_histogram", 1, || {
-                format!("{}: a histogram is none: {error}", series_text(&draft.pairs))
-            });
+            self.refuse_histogram(&draft.pairs, error);
         }
         for why in &draft.no_exemplars {
             self.outcome
@@ -381,7 +480,7 @@ impl<'g> Gathered<'g> {
             let (family, _) = draft.family(metric);
             self.describe(family.as_bytes(), draft.about)?;
         }
-        let has_points = !draft.samples.is_empty() || !draft.histograms.is_empty();
+        let has_points = !draft.samples.is_empty() || draft.has_histograms();
         if !has_points && draft.exemplars.is_empty() && draft.is_right() {
             // Nothing to be stored: it is no series of the engine. The second version demands that there is something.
             if draft.is_empty() && self.version == Some(Version::V2) {
@@ -405,13 +504,52 @@ impl<'g> Gathered<'g> {
                         self.batch.push_native(series, Timestamp::from_millis(at), histogram);
                     }
                 }
+                if let Way::Pieces(engine) = self.way {
+                    self.add_left(draft, series, engine)?;
+                }
             }
             Err(fault) => {
-                let count = ((draft.samples.len() + draft.histograms.len()) as u64).max(1);
+                let histograms = draft.histograms.len() + draft.left.len();
+                let count = ((draft.samples.len() + histograms) as u64).max(1);
                 self.outcome.refuse("invalid_labels", count, || format!("{}: {fault}", series_text(&draft.pairs)));
             }
         }
         Ok(())
+    }
+
+    /// Takes the histograms that were left in the body, and stores what there is whenever it is enough.
+    fn add_left(&mut self, draft: &mut Draft<'_>, mut series: BatchSeries, engine: &Engine) -> Result<(), ReadError> {
+        let mut next = 0;
+        while let Some(field) = draft.left.get(next).copied() {
+            next += 1;
+            let (at, sent) = self.read_histogram(field, ReadError::from)?;
+            match sent {
+                Sent::Histogram(histogram) => {
+                    self.ask(memory_of(&histogram))?;
+                    self.batch.push_native(series, Timestamp::from_millis(at), histogram);
+                }
+                Sent::Stale => {
+                    self.ask(SAMPLE_BYTES)?;
+                    self.batch.push(series, Timestamp::from_millis(at), f64::from_bits(STALE_NAN_BITS));
+                }
+                Sent::Wrong(error) => self.refuse_histogram(&draft.pairs, &error),
+            }
+            if self.asked_bytes > PIECE_BYTES / 2 {
+                self.store_piece(engine)?;
+                let again = self.series(draft);
+                debug_assert!(again.is_ok(), "its labels were right before");
+                let Ok(again) = again else { return Ok(()) };
+                series = again;
+            }
+        }
+        if self.asked_bytes > PIECE_BYTES / 2 {
+            self.store_piece(engine)?;
+        }
+        Ok(())
+    }
+
+    fn refuse_histogram(&mut self, pairs: &[(&str, &str)], error: &HistogramError) {
+        self.outcome.refuse("invalid_histogram", 1, || format!("{}: a histogram is none: {error}", series_text(pairs)));
     }
 
     /// The series of a draft in the batch. Errors: its labels are none.
@@ -441,9 +579,30 @@ impl<'g> Gathered<'g> {
     pub(crate) fn store(mut self, engine: &Engine) -> Result<Option<Outcome>, AppendError> {
         // Who remembers waits for all who recall.
         self.spellings = None;
+        Ok(self.put(engine)?.then_some(self.outcome))
+    }
+
+    /// Stores what was gathered, and begins anew. Errors: the log cannot be written, which is noted.
+    fn store_piece(&mut self, engine: &Engine) -> Result<(), ReadError> {
+        if let Err(error) = self.put(engine) {
+            self.failure = Some(error);
+            return Err(ReadError::NotStored);
+        }
+        self.batch.clear(self.batch.received_at());
+        (self.said, self.latest, self.asked_bytes) = (Vec::new(), None, 0);
+        Ok(())
+    }
+
+    /// Why a piece was not stored, if one was not.
+    pub(super) fn failure(self) -> Option<AppendError> {
+        self.failure
+    }
+
+    /// Puts the batch into the engine, durably, and notes what became of it; false if a series of it is gone.
+    fn put(&mut self, engine: &Engine) -> Result<bool, AppendError> {
         let report = engine.append_samples(&self.batch)?;
         if report.gone > 0 {
-            return Ok(None);
+            return Ok(false);
         }
         engine.describe(self.said.iter().map(|Noted { family, declared, help, unit }| Said {
             family,
@@ -451,9 +610,9 @@ impl<'g> Gathered<'g> {
             help,
             unit,
         }))?;
-        self.outcome.samples = (report.accepted + report.duplicates).saturating_sub(report.natives);
-        self.outcome.histograms = report.natives;
-        self.outcome.exemplars = report.exemplars;
+        self.outcome.samples += (report.accepted + report.duplicates).saturating_sub(report.natives);
+        self.outcome.histograms += report.natives;
+        self.outcome.exemplars += report.exemplars;
         // Prometheus looks at what it has before the request: of what collides within one it keeps the first, and counts all.
         let passed_over: HashSet<u32> = match self.version {
             Some(_) => report.repeated.into_iter().collect(),
@@ -480,8 +639,13 @@ impl<'g> Gathered<'g> {
                 format!("{series}: an exemplar is older than the newest one")
             });
         }
-        Ok(Some(self.outcome))
+        Ok(true)
     }
+}
+
+/// Memory of a histogram on its way, bytes.
+fn memory_of(histogram: &Histogram) -> usize {
+    HISTOGRAM_BYTES + (histogram.positive().len() + histogram.negative().len()) * BUCKET_BYTES
 }
 
 /// A series as people write it, cut when it is long.

@@ -10,7 +10,7 @@ mod histogram;
 mod v1;
 mod v2;
 
-use watchfire_engine::Spellings;
+use watchfire_engine::{AppendError, Engine, Spellings};
 use watchfire_model::Timestamp;
 
 pub(crate) use gather::{About, Gathered, Outcome};
@@ -42,6 +42,9 @@ pub(crate) enum ReadError {
     /// Its texts do not begin with the empty one.
     #[error("the first of `symbols` must be the empty text")]
     Symbols,
+    /// A piece of it could not be stored.
+    #[error("the log cannot be written")]
+    NotStored,
     /// There is no memory for it at the moment.
     #[error("too many bodies are being worked on")]
     NoMemory,
@@ -85,11 +88,43 @@ pub(crate) fn read<'g>(
     grow: &'g mut dyn FnMut(usize) -> bool,
 ) -> Result<Gathered<'g>, ReadError> {
     let mut gathered = Gathered::new(now, spellings, grow).of_version(version).expecting(body.len());
-    match version {
-        Version::V1 => v1::read(body, &mut gathered)?,
-        Version::V2 => v2::read(body, &mut gathered)?,
-    }
+    read_into(version, body, &mut gathered)?;
     Ok(gathered)
+}
+
+fn read_into(version: Version, body: &[u8], into: &mut Gathered<'_>) -> Result<(), ReadError> {
+    match version {
+        Version::V1 => v1::read(body, into),
+        Version::V2 => v2::read(body, into),
+    }
+}
+
+/// Why a message was not stored, or not all of it: to send it again does no harm.
+pub(crate) enum PiecesError {
+    /// It could not be read.
+    Read(ReadError),
+    /// It could not be stored.
+    Append(AppendError),
+}
+
+/// Reads a message of which [`read`] said that it is one and [`Gathered::is_for_pieces`], and stores it piece by piece, in
+/// bounded memory.
+pub(crate) fn store_in_pieces(
+    version: Version,
+    body: &[u8],
+    now: Timestamp,
+    engine: &Engine,
+    grow: &mut dyn FnMut(usize) -> bool,
+) -> Result<Outcome, PiecesError> {
+    let gathered = Gathered::new(now, None, grow).of_version(version).in_pieces(engine);
+    let mut gathered = gathered.map_err(PiecesError::Read)?;
+    if let Err(error) = read_into(version, body, &mut gathered) {
+        return Err(gathered.failure().map_or(PiecesError::Read(error), PiecesError::Append));
+    }
+    let stored = gathered.store(engine).map_err(PiecesError::Append)?;
+    // Without what is known nothing can be gone.
+    debug_assert!(stored.is_some(), "all series are named by their labels");
+    Ok(stored.unwrap_or_default())
 }
 
 #[cfg(test)]

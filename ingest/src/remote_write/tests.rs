@@ -187,6 +187,79 @@ fn native(at: i64, schema: i64, counts: &[u64]) -> Vec<u8> {
     .concat()
 }
 
+/// What becomes of a body, stored as its size demands; and how much memory was asked for. Says whether it was piece by piece.
+fn stored(version: Version, body: &[u8], engine: &Engine) -> Result<(Outcome, usize, bool), ReadError> {
+    let (now, mut asked) = (Timestamp::from_millis(NOW), 0);
+    let mut grow = |bytes| {
+        asked += bytes;
+        true
+    };
+    let gathered = read(version, body, now, Some(engine.spellings()), &mut grow)?;
+    let in_pieces = gathered.is_for_pieces();
+    let outcome = if in_pieces {
+        drop(gathered);
+        match store_in_pieces(version, body, now, engine, &mut grow) {
+            Ok(outcome) => outcome,
+            Err(PiecesError::Read(error)) => return Err(error),
+            Err(PiecesError::Append(error)) => panic!("{error}"),
+        }
+    } else {
+        gathered.store(engine).expect("the log can be written").expect("nothing is gone")
+    };
+    Ok((outcome, asked, in_pieces))
+}
+
+/// How many samples and native histograms there are of a metric.
+fn count_of(engine: &Engine, metric: &str) -> (usize, usize) {
+    let matcher = Matcher::new("__name__", watchfire_model::MatchOp::Equal, metric).expect("valid");
+    let (start, end) = (Timestamp::from_millis(0), Timestamp::from_millis(NOW + 1_000_000));
+    let (mut floats, mut natives) = (Vec::new(), Vec::new());
+    for view in engine.select(&[matcher], TimeRange { start, end }).expect("selects") {
+        view.samples_and_natives(start, end, &mut floats, &mut natives);
+    }
+    (floats.len(), natives.len())
+}
+
+#[test]
+fn much_of_native_histograms_is_stored_piece_by_piece() {
+    const MANY: i64 = 12_000;
+    let counts: Vec<u64> = (1..=160).collect();
+    let of = |metric: &str, fields: &[Vec<u8>]| [vec![series_labels(metric)], fields.to_vec()].concat().concat();
+    let at = |step: i64| NOW - MANY + step;
+    let native_at = |number: u8, step: i64| bytes(number, &native(at(step), 3, &counts));
+    // Half of them in one series, among what is none, ends and begins again; the others in a series each.
+    let mut long: Vec<Vec<u8>> = (0..MANY / 2).map(|step| native_at(4, step)).collect();
+    long.insert(70, bytes(4, &native(at(0), 99, &[1])));
+    long.push(bytes(2, &sample(at(-1), 1.0)));
+    let short = (0..MANY / 2).map(|step| bytes(1, &of(&format!("of_{step}"), &[native_at(4, step)])));
+    let nameless = bytes(1, &native_at(4, 0));
+    let body = [vec![bytes(1, &of("long", &long))], short.collect(), vec![nameless]].concat().concat();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = EngineConfig::new(folder.path().to_owned());
+    let (engine, _) = Engine::open(config, Timestamp::from_millis(NOW)).expect("an empty engine opens");
+    // What is no message is refused with nothing of it stored.
+    let broken = stored(Version::V1, &[&body[..], &[0x0a, 9]].concat(), &engine);
+    assert!(matches!(broken, Err(ReadError::Malformed { place: Place::Request, .. })), "{broken:?}");
+    assert_eq!(count_of(&engine, "long"), (0, 0));
+    for _ in 0..2 {
+        let (outcome, asked, in_pieces) = stored(Version::V1, &body, &engine).expect("it is a message");
+        assert!(in_pieces && asked < 40 << 20, "{in_pieces}: {asked} for {} bytes", body.len());
+        assert_eq!((outcome.samples, outcome.histograms), (1, MANY as u64));
+        assert_eq!(outcome.refused, [("invalid_histogram", 1), ("invalid_labels", 1)]);
+        assert!(outcome.told[0].starts_with("long{}: a histogram is none: the schema is 99"), "{:?}", outcome.told);
+        assert_eq!(count_of(&engine, "long"), (1, MANY as usize / 2));
+        assert_eq!(count_of(&engine, "of_17"), (0, 1));
+    }
+    // By the second version as well, with what is one of them already.
+    let symbols = ["", "__name__", "long"].map(|symbol| bytes(4, symbol.as_bytes())).concat();
+    let again: Vec<Vec<u8>> = (MANY / 4..MANY).map(|step| native_at(3, step)).collect();
+    let second = bytes(5, &[vec![bytes(1, &[1, 2])], again].concat().concat());
+    let (outcome, _, in_pieces) = stored(Version::V2, &[symbols, second].concat(), &engine).expect("it is a message");
+    assert!(in_pieces);
+    assert_eq!((outcome.histograms, &outcome.refused[..]), (MANY as u64 * 3 / 4, &[][..]));
+    assert_eq!(count_of(&engine, "long"), (1, MANY as usize));
+}
+
 #[test]
 fn native_histograms_of_both_versions_are_taken() {
     let labels = || series_labels("latency");
@@ -405,6 +478,9 @@ fn a_small_body_that_means_much_memory_is_stopped() {
         let stopped = asked(version, &body, MOST);
         assert!(stopped.is_err_and(|asked| asked < MOST + (128 << 10)), "{stopped:?}");
     }
+    // Four million buckets of one histogram are asked for at once.
+    let deltas = bytes(4, &bytes(12, &vec![0; 4 << 20]));
+    assert_eq!(asked(Version::V1, &bytes(1, &deltas), MOST), Err(((4 << 20) + 5 - (64 << 10)) * 64));
 }
 
 proptest! {
