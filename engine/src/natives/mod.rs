@@ -175,7 +175,13 @@ impl Natives {
         }
         let mut histogram = histogram.clone();
         histogram.set_hint(self.hint_of(&histogram, follows));
-        self.append(at, &histogram);
+        if follows || histogram.hint() != ResetHint::Gauge {
+            self.append(at, &histogram);
+        } else {
+            // That it continues nothing is not noted of a gauge.
+            self.begin(Layout::of(&histogram), at);
+            self.put(at, &histogram);
+        }
         Ok(Pushed::Accepted)
     }
 

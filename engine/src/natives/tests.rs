@@ -122,8 +122,11 @@ fn of_buckets(hint: ResetHint, positive: &[(i32, f64)]) -> Histogram {
     Histogram::new(HistogramParts { schema: 3, hint, count, positive, ..HistogramParts::default() }).expect("valid")
 }
 
-/// Pushes histograms a second apart; `None` is a float between two.
-fn pushed(all: &[Option<(ResetHint, &[(i32, f64)])>]) -> Natives {
+/// What is said of a reset, and buckets; `None` is a float between two histograms.
+type Sent<'s> = Option<(ResetHint, &'s [(i32, f64)])>;
+
+/// Pushes histograms a second apart.
+fn pushed(all: &[Sent<'_>]) -> Natives {
     let mut natives = Natives::default();
     for (step, one) in (0..).zip(all) {
         let Some((hint, buckets)) = one else { continue };
@@ -165,6 +168,7 @@ fn empty_buckets_are_those_of_a_chunk_of_prometheus() {
             &[Some((Gauge, two)), Some((Gauge, one)), Some((Gauge, &[(7, 1.0)])), Some((Unknown, two))],
             &["1 4 (7)", "1 (4) (7)", "(1) (4) 7", "1 4"],
         ),
+        (&[Some((Gauge, two)), None, Some((Gauge, one)), Some((Gauge, &[(7, 1.0)]))], &["1 4", "1 (7)", "(1) 7"]),
     ] {
         assert_eq!(places(&pushed(all)), wanted, "{all:?}");
     }
