@@ -25,6 +25,13 @@ impl Side {
         self.spans.is_empty()
     }
 
+    /// Where its spans end, also where the last ones hold nothing; `None` if one goes back.
+    pub fn reach(&self) -> Option<i64> {
+        self.spans.iter().try_fold(0i64, |end, (offset, length)| {
+            (*offset >= 0).then(|| end.saturating_add(i64::from(*offset)).saturating_add(i64::from(*length)))
+        })
+    }
+
     /// Adds a span.
     pub fn span(&mut self, field: Field<'_>) -> Result<(), Malformed> {
         let mut span = Message::new(field.bytes()?);

@@ -11,7 +11,7 @@
 //! Whole numbers are differences from bucket to bucket, floats are as they are; which of them is said by the count.
 
 use watchfire_exposition::native::{Side, small};
-use watchfire_model::histogram::{HistogramError, HistogramParts};
+use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramError, HistogramParts};
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Histogram, ResetHint};
 use watchfire_protobuf::{Field, Malformed, Message, doubles};
@@ -61,7 +61,15 @@ pub(super) fn read(field: Field<'_>) -> Result<(i64, Sent), Malformed> {
         return Ok((at, Sent::Stale));
     }
     parts.bounds = bounds.into();
+    let reach = positive.reach();
     let made = positive.buckets("positive", parts.is_integer).and_then(|positive| {
+        // Spans without buckets have a place, too.
+        if parts.schema == i32::from(CUSTOM_SCHEMA)
+            && let Some(buckets) = reach
+            && usize::try_from(buckets).is_ok_and(|buckets| buckets > parts.bounds.len() + 1)
+        {
+            return Err(HistogramError::TooFewBounds { bounds: parts.bounds.len(), buckets });
+        }
         parts.positive = positive;
         parts.negative = negative.buckets("negative", parts.is_integer)?;
         Histogram::new(parts)

@@ -280,6 +280,14 @@ fn native_histograms_of_both_versions_are_taken() {
     let symbols = ["", "__name__", "latency"].map(|symbol| bytes(4, symbol.as_bytes())).concat();
     let second = bytes(5, &[bytes(1, &[1, 2]), bytes(3, &custom)].concat());
     assert_eq!(outcome(Version::V2, &[symbols, second].concat()), Ok(Outcome { histograms: 1, ..Outcome::default() }));
+    // A span that reaches beyond the bounds is none, be it empty.
+    let beyond = [
+        [vec![0x20], varint(105)].concat(),
+        bytes(11, &[0x08, 6, 0x10, 0]),
+        [varint(16 << 3 | 2), varint(8), doubles(&[0.5])].concat(),
+    ];
+    let refused = outcome(Version::V1, &bytes(1, &[labels(), bytes(4, &beyond.concat())].concat())).expect("a message");
+    assert!(refused.told[0].contains("1 bounds do not cover 3 buckets"), "{refused:?}");
     // The end of a series is a sample like any other.
     let stale =
         [[vec![0x19], 0x7ff0_0000_0000_0002u64.to_le_bytes().to_vec()].concat(), native(NOW, 3, &[])[11..].to_vec()];
