@@ -152,3 +152,31 @@ fn what_is_wrong_is_told_as_text() {
         assert_eq!(have.text().ends_with('\n'), wanted.text().ends_with('\n'), "{path}");
     }
 }
+
+#[test]
+fn external_labels_leave_with_what_has_none_of_their_names() {
+    let Some(program) = Program::of_prometheus("prometheus", "external labels in federation") else { return };
+    let config = "global: {external_labels: {region: eu, job: other, zone: \"1\"}}\n";
+    let (ours, theirs) = (Server::start(BINARY, config), Prometheus::start_with(&program, |_| config.to_owned()));
+    let at = now_ms();
+    let plain = |labels| Written { labels, samples: vec![(at, 1.5)], histograms: vec![] };
+    let series = [
+        plain(vec![("__name__", "m"), ("instance", "i"), ("job", "a"), ("region", "us")]),
+        plain(vec![("__name__", "m"), ("job", "a")]),
+        plain(vec![("__name__", "n")]),
+    ];
+    theirs.write(&series);
+    let mut request = Vec::new();
+    for Written { labels, samples, histograms } in &series {
+        let labels = remote_write::labels(labels.iter().copied());
+        remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
+    }
+    assert_eq!(ours.client().call(&remote_write::http_request(&request)).status, 204);
+    for accept in ["text/plain", PROTOBUF] {
+        let path = "/federate?match[]=m&match[]=n&match[]=%7Bregion=%22eu%22%7D";
+        let request = Client::request("GET", path, &[&format!("Accept: {accept}")], b"");
+        let [have, wanted] = [ours.client(), theirs.client()].map(|mut client| client.call(&request));
+        assert_eq!(have.text(), wanted.text(), "{accept}");
+        assert!(have.body == wanted.body && have.body.len() > 100, "{accept}");
+    }
+}

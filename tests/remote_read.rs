@@ -105,21 +105,74 @@ fn samples(body: &[u8]) -> Vec<(String, i64, u64)> {
     all
 }
 
+/// A request for the series with these labels, up to now, by types of response.
+fn request(types: &[u8], labels: &[(&str, &str)]) -> Vec<u8> {
+    let mut query = vec![0x10];
+    remote_write::put_varint(now_ms().cast_unsigned(), &mut query);
+    for (name, value) in labels {
+        let texts = [&[0x12, name.len() as u8][..], name.as_bytes(), &[0x1a, value.len() as u8], value.as_bytes()];
+        let matcher = texts.concat();
+        query.extend_from_slice(&[0x1a, matcher.len() as u8]);
+        query.extend_from_slice(&matcher);
+    }
+    let mut message = [&[0x0a, query.len() as u8][..], &query].concat();
+    types.iter().for_each(|kind| message.extend_from_slice(&[0x10, *kind]));
+    let packed = snap::raw::Encoder::new().compress_vec(&message).expect("short");
+    Client::request("POST", "/api/v1/read", &["Content-Encoding: snappy"], &packed)
+}
+
+#[test]
+fn external_labels_leave_with_what_has_none_of_their_names() {
+    let Some(program) = Program::of_prometheus("prometheus", "external labels in remote-read") else { return };
+    let config = "global: {external_labels: {region: eu, job: other, zone: \"1\"}}\n";
+    let (ours, theirs) = (Server::start(BINARY, config), Prometheus::start_with(&program, |_| config.to_owned()));
+    let mut written = Vec::new();
+    for labels in [
+        &[("__name__", "m"), ("instance", "i"), ("job", "a"), ("region", "us")][..],
+        &[("__name__", "m"), ("job", "a")],
+        &[("__name__", "n")],
+    ] {
+        remote_write::put_series(&remote_write::labels(labels.iter().copied()), &[(now_ms(), 1.5)], &mut written);
+    }
+    for mut client in [ours.client(), theirs.client()] {
+        assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
+    }
+    let mut told = 0;
+    for labels in [
+        &[("__name__", "m")][..],
+        &[("__name__", "m"), ("region", "eu")],
+        &[("__name__", "m"), ("region", "us")],
+        &[("__name__", "m"), ("job", "other")],
+        &[("__name__", "m"), ("job", "a"), ("zone", "1")],
+        &[("__name__", "n"), ("zone", "2")],
+        &[("region", "eu")],
+    ] {
+        let read = |mut client: Client| {
+            let answer = client.call(&request(&[0], labels));
+            assert_eq!(answer.status, 200, "{labels:?}: {}", answer.text());
+            let mut samples = samples(&answer.body);
+            // Ours has series of its own, and an order.
+            samples.retain(|(labels, ..)| labels.contains("__name__\u{12}\u{1}"));
+            samples.sort();
+            samples
+        };
+        let [have, wanted] = [ours.client(), theirs.client()].map(read);
+        assert_eq!(have, wanted, "{labels:?}");
+        told += wanted.len();
+        // The other type has the same series, which nobody here can unpack.
+        let length = |mut client: Client| client.call(&request(&[1], labels)).body.len();
+        let [have, wanted] = [ours.client(), theirs.client()].map(length);
+        assert!(have == wanted || labels[0].0 != "__name__", "{labels:?}: {have} {wanted}");
+    }
+    assert!(told > 5, "{told}");
+}
+
 #[test]
 fn both_types_of_response_and_what_cannot_be_asked() {
     let server = Server::start(BINARY, "limits: {query_samples: 1000}\n");
     let begin = now_ms() - STEPS * STEP_MS;
     fill(&mut server.client(), begin);
-    let request = |types: &[u8], name: &str| {
-        let matcher = [&[0x12, 8][..], b"__name__", &[0x1a, name.len() as u8], name.as_bytes()].concat();
-        let mut end = Vec::new();
-        remote_write::put_varint(now_ms().cast_unsigned(), &mut end);
-        let query = [&[0x10][..], &end, &[0x1a, matcher.len() as u8], &matcher].concat();
-        let mut message = [&[0x0a, query.len() as u8][..], &query].concat();
-        types.iter().for_each(|kind| message.extend_from_slice(&[0x10, *kind]));
-        let packed = snap::raw::Encoder::new().compress_vec(&message).expect("short");
-        Client::request("POST", "/api/v1/read", &["Content-Encoding: snappy"], &packed)
-    };
+    let request = |types: &[u8], name: &str| request(types, &[("__name__", name)]);
     let mut client = server.client();
     let answer = client.call(&request(&[1, 0], "noise"));
     let proto = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";

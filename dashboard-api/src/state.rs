@@ -9,6 +9,7 @@ use watchfire_alerting::Silences;
 use watchfire_engine::Engine;
 use watchfire_json_log::JsonLogs;
 use watchfire_log_store::LogStore;
+use watchfire_model::LabelSet;
 use watchfire_query_lang::{Limits, MetricsRead, QueryMemory};
 use watchfire_rules::RuleEngine;
 use watchfire_scrape::Scraper;
@@ -86,6 +87,13 @@ pub struct Api {
     pub started: Instant,
     /// Bounds of queries.
     pub limits: QueryLimits,
+}
+
+impl Api {
+    /// What series carry that leave this server (`global.external_labels`), as the configuration says now.
+    pub(crate) fn external_labels(&self) -> LabelSet {
+        (self.rule_settings)().1.labels
+    }
 }
 
 /// Where a server is reached.

@@ -6,6 +6,7 @@
 mod protobuf;
 mod text;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -27,6 +28,9 @@ use crate::state::Api;
 
 /// Stands in every line, so that the reader's own label of that name cannot take its place.
 const INSTANCE: &str = "instance";
+
+/// Labels that series carry which have none of these names.
+type Added = BTreeMap<String, String>;
 
 /// Routes of this file.
 pub(super) fn routes() -> Router<Arc<Api>> {
@@ -64,7 +68,10 @@ async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked)
     // Of a selector without any condition nothing is found, which is no error here.
     let mut selectors = asked.matchers_of_any().map_err(|problem| Failed(StatusCode::BAD_REQUEST, problem))?;
     selectors.retain(|matchers| !matchers.is_empty());
-    let federation = Federation { api, selectors, range, found: None, escaping, written };
+    let external = api.external_labels();
+    let mut added: Added = external.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    added.entry(INSTANCE.to_owned()).or_default();
+    let federation = Federation { api, selectors, range, added, found: None, escaping, written };
     Ok(in_pieces(federation, negotiated.content_type()).await?)
 }
 
@@ -77,16 +84,19 @@ enum Written {
 /// The newest of one series.
 struct Told<'t> {
     labels: &'t LabelSet,
+    added: &'t Added,
     escaping: Escaping,
     at: Timestamp,
     value: &'t Newest,
 }
 
 impl<'t> Told<'t> {
-    /// Its labels without the name of the metric, and that of the instance, which always stands there.
+    /// Its labels without the name of the metric, and those that are added.
     fn others(&self) -> impl Iterator<Item = (&'t str, &'t str)> + use<'t> {
-        let instance = self.labels.get(INSTANCE).is_none().then_some((INSTANCE, ""));
-        self.labels.iter().filter(|(label, _)| *label != METRIC_NAME).chain(instance)
+        let Told { labels, added, .. } = *self;
+        let added = added.iter().filter(|(name, _)| labels.get(name).is_none());
+        let added = added.map(|(name, value)| (name.as_str(), value.as_str()));
+        labels.iter().filter(|(label, _)| *label != METRIC_NAME).chain(added)
     }
 }
 
@@ -104,6 +114,7 @@ struct Federation {
     api: Arc<Api>,
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
+    added: Added,
     /// The series that are left, by metric and labels, once they were looked for.
     found: Option<std::vec::IntoIter<SeriesView>>,
     escaping: Escaping,
@@ -148,7 +159,8 @@ impl Pieces for Federation {
             && let Some(view) = left.next()
         {
             if let Some((at, value)) = self.newest(&view) {
-                let told = Told { labels: view.labels(), escaping: self.escaping, at, value: &value };
+                let (labels, added, escaping) = (view.labels(), &self.added, self.escaping);
+                let told = Told { labels, added, escaping, at, value: &value };
                 match &mut self.written {
                     Written::Text(text) => text.put(&told, &mut out),
                     Written::Protobuf(protobuf) => protobuf.put(&told, &mut out),

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
 use http::{StatusCode, header};
 use tokio::sync::OwnedSemaphorePermit;
+use watchfire_model::LabelSet;
 
 use crate::body;
 use crate::error::ApiError;
@@ -45,25 +46,32 @@ async fn read(State(api): State<Arc<Api>>, request: HttpRequest) -> Result<Respo
         let (unpacked, _memory) = unpack(encoding.as_deref().unwrap_or(b"snappy"), &packed)?;
         request::read(&unpacked).map_err(refused)
     };
-    let asked = tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)??;
+    let mut asked = tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)??;
+    let external = api.external_labels();
+    asked.queries.iter_mut().for_each(|query| query.mean_without(&external));
     let Ok(turn) = Arc::clone(&api.remote_reads).acquire_owned().await else {
         return Err(ApiError::internal("the server is shutting down"));
     };
     match asked.response {
         ResponseType::Chunks => {
             let content_type = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
-            in_pieces(Frames::new(api, asked.queries, turn), content_type).await
+            in_pieces(Frames::new(api, asked.queries, external, turn), content_type).await
         }
-        ResponseType::Samples => samples(api, asked, turn).await,
+        ResponseType::Samples => samples(api, asked, external, turn).await,
     }
 }
 
-async fn samples(api: Arc<Api>, asked: Request, turn: OwnedSemaphorePermit) -> Result<Response, ApiError> {
+async fn samples(
+    api: Arc<Api>,
+    asked: Request,
+    external: LabelSet,
+    turn: OwnedSemaphorePermit,
+) -> Result<Response, ApiError> {
     let limits = api.limits.of_query();
     let _cancel_on_drop = CancelOnDrop(limits.cancel.clone());
     let work = move || {
         let _turn = turn;
-        whole(&api.engine, &asked.queries, &limits)
+        whole(&api.engine, &asked.queries, &external, &limits)
     };
     let packed = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)??;
     let headers = [(header::CONTENT_TYPE, "application/x-protobuf"), (header::CONTENT_ENCODING, "snappy")];

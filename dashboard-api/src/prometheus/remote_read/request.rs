@@ -9,7 +9,7 @@
 
 use watchfire_engine::TimeRange;
 use watchfire_model::matcher::MatchOp;
-use watchfire_model::{Matcher, MatcherBudget, Timestamp};
+use watchfire_model::{LabelSet, Matcher, MatcherBudget, Timestamp};
 use watchfire_protobuf::{Field, Malformed, Message, numbers};
 
 /// Most queries of a request; Prometheus sends one.
@@ -31,6 +31,18 @@ pub(super) struct Query {
     pub(super) range: TimeRange,
     /// Only the label sets are wanted.
     pub(super) labels_only: bool,
+}
+
+impl Query {
+    /// Series carry these labels where they leave us, and not here: who asks for one by its value means series without it.
+    pub(super) fn mean_without(&mut self, external: &LabelSet) {
+        for matcher in &mut self.matchers {
+            let is_external = external.get(matcher.name()).is_some_and(|value| value == matcher.value());
+            if matcher.op() == MatchOp::Equal && is_external {
+                *matcher = Matcher::equal(matcher.name(), "");
+            }
+        }
+    }
 }
 
 /// What is asked for.

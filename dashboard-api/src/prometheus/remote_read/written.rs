@@ -16,7 +16,7 @@ use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::{Engine, SeriesKind, SeriesView};
 use watchfire_exposition::native::put_histogram;
-use watchfire_model::{Histogram, Sample, Timestamp};
+use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 use watchfire_protobuf::{Writer, put_varint};
 use watchfire_query_lang::Limits;
 
@@ -143,8 +143,12 @@ fn fill(view: &SeriesView, query: &Query, out: &mut Vec<Sample>) {
     }
 }
 
-fn put_labels(view: &SeriesView, series: &mut Writer<'_>) {
-    for (name, value) in view.labels().iter() {
+/// The labels of a series, and the external ones whose names it has not.
+fn put_labels(view: &SeriesView, external: &LabelSet, series: &mut Writer<'_>) {
+    let added = external.iter().filter(|(name, _)| view.labels().get(name).is_none());
+    let mut labels: Vec<(&str, &str)> = view.labels().iter().chain(added).collect();
+    labels.sort_unstable();
+    for (name, value) in labels {
         series.message(1, |label| {
             label.bytes(1, name.as_bytes());
             label.bytes(2, value.as_bytes());
@@ -153,7 +157,12 @@ fn put_labels(view: &SeriesView, series: &mut Writer<'_>) {
 }
 
 /// All samples in one message, packed by snappy.
-pub(super) fn whole(engine: &Engine, queries: &[Query], limits: &Limits) -> Result<Vec<u8>, ApiError> {
+pub(super) fn whole(
+    engine: &Engine,
+    queries: &[Query],
+    external: &LabelSet,
+    limits: &Limits,
+) -> Result<Vec<u8>, ApiError> {
     let too_much = |what: String| {
         ApiError::new(StatusCode::BAD_REQUEST, "too_large", what)
             .hint("accept the response type STREAMED_XOR_CHUNKS, or ask for less at once")
@@ -175,7 +184,7 @@ pub(super) fn whole(engine: &Engine, queries: &[Query], limits: &Limits) -> Resu
                 return Err(too_much(format!("exceeded sample limit ({})", limits.samples_max)));
             }
             Writer::new(&mut result).message(1, |series| {
-                put_labels(&view, series);
+                put_labels(&view, external, series);
                 for sample in &run.samples {
                     series.message(2, |inner| {
                         inner.double(1, sample.value);
@@ -201,6 +210,7 @@ pub(super) fn whole(engine: &Engine, queries: &[Query], limits: &Limits) -> Resu
 pub(super) struct Frames {
     api: Arc<Api>,
     queries: std::iter::Enumerate<std::vec::IntoIter<Query>>,
+    external: LabelSet,
     /// The query at hand, and its series that are left.
     at: Option<(usize, Query, std::vec::IntoIter<SeriesView>)>,
     run: Run,
@@ -209,8 +219,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(api: Arc<Api>, queries: Vec<Query>, turn: OwnedSemaphorePermit) -> Frames {
-        Frames { api, queries: queries.into_iter().enumerate(), at: None, run: Run::default(), _turn: turn }
+    pub(super) fn new(api: Arc<Api>, queries: Vec<Query>, external: LabelSet, turn: OwnedSemaphorePermit) -> Frames {
+        let queries = queries.into_iter().enumerate();
+        Frames { api, queries, external, at: None, run: Run::default(), _turn: turn }
     }
 }
 
@@ -228,7 +239,7 @@ impl Pieces for Frames {
                 Some(view) => {
                     self.run.read(&view, query);
                     if !self.run.is_empty() || query.labels_only {
-                        put_frames(*index, &view, &self.run, &mut out);
+                        put_frames(*index, &view, &self.external, &self.run, &mut out);
                     }
                 }
                 None => self.at = None,
@@ -239,13 +250,13 @@ impl Pieces for Frames {
 }
 
 /// The frames of one series; a long one begins again with its labels.
-fn put_frames(query_index: usize, view: &SeriesView, run: &Run, out: &mut Vec<u8>) {
+fn put_frames(query_index: usize, view: &SeriesView, external: &LabelSet, run: &Run, out: &mut Vec<u8>) {
     let mut chunks = run.chunks().peekable();
     loop {
         let mut message = Vec::new();
         let mut response = Writer::new(&mut message);
         response.message(1, |series| {
-            put_labels(view, series);
+            put_labels(view, external, series);
             let mut bytes = 0;
             while bytes < FRAME_BYTES
                 && let Some(chunk) = chunks.next()
