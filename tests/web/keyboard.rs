@@ -131,6 +131,59 @@ fn a_search_and_a_filter_by_keyboard_alone() {
 }
 
 #[test]
+fn a_text_is_written_over_without_a_complaint() {
+    let Some(mut browser) = Browser::start("a text that is written over") else { return };
+    let (server, _rules) = data::server();
+    let mut page = browser.page(1440, 900, false);
+    for (path, text) in [("/logs", "level:error"), ("/explore", "rate error_count")] {
+        page.go(&format!("http://{}{path}", server.address));
+        page.wait(path, "document.querySelector('.cm-content')");
+        page.key("/");
+        page.wait("the box has the focus", "document.activeElement.classList.contains('cm-content')");
+        page.write(text);
+        page.wait(text, &format!("document.querySelector('.cm-content').textContent == '{text}'"));
+        page.control("a");
+        page.write("x");
+        page.wait("only the new text", "document.querySelector('.cm-content').textContent == 'x'");
+        let problems = page.problems();
+        assert!(problems.is_empty(), "{path}: {problems:#?}");
+    }
+}
+
+#[test]
+fn two_queries_are_copied_and_told_apart() {
+    let Some(mut browser) = Browser::start("two queries in the explorer") else { return };
+    let (server, _rules) = data::server();
+    let mut page = browser.page(1440, 900, false);
+    page.go(&format!(
+        "http://{}/explore?q=rate+log_events_total+by+service&q2=p95+request_duration_ms+by+service",
+        server.address
+    ));
+    page.wait(
+        "both",
+        "document.querySelectorAll('.legend tbody tr').length >= 12 && document.querySelector('.graph canvas')",
+    );
+    page.eval("navigator.clipboard.writeText = (text) => { window.copied = text; return Promise.resolve(); }");
+    page.eval(
+        "[...document.querySelectorAll('.queries .button')].find((one) => one.textContent.trim() == 'curl').click()",
+    );
+    let copied = page.wait("the commands", "window.copied");
+    let lines: Vec<&str> = copied.as_str().into_iter().flat_map(str::lines).collect();
+    assert_eq!(lines.len(), 2, "{copied}");
+    for (line, query) in lines.iter().zip(["rate+log_events_total", "p95+request_duration_ms"]) {
+        assert!(line.starts_with("curl 'http://") && line.contains(query), "{line}");
+    }
+    // No mark is of two lines: eight colours, and dashes for those of the second query.
+    let marks = "[...document.querySelectorAll('.legend .swatch')].map((one) => one.style.background)";
+    let marks = page.eval(marks);
+    let marks: std::collections::BTreeSet<&str> =
+        marks.as_array().into_iter().flatten().filter_map(|one| one.as_str()).collect();
+    assert_eq!(page.eval("document.querySelectorAll('.legend .swatch').length"), marks.len(), "{marks:?}");
+    let problems = page.problems();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
 fn values_that_a_list_cannot_hold_are_filtered_by_too() {
     let Some(mut browser) = Browser::start("filters by odd values") else { return };
     let (server, _rules) = data::server();

@@ -22,6 +22,9 @@ fn a_key_is_asked_for_and_opens_pages_and_the_tail() {
     let mut page = browser.page(1024, 768, false);
     page.go(&format!("http://{}/logs", server.address));
     page.wait("the form", "document.querySelector('.login input[type=password]')");
+    // Nothing is asked for that would be refused.
+    let problems = page.problems();
+    assert!(problems.is_empty(), "{problems:#?}");
     let enter = |page: &mut watchfire_test_support::browser::Page<'_>, key: &str| {
         page.eval("document.querySelector('.login input[type=password]').focus()");
         page.eval("document.querySelector('.login input[type=password]').select()");

@@ -54,6 +54,23 @@ fn scrolling_pauses_the_tail_and_new_lines_are_counted() {
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
+#[test]
+fn a_server_that_is_gone_is_told_once() {
+    let Some(mut browser) = Browser::start("a tail whose server is gone") else { return };
+    let mut server = Server::start(BINARY, "");
+    let mut page = browser.page(1024, 768, false);
+    page.go(&format!("http://{}/logs?live=1", server.address));
+    page.wait(
+        "following",
+        "document.querySelector('.live').textContent.includes('following') && document.querySelector('.live-mark.on')",
+    );
+    server.kill();
+    page.wait("it is lost", "document.querySelector('.live header').textContent.startsWith('connection lost')");
+    page.wait("the page knows", "document.querySelector('.banner')");
+    assert_eq!(page.eval("document.querySelectorAll('.live-mark.on, .error-note').length"), 0);
+    assert_eq!(page.eval("document.querySelector('.live [role=status]').textContent"), "connection lost");
+}
+
 /// The tail itself keeps 8 MiB for slow readers; the rest is what sockets and the allocator hold.
 const GROWN_MIB_MAX: f64 = 96.0;
 

@@ -51,6 +51,35 @@ fn hostile_text_is_text() {
 }
 
 #[test]
+fn lines_returns_and_tags_of_a_record_are_seen() {
+    let Some(mut browser) = Browser::start("what cannot be seen in records") else { return };
+    let server = Server::start(BINARY, "");
+    let service = "s".repeat(300);
+    let record = json!({"service": service, "message": "mark over\rwritten \u{e0041}tag\r\nnext", "stack": "a\nb\nc"});
+    assert_eq!(server.client().post("/ingest", "application/json", record.to_string()).status, 202);
+    let mut page = browser.page(390, 844, false);
+    for width in [390, 1440] {
+        page.look(width, 844, false);
+        page.go(&format!("http://{}/logs?q=mark", server.address));
+        page.wait("the row", "document.querySelector('.log-row')");
+        page.eval("document.querySelector('.opener').click()");
+        page.wait("the record", "document.querySelector('.log-detail .fields')");
+        let row = page.eval("document.querySelector('.log-row .message').firstChild.data");
+        assert_eq!(row, "mark over␍written ⟨U+E0041⟩tag next");
+        let message = page.eval("document.querySelector('.message-text').innerText");
+        assert!(message.as_str().is_some_and(|text| text.contains("over␍written ⟨U+E0041⟩tag")), "{message}");
+        assert_eq!(page.eval("[...document.querySelectorAll('.fields .value')].find((one) => /b/.test(one.textContent) && one.textContent.length == 5).innerText"), "a\nb\nc");
+        // Its button is as wide as there is room.
+        let outside = "(() => { const [link, box] = ['.metrics-link', '.log-detail'].map((one) => document.querySelector(one).getBoundingClientRect()); \
+             const text = document.querySelector('.metrics-link span').getBoundingClientRect(); \
+             return [link.left - box.left, box.right - link.right, text.left - link.left, link.right - text.right].filter((room) => room < 0).length })()";
+        assert_eq!(page.eval(outside), 0, "{width}");
+    }
+    let problems = page.problems();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
 fn a_record_of_a_megabyte_opens() {
     let Some(mut browser) = Browser::start("a record of a megabyte") else { return };
     let server = Server::start(BINARY, "");

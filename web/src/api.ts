@@ -1,6 +1,6 @@
 /** Calls of the server, the key they carry, and the shapes of its answers (those parts that pages read). */
 
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { parseJson } from './json';
 
 export interface Place {
@@ -29,6 +29,10 @@ export class ApiError extends Error {
 
 /** Whether the server asked who we are and we cannot say. */
 export const needsLogin = signal(false);
+/** Whether the server told who we are to it, or cannot be asked. */
+const isAsked = signal(false);
+/** Nothing is asked for while this is true: it would only be refused. */
+export const isLocked = computed(() => !isAsked.value || needsLogin.value);
 /** What was wrong with what was tried. */
 export const loginProblem = signal('');
 /** False while the server cannot be reached. */
@@ -56,6 +60,7 @@ export async function loadSession(): Promise<void> {
   } catch {
     // The calls of the page itself will say what is wrong.
   }
+  isAsked.value = true;
 }
 
 /** Exchanges a key, or a name and password, for a session. */

@@ -2,7 +2,7 @@
 
 import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { needsLogin, reachable } from './api';
+import { ApiError, needsLogin, reachable } from './api';
 import { firingCount } from './firing';
 import { focusSearch } from './focus';
 import { fromGraphLink } from './graph-link';
@@ -10,12 +10,14 @@ import { useKeys } from './keys';
 import { defaultRefresh } from './load';
 import { PAGES } from './pages';
 import { nextTheme } from './theme';
+import { TIMES } from './time';
+import { ErrorNote } from './ui/error-note';
 import { HelpDialog, helpIsOpen } from './ui/help';
 import { PaletteHost, paletteIsOpen } from './ui/palette-state';
 import { Login } from './ui/login';
 import { TopBar } from './ui/top-bar';
 import { Toast } from './ui/toast';
-import { follow, go, href, now, params, path, range, zoom } from './url';
+import { follow, go, here, href, now, params, path, range, rangeProblem, zoom } from './url';
 
 export function App() {
   const page = PAGES.find((one) => one.path === path.value);
@@ -44,7 +46,8 @@ export function App() {
       <TopBar current={page} />
       {!reachable.value && <p class="banner" role="status">The server does not answer. What you see may be old; it is asked again.</p>}
       <main id="main" tabIndex={-1}>
-        {needsLogin.value ? <Login /> : page ? <Outlet key={page.path} load={page.load} refresh={page.refresh} title={page.title} /> : <Nowhere />}
+        {needsLogin.value ? <Login /> : !page ? <Nowhere /> : rangeProblem.value ? <NoRange title={page.title} />
+          : <Outlet key={page.path} load={page.load} refresh={page.refresh} title={page.title} />}
       </main>
       <HelpDialog />
       <PaletteHost />
@@ -82,6 +85,17 @@ function Outlet({ load, refresh, title }: { load: () => Promise<ComponentType> |
     );
   }
   return Shown ? <Shown.page /> : <h1 class="sr-only">{title}</h1>;
+}
+
+/** Another range than the link's would be shown under its name. */
+function NoRange({ title }: { title: string }) {
+  return (
+    <section class="note">
+      <h1>{title}</h1>
+      <ErrorNote error={new ApiError(0, 'range', rangeProblem.value, undefined, `times are written as ${TIMES}`)} />
+      <a class="button" href={here({ from: null, to: null })}>Show the last hour</a>
+    </section>
+  );
 }
 
 function Nowhere() {

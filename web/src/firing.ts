@@ -1,8 +1,9 @@
 /** Alerts, as all pages need them: the count in the bar, in the title and in the icon of the tab. */
 
-import { computed, effect, signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { nameOf } from './alerts/name';
-import { type Alert, ApiError, get, needsLogin } from './api';
+import { type Alert, type ApiError, get, isLocked, type Labels, type RangeAnswer } from './api';
+import { asApiError, useLoad } from './load';
 import { now, range } from './url';
 
 const POLL_MS = 10_000;
@@ -22,39 +23,71 @@ export interface Band {
   name: string;
 }
 
-/** When an alert fired; null if it has not yet. */
-function bandOf(alert: Alert): Band | null {
-  if (alert.status === 'pending') return null;
-  const end = alert.status === 'resolved' && alert.ends_at ? Date.parse(alert.ends_at) : now.value;
-  return { start: Date.parse(alert.starts_at), end, name: nameOf(alert) };
+/** When alerts fired the last time, as their list has it to the millisecond. */
+function lastFirings(list: Alert[]): Band[] {
+  return list.filter((alert) => alert.status !== 'pending').map((alert) => ({
+    start: Date.parse(alert.starts_at),
+    end: alert.status === 'resolved' && alert.ends_at ? Date.parse(alert.ends_at) : now.value,
+    name: nameOf(alert),
+  }));
 }
 
-/** When alerts fired within the range of the page, by their beginnings. */
-export const firingBands = computed(() => {
-  const { start, end } = range.value;
-  return bandsOf(alerts.value ?? []).filter((band) => band.start < end && band.end > start);
-});
+/** Points of the query for firings: about as many as a chart has pixels to tell apart. */
+const POINTS = 600;
 
-export function bandsOf(list: Alert[]): Band[] {
-  return list.map(bandOf).filter((band) => band !== null).sort((a, b) => a.start - b.start);
+/**
+ * When alerts fired within the range of the page, by their beginnings: all times that the server keeps of those that
+ * have these labels, also of before its last start.
+ */
+export function useFirings(list: Alert[], labels: Labels = {}): Band[] {
+  const { start, end } = range.value;
+  const stepS = Math.max(1, Math.ceil((end - start) / 1000 / POINTS));
+  const matchers = Object.entries(labels).map(([name, value]) => `,${JSON.stringify(name)}=${JSON.stringify(value)}`);
+  const firing = `ALERTS{alertstate="firing"${matchers.join('')}}`;
+  // A firing between two points would be passed over.
+  const query = `${firing} or last_over_time(${firing}[${stepS}s])`;
+  const loaded = useLoad(`${query} ${start} ${end}`, (abort) => get<RangeAnswer>('/api/v1/metrics/range', { query, start, end, step: stepS }, abort));
+  const kept = loaded.data ? firings(loaded.data) : [];
+  return joined([...kept, ...lastFirings(list)], stepS * 1000).filter((band) => band.start < end && band.end > start);
+}
+
+/** A band for each point of the answer. */
+function firings(answer: RangeAnswer): Band[] {
+  return answer.result.flatMap(({ labels, values }) => values.map(([at]) => ({ start: at, end: at, name: labels.alertname ?? '' })));
+}
+
+/** Bands by their beginnings, those of one name that are no more than `apart` from each other as one. */
+function joined(bands: Band[], apart: number): Band[] {
+  const newest = new Map<string, Band>();
+  const made: Band[] = [];
+  for (const band of bands.sort((a, b) => a.start - b.start)) {
+    const before = newest.get(band.name);
+    if (before && band.start <= before.end + apart) {
+      before.end = Math.max(before.end, band.end);
+    } else {
+      const next = { ...band };
+      newest.set(band.name, next);
+      made.push(next);
+    }
+  }
+  return made;
 }
 
 export async function loadAlerts(): Promise<void> {
-  if (needsLogin.peek()) return;
+  if (isLocked.peek()) return;
   try {
     alerts.value = (await get<{ alerts: Alert[] }>('/api/v1/alerting/alerts')).alerts;
     alertsError.value = undefined;
   } catch (error) {
-    alertsError.value = error instanceof ApiError ? error : new ApiError(0, 'page', String(error));
+    alertsError.value = asApiError(error);
   }
 }
 
 export function watchAlerts(): void {
-  void loadAlerts();
   // A tab in the background goes on: its title is what it is watched by.
   window.setInterval(() => void loadAlerts(), POLL_MS);
   effect(() => {
-    if (!needsLogin.value) void loadAlerts();
+    if (!isLocked.value) void loadAlerts();
   });
   effect(() => drawIcon(firingCount()));
 }

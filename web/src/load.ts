@@ -2,7 +2,7 @@
 
 import { effect, signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ApiError, needsLogin } from './api';
+import { ApiError, isLocked } from './api';
 import { isMoving, now, param } from './url';
 
 export interface Loaded<T> {
@@ -16,7 +16,7 @@ export function useLoad<T>(key: string | null, load: (abort: AbortSignal) => Pro
   const [state, setState] = useState<Loaded<T>>({ data: undefined, error: undefined, loading: key !== null });
   const latest = useRef(load);
   latest.current = load;
-  const locked = needsLogin.value;
+  const locked = isLocked.value;
   useEffect(() => {
     if (key === null || locked) {
       setState((old) => (key === null ? { data: undefined, error: undefined, loading: false } : { ...old, loading: false }));
@@ -54,7 +54,7 @@ export function startRefreshing(): void {
     const seconds = /^(\d+)s$/.exec(refreshText());
     if (!seconds || !isMoving.value) return;
     timer = window.setInterval(() => {
-      if (!document.hidden && !needsLogin.value) now.value = Date.now();
+      if (!document.hidden && !isLocked.peek()) now.value = Date.now();
     }, Number(seconds[1]) * 1000);
   });
   document.addEventListener('visibilitychange', () => {

@@ -1,7 +1,7 @@
 /** Where we are: path and parameters. All state that a link should carry lives here and nowhere else. */
 
 import { batch, computed, signal } from '@preact/signals';
-import { parseTime } from './time';
+import { parseDuration, parseTime } from './time';
 
 /** The range of pages whose URL names none. */
 export const DEFAULT_FROM = 'now-1h';
@@ -94,15 +94,31 @@ function isPage(to: string): boolean {
 export const from = computed(() => param('from') || DEFAULT_FROM);
 export const to = computed(() => param('to') || 'now');
 
-/** The range in milliseconds; a text that is no time counts as the default. */
-export const range = computed(() => {
-  const end = parseTime(to.value, now.value) ?? now.value;
-  const start = parseTime(from.value, now.value) ?? end - 3_600_000;
-  return start < end ? { start, end } : { start: end - 3_600_000, end };
+const DEFAULT_LENGTH_MS = 3_600_000;
+
+/** Both ends in milliseconds, as far as they can be read. Who says no begin means some time before the end. */
+const ends = computed(() => {
+  const end = parseTime(to.value, now.value);
+  const start = param('from') ? parseTime(from.value, now.value) : (end ?? now.value) - DEFAULT_LENGTH_MS;
+  return { start, end };
 });
 
-/** Whether the range ends now, so that refreshing shows something new. */
-export const isMoving = computed(() => /^now/.test(to.value));
+/** Why nothing can be shown of the range in the URL; empty if something can. */
+export const rangeProblem = computed(() => {
+  const { start, end } = ends.value;
+  if (start === null) return `\`${from.value}\` is no time`;
+  if (end === null) return `\`${to.value}\` is no time`;
+  return start < end ? '' : start > end ? 'the range ends before it begins' : 'the range is empty: it ends when it begins';
+});
+
+/** The range in milliseconds. Nothing is asked for by it while {@link rangeProblem} says that it cannot be read. */
+export const range = computed(() => {
+  const { start, end } = ends.value;
+  return rangeProblem.value || start === null || end === null ? { start: now.value - DEFAULT_LENGTH_MS, end: now.value } : { start, end };
+});
+
+/** Whether the range ends now, or so long ago, so that refreshing shows something new. */
+export const isMoving = computed(() => /^now/.test(to.value) || parseDuration(to.value) !== null);
 
 /** Takes a range from a drag over a chart. */
 export function zoom(start: number, end: number): void {

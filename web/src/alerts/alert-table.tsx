@@ -75,7 +75,7 @@ function AlertRow({ alert }: { alert: Alert }) {
               {alert.ends_at && <><dt>Resolved</dt><dd>{localDateTime(Date.parse(alert.ends_at))}</dd></>}
               {Object.entries(alert.annotations).map(([name, text]) => <><dt>{name}</dt><dd><bdi>{text}</bdi></dd></>)}
             </dl>
-            <RuleChart query={alert.rule.query} threshold={toNumber(alert.rule.threshold)} alert={alert} />
+            <RuleChart name={nameOf(alert)} query={alert.rule.query} threshold={toNumber(alert.rule.threshold)} alert={alert} />
             <p class="row">
               <a class="button small" href={href('/explore', { q: alert.rule.query })}>Explore the query</a>
               {hasLogs(alert.labels) && <a class="button small" href={logsOf(alert.labels)}>Logs of these labels</a>}

@@ -75,7 +75,7 @@ function RuleRow({ rule, id }: { rule: Rule; id: string }) {
               <dt>Evaluated</dt><dd>{ago(rule.lastEvaluation)}, took {millis(rule.evaluationTime * 1000)}</dd>
               {Object.entries(rule.annotations ?? {}).map(([name, text]) => <><dt>{name}</dt><dd>{text}</dd></>)}
             </dl>
-            <RuleChart query={query} threshold={threshold} />
+            <RuleChart name={rule.name} query={query} threshold={threshold} />
             <p class="row"><a class="button small" href={href('/explore', { q: query })}>Explore the query</a></p>
           </td>
         </tr>

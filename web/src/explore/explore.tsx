@@ -71,7 +71,7 @@ export function Explore() {
                 {VIEWS.map((one) => <a key={one} href={here({ view: one === 'graph' ? null : one })} aria-current={view === one ? 'true' : undefined}>{one}</a>)}
               </div>
               <button type="button" class="button quiet small" onClick={copyLink}><Icon name="link" /> Link</button>
-              <button type="button" class="button quiet small" onClick={() => void copy(curl(queries[0]!), 'Command')}><Icon name="copy" /> curl</button>
+              <button type="button" class="button quiet small" onClick={() => void copy(curl(queries.filter(Boolean)), 'Command')}><Icon name="copy" /> curl</button>
               <button type="button" class="button quiet small" onClick={() => void copy(csv(drawn(answers)), 'CSV')}><Icon name="copy" /> CSV</button>
             </>
           )}
@@ -106,7 +106,7 @@ function drawn(answers: Loaded[]): Drawn[] {
   // What an earlier text found is no answer to one with a mistake.
   return answers.flatMap(({ data, error }, at) => (error ? [] : data?.grid.series ?? []).map((series) => {
     const name = Object.keys(series.labels).length ? seriesName(series.labels) : data!.answer.body.query;
-    return { ...series, times: data!.grid.times, unit: unitOf(data!.answer.body.query), name: several ? `${LETTERS[at]} ${name}` : name };
+    return { ...series, times: data!.grid.times, unit: unitOf(data!.answer.body.query), query: at, name: several ? `${LETTERS[at]} ${name}` : name };
   }));
 }
 
@@ -130,9 +130,12 @@ function copyLink(): void {
   void copy(window.location.origin + here({ from: String(start), to: String(end) }), 'Link');
 }
 
-function curl(query: string): string {
+/** A command per query, a line each. */
+function curl(queries: string[]): string {
   const { start, end } = range.value;
-  return `curl '${window.location.origin}/api/v1/metrics/range${queryText({ query, start, end }).replaceAll("'", '%27')}'`;
+  const step = param('step');
+  const url = (query: string) => `${window.location.origin}/api/v1/metrics/range${queryText({ query, start, end, step })}`;
+  return queries.map((query) => `curl '${url(query).replaceAll("'", '%27')}'`).join('\n');
 }
 
 function csv(series: Drawn[]): string {

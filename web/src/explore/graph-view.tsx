@@ -1,11 +1,12 @@
 /** The chart and the list of its series: a click on one shows it alone, a click on its mark hides it. */
 
 import { useState } from 'preact/hooks';
-import { firingBands } from '../firing';
+import { alerts, useFirings } from '../firing';
 import type { Unit } from '../format';
 import { Icon } from '../icons';
 import { type Series, summary, type Summary } from '../series';
 import { Chart } from '../ui/chart';
+import { swatch } from '../ui/swatch';
 import { useRowKeys } from '../ui/row-keys';
 import { href, range, zoom } from '../url';
 import { hiddenOf, hideOf } from './hidden';
@@ -14,6 +15,8 @@ export interface Drawn extends Series {
   name: string;
   times: number[];
   unit: Unit;
+  /** Place of its query among those of the page. */
+  query: number;
 }
 
 /** Most series that are drawn; the largest are. */
@@ -34,6 +37,7 @@ interface Row extends Drawn {
 export function GraphView({ drawn }: Props) {
   const [sort, setSort] = useState<(typeof COLUMNS)[number]>('last');
   const [all, setAll] = useState(false);
+  const bands = useFirings(alerts.value ?? []);
   useRowKeys();
   const rows: Row[] = drawn.map((series, color) => ({ ...series, color, figures: summary(series.values) }));
   const names = drawn.map(({ name }) => name);
@@ -56,8 +60,8 @@ export function GraphView({ drawn }: Props) {
   return (
     <>
       <section class="panel graph">
-        <Chart times={drawn[0]!.times} unit={drawn[0]!.unit} height={340} start={start} end={end} bands={firingBands.value} onZoom={zoom} label={`${rows.length} series over time; the table below has their figures`}
-          lines={shown.map((row) => ({ name: row.name, values: row.values, color: row.color, unit: row.unit, hidden: hidden.has(row.name) }))} />
+        <Chart times={drawn[0]!.times} unit={drawn[0]!.unit} height={340} start={start} end={end} bands={bands} onZoom={zoom} label={`${rows.length} series over time; the table below has their figures`}
+          lines={shown.map((row) => ({ name: row.name, values: row.values, color: row.color, dash: row.query, unit: row.unit, hidden: hidden.has(row.name) }))} />
         {rows.length > DRAWN_MAX && <p class="muted">The {DRAWN_MAX} largest of {rows.length} series are drawn.</p>}
       </section>
       <section class="panel table-panel">
@@ -78,7 +82,7 @@ export function GraphView({ drawn }: Props) {
               <tr key={row.name} class={hidden.has(row.name) ? 'hidden' : undefined}>
                 <td class="series-cell">
                   <button type="button" class="mini" aria-pressed={!hidden.has(row.name)} aria-label={`Show ${row.name}`} title="Show or hide" onClick={() => flip(row.name)}>
-                    <i class="swatch" style={{ background: hidden.has(row.name) ? 'none' : `var(--series-${row.color % 8})`, borderColor: `var(--series-${row.color % 8})` }} />
+                    <i class="swatch" style={{ background: hidden.has(row.name) ? 'none' : swatch(row.color, row.query), borderColor: `var(--series-${row.color % 8})` }} />
                   </button>
                   <button type="button" class="series-name" data-row title="Show this one alone, or all again" onClick={() => alone(row.name)}><bdi>{row.name}</bdi></button>
                 </td>

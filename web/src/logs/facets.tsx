@@ -2,7 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { ApiError, get, needsLogin } from '../api';
+import { ApiError, get, isLocked } from '../api';
 import { short, whole } from '../format';
 import { Icon } from '../icons';
 import { levelColor, LEVELS } from '../levels';
@@ -35,7 +35,7 @@ const expanded = signal<ReadonlySet<string>>(new Set());
 /** Counts values whenever the search changes. */
 export function useFacets(): void {
   const wanted = JSON.stringify([filterParams(), rangeParams()]);
-  const locked = needsLogin.value;
+  const locked = isLocked.value;
   useEffect(() => {
     if (locked || !canCount.peek()) return;
     const abort = new AbortController();

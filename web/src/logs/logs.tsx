@@ -2,7 +2,7 @@
 
 import '../styles/logs.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { LogRecord } from '../api';
+import { isLocked, type LogRecord, reachable } from '../api';
 import { millis, plural, whole } from '../format';
 import { Icon } from '../icons';
 import { useKeys } from '../keys';
@@ -108,7 +108,7 @@ function SearchView({ showsFacets }: { showsFacets: boolean }) {
               {oldestFirst.value ? 'oldest first ↓' : 'newest first ↓'}
             </button>
             <span class="spacer" />
-            <span class="muted num">{list.length ? `${whole(list.length)} of ${whole(answer?.total ?? 0)} loaded` : ''}</span>
+            <span class="muted num">{list.length ? <>{whole(list.length)} of {whole(answer?.total ?? 0)}<span class="wide-only"> loaded</span></> : ''}</span>
             <ViewsMenu question={question} />
             <button type="button" class="button quiet small" title="Copy a link whose times stay as they are (y)" aria-label="Link" onClick={copyLink}><Icon name="link" /> <span class="wide-only">Link</span></button>
           </header>
@@ -205,19 +205,22 @@ function Lines({ items, onEnd, followEnd, onFollow }: LinesProps) {
   );
 }
 
-const STATUS = { connecting: 'connecting …', following: 'following', lost: 'connection lost, trying again' } as const;
-
 function LiveView() {
   const wanted = JSON.stringify([query.value, ...FACETS.map(param)]);
-  useEffect(() => follow(), [wanted]);
+  const locked = isLocked.value;
+  useEffect(() => (locked ? undefined : follow()), [wanted, locked]);
   const holds = paused.value;
+  // The bar of the page says already that the server does not answer, and what comes of it.
+  const isAway = tailProblem.value?.status === 0 && !reachable.value;
+  const isLost = status.value === 'lost' || (status.value === 'connecting' && isAway);
+  const state = isLost ? `connection lost${reachable.value ? ', trying again' : ''}` : holds ? 'paused' : status.value === 'connecting' ? 'connecting …' : 'following';
   return (
     <>
-      {tailProblem.value && <ErrorNote error={tailProblem.value} text={query.value} />}
+      {tailProblem.value && !isAway && <ErrorNote error={tailProblem.value} text={query.value} />}
       <section class="panel lines live" aria-label="New lines">
         <header>
-          <span class={`live-mark${holds ? '' : ' on'}`} aria-hidden="true" />
-          <span role="status">{holds ? 'paused' : STATUS[status.value]}</span>
+          <span class={`live-mark${!holds && status.value === 'following' ? ' on' : ''}`} aria-hidden="true" />
+          <span role="status">{state}</span>
           {dropped.value > 0 && <span class="problem num" title="More came than could be shown">{plural(dropped.value, 'line')} dropped</span>}
           <span class="spacer" />
           <span class="muted num">{plural(shown.value.length, 'line')}</span>

@@ -83,7 +83,7 @@ export function Detail({ record }: { record: LogRecord }) {
         <button type="button" class="button small" onClick={link}><Icon name="link" /> Link</button>
         <button type="button" class="button small" aria-pressed={showsContext} onClick={() => toggleContext(record.id)}>Context</button>
         {correlation && <a class="button small" href={here({ q: term('correlation_id', correlation), level: null, service: null, source: null, host: null, live: null })}>Same correlation</a>}
-        {record.service && <a class="button small" href={href('/explore', { q: `rate log_events_total service=${quoted(record.service)} by level over 1m` })}>Metrics of {visible(record.service)}</a>}
+        {record.service && <a class="button small metrics-link" href={href('/explore', { q: `rate log_events_total service=${quoted(record.service)} by level over 1m` })}><span>Metrics of <bdi>{visible(record.service)}</bdi></span></a>}
       </div>
       <Message text={record.message} />
       <Fields record={record} />
@@ -158,7 +158,7 @@ function FieldRow({ name, value }: { name: string; value: string }) {
         <button type="button" class="mini" aria-label={`Copy ${short}`} title="Copy" onClick={() => void copy(value, 'Value')}><Icon name="copy" /></button>
       </td>
       <td>
-        <bdi>{visible(cut ? value.slice(0, VALUE_SHOWN) : value)}</bdi>
+        <bdi class="value">{visible(cut ? value.slice(0, VALUE_SHOWN) : value)}</bdi>
         {cut && <button type="button" class="button small" onClick={() => setAll(true)}>Show all {bytes(value.length)}</button>}
       </td>
     </tr>

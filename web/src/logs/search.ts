@@ -2,7 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { type Answer, type ApiError, call, type LogRecord, needsLogin, type SearchAnswer } from '../api';
+import { type Answer, type ApiError, call, isLocked, type LogRecord, type SearchAnswer } from '../api';
 import { asApiError } from '../load';
 import { filterParams, oldestFirst, rangeParams } from './filters';
 
@@ -83,7 +83,7 @@ export function cancel(): void {
 /** Searches whenever what the URL asks for changes. */
 export function useSearch(): void {
   const wanted = JSON.stringify(searchParams());
-  const locked = needsLogin.value;
+  const locked = isLocked.value;
   useEffect(() => {
     if (!locked) void start();
     return () => running?.abort();

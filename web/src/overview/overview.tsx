@@ -1,6 +1,7 @@
 /** What goes on, at a glance: figures with their past, volume by level, what fires, and who sends how much. */
 
 import { get, queryText, type RangeAnswer, type SearchAnswer } from '../api';
+import { alerts, useFirings } from '../firing';
 import { bytes, millis, percent, short } from '../format';
 import { ERRORS } from '../levels';
 import { type Loaded, useLoad } from '../load';
@@ -31,6 +32,8 @@ export function Overview() {
   const before = useBefore(window, end);
   const byService = ask('linesByService');
   const onlyOwn = byService.loaded.data !== undefined && byService.loaded.data.series.every((one) => one.labels.service === OWN_SERVICE);
+  const bands = useFirings(alerts.value ?? []);
+  const panel = (askings: Asking[]) => ({ askings, start, end, bands });
   const note = `last ${window}`;
   const shareOfErrors = ratio(values(errors), values(lines));
   return (
@@ -81,10 +84,6 @@ export function Overview() {
 export interface Asking {
   query: string;
   loaded: Loaded<Grid>;
-}
-
-function panel(askings: Asking[]) {
-  return { askings, start: range.value.start, end: range.value.end };
 }
 
 function values(asking: Asking): (number | null)[] {

@@ -1,6 +1,6 @@
 /** A chart of one or more queries with its legend; the title leads to the query. */
 
-import { firingBands } from '../firing';
+import type { Band } from '../firing';
 import type { Unit } from '../format';
 import { last, type Series } from '../series';
 import { Chart } from '../ui/chart';
@@ -18,6 +18,8 @@ interface Props {
   askings: Asking[];
   start: number;
   end: number;
+  /** When alerts fired. */
+  bands: Band[];
   /** The label that tells the lines apart. */
   by?: string;
   /** Names of the queries, one line each. */
@@ -29,7 +31,7 @@ interface Named extends Series {
   name: string;
 }
 
-export function SeriesPanel({ title, unit, askings, start, end, by, names, empty }: Props) {
+export function SeriesPanel({ title, unit, askings, start, end, bands, by, names, empty }: Props) {
   const error = askings.find((asking) => asking.loaded.error)?.loaded.error;
   const all: Named[] = askings.flatMap(({ loaded }, at) =>
     (loaded.data?.series ?? []).map((series) => ({ ...series, name: (by && series.labels[by]) || names?.[at] || 'all' })));
@@ -54,7 +56,7 @@ export function SeriesPanel({ title, unit, askings, start, end, by, names, empty
       </header>
       {error && <ErrorNote error={error} />}
       {loaded && !shown.length && !error ? <p class="empty" style={{ height: `${HEIGHT}px` }}>{empty}</p> : (
-        <Chart times={times} unit={unit} height={HEIGHT} start={start} end={end} bands={firingBands.value} onZoom={zoom}
+        <Chart times={times} unit={unit} height={HEIGHT} start={start} end={end} bands={bands} onZoom={zoom}
           label={`${title}: ${shown.map((series) => `${series.name} ${unit(last(series.values) ?? NaN)}`).join(', ')}`}
           lines={shown.map((series, color) => ({ name: series.name, values: series.values, color }))} />
       )}

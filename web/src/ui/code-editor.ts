@@ -9,7 +9,7 @@ import { bracketMatching } from '@codemirror/language';
 import { type Diagnostic, linter } from '@codemirror/lint';
 import { EditorState, Prec, RangeSetBuilder } from '@codemirror/state';
 import { Decoration, type DecorationSet, EditorView, keymap, placeholder, tooltips, ViewPlugin, type ViewUpdate } from '@codemirror/view';
-import type { ApiError } from '../api';
+import { type ApiError, isLocked } from '../api';
 
 /** A stretch of text and the class that colours it. */
 export type Token = [from: number, to: number, kind: 'name' | 'word' | 'text' | 'number' | 'sign'];
@@ -123,7 +123,7 @@ function complete(language: Language) {
 
 async function diagnose(view: EditorView, language: Language): Promise<Diagnostic[]> {
   const text = view.state.doc.toString();
-  if (!text.trim()) return [];
+  if (!text.trim() || isLocked.peek()) return [];
   const error = await language.check(text);
   if (!error?.place) return [];
   const line = view.state.doc.line(Math.min(error.place.line, view.state.doc.lines));

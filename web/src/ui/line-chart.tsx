@@ -4,15 +4,18 @@ import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Band } from '../firing';
-import { bytes, type Unit } from '../format';
+import { bytes, plural, type Unit } from '../format';
 import { isDark, token } from '../theme';
-import { axisTime, localDateTime } from '../time';
+import { axisTime, clock, localDateTime } from '../time';
+import { COLORS, DASHES, swatch } from './swatch';
 
 export interface Line {
   name: string;
   values: (number | null)[];
   /** Index into the colours of series. */
   color: number;
+  /** Index into the dashes, by which lines of several queries are told apart. */
+  dash?: number;
   /** Of its values, where it is not the axis'. */
   unit?: Unit;
   /** Hidden lines keep their place and colour. */
@@ -37,12 +40,12 @@ export interface Props {
   onZoom: (start: number, end: number) => void;
 }
 
-/** Colours that there are before they repeat. */
-export const COLORS = 8;
 /** Most lines that the tip under the cursor lists. */
 const TIP_LINES = 12;
 /** Most alerts that it names. */
 const TIP_ALERTS = 3;
+/** Most firings, the newest, that are told to who cannot see them. */
+const TOLD_BANDS = 5;
 /** Distances of the lines of an axis of bytes. */
 const BINARY_STEPS = Array.from({ length: 60 }, (_, power) => 2 ** power);
 const SHARED_CURSOR = 'page';
@@ -54,7 +57,7 @@ export function LineChart(props: Props) {
   const latest = useRef(props);
   latest.current = props;
   const dark = isDark.value;
-  const names = props.lines.map((line) => `${line.name}\n${line.color}`).join('\n');
+  const names = props.lines.map((line) => `${line.name}\n${line.color}\n${line.dash}`).join('\n');
   // The series are fixed when a plot is made; data, scales and size can change.
   useEffect(() => {
     const made = new uPlot(options(latest, box.current!.clientWidth, tip), data(props), box.current!);
@@ -73,7 +76,7 @@ export function LineChart(props: Props) {
     plot.current?.setScale('x', { min: props.start / 1000, max: props.end / 1000 });
   }, [props.times, props.lines, props.start, props.end, props.bands]);
   return (
-    <div class="chart" style={{ height: `${props.height}px` }} role="img" aria-label={props.label}>
+    <div class="chart" style={{ height: `${props.height}px` }} role="img" aria-label={props.label + firedText(props.bands ?? [])}>
       <div class="chart-box" ref={box} />
       <div class="tip" ref={tip} hidden />
     </div>
@@ -103,7 +106,7 @@ function options(latest: Latest, width: number, tip: { current: HTMLDivElement |
     },
     scales: { x: { time: true }, y: { range: (_, low, high) => yRange(low, high, latest.current.threshold) } },
     axes: [
-      { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((s) => axisTime(s * 1000, latest.current.end - latest.current.start)) },
+      { ...axis, size: 24, space: 70, values: (_, splits, __, ___, step) => splits.map((s) => axisTime(s * 1000, latest.current.end - latest.current.start, step * 1000)) },
       { ...axis, size: yAxisSize, gap: 4, space: 28, incrs: latest.current.unit === bytes ? BINARY_STEPS : undefined, values: (_, splits) => splits.map((value) => latest.current.unit(value)) },
     ],
     series: [
@@ -112,6 +115,7 @@ function options(latest: Latest, width: number, tip: { current: HTMLDivElement |
         label: line.name,
         stroke: token(`--series-${line.color % COLORS}`),
         fill: only ? `color-mix(in srgb, ${token(`--series-${line.color % COLORS}`)} 11%, transparent)` : undefined,
+        dash: [...(DASHES[line.dash ?? 0] ?? [])],
         width: 1.5,
         spanGaps: false,
         points: { show: (_: uPlot, index: number) => isLonely(latest.current.lines[index - 1]?.values ?? []) },
@@ -182,6 +186,13 @@ function drawBands(plot: uPlot, bands: Band[]): void {
   plot.ctx.restore();
 }
 
+/** When what fired, for who cannot see it. */
+function firedText(bands: Band[]): string {
+  if (!bands.length) return '';
+  const told = bands.slice(-TOLD_BANDS).map(({ name, start, end }) => `${name} ${clock(start)} – ${clock(end)}`);
+  return `; alerts fired ${plural(bands.length, 'time')}: ${bands.length > TOLD_BANDS ? 'at last ' : ''}${told.join(', ')}`;
+}
+
 /** What fired at a time, as a line of the tip. */
 function firedAt(bands: Band[], time: number): string {
   const names = new Set(bands.filter(({ start, end }) => start <= time && time <= end).map(({ name }) => name));
@@ -221,7 +232,7 @@ function showTip(plot: uPlot, props: Props, tip: HTMLDivElement | null): void {
 function tipRow(line: Line, value: string): HTMLElement {
   const row = document.createElement('span');
   const mark = document.createElement('i');
-  mark.style.background = token(`--series-${line.color % COLORS}`);
+  mark.style.background = swatch(line.color, line.dash);
   const number = document.createElement('b');
   number.className = 'num';
   number.textContent = value;

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Histogram } from '../api';
 import { plural, short } from '../format';
 import { LEVELS, levelColor } from '../levels';
-import { axisTime, clock, localDateTime } from '../time';
+import { axisTime, clock, localDateTime, roundTimes } from '../time';
 
 interface Props {
   histogram: Histogram | undefined;
@@ -14,6 +14,11 @@ interface Props {
 
 /** Room under the bars for the times. */
 const AXIS = 18;
+/** Room above them for the largest count. */
+const HEAD = 14;
+/** Least distance of two times, pixels, and how far from an end one must be to fit. */
+const TICK_APART = 100;
+const TICK_HALF = 32;
 
 export function StackedBars({ histogram, label, onZoom }: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -35,6 +40,8 @@ export function StackedBars({ histogram, label, onZoom }: Props) {
   const top = Math.max(1, ...buckets.map((bucket) => bucket.total));
   const bar = buckets.length ? width / buckets.length : width;
   const drawn = height - AXIS;
+  const x = (time: number) => ((time - start) / span) * width;
+  const ticks = roundTimes(start, start + span, Math.max(1, Math.floor(width / TICK_APART)));
   const at = (event: PointerEvent) => {
     const left = box.current!.getBoundingClientRect().left;
     return Math.min(buckets.length - 1, Math.max(0, Math.floor((event.clientX - left) / bar)));
@@ -63,18 +70,18 @@ export function StackedBars({ histogram, label, onZoom }: Props) {
       onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={() => setBrush(null)} onPointerLeave={() => setHover(null)}>
       {width > 0 && buckets.length > 0 && (
         <svg width={width} height={height} aria-hidden="true">
-          <line class="grid" x1="0" x2={width} y1="0.5" y2="0.5" />
-          <line class="grid" x1="0" x2={width} y1={drawn / 2} y2={drawn / 2} />
-          {buckets.map((bucket, index) => <Stack key={index} levels={bucket.levels} x={index * bar} width={bar} height={drawn} top={top} />)}
+          <line class="grid" x1="0" x2={width} y1={HEAD - 0.5} y2={HEAD - 0.5} />
+          <line class="grid" x1="0" x2={width} y1={(HEAD + drawn) / 2} y2={(HEAD + drawn) / 2} />
+          {buckets.map((bucket, index) => <Stack key={index} levels={bucket.levels} x={index * bar} width={bar} base={drawn} top={top} />)}
           <line class="base" x1="0" x2={width} y1={drawn + 0.5} y2={drawn + 0.5} />
           {brush && (
             <rect class="brush" x={Math.min(...brush) * bar} width={(Math.abs(brush[1] - brush[0]) + 1) * bar} y="0" height={drawn} />
           )}
           {!brush && hover !== null && <rect class="hover" x={hover * bar} width={bar} y="0" height={drawn} />}
-          <text class="tick" x="2" y="11">{short(top)}</text>
-          {ticks(width).map((share) => (
-            <text key={share} class="tick" x={share * width} y={height - 4} text-anchor={share === 0 ? 'start' : share === 1 ? 'end' : 'middle'}>
-              {axisTime(start + share * span, span)}
+          <text class="tick" x="2" y={HEAD - 4}>{short(top)}</text>
+          {ticks.times.filter((time) => x(time) >= TICK_HALF && x(time) <= width - TICK_HALF).map((time) => (
+            <text key={time} class="tick" x={x(time)} y={height - 4} text-anchor="middle">
+              {axisTime(time, span, ticks.step)}
             </text>
           ))}
         </svg>
@@ -92,20 +99,17 @@ export function StackedBars({ histogram, label, onZoom }: Props) {
   );
 }
 
-function ticks(width: number): number[] {
-  return width < 420 ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
-}
-
 interface StackProps {
   levels: Record<string, number>;
   x: number;
   width: number;
-  height: number;
+  /** Where the bars stand, from above. */
+  base: number;
   top: number;
 }
 
-function Stack({ levels, x, width, height, top }: StackProps) {
-  let y = height;
+function Stack({ levels, x, width, base, top }: StackProps) {
+  let y = base;
   const gap = width > 5 ? 1 : 0;
   // The worst lie at the bottom, where they are compared best.
   return (
@@ -114,9 +118,9 @@ function Stack({ levels, x, width, height, top }: StackProps) {
         const count = levels[level];
         if (!count) return null;
         // One error among thousands of lines must still be seen.
-        const tall = Math.max(1.5, (count / top) * (height - 2));
+        const tall = Math.max(1.5, (count / top) * (base - HEAD));
         y -= tall;
-        return <rect key={level} x={x + gap / 2} y={Math.max(0, y)} width={Math.max(1, width - gap)} height={tall} style={{ fill: levelColor(level) }} />;
+        return <rect key={level} x={x + gap / 2} y={Math.max(HEAD, y)} width={Math.max(1, width - gap)} height={tall} style={{ fill: levelColor(level) }} />;
       })}
     </>
   );

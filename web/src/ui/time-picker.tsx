@@ -2,17 +2,18 @@
 
 import { useState } from 'preact/hooks';
 import { Icon } from '../icons';
-import { localDateTime, parseTime, rangeText, utc } from '../time';
-import { from, now, range, set, to } from '../url';
+import { localDateTime, parseDuration, parseTime, rangeText, TIMES, utc } from '../time';
+import { from, now, range, rangeProblem, set, to } from '../url';
 import { Popover } from './popover';
 
 const LENGTHS = ['5m', '15m', '1h', '3h', '6h', '12h', '1d', '2d', '7d', '30d'];
 
 export function TimePicker() {
-  const text = rangeText(from.value, to.value, now.value);
+  const known = !rangeProblem.value;
   const { start, end } = range.value;
+  const text = rangeText(from.value, to.value, known ? range.value : null);
   return (
-    <Popover class="range" title={`${utc(start)} – ${utc(end)}`}
+    <Popover class="range" title={known ? `${utc(start)} – ${utc(end)}` : rangeProblem.value}
       label={<><Icon name="clock" /><span>{text}</span></>} name={`Time range: ${text}`}>
       {(close) => <Panel close={close} />}
     </Popover>
@@ -23,8 +24,8 @@ function Panel({ close }: { close: () => void }) {
   const [start, setStart] = useState(shown(from.value));
   const [end, setEnd] = useState(shown(to.value));
   const at = [parseTime(start, now.value), parseTime(end, now.value)];
-  const problem = at.includes(null) ? 'write now-2h, 2026-05-01 12:00 or a number of milliseconds'
-    : at[0]! >= at[1]! ? 'the start lies after the end' : '';
+  const problem = at.includes(null) ? `write ${TIMES}`
+    : at[0]! > at[1]! ? 'the range ends before it begins' : at[0] === at[1] ? 'the range is empty' : '';
   const apply = (event: Event) => {
     event.preventDefault();
     if (problem) return;
@@ -49,7 +50,7 @@ function Panel({ close }: { close: () => void }) {
       </div>
       <label>From<input type="text" value={start} spellcheck={false} autofocus onInput={(event) => setStart(event.currentTarget.value)} /></label>
       <label>To<input type="text" value={end} spellcheck={false} onInput={(event) => setEnd(event.currentTarget.value)} /></label>
-      <p class={problem ? 'problem' : 'muted'} role={problem ? 'alert' : undefined}>{problem || 'Your local time. RFC 3339 and now-1h30m work too.'}</p>
+      <p class={problem ? 'problem' : 'muted'} role={problem ? 'alert' : undefined}>{problem || 'Your local time: 2h, 15:00, yesterday 14:00, 2026-05-01 12:00; also RFC 3339, now-1h30m.'}</p>
       <div class="row">
         <button type="submit" class="button primary" disabled={problem !== ''}>Apply</button>
         <button type="button" class="button quiet" title="Turn into fixed times, for a link that stays" onClick={freeze}>Freeze</button>
@@ -65,5 +66,7 @@ function shown(text: string): string {
 
 function stored(text: string): string {
   const trimmed = text.trim();
+  // What is so long ago goes on to be; everything else is a moment from now on.
+  if (parseDuration(trimmed) !== null) return `now-${trimmed}`;
   return trimmed.startsWith('now') ? trimmed : String(parseTime(trimmed, now.value));
 }

@@ -15,7 +15,7 @@ interface Props {
 
 export function ViewsMenu({ question }: Props) {
   return (
-    <Popover class="quiet small" label={<><Icon name="star" /> Views</>} title="Saved views of this page">
+    <Popover class="quiet small" name="Views" label={<><Icon name="star" /> <span class="wide-only">Views</span></>} title="Saved views of this page">
       {(close) => <Panel question={question} close={close} />}
     </Popover>
   );

@@ -1,0 +1,1 @@
+var e=[[],[7,3],[2,3],[10,3,2,3]],t=[``,`C 0 4px, #0000 4px 6px`,`C 0 2px, #0000 2px 4px`,`C 0 5px, #0000 5px 7px, C 7px 8px`];function n(e,n=0){let r=`var(--series-${e%8})`,i=t[n];return i?`repeating-linear-gradient(90deg, ${i.replaceAll(`C`,r)})`:r}export{n,e as t};
