@@ -47,8 +47,8 @@ pub(crate) trait ColumnView {
     /// rest.
     fn own(&self) -> Vec<(usize, Column<'_>)>;
 
-    /// Gives the rows of the set the texts that they have in some of the block's own columns.
-    fn texts_in(&self, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure>;
+    /// Gives the rows of the set the texts of a field that they have in some of the block's own columns.
+    fn texts_in(&self, field: &Field, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure>;
 
     /// [`ColumnView::values`] of one of the block's own columns.
     fn values_in(&self, own: usize, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure>;

@@ -29,20 +29,21 @@ impl OpenView<'_> {
         }
     }
 
-    /// Goes through the values of a field in the rows of the set, column by column.
+    /// Goes through the values of all columns that are wanted, in the rows of the set, column by column.
     fn each_value(
         &self,
-        field: &Field,
+        is_wanted: impl Fn(Column<'_>) -> bool,
         rows: &Bits,
-        mut visit: impl FnMut(usize, ValueRef<'_>),
+        mut visit: impl FnMut(usize, Column<'_>, ValueRef<'_>),
     ) -> Result<(), Failure> {
-        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
-        for column in self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)) {
-            each_value_in(column, rows, &mut visit);
+        for column in &self.rows.columns {
+            if let Some(name) = column.name.column().filter(|name| is_wanted(*name)) {
+                each_value_in(column, rows, &mut |row, value| visit(row, name, value));
+            }
         }
         self.each_rest(rows, &mut |row, column, value| {
-            if is_field(column) {
-                visit(row, value);
+            if is_wanted(column) {
+                visit(row, column, value);
             }
         })
     }
@@ -75,16 +76,26 @@ impl ColumnView for OpenView<'_> {
                 }
             }
         }
-        self.each_value(field, rows, |row, value| texts.add(row as u32, value))?;
+        self.each_value(
+            |column| field.may_be_in(column),
+            rows,
+            |row, column, value| {
+                field.each_in(column, value, &mut |value| texts.add(row as u32, value));
+            },
+        )?;
         Ok(texts.finish())
     }
 
     fn numbers(&self, field: &Field, rows: &Bits) -> Result<Vec<(u32, Number)>, Failure> {
         let own = rows.iter().filter_map(|row| Some((row as u32, Number::Int(self.own_int(field, row)?))));
         let mut numbers: Vec<(u32, Number)> = own.collect();
-        self.each_value(field, rows, |row, value| {
-            numbers.extend(number_of(value).map(|number| (row as u32, number)));
-        })?;
+        self.each_value(
+            |column| field.relation(column) == Relation::Same,
+            rows,
+            |row, _, value| {
+                numbers.extend(number_of(value).map(|number| (row as u32, number)));
+            },
+        )?;
         first_of_each_row(&mut numbers);
         Ok(numbers)
     }
@@ -94,13 +105,14 @@ impl ColumnView for OpenView<'_> {
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
-        let is_field = |column: Column<'_>| field.relation(column) == Relation::Same;
-        let columns = self.rows.columns.iter().filter(|column| column.name.column().is_some_and(is_field)).count();
-        if columns > 1 || self.rows.rest.len() > 0 {
-            // A row may have a text in several of them, and counts once.
-            self.texts(field, rows)?.count(count);
+        let names = || self.rows.columns.iter().filter_map(|column| column.name.column());
+        let may_be_in = names().filter(|name| field.may_be_in(*name)).count();
+        let is_one = may_be_in == 1 && names().any(|name| field.relation(name) == Relation::Same);
+        if is_one && self.rows.rest.len() == 0 {
+            self.each_value(|column| field.may_be_in(column), rows, |_, _, value| count_text(value, 1, count))?;
         } else {
-            self.each_value(field, rows, |_, value| count_text(value, 1, count))?;
+            // A row may have a text in several of them, or several times in a list, and counts once.
+            self.texts(field, rows)?.count(count);
         }
         Ok(())
     }
@@ -110,9 +122,12 @@ impl ColumnView for OpenView<'_> {
         columns.filter_map(|(at, column)| Some((at, column.name.column()?))).collect()
     }
 
-    fn texts_in(&self, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
+    fn texts_in(&self, field: &Field, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
         for column in self.columns_at(own) {
-            each_value_in(column, rows, &mut |row, value| texts.add(row as u32, value));
+            let Some(name) = column.name.column() else { continue };
+            each_value_in(column, rows, &mut |row, value| {
+                field.each_in(name, value, &mut |value| texts.add(row as u32, value));
+            });
         }
         Ok(())
     }

@@ -166,6 +166,14 @@ impl<'a> SealedView<'a> {
         self.directory.columns.iter().filter(|column| column.is_own()).filter(is_field)
     }
 
+    /// The columns that records name, and which may have the field inside of lists.
+    pub(super) fn columns_above(&self, field: &Field) -> impl Iterator<Item = &Column> {
+        let is_above = |column: &&Column| {
+            column.name.column().is_some_and(|name| matches!(field.relation(name), Relation::Above(_)))
+        };
+        self.directory.columns.iter().filter(|column| column.is_own()).filter(is_above)
+    }
+
     /// The values of a column at some rows (ascending), and which of the rows have one.
     pub(super) fn values_of(
         &self,

@@ -38,7 +38,12 @@ impl SealedView<'_> {
     fn only_column(&self, field: &Field) -> Option<&Column> {
         let mut columns = self.columns_of(field);
         let column = columns.next()?;
-        (columns.next().is_none() && !self.rest_has(&|name| field.relation(name) == Relation::Same)).then_some(column)
+        (columns.next().is_none() && !self.is_inside(field)).then_some(column)
+    }
+
+    /// Whether what a field has may also lie elsewhere than in columns of its own.
+    fn is_inside(&self, field: &Field) -> bool {
+        self.columns_above(field).next().is_some() || self.rest_has(&|name| field.may_be_in(name))
     }
 
     /// The kind of a column of integers that every record has.
@@ -187,6 +192,21 @@ impl SealedView<'_> {
         Ok(counts)
     }
 
+    /// Gives the rows of the set the texts of a field that they have in a column, which is the field or has it in lists.
+    fn texts_of_field(&self, field: &Field, column: &Column, rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
+        let Some(name) = column.name.column() else { return Ok(()) };
+        if field.relation(name) == Relation::Same {
+            return self.texts_of_column(column, rows, texts);
+        }
+        let (values, present) = self.values_of(column, &mut rows.iter())?;
+        for (index, row) in present.iter().enumerate() {
+            if let Some(value) = values.get(index).value() {
+                field.each_in(name, value, &mut |value| texts.add(*row, value));
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `count` with the texts of a column in the rows of the set, and how many have each.
     fn values_of_column(&self, column: &Column, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
         self.budget.check()?;
@@ -241,14 +261,12 @@ impl ColumnView for SealedView<'_> {
                 }
             }
         }
-        for column in self.columns_of(field) {
-            self.texts_of_column(column, rows, &mut texts)?;
+        for column in self.columns_of(field).chain(self.columns_above(field)) {
+            self.texts_of_field(field, column, rows, &mut texts)?;
         }
-        if self.rest_has(&|column| field.relation(column) == Relation::Same) {
+        if self.rest_has(&|column| field.may_be_in(column)) {
             self.each_rest(rows, &mut |row, column, value| {
-                if field.relation(column) == Relation::Same {
-                    texts.add(row as u32, value);
-                }
+                field.each_in(column, value, &mut |value| texts.add(row as u32, value));
             })?;
         }
         Ok(texts.finish())
@@ -305,8 +323,7 @@ impl ColumnView for SealedView<'_> {
             return Ok(Some(partition));
         }
         if self.columns_of(field).next().is_none() {
-            let in_rest = self.rest_has(&|name| field.relation(name) == Relation::Same);
-            return Ok((!in_rest).then(|| vec![(None, Bits::all(self.count()))]));
+            return Ok((!self.is_inside(field)).then(|| vec![(None, Bits::all(self.count()))]));
         }
         match self.only_column(field).map(|column| (column, &column.layout)) {
             Some((column, Layout::Dictionary(dictionary))) if entries_at_most(dictionary) <= most => {
@@ -317,21 +334,12 @@ impl ColumnView for SealedView<'_> {
     }
 
     fn values(&self, field: &Field, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {
-        let in_rest = self.rest_has(&|column| field.relation(column) == Relation::Same);
-        if self.columns_of(field).count() + usize::from(in_rest) > 1 {
-            // A row may have a text in several of them, and counts once.
+        if let Some(column) = self.only_column(field) {
+            return self.values_of_column(column, rows, count);
+        }
+        if self.columns_of(field).next().is_some() || self.is_inside(field) {
+            // A row may have a text in several of them, or several times in a list, and counts once.
             self.texts(field, rows)?.count(count);
-            return Ok(());
-        }
-        for column in self.columns_of(field) {
-            self.values_of_column(column, rows, count)?;
-        }
-        if in_rest {
-            self.each_rest(rows, &mut |_, column, value| {
-                if field.relation(column) == Relation::Same {
-                    count_text(value, 1, count);
-                }
-            })?;
         }
         Ok(())
     }
@@ -349,8 +357,8 @@ impl ColumnView for SealedView<'_> {
         columns.filter_map(|(at, column)| Some((at, column.name.column()?))).collect()
     }
 
-    fn texts_in(&self, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
-        self.columns_at(own).try_for_each(|column| self.texts_of_column(column, rows, texts))
+    fn texts_in(&self, field: &Field, own: &[usize], rows: &Bits, texts: &mut Texts) -> Result<(), Failure> {
+        self.columns_at(own).try_for_each(|column| self.texts_of_field(field, column, rows, texts))
     }
 
     fn values_in(&self, own: usize, rows: &Bits, count: &mut dyn FnMut(&str, u64)) -> Result<(), Failure> {

@@ -37,6 +37,8 @@ struct Kept {
     own: Vec<usize>,
     /// Those of them that are the field itself.
     same: Vec<usize>,
+    /// Those of them that may have it in lists.
+    above: Vec<usize>,
     is_many: bool,
     /// Rows that have it in the rest, ascending.
     rest_rows: Vec<u32>,
@@ -109,8 +111,10 @@ impl Unasked {
                 if self.exists(at).on(column).is_some() {
                     kept[at].own.push(number);
                 }
-                if self.fields[at].relation(column) == Relation::Same {
-                    kept[at].same.push(number);
+                match self.fields[at].relation(column) {
+                    Relation::Same => kept[at].same.push(number),
+                    Relation::Above(_) => kept[at].above.push(number),
+                    Relation::Below | Relation::Apart => {}
                 }
             });
         }
@@ -133,8 +137,8 @@ impl Unasked {
                 if kept.rest_rows.last() != Some(&row) && self.exists(at).matches(column, value) {
                     kept.rest_rows.push(row);
                 }
-                if !kept.is_many && self.fields[at].relation(column) == Relation::Same {
-                    kept.rest_texts.add(row, value);
+                if !kept.is_many {
+                    self.fields[at].each_in(column, value, &mut |value| kept.rest_texts.add(row, value));
                 }
             });
         })
@@ -150,11 +154,13 @@ impl Unasked {
         }
         let mut add = |text: &str, times| found.counts.add(text, times);
         match kept.same[..] {
-            [own] if kept.rest_texts.len() == 0 => view.values_in(own, rows, &mut add)?,
+            [own] if kept.above.is_empty() && kept.rest_texts.len() == 0 => view.values_in(own, rows, &mut add)?,
             _ => {
                 // A row may have a text in several of them, and counts once.
                 let mut texts = kept.rest_texts;
-                view.texts_in(&kept.same, rows, &mut texts)?;
+                for own in [&kept.same, &kept.above] {
+                    view.texts_in(&self.fields[at], own, rows, &mut texts)?;
+                }
                 texts.finish().count(&mut add);
             }
         }

@@ -89,6 +89,25 @@ impl Field {
             _ => Relation::Apart,
         }
     }
+
+    /// Whether a column is the field, or may have it inside of lists.
+    pub(crate) fn may_be_in(&self, column: Column<'_>) -> bool {
+        matches!(self.relation(column), Relation::Same | Relation::Above(_))
+    }
+
+    /// Goes through what a value of a column has for the field: the value itself, or those in the objects of a list.
+    pub(crate) fn each_in(&self, column: Column<'_>, value: ValueRef<'_>, visit: &mut dyn FnMut(ValueRef<'_>)) {
+        match self.relation(column) {
+            Relation::Same => visit(value),
+            Relation::Above(rest) => {
+                any_inside(value, rest, false, &mut |value| {
+                    visit(value);
+                    false
+                });
+            }
+            Relation::Below | Relation::Apart => {}
+        }
+    }
 }
 
 impl Path {

@@ -222,9 +222,11 @@ async fn check_questions(
     q: &str,
 ) {
     let values = "count distinct(user_id) avg(duration_ms) p50(duration_ms) p99.9(duration_ms) sum(status) min(v) \
-                  max(timestamp) distinct(tags.team) distinct(level)";
+                  max(timestamp) distinct(tags.team) distinct(level) distinct(items.name)";
     let measures = |text: &str| text.split_whitespace().map(|m| Measure::parse(m).expect("a measure")).collect();
-    for by in ["", "level", "service", "service level", "host tags.team", "status", "user_id", "v x", "missing"] {
+    for by in
+        ["", "level", "service", "service level", "host tags.team", "status", "user_id", "v x", "items.name", "missing"]
+    {
         for step_ms in steps {
             for (values, limit) in [("count", 1000), (values, 1000), ("count", 2), ("max(duration_ms) count", 3)] {
                 let request = StatsRequest {
@@ -243,7 +245,19 @@ async fn check_questions(
             }
         }
     }
-    let names = ["level", "service", "source", "host", "user_id", "tags.team", "status", "duration_ms", "message", "v"];
+    let names = [
+        "level",
+        "service",
+        "source",
+        "host",
+        "user_id",
+        "tags.team",
+        "status",
+        "duration_ms",
+        "message",
+        "v",
+        "items.name",
+    ];
     let fields: Vec<Field> = names.iter().map(|name| Field::parse(name).expect("a field")).collect();
     for (fields, limit) in [(Some(fields.clone()), 1000), (Some(fields), 2), (None, 5)] {
         let request = FacetsRequest { fields, limit, ..FacetsRequest::new(query.clone(), range) };

@@ -109,9 +109,31 @@ pub fn texts(field: &Field, view: &RecordView<'_>) -> BTreeSet<String> {
     if *field == Field::Level {
         texts.insert(view.level().as_str().to_owned());
     }
-    let same = view.entries().filter(|(column, _)| field.relation(*column) == Relation::Same);
-    same.for_each(|(_, value)| add_texts(value, &mut texts));
+    for (column, value) in view.entries() {
+        match field.relation(column) {
+            Relation::Same => add_texts(value, &mut texts),
+            Relation::Above(rest) => add_texts_inside(value, rest, &mut texts),
+            Relation::Below | Relation::Apart => {}
+        }
+    }
     texts
+}
+
+/// The texts at the rest of a path in the objects of lists; names may have dots themselves.
+fn add_texts_inside(value: ValueRef<'_>, rest: &str, texts: &mut BTreeSet<String>) {
+    match value {
+        ValueRef::Array(values) => values.values().for_each(|value| add_texts_inside(value, rest, texts)),
+        ValueRef::Object(members) => {
+            for (name, value) in members.members() {
+                if name == rest {
+                    add_texts(value, texts);
+                } else if let Some(rest) = rest.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) {
+                    add_texts_inside(value, rest, texts);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The byte form of a record.

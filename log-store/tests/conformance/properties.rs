@@ -71,11 +71,14 @@ struct Figures {
 }
 
 fn figures() -> impl Strategy<Value = Figures> {
-    let by = ["level", "service", "host", "tags.env", "mode", "n", "mixed", "list", "user_id", "wide7", "span", "s"];
+    let by = [
+        "level", "service", "host", "tags.env", "mode", "n", "mixed", "list", "user_id", "wide7", "span", "s", "list.a",
+    ];
     let measures = [
         "count",
         "distinct(user_id)",
         "distinct(list)",
+        "distinct(list.name)",
         "distinct(level)",
         "distinct(message)",
         "sum(duration_ms)",
@@ -168,9 +171,20 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Asks for the values of fields that drift, and for single records.
 fn check_values(store: &EmbeddedStore, naive: &Naive, range: TimeRange) {
     runtime().block_on(async {
-        for name in
-            ["level", "service", "host", "tags.env", "mode", "n", "mixed", "list", "duration_ms", "wide7", "a.b"]
-        {
+        for name in [
+            "level",
+            "service",
+            "host",
+            "tags.env",
+            "mode",
+            "n",
+            "mixed",
+            "list",
+            "duration_ms",
+            "wide7",
+            "a.b",
+            "list.n",
+        ] {
             suite::check_distinct_values(store, naive, name, range).await;
         }
         for (seq, record) in naive.records().step_by(7) {
