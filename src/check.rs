@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use watchfire_cli::failure::report;
+use watchfire_cli::output::show;
 use watchfire_model::text::count;
 use watchfire_rules::{Duplicate, RuleSet};
 
@@ -46,7 +47,8 @@ pub fn run(options: &Check) -> ExitCode {
         CheckKind::Queries => files.iter().for_each(|file| queries::check(file, &mut found)),
         CheckKind::Routes => files.iter().for_each(|file| check_routes(file, options, &mut found)),
     }
-    found.good.iter().for_each(|line| println!("{line}"));
+    let good: String = found.good.iter().map(|line| format!("{line}\n")).collect();
+    found.faults.extend(show(&good).err().map(|failure| failure.to_string()));
     found.lint.iter().for_each(|line| eprintln!("{line}"));
     report(found.faults.iter().map(String::as_str));
     match (found.faults.is_empty(), found.lint.is_empty()) {

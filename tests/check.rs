@@ -183,6 +183,10 @@ fn what_is_unwise_counts_only_when_it_shall() {
     let config = [("config.yaml", "rule_files: [rules.yml]\n"), files[0]];
     assert_eq!(check_in(&config, &["config", "--lint-fatal", "config.yaml"]).0, Some(3));
     assert_eq!(check_in(&[("rules.yml", "groups: 7")], &["rules", "--lint-fatal", "rules.yml"]).0, Some(1));
+    let more = [files[0], ("more.yml", "groups: [{name: c, rules: [{record: x, expr: '3', labels: {a: b}}]}]")];
+    let (code, _, told) = check_in(&more, &["rules", "--lint-fatal", "rules.yml", "more.yml"]);
+    assert_eq!(code, Some(3));
+    assert!(told.contains("3 rules are called x{a=\"b\"} (in a, b, c of more.yml)"), "{told}");
     assert_eq!(check_in(&files, &["rules", "rules.yml", "--labels", "a=b"]).0, Some(2));
     let Some(promtool) = watchfire_test_support::Program::of_prometheus("promtool", "lint of rules") else { return };
     let folder = tempfile::tempdir().expect("a folder");
