@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use watchfire_cli::output::Output;
 use watchfire_dashboard_api::auth::keys::{HASH_DIGITS, Key};
 use watchfire_dashboard_api::auth::{FileError, Keys, Scopes, hex, key_line};
 
@@ -13,7 +14,7 @@ const KEY_BYTES: usize = 24;
 /// Adds a key to the file and answers it; nobody can read it again.
 ///
 /// Errors: a name that breaks the line or is another key's, a file that cannot be written.
-pub fn add(file: &Path, scopes: Scopes, name: &str) -> Result<String, String> {
+pub fn add(file: &Path, scopes: Scopes, name: &str) -> Result<(), String> {
     if name.chars().any(char::is_control) {
         return Err("a name is one line of plain text".to_owned());
     }
@@ -22,8 +23,11 @@ pub fn add(file: &Path, scopes: Scopes, name: &str) -> Result<String, String> {
     let key = format!("wf_{}", hex(&random));
     let text = secret_file::with_line(secret_file::read(file)?, &key_line(&key, scopes, name));
     Keys::parse(&text).map_err(|errors| twin_of(file, &text, name, &errors))?;
-    secret_file::write(file, &text)?;
-    Ok(key)
+    // One that nobody saw would be a door without a key.
+    let mut output = Output::stdout();
+    let shown = output.line(&key).and_then(|()| output.flush());
+    shown.map_err(|error| format!("the key cannot be shown, and is not kept: {error}"))?;
+    secret_file::write(file, &text).map_err(|error| format!("{error}; the key that is shown is not kept"))
 }
 
 /// A line per key: the begin of its hash, scopes, name.

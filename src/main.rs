@@ -19,13 +19,20 @@ mod users;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use watchfire_cli::failure::{Outcome, conclude, report};
+use watchfire_cli::output::show;
 
 use cli::{Cli, EXIT_FAILED, KeysVerb, UsersVerb, Verb};
 
 fn main() -> ExitCode {
-    let matches = Cli::command().try_get_matches();
-    let matches = matches.unwrap_or_else(|error| usage::naming_variables(error, Cli::command()).exit());
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage::tell(&usage::naming_variables(error, Cli::command())),
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage::tell(&error),
+    };
     match cli.verb {
         Verb::Serve(options) => app::serve(&options),
         Verb::Restore { backup, data_dir } => restore::run(&backup, &data_dir),
@@ -46,8 +53,8 @@ fn main() -> ExitCode {
         Verb::Top(top) => watchfire_cli::run(top.run()),
         Verb::Import(import) => watchfire_cli::run(import.run()),
         Verb::Push(push) => watchfire_cli::run(push.run()),
-        Verb::Completions(completions) => watchfire_cli::failure::conclude(completions.run(Cli::command())),
-        Verb::Man(man) => watchfire_cli::failure::conclude(man.run(Cli::command())),
+        Verb::Completions(completions) => conclude(completions.run(Cli::command())),
+        Verb::Man(man) => conclude(man.run(Cli::command())),
         Verb::Help { verb } => usage::help(Cli::command(), &verb),
     }
 }
@@ -55,12 +62,9 @@ fn main() -> ExitCode {
 /// Prints what a verb has to say, or why it failed.
 fn ended(outcome: Result<String, String>) -> ExitCode {
     match outcome {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => conclude(show(&text).map(|()| Outcome::Complete)),
         Err(message) => {
-            watchfire_cli::failure::report(message.lines());
+            report(message.lines());
             ExitCode::from(EXIT_FAILED)
         }
     }
@@ -69,9 +73,9 @@ fn ended(outcome: Result<String, String>) -> ExitCode {
 fn manage_keys(verb: KeysVerb) -> Result<String, String> {
     match verb {
         KeysVerb::Add { file, scopes, name } => {
-            let key = keys::add(&file, scopes, &name)?;
+            keys::add(&file, scopes, &name)?;
             eprintln!("kept as a hash in {}; this is the only time that the key is shown", file.display());
-            Ok(key + "\n")
+            Ok(String::new())
         }
         KeysVerb::List { file } => keys::list(&file),
         KeysVerb::Revoke { file, key } => Ok(format!("revoked {}\n", keys::revoke(&file, &key)?)),

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use watchfire_cli::failure::{Outcome, conclude, report};
+use watchfire_cli::output::show;
 use watchfire_model::text::count;
 
 use crate::cli::EXIT_FAILED;
@@ -10,18 +12,18 @@ use crate::cli::EXIT_FAILED;
 /// Checks the backup and copies it into a folder that is empty or not there.
 pub fn run(backup: &Path, data_dir: &Path) -> ExitCode {
     match watchfire_backup::restore(backup, data_dir) {
-        Ok(manifest) => {
-            println!(
-                "restored {}, {:.1} MB, of {}; go on with\n  watchfire serve --data-dir {}",
+        Ok(manifest) => conclude(
+            show(&format!(
+                "restored {}, {:.1} MB, of {}; go on with\n  watchfire serve --data-dir {}\n",
                 count(manifest.files.len(), "file"),
                 manifest.bytes() as f64 / 1e6,
                 manifest.created,
                 data_dir.display()
-            );
-            ExitCode::SUCCESS
-        }
+            ))
+            .map(|()| Outcome::Complete),
+        ),
         Err(error) => {
-            watchfire_cli::failure::report([error.to_string().as_str()]);
+            report([error.to_string().as_str()]);
             ExitCode::from(EXIT_FAILED)
         }
     }

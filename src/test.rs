@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use regex::Regex;
 use watchfire_cli::failure::report;
+use watchfire_cli::output::show;
 use watchfire_model::text::count;
 use watchfire_rehearsal::unit::{self, Failure, FileOutcome, TestFile};
 
@@ -88,9 +89,12 @@ fn test_file(file: &Path, chosen: &Regex) -> FileOutcome {
     }
     let failed = outcomes.iter().filter(|(_, failures)| !failures.is_empty()).count();
     let tests = count(outcomes.len(), "test");
-    match failed {
-        0 => println!("good: {name}, {tests}"),
-        failed => println!("failed: {name}, {failed} of {tests}"),
+    let told = match failed {
+        0 => format!("good: {name}, {tests}\n"),
+        failed => format!("failed: {name}, {failed} of {tests}\n"),
+    };
+    match show(&told) {
+        Ok(()) => (name, outcomes),
+        Err(failure) => whole(vec![failure.to_string()]),
     }
-    (name, outcomes)
 }

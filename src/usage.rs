@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use watchfire_cli::failure::{Failure, Outcome, conclude};
 use watchfire_cli::origin::given_by;
 
 use crate::cli::EXIT_USAGE;
@@ -29,10 +30,20 @@ pub fn help(command: Command, verb: &[String]) -> ExitCode {
         return ExitCode::from(EXIT_USAGE);
     }
     let words = ["watchfire"].into_iter().chain(verb.iter().map(String::as_str)).chain(["--help"]);
-    let Err(shown) = command.try_get_matches_from(words) else { return ExitCode::SUCCESS };
-    // Nobody is there to read it.
-    let _ = shown.print();
-    ExitCode::from(if shown.use_stderr() { EXIT_USAGE } else { 0 })
+    match command.try_get_matches_from(words) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(told) => tell(&told),
+    }
+}
+
+/// Says what the command line is answered with: its help, its version, or what is wrong with it.
+pub fn tell(told: &Error) -> ExitCode {
+    let printed = told.print();
+    if told.use_stderr() {
+        // Nobody is there to read it otherwise.
+        return ExitCode::from(EXIT_USAGE);
+    }
+    conclude(printed.map(|()| Outcome::Complete).map_err(Failure::from))
 }
 
 /// The error of a word behind a verb that has no verbs below it, which its `--help` would not look at.

@@ -169,7 +169,7 @@ impl Alerts {
             }
         }
         alerts.sort_by_key(|(alert, _)| (alert.state(), alert.since(), alert.label("alertname").to_owned()));
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         match Format::or_default(self.output.map(Format::from)) {
             Format::Json => {
                 let texts: Vec<_> = alerts.iter().map(|(_, raw)| safe_json(raw.get())).collect();

@@ -77,7 +77,7 @@ impl Backfill {
         let text = response.text().await.map_err(|error| server.unreached(&error))?;
         let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
         let Answer { hours, records, counted_before, filled, refused, damaged_blocks } = answer;
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         output.line(&format!(
             "{} filled with {} from {}; {counted_before} of them {} counted as they came, and left alone",
             count(hours, "hour"),

@@ -139,7 +139,7 @@ impl Backtest {
         let response = server.accepted(server.send(request).await?, None).await?;
         let text = response.text().await.map_err(|error| server.unreached(&error))?;
         let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         match self.output {
             ListFormat::Json => output.line(&safe_json(&text))?,
             ListFormat::Csv => output.text(&rows(&answer))?,

@@ -57,7 +57,7 @@ impl Backup {
         let unpacked = unpacking.await.map_err(|error| Failure::Local(error.to_string()))?;
         match (unpacked, lost) {
             (Ok(manifest), _) => {
-                let mut output = Output::new();
+                let mut output = Output::stdout();
                 output.line(&format!(
                     "{}: {}, {:.1} MB, of {}",
                     self.dir.display(),

@@ -28,7 +28,7 @@ impl Completions {
     pub fn run(self, mut command: clap::Command) -> Result<Outcome, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "watchfire", &mut script);
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         output.text(&String::from_utf8_lossy(&script))?;
         output.flush()?;
         Ok(Outcome::Complete)

@@ -20,7 +20,7 @@ pub mod import;
 pub mod man;
 mod number;
 pub mod origin;
-mod output;
+pub mod output;
 mod patience;
 pub mod push;
 pub mod query;

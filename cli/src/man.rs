@@ -43,7 +43,7 @@ impl Man {
             about = found.ok_or_else(|| Failure::Usage(format!("there is no verb `{}`", self.verb.join(" "))))?;
         }
         let name = [&["watchfire".to_owned()], self.verb.as_slice()].concat().join("-");
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         output.text(&page(about, &name)?)?;
         output.flush()?;
         Ok(Outcome::Complete)

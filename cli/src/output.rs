@@ -1,13 +1,24 @@
 //! stdout, written in pieces and flushed when a reader shall see it.
 
-use std::io::{BufWriter, Result, Stdout, Write};
+use std::io::{BufWriter, ErrorKind, Result, Stdout, Write};
+
+use crate::failure::Failure;
+
+/// Shows a whole text; whoever reads no more of it has seen enough.
+pub fn show(text: &str) -> std::result::Result<(), Failure> {
+    let mut output = Output::stdout();
+    match output.text(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
 
 /// stdout; nothing panics when its reader leaves.
 pub struct Output(BufWriter<Stdout>);
 
 impl Output {
     /// Of this process.
-    pub fn new() -> Output {
+    pub fn stdout() -> Output {
         Output(BufWriter::with_capacity(64 << 10, std::io::stdout()))
     }
 

@@ -192,7 +192,7 @@ impl Add {
         let response = server.send(server.request(Method::POST, "/api/v2/silences", &[]).json(&body)).await?;
         let response = server.accepted(response, None).await?;
         let made: Made = response.json().await.map_err(|error| server.foreign(&error))?;
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         output.line(&crate::text::safe(&made.id))?;
         output.flush()?;
         Ok(Outcome::Complete)
@@ -211,7 +211,7 @@ impl List {
                 silences.push((silence, raw));
             }
         }
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         match self.output {
             ListFormat::Json => {
                 let texts: Vec<_> = silences.iter().map(|(_, raw)| safe_json(raw.get())).collect();

@@ -92,7 +92,7 @@ impl Verify {
         let response = server.accepted(response, None).await?;
         let text = response.text().await.map_err(|error| server.unreached(&error))?;
         let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         if self.json {
             output.line(&safe_json(&text))?;
         } else {

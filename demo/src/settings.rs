@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use watchfire_model::time::format_duration_ms;
+
 /// `config.yaml`: one pattern for the database's log, one metric made of its messages, and who is told. Paths are
 /// absolute, so that the files also serve a later `watchfire serve --config`.
 ///
@@ -30,33 +32,34 @@ alerting:
 
 /// `alert_rules.json`: quick enough for an incident of a minute, or of one so many times faster.
 pub fn rules(speed: u32) -> String {
-    let (hold, window, minute) = (10_000 / speed.max(1), 30_000 / speed.max(1), 60_000 / speed.max(1));
+    let [hold, window, minute] =
+        [10_000, 30_000, 60_000].map(|millis: u32| format_duration_ms(i64::from(millis / speed.max(1))));
     format!(
         r#"[
   {{
     "name": "SlowRequests",
-    "query": "p95 request_duration_ms over {window}ms by service",
+    "query": "p95 request_duration_ms over {window} by service",
     "operator": ">",
     "threshold": 800,
-    "duration": "{hold}ms",
+    "duration": "{hold}",
     "labels": {{"severity": "warning"}},
     "annotations": {{"summary": "5 % of the requests to {{{{ $labels.service }}}} take longer than {{{{ printf \"%.0f\" $value }}}} ms"}}
   }},
   {{
     "name": "DatabaseRefuses",
-    "query": "rate db_refused_total over {window}ms",
+    "query": "rate db_refused_total over {window}",
     "operator": ">",
     "threshold": 0.5,
-    "duration": "{hold}ms",
+    "duration": "{hold}",
     "labels": {{"severity": "critical"}},
     "annotations": {{"summary": "{{{{ printf \"%.1f\" $value }}}} connections to the database refused a second"}}
   }},
   {{
     "name": "ManyErrors",
-    "query": "rate error_count over {minute}ms by service",
+    "query": "rate error_count over {minute} by service",
     "operator": ">",
     "threshold": 1,
-    "duration": "{hold}ms",
+    "duration": "{hold}",
     "labels": {{"severity": "critical"}},
     "annotations": {{"summary": "{{{{ $labels.service }}}} logs {{{{ printf \"%.1f\" $value }}}} errors a second"}}
   }}

@@ -20,6 +20,7 @@ pub fn read(metrics: &mut Section<'_>) -> Option<Address> {
     let expected = "an address (write http://mimir.example.org/prometheus)";
     let url = section.parsed_secret("url", expected, web_address).map(|url| Text::Inline(url.into()));
     let url_file = section.path("url_file").map(Text::File);
+    section.exclude("url", "url_file");
     if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, format!("`{path}` needs `url` (or `url_file`): what stands before /api/v1/query"));
     }

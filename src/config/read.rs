@@ -441,6 +441,7 @@ fn read_dead_mans_switch(top: &mut Section<'_>) -> Option<DeadMansSwitch> {
         web_address(text).map(Secret::inline)
     });
     let url_file = section.path("url_file").map(Secret::file);
+    section.exclude("url", "url_file");
     if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, "`dead_mans_switch` needs `url` (or `url_file`): who is pinged");
     }

@@ -45,6 +45,7 @@ fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
     let mut section = Section::new("alerting.receivers.webhook", Some(node), receiver.faults());
     let url = section.parsed_secret("url", "an address (write http://127.0.0.1:9000/hook)", web_address);
     let url_file = section.path("url_file");
+    section.exclude("url", "url_file");
     if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, "a webhook needs `url` (or `url_file`)");
     }

@@ -115,10 +115,7 @@ fn text_or_file(section: &mut Section<'_>, key: &'static str, file_key: &'static
     section.is_secret(key);
     let inline = section.text(key).map(|text| Text::Inline(text.into()));
     let file = section.path(file_key).map(|path: PathBuf| Text::File(path));
-    if let (Some(_), Some(_), Some(node)) = (&inline, &file, section.node(file_key)) {
-        let message = format!("`{}` and `{}` exclude each other; keep one", section.name(key), section.name(file_key));
-        section.fault(node.place, message);
-    }
+    section.exclude(key, file_key);
     inline.or(file)
 }
 

@@ -4,6 +4,7 @@ mod connect;
 mod errors;
 mod examples;
 mod help;
+mod outputs;
 mod program;
 mod query;
 mod shells;

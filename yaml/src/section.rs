@@ -83,6 +83,14 @@ impl<'a> Section<'a> {
         self.entries.iter().find(|(name, ..)| name == key).map(|(_, _, node)| node)
     }
 
+    /// Says that of two keys only one may have a value.
+    pub fn exclude(&mut self, key: &'static str, other: &'static str) {
+        if let (Some(_), Some(node)) = (self.node(key), self.node(other)) {
+            let message = format!("`{}` and `{}` exclude each other; keep one", self.name(key), self.name(other));
+            self.fault(node.place, message);
+        }
+    }
+
     /// A section below this one.
     pub fn section(&mut self, key: &'static str) -> (Option<&'a Node>, String) {
         (self.node(key), self.name(key))

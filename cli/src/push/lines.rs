@@ -1,6 +1,7 @@
 //! Lines of stdin, sent in batches as they come. A batch that got no answer is sent again under the same
 //! `Idempotency-Key`, so that no line is stored twice.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Read};
 use std::time::Duration;
 
@@ -211,6 +212,14 @@ async fn deliver(server: &Server, target: &Target, batch: &Batch, patience: &mut
     }
 }
 
+/// Says of a record that its line was no UTF-8, in the words of the server.
+fn mark_invalid(record: &mut Map<String, Value>) {
+    let fields = record.entry("fields").or_insert_with(|| json!({}));
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("invalid_utf8".to_owned(), json!(true));
+    }
+}
+
 async fn attempt(server: &Server, target: &Target, batch: &Batch, key: &str) -> Result<Taken, Failure> {
     let request = match target {
         Target::Raw(given) => {
@@ -225,9 +234,13 @@ async fn attempt(server: &Server, target: &Target, batch: &Batch, key: &str) -> 
         }
         Target::Messages(members) => {
             let mut body = String::new();
-            let mut record = members.clone();
             for line in &batch.lines {
-                record.insert("message".to_owned(), json!(String::from_utf8_lossy(line)));
+                let mut record = members.clone();
+                let message = String::from_utf8_lossy(line);
+                if let Cow::Owned(_) = message {
+                    mark_invalid(&mut record);
+                }
+                record.insert("message".to_owned(), json!(message));
                 body.push_str(&serde_json::to_string(&record).unwrap_or_default());
                 body.push('\n');
             }

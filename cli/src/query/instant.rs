@@ -68,7 +68,7 @@ impl Instant {
         let text = server.ask_text("/api/v1/metrics/query", &params, Some(&query)).await?;
         let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
         let format = self.shown.format();
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         match format {
             Format::Json => output.line(&safe_json(&text))?,
             Format::Jsonl => {
@@ -116,23 +116,51 @@ fn rows(answer: &Answer) -> String {
     out
 }
 
-/// A bar per series, the longest as wide as there is room.
+/// A bar per series, to the right of zero and to the left of it; all that they span is as wide as there is room.
 fn bars(samples: &[Sample], columns: usize, ascii: bool, painter: Painter) -> String {
-    let largest = samples.iter().map(|sample| sample.value.number().abs()).filter(|value| value.is_finite());
-    let largest = largest.fold(0.0, f64::max);
+    let values = samples.iter().map(|sample| sample.value.number()).filter(|value| value.is_finite());
+    let (lowest, largest) = values.fold((0.0, 0.0), |(low, high), value| (value.min(low), value.max(high)));
+    // Divided first: the distance of two finite numbers may be none.
+    let span = largest.max(-lowest);
+    let parts = if span > 0.0 { largest / span - lowest / span } else { 1.0 };
     let names: Vec<String> =
         samples.iter().map(|sample| cut(&safe(&series_name(&sample.labels)), columns / 2)).collect();
     let name_columns = names.iter().map(|name| width(name)).max().unwrap_or(0);
     let room = columns.saturating_sub(name_columns + 12).max(10);
+    let columns_of = |value: f64| (value.abs() / span / parts * room as f64).round() as usize;
+    let below = if lowest < 0.0 { columns_of(lowest) } else { 0 };
     let mut out = String::new();
     for (number, (sample, name)) in samples.iter().zip(&names).enumerate() {
         let value = sample.value.number();
-        let share = if largest > 0.0 && value.is_finite() { value.abs() / largest } else { 0.0 };
-        let length = (share * room as f64).round() as usize;
+        let length = if span > 0.0 && value.is_finite() { columns_of(value) } else { 0 };
         let bar = if ascii { "#" } else { "█" }.repeat(length);
-        let bar = painter.paint(Style::Series(number), &bar);
+        let before = " ".repeat(if value < 0.0 { below.saturating_sub(length) } else { below });
+        let bar = format!("{before}{}", painter.paint(Style::Series(number), &bar));
         out.push_str(format!("{} {} {bar}", pad(name, name_columns), pad_left(&short(value), 9)).trim_end());
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_lie_on_their_side_of_zero() {
+        let of = |values: &[&str]| {
+            let sample = |value: &&str| serde_json::from_str(&format!(r#"{{"labels": {{}}, "value": "{value}"}}"#));
+            let samples: Vec<Sample> = values.iter().map(|value| sample(value).expect("a sample")).collect();
+            bars(&samples, 34, true, Painter::plain())
+        };
+        assert_eq!(
+            of(&["3", "1.5", "NaN"]),
+            "{}         3 ####################\n{}       1.5 ##########\n{}       NaN\n"
+        );
+        assert_eq!(of(&["-5", "3"]), "{}        -5 #############\n{}         3              ########\n");
+        assert_eq!(of(&["-5", "-1"]), "{}        -5 ####################\n{}        -1                 ####\n");
+        assert_eq!(of(&["0"]), "{}         0\n");
+        // Their distance is no finite number.
+        assert!(of(&["1.7e308", "-1.7e308"]).contains("          ##########\n"));
+    }
 }

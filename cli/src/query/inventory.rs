@@ -123,7 +123,7 @@ impl Asking {
         columns: &[&str],
         value: impl for<'a> Fn(&'a T, &str) -> Option<&'a str>,
     ) -> Result<Outcome, Failure> {
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         match self.shown.format() {
             Format::Json => output.line(&safe_json(text))?,
             Format::Jsonl => {

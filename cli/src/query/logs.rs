@@ -145,7 +145,7 @@ impl Logs {
 
     /// Walks the pages and writes each as it comes.
     async fn list(&self, search: &Search, format: Format, clock: &Clock) -> Result<Outcome, Failure> {
-        let mut writer = Writer { output: Output::new(), format, clock, painter: self.shown.painter(), written: 0 };
+        let mut writer = Writer { output: Output::stdout(), format, clock, painter: self.shown.painter(), written: 0 };
         let mut damaged = 0;
         let mut cursor: Option<String> = None;
         loop {
@@ -203,7 +203,7 @@ impl Logs {
             ascii: self.shown.ascii,
             clock,
         };
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         let step = watchfire_model::time::format_duration_ms(histogram.step);
         output.text(&fitted(&graph.render(self.shown.painter())))?;
         output.line(&format!("{}, counted per {step}", count(page.total, "record")))?;

@@ -8,7 +8,7 @@ use watchfire_model::Timestamp;
 use super::Shown;
 use super::numbers::{Labels, Value, label_names, label_title, series_name};
 use crate::color::{Painter, Style};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, warn};
 use crate::number::short;
 use crate::output::Output;
 use crate::render::graph::{Figures, Graph, Series, sparkline};
@@ -92,7 +92,7 @@ impl Range {
         ];
         let text = server.ask_text("/api/v1/metrics/range", &params, Some(&query)).await?;
         let answer: Answer = serde_json::from_str(&text).map_err(|error| server.foreign(&error))?;
-        let mut output = Output::new();
+        let mut output = Output::stdout();
         match self.shown.format() {
             Format::Json => output.line(&safe_json(&text))?,
             Format::Jsonl => {
@@ -103,7 +103,13 @@ impl Range {
             }
             Format::Table => output.text(&table(&answer, self.shown.ascii, self.shown.painter()))?,
             Format::Csv => write_rows(&answer, &mut output)?,
-            Format::Graph => output.text(&fitted(&draw(&answer, &clock, self.shown.ascii, self.shown.painter())))?,
+            Format::Graph => {
+                let drawn = draw(&answer, &clock, self.shown.ascii, self.shown.painter());
+                if drawn.is_empty() && !answer.result.is_empty() {
+                    warn("no value of these series can be drawn: all are NaN or infinite; -o table shows them");
+                }
+                output.text(&fitted(&drawn))?;
+            }
         }
         output.flush()?;
         super::conclude(&self.shown, answer.result.is_empty(), &answer.warnings)

@@ -139,7 +139,7 @@ impl Tail {
             format: self.output,
             clock,
             painter: self.colors.painter(),
-            output: Output::new(),
+            output: Output::stdout(),
             seen: Seen::default(),
             left: self.count,
             dropped: 0,

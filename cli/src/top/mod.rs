@@ -141,7 +141,7 @@ impl Top {
         let first = self.read(&server).await?;
         let painter = self.colors.painter();
         if self.once || !terminal::is_terminal() {
-            let mut output = Output::new();
+            let mut output = Output::stdout();
             output.text(&fitted(&self.page(&server, &first, usize::MAX, painter)))?;
             output.flush()?;
             return Ok(Outcome::Complete);

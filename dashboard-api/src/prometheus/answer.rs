@@ -26,6 +26,10 @@ pub(super) struct Written {
     _memory: Held,
 }
 
+/// What series and points are taken to need when room is made for them; most need less.
+const SERIES_BYTES: usize = 320;
+const POINT_BYTES: usize = 44;
+
 enum Left {
     Vector(std::vec::IntoIter<(LabelSet, PointValue)>),
     Matrix(std::vec::IntoIter<MatrixSeries>),
@@ -65,6 +69,20 @@ impl Written {
         }
     }
 
+    /// About what the next piece takes, bytes: one that grows is copied again and again.
+    fn room(&self) -> usize {
+        match &self.left {
+            Left::Vector(series) => PIECE_BYTES.min(series.len() * SERIES_BYTES),
+            Left::Matrix(series) => {
+                let points = series.as_slice().first().map_or(0, |first| first.values.len());
+                let of_series = SERIES_BYTES + points * POINT_BYTES;
+                // The last one goes beyond what is enough.
+                (series.len() * of_series).min(PIECE_BYTES + of_series)
+            }
+            Left::Nothing => 0,
+        }
+    }
+
     /// Writes the next series; false if there is none.
     fn series(&mut self, out: &mut Vec<u8>) -> bool {
         let separator = if self.begun { &b","[..] } else { b"" };
@@ -93,6 +111,7 @@ impl Pieces for Written {
             Some(head) => (head, true),
             None => (Reply::after(Vec::new()), false),
         };
+        piece.data().reserve(self.room());
         if !is_first && !is_list {
             return Ok(None);
         }
