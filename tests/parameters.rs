@@ -316,11 +316,14 @@ fn what_cannot_be_read_is_passed_over_or_refused_as_by_prometheus() {
             let get = |client: &mut Client| refusal(&client.try_get(&format!("/api/v1/{path}?{form}")));
             let [have, wanted] = [&mut ours, &mut theirs].map(get);
             assert_eq!(have, wanted, "{path}?{form}");
-            let post = |client: &mut Client| {
-                refusal(&client.post(&format!("/api/v1/{path}"), "application/x-www-form-urlencoded", form))
-            };
-            let [have, wanted] = [&mut ours, &mut theirs].map(post);
-            assert_eq!(have, wanted, "POST {path} {form}");
+            // What is no form is passed over.
+            for kind in
+                ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-8", "text/plain"]
+            {
+                let post = |client: &mut Client| refusal(&client.post(&format!("/api/v1/{path}"), kind, form));
+                let [have, wanted] = [&mut ours, &mut theirs].map(post);
+                assert_eq!(have, wanted, "POST {path} {form} as {kind}");
+            }
         }
     }
 }

@@ -113,7 +113,7 @@ impl<S: Send + Sync> FromRequest<S> for Params {
 }
 
 impl Params {
-    /// Those of a call of Prometheus' API, which passes over pairs that cannot be read.
+    /// Those of a call of Prometheus' API, which passes over pairs that cannot be read, and bodies that are no forms.
     pub(crate) async fn without_unreadable(request: Request) -> Result<Params, ApiError> {
         Params::read(request, Unreadable::PassedOver).await
     }
@@ -121,14 +121,14 @@ impl Params {
     async fn read(request: Request, unreadable: Unreadable) -> Result<Params, ApiError> {
         let of_query = Params::of_address(&request, unreadable);
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        let is_form = kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
         let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
         // Told by content first: who posts JSON with a tool's default content type means JSON.
         let is_json = body.trim_ascii_start().starts_with(b"{");
         let mut params = Params::default();
         if is_form && !is_json {
             params.add_form(&body, unreadable);
-        } else if !body.is_empty() {
+        } else if is_json || (unreadable == Unreadable::TakenAsTheyStand && !body.is_empty()) {
             params.add_json(&body)?;
         }
         params.pairs.extend(of_query.pairs);
