@@ -3,8 +3,8 @@
 use watchfire_model::Histogram;
 use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
 use watchfire_test_support::client::encode;
-use watchfire_test_support::prometheus::Written;
-use watchfire_test_support::{Answer, Client, Program, Prometheus, Server, remote_write};
+use watchfire_test_support::prometheus::{Written, write_to};
+use watchfire_test_support::{Answer, Client, Program, Prometheus, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
@@ -78,12 +78,7 @@ fn names_are_escaped_as_the_reader_asks() {
     let (ours, theirs) = (Server::start(BINARY, ""), Prometheus::start(&program));
     let series = written(now_ms());
     theirs.write(&series);
-    let mut request = Vec::new();
-    for Written { labels, samples, histograms } in &series {
-        let labels = remote_write::labels(labels.iter().copied());
-        remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
-    }
-    assert_eq!(ours.client().call(&remote_write::http_request(&request)).status, 204);
+    write_to(&mut ours.client(), &series);
     let path = format!("/federate?match[]={}", encode("{__name__=~\"fed.*\"}"));
     let mut answers = std::collections::BTreeSet::new();
     for accept in [
@@ -166,12 +161,7 @@ fn external_labels_leave_with_what_has_none_of_their_names() {
         plain(vec![("__name__", "n")]),
     ];
     theirs.write(&series);
-    let mut request = Vec::new();
-    for Written { labels, samples, histograms } in &series {
-        let labels = remote_write::labels(labels.iter().copied());
-        remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
-    }
-    assert_eq!(ours.client().call(&remote_write::http_request(&request)).status, 204);
+    write_to(&mut ours.client(), &series);
     for accept in ["text/plain", PROTOBUF] {
         let path = "/federate?match[]=m&match[]=n&match[]=%7Bregion=%22eu%22%7D";
         let request = Client::request("GET", path, &[&format!("Accept: {accept}")], b"");

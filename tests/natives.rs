@@ -4,7 +4,7 @@ use watchfire_model::histogram::{CUSTOM_SCHEMA, HistogramParts};
 use watchfire_model::{Histogram, ResetHint};
 use watchfire_protobuf::{Message, Writer};
 use watchfire_test_support::client::encode;
-use watchfire_test_support::prometheus::Written;
+use watchfire_test_support::prometheus::{Written, write_to};
 use watchfire_test_support::{Client, Program, Prometheus, Server, answers, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
@@ -78,16 +78,6 @@ fn series(begin: i64) -> Vec<Written<'static>> {
     series
 }
 
-fn write(client: &mut Client, series: &[Written<'_>]) {
-    let mut request = Vec::new();
-    for Written { labels, samples, histograms } in series {
-        let labels = remote_write::labels(labels.iter().copied());
-        remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
-    }
-    let answer = client.call(&remote_write::http_request(&request));
-    assert_eq!(answer.status, 204, "{}", answer.text());
-}
-
 /// Both answer the same for these series.
 fn compare(ours: &mut Client, theirs: &mut Client, begin: i64, names: &[&str]) {
     let end = format!("{:.3}", (begin + STEPS * STEP_MS) as f64 / 1000.0);
@@ -112,7 +102,7 @@ fn a_real_prometheus_reads_ours_in_chunks() {
     }
     let server = Server::start(BINARY, "");
     let begin = now_ms() - STEPS * STEP_MS;
-    write(&mut server.client(), &series(begin));
+    write_to(&mut server.client(), &series(begin));
     let url = format!("http://{}/api/v1/read", server.address);
     let prometheus =
         Prometheus::start_with(&program, |_| format!("remote_read:\n  - url: {url}\n    read_recent: true\n"));
@@ -122,7 +112,7 @@ fn a_real_prometheus_reads_ours_in_chunks() {
 #[test]
 fn the_short_form_says_what_its_promql_says() {
     let server = Server::start(BINARY, "");
-    write(&mut server.client(), &series(now_ms() - STEPS * STEP_MS));
+    write_to(&mut server.client(), &series(now_ms() - STEPS * STEP_MS));
     let ask = |query: &str| server.client().get(&format!("/api/v1/metrics/query?query={}", encode(query)));
     for (short, promql) in [
         ("count native", "count(native)"),
@@ -149,7 +139,7 @@ fn the_short_form_says_what_its_promql_says() {
 fn what_is_read_whole_can_be_written_again() {
     let (first, second) = (Server::start(BINARY, ""), Server::start(BINARY, ""));
     let begin = now_ms() - STEPS * STEP_MS;
-    write(&mut first.client(), &series(begin));
+    write_to(&mut first.client(), &series(begin));
     let mut request = Vec::new();
     Writer::new(&mut request).message(1, |query| {
         query.signed(2, now_ms());
@@ -178,7 +168,7 @@ fn federation_gives_what_prometheus_gives() {
     }
     let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
     let series = series(now_ms() - STEPS * STEP_MS);
-    write(&mut server.client(), &series);
+    write_to(&mut server.client(), &series);
     prometheus.write(&series);
     // Of several histograms Prometheus 3.15 tells the last one in the place of all.
     for (selector, in_text) in [
@@ -223,7 +213,7 @@ fn alerts_of_histograms_are_told_as_by_prometheus() {
         written("plain_now", vec![(at, 2.5)], vec![]),
     ];
     theirs.write(&series);
-    write(&mut ours.client(), &series);
+    write_to(&mut ours.client(), &series);
     let told = |mut client: Client| {
         let begun = std::time::Instant::now();
         loop {

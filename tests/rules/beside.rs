@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use watchfire_model::Histogram;
 use watchfire_model::histogram::HistogramParts;
 use watchfire_test_support::client::encode;
-use watchfire_test_support::prometheus::{Prometheus, Written};
-use watchfire_test_support::{Client, Program, Server, remote_write};
+use watchfire_test_support::prometheus::{Prometheus, Written, write_to};
+use watchfire_test_support::{Client, Program, Server};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what has to come.
@@ -50,13 +50,7 @@ impl Both {
 
     fn write(&self, series: &[Written<'_>]) {
         self.theirs.write(series);
-        let mut request = Vec::new();
-        for Written { labels, samples, histograms } in series {
-            let labels = remote_write::labels(labels.iter().copied());
-            remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
-        }
-        let answer = self.ours.client().call(&remote_write::http_request(&request));
-        assert!((200..300).contains(&answer.status), "remote-write: {} {}", answer.status, answer.text());
+        write_to(&mut self.ours.client(), series);
     }
 
     /// Waits until both say the same, and what they say is what is wanted.

@@ -28,6 +28,17 @@ pub struct Prometheus {
     folder: tempfile::TempDir,
 }
 
+/// Writes series by remote-write 1.0 to a server that takes all of them.
+pub fn write_to(client: &mut Client, series: &[Written]) {
+    let mut request = Vec::new();
+    for Written { labels, samples, histograms } in series {
+        let labels = remote_write::labels(labels.iter().copied());
+        remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
+    }
+    let answer = client.call(&remote_write::http_request(&request));
+    assert!((200..300).contains(&answer.status), "remote-write: {} {}", answer.status, answer.text());
+}
+
 /// A series to be written: its labels, sorted by name, and samples and histograms at times in milliseconds.
 pub struct Written<'s> {
     /// Names and values.
@@ -107,13 +118,7 @@ impl Prometheus {
 
     /// Writes samples by remote-write 1.0. Those of an hour before what was written last are refused by it.
     pub fn write(&self, series: &[Written]) {
-        let mut request = Vec::new();
-        for Written { labels, samples, histograms } in series {
-            let labels = remote_write::labels(labels.iter().copied());
-            remote_write::put_mixed_series(&labels, samples, histograms, &mut request);
-        }
-        let answer = self.client().call(&remote_write::http_request(&request));
-        assert!((200..300).contains(&answer.status), "remote-write: {} {}", answer.status, answer.text());
+        write_to(&mut self.client(), series);
     }
 }
 
