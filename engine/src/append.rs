@@ -48,7 +48,7 @@ pub struct AppendReport {
     pub gone: u64,
     /// Points that were not taken: number within the batch (in the order of pushing), and why.
     pub rejected: Vec<(u32, Rejection)>,
-    /// Of these, those for whose time the batch itself has an earlier point of the series that was taken.
+    /// Of these, those for whose time the batch itself has an earlier point of the series that was taken; ascending.
     pub repeated: Vec<u32>,
 }
 

@@ -1,6 +1,5 @@
 //! What is read of a request: a batch for the engine, and what could not be taken.
 
-use std::collections::HashSet;
 use std::fmt::Write;
 
 use watchfire_engine::{
@@ -614,17 +613,15 @@ impl<'g> Gathered<'g> {
         self.outcome.histograms += report.natives;
         self.outcome.exemplars += report.exemplars;
         // Prometheus looks at what it has before the request: of what collides within one it keeps the first, and counts all.
-        let passed_over: HashSet<u32> = match self.version {
-            Some(_) => report.repeated.into_iter().collect(),
-            None => HashSet::new(),
-        };
+        let passed_over = if self.version.is_some() { report.repeated } else { Vec::new() };
         for point in &passed_over {
             match self.batch.is_native(*point) {
                 true => self.outcome.histograms += 1,
                 false => self.outcome.samples += 1,
             }
         }
-        for (point, rejection) in report.rejected.iter().filter(|(point, _)| !passed_over.contains(point)) {
+        for (point, rejection) in report.rejected.iter().filter(|(point, _)| passed_over.binary_search(point).is_err())
+        {
             let batch = &self.batch;
             self.outcome.refuse(rejection.as_str(), 1, || {
                 let labels = engine.labels_of_point(batch, *point);
