@@ -103,6 +103,17 @@ impl Node {
         self.logs.config("containers/*.log", "")
     }
 
+    /// A server that has read what the containers write: what is rotated before it looks for the first time is not
+    /// asked for.
+    fn follow(&mut self, config: &str) -> Server {
+        let server = Server::start(BINARY, config);
+        for way in WAYS {
+            self.write(&Node::file(way, 0));
+        }
+        wait_total(&server, self.count);
+        server
+    }
+
     /// Each line came once, under the name of a link.
     fn assert_all(&self, server: &Server) {
         wait_total(server, self.count);
@@ -119,18 +130,14 @@ impl Node {
 /// A node whose containers have written, and a server that has read it.
 fn followed() -> (Node, Server) {
     let mut node = Node::new();
-    let server = Server::start(BINARY, &node.config());
-    for way in WAYS {
-        node.write(&Node::file(way, 0));
-    }
-    wait_total(&server, node.count);
+    let config = node.config();
+    let server = node.follow(&config);
     (node, server)
 }
 
 #[test]
 fn what_a_link_leads_to_is_rotated_while_we_look() {
-    let mut node = Node::new();
-    let server = Server::start(BINARY, &node.config());
+    let (mut node, server) = followed();
     for number in 0..8 {
         for file in WAYS.map(|way| Node::file(way, 0)) {
             node.write(&file);
@@ -304,7 +311,7 @@ fn what_several_links_and_globs_lead_to_is_read_once() {
         path("pods/*/*.log"),
         path("docker/*/*.log")
     );
-    let mut server = Server::start(BINARY, &config);
+    let mut server = node.follow(&config);
     for number in 0..4 {
         for way in WAYS {
             let file = Node::file(way, 0);
