@@ -141,6 +141,23 @@ fn silences_speak_as_alertmanagers_do() {
     assert!(silence(&server, &["list", "--expired"]).1.contains("expired"));
     assert_eq!(silence(&server, &["add", "service", "--comment", "x"]).0, Some(2));
     assert_eq!(silence(&server, &["add", "a=~(", "--comment", "x"]).0, Some(1));
+    // Times to come, as they are spoken.
+    for (times, state) in [
+        (&["--start", "tomorrow 10:00"][..], "pending"),
+        (&["--start", "in 1h", "--end", "in 2 hours"], "pending"),
+        (&["--end", "next monday 09:00"], "active"),
+    ] {
+        let (code, id, told) = silence(&server, &[&["add", "a=b", "--comment", "x"], times].concat());
+        assert_eq!(code, Some(0), "{times:?}: {told}");
+        assert_eq!(server.client().get(&format!("/api/v2/silence/{id}"))["status"]["state"], state, "{times:?}");
+        assert_eq!(silence(&server, &["expire", &id]).0, Some(0));
+    }
+    for times in
+        [&["--start", "yesterday 10:00"][..], &["--end", "2020-01-01"], &["--start", "in 2h", "--end", "in 1h"]]
+    {
+        let (code, _, told) = silence(&server, &[&["add", "a=b", "--comment", "x"], times].concat());
+        assert!(code == Some(2) && told.contains(" ends ("), "{times:?}: {told}");
+    }
     assert_eq!(silence(&server, &["list", "--url", "http://127.0.0.1:1"]).0, Some(4));
 }
 

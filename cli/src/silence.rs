@@ -19,13 +19,18 @@ use crate::time::{Clock, Zone};
 
 /// Examples of the help of `silence`.
 pub const HELP: &str = "Examples:
-  watchfire silence add alertname=HighErrorRate service=api --duration 2h --comment 'deploying'
+  watchfire silence add alertname=HighErrorRate service=api \\
+      --duration 2h --comment 'deploying'
   watchfire silence list
   watchfire silence expire 5c5a3e2e-8b1e-4d3a-9f4e-0a1b2c3d4e5f";
 /// Examples of the help of `silence add`.
 pub const ADD_HELP: &str = "Examples:
-  watchfire silence add alertname=HighErrorRate --duration 2h --comment 'deploying'
-  watchfire silence add 'service=~api|web' severity!=page --duration 30m --comment 'load test' --author anna
+  watchfire silence add alertname=HighErrorRate \\
+      --duration 2h --comment 'deploying'
+  watchfire silence add 'service=~api|web' severity!=page \\
+      --duration 30m --comment 'load test' --author anna
+  watchfire silence add service=db \\
+      --start 'tomorrow 22:00' --duration 2h --comment 'new disks'
 
 It prints the id of the silence.
 
@@ -71,9 +76,12 @@ struct Add {
     /// How long.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     duration: i64,
-    /// From when on: `2026-11-28 22:00`; now unless said.
+    /// From when on: `in 2h`, `tomorrow 22:00`, `next monday 9:00`, `2026-11-28 22:00`; now unless said.
     #[arg(long, value_name = "TIME")]
     start: Option<String>,
+    /// Until when, in the same spellings, instead of how long.
+    #[arg(long, value_name = "TIME", conflicts_with = "duration")]
+    end: Option<String>,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     comment: String,
@@ -177,14 +185,29 @@ impl Silencing {
 }
 
 impl Add {
-    async fn run(self) -> Result<Outcome, Failure> {
+    /// From when to when.
+    fn period(&self) -> Result<(Timestamp, Timestamp), Failure> {
         let start = self.start.as_ref().map(|text| ("--start", text.as_str()));
-        let (clock, start, _) = self.zone.range(start, None)?;
+        let end = self.end.as_ref().map(|text| ("--end", text.as_str()));
+        let (clock, start, end) = self.zone.range(start, end)?;
         let start = start.unwrap_or_else(|| clock.now());
+        let end = end.unwrap_or_else(|| start.plus_millis(self.duration));
+        if end <= clock.now() {
+            let end = clock.show(end);
+            let told = format!(
+                "the silence ends ({end}) in the past; a time to come is `in 2h`, `tomorrow 22:00`, `next monday 9:00`"
+            );
+            return Err(Failure::Usage(told));
+        }
+        Ok((start, end))
+    }
+
+    async fn run(self) -> Result<Outcome, Failure> {
+        let (start, end) = self.period()?;
         let body = json!({
             "matchers": self.matchers,
             "startsAt": start.to_rfc3339(),
-            "endsAt": start.plus_millis(self.duration).to_rfc3339(),
+            "endsAt": end.to_rfc3339(),
             "createdBy": self.author,
             "comment": self.comment,
         });

@@ -1,7 +1,10 @@
-//! Times as they are spoken: `half an hour ago`, `last friday at 3 pm`, `10:00 yesterday`, `Nov 28 10:00`. They are
-//! rewritten as what [`Clock`](crate::time::Clock) reads: a span, or a day with a time of day behind it.
+//! Times as they are spoken: `half an hour ago`, `last friday at 3 pm`, `10:00 tomorrow`, `in two days`, `Nov 28 10:00`.
+//! They are rewritten as what [`Clock`](crate::time::Clock) reads: a span, or a day with a time of day behind it.
 
 use jiff::civil::Date;
+use watchfire_model::time::parse_duration_ms;
+
+use crate::time::weekday;
 
 const MONTHS: [&str; 12] = [
     "january",
@@ -46,17 +49,25 @@ pub(crate) fn rewritten(text: &str, today: Date) -> Option<String> {
     span(&words).or_else(|| day_and_time(&words, today)).filter(|rewritten| *rewritten != plain)
 }
 
+/// `two days ago`, `half an hour`, `last week`; `in two days`, `two days from now`, `next week`.
 fn span(words: &[&str]) -> Option<String> {
     match words {
-        ["half", "an", "hour"] | ["half", "an", "hour", "ago"] => Some("30 minutes ago".to_owned()),
-        ["a" | "an", unit] | ["a" | "an", unit, "ago"] | ["last" | "past", unit] if is_unit(unit) => {
-            Some(format!("1 {unit} ago"))
+        ["last" | "past", unit] if is_unit(unit) => Some(format!("1 {unit} ago")),
+        ["next", unit] if is_unit(unit) => Some(format!("in 1 {unit}")),
+        ["in" | "next", length @ ..] | [length @ .., "from", "now"] => Some(format!("in {}", length_of_time(length)?)),
+        ["last" | "past", length @ ..] | [length @ .., "ago"] | length => {
+            Some(format!("{} ago", length_of_time(length)?))
         }
-        [number, unit] | [number, unit, "ago"] | ["last" | "past", number, unit]
-            if is_unit(unit) && is_number(number) =>
-        {
-            Some(format!("{number} {unit} ago"))
-        }
+    }
+}
+
+/// `two days`, `a week`, `half an hour`, `90m`.
+fn length_of_time(words: &[&str]) -> Option<String> {
+    match words {
+        ["half", "an", "hour"] => Some("30 minutes".to_owned()),
+        ["a" | "an", unit] if is_unit(unit) => Some(format!("1 {unit}")),
+        [number, unit] if is_unit(unit) && is_number(number) => Some(format!("{number} {unit}")),
+        [short] if parse_duration_ms(short).is_some() => Some((*short).to_owned()),
         _ => None,
     }
 }
@@ -69,14 +80,26 @@ fn is_unit(word: &str) -> bool {
     UNITS.contains(&word.strip_suffix('s').unwrap_or(word))
 }
 
+/// Which of days that come again and again is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// The last one; nothing was said.
+    Unsaid,
+    Last,
+    Next,
+}
+
 fn day_and_time(words: &[&str], today: Date) -> Option<String> {
-    let words = words.strip_prefix(&["last"]).unwrap_or(words);
     let (time, words) = match words {
         [time, rest @ ..] if !rest.is_empty() && is_time_of_day(time) => (Some(*time), rest),
         _ => (None, words),
     };
-    let words = words.strip_prefix(&["last"]).unwrap_or(words);
-    let (day, rest) = day(words, today)?;
+    let (which, words) = match words {
+        ["last", rest @ ..] => (Which::Last, rest),
+        ["next", rest @ ..] => (Which::Next, rest),
+        _ => (Which::Unsaid, words),
+    };
+    let (day, rest) = day(words, which, today)?;
     let all: Vec<&str> = [day.as_str()].into_iter().chain(time).chain(rest.iter().copied()).collect();
     Some(all.join(" "))
 }
@@ -87,27 +110,27 @@ fn is_time_of_day(word: &str) -> bool {
 }
 
 /// The day that the words begin with, and the words behind it.
-fn day<'w>(words: &'w [&'w str], today: Date) -> Option<(String, &'w [&'w str])> {
-    let (of_month, rest) = match words {
-        [first, second, rest @ ..] => match (day_number(first), month(second), month(first), day_number(second)) {
-            (Some(day), Some(month), ..) | (.., Some(month), Some(day)) => (Some((day, month)), rest),
-            _ => (None, words),
-        },
-        _ => (None, words),
-    };
-    if let Some((day, month)) = of_month {
-        return match rest {
-            [year, rest @ ..] if year.len() == 4 && year.parse::<i16>().is_ok() => {
-                Some((date(year.parse().ok()?, month, day)?.to_string(), rest))
+fn day<'w>(words: &'w [&'w str], which: Which, today: Date) -> Option<(String, &'w [&'w str])> {
+    if let Some((month, day, rest)) = day_of_month(words) {
+        let in_year = |year| date(year, month, day);
+        let date = match (rest, which) {
+            ([year, rest @ ..], Which::Unsaid) if year.len() == 4 && year.parse::<i16>().is_ok() => {
+                return Some((in_year(year.parse().ok()?)?.to_string(), rest));
             }
-            _ => {
-                // The last such day.
-                let this_year = date(today.year(), month, day).filter(|date| *date <= today);
-                Some((this_year.or_else(|| date(today.year() - 1, month, day))?.to_string(), rest))
+            (_, Which::Next) => {
+                in_year(today.year()).filter(|date| *date > today).or_else(|| in_year(today.year() + 1))
             }
+            _ => in_year(today.year()).filter(|date| *date <= today).or_else(|| in_year(today.year() - 1)),
         };
+        return Some((date?.to_string(), rest));
     }
     let (first, rest) = words.split_first()?;
+    match (weekday(first), which) {
+        (Some(weekday), Which::Next) => return Some((today.nth_weekday(1, weekday).ok()?.to_string(), rest)),
+        (None, Which::Last | Which::Next) => return None,
+        // Bare, it is the last one.
+        _ => {}
+    }
     let mut parts = first.split('.');
     let dotted = (parts.next(), parts.next(), parts.next(), parts.next());
     match dotted {
@@ -115,6 +138,15 @@ fn day<'w>(words: &'w [&'w str], today: Date) -> Option<(String, &'w [&'w str])>
             Some((date(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)?.to_string(), rest))
         }
         _ => Some(((*first).to_owned(), rest)),
+    }
+}
+
+/// `Nov 28`, `28 Nov`: month, day, and the words behind them.
+fn day_of_month<'w>(words: &'w [&'w str]) -> Option<(i8, i8, &'w [&'w str])> {
+    let [first, second, rest @ ..] = words else { return None };
+    match (day_number(first), month(second), month(first), day_number(second)) {
+        (Some(day), Some(month), ..) | (.., Some(month), Some(day)) => Some((month, day, rest)),
+        _ => None,
     }
 }
 

@@ -94,7 +94,7 @@ pub struct Clock {
 /// A text that is no time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no time; write 1h, 2 days ago, 14:00, yesterday 14:00, monday 9:30, 2026-11-28 10:00, RFC 3339, unix seconds, or now-1h30m"
+    "`{0}` is no time; write 1h, 2 days ago, in 2 hours, 14:00, yesterday 14:00, next monday 9:30, 2026-11-28 10:00, RFC 3339, unix seconds, or now-1h30m"
 )]
 pub struct NoTime(String);
 
@@ -123,7 +123,7 @@ impl Clock {
     }
 
     /// Reads a time. What has no zone is meant in the clock's; a bare duration is that long ago; a time of day is
-    /// today's, behind the name of a weekday that of the last such day.
+    /// today's, behind the name of a weekday that of the last such day, with `next` before it that of the next one.
     pub fn parse(&self, text: &str) -> Result<Timestamp, NoTime> {
         let read = self.plain(text.trim()).or_else(|| self.plain(&spoken::rewritten(text, self.now.date())?));
         read.ok_or_else(|| NoTime(crate::text::safe(&text.chars().take(80).collect::<String>()).into_owned()))
@@ -134,8 +134,11 @@ impl Clock {
         self.relative(&plain).or_else(|| self.on_a_day(text, &plain).filter(|_| !plain.is_empty()))
     }
 
-    /// `now-5m`, a number, a duration, `2 days ago`.
+    /// `now-5m`, a number, a duration, `2 days ago`, `in 2 days`.
     fn relative(&self, text: &str) -> Option<Timestamp> {
+        if let Some(length) = text.strip_prefix("in ") {
+            return self.ahead(length);
+        }
         // `10.30` is a time of day that somebody slipped on, and no moment of 1970.
         let is_number = text.parse().is_ok_and(|number: f64| number == 0.0 || number.abs() >= EPOCH_SECONDS_MIN);
         if text.starts_with("now") || is_number || parse_duration_ms(text).is_some() {
@@ -147,6 +150,15 @@ impl Clock {
         let ago = if span.is_negative() { span } else { -span };
         let moment = self.now.checked_add(ago).ok()?;
         Some(from_jiff(moment.timestamp()))
+    }
+
+    /// So long from now.
+    fn ahead(&self, length: &str) -> Option<Timestamp> {
+        if let Some(millis) = parse_duration_ms(length) {
+            return Some(self.now().plus_millis(millis));
+        }
+        let span = Span::from_str(length).ok().filter(|span| !span.is_negative() && !length.contains(':'))?;
+        Some(from_jiff(self.now.checked_add(span).ok()?.timestamp()))
     }
 
     /// A day, a time of day, or both, and perhaps a zone.
@@ -167,22 +179,17 @@ impl Clock {
 
     fn date(&self, day: &str) -> Option<civil::Date> {
         let today = self.now.date();
-        let weekday = match day {
+        match day {
             "today" => return Some(today),
             "yesterday" => return today.yesterday().ok(),
-            "mon" | "monday" => Weekday::Monday,
-            "tue" | "tuesday" => Weekday::Tuesday,
-            "wed" | "wednesday" => Weekday::Wednesday,
-            "thu" | "thursday" => Weekday::Thursday,
-            "fri" | "friday" => Weekday::Friday,
-            "sat" | "saturday" => Weekday::Saturday,
-            "sun" | "sunday" => Weekday::Sunday,
-            _ => {
-                let mut parts = day.split(['-', '/']).map(str::parse::<i16>);
-                let (year, month, day) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-                let date = civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
-                return (parts.next().is_none() && year >= 1000).then_some(date);
-            }
+            "tomorrow" => return today.tomorrow().ok(),
+            _ => {}
+        }
+        let Some(weekday) = weekday(day) else {
+            let mut parts = day.split(['-', '/']).map(str::parse::<i16>);
+            let (year, month, day) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
+            let date = civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+            return (parts.next().is_none() && year >= 1000).then_some(date);
         };
         // The last such day before today.
         today.nth_weekday(-1, weekday).ok()
@@ -228,6 +235,20 @@ impl Clock {
     fn format(&self, at: Timestamp, pattern: &str) -> String {
         let Ok(time) = jiff::Timestamp::from_millisecond(at.millis()) else { return at.to_rfc3339() };
         time.to_zoned(self.now.time_zone().clone()).strftime(pattern).to_string()
+    }
+}
+
+/// `mon`, `monday`.
+pub(crate) fn weekday(name: &str) -> Option<Weekday> {
+    match name {
+        "mon" | "monday" => Some(Weekday::Monday),
+        "tue" | "tuesday" => Some(Weekday::Tuesday),
+        "wed" | "wednesday" => Some(Weekday::Wednesday),
+        "thu" | "thursday" => Some(Weekday::Thursday),
+        "fri" | "friday" => Some(Weekday::Friday),
+        "sat" | "saturday" => Some(Weekday::Saturday),
+        "sun" | "sunday" => Some(Weekday::Sunday),
+        _ => None,
     }
 }
 

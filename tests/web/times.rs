@@ -7,18 +7,6 @@ use crate::BINARY;
 
 /// Saturday, 28 November 2026, 12:30 in Berlin: the moment of the command line's table.
 const NOW_MS: i64 = 1_795_865_400_000;
-/// Spellings that only the command line takes.
-const SPOKEN: [&str; 9] = [
-    "half an hour ago",
-    "2026-11-28 10:00 America/New_York",
-    "Nov 28 10:00",
-    "Nov 28, 2025",
-    "28 Nov 2026 10:00 UTC",
-    "the 3rd of September, 8:15",
-    "Dec 24",
-    "28.11.2026 10:00 Europe/London",
-    "9:30 27.11.2026",
-];
 
 #[test]
 fn times_are_those_of_the_command_line() {
@@ -38,7 +26,7 @@ fn times_are_those_of_the_command_line() {
         page.eval(&format!(
             "history.pushState(null, '', '/explore?to=now%2B20y&from=' + encodeURIComponent({link})); dispatchEvent(new PopStateEvent('popstate'))"
         ));
-        if wanted == "no time" || SPOKEN.contains(&text) {
+        if wanted == "no time" {
             let told = format!(
                 "document.querySelector('.error-note')?.textContent.startsWith({})",
                 json!(format!("{text} is no time"))
@@ -49,7 +37,7 @@ fn times_are_those_of_the_command_line() {
             read += 1;
         }
     }
-    assert!(read >= 45, "only {read} spellings are read");
+    assert!(read >= 75, "only {read} spellings are read");
     let problems = page.problems();
     assert!(problems.is_empty(), "{problems:#?}");
 }

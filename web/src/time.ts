@@ -35,7 +35,7 @@ export function roughDuration(ms: number): string {
 }
 
 /** What may be written for a time, for who wrote something else. */
-export const TIMES = '2h, 2 days ago, 15:00, yesterday 14:00, monday 9:30, 2026-05-01 12:00, RFC 3339, now-1h30m or unix seconds';
+export const TIMES = '2h, 2 days ago, in 2 hours, 15:00, yesterday 14:00, next monday 9:30, 2026-05-01 12:00, RFC 3339, now-1h30m or unix seconds';
 
 /** Smaller numbers are no seconds since the epoch: they are of before April 1970. */
 const EPOCH_SECONDS_MIN = 1e7;
@@ -43,54 +43,73 @@ const EPOCH_SECONDS_MIN = 1e7;
 const LATEST_MS = 253_402_300_799_999;
 
 const COUNTS: Record<string, number> = {
-  a: 1, an: 1, one: 1, two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10,
+  a: 1, an: 1, one: 1, two: 2, three: 3, four: 4, five: 5, six: 6, seven: 7, eight: 8, nine: 9, ten: 10, eleven: 11, twelve: 12,
 };
 const WEEKDAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
+const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 const WEEKDAY = '(?:sun|mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?)(?:day)?';
-const DAY = new RegExp(`today|yesterday|(?:last )?${WEEKDAY}|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}`);
+const MONTH = '(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:tember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\\.?';
+const NTH = '\\d{1,2}(?:st|nd|rd|th)?';
+/** `nov 28`, `28th november 2026`. */
+const OF_MONTH = `(?:${MONTH} ${NTH}|${NTH} ${MONTH})(?: \\d{4})?`;
+const DAY = new RegExp(`today|yesterday|tomorrow|(?:(?:last|next) )?(?:${WEEKDAY}|${OF_MONTH})|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}|\\d{1,2}\\.\\d{1,2}\\.\\d{4}`);
 const CLOCK = /noon|midnight|\d{1,2} ?[ap]m|\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?/;
-const ZONE = /z|utc|gmt|[-+]\d\d(?::?\d\d)?/;
-const SPAN = new RegExp(`^(?:last )?(?:(\\d+|${Object.keys(COUNTS).join('|')}) ?)?(sec(?:ond)?|min(?:ute)?|hour|day|week)s?( ago)?$`);
+const ZONE = / ?(?:z|utc|gmt|[-+]\d\d(?::?\d\d)?)| [a-z][\w+-]*(?:\/[\w+-]+)*/;
+const LENGTH = new RegExp(`^(?:(\\d+|${Object.keys(COUNTS).join('|')}) ?)?(sec(?:ond)?|min(?:ute)?|hour|day|week|month|year)s?$`);
 /** A day, a clock, or both in either order, and a zone behind them. */
-const DAY_FIRST = new RegExp(`^(${DAY.source})(?:[ t_](${CLOCK.source}))?(?: ?(${ZONE.source}))?$`);
-const CLOCK_FIRST = new RegExp(`^(${CLOCK.source})(?: (${DAY.source}))?(?: ?(${ZONE.source}))?$`);
+const DAY_FIRST = new RegExp(`^(${DAY.source})(?:[ t_](${CLOCK.source}))?(${ZONE.source})?$`);
+const CLOCK_FIRST = new RegExp(`^(${CLOCK.source})(?: (${DAY.source}))?(${ZONE.source})?$`);
 
 /**
- * A point in time as it may stand in the URL or be typed, in the spellings of the API and most of those of the command
- * line. What has no zone is meant here, not in Greenwich; a bare duration is that long ago; a time of day is today's.
- * Null for anything else.
+ * A point in time as it may stand in the URL or be typed, in the spellings of the API and of the command line. What has
+ * no zone is meant here, not in Greenwich; a bare duration is that long ago; a time of day is today's. Null for anything
+ * else.
  */
 export function parseTime(text: string, now: number): number | null {
-  const plain = text.trim().toLowerCase().replace(/\s+/g, ' ').replace(/(^| )(?:at|on) /g, '$1');
-  const at = sinceNow(plain, now) ?? spanBefore(plain, now) ?? onADay(plain, now);
+  // A comma may also stand before the fraction of a second.
+  const spaced = text.trim().toLowerCase().replace(/(?<!:\d\d),/g, ' ').replace(/\s+/g, ' ');
+  const plain = spaced.replace(/(^| )(?:(?:at|on|the|of) )+/g, '$1');
+  const at = sinceNow(plain, now) ?? lengthFromNow(plain, now) ?? onADay(plain, now);
   return at !== null && Math.abs(at) <= LATEST_MS ? at : null;
 }
 
-/** `now-5m`, a duration, a number since the epoch: of 13 digits milliseconds, of 16 micro-, of 19 nanoseconds. */
+/** `now-5m`, a number since the epoch: of 13 digits milliseconds, of 16 micro-, of 19 nanoseconds. */
 function sinceNow(plain: string, now: number): number | null {
-  const [isNow, sign, rest] = /^now(?: ?([-+]) ?(.+))?$/.exec(plain) ?? [];
-  const duration = parseDuration(isNow === undefined ? plain.replace(/ ago$/, '') : rest ?? '0s');
-  if (duration !== null) return now + (sign === '+' ? duration : -duration);
-  if (isNow !== undefined || !/^-?\d+(\.\d+)?$/.test(plain)) return null;
+  const [isNow, sign, rest = '0s'] = /^now(?: ?([-+]) ?(.+))?$/.exec(plain) ?? [];
+  if (isNow !== undefined) {
+    const duration = parseDuration(rest);
+    return duration === null ? null : now + (sign === '+' ? duration : -duration);
+  }
+  if (!/^-?\d+(\.\d+)?$/.test(plain)) return null;
   const number = Number(plain);
   const size = Math.abs(number);
   if (size !== 0 && size < EPOCH_SECONDS_MIN) return null;
   return Math.round(number * (size >= 1e17 ? 1e-6 : size >= 1e14 ? 1e-3 : size >= 1e11 ? 1 : 1000));
 }
 
-/** `2 days ago`, `90 minutes`, `last week`. */
-function spanBefore(plain: string, now: number): number | null {
-  const [whole, written, unit] = SPAN.exec(plain) ?? [];
-  if (unit === undefined || (written === undefined && !whole!.startsWith('last '))) return null;
-  const count = written === undefined ? 1 : COUNTS[written] ?? Number(written);
-  if (unit !== 'day' && unit !== 'week') return now - count * UNITS[unit[0]!]!;
-  // Days of the calendar, which are not all as long.
+/** `2h`, `2 days ago`, `last week`, `half an hour ago`; `in 2 days`, `an hour from now`, `next week`. */
+function lengthFromNow(plain: string, now: number): number | null {
+  const [, before, length = '', behind] = /^(?:(last|past|next|in) )?(.+?)(?: (ago|from now))?$/.exec(plain) ?? [];
+  if (before && behind) return null;
+  const sign = before === 'next' || before === 'in' || behind === 'from now' ? 1 : -1;
+  const fixed = length === 'half an hour' ? UNITS.h! / 2 : parseDuration(length);
+  if (fixed !== null) return now + sign * fixed;
+  const [, written, unit] = LENGTH.exec(length) ?? [];
+  if (unit === undefined || (written === undefined && (!before || before === 'in'))) return null;
+  const count = sign * (written === undefined ? 1 : COUNTS[written] ?? Number(written));
+  // Days, months and years of the calendar, which are not all as long.
   const at = new Date(now);
-  at.setDate(at.getDate() - count * (unit === 'week' ? 7 : 1));
+  if (unit === 'day' || unit === 'week') at.setDate(at.getDate() + count * (unit === 'week' ? 7 : 1));
+  else if (unit === 'month' || unit === 'year') {
+    const day = at.getDate();
+    at.setMonth(at.getMonth() + count * (unit === 'year' ? 12 : 1));
+    // Months that are too short end before.
+    if (at.getDate() !== day) at.setDate(0);
+  } else return now + count * UNITS[unit[0]!]!;
   return at.getTime();
 }
 
-/** `yesterday 14:00`, `9:30`, `2026-05-01 12:00+02:00`. */
+/** `yesterday 14:00`, `9:30`, `2026-05-01 12:00+02:00`, `nov 28 10:00 europe/london`. */
 function onADay(plain: string, now: number): number | null {
   const dayFirst = DAY_FIRST.exec(plain);
   const [, one, other, zone] = dayFirst ?? CLOCK_FIRST.exec(plain) ?? [];
@@ -99,25 +118,68 @@ function onADay(plain: string, now: number): number | null {
   const date = dateOf(day, now);
   const clock = clockOf(time ?? 'midnight');
   if (!date || !clock) return null;
-  if (zone === undefined) return new Date(...date, ...clock).getTime();
-  const [, sign, hours = '0', minutes = '0'] = /^([-+])(\d\d):?(\d\d)?$/.exec(zone) ?? [];
+  return zone === undefined ? new Date(...date, ...clock).getTime() : inZone(zone.trim(), Date.UTC(...date, ...clock));
+}
+
+/** The moment at which clocks of a zone show what clocks of Greenwich show at `shown`. */
+function inZone(zone: string, shown: number): number | null {
+  const [before, after] = [offsetOf(zone, shown - UNITS.d!), offsetOf(zone, shown + UNITS.d!)];
+  if (before === null || after === null) return null;
+  // Where clocks are changed: what they show twice is the first time, what they do not show is counted from before.
+  return [before, after].map((offset) => shown - offset).find((at) => offsetOf(zone, at) === shown - at) ?? shown - before;
+}
+
+/** How far the clocks of a zone are ahead at a moment, in milliseconds; null if there is no such zone. */
+function offsetOf(zone: string, at: number): number | null {
+  let offset = zone;
+  if (!/^(?:z|utc|gmt|[-+].*)$/.test(zone)) {
+    try {
+      const parts = new Intl.DateTimeFormat('en', { timeZone: zone, timeZoneName: 'longOffset' }).formatToParts(at);
+      offset = parts.find((part) => part.type === 'timeZoneName')!.value.slice('GMT'.length);
+    } catch {
+      return null;
+    }
+  }
+  const [, sign, hours = '0', minutes = '0'] = /^([-+])(\d\d):?(\d\d)?$/.exec(offset) ?? [];
   if (Number(hours) > 23 || Number(minutes) > 59) return null;
-  return Date.UTC(...date, ...clock) - (sign === '-' ? -1 : 1) * (Number(hours) * UNITS.h! + Number(minutes) * UNITS.m!);
+  return (sign === '-' ? -1 : 1) * (Number(hours) * UNITS.h! + Number(minutes) * UNITS.m!);
 }
 
 /** Year, month from 0, day. */
-function dateOf(day: string, now: number): [number, number, number] | null {
+function dateOf(text: string, now: number): [number, number, number] | null {
   const today = new Date(now);
-  const weekday = WEEKDAYS.indexOf(day.replace('last ', '').slice(0, 3));
-  if (day === 'today' || day === 'yesterday' || weekday >= 0) {
-    // The last such day before today.
-    const back = weekday >= 0 ? (today.getDay() - weekday + 6) % 7 + 1 : day === 'today' ? 0 : 1;
-    const meant = new Date(today.getFullYear(), today.getMonth(), today.getDate() - back);
-    return [meant.getFullYear(), meant.getMonth(), meant.getDate()];
+  const [year, month, date] = [today.getFullYear(), today.getMonth(), today.getDate()];
+  const [, which, day] = /^(?:(last|next) )?(.*)$/.exec(text) as unknown as [string, string | undefined, string];
+  const away = ['yesterday', 'today', 'tomorrow'].indexOf(day) - 1;
+  if (away >= -1) return dateFrom(new Date(year, month, date + away));
+  const weekday = WEEKDAYS.indexOf(day.slice(0, 3));
+  if (weekday >= 0) {
+    // The last such day before today, or the next one behind it.
+    const ahead = (weekday - today.getDay() + 6) % 7 + 1;
+    const back = (today.getDay() - weekday + 6) % 7 + 1;
+    return dateFrom(new Date(year, month, date + (which === 'next' ? ahead : -back)));
   }
-  const [year, month, date] = day.split(/[-/]/).map(Number) as [number, number, number];
-  const meant = new Date(Date.UTC(year, month - 1, date));
-  return year >= 1000 && meant.getUTCMonth() === month - 1 && meant.getUTCDate() === date ? [year, month - 1, date] : null;
+  const named = MONTHS.indexOf(/[a-z]{3}/.exec(day.replace(/\d+(?:st|nd|rd|th)/, ''))?.[0] ?? '');
+  if (named >= 0) {
+    const [ofMonth, ofYear] = [...day.matchAll(/\d+/g)].map(Number) as [number, number | undefined];
+    if (ofYear !== undefined) return which ? null : realDate(ofYear, named, ofMonth);
+    const thisYear = realDate(year, named, ofMonth);
+    const isMeant = thisYear && (Date.UTC(...thisYear) > Date.UTC(year, month, date)) === (which === 'next');
+    return isMeant ? thisYear : realDate(year + (which === 'next' ? 1 : -1), named, ofMonth);
+  }
+  const numbers = day.split(/[-/.]/).map(Number) as [number, number, number];
+  if (day.includes('.')) numbers.reverse();
+  return realDate(numbers[0], numbers[1] - 1, numbers[2]);
+}
+
+function dateFrom(at: Date): [number, number, number] {
+  return [at.getFullYear(), at.getMonth(), at.getDate()];
+}
+
+/** Null for a 30 February. */
+function realDate(year: number, month: number, day: number): [number, number, number] | null {
+  const meant = new Date(Date.UTC(year, month, day));
+  return year >= 1000 && meant.getUTCMonth() === month && meant.getUTCDate() === day ? [year, month, day] : null;
 }
 
 /** Hours, minutes, seconds, milliseconds. */
