@@ -46,7 +46,7 @@ pub enum Verb {
     #[command(
         after_help = "Examples:\n  watchfire check config config.yaml\n  watchfire check rules alert_rules.json\n  \
         watchfire check rules --lint-fatal rules/*.yml\n  watchfire check routes config.yaml\n  \
-        watchfire check routes config.yaml --labels alertname=HighErrorRate,severity=critical\n  \
+        watchfire check routes config.yaml \\\n      --labels alertname=HighErrorRate,severity=critical\n  \
         watchfire check metrics metrics.prom\n  cat metrics.prom | watchfire check metrics -\n  watchfire check queries queries.txt\n\n\
         Exit codes: 0 good, 1 bad, 3 good but unwise (metrics; others with --lint-fatal)"
     )]
@@ -62,7 +62,7 @@ pub enum Verb {
     Backtest(backtest::Backtest),
     /// Run the server with the traffic of a small shop, six hours of history and an incident every five minutes, to look at.
     #[command(after_help = "Examples:\n  watchfire demo\n  watchfire demo --listen 127.0.0.1:8081 --keep\n  \
-        watchfire demo --listen 127.0.0.1:8081 --metrics-port 0 --receiver 127.0.0.1:8082")]
+        watchfire demo --listen 127.0.0.1:8081 \\\n      --metrics-port 0 --receiver 127.0.0.1:8082")]
     Demo(Demo),
     /// Copy everything of a running server into a folder, as one consistent cut.
     #[command(after_help = backup::HELP)]

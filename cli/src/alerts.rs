@@ -14,6 +14,7 @@ use crate::output::Output;
 use crate::render::table::{Align, Cell, Table};
 use crate::render::{Format, csv, fitted};
 use crate::server::Connection;
+use crate::terminal;
 use crate::text::safe_json;
 use crate::time::{Clock, Zone};
 
@@ -182,7 +183,8 @@ impl Alerts {
             }
             Format::Csv => output.text(&rows(alerts.iter().map(|(alert, _)| alert)))?,
             Format::Table | Format::Graph => {
-                let table = table(alerts.iter().map(|(alert, _)| alert), &clock, self.colors.painter());
+                let shown = alerts.iter().map(|(alert, _)| alert);
+                let table = table(shown, &clock, terminal::room(), self.colors.painter());
                 output.text(&fitted(&table))?;
                 if alerts.is_empty() {
                     eprintln!("no alert is {}", names(&self.state));
@@ -202,7 +204,7 @@ fn names(states: &[State]) -> String {
     states.iter().map(name).collect::<Vec<_>>().join(" or ")
 }
 
-fn table<'a>(alerts: impl Iterator<Item = &'a Alert>, clock: &Clock, painter: Painter) -> String {
+fn table<'a>(alerts: impl Iterator<Item = &'a Alert>, clock: &Clock, columns: usize, painter: Painter) -> String {
     let left = |title| (title, Align::Left);
     let titles = ["state", "alert", "severity", "labels"].map(left);
     let mut table = Table::new(titles.into_iter().chain([
@@ -229,6 +231,8 @@ fn table<'a>(alerts: impl Iterator<Item = &'a Alert>, clock: &Clock, painter: Pa
             Cell::new(alert.summary()),
         ]);
     }
+    // For how long says the same as since when; nothing tells which alert it is but its labels.
+    table.fit(columns, &["since", "summary", "value", "severity", "for"], "summary");
     table.render(painter)
 }
 
@@ -243,7 +247,8 @@ fn age(millis: i64) -> String {
 }
 
 fn rows<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
-    let mut out = csv::row(["state", "alert", "severity", "labels", "value", "since", "summary"].map(csv::Cell::Plain));
+    let names = ["state", "alert", "severity", "labels", "value", "since", "summary", "silenced"];
+    let mut out = csv::row(names.map(csv::Cell::Plain));
     for alert in alerts {
         let since = alert.since().map_or_else(String::new, Timestamp::to_rfc3339);
         let (labels, value) = (alert.other_labels(), alert.value());
@@ -253,6 +258,7 @@ fn rows<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
             csv::Cell::Text(&value),
             csv::Cell::Plain(&since),
             csv::Cell::Text(alert.summary()),
+            csv::Cell::Plain(if alert.silenced { "true" } else { "false" }),
         ])));
     }
     out
@@ -273,9 +279,18 @@ mod tests {
             let text = format!(r#"{{"status":"firing","value":{value},"labels":{{"alertname":"A"}}}}"#);
             let alert: Alert = serde_json::from_str(&text).expect("an alert");
             let csv = rows(std::iter::once(&alert));
-            assert_eq!(csv.lines().nth(1), Some(format!("firing,A,,,{whole},,").as_str()), "{csv}");
-            let table = table(std::iter::once(&alert), &Clock::utc(), Painter::plain());
+            assert_eq!(csv.lines().nth(1), Some(format!("firing,A,,,{whole},,,false").as_str()), "{csv}");
+            let table = table(std::iter::once(&alert), &Clock::utc(), usize::MAX, Painter::plain());
             assert!(table.lines().nth(1).is_some_and(|line| line.contains(shown)), "{table}");
         }
+    }
+
+    #[test]
+    fn what_is_silenced_is_told_to_people_and_programs() {
+        let alert: Alert = serde_json::from_str(r#"{"status":"firing","silenced":true}"#).expect("an alert");
+        let csv = rows(std::iter::once(&alert));
+        assert_eq!(csv, "state,alert,severity,labels,value,since,summary,silenced\nfiring,,,,,,,true\n");
+        let table = table(std::iter::once(&alert), &Clock::utc(), usize::MAX, Painter::plain());
+        assert!(table.contains("firing (silenced)"), "{table}");
     }
 }

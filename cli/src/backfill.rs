@@ -14,7 +14,8 @@ use crate::time::Zone;
 /// Examples of the help.
 pub const HELP: &str = "Examples:
   watchfire backfill extract payment_failures_total --since 7d
-  watchfire backfill extract payment_failures_total --since '2 days ago' --until yesterday
+  watchfire backfill extract payment_failures_total \\
+      --since '2 days ago' --until yesterday
 
 Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 a part could not be filled";
 

@@ -24,7 +24,8 @@ use crate::time::{Clock, Zone};
 /// Examples of the help.
 pub const HELP: &str = "Examples:
   watchfire backtest rules alert_rules.json --since 24h
-  watchfire backtest rules rules/*.yml --since '2 days ago' --until yesterday --interval 30s
+  watchfire backtest rules rules/*.yml \\
+      --since '2 days ago' --until yesterday --interval 30s
   watchfire backtest rules alert_rules.json --since 6h -o csv
 
 The server's own data is asked at the times at which the rules would have been evaluated. What the rules record is

@@ -21,6 +21,11 @@ pub fn size() -> (usize, usize) {
     (columns, rows)
 }
 
+/// Columns that a line may take: those of the terminal, and any number in pipes and files.
+pub fn room() -> usize {
+    if is_terminal() { size().0 } else { usize::MAX }
+}
+
 /// What the terminal itself says; it may know one and not the other.
 fn asked_size() -> (Option<usize>, Option<usize>) {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };

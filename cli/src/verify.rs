@@ -13,7 +13,7 @@ use crate::output::Output;
 use crate::render::table::{Align, Cell, Table};
 use crate::server::Connection;
 use crate::text::{safe, safe_json};
-use crate::time::Zone;
+use crate::time::{Clock, Zone};
 
 /// Examples of the help.
 pub const HELP: &str = "Examples:
@@ -84,7 +84,7 @@ impl Verify {
     /// Asks, and shows what was found.
     pub async fn run(self) -> Result<Outcome, Failure> {
         let until = self.until.as_ref().map(|text| ("--until", text.as_str()));
-        let (_, since, until) = self.zone.range(Some(("--since", &self.since)), until)?;
+        let (clock, since, until) = self.zone.range(Some(("--since", &self.since)), until)?;
         let (since, until) = (since.map(Timestamp::to_rfc3339), until.map(Timestamp::to_rfc3339));
         let server = self.connection.open_patiently()?;
         let params = [("since", since.as_deref()), ("until", until.as_deref())];
@@ -96,7 +96,7 @@ impl Verify {
         if self.json {
             output.line(&safe_json(&text))?;
         } else {
-            output.text(&shown(&answer, self.colors.painter()))?;
+            output.text(&shown(&answer, &clock, self.colors.painter()))?;
         }
         output.flush()?;
         if answer.agrees {
@@ -107,7 +107,10 @@ impl Verify {
     }
 }
 
-fn shown(answer: &Answer, painter: Painter) -> String {
+fn shown(answer: &Answer, clock: &Clock, painter: Painter) -> String {
+    // What is no time is shown as it came.
+    let time =
+        |text: &str| Timestamp::parse_date_time(text).map_or_else(|| safe(text).into_owned(), |at| clock.show(at));
     let left = |title| (title, Align::Left);
     let right = |title| (title, Align::Right);
     let mut table = Table::new([left("metric"), right("stored"), right("counted"), right("difference"), left("")]);
@@ -133,36 +136,42 @@ fn shown(answer: &Answer, painter: Painter) -> String {
     for series in answer.metrics.iter().flat_map(|metric| &metric.series) {
         text.push_str(&format!("{}: stored {}, counted {}\n", safe(&series.series), series.stored, series.counted));
     }
-    text.push_str(&format!("{} accepted from {} to {}\n", count(answer.records, "record"), answer.start, answer.end));
+    let (start, end) = (time(&answer.start), time(&answer.end));
+    text.push_str(&format!("{} accepted from {start} to {end}\n", count(answer.records, "record")));
     if let Some(LeftOut { until, why, hint }) = &answer.left_out {
-        text.push_str(&format!("not compared, from {} to {}: {}; {}\n", answer.end, until, safe(why), safe(hint)));
+        text.push_str(&format!("not compared, from {end} to {}: {}; {}\n", time(until), safe(why), safe(hint)));
     }
     text
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::Offset;
+
     use super::{Answer, shown};
     use crate::color::Painter;
+    use crate::time::Clock;
 
     #[test]
     fn blocks_that_cannot_be_read_are_told_before_what_they_make_differ() {
         let answer = serde_json::json!({
-            "agrees": false, "start": "a", "end": "b", "records": 0, "damaged_blocks": 2,
-            "left_out": {"from": "b", "until": "c", "why": "they are too young", "hint": "wait a little"},
+            "agrees": false, "start": "2026-11-28T10:00:00.000Z", "end": "2026-11-28T11:00:00.500Z", "records": 0, "damaged_blocks": 2,
+            "left_out": {"from": "2026-11-28T11:00:00.500Z", "until": "2026-11-28T23:00:00.000Z", "why": "they are too young", "hint": "wait a little"},
             "metrics": [{
                 "metric": "errors", "stored": 0, "counted": 3, "difference": 3, "whole": true,
                 "series": [{"series": "{x}", "stored": 0, "counted": 3}],
             }],
         });
         let answer: Answer = serde_json::from_value(answer).expect("an answer");
-        let text = shown(&answer, Painter::plain());
+        let two_hours_ahead = Offset::from_hours(2).expect("a zone").to_time_zone();
+        let clock = Clock::new(jiff::Timestamp::UNIX_EPOCH.to_zoned(two_hours_ahead));
+        let text = shown(&answer, &clock, Painter::plain());
         let lines: Vec<&str> = text.lines().skip(2).collect();
         let expected = [
             "2 blocks cannot be read; the records in there are not counted here",
             "{x}: stored 0, counted 3",
-            "0 records accepted from a to b",
-            "not compared, from b to c: they are too young; wait a little",
+            "0 records accepted from 2026-11-28 12:00:00.000 to 2026-11-28 13:00:00.500",
+            "not compared, from 2026-11-28 13:00:00.500 to 2026-11-29 01:00:00.000: they are too young; wait a little",
         ];
         assert_eq!(lines, expected, "{text}");
     }

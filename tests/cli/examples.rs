@@ -26,10 +26,28 @@ const RUN: [&str; 14] = [
     "verify",
 ];
 
-/// The lines below `Examples:`.
+/// What stands below `Examples:`, each as it is copied: what ends with a backslash goes on in the next line.
 fn examples(text: &str) -> Vec<String> {
     let section = text.split("\nExamples:\n").nth(1).unwrap_or_default();
-    section.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+    let mut examples: Vec<String> = Vec::new();
+    for line in section.lines().take_while(|line| line.starts_with("  ")) {
+        match examples.last_mut().filter(|before| before.ends_with('\\')) {
+            Some(before) => *before += &format!("\n{line}"),
+            None => examples.push(line.trim().to_owned()),
+        }
+    }
+    examples
+}
+
+#[test]
+fn examples_are_whole_lines_on_a_narrow_terminal() {
+    for words in verbs() {
+        let narrow: Run =
+            plain(BINARY).args(&words).arg("--help").env("COLUMNS", "80").output().expect("it runs").into();
+        let examples = examples(&narrow.out);
+        assert_eq!(examples, self::examples(&help(&words)), "{words:?}");
+        assert!(examples.iter().all(|example| !example.ends_with('\\')), "{words:?}: {examples:#?}");
+    }
 }
 
 /// A folder with the files that examples name.

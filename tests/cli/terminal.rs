@@ -44,6 +44,11 @@ fn colours_on_a_terminal_unless_they_are_not_wanted() {
             assert!(cut.lines().all(|line| line.chars().count() <= columns), "{line} in {columns}: {cut}");
         }
     }
+    // Columns that do not fit are not there at all.
+    let narrow = on_terminal(&format!("stty cols 60; {top}"), "", "xterm");
+    let sources: Vec<&str> = narrow.lines().skip(2).take_while(|line| !line.is_empty()).collect();
+    assert!(sources[0].starts_with("SOURCE") && sources[0].ends_with("ERROR %"), "{narrow}");
+    assert!(sources.iter().all(|line| !line.contains('…')), "{narrow}");
     let piped = on_terminal(&format!("stty cols 30; {top} | cat"), "", "xterm");
     assert!(piped.contains("SOURCE") && piped.contains("TREND"), "{piped}");
 }

@@ -34,7 +34,8 @@ pub const LOGS_HELP: &str = "Examples:
   watchfire import logs access.log* old.log.zst
   watchfire import logs --service shop --format json archive/
   zstd -dc old.log.zst | watchfire import logs --service shop -
-  journalctl -o export --since yesterday | watchfire import logs --format journald -
+  journalctl -o export --since yesterday \\
+      | watchfire import logs --format journald -
 
 Exit codes: 0 good, 1 rejected, 2 usage, 4 server not reached, 5 interrupted, some lines were refused, or files not read or only in part";
 

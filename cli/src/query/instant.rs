@@ -22,8 +22,10 @@ use crate::time::Zone;
 pub const HELP: &str = "Examples:
   watchfire query instant sum log_events_total by service
   watchfire query instant 'rate error_count service=api over 5m' -o json
-  watchfire query instant 'sum by (service, level) (increase(log_events_total[1h]))' -o table
-  watchfire query instant sum log_events_total over 1h by level --time 'now-5m' -o graph
+  watchfire query instant \\
+      'sum by (service, level) (increase(log_events_total[1h]))' -o table
+  watchfire query instant sum log_events_total over 1h by level \\
+      --time 'now-5m' -o graph
 
 Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial result";
 

@@ -21,7 +21,8 @@ use crate::time::Period;
 pub const LABELS_HELP: &str = "Examples:
   watchfire query labels
   watchfire query labels service
-  watchfire query labels level --match 'log_events_total{service=\"api\"}' --since 1h -o json
+  watchfire query labels level --match 'log_events_total{service=\"api\"}' \\
+      --since 1h -o json
 
 Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial result";
 

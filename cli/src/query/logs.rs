@@ -30,8 +30,10 @@ const LEVELS: [&str; 8] = ["trace", "debug", "info", "notice", "warn", "error", 
 /// Examples of the help.
 pub const HELP: &str = "Examples:
   watchfire query logs level:error --since 1h
-  watchfire query logs 'service:api \"connection refused\"' --since yesterday --limit 20 -o table
-  watchfire query logs 'duration_ms:>100 -host:db1' --start '2 days ago' --end now -o csv
+  watchfire query logs 'service:api \"connection refused\"' \\
+      --since yesterday --limit 20 -o table
+  watchfire query logs 'duration_ms:>100 -host:db1' \\
+      --start '2 days ago' --end now -o csv
   watchfire query logs --since 6h -o graph
 
 Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial result";

@@ -25,8 +25,10 @@ const TREND_COLUMNS: usize = 30;
 /// Examples of the help.
 pub const HELP: &str = "Examples:
   watchfire query range rate log_events_total by service --since 1h -o graph
-  watchfire query range 'p95 request_duration_ms by route' --since yesterday --step 5m -o csv
-  watchfire query range 'sum by (level) (rate(log_events_total[5m]))' --since 6h -o table
+  watchfire query range 'p95 request_duration_ms by route' \\
+      --since yesterday --step 5m -o csv
+  watchfire query range 'sum by (level) (rate(log_events_total[5m]))' \\
+      --since 6h -o table
 
 Tables have a line per series; the points themselves are in json, jsonl and csv.
 Exit codes: 0 good, 1 rejected query, 2 usage, 4 server not reached, 5 partial result";

@@ -50,10 +50,7 @@ pub enum ListFormat {
 /// Lines as they are printed: cut to the width of the terminal, where they would wrap and no column stood below its
 /// title any more; whole in pipes and files.
 pub fn fitted(page: &str) -> String {
-    if !terminal::is_terminal() {
-        return page.to_owned();
-    }
-    let (columns, _) = terminal::size();
+    let columns = terminal::room();
     page.split_inclusive('\n')
         .map(|line| match line.strip_suffix('\n') {
             Some(text) => cut_painted(text, columns) + "\n",

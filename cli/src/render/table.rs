@@ -3,6 +3,9 @@
 use crate::color::{Painter, Style};
 use crate::text::{pad, pad_left, safe, width};
 
+/// Between two columns.
+const GAP: &str = "  ";
+
 /// Where a column's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -50,6 +53,29 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// Drops columns, in the order of these titles, until what is left fits into so many columns of a terminal; half a
+    /// number is worse than none. Of the column `may_be_cut`, as long as it is the last one, no more than its title needs
+    /// to fit.
+    pub fn fit(&mut self, columns: usize, least_first: &[&str], may_be_cut: &str) {
+        for title in least_first {
+            let gaps = self.columns.len().saturating_sub(1) * GAP.len();
+            let widths = self.columns.iter().enumerate().map(|(number, (title, _))| {
+                let is_cut = number + 1 == self.columns.len() && title.eq_ignore_ascii_case(may_be_cut);
+                if is_cut { width(title) } else { self.width(number) }
+            });
+            if gaps + widths.sum::<usize>() <= columns {
+                return;
+            }
+            let Some(at) = self.columns.iter().position(|(shown, _)| shown.eq_ignore_ascii_case(title)) else {
+                continue;
+            };
+            self.columns.remove(at);
+            for row in self.rows.iter_mut().filter(|row| row.len() > at) {
+                row.remove(at);
+            }
+        }
+    }
+
     /// Titles and rows, a line each; nothing at all without rows.
     pub fn render(&self, painter: Painter) -> String {
         if self.rows.is_empty() {
@@ -69,7 +95,7 @@ impl Table {
                 };
                 line.push_str(&cell.style.map_or(padded.clone(), |style| painter.paint(style, &padded)));
                 if !last {
-                    line.push_str("  ");
+                    line.push_str(GAP);
                 }
             }
             out.push_str(line.trim_end());
@@ -82,5 +108,31 @@ impl Table {
         let title = self.columns.get(column).map_or(0, |(title, _)| width(title));
         let cells = self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(&cell.text));
         cells.max().unwrap_or(0).max(title)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Align, Cell, Table};
+    use crate::color::Painter;
+
+    #[test]
+    fn columns_that_do_not_fit_are_dropped_whole_the_least_first() {
+        for (columns, shown) in [
+            (80, "NAME     COUNT  SHARE  LABELS\nrequest   1200   12 %  service route\nothers\n"),
+            (29, "NAME     COUNT  SHARE  LABELS\nrequest   1200   12 %  service route\nothers\n"),
+            (28, "NAME     COUNT  LABELS\nrequest   1200  service route\nothers\n"),
+            (21, "NAME     COUNT\nrequest   1200\nothers\n"),
+            // Nothing else may go.
+            (5, "NAME     COUNT\nrequest   1200\nothers\n"),
+        ] {
+            let left = |title| (title, Align::Left);
+            let right = |title| (title, Align::Right);
+            let mut table = Table::new([left("name"), right("count"), right("share"), left("labels")]);
+            table.row(["request", "1200", "12 %", "service route"].map(Cell::new).to_vec());
+            table.row(vec![Cell::new("others")]);
+            table.fit(columns, &["share", "labels", "nothing"], "labels");
+            assert_eq!(table.render(Painter::plain()), shown, "{columns}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::render::graph::sparkline;
 use crate::render::table::{Align, Cell, Table};
 use crate::server::{Connection, Server};
 use crate::terminal;
-use crate::text::{cut, safe};
+use crate::text::{cut, safe, width};
 use crate::time::{Clock, Zone};
 
 /// Examples of the help.
@@ -142,7 +142,8 @@ impl Top {
         let painter = self.colors.painter();
         if self.once || !terminal::is_terminal() {
             let mut output = Output::stdout();
-            output.text(&fitted(&self.page(&server, &first, usize::MAX, painter)))?;
+            let columns = terminal::room();
+            output.text(&fitted(&self.page(&server, &first, (columns, usize::MAX), painter)))?;
             output.flush()?;
             return Ok(Outcome::Complete);
         }
@@ -166,7 +167,7 @@ impl Top {
         let mut problem: Option<String> = None;
         loop {
             let (columns, rows) = terminal::size();
-            let mut page = self.page(server, &reading, rows, painter);
+            let mut page = self.page(server, &reading, (columns, rows), painter);
             if let Some(problem) = &problem {
                 page.push_str(&painter.paint(Style::Error, &safe(problem)));
             }
@@ -206,34 +207,49 @@ impl Top {
         Ok(Reading { health, sources, metrics, clock })
     }
 
-    /// The page in so many rows.
-    fn page(&self, server: &Server, reading: &Reading, rows: usize, painter: Painter) -> String {
+    /// The page in so many columns and rows.
+    fn page(&self, server: &Server, reading: &Reading, (columns, rows): (usize, usize), painter: Painter) -> String {
         // Title, two blank lines, and two lines of titles.
         let room = rows.saturating_sub(7);
         let sources_max = if rows == usize::MAX { ROWS } else { (room * 3 / 5).max(3) };
         let metrics_max =
             if rows == usize::MAX { ROWS } else { room.saturating_sub(sources_max.min(reading.sources.len())).max(3) };
-        let Reading { health, .. } = reading;
-        let status = match health.status.as_str() {
-            "ok" => painter.paint(Style::Good, "ok"),
-            other => painter.paint(Style::Warning, &safe(other)),
-        };
-        let mut page = format!(
-            "{} {}  {}  up {}  {status}  {}  last {}\n\n",
-            painter.paint(Style::Bold, "watchfire"),
-            safe(&health.version),
-            server.name(),
-            format_duration_ms(health.uptime_s.saturating_mul(1000)),
-            reading.clock.show(reading.clock.now()),
-            format_duration_ms(self.window),
-        );
-        page.push_str(&self.sources_table(reading, sources_max, painter));
+        let mut page = self.title(server, reading, columns, painter);
+        page.push_str("\n\n");
+        page.push_str(&self.sources_table(reading, columns, sources_max, painter));
         page.push('\n');
-        page.push_str(&metrics_table(&reading.metrics, metrics_max, painter));
+        page.push_str(&metrics_table(&reading.metrics, columns, metrics_max, painter));
         page
     }
 
-    fn sources_table(&self, reading: &Reading, most: usize, painter: Painter) -> String {
+    /// Which server, how it is, and of when and how long the figures are; no more than fits.
+    fn title(&self, server: &Server, reading: &Reading, columns: usize, painter: Painter) -> String {
+        let Reading { health, .. } = reading;
+        let good = if health.status == "ok" { Style::Good } else { Style::Warning };
+        let version = format!(" {}", safe(&health.version));
+        let parts = [
+            (health.status.clone(), Some(good)),
+            (format!("last {}", format_duration_ms(self.window)), None),
+            (server.name().to_owned(), None),
+            (format!("up {}", format_duration_ms(health.uptime_s.saturating_mul(1000))), None),
+            (reading.clock.show(reading.clock.now()), None),
+        ];
+        let name = "watchfire";
+        let mut taken = width(name) + width(&version);
+        let mut title = painter.paint(Style::Bold, name) + &version;
+        for (part, style) in parts {
+            let part = safe(&part);
+            taken += 2 + width(&part);
+            if taken > columns {
+                break;
+            }
+            title.push_str("  ");
+            title.push_str(&style.map_or_else(|| part.clone().into_owned(), |style| painter.paint(style, &part)));
+        }
+        title
+    }
+
+    fn sources_table(&self, reading: &Reading, columns: usize, most: usize, painter: Painter) -> String {
         if reading.sources.is_empty() {
             return format!("no logs in the last {}\n", format_duration_ms(self.window));
         }
@@ -271,6 +287,7 @@ impl Top {
         if reading.sources.len() > 1 {
             add("all", &total(&reading.sources), Style::Bold);
         }
+        table.fit(columns, &["trend", "share", "per s", "bytes", "errors"], "");
         table.render(painter)
     }
 }
@@ -330,7 +347,7 @@ fn total(sources: &[(String, Source)]) -> Source {
 }
 
 /// The metric with the most series first.
-fn metrics_table(metrics: &[Metric], most: usize, painter: Painter) -> String {
+fn metrics_table(metrics: &[Metric], columns: usize, most: usize, painter: Painter) -> String {
     let left = |title| (title, Align::Left);
     let mut table =
         Table::new([left("metric"), left("type"), ("series", Align::Right), ("share", Align::Right), left("labels")]);
@@ -356,5 +373,6 @@ fn metrics_table(metrics: &[Metric], most: usize, painter: Painter) -> String {
             Cell::new(&share(series)),
         ]);
     }
+    table.fit(columns, &["share", "type", "labels"], "labels");
     table.render(painter)
 }
