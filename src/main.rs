@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         Verb::Top(top) => watchfire_cli::run(top.run()),
         Verb::Import(import) => watchfire_cli::run(import.run()),
         Verb::Push(push) => watchfire_cli::run(push.run()),
-        Verb::Completions(completions) => conclude(completions.run(Cli::command())),
+        Verb::Completions(completions) => conclude(completions.run(Cli::command(), &usage::words())),
         Verb::Man(man) => conclude(man.run(Cli::command())),
         Verb::Help { verb } => usage::help(Cli::command(), &verb),
     }

@@ -1,4 +1,5 @@
-//! A call that cannot be understood: what is wrong with a value that comes from the environment is said of its variable.
+//! How the command line is used: the words that values are of, and calls that cannot be understood, where what is wrong
+//! with a value that comes from the environment is said of its variable.
 
 use std::process::ExitCode;
 
@@ -6,8 +7,27 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use watchfire_cli::failure::{Failure, Outcome, conclude};
 use watchfire_cli::origin::given_by;
+use watchfire_dashboard_api::auth::Scope;
+use watchfire_dashboard_api::roles::Role;
+use watchfire_ingest::formats::Format;
+use watchfire_ingest::sources::multiline::Multiline;
+use watchfire_model::Level;
 
 use crate::cli::EXIT_USAGE;
+
+/// What shells offer for values, by the names of these in the help.
+pub fn words() -> Vec<(&'static str, Vec<&'static str>)> {
+    let formats = Format::BUILT_IN.into_iter().filter(|format| *format != Format::Unknown);
+    let levels = Level::ALL.map(Level::as_str).to_vec();
+    vec![
+        ("FORMAT", formats.filter_map(Format::built_in_name).collect()),
+        ("LANGUAGE", Multiline::NAMES.map(|(name, _)| name).to_vec()),
+        ("LEVEL", levels.clone()),
+        ("LEVELS", levels),
+        ("ROLES", ["all"].into_iter().chain(Role::ALL.map(Role::as_str)).collect()),
+        ("SCOPES", Scope::ALL.map(Scope::as_str).to_vec()),
+    ]
+}
 
 /// The error, with the variables named that have given values in place of flags.
 pub fn naming_variables(mut error: Error, mut command: Command) -> Error {

@@ -1,6 +1,7 @@
 //! `watchfire completions`: a script that teaches a shell our words.
 
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, Args, Command, ValueHint};
 use clap_complete::Shell;
 
 use crate::failure::{Failure, Outcome};
@@ -23,9 +24,13 @@ pub struct Completions {
     shell: Shell,
 }
 
+/// Words that values are of, by the names that the values have in the help.
+pub type Words<'a> = [(&'a str, Vec<&'static str>)];
+
 impl Completions {
     /// Writes the script for a command line to stdout.
-    pub fn run(self, mut command: clap::Command) -> Result<Outcome, Failure> {
+    pub fn run(self, command: Command, words: &Words<'_>) -> Result<Outcome, Failure> {
+        let mut command = hinted(command, words);
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "watchfire", &mut script);
         let mut output = Output::stdout();
@@ -33,4 +38,26 @@ impl Completions {
         output.flush()?;
         Ok(Outcome::Complete)
     }
+}
+
+/// The same command line; each value says whether it is a file, a folder or one of some words. A shell offers the names
+/// of files for all of which it knows nothing.
+fn hinted(command: Command, words: &Words<'_>) -> Command {
+    let hint = |argument: Arg| -> Arg {
+        if !argument.get_action().takes_values() || !argument.get_possible_values().is_empty() {
+            return argument;
+        }
+        let name = argument.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+        if let Some((_, words)) = words.iter().find(|(of, _)| *of == name) {
+            let words = PossibleValuesParser::new(words);
+            return argument.value_parser(words);
+        }
+        match (argument.get_value_hint(), name) {
+            (_, "DIR") => argument.value_hint(ValueHint::DirPath),
+            (ValueHint::AnyPath, _) => argument.value_hint(ValueHint::FilePath),
+            (ValueHint::Unknown, _) => argument.value_hint(ValueHint::Other),
+            _ => argument,
+        }
+    };
+    command.mut_args(hint).mut_subcommands(|verb| hinted(verb, words))
 }

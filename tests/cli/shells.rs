@@ -23,12 +23,37 @@ fn bash_completes_our_words() {
         ask watchfire ta
         ask watchfire query ra
         ask watchfire query logs --output ""
-        ask watchfire query logs --sin"#;
+        ask watchfire query logs --sin
+        touch a-file; mkdir a-folder; compopt() { :; }
+        ask watchfire query logs --service a
+        ask watchfire query range --since a
+        ask watchfire tail --level war
+        ask watchfire import logs --format apache_
+        ask watchfire serve --config a-fi
+        compopt() { echo "$@"; }
+        ask watchfire man --dir a"#;
     let run = shell("bash", script, folder.path());
     let lines: Vec<&str> = run.out.lines().collect();
     assert_eq!(run.code, 0, "{}{}", run.out, run.told);
     assert!(lines[0].contains("watchfire"), "{}", run.out);
-    assert_eq!(&lines[1..], ["tail", "range", "table json jsonl csv graph", "--since"]);
+    assert_eq!(
+        &lines[1..],
+        [
+            "tail",
+            "range",
+            "table json jsonl csv graph",
+            "--since",
+            // What was typed, and no file.
+            "a",
+            "a",
+            "warn",
+            "apache_common apache_combined",
+            "a-file",
+            // Folders are the shell's own business.
+            "-o plusdirs",
+            "",
+        ]
+    );
 }
 
 #[test]

@@ -12,7 +12,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    const ALL: [Scope; 3] = [Scope::Ingest, Scope::Read, Scope::Admin];
+    /// All of them.
+    pub const ALL: [Scope; 3] = [Scope::Ingest, Scope::Read, Scope::Admin];
 
     /// As it is written in the files.
     pub const fn as_str(self) -> &'static str {

@@ -87,6 +87,24 @@ impl Format {
         }
     }
 
+    /// The name outside, but of one that is configured.
+    pub const fn built_in_name(self) -> Option<&'static str> {
+        match self {
+            Format::Json => Some("json"),
+            Format::SyslogRfc5424 => Some("syslog_rfc5424"),
+            Format::SyslogRfc3164 => Some("syslog_rfc3164"),
+            Format::ApacheCommon => Some("apache_common"),
+            Format::ApacheCombined => Some("apache_combined"),
+            Format::Logfmt => Some("logfmt"),
+            Format::NginxError => Some("nginx_error"),
+            Format::Unknown => Some("unknown"),
+            Format::Journald => Some("journald"),
+            Format::Docker => Some("docker"),
+            Format::Cri => Some("cri"),
+            Format::Custom(_) => None,
+        }
+    }
+
     /// The format with this number.
     pub fn from_index(index: usize) -> Format {
         match Format::BUILT_IN.get(index) {
@@ -158,19 +176,10 @@ impl Parsers {
     /// The name of a format outside, `regex:NAME` for a configured one.
     pub fn name(&self, format: Format) -> &str {
         match format {
-            Format::Json => "json",
-            Format::SyslogRfc5424 => "syslog_rfc5424",
-            Format::SyslogRfc3164 => "syslog_rfc3164",
-            Format::ApacheCommon => "apache_common",
-            Format::ApacheCombined => "apache_combined",
-            Format::Logfmt => "logfmt",
-            Format::NginxError => "nginx_error",
-            Format::Unknown => "unknown",
-            Format::Journald => "journald",
-            Format::Docker => "docker",
-            Format::Cri => "cri",
-            Format::Custom(at) => self.custom.get(usize::from(at)).map_or("unknown", CustomParser::format_name),
+            Format::Custom(at) => self.custom.get(usize::from(at)).map(CustomParser::format_name),
+            built_in => built_in.built_in_name(),
         }
+        .unwrap_or("unknown")
     }
 
     /// The format of that name; a configured one with or without `regex:`.
