@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::Response;
 use axum::{Router, routing};
 use futures_util::SinkExt;
@@ -29,6 +29,8 @@ use crate::tail::{TailReader, Tailed};
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a quiet connection is asked whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long we wait for a client to answer that it has heard of the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What a client may send us; we only expect pongs.
 const MESSAGE_BYTES_MAX: usize = 4096;
 /// From so many bytes on messages are written to the socket.
@@ -91,7 +93,7 @@ async fn show(api: Arc<Api>, mut socket: WebSocket, mut reader: TailReader) {
                         tokio::time::timeout(SEND_TIMEOUT, socket.send(told)).await
                     }
                 },
-                None => return,
+                None => return say_goodbye(socket).await,
             },
             received = socket.recv() => match received {
                 Some(Ok(Message::Close(_))) => {
@@ -111,6 +113,18 @@ async fn show(api: Arc<Api>, mut socket: WebSocket, mut reader: TailReader) {
             Ok(Err(_)) | Err(_) => return,
         }
     }
+}
+
+/// Tells that the server stops, and waits for the client's own close frame, so that nothing cuts ours off.
+async fn say_goodbye(mut socket: WebSocket) {
+    let frame = CloseFrame { code: close_code::AWAY, reason: Utf8Bytes::from_static("the server is stopping") };
+    let told = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    // Whoever does not answer is let go all the same.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, told).await;
 }
 
 /// How many of the records that went by would have been shown. They are stored before they pass here.

@@ -9,9 +9,10 @@ pub mod pieces;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use watchfire_log_store::query::Query;
 
 use pieces::{Piece, Pieces, Shape};
@@ -20,6 +21,8 @@ use pieces::{Piece, Pieces, Shape};
 const BATCHES_MAX: usize = 32;
 /// Bytes of batches that are kept for slow readers, all together; the newest batch is kept however large it is.
 const BYTES_MAX: usize = 8 << 20;
+/// How long readers may take to leave when the server stops.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A batch of stored records.
 pub trait Stored: Send + Sync {
@@ -61,6 +64,8 @@ pub struct TailHub {
     batches: broadcast::Sender<Arc<Kept>>,
     bytes: Arc<AtomicUsize>,
     readers: AtomicU64,
+    /// True once nothing more will come; each reader holds a receiver.
+    closing: watch::Sender<bool>,
     pieces: Pieces,
     /// Filters of those who read now; who asks the same has the same one.
     filters: Mutex<Vec<Weak<Query>>>,
@@ -73,6 +78,7 @@ impl Default for TailHub {
             batches,
             bytes: Arc::default(),
             readers: AtomicU64::new(0),
+            closing: watch::Sender::new(false),
             pieces: Pieces::default(),
             filters: Mutex::default(),
         }
@@ -112,11 +118,20 @@ impl TailHub {
         self.readers.load(Ordering::Relaxed)
     }
 
+    /// Nothing more will come: whoever has read what is there is told the end. Waits until all have left, but not long.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        if tokio::time::timeout(LEAVE_TIMEOUT, self.closing.closed()).await.is_err() {
+            tracing::warn!(readers = self.readers(), "readers of the live tail did not leave in time and are cut");
+        }
+    }
+
     /// A new reader, from now on.
     pub fn read(self: &Arc<TailHub>, filter: Query, shape: Shape) -> TailReader {
         self.readers.fetch_add(1, Ordering::Relaxed);
         let batches = self.batches.subscribe();
-        TailReader { hub: self.clone(), batches, filter: self.shared(filter), shape, current: None, next_seq: None }
+        let (closing, filter) = (self.closing.subscribe(), self.shared(filter));
+        TailReader { hub: self.clone(), batches, closing, filter, shape, current: None, next_seq: None }
     }
 
     /// The filter as the others have it who ask the same.
@@ -136,6 +151,7 @@ impl TailHub {
 pub struct TailReader {
     hub: Arc<TailHub>,
     batches: broadcast::Receiver<Arc<Kept>>,
+    closing: watch::Receiver<bool>,
     filter: Arc<Query>,
     shape: Shape,
     /// The batch that is gone through, and the index of its next record.
@@ -168,7 +184,13 @@ impl TailReader {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let kept = match self.batches.recv().await {
+            let received = tokio::select! {
+                // What is there comes before the end.
+                biased;
+                received = self.batches.recv() => received,
+                _ = self.closing.wait_for(|closing| *closing) => return None,
+            };
+            let kept = match received {
                 Ok(kept) => kept,
                 Err(broadcast::error::RecvError::Lagged(_)) => continue,
                 Err(broadcast::error::RecvError::Closed) => return None,

@@ -147,6 +147,8 @@ async fn run(
     let counted = tokio::task::spawn_blocking(move || hourly.stop()).await;
     counted.map_err(|error| error.to_string())?;
     running.stop(&parts).await;
+    // All that was accepted has been shown by now.
+    parts.tail.close().await;
     if let Some(alerting) = &parts.alerting {
         let report = alerting.close(ALERTING_DRAIN).await;
         if report.undelivered > 0 {

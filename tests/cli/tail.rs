@@ -1,6 +1,7 @@
 //! `tail`: nothing missing, nothing twice, whatever happens to the connection.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::Value;
@@ -94,6 +95,36 @@ fn a_restart_of_the_server_is_no_gap() {
     let (code, told) = tail.end();
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("trying again in 250ms ──\n") && told.contains("── connected again ──\n"), "{told}");
+}
+
+#[test]
+fn a_server_that_stops_says_so_after_all_that_it_had_accepted() {
+    let mut server = server_with(&[]);
+    let mut tail = Tail::start(&server, &["--service", "s", "-o", "json", "-n", "6"]);
+    let mut socket = TcpStream::connect(server.address).expect("it listens");
+    let head = format!(
+        "GET /ws/logs?service=s HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        server.address
+    );
+    socket.write_all(head.as_bytes()).expect("it reads");
+    wait_readers(&server, 2);
+    send(&server, 0..5);
+    server.signal("TERM");
+    let mut read = Vec::new();
+    socket.read_to_end(&mut read).expect("it is ended, not cut");
+    // 1001: the server goes away.
+    let goodbye = [b"\x88\x18\x03\xe9".as_slice(), b"the server is stopping"].concat();
+    let text = String::from_utf8_lossy(&read);
+    assert!(read.ends_with(&goodbye) && text.contains("number 4"), "{text}");
+    assert!(server.wait_end().success(), "{}", server.log());
+    server.restart();
+    wait_readers(&server, 1);
+    send(&server, 5..6);
+    assert_eq!((0..6).map(|_| number(&tail.line())).collect::<Vec<_>>(), (0..6).collect::<Vec<_>>());
+    let (code, told) = tail.end();
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("── the server closed the connection: the server is stopping; trying again in "), "{told}");
 }
 
 #[test]

@@ -100,6 +100,11 @@ where
     let lost = loop {
         let text = match tokio::time::timeout(SILENCE_MAX, socket.next()).await {
             Ok(Some(Ok(Frame::Text(text)))) => text,
+            Ok(Some(Ok(Frame::Close(Some(frame))))) if !frame.reason.is_empty() => {
+                // The answer to it is queued already; this sends it.
+                let _ = socket.close(None).await;
+                break format!("the server closed the connection: {}", frame.reason);
+            }
             Ok(Some(Ok(Frame::Close(_))) | None) => break "the server closed the connection".to_owned(),
             // Pings are answered by the library.
             Ok(Some(Ok(_))) => continue,
