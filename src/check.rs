@@ -10,11 +10,13 @@ use std::process::ExitCode;
 
 use watchfire_cli::failure::report;
 use watchfire_cli::output::show;
+use watchfire_model::Timestamp;
 use watchfire_model::text::count;
 use watchfire_rules::{Duplicate, RuleSet};
 
 use crate::cli::{Check, CheckKind, EXIT_FAILED, EXIT_LINT, EXIT_USAGE};
 use crate::load;
+use crate::writable::unwritable;
 
 /// Most characters of a line that are shown around a place.
 const QUOTED_MAX: usize = 100;
@@ -91,6 +93,11 @@ fn check_config(file: &Path, found: &mut Found) {
     let (rules, files) = (setup.rules.rule_count(), setup.rule_files.len());
     found.good.push(format!("good: {}, with {}", file.display(), counted(rules, files)));
     found.lint.extend(lint_of(&setup.rules));
+    let concern = setup.tls.as_ref().and_then(|material| material.concern(Timestamp::now()));
+    let certificate = setup.config.tls.as_ref().map(|files| files.cert.display());
+    found.lint.extend(certificate.zip(concern).map(|(file, concern)| format!("{file}: {concern}")));
+    let unwritable = unwritable(&setup.config).into_iter();
+    found.lint.extend(unwritable.map(|told| format!("{}: {told}", file.display())));
 }
 
 /// What is unwise in rules: twins.

@@ -15,6 +15,7 @@ mod secret_file;
 mod test;
 mod usage;
 mod users;
+mod writable;
 
 use std::process::ExitCode;
 

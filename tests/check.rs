@@ -1,8 +1,12 @@
 //! What `watchfire check` says of broken files, against golden texts: `tests/check/NAME` and `NAME.golden`.
 //! `UPDATE_GOLDEN=1` writes the golden files anew.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+
+use watchfire_test_support::runs_as_nobody;
 
 #[test]
 fn every_fault_is_told_with_its_place() {
@@ -64,6 +68,55 @@ fn secrets_that_are_not_there_are_told() {
         std::fs::write(folder.path().join(name), "http://127.0.0.1:1/").expect("the folder can be written");
     }
     assert_eq!(told(), (Some(0), String::new()));
+}
+
+#[test]
+fn what_cannot_be_written_is_told_and_nothing_is_made() {
+    if runs_as_nobody("what_cannot_be_written_is_told_and_nothing_is_made") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let locked = folder.path().join("locked");
+    std::fs::create_dir(&locked).expect("the folder can be written");
+    std::fs::write(folder.path().join("old.log"), "").expect("the folder can be written");
+    for (path, mode) in [(&locked, 0o555), (&folder.path().join("old.log"), 0o444)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+    }
+    let denied = "Permission denied (os error 13)";
+    let ours = "give the server's user the rights w and x there, or write another path";
+    for (config, told) in [
+        ("data_dir: new/data\nlogs: {archive: {dir: new/archive}}\nglobal: {query_log_file: q.log}\n", String::new()),
+        (
+            "data_dir: locked/data\n",
+            format!("`data_dir`: locked/data cannot be written by who runs this check: locked: {denied}; {ours}\n"),
+        ),
+        (
+            "logs: {archive: {dir: locked/a/b}}\n",
+            format!("`logs.archive.dir`: locked/a/b cannot be written by who runs this check: locked: {denied}; {ours}\n"),
+        ),
+        (
+            "global: {query_log_file: nowhere/q.log}\n",
+            "`query_log_file`: nowhere/q.log cannot be written by who runs this check: there is no folder nowhere; make it, or write \
+             another path\n"
+                .to_owned(),
+        ),
+        (
+            "global: {scrape_failure_log_file: old.log}\nscrape_configs: [{job_name: a}, {job_name: b}]\n",
+            format!(
+                "`scrape_failure_log_file`: old.log cannot be written by who runs this check: {denied}; give the server's user \
+                 the right w for it, or write another path\n"
+            ),
+        ),
+    ] {
+        std::fs::write(folder.path().join("c.yaml"), config).expect("the folder can be written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        let output = command.args(["check", "config", "c.yaml"]).current_dir(folder.path()).output().expect("it runs");
+        let told = if told.is_empty() { told } else { format!("c.yaml: {told}") };
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(0), told.into()), "{config}");
+    }
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("it is there").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
     if section.node("url").is_none() && section.node("url_file").is_none() {
         section.fault(node.place, "a webhook needs `url` (or `url_file`)");
     }
+    check_credentials(&mut section);
     let webhook = Webhook {
         url,
         url_file,
@@ -60,6 +61,25 @@ fn read_webhook(node: &Node, receiver: &mut Section<'_>) -> Option<Webhook> {
     };
     section.finish();
     (webhook.url.is_some() || webhook.url_file.is_some()).then_some(webhook)
+}
+
+/// A half of what basic authentication needs would be left out in silence.
+fn check_credentials(webhook: &mut Section<'_>) {
+    webhook.exclude("username", "bearer_token_file");
+    webhook.exclude("password_file", "bearer_token_file");
+    let has_token = webhook.node("bearer_token_file").is_some();
+    match (webhook.node("username"), webhook.node("password_file")) {
+        _ if has_token => {}
+        (Some(username), None) => {
+            let told = format!("`{}` is sent only with a password; add `password_file`", webhook.name("username"));
+            webhook.fault(username.place, told);
+        }
+        (None, Some(password)) => {
+            let told = format!("`{}` is sent only with a name; add `username`", webhook.name("password_file"));
+            webhook.fault(password.place, told);
+        }
+        _ => {}
+    }
 }
 
 fn read_email(node: &Node, receiver: &mut Section<'_>) -> Option<Email> {

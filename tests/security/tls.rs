@@ -137,7 +137,14 @@ fn an_expired_certificate_is_told_by_both_sides() {
     authority.sign(&files, "server", 2021);
     let ca = authority.write(&files, "ca.pem");
     let server = Server::start(BINARY, &config(&files, ""));
-    until(|| server.log().contains("our TLS certificate has expired at 2021-01-01T00:00:00.000Z"));
+    let told = "our TLS certificate has expired at 2021-01-01T00:00:00.000Z; clients refuse it until it is renewed";
+    until(|| server.log().contains(told));
+    // It is no reason not to start.
+    std::fs::write(files.path("check.yaml"), config(&files, "")).expect("the folder can be written");
+    let checked = Command::new(BINARY).args(["check", "config"]).arg(files.path("check.yaml")).output();
+    let checked = checked.expect("it runs");
+    let warning = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success() && warning.ends_with(&format!("/server.pem: {told}\n")), "{warning}");
     let (status, body) = curl(&["--cacert", &ca, &format!("https://{}/health", server.address)]);
     assert!(status == 0 && body.contains("expired"), "{status} {body}");
     until(|| server.log().contains("the client says that our certificate has expired"));

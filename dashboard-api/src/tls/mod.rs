@@ -106,7 +106,10 @@ impl Material {
     pub fn concern(&self, now: Timestamp) -> Option<String> {
         let Validity { begins, ends } = self.validity;
         if now > ends {
-            Some(format!("our TLS certificate has expired at {}; clients refuse it", ends.to_rfc3339()))
+            Some(format!(
+                "our TLS certificate has expired at {}; clients refuse it until it is renewed",
+                ends.to_rfc3339()
+            ))
         } else if now < begins {
             Some(format!(
                 "our TLS certificate counts only from {} on; clients refuse it until then",
