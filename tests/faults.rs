@@ -240,6 +240,17 @@ fn slow_senders_and_idle_connections_do_not_stop_others() {
 }
 
 #[test]
+fn what_never_fits_into_a_small_queue_is_told_with_the_key_of_its_limit() {
+    let server = Server::start(BINARY, "queue: {disk_limit: 1MiB}\n");
+    let line = format!("{{\"message\":\"{}\"}}\n", "z".repeat(900));
+    let answer = server.client().post("/ingest", "application/x-ndjson", line.repeat(600));
+    let told = answer.json();
+    assert_eq!((answer.status, &told["error"]), (413, &Value::from("too_large")), "{told}");
+    let hint = "a batch may take a quarter of `queue.disk_limit`; raise it, or send less at once";
+    assert_eq!(told["hint"], hint, "{told}");
+}
+
+#[test]
 fn a_full_queue_refuses_and_recovers() {
     // It is freed because it fills up, not because time passes.
     let server = Server::start(BINARY, "queue: {disk_limit: 4MiB}\nlogs: {seal_after: 1h}\n");

@@ -54,6 +54,11 @@ impl QueueConfig {
         self.segment_bytes.min(self.disk_limit_bytes / 4).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
     }
 
+    /// Whether segments are smaller than they should be, as the disk limit is small.
+    pub(crate) fn is_segment_cut(&self) -> bool {
+        self.effective_segment_bytes() < self.segment_bytes
+    }
+
     /// Most bytes of checkpoints: each segment names all of them once.
     pub(crate) fn checkpoint_bytes_max(&self) -> usize {
         usize::try_from(self.effective_segment_bytes() / 8).unwrap_or(usize::MAX)

@@ -180,7 +180,8 @@ impl EmbeddedQueue {
         let bytes = (batch.bytes() + FRAME_HEADER_BYTES) as u64;
         let limit_bytes = self.shared.config.effective_segment_bytes() - FILE_HEADER_BYTES as u64;
         if bytes > limit_bytes || batch.is_oversized() {
-            return Err(AppendError::TooLarge { bytes, limit_bytes });
+            let is_of_disk_limit = bytes > limit_bytes && self.shared.config.is_segment_cut();
+            return Err(AppendError::TooLarge { bytes, limit_bytes, is_of_disk_limit });
         }
         if batch.does_nothing() {
             let first_offset = self.shared.log.lock().next_offset;

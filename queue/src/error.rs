@@ -79,6 +79,8 @@ pub enum AppendError {
         bytes: u64,
         /// The most that a batch may take.
         limit_bytes: u64,
+        /// Whether it is that little because of the disk limit, a quarter of which a batch may take.
+        is_of_disk_limit: bool,
     },
     /// A source of the batch does not stand where its checkpoint says. Nothing was stored.
     #[error("the source stands elsewhere in the queue than the batch says")]

@@ -73,10 +73,16 @@ impl ApiError {
     /// What the queue says.
     pub(super) fn of_queue(error: &AppendError) -> ApiError {
         match error {
-            AppendError::Full { .. } => ApiError::not_now("queue_full", error.to_string())
-                .with_hint("send it again later; nothing of this request was stored"),
-            AppendError::TooLarge { .. } => {
-                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
+            AppendError::Full { .. } => ApiError::not_now("queue_full", error.to_string()).with_hint(
+                "send it again later; nothing of this request was stored. `queue.disk_limit` is how much it may hold",
+            ),
+            AppendError::TooLarge { is_of_disk_limit, .. } => {
+                let told = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string());
+                match is_of_disk_limit {
+                    true => told
+                        .with_hint("a batch may take a quarter of `queue.disk_limit`; raise it, or send less at once"),
+                    false => told,
+                }
             }
             AppendError::Moved { .. } => ApiError::new(StatusCode::CONFLICT, "moved", error.to_string()),
             AppendError::Reused => ApiError::new(

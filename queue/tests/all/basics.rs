@@ -232,12 +232,16 @@ fn what_can_never_fit_is_refused() {
     let most = (64 << 10) - 64 - 64 - 4;
     assert!(matches!(
         wait(queue.append(batch([vec![0; most + 1]]))),
-        Err(AppendError::TooLarge { bytes, limit_bytes }) if bytes == limit_bytes + 1
+        Err(AppendError::TooLarge { bytes, limit_bytes, is_of_disk_limit: false }) if bytes == limit_bytes + 1
     ));
     assert_eq!(wait(queue.append(batch([vec![0; most]]))).unwrap().accepted, 1);
     assert_eq!(wait(queue.append(batch([vec![0; most]]))).unwrap().first_offset, 1);
     assert_eq!(wait(queue.append(Batch::new())).unwrap().accepted, 0);
     assert_eq!(read_all(&queue, 0).len(), 2);
+    let small = QueueConfig { disk_limit_bytes: 1 << 20, ..QueueConfig::new(dir.path().join("small")) };
+    let (queue, _) = EmbeddedQueue::open(small, 1).unwrap();
+    let refused = wait(queue.append(batch([vec![0; 256 << 10]])));
+    assert!(matches!(refused, Err(AppendError::TooLarge { is_of_disk_limit: true, .. })));
     let limited = QueueConfig { disk_limit_bytes: 1000, ..config(&dir.path().join("other")) };
     assert!(matches!(EmbeddedQueue::open(limited, 1), Err(OpenError::LimitTooSmall { .. })));
 }
