@@ -68,11 +68,17 @@ fn folders_that_may_not_be_looked_into_are_told_once_and_read_when_they_may() {
     }
     let server = Server::start(BINARY, &format!("sources: {{files: [{}]}}\n", sources.join(", ")));
     wait_closed(&server, cases.iter().filter(|(_, _, _, told, _)| told.is_some()).count() as f64);
+    let sources = || server.client().get("/api/v1/health")["components"]["sources"].clone();
+    let health = server.client().get("/api/v1/health");
+    assert_eq!((&health["status"], &sources()["status"]), (&"degraded".into(), &"degraded".into()), "{health}");
+    assert!(sources()["problem"].as_str().is_some_and(|told| told.contains("may not be entered")), "{health}");
     for (number, (folder, ..)) in cases.iter().enumerate() {
         set_mode(&logs.path(&format!("{number}/{folder}")), 0o750);
     }
     wait_total(&server, cases.iter().map(|(.., read)| read).sum());
     wait_closed(&server, 0.0);
+    assert_eq!((&sources()["status"], &sources()["closed_folders"]), (&"ok".into(), &0.into()));
+    assert_eq!(server.client().get("/api/v1/health")["status"], "ok");
     let log = server.log();
     for (number, (folder, mode, glob, told, _)) in cases.iter().enumerate() {
         let case = format!("{folder} {mode:o} {glob}");

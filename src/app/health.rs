@@ -82,6 +82,7 @@ pub fn read(parts: &Parts) -> Health {
     let mut components = vec![queue(parts), log_store(parts), engine(parts)];
     components.extend(parts.alerting.as_ref().map(|told| alerting(parts, told)));
     components.push(disk(parts));
+    components.extend(sources(parts));
     components.extend(remote_write(parts));
     components.extend(parts.cluster.as_ref().map(|cluster| Component {
         name: "metrics_backend",
@@ -211,6 +212,15 @@ fn alerting(parts: &Parts, alerting: &Alerting) -> Component {
         problem: failing.or(forgetful).or(repeating),
         figures: vec![("rules", rules.rules as f64), ("undelivered", waiting as f64)],
     }
+}
+
+/// Shown where files, the journal or standard input are read.
+fn sources(parts: &Parts) -> Option<Component> {
+    let (files, closed) = parts.source_metrics.followed()?;
+    let problem = (closed > 0.0).then(|| {
+        "files in folders that may not be entered or listed are not read; the server's log says which, and what to do".to_owned()
+    });
+    Some(Component { name: "sources", problem, figures: vec![("files", files), ("closed_folders", closed)] })
 }
 
 /// Shown where samples are sent to other servers.

@@ -80,6 +80,8 @@ pub struct Parts {
     pub intake: Arc<Intake>,
     /// What is read from this machine.
     pub sources: Mutex<Sources>,
+    /// How much they read.
+    pub source_metrics: SourceMetrics,
     /// Who asks other servers for their metrics.
     pub scraper: Arc<Scraper>,
     /// Who sends samples to other servers.
@@ -235,7 +237,7 @@ impl Parts {
             None => Arc::new(LocalMetrics::new(engine.clone())),
         };
         let source_metrics = SourceMetrics::new(&registry).map_err(|error| error.to_string())?;
-        let sources = Mutex::new(Sources::new(intake.clone(), source_metrics, runtime.clone()));
+        let sources = Mutex::new(Sources::new(intake.clone(), source_metrics.clone(), runtime.clone()));
         Ok(Parts {
             roles,
             data_dir: dir.clone(),
@@ -272,6 +274,7 @@ impl Parts {
             scraper: Arc::new(scraper),
             remote_write,
             sources,
+            source_metrics,
             tail,
             registry,
             damaged_files,

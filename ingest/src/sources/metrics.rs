@@ -1,5 +1,6 @@
 //! Figures of what is read from this machine; the label `source` is the configured path, or the kind of source.
 
+use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The metrics of all sources.
@@ -59,7 +60,7 @@ impl SourceMetrics {
                 "Folders of a source that may not be entered or listed: files in them are not read.",
             )?,
         };
-        let all: [Box<dyn prometheus::core::Collector>; 7] = [
+        let all: [Box<dyn Collector>; 7] = [
             Box::new(metrics.lines.clone()),
             Box::new(metrics.bytes.clone()),
             Box::new(metrics.restarts.clone()),
@@ -86,6 +87,17 @@ impl SourceMetrics {
             files: self.files.with_label_values(label),
             closed_folders: self.closed_folders.with_label_values(label),
         }
+    }
+
+    /// Files that are followed, and folders of them that may not be entered or listed, over all sources; `None` where there
+    /// is none.
+    pub fn followed(&self) -> Option<(f64, f64)> {
+        let sum = |gauges: &IntGaugeVec| -> Option<f64> {
+            let families = gauges.collect();
+            let figures = families.iter().flat_map(|family| family.get_metric());
+            figures.map(|figure| figure.get_gauge().get_value()).reduce(|sum, figure| sum + figure)
+        };
+        sum(&self.files).zip(sum(&self.closed_folders))
     }
 
     /// The source is no more: its gauges go, so that nothing old is shown; its counters stay.
