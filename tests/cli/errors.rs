@@ -32,6 +32,7 @@ fn errors_look_alike_and_name_where_they_come_from() {
     for Case { call, code, told } in &cases {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("bad.yaml"), "listn: 3\n").expect("written");
+        std::fs::write(folder.path().join("one-port.yaml"), "metrics: {port: 0}\n").expect("written");
         std::fs::write(folder.path().join("short.keys"), "sha256:12 read\n").expect("written");
         let mut command = plain(BINARY);
         command.current_dir(folder.path());
