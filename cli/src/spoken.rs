@@ -20,33 +20,42 @@ const MONTHS: [&str; 12] = [
     "november",
     "december",
 ];
-const UNITS: [&str; 7] = ["second", "minute", "hour", "day", "week", "month", "year"];
+const UNITS: [&str; 9] = ["second", "sec", "minute", "min", "hour", "day", "week", "month", "year"];
 /// Numbers as words, from one on.
 const NUMBERS: [&str; 12] =
     ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 /// Longer texts are no times.
 const LENGTH_MAX: usize = 100;
 
-/// The same time in the spelling that is read, if this is one that is spoken; `today` tells which year is meant.
-pub(crate) fn rewritten(text: &str, today: Date) -> Option<String> {
+/// The same time in spellings one of which is read if this is a time that is spoken; `today` tells which year is meant.
+pub(crate) fn spellings(text: &str, today: Date) -> Vec<String> {
     if text.len() > LENGTH_MAX {
-        return None;
+        return Vec::new();
     }
     let plain = text.to_ascii_lowercase();
     let mut words: Vec<String> = Vec::new();
-    for word in plain.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()) {
+    for word in plain.split_whitespace().flat_map(at_commas).filter(|word| !word.is_empty()) {
         match word {
             "at" | "on" | "the" | "of" => {}
             // `3 pm`
-            "am" | "pm" => words.last_mut()?.push_str(word),
-            _ if NUMBERS.contains(&word) => {
-                words.push((1 + NUMBERS.iter().position(|number| *number == word)?).to_string());
+            "am" | "pm" => match words.last_mut() {
+                Some(before) => before.push_str(word),
+                None => return Vec::new(),
+            },
+            _ => {
+                let number = NUMBERS.iter().position(|number| *number == word);
+                words.push(number.map_or_else(|| word.to_owned(), |at| (at + 1).to_string()));
             }
-            _ => words.push(word.to_owned()),
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    span(&words).or_else(|| day_and_time(&words, today)).filter(|rewritten| *rewritten != plain)
+    // Without a day, only the small words were too many.
+    [span(&words), day_and_time(&words, today), Some(words.join(" "))].into_iter().flatten().collect()
+}
+
+/// The parts of a word that commas divide. One within a time of day stands before the fraction of a second.
+fn at_commas(word: &str) -> Vec<&str> {
+    if word.contains(':') { vec![word.trim_end_matches(',')] } else { word.split(',').collect() }
 }
 
 /// `two days ago`, `half an hour`, `last week`; `in two days`, `two days from now`, `next week`.
@@ -73,7 +82,7 @@ fn length_of_time(words: &[&str]) -> Option<String> {
 }
 
 fn is_number(word: &str) -> bool {
-    word.bytes().all(|byte| byte.is_ascii_digit())
+    word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 fn is_unit(word: &str) -> bool {

@@ -125,7 +125,10 @@ impl Clock {
     /// Reads a time. What has no zone is meant in the clock's; a bare duration is that long ago; a time of day is
     /// today's, behind the name of a weekday that of the last such day, with `next` before it that of the next one.
     pub fn parse(&self, text: &str) -> Result<Timestamp, NoTime> {
-        let read = self.plain(text.trim()).or_else(|| self.plain(&spoken::rewritten(text, self.now.date())?));
+        let read = self.plain(text.trim()).or_else(|| {
+            let spellings = spoken::spellings(text, self.now.date());
+            spellings.iter().find_map(|spelling| self.plain(spelling))
+        });
         read.ok_or_else(|| NoTime(crate::text::safe(&text.chars().take(80).collect::<String>()).into_owned()))
     }
 
@@ -157,7 +160,8 @@ impl Clock {
         if let Some(millis) = parse_duration_ms(length) {
             return Some(self.now().plus_millis(millis));
         }
-        let span = Span::from_str(length).ok().filter(|span| !span.is_negative() && !length.contains(':'))?;
+        let is_ahead = |span: &Span| !span.is_negative() && !length.contains(':') && !length.ends_with("ago");
+        let span = Span::from_str(length).ok().filter(is_ahead)?;
         Some(from_jiff(self.now.checked_add(span).ok()?.timestamp()))
     }
 
@@ -168,8 +172,8 @@ impl Clock {
             _ => plain.split_once(' ').unwrap_or((plain, "")),
         };
         let Some(date) = self.date(day) else {
-            // No day: a time of day alone.
-            let (time, zone) = self.time_and_zone(text, plain)?;
+            // No day: a time of day alone. A zone alone is none.
+            let (time, zone) = self.time_and_zone(text, plain).filter(|_| time_length(plain) > 0)?;
             return moment(self.now.date(), time, zone);
         };
         let rest_text = text.get(text.len() - rest.len()..)?;
@@ -197,14 +201,7 @@ impl Clock {
 
     /// `14:00`, `9:30:01.5`, `2pm`, `noon`, nothing (midnight), and a zone behind it.
     fn time_and_zone(&self, text: &str, plain: &str) -> Option<(civil::Time, TimeZone)> {
-        let of_time = |c: char| {
-            c.is_ascii_digit()
-                || matches!(c, ':' | '.' | ',' | 'a' | 'p' | 'm' | 'n' | 'o' | 'i' | 'd' | 'g' | 'h' | 't')
-        };
-        let end = match plain.split_whitespace().next() {
-            Some(word @ ("noon" | "midnight")) => word.len(),
-            _ => plain.find(|c: char| !of_time(c)).unwrap_or(plain.len()),
-        };
+        let end = time_length(plain);
         let time = clock_time(plain.get(..end)?)?;
         let zone_text = text.get(end..)?.trim();
         let zone = if zone_text.is_empty() { self.now.time_zone().clone() } else { zone(zone_text)? };
@@ -242,9 +239,9 @@ impl Clock {
 pub(crate) fn weekday(name: &str) -> Option<Weekday> {
     match name {
         "mon" | "monday" => Some(Weekday::Monday),
-        "tue" | "tuesday" => Some(Weekday::Tuesday),
+        "tue" | "tues" | "tuesday" => Some(Weekday::Tuesday),
         "wed" | "wednesday" => Some(Weekday::Wednesday),
-        "thu" | "thursday" => Some(Weekday::Thursday),
+        "thu" | "thurs" | "thursday" => Some(Weekday::Thursday),
         "fri" | "friday" => Some(Weekday::Friday),
         "sat" | "saturday" => Some(Weekday::Saturday),
         "sun" | "sunday" => Some(Weekday::Sunday),
@@ -279,6 +276,18 @@ fn zone(text: &str) -> Option<TimeZone> {
     let minutes: i32 = digits.get(2..).filter(|text| !text.is_empty()).map_or(Ok(0), str::parse).ok()?;
     let offset = Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?;
     (hours < 24 && minutes < 60).then(|| offset.to_time_zone())
+}
+
+/// How many bytes of a text, from its begin, are a time of day.
+fn time_length(text: &str) -> usize {
+    let ends_word = |word: &&str| !text[word.len()..].starts_with(|c: char| c.is_ascii_alphabetic());
+    if let Some(word) = ["noon", "midnight"].into_iter().find(|word| text.starts_with(word)) {
+        return if ends_word(&word) { word.len() } else { 0 };
+    }
+    let digits = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
+    let half = ["am", "pm"].into_iter().find(|half| text[digits..].starts_with(half));
+    // `10:00 America/New_York` may stand without its blank.
+    half.map(|half| &text[..digits + half.len()]).filter(ends_word).map_or(digits, str::len)
 }
 
 fn clock_time(text: &str) -> Option<civil::Time> {

@@ -55,7 +55,7 @@ const OF_MONTH = `(?:${MONTH} ${NTH}|${NTH} ${MONTH})(?: \\d{4})?`;
 const DAY = new RegExp(`today|yesterday|tomorrow|(?:(?:last|next) )?(?:${WEEKDAY}|${OF_MONTH})|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}|\\d{1,2}\\.\\d{1,2}\\.\\d{4}`);
 const CLOCK = /noon|midnight|\d{1,2} ?[ap]m|\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?/;
 const ZONE = / ?(?:z|utc|gmt|[-+]\d\d(?::?\d\d)?)| [a-z][\w+-]*(?:\/[\w+-]+)*/;
-const LENGTH = new RegExp(`^(?:(\\d+|${Object.keys(COUNTS).join('|')}) ?)?(sec(?:ond)?|min(?:ute)?|hour|day|week|month|year)s?$`);
+const LENGTH = new RegExp(`^(?:(\\d+(?:\\.\\d+)?|${Object.keys(COUNTS).join('|')}) ?)?(sec(?:ond)?|min(?:ute)?|hour|day|week|month|year)s?$`);
 /** A day, a clock, or both in either order, and a zone behind them. */
 const DAY_FIRST = new RegExp(`^(${DAY.source})(?:[ t_](${CLOCK.source}))?(${ZONE.source})?$`);
 const CLOCK_FIRST = new RegExp(`^(${CLOCK.source})(?: (${DAY.source}))?(${ZONE.source})?$`);
@@ -67,7 +67,7 @@ const CLOCK_FIRST = new RegExp(`^(${CLOCK.source})(?: (${DAY.source}))?(${ZONE.s
  */
 export function parseTime(text: string, now: number): number | null {
   // A comma may also stand before the fraction of a second.
-  const spaced = text.trim().toLowerCase().replace(/(?<!:\d\d),/g, ' ').replace(/\s+/g, ' ');
+  const spaced = text.trim().toLowerCase().replace(/(?<!:\d\d),/g, ' ').replace(/\s+/g, ' ').trim();
   const plain = spaced.replace(/(^| )(?:(?:at|on|the|of) )+/g, '$1');
   const at = sinceNow(plain, now) ?? lengthFromNow(plain, now) ?? onADay(plain, now);
   return at !== null && Math.abs(at) <= LATEST_MS ? at : null;
@@ -97,15 +97,17 @@ function lengthFromNow(plain: string, now: number): number | null {
   const [, written, unit] = LENGTH.exec(length) ?? [];
   if (unit === undefined || (written === undefined && (!before || before === 'in'))) return null;
   const count = sign * (written === undefined ? 1 : COUNTS[written] ?? Number(written));
+  if (/^(?:sec|min|hour)/.test(unit)) return now + count * UNITS[unit[0]!]!;
+  if (!Number.isInteger(count)) return null;
   // Days, months and years of the calendar, which are not all as long.
   const at = new Date(now);
   if (unit === 'day' || unit === 'week') at.setDate(at.getDate() + count * (unit === 'week' ? 7 : 1));
-  else if (unit === 'month' || unit === 'year') {
+  else {
     const day = at.getDate();
     at.setMonth(at.getMonth() + count * (unit === 'year' ? 12 : 1));
     // Months that are too short end before.
     if (at.getDate() !== day) at.setDate(0);
-  } else return now + count * UNITS[unit[0]!]!;
+  }
   return at.getTime();
 }
 
