@@ -22,6 +22,7 @@ use crate::auth::sessions::Holder;
 use crate::auth::{Access, Identity, Scope, Sent};
 use crate::cors::{Allowed, Cors, is_changing};
 use crate::error::ApiError;
+use crate::long_query::NoRoom;
 use crate::rate::{Buckets, neighbourhood};
 use crate::routes::{Needs, needs};
 use crate::serve::Peer;
@@ -230,6 +231,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next
     let mut response = match guard.admit(&method, &path, request.headers(), peer).await {
         Err(refusal) => refusal.into_response(),
         Ok(_) if method == Method::OPTIONS => guard.cors.preflight(&asked),
+        Ok(_) if request.extensions().get::<NoRoom>().is_some() => NoRoom::answer(),
         Ok(Caller { identity, needs }) => {
             let is_admin = needs == Needs::Scope(Scope::Admin) && is_changing(&method);
             run(request, next, is_admin.then_some(Change { identity, peer })).await

@@ -55,7 +55,7 @@ fn refusal(status: StatusCode) -> ApiError {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
             let message = "the head of the request is longer than 64 KiB, its parameters aside, or has over 100 lines, or \
-                           its parameters are longer than 1 MiB, or many others as long are being read";
+                           its parameters are longer than 1 MiB";
             ApiError::new(status, "head_too_large", message).hint("send long parameters by POST, in the body")
         }
         _ => ApiError::new(status, "malformed_request", "this is no HTTP/1.1, or a line of its head cannot be read"),

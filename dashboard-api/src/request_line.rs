@@ -5,14 +5,14 @@
 //! as `Content-Length` says it; behind anything else (chunks, an upgrade) all passes as it comes. A query string that is
 //! too long for an address is taken out of its line ([`crate::long_query`]).
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::long_query::{BYTES_MAX, OfConnection, PLAIN_BYTES_MAX};
+use crate::long_query::{Held, OfConnection, PLAIN_BYTES_MAX};
 
 /// Longest line of a head that is looked at; hyper refuses heads that are longer than that.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -37,11 +37,19 @@ pub(crate) struct Lenient<S> {
     place: Place,
     /// The begin of a line of a head whose end did not come yet; of a query string it was not passed on.
     line: Vec<u8>,
-    /// For the query string that is being read, if it is a long one.
-    room: Option<OwnedSemaphorePermit>,
+    /// The query string that is being read, if it is a long one.
+    held: Option<Held>,
+    /// Nothing more is read until there is a place for a query string, or will be none.
+    awaited: Option<Box<Awaited>>,
     long_queries: OfConnection,
     /// What was read and did not fit.
     pending: Vec<u8>,
+}
+
+/// A place that is waited for, and what was read behind the piece of the query string that needs it.
+struct Awaited {
+    place: Pin<Box<dyn Future<Output = Held> + Send>>,
+    behind: Vec<u8>,
 }
 
 /// Whether a byte may stand in a request line.
@@ -52,8 +60,8 @@ fn is_plain(byte: u8) -> bool {
 impl<S> Lenient<S> {
     /// A stream at the begin of its first request.
     pub(crate) fn new(stream: S, long_queries: OfConnection) -> Lenient<S> {
-        let (line, room, pending) = (Vec::new(), None, Vec::new());
-        Lenient { stream, place: Place::RequestLine(false), line, room, long_queries, pending }
+        let (line, held, awaited, pending) = (Vec::new(), None, None, Vec::new());
+        Lenient { stream, place: Place::RequestLine(false), line, held, awaited, long_queries, pending }
     }
 
     /// Follows what comes; gives what shall stand in its place, if that is something else.
@@ -66,13 +74,19 @@ impl<S> Lenient<S> {
                 Place::Query => {
                     let end = end(|byte| matches!(byte, b' ' | b'\n'));
                     let piece = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-                    let is_whole = end.is_some() && self.line.is_empty();
+                    let is_whole = end.is_some() && self.line.is_empty() && self.held.is_none();
                     if is_whole && piece.len() <= PLAIN_BYTES_MAX && piece.iter().copied().all(is_plain) {
                         instead.iter_mut().for_each(|out| out.extend_from_slice(piece));
                         self.place = Place::RequestLine(true);
                     } else {
                         let out = instead.get_or_insert_with(|| bytes.get(..at).unwrap_or_default().to_vec());
-                        self.hold(piece, end.is_some(), out);
+                        let has_place = self.hold(piece, end.is_some(), out);
+                        if !has_place {
+                            let behind = rest.get(piece.len()..).unwrap_or_default().to_vec();
+                            let place = Box::pin(self.long_queries.place_in_time());
+                            self.awaited = Some(Box::new(Awaited { place, behind }));
+                            return instead;
+                        }
                     }
                     at += piece.len();
                     continue;
@@ -96,30 +110,55 @@ impl<S> Lenient<S> {
     }
 
     /// Takes a piece of a query string that cannot pass as it came. With its end, what stands in its place is passed on.
-    fn hold(&mut self, piece: &[u8], is_its_end: bool, out: &mut Vec<u8>) {
+    /// False if it has to wait for a place.
+    fn hold(&mut self, piece: &[u8], is_its_end: bool, out: &mut Vec<u8>) -> bool {
+        if let Some(held) = self.held.take() {
+            self.hold_long(held, piece, is_its_end, out);
+            return true;
+        }
         self.line.extend_from_slice(piece);
-        if self.line.len() > PLAIN_BYTES_MAX && self.room.is_none() {
-            self.room = self.long_queries.room();
+        let mut escaped = Vec::new();
+        if is_its_end && self.line.len() <= PLAIN_BYTES_MAX {
+            escape(&self.line, &mut escaped);
         }
-        let has_room = self.line.len() <= PLAIN_BYTES_MAX || self.room.is_some();
-        if !has_room || self.line.len() > BYTES_MAX {
-            // Hyper refuses what is as long as that.
-            out.append(&mut std::mem::take(&mut self.line));
-            (self.room, self.place) = (None, Place::Anywhere);
+        // Escapes make it longer.
+        if self.line.len().max(escaped.len()) > PLAIN_BYTES_MAX {
+            let Some(held) = self.long_queries.place() else { return false };
+            let line = std::mem::take(&mut self.line);
+            self.hold_long(held, &line, is_its_end, out);
         } else if is_its_end {
-            let query = std::mem::take(&mut self.line);
-            let mut escaped = Vec::new();
-            if self.room.is_none() {
-                escape(&query, &mut escaped);
-            }
-            // Escapes make it longer.
-            let is_too_long = escaped.len() > PLAIN_BYTES_MAX;
-            match self.room.take().or_else(|| is_too_long.then(|| self.long_queries.room()).flatten()) {
-                None => out.append(&mut escaped),
-                Some(room) => out.extend_from_slice(self.long_queries.keep(query, room).as_bytes()),
-            }
+            self.line = Vec::new();
             self.place = Place::RequestLine(true);
+            out.append(&mut escaped);
         }
+        true
+    }
+
+    /// Takes a piece of a query string that is a long one.
+    fn hold_long(&mut self, held: Held, piece: &[u8], is_its_end: bool, out: &mut Vec<u8>) {
+        if let Some(mut text) = held.push(piece) {
+            // Hyper refuses what is as long as that.
+            out.append(&mut text);
+            self.place = Place::Anywhere;
+        } else if is_its_end {
+            self.place = Place::RequestLine(true);
+            out.extend_from_slice(self.long_queries.keep(held).as_bytes());
+        } else {
+            self.held = Some(held);
+        }
+    }
+
+    /// Goes on with what was read when a place was missing.
+    fn resume(&mut self, held: Held, behind: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let line = std::mem::take(&mut self.line);
+        let is_its_end = behind.first().is_some_and(|byte| matches!(byte, b' ' | b'\n'));
+        self.hold_long(held, &line, is_its_end, &mut out);
+        match self.follow(behind) {
+            Some(mut rest) => out.append(&mut rest),
+            None => out.extend_from_slice(behind),
+        }
+        out
     }
 
     /// Goes over a piece of one place.
@@ -188,6 +227,12 @@ fn behind(line: &[u8], length: Option<u64>) -> Place {
 impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         while self.pending.is_empty() {
+            if let Some(awaited) = &mut self.awaited {
+                let held = ready!(awaited.place.as_mut().poll(context));
+                let behind = self.awaited.take().map(|awaited| awaited.behind).unwrap_or_default();
+                self.pending = self.resume(held, &behind);
+                continue;
+            }
             let before = into.filled().len();
             ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
             let read = into.filled().get(before..).unwrap_or_default();
@@ -235,11 +280,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lenient<S> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::long_query::{LongQueries, LongQuery};
+    use crate::long_query::{AT_ONCE_MAX, BYTES_MAX, HELD_MAX, LongQueries, LongQuery, NoRoom, WAIT_MAX};
 
     /// What hyper reads of a connection that comes in pieces of these lengths.
     fn read(sent: &[u8], lengths: &[usize]) -> Vec<u8> {
@@ -273,11 +321,11 @@ mod tests {
         let read = String::from_utf8(read).expect("text");
         let address = read.split(' ').nth(1).expect("an address");
         let taken = address.parse().ok().and_then(|address| of_connection.take(&address));
-        (read, taken)
+        (read, taken.and_then(Result::ok))
     }
 
-    #[test]
-    fn long_query_strings_stand_beside_their_requests() {
+    #[tokio::test]
+    async fn long_query_strings_stand_beside_their_requests() {
         let shared = Arc::new(LongQueries::new().expect("random numbers"));
         for piece in [1 << 12, 1 << 20, 4 << 20] {
             for (query, is_long) in [
@@ -297,12 +345,74 @@ mod tests {
             let (read, taken) = with_query(&shared, &query, piece);
             assert!(taken.is_none() && read.contains(&query));
         }
-        // And so are those for which others leave no room.
-        let long = "b".repeat(PLAIN_BYTES_MAX + 1);
-        let held: Vec<_> = std::iter::from_fn(|| with_query(&shared, &long, 1 << 20).1).collect();
-        assert!(held.len() > 10 && with_query(&shared, &long, 1 << 20).0.contains(&long));
-        drop(held);
-        assert!(with_query(&shared, &long, 1 << 20).1.is_some());
+    }
+
+    /// Reads a connection to the end of the head of its first request: what was taken out of its line.
+    async fn first_of(
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        shared: Arc<LongQueries>,
+    ) -> Result<LongQuery, NoRoom> {
+        let of_connection = OfConnection::new(shared);
+        let mut lenient = Lenient::new(stream, of_connection.clone());
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n") {
+            assert!(lenient.read_buf(&mut read).await.expect("a stream") > 0, "the end of the connection");
+        }
+        let read = String::from_utf8(read).expect("text");
+        let address = read.split(' ').nth(1).and_then(|address| address.parse().ok()).expect("an address");
+        of_connection.take(&address).expect("a long one")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_place_waits_and_who_is_slow_loses_it() {
+        let shared = Arc::new(LongQueries::new().expect("random numbers"));
+        let request = |end: &str| format!("GET /a?{} HTTP/1.1\r\n{end}", "b".repeat(PLAIN_BYTES_MAX + 1)).into_bytes();
+        let connect = || {
+            let (ours, theirs) = duplex(1 << 10);
+            (tokio::spawn(first_of(ours, shared.clone())), theirs)
+        };
+        // One has sent its query string, the others a part.
+        let mut held = Vec::new();
+        while shared.free() > 0 {
+            let (reading, mut theirs) = connect();
+            let whole = request("");
+            let sent = if held.is_empty() { whole.len() } else { whole.len() - 11 };
+            theirs.write_all(&whole[..sent]).await.expect("it is read");
+            while shared.free() + held.len() == AT_ONCE_MAX {
+                tokio::task::yield_now().await;
+            }
+            held.push((reading, theirs));
+        }
+        // The next ones get the place of somebody who leaves, or of those who go on in time.
+        let begun = Instant::now();
+        let (reading, mut theirs) = connect();
+        theirs.write_all(&request("\r\n")).await.expect("it is read");
+        let (left, _) = held.pop().expect("some");
+        left.abort();
+        let served = reading.await.expect("no panic").expect("a place");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        // All that stand still lose theirs, and are answered all the same.
+        let (waiting, mut theirs_waiting) = connect();
+        let sending = tokio::spawn(async move { theirs_waiting.write_all(&request("\r\n")).await });
+        let text = waiting.await.expect("no panic").expect("a place").text.len();
+        assert_eq!((text, begun.elapsed()), (PLAIN_BYTES_MAX + 1, HELD_MAX));
+        sending.await.expect("no panic").expect("it is read");
+        for (index, (reading, mut theirs)) in held.into_iter().enumerate() {
+            let rest: &[u8] = if index == 0 { b"\r\n" } else { b"b HTTP/1.1\r\n\r\n" };
+            theirs.write_all(rest).await.expect("it is read");
+            assert!(reading.await.expect("no panic").is_err(), "{index}");
+        }
+        drop(served);
+        assert_eq!(shared.free(), AT_ONCE_MAX);
+        // Where requests hold all places for as long, nobody waits for ever.
+        let taken: Vec<_> = (0..AT_ONCE_MAX).map(|_| with_query(&shared, &"b".repeat(BYTES_MAX), 1 << 20).1).collect();
+        let (reading, mut theirs) = connect();
+        let sending = tokio::spawn(async move { theirs.write_all(&request("\r\n")).await });
+        let begun = Instant::now();
+        assert!(reading.await.expect("no panic").is_err());
+        assert_eq!(begun.elapsed(), WAIT_MAX);
+        sending.await.expect("no panic").expect("it is read");
+        drop(taken);
     }
 
     const REQUESTS: &str = "GET /a?query=up{job=\"é<1>\"} HTTP/1.1\r\nHost: \"x\"\r\n\r\n\

@@ -194,8 +194,10 @@ fn connection(
     let unread = unread.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        if let Some(query) = long_queries.take(request.uri()) {
-            request.extensions_mut().insert(query);
+        match long_queries.take(request.uri()) {
+            None => {}
+            Some(Ok(query)) => drop(request.extensions_mut().insert(query)),
+            Some(Err(no_room)) => drop(request.extensions_mut().insert(no_room)),
         }
         if secured {
             request.extensions_mut().insert(Secured);

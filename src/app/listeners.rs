@@ -12,7 +12,7 @@ use watchfire_cli::origin::given_by;
 use watchfire_dashboard_api::auth::Access;
 use watchfire_dashboard_api::cors::Cors;
 use watchfire_dashboard_api::guard::{Guard, guard as pass};
-use watchfire_dashboard_api::long_query::LongQueries;
+use watchfire_dashboard_api::long_query::{self, LongQueries};
 use watchfire_dashboard_api::rate::Buckets;
 use watchfire_dashboard_api::roles::{self, Role, Roles};
 use watchfire_dashboard_api::serve::{Service, serve};
@@ -153,13 +153,13 @@ fn router(
     started: Instant,
 ) -> Router {
     let api = Arc::new(parts.api(config, reloader, started));
+    let ways_in = watchfire_ingest::http::router(parts.intake.clone()).merge(watchfire_ingest::http::samples_router(
+        parts.intake.clone(),
+        parts.engine.clone(),
+        config.metrics.late_after_ms,
+    ));
     Router::new()
-        .merge(watchfire_ingest::http::router(parts.intake.clone()))
-        .merge(watchfire_ingest::http::samples_router(
-            parts.intake.clone(),
-            parts.engine.clone(),
-            config.metrics.late_after_ms,
-        ))
+        .merge(ways_in.route_layer(axum::middleware::from_fn(long_query::refuse)))
         .merge(watchfire_dashboard_api::router(api))
         .merge(watchfire_dashboard_api::session::router(access))
         .method_not_allowed_fallback(watchfire_dashboard_api::wrong_method)
