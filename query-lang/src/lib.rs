@@ -27,7 +27,7 @@ pub use eval::{
     Answer, Asked, CancelToken, EvalError, Held, InstantValues, Limits, MatrixSeries, Notes, Outcome, PointValue,
     QueryMemory, SamplesRead, answer, evaluate_instant, evaluate_range, evaluate_shared, histogram_text,
 };
-pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX};
+pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX, WORDS_MAX};
 pub use query::{Language, Query};
 pub use read::{LocalMetrics, MetricsRead, RangeSeries, RangeSteps};
 pub use shared::{SharedColumns, SharedParts};

@@ -43,6 +43,8 @@ fn escaped(text: &str, f: &mut Formatter<'_>) -> Result {
             '\n' => f.write_str("\\n")?,
             '\r' => f.write_str("\\r")?,
             '\t' => f.write_str("\\t")?,
+            // As it stands, the parser takes it for what was no text.
+            char::REPLACEMENT_CHARACTER => f.write_str("\\ufffd")?,
             c if c.is_ascii_control() => write!(f, "\\x{:02x}", u32::from(c))?,
             c if c.is_control() || (c.is_whitespace() && c != ' ') => write!(f, "\\u{:04x}", u32::from(c))?,
             c => f.write_char(c)?,

@@ -2,7 +2,7 @@
 
 mod script;
 
-use watchfire_query_lang::{BRACKETS_MAX, DEPTH_MAX, Language, TEXT_BYTES_MAX, parse};
+use watchfire_query_lang::{BRACKETS_MAX, DEPTH_MAX, Language, TEXT_BYTES_MAX, WORDS_MAX, parse};
 
 /// The blocks of one sort, each with its first line.
 fn blocks<'t>(text: &'t str, sort: &str) -> Vec<(usize, Vec<&'t str>)> {
@@ -48,6 +48,7 @@ fn limits_of_a_text_are_named() {
     let limits = text.lines().find(|line| line.starts_with("Limits of a query:")).expect("a line of limits");
     for limit in [
         format!("{} KiB of text", TEXT_BYTES_MAX >> 10),
+        format!("{},{:03} names, numbers, strings and signs", WORDS_MAX / 1000, WORDS_MAX % 1000),
         format!("{BRACKETS_MAX} nested brackets"),
         format!("operators and calls nested {DEPTH_MAX} deep"),
     ] {

@@ -1,6 +1,8 @@
 //! What texts parse to, what is refused and where, and what deep or long texts do.
 
-use watchfire_query_lang::{BRACKETS_MAX, DEPTH_MAX, Language, ParseErrorKind, Query, TEXT_BYTES_MAX, parse};
+use watchfire_query_lang::{
+    BRACKETS_MAX, DEPTH_MAX, Language, ParseErrorKind, Query, TEXT_BYTES_MAX, WORDS_MAX, parse,
+};
 
 fn printed(text: &str) -> String {
     match parse(text) {
@@ -170,6 +172,12 @@ fn mistakes_point_into_the_text() {
         ("a b", Syntax, 2, "expected"),
         ("a\n+\n)", Syntax, 4, "expected an expression"),
         ("'\\q'", Meaning, 1, "unknown escape"),
+        ("'a\\\"'", Meaning, 2, "unknown escape"),
+        ("foo{a=\"b\\'\"}", Meaning, 8, "only the string's own"),
+        ("\"a\u{fffd}\"", Meaning, 2, "no UTF-8"),
+        ("foo{a=`\u{fffd}`}", Meaning, 7, "`\\ufffd`"),
+        ("foo[1m:0.0001]", ParseErrorKind::NotYet, 7, "shorter than a millisecond"),
+        ("foo[-0.0001]", Meaning, 4, "greater than 0"),
         ("0xfffffffffffffffff", Meaning, 0, "is no number"),
         ("99999999y", Meaning, 0, "out of range"),
         ("a @ Inf", Meaning, 4, "out of range"),
@@ -188,6 +196,16 @@ fn length_and_depth_are_limited() {
     let long = format!("x{}", " ".repeat(TEXT_BYTES_MAX));
     assert!(parse(&long).is_err_and(|error| error.kind == ParseErrorKind::Limit));
     assert!(parse(&"a".repeat(TEXT_BYTES_MAX)).is_ok());
+    assert!(parse(&format!("up{{a!=\"{}\"}}", "b ".repeat(TEXT_BYTES_MAX / 2 - 10))).is_ok());
+    for (many, is_within) in [(WORDS_MAX / 2 - 10, true), (WORDS_MAX / 2, false), (WORDS_MAX * 5, false)] {
+        for text in [format!("sum by ({}) (up)", "a,".repeat(many)), format!("sum up by {}a", "a,".repeat(many))] {
+            assert_eq!(
+                parse(&text).err().map(|error| error.kind),
+                (!is_within).then_some(ParseErrorKind::Limit),
+                "{many}"
+            );
+        }
+    }
     for (open, middle, close) in [
         ("(", "1", ")"),
         ("abs(", "a", ")"),

@@ -87,7 +87,7 @@ pub enum HistogramError {
     #[error("a histogram with an exponential schema has custom bounds")]
     ExponentialHasBounds,
     /// The width of the bucket around zero is no width.
-    #[error("the zero threshold is {0}, and must be a finite number of at least 0")]
+    #[error("the zero threshold is {0}, and must be a finite number")]
     ZeroThreshold(f64),
 }
 
@@ -141,6 +141,8 @@ impl Histogram {
         let schema = check_schema(&parts)?;
         check_buckets(&parts)?;
         let HistogramParts { hint, zero_threshold, zero_count, count, sum, positive, negative, bounds, .. } = parts;
+        // A chunk of Prometheus has one zero.
+        let zero_threshold = zero_threshold + 0.0;
         let narrow = i8::try_from(parts.schema.min(SENT_SCHEMA_MAX)).unwrap_or(schema);
         let mut histogram =
             Histogram { schema: narrow, hint, zero_threshold, zero_count, count, sum, positive, negative, bounds };
@@ -151,8 +153,8 @@ impl Histogram {
 
 /// The schema that it is kept at.
 fn check_schema(parts: &HistogramParts) -> Result<i8, HistogramError> {
-    let is_threshold = parts.zero_threshold.is_finite() && parts.zero_threshold >= 0.0;
-    if !is_threshold {
+    // One below zero, as no library makes it, is stored and computed with as it is, as by Prometheus.
+    if !parts.zero_threshold.is_finite() {
         return Err(HistogramError::ZeroThreshold(parts.zero_threshold));
     }
     match i8::try_from(parts.schema) {

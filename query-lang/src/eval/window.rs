@@ -258,7 +258,9 @@ impl Evaluated {
     fn of(ctx: &Context, subquery: &Subquery) -> Result<Evaluated, EvalError> {
         let looks = ctx.looks(&subquery.shift);
         let windows = Windows { looks, range_ms: subquery.range_ms, edges: Edges::Open, lookback_ms: 0 };
-        let steps = inner_steps(&windows, subquery.step_ms.unwrap_or(ctx.guard.limits().default_step_ms));
+        // A step that came to nothing is as none, as in Prometheus.
+        let step_ms = subquery.step_ms.filter(|step_ms| *step_ms > 0).unwrap_or(ctx.guard.limits().default_step_ms);
+        let steps = inner_steps(&windows, step_ms);
         let series = parts::gather(&ctx.at_steps(steps)?, &|part| columns_of(part, &subquery.expr))?;
         Ok(Evaluated { windows, steps, series })
     }

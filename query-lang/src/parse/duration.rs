@@ -43,10 +43,10 @@ impl<'t> Spans<'t> {
         self.depends.get()
     }
 
-    /// A `span_sum`, which must be positive.
+    /// A `span_sum`, which must be positive; what is shorter than a millisecond comes to none.
     pub(super) fn positive(&self, pair: Pair<'_>) -> Result<Worked, ParseError> {
         let worked = self.worked(&pair, self.sum(pair.clone())?)?;
-        if worked.millis <= 0 {
+        if !worked.is_positive {
             return Err(meaning(self.text, &pair, "the duration must be greater than 0"));
         }
         Ok(worked)
@@ -64,6 +64,10 @@ impl<'t> Spans<'t> {
 /// A span that was worked out.
 pub(super) struct Worked {
     pub millis: i64,
+    /// Before it was cut to milliseconds.
+    is_positive: bool,
+    /// It is a part of a millisecond.
+    pub is_fraction: bool,
     /// From what; nothing if it was only written down.
     pub expr: Option<Box<SpanExpr>>,
 }
@@ -130,13 +134,16 @@ impl Spans<'_> {
         let is_plain = matches!(built.expr, SpanExpr::Number(_));
         let expr = (!is_plain).then(|| Box::new(built.expr));
         if seconds.is_nan() && self.times.is_none() && self.depends.get() {
-            return Ok(Worked { millis: UNKNOWN_MS, expr });
+            return Ok(Worked { millis: UNKNOWN_MS, is_positive: true, is_fraction: false, expr });
         }
-        let millis = if is_plain { (seconds * 1e9).round() / 1e6 } else { seconds * 1000.0 }.trunc();
+        let millis = if is_plain { (seconds * 1e9).round() / 1e6 } else { seconds * 1000.0 };
+        // Of an expression all below a millisecond is cut off before it is looked at.
+        let is_fraction = is_plain && millis > 0.0 && millis < 1.0;
+        let (is_positive, millis) = (seconds > 0.0, millis.trunc());
         if !millis.is_finite() || millis.abs() > LONGEST_MS {
             return Err(meaning(self.text, pair, "the duration is out of range"));
         }
-        Ok(Worked { millis: millis as i64, expr })
+        Ok(Worked { millis: millis as i64, is_positive, is_fraction, expr })
     }
 
     /// A `span_sum`: `^` first, from the right, then signs, `*`, `/`, `%`, then `+`, `-`.

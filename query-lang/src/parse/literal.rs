@@ -6,7 +6,7 @@ use watchfire_model::{MatchOp, Matcher, MatcherBudget};
 
 use super::{Pair, Rule, meaning, span};
 use crate::ast::{Span, StringLiteral};
-use crate::error::ParseError;
+use crate::error::{ParseError, ParseErrorKind};
 
 /// The value of a `number`: decimal, `0x` hexadecimal, octal with a leading 0 (as Prometheus reads
 /// it), `Inf`, `NaN`; underscores between digits are skipped.
@@ -38,17 +38,27 @@ pub(super) fn positive_duration_ms(text: &str, pair: &Pair<'_>) -> Result<i64, P
     Ok(millis)
 }
 
-/// A `string`: escapes of Go in `"` and `'`, none in backticks. Bytes given by `\x` and octals need not be UTF-8.
+/// A `string`: escapes of Go in `"` and `'`, none in backticks. Bytes given by `\x` and octals need not be UTF-8, those that
+/// stand in the text must.
 pub(super) fn text(text: &str, pair: &Pair<'_>, span: Span) -> Result<StringLiteral, ParseError> {
     let quoted = pair.as_str();
     let inner = &quoted[1..quoted.len() - 1];
+    let wrong = |at: usize, message: &str| {
+        ParseError::at(ParseErrorKind::Meaning, text, pair.as_span().start() + 1 + at, message)
+    };
+    // Bytes of a form that are no UTF-8 came to this character; Prometheus does not tell the two apart either.
+    if let Some(at) = inner.find(char::REPLACEMENT_CHARACTER) {
+        return Err(
+            wrong(at, "the string has a character that is no UTF-8").with_hint("write `\\ufffd` if it is meant")
+        );
+    }
     if quoted.starts_with('`') {
         return Ok(StringLiteral { value: inner.to_owned(), bytes: None, span });
     }
-    let bytes = unescape(inner).map_err(|at| {
-        let mut error = meaning(text, pair, "the string has an unknown escape");
-        error = ParseError::at(error.kind, text, pair.as_span().start() + 1 + at, error.message);
-        error.with_hint("write a backslash as `\\\\`, or put the string in backticks")
+    let bytes = unescape(inner, quoted.starts_with('"')).map_err(|at| {
+        wrong(at, "the string has an unknown escape").with_hint(
+            "write a backslash as `\\\\`, or put the string in backticks; of quotes only the string's own is escaped",
+        )
     })?;
     Ok(match String::from_utf8(bytes) {
         Ok(value) => StringLiteral { value, bytes: None, span },
@@ -74,8 +84,8 @@ fn replaced(bytes: &[u8]) -> String {
     out
 }
 
-/// Resolves the escapes; the error is the place of the first bad one.
-fn unescape(inner: &str) -> Result<Vec<u8>, usize> {
+/// Resolves the escapes of a string in double or single quotes; the error is the place of the first bad one.
+fn unescape(inner: &str, is_double: bool) -> Result<Vec<u8>, usize> {
     let mut out: Vec<u8> = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
@@ -92,7 +102,9 @@ fn unescape(inner: &str) -> Result<Vec<u8>, usize> {
             'r' => out.push(b'\r'),
             't' => out.push(b'\t'),
             'v' => out.push(11),
-            '\\' | '"' | '\'' => out.push(code as u8),
+            '\\' => out.push(b'\\'),
+            '"' if is_double => out.push(b'"'),
+            '\'' if !is_double => out.push(b'\''),
             'x' => {
                 out.push(u8::try_from(radix(escape, 1, 2, 16).ok_or(place)?).map_err(|_| place)?);
                 used = 3;
@@ -176,13 +188,15 @@ mod tests {
 
     #[test]
     fn escapes_are_those_of_go() {
-        let escaped = r#"a\n\t\\\"\'\x41\101\u00e9\U0001F600"#;
-        assert_eq!(unescape(escaped).as_deref(), Ok("a\n\t\\\"'AAé😀".as_bytes()));
-        assert_eq!(unescape(r"\xc3\xa9\xff").as_deref(), Ok(&b"\xc3\xa9\xff"[..]));
+        let escaped = r#"a\n\t\\\"'\x41\101\u00e9\U0001F600"#;
+        assert_eq!(unescape(escaped, true).as_deref(), Ok("a\n\t\\\"'AAé😀".as_bytes()));
+        assert_eq!(unescape(r"\'", false).as_deref(), Ok(&b"'"[..]));
+        assert_eq!(unescape(r"\xc3\xa9\xff", true).as_deref(), Ok(&b"\xc3\xa9\xff"[..]));
         assert_eq!(replaced(b"\xc3\xa9\xe2\x82a\xff"), "é\u{fffd}\u{fffd}a\u{fffd}");
         for (bad, at) in [(r"ab\q", 2), (r"\", 0), (r"\x4", 0), (r"\u12", 0), (r"\ud800", 0), (r"\777", 0), (r"\é", 0)]
         {
-            assert_eq!(unescape(bad), Err(at), "{bad}");
+            assert_eq!(unescape(bad, true), Err(at), "{bad}");
         }
+        assert_eq!((unescape(r"a\'", true), unescape(r#"a\""#, false)), (Err(1), Err(1)));
     }
 }

@@ -30,8 +30,11 @@ pub(crate) use scan::is_short_word;
 type Pair<'t> = pest::iterators::Pair<'t, Rule>;
 type Pairs<'t> = pest::iterators::Pairs<'t, Rule>;
 
-/// Longest text of a query, bytes.
-pub const TEXT_BYTES_MAX: usize = 512 << 10;
+/// Longest text of a query, bytes: what a form may have.
+pub const TEXT_BYTES_MAX: usize = 2 << 20;
+/// Most words of a query: names, numbers, strings and signs. Each takes some hundred bytes while the text is read, however
+/// short it is.
+pub const WORDS_MAX: usize = 200_000;
 /// Deepest nesting of brackets.
 pub const BRACKETS_MAX: usize = 100;
 /// Deepest tree; chains of operators count too (`a + b + c` is 3 deep).
@@ -47,7 +50,7 @@ pub(crate) struct Parsed {
 
 /// Reads a text, for an evaluation at certain times or for any.
 pub(crate) fn parse_text(text: &str, times: Option<QueryTimes>) -> Result<Parsed, ParseError> {
-    check_length(text)?;
+    check_size(text)?;
     if scan::is_short_form(text) {
         let pairs = Grammar::parse(Rule::short_query, text).map_err(|error| message::explain(text, &error, true))?;
         let root = short::build(text, pairs)?;
@@ -59,7 +62,7 @@ pub(crate) fn parse_text(text: &str, times: Option<QueryTimes>) -> Result<Parsed
 
 /// Reads a selector of PromQL, which may be one that every series meets.
 pub(crate) fn parse_selector_of_any(text: &str) -> Result<Expr, ParseError> {
-    check_length(text)?;
+    check_size(text)?;
     Ok(parse_promql(text, None, Conditions::Free)?.0)
 }
 
@@ -77,12 +80,18 @@ enum Conditions {
     Free,
 }
 
-fn check_length(text: &str) -> Result<(), ParseError> {
-    if text.len() <= TEXT_BYTES_MAX {
-        return Ok(());
+fn check_size(text: &str) -> Result<(), ParseError> {
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
+        return Err(ParseError::at(ParseErrorKind::Limit, text, 0, message));
     }
-    let message = format!("the query has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
-    Err(ParseError::at(ParseErrorKind::Limit, text, 0, message))
+    if text.len() > WORDS_MAX
+        && let Some(at) = scan::word_beyond(text, WORDS_MAX)
+    {
+        let message = format!("the query has more than {WORDS_MAX} names, numbers, strings and signs");
+        return Err(ParseError::at(ParseErrorKind::Limit, text, at, message).with_hint("split it into recording rules"));
+    }
+    Ok(())
 }
 
 /// A part that the grammar always gives.

@@ -278,13 +278,19 @@ impl<'t> Builder<'t> {
         let (mut range, mut step, mut is_subquery) = (None, None, false);
         for item in suffix.clone().into_inner() {
             match item.as_rule() {
-                Rule::span_sum if is_subquery => step = Some(self.spans.positive(item)?),
+                Rule::span_sum if is_subquery => {
+                    let worked = self.spans.positive(item.clone())?;
+                    if worked.is_fraction {
+                        return Err(self.not_yet(&item, "a step shorter than a millisecond"));
+                    }
+                    step = Some(worked);
+                }
                 Rule::span_sum => range = Some(self.spans.positive(item)?),
                 Rule::colon => is_subquery = true,
                 _ => {}
             }
         }
-        let Worked { millis: range_ms, expr: range_expr } = range.expect("the grammar gives a range");
+        let Worked { millis: range_ms, expr: range_expr, .. } = range.expect("the grammar gives a range");
         if is_subquery {
             check::subquery(self.text, &built.expr)?;
             let (step_ms, step_expr) = step.map(|step| (step.millis, step.expr)).unzip();

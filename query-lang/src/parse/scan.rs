@@ -82,6 +82,34 @@ pub(super) fn check(text: &str) -> Result<(), ParseError> {
     Ok(())
 }
 
+/// Where the word begins that comes after so many; a string is one, and so is each sign.
+pub(super) fn word_beyond(text: &str, most: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'.');
+    let (mut at, mut words) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        let length = match byte {
+            b' ' | b'\t' | b'\r' | b'\n' => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                continue;
+            }
+            b'"' | b'\'' | b'`' => string_end(rest).unwrap_or(rest.len()),
+            _ => rest.iter().take_while(|byte| is_of_name(byte)).count().max(1),
+        };
+        words += 1;
+        if words > most {
+            return Some(at);
+        }
+        at += length;
+    }
+    None
+}
+
 /// Length of the string that opens these bytes, quotes included.
 fn string_end(bytes: &[u8]) -> Option<usize> {
     let quote = *bytes.first()?;
@@ -136,6 +164,22 @@ mod tests {
         ] {
             assert!(!is_short_form(text), "{text}");
         }
+    }
+
+    #[test]
+    fn words_are_names_numbers_strings_and_signs() {
+        for (text, words) in [
+            ("", 0),
+            (" # a b c\n ", 0),
+            ("up", 1),
+            ("a:b_c{d=\"e f g\",h!~'i'}", 11),
+            ("1.5e3 + é", 4),
+            ("`a\nb` \"open", 2),
+        ] {
+            assert_eq!(word_beyond(text, words), None, "{text}");
+            assert!(words == 0 || word_beyond(text, words - 1).is_some(), "{text}");
+        }
+        assert_eq!(word_beyond("a + 'b'", 2), Some(4));
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub fn series() -> Vec<Series> {
     odd(&mut to);
     natives(&mut to);
     empties(&mut to);
+    around_zero(&mut to);
     // Who comes first is first for Prometheus: so both have them in the order of labels.
     to.series.sort_by(|left, right| left.labels.cmp(&right.labels));
     to.series
@@ -372,4 +373,32 @@ fn empty(case: &str, run: i64, place: i64, counts: &[f64; 12]) -> Histogram {
         is_integer: false,
     };
     Histogram::new(parts).expect("valid")
+}
+
+/// Native histograms that no library makes: buckets within the one around zero, and one around zero of less than no width.
+fn around_zero(to: &mut Builder) {
+    let mut random = Random::new(13);
+    let widths = [4.0, 0.5, 3.0, -1.0, 0.0, -0.5, 1.0, -4.0];
+    for (number, (case, threshold)) in ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().zip(widths).enumerate() {
+        to.add(&[("__name__", "around_zero"), ("case", case)], false, &mut |_| None);
+        let mut counts = [1.0; 7];
+        to.add_histograms(&mut |_| {
+            for count in &mut counts {
+                *count += random.below(3) as f64;
+            }
+            let side =
+                |from: i32, counts: &[f64]| (from..).step_by(1 + number % 2).zip(counts.iter().copied()).collect();
+            let parts = HistogramParts {
+                schema: [0, 1, 0, 0, -1, 2][number % 6],
+                zero_threshold: threshold,
+                zero_count: counts[6],
+                count: counts.iter().sum(),
+                sum: counts[0] - counts[1],
+                positive: side(-2, &counts[..4]),
+                negative: side(-1, &counts[4..6]),
+                ..HistogramParts::default()
+            };
+            Some(Histogram::new(parts).expect("valid"))
+        });
+    }
 }
