@@ -22,7 +22,7 @@ pub struct EngineConfig {
     pub max_series: usize,
     /// Most labels of a series, the metric name included.
     pub labels_per_series: usize,
-    /// Longest label name or value, bytes.
+    /// Bytes of names and values for each label that a series may have; one may take what all may.
     pub label_bytes: usize,
     /// A sample may be this much older than the newest one of its series, milliseconds.
     pub out_of_order_ms: i64,

@@ -67,12 +67,13 @@ pub(crate) fn split_metric_name(key: &[u8]) -> (&[u8], &[u8]) {
     key.split_at(if is_first { key.len() - cursor.rest().len() } else { 0 })
 }
 
-/// Whether a key has at most so many labels, and names and values of at most so many bytes each.
-pub(crate) fn is_within(key: &[u8], most: usize, label_bytes: usize) -> bool {
-    let mut have = 0;
+/// Whether a key has at most so many labels, and names and values of at most so many bytes together.
+pub(crate) fn is_within(key: &[u8], most: usize, bytes: usize) -> bool {
+    let (mut have, mut have_bytes) = (0, 0);
     pairs(key).all(|(name, value)| {
         have += 1;
-        have <= most && name.len().max(value.len()) <= label_bytes
+        have_bytes += name.len() + value.len();
+        have <= most && have_bytes <= bytes
     })
 }
 
@@ -119,8 +120,8 @@ mod tests {
     fn a_key_is_within_its_limits() {
         let mut key = Vec::new();
         write_pairs(&mut [("a", "123"), ("bcd", "2")], &mut key).expect("valid");
-        assert!(is_within(&key, 2, 3) && is_within(&key, usize::MAX, usize::MAX) && is_within(&[], 0, 0));
-        assert!(!is_within(&key, 1, 3) && !is_within(&key, 2, 2));
+        assert!(is_within(&key, 2, 8) && is_within(&key, usize::MAX, usize::MAX) && is_within(&[], 0, 0));
+        assert!(!is_within(&key, 1, 8) && !is_within(&key, 2, 7));
     }
 
     #[test]

@@ -33,7 +33,9 @@ pub enum Rejection {
     #[error("the value is no number that can be counted")]
     NotCountable,
     /// More labels, or longer ones, than a series may have.
-    #[error("the label set is too large: more labels than `limits.labels_per_series`, or a text of more than 4 KiB")]
+    #[error(
+        "the label set is too large: more labels than `limits.labels_per_series`, or texts of more than 4 KiB for each of those"
+    )]
     LabelsTooLarge,
 }
 

@@ -205,7 +205,7 @@ impl Registry {
         key: &'k [u8],
         is_of_counts: impl FnOnce(&'k [u8]) -> bool,
     ) -> Result<(), Rejection> {
-        if !key::is_within(key, self.labels_per_series, self.label_bytes) {
+        if !key::is_within(key, self.labels_per_series, self.labels_per_series.saturating_mul(self.label_bytes)) {
             return Err(Rejection::LabelsTooLarge);
         }
         let metric = if kind.is_additive() { None } else { key::value_of(key, METRIC_NAME) };

@@ -86,12 +86,12 @@ impl Samples {
         self.raw.len() as u64 + packed + self.natives.as_ref().map_or(0, |natives| natives.count())
     }
 
-    /// Takes a sample, in order or within the out-of-order window. Of what is no number only the staleness marker keeps
-    /// its bits.
+    /// Takes a sample, in order or within the out-of-order window. What is no number keeps its bits, as with Prometheus, but
+    /// is quiet.
     pub(crate) fn push(&mut self, sample: Sample, bounds: &TimeBounds, codec: &mut Codec) -> Result<Pushed, Rejection> {
         let at = sample.timestamp.millis();
         bounds.check(at)?;
-        let sample = with_one_nan(sample);
+        let sample = quiet(sample);
         if let Some(natives) = &self.natives {
             if natives.has(at) {
                 return Err(Rejection::DuplicateTimestamp);
@@ -128,7 +128,7 @@ impl Samples {
         }
         let all = self.raw.len() + run.len();
         if all <= RAW_MAX {
-            run.iter().for_each(|sample| self.raw.push(with_one_nan(*sample)));
+            run.iter().for_each(|sample| self.raw.push(quiet(*sample)));
         } else {
             // What is left over after whole rounds of raw ones, as if they had come one by one.
             self.pack_with(run, (all - 1) / RAW_MAX * RAW_MAX, codec);
@@ -161,7 +161,7 @@ impl Samples {
     /// Packs so many samples of the raw ones and a run behind them; those that are over stay raw.
     fn pack_with(&mut self, run: &[Sample], many: usize, codec: &mut Codec) {
         let mut all = codec.take_room();
-        all.extend(self.raw.iter().chain(run.iter().copied().map(with_one_nan)));
+        all.extend(self.raw.iter().chain(run.iter().copied().map(quiet)));
         let (packed, raw) = all.split_at(many.min(all.len()));
         self.raw.clear();
         self.raw.set(raw);
@@ -416,10 +416,13 @@ impl Samples {
     }
 }
 
-/// Of what is no number only the staleness marker keeps its bits.
-fn with_one_nan(sample: Sample) -> Sample {
-    let is_other = sample.value.is_nan() && !is_stale(sample.value);
-    Sample { value: if is_other { f64::NAN } else { sample.value }, ..sample }
+/// The bit that tells quiet NaNs from signalling ones, which no processor makes.
+const QUIET: u64 = 1 << 51;
+
+/// Only the staleness marker is a NaN that signals: whoever evaluates may mean other things by the others.
+fn quiet(sample: Sample) -> Sample {
+    let signals = sample.value.is_nan() && !is_stale(sample.value);
+    Sample { value: if signals { f64::from_bits(sample.value.to_bits() | QUIET) } else { sample.value }, ..sample }
 }
 
 fn ascending(before: i64, next: i64) -> Result<(), Damaged> {

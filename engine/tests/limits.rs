@@ -90,8 +90,11 @@ fn large_label_sets_are_refused() {
     let (_dir, engine) = open(|config| (config.labels_per_series, config.label_bytes) = (3, 100));
     let mut batch = SampleBatch::new(at(0));
     let many = LabelSet::from_pairs([("__name__", "m"), ("a", "1"), ("b", "2"), ("c", "3")]).expect("valid");
-    let long = LabelSet::from_pairs([("__name__".to_owned(), "m".repeat(101))]).expect("valid");
-    for set in [&many, &long, &labels("m", 1)] {
+    let of = |bytes: usize| {
+        LabelSet::from_pairs([("__name__", "m"), ("a", "x".repeat(bytes - 10).as_str())]).expect("valid")
+    };
+    // One text may take what all may have together.
+    for set in [&many, &of(301), &of(300)] {
         let series = batch.series(GAUGE, set);
         batch.push(series, at(0), 1.0);
     }
