@@ -351,6 +351,56 @@ fn nothing_is_told_of_an_answer_alone() {
 }
 
 #[test]
+fn methods_and_paths_that_are_none_are_refused_as_by_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "methods and paths that are none") else { return };
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    for (method, path) in [
+        ("DELETE", "/api/v1/query"),
+        ("PUT", "/api/v1/query_range"),
+        ("PATCH", "/api/v1/series"),
+        ("DELETE", "/api/v1/series"),
+        ("DELETE", "/api/v1/labels"),
+        ("POST", "/api/v1/label/job/values"),
+        ("POST", "/api/v1/metadata"),
+        ("POST", "/api/v1/targets"),
+        ("POST", "/api/v1/rules"),
+        ("POST", "/api/v1/alerts"),
+        ("DELETE", "/api/v1/status/config"),
+        ("POST", "/api/v1/status/tsdb"),
+        ("GET", "/api/v1/read"),
+        ("GET", "/api/v1/write"),
+        ("PUT", "/api/v1/write"),
+        ("GET", "/api/v1/otlp/v1/metrics"),
+        ("GET", "/api/v1/admin/tsdb/snapshot"),
+        ("DELETE", "/api/v1/admin/tsdb/delete_series"),
+        ("POST", "/federate"),
+        ("GET", "/api/v1/status/unheard-of"),
+        ("POST", "/api/v1/status/unheard-of"),
+        ("GET", "/api/v1/label/job"),
+        ("GET", "/api/v1/label/job/names"),
+        ("GET", "/api/v1/targets/unheard-of"),
+        ("POST", "/api/v1/admin/tsdb/unheard-of"),
+        ("POST", "/api/v1/read"),
+        ("POST", "/api/v1/write"),
+    ] {
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| {
+            let answer = client.call(&Client::request(method, path, &[], b""));
+            let [kind, allowed] = ["content-type", "allow"].map(|name| answer.header(name).map(str::to_owned));
+            // Of what cannot be unpacked each says in its own words what is wrong.
+            let text = if answer.status == 400 { String::new() } else { answer.text() };
+            (answer.status, kind, allowed, text)
+        });
+        assert_eq!(have, wanted, "{method} {path}");
+    }
+    // Paths of our own are told in the shape of our own.
+    let answer = ours.call(&Client::request("DELETE", "/api/v1/metrics/query", &[], b""));
+    assert_eq!((answer.status, &answer.json()["error"]), (405, &"method_not_allowed".into()));
+    let answer = ours.try_get("/api/v1/unheard-of");
+    assert_eq!((answer.status, &answer.json()["error"]), (404, &"not_found".into()));
+}
+
+#[test]
 fn a_reload_that_fails_is_told_to_those_who_listen() {
     let server = Server::start(BINARY, "");
     let mut client = server.client();

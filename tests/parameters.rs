@@ -95,23 +95,49 @@ const DURATIONS: [&str; 19] = [
 ];
 
 /// What is a time, or looks like one.
-const TIMES: [&str; 18] = [
+const TIMES: [&str; 44] = [
     "1e10",
     "-1e10",
     "9.2e15",
+    "1e18",
+    "-1e18",
+    "1700000000000",
+    "1700000000123456789",
     "2300-01-01T00:00:00.5Z",
     "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59.999999999Z",
+    "10000-01-01T00:00:00Z",
     "0001-01-01T00:00:00Z",
+    "0000-01-01T00:00:00Z",
+    "0000-02-29T12:00:00.0019Z",
+    "-0001-01-01T00:00:00Z",
     "2015-07-01T20:10:51Z",
     "2015-07-01T20:10:51.781Z",
     "2015-07-01T20:10:51.7815999+02:00",
+    "2015-07-01T20:10:51.78159999999999999Z",
     "2015-07-01T20:10:51,5Z",
+    "2015-07-01T20:10:51.Z",
+    "2015-07-01T20:10:51",
+    "2015-07-01T20:10:51.5",
+    "2015-07-01 20:10:51Z",
+    "2015-07-01T20:10Z",
+    "2015-07-01",
+    "2015-07",
+    "2015-07-01t20:10:51z",
+    "2015-07-01T2:10:51Z",
+    "2015-7-01T20:10:51Z",
+    "2015-07-01T20:1:51Z",
     " 2015-07-01T20:10:51Z",
     "2015-07-01T20:10:51Z ",
     "2015-07-01T20:10:51Z\n",
-    "2015-07-01T25:10:51Z",
+    "2015-07-01T24:10:51Z",
+    "2015-07-01T20:10:60Z",
     "2015-02-29T20:10:51Z",
     "2015-07-01T20:10:51+1",
+    "2015-07-01T20:10:51+0200",
+    "2015-07-01T20:10:51+24:60",
+    "2015-07-01T20:10:51-25:00",
+    "2015-07-01T20:10:51-00:00",
     "15-07-01T20:10:51Z",
     "2015-07-01T",
 ];
@@ -257,7 +283,7 @@ fn refusal(answer: &Answer) -> (u16, Value, String) {
 }
 
 /// Calls and, of each, what stands in a form or behind the `?`.
-const FORMS: [&str; 30] = [
+const FORMS: [&str; 36] = [
     "query=%zz",
     "query=m;time=1",
     "query=%",
@@ -288,6 +314,13 @@ const FORMS: [&str; 30] = [
     "type=x&exclude_alerts=x&group_limit=x&query=m",
     "exclude_alerts=x&group_limit=x",
     "group_limit=99999999999",
+    // What is no UTF-8 is refused where a string holds it.
+    "query=%22%ff%22&match[]=%22%ff%22&time=1&start=1&end=2&step=1",
+    "query=m{job=%22%e2%82%22}&match[]=m{job=%22%e2%82%22}&time=1&start=1&end=2&step=1",
+    "query=m{job=~`%ed%a0%80`}&match[]=m{job=~`%ed%a0%80`}&time=1&start=1&end=2&step=1",
+    "query=m{job='%ef%bf%bd'}&match[]=m{job='%ef%bf%bd'}&time=1&start=1&end=2&step=1",
+    "query=m%20%23%ff&match[]=m%20%23%ff&time=1&start=1&end=2&step=1",
+    "query=m%ff&match[]=m%ff&time=1&start=1&end=2&step=1",
 ];
 
 #[test]
@@ -365,6 +398,16 @@ fn addresses_may_be_as_long_as_for_prometheus() {
             assert_eq!(have, wanted, "{bytes} {filler}");
         }
     }
+    // A form may be longer.
+    for bytes in [600_000, 1_900_000] {
+        let form = format!("time={now}&query=m%7Bjob!=%22{}%22%7D", "x".repeat(bytes));
+        let ask = |client: &mut Client| {
+            let answer = client.post("/api/v1/query", "application/x-www-form-urlencoded", &form);
+            (answer.status, answer.json())
+        };
+        let [have, wanted] = [&mut ours, &mut theirs].map(ask);
+        assert!(have == wanted && wanted.0 == 200, "{bytes}: {} {}", have.0, wanted.0);
+    }
     // Beyond a mebibyte they are refused.
     for client in [server.client(), prometheus.client()] {
         let mut client = client;
@@ -372,5 +415,42 @@ fn addresses_may_be_as_long_as_for_prometheus() {
             .send(&Client::request("GET", &format!("/api/v1/query?query=1&a={}", "x".repeat(1_060_000)), &[], b""))
             .ok();
         assert_eq!(client.receive().map(|answer| answer.status).ok(), Some(431));
+    }
+}
+
+#[test]
+fn half_open_requests_with_long_parameters_keep_nobody_out() {
+    let server = Server::start(BINARY, "");
+    let long = format!("/api/v1/query?query=7&time=1&a={}", "x".repeat(100_000));
+    let whole = Client::request("GET", &long, &[], b"");
+    let mut half_open: Vec<Client> = (0..40).map(|_| server.client()).collect();
+    for client in &mut half_open {
+        client.send(&whole[..90_000]).expect("it is read");
+    }
+    // Its turn comes, at the latest when places are taken from those that stand still.
+    let answers: Vec<u16> = (0..3).map(|_| server.client().try_get(&long).status).collect();
+    assert_eq!(answers, [200; 3]);
+    for mut client in half_open {
+        client.send(&whole[90_000..]).expect("it is read");
+        let answer = client.receive().expect("an answer");
+        // The first lost theirs, the last did not find one before.
+        if answer.status != 200 {
+            assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{}", answer.text());
+            assert!(answer.header("x-request-id").is_some(), "{}", answer.head);
+        }
+        assert_eq!(client.get("/api/v1/query?query=7&time=1")["data"]["result"][1], "7");
+    }
+}
+
+#[test]
+fn ways_in_do_not_take_long_parameters() {
+    let server = Server::start(BINARY, "");
+    for path in
+        ["/ingest", "/ingest/raw", "/data", "/api/v1/write", "/api/v1/import", "/api/v1/import/logs", "/v1/metrics"]
+    {
+        let long = format!("{path}?service={}", "x".repeat(100_000));
+        let answer = server.client().post(&long, "text/plain", "x");
+        assert_eq!(answer.status, 431, "{path}: {}", answer.text());
+        assert!(!answer.text().contains("long-query"), "{path}: {}", answer.text());
     }
 }

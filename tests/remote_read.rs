@@ -107,10 +107,16 @@ fn samples(body: &[u8]) -> Vec<(String, i64, u64)> {
 
 /// A request for the series with these labels, up to now, by types of response.
 fn request(types: &[u8], labels: &[(&str, &str)]) -> Vec<u8> {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| (0, name.as_bytes(), value.as_bytes())).collect();
+    matching(types, &labels)
+}
+
+/// A request for the series that these matchers meet, each with the number of its type.
+fn matching(types: &[u8], matchers: &[(u8, &[u8], &[u8])]) -> Vec<u8> {
     let mut query = vec![0x10];
     remote_write::put_varint(now_ms().cast_unsigned(), &mut query);
-    for (name, value) in labels {
-        let texts = [&[0x12, name.len() as u8][..], name.as_bytes(), &[0x1a, value.len() as u8], value.as_bytes()];
+    for (kind, name, value) in matchers {
+        let texts = [&[0x08, *kind, 0x12, name.len() as u8][..], name, &[0x1a, value.len() as u8], value];
         let matcher = texts.concat();
         query.extend_from_slice(&[0x1a, matcher.len() as u8]);
         query.extend_from_slice(&matcher);
@@ -168,6 +174,111 @@ fn external_labels_leave_with_what_has_none_of_their_names() {
 }
 
 #[test]
+fn odd_matchers_find_what_they_find_in_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "odd matchers of remote-read") else { return };
+    let (ours, theirs) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let mut written = Vec::new();
+    for labels in [&[("__name__", "m"), ("job", "a")][..], &[("__name__", "m"), ("job", "b")], &[("__name__", "m")]] {
+        remote_write::put_series(&remote_write::labels(labels.iter().copied()), &[(now_ms(), 1.5)], &mut written);
+    }
+    for mut client in [ours.client(), theirs.client()] {
+        assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
+    }
+    let named = (0, &b"__name__"[..], &b"m"[..]);
+    let mut told = 0;
+    for matchers in [
+        &[][..],
+        &[named],
+        &[named, (0, b"job", b"")],
+        &[named, (1, b"job", b"")],
+        &[named, (2, b"job", b"a|")],
+        &[named, (3, b"job", b"a|")],
+        &[named, (2, b"job", b"")],
+        &[named, (3, b"job", b"")],
+        &[named, (3, b"job", b".*")],
+        &[(0, b"job", b"")],
+        &[(1, b"job", b"x")],
+        &[(2, b"job", b".*")],
+        &[(0, b"", b"")],
+        &[named, (0, b"", b"x")],
+        &[named, (1, b"", b"x")],
+        &[(0, b"__name__", b"")],
+        &[(2, b"__name__", b"(?i:M)")],
+        &[named, (0, b"job", b"\xff")],
+        &[named, (1, b"job", b"\xff")],
+        &[named, (1, b"\xff", b"x")],
+        &[named, (2, b"job", b"\xff")],
+        &[named, (4, b"job", b"a")],
+        &[named, (9, b"job", b"a")],
+        &[(9, b"job", b"a"), named],
+        &[named, (2, b"job", b"(")],
+        &[named, (3, b"job", b"a{1001}")],
+        &[named, (2, b"job", b"\\8")],
+    ] {
+        for types in [&[0][..], &[1], &[]] {
+            let read = |mut client: Client| {
+                let answer = client.call(&matching(types, matchers));
+                let kind = answer.header("content-type").map(str::to_owned);
+                if answer.status != 200 || types == [1] {
+                    // Of streamed chunks it is compared whether there are any; ours has series of its own.
+                    return (answer.status, kind, vec![answer.text().contains("__name__\u{12}\u{1}m").to_string()]);
+                }
+                let mut names: Vec<String> = samples(&answer.body).into_iter().map(|(labels, ..)| labels).collect();
+                names.retain(|labels| labels.contains("__name__\u{12}\u{1}"));
+                names.sort();
+                (answer.status, kind, names)
+            };
+            let [have, wanted] = [ours.client(), theirs.client()].map(read);
+            assert_eq!(have, wanted, "{types:?} {matchers:?}");
+            told += wanted.2.len();
+        }
+    }
+    assert!(told > 60, "{told}");
+}
+
+#[test]
+fn what_is_no_number_keeps_its_bits() {
+    let Some(program) = Program::of_prometheus("prometheus", "payloads of NaN") else { return };
+    let (mut ours, theirs) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let values: Vec<f64> = [
+        0x7ff8_0000_0000_0001,
+        0x7ff8_0000_0000_0000,
+        0xfff8_0000_0000_0000,
+        0x7ff0_0000_0000_0002,
+        0x7ff8_dead_beef_0001,
+        0xffff_ffff_ffff_ffff,
+    ]
+    .into_iter()
+    .map(f64::from_bits)
+    .chain([0.0, 1.0, 2.5])
+    .cycle()
+    .take(400)
+    .collect();
+    let begin = now_ms() - 400_000;
+    let mut written = Vec::new();
+    // Some stay as they came, others are packed; the last is of one value alone.
+    for (name, values) in [("few", &values[..10]), ("many", &values), ("same", &vec![values[5]; 300])] {
+        let samples: Vec<(i64, f64)> =
+            (0i64..).zip(values).map(|(number, value)| (begin + number * 1000, *value)).collect();
+        remote_write::put_series(&remote_write::labels([("__name__", name)]), &samples, &mut written);
+    }
+    // What is sent again is known here.
+    for mut client in [theirs.client(), ours.client(), ours.client()] {
+        assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
+    }
+    for is_again in [false, true] {
+        for name in ["few", "many", "same"] {
+            let read = |mut client: Client| samples(&client.call(&request(&[0], &[("__name__", name)])).body);
+            let [have, wanted] = [ours.client(), theirs.client()].map(read);
+            assert!(have == wanted && wanted.len() >= 10, "{name} {is_again}: {have:x?}, not {wanted:x?}");
+        }
+        if !is_again {
+            ours.restart();
+        }
+    }
+}
+
+#[test]
 fn both_types_of_response_and_what_cannot_be_asked() {
     let server = Server::start(BINARY, "limits: {query_samples: 1000}\n");
     let begin = now_ms() - STEPS * STEP_MS;
@@ -205,7 +316,7 @@ fn both_types_of_response_and_what_cannot_be_asked() {
     for (request, why) in [
         (request(&[9], "up"), "response types"),
         (Client::request("POST", "/api/v1/read", &["Content-Encoding: snappy"], b"\x05garbage"), "snappy"),
-        (Client::request("POST", "/api/v1/read", &["Content-Encoding: identity"], &[0x0a, 0]), "at least one matcher"),
+        (Client::request("POST", "/api/v1/read", &["Content-Encoding: identity"], &[0x0a, 5]), "cut off"),
     ] {
         let answer = client.call(&request);
         assert!(answer.status == 400 && answer.text().contains(why), "{why}: {} {}", answer.status, answer.text());

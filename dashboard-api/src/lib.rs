@@ -61,6 +61,7 @@ pub mod tls;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::{IntoResponse, Response};
 
 pub use state::Api;
 
@@ -94,9 +95,11 @@ pub fn router(api: Arc<Api>) -> Router {
 }
 
 /// Answers requests that no route knows.
-pub async fn unknown(request: axum::extract::Request) -> error::ApiError {
-    let path: String = request.uri().path().chars().take(200).collect();
-    error::ApiError::not_found(format!("there is nothing at `{path}`"))
+pub async fn unknown(request: axum::extract::Request) -> Response {
+    prometheus::nothing_at(request.uri().path()).unwrap_or_else(|| {
+        let path: String = request.uri().path().chars().take(200).collect();
+        error::ApiError::not_found(format!("there is nothing at `{path}`")).into_response()
+    })
 }
 
 /// Answers requests whose route does not know their method.

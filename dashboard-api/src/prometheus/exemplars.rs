@@ -9,6 +9,7 @@ use http::StatusCode;
 use watchfire_engine::{Exemplar, SeriesExemplars};
 use watchfire_model::Timestamp;
 
+use super::moment::Moment;
 use super::params::Asked;
 use super::reply::{Refused, Reply, written};
 use super::write;
@@ -21,8 +22,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 }
 
 async fn exemplars(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
-    let start = asked.time("start")?.unwrap_or(Timestamp::from_millis(i64::MIN));
-    let end = asked.time("end")?.unwrap_or(Timestamp::from_millis(i64::MAX));
+    let start = asked.time("start")?.map_or(Timestamp::from_millis(i64::MIN), Moment::millis);
+    let end = asked.time("end")?.map_or(Timestamp::from_millis(i64::MAX), Moment::millis);
     if end < start {
         return Err(Refused::bad_data("end timestamp must not be before start timestamp"));
     }

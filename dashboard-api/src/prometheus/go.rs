@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::num::IntErrorKind;
 
+use watchfire_model::Timestamp;
+
+use super::moment::Moment;
 use crate::params::shown;
 
 /// A number as `strconv.ParseFloat` reads it: decimal or hexadecimal with a binary exponent, `_` between digits, infinity and
@@ -82,6 +85,61 @@ fn hexadecimal(text: &str) -> Option<f64> {
     let places = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
     let value = if value == 0.0 { value } else { value * 2_f64.powi(power.saturating_sub(places)) };
     value.is_finite().then_some(value)
+}
+
+/// Days of 400 years, after which the calendar repeats itself.
+const DAYS_OF_400_YEARS: i64 = 146_097;
+
+/// A time of RFC 3339 as `time.Parse` reads it: an hour of one digit, a comma before the fraction and zones of up to 24 hours
+/// and 60 minutes pass, a time without a zone does not.
+pub(super) fn time(text: &str) -> Option<Moment> {
+    let (date, mut rest) = text.split_at_checked(10)?;
+    // The year 0 is there.
+    let midnight_ms = match date.strip_prefix("0000-") {
+        None => Timestamp::parse_date_time(date)?.millis(),
+        Some(day) => {
+            let later = Timestamp::parse_date_time(&format!("0400-{day}"))?;
+            later.millis() - DAYS_OF_400_YEARS * 86_400_000
+        }
+    };
+    if date.contains('/') {
+        return None;
+    }
+    let hour = digits(&mut rest, 'T', 1)?;
+    let minute = digits(&mut rest, ':', 2)?;
+    let second = digits(&mut rest, ':', 2)?;
+    let mut nanos = 0;
+    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+        let length = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        let (fraction, zone) = fraction.split_at(length);
+        let billionths = format!("{fraction:0<9}");
+        nanos = billionths.get(..9).filter(|_| length > 0)?.parse().ok()?;
+        rest = zone;
+    }
+    let zone_minutes = match rest.chars().next()? {
+        'Z' if rest.len() == 1 => 0,
+        sign @ ('+' | '-') => {
+            let hours = digits(&mut rest, sign, 2)?;
+            let minutes = digits(&mut rest, ':', 2)?;
+            if hours > 24 || minutes > 60 || !rest.is_empty() {
+                return None;
+            }
+            (hours * 60 + minutes) * if sign == '-' { -1 } else { 1 }
+        }
+        _ => return None,
+    };
+    let is_of_a_day = hour < 24 && minute < 60 && second < 60;
+    let in_day = (hour * 60 + minute - zone_minutes) * 60 + second;
+    is_of_a_day.then(|| Moment::new(midnight_ms / 1000 + in_day, nanos))
+}
+
+/// Takes a character off a text, and the number of one or two digits behind it.
+fn digits(rest: &mut &str, before: char, least: usize) -> Option<i64> {
+    let behind = rest.strip_prefix(before)?;
+    let length = behind.bytes().take(2).take_while(u8::is_ascii_digit).count();
+    let (number, behind) = behind.split_at(length);
+    *rest = behind;
+    (length >= least).then(|| number.parse().ok())?
 }
 
 /// Units of durations in nanoseconds, in the order in which they may stand.
@@ -171,6 +229,38 @@ mod tests {
             "0_x1p1",
         ] {
             assert_eq!(number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("1970-01-01T1:02:03.0049+01:00", Some(123_004)),
+            ("1970-01-02T00:00:00,5-24:60", Some(176_400_500)),
+            ("0000-02-29T12:00:00Z", Some(-62_162_078_400_000)),
+            ("0001-01-01T00:00:00Z", Some(-62_135_596_800_000)),
+            ("9999-12-31T23:59:59.999999999999Z", Some(253_402_300_799_999)),
+            ("0001-02-29T12:00:00Z", None),
+            ("1970-01-01T00:00:00", None),
+            ("1970-01-01T00:00:00.Z", None),
+            ("1970-01-01T00:00:00+0100", None),
+            ("1970-01-01T00:00:00+01", None),
+            ("1970-01-01T00:00:00+25:00", None),
+            ("1970-01-01T00:00:00Zx", None),
+            ("1970-01-01T00:00:00é", None),
+            ("1970-01-01T000:00:00Z", None),
+            ("1970-01-01t00:00:00Z", None),
+            ("1970-01-01T00:00:00z", None),
+            ("1970-01-01 00:00:00Z", None),
+            ("1970/01/01T00:00:00Z", None),
+            ("1970-01-01T24:00:00Z", None),
+            ("1970-01-01T00:00:60Z", None),
+            ("1970-01-01", None),
+            ("1970-01-é1T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(time(text).map(|time| time.millis().millis()), millis, "{text}");
         }
     }
 

@@ -9,9 +9,11 @@ mod exemplars;
 mod federate;
 mod go;
 pub mod known;
+mod moment;
 mod notifications;
 mod openapi;
 mod params;
+mod plain;
 mod pool_config;
 mod query;
 mod remote_read;
@@ -29,12 +31,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, header};
+use axum::response::Response;
+use http::Method;
 
-use crate::routes::methods;
 use crate::state::Api;
-use crate::wrong_method;
+pub(crate) use plain::nothing_at;
 pub(crate) use remote_read::AT_ONCE as REMOTE_READS_AT_ONCE;
 
 /// Routes of these files.
@@ -52,16 +53,14 @@ pub fn routes() -> Router<Arc<Api>> {
         .merge(series::routes())
         .merge(status::routes())
         .merge(targets::routes())
+        .method_not_allowed_fallback(plain::wrong_method)
         .route_layer(middleware::from_fn(without_head))
 }
 
 /// HEAD is refused, as there: it would cost as much as the whole answer.
 async fn without_head(request: Request, next: Next) -> Response {
-    if request.method() != Method::HEAD {
-        return next.run(request).await;
+    match *request.method() {
+        Method::HEAD => plain::wrong_method(request).await,
+        _ => next.run(request).await,
     }
-    let allowed = methods(request.uri().path()).replace(' ', ", ");
-    let mut answer = wrong_method(request).await.into_response();
-    answer.headers_mut().extend(HeaderValue::try_from(allowed).ok().map(|allowed| (header::ALLOW, allowed)));
-    answer
 }

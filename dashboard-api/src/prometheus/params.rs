@@ -7,44 +7,30 @@ use watchfire_engine::TimeRange;
 use watchfire_model::{Matcher, MatcherBudget, Timestamp};
 use watchfire_query_lang::Query;
 
-use super::go::{duration_ns, number, whole_number};
+use super::go::{self, duration_ns, number, whole_number};
 use super::known::{Known, KnownQueries};
+use super::moment::Moment;
 use super::reply::{Refused, parse_problem};
 use crate::params::{Params, shown};
 
-/// Nanoseconds of a millisecond.
-pub(super) const NANOS_OF_MILLI: i64 = 1_000_000;
 /// What is said where there is no query.
 const NO_QUERY: &str = "unknown position: parse error: no expression found in input";
-/// What Prometheus makes of seconds that are no number: a time before all.
-const NO_TIME_MS: i64 = -9_223_372_036_854;
-
-fn unix_time(seconds: f64) -> Timestamp {
-    Timestamp::from_millis(match seconds {
-        seconds if !seconds.is_finite() => NO_TIME_MS,
-        // Of more than its whole numbers hold nothing is left there.
-        seconds if seconds.abs() >= i64::MAX as f64 => 0,
-        // The cast saturates.
-        seconds => (seconds * 1000.0).round() as i64,
-    })
-}
-
 /// A time as [`Asked::time`] reads it.
-fn time(text: &str) -> Option<Timestamp> {
+fn time(text: &str) -> Option<Moment> {
     // Unix seconds of any size; some clients send the times at the ends of what Go can hold.
     if let Some(seconds) = number(text) {
-        return Some(unix_time(seconds));
+        return Some(Moment::of_seconds(seconds));
     }
     match text {
-        "-292273086-05-16T16:47:06Z" => return Some(Timestamp::from_millis(i64::MIN)),
-        "+292277025-08-18T07:12:54.999999999Z" | "292277025-08-18T07:12:54.999999999Z" => {
-            return Some(Timestamp::from_millis(i64::MAX));
-        }
+        "-292273086-05-16T16:47:06Z" => return Some(Moment::MIN),
+        "+292277025-08-18T07:12:54.999999999Z" | "292277025-08-18T07:12:54.999999999Z" => return Some(Moment::MAX),
         _ => {}
     }
-    // What stands before or behind a time is a mistake here.
-    let is_trimmed = text.trim().len() == text.len();
-    is_trimmed.then(|| Timestamp::parse_parameter(text, Timestamp::now()).ok()).flatten()
+    // What our own endpoints know beside dates is known here, too; what stands before or behind it is a mistake.
+    go::time(text).or_else(|| {
+        let is_of_ours = text.trim().len() == text.len() && Timestamp::parse_date_time(text).is_none();
+        is_of_ours.then(|| Timestamp::parse_parameter(text, Timestamp::now()).ok()).flatten().map(Moment::of)
+    })
 }
 
 fn no_time(text: &str) -> String {
@@ -101,15 +87,15 @@ impl Asked {
         }
     }
 
-    /// A time: unix seconds with fraction, RFC 3339, or what our own endpoints know (`now-1h`).
-    pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Refused> {
+    /// A time: unix seconds with fraction, RFC 3339 with a zone, or what our own endpoints know beside dates (`now-1h`).
+    pub(super) fn time(&self, name: &str) -> Result<Option<Moment>, Refused> {
         let Some(text) = self.get(name) else { return Ok(None) };
         let invalid = || Refused::parameter(name, format!("invalid time value for '{name}': {}", no_time(text)));
         time(text).map(Some).ok_or_else(invalid)
     }
 
     /// A time that must be there.
-    pub(super) fn needed_time(&self, name: &str) -> Result<Timestamp, Refused> {
+    pub(super) fn needed_time(&self, name: &str) -> Result<Moment, Refused> {
         let text = self.get(name).unwrap_or_default();
         time(text).ok_or_else(|| Refused::parameter(name, no_time(text)))
     }
@@ -169,8 +155,8 @@ impl Asked {
             return Ok(None);
         }
         // Ranges of the engine are left-open, those of Prometheus hold both ends.
-        let start = start.map_or(i64::MIN, |start| start.millis().saturating_sub(1));
-        let end = end.map_or(i64::MAX, Timestamp::millis);
+        let start = start.map_or(i64::MIN, |start| start.millis().millis().saturating_sub(1));
+        let end = end.map_or(i64::MAX, |end| end.millis().millis());
         Ok(Some(TimeRange { start: Timestamp::from_millis(start), end: Timestamp::from_millis(end) }))
     }
 }

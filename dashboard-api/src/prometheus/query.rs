@@ -14,7 +14,8 @@ use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, N
 
 use super::answer::Written;
 use super::known::Known;
-use super::params::{Asked, NANOS_OF_MILLI};
+use super::moment::{Moment, NANOS_OF_MILLI};
+use super::params::Asked;
 use super::reply::{JSON, Refused, Reply, success, written};
 use super::tree;
 use crate::asked_by::AskedBy;
@@ -25,7 +26,7 @@ use crate::pieces::{Pieces, goes_on};
 use crate::state::Api;
 
 /// Most steps of a range beyond its first.
-const STEPS_MAX: u64 = 11_000;
+const STEPS_MAX: u32 = 11_000;
 
 /// Routes of this file.
 pub(super) fn routes() -> Router<Arc<Api>> {
@@ -38,14 +39,14 @@ pub(super) fn routes() -> Router<Arc<Api>> {
 
 async fn instant(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
     let most = asked.limit()?;
-    let at = asked.time("time")?.map_or_else(Timestamp::now, in_nanos);
+    let at = asked.time("time")?.map_or_else(Timestamp::now, Moment::evaluated);
     evaluate(&api, by, &asked, When::Instant(at), most).await
 }
 
 async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result<Response, Refused> {
     let most = asked.limit()?;
     let (start, end) = (asked.needed_time("start")?, asked.needed_time("end")?);
-    if end < start {
+    if end.is_before(start) {
         return Err(Refused::parameter("end", "end timestamp must not be before start time"));
     }
     let step_ns = asked.duration_ns("step").map_err(|problem| Refused::parameter("step", problem))?;
@@ -57,8 +58,7 @@ async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result
         }
         Some(step_ns) => step_ns,
     };
-    let span_ns = i128::from(end.millis().abs_diff(start.millis())) * i128::from(NANOS_OF_MILLI);
-    if span_ns.min(i128::from(i64::MAX)) / i128::from(step_ns) > i128::from(STEPS_MAX) {
+    if end.since_ns(start) / step_ns > i64::from(STEPS_MAX) {
         return Err(Refused::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution \
              (?step=XX)",
@@ -68,15 +68,8 @@ async fn range(State(api): State<Arc<Api>>, by: AskedBy, asked: Asked) -> Result
     if step_ms == 0 {
         return Err(Refused::execution("the step is shorter than a millisecond, which no time is told apart by"));
     }
-    let (start, end) = (in_nanos(start), in_nanos(end));
+    let (start, end) = (start.evaluated(), end.evaluated());
     evaluate(&api, by, &asked, When::Range(RangeSteps { start, end, step_ms }), most).await
-}
-
-/// A time as Prometheus evaluates at it: as nanoseconds of 64 bits, which end in the year 2262, begin anew in 1677, and so on.
-fn in_nanos(at: Timestamp) -> Timestamp {
-    // The cast wraps.
-    let nanos = (i128::from(at.millis()) * i128::from(NANOS_OF_MILLI)) as i64;
-    Timestamp::from_millis(nanos / NANOS_OF_MILLI)
 }
 
 /// What the call says of limits, within those of the server.
@@ -96,7 +89,7 @@ fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
         limits.lookback_ms = lookback_ns / NANOS_OF_MILLI;
     }
     // What is longer than nanoseconds hold is taken for half of what it may be at most.
-    limits.steps_max = usize::try_from(2 * STEPS_MAX + 1).unwrap_or(usize::MAX).saturating_add(1);
+    limits.steps_max = usize::try_from(2 * STEPS_MAX + 2).unwrap_or(usize::MAX);
     Ok(limits)
 }
 

@@ -129,14 +129,29 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The answer as plain text, where that is what the protocol has.
+    pub(super) fn into_plain(self) -> Response {
+        let hint = self.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        told(self.status, "text/plain; charset=utf-8", format!("{}{hint}\n", self.message))
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = json(self.status, self.body());
-        if matches!(self.status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-        }
-        response
+        told(self.status, "application/json", self.body())
     }
+}
+
+/// An answer that is no success.
+fn told(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+    }
+    response
 }
 
 /// An answer in JSON.

@@ -58,10 +58,10 @@ pub fn router(intake: Arc<Intake>) -> Router {
 pub fn samples_router(intake: Arc<Intake>, engine: Arc<Engine>, late_after_ms: i64) -> Router {
     let only = |route: MethodRouter<Arc<Receiver>>| route.fallback(method_not_allowed);
     Router::new()
-        .route("/api/v1/write", only(post(remote_write::write)))
+        .route("/api/v1/write", post(remote_write::write).fallback(not_allowed_by_prometheus))
         .route("/api/v1/import", only(post(import_metrics::import)))
         .route("/v1/metrics", only(post(otlp::metrics)))
-        .route("/api/v1/otlp/v1/metrics", only(post(otlp::metrics)))
+        .route("/api/v1/otlp/v1/metrics", post(otlp::metrics).fallback(not_allowed_by_prometheus))
         .with_state(Arc::new(Receiver { intake, engine, late_after_ms, importing: Mutex::default() }))
 }
 
@@ -166,6 +166,14 @@ impl From<ApiError> for UnpackError {
     fn from(ApiError { status, error, message, hint, .. }: ApiError) -> UnpackError {
         UnpackError { status, error, message, hint: hint.map(String::from) }
     }
+}
+
+/// What Prometheus says where only POST is known.
+async fn not_allowed_by_prometheus() -> Response {
+    let mut response =
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed").into_plain();
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, POST"));
+    response
 }
 
 async fn method_not_allowed() -> Response {

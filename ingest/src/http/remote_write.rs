@@ -1,7 +1,8 @@
 //! `POST /api/v1/write`: samples by Prometheus' remote-write, 1.0 and 2.0.
 //!
 //! Success is answered when all samples are durable. What a series or a sample of it makes impossible to store is told
-//! with 400, which senders do not repeat, while all the rest is stored; what can be mended by waiting is told with 503.
+//! with 400, which senders do not repeat, while all the rest is stored; what can be mended by waiting is told with 503. Both
+//! in plain text, as by Prometheus.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -29,15 +30,15 @@ const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remo
 pub(super) async fn write(State(receiver): State<Arc<Receiver>>, request: Request<Body>) -> Response {
     let version = match version(request.headers()) {
         Ok(version) => version,
-        Err(error) => return error.into_response(),
+        Err(error) => return error.into_plain(),
     };
     let (outcome, mut response) = match take(receiver, version, request).await {
         Ok(outcome) if outcome.told.is_empty() => (outcome, StatusCode::NO_CONTENT.into_response()),
         Ok(outcome) => {
-            let response = partly(&outcome).into_response();
+            let response = partly(&outcome).into_plain();
             (outcome, response)
         }
-        Err(error) => (Outcome::default(), error.into_response()),
+        Err(error) => (Outcome::default(), error.into_plain()),
     };
     if version == Version::V2 {
         // Senders take an answer without these headers for one of a server that knows only the first version.

@@ -11,15 +11,16 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::{Router, routing};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use watchfire_engine::{SeriesKind, SeriesView, TimeRange};
 use watchfire_exposition::escaping::Escaping;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Histogram, LabelSet, Matcher, Timestamp};
 
 use super::params::Asked;
+use super::plain::Plain;
 use crate::error::ApiError;
 use crate::exposition::{LOOKBACK_MS, Newest, newest};
 use crate::negotiate::{Form, Negotiated};
@@ -37,25 +38,9 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new().route("/federate", routing::get(federate))
 }
 
-/// An answer that is no success: a text, as its reader is one that reads text.
-struct Failed(StatusCode, String);
-
-impl From<ApiError> for Failed {
-    fn from(error: ApiError) -> Failed {
-        Failed(error.status, error.message)
-    }
-}
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        let Failed(status, message) = self;
-        (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], message + "\n").into_response()
-    }
-}
-
-async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked) -> Result<Response, Failed> {
+async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked) -> Result<Response, Plain> {
     if let Some(fault) = asked.fault() {
-        return Err(Failed(StatusCode::BAD_REQUEST, fault));
+        return Err(Plain::new(StatusCode::BAD_REQUEST, fault));
     }
     let now = Timestamp::now();
     let range = TimeRange { start: now.plus_millis(-LOOKBACK_MS), end: now };
@@ -66,7 +51,7 @@ async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked)
     };
     let escaping = negotiated.escaping;
     // Of a selector without any condition nothing is found, which is no error here.
-    let mut selectors = asked.matchers_of_any().map_err(|problem| Failed(StatusCode::BAD_REQUEST, problem))?;
+    let mut selectors = asked.matchers_of_any().map_err(|problem| Plain::new(StatusCode::BAD_REQUEST, problem))?;
     selectors.retain(|matchers| !matchers.is_empty());
     let external = api.external_labels();
     let mut added: Added = external.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

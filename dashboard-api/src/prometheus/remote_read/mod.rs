@@ -18,6 +18,7 @@ use http::{StatusCode, header};
 use tokio::sync::OwnedSemaphorePermit;
 use watchfire_model::LabelSet;
 
+use super::plain::Plain;
 use crate::body;
 use crate::error::ApiError;
 use crate::metrics::CancelOnDrop;
@@ -36,7 +37,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new().route("/api/v1/read", routing::post(read))
 }
 
-async fn read(State(api): State<Arc<Api>>, request: HttpRequest) -> Result<Response, ApiError> {
+async fn read(State(api): State<Arc<Api>>, request: HttpRequest) -> Result<Response, Plain> {
     let (parts, packed) = request.into_parts();
     let encoding = parts.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_vec());
     let packed = body::read(packed, BODY_BYTES_MAX).await?;
@@ -50,14 +51,14 @@ async fn read(State(api): State<Arc<Api>>, request: HttpRequest) -> Result<Respo
     let external = api.external_labels();
     asked.queries.iter_mut().for_each(|query| query.mean_without(&external));
     let Ok(turn) = Arc::clone(&api.remote_reads).acquire_owned().await else {
-        return Err(ApiError::internal("the server is shutting down"));
+        return Err(ApiError::internal("the server is shutting down").into());
     };
     match asked.response {
         ResponseType::Chunks => {
             let content_type = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
-            in_pieces(Frames::new(api, asked.queries, external, turn), content_type).await
+            Ok(in_pieces(Frames::new(api, asked.queries, external, turn), content_type).await?)
         }
-        ResponseType::Samples => samples(api, asked, external, turn).await,
+        ResponseType::Samples => Ok(samples(api, asked, external, turn).await?),
     }
 }
 
@@ -78,6 +79,11 @@ async fn samples(
     Ok((headers, packed).into_response())
 }
 
+/// Matchers that are none are found out late there, and told as a fault of the server.
 fn refused(error: RequestError) -> ApiError {
-    ApiError::new(StatusCode::BAD_REQUEST, "bad_data", error.to_string())
+    let status = match error {
+        RequestError::MatcherType | RequestError::Matcher(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        RequestError::Malformed(_) | RequestError::ResponseType | RequestError::TooMany => StatusCode::BAD_REQUEST,
+    };
+    ApiError::new(status, "bad_data", error.to_string())
 }

@@ -7,7 +7,10 @@
 //! Hints         2 function  (the others say what the asker will do with the samples, which need not be known)
 //! ```
 
+use std::borrow::Cow;
+
 use watchfire_engine::TimeRange;
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::matcher::MatchOp;
 use watchfire_model::{LabelSet, Matcher, MatcherBudget, Timestamp};
 use watchfire_protobuf::{Field, Malformed, Message, numbers};
@@ -57,14 +60,10 @@ pub(super) struct Request {
 pub(super) enum RequestError {
     #[error("the body is no remote-read request: {0}")]
     Malformed(#[from] Malformed),
-    #[error("a text of the request is no UTF-8")]
-    Text,
-    #[error("there is no matcher of type {0}")]
-    MatcherType(u64),
+    #[error("invalid matcher type")]
+    MatcherType,
     #[error("{0}")]
     Matcher(String),
-    #[error("a query needs at least one matcher")]
-    NoMatcher,
     #[error("none of the response types that are asked for is known here: 0 (samples), 1 (streamed XOR chunks)")]
     ResponseType,
     #[error("there are more than {QUERIES_MAX} queries")]
@@ -114,7 +113,8 @@ fn read_query(bytes: &[u8], budget: &mut MatcherBudget) -> Result<Query, Request
         }
     }
     if matchers.is_empty() {
-        return Err(RequestError::NoMatcher);
+        // Without any, nothing is found there: a name that no series has.
+        matchers.push(Matcher::equal(METRIC_NAME, ""));
     }
     // Ranges of the engine are left-open, those of Prometheus hold both ends.
     let start = Timestamp::from_millis(start.saturating_sub(1));
@@ -132,13 +132,14 @@ fn function(hints: Field<'_>) -> Result<&[u8], RequestError> {
     Ok(function)
 }
 
-fn text(field: Field<'_>) -> Result<&str, RequestError> {
-    std::str::from_utf8(field.bytes()?).map_err(|_| RequestError::Text)
+/// No series has a text that is no UTF-8; the one that it becomes is as rare.
+fn text(field: Field<'_>) -> Result<Cow<'_, str>, RequestError> {
+    Ok(String::from_utf8_lossy(field.bytes()?))
 }
 
 fn read_matcher(bytes: &[u8], budget: &mut MatcherBudget) -> Result<Matcher, RequestError> {
     let mut message = Message::new(bytes);
-    let (mut op, mut name, mut value) = (MatchOp::Equal, "", "");
+    let (mut op, mut name, mut value) = (MatchOp::Equal, Cow::default(), Cow::default());
     while let Some((number, field)) = message.next()? {
         match number {
             1 => {
@@ -147,7 +148,7 @@ fn read_matcher(bytes: &[u8], budget: &mut MatcherBudget) -> Result<Matcher, Req
                     1 => MatchOp::NotEqual,
                     2 => MatchOp::Regex,
                     3 => MatchOp::NotRegex,
-                    other => return Err(RequestError::MatcherType(other)),
+                    _ => return Err(RequestError::MatcherType),
                 }
             }
             2 => name = text(field)?,
@@ -155,7 +156,7 @@ fn read_matcher(bytes: &[u8], budget: &mut MatcherBudget) -> Result<Matcher, Req
             _ => {}
         }
     }
-    budget.matcher(name.to_owned(), op, value.to_owned()).map_err(|error| RequestError::Matcher(error.to_string()))
+    budget.matcher(name.into_owned(), op, value.into_owned()).map_err(|error| RequestError::Matcher(error.to_string()))
 }
 
 #[cfg(test)]
@@ -202,9 +203,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_asked_is_told() {
-        assert_eq!(read(&request(&[], (9, "x"))).err(), Some(RequestError::MatcherType(9)));
+        assert_eq!(read(&request(&[], (9, "x"))).err(), Some(RequestError::MatcherType));
         assert!(matches!(read(&request(&[], (2, "("))), Err(RequestError::Matcher(_))));
-        assert_eq!(read(&[0x0a, 0]).err(), Some(RequestError::NoMatcher));
+        assert!(read(&[0x0a, 0]).is_ok_and(|request| request.queries.len() == 1));
         assert!(read(&[0x0a, 5]).is_err());
         assert_eq!(read(&[0x0a, 2, 0x1a, 0].repeat(QUERIES_MAX + 1)).err(), Some(RequestError::TooMany));
     }
