@@ -49,7 +49,7 @@ pub(crate) fn anchored(expression: &str) -> Result<String, String> {
 /// Errors: as those of [`anchored`].
 pub(crate) fn translated(expression: &str) -> Result<String, String> {
     let mut translation = Translation { rest: expression, out: String::with_capacity(expression.len()) };
-    let mut is_repeated = false;
+    let (mut is_repeated, mut repeats_of) = (false, Repeats::default());
     while let Some(character) = translation.rest.chars().next() {
         let before = translation.rest;
         let repeats = match character {
@@ -60,9 +60,12 @@ pub(crate) fn translated(expression: &str) -> Result<String, String> {
             '{' => translation.brace()?,
             other => translation.copy(other.len_utf8(), false),
         };
+        let read = &before[..before.len() - translation.rest.len()];
         if repeats && is_repeated {
-            let operator = &before[..before.len() - translation.rest.len()];
-            return Err(format!("invalid nested repetition operator: `{operator}`"));
+            return Err(format!("invalid nested repetition operator: `{read}`"));
+        }
+        if !repeats_of.read(read, repeats) {
+            return Err(format!("invalid repeat count: `{read}`"));
         }
         if repeats && translation.rest.starts_with('?') {
             translation.copy(1, true);
@@ -70,6 +73,40 @@ pub(crate) fn translated(expression: &str) -> Result<String, String> {
         is_repeated = repeats;
     }
     Ok(translation.out)
+}
+
+/// How often parts of an expression are repeated by counts in each other.
+#[derive(Default)]
+struct Repeats {
+    /// Of what was read last.
+    last: u32,
+    /// The most of what lies in each group that is open.
+    open: Vec<u32>,
+}
+
+impl Repeats {
+    /// Goes over what was read; says whether it is repeated no more often than may be.
+    fn read(&mut self, read: &str, repeats: bool) -> bool {
+        match (read, read.strip_prefix('{').filter(|_| repeats)) {
+            (_, Some(counts)) => {
+                let most = counts.trim_end_matches('}').rsplit(',').find(|count| !count.is_empty());
+                let most = most.and_then(|most| most.parse().ok()).unwrap_or(1);
+                // Of what is not repeated at all all else still counts.
+                self.last = self.last.saturating_mul(u32::max(most, 1));
+            }
+            _ if repeats => {}
+            (")", None) => self.last = self.open.pop().unwrap_or(1),
+            (group, None) if group.starts_with('(') && !group.ends_with(')') => {
+                self.open.push(1);
+                return true;
+            }
+            _ => self.last = 1,
+        }
+        if let Some(most) = self.open.last_mut() {
+            *most = self.last.max(*most);
+        }
+        self.last <= REPEAT_MAX
+    }
 }
 
 struct Translation<'t> {
@@ -322,11 +359,28 @@ mod tests {
     }
 
     #[test]
+    fn parts_may_be_repeated_a_thousand_times_in_all() {
+        for expression in [
+            "(a{20}){50}",
+            "a{500}b{500}",
+            "(a{500}|b{600})c{900}",
+            "(?i)(a{0}b{2}){0,500}",
+            "(a)(b){1000}",
+            r"\{{900}",
+        ] {
+            assert!(translated(expression).is_ok(), "{expression}");
+        }
+    }
+
+    #[test]
     fn what_re2_does_not_read_is_refused() {
         for (expression, wanted) in [
             ("a**", "invalid nested repetition operator: `*`"),
             ("a{2}??", "invalid nested repetition operator: `?`"),
             ("a{1001}", "invalid repeat count: `{1001}`"),
+            ("(a{500}){500}", "invalid repeat count: `{500}`"),
+            ("((?:xa{20}|b)*c){2,51}", "invalid repeat count: `{2,51}`"),
+            ("(a{11,}){91,}", "invalid repeat count: `{91,}`"),
             (r"\y", r"invalid escape sequence: `\y`"),
             (r"(a)\1", r"invalid escape sequence: `\1`"),
             (r"[\b]", r"invalid escape sequence: `\b`"),
