@@ -18,6 +18,7 @@ use crate::output::Output;
 use crate::render::table::{Align, Cell, Table};
 use crate::render::{ListFormat, csv};
 use crate::server::Connection;
+use crate::terminal;
 use crate::text::safe_json;
 use crate::time::{Clock, Zone};
 
@@ -190,6 +191,7 @@ fn table(answer: &Answer, clock: &Clock, painter: Painter) -> String {
             Cell::new(&alert.evaluations.to_string()),
         ]);
     }
+    table.fit(terminal::room(), &["count", "peak", "pending at"], "");
     let mut text = if answer.alerts.is_empty() { String::new() } else { table.render(painter) + "\n" };
     for summary in &answer.rules {
         text.push_str(&crate::text::safe(&said(summary)));

@@ -14,6 +14,7 @@ use crate::output::Output;
 use crate::render::table::{Align, Cell, Table};
 use crate::render::{ListFormat, csv};
 use crate::server::Connection;
+use crate::terminal;
 use crate::text::safe_json;
 use crate::time::{Clock, Zone};
 
@@ -280,6 +281,7 @@ fn table<'s>(silences: impl Iterator<Item = &'s Silence>, clock: &Clock, painter
             Cell::new(&silence.comment),
         ]);
     }
+    table.fit(terminal::room(), &["by", "starts"], "comment");
     table.render(painter)
 }
 

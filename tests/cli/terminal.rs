@@ -49,6 +49,25 @@ fn colours_on_a_terminal_unless_they_are_not_wanted() {
     let sources: Vec<&str> = narrow.lines().skip(2).take_while(|line| !line.is_empty()).collect();
     assert!(sources[0].starts_with("SOURCE") && sources[0].ends_with("ERROR %"), "{narrow}");
     assert!(sources.iter().all(|line| !line.contains('…')), "{narrow}");
+    let added = on_terminal(
+        "watchfire silence add service=api --comment 'until the disks are new' --author anna",
+        "1",
+        "xterm",
+    );
+    for (line, columns, first, last) in [
+        ("watchfire silence list --color never", 100, "STATE", "COMMENT"),
+        ("watchfire query range log_events_total --since 1h -o table --color never", 60, "METRIC", "MAX"),
+    ] {
+        let narrow = on_terminal(&format!("stty cols {columns}; {line}"), "", "xterm");
+        let wide = on_terminal(&format!("{line} | cat"), "", "xterm");
+        let (narrow_title, title) =
+            (narrow.lines().next().unwrap_or_default(), wide.lines().next().unwrap_or_default());
+        assert!(narrow_title.starts_with(first) && narrow_title.ends_with(last), "{line}: {narrow}");
+        assert!(
+            title.split_whitespace().count() > narrow_title.split_whitespace().count(),
+            "{line} {added}: {wide}{narrow}"
+        );
+    }
     let piped = on_terminal(&format!("stty cols 30; {top} | cat"), "", "xterm");
     assert!(piped.contains("SOURCE") && piped.contains("TREND"), "{piped}");
 }

@@ -134,6 +134,7 @@ fn table(answer: &Answer, ascii: bool, painter: Painter) -> String {
         cells.push(Cell::styled(&trend, Style::Series(number)));
         table.row(cells);
     }
+    table.fit(terminal::room(), &["trend", "points", "avg", "min"], "");
     table.render(painter)
 }
 
