@@ -191,8 +191,9 @@ fn damage_costs_its_record_and_is_told() {
     let mut tail = engine.follow_log(None).expect("follows");
     (0..10).for_each(|round| append(&engine, round, 1));
     let (_, path) = segment::list(dir.path()).expect("lists").pop().expect("a file");
+    let found = segment::read(&path, true, |_| Ok(())).unwrap_or_else(|error| panic!("{error:?}"));
     let file = std::fs::File::options().read(true).write(true).open(path).expect("opens");
-    let middle = file.metadata().expect("is there").len() / 2;
+    let middle = found.good_end / 2;
     let mut byte = [0];
     file.read_exact_at(&mut byte, middle).expect("reads");
     file.write_all_at(&[byte[0] ^ 1], middle).expect("writes");

@@ -7,6 +7,7 @@ mod again;
 mod columns;
 pub(crate) mod definitions;
 mod holds;
+mod output;
 pub(crate) mod packed;
 pub(crate) mod record;
 pub(crate) mod segment;
@@ -27,6 +28,7 @@ use crate::bytes::put_varint;
 use crate::series::Series;
 use crate::wal::again::Again;
 use crate::wal::definitions::Definitions;
+use crate::wal::output::Output;
 use crate::wal::packed::{Columnar, Packer};
 use crate::wal::record::Groups;
 use crate::wal::stretches::Stretches;
@@ -48,9 +50,8 @@ const STRETCH_PER_DEFINITIONS: u64 = 8;
 /// What the lock of the log guards.
 struct State {
     /// None if the disk had no room for it; the log is broken then.
-    file: Option<Arc<File>>,
+    file: Option<Output>,
     file_first_lsn: u64,
-    file_bytes: u64,
     /// Files before the current one that no `fdatasync` has covered yet.
     unsynced: Vec<Arc<File>>,
     next_lsn: u64,
@@ -112,7 +113,7 @@ impl Wal {
         create: CreateFile,
     ) -> io::Result<Wal> {
         let file = match create(folder, next_lsn) {
-            Ok(file) => Some(Arc::new(file)),
+            Ok(file) => Some(Output::new(file)),
             Err(error) if is_no_room(&error) => {
                 tracing::error!(%error, "the engine's log cannot go on; numbers are refused until the disk has room");
                 None
@@ -126,7 +127,6 @@ impl Wal {
             state: Mutex::new(State {
                 file,
                 file_first_lsn: next_lsn,
-                file_bytes: segment::HEAD_BYTES as u64,
                 unsynced: Vec::new(),
                 next_lsn,
                 stretch_bytes: 0,
@@ -167,7 +167,7 @@ impl Wal {
         }
         let mut state = self.state.lock();
         let state = &mut *state;
-        if state.file_bytes >= self.segment_bytes {
+        if state.file.as_ref().is_some_and(|file| file.bytes() >= self.segment_bytes) {
             self.next_file(state)?;
         }
         failpoint::hit("engine.wal_append");
@@ -204,9 +204,12 @@ impl Wal {
             end - start
         };
         length.add(put_packed(&mut state.buffer, lsn, self.synced(), packer, put_heads, points)?);
-        let Some(file) = &state.file else { return Err(io::Error::other("the log has no file")) };
-        if let Err(error) = (&**file).write_all(&state.buffer) {
-            self.cut_back(file, state.file_bytes);
+        let Some(file) = &mut state.file else { return Err(io::Error::other("the log has no file")) };
+        if let Err(error) = file.write(&mut state.buffer) {
+            if file.cut().is_err() {
+                // Half a record may stand there.
+                self.mark_broken();
+            }
             return Err(error);
         }
         let stretch = self.stretch.load(Ordering::Relaxed);
@@ -221,7 +224,6 @@ impl Wal {
         if state.stretch_bytes >= STRETCH_BYTES.max(state.definition_bytes * STRETCH_PER_DEFINITIONS) {
             self.begin_stretch(state, lsn + 1);
         }
-        state.file_bytes += written;
         self.appended.fetch_add(length.all, Ordering::Relaxed);
         state.next_lsn = lsn + 1;
         self.written.store(lsn + 1, Ordering::Release);
@@ -277,15 +279,6 @@ impl Wal {
         self.in_snapshot_below.fetch_max(below, Ordering::Relaxed);
     }
 
-    /// Takes a half-written record away again.
-    fn cut_back(&self, mut file: &File, good_bytes: u64) {
-        use std::io::Seek;
-        let mended = file.set_len(good_bytes).and_then(|()| file.seek(io::SeekFrom::Start(good_bytes)).map(drop));
-        if mended.is_err() {
-            self.mark_broken();
-        }
-    }
-
     /// Makes all records up to and with this one durable.
     pub(crate) fn sync_to(&self, lsn: u64) -> io::Result<()> {
         if self.synced.load(Ordering::Acquire) > lsn {
@@ -298,7 +291,7 @@ impl Wal {
         let (mut files, upto) = {
             let mut state = self.state.lock();
             let mut files = std::mem::take(&mut state.unsynced);
-            files.extend(state.file.clone());
+            files.extend(state.file.as_ref().map(|output| output.file().clone()));
             (files, state.next_lsn)
         };
         if self.is_never_synced.load(Ordering::Relaxed) {
@@ -338,10 +331,13 @@ impl Wal {
             // A broken file without records, if there is one at all: begin it anew.
             remove_if_there(&segment::path_of(&self.folder, state.next_lsn))?;
         }
-        let file = Arc::new(create(&self.folder, state.next_lsn)?);
-        state.unsynced.extend(state.file.replace(file));
+        let next = Output::new(create(&self.folder, state.next_lsn)?);
+        if let Some(mut before) = state.file.replace(next) {
+            // Zeros that stay are read as an end.
+            let _ = before.cut();
+            state.unsynced.push(before.file().clone());
+        }
         state.file_first_lsn = state.next_lsn;
-        state.file_bytes = segment::HEAD_BYTES as u64;
         Ok(())
     }
 
@@ -396,13 +392,20 @@ impl Wal {
     #[cfg(test)]
     pub(crate) fn break_for_test(&self) {
         let full = File::options().write(true).open("/dev/full").expect("opens");
-        self.state.lock().file = Some(Arc::new(full));
+        self.state.lock().file = Some(Output::new(full));
     }
 
     /// Bytes of all its files.
     pub(crate) fn disk_bytes(&self) -> u64 {
         let files = segment::list(&self.folder).unwrap_or_default();
         files.iter().filter_map(|(_, path)| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum()
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        // Whoever looks at the folder finds what is there; where it fails, the next start cuts it.
+        let _ = self.state.get_mut().file.as_mut().map(Output::cut);
     }
 }
 

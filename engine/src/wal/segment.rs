@@ -5,7 +5,7 @@
 //! record = length u32 | crc32 u32 of what follows | lsn u64 | synced u64 | payload, perhaps packed (see `packed`)
 //! ```
 //! `lsn` counts records, over all files; records below `synced` were durable when this one was written. Where a record is damaged, the reader looks for the next place
-//! at which a whole one with a later number begins, and says what it left out.
+//! at which a whole one with a later number begins, and says what it left out. Zeros behind the last record are room for others.
 
 use std::fs::File;
 use std::io;
@@ -194,7 +194,7 @@ pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) 
     };
     let mut expected = match read_head(&bytes)? {
         Some(lsn) => lsn,
-        None if last_file && bytes.len() <= HEAD_BYTES => {
+        None if last_file && without_zeros(&bytes).len() <= HEAD_BYTES => {
             found.damages.push(damage(0, bytes.len(), "the head of the file is not whole", true));
             return Ok(found);
         }
@@ -233,8 +233,11 @@ pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) 
                 at = next;
             }
             None => {
+                let rest = without_zeros(bytes.get(at..).unwrap_or_default());
                 let reason = if last_file { "the last record is not whole" } else { "the end of the file is damaged" };
-                found.damages.push(damage(at, bytes.len() - at, reason, last_file));
+                if !rest.is_empty() {
+                    found.damages.push(damage(at, rest.len(), reason, last_file));
+                }
                 break;
             }
         }
@@ -242,6 +245,12 @@ pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) 
     take(&mut some, &mut found);
     found.payloads = payloads.into_bytes();
     Ok(found)
+}
+
+/// Without the zeros at its end.
+fn without_zeros(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.get(..end).unwrap_or_default()
 }
 
 /// Reads a file on all cores.

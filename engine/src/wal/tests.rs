@@ -22,6 +22,11 @@ fn read_all(folder: &Path) -> (BTreeMap<u64, Vec<u8>>, Vec<Damage>) {
     (records, damages)
 }
 
+/// Bytes of the file without the room behind what is written.
+fn written(wal: &Wal) -> usize {
+    wal.state.lock().file.as_ref().map_or(0, |output| output.bytes() as usize)
+}
+
 fn append(wal: &Wal, body: &[u8]) -> u64 {
     wal.append(&head(body), &[], &points()).expect("appends")
 }
@@ -64,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_leaves_a_prefix(bodies in bodies(), cut in 0.0f64..1.0) {
+    fn a_cut_leaves_a_prefix(bodies in bodies(), cut in 0.0f64..1.0, zeros in any::<bool>()) {
         let dir = tempfile::tempdir().expect("a folder");
         let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
         for body in &bodies {
@@ -72,7 +77,10 @@ proptest! {
         }
         let path = segment::path_of(dir.path(), 1);
         let bytes = std::fs::read(&path).expect("reads");
-        std::fs::write(&path, &bytes[..(bytes.len() as f64 * cut) as usize]).expect("writes");
+        let kept = (written(&wal) as f64 * cut) as usize;
+        // The rest may be cut off, or be there as the zeros that stood in its place.
+        let rest = if zeros { vec![0; bytes.len() - kept] } else { Vec::new() };
+        std::fs::write(&path, [&bytes[..kept], &rest].concat()).expect("writes");
         let (records, damages) = read_all(dir.path());
         prop_assert!(damages.len() <= 1 && damages.iter().all(|damage| damage.torn_tail));
         for (number, (lsn, record)) in records.iter().enumerate() {
@@ -90,7 +98,7 @@ proptest! {
         }
         let path = segment::path_of(dir.path(), 1);
         let mut bytes = std::fs::read(&path).expect("reads");
-        let place = segment::HEAD_BYTES + ((bytes.len() - segment::HEAD_BYTES) as f64 * place) as usize;
+        let place = segment::HEAD_BYTES + ((written(&wal) - segment::HEAD_BYTES) as f64 * place) as usize;
         bytes[place] ^= 1 << bit;
         std::fs::write(&path, &bytes).expect("writes");
         let (records, damages) = read_all(dir.path());
@@ -118,6 +126,28 @@ fn one_sync_serves_many_and_covers_all_before() {
     });
     let (records, damages) = read_all(dir.path());
     assert_eq!((records.len(), damages.len()), (200, 0));
+}
+
+#[test]
+fn the_room_behind_the_records_goes_with_the_file_and_what_stands_in_it_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
+    let path = segment::path_of(dir.path(), 1);
+    let length = || std::fs::metadata(&path).expect("is there").len() as usize;
+    append(&wal, b"x");
+    let (first, with_room) = (written(&wal), length());
+    assert!(first < with_room);
+    append(&wal, b"y");
+    assert!(written(&wal) > first && length() == with_room, "the second takes the place of zeros");
+    let mut bytes = std::fs::read(&path).expect("reads");
+    bytes[with_room - 10] = 1;
+    std::fs::write(&path, &bytes).expect("writes");
+    let (records, damages) = read_all(dir.path());
+    let told: Vec<_> = damages.iter().map(|it| (it.offset as usize, it.bytes as usize, it.torn_tail)).collect();
+    assert_eq!((records.len(), told), (2, vec![(written(&wal), with_room - 9 - written(&wal), true)]));
+    let end = written(&wal);
+    wal.rotate().expect("rotates");
+    assert_eq!((length(), read_all(dir.path()).1), (end, Vec::new()));
 }
 
 #[test]
