@@ -18,6 +18,8 @@ const SWEEP_MS: i64 = 10_000;
 const LEFT_RESTING_MS: i64 = 60_000;
 /// A series without numbers for this long is packed, milliseconds.
 const QUIET_MS: i64 = 600_000;
+/// Series of samples are looked at for what is old or quiet in one of this many sweeps; the others count their memory alone.
+const OLD_SWEEPS: i64 = 6;
 /// Label sets that no query asked for during this many sweeps are forgotten.
 const LABELS_SWEEPS: i64 = 30;
 /// Series looked at under one hold of a shard's lock.
@@ -42,6 +44,15 @@ const SPILL_AGAIN_MS: i64 = 10_000;
 /// Width of the steps in which memory pruning looks for its horizon, milliseconds.
 const HORIZON_STEP_MS: i64 = 600_000;
 
+/// What a sweep does beside counting memory.
+#[derive(Clone, Copy)]
+struct Sweep {
+    /// What rests stays as it is.
+    leave_resting: bool,
+    /// Samples that are old go, and those of quiet series are packed.
+    old_samples: bool,
+}
+
 impl Engine {
     /// What has to be done from time to time; call it every 100 ms or so. It syncs the log, sweeps a part of the
     /// series, keeps to the memory limit, and takes a snapshot when the log has grown long.
@@ -57,8 +68,10 @@ impl Engine {
         let turn = now.millis().div_euclid((SWEEP_MS / shards).max(1));
         if self.sweep_turn.swap(turn, Ordering::Relaxed) != turn {
             let shard = turn.rem_euclid(shards) as usize;
-            self.sweep(shard, now, now.since(self.opened_at) < LEFT_RESTING_MS);
-            if turn.div_euclid(shards) % LABELS_SWEEPS == 0 {
+            let sweep = turn.div_euclid(shards);
+            let leave_resting = now.since(self.opened_at) < LEFT_RESTING_MS;
+            self.sweep(shard, now, Sweep { leave_resting, old_samples: sweep % OLD_SWEEPS == 0 });
+            if sweep % LABELS_SWEEPS == 0 {
                 self.registry.shards[shard].read().age_for_queries();
             }
             if shard == 0 {
@@ -161,7 +174,8 @@ impl Engine {
     /// Sweeps all shards at once: for tests, and before a measurement.
     pub fn sweep_all(&self, now: Timestamp) {
         self.see_time(now);
-        (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now, false));
+        let sweep = Sweep { leave_resting: false, old_samples: true };
+        (0..self.registry.shards.len()).for_each(|shard| self.sweep(shard, now, sweep));
         self.make_room_for_series(now);
         self.forget_removed();
         self.keep_to_memory_limit(now);
@@ -173,7 +187,7 @@ impl Engine {
         self.freed_bytes.swap(0, Ordering::Relaxed)
     }
 
-    fn sweep(&self, number: usize, now: Timestamp, leave_resting: bool) {
+    fn sweep(&self, number: usize, now: Timestamp, what: Sweep) {
         let horizon = now.plus_millis(-self.config.retention_ms).millis();
         let (mut bytes, mut count, mut slot) = (0usize, 0u64, 0u32);
         let mut empty = Vec::new();
@@ -186,11 +200,13 @@ impl Engine {
             for slot in slot..end {
                 let Some(series) = shard.slot(slot) else { continue };
                 let mut state = series.state.lock();
-                if leave_resting && state.rests() {
+                if what.leave_resting && state.rests() {
                     bytes += state.memory_bytes();
                     continue;
                 }
-                self.sweep_series(series, &mut state, horizon, now);
+                if what.old_samples || series.kind.is_additive() {
+                    self.sweep_series(series, &mut state, horizon, now);
+                }
                 if is_over(series, &mut state, horizon) {
                     empty.push(slot);
                 }
