@@ -188,7 +188,7 @@ impl Committer {
             .flat_map(|(head, planned)| [IoSlice::new(head), IoSlice::new(&planned.frame.records)])
             .collect();
         (self.shared.config.failpoint)("queue.before_write");
-        active.writer.write_all(&mut slices)?;
+        active.writer.append(&mut slices)?;
         (self.shared.config.failpoint)("queue.after_write");
         let started = Instant::now();
         active.writer.sync()?;

@@ -3,10 +3,17 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Cached pages are given back in pieces of this size.
 const RELEASED_BYTES: u64 = 1 << 20;
+
+/// Zeros that are written behind short appends at once. Long ones do without: they would wait for as many zeros as bytes of their
+/// own.
+static ROOM: [u8; 128 << 10] = [0; 128 << 10];
+/// Appends of this length are long, bytes.
+const LONG_APPEND_BYTES: usize = ROOM.len() / 4;
 
 /// The folder's files. In tests a probe sees each change before it is made.
 #[derive(Clone, Default)]
@@ -45,6 +52,8 @@ pub(crate) struct Writer {
     file: File,
     path: PathBuf,
     position: u64,
+    /// From the position to here are zeros.
+    room_end: u64,
     /// Up to here the system need not cache it.
     released: u64,
     disk: Disk,
@@ -67,14 +76,14 @@ impl Disk {
         self.remove(path)?;
         self.before(|| Change::Create(path.to_owned()))?;
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        Ok(Writer { file, path: path.to_owned(), position: 0, released: 0, disk: self.clone() })
+        Ok(Writer::new(file, path, 0, self))
     }
 
     /// An existing file, to be written from `position` on; what lies behind it is cut off.
     pub(crate) fn open_at(&self, path: &Path, position: u64) -> io::Result<Writer> {
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.seek(SeekFrom::Start(position))?;
-        let mut writer = Writer { file, path: path.to_owned(), position, released: position, disk: self.clone() };
+        let mut writer = Writer::new(file, path, position, self);
         if writer.file.metadata()?.len() != position {
             writer.set_length(position)?;
             writer.sync()?;
@@ -112,6 +121,43 @@ impl Disk {
 }
 
 impl Writer {
+    fn new(file: File, path: &Path, position: u64, disk: &Disk) -> Writer {
+        let path = path.to_owned();
+        Writer { file, path, position, room_end: position, released: position, disk: disk.clone() }
+    }
+
+    /// Writes the slices one after the other where zeros are on the disk already, as far as there are such: that changes neither
+    /// the length of the file nor where it lies, so that a sync waits for one write instead of two, the second of which would be
+    /// that of the file's metadata.
+    pub(crate) fn append(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        self.write_all(slices)?;
+        if self.position > self.room_end {
+            self.room_end = self.position;
+            if bytes < LONG_APPEND_BYTES {
+                self.make_room();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes zeros behind what is written. On a full disk there are none.
+    fn make_room(&mut self) {
+        let change = || Change::Write(self.path.clone(), self.position, ROOM.to_vec());
+        let made = self.disk.before(change).and_then(|()| self.file.write_all_at(&ROOM, self.position));
+        self.room_end = self.position + ROOM.len() as u64;
+        if made.is_err() {
+            self.cut_room();
+        }
+    }
+
+    /// Ends the file where what is written ends, if it goes on. Where that fails, a start does it.
+    fn cut_room(&mut self) {
+        if self.room_end > self.position {
+            let _ = self.set_length(self.position);
+        }
+    }
+
     /// Writes the slices one after the other, with as few system calls as the system needs.
     pub(crate) fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         self.disk.before(|| {
@@ -157,6 +203,14 @@ impl Writer {
     /// Cuts the file off. The position stays.
     pub(crate) fn set_length(&mut self, bytes: u64) -> io::Result<()> {
         self.disk.before(|| Change::SetLength(self.path.clone(), bytes))?;
-        self.file.set_len(bytes)
+        self.file.set_len(bytes)?;
+        self.room_end = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.cut_room();
     }
 }

@@ -18,7 +18,8 @@
 //!
 //! A segment goes on with frames. A commit writes one or more frames and then calls fdatasync; nothing is
 //! acknowledged before that, and the next commit starts after it. So a bad frame with a good one of a later commit
-//! behind it was acknowledged once and is damaged; a bad frame with nothing good behind it is a torn tail.
+//! behind it was acknowledged once and is damaged; a bad frame with nothing good behind it is a torn tail. Zeros behind the
+//! last frame are room for others.
 //!
 //! ```text
 //! offset  0  magic         4 bytes  "WFqf"

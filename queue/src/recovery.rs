@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Checkpoints, Found};
@@ -199,7 +199,7 @@ impl Files {
                 let mut file = fs::File::open(path)?;
                 let bytes = file.metadata()?.len();
                 let wanted = head.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
-                io::Read::read_exact(&mut file, &mut head[..wanted])?;
+                file.read_exact(&mut head[..wanted])?;
                 Ok((bytes, wanted))
             };
             let (bytes, filled) = read(&path, &mut head).map_err(|source| io_error("read", &path, source))?;
@@ -313,15 +313,33 @@ impl Checked<'_> {
         }
         segment.end_offset = kept.end_offset;
         if junk_bytes > 0 && walk.expected() >= kept.end_offset {
-            // Left-overs of a commit that failed or was cut off.
+            // Left-overs of a commit that failed or was cut off, or room for others.
             segment.bytes = good_bytes.max(FILE_HEADER_BYTES as u64);
-            if follower.is_none() {
+            let end = end_without_zeros(&file.path, segment.bytes).map_err(failed)?;
+            if follower.is_none() && end > segment.bytes {
                 self.report.torn_tail =
-                    Some(TornTail { segment: file.path.clone(), position: segment.bytes, bytes: junk_bytes });
+                    Some(TornTail { segment: file.path.clone(), position: segment.bytes, bytes: end - segment.bytes });
             }
         }
         self.report.damaged.append(&mut damaged);
         Ok((segment, known.is_none().then_some(kept)))
+    }
+}
+
+/// Where a file ends from a place on, without the zeros at its end.
+fn end_without_zeros(path: &Path, from: u64) -> io::Result<u64> {
+    let mut file = fs::File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let (mut at, mut end) = (from, from);
+    let mut some = [0; 16 << 10];
+    loop {
+        let read = file.read(&mut some)?;
+        let last = some.iter().take(read).rposition(|byte| *byte != 0);
+        end = last.map_or(end, |last| at + last as u64 + 1);
+        at += read as u64;
+        if read == 0 {
+            return Ok(end);
+        }
     }
 }
 

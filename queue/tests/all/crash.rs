@@ -34,6 +34,11 @@ fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Bytes of a segment without the room behind its frames, none of which ends with a zero here.
+fn written(segment: &[u8]) -> usize {
+    segment.iter().rposition(|byte| *byte != 0).unwrap() + 1
+}
+
 /// A running queue with one frame for each text.
 fn with_frames(dir: &Path, texts: &[&str]) -> EmbeddedQueue {
     let (queue, _) = EmbeddedQueue::open(config(dir), 1).unwrap();
@@ -52,16 +57,19 @@ fn a_torn_tail_is_cut_off_wherever_it_was_torn() {
     let segment = &files(image.path(), "seg")[0];
     let whole = fs::read(segment).unwrap();
     let mut frames_at_end = 3;
-    for length in (64..whole.len()).rev() {
-        fs::write(segment, &whole[..length]).unwrap();
+    // What is torn off is not there, or is the zeros that stood in its place.
+    let lengths = (64..=written(&whole)).rev().flat_map(|length| [(length, length), (length, whole.len())]);
+    for (kept, length) in lengths {
+        let zeros = vec![0; length - kept];
+        fs::write(segment, [&whole[..kept], &zeros].concat()).unwrap();
         let (queue, report) = EmbeddedQueue::open(config(image.path()), 1).unwrap();
         let found = read_all(&queue, 0);
-        assert_eq!(found, all[..found.len()], "cut at {length}");
+        assert_eq!(found, all[..found.len()], "cut at {kept} of {length}");
         assert_eq!((found.len() % 2, found.len() as u64), (0, report.next_offset), "whole batches only");
         let cut_bytes = report.torn_tail.as_ref().map_or(0, |torn| torn.bytes);
         let is_boundary = cut_bytes == 0;
-        assert!((length as u64 - cut_bytes) <= fs::metadata(segment).unwrap().len());
-        assert!(is_boundary || report.torn_tail.unwrap().position + cut_bytes == length as u64);
+        // What is kept may end with zeros itself.
+        assert!(is_boundary || report.torn_tail.unwrap().position + cut_bytes == written(&whole[..kept]) as u64);
         assert_eq!((report.lost_records, report.damaged.len()), (0, 0));
         frames_at_end = frames_at_end.min(found.len() / 2);
         // It goes on there, and stays readable.
@@ -87,9 +95,9 @@ fn a_flipped_byte_costs_its_frame_and_nothing_else() {
     let image = killed(dir.path());
     let segment = &files(image.path(), "seg")[0];
     let whole = fs::read(segment).unwrap();
-    let last_frame = whole.len() - (64 + 4 + 4 + 4 + 8);
+    let last_frame = written(&whole) - (64 + 4 + 4 + 4 + 8);
     let mut lost_frames = [0; 4];
-    for at in 0..whole.len() {
+    for at in 0..written(&whole) {
         fs::write(segment, &whole).unwrap();
         copy_state(dir.path(), image.path());
         change(segment, |bytes| bytes[at] ^= 1 << (at % 8));
@@ -121,6 +129,22 @@ fn a_flipped_byte_costs_its_frame_and_nothing_else() {
         files(image.path(), "keys").iter().for_each(|path| fs::remove_file(path).unwrap());
     }
     assert!(lost_frames[..3].iter().all(|count| *count >= 64) && lost_frames[3] == 0);
+}
+
+#[test]
+fn short_appends_take_the_place_of_zeros() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue = with_frames(dir.path(), &["a", "bb"]);
+    let segment = &files(dir.path(), "seg")[0];
+    let before = fs::read(segment).unwrap();
+    wait(queue.append(batch(["ccc"]))).unwrap();
+    let after = fs::read(segment).unwrap();
+    assert_eq!(after.len(), before.len());
+    assert!(written(&before) < written(&after) && written(&after) < after.len());
+    let report = EmbeddedQueue::open(config(killed(dir.path()).path()), 1).unwrap().1;
+    assert_eq!((report.next_offset, report.torn_tail), (5, None));
+    drop(queue);
+    assert_eq!(fs::read(segment).unwrap().len(), written(&after), "a file that is let go of ends where its frames do");
 }
 
 #[test]
