@@ -187,7 +187,10 @@ pub(super) fn whole(
                 put_labels(&view, external, series);
                 for sample in &run.samples {
                     series.message(2, |inner| {
-                        inner.double(1, sample.value);
+                        // Of zeros there is one in these messages, as there.
+                        if sample.value != 0.0 {
+                            inner.double(1, sample.value);
+                        }
                         inner.signed(2, sample.timestamp.millis());
                     });
                 }
