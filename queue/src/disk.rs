@@ -13,7 +13,7 @@ const RELEASED_BYTES: u64 = 1 << 20;
 /// own.
 static ROOM: [u8; 128 << 10] = [0; 128 << 10];
 /// Appends of this length are long, bytes.
-const LONG_APPEND_BYTES: usize = ROOM.len() / 4;
+const LONG_APPEND_BYTES: usize = ROOM.len() / 8;
 
 /// The folder's files. In tests a probe sees each change before it is made.
 #[derive(Clone, Default)]
