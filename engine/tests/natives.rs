@@ -92,6 +92,66 @@ fn they_outlive_a_restart() {
     assert_eq!((floats, natives.len(), natives[3].1), (vec![-500], 4, 2.0), "by a snapshot and the log");
 }
 
+/// Histograms with buckets that hold nothing; a further one comes half-way.
+fn with_empty_buckets() -> Vec<(i64, Histogram)> {
+    let of = |step: i64| {
+        let count = 1.0 + step as f64;
+        let further = (step >= 60).then_some((9, 0.0));
+        let positive: Vec<(i32, f64)> =
+            [(0, count), (2, 0.0), (3, 0.0), (6, count)].into_iter().chain(further).collect();
+        let parts = HistogramParts { schema: 3, count: 2.0 * count, sum: count, positive, ..HistogramParts::default() };
+        (step * 60_000, Histogram::new(parts).expect("valid"))
+    };
+    (0..120).map(of).collect()
+}
+
+#[test]
+fn empty_buckets_are_there_as_they_came_wherever_they_lie() {
+    const DAY_MS: i64 = 86_400_000;
+    let dir = tempfile::tempdir().expect("a folder");
+    let open = |now: i64| Engine::open(EngineConfig::new(dir.path()), at(now)).expect("opens").0;
+    let sent = with_empty_buckets();
+    let end = sent.last().expect("some").0;
+    let read = |engine: &Engine| {
+        let matcher = Matcher::new("__name__", MatchOp::Equal, "latency").expect("valid");
+        let (mut floats, mut natives) = (Vec::new(), Vec::new());
+        for view in engine.select(&[matcher], TimeRange::ALWAYS).expect("selects") {
+            view.samples_and_natives(at(-1), at(end), &mut floats, &mut natives);
+        }
+        assert_eq!(floats, []);
+        natives
+    };
+    let engine = open(end);
+    let mut batch = SampleBatch::new(at(end));
+    let series = batch.series(SeriesKind::Samples(MetricType::Untyped), &labels());
+    sent.iter().for_each(|(millis, histogram)| batch.push_native(series, at(*millis), histogram.clone()));
+    assert_eq!(engine.append_samples(&batch).expect("the log can be written").rejected, []);
+    let wanted = read(&engine);
+    let places = |histogram: &Histogram| histogram.positive().iter().map(|(place, _)| *place).collect::<Vec<_>>();
+    let all = places(&sent.last().expect("some").1);
+    // As in a chunk of Prometheus, a further bucket is one of those before it, too.
+    assert!(wanted.iter().all(|(_, histogram)| places(histogram) == all));
+    let check = |engine: &Engine, place: &str| {
+        let found = read(engine);
+        assert_eq!(found.len(), sent.len(), "{place}");
+        for ((found_at, found), (wanted_at, wanted)) in found.iter().zip(&wanted) {
+            assert!(found_at == wanted_at && found.equals(wanted), "{place}: {found:?} for {wanted:?}");
+        }
+    };
+    drop(engine);
+    let engine = open(end);
+    check(&engine, "from the log");
+    engine.checkpoint().expect("a snapshot can be written");
+    drop(engine);
+    let engine = open(end);
+    check(&engine, "from a snapshot");
+    engine.tick(at(end + 2 * DAY_MS));
+    assert_eq!(engine.stats().spilled_total, sent.len() as u64);
+    check(&engine, "from a block");
+    drop(engine);
+    check(&open(end + 2 * DAY_MS), "from a block after a restart");
+}
+
 #[test]
 fn counts_and_distributions_take_none() {
     let dir = tempfile::tempdir().expect("a folder");
