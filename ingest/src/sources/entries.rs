@@ -126,14 +126,13 @@ impl<'b> Entries<'b> {
     /// The next stretch; `None` if there is no whole one yet.
     pub fn next_stretch(&mut self) -> Option<Vec<Entry<'b>>> {
         loop {
+            // Also behind what was just given out: whoever begins there anew decides the same.
+            let ready = self.ready();
+            if ready > 0 {
+                return Some(self.give(ready));
+            }
             match self.cutter.next(self.buffer, &mut self.at, self.end) {
-                Some(cut) => {
-                    self.hold(cut);
-                    let ready = self.ready();
-                    if ready > 0 {
-                        return Some(self.give(ready));
-                    }
-                }
+                Some(cut) => self.hold(cut),
                 None if self.held.is_empty() => {
                     (self.taken.bytes, self.taken.skipping) = (self.at, self.cutter.skipping.is_in_line());
                     return None;
