@@ -8,10 +8,12 @@ use watchfire_model::{Matcher, MatcherBudget, Timestamp};
 use watchfire_query_lang::Query;
 
 use super::go::{self, duration_ns, number, whole_number};
-use super::known::{Known, KnownQueries};
+use super::known::Known;
 use super::moment::Moment;
 use super::reply::{Refused, parse_problem};
 use crate::params::{Params, shown};
+use crate::reading;
+use crate::state::Api;
 
 /// What is said where there is no query.
 const NO_QUERY: &str = "unknown position: parse error: no expression found in input";
@@ -69,14 +71,16 @@ impl Asked {
     }
 
     /// The query of a call that says what is wrong with it without naming the parameter.
-    pub(super) fn query_alone(&self) -> Result<Query, Refused> {
+    pub(super) async fn query_alone(&self) -> Result<Query, Refused> {
         let text = self.get("query").ok_or_else(|| Refused::bad_data(NO_QUERY))?;
-        Query::parse(text).map_err(|error| Refused::bad_data(parse_problem(&error)))
+        reading::read(text, Query::parse).await?.map_err(|error| Refused::bad_data(parse_problem(&error)))
     }
 
     /// The query, read once for all who ask it.
-    pub(super) fn known_query(&self, known: &KnownQueries) -> Result<Arc<Known>, Refused> {
-        known.read(self.query_text()?).map_err(|error| Refused::parse("query", &error))
+    pub(super) async fn known_query(&self, api: &Arc<Api>) -> Result<Arc<Known>, Refused> {
+        let api = api.clone();
+        let known = reading::read(self.query_text()?, move |text| api.known_queries.read(text)).await?;
+        known.map_err(|error| Refused::parse("query", &error))
     }
 
     fn query_text(&self) -> Result<&str, Refused> {

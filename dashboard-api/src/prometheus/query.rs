@@ -16,7 +16,7 @@ use super::answer::Written;
 use super::known::Known;
 use super::moment::{Moment, NANOS_OF_MILLI};
 use super::params::Asked;
-use super::reply::{JSON, Refused, Reply, success, written};
+use super::reply::{JSON, Refused, Reply, in_background, success_bytes};
 use super::tree;
 use crate::asked_by::AskedBy;
 use crate::error::ApiError;
@@ -98,7 +98,7 @@ async fn evaluate(api: &Arc<Api>, by: AskedBy, asked: &Asked, when: When, most: 
     let limits = limits(api, asked)?;
     let stats = asked.get("stats").map(str::to_owned);
     let begun = Instant::now();
-    let known = asked.known_query(&api.known_queries)?;
+    let known = asked.known_query(api).await?;
     if let (When::Range(_), value @ (ValueType::Matrix | ValueType::String)) = (when, known.query.value_type()) {
         let problem =
             format!("invalid expression type {:?} for range query, must be Scalar or instant Vector", value.name());
@@ -237,17 +237,20 @@ fn check_stats(stats: Option<&str>, answer: &mut Answer) {
 }
 
 async fn format(asked: Asked) -> Result<Response, Refused> {
-    success(&asked.query()?.to_string())
+    in_background(move || success_bytes(&asked.query()?.to_string(), &Notes::default())).await
 }
 
 /// The tree of a query; of the short form that of its PromQL.
 async fn parse(asked: Asked) -> Result<Response, Refused> {
-    let mut query = asked.query()?;
-    if query.language() == Language::Short {
-        let promql = query.promql().and_then(|promql| Query::parse(&promql).ok());
-        query = promql.ok_or_else(|| Refused::bad_data("this query of the short form has no tree of PromQL"))?;
-    }
-    let mut reply = Reply::new();
-    tree::write(reply.data(), query.root());
-    Ok(written(reply.finish(&Default::default())))
+    let write = move || {
+        let mut query = asked.query()?;
+        if query.language() == Language::Short {
+            let promql = query.promql().and_then(|promql| Query::parse(&promql).ok());
+            query = promql.ok_or_else(|| Refused::bad_data("this query of the short form has no tree of PromQL"))?;
+        }
+        let mut reply = Reply::new();
+        tree::write(reply.data(), query.root());
+        Ok(reply.finish(&Notes::default()))
+    };
+    in_background(write).await
 }
