@@ -174,6 +174,12 @@ fn a_full_disk_refuses_loses_nothing_and_recovers_by_itself() {
     server.restart();
     check_full(&server);
 
+    // Whoever cannot take in what is left does not hold up the end.
+    server.signal("TERM");
+    assert!(server.wait_end().success(), "{}", server.log());
+    server.restart();
+    check_full(&server);
+
     // Room again.
     std::fs::remove_file(disk.ballast()).expect("it can be deleted");
     let mut client = server.client();

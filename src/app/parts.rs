@@ -51,6 +51,10 @@ use crate::config::Config;
 use crate::load::{self, SyslogSocket};
 use crate::receivers;
 
+/// A consumer that still fails when the end has taken so long leaves the rest to the next start.
+const FAILING_DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether the consumers have ended.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// Where it is kept how far other servers have our samples, in the data folder.
 pub const REMOTE_WRITE: &str = "remote-write";
 
@@ -449,17 +453,29 @@ impl Running {
             self.rules.into_iter().for_each(RulesLoop::stop);
             // The consumers read what is left, then find the queue closed.
             parts.queue.close();
-            for thread in self.consumers {
-                if thread.join().is_err() {
-                    tracing::error!("a consumer panicked");
-                }
-            }
+            drain(self.consumers, &parts.progress);
             self.upkeep.stop();
             parts.remote_write.stop();
         })
         .await;
         if let Err(error) = joined {
             tracing::error!(%error, "stopping failed");
+        }
+    }
+}
+
+/// Waits until the consumers have taken in what is left. Those that cannot, as the disk is full, do not hold up the end for ever.
+fn drain(consumers: Vec<JoinHandle<()>>, progress: &[Arc<Progress>]) {
+    let begun = Instant::now();
+    while consumers.iter().any(|thread| !thread.is_finished()) {
+        if begun.elapsed() >= FAILING_DRAIN_MAX {
+            progress.iter().for_each(|consumer| consumer.stop_if_failing());
+        }
+        std::thread::sleep(DRAIN_LOOK);
+    }
+    for thread in consumers {
+        if thread.join().is_err() {
+            tracing::error!("a consumer panicked");
         }
     }
 }

@@ -77,6 +77,14 @@ impl Progress {
         self.stop.store(true, Ordering::Release);
     }
 
+    /// The same for one whose last attempt failed: what is left stays in the queue for the next start.
+    pub fn stop_if_failing(&self) {
+        if self.failing.load(Ordering::Acquire) && !self.stop.swap(true, Ordering::AcqRel) {
+            let left = self.queue.stats().next_offset.saturating_sub(self.next_offset());
+            tracing::warn!(consumer = self.name, left, "what cannot be taken in now is left to the next start");
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
