@@ -2,7 +2,7 @@
 
 use watchfire_protobuf::Message;
 use watchfire_test_support::client::encode;
-use watchfire_test_support::prometheus::call;
+use watchfire_test_support::prometheus::{Written, call, write_to};
 use watchfire_test_support::{Client, Program, Prometheus, Server, answers, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
@@ -12,6 +12,11 @@ const STEPS: i64 = 1200;
 fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_millis()).expect("milliseconds fit")
+}
+
+/// A series without histograms.
+fn series<'s>(labels: &[(&'s str, &'s str)], samples: Vec<(i64, f64)>) -> Written<'s> {
+    Written { labels: labels.to_vec(), samples, histograms: Vec::new() }
 }
 
 /// Series of every temper, the same for both.
@@ -132,17 +137,13 @@ fn external_labels_leave_with_what_has_none_of_their_names() {
     let Some(program) = Program::of_prometheus("prometheus", "external labels in remote-read") else { return };
     let config = "global: {external_labels: {region: eu, job: other, zone: \"1\"}}\n";
     let (ours, theirs) = (Server::start(BINARY, config), Prometheus::start_with(&program, |_| config.to_owned()));
-    let mut written = Vec::new();
-    for labels in [
+    let written = [
         &[("__name__", "m"), ("instance", "i"), ("job", "a"), ("region", "us")][..],
         &[("__name__", "m"), ("job", "a")],
         &[("__name__", "n")],
-    ] {
-        remote_write::put_series(&remote_write::labels(labels.iter().copied()), &[(now_ms(), 1.5)], &mut written);
-    }
-    for mut client in [ours.client(), theirs.client()] {
-        assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
-    }
+    ]
+    .map(|labels| series(labels, vec![(now_ms(), 1.5)]));
+    [ours.client(), theirs.client()].iter_mut().for_each(|client| write_to(client, &written));
     let mut told = 0;
     for labels in [
         &[("__name__", "m")][..],
@@ -177,13 +178,9 @@ fn external_labels_leave_with_what_has_none_of_their_names() {
 fn odd_matchers_find_what_they_find_in_prometheus() {
     let Some(program) = Program::of_prometheus("prometheus", "odd matchers of remote-read") else { return };
     let (ours, theirs) = (Server::start(BINARY, ""), Prometheus::start(&program));
-    let mut written = Vec::new();
-    for labels in [&[("__name__", "m"), ("job", "a")][..], &[("__name__", "m"), ("job", "b")], &[("__name__", "m")]] {
-        remote_write::put_series(&remote_write::labels(labels.iter().copied()), &[(now_ms(), 1.5)], &mut written);
-    }
-    for mut client in [ours.client(), theirs.client()] {
-        assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
-    }
+    let written = [&[("__name__", "m"), ("job", "a")][..], &[("__name__", "m"), ("job", "b")], &[("__name__", "m")]]
+        .map(|labels| series(labels, vec![(now_ms(), 1.5)]));
+    [ours.client(), theirs.client()].iter_mut().for_each(|client| write_to(client, &written));
     let named = (0, &b"__name__"[..], &b"m"[..]);
     let mut told = 0;
     for matchers in [
@@ -256,17 +253,13 @@ fn what_is_no_number_keeps_its_bits() {
     .take(400)
     .collect();
     let begin = now_ms() - 400_000;
-    let mut written = Vec::new();
     // Some stay as they came, others are packed; the last is of one value alone.
-    for (name, values) in [("few", &values[..10]), ("many", &values), ("same", &vec![values[5]; 300])] {
-        let samples: Vec<(i64, f64)> =
-            (0i64..).zip(values).map(|(number, value)| (begin + number * 1000, *value)).collect();
-        remote_write::put_series(&remote_write::labels([("__name__", name)]), &samples, &mut written);
-    }
+    let written = [("few", &values[..10]), ("many", &values), ("same", &vec![values[5]; 300])].map(|(name, values)| {
+        let samples = (0i64..).zip(values).map(|(number, value)| (begin + number * 1000, *value));
+        series(&[("__name__", name)], samples.collect())
+    });
     // What is sent again is known here.
-    for mut client in [theirs.client(), ours.client(), ours.client()] {
-        assert_eq!(client.call(&remote_write::http_request(&written)).status, 204);
-    }
+    [theirs.client(), ours.client(), ours.client()].iter_mut().for_each(|client| write_to(client, &written));
     for is_again in [false, true] {
         for name in ["few", "many", "same"] {
             let read = |mut client: Client| samples(&client.call(&request(&[0], &[("__name__", name)])).body);

@@ -315,10 +315,13 @@ impl Checked<'_> {
         if junk_bytes > 0 && walk.expected() >= kept.end_offset {
             // Left-overs of a commit that failed or was cut off, or room for others.
             segment.bytes = good_bytes.max(FILE_HEADER_BYTES as u64);
-            let end = end_without_zeros(&file.path, segment.bytes).map_err(failed)?;
-            if follower.is_none() && end > segment.bytes {
-                self.report.torn_tail =
-                    Some(TornTail { segment: file.path.clone(), position: segment.bytes, bytes: end - segment.bytes });
+            if follower.is_none() {
+                let end = end_without_zeros(&file.path, segment.bytes).map_err(failed)?;
+                self.report.torn_tail = (end > segment.bytes).then(|| TornTail {
+                    segment: file.path.clone(),
+                    position: segment.bytes,
+                    bytes: end - segment.bytes,
+                });
             }
         }
         self.report.damaged.append(&mut damaged);
