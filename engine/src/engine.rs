@@ -267,6 +267,7 @@ impl Engine {
         {
             tracing::warn!(%error, "the engine cannot write a snapshot; the next start reads the log");
         }
+        self.wal.cut();
         Ok(())
     }
 

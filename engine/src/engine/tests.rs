@@ -128,6 +128,22 @@ fn a_full_disk_does_not_keep_it_from_opening() {
 }
 
 #[test]
+fn a_closed_engine_leaves_a_log_that_ends_where_its_records_do() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;
+    engine.apply(&derived(0)).expect("applies");
+    let log = crate::wal::segment::list(dir.path()).expect("lists").pop().expect("a log").1;
+    let length = || log.metadata().expect("is there").len();
+    let with_room = length();
+    engine.close().expect("closes");
+    let found = crate::wal::segment::read(&log, true, |_| Ok(())).unwrap_or_else(|error| panic!("{error:?}"));
+    assert!(length() == found.good_end && length() < with_room, "{} of {with_room}", length());
+    // Who goes on all the same is heard.
+    engine.apply(&derived(1)).expect("applies");
+    assert_eq!(read(&engine).0, Some(2.0));
+}
+
+#[test]
 fn damage_on_a_full_disk_is_settled_when_there_is_room() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens").0;

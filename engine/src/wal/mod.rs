@@ -395,6 +395,11 @@ impl Wal {
         self.state.lock().file = Some(Output::new(full));
     }
 
+    /// Ends the last file where its records do. Where that fails, the next start does it.
+    pub(crate) fn cut(&self) {
+        let _ = self.state.lock().file.as_mut().map(Output::cut);
+    }
+
     /// Bytes of all its files.
     pub(crate) fn disk_bytes(&self) -> u64 {
         let files = segment::list(&self.folder).unwrap_or_default();
@@ -404,8 +409,7 @@ impl Wal {
 
 impl Drop for Wal {
     fn drop(&mut self) {
-        // Whoever looks at the folder finds what is there; where it fails, the next start cuts it.
-        let _ = self.state.get_mut().file.as_mut().map(Output::cut);
+        self.cut();
     }
 }
 
