@@ -34,7 +34,9 @@ pub(crate) fn spellings(text: &str, today: Date) -> Vec<String> {
     }
     let plain = text.to_ascii_lowercase();
     let mut words: Vec<String> = Vec::new();
+    let mut before = "";
     for word in plain.split_whitespace().flat_map(at_commas).filter(|word| !word.is_empty()) {
+        let is_hour = std::mem::replace(&mut before, word) == "at";
         match word {
             "at" | "on" | "the" | "of" => {}
             // `3 pm`
@@ -44,7 +46,9 @@ pub(crate) fn spellings(text: &str, today: Date) -> Vec<String> {
             },
             _ => {
                 let number = NUMBERS.iter().position(|number| *number == word);
-                words.push(number.map_or_else(|| word.to_owned(), |at| (at + 1).to_string()));
+                let word = number.map_or_else(|| word.to_owned(), |at| (at + 1).to_string());
+                // `at 9`
+                words.push(if is_hour && word.parse::<u8>().is_ok() { word + ":00" } else { word });
             }
         }
     }
@@ -132,6 +136,15 @@ fn day<'w>(words: &'w [&'w str], which: Which, today: Date) -> Option<(String, &
             _ => in_year(today.year()).filter(|date| *date <= today).or_else(|| in_year(today.year() - 1)),
         };
         return Some((date?.to_string(), rest));
+    }
+    match words {
+        ["day", "after", "tomorrow", rest @ ..] => {
+            return Some((today.tomorrow().ok()?.tomorrow().ok()?.to_string(), rest));
+        }
+        ["day", "before", "yesterday", rest @ ..] => {
+            return Some((today.yesterday().ok()?.yesterday().ok()?.to_string(), rest));
+        }
+        _ => {}
     }
     let (first, rest) = words.split_first()?;
     match (weekday(first), which) {

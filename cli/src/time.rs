@@ -137,9 +137,9 @@ impl Clock {
         self.relative(&plain).or_else(|| self.on_a_day(text, &plain).filter(|_| !plain.is_empty()))
     }
 
-    /// `now-5m`, a number, a duration, `2 days ago`, `in 2 days`.
+    /// `now-5m`, a number, a duration, `2 days ago`, `in 2 days`, `+2h`.
     fn relative(&self, text: &str) -> Option<Timestamp> {
-        if let Some(length) = text.strip_prefix("in ") {
+        if let Some(length) = text.strip_prefix("in ").or_else(|| text.strip_prefix('+')) {
             return self.ahead(length);
         }
         // `10.30` is a time of day that somebody slipped on, and no moment of 1970.
@@ -173,12 +173,11 @@ impl Clock {
         };
         let Some(date) = self.date(day) else {
             // No day: a time of day alone. A zone alone is none.
-            let (time, zone) = self.time_and_zone(text, plain).filter(|_| time_length(plain) > 0)?;
-            return moment(self.now.date(), time, zone);
+            let has_time = time_length(plain) > 0;
+            return has_time.then(|| self.time_and_zone(self.now.date(), text, plain)).flatten();
         };
         let rest_text = text.get(text.len() - rest.len()..)?;
-        let (time, zone) = self.time_and_zone(rest_text.trim_start(), rest.trim_start())?;
-        moment(date, time, zone)
+        self.time_and_zone(date, rest_text.trim_start(), rest.trim_start())
     }
 
     fn date(&self, day: &str) -> Option<civil::Date> {
@@ -199,13 +198,16 @@ impl Clock {
         today.nth_weekday(-1, weekday).ok()
     }
 
-    /// `14:00`, `9:30:01.5`, `2pm`, `noon`, nothing (midnight), and a zone behind it.
-    fn time_and_zone(&self, text: &str, plain: &str) -> Option<(civil::Time, TimeZone)> {
+    /// `14:00`, `9:30:01.5`, `2pm`, `noon`, `24:00`, nothing (midnight), and a zone behind it, on a day.
+    fn time_and_zone(&self, date: civil::Date, text: &str, plain: &str) -> Option<Timestamp> {
         let end = time_length(plain);
-        let time = clock_time(plain.get(..end)?)?;
+        let shown = match plain.get(..end)? {
+            "24:00" | "24:00:00" => date.tomorrow().ok()?.to_datetime(civil::Time::midnight()),
+            time => date.to_datetime(clock_time(time)?),
+        };
         let zone_text = text.get(end..)?.trim();
         let zone = if zone_text.is_empty() { self.now.time_zone().clone() } else { zone(zone_text)? };
-        Some((time, zone))
+        Some(from_jiff(shown.to_zoned(zone).ok()?.timestamp()))
     }
 
     /// Date and time with milliseconds: `2026-11-28 10:00:00.000`.
@@ -251,11 +253,6 @@ pub(crate) fn weekday(name: &str) -> Option<Weekday> {
 
 fn from_jiff(at: jiff::Timestamp) -> Timestamp {
     Timestamp::from_millis(at.as_millisecond())
-}
-
-fn moment(date: civil::Date, time: civil::Time, zone: TimeZone) -> Option<Timestamp> {
-    let zoned = date.to_datetime(time).to_zoned(zone).ok()?;
-    Some(from_jiff(zoned.timestamp()))
 }
 
 /// `Z`, `UTC`, `+02:00`, `Europe/Berlin`.

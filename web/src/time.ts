@@ -52,8 +52,10 @@ const MONTH = '(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|jul
 const NTH = '\\d{1,2}(?:st|nd|rd|th)?';
 /** `nov 28`, `28th november 2026`. */
 const OF_MONTH = `(?:${MONTH} ${NTH}|${NTH} ${MONTH})(?: \\d{4})?`;
-const DAY = new RegExp(`today|yesterday|tomorrow|(?:(?:last|next) )?(?:${WEEKDAY}|${OF_MONTH})|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}|\\d{1,2}\\.\\d{1,2}\\.\\d{4}`);
+const DAY = new RegExp(`today|yesterday|tomorrow|day (?:after tomorrow|before yesterday)|(?:(?:last|next) )?(?:${WEEKDAY}|${OF_MONTH})|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}|\\d{1,2}\\.\\d{1,2}\\.\\d{4}`);
 const CLOCK = /noon|midnight|\d{1,2} ?[ap]m|\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?/;
+/** The hour of `at 9`. */
+const AT_HOUR = new RegExp(`(^| )at (\\d{1,2}|${Object.keys(COUNTS).join('|')})(?= |$)(?! [ap]m(?: |$))`, 'g');
 const ZONE = / ?(?:z|utc|gmt|[-+]\d\d(?::?\d\d)?)| [a-z][\w+-]*(?:\/[\w+-]+)*/;
 const LENGTH = new RegExp(`^(?:(\\d+(?:\\.\\d+)?|${Object.keys(COUNTS).join('|')}) ?)?(sec(?:ond)?|min(?:ute)?|hour|day|week|month|year)s?$`);
 /** A day, a clock, or both in either order, and a zone behind them. */
@@ -68,7 +70,8 @@ const CLOCK_FIRST = new RegExp(`^(${CLOCK.source})(?: (${DAY.source}))?(${ZONE.s
 export function parseTime(text: string, now: number): number | null {
   // A comma may also stand before the fraction of a second.
   const spaced = text.trim().toLowerCase().replace(/(?<!:\d\d),/g, ' ').replace(/\s+/g, ' ').trim();
-  const plain = spaced.replace(/(^| )(?:(?:at|on|the|of) )+/g, '$1');
+  const withHours = spaced.replace(AT_HOUR, (_, before, hour) => `${before}${COUNTS[hour] ?? hour}:00`);
+  const plain = withHours.replace(/(^| )(?:(?:at|on|the|of) )+/g, '$1');
   const at = sinceNow(plain, now) ?? lengthFromNow(plain, now) ?? onADay(plain, now);
   return at !== null && Math.abs(at) <= LATEST_MS ? at : null;
 }
@@ -87,11 +90,11 @@ function sinceNow(plain: string, now: number): number | null {
   return Math.round(number * (size >= 1e17 ? 1e-6 : size >= 1e14 ? 1e-3 : size >= 1e11 ? 1 : 1000));
 }
 
-/** `2h`, `2 days ago`, `last week`, `half an hour ago`; `in 2 days`, `an hour from now`, `next week`. */
+/** `2h`, `2 days ago`, `last week`, `half an hour ago`; `in 2 days`, `+2h`, `an hour from now`, `next week`. */
 function lengthFromNow(plain: string, now: number): number | null {
-  const [, before, length = '', behind] = /^(?:(last|past|next|in) )?(.+?)(?: (ago|from now))?$/.exec(plain) ?? [];
-  if (before && behind) return null;
-  const sign = before === 'next' || before === 'in' || behind === 'from now' ? 1 : -1;
+  const [, before, signed, length = '', behind] = /^(?:(last|past|next|in) |([-+]) ?)?(.+?)(?: (ago|from now))?$/.exec(plain) ?? [];
+  if ((before || signed) && behind) return null;
+  const sign = before === 'next' || before === 'in' || signed === '+' || behind === 'from now' ? 1 : -1;
   const fixed = length === 'half an hour' ? UNITS.h! / 2 : parseDuration(length);
   if (fixed !== null) return now + sign * fixed;
   const [, written, unit] = LENGTH.exec(length) ?? [];
@@ -152,8 +155,8 @@ function dateOf(text: string, now: number): [number, number, number] | null {
   const today = new Date(now);
   const [year, month, date] = [today.getFullYear(), today.getMonth(), today.getDate()];
   const [, which, day] = /^(?:(last|next) )?(.*)$/.exec(text) as unknown as [string, string | undefined, string];
-  const away = ['yesterday', 'today', 'tomorrow'].indexOf(day) - 1;
-  if (away >= -1) return dateFrom(new Date(year, month, date + away));
+  const away = ['day before yesterday', 'yesterday', 'today', 'tomorrow', 'day after tomorrow'].indexOf(day) - 2;
+  if (away >= -2) return dateFrom(new Date(year, month, date + away));
   const weekday = WEEKDAYS.indexOf(day.slice(0, 3));
   if (weekday >= 0) {
     // The last such day before today, or the next one behind it.
@@ -191,7 +194,9 @@ function clockOf(text: string): [number, number, number, number] | null {
   const [, hour, minute = '0', second = '0', fraction = '', half] = /^(\d+)(?::(\d+))?(?::(\d+))?(?:[.,](\d+))? ?([ap]m)?$/.exec(text) ?? [];
   if (half && (Number(hour) < 1 || Number(hour) > 12)) return null;
   const hours = half ? (Number(hour) % 12) + (half === 'pm' ? 12 : 0) : Number(hour);
-  if (hours > 23 || Number(minute) > 59 || Number(second) > 59) return null;
+  // 24:00 ends a day.
+  if (hours > (Number(minute) + Number(second) + Number(fraction) === 0 && !half ? 24 : 23)) return null;
+  if (Number(minute) > 59 || Number(second) > 59) return null;
   return [hours, Number(minute), Number(second), Number(fraction.padEnd(3, '0').slice(0, 3))];
 }
 
