@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// How many lanes.
-const LANES: usize = 4;
+/// Lanes from the start on: one for searches alone, and one that is for all.
+const LANES_MIN: usize = 2;
+/// Most lanes. More requests than that wait behind each other.
+const LANES_MAX: usize = 16;
 
 /// What a request does with the records that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +23,11 @@ pub(super) enum Work {
     Gather,
 }
 
-/// All lanes.
-pub(super) struct Lanes(Vec<Arc<Lane>>);
+/// All lanes, of which another one is made when a request meets none that is empty.
+pub(super) struct Lanes {
+    lanes: Mutex<Vec<Arc<Lane>>>,
+    threads: usize,
+}
 
 struct Lane {
     pool: ThreadPool,
@@ -38,22 +44,40 @@ impl Drop for Place {
     }
 }
 
+impl Lane {
+    fn new(number: usize, threads: usize) -> Result<Arc<Lane>, ThreadPoolBuildError> {
+        let name = move |thread| format!("log-search-{number}-{thread}");
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()?;
+        Ok(Arc::new(Lane { pool, requests: AtomicUsize::new(0) }))
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
 impl Lanes {
     /// Lanes of `threads` each.
     pub fn new(threads: usize) -> Result<Lanes, ThreadPoolBuildError> {
-        let lane = |lane: usize| {
-            let name = move |number| format!("log-search-{lane}-{number}");
-            let pool = ThreadPoolBuilder::new().num_threads(threads.max(1)).thread_name(name).build()?;
-            Ok(Arc::new(Lane { pool, requests: AtomicUsize::new(0) }))
-        };
-        (0..LANES).map(lane).collect::<Result<Vec<_>, _>>().map(Lanes)
+        let threads = threads.max(1);
+        let lanes = (0..LANES_MIN).map(|number| Lane::new(number, threads)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Lanes { lanes: Mutex::new(lanes), threads })
     }
 
     /// A place where the fewest requests are.
     fn place(&self, work: Work) -> Place {
-        let lanes = if work == Work::Gather { &self.0[1..] } else { &self.0[..] };
-        let emptiest = lanes.iter().min_by_key(|lane| lane.requests.load(Ordering::Relaxed));
-        let lane = Arc::clone(emptiest.unwrap_or(&self.0[0]));
+        let mut lanes = self.lanes.lock();
+        let for_it = if work == Work::Gather { &lanes[1..] } else { &lanes[..] };
+        let emptiest = for_it.iter().min_by_key(|lane| lane.requests()).unwrap_or(&lanes[0]).clone();
+        let lane = if emptiest.requests() == 0 || lanes.len() >= LANES_MAX {
+            emptiest
+        } else if let Ok(another) = Lane::new(lanes.len(), self.threads) {
+            lanes.push(another.clone());
+            another
+        } else {
+            // The system has no more threads: it waits.
+            emptiest
+        };
         lane.requests.fetch_add(1, Ordering::Relaxed);
         Place(lane)
     }
@@ -85,7 +109,7 @@ mod tests {
     fn gathering_leaves_searches_a_lane() {
         let lanes = Lanes::new(1).expect("starts");
         let (end, ends) = crossbeam_channel::bounded::<()>(0);
-        for _ in 0..LANES * 3 {
+        for _ in 0..LANES_MAX * 2 {
             let ends = ends.clone();
             // Until the sender is gone.
             lanes.spawn(Work::Gather, move || _ = ends.recv());
@@ -101,10 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_search_leaves_others_their_lanes() {
+    fn long_searches_leave_others_their_lanes() {
         let lanes = Lanes::new(1).expect("starts");
         let (end, ends) = crossbeam_channel::bounded::<()>(0);
-        lanes.spawn(Work::Search, move || _ = ends.recv());
+        for _ in 0..LANES_MAX - 2 {
+            let ends = ends.clone();
+            lanes.spawn(Work::Search, move || _ = ends.recv());
+        }
         for number in 0..20 {
             assert_eq!(lanes.install(Work::Search, || number), number);
             assert_eq!(lanes.install(Work::Gather, || number), number);
