@@ -56,11 +56,22 @@ pub struct QueryStats {
     pub evaluated: Duration,
     /// How many samples were read; `None` where nobody knows.
     pub samples_read: Option<u64>,
+    /// The same as Prometheus counts them, where that was asked for.
+    pub counted: Option<SamplesCounted>,
+}
+
+/// Samples that a query looked at, each step for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct SamplesCounted {
+    /// All of each window.
+    pub queryable: u64,
+    /// Of each window those that the one before did not have.
+    pub read: u64,
 }
 
 impl QueryStats {
-    /// Prometheus' statistics. Every sample is read once, whatever the number of windows that it lies in, and
-    /// results are sorted as a part of the evaluation.
+    /// Prometheus' statistics. Where nobody asked for more, every sample counts once, whatever the number of windows that
+    /// it lies in. Results are sorted as a part of the evaluation.
     pub fn to_json(self) -> Value {
         let evaluated = self.evaluated.as_secs_f64();
         let mut stats = json!({
@@ -73,8 +84,10 @@ impl QueryStats {
                 "execTotalTime": (self.prepared + self.queued + self.evaluated).as_secs_f64(),
             },
         });
-        if let Some(read) = self.samples_read {
-            stats["samples"] = json!({"totalQueryableSamples": read, "samplesRead": read, "peakSamples": read});
+        if let Some(once) = self.samples_read {
+            let SamplesCounted { queryable, read } =
+                self.counted.unwrap_or(SamplesCounted { queryable: once, read: once });
+            stats["samples"] = json!({"totalQueryableSamples": queryable, "samplesRead": read, "peakSamples": once});
         }
         stats
     }

@@ -87,6 +87,8 @@ fn every_value_is_that_of_prometheus() {
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut refused: BTreeMap<String, usize> = BTreeMap::new();
     let mut differences = Vec::new();
+    // Samples that were looked at: at all, and at several steps.
+    let mut looked_at = [0, 0];
     for (index, query) in queries(seed).into_iter().enumerate() {
         if !program.is_newest && is_newer(&query) {
             continue;
@@ -101,12 +103,18 @@ fn every_value_is_that_of_prometheus() {
                 continue;
             }
             *counts.entry(want.kind()).or_default() += 1;
+            if let Got::Value(.., steps) = &want {
+                looked_at[0] += u64::from(steps.iter().any(|step| step[0] > 0));
+                looked_at[1] += u64::from(steps.iter().filter(|step| step[0] > 0).count() > 1);
+            }
             if let Err(difference) = compare::compare(&query, &have, &want, program.is_newest) {
                 differences.push(format!("{query}\n  {when:?}: {difference}"));
             }
         }
     }
-    println!("seed {seed}, Prometheus {PROMETHEUS}: {counts:?}; not in this version: {refused:?}");
+    println!(
+        "seed {seed}, Prometheus {PROMETHEUS}: {counts:?}, {looked_at:?} looked at samples; not in this version: {refused:?}"
+    );
     let shown = differences.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>().join("\n");
     assert!(differences.is_empty(), "{} differences (seed {seed}), the first are:\n{shown}", differences.len());
     let values: usize = ["vector", "matrix"].iter().filter_map(|kind| counts.get(kind)).sum();
@@ -114,4 +122,5 @@ fn every_value_is_that_of_prometheus() {
         !program.is_newest || own_queries || values > counts.values().sum::<usize>() / 2,
         "too few queries have values"
     );
+    assert!(!program.is_newest || own_queries || looked_at[1] > 1000, "too few queries tell of samples: {looked_at:?}");
 }

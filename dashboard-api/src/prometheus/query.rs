@@ -7,10 +7,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Router, routing};
-use watchfire_json_log::query::QueryStats;
+use serde_json::{Value, json};
+use watchfire_json_log::query::{QueryStats, SamplesCounted};
 use watchfire_model::Timestamp;
 use watchfire_query_lang::ast::ValueType;
-use watchfire_query_lang::{Answer, Asked as When, EvalError, Language, Limits, Notes, Outcome, Query, RangeSteps};
+use watchfire_query_lang::{
+    Answer, Asked as When, EvalError, Language, Limits, Notes, Outcome, Query, RangeSteps, SamplesByStep,
+};
 
 use super::answer::Written;
 use super::known::Known;
@@ -95,8 +98,8 @@ fn limits(api: &Api, asked: &Asked) -> Result<Limits, Refused> {
 
 /// Evaluates, cuts and writes the answer; ends early when the client leaves.
 async fn evaluate(api: &Arc<Api>, by: AskedBy, asked: &Asked, when: When, most: usize) -> Result<Response, Refused> {
-    let limits = limits(api, asked)?;
     let stats = asked.get("stats").map(str::to_owned);
+    let limits = Limits { by_step: stats.is_some(), ..limits(api, asked)? };
     let begun = Instant::now();
     let known = asked.known_query(api).await?;
     if let (When::Range(_), value @ (ValueType::Matrix | ValueType::String)) = (when, known.query.value_type()) {
@@ -185,7 +188,12 @@ impl Work {
             Ok(answer) => Some(answer.samples_read),
             Err(_) => self.api.metrics.computes_here().then(|| limits.read.get()),
         };
-        (answer, QueryStats { prepared: self.prepared, queued, evaluated, samples_read })
+        let by_step = answer.as_ref().ok().and_then(|answer| answer.by_step.as_ref());
+        let counted = by_step.map(|by_step| SamplesCounted {
+            queryable: by_step.queryable.iter().sum(),
+            read: by_step.read.iter().sum(),
+        });
+        (answer, QueryStats { prepared: self.prepared, queued, evaluated, samples_read, counted })
     }
 
     /// Writes the query down, and begins to write its answer.
@@ -196,13 +204,29 @@ impl Work {
         truncate(&mut answer, self.most);
         let stats = self.stats.take();
         check_stats(stats.as_deref(), &mut answer);
-        let stats = stats.map(|_| format!(",\"stats\":{}", took.to_json()));
+        let stats = stats.map(|stats| {
+            let mut told = took.to_json();
+            if let Some(by_step) = answer.by_step.take().filter(|_| stats == "all") {
+                told["samples"]["totalQueryableSamplesPerStep"] = each_step(&by_step, &by_step.queryable);
+                told["samples"]["samplesReadPerStep"] = each_step(&by_step, &by_step.read);
+            }
+            format!(",\"stats\":{told}")
+        });
         let mut written = Written::new(answer, self.at, stats.unwrap_or_default());
         let first = written.next()?;
         // What takes long to be written is not brief either.
         self.known.note(self.when, took.evaluated + started.elapsed());
         Ok((first, written))
     }
+}
+
+/// Pairs of times in seconds and numbers of samples.
+fn each_step(by_step: &SamplesByStep, samples: &[u64]) -> Value {
+    let at = |step: usize| {
+        let millis = by_step.start.millis().saturating_add(by_step.step_ms.saturating_mul(step as i64));
+        if millis % 1000 == 0 { json!(millis / 1000) } else { json!(millis as f64 / 1000.0) }
+    };
+    samples.iter().enumerate().map(|(step, samples)| json!([at(step), samples])).collect()
 }
 
 /// Leaves so many series.

@@ -180,7 +180,7 @@ async fn features(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
             "offset": true,
             "on": true,
             "per_query_lookback_delta": true,
-            "per_step_stats": false,
+            "per_step_stats": true,
             "smoothed": true,
             "subqueries": true,
             "type_and_unit_labels": false,

@@ -6,13 +6,14 @@ use watchfire_engine::Engine;
 use watchfire_model::sample::is_stale;
 use watchfire_model::{Histogram, LabelSet, Sample, Timestamp};
 
+use super::by_step::SamplesByStep;
 use super::column::{Column, Value, is_absent};
 use super::context::Context;
 use super::limits::{EvalError, Guard, Limits};
 use super::memory::Held;
 use super::native::is_histogram;
 use super::notes::Notes;
-use super::{edges, window};
+use super::{by_step, edges, window};
 use crate::Query;
 use crate::ast::{Edges, Expr, ValueType};
 use crate::read::{RangeSeries, RangeSteps};
@@ -93,6 +94,8 @@ pub struct Answer {
     pub notes: Notes,
     /// Samples that were read for it.
     pub samples_read: u64,
+    /// The same as Prometheus counts them, where that was asked for and is known.
+    pub by_step: Option<SamplesByStep>,
     /// What it takes of the memory that evaluations share.
     pub memory: Held,
 }
@@ -100,7 +103,7 @@ pub struct Answer {
 impl Answer {
     /// One that was made elsewhere.
     pub fn new(outcome: Outcome, notes: Notes, samples_read: u64) -> Answer {
-        Answer { outcome, notes, samples_read, memory: Held::nothing() }
+        Answer { outcome, notes, samples_read, by_step: None, memory: Held::nothing() }
     }
 }
 
@@ -117,8 +120,12 @@ pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> 
     let samples_read = guard.samples_read();
     limits.read.set(samples_read);
     let (outcome, notes) = (outcome?, guard.notes().told(query.text()));
+    let by_step = match limits.by_step {
+        true => by_step::count(query, engine, asked, &guard, &outcome)?,
+        false => None,
+    };
     let memory = guard.held(outcome.bytes())?;
-    Ok(Answer { outcome, notes, samples_read, memory })
+    Ok(Answer { outcome, notes, samples_read, by_step, memory })
 }
 
 fn over_range(query: &Query, engine: &Engine, range: RangeSteps, guard: &Guard) -> Result<Outcome, EvalError> {

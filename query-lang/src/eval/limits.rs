@@ -76,6 +76,8 @@ pub struct Limits {
     pub one_core_for: Duration,
     /// Gives up, as if it had taken too long, where something has to be read from a disk: for threads that may not wait.
     pub at_once: bool,
+    /// Counts samples by step too, for [`super::Answer::by_step`], which takes about as long as the evaluation.
+    pub by_step: bool,
     /// Who may stop it.
     pub cancel: CancelToken,
     /// Where [`super::answer`] leaves how much was read.
@@ -96,6 +98,7 @@ impl Default for Limits {
             live_only: false,
             one_core_for: Duration::from_millis(10),
             at_once: false,
+            by_step: false,
             cancel: CancelToken::new(),
             read: SamplesRead::default(),
         }

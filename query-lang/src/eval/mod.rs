@@ -8,6 +8,7 @@
 mod aggregate;
 mod answer;
 mod binary;
+mod by_step;
 mod choose;
 mod column;
 mod context;
@@ -40,6 +41,7 @@ use watchfire_engine::Engine;
 use watchfire_model::{Histogram, LabelSet, Timestamp};
 
 pub use answer::{Answer, Asked, MatrixSeries, Outcome, PointValue, answer};
+pub use by_step::SamplesByStep;
 pub use limits::{CancelToken, EvalError, Limits, SamplesRead};
 pub use memory::{Held, QueryMemory};
 pub use native::text::text as histogram_text;

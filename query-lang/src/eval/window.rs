@@ -160,6 +160,14 @@ impl Ranges {
         }
     }
 
+    /// The times at which the expression of a subquery is evaluated.
+    pub fn inner_steps(&self) -> Option<Steps> {
+        match self {
+            Ranges::Selected(_) => None,
+            Ranges::Subquery(evaluated) => Some(evaluated.steps),
+        }
+    }
+
     pub fn count(&self) -> usize {
         match self {
             Ranges::Selected(selected) => selected.views.len(),

@@ -16,7 +16,9 @@ pub fn compare(query: &str, have: &Got, want: &Got, with_notes: bool) -> Result<
     match (have, want) {
         (Got::Text(have), Got::Text(want)) if have == want => Ok(()),
         (Got::BadQuery(_), Got::BadQuery(_)) | (Got::Failed(_), Got::Failed(_)) => Ok(()),
-        (Got::Value(kind, have, notes), Got::Value(wanted_kind, want, wanted_notes)) if kind == wanted_kind => {
+        (Got::Value(kind, have, notes, counts), Got::Value(wanted_kind, want, wanted_notes, wanted_counts))
+            if kind == wanted_kind =>
+        {
             if let Err(difference) = rows(query, have, want) {
                 // Over a range it looks at series in any order, so that any of equal values can be the largest.
                 let chooses = query.contains("topk") || query.contains("bottomk");
@@ -46,6 +48,9 @@ pub fn compare(query: &str, have: &Got, want: &Got, with_notes: bool) -> Result<
             };
             if with_notes && sorted(notes) != sorted(wanted_notes) {
                 return Err(format!("notes {notes:?}, not {wanted_notes:?}"));
+            }
+            if with_notes && counts != wanted_counts {
+                return Err(format!("samples {counts:?}, not {wanted_counts:?}"));
             }
             Ok(())
         }

@@ -72,8 +72,8 @@ impl Point {
 
 /// An answer of either.
 pub enum Got {
-    /// Type, series in the order given, warnings and infos.
-    Value(String, Rows, Vec<String>),
+    /// Type, series in the order given, warnings and infos, and samples looked at and read at each step.
+    Value(String, Rows, Vec<String>, Vec<[u64; 2]>),
     /// A text.
     Text(String),
     /// The query cannot be read.
@@ -87,7 +87,7 @@ pub enum Got {
 impl fmt::Display for Got {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Got::Value(_, rows, notes) => write!(f, "{}: {rows:?} {notes:?}", self.kind()),
+            Got::Value(_, rows, notes, _) => write!(f, "{}: {rows:?} {notes:?}", self.kind()),
             Got::Text(text) | Got::BadQuery(text) | Got::Failed(text) | Got::NotYet(text) => {
                 write!(f, "{}: {text:?}", self.kind())
             }
@@ -99,7 +99,7 @@ impl Got {
     /// For counting.
     pub fn kind(&self) -> &'static str {
         match self {
-            Got::Value(kind, rows, _) if rows.is_empty() && kind != "scalar" => "empty",
+            Got::Value(kind, rows, ..) if rows.is_empty() && kind != "scalar" => "empty",
             Got::Value(kind, ..) if kind == "matrix" => "matrix",
             Got::Value(kind, ..) if kind == "vector" => "vector",
             Got::Value(..) => "scalar",
@@ -170,7 +170,8 @@ impl Ours {
 
     /// Evaluated on all cores, however little there is to do, it is the same: values, notes, failures and what was read.
     fn check_cores(&self, query: &Query, asked: Asked, whole: &Result<Answer, EvalError>) {
-        let on_all = answer(query, &self.engine, asked, &Limits { one_core_for: Duration::ZERO, ..Limits::default() });
+        let limits = Limits { one_core_for: Duration::ZERO, by_step: true, ..Limits::default() };
+        let on_all = answer(query, &self.engine, asked, &limits);
         let (on_all, whole) = (format!("{on_all:?}"), format!("{whole:?}"));
         assert!(on_all == whole, "{} on all cores:\n{on_all}\ninstead of\n{whole}", query.text());
     }
@@ -189,7 +190,7 @@ impl Ours {
                 (Asked::Range(RangeSteps { start: at(start), end: at(end), step_ms }), at(end))
             }
         };
-        let whole = answer(&query, &self.engine, asked, &Limits::default());
+        let whole = answer(&query, &self.engine, asked, &Limits { by_step: true, ..Limits::default() });
         self.check_parts(&query, asked, &whole);
         self.check_cores(&query, asked, &whole);
         let answer = match whole {
@@ -203,11 +204,14 @@ impl Ours {
             |labels: &LabelSet| labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let mut notes = answer.notes.warnings;
         notes.extend(answer.notes.infos);
+        let counts = answer.by_step.map_or_else(Vec::new, |by_step| {
+            by_step.queryable.into_iter().zip(by_step.read).map(|(queryable, read)| [queryable, read]).collect()
+        });
         match answer.outcome {
             Outcome::Text(text) => Got::Text(text),
             Outcome::Scalar(value) => {
                 let points = vec![(end.millis(), Point::Float(value))];
-                Got::Value("scalar".to_owned(), vec![(BTreeMap::new(), points)], notes)
+                Got::Value("scalar".to_owned(), vec![(BTreeMap::new(), points)], notes, counts)
             }
             Outcome::Vector(rows) => {
                 let point = |value: &PointValue| match value {
@@ -215,7 +219,7 @@ impl Ours {
                     PointValue::Histogram(histogram) => Point::of(histogram),
                 };
                 let rows = rows.iter().map(|(labels, value)| (pairs(labels), vec![(end.millis(), point(value))]));
-                Got::Value("vector".to_owned(), rows.collect(), notes)
+                Got::Value("vector".to_owned(), rows.collect(), notes, counts)
             }
             Outcome::Matrix(rows) => {
                 let rows = rows.into_iter().map(|series| {
@@ -223,7 +227,7 @@ impl Ours {
                     let histograms = series.histograms.iter().map(|(at, shown)| (at.millis(), Point::of(shown)));
                     (pairs(&series.labels), floats.chain(histograms).collect())
                 });
-                Got::Value("matrix".to_owned(), rows.collect(), notes)
+                Got::Value("matrix".to_owned(), rows.collect(), notes, counts)
             }
         }
     }
@@ -267,7 +271,9 @@ impl Theirs {
     pub fn ask(&mut self, query: &str, when: When) -> Got {
         let seconds = |millis: i64| format!("{}.{:03}", (START_MS + millis) / 1000, (START_MS + millis) % 1000);
         let (answer, json) = match when {
-            When::Instant(at) => call(&mut self.client, "/api/v1/query", &[("query", query), ("time", &seconds(at))]),
+            When::Instant(at) => {
+                call(&mut self.client, "/api/v1/query", &[("query", query), ("time", &seconds(at)), ("stats", "all")])
+            }
             When::Range(start, end, step) => call(
                 &mut self.client,
                 "/api/v1/query_range",
@@ -276,6 +282,7 @@ impl Theirs {
                     ("start", &seconds(start)),
                     ("end", &seconds(end)),
                     ("step", &format!("{}.{:03}", step / 1000, step % 1000)),
+                    ("stats", "all"),
                 ],
             ),
         };
@@ -291,13 +298,20 @@ impl Theirs {
         };
         let mut notes = texts("warnings");
         notes.extend(texts("infos"));
+        let samples = &json["data"]["stats"]["samples"];
+        let [queryable, read] = ["totalQueryableSamplesPerStep", "samplesReadPerStep"].map(|name| {
+            let steps = samples[name].as_array().into_iter().flatten();
+            steps.map(|step| step[1].as_u64().expect("a number")).collect::<Vec<_>>()
+        });
+        let counts: Vec<[u64; 2]> =
+            queryable.into_iter().zip(read).map(|(queryable, read)| [queryable, read]).collect();
         let kind = json["data"]["resultType"].as_str().unwrap_or_default().to_owned();
         let result = &json["data"]["result"];
         if kind == "string" {
             return Got::Text(result[1].as_str().unwrap_or_default().to_owned());
         }
         if kind == "scalar" {
-            return Got::Value(kind, vec![(BTreeMap::new(), vec![point(result)])], notes);
+            return Got::Value(kind, vec![(BTreeMap::new(), vec![point(result)])], notes, counts);
         }
         let rows = result.as_array().into_iter().flatten().map(|row| {
             let labels = row["metric"].as_object().into_iter().flatten();
@@ -311,7 +325,7 @@ impl Theirs {
             (labels.collect(), points)
         });
         let rows = rows.collect();
-        Got::Value(kind, rows, notes)
+        Got::Value(kind, rows, notes, counts)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::server::free_port;
 /// Longest wait for readiness.
 const START_MAX: Duration = Duration::from_secs(60);
 /// What must be switched on.
-const FEATURES: &str =
-    "promql-experimental-functions,promql-binop-fill-modifiers,promql-extended-range-selectors,exemplar-storage";
+const FEATURES: &str = "promql-experimental-functions,promql-binop-fill-modifiers,promql-extended-range-selectors,\
+                        promql-per-step-stats,exemplar-storage";
 
 /// A running Prometheus; killed when dropped.
 pub struct Prometheus {

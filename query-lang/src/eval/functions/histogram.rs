@@ -24,12 +24,21 @@ const BOUND_LABEL: &str = "le";
 /// Numbers of histograms, which are not needed afterwards.
 pub(super) fn eval(ctx: &Context, function: HistogramFunction, call: &Call) -> Result<Vec<Column>, EvalError> {
     let shelved = ctx.shelved();
+    let columns = numbers(&counts_or_buckets(ctx, function, call), function, call)?;
+    ctx.forget_since(shelved, std::iter::empty());
+    Ok(columns)
+}
+
+/// The context of the arguments of a call.
+pub(in crate::eval) fn counts_or_buckets<'e>(
+    ctx: &Context<'e>,
+    function: HistogramFunction,
+    call: &Call,
+) -> Context<'e> {
     let asks_for_counts =
         matches!(function, HistogramFunction::Avg | HistogramFunction::Count | HistogramFunction::Sum)
             && !call.args.iter().any(cuts);
-    let columns = numbers(&if asks_for_counts { ctx.of_counts() } else { ctx.of_buckets() }, function, call)?;
-    ctx.forget_since(shelved, std::iter::empty());
-    Ok(columns)
+    if asks_for_counts { ctx.of_counts() } else { ctx.of_buckets() }
 }
 
 /// Whether histograms are cut somewhere in it.

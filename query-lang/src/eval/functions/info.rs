@@ -106,6 +106,13 @@ pub(super) fn eval(ctx: &Context, call: &Call) -> Result<Vec<Column>, EvalError>
     join_same_labels(out)
 }
 
+/// The info series that a call finds, as columns of the times of their newest samples.
+pub(in crate::eval) fn infos(ctx: &Context, call: &Call) -> Result<Vec<Column>, EvalError> {
+    let told = arg(call, 0)?;
+    let base = crate::eval::eval_vector(ctx, told)?;
+    fetch(ctx, &base, &WantedInfo::of(call)?, &reference::shift_of(ctx, told))
+}
+
 /// The info series of these, as columns of the times of their newest samples.
 fn fetch(ctx: &Context, base: &[Column], wanted: &WantedInfo, shift: &Shift) -> Result<Vec<Column>, EvalError> {
     // By which of the identifying labels they have: an info series has the same ones.

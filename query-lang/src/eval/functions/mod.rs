@@ -18,6 +18,9 @@ mod sort;
 mod swift;
 pub(super) mod window;
 
+pub(super) use histogram::counts_or_buckets;
+pub(super) use info::infos;
+
 use super::column::Value;
 use super::context::Context;
 use super::limits::EvalError;
