@@ -75,6 +75,15 @@ impl Postings {
         }
     }
 
+    /// Whether any member is such a one.
+    pub(crate) fn any(&self, mut is_one: impl FnMut(u32) -> bool) -> bool {
+        match self {
+            Postings::One(number) => is_one(*number),
+            Postings::Few(numbers) => numbers.iter().copied().any(is_one),
+            Postings::Many(bitmap) => bitmap.iter().any(is_one),
+        }
+    }
+
     /// Calls back with each member, ascending.
     pub(crate) fn each(&self, mut each: impl FnMut(u32)) {
         match self {

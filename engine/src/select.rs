@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
 use watchfire_model::{LabelSet, Matcher};
 
 use crate::catalogue::{FamilyInfo, MetricInfo};
@@ -96,8 +97,7 @@ impl Engine {
         let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
         for (number, shard) in self.registry.shards.iter().enumerate() {
             let shard = shard.read();
-            let lock = |series: &Series| u32::from(series.state.is_locked());
-            shard.each_series(&select(&*shard, &prepared), lock, |slot, series| put(&shard, number, slot, series));
+            shard.each_series(&select(&*shard, &prepared), is_locked, |slot, series| put(&shard, number, slot, series));
         }
         Ok(())
     }
@@ -133,22 +133,26 @@ impl Engine {
         self.registry.counted.read().contains(metric)
     }
 
-    /// The values of a label among the series that satisfy all matchers (all series, if there are none), sorted.
-    pub fn label_values(&self, name: &str, matchers: &[Matcher]) -> Vec<String> {
+    /// The values of a label among the series that satisfy all matchers (all series, if there are none) and can have
+    /// something to say about these times, sorted.
+    pub fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
         let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
         let mut values = BTreeSet::new();
         for shard in &self.registry.shards {
             let shard = shard.read();
             let pairs = shard.pairs.name(name.as_bytes()).and_then(|name| shard.pairs.pairs_of(name));
-            let chosen = (!prepared.is_empty()).then(|| select(&*shard, &prepared));
+            let chosen = (!prepared.is_empty()).then(|| chosen(&shard, &prepared, range));
             for pair in pairs.into_iter().flatten() {
+                let value = std::str::from_utf8(shard.pairs.value_of(pair)).unwrap_or_default();
+                if values.contains(value) {
+                    continue;
+                }
                 let wanted = match (&chosen, shard.pairs.postings(pair)) {
                     (Some(chosen), Some(postings)) => !chosen.is_disjoint(&postings.to_bitmap()),
-                    (None, _) => true,
+                    (None, _) => is_there(&shard, pair, range),
                     (Some(_), None) => false,
                 };
-                let value = std::str::from_utf8(shard.pairs.value_of(pair)).unwrap_or_default();
-                if wanted && !values.contains(value) {
+                if wanted {
                     values.insert(value.to_owned());
                 }
             }
@@ -156,22 +160,55 @@ impl Engine {
         values.into_iter().collect()
     }
 
-    /// The names of labels among the series that satisfy all matchers (all series, if there are none), sorted.
-    pub fn label_names(&self, matchers: &[Matcher]) -> Vec<String> {
+    /// The names of labels among the series that satisfy all matchers (all series, if there are none) and can have something
+    /// to say about these times, sorted.
+    pub fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
         let prepared: Vec<Prepared> = matchers.iter().map(Prepared::new).collect();
-        let mut names = BTreeSet::new();
+        let mut names: BTreeSet<String> = BTreeSet::new();
         for shard in &self.registry.shards {
             let shard = shard.read();
             if prepared.is_empty() {
-                names.extend(shard.pairs.names().map(|(name, _)| name.to_string()));
+                for (name, of_name) in shard.pairs.names() {
+                    if !names.contains(&**name) && of_name.iter().any(|pair| is_there(&shard, pair, range)) {
+                        names.insert(name.to_string());
+                    }
+                }
                 continue;
             }
             let mut pairs: BTreeSet<u32> = BTreeSet::new();
-            for series in select(&*shard, &prepared).iter().filter_map(|slot| shard.slot(slot)) {
+            for series in chosen(&shard, &prepared, range).iter().filter_map(|slot| shard.slot(slot)) {
                 pairs.extend(series.pairs.iter().copied());
             }
             names.extend(pairs.iter().filter_map(|pair| shard.pairs.texts(*pair)).map(|(name, _)| name.to_string()));
         }
         names.into_iter().collect()
     }
+}
+
+/// The series of a shard that satisfy matchers and can have something to say about these times.
+fn chosen(shard: &Shard, prepared: &[Prepared], range: TimeRange) -> RoaringBitmap {
+    let chosen = select(shard, prepared);
+    if range == TimeRange::ALWAYS {
+        return chosen;
+    }
+    let mut of_range = RoaringBitmap::new();
+    shard.each_series(&chosen, is_locked, |slot, series| {
+        if series.state.lock().overlaps(range, Layers::All) {
+            of_range.insert(slot);
+        }
+    });
+    of_range
+}
+
+/// Whether any series with this label pair can have something to say about these times: mostly the first one can.
+fn is_there(shard: &Shard, pair: u32, range: TimeRange) -> bool {
+    range == TimeRange::ALWAYS
+        || shard.pairs.postings(pair).is_some_and(|postings| {
+            postings.any(|slot| shard.slot(slot).is_some_and(|series| series.state.lock().overlaps(range, Layers::All)))
+        })
+}
+
+/// Reads a little of a series.
+fn is_locked(series: &Series) -> u32 {
+    u32::from(series.state.is_locked())
 }

@@ -81,8 +81,41 @@ fn samples_follow_the_rules_and_survive() {
     samples.clear();
     views[0].samples(at(-500), at(999), &mut samples);
     assert_eq!(samples.len(), 1, "left-open, right-closed");
-    assert_eq!(engine.label_values("job", &[]), ["api", "web"]);
-    assert_eq!(engine.label_names(&[]), ["__name__", "instance", "job"]);
+    assert_eq!(engine.label_values("job", &[], TimeRange::ALWAYS), ["api", "web"]);
+    assert_eq!(engine.label_names(&[], TimeRange::ALWAYS), ["__name__", "instance", "job"]);
+}
+
+#[test]
+fn names_and_values_are_those_of_series_with_something_in_the_range() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let engine = open(dir.path());
+    let mut batch = SampleBatch::new(at(10_000));
+    for (job, label, first, last) in [("early", "a", 0, 1000), ("long", "b", 500, 9000), ("late", "c", 8000, 9000)] {
+        let labels = &mut [("__name__", "m"), ("job", job), (label, "x")];
+        let series = batch.series_of(SeriesKind::Samples(MetricType::Untyped), labels).expect("valid");
+        batch.push(series, at(first), 1.0);
+        batch.push(series, at(last), 1.0);
+    }
+    engine.append_samples(&batch).expect("appends");
+    let all = Matcher::equal("__name__", "m");
+    let not_late = Matcher::new("job", MatchOp::NotEqual, "late").expect("a matcher");
+    for (start, end, jobs, names) in [
+        (-1, 10_000, &["early", "late", "long"][..], &["a", "b", "c"][..]),
+        (-1, 0, &["early"], &["a"]),
+        (1000, 7999, &["long"], &["b"]),
+        (999, 8000, &["early", "late", "long"], &["a", "b", "c"]),
+        (9000, 10_000, &[], &[]),
+        (-10, -1, &[], &[]),
+    ] {
+        let range = TimeRange { start: at(start), end: at(end) };
+        let told = |texts: Vec<String>| texts.into_iter().filter(|text| text.len() == 1).collect::<Vec<_>>();
+        for matchers in [&[][..], std::slice::from_ref(&all)] {
+            assert_eq!(engine.label_values("job", matchers, range), jobs, "{start}..{end}");
+            assert_eq!(told(engine.label_names(matchers, range)), names, "{start}..{end}");
+        }
+        let jobs: Vec<&str> = jobs.iter().copied().filter(|job| *job != "late").collect();
+        assert_eq!(engine.label_values("job", std::slice::from_ref(&not_late), range), jobs, "{start}..{end}");
+    }
 }
 
 #[test]

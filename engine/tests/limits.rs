@@ -134,7 +134,7 @@ fn series_that_age_out_free_everything() {
             .is_empty()
     );
     assert_eq!(engine.metrics("").len(), 1);
-    assert_eq!(engine.label_values("pod", &[]).len(), 500);
+    assert_eq!(engine.label_values("pod", &[], TimeRange::ALWAYS).len(), 500);
 }
 
 #[test]

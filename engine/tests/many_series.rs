@@ -54,8 +54,8 @@ fn told(engine: &Engine) -> Told {
         assert!(!found.is_empty());
         found
     };
-    let names = engine.label_names(&[]);
-    let values = names.iter().map(|name| engine.label_values(name, &[]));
+    let names = engine.label_names(&[], TimeRange::ALWAYS);
+    let values = names.iter().map(|name| engine.label_values(name, &[], TimeRange::ALWAYS));
     let values = values.chain([names.clone()]).collect();
     (engine.metrics(""), engine.cardinality(20), values, selectors.iter().map(found).collect())
 }

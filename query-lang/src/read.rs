@@ -134,7 +134,7 @@ impl MetricsRead for LocalMetrics {
     }
 
     fn label_names(&self, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Result<Vec<String>, EvalError> {
-        what_is_there::label_names(&self.engine, selectors, range)
+        Ok(what_is_there::label_names(&self.engine, selectors, range))
     }
 
     fn label_values(
@@ -143,7 +143,7 @@ impl MetricsRead for LocalMetrics {
         selectors: &[Vec<Matcher>],
         range: Option<TimeRange>,
     ) -> Result<Vec<String>, EvalError> {
-        what_is_there::label_values(&self.engine, name, selectors, range)
+        Ok(what_is_there::label_values(&self.engine, name, selectors, range))
     }
 
     fn metrics(&self, prefix: &str) -> Result<Vec<MetricInfo>, EvalError> {

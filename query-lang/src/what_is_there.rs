@@ -25,17 +25,8 @@ pub(crate) fn series(
 }
 
 /// The names of labels.
-pub(crate) fn label_names(
-    engine: &Engine,
-    selectors: &[Vec<Matcher>],
-    range: Option<TimeRange>,
-) -> Result<Vec<String>, EvalError> {
-    let of_series = |labels: &LabelSet, names: &mut BTreeSet<String>| {
-        for (name, _) in labels.iter().filter(|(name, _)| !names.contains(*name)).collect::<Vec<_>>() {
-            names.insert(name.to_owned());
-        }
-    };
-    texts(engine, selectors, range, |matchers| engine.label_names(matchers), of_series)
+pub(crate) fn label_names(engine: &Engine, selectors: &[Vec<Matcher>], range: Option<TimeRange>) -> Vec<String> {
+    texts(selectors, |matchers| engine.label_names(matchers, range.unwrap_or(TimeRange::ALWAYS)))
 }
 
 /// The values of a label.
@@ -44,34 +35,18 @@ pub(crate) fn label_values(
     name: &str,
     selectors: &[Vec<Matcher>],
     range: Option<TimeRange>,
-) -> Result<Vec<String>, EvalError> {
-    let of_series = |labels: &LabelSet, values: &mut BTreeSet<String>| {
-        if let Some(value) = labels.get(name).filter(|value| !values.contains(*value)) {
-            values.insert(value.to_owned());
-        }
-    };
-    texts(engine, selectors, range, |matchers| engine.label_values(name, matchers), of_series)
+) -> Vec<String> {
+    texts(selectors, |matchers| engine.label_values(name, matchers, range.unwrap_or(TimeRange::ALWAYS)))
 }
 
-/// Names or values, sorted: of the index; of the series themselves where both selectors and times are given.
-fn texts(
-    engine: &Engine,
-    selectors: &[Vec<Matcher>],
-    range: Option<TimeRange>,
-    of_index: impl Fn(&[Matcher]) -> Vec<String>,
-    of_series: impl Fn(&LabelSet, &mut BTreeSet<String>),
-) -> Result<Vec<String>, EvalError> {
-    Ok(match (selectors, range) {
-        ([], _) => of_index(&[]),
-        ([matchers], None) => of_index(matchers),
-        (selectors, None) => {
-            let all: BTreeSet<String> = selectors.iter().flat_map(|matchers| of_index(matchers)).collect();
+/// Names or values of what the selectors find, or of everything without one, each once, sorted.
+fn texts(selectors: &[Vec<Matcher>], of_one: impl Fn(&[Matcher]) -> Vec<String>) -> Vec<String> {
+    match selectors {
+        [] => of_one(&[]),
+        [matchers] => of_one(matchers),
+        selectors => {
+            let all: BTreeSet<String> = selectors.iter().flat_map(|matchers| of_one(matchers)).collect();
             all.into_iter().collect()
         }
-        (selectors, Some(range)) => {
-            let mut all = BTreeSet::new();
-            series(engine, selectors, Some(range))?.iter().for_each(|labels| of_series(labels, &mut all));
-            all.into_iter().collect()
-        }
-    })
+    }
 }
