@@ -245,6 +245,9 @@ fn what_is_no_number_keeps_its_bits() {
         0x7ff8_dead_beef_0001,
         0xffff_ffff_ffff_ffff,
         0x8000_0000_0000_0000,
+        // These signal.
+        0x7ff0_0000_0000_0001,
+        0xfff4_dead_beef_0001,
     ]
     .into_iter()
     .map(f64::from_bits)

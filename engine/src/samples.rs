@@ -15,7 +15,7 @@ mod tail;
 
 use std::sync::Arc;
 
-use watchfire_model::sample::is_stale;
+use watchfire_model::sample::HISTOGRAM_NAN_BITS;
 use watchfire_model::{Histogram, Sample, Timestamp};
 
 use self::packed::Packed;
@@ -87,11 +87,11 @@ impl Samples {
     }
 
     /// Takes a sample, in order or within the out-of-order window. What is no number keeps its bits, as with Prometheus, but
-    /// is quiet.
+    /// for a few that are taken.
     pub(crate) fn push(&mut self, sample: Sample, bounds: &TimeBounds, codec: &mut Codec) -> Result<Pushed, Rejection> {
         let at = sample.timestamp.millis();
         bounds.check(at)?;
-        let sample = quiet(sample);
+        let sample = plain(sample);
         if let Some(natives) = &self.natives {
             if natives.has(at) {
                 return Err(Rejection::DuplicateTimestamp);
@@ -128,7 +128,7 @@ impl Samples {
         }
         let all = self.raw.len() + run.len();
         if all <= RAW_MAX {
-            run.iter().for_each(|sample| self.raw.push(quiet(*sample)));
+            run.iter().for_each(|sample| self.raw.push(plain(*sample)));
         } else {
             // What is left over after whole rounds of raw ones, as if they had come one by one.
             self.pack_with(run, (all - 1) / RAW_MAX * RAW_MAX, codec);
@@ -161,7 +161,7 @@ impl Samples {
     /// Packs so many samples of the raw ones and a run behind them; those that are over stay raw.
     fn pack_with(&mut self, run: &[Sample], many: usize, codec: &mut Codec) {
         let mut all = codec.take_room();
-        all.extend(self.raw.iter().chain(run.iter().copied().map(quiet)));
+        all.extend(self.raw.iter().chain(run.iter().copied().map(plain)));
         let (packed, raw) = all.split_at(many.min(all.len()));
         self.raw.clear();
         self.raw.set(raw);
@@ -418,11 +418,13 @@ impl Samples {
 
 /// The bit that tells quiet NaNs from signalling ones, which no processor makes.
 const QUIET: u64 = 1 << 51;
+const SIGN: u64 = 1 << 63;
 
-/// Only the staleness marker is a NaN that signals: whoever evaluates may mean other things by the others.
-fn quiet(sample: Sample) -> Sample {
-    let signals = sample.value.is_nan() && !is_stale(sample.value);
-    Sample { value: if signals { f64::from_bits(sample.value.to_bits() | QUIET) } else { sample.value }, ..sample }
+/// A NaN by which evaluations mean something else is made quiet, and so is the one that a minus before it turns into that.
+fn plain(sample: Sample) -> Sample {
+    let bits = sample.value.to_bits();
+    let is_taken = [bits, bits ^ SIGN].iter().any(|bits| bits >> 32 == u64::from(HISTOGRAM_NAN_BITS));
+    Sample { value: if is_taken { f64::from_bits(bits | QUIET) } else { sample.value }, ..sample }
 }
 
 fn ascending(before: i64, next: i64) -> Result<(), Damaged> {

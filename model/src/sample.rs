@@ -5,6 +5,10 @@ use crate::Timestamp;
 /// Bits of the NaN that says "this series ended here" (Prometheus' staleness marker).
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
 
+/// Upper half of the bits of the NaNs by which evaluations mean native histograms: no sample has such a value, and no
+/// processor makes one, as they are not quiet.
+pub const HISTOGRAM_NAN_BITS: u32 = 0xfff0_4849;
+
 /// A value at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {

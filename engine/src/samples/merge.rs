@@ -5,7 +5,7 @@ use std::sync::Arc;
 use watchfire_model::Sample;
 
 use super::packed::Packed;
-use super::{Pushed, SEAL_AT, Samples, quiet};
+use super::{Pushed, SEAL_AT, Samples, plain};
 use crate::chunk::{Chunk, Codec};
 use crate::limits::{Rejection, TimeBounds};
 
@@ -92,7 +92,7 @@ impl Packed {
 fn merged(have: &[Sample], new: &[Sample], told: Told<'_>) -> Vec<Sample> {
     let mut all: Vec<Sample> = Vec::with_capacity(have.len() + new.len());
     let mut have = have.iter().peekable();
-    for sample in new.iter().copied().map(quiet) {
+    for sample in new.iter().copied().map(plain) {
         while let Some(before) = have.next_if(|before| before.timestamp <= sample.timestamp) {
             all.push(*before);
         }
@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// The last as Go writes it, but that it signals.
+    /// The last signals.
     const VALUES: [f64; 3] = [0.0, 1.0, f64::from_bits(0x7ff0_0000_0000_0001)];
 
     proptest! {
@@ -139,7 +139,7 @@ mod tests {
                 let wanted: Vec<Result<Pushed, Rejection>> = run.iter().map(|sample| {
                     let at = sample.timestamp.millis();
                     bounds.check(at)?;
-                    let bits_of_sample = quiet(*sample).value.to_bits();
+                    let bits_of_sample = plain(*sample).value.to_bits();
                     match model.get(&at) {
                         Some(bits) if *bits == bits_of_sample => Ok(Pushed::Known),
                         Some(_) => Err(Rejection::DuplicateTimestamp),

@@ -120,7 +120,7 @@ proptest! {
             prop_assert!(!at_once.extend(&run, &mut codec), "it is there already");
             for sample in run {
                 prop_assert_eq!(one_by_one.push(sample, &TimeBounds::ALL, &mut codec), Ok(Pushed::Accepted));
-                model.insert(sample.timestamp.millis(), quiet(sample).value.to_bits());
+                model.insert(sample.timestamp.millis(), plain(sample).value.to_bits());
             }
         }
         check(&at_once, &model, &mut codec, (i64::MIN, i64::MAX));
@@ -174,7 +174,7 @@ fn floats_and_histograms_share_their_times() {
 }
 
 #[test]
-fn what_is_no_number_keeps_its_bits_and_is_quiet() {
+fn what_is_no_number_keeps_its_bits_but_for_those_that_are_taken() {
     let (mut samples, mut codec) = (Samples::default(), Codec::default());
     let mut push = |at: i64, bits: u64| samples.push(sample(at, f64::from_bits(bits)), &TimeBounds::ALL, &mut codec);
     assert_eq!(push(1, 0x7ff8_dead_beef_0001), Ok(Pushed::Accepted));
@@ -182,12 +182,16 @@ fn what_is_no_number_keeps_its_bits_and_is_quiet() {
     assert_eq!(push(1, 0x7ff8_0000_0000_0000), Err(Rejection::DuplicateTimestamp));
     assert_eq!(push(2, 0xfff0_4849_0000_0001), Ok(Pushed::Accepted));
     assert_eq!(push(2, 0xfff0_4849_0000_0001), Ok(Pushed::Known));
-    assert_eq!(push(3, STALE_NAN_BITS), Ok(Pushed::Accepted));
+    assert_eq!(push(3, 0x7ff0_4849_0000_0001), Ok(Pushed::Accepted));
+    assert_eq!(push(4, 0x7ff0_0000_0000_0001), Ok(Pushed::Accepted));
+    assert_eq!(push(4, 0x7ff8_0000_0000_0001), Err(Rejection::DuplicateTimestamp));
+    assert_eq!(push(5, STALE_NAN_BITS), Ok(Pushed::Accepted));
     samples.pack(&mut codec);
     let mut read = Vec::new();
     samples.read(i64::MIN, i64::MAX, &mut codec, &mut read);
     let bits: Vec<u64> = read.iter().map(|sample| sample.value.to_bits()).collect();
-    assert_eq!(bits, [0x7ff8_dead_beef_0001, 0xfff8_4849_0000_0001, STALE_NAN_BITS]);
+    let taken = [0xfff8_4849_0000_0001, 0x7ff8_4849_0000_0001];
+    assert_eq!(bits, [0x7ff8_dead_beef_0001, taken[0], taken[1], 0x7ff0_0000_0000_0001, STALE_NAN_BITS]);
 }
 
 #[test]

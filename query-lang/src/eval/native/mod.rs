@@ -17,14 +17,15 @@ pub(crate) mod window;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use watchfire_model::sample::HISTOGRAM_NAN_BITS;
 use watchfire_model::{Histogram, ResetHint};
 
 use super::column::{ABSENT, Column};
 use super::context::Context;
 use super::limits::{EvalError, Guard};
 
-/// Upper half of the bits of a value that stands for a histogram: a NaN that is not quiet, which no processor makes.
-const MARK: u64 = 0xfff0_4849;
+/// Upper half of the bits of a value that stands for a histogram.
+const MARK: u64 = HISTOGRAM_NAN_BITS as u64;
 
 /// Whether a value stands for a histogram.
 pub(crate) fn is_histogram(value: f64) -> bool {
