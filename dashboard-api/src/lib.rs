@@ -42,7 +42,7 @@ mod pieces;
 pub mod prometheus;
 pub mod push;
 pub mod rate;
-mod reading;
+pub mod reading;
 mod refused;
 mod request_line;
 pub mod roles;

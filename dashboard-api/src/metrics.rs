@@ -17,7 +17,6 @@ use watchfire_query_lang::{Asked as When, CancelToken, EvalError, Limits, ParseE
 use crate::asked_by::AskedBy;
 use crate::error::{ApiError, Where};
 use crate::params::{Params, shown};
-use crate::reading;
 use crate::state::Api;
 
 /// What clients of Prometheus send along with a query; it changes nothing here.
@@ -90,16 +89,16 @@ async fn evaluate<T: Send + 'static>(
     done.map_err(ApiError::from)
 }
 
-async fn read_query(params: &Params) -> Result<Query, ApiError> {
+async fn read_query(api: &Api, params: &Params) -> Result<Query, ApiError> {
     let text = params.get("query").ok_or_else(|| {
         ApiError::bad_parameter("query", "it is missing").hint("try `query=rate log_events_total by service`")
     })?;
-    Ok(reading::read(text, Query::parse).await??)
+    Ok(api.reading.read(text, Query::parse).await??)
 }
 
 async fn instant(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Result<Json<Instant>, ApiError> {
     params.only(&[&["query", "time"], &OF_PROMETHEUS])?;
-    let query = read_query(&params).await?;
+    let query = read_query(&api, &params).await?;
     let now = Timestamp::now();
     let at = params.time("time", now)?.unwrap_or(now);
     let text = query.text().to_owned();

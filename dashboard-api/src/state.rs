@@ -43,6 +43,8 @@ pub struct Api {
     pub scraper: Arc<Scraper>,
     /// Queries that were asked before.
     pub known_queries: crate::prometheus::known::KnownQueries,
+    /// Turns of queries whose texts are long.
+    pub reading: crate::reading::Reading,
     /// Live tail.
     pub tail: Arc<TailHub>,
     /// Our own metrics.

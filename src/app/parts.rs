@@ -392,6 +392,7 @@ impl Parts {
             saved: self.saved.clone(),
             remote_reads: remote_reads(),
             known_queries: Default::default(),
+            reading: Default::default(),
             backup: Arc::new(move || backup::begin(&for_backup)),
             admin_api: config.admin_api,
             snapshot: Arc::new(move || backup::snapshot(&for_snapshot)),

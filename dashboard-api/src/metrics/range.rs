@@ -29,7 +29,7 @@ const NICE_STEPS_MS: [i64; 16] = [
 
 pub(super) async fn range(State(api): State<Arc<Api>>, by: AskedBy, params: Params) -> Result<Response, ApiError> {
     params.only(&[&["query", "start", "end", "step"], &OF_PROMETHEUS])?;
-    let query = read_query(&params).await?;
+    let query = read_query(&api, &params).await?;
     let now = Timestamp::now();
     let end = params.time("end", now)?.unwrap_or(now);
     let start = params.time("start", now)?.unwrap_or_else(|| end.plus_millis(-DEFAULT_RANGE_MS));

@@ -43,7 +43,7 @@ async fn delete_series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Resp
     }
     let range = asked.range()?.unwrap_or(TimeRange::ALWAYS);
     // One that means everything is refused, though it deletes everything there: it is rarely meant so.
-    let selectors = asked.matchers().map_err(|problem| Refused::parameter("match[]", problem))?;
+    let selectors = asked.matchers(&api).await?.map_err(|problem| Refused::parameter("match[]", problem))?;
     let work = move || {
         let mut deleted = 0;
         for matchers in &selectors {

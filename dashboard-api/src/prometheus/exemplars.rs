@@ -27,7 +27,7 @@ async fn exemplars(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response
     if end < start {
         return Err(Refused::bad_data("end timestamp must not be before start timestamp"));
     }
-    let query = asked.query_alone().await?;
+    let query = asked.query_alone(&api).await?;
     let mut selectors = Vec::new();
     query.root().for_each_selector(&mut |matchers| selectors.push(matchers.to_vec()));
     if selectors.is_empty() {

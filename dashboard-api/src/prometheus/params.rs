@@ -11,8 +11,8 @@ use super::go::{self, duration_ns, number, whole_number};
 use super::known::Known;
 use super::moment::Moment;
 use super::reply::{Refused, parse_problem};
+use crate::error::ApiError;
 use crate::params::{Params, shown};
-use crate::reading;
 use crate::state::Api;
 
 /// What is said where there is no query.
@@ -66,20 +66,21 @@ impl Asked {
     }
 
     /// The query.
-    pub(super) fn query(&self) -> Result<Query, Refused> {
-        Query::parse(self.query_text()?).map_err(|error| Refused::parse("query", &error))
+    pub(super) async fn query(&self, api: &Api) -> Result<Query, Refused> {
+        let query = api.reading.read(self.query_text()?, Query::parse).await?;
+        query.map_err(|error| Refused::parse("query", &error))
     }
 
     /// The query of a call that says what is wrong with it without naming the parameter.
-    pub(super) async fn query_alone(&self) -> Result<Query, Refused> {
+    pub(super) async fn query_alone(&self, api: &Api) -> Result<Query, Refused> {
         let text = self.get("query").ok_or_else(|| Refused::bad_data(NO_QUERY))?;
-        reading::read(text, Query::parse).await?.map_err(|error| Refused::bad_data(parse_problem(&error)))
+        api.reading.read(text, Query::parse).await?.map_err(|error| Refused::bad_data(parse_problem(&error)))
     }
 
     /// The query, read once for all who ask it.
     pub(super) async fn known_query(&self, api: &Arc<Api>) -> Result<Arc<Known>, Refused> {
-        let api = api.clone();
-        let known = reading::read(self.query_text()?, move |text| api.known_queries.read(text)).await?;
+        let by = api.clone();
+        let known = api.reading.read(self.query_text()?, move |text| by.known_queries.read(text)).await?;
         known.map_err(|error| Refused::parse("query", &error))
     }
 
@@ -130,26 +131,29 @@ impl Asked {
         }
     }
 
-    /// The selectors of `match[]`. Errors: what is wrong with one, without the name of the parameter; one that every series
-    /// meets is none.
-    pub(super) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, String> {
-        let selectors = self.matchers_of_any()?;
+    /// The selectors of `match[]`. The error inside says what is wrong with one, without the name of the parameter; one that
+    /// every series meets is none.
+    pub(super) async fn matchers(&self, api: &Api) -> Result<Result<Vec<Vec<Matcher>>, String>, ApiError> {
         let is_met_by_all = |matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_empty());
-        match selectors.iter().any(is_met_by_all) {
+        let selectors = self.matchers_of_any(api).await?;
+        Ok(selectors.and_then(|selectors| match selectors.iter().any(is_met_by_all) {
             true => Err("match[] must contain at least one non-empty matcher".to_owned()),
             false => Ok(selectors),
-        }
+        }))
     }
 
     /// The selectors of `match[]`, be they such that every series meets them. Errors: as [`Asked::matchers`].
-    pub(super) fn matchers_of_any(&self) -> Result<Vec<Vec<Matcher>>, String> {
-        let mut budget = MatcherBudget::default();
-        let selectors = self.0.all("match[]").map(|text| {
-            let matchers = Query::parse_selector_of_any(text).map_err(|error| parse_problem(&error))?;
-            budget.add(&matchers).map_err(|error| error.to_string())?;
-            Ok(matchers)
-        });
-        selectors.collect()
+    pub(super) async fn matchers_of_any(&self, api: &Api) -> Result<Result<Vec<Vec<Matcher>>, String>, ApiError> {
+        let read = |texts: &[String]| {
+            let mut budget = MatcherBudget::default();
+            let selectors = texts.iter().map(|text| {
+                let matchers = Query::parse_selector_of_any(text).map_err(|error| parse_problem(&error))?;
+                budget.add(&matchers).map_err(|error| error.to_string())?;
+                Ok(matchers)
+            });
+            selectors.collect()
+        };
+        api.reading.read_all(self.0.all("match[]"), read).await
     }
 
     /// `start` and `end`, if either is given.

@@ -260,14 +260,15 @@ fn check_stats(stats: Option<&str>, answer: &mut Answer) {
     }
 }
 
-async fn format(asked: Asked) -> Result<Response, Refused> {
-    in_background(move || success_bytes(&asked.query()?.to_string(), &Notes::default())).await
+async fn format(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let query = asked.query(&api).await?;
+    in_background(move || success_bytes(&query.to_string(), &Notes::default())).await
 }
 
 /// The tree of a query; of the short form that of its PromQL.
-async fn parse(asked: Asked) -> Result<Response, Refused> {
+async fn parse(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
+    let mut query = asked.query(&api).await?;
     let write = move || {
-        let mut query = asked.query()?;
         if query.language() == Language::Short {
             let promql = query.promql().and_then(|promql| Query::parse(&promql).ok());
             query = promql.ok_or_else(|| Refused::bad_data("this query of the short form has no tree of PromQL"))?;

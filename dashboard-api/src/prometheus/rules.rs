@@ -37,9 +37,9 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
-    fn read(asked: &Asked) -> Result<Filter<'_>, Refused> {
+    async fn read<'a>(api: &Api, asked: &'a Asked) -> Result<Filter<'a>, Refused> {
         asked.whole_form()?;
-        let matchers = asked.matchers().map_err(Refused::bad_data)?;
+        let matchers = asked.matchers(api).await?.map_err(Refused::bad_data)?;
         let kind = asked.get("type").unwrap_or_default().to_lowercase();
         if !matches!(kind.as_str(), "" | "alert" | "record") {
             return Err(Refused::parameter("type", format!("not supported value {:?}", shown(&kind))));
@@ -132,7 +132,7 @@ fn token(group: &GroupSnapshot) -> String {
 }
 
 async fn rules(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
-    let filter = Filter::read(&asked)?;
+    let filter = Filter::read(&api, &asked).await?;
     let page = Page::read(&asked)?;
     let mut snapshot = api.rules.rules_snapshot();
     snapshot.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));

@@ -52,7 +52,7 @@ async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, R
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let (most, range) = (asked.limit()?, asked.range()?);
-    let selectors = asked.matchers().map_err(|problem| Refused::parameter("match[]", problem))?;
+    let selectors = asked.matchers(&api).await?.map_err(|problem| Refused::parameter("match[]", problem))?;
     in_background(move || {
         let mut sets = api.metrics.series(&selectors, range).map_err(told)?;
         let notes = cut(&mut sets, most);
@@ -71,7 +71,7 @@ async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, R
 }
 
 async fn labels(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
-    texts(asked, move |selectors, range| api.metrics.label_names(selectors, range)).await
+    texts(api, asked, |api, selectors, range| api.metrics.label_names(selectors, range)).await
 }
 
 async fn values(
@@ -84,18 +84,19 @@ async fn values(
     if name.is_empty() {
         return Err(Refused::bad_data("invalid label name: \"\""));
     }
-    texts(asked, move |selectors, range| api.metrics.label_values(&name, selectors, range)).await
+    texts(api, asked, move |api, selectors, range| api.metrics.label_values(&name, selectors, range)).await
 }
 
 /// Names or values.
 async fn texts(
     asked: Asked,
-    list: impl FnOnce(&[Vec<Matcher>], Option<TimeRange>) -> Result<Vec<String>, EvalError> + Send + 'static,
+    list: impl FnOnce(&Api, &[Vec<Matcher>], Option<TimeRange>) -> Result<Vec<String>, EvalError> + Send + 'static,
 ) -> Result<Response, Refused> {
     let (most, range) = (asked.limit()?, asked.range()?);
-    let selectors = asked.matchers().map_err(Refused::bad_data)?;
+    let selectors = asked.matchers(&api).await?.map_err(Refused::bad_data)?;
+    api: Arc<Api>,
     in_background(move || {
-        let mut list = list(&selectors, range).map_err(told)?;
+        let mut list = list(&api, &selectors, range).map_err(told)?;
         let notes = cut(&mut list, most);
         success_bytes(&list, &notes)
     })

@@ -51,7 +51,8 @@ async fn federate(State(api): State<Arc<Api>>, headers: HeaderMap, asked: Asked)
     };
     let escaping = negotiated.escaping;
     // Of a selector without any condition nothing is found, which is no error here.
-    let mut selectors = asked.matchers_of_any().map_err(|problem| Plain::new(StatusCode::BAD_REQUEST, problem))?;
+    let selectors = asked.matchers_of_any(&api).await?;
+    let mut selectors = selectors.map_err(|problem| Plain::new(StatusCode::BAD_REQUEST, problem))?;
     selectors.retain(|matchers| !matchers.is_empty());
     let external = api.external_labels();
     let mut added: Added = external.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
