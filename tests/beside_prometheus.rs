@@ -381,6 +381,11 @@ fn methods_and_paths_that_are_none_are_refused_as_by_prometheus() {
         ("GET", "/api/v1/label/job/names"),
         ("GET", "/api/v1/targets/unheard-of"),
         ("POST", "/api/v1/admin/tsdb/unheard-of"),
+        ("GET", "/api/v1/unheard-of"),
+        ("POST", "/api/v1/unheard-of/and/below"),
+        ("GET", "/api/v1/"),
+        ("GET", "/api/v1/label/a%2Fb/values"),
+        ("GET", "/api/v1/label/a%2fb/values"),
         ("POST", "/api/v1/read"),
         ("POST", "/api/v1/write"),
     ] {
@@ -396,8 +401,33 @@ fn methods_and_paths_that_are_none_are_refused_as_by_prometheus() {
     // Paths of our own are told in the shape of our own.
     let answer = ours.call(&Client::request("DELETE", "/api/v1/metrics/query", &[], b""));
     assert_eq!((answer.status, &answer.json()["error"]), (405, &"method_not_allowed".into()));
-    let answer = ours.try_get("/api/v1/unheard-of");
-    assert_eq!((answer.status, &answer.json()["error"]), (404, &"not_found".into()));
+    for path in ["/api/v1/logs/search/unheard-of", "/api/v1/metrics/unheard-of", "/unheard-of"] {
+        let answer = ours.try_get(path);
+        assert_eq!((answer.status, &answer.json()["error"]), (404, &"not_found".into()), "{path}");
+    }
+    if !program.is_newest {
+        return eprintln!("SKIP: the older Prometheus sends on otherwise");
+    }
+    for method in ["GET", "POST"] {
+        for path in [
+            "//api/v1/query?query=1",
+            "/api//v1/query?query=1+%2B//1",
+            "/api/v1//query",
+            "/api/./v1/query",
+            "/api/v1/../v1/query?",
+            "/api/v1/label//values",
+            "//unheard-of",
+            "//-/healthy",
+            "/api/v1/%71uery?query=1&time=1",
+            "/api/v1/query?query=1&time=1&a=//",
+        ] {
+            let [have, wanted] = [&mut ours, &mut theirs].map(|client| {
+                let answer = client.call(&Client::request(method, path, &[], b""));
+                (answer.status, answer.header("location").map(str::to_owned))
+            });
+            assert_eq!(have, wanted, "{method} {path}");
+        }
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod backup;
 mod body;
 pub mod context;
 pub mod cors;
+mod detour;
 pub mod documents;
 pub mod error;
 pub mod exposition;
@@ -97,6 +98,9 @@ pub fn router(api: Arc<Api>) -> Router {
 
 /// Answers requests that no route knows.
 pub async fn unknown(request: axum::extract::Request) -> Response {
+    if let Some(response) = detour::shortened(request.uri()) {
+        return response;
+    }
     prometheus::nothing_at(request.uri().path()).unwrap_or_else(|| {
         let path: String = request.uri().path().chars().take(200).collect();
         error::ApiError::not_found(format!("there is nothing at `{path}`")).into_response()

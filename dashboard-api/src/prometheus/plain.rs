@@ -49,18 +49,18 @@ pub(super) async fn wrong_method(request: Request) -> Response {
     response
 }
 
-/// Below these only Prometheus has paths.
-const FOLDERS: [&str; 6] = [
-    "/api/v1/admin/tsdb/",
-    "/api/v1/label/",
-    "/api/v1/scrape_pools/",
-    "/api/v1/search/",
-    "/api/v1/status/",
-    "/api/v1/targets/",
-];
+/// Where Prometheus has paths, and below that where we have paths of our own.
+const FOLDER: &str = "/api/v1/";
+const OURS: [&str; 5] = ["alerting/", "import/", "logs/", "metrics/", "saved/"];
 
-/// What is answered below them where there is nothing; `None` for other paths.
+/// What is answered where there is nothing: below its folder in the words of Prometheus. `None` for other paths.
 pub(crate) fn nothing_at(path: &str) -> Option<Response> {
-    let is_theirs = FOLDERS.iter().any(|folder| path.starts_with(folder));
-    is_theirs.then(|| Plain::new(StatusCode::NOT_FOUND, "404 page not found").into_response())
+    let below = path.strip_prefix(FOLDER)?;
+    let is_theirs = !OURS.iter().any(|folder| below.starts_with(folder));
+    is_theirs.then(|| nothing().into_response())
+}
+
+/// There is nothing.
+pub(super) fn nothing() -> Plain {
+    Plain::new(StatusCode::NOT_FOUND, "404 page not found")
 }

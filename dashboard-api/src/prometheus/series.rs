@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
 use serde::Serialize;
 use watchfire_engine::TimeRange;
@@ -14,6 +14,7 @@ use watchfire_query_lang::{EvalError, Notes};
 
 use super::go::whole_number;
 use super::params::Asked;
+use super::plain::nothing;
 use super::reply::{Refused, Reply, in_background, success_bytes};
 use super::write;
 use crate::error::ApiError;
@@ -80,6 +81,10 @@ async fn values(
     asked: Asked,
 ) -> Result<Response, Refused> {
     let Path(name) = name.map_err(ApiError::from)?;
+    // There a slash divides a path however it is written.
+    if name.contains('/') {
+        return Ok(nothing().into_response());
+    }
     let name = name.strip_prefix("U__").map(unescaped).unwrap_or(name);
     if name.is_empty() {
         return Err(Refused::bad_data("invalid label name: \"\""));
