@@ -399,7 +399,7 @@ fn addresses_may_be_as_long_as_for_prometheus() {
         }
     }
     // A form may be longer.
-    for bytes in [600_000, 1_900_000] {
+    for bytes in [600_000, 1_900_000, 2_200_000, 10_400_000] {
         let form = format!("time={now}&query=m%7Bjob!=%22{}%22%7D", "x".repeat(bytes));
         let ask = |client: &mut Client| {
             let answer = client.post("/api/v1/query", "application/x-www-form-urlencoded", &form);
@@ -408,6 +408,9 @@ fn addresses_may_be_as_long_as_for_prometheus() {
         let [have, wanted] = [&mut ours, &mut theirs].map(ask);
         assert!(have == wanted && wanted.0 == 200, "{bytes}: {} {}", have.0, wanted.0);
     }
+    // What Go would take for no form at all is refused.
+    let form = format!("query=1&a={}", "x".repeat(10_500_000));
+    assert_eq!(server.client().post("/api/v1/query", "application/x-www-form-urlencoded", &form).status, 413);
     // Beyond a mebibyte they are refused.
     for client in [server.client(), prometheus.client()] {
         let mut client = client;

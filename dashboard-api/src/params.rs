@@ -1,18 +1,25 @@
 //! Parameters of a call: of the query string, and of a body in JSON or form encoding, by the same names.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use http::header;
 use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use watchfire_model::{Timestamp, nearest};
 
-use crate::body;
+use crate::body::{self, Placed};
 use crate::error::ApiError;
 use crate::long_query::LongQuery;
 
 /// Largest body of parameters, bytes.
 const BODY_BYTES_MAX: usize = 2 << 20;
+/// Largest body of a call of Prometheus' API, bytes, as for Go's `net/http`. Those that are larger than others may be take a
+/// place.
+const FORM_BYTES_MAX: usize = 10 << 20;
+/// Places for these: what is read of one takes a few times its length.
+pub(crate) const LONG_FORMS_AT_ONCE: usize = 2;
 
 /// Names and values, those of the body before those of the query string.
 #[derive(Clone, Debug, Default)]
@@ -108,28 +115,46 @@ impl<S: Send + Sync> FromRequest<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Params, ApiError> {
-        Params::read(request, Unreadable::TakenAsTheyStand).await
+        let unreadable = Unreadable::TakenAsTheyStand;
+        let of_query = Params::of_address(&request, unreadable);
+        let is_form = is_form(&request);
+        let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
+        Params::of_both(of_query, &body, is_form, unreadable)
     }
 }
 
+fn is_form(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
+}
+
 impl Params {
-    /// Those of a call of Prometheus' API, which passes over pairs that cannot be read, and bodies that are no forms.
-    pub(crate) async fn without_unreadable(request: Request) -> Result<Params, ApiError> {
-        Params::read(request, Unreadable::PassedOver).await
+    /// Those of a call of Prometheus' API, which passes over pairs that cannot be read, and bodies that are no forms; and the
+    /// place that they take of `long_forms`.
+    pub(crate) async fn without_unreadable(
+        request: Request,
+        long_forms: &Arc<Semaphore>,
+    ) -> Result<(Params, Option<OwnedSemaphorePermit>), ApiError> {
+        let of_query = Params::of_address(&request, Unreadable::PassedOver);
+        let is_form = is_form(&request);
+        let Placed { bytes, place } =
+            body::read_placed(request.into_body(), BODY_BYTES_MAX, FORM_BYTES_MAX, long_forms).await?;
+        let read = move || Params::of_both(of_query, &bytes, is_form, Unreadable::PassedOver);
+        let params = match place {
+            None => read()?,
+            Some(_) => tokio::task::spawn_blocking(read).await.map_err(ApiError::internal)??,
+        };
+        Ok((params, place))
     }
 
-    async fn read(request: Request, unreadable: Unreadable) -> Result<Params, ApiError> {
-        let of_query = Params::of_address(&request, unreadable);
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let is_form = kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded");
-        let body = body::read(request.into_body(), BODY_BYTES_MAX).await?;
+    fn of_both(of_query: Params, body: &[u8], is_form: bool, unreadable: Unreadable) -> Result<Params, ApiError> {
         // Told by content first: who posts JSON with a tool's default content type means JSON.
         let is_json = body.trim_ascii_start().starts_with(b"{");
         let mut params = Params::default();
         if is_form && !is_json {
-            params.add_form(&body, unreadable);
+            params.add_form(body, unreadable);
         } else if is_json || (unreadable == Unreadable::TakenAsTheyStand && !body.is_empty()) {
-            params.add_json(&body)?;
+            params.add_json(body)?;
         }
         params.pairs.extend(of_query.pairs);
         params.fault = params.fault.or(of_query.fault);

@@ -43,6 +43,8 @@ pub struct Api {
     pub scraper: Arc<Scraper>,
     /// Queries that were asked before.
     pub known_queries: crate::prometheus::known::KnownQueries,
+    /// Places for forms that are long.
+    pub long_forms: Arc<Semaphore>,
     /// Turns of queries whose texts are long.
     pub reading: crate::reading::Reading,
     /// Live tail.
@@ -124,6 +126,11 @@ pub struct QueryLimits {
 /// Turns of remote-read for [`Api::remote_reads`].
 pub fn remote_reads() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(crate::prometheus::REMOTE_READS_AT_ONCE))
+}
+
+/// Places for [`Api::long_forms`].
+pub fn long_forms() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(crate::params::LONG_FORMS_AT_ONCE))
 }
 
 impl QueryLimits {

@@ -18,7 +18,7 @@ use watchfire_dashboard_api::error::ApiError;
 use watchfire_dashboard_api::notices::Notices;
 use watchfire_dashboard_api::roles::{Here, Role, Roles};
 use watchfire_dashboard_api::saved::file::Saved;
-use watchfire_dashboard_api::state::{QueryLimits, remote_reads};
+use watchfire_dashboard_api::state::{QueryLimits, long_forms, remote_reads};
 use watchfire_dashboard_api::tail::TailHub;
 use watchfire_engine::{Engine, SeriesKind};
 use watchfire_ingest::consume::{ExtractorSlot, LiveSpans, MetricsConsumer, Progress};
@@ -392,6 +392,7 @@ impl Parts {
             saved: self.saved.clone(),
             remote_reads: remote_reads(),
             known_queries: Default::default(),
+            long_forms: long_forms(),
             reading: Default::default(),
             backup: Arc::new(move || backup::begin(&for_backup)),
             admin_api: config.admin_api,

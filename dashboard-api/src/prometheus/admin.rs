@@ -38,7 +38,7 @@ fn check(api: &Api) -> Result<(), Refused> {
 async fn delete_series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     check(&api)?;
     asked.whole_form()?;
-    if asked.0.all("match[]").next().is_none() {
+    if asked.params.all("match[]").next().is_none() {
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let range = asked.range()?.unwrap_or(TimeRange::ALWAYS);

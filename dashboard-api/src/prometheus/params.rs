@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
+use tokio::sync::OwnedSemaphorePermit;
 use watchfire_engine::TimeRange;
 use watchfire_model::{Matcher, MatcherBudget, Timestamp};
 use watchfire_query_lang::Query;
@@ -40,20 +41,25 @@ fn no_time(text: &str) -> String {
 }
 
 /// The parameters of a call to Prometheus' API.
-pub(crate) struct Asked(pub(crate) Params);
+pub(crate) struct Asked {
+    pub(crate) params: Params,
+    /// Held as long as they are, if they take one.
+    _place: Option<OwnedSemaphorePermit>,
+}
 
-impl<S: Send + Sync> FromRequest<S> for Asked {
+impl FromRequest<Arc<Api>> for Asked {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, _: &S) -> Result<Asked, Refused> {
-        Ok(Asked(Params::without_unreadable(request).await?))
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Asked, Refused> {
+        let (params, place) = Params::without_unreadable(request, &api.long_forms).await?;
+        Ok(Asked { params, _place: place })
     }
 }
 
 impl Asked {
     /// What is wrong with a pair of the form that was passed over, for the calls that look for it.
     pub(super) fn fault(&self) -> Option<String> {
-        self.0.fault().map(|fault| format!("error parsing form values: {fault}"))
+        self.params.fault().map(|fault| format!("error parsing form values: {fault}"))
     }
 
     /// Errors: a pair of the form was passed over.
@@ -62,7 +68,7 @@ impl Asked {
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)
+        self.params.get(name)
     }
 
     /// The query.
@@ -153,7 +159,7 @@ impl Asked {
             });
             selectors.collect()
         };
-        api.reading.read_all(self.0.all("match[]"), read).await
+        api.reading.read_all(self.params.all("match[]"), read).await
     }
 
     /// `start` and `end`, if either is given.

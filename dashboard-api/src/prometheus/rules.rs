@@ -59,7 +59,7 @@ impl Filter<'_> {
 
     /// Whether a parameter that may stand several times is absent or names the value.
     fn names(&self, parameter: &str, value: &str) -> bool {
-        let mut values = self.asked.0.all(parameter).peekable();
+        let mut values = self.asked.params.all(parameter).peekable();
         values.peek().is_none() || values.any(|have| have == value)
     }
 

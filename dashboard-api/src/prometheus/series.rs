@@ -49,7 +49,7 @@ fn told(error: EvalError) -> Refused {
 
 async fn series(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, Refused> {
     asked.whole_form()?;
-    if asked.0.all("match[]").next().is_none() {
+    if asked.params.all("match[]").next().is_none() {
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let (most, range) = (asked.limit()?, asked.range()?);
@@ -94,12 +94,12 @@ async fn values(
 
 /// Names or values.
 async fn texts(
+    api: Arc<Api>,
     asked: Asked,
     list: impl FnOnce(&Api, &[Vec<Matcher>], Option<TimeRange>) -> Result<Vec<String>, EvalError> + Send + 'static,
 ) -> Result<Response, Refused> {
     let (most, range) = (asked.limit()?, asked.range()?);
     let selectors = asked.matchers(&api).await?.map_err(Refused::bad_data)?;
-    api: Arc<Api>,
     in_background(move || {
         let mut list = list(&api, &selectors, range).map_err(told)?;
         let notes = cut(&mut list, most);

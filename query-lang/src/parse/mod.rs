@@ -31,7 +31,7 @@ type Pair<'t> = pest::iterators::Pair<'t, Rule>;
 type Pairs<'t> = pest::iterators::Pairs<'t, Rule>;
 
 /// Longest text of a query, bytes: what a form may have.
-pub const TEXT_BYTES_MAX: usize = 2 << 20;
+pub const TEXT_BYTES_MAX: usize = 10 << 20;
 /// Most words of a query: names, numbers, strings and signs. Each takes some hundred bytes while the text is read, however
 /// short it is.
 pub const WORDS_MAX: usize = 200_000;
