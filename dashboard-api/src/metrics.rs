@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use watchfire_engine::MetricInfo;
 use watchfire_model::time::parse_duration_ms;
 use watchfire_model::{LabelSet, Timestamp};
-use watchfire_query_lang::{Asked as When, CancelToken, EvalError, Limits, ParseError, ParseErrorKind, Query};
+use watchfire_query_lang::{Asked as When, CancelToken, EvalError, Limits, ParseError, Query};
 
 use crate::asked_by::AskedBy;
 use crate::error::{ApiError, Where};
@@ -33,14 +33,9 @@ pub fn routes() -> Router<Arc<Api>> {
 
 impl From<ParseError> for ApiError {
     fn from(error: ParseError) -> ApiError {
-        let (status, code) = match error.kind {
-            ParseErrorKind::Syntax | ParseErrorKind::Meaning | ParseErrorKind::Limit => {
-                (StatusCode::BAD_REQUEST, "query_parse")
-            }
-            ParseErrorKind::NotYet => (StatusCode::UNPROCESSABLE_ENTITY, "not_in_this_version"),
-        };
         let place = Where { line: error.line, column: error.column, offset: error.offset };
-        ApiError { place: Some(place), hint: error.hint, ..ApiError::new(status, code, error.message) }
+        let told = ApiError::new(StatusCode::BAD_REQUEST, "query_parse", error.message);
+        ApiError { place: Some(place), hint: error.hint, ..told }
     }
 }
 

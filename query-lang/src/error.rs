@@ -9,8 +9,6 @@ pub enum ParseErrorKind {
     Meaning,
     /// Too long or nested too deeply.
     Limit,
-    /// Part of the language that this version does not have.
-    NotYet,
 }
 
 /// Why a text is no query that can be answered, and where in it.

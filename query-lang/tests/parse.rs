@@ -176,7 +176,7 @@ fn mistakes_point_into_the_text() {
         ("foo{a=\"b\\'\"}", Meaning, 8, "only the string's own"),
         ("\"a\u{fffd}\"", Meaning, 2, "no UTF-8"),
         ("foo{a=`\u{fffd}`}", Meaning, 7, "`\\ufffd`"),
-        ("foo[1m:0.0001]", ParseErrorKind::NotYet, 7, "shorter than a millisecond"),
+        ("foo[1m:0.0001]", Meaning, 7, "shorter than a millisecond"),
         ("foo[-0.0001]", Meaning, 4, "greater than 0"),
         ("0xfffffffffffffffff", Meaning, 0, "is no number"),
         ("99999999y", Meaning, 0, "out of range"),

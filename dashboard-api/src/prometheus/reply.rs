@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use watchfire_query_lang::{EvalError, Notes, ParseError, ParseErrorKind};
+use watchfire_query_lang::{EvalError, Notes, ParseError};
 
 use crate::error::ApiError;
 
@@ -42,15 +42,9 @@ impl Refused {
         Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "unavailable", message)
     }
 
-    /// A query or selector that cannot be read; 422 for what only this version cannot do.
+    /// A query or selector that cannot be read.
     pub(crate) fn parse(name: &str, error: &ParseError) -> Refused {
-        let problem = parse_problem(error);
-        match error.kind {
-            ParseErrorKind::Syntax | ParseErrorKind::Meaning | ParseErrorKind::Limit => {
-                Refused::parameter(name, problem)
-            }
-            ParseErrorKind::NotYet => Refused::execution(format!("invalid parameter {name:?}: {problem}")),
-        }
+        Refused::parameter(name, parse_problem(error))
     }
 
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Refused {

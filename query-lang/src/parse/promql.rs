@@ -50,11 +50,6 @@ struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
-    fn not_yet(&self, pair: &Pair<'_>, what: &str) -> ParseError {
-        let message = format!("{what} is not in this version yet");
-        ParseError::at(ParseErrorKind::NotYet, self.text, pair.as_span().start(), message)
-    }
-
     /// Operator precedence by a stack of what waits, so that long chains do not recurse.
     fn expression(&self, pair: Pair<'t>) -> Result<Built, ParseError> {
         let mut done: Vec<Built> = Vec::new();
@@ -66,7 +61,7 @@ impl<'t> Builder<'t> {
                 _ => {
                     let word = part(&mut item.clone().into_inner());
                     let op = binary_op(word.as_str())
-                        .ok_or_else(|| self.not_yet(&word, &format!("the operator `{}`", word.as_str())))?;
+                        .ok_or_else(|| meaning(self.text, &word, format!("unknown operator `{}`", word.as_str())))?;
                     while let Some(top) = waiting.last() {
                         let binds = match top {
                             Pending::Sign { .. } => SIGN_PRECEDENCE > op.precedence(),
@@ -281,7 +276,8 @@ impl<'t> Builder<'t> {
                 Rule::span_sum if is_subquery => {
                     let worked = self.spans.positive(item.clone())?;
                     if worked.is_fraction {
-                        return Err(self.not_yet(&item, "a step shorter than a millisecond"));
+                        let told = "the step is shorter than a millisecond, which no time is told apart by";
+                        return Err(meaning(self.text, &item, told));
                     }
                     step = Some(worked);
                 }
@@ -409,7 +405,7 @@ impl<'t> Builder<'t> {
         let word = part(&mut parts);
         let lower = word.as_str().to_ascii_lowercase();
         let Some(op) = AggregateOp::ALL.into_iter().find(|op| op.as_str() == lower) else {
-            return Err(self.not_yet(&word, &format!("`{lower}`")));
+            return Err(meaning(self.text, &word, format!("unknown aggregation `{lower}`")));
         };
         let mut grouping = Grouping::default();
         let (mut args, mut depth) = (Vec::new(), 1);

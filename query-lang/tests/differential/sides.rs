@@ -7,9 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use watchfire_engine::{Engine, EngineConfig, MetricType, SampleBatch, SeriesKind};
 use watchfire_model::{Histogram, LabelSet, Timestamp};
-use watchfire_query_lang::{
-    Answer, Asked, EvalError, Limits, Outcome, ParseErrorKind, PointValue, Query, RangeSteps, answer,
-};
+use watchfire_query_lang::{Answer, Asked, EvalError, Limits, Outcome, PointValue, Query, RangeSteps, answer};
 use watchfire_test_support::prometheus::{Prometheus, Written, call};
 use watchfire_test_support::{Client, Program};
 
@@ -80,15 +78,13 @@ pub enum Got {
     BadQuery(String),
     /// It cannot be evaluated.
     Failed(String),
-    /// What this version refuses by name.
-    NotYet(String),
 }
 
 impl fmt::Display for Got {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Got::Value(_, rows, notes, _) => write!(f, "{}: {rows:?} {notes:?}", self.kind()),
-            Got::Text(text) | Got::BadQuery(text) | Got::Failed(text) | Got::NotYet(text) => {
+            Got::Text(text) | Got::BadQuery(text) | Got::Failed(text) => {
                 write!(f, "{}: {text:?}", self.kind())
             }
         }
@@ -106,7 +102,6 @@ impl Got {
             Got::Text(_) => "text",
             Got::BadQuery(_) => "bad query",
             Got::Failed(_) => "failed",
-            Got::NotYet(_) => "not yet",
         }
     }
 }
@@ -180,7 +175,6 @@ impl Ours {
     pub fn ask(&self, text: &str, when: When) -> Got {
         let query = match Query::parse(text) {
             Ok(query) => query,
-            Err(error) if error.kind == ParseErrorKind::NotYet => return Got::NotYet(error.message),
             Err(error) => return Got::BadQuery(error.to_string()),
         };
         let at = |millis: i64| Timestamp::from_millis(START_MS + millis);
@@ -195,7 +189,6 @@ impl Ours {
         self.check_cores(&query, asked, &whole);
         let answer = match whole {
             Ok(answer) => answer,
-            Err(EvalError::NotYet { what, .. }) => return Got::NotYet(what),
             // Prometheus looks at the type of a range query before it evaluates it.
             Err(error @ (EvalError::Type { .. } | EvalError::Query(_))) => return Got::BadQuery(error.to_string()),
             Err(error) => return Got::Failed(error.to_string()),
