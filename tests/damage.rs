@@ -264,3 +264,67 @@ fn what_a_crash_left_unfinished_goes_with_the_next_start() {
     let left: Vec<&str> = UNFINISHED.into_iter().filter(|name| data.join(name).exists()).collect();
     assert_eq!((left, day.exists()), (Vec::new(), false));
 }
+
+/// The only file of a kind that a data folder has.
+fn only(data: &Path, start: &str, end: &str) -> PathBuf {
+    let mut all = Vec::new();
+    files(data, data, &mut all);
+    all.retain(|file| file.to_str().is_some_and(|text| text.starts_with(start) && text.ends_with(end)));
+    assert_eq!(all.len(), 1, "{all:?}");
+    all.remove(0)
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = std::fs::read(file).expect("readable");
+    bytes[at] ^= 0x10;
+    std::fs::write(file, bytes).expect("writable");
+}
+
+/// What is wrong with a part, as its health says it; empty if all is well.
+fn problem(client: &mut Client, part: &str) -> String {
+    let health = client.get("/api/v1/health");
+    let of_part = &health["components"][part];
+    let problem = of_part["problem"].as_str().unwrap_or_default().to_owned();
+    let status = if problem.is_empty() { "ok" } else { "degraded" };
+    assert_eq!(of_part["status"], status, "{health}");
+    assert!(problem.is_empty() || health["status"] == "degraded", "{health}");
+    problem
+}
+
+#[test]
+fn a_damaged_block_of_series_is_counted_once_and_told_as_long_as_it_serves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let config = "metrics: {port: 0, memory_hours: 1}\n";
+    let mut server = Server::start_on(BINARY, config, &data);
+    let now = watchfire_model::Timestamp::now().millis();
+    let old = |at: i64| json!({"name": "old", "value": at % 977, "timestamp": now - 3 * 3_600_000 + at * 1000});
+    for from in (0..3600).step_by(600) {
+        let body = serde_json::Value::Array((from..from + 600).map(old).collect());
+        assert_eq!(server.client().post("/api/v1/metrics", "application/json", body.to_string()).status, 202);
+    }
+    server.kill();
+    // What a start finds is moved by its first round.
+    let mut server = Server::start_on(BINARY, config, &data);
+    while own(&server.client().try_get("/metrics").text(), "watchfire_engine_block_files") < 1.0 {
+        std::thread::yield_now();
+    }
+    server.kill();
+    let block = only(&data, "engine/block-", ".blk");
+    let length = std::fs::metadata(data.join(&block)).expect("there").len() as usize;
+    flip(&data.join(&block), length / 2);
+    let server = Server::start_on(BINARY, config, &data);
+    let mut client = server.client();
+    assert_eq!(problem(&mut client, "engine"), "", "nobody has read it yet");
+    let mut counted = Vec::new();
+    for _ in 0..3 {
+        let query = encode("count_over_time(old[4h])");
+        let answer = client.get(&format!("/api/v1/metrics/query?query={query}"));
+        assert!(answer["value"].as_f64().is_none_or(|left| left < 3600.0), "{answer}");
+        counted.push(own(&client.try_get("/metrics").text(), "watchfire_engine_block_damaged_samples_total"));
+    }
+    assert!(counted[0] > 0.0 && counted.iter().all(|count| *count == counted[0]), "{counted:?}");
+    let told = problem(&mut client, "engine");
+    let named = block.to_str().expect("ASCII");
+    assert!(told.contains(named) && told.contains("backup") && told.contains("retention_days"), "{told}");
+}

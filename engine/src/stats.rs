@@ -1,5 +1,6 @@
 //! What the engine tells about itself.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use watchfire_model::Timestamp;
@@ -42,8 +43,10 @@ pub struct EngineStats {
     pub spilled_total: u64,
     /// Blocks that could not be written.
     pub block_failures_total: u64,
-    /// Samples in blocks that could not be read, as far as somebody asked for them.
+    /// Samples in blocks that could not be read, as far as somebody asked for them; each once.
     pub block_damaged_samples: u64,
+    /// The blocks in service that they are in.
+    pub damaged_blocks: Vec<PathBuf>,
     /// Samples, seconds and intervals dropped by age.
     pub pruned_total: u64,
     /// The same, dropped before their time because memory was short.
@@ -70,11 +73,12 @@ impl Engine {
     /// Figures of this moment.
     pub fn stats(&self) -> EngineStats {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let (block_files, block_bytes, block_damaged_samples) = self.blocks.sizes();
+        let blocks = self.blocks.sizes();
         EngineStats {
-            block_files,
-            block_bytes,
-            block_damaged_samples,
+            block_files: blocks.files,
+            block_bytes: blocks.bytes,
+            block_damaged_samples: blocks.damaged_samples,
+            damaged_blocks: blocks.damaged,
             spilled_total: count(&self.spilled),
             block_failures_total: count(&self.spill_failures),
             series: self.registry.len() as u64,

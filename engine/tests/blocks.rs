@@ -87,7 +87,15 @@ fn a_block_that_is_damaged_or_gone_costs_its_own_samples() {
     let all_lost: Vec<usize> = (0..ALL).flat_map(|number| lost(&engine, number)).collect();
     let one_lost: usize = all_lost.iter().sum();
     assert_eq!(all_lost.iter().filter(|lost| **lost > 0).count(), 1, "one series has the damage: {all_lost:?}");
-    assert!(one_lost < 24 * 60 && engine.stats().block_damaged_samples >= one_lost as u64, "{all_lost:?}");
+    let stats = engine.stats();
+    assert!(one_lost < 24 * 60 && stats.block_damaged_samples >= one_lost as u64, "{all_lost:?}");
+    assert_eq!(stats.damaged_blocks, std::slice::from_ref(damaged));
+    (0..ALL).for_each(|number| drop(lost(&engine, number)));
+    assert_eq!(
+        engine.stats().block_damaged_samples,
+        stats.block_damaged_samples,
+        "each once, however often it is read"
+    );
     drop(engine);
 
     std::fs::remove_file(gone).expect("removable");
@@ -104,7 +112,14 @@ fn a_block_that_is_damaged_or_gone_costs_its_own_samples() {
     // It is told once.
     let (engine, report) = open(dir.path(), 50 * HOUR_MS);
     assert_eq!(report.damages, []);
-    append(&engine, 50 * HOUR_MS, 51 * HOUR_MS);
+    (0..ALL).for_each(|number| drop(lost(&engine, number)));
+    let read = engine.stats();
+    assert_eq!(read.damaged_blocks, std::slice::from_ref(damaged));
+    // With the retention the block goes; what could not be read of it stays counted.
+    live(&engine, 50..250);
+    engine.sweep_all(at(250 * HOUR_MS));
+    let after = engine.stats();
+    assert_eq!((after.damaged_blocks, after.block_damaged_samples), (Vec::new(), read.block_damaged_samples));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How the whole server is doing, from the figures of its parts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,19 +181,35 @@ fn engine(parts: &Parts) -> Component {
         let (places, records) = (count(places, "damaged place"), count(records, "record"));
         format!("{places} in its log, found {since}; some numbers are missing ({records} known)")
     });
+    let unreadable = in_files(parts, &stats.damaged_blocks, "block").map(|blocks| {
+        let samples = count(stats.block_damaged_samples, "sample");
+        format!(
+            "{blocks}: {samples} of what was asked for cannot be read, all others are served; restore a backup, or let \
+             `metrics.retention_days` drop it"
+        )
+    });
     let short = stats.memory_short.then(|| {
         "series and their numbers of the last hour take all of `metrics.memory_limit`: new series are refused; raise it"
             .to_owned()
     });
     Component {
         name: "engine",
-        problem: broken.or(damaged).or(short),
+        problem: broken.or(damaged).or(unreadable).or(short),
         figures: vec![
             ("series", stats.series as f64),
             ("memory_bytes", stats.memory_bytes as f64),
             ("lost_records", stats.lost_records_total as f64),
         ],
     }
+}
+
+/// How many files are damaged, and which, by their path in the data folder; `None` if none is.
+fn in_files(parts: &Parts, damaged: &[PathBuf], what: &str) -> Option<String> {
+    let first = damaged.first()?;
+    let first = first.strip_prefix(&parts.data_dir).unwrap_or(first).display();
+    let (many, others) = (damaged.len(), damaged.len() - 1);
+    let which = if others == 0 { first.to_string() } else { format!("{first} and {}", count(others as u64, "other")) };
+    Some(format!("{} {} damaged ({which})", count(many as u64, what), is_or_are(many as u64)))
 }
 
 fn alerting(parts: &Parts, alerting: &Alerting) -> Component {

@@ -6,7 +6,6 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use watchfire_model::failpoint;
@@ -23,16 +22,26 @@ const HEAD_BYTES: usize = 20;
 /// A file is followed by the next one at this length, bytes; places in it are 32 bits.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
+/// Damaged places of a file that are told apart. Where there are more, those beyond it are not counted.
+const DAMAGES_MAX: usize = 4096;
+
 /// A file of extents, immutable.
 pub(crate) struct BlockFile {
     number: u64,
     path: PathBuf,
     file: File,
     bytes: u64,
-    /// Samples of it that could not be read.
-    damaged: AtomicU64,
+    damaged: Mutex<Unreadable>,
     /// What was read last of all files.
     pub(super) recent: Arc<Recent>,
+}
+
+/// What of a file could not be read.
+#[derive(Default)]
+struct Unreadable {
+    /// Where it lies, [`DAMAGES_MAX`] places at most.
+    places: BTreeSet<u32>,
+    samples: u64,
 }
 
 impl BlockFile {
@@ -44,7 +53,7 @@ impl BlockFile {
         if head != *self::head(number) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin as a block of this version"));
         }
-        Ok(BlockFile { number, path, file, bytes, damaged: AtomicU64::new(0), recent: Arc::clone(recent) })
+        Ok(BlockFile { number, path, file, bytes, damaged: Mutex::default(), recent: Arc::clone(recent) })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -58,9 +67,14 @@ impl BlockFile {
         Ok(bytes)
     }
 
-    /// Samples of it are lost to whoever asks for them.
+    /// Samples of it are lost to whoever asks for them. A place counts once, however often it is met.
     pub(crate) fn tell_damaged(&self, place: Place, samples: u32, reason: &dyn std::fmt::Display) {
-        if self.damaged.fetch_add(u64::from(samples), Ordering::Relaxed) == 0 {
+        let mut damaged = self.damaged.lock();
+        if damaged.places.len() >= DAMAGES_MAX || !damaged.places.insert(place.at) {
+            return;
+        }
+        damaged.samples += u64::from(samples);
+        if damaged.places.len() == 1 {
             let (path, at, bytes) = (self.path.display(), place.at, place.bytes);
             tracing::error!(%path, at, bytes, %reason, "samples of a block cannot be read; all others are served");
         }
@@ -81,6 +95,11 @@ fn head(number: u64) -> Box<[u8; HEAD_BYTES]> {
     let crc = crc32fast::hash(&head[..16]);
     head[16..].copy_from_slice(&crc.to_le_bytes());
     head
+}
+
+/// Whether anything but the list of all files holds a file: memory names it.
+fn is_in_use(file: &Arc<BlockFile>) -> bool {
+    Arc::strong_count(file) > 1
 }
 
 /// The name of the block with this number.
@@ -105,6 +124,18 @@ struct Files {
     missing: BTreeMap<u64, u64>,
     /// Why files cannot be used.
     unusable: BTreeMap<u64, String>,
+    /// Samples that could not be read of files that are gone.
+    damaged_before: u64,
+}
+
+/// Figures of all files of a folder.
+pub(crate) struct BlockSizes {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// Samples that could not be read, also of files that are gone by now.
+    pub(crate) damaged_samples: u64,
+    /// The files that memory names, and of which some could not be read.
+    pub(crate) damaged: Vec<PathBuf>,
 }
 
 impl Blocks {
@@ -166,17 +197,26 @@ impl Blocks {
         Ok(BlockWriter { number, path, out, at: HEAD_BYTES as u64, buffer: Vec::new() })
     }
 
-    /// How many files there are, their bytes, and samples in them that could not be read.
-    pub(crate) fn sizes(&self) -> (u64, u64, u64) {
+    /// Figures of this moment.
+    pub(crate) fn sizes(&self) -> BlockSizes {
         let files = self.files.lock();
-        let of = |each: fn(&BlockFile) -> u64| files.by_number.values().map(|file| each(file)).sum();
-        (files.by_number.len() as u64, of(|file| file.bytes), of(|file| file.damaged.load(Ordering::Relaxed)))
+        let (count, before) = (files.by_number.len() as u64, files.damaged_before);
+        let mut sizes = BlockSizes { files: count, bytes: 0, damaged_samples: before, damaged: Vec::new() };
+        for file in files.by_number.values() {
+            sizes.bytes += file.bytes;
+            let samples = file.damaged.lock().samples;
+            sizes.damaged_samples += samples;
+            if samples > 0 && is_in_use(file) {
+                sizes.damaged.push(file.path.clone());
+            }
+        }
+        sizes
     }
 
     /// The files that memory names at present.
     pub(crate) fn in_use(&self) -> Vec<Arc<BlockFile>> {
         let files = self.files.lock();
-        files.by_number.values().filter(|file| Arc::strong_count(file) > 1).cloned().collect()
+        files.by_number.values().filter(|file| is_in_use(file)).cloned().collect()
     }
 
     /// Deletes what neither memory, nor the snapshot that was just taken, nor the one before it names.
@@ -188,15 +228,14 @@ impl Blocks {
         let gone: Vec<u64> = files
             .by_number
             .iter()
-            .filter(|(number, file)| {
-                Arc::strong_count(file) == 1 && !files.named.contains(number) && !before.contains(number)
-            })
+            .filter(|(number, file)| !is_in_use(file) && !files.named.contains(number) && !before.contains(number))
             .map(|(number, _)| *number)
             .collect();
         for number in gone {
             failpoint::hit("engine.block_delete");
             std::fs::remove_file(path_of(&self.folder, number))?;
-            files.by_number.remove(&number);
+            let gone = files.by_number.remove(&number);
+            files.damaged_before += gone.map_or(0, |file| file.damaged.lock().samples);
         }
         Ok(())
     }
