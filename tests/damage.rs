@@ -68,10 +68,11 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// What is being written, and takes another name when it is whole.
-const UNFINISHED: [&str; 7] = [
+const UNFINISHED: [&str; 8] = [
     "queue/queue.tmp",
     "logs/MANIFEST.new",
     "engine/snapshot.tmp",
+    "engine/lost.tmp",
     "rules/rules.journal.new",
     "alerting/notifications.new",
     "extraction/spans.tmp",
@@ -327,4 +328,98 @@ fn a_damaged_block_of_series_is_counted_once_and_told_as_long_as_it_serves() {
     let told = problem(&mut client, "engine");
     let named = block.to_str().expect("ASCII");
     assert!(told.contains(named) && told.contains("backup") && told.contains("retention_days"), "{told}");
+}
+
+/// Pushes samples of so many series of their own.
+fn push_series(server: &Server, numbers: std::ops::Range<u64>) {
+    let pushed = |at: u64| json!({"name": "pushed", "value": at, "labels": {"number": at.to_string()}});
+    let body = serde_json::Value::Array(numbers.map(pushed).collect());
+    assert_eq!(server.client().post("/api/v1/metrics", "application/json", body.to_string()).status, 202);
+}
+
+/// How many of these series there are.
+fn pushed_series(client: &mut Client) -> f64 {
+    let answer = client.get(&format!("/api/v1/metrics/query?query={}", encode("count(last_over_time(pushed[1h]))")));
+    answer["value"].as_f64().unwrap_or(0.0)
+}
+
+/// The lines of a server's log that are of this level and have this text.
+fn lines(server: &Server, level: &str, text: &str) -> Vec<String> {
+    let log = server.log();
+    log.lines().filter(|line| line.contains(level) && line.contains(text)).map(str::to_owned).collect()
+}
+
+#[test]
+fn numbers_lost_from_the_log_are_told_by_each_start_until_somebody_takes_note() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let config = "metrics: {port: 0}\n";
+    let mut server = Server::start_on(BINARY, config, &data);
+    (0..40).for_each(|round| push_series(&server, round * 50..(round + 1) * 50));
+    server.kill();
+    let log = only(&data, "engine/wal-", ".log");
+    let bytes = std::fs::read(data.join(&log)).expect("readable");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("records");
+    flip(&data.join(&log), end / 2);
+    let note = data.join("engine/lost.damaged");
+    let mut left = None;
+    for start in 0..3 {
+        let mut server = Server::start_on(BINARY, config, &data);
+        let mut client = server.client();
+        let told = problem(&mut client, "engine");
+        assert!(told.contains("engine/lost.damaged") && told.contains("backup"), "start {start}: {told}");
+        assert!(!told.contains(data.to_str().expect("ASCII")), "{told}");
+        let found = lines(&server, "ERROR", "lost");
+        assert!(!found.is_empty(), "start {start}: {}", server.log());
+        let metrics = client.try_get("/metrics").text();
+        assert_eq!(own(&metrics, "watchfire_engine_damages_total"), 1.0, "start {start}");
+        let series = pushed_series(&mut client);
+        assert!(series < 2000.0 && left.is_none_or(|left| left == series), "start {start}: {series}, {left:?}");
+        left = Some(series);
+        let name = log.file_name().and_then(|name| name.to_str()).expect("ASCII");
+        assert!(std::fs::read_to_string(&note).expect("it is there").contains(name));
+        if start == 2 {
+            std::fs::remove_file(&note).expect("removable");
+            assert_eq!(problem(&mut client, "engine"), "");
+        }
+        server.kill();
+    }
+    let server = Server::start_on(BINARY, config, &data);
+    assert_eq!(problem(&mut server.client(), "engine"), "");
+    assert_eq!(lines(&server, "ERROR", "lost"), Vec::<String>::new());
+}
+
+#[test]
+fn a_snapshot_that_the_one_before_replaces_is_no_loss() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let config = "metrics: {port: 0, snapshot_log: 64KiB}\n";
+    let mut server = Server::start_on(BINARY, config, &data);
+    let snapshots = || {
+        let mut all = Vec::new();
+        files(&data, &data.join("engine"), &mut all);
+        all.retain(|file| file.extension().is_some_and(|extension| extension == "snap"));
+        all.sort();
+        all
+    };
+    let mut series = 0;
+    while snapshots().len() < 2 {
+        push_series(&server, series..series + 500);
+        series += 500;
+    }
+    push_series(&server, series..series + 1);
+    server.kill();
+    let newest = snapshots().pop().expect("two");
+    let bytes = std::fs::read(data.join(&newest)).expect("readable");
+    std::fs::write(data.join(&newest), &bytes[..bytes.len() / 2]).expect("writable");
+    let server = Server::start_on(BINARY, config, &data);
+    let mut client = server.client();
+    assert_eq!(pushed_series(&mut client), (series + 1) as f64);
+    assert_eq!(problem(&mut client, "engine"), "");
+    let name = newest.file_name().and_then(|name| name.to_str()).expect("ASCII");
+    let told = lines(&server, "WARN", name);
+    assert!(told.len() == 1 && told[0].contains("nothing is lost"), "{told:?}");
+    assert_eq!(lines(&server, "ERROR", ""), Vec::<String>::new());
+    assert_eq!(own(&client.try_get("/metrics").text(), "watchfire_damaged_files_total"), 1.0);
+    assert!(!data.join("engine/lost.damaged").exists());
 }

@@ -43,6 +43,7 @@ impl Engine {
         let in_snapshot = self.blocks.in_use();
         let mut bytes = self.write_snapshot_file(&temporary, cut, &head, false)?;
         bytes += self.blocks.copy(&in_snapshot, folder)?;
+        bytes += self.losses.copy(folder)?;
         let (end, sources) = {
             let positions = self.positions.lock();
             (self.wal.rotate()?, positions.list())

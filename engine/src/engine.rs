@@ -15,6 +15,7 @@ use crate::blocks::Blocks;
 use crate::config::EngineConfig;
 use crate::exemplars::Exemplars;
 use crate::limits::{Rejection, TimeBounds};
+use crate::losses::Losses;
 use crate::positions::Positions;
 use crate::recovery::{self, RecoveryReport};
 use crate::registry::Registry;
@@ -83,9 +84,10 @@ pub struct Engine {
     pub(crate) derived_bytes: AtomicU64,
     /// After a failure, when to try again, milliseconds.
     pub(crate) snapshot_again_at: AtomicI64,
-    /// Damaged places that the opening found, and records that are lost by them.
-    pub(crate) recovered_damages: u64,
-    pub(crate) lost_records: u64,
+    /// Damaged places that the opening found, and by which nothing is lost.
+    pub(crate) harmless_damages: u64,
+    /// What is lost by others, also by those that earlier ones found.
+    pub(crate) losses: Losses,
     pub(crate) opened_at: Timestamp,
     /// The log has damage that no snapshot has settled yet.
     pub(crate) unsettled: AtomicBool,
@@ -155,6 +157,7 @@ impl Engine {
         }
         // What a crash left of a snapshot; it may be as large as one.
         let _ = std::fs::remove_file(config.dir.join(crate::snapshot::UNFINISHED));
+        let mut losses = Losses::read(&config.dir, now).map_err(at(&config.dir))?;
         let blocks = Blocks::open(&config.dir).map_err(at(&config.dir))?;
         let recovered = recovery::recover(&config, &blocks, now)?;
         let wal = Wal::start(&config.dir, config.segment_bytes, recovered.next_lsn, recovered.log_bytes, create)
@@ -169,24 +172,11 @@ impl Engine {
         let left_holds = Mutex::new(config.log_held_from.map(|from| wal.hold(from)).into_iter().collect());
         let report = recovered.report;
         // What was decided about damage must not be decided anew, and differently, the next time.
-        let damages = report.damages.iter().filter(|damage| !damage.torn_tail);
-        let recovered_damages = damages.clone().count() as u64;
-        let unsettled = report.records_missing > 0 || recovered_damages > 0;
-        if recovered_damages > 0 || report.records_lost > 0 {
-            let first = damages.clone().next().map(|damage| format!("{} at {}", damage.file.display(), damage.offset));
-            tracing::error!(
-                damages = recovered_damages,
-                first = first.as_deref().unwrap_or("a file is missing"),
-                bytes = damages.map(|damage| damage.bytes).sum::<u64>(),
-                records_lost = report.records_lost,
-                points_without_series = report.orphans,
-                "files of the engine are damaged: these numbers are lost, all others are served"
-            );
-        }
-        for torn in report.damages.iter().filter(|damage| damage.torn_tail) {
-            let (path, at, bytes) = (torn.file.display(), torn.offset, torn.bytes);
-            tracing::warn!(%path, at, bytes, "the end of the engine's log is not whole, as a crash leaves it, and is cut off");
-        }
+        let found = report.damages.iter().filter(|damage| !damage.torn_tail).count() + report.replaced.len();
+        let harmless_damages = found.saturating_sub(report.losses.len()) as u64;
+        let unsettled = report.records_missing > 0 || found > 0;
+        tell(&report, &losses);
+        losses.add(&report, now);
         let mut positions = recovered.positions;
         positions.synced(recovered.next_lsn);
         let engine = Engine {
@@ -203,8 +193,8 @@ impl Engine {
             snapshot_at_bytes: AtomicU64::new(0),
             derived_bytes: AtomicU64::new(0),
             snapshot_again_at: AtomicI64::new(i64::MIN),
-            recovered_damages,
-            lost_records: report.records_lost,
+            harmless_damages,
+            losses,
             opened_at: now,
             unsettled: AtomicBool::new(unsettled),
             sweep_turn: AtomicI64::new(i64::MIN),
@@ -289,6 +279,37 @@ impl Engine {
             oldest: now.millis().saturating_sub(self.config.retention_ms),
             latest: now.millis().saturating_add(self.config.future_ms),
             out_of_order_ms: self.config.out_of_order_ms,
+        }
+    }
+}
+
+/// Tells what a recovery found, and what earlier ones have lost.
+fn tell(report: &RecoveryReport, before: &Losses) {
+    if let Some(since) = before.since {
+        let (path, places, records) = (before.path().display(), before.places, before.records);
+        tracing::error!(%path, %since, places, records, "numbers of the engine were lost by damage that an earlier start found; restore a backup, or remove the file that says so");
+    }
+    for damage in &report.replaced {
+        let (path, at, reason) = (damage.file.display(), damage.offset, &damage.reason);
+        tracing::warn!(%path, at, reason, "a snapshot of the engine is damaged; the one before it or the log had all of it, and nothing is lost by it");
+    }
+    if report.records_lost > 0 || !report.losses.is_empty() {
+        let first = report.losses.first().map(|damage| format!("{} at {}", damage.file.display(), damage.offset));
+        tracing::error!(
+            damages = report.losses.len(),
+            first = first.as_deref().unwrap_or("a file is missing"),
+            bytes = report.losses.iter().map(|damage| damage.bytes).sum::<u64>(),
+            records_lost = report.records_lost,
+            points_without_series = report.orphans,
+            "files of the engine are damaged: these numbers are lost, all others are served"
+        );
+    }
+    for damage in report.damages.iter().filter(|damage| !report.losses.contains(damage)) {
+        let (path, at, bytes, reason) = (damage.file.display(), damage.offset, damage.bytes, &damage.reason);
+        if damage.torn_tail {
+            tracing::warn!(%path, at, bytes, "the end of the engine's log is not whole, as a crash leaves it, and is cut off");
+        } else {
+            tracing::warn!(%path, at, bytes, reason, "a place of the engine's log cannot be read; no record that was durable is lost by it");
         }
     }
 }

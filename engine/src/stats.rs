@@ -59,14 +59,26 @@ pub struct EngineStats {
     pub clamped_total: u64,
     /// Points not taken, by reason.
     pub rejected_total: Vec<(Rejection, u64)>,
-    /// Damaged places that the last opening found in log and snapshots, torn tails apart.
+    /// Damaged places that the last opening found in log and snapshots, torn tails apart, and those that earlier ones found
+    /// and by which something is lost.
     pub recovered_damages: u64,
     /// Records of the log that were durable and are lost by them, as far as known.
     pub lost_records_total: u64,
-    /// When the opening found that, if it found any.
-    pub damaged_since: Option<Timestamp>,
+    /// What is lost by damage, until somebody removes the file that says so.
+    pub losses: Option<LossStats>,
     /// The log cannot be written until a snapshot succeeds.
     pub log_broken: bool,
+}
+
+/// Numbers that damage has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LossStats {
+    /// When the first of it was found.
+    pub since: Timestamp,
+    /// Places that were damaged.
+    pub places: u64,
+    /// The file that names them.
+    pub file: PathBuf,
 }
 
 impl Engine {
@@ -94,9 +106,9 @@ impl Engine {
                 .iter()
                 .map(|reason| (*reason, count(&self.rejected[reason.index()])))
                 .collect(),
-            recovered_damages: self.recovered_damages,
-            lost_records_total: self.lost_records,
-            damaged_since: (self.recovered_damages > 0 || self.lost_records > 0).then_some(self.opened_at),
+            recovered_damages: self.harmless_damages + self.losses.places,
+            lost_records_total: self.losses.records,
+            losses: self.losses.stats(!self.unsettled.load(Ordering::Relaxed)),
             log_broken: self.wal.is_broken(),
             snapshot_bytes: count(&self.snapshot_bytes),
             snapshots_total: count(&self.snapshots),

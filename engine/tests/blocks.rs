@@ -109,9 +109,12 @@ fn a_block_that_is_damaged_or_gone_costs_its_own_samples() {
         assert!((1..20 * 60).contains(&lost), "{number}: {lost}");
     }
     drop(engine);
-    // It is told once.
+    // What is left is all that there is from then on; what is not there is told by each start.
     let (engine, report) = open(dir.path(), 50 * HOUR_MS);
     assert_eq!(report.damages, []);
+    let losses = engine.stats().losses.expect("told");
+    let name = gone.file_name().and_then(|name| name.to_str()).expect("ASCII");
+    assert!(losses.places == 1 && std::fs::read_to_string(losses.file).expect("there").contains(name));
     (0..ALL).for_each(|number| drop(lost(&engine, number)));
     let read = engine.stats();
     assert_eq!(read.damaged_blocks, std::slice::from_ref(damaged));

@@ -313,8 +313,12 @@ fn the_snapshot_before_serves_when_the_newest_is_damaged() {
     std::fs::write(&snapshots[1], bytes).expect("writes");
     let (engine, report) = open(dir.path());
     assert_eq!(report.snapshot.as_deref(), Some(&*snapshots[0]));
-    assert_eq!(report.damages.len(), 1);
+    let damaged: Vec<&PathBuf> = report.replaced.iter().map(|damage| &damage.file).collect();
+    assert_eq!((damaged, report.damages, report.losses), (vec![&snapshots[1]], vec![], vec![]));
     assert_eq!(content(&engine), whole);
+    assert_eq!((engine.stats().losses, engine.stats().recovered_damages), (None, 1));
+    drop(engine);
+    assert_eq!(open(dir.path()).1.replaced, [], "another has its place");
 }
 
 #[test]
@@ -409,7 +413,8 @@ fn a_hole_in_what_was_not_durable_is_left_to_the_queue() {
         let applied = engine.applied("logs", 1, 0).expect("something was applied");
         assert!(applied > 0 && applied < 20, "{report:?}");
         assert_eq!(content(&engine).totals.values().sum::<u64>(), applied);
-        assert_eq!(report.records_lost, 0, "the queue has them all");
+        assert_eq!((report.records_lost, report.losses), (0, vec![]), "the queue has them all");
+        assert_eq!(engine.stats().losses, None);
     }
     let (engine, _) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
     for batch in engine.applied("logs", 1, 0).expect("something")..20 {
@@ -437,6 +442,13 @@ fn a_hole_in_what_was_durable_costs_only_itself() {
     );
     let (got, wanted) = (content(&engine), whole);
     assert!(is_part_of(&got, &wanted));
+    let losses = engine.stats().losses.expect("something is lost");
+    let text = std::fs::read_to_string(&losses.file).expect("it is written down");
+    assert_eq!((losses.places, report.losses.len()), (report.damages.len() as u64, report.damages.len()), "{text}");
+    for damage in &report.losses {
+        let name = damage.file.file_name().expect("a name").display();
+        assert!(text.contains(&format!("{name} at byte {}", damage.offset)), "{text}");
+    }
     let missing = wanted.totals.values().sum::<u64>() - got.totals.values().sum::<u64>();
     assert_eq!(missing, report.records_missing);
 }

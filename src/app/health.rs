@@ -1,6 +1,6 @@
 //! How the whole server is doing, from the figures of its parts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,10 +176,13 @@ fn log_store(parts: &Parts) -> Component {
 fn engine(parts: &Parts) -> Component {
     let stats = parts.engine.stats();
     let broken = stats.log_broken.then(|| "its log cannot be written; new numbers are refused meanwhile".to_owned());
-    let damaged = stats.damaged_since.map(|since| {
-        let (places, records) = (stats.recovered_damages, stats.lost_records_total);
-        let (places, records) = (count(places, "damaged place"), count(records, "record"));
-        format!("{places} in its log, found {since}; some numbers are missing ({records} known)")
+    let damaged = stats.losses.map(|losses| {
+        let (places, records) = (count(losses.places, "damaged place"), count(stats.lost_records_total, "record"));
+        let (since, file) = (losses.since, in_data(parts, &losses.file).display());
+        format!(
+            "{places} in its files, found {since}; some numbers are missing ({records} known); restore a backup, or remove \
+             {file}, which names them, to live with it"
+        )
     });
     let unreadable = in_files(parts, &stats.damaged_blocks, "block").map(|blocks| {
         let samples = count(stats.block_damaged_samples, "sample");
@@ -203,10 +206,15 @@ fn engine(parts: &Parts) -> Component {
     }
 }
 
+/// The path of a file in the data folder: where that is, health does not tell to everyone.
+fn in_data<'p>(parts: &Parts, path: &'p Path) -> &'p Path {
+    path.strip_prefix(&parts.data_dir).unwrap_or(path)
+}
+
 /// How many files are damaged, and which, by their path in the data folder; `None` if none is.
 fn in_files(parts: &Parts, damaged: &[PathBuf], what: &str) -> Option<String> {
     let first = damaged.first()?;
-    let first = first.strip_prefix(&parts.data_dir).unwrap_or(first).display();
+    let first = in_data(parts, first).display();
     let (many, others) = (damaged.len(), damaged.len() - 1);
     let which = if others == 0 { first.to_string() } else { format!("{first} and {}", count(others as u64, "other")) };
     Some(format!("{} {} damaged ({which})", count(many as u64, what), is_or_are(many as u64)))

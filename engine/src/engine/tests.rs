@@ -159,17 +159,27 @@ fn damage_on_a_full_disk_is_settled_when_there_is_room() {
     std::fs::write(&log, bytes).expect("writes");
     let (engine, report) = Engine::open_with(EngineConfig::new(dir.path()), at(0), full).expect("opens");
     assert_eq!((report.damages.len(), report.records_missing, report.records_lost), (1, 1, 1));
-    let stats = engine.stats();
-    assert_eq!((stats.recovered_damages, stats.lost_records_total, stats.damaged_since), (1, 1, Some(at(0))));
+    let told = |engine: &Engine| {
+        let stats = engine.stats();
+        (stats.recovered_damages, stats.lost_records_total, stats.losses.map(|losses| (losses.since, losses.places)))
+    };
+    assert_eq!(told(&engine), (1, 1, Some((at(0), 1))));
+    let file = engine.losses.path().to_owned();
+    assert!(!file.exists(), "there is no room");
     assert!(engine.stats().log_broken);
     engine.tick(at(2000));
     assert!(!engine.stats().log_broken);
     engine.apply(&derived(4)).expect("applies");
     drop(engine);
-    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    let (engine, report) = Engine::open(EngineConfig::new(dir.path()), at(5000)).expect("opens");
     assert_eq!((report.damages.len(), report.records_missing), (0, 0), "settled");
-    assert_eq!((engine.stats().recovered_damages, engine.stats().damaged_since), (0, None));
+    assert_eq!(told(&engine), (1, 1, Some((at(0), 1))), "and told again");
     assert_eq!(read(&engine).0, Some(4.0));
+    std::fs::remove_file(&file).expect("is there");
+    assert_eq!(told(&engine), (1, 1, None), "somebody has taken note");
+    drop(engine);
+    let (engine, _) = Engine::open(EngineConfig::new(dir.path()), at(0)).expect("opens");
+    assert_eq!(told(&engine), (0, 0, None));
 }
 
 /// The record that defines a series is damaged: another one defines it too, and so does one of each later stretch of

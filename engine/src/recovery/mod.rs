@@ -62,6 +62,10 @@ pub struct RecoveryReport {
     pub records_left_to_queue: u64,
     /// The places that could not be read. A torn tail is what a crash leaves, and loses nothing acknowledged.
     pub damages: Vec<Damage>,
+    /// Those of them by which something is lost that had been durable.
+    pub losses: Vec<Damage>,
+    /// Damaged snapshots in whose place the one before them, or the log, had everything.
+    pub replaced: Vec<Damage>,
 }
 
 /// What a recovery leads to.
@@ -136,7 +140,11 @@ pub(crate) fn recover(config: &EngineConfig, blocks: &Blocks, now: Timestamp) ->
         positions.restore(source);
     }
     loaded.registry.continue_from(loaded.head.next_id);
+    let outside_of_log = report.damages.len();
     let (next_lsn, log_bytes, notes) = replay::replay(&mut loaded, &files, &mut positions, &mut report, now)?;
+    // What is damaged of the log has cost nothing that was promised unless records are lost.
+    let of_log = if report.records_lost > 0 { report.damages.len() } else { outside_of_log };
+    report.losses = report.damages.iter().take(of_log).filter(|damage| !damage.torn_tail).cloned().collect();
     // What the log says is newer. A metric may have its first series only in the log.
     for note in loaded.head.metrics.iter().chain(&notes) {
         loaded.registry.catalogue.restore(note);
@@ -180,7 +188,7 @@ fn choose_snapshot(
             Err(SnapshotError::NewerVersion(version)) => {
                 return Err(OpenError::NewerVersion { file: path.clone(), version });
             }
-            Err(SnapshotError::Damaged(offset, what)) => report.damages.push(damage_of(path, offset, 0, what)),
+            Err(SnapshotError::Damaged(offset, what)) => report.replaced.push(damage_of(path, offset, 0, what)),
         }
     }
     if log_starts <= 1 {
@@ -204,7 +212,8 @@ fn choose_snapshot(
         SnapshotError::Damaged(..) => OpenError::SnapshotMissing { folder: config.dir.clone() },
     })?;
     report.snapshot = Some(path.clone());
-    report.damages.extend(loaded.damages.iter().cloned());
+    let others = std::mem::take(&mut report.replaced).into_iter().filter(|damage| damage.file != *path);
+    report.damages.extend(others.chain(loaded.damages.iter().cloned()));
     Ok(loaded)
 }
 

@@ -93,6 +93,10 @@ impl Engine {
         if !was_broken {
             self.wal.sync()?;
         }
+        if self.unsettled.load(Ordering::Relaxed) {
+            // Once this snapshot has its name nobody meets the damage again.
+            self.losses.write()?;
+        }
         failpoint::hit("engine.snapshot_rename");
         std::fs::rename(temporary, path_of(folder, cut))?;
         sync_folder(folder)?;
