@@ -107,20 +107,23 @@ fn post(server: &Server, count: u64, service: &str) {
     server.wait_drained();
 }
 
+/// Records that lie in a block then, on a server that seals each second.
+fn post_and_seal(server: &Server) {
+    let blocks = || own(&server.client().try_get("/metrics").text(), "watchfire_log_store_blocks");
+    let before = blocks();
+    post(server, SEALED, "kept");
+    // The first block that comes may hold what was there before.
+    while blocks() < before + 2.0 {
+        post(server, 1, "other");
+    }
+}
+
 /// A data folder in which every part has something, as a kill leaves it.
 fn filled(config: &str, hook: &WebhookReceiver, data: &Path) {
     let server = Server::start_on(BINARY, &format!("{config}logs: {{seal_after: 1s}}\n"), data);
-    let blocks = |server: &Server| own(&server.client().try_get("/metrics").text(), "watchfire_log_store_blocks");
-    let before = blocks(&server);
-    post(&server, SEALED, "kept");
-    // The first block that comes may hold what was there before.
-    while blocks(&server) < before + 2.0 {
-        post(&server, 1, "other");
-    }
+    post_and_seal(&server);
     for round in 0.. {
-        let is_there =
-            |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "snap");
-        if std::fs::read_dir(data.join("engine")).expect("a folder").flatten().any(|entry| is_there(&entry)) {
+        if !snapshots(data).is_empty() {
             break;
         }
         let pushed = |at: u64| json!({"name": "pushed", "value": at, "labels": {"number": format!("{round}-{at}")}});
@@ -275,6 +278,15 @@ fn only(data: &Path, start: &str, end: &str) -> PathBuf {
     all.remove(0)
 }
 
+/// The engine's snapshots, the newest last.
+fn snapshots(data: &Path) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(data.join("engine")).expect("a folder").flatten();
+    let mut all: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    all.retain(|file| file.extension().is_some_and(|extension| extension == "snap"));
+    all.sort();
+    all
+}
+
 fn flip(file: &Path, at: usize) {
     let mut bytes = std::fs::read(file).expect("readable");
     bytes[at] ^= 0x10;
@@ -305,9 +317,9 @@ fn a_damaged_block_of_series_is_counted_once_and_told_as_long_as_it_serves() {
         assert_eq!(server.client().post("/api/v1/metrics", "application/json", body.to_string()).status, 202);
     }
     server.kill();
-    // What a start finds is moved by its first round.
+    // What a start finds is moved by its first round, and a snapshot says so.
     let mut server = Server::start_on(BINARY, config, &data);
-    while own(&server.client().try_get("/metrics").text(), "watchfire_engine_block_files") < 1.0 {
+    while snapshots(&data).is_empty() {
         std::thread::yield_now();
     }
     server.kill();
@@ -395,23 +407,16 @@ fn a_snapshot_that_the_one_before_replaces_is_no_loss() {
     let data = folder.path().join("data");
     let config = "metrics: {port: 0, snapshot_log: 64KiB}\n";
     let mut server = Server::start_on(BINARY, config, &data);
-    let snapshots = || {
-        let mut all = Vec::new();
-        files(&data, &data.join("engine"), &mut all);
-        all.retain(|file| file.extension().is_some_and(|extension| extension == "snap"));
-        all.sort();
-        all
-    };
     let mut series = 0;
-    while snapshots().len() < 2 {
+    while snapshots(&data).len() < 2 {
         push_series(&server, series..series + 500);
         series += 500;
     }
     push_series(&server, series..series + 1);
     server.kill();
-    let newest = snapshots().pop().expect("two");
-    let bytes = std::fs::read(data.join(&newest)).expect("readable");
-    std::fs::write(data.join(&newest), &bytes[..bytes.len() / 2]).expect("writable");
+    let newest = snapshots(&data).pop().expect("two");
+    let bytes = std::fs::read(&newest).expect("readable");
+    std::fs::write(&newest, &bytes[..bytes.len() / 2]).expect("writable");
     let server = Server::start_on(BINARY, config, &data);
     let mut client = server.client();
     assert_eq!(pushed_series(&mut client), (series + 1) as f64);
@@ -422,4 +427,30 @@ fn a_snapshot_that_the_one_before_replaces_is_no_loss() {
     assert_eq!(lines(&server, "ERROR", ""), Vec::<String>::new());
     assert_eq!(own(&client.try_get("/metrics").text(), "watchfire_damaged_files_total"), 1.0);
     assert!(!data.join("engine/lost.damaged").exists());
+}
+
+#[test]
+fn records_of_the_queue_that_are_stored_and_counted_are_not_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let config = "metrics: {port: 0}\nlogs: {seal_after: 1s}\n";
+    let mut server = Server::start_on(BINARY, config, &data);
+    post_and_seal(&server);
+    server.kill();
+    let segment = only(&data, "queue/", ".seg");
+    let bytes = std::fs::read(data.join(&segment)).expect("readable");
+    let at = bytes.windows(4).position(|some| some == b"kept").expect("a record");
+    flip(&data.join(&segment), at);
+    for _ in 0..2 {
+        let mut server = Server::start_on(BINARY, config, &data);
+        server.wait_drained();
+        let mut client = server.client();
+        assert_eq!(problem(&mut client, "queue"), "");
+        assert_eq!(own(&client.try_get("/metrics").text(), "watchfire_queue_lost_records_total"), 0.0);
+        let found = client.get("/api/v1/logs/search?q=service:kept&start=48h&limit=1000");
+        assert_eq!((&found["total"], &found["total_exact"]), (&json!(SEALED), &json!(true)));
+        assert!(!lines(&server, "WARN", "nothing is lost").is_empty(), "{}", server.log());
+        assert_eq!(lines(&server, "ERROR", ""), Vec::<String>::new());
+        server.kill();
+    }
 }

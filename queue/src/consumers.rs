@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 struct Consumer {
     /// It needs nothing below.
     released: u64,
+    /// What it needed nothing below when it came, or when the last run ended: all before that it has for sure.
+    began_at: u64,
     /// It has registered since the queue was opened.
     is_back: bool,
 }
@@ -23,14 +25,14 @@ pub(crate) struct Consumers {
 impl Consumers {
     /// Those of the last run: nothing is deleted before all of them are back.
     pub(crate) fn recovered(released: &BTreeMap<String, u64>) -> Consumers {
-        let consumer = |released| Consumer { released, is_back: false };
+        let consumer = |released| Consumer { released, began_at: released, is_back: false };
         let by_name = released.iter().map(|(name, released)| (name.clone(), consumer(*released))).collect();
         Consumers { by_name, ..Consumers::default() }
     }
 
     /// A consumer comes with its own durable position, which counts even if it is an earlier one.
     pub(crate) fn register(&mut self, name: &str, offset: u64) {
-        let consumer = Consumer { released: offset, is_back: true };
+        let consumer = Consumer { released: offset, began_at: offset, is_back: true };
         self.names_changed |= self.by_name.insert(name.to_owned(), consumer).is_none();
     }
 
@@ -60,8 +62,17 @@ impl Consumers {
         if self.holds > 0 {
             return None;
         }
-        let all_back = self.by_name.values().all(|consumer| consumer.is_back);
-        self.by_name.values().map(|consumer| consumer.released).min().filter(|_| all_back)
+        self.by_name.values().map(|consumer| consumer.released).min().filter(|_| self.are_back())
+    }
+
+    /// Whether all that are known have registered since the queue was opened.
+    pub(crate) fn are_back(&self) -> bool {
+        self.by_name.values().all(|consumer| consumer.is_back)
+    }
+
+    /// The offset below which all had everything before they read anything in this run; 0 if there are none.
+    pub(crate) fn had_all_below(&self) -> u64 {
+        self.by_name.values().map(|consumer| consumer.began_at).min().unwrap_or(0)
     }
 
     /// Each name with its offset.
@@ -91,6 +102,8 @@ mod tests {
         assert_eq!(consumers.released(), None);
         consumers.register("store", 2);
         assert_eq!(consumers.released(), Some(2), "its own position counts");
+        consumers.release("store", 7);
+        assert_eq!((consumers.released(), consumers.had_all_below()), (Some(7), 2), "it may have passed over damage");
         consumers.forget("store");
         assert_eq!(consumers.released(), Some(9));
         consumers.holds += 1;

@@ -85,7 +85,7 @@ pub struct QueueStats {
     pub io_errors_total: u64,
     /// Whether the system refuses writes: since the last failure nothing was written for long enough.
     pub write_failing: bool,
-    /// Acknowledged records that are damaged on disk.
+    /// Acknowledged records that are damaged on disk, and that not all consumers had taken before.
     pub lost_records_total: u64,
     /// Places where they were.
     pub damaged_ranges_total: u64,
@@ -218,7 +218,14 @@ impl EmbeddedQueue {
                 let _ = is_done.recv();
             }
         }
-        self.shared.consumers.lock().register(consumer, offset);
+        let had_all_below = {
+            let mut consumers = self.shared.consumers.lock();
+            consumers.register(consumer, offset);
+            consumers.are_back().then(|| consumers.had_all_below())
+        };
+        if let Some(had_all_below) = had_all_below {
+            self.shared.damage.lock().judge(had_all_below);
+        }
         self.shared.tidy();
     }
 
@@ -261,9 +268,10 @@ impl EmbeddedQueue {
             let log = shared.log.lock();
             (log.first_offset(), log.next_offset, log.segments.len())
         };
+        let had_all_below = shared.consumers.lock().had_all_below();
         let (lost_records_total, damaged_ranges_total) = {
             let damage = shared.damage.lock();
-            (damage.lost_records, damage.ranges_total)
+            (damage.lost_records(had_all_below), damage.ranges_total)
         };
         let (checkpoints, checkpoints_forgotten_total) = {
             let checkpoints = shared.checkpoints.lock();

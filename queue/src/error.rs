@@ -176,10 +176,10 @@ pub struct RecoveryReport {
     pub dedup_keys: usize,
     /// The cut end of the newest segment, if there was one.
     pub torn_tail: Option<TornTail>,
-    /// What is lost in the middle, as far as it was checked: readers check the rest.
+    /// What is damaged in the middle, as far as it was checked: readers check the rest.
     pub damaged: Vec<Damage>,
-    /// Number of lost offsets in `damaged`.
-    pub lost_records: u64,
+    /// Number of offsets in `damaged`. Those are lost that not all consumers had taken before.
+    pub damaged_records: u64,
     /// Files of keys or state that could not be used; keys in them are forgotten.
     pub damaged_files: Vec<PathBuf>,
 }

@@ -144,7 +144,8 @@ impl Janitor {
             }
             let first_kept = log.first_offset();
             drop(log);
-            self.shared.damage.lock().forget_below(first_kept);
+            let had_all_below = self.shared.consumers.lock().had_all_below();
+            self.shared.damage.lock().forget_below(first_kept, had_all_below);
             self.shared.disk_bytes.fetch_sub(segment.bytes, Ordering::AcqRel);
             Shared::add(&self.shared.counters.segments_deleted, 1);
             let keys = KeysOfDeleted { end_offset: segment.end_offset, bytes: segment.keys_bytes };

@@ -176,38 +176,89 @@ impl LogState {
     }
 }
 
-/// Which damage was reported already, so that each lost record is counted once.
+/// Which damage was found already, so that each lost record is counted once.
 #[derive(Debug, Default)]
 pub(crate) struct DamageLog {
     ranges: BTreeMap<u64, u64>,
-    pub lost_records: u64,
+    /// Of them, those of which nobody knows yet whether they cost anything: not all consumers have come.
+    unjudged: Vec<(u64, u64)>,
+    lost_of_deleted: u64,
     pub ranges_total: u64,
 }
 
 impl DamageLog {
-    /// Counts and logs a damage that is new.
-    pub(crate) fn report(&mut self, damage: &Damage) {
+    /// Takes in a damage that the start has found.
+    pub(crate) fn found_at_start(&mut self, damage: &Damage) {
+        if self.add(damage) {
+            let (segment, certain) = (damage.segment.display(), damage.certain);
+            let (first_offset, next_offset) = (damage.first_offset, damage.next_offset);
+            tracing::warn!(%segment, first_offset, next_offset, certain, "records of the queue are damaged on disk");
+            self.unjudged.push((first_offset, next_offset));
+        }
+    }
+
+    /// Says what the damage costs that the start has found: all consumers are there.
+    pub(crate) fn judge(&mut self, had_all_below: u64) {
+        for (first_offset, next_offset) in std::mem::take(&mut self.unjudged) {
+            match lost_of(first_offset, next_offset, had_all_below) {
+                0 => tracing::warn!(
+                    first_offset,
+                    next_offset,
+                    "all consumers had taken the damaged records of the queue before: nothing is lost"
+                ),
+                records => tracing::error!(
+                    first_offset,
+                    next_offset,
+                    records,
+                    "damaged records of the queue are lost: not all consumers had taken them; they are skipped"
+                ),
+            }
+        }
+    }
+
+    /// Takes in, and tells, a damage that a reader has met.
+    pub(crate) fn met(&mut self, damage: &Damage) {
+        if self.add(damage) {
+            tracing::error!(
+                segment = %damage.segment.display(),
+                first_offset = damage.first_offset,
+                next_offset = damage.next_offset,
+                certain = damage.certain,
+                "records of the queue are damaged and skipped"
+            );
+        }
+    }
+
+    /// Whether it is new.
+    fn add(&mut self, damage: &Damage) -> bool {
         let before = self.ranges.range(..damage.next_offset).next_back();
         let is_known = before.is_some_and(|(_, end)| *end > damage.first_offset);
         if damage.first_offset >= damage.next_offset || is_known {
-            return;
+            return false;
         }
         self.ranges.insert(damage.first_offset, damage.next_offset);
         self.ranges_total += 1;
-        self.lost_records += damage.next_offset - damage.first_offset;
-        tracing::error!(
-            segment = %damage.segment.display(),
-            first_offset = damage.first_offset,
-            next_offset = damage.next_offset,
-            certain = damage.certain,
-            "records of the queue are damaged and skipped"
-        );
+        true
+    }
+
+    /// Records that are damaged and that not all consumers had.
+    pub(crate) fn lost_records(&self, had_all_below: u64) -> u64 {
+        self.lost_of_deleted + lost_of_all(&self.ranges, had_all_below)
     }
 
     /// Forgets the ranges of deleted segments; the counts stay.
-    pub(crate) fn forget_below(&mut self, offset: u64) {
-        self.ranges = self.ranges.split_off(&offset);
+    pub(crate) fn forget_below(&mut self, offset: u64, had_all_below: u64) {
+        let kept = self.ranges.split_off(&offset);
+        self.lost_of_deleted += lost_of_all(&std::mem::replace(&mut self.ranges, kept), had_all_below);
     }
+}
+
+fn lost_of_all(ranges: &BTreeMap<u64, u64>, had_all_below: u64) -> u64 {
+    ranges.iter().map(|(first, next)| lost_of(*first, *next, had_all_below)).sum()
+}
+
+fn lost_of(first_offset: u64, next_offset: u64, had_all_below: u64) -> u64 {
+    next_offset.saturating_sub(first_offset.max(had_all_below))
 }
 
 /// Path of the segment that begins at an offset.

@@ -247,7 +247,7 @@ impl Reader {
                         self.report(damage);
                         continue;
                     }
-                    self.shared.damage.lock().report(&damage);
+                    self.shared.damage.lock().met(&damage);
                     break;
                 }
                 Step::End { .. } => {
@@ -271,7 +271,7 @@ impl Reader {
 
     /// Counts lost records and goes on behind them.
     fn report(&mut self, damage: Damage) {
-        self.shared.damage.lock().report(&damage);
+        self.shared.damage.lock().met(&damage);
         self.move_to(damage.next_offset.max(self.position));
     }
 

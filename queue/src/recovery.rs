@@ -124,8 +124,8 @@ pub(crate) fn recover(config: &QueueConfig, disk: &Disk, now_ms: i64) -> Result<
     dedup.expire(now_ms);
 
     let mut damage = DamageLog::default();
-    report.damaged.iter().for_each(|range| damage.report(range));
-    report.lost_records = damage.lost_records;
+    report.damaged.iter().for_each(|range| damage.found_at_start(range));
+    report.damaged_records = damage.lost_records(0);
     report.segments = found.len();
     report.first_offset = found.front().map_or(next_offset, |segment| segment.first_offset);
     report.next_offset = next_offset;

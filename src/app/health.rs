@@ -145,7 +145,11 @@ fn queue(parts: &Parts) -> Component {
             .or_else(|| {
                 lost.then(|| {
                     let lost = stats.lost_records_total;
-                    format!("{} {} damaged on disk", count(lost, "accepted record"), is_or_are(lost))
+                    format!(
+                        "{} {} lost: the queue's files were damaged",
+                        count(lost, "accepted record"),
+                        is_or_are(lost)
+                    )
                 })
             }),
         figures: vec![

@@ -83,9 +83,12 @@ const PLAIN: [Row<Read>; 34] = [
     (Kind::Counter, "watchfire_queue_write_errors_total", "Failures of the system to write the queue.", |parts| {
         Reading::plain(parts.queue.stats().io_errors_total as f64)
     }),
-    (Kind::Counter, "watchfire_queue_lost_records_total", "Accepted records found damaged on disk.", |parts| {
-        Reading::plain(parts.queue.stats().lost_records_total as f64)
-    }),
+    (
+        Kind::Counter,
+        "watchfire_queue_lost_records_total",
+        "Accepted records damaged on disk before all took them.",
+        |parts| Reading::plain(parts.queue.stats().lost_records_total as f64),
+    ),
     (Kind::Gauge, "watchfire_log_store_records", "Log records that a search can find.", |parts| {
         Reading::plain(parts.store.stats().records as f64)
     }),

@@ -24,7 +24,7 @@ fn what_was_appended_is_read_in_order_and_again_after_a_restart() {
 
     let (queue, report) = EmbeddedQueue::open(config(dir.path()), 2).unwrap();
     assert_eq!((report.created, report.next_offset, report.torn_tail.is_none()), (false, 4, true));
-    assert_eq!((report.lost_records, report.damaged_files.len()), (0, 0));
+    assert_eq!((report.damaged_records, report.damaged_files.len()), (0, 0));
     assert_eq!(queue.epoch(), epoch);
     assert_eq!(read_all(&queue, 0), expected);
     assert_eq!(wait(queue.append(batch(["e"]))).unwrap().first_offset, 4);
@@ -270,6 +270,6 @@ fn offsets_that_a_consumer_has_seen_are_not_given_again() {
     assert_eq!(queue.stats().lost_records_total, 9);
     drop(queue);
     let (queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
-    assert_eq!((report.next_offset, report.lost_records), (11, 9));
+    assert_eq!((report.next_offset, report.damaged_records), (11, 9));
     assert_eq!(read_all(&queue, 0), [(0, b"a".to_vec()), (10, b"b".to_vec())]);
 }

@@ -106,7 +106,7 @@ fn a_folder_of_version_1_is_read_and_gets_positions() {
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version_1"), dir.path());
     let config = config(dir.path());
     let (queue, report) = EmbeddedQueue::open(config.clone(), 1_000_000).unwrap();
-    assert_eq!((report.lost_records, report.dedup_keys, report.next_offset), (0, 12, 12));
+    assert_eq!((report.damaged_records, report.dedup_keys, report.next_offset), (0, 12, 12));
     assert_eq!(read_all(&queue, 0).len(), 12);
     append(&queue, &["new"], &[step("f", None, Some("1"))]).unwrap();
     queue.close();
@@ -121,7 +121,7 @@ fn keys_of_version_2_stand_for_whatever_comes_under_them() {
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/version_2"), dir.path());
     let config = config(dir.path());
     let (queue, report) = EmbeddedQueue::open(config.clone(), 1_000_000).unwrap();
-    assert_eq!((report.lost_records, report.dedup_keys, report.next_offset), (0, 12, 12));
+    assert_eq!((report.damaged_records, report.dedup_keys, report.next_offset), (0, 12, 12));
     assert_eq!(at(&queue, "f").as_deref(), Some("11"));
     let keyed = |number: u64, contents: u32| {
         let mut batch = Batch::new();
@@ -133,7 +133,7 @@ fn keys_of_version_2_stand_for_whatever_comes_under_them() {
     queue.close();
     drop(queue);
     let (queue, report) = EmbeddedQueue::open(config, 1_000_000).unwrap();
-    assert_eq!((report.lost_records, report.dedup_keys), (0, 13));
+    assert_eq!((report.damaged_records, report.dedup_keys), (0, 13));
     assert_eq!(wait(queue.append(keyed(5, 2))).unwrap().duplicates.len(), 1);
     assert!(matches!(wait(queue.append(keyed(50, 2))), Err(AppendError::Reused)));
     assert_eq!(read_all(&queue, 0).len(), 13);

@@ -70,7 +70,7 @@ fn a_torn_tail_is_cut_off_wherever_it_was_torn() {
         let is_boundary = cut_bytes == 0;
         // What is kept may end with zeros itself.
         assert!(is_boundary || report.torn_tail.unwrap().position + cut_bytes == written(&whole[..kept]) as u64);
-        assert_eq!((report.lost_records, report.damaged.len()), (0, 0));
+        assert_eq!((report.damaged_records, report.damaged.len()), (0, 0));
         frames_at_end = frames_at_end.min(found.len() / 2);
         // It goes on there, and stays readable.
         assert_eq!(wait(queue.append(batch(["next"]))).unwrap().first_offset, report.next_offset);
@@ -112,7 +112,7 @@ fn a_flipped_byte_costs_its_frame_and_nothing_else() {
             assert_eq!(missing[0] + 1, missing[1]);
             lost_frames[missing[0] as usize / 2] += 1;
             assert!(found.iter().all(|record| all.contains(record)));
-            assert_eq!((report.lost_records, report.damaged.len(), report.torn_tail), (2, 1, None));
+            assert_eq!((report.damaged_records, report.damaged.len(), report.torn_tail), (2, 1, None));
             assert_eq!((report.damaged[0].first_offset, report.damaged[0].certain), (missing[0], true));
             assert_eq!(queue.stats().lost_records_total, 2, "readers do not count it again");
         } else {
@@ -154,10 +154,41 @@ fn after_a_clean_end_even_the_last_frame_is_known_to_be_lost() {
     let segment = &files(dir.path(), "seg")[0];
     change(segment, |bytes| *bytes.last_mut().unwrap() ^= 1);
     let (queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
-    assert_eq!((report.next_offset, report.lost_records), (4, 2));
+    assert_eq!((report.next_offset, report.damaged_records), (4, 2));
     assert_eq!(wait(queue.append(batch(["c"]))).unwrap().first_offset, 4, "no offset is given twice");
     let found: Vec<u64> = read_all(&queue, 0).into_iter().map(|(offset, _)| offset).collect();
     assert_eq!(found, [0, 1, 4]);
+}
+
+#[test]
+fn damaged_records_that_all_consumers_had_are_not_lost() {
+    // Where the two consumers stand, and how many of the damaged records 10 to 12 one of them lacks.
+    for (store, metrics, lost) in [(20, 20, 0), (13, 20, 0), (20, 12, 1), (11, 12, 2), (0, 20, 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (queue, _) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
+        queue.register("store", 0);
+        queue.register("metrics", 0);
+        for records in [0..10u8, 10..13, 13..20] {
+            let mut batch = Batch::new();
+            records.for_each(|number| batch.push(&[number; 100], None));
+            wait(queue.append(batch)).unwrap();
+        }
+        drop(queue);
+        change(&files(dir.path(), "seg")[0], |bytes| {
+            let at = bytes.windows(9).position(|some| some == [11; 9]).unwrap();
+            bytes[at] ^= 1;
+        });
+        let (queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
+        assert_eq!(report.damaged_records, 3);
+        queue.register("store", store);
+        queue.register("metrics", metrics);
+        assert_eq!(queue.stats().lost_records_total, lost, "{store} and {metrics}");
+        // Who passes over them does not have them for that.
+        queue.release("store", 20);
+        queue.release("metrics", 20);
+        assert_eq!(read_all(&queue, 0).len(), 17);
+        assert_eq!(queue.stats().lost_records_total, lost, "{store} and {metrics}");
+    }
 }
 
 #[test]
@@ -174,7 +205,7 @@ fn damage_in_an_older_segment_is_met_by_the_reader() {
     assert!(files(dir.path(), "seg").len() >= 3);
     change(&files(dir.path(), "seg")[0], |bytes| bytes[15_000] ^= 1);
     let (queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
-    assert_eq!(report.lost_records, 0, "a start does not read what is full");
+    assert_eq!(report.damaged_records, 0, "a start does not read what is full");
     assert_eq!(report.dedup_keys, 20, "the keys are kept beside the segment");
     let mut reader = queue.reader(0);
     let mut lost_before = 0;
@@ -207,7 +238,7 @@ fn keys_are_found_again_when_their_files_or_the_state_are_damaged() {
     change(&files(dir.path(), "keys")[1], |bytes| bytes.truncate(10));
     change(&dir.path().join("queue.state"), |bytes| bytes[20] ^= 1);
     let (queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
-    assert_eq!((report.damaged_files.len(), report.dedup_keys, report.lost_records), (3, 20, 0));
+    assert_eq!((report.damaged_files.len(), report.dedup_keys, report.damaged_records), (3, 20, 0));
     assert_eq!(queue.epoch(), epoch);
     for number in 0..20u64 {
         let mut batch = Batch::new();
@@ -273,7 +304,7 @@ fn an_empty_segment_without_a_header_is_no_loss() {
     drop(queue);
     change(&files(dir.path(), "seg")[0], |bytes| bytes[3] ^= 1);
     let (_queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
-    assert_eq!((report.next_offset, report.lost_records, report.damaged_files.len()), (10, 0, 0));
+    assert_eq!((report.next_offset, report.damaged_records, report.damaged_files.len()), (10, 0, 0));
 }
 
 #[test]
@@ -283,7 +314,7 @@ fn left_overs_of_a_crash_are_cleared_away() {
     fs::write(dir.path().join("queue.tmp"), b"half").unwrap();
     fs::write(dir.path().join("00000000000000000002.seg"), b"WFQU").unwrap();
     let (queue, report) = EmbeddedQueue::open(config(dir.path()), 1).unwrap();
-    assert_eq!((report.next_offset, report.lost_records, report.damaged_files.len()), (2, 0, 0));
+    assert_eq!((report.next_offset, report.damaged_records, report.damaged_files.len()), (2, 0, 0));
     assert!(!dir.path().join("queue.tmp").exists());
     queue.register("store", 0);
     eventually("the consumer is noted", || fs::read(dir.path().join("queue.state")).unwrap().len() > 64);
