@@ -99,10 +99,46 @@ fn check_answers(server: &Server, cluster: &mut Client) {
     assert_eq!(short["result"].as_array().map(Vec::len), Some(2), "{short}");
     let range = ours.get(&format!("/api/v1/metrics/range?query={}", encode("max only_there")));
     assert_eq!(range["result"].as_array().map(Vec::len), Some(1), "{range}");
-    let quantile = ours.try_get(&format!("/api/v1/metrics/query?query={}", encode("p95 only_there")));
-    assert!(quantile.status == 422 && quantile.text().contains("quantile_over_time"), "{}", quantile.text());
+    check_quantiles(&mut ours);
     let wrong = ours.try_get(&format!("/api/v1/query?query={}", encode("only_there + on (job) group_left only_there")));
     assert!(wrong.status < 500, "{}", wrong.text());
+}
+
+/// Quantiles over the samples of several series, of which the cluster has the samples and no word for it.
+fn check_quantiles(client: &mut Client) {
+    let of = |value: f64| (0..13).map(move |step| value * f64::from(step));
+    let quantile = |mut values: Vec<f64>, q: f64| {
+        values.sort_by(f64::total_cmp);
+        let rank = q * (values.len() - 1) as f64;
+        let (below, above) = (values[rank.floor() as usize], values[rank.ceil() as usize]);
+        below + (above - below) * rank.fract()
+    };
+    let both: Vec<f64> = of(1.0).chain(of(2.0)).collect();
+    let end = now_ms();
+    let mut ask = |call: &str, text: &str, times: &str| {
+        let answer = client.get(&format!("/api/v1/metrics/{call}?query={}&{times}", encode(text)));
+        assert!(answer["promql"].is_null(), "{answer}");
+        answer["result"].as_array().cloned().unwrap_or_default()
+    };
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for (text, wanted) in [
+        ("p95 only_there over 10m", vec![quantile(both.clone(), 0.95)]),
+        ("p50 only_there over 10m job=~a|b", vec![quantile(both.clone(), 0.5)]),
+        ("p95 only_there over 10m by job", vec![quantile(of(1.0).collect(), 0.95), quantile(of(2.0).collect(), 0.95)]),
+        ("p95 only_there over 10m job=nobody", vec![]),
+    ] {
+        let at_once = ask("query", text, &format!("time={end}"));
+        let at_once: Vec<f64> = at_once.iter().map(|row| number(&row["value"])).collect();
+        assert!(at_once.len() == wanted.len(), "{text}: {at_once:?}, not {wanted:?}");
+        let is_near = |(left, right): (&f64, &f64)| (left - right).abs() < 1e-9;
+        assert!(at_once.iter().zip(&wanted).all(is_near), "{text}: {at_once:?}, not {wanted:?}");
+        // Before the first sample there is no value, at the end the same.
+        let steps = ask("range", text, &format!("start={}&end={end}&step=60s", end - 600_000));
+        let steps: Vec<&Vec<Value>> = steps.iter().map(|row| row["values"].as_array().expect("values")).collect();
+        assert!(steps.iter().all(|values| !values.is_empty() && values.len() < 11), "{text}: {steps:?}");
+        let last: Vec<f64> = steps.iter().filter_map(|values| values.last()).map(|last| number(&last[1])).collect();
+        assert!(last.len() == wanted.len() && last.iter().zip(&wanted).all(is_near), "{text}: {last:?}");
+    }
 }
 
 /// What is made of logs is there, too; distributions are answered by ourselves.

@@ -50,7 +50,6 @@ impl From<EvalError> for ApiError {
             EvalError::Range { .. } | EvalError::Query(_) | EvalError::Refused { .. } => {
                 (StatusCode::BAD_REQUEST, "bad_parameter")
             }
-            EvalError::NotYet { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "not_in_this_version"),
             EvalError::Samples { .. } | EvalError::Memory { .. } | EvalError::Steps { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "limit")
             }

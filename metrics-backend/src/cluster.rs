@@ -31,6 +31,8 @@ pub struct Cluster {
 enum Who {
     /// The cluster, this PromQL.
     Cluster(String),
+    /// The cluster has the samples, and PromQL no word for what is made of them.
+    Samples,
     /// The local engine: nobody else has distributions, nor events by the second.
     Local,
 }
@@ -65,23 +67,38 @@ impl Cluster {
         Ok(told.into_iter().map(|(name, said)| (name, said.into_iter().next().unwrap_or_default())).collect())
     }
 
-    fn who(&self, query: &Query, asked: Asked) -> Result<Who, EvalError> {
+    fn who(&self, query: &Query, asked: Asked) -> Who {
         if query.language() == Language::PromQl {
-            return Ok(Who::Cluster(query.text().to_owned()));
+            return Who::Cluster(query.text().to_owned());
         }
         let found = self.local.found(query, asked);
         match (found, query.promql_for(found)) {
-            (_, Some(promql)) => Ok(Who::Cluster(promql)),
-            (Found::Natives | Found::Increments | Found::Distribution, None) => Ok(Who::Local),
+            (_, Some(promql)) => Who::Cluster(promql),
+            (Found::Natives | Found::Increments | Found::Distribution, None) => Who::Local,
             // What is not known here is ordinary samples there.
-            (Found::Unknown | Found::Samples, None) => match query.promql_for(Found::Samples) {
-                Some(promql) => Ok(Who::Cluster(promql)),
-                None => Err(EvalError::NotYet {
-                    what: "a quantile over the samples of several series, asked of `metrics.backend`,".to_owned(),
-                    hint: Some("write PromQL, such as quantile_over_time() or histogram_quantile()"),
-                }),
-            },
+            (Found::Unknown | Found::Samples, None) => {
+                query.promql_for(Found::Samples).map_or(Who::Samples, Who::Cluster)
+            }
         }
+    }
+
+    /// The cluster's answer; `None` if it is ours to give.
+    fn told_by_cluster(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Option<Answer>, EvalError> {
+        match self.who(query, asked) {
+            Who::Cluster(promql) => self.ask(promql, asked, limits).map(Some),
+            Who::Samples => self.quantiles(query, asked, limits),
+            Who::Local => Ok(None),
+        }
+    }
+
+    fn quantiles(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Option<Answer>, EvalError> {
+        let Some(wanted) = query.quantile_elsewhere(asked, limits)? else { return Ok(None) };
+        let (promql, at) = wanted.samples();
+        let mut answer = self.ask(promql, Asked::Instant(at), limits)?;
+        if let Outcome::Matrix(found) = answer.outcome {
+            answer.outcome = wanted.of(found, limits)?;
+        }
+        Ok(Some(answer))
     }
 
     fn call<T: DeserializeOwned>(
@@ -133,10 +150,10 @@ impl Cluster {
 
 impl MetricsRead for Cluster {
     fn instant(&self, query: &Query, at: Timestamp, limits: &Limits) -> Result<Vec<(LabelSet, f64)>, EvalError> {
-        let Who::Cluster(promql) = self.who(query, Asked::Instant(at))? else {
+        let Some(answer) = self.told_by_cluster(query, Asked::Instant(at), limits)? else {
             return self.local.instant(query, at, limits);
         };
-        let mut values = match self.ask(promql, Asked::Instant(at), limits)?.outcome {
+        let mut values = match answer.outcome {
             Outcome::Scalar(value) => return Ok(vec![(LabelSet::empty(), value)]),
             Outcome::Vector(series) => {
                 let number = |(labels, value)| match value {
@@ -156,10 +173,10 @@ impl MetricsRead for Cluster {
     }
 
     fn range(&self, query: &Query, steps: RangeSteps, limits: &Limits) -> Result<Vec<RangeSeries>, EvalError> {
-        let Who::Cluster(promql) = self.who(query, Asked::Range(steps))? else {
+        let Some(answer) = self.told_by_cluster(query, Asked::Range(steps), limits)? else {
             return self.local.range(query, steps, limits);
         };
-        match self.ask(promql, Asked::Range(steps), limits)?.outcome {
+        match answer.outcome {
             Outcome::Matrix(series) => Ok(series.into_iter().map(|series| (series.labels, series.values)).collect()),
             Outcome::Scalar(_) | Outcome::Text(_) | Outcome::Vector(_) => {
                 Err(EvalError::Type { reason: "the query gives no values over a range".to_owned() })
@@ -168,22 +185,19 @@ impl MetricsRead for Cluster {
     }
 
     fn answer(&self, query: &Query, asked: Asked, limits: &Limits) -> Result<Answer, EvalError> {
-        match self.who(query, asked)? {
-            Who::Cluster(promql) => {
-                let mut answer = self.ask(promql, asked, limits)?;
-                if query.value_type() == ValueType::Scalar {
-                    as_scalar(&mut answer.outcome);
-                }
-                Ok(answer)
-            }
-            Who::Local => self.local.answer(query, asked, limits),
+        let Some(mut answer) = self.told_by_cluster(query, asked, limits)? else {
+            return self.local.answer(query, asked, limits);
+        };
+        if query.value_type() == ValueType::Scalar {
+            as_scalar(&mut answer.outcome);
         }
+        Ok(answer)
     }
 
     fn promql(&self, query: &Query, asked: Asked) -> Option<String> {
         match self.who(query, asked) {
-            Ok(Who::Cluster(promql)) => Some(promql),
-            Ok(Who::Local) | Err(_) => None,
+            Who::Cluster(promql) => Some(promql),
+            Who::Samples | Who::Local => None,
         }
     }
 

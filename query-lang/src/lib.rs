@@ -25,7 +25,8 @@ pub use equivalent::Found;
 pub use error::{ParseError, ParseErrorKind};
 pub use eval::{
     Answer, Asked, CancelToken, EvalError, Held, InstantValues, Limits, MatrixSeries, Notes, Outcome, PointValue,
-    QueryMemory, SamplesByStep, SamplesRead, answer, evaluate_instant, evaluate_range, evaluate_shared, histogram_text,
+    QuantileElsewhere, QueryMemory, SamplesByStep, SamplesRead, answer, evaluate_instant, evaluate_range,
+    evaluate_shared, histogram_text,
 };
 pub use parse::{BRACKETS_MAX, DEPTH_MAX, TEXT_BYTES_MAX, WORDS_MAX};
 pub use query::{Language, Query};

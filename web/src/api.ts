@@ -21,9 +21,9 @@ export class ApiError extends Error {
     super(message);
   }
 
-  /** Whether this version of the server does not have the call yet. */
+  /** Whether the server does not have the call. */
   get isMissing(): boolean {
-    return this.status === 404 || this.code === 'not_in_this_version';
+    return this.status === 404;
   }
 }
 

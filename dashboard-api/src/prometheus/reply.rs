@@ -74,7 +74,6 @@ impl From<EvalError> for Refused {
             }
             EvalError::Samples { .. }
             | EvalError::Memory { .. }
-            | EvalError::NotYet { .. }
             | EvalError::Type { .. }
             | EvalError::Labels { .. }
             | EvalError::Parameter { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),

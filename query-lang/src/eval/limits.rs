@@ -181,14 +181,6 @@ pub enum EvalError {
     /// A span of the query has no meaning at the times that it is asked at.
     #[error("{0}")]
     Query(Box<ParseError>),
-    /// Part of the language, but not in this version for the series found.
-    #[error("{what} is not in this version yet{}", hint.map(|hint| format!("; {hint}")).unwrap_or_default())]
-    NotYet {
-        /// What.
-        what: String,
-        /// What to do instead.
-        hint: Option<&'static str>,
-    },
     /// The store or remote cluster could not answer.
     #[error("the metrics could not be read: {reason}")]
     Storage {

@@ -46,6 +46,7 @@ pub use limits::{CancelToken, EvalError, Limits, SamplesRead};
 pub use memory::{Held, QueryMemory};
 pub use native::text::text as histogram_text;
 pub use notes::Notes;
+pub use short::QuantileElsewhere;
 
 use crate::shared::SharedColumns;
 

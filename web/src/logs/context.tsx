@@ -23,7 +23,6 @@ export function Context({ record }: { record: LogRecord }) {
   const scope = param('scope') === 'all' ? 'all' : '';
   const loaded = useLoad(`context ${record.id} ${size} ${scope}`, (abort) =>
     get<ContextAnswer>('/api/v1/logs/context', { id: record.id, before: size, after: size, scope }, abort));
-  if (loaded.error?.code === 'not_in_this_version') return <p class="muted">This version of the server does not find what is around a record.</p>;
   if (loaded.error) return <ErrorNote error={loaded.error} />;
   if (!loaded.data) return <p class="muted">…</p>;
   const { before, after } = loaded.data;

@@ -5,6 +5,7 @@
 //! histograms that are ordinary samples are left to PromQL.
 
 mod distribution;
+mod elsewhere;
 mod found;
 mod moment;
 mod over;
@@ -20,6 +21,7 @@ use super::limits::EvalError;
 use super::source;
 use crate::ast::{Expr, QUANTILE_WINDOW_MS, RATE_WINDOW_MS, ShortAggregate, ShortQuantile, ShortRate, ShortScope};
 use crate::equivalent;
+pub use elsewhere::QuantileElsewhere;
 pub(crate) use found::kind_found;
 
 /// `sum|avg|min|max|count M …`
