@@ -71,6 +71,22 @@ fn series_that_live_short_cost_what_they_have() {
             "{text}"
         );
     }
+    // To count samples by step takes no more of a limit than the evaluation did.
+    for text in [
+        "requests_total",
+        "sum by (pod) (rate(requests_total[5m]))",
+        "max_over_time(max_over_time(sum by (pod) (rate(requests_total[5m]))[10m:1m])[5m:1m])",
+        "max_over_time(requests_total[10m:1m]) + max_over_time(requests_total[10m:1m])",
+    ] {
+        let counted = ask(&engine, text, &Limits { by_step: true, ..Limits::default() }).expect("has room");
+        let samples_max = counted.samples_read;
+        let limits = Limits { samples_max, by_step: true, ..Limits::default() };
+        assert_eq!(ask(&engine, text, &limits).expect("as many are read").by_step, counted.by_step, "{text}");
+        let looked_at = counted.by_step.expect("counted").queryable;
+        assert!(looked_at.len() as i64 == MINUTES + 1 && looked_at.iter().all(|many| *many < 1000), "{looked_at:?}");
+        let too_few = Limits { samples_max: samples_max - 1, by_step: true, ..Limits::default() };
+        assert_eq!(ask(&engine, text, &too_few).err(), Some(EvalError::Samples { limit: samples_max - 1 }), "{text}");
+    }
     // One moment that looks back at all of it.
     let text = "max_over_time(sum by (pod) (rate(requests_total[5m]))[60h:1m])";
     let end = Asked::Instant(range().end);

@@ -62,7 +62,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// What it takes in memory, about; labels are those of the series.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let of_histogram = |histogram: &Histogram| size_of::<(Timestamp, Arc<Histogram>)>() + histogram.memory_bytes();
         match self {
             Outcome::Scalar(_) => 0,

@@ -17,9 +17,9 @@ use super::selector::{self, Wanted};
 use super::stream::Next;
 use super::window::{Counted, Ranges};
 use super::{STACK_BYTES, STACK_LEFT_BYTES};
-use crate::Query;
 use crate::ast::{Call, Edges, Expr, VectorSelector};
 use crate::functions::{ConvertFunction, Family};
+use crate::{Language, Query};
 
 /// Samples that a query looked at, by step.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,8 @@ impl SamplesByStep {
     }
 }
 
-/// Counts what an evaluation that gave this looked at; `None` for the short form, which Prometheus does not have.
+/// Counts what an evaluation that gave this looked at; `None` for the short form, which Prometheus does not have, and where the
+/// query has no time or memory left for that.
 pub(super) fn count(
     query: &Query,
     engine: &Engine,
@@ -76,10 +77,24 @@ pub(super) fn count(
     guard: &Guard,
     outcome: &Outcome,
 ) -> Result<Option<SamplesByStep>, EvalError> {
-    if query.language() == crate::Language::Short {
+    if query.language() == Language::Short {
         return Ok(None);
     }
-    // The limit of samples holds for this as for the evaluation.
+    match by_step(query, engine, asked, guard, outcome) {
+        Err(EvalError::Timeout { .. } | EvalError::Memory { .. } | EvalError::Busy { .. }) => Ok(None),
+        counted => counted.map(Some),
+    }
+}
+
+fn by_step(
+    query: &Query,
+    engine: &Engine,
+    asked: Asked,
+    guard: &Guard,
+    outcome: &Outcome,
+) -> Result<SamplesByStep, EvalError> {
+    // Nothing else of the evaluation is left, and the limit of samples holds for this as it did for that.
+    guard.keep_only(outcome.bytes())?;
     guard.read_again_since(0);
     let ctx = match asked {
         Asked::Instant(at) => super::at_once(engine, guard, at),
@@ -98,7 +113,7 @@ pub(super) fn count(
         }
         (root, _) => of_part(&ctx, root, &mut tally)?,
     }
-    Ok(Some(tally))
+    Ok(tally)
 }
 
 /// The samples of a matrix.
@@ -237,7 +252,11 @@ fn of_range(ctx: &Context, range: &Expr, tally: &mut SamplesByStep) -> Result<()
 fn of_inner(ctx: &Context, ranges: &Ranges, expr: &Expr) -> Result<SamplesByStep, EvalError> {
     let inner = ctx.at_steps(ranges.inner_steps().unwrap_or(ctx.steps))?;
     let mut tally = SamplesByStep::none_of(inner.steps);
+    // All of it was read for the range already.
+    let read = ctx.guard.samples_read();
+    ctx.guard.read_again_since(0);
     of_part(&inner, expr, &mut tally)?;
+    ctx.guard.read_again_since(read);
     Ok(tally)
 }
 

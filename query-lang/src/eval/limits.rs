@@ -357,11 +357,15 @@ impl<'l> Guard<'l> {
         self.notes.set_lifted(before.lifted);
     }
 
+    /// Nothing is left of the evaluation but an answer of so many bytes.
+    pub(crate) fn keep_only(&self, bytes: usize) -> Result<(), EvalError> {
+        self.release(usize::MAX);
+        self.reserve(bytes)
+    }
+
     /// What is taken at the end, for the answer to hold, which takes so many bytes.
     pub(crate) fn held(self, bytes: usize) -> Result<Held, EvalError> {
-        // Nothing else of the evaluation is left.
-        self.release(usize::MAX);
-        self.reserve(bytes)?;
+        self.keep_only(bytes)?;
         let mut drawn = self.drawn.into_inner();
         drawn.shrink(self.memory_bytes.get());
         Ok(Held::new(drawn))
