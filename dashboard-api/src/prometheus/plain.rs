@@ -5,6 +5,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
+use crate::detour;
 use crate::error::ApiError;
 use crate::routes::methods;
 
@@ -40,6 +41,9 @@ impl IntoResponse for Plain {
 
 /// Answers requests whose route does not know their method.
 pub(super) async fn wrong_method(request: Request) -> Response {
+    if let Some(response) = detour::shortened(request.uri()) {
+        return response;
+    }
     let mut allowed: Vec<&str> = methods(request.uri().path()).split(' ').chain(["OPTIONS"]).collect();
     allowed.sort_unstable();
     let mut response = Plain::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response();

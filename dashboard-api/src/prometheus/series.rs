@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
+use http::Uri;
 use serde::Serialize;
 use watchfire_engine::TimeRange;
 use watchfire_model::Matcher;
@@ -17,6 +18,7 @@ use super::params::Asked;
 use super::plain::nothing;
 use super::reply::{Refused, Reply, in_background, success_bytes};
 use super::write;
+use crate::detour;
 use crate::error::ApiError;
 use crate::params::shown;
 use crate::state::Api;
@@ -78,9 +80,14 @@ async fn labels(State(api): State<Arc<Api>>, asked: Asked) -> Result<Response, R
 async fn values(
     State(api): State<Arc<Api>>,
     name: Result<Path<String>, PathRejection>,
+    address: Uri,
     asked: Asked,
 ) -> Result<Response, Refused> {
     let Path(name) = name.map_err(ApiError::from)?;
+    // Without a name the path has an empty part.
+    if let Some(response) = detour::shortened(&address) {
+        return Ok(response);
+    }
     // There a slash divides a path however it is written.
     if name.contains('/') {
         return Ok(nothing().into_response());
