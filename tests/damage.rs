@@ -454,3 +454,45 @@ fn records_of_the_queue_that_are_stored_and_counted_are_not_lost() {
         server.kill();
     }
 }
+
+#[test]
+fn a_damaged_block_of_records_makes_no_total_exact_and_health_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let mut server = Server::start_on(BINARY, "metrics: {port: 0}\nlogs: {seal_after: 1s}\n", &data);
+    post_and_seal(&server);
+    server.kill();
+    let mut blocks = Vec::new();
+    files(&data, &data.join("logs"), &mut blocks);
+    blocks.retain(|file| file.extension().is_some_and(|extension| extension == "wfb"));
+    let whole = |block: &PathBuf| std::fs::read(data.join(block)).expect("readable");
+    // The one with many records.
+    let block = blocks.into_iter().max_by_key(|block| whole(block).len()).expect("blocks");
+    let bytes = whole(&block);
+    let (quarter, name) = (bytes.len() / 4, block.to_str().expect("ASCII"));
+    let mut spoilt = bytes.clone();
+    spoilt[quarter..quarter * 3].fill(0x55);
+    for (damaged, is_known) in [(&bytes[..quarter], true), (&spoilt, false)] {
+        std::fs::write(data.join(&block), damaged).expect("writable");
+        let mut server = Server::start_on(BINARY, "metrics: {port: 0}\n", &data);
+        server.wait_drained();
+        let mut client = server.client();
+        // How many records are shown, and whether the total is exact; one page shows only the newest.
+        let mut search = |q: &str, limit: u64| {
+            let found = client.get(&format!("/api/v1/logs/search?q={q}&start=48h&limit={limit}&buckets=0"));
+            assert_eq!(found["total_exact"] == true, found["damaged_blocks"].is_null(), "{found}");
+            (found["logs"].as_array().map_or(0, Vec::len) as u64, found["total_exact"] == true)
+        };
+        if !is_known {
+            assert!(search("", 0).1, "nobody has met it");
+        }
+        for (q, limit) in [("service:kept", 1000), ("", 1), ("", 0)] {
+            let (shown, is_exact) = search(q, limit);
+            assert!(!is_exact && shown < SEALED, "{q} {limit}: {shown} are shown");
+        }
+        let told = problem(&mut client, "log_store");
+        assert!(told.contains(name) && told.contains("backup") && told.contains("retention_days"), "{told}");
+        assert_eq!(own(&client.try_get("/metrics").text(), "watchfire_log_store_damaged_blocks"), 1.0);
+        server.kill();
+    }
+}

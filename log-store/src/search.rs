@@ -134,7 +134,8 @@ pub struct Bucket {
 pub struct SearchResponse {
     /// Records that match, on all pages.
     pub total: u64,
-    /// False if damaged blocks were left out, or records may be missing that the queue has lost.
+    /// False if a block of the range is damaged, as far as the search has met that or it is known, or records may be missing that
+    /// the queue has lost.
     pub total_exact: bool,
     /// This page.
     pub hits: Vec<Hit>,
@@ -153,7 +154,8 @@ pub struct SearchResponse {
 pub struct SearchCost {
     /// Blocks in the range of time, open chunks included.
     pub blocks: u64,
-    /// Blocks that could not be read in full and were left out; reported, never silent.
+    /// Blocks that could not be read in full and were left out, or whose records are counted and cannot all be read; reported,
+    /// never silent.
     pub damaged_blocks: u64,
     /// Bytes read from disk.
     pub read_bytes: u64,

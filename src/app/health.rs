@@ -163,8 +163,12 @@ fn queue(parts: &Parts) -> Component {
 
 fn log_store(parts: &Parts) -> Component {
     let stats = parts.store.stats();
-    let blocks = stats.damaged_blocks;
-    let damaged = (blocks > 0).then(|| format!("{} {} damaged", count(blocks, "block"), is_or_are(blocks)));
+    let damaged = in_files(parts, &stats.damaged_blocks, "block").map(|blocks| {
+        format!(
+            "{blocks}: searches leave out what cannot be read of it, and say so; restore a backup, or let \
+             `logs.retention_days` drop it"
+        )
+    });
     Component {
         name: "log_store",
         problem: stats.last_write_error.or(damaged),

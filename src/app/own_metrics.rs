@@ -99,7 +99,7 @@ const PLAIN: [Row<Read>; 34] = [
         Reading::plain(parts.store.stats().sealed_blocks as f64)
     }),
     (Kind::Gauge, "watchfire_log_store_damaged_blocks", "Blocks of which a part is damaged.", |parts| {
-        Reading::plain(parts.store.stats().damaged_blocks as f64)
+        Reading::plain(parts.store.stats().damaged_blocks.len() as f64)
     }),
     (
         Kind::Gauge,

@@ -123,8 +123,9 @@ pub struct StoreStats {
     pub dropped_records_total: u64,
     /// Records written into the archive.
     pub archived_records_total: u64,
-    /// Blocks that could not be opened at the start, or of which a search found a damaged part.
-    pub damaged_blocks: u64,
+    /// Blocks that the start found missing or cut, or of which a search or a merge has met a damaged part; as long as they are
+    /// among those that are searched.
+    pub damaged_blocks: Vec<PathBuf>,
     /// Records that were accepted and never came, as the queue's files were damaged; as long as they would be kept.
     pub lost_records: u64,
     /// Manifests found damaged at the start, and made anew: 0 or 1.

@@ -186,7 +186,7 @@ impl Sealer {
                 Err(reason) => {
                     tracing::error!(%reason, path = %block.path.display(), "a block cannot be read and is not merged");
                     self.unreadable.insert(block.info.id);
-                    self.shared.counters.damaged_blocks.fetch_add(1, Ordering::Relaxed);
+                    block.note_damage();
                     return Ok(());
                 }
             }

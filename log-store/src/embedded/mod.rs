@@ -132,18 +132,14 @@ impl EmbeddedStore {
             RecoverError::Io(source) => io(source),
             RecoverError::Newer { what, version } => OpenError::Newer { what, version },
         })?;
-        let Recovered { manifest, mut snapshot, damaged_blocks, is_damaged } = recovered;
+        let Recovered { manifest, mut snapshot, is_damaged } = recovered;
         let sealed_offset = manifest.state.sealed_offset;
         let threads = |error: &dyn std::fmt::Display| OpenError::Threads(error.to_string());
         let lanes = Lanes::new(config.search_threads).map_err(|error| threads(&error))?;
         let newest = snapshot.sealed.iter().max_by_key(|block| block.info.seq_max);
         let writer = Writer::new(sealed_offset, newest.map(|block| block.info.time_max));
         snapshot.chunks.push(writer.chunk());
-        let counters = Counters {
-            damaged_blocks: AtomicU64::new(damaged_blocks),
-            damaged_manifests: AtomicU64::new(u64::from(is_damaged)),
-            ..Counters::default()
-        };
+        let counters = Counters { damaged_manifests: AtomicU64::new(u64::from(is_damaged)), ..Counters::default() };
         let shared = Arc::new(Shared::new(config, snapshot, sealed_offset, counters));
         let (messages, received) = crossbeam_channel::unbounded();
         let archive = match &shared.config.archive_dir {

@@ -21,8 +21,6 @@ const MANIFEST: &str = "MANIFEST";
 pub(crate) struct Recovered {
     pub manifest: Manifest,
     pub snapshot: Snapshot,
-    /// Blocks whose file is missing or of another length.
-    pub damaged_blocks: u64,
     /// The manifest was damaged and is made anew.
     pub is_damaged: bool,
 }
@@ -76,10 +74,10 @@ pub(crate) fn recover(dir: &Path) -> Result<Recovered, RecoverError> {
         // Refused unless it is empty.
         path.parent().into_iter().for_each(|day| drop(std::fs::remove_dir(day)));
     }
-    let (snapshot, damaged_blocks) = snapshot_of(dir, &state);
+    let snapshot = snapshot_of(dir, &state);
     let is_changed = loaded.is_new || loaded.is_old || is_damaged || state != loaded.state;
     let manifest = if is_changed { renew(&path, state)? } else { Manifest::reopen(&path, state)? };
-    Ok(Recovered { manifest, snapshot, damaged_blocks, is_damaged })
+    Ok(Recovered { manifest, snapshot, is_damaged })
 }
 
 /// A full disk does not keep the store from opening: it can be searched, and owes its manifest.
@@ -93,27 +91,27 @@ fn renew(path: &Path, state: ManifestState) -> io::Result<Manifest> {
     }
 }
 
-/// The blocks of a manifest, and how many of their files are missing or of another length.
-fn snapshot_of(dir: &Path, state: &ManifestState) -> (Snapshot, u64) {
-    let mut damaged_blocks = 0;
+/// The blocks of a manifest. Those are known to be damaged whose file is missing or of another length.
+fn snapshot_of(dir: &Path, state: &ManifestState) -> Snapshot {
     let mut blocks = Vec::with_capacity(state.blocks.len());
     for entry in state.blocks.values() {
         let path = block_path(dir, &entry.info);
-        match std::fs::metadata(&path) {
+        let block = SealedBlock::new(entry.info.clone(), path, entry.bytes);
+        match std::fs::metadata(&block.path) {
             Ok(metadata) if metadata.len() == entry.bytes => {}
             found => {
-                damaged_blocks += 1;
                 let found =
                     found.map_or_else(|error| error.to_string(), |metadata| format!("{} bytes", metadata.len()));
-                tracing::error!(path = %path.display(), wanted = entry.bytes, %found, "a block is damaged");
+                tracing::error!(path = %block.path.display(), wanted = entry.bytes, %found, "a block is damaged");
+                block.note_damage();
             }
         }
-        blocks.push(Arc::new(SealedBlock::new(entry.info.clone(), path, entry.bytes)));
+        blocks.push(Arc::new(block));
     }
     let mut snapshot = Snapshot::default();
     snapshot.replace(&[], &[], &blocks);
     snapshot.lost.clone_from(&state.lost);
-    (snapshot, damaged_blocks)
+    snapshot
 }
 
 fn block_path(dir: &Path, info: &BlockInfo) -> PathBuf {

@@ -60,7 +60,6 @@ pub(crate) struct Counters {
     pub expired_records: AtomicU64,
     pub dropped_records: AtomicU64,
     pub archived_records: AtomicU64,
-    pub damaged_blocks: AtomicU64,
     pub damaged_manifests: AtomicU64,
 }
 
@@ -148,7 +147,6 @@ impl Shared {
             expired_records_total: counter(&self.counters.expired_records),
             dropped_records_total: counter(&self.counters.dropped_records),
             archived_records_total: counter(&self.counters.archived_records),
-            damaged_blocks: counter(&self.counters.damaged_blocks),
             damaged_manifests: counter(&self.counters.damaged_manifests),
             sealed_offset: self.sealed_offset.load(Ordering::Acquire),
             ..StoreStats::default()
@@ -164,7 +162,7 @@ impl Shared {
         for block in &snapshot.sealed {
             stats.sealed_records += u64::from(block.info.rows);
             stats.disk_bytes += block.bytes;
-            stats.damaged_blocks += u64::from(block.is_damaged());
+            stats.damaged_blocks.extend(block.is_damaged().then(|| block.path.clone()));
             spans.push((block.info.time_min, block.info.time_max));
         }
         stats.records = stats.sealed_records;

@@ -113,8 +113,8 @@ impl LogStore for EmbeddedStore {
             if let Some(error) = &stats.last_write_error {
                 problems.push(format!("blocks cannot be written: {error}"));
             }
-            if stats.damaged_blocks > 0 {
-                problems.push(count(stats.damaged_blocks, "damaged block"));
+            if !stats.damaged_blocks.is_empty() {
+                problems.push(count(stats.damaged_blocks.len() as u64, "damaged block"));
             }
             StoreHealth {
                 ok: problems.is_empty(),

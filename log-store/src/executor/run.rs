@@ -274,6 +274,10 @@ impl Search<'_> {
                 && self.is_told_by_counts(extent)
             {
                 self.budget.count_block();
+                if block.is_unreadable() {
+                    // They count, but who asks for them does not get all.
+                    self.budget.count_damaged();
+                }
                 let mut tally = Tally { levels: block.info.level_counts, ..Tally::default() };
                 if let Some(bars) = &self.bars {
                     tally.bars = vec![[0; 8]; bars.count];

@@ -28,8 +28,10 @@ pub(crate) struct SealedBlock {
     used_at: AtomicI64,
     /// The manifest does not name it any more: the file goes when the last search has left it.
     is_doomed: AtomicBool,
-    /// A search has found a part of it that is damaged.
-    is_damaged: AtomicBool,
+    /// Something of it cannot be read: its file is not the one that the manifest names, or somebody has met a damaged part.
+    is_unreadable: AtomicBool,
+    /// Its first or last bytes are not what they should be; nothing is lost by that.
+    has_damaged_ends: AtomicBool,
 }
 
 impl Drop for SealedBlock {
@@ -54,7 +56,8 @@ impl SealedBlock {
             distinct: Arc::default(),
             used_at: AtomicI64::new(i64::MIN),
             is_doomed: AtomicBool::new(false),
-            is_damaged: AtomicBool::new(false),
+            is_unreadable: AtomicBool::new(false),
+            has_damaged_ends: AtomicBool::new(false),
         }
     }
 
@@ -65,12 +68,17 @@ impl SealedBlock {
 
     /// Remembers that a part of it cannot be read, for whoever looks at the health of the store.
     pub fn note_damage(&self) {
-        self.is_damaged.store(true, Ordering::Relaxed);
+        self.is_unreadable.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a search has found damage in it.
+    /// Whether something of it is known not to be readable.
+    pub fn is_unreadable(&self) -> bool {
+        self.is_unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Whether damage is known that it has.
     pub fn is_damaged(&self) -> bool {
-        self.is_damaged.load(Ordering::Relaxed)
+        self.is_unreadable() || self.has_damaged_ends.load(Ordering::Relaxed)
     }
 
     /// Opens the file and reads the directory, if that has not been done.
@@ -87,7 +95,7 @@ impl SealedBlock {
         }
         if file.has_damaged_ends.get() {
             tracing::error!(path = %self.path.display(), "the first or last bytes of a block are damaged; all of it can still be read");
-            self.note_damage();
+            self.has_damaged_ends.store(true, Ordering::Relaxed);
         }
         let directory = Arc::new(directory);
         *self.directory.lock() = Some(Arc::clone(&directory));

@@ -159,7 +159,7 @@ fn a_block_that_cannot_be_read_is_told_and_tried_again_and_costs_the_others_noth
     std::fs::write(&block, bytes).expect("writable");
     let store = open(&config);
     tick_until(&store, LATER, || store.stats().last_write_error.is_some());
-    assert_eq!(store.stats().damaged_blocks, 0, "that may pass");
+    assert!(store.stats().damaged_blocks.is_empty(), "that may pass");
     tick_until(&store, LATER, || store.stats().expired_records_total == RECORDS.div_ceil(4));
     assert_eq!((store.stats().last_write_error, store.stats().archived_records_total > 0), (None, true));
     let (found, all) = (archived(dir.path()), expected((0..RECORDS).step_by(4)));

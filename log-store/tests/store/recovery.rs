@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::common::*;
 use watchfire_log_store::embedded::{AppendError, OpenError};
 use watchfire_log_store::facets::FacetsRequest;
+use watchfire_log_store::query::Field;
 use watchfire_log_store::stats::StatsRequest;
-use watchfire_log_store::{EmbeddedStore, LogStore, SearchRequest, StoreConfig, TimeRange};
+use watchfire_log_store::{EmbeddedStore, LogStore, Order, SearchRequest, StoreConfig, TimeRange};
 use watchfire_model::{LogRecord, Timestamp};
 
 const RECORDS: u64 = 400;
@@ -141,6 +142,26 @@ fn files_that_nobody_names_go() {
     assert!(!stray.exists() && !dir.path().join("2020-01-01").exists());
 }
 
+/// What searches, facets and figures of a query answer, and whether they say that it is all.
+fn answers(store: &EmbeddedStore, text: &str) -> Vec<(String, bool)> {
+    let mut answers = Vec::new();
+    for (limit, order) in
+        [(10_000, Order::NewestFirst), (5, Order::NewestFirst), (5, Order::OldestFirst), (0, Order::NewestFirst)]
+    {
+        let request = SearchRequest { limit, order, buckets: 7, ..SearchRequest::new(query(text), TimeRange::ALL) };
+        let found = store.search_blocking(&request).expect("answers");
+        let all = (found.total, &found.hits, &found.histogram, found.levels);
+        answers.push((format!("{all:?}"), found.total_exact));
+    }
+    let facets = store.facets_blocking(&FacetsRequest::new(query(text), TimeRange::ALL)).expect("answers");
+    answers.push((format!("{:?}", (facets.total, &facets.facets)), facets.total_exact));
+    let by = vec![Field::parse("service").expect("a field")];
+    let stats = StatsRequest { by, ..StatsRequest::new(query(text), TimeRange::ALL) };
+    let stats = store.stats_blocking(&stats).expect("answers");
+    answers.push((format!("{:?}", stats.rows), stats.is_exact));
+    answers
+}
+
 #[test]
 fn a_flipped_byte_of_a_block_is_reported_and_the_rest_served() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -156,12 +177,14 @@ fn a_flipped_byte_of_a_block_is_reported_and_the_rest_served() {
         drop(store);
         std::fs::write(block, []).expect("writable");
         let store = open(&small(dir.path()));
-        assert!(store.stats().damaged_blocks == 1);
+        assert_eq!(store.stats().damaged_blocks, [block.as_path()]);
         let rows = all_rows - all(&store).len() as u64;
         std::fs::write(block, &whole).expect("writable");
         rows
     };
     let store = open(&small(dir.path()));
+    let of_others = ["", "request 17", "service:web level:error", "duration_ms:>500", "request", "-service:api"]
+        .map(|text| (text, answers(&store, text)));
     let mut reported = 0;
     for at in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
@@ -176,13 +199,17 @@ fn a_flipped_byte_of_a_block_is_reported_and_the_rest_served() {
             assert!(!response.total_exact && response.cost.damaged_blocks > 0, "byte {at}");
             reported += 1;
         }
-        // Queries of other columns, words and counts do not fail either.
-        for text in ["request 17", "service:web level:error", "duration_ms:>500", "request"] {
-            search(&store, text);
+        // Queries of other columns, words and counts do not fail either, and say so when something is left out.
+        let store = open(&small(dir.path()));
+        for (text, wanted) in &of_others {
+            let found = answers(&store, text);
+            for (number, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+                assert!(found.0 == wanted.0 || !found.1, "byte {at}, {text}, {number}: {found:?} for {wanted:?}");
+            }
         }
     }
     assert!(reported > 20, "{reported}");
-    assert!(store.stats().damaged_blocks > 0, "what a search found shows in the store's health");
+    assert_eq!(store.stats().damaged_blocks, [block.as_path()], "what a search found shows in the store's health");
 }
 
 /// The bytes of a block that no checksum covers: magic and version at its start and at its end.
@@ -201,7 +228,7 @@ async fn damaged_ends_of_a_block_are_reported_and_nothing_is_lost() {
         let store = open(&small(dir.path()));
         let found = search(&store, "request");
         assert_eq!((found.total, found.total_exact), (RECORDS, true), "byte {at}");
-        assert_eq!(store.stats().damaged_blocks, 1, "byte {at}");
+        assert_eq!(store.stats().damaged_blocks, [block.as_path()], "byte {at}");
         assert!(!store.health().await.ok, "byte {at}");
         drop(store);
         // Nobody names it: a version that nobody wrote does not keep the store from opening.
@@ -219,8 +246,13 @@ async fn a_missing_block_is_reported() {
     let blocks: Vec<PathBuf> = files(dir.path()).into_iter().filter(|path| path.extension().is_some()).collect();
     std::fs::remove_file(&blocks[0]).expect("removed");
     let store = open(&small(dir.path()));
-    assert_eq!(store.stats().damaged_blocks, 1);
-    assert!(!search(&store, "").total_exact);
+    assert_eq!(store.stats().damaged_blocks, blocks[..1]);
+    // Also where only the counts of the blocks are asked, which the manifest has.
+    for (limit, order) in [(0, Order::NewestFirst), (1, Order::NewestFirst), (10_000, Order::OldestFirst)] {
+        let request = SearchRequest { limit, order, ..SearchRequest::new(query(""), TimeRange::ALL) };
+        let found = store.search_blocking(&request).expect("answers");
+        assert_eq!((found.total_exact, found.cost.damaged_blocks), (false, 1), "limit {limit}");
+    }
     let health = store.health().await;
     assert!(!health.ok && health.problems.iter().any(|problem| problem.contains("damaged")), "{health:?}");
 }
