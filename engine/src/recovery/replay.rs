@@ -74,6 +74,9 @@ pub(super) fn replay(
             take()
         };
         let report = &mut *replayer.report;
+        // No later file tells how many records stood in its damaged end: one at least.
+        let ends_damaged = found.damages.last().is_some_and(|last| !last.torn_tail && last.offset >= found.good_end);
+        report.records_lost += u64::from(last_file && ends_damaged);
         report.damages.extend(found.damages);
         report.points += taken.points;
         report.orphans += taken.orphans;

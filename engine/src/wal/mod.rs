@@ -14,6 +14,7 @@ pub(crate) mod segment;
 mod stretches;
 #[cfg(test)]
 mod tests;
+mod torn;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::bytes::{Cursor, Damaged};
 use crate::cores;
 use crate::wal::packed::{self, Unpacker};
+use crate::wal::torn::can_be_torn;
 
 const MAGIC: &[u8; 6] = b"WFWAL\0";
 /// 9 since native histograms keep their empty buckets, 8 since values stand in planes, 7 since records are packed, 6 since what is said about metrics, 5 since exemplars, 4 since native histograms, 3 since samples stand in columns and there are deletions, 2 since backfills; all and 1 are
@@ -26,6 +27,8 @@ pub(crate) const HEAD_BYTES: usize = 20;
 pub(crate) const RECORD_HEAD_BYTES: usize = 24;
 /// What is told of a record that is whole and cannot be understood.
 pub(crate) const SENSELESS: &str = "a record with a right checksum makes no sense";
+/// What is told of an end that no crash can have left.
+const DAMAGED_END: &str = "the end of the file is damaged";
 /// Bytes of a file that a thread reads at once.
 const READ_AT_ONCE: usize = 1 << 20;
 /// Bytes of a file that are unpacked and looked at at once: what their heads say is many times as long.
@@ -101,7 +104,7 @@ pub struct Damage {
     pub bytes: u64,
     /// What was found.
     pub reason: String,
-    /// It is at the end of the last file: what a crash in the middle of a write leaves, and nothing acknowledged.
+    /// It is at the end of the last file, and may be what a crash in the middle of a write leaves: nothing acknowledged.
     pub torn_tail: bool,
 }
 
@@ -234,9 +237,10 @@ pub(crate) fn read_by(path: &Path, last_file: bool, records: &mut impl Records) 
             }
             None => {
                 let rest = without_zeros(bytes.get(at..).unwrap_or_default());
-                let reason = if last_file { "the last record is not whole" } else { "the end of the file is damaged" };
+                let is_torn = last_file && can_be_torn(&bytes, at, expected);
+                let reason = if is_torn { "the last record is not whole" } else { DAMAGED_END };
                 if !rest.is_empty() {
-                    found.damages.push(damage(at, rest.len(), reason, last_file));
+                    found.damages.push(damage(at, rest.len(), reason, is_torn));
                 }
                 break;
             }

@@ -89,6 +89,55 @@ proptest! {
         }
     }
 
+    /// Of the last write each sector is on the disk or not, and so is what the file is longer by.
+    #[test]
+    fn what_a_power_cut_leaves_of_a_write_is_a_torn_end(
+        bodies in bodies(), last in prop::collection::vec(any::<u8>(), 0..3000), there in prop::collection::vec(any::<bool>(), 10), cut in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
+        for body in &bodies {
+            append(&wal, body);
+        }
+        let begun = written(&wal);
+        append(&wal, &last);
+        let (path, end) = (segment::path_of(dir.path(), 1), written(&wal));
+        let mut bytes = std::fs::read(&path).expect("reads");
+        for at in (begun..end).filter(|at| !there[(at / 512 - begun / 512) % there.len()]) {
+            bytes[at] = 0;
+        }
+        bytes.truncate(if cut { begun.next_multiple_of(512) } else { bytes.len() });
+        std::fs::write(&path, &bytes).expect("writes");
+        let (records, damages) = read_all(dir.path());
+        prop_assert!(damages.iter().all(|damage| damage.torn_tail), "{:?}", damages);
+        prop_assert!(records.len() >= bodies.len());
+    }
+
+    /// Who writes over the end of a log is no crash.
+    #[test]
+    fn an_end_that_is_written_over_is_damage(bodies in bodies(), from in 0.0f64..1.0, garbage in 1u8..=255) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let wal = Wal::start(dir.path(), 1 << 20, 1, 0, create).expect("starts");
+        for body in &bodies {
+            append(&wal, body);
+        }
+        let begun = written(&wal);
+        append(&wal, b"the last one");
+        wal.rotate().expect("rotates");
+        let path = segment::path_of(dir.path(), 1);
+        let mut bytes = std::fs::read(&path).expect("reads");
+        let payload = begun + segment::RECORD_HEAD_BYTES;
+        let from = payload + ((bytes.len() - payload) as f64 * from) as usize;
+        bytes[from..].fill(garbage);
+        if bytes != std::fs::read(&path).expect("reads") {
+            std::fs::remove_file(segment::path_of(dir.path(), bodies.len() as u64 + 2)).expect("the next file");
+            std::fs::write(&path, &bytes).expect("writes");
+            let (records, damages) = read_all(dir.path());
+            let told: Vec<_> = damages.iter().map(|it| (it.offset as usize, it.torn_tail)).collect();
+            prop_assert_eq!((records.len(), told), (bodies.len(), vec![(begun, false)]));
+        }
+    }
+
     #[test]
     fn a_flipped_bit_costs_one_record(bodies in bodies(), place in 0.0f64..1.0, bit in 0u8..8) {
         let dir = tempfile::tempdir().expect("a folder");
