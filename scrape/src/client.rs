@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, Identity, Method, NoProxy, RequestBuilder, Url};
 use watchfire_model::text::with_causes;
 use watchfire_tls_client::{Authorities, ClientTls, TlsError};
@@ -87,10 +87,7 @@ impl HttpClient {
         };
         let mut request = request;
         for (name, text) in &self.config.headers {
-            let value = HeaderValue::from_str(&read(text)?);
-            let mut value = value.map_err(|_| format!("`http_headers`: the value of `{name}` is none for a header"))?;
-            value.set_sensitive(true);
-            request = request.header(name, value);
+            request = request.header(name, header("http_headers", name, text)?);
         }
         Ok(match &self.config.auth {
             // A token is put in when there is one.
@@ -130,6 +127,14 @@ impl HttpClient {
     }
 }
 
+/// The value of a header that a key of the configuration says. It is not shown.
+fn header(key: &str, name: &str, text: &Text) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(&read(text)?);
+    let mut value = value.map_err(|_| format!("`{key}`: the value of `{name}` is none for a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// Makes a client. With `host`, each name is looked up as that one. Blocks.
 fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Result<Client, String> {
     install_crypto();
@@ -160,38 +165,53 @@ fn build(config: &HttpConfig, host: Option<&str>, trusting_nobody: bool) -> Resu
             Some(pem) => builder.identity(Identity::from_pem(pem.as_bytes()).map_err(|_| BAD_IDENTITY)?),
         },
     };
-    builder = match &config.proxy {
-        Proxy::None => builder.no_proxy(),
-        Proxy::Environment => through_environment(builder)?,
-        Proxy::Url { url, no_proxy } => {
-            let proxy = reqwest::Proxy::all(url).map_err(|_| "`proxy_url` is no address of a proxy".to_owned())?;
-            builder.proxy(proxy.no_proxy(NoProxy::from_string(no_proxy)))
-        }
-    };
+    builder = with_proxy(builder, config)?;
     if let Some(host) = host {
         builder = builder.dns_resolver(Arc::new(AlwaysHost(host.trim_matches(['[', ']']).to_owned())));
     }
     builder.build().map_err(|error| format!("no HTTP client: {}", with_causes(&error.without_url())))
 }
 
+type MakeProxy = fn(&str) -> reqwest::Result<reqwest::Proxy>;
+/// For `http://`, and for `https://`, which goes through a tunnel.
+const PLAIN_AND_TUNNEL: [MakeProxy; 2] = [|url| reqwest::Proxy::http(url), |url| reqwest::Proxy::https(url)];
+
+fn with_proxy(builder: ClientBuilder, config: &HttpConfig) -> Result<ClientBuilder, String> {
+    let mut headers = HeaderMap::new();
+    for (name, text) in &config.proxy_headers {
+        let wrong = |_| format!("`proxy_connect_header`: `{name}` is no name of a header");
+        headers.append(name.parse::<HeaderName>().map_err(wrong)?, header("proxy_connect_header", name, text)?);
+    }
+    match &config.proxy {
+        Proxy::None => Ok(builder.no_proxy()),
+        Proxy::Environment => through_environment(builder, &headers),
+        Proxy::Url { url, no_proxy } => {
+            let [plain, tunnel] = PLAIN_AND_TUNNEL.map(|make| {
+                let proxy = make(url).map_err(|_| "`proxy_url` is no address of a proxy".to_owned())?;
+                Ok::<_, String>(proxy.no_proxy(NoProxy::from_string(no_proxy)))
+            });
+            Ok(builder.proxy(plain?).proxy(tunnel?.headers(headers)))
+        }
+    }
+}
+
 /// What is reached straight whatever the environment says, as programs in Go have it: this machine itself.
 const LOOPBACK: &str = "localhost,127.0.0.0/8,::1/128";
 
 /// `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in either case.
-fn through_environment(builder: ClientBuilder) -> Result<ClientBuilder, String> {
+fn through_environment(builder: ClientBuilder, tunnel_headers: &HeaderMap) -> Result<ClientBuilder, String> {
     let value = |name: &str| {
         let names = [name.to_owned(), name.to_ascii_lowercase()];
         names.iter().find_map(|name| std::env::var(name).ok()).filter(|value| !value.is_empty())
     };
     let straight = format!("{LOOPBACK},{}", value("NO_PROXY").unwrap_or_default());
     let mut builder = builder.no_proxy();
-    type Make = fn(&str) -> reqwest::Result<reqwest::Proxy>;
-    for (name, make) in
-        [("HTTP_PROXY", (|url| reqwest::Proxy::http(url)) as Make), ("HTTPS_PROXY", |url| reqwest::Proxy::https(url))]
-    {
+    let [plain, tunnel] = PLAIN_AND_TUNNEL;
+    let none = HeaderMap::new();
+    for (name, make, headers) in [("HTTP_PROXY", plain, &none), ("HTTPS_PROXY", tunnel, tunnel_headers)] {
         if let Some(url) = value(name) {
             let proxy = make(&url).map_err(|_| format!("`{name}` of the environment is no address of a proxy"))?;
-            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&straight)));
+            builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&straight)).headers(headers.clone()));
         }
     }
     Ok(builder)

@@ -249,6 +249,8 @@ pub struct HttpConfig {
     pub follow_redirects: bool,
     /// Through whom.
     pub proxy: Proxy,
+    /// Headers that a proxy gets with `CONNECT`, by name.
+    pub proxy_headers: Vec<(String, Text)>,
     /// Further headers, by name.
     pub headers: Vec<(String, Text)>,
 }
@@ -260,6 +262,7 @@ impl Default for HttpConfig {
             tls: TlsConfig::default(),
             follow_redirects: true,
             proxy: Proxy::default(),
+            proxy_headers: Vec::new(),
             headers: Vec::new(),
         }
     }

@@ -16,13 +16,12 @@ pub fn read(section: &mut Section<'_>) -> HttpConfig {
         tls: read_tls(section),
         follow_redirects: section.boolean_or("follow_redirects", true),
         proxy: read_proxy(section),
+        proxy_headers: read_proxy_headers(section),
         headers: read_headers(section),
     };
     // We speak HTTP/1.1, which is what a server takes that is not asked for the other.
     section.boolean("enable_http2");
-    for (key, what) in
-        [("sigv4", "signatures of AWS"), ("azuread", "Azure AD"), ("proxy_connect_header", "headers for the proxy")]
-    {
+    for (key, what) in [("sigv4", "signatures of AWS"), ("azuread", "Azure AD")] {
         section.not_yet(key, what);
     }
     config
@@ -81,21 +80,56 @@ fn read_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
                     continue;
                 }
             };
-            let Kind::List(items) = &texts.kind else {
-                section.fault(texts.place, format!("`{path}.{key}` must be a list of texts; write [value]"));
-                continue;
-            };
-            for item in items {
-                match &item.kind {
-                    Kind::Scalar { text, .. } if key == "files" || is_header_value(text) => {
-                        headers.push((name.clone(), make(text)));
-                    }
-                    _ => section.fault(item.place, format!("`{path}.{key}` has something that no header can hold")),
-                }
-            }
+            let is_good = |text: &str| key == "files" || is_header_value(text);
+            headers_of(section, &format!("{path}.{key}"), texts, is_good, |text| {
+                headers.push((name.clone(), make(text)));
+            });
         }
     }
     headers
+}
+
+/// `proxy_connect_header`: by name, the values. They are not shown.
+fn read_proxy_headers(section: &mut Section<'_>) -> Vec<(String, Text)> {
+    const KEY: &str = "proxy_connect_header";
+    section.is_secret(KEY);
+    let (Some(node), path) = (section.node(KEY), section.name(KEY)) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (name, place, values) in entries(section, node, &path) {
+        if !is_header_name(name) {
+            section.fault(*place, format!("`{path}`: `{name}` is no name of a header"));
+        }
+        headers_of(section, &format!("{path}.{name}"), values, is_header_value, |text| {
+            headers.push((name.clone(), Text::Inline(text.into())));
+        });
+    }
+    if !headers.is_empty() && section.node("proxy_url").is_none() && !section.has("proxy_from_environment") {
+        section.fault(
+            node.place,
+            format!("`{path}` says nothing without a proxy; add `proxy_url` or `proxy_from_environment`, or remove it"),
+        );
+    }
+    headers
+}
+
+/// Each text of a list of values of a header.
+fn headers_of(
+    section: &mut Section<'_>,
+    path: &str,
+    values: &Node,
+    is_good: impl Fn(&str) -> bool,
+    mut take: impl FnMut(&str),
+) {
+    let Kind::List(items) = &values.kind else {
+        section.fault(values.place, format!("`{path}` must be a list of texts; write [value]"));
+        return;
+    };
+    for item in items {
+        match &item.kind {
+            Kind::Scalar { text, .. } if is_good(text) => take(text),
+            _ => section.fault(item.place, format!("`{path}` has something that no header can hold")),
+        }
+    }
 }
 
 /// The keys of a section whose names the user chooses.
@@ -174,8 +208,12 @@ fn read_oauth2(node: &Node, section: &mut Section<'_>) -> Option<OAuth2Config> {
     for key in ["grant_type", "client_certificate_key", "client_certificate_key_file", "claims", "audience"] {
         oauth2.not_yet(key, "tokens for signed assertions");
     }
-    let http = HttpConfig { tls: read_tls(&mut oauth2), proxy: read_proxy(&mut oauth2), ..HttpConfig::default() };
-    oauth2.not_yet("proxy_connect_header", "headers for the proxy");
+    let http = HttpConfig {
+        tls: read_tls(&mut oauth2),
+        proxy: read_proxy(&mut oauth2),
+        proxy_headers: read_proxy_headers(&mut oauth2),
+        ..HttpConfig::default()
+    };
     oauth2.finish();
     let client_secret = secret.unwrap_or(Text::Inline("".into()));
     Some(OAuth2Config { client_id: client_id?, client_secret, token_url: token_url?, scopes, endpoint_params, http })

@@ -136,6 +136,27 @@ fn answers_through_a_proxy() {
 }
 
 #[test]
+fn a_proxy_gets_headers_of_its_own_with_a_tunnel_alone() {
+    let proxy = TargetServer::showing("a 1\n");
+    let job = |scheme: &str| {
+        format!(
+            "  - {{job_name: {scheme}, scheme: {scheme}, scrape_interval: 100ms, proxy_url: \"http://{}\", proxy_connect_header: {{X-Team: [one, two]}}, static_configs: [{{targets: [\"far.invalid:1\"]}}]}}\n",
+            proxy.address
+        )
+    };
+    let server = start(&[job("http"), job("https")]);
+    // What answers with metrics is no tunnel.
+    wait(&server, "up", &["__name__=up job=http 1", "__name__=up job=https 0"]);
+    let of = |method: &str| {
+        let heads: Vec<String> = proxy.heads().into_iter().filter(|head| head.starts_with(method)).collect();
+        assert!(!heads.is_empty(), "no {method}");
+        heads.iter().map(|head| head.to_ascii_lowercase().matches("\r\nx-team: ").count()).max()
+    };
+    assert_eq!((of("CONNECT far.invalid:1 "), of("GET http://far.invalid:1/metrics ")), (Some(2), Some(0)));
+    assert!(!server.client().get("/api/v1/status/config")["data"]["yaml"].to_string().contains("two"));
+}
+
+#[test]
 fn the_proxy_of_the_environment_is_not_for_this_machine() {
     let (near, proxy) = (TargetServer::showing("a 1\n"), TargetServer::showing("a 2\n"));
     let far = "  - {job_name: far, scrape_interval: 100ms, proxy_from_environment: true, static_configs: [{targets: [\"far.invalid:1\"]}]}\n";
