@@ -176,12 +176,11 @@ fn bad_lines_are_told_with_their_numbers_and_the_good_ones_are_kept() {
         (7, "too old"),
         (8, "too far in the future"),
         (9, "the label set is too large"),
-        (10, "derived from logs"),
         (12, "`# EOF` at the end"),
     ] {
         assert!(told(line).contains(why), "line {line}: {answer}");
     }
-    assert_eq!((&answer["accepted"], &answer["duplicate"], &answer["rejected"]), (&2.into(), &1.into(), &9.into()));
+    assert_eq!((&answer["accepted"], &answer["duplicate"], &answer["rejected"]), (&3.into(), &1.into(), &8.into()));
     assert_eq!((samples(&mut client, "a_total"), samples(&mut client, "b")), (1, 1));
     let metrics = client.try_get("/metrics").text();
     assert!(metrics.contains("watchfire_import_rejected_total{reason=\"malformed\"} 2"), "{metrics}");

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use watchfire_model::Histogram;
 use watchfire_model::histogram::HistogramParts;
 use watchfire_protobuf::Writer;
 use watchfire_test_support::client::encode;
 use watchfire_test_support::prometheus::Prometheus;
-use watchfire_test_support::{Answer, Client, Program, Server, remote_write};
+use watchfire_test_support::{Answer, Client, Program, Server, TargetServer, remote_write};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_watchfire");
 /// Longest wait for what has to come.
@@ -218,28 +219,53 @@ fn what_prometheus_sends_is_whole_over_a_kill() {
     }
 }
 
-/// A request of one sample of a series without further labels, now.
-fn sample(name: &str) -> Vec<u8> {
+/// A request of one sample of a series, now.
+fn sample(name: &str, labels: &[(&str, &str)], value: f64) -> Vec<u8> {
     let mut request = Vec::new();
-    remote_write::put_series(
-        &remote_write::labels([("__name__", name)]),
-        &[((now() * 1000.0) as i64, 1.0)],
-        &mut request,
-    );
+    let labels = remote_write::labels([("__name__", name)].into_iter().chain(labels.iter().copied()));
+    remote_write::put_series(&labels, &[((now() * 1000.0) as i64, value)], &mut request);
     remote_write::http_request(&request)
 }
 
 #[test]
-fn names_of_what_is_counted_are_kept_for_it() {
+fn what_was_counted_elsewhere_stands_beside_what_is_counted_here() {
+    let page = TargetServer::showing("error_count 7\nbeside 1\n");
+    let config = format!(
+        "metrics: {{port: 0}}\nextract: [{{metric: payments_total, type: counter, where: 'service:pay'}}]\nscrape_configs:\n  - {{job_name: page, scrape_interval: 100ms, static_configs: [{{targets: [\"{}\"]}}]}}\n",
+        page.address
+    );
+    let server = Server::start(BINARY, &config);
+    let mut client = server.client();
+    // Before anything is counted it is the only series of these labels.
+    assert_eq!(client.call(&sample("payments_total", &[], 50.0)).status, 204);
+    let line = r#"{"message": "paid twice", "service": "pay", "level": "error"}"#;
+    assert_eq!(client.post("/ingest", "application/json", line).status, 202);
+    let ask = |client: &mut Client, query: &str| client.get(&format!("/api/v1/query?query={}", encode(query)));
+    let value = |answer: &Value| answer["data"]["result"][0]["value"][1].as_str().unwrap_or_default().to_owned();
+    let begun = Instant::now();
+    while value(&ask(&mut client, "error_count{service=\"pay\"}")) != "1" || value(&ask(&mut client, "beside")) != "1" {
+        assert!(begun.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(client.call(&sample("error_count", &[("service", "pay"), ("site", "b")], 5.0)).status, 204);
+    let refused = client.call(&sample("error_count", &[("service", "pay")], 5.0));
+    assert!(refused.status == 400 && refused.text().contains("derived from logs"), "{}", refused.text());
+    // What a page shows may be our own: it would be counted twice.
+    assert_eq!(value(&ask(&mut client, "sum(error_count)")), "6");
+    assert_eq!(value(&ask(&mut client, "count(error_count)")), "2");
+    let short = client.get(&format!("/api/v1/metrics/query?query={}", encode("sum error_count service=pay")));
+    assert_eq!(short["value"], 6.0, "{short}");
+    let both = ask(&mut client, "payments_total");
+    assert_eq!((value(&both).as_str(), both["data"]["result"].as_array().map(Vec::len)), ("1", Some(1)), "{both}");
+    assert!(both["warnings"][0].as_str().is_some_and(|told| told.contains("are not shown")), "{both}");
+}
+
+#[test]
+fn a_rule_does_not_begin_to_count_under_the_name_of_samples() {
     let config = "metrics: {port: 0}\nextract: [{metric: payments_total, type: counter, where: 'service:pay'}]\n";
     let server = Server::start(BINARY, config);
     let mut client = server.client();
-    for name in ["error_count", "request_duration_ms", "payments_total"] {
-        let answer = client.call(&sample(name));
-        assert_eq!(answer.status, 400, "{name}: {}", answer.text());
-        assert!(answer.text().contains("derived from logs"), "{}", answer.text());
-    }
-    assert_eq!(client.call(&sample("refunds_total")).status, 204);
+    assert_eq!(client.call(&sample("refunds_total", &[], 1.0)).status, 204);
     // A rule that would count under the name of samples is refused as a whole.
     let file = server.folder.path().join("config.yaml");
     let text = std::fs::read_to_string(&file).expect("it is there");
@@ -248,15 +274,13 @@ fn names_of_what_is_counted_are_kept_for_it() {
     assert!(answer.status >= 400 && answer.text().contains("`refunds_total` has samples"), "{}", answer.text());
     std::fs::write(&file, text.replace("payments_total", "fees_total")).expect("it can be written");
     assert_eq!(client.post("/-/reload", "text/plain", "").status, 200);
-    assert_eq!(client.call(&sample("fees_total")).status, 400);
-    assert_eq!(client.call(&sample("payments_total")).status, 204);
 }
 
 #[test]
 fn a_help_that_is_a_book_is_cut_and_a_body_that_never_fits_is_no_matter_of_waiting() {
     let server = Server::start(BINARY, "metrics: {port: 0}\n");
     let mut client = server.client();
-    assert_eq!(client.call(&sample("up")).status, 204);
+    assert_eq!(client.call(&sample("up", &[], 1.0)).status, 204);
     let (book, mut metadata) = ("x".repeat(1 << 20), Vec::new());
     remote_write::put_metadata("up", 2, &book, &mut metadata);
     assert_eq!(client.call(&remote_write::http_request(&metadata)).status, 204);

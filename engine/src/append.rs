@@ -18,7 +18,7 @@ use self::points::Applying;
 pub(crate) use self::targets::Target;
 
 use crate::backfill::Hours;
-use crate::batch::{BatchSeries, Derived, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
+use crate::batch::{BatchSeries, Derived, Names, Point, SampleBatch, SeriesHandle, SourcePosition, from_derived};
 use crate::chunk::{Codec, with_codec};
 use crate::engine::Engine;
 use crate::exemplars::Kept;
@@ -246,7 +246,7 @@ impl Engine {
     pub fn handle(&self, kind: SeriesKind, labels: &LabelSet) -> Result<SeriesHandle, Rejection> {
         let mut key = Vec::new();
         key::write(labels, &mut key);
-        let series = self.registry.resolve(kind, &key, None)?.series;
+        let series = self.registry.resolve(kind, &key, Names::Kept, None)?.series;
         Ok(SeriesHandle { series, key: key.into() })
     }
 

@@ -93,6 +93,15 @@ impl Derived {
     }
 }
 
+/// Whose the names are of what is counted from logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// No samples begin a series under them: what a page of metrics shows, perhaps our own, would be counted twice.
+    Kept,
+    /// Samples do whose labels are not those of a counted series.
+    Shared,
+}
+
 /// A series within a [`SampleBatch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSeries(pub(crate) u32);
@@ -144,6 +153,8 @@ pub struct SampleBatch {
     pub(crate) received_at: Timestamp,
     /// Samples may be older than the out-of-order window.
     pub(crate) any_order: bool,
+    /// Who may begin series under the names of what is counted.
+    pub(crate) names: Names,
     pub(crate) keys: Vec<u8>,
     pub(crate) series: Vec<BatchEntry>,
     pub(crate) points: Vec<Point>,
@@ -160,6 +171,7 @@ impl SampleBatch {
         SampleBatch {
             received_at,
             any_order: false,
+            names: Names::Kept,
             keys: Vec::new(),
             series: Vec::new(),
             points: Vec::new(),
@@ -184,6 +196,12 @@ impl SampleBatch {
     /// older than the newest of its series is put between what is there.
     pub fn in_any_order(mut self) -> SampleBatch {
         self.any_order = true;
+        self
+    }
+
+    /// Its series may have the names of what is counted here, under other labels: they were counted elsewhere.
+    pub fn counted_elsewhere(mut self) -> SampleBatch {
+        self.names = Names::Shared;
         self
     }
 

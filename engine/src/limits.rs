@@ -26,8 +26,10 @@ pub enum Rejection {
     /// The engine uses as much memory as it may.
     #[error("the memory for series is used up; raise `metrics.memory_limit`")]
     MemoryLimit,
-    /// The metric is counted from logs and takes no samples under its name.
-    #[error("a metric of that name is derived from logs; choose another name")]
+    /// The metric is counted from logs and takes no samples under its name, or none under labels that are counted.
+    #[error(
+        "a metric of that name is derived from logs here; choose another name, or for what was counted elsewhere other labels"
+    )]
     KindMismatch,
     /// A count or an observation that is no number, or a negative count.
     #[error("the value is no number that can be counted")]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::RwLock;
 use watchfire_model::labels::METRIC_NAME;
 
+use crate::batch::Names;
 use crate::catalogue::Catalogue;
 use crate::config::EngineConfig;
 use crate::fingerprint::{Fingerprint, Fingerprints};
@@ -112,6 +113,7 @@ impl Registry {
     pub(crate) fn create_all<'w, 'k>(
         &self,
         by_shard: &'w [Vec<Wanted>],
+        names: Names,
         entry: impl Fn(u32) -> Option<(u64, SeriesKind, &'k [u8])>,
         mut made: impl FnMut(u32, Result<Arc<Series>, Rejection>),
     ) {
@@ -123,7 +125,7 @@ impl Registry {
             let mut allowed = Vec::with_capacity(wanted.len());
             for (one, (id, kind, key)) in wanted.iter().filter_map(|one| Some((one, entry(one.number)?))) {
                 let is_of_counts = |metric| *of_counts.entry(metric).or_insert_with(|| self.is_of_counts(metric));
-                match self.check(kind, key, is_of_counts) {
+                match self.check(kind, key, names, is_of_counts) {
                     Ok(()) => {
                         let new = NewSeries { id, hash: one.hash, shard: shard_number, kind, defined: false };
                         allowed.push((one.number, new, key));
@@ -170,15 +172,21 @@ impl Registry {
     ///
     /// With `cap`, a new series of a metric that has that many already, or that the engine has no room for, is the
     /// overflow series instead: whoever sent the logs that it is counted from has been answered already.
-    pub(crate) fn resolve(&self, kind: SeriesKind, key: &[u8], cap: Option<u32>) -> Result<Resolved, Rejection> {
+    pub(crate) fn resolve(
+        &self,
+        kind: SeriesKind,
+        key: &[u8],
+        names: Names,
+        cap: Option<u32>,
+    ) -> Result<Resolved, Rejection> {
         if let Some(series) = self.find(kind, key) {
             return Ok(Resolved { series, overflowed: false });
         }
         let Some(cap) = cap else {
-            return Ok(Resolved { series: self.create(kind, key)?, overflowed: false });
+            return Ok(Resolved { series: self.create(kind, key, names)?, overflowed: false });
         };
         if self.catalogue.series_of(kind.class(), key) < cap {
-            match self.create(kind, key) {
+            match self.create(kind, key, names) {
                 Err(Rejection::SeriesLimit | Rejection::MemoryLimit) => {}
                 created => return Ok(Resolved { series: created?, overflowed: false }),
             }
@@ -192,8 +200,8 @@ impl Registry {
         Ok(Resolved { series, overflowed: true })
     }
 
-    fn create(&self, kind: SeriesKind, key: &[u8]) -> Result<Arc<Series>, Rejection> {
-        self.check(kind, key, |metric| self.is_of_counts(metric))?;
+    fn create(&self, kind: SeriesKind, key: &[u8], names: Names) -> Result<Arc<Series>, Rejection> {
+        self.check(kind, key, names, |metric| self.is_of_counts(metric))?;
         self.check_room()?;
         self.create_beyond_limits(kind, key)
     }
@@ -203,13 +211,20 @@ impl Registry {
         &self,
         kind: SeriesKind,
         key: &'k [u8],
+        names: Names,
         is_of_counts: impl FnOnce(&'k [u8]) -> bool,
     ) -> Result<(), Rejection> {
         if !key::is_within(key, self.labels_per_series, self.labels_per_series.saturating_mul(self.label_bytes)) {
             return Err(Rejection::LabelsTooLarge);
         }
         let metric = if kind.is_additive() { None } else { key::value_of(key, METRIC_NAME) };
-        if metric.is_some_and(is_of_counts) { Err(Rejection::KindMismatch) } else { Ok(()) }
+        let is_refused = metric.is_some_and(is_of_counts) && (names == Names::Kept || self.has_counted(key));
+        if is_refused { Err(Rejection::KindMismatch) } else { Ok(()) }
+    }
+
+    /// Whether a series of this key is counted.
+    fn has_counted(&self, key: &[u8]) -> bool {
+        [SeriesKind::Increments, SeriesKind::Distribution].iter().any(|kind| self.find(*kind, key).is_some())
     }
 
     /// Whether a metric is derived from logs, or counted.

@@ -91,7 +91,7 @@ impl Engine {
                 told.extend(all(Ok(Pushed::Gone)));
                 return id;
             }
-            let resolved = self.registry.resolve(entry.kind, batch.key(entry), None);
+            let resolved = self.registry.resolve(entry.kind, batch.key(entry), batch.names, None);
             target.series = resolved.map(|resolved| Cow::Owned(resolved.series));
         }
     }

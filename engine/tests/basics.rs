@@ -196,14 +196,19 @@ fn a_metric_from_logs_takes_no_pushed_samples() {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = open(dir.path());
     engine.apply(&derived(0, 1, "api", 0, 1.0)).expect("applies");
-    let mut batch = SampleBatch::new(at(0));
-    let series = batch.series(
-        SeriesKind::Samples(MetricType::Counter),
-        &labels(&[("__name__", "log_events_total"), ("service", "api")]),
-    );
-    batch.push(series, at(0), 99.0);
-    let report = engine.append_samples(&batch).expect("appends");
-    assert_eq!(report.rejected, [(0, Rejection::KindMismatch)]);
+    let push = |mut batch: SampleBatch, service: &str| {
+        let labels = labels(&[("__name__", "log_events_total"), ("service", service)]);
+        let series = batch.series(SeriesKind::Samples(MetricType::Counter), &labels);
+        batch.push(series, at(0), 99.0);
+        engine.append_samples(&batch).expect("appends").rejected
+    };
+    let refused = [(0, Rejection::KindMismatch)];
+    for service in ["api", "of another"] {
+        assert_eq!(push(SampleBatch::new(at(0)), service), refused, "{service}");
+    }
+    // What was counted elsewhere has other labels.
+    assert_eq!(push(SampleBatch::new(at(0)).counted_elsewhere(), "api"), refused);
+    assert_eq!(push(SampleBatch::new(at(0)).counted_elsewhere(), "of another"), []);
 }
 
 #[test]

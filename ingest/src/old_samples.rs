@@ -122,7 +122,7 @@ impl<'t, 'e> Reader<'t, 'e> {
             line: 0,
             family: Family::default(),
             labels: Labels::default(),
-            batch: SampleBatch::new(now).in_any_order(),
+            batch: SampleBatch::new(now).in_any_order().counted_elsewhere(),
             named: foldhash::HashMap::default(),
             lines: Vec::new(),
             text_bytes: 0,

@@ -177,7 +177,7 @@ impl Parts {
         for name in counted.iter().filter(|name| matches!(engine.metric_kind(name), Some(SeriesKind::Samples(_)))) {
             tracing::warn!(
                 metric = name,
-                "it is counted from logs, and has samples that were pushed or scraped: queries of both fail"
+                "it is counted from logs, and has samples that were pushed or scraped: those of the same labels are not shown"
             );
         }
         engine.keep_for_counts(counted);

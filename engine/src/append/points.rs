@@ -135,7 +135,7 @@ impl Applying<'_> {
                 return Ok((id, Pushed::Gone));
             }
             let registry = &self.engine.registry;
-            let resolved = registry.resolve(entry.kind, self.batch.key(entry), None);
+            let resolved = registry.resolve(entry.kind, self.batch.key(entry), self.batch.names, None);
             target.series = resolved.map(|resolved| Cow::Owned(resolved.series));
         }
     }

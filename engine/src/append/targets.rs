@@ -63,7 +63,7 @@ impl Engine {
     }
 
     fn resolve<'b>(&self, batch: &SampleBatch, entry: &BatchEntry, cap: Option<u32>) -> Target<'b> {
-        match self.registry.resolve(entry.kind, batch.key(entry), cap) {
+        match self.registry.resolve(entry.kind, batch.key(entry), batch.names, cap) {
             Ok(resolved) => Target { series: Ok(Cow::Owned(resolved.series)), overflowed: resolved.overflowed },
             Err(reason) => Target::of(Err(reason)),
         }
@@ -97,7 +97,7 @@ impl Engine {
             let (id, entry) = (ids.get(number as usize)?, batch.series.get(number as usize)?);
             Some((*id, entry.kind, batch.key(entry)))
         };
-        self.registry.create_all(&by_shard, new, |number, made| {
+        self.registry.create_all(&by_shard, batch.names, new, |number, made| {
             put(targets, number, Target::of(made.map(Cow::Owned)));
         });
     }

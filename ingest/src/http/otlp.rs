@@ -87,7 +87,7 @@ fn store(
     let is_hopeless = Cell::new(false);
     let mut grow = super::grow(share, &is_hopeless);
     let mut gathered = Gathered::new(now, None, &mut grow);
-    otlp::read(message, now, receiver.late_after_ms, &receiver.engine, &mut gathered).map_err(|fault| match fault {
+    otlp::read(message, now, receiver.late_after_ms, &mut gathered).map_err(|fault| match fault {
         Fault::NoMemory if is_hopeless.get() => body::too_much(),
         Fault::NoMemory => body::busy(),
         Fault::Malformed(_) | Fault::Text | Fault::Depth => {

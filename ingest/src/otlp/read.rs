@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use watchfire_engine::{Engine, FamilyType, MetricType, SeriesKind};
+use watchfire_engine::{FamilyType, MetricType, SeriesKind};
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::{Histogram, Timestamp};
 use watchfire_protobuf::{Field, Message};
@@ -33,18 +33,12 @@ const INFO: &str = "target_info";
 /// Reads a request into samples. A data point that is older than `late_after_ms` does not count as of now.
 ///
 /// Errors: it is no such message, or there is no memory for it. What cannot be kept of one is in the outcome.
-pub(crate) fn read(
-    body: &[u8],
-    now: Timestamp,
-    late_after_ms: i64,
-    engine: &Engine,
-    into: &mut Gathered<'_>,
-) -> Result<(), Fault> {
+pub(crate) fn read(body: &[u8], now: Timestamp, late_after_ms: i64, into: &mut Gathered<'_>) -> Result<(), Fault> {
     let mut request = Message::new(body);
     while let Some((number, field)) = request.next()? {
         if number == 1 {
             let mut reader =
-                Reader { now, late_after_ms, engine, into, resource: Resource::default(), times: None, longest: 0 };
+                Reader { now, late_after_ms, into, resource: Resource::default(), times: None, longest: 0 };
             reader.source(field.bytes()?)?;
         }
     }
@@ -55,7 +49,6 @@ pub(crate) fn read(
 struct Reader<'r, 'g> {
     now: Timestamp,
     late_after_ms: i64,
-    engine: &'r Engine,
     into: &'r mut Gathered<'g>,
     resource: Resource,
     /// Times of the first and of the last point, nanoseconds.
@@ -174,9 +167,6 @@ impl Reader<'_, '_> {
             }
             _ if is_delta && shape == Shape::Exponential => {
                 Some("changes of an exponential histogram cannot be counted; send it as cumulative".to_owned())
-            }
-            Some(name) if is_delta && matches!(self.engine.metric_kind(name), Some(SeriesKind::Samples(_))) => {
-                Some(format!("`{name}` has plain samples; changes cannot be added to them"))
             }
             Some(_) => None,
         };

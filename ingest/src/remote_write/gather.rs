@@ -242,7 +242,7 @@ impl<'g> Gathered<'g> {
         grow: &'g mut dyn FnMut(usize) -> bool,
     ) -> Gathered<'g> {
         Gathered {
-            batch: SampleBatch::new(now),
+            batch: SampleBatch::new(now).counted_elsewhere(),
             spellings,
             latest: None,
             said: Vec::new(),
@@ -454,7 +454,7 @@ impl<'g> Gathered<'g> {
     /// Goes on to see whether the request is one, and keeps nothing of it.
     fn check_only(&mut self, draft: &mut Draft<'_>) {
         (self.way, self.spellings, draft.series) = (Way::Checked, None, None);
-        self.batch = SampleBatch::new(self.batch.received_at());
+        self.batch = SampleBatch::new(self.batch.received_at()).counted_elsewhere();
         self.said = Vec::new();
         draft.histograms = Vec::new();
     }

@@ -48,7 +48,7 @@ pub(crate) fn each(
     // Of what counts the running total is known at every moment; of samples it can be smoothed.
     let is_smoothed = selector.edges == Edges::Smoothed && wanted == Wanted::Value;
     let end = if is_smoothed { looks.last().saturating_add(lookback) } else { looks.last() };
-    let views = source::select_promql(ctx, &selector.matchers, start, end)?;
+    let views = source::select_promql(ctx, &selector.matchers, start, end, selector.span)?;
     let reading = Reading { views: &views, looks, lookback, wanted, is_smoothed, span: selector.span };
     let next = cores::in_order(ctx, &reading, views.len(), &mut |Done { input, values, is_full }| {
         take(Made { labels: views[input].labels(), loses_name: false, values, is_full })

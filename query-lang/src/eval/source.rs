@@ -1,12 +1,13 @@
 //! Series of the engine as the evaluator sees them: the only file that asks the engine for series.
 
 use hashbrown::HashSet;
-use watchfire_engine::{Columns, SelectError, SeriesView, TimeRange};
+use watchfire_engine::{Columns, SelectError, SeriesKind, SeriesView, TimeRange};
 use watchfire_model::sample::is_stale;
-use watchfire_model::{Matcher, Sample, Timestamp};
+use watchfire_model::{LabelSet, Matcher, Sample, Timestamp};
 
 use super::context::Context;
 use super::limits::EvalError;
+use crate::ast::Span;
 
 /// The series that satisfy the matchers and may have something in `(start, end]`, in the order of their labels.
 pub(crate) fn select(ctx: &Context, matchers: &[Matcher], start: i64, end: i64) -> Result<Vec<SeriesView>, EvalError> {
@@ -28,24 +29,34 @@ fn unreadable(error: SelectError) -> EvalError {
     EvalError::Storage { reason: error.to_string(), retry: false }
 }
 
-/// The series for PromQL: each label set once.
+/// The series for PromQL: each label set once. Where a series that is counted here has the labels of pushed samples, it is the
+/// counted one, with a warning about the selector.
 pub(crate) fn select_promql(
     ctx: &Context,
     matchers: &[Matcher],
     start: i64,
     end: i64,
+    about: Span,
 ) -> Result<Vec<SeriesView>, EvalError> {
-    let views = select(ctx, matchers, start, end)?;
-    let mut kinds = views.iter().map(SeriesView::kind);
-    let first = kinds.next();
+    let mut views = select(ctx, matchers, start, end)?;
+    let is_counted = |view: &SeriesView| !matches!(view.kind(), SeriesKind::Samples(_));
     // Only different kinds can share a label set.
-    if kinds.any(|kind| Some(kind) != first) {
-        let mut seen = HashSet::new();
-        if let Some(view) = views.iter().find(|view| !seen.insert(view.labels())) {
-            return Err(EvalError::Labels {
-                reason: "what is counted and pushed samples have the same labels; rename one of the metrics",
-                labels: view.labels().clone(),
-            });
+    let many = views.iter().filter(|view| is_counted(view)).count();
+    if many > 0 && many < views.len() {
+        let counted = views.iter().filter(|view| is_counted(view));
+        let counted: HashSet<LabelSet> = counted.map(|view| view.labels().clone()).collect();
+        let mut hidden = None;
+        views.retain(|view| {
+            let is_hidden = !is_counted(view) && counted.contains(view.labels());
+            if is_hidden {
+                hidden.get_or_insert_with(|| view.labels().clone());
+            }
+            !is_hidden
+        });
+        if let Some(labels) = hidden {
+            let told =
+                format!("samples were pushed under the labels of {labels}, which is counted here; they are not shown");
+            ctx.guard.warn(told, about);
         }
     }
     Ok(views)

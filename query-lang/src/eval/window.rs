@@ -241,7 +241,7 @@ impl Selected {
         };
         let (start, _) = windows.reach(0);
         let (_, end) = windows.reach(ctx.steps.count.saturating_sub(1));
-        let views = source::select_promql(ctx, &matrix.selector.matchers, start, end)?;
+        let views = source::select_promql(ctx, &matrix.selector.matchers, start, end, matrix.selector.span)?;
         Ok(Selected { views, windows, start, end })
     }
 

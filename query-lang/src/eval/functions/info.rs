@@ -13,7 +13,7 @@ use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{LabelSet, MatchOp, Matcher};
 
 use super::arg;
-use crate::ast::{Call, Expr, Shift};
+use crate::ast::{Call, Expr, Shift, Span};
 use crate::eval::column::{ABSENT, Column, is_absent, join_same_labels};
 use crate::eval::context::Context;
 use crate::eval::limits::EvalError;
@@ -82,7 +82,7 @@ pub(super) fn eval(ctx: &Context, call: &Call) -> Result<Vec<Column>, EvalError>
     let told = arg(call, 0)?;
     let base = crate::eval::eval_vector(ctx, told)?;
     let wanted = WantedInfo::of(call)?;
-    let infos = fetch(ctx, &base, &wanted, &reference::shift_of(ctx, told))?;
+    let infos = fetch(ctx, &base, &wanted, &reference::shift_of(ctx, told), call.span)?;
     let mut by_identity: HashMap<Identity, BTreeMap<&str, Vec<&Column>>, foldhash::fast::RandomState> =
         HashMap::default();
     for info in &infos {
@@ -110,11 +110,17 @@ pub(super) fn eval(ctx: &Context, call: &Call) -> Result<Vec<Column>, EvalError>
 pub(in crate::eval) fn infos(ctx: &Context, call: &Call) -> Result<Vec<Column>, EvalError> {
     let told = arg(call, 0)?;
     let base = crate::eval::eval_vector(ctx, told)?;
-    fetch(ctx, &base, &WantedInfo::of(call)?, &reference::shift_of(ctx, told))
+    fetch(ctx, &base, &WantedInfo::of(call)?, &reference::shift_of(ctx, told), call.span)
 }
 
 /// The info series of these, as columns of the times of their newest samples.
-fn fetch(ctx: &Context, base: &[Column], wanted: &WantedInfo, shift: &Shift) -> Result<Vec<Column>, EvalError> {
+fn fetch(
+    ctx: &Context,
+    base: &[Column],
+    wanted: &WantedInfo,
+    shift: &Shift,
+    about: Span,
+) -> Result<Vec<Column>, EvalError> {
     // By which of the identifying labels they have: an info series has the same ones.
     let mut values: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
     for column in base.iter().filter(|column| !wanted.is_info(&column.labels)) {
@@ -135,7 +141,7 @@ fn fetch(ctx: &Context, base: &[Column], wanted: &WantedInfo, shift: &Shift) -> 
             let any: Vec<String> = values.into_iter().map(regex::escape).collect();
             matchers.push(matcher(label, &any.join("|"))?);
         }
-        for view in source::select_promql(ctx, &matchers, start, looks.last())? {
+        for view in source::select_promql(ctx, &matchers, start, looks.last(), about)? {
             let times = selector::newest(ctx, &view, &looks, Wanted::Time, &mut buffer)?;
             if times.iter().any(|time| !is_absent(*time)) {
                 out.push(ctx.keep(view.labels().clone(), looks.spread(times))?);
