@@ -265,17 +265,19 @@ fn log(method: &Method, path: &str, status: StatusCode, took: Duration) {
 mod tests {
     use super::*;
 
-    fn open() -> Guard {
-        Guard {
-            access: Arc::new(Access::new(None).expect("random numbers")),
-            rate: None,
-            limited_known_total: AtomicU64::new(0),
-            limited_addresses_total: AtomicU64::new(0),
-            check_host: true,
-            allowed_hosts: vec!["logs.example.org".into()],
-            cors: Cors::new(vec!["https://app.example.org".into()]),
-            process: 1,
-            requests: AtomicU64::new(0),
+    impl Guard {
+        pub(crate) fn open() -> Guard {
+            Guard {
+                access: Arc::new(Access::new(None).expect("random numbers")),
+                rate: None,
+                limited_known_total: AtomicU64::new(0),
+                limited_addresses_total: AtomicU64::new(0),
+                check_host: true,
+                allowed_hosts: vec!["logs.example.org".into()],
+                cors: Cors::new(vec!["https://app.example.org".into()]),
+                process: 1,
+                requests: AtomicU64::new(0),
+            }
         }
     }
 
@@ -284,7 +286,7 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a header value"));
         }
-        open().check_origin(&method, &map).err().map_or(200, |error| error.status.as_u16())
+        Guard::open().check_origin(&method, &map).err().map_or(200, |error| error.status.as_u16())
     }
 
     #[test]

@@ -26,21 +26,37 @@ const PIECE_BYTES: usize = 8 << 10;
 
 /// Whether a connection has a request that was not read to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Unread(Arc<AtomicBool>);
+pub struct Unread(Arc<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    unread: AtomicBool,
+    late: AtomicBool,
+}
 
 impl Unread {
     /// Notes one.
     pub fn note(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the rest of its head did not come in time.
+    pub fn note_late(&self) {
+        self.0.late.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was noted; the connection has no request after such a one.
+    pub fn is_late(&self) -> bool {
+        self.0.late.load(Ordering::Relaxed)
     }
 
     /// What was noted before needs no answer any more.
     pub fn forget(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.0.unread.store(false, Ordering::Relaxed);
     }
 
     fn is_noted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.unread.load(Ordering::Relaxed)
     }
 }
 

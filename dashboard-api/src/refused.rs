@@ -1,4 +1,5 @@
-//! What hyper refuses by itself (no HTTP, a head that is too large) in our words: with a request id and as JSON.
+//! What hyper refuses by itself (no HTTP, a head that is too large or whose rest did not come) in our words: with a request
+//! id and as JSON.
 //!
 //! Such a request reaches no service: hyper writes a bare head, `HTTP/1.1 431 …` with `content-length: 0`, and ends
 //! the connection. The stream under it exchanges that head for an answer. It is told from our own answers by having
@@ -62,12 +63,18 @@ fn refusal(status: StatusCode) -> ApiError {
     }
 }
 
-/// The head that hyper made, with our headers and body.
+/// The answer to a request whose head broke off.
+fn late() -> ApiError {
+    let message = "the head of the request was not there in time";
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+}
+
+/// The head that hyper made, with our status, headers and body.
 fn told(head: &str, error: &ApiError, request_id: &str) -> Vec<u8> {
     let body = error.json();
-    let mut lines = head.trim_end().lines();
-    let mut text = format!("{}\r\n", lines.next().unwrap_or_default());
-    for line in lines.filter(|line| !line.to_ascii_lowercase().starts_with("content-length:")) {
+    let mut text = format!("HTTP/1.1 {}\r\n", error.status);
+    for line in head.trim_end().lines().skip(1).filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"))
+    {
         text.push_str(&format!("{line}\r\n"));
     }
     let length = body.len();
@@ -105,7 +112,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
                 let request_id = self.guard.request_id();
                 let head = String::from_utf8_lossy(bytes);
                 tracing::debug!(status = status.as_u16(), "a request could not be read");
-                self.answer = told(&head, &refusal(status), request_id.to_str().unwrap_or_default());
+                let error = if self.unread.is_late() { late() } else { refusal(status) };
+                self.answer = told(&head, &error, request_id.to_str().unwrap_or_default());
                 self.written = 0;
                 self.unread.note();
                 // What is left is written when hyper flushes.

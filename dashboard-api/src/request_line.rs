@@ -4,18 +4,29 @@
 //! writes them as they should stand (`%22`). Only request lines are touched: where heads and bodies end is followed as far
 //! as `Content-Length` says it; behind anything else (chunks, an upgrade) all passes as it comes. A query string that is
 //! too long for an address is taken out of its line ([`crate::long_query`]).
+//!
+//! Where the rest of a head does not come in time, hyper gets one that it refuses, as it would end the connection without a
+//! word. [`crate::refused`] says why.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
+use crate::linger::Unread;
 use crate::long_query::{Held, OfConnection, PLAIN_BYTES_MAX};
 
 /// Longest line of a head that is looked at; hyper refuses heads that are longer than that.
 const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// So long is waited for the rest of a head: less than hyper does, which knows nothing of heads that have begun.
+const REST_MAX: Duration = Duration::from_secs(60);
+/// Ends any head such that it is refused: this may stand nowhere in it.
+const BROKEN: &[u8] = b"\0\r\n\r\n";
 
 /// What the next byte of a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +55,9 @@ pub(crate) struct Lenient<S> {
     long_queries: OfConnection,
     /// What was read and did not fit.
     pending: Vec<u8>,
+    /// Until when the rest of a head may come; most come at once.
+    rest: Option<Pin<Box<Sleep>>>,
+    unread: Unread,
 }
 
 /// A place that is waited for, and what was read behind the piece of the query string that needs it.
@@ -59,9 +73,27 @@ fn is_plain(byte: u8) -> bool {
 
 impl<S> Lenient<S> {
     /// A stream at the begin of its first request.
-    pub(crate) fn new(stream: S, long_queries: OfConnection) -> Lenient<S> {
-        let (line, held, awaited, pending) = (Vec::new(), None, None, Vec::new());
-        Lenient { stream, place: Place::RequestLine(false), line, held, awaited, long_queries, pending }
+    pub(crate) fn new(stream: S, long_queries: OfConnection, unread: Unread) -> Lenient<S> {
+        let (line, held, awaited, pending, rest) = (Vec::new(), None, None, Vec::new(), None);
+        let place = Place::RequestLine(false);
+        Lenient { stream, place, line, held, awaited, long_queries, pending, rest, unread }
+    }
+
+    /// Whether a head has begun and not ended.
+    fn is_in_head(&self) -> bool {
+        matches!(self.place, Place::RequestLine(true) | Place::Query | Place::Head(_))
+    }
+
+    /// Waits for the rest of a head, in vain.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.is_in_head() {
+            return Poll::Pending;
+        }
+        let rest = self.rest.get_or_insert_with(|| Box::pin(sleep(REST_MAX)));
+        ready!(rest.as_mut().poll(context));
+        self.unread.note_late();
+        (self.place, self.held) = (Place::Anywhere, None);
+        Poll::Ready(())
     }
 
     /// Follows what comes; gives what shall stand in its place, if that is something else.
@@ -234,9 +266,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lenient<S> {
                 continue;
             }
             let before = into.filled().len();
-            ready!(Pin::new(&mut self.stream).poll_read(context, into))?;
+            match Pin::new(&mut self.stream).poll_read(context, into) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => {
+                    ready!(self.poll_rest(context));
+                    self.pending = BROKEN.to_vec();
+                    continue;
+                }
+            }
             let read = into.filled().get(before..).unwrap_or_default();
-            let Some(instead) = self.follow(read) else { return Poll::Ready(Ok(())) };
+            let instead = self.follow(read);
+            if !self.is_in_head() {
+                self.rest = None;
+            }
+            let Some(instead) = instead else { return Poll::Ready(Ok(())) };
             into.set_filled(before);
             // Of what is held back there may be nothing to be passed on: that would be the end of the connection.
             self.pending = instead;
@@ -280,7 +323,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lenient<S> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use proptest::prelude::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -292,7 +334,7 @@ mod tests {
     /// What hyper reads of a connection that comes in pieces of these lengths.
     fn read(sent: &[u8], lengths: &[usize]) -> Vec<u8> {
         let long_queries = Arc::new(LongQueries::new().expect("random numbers"));
-        let mut lenient = Lenient::new((), OfConnection::new(long_queries));
+        let mut lenient = Lenient::new((), OfConnection::new(long_queries), Unread::default());
         let (mut out, mut at, mut lengths) = (Vec::new(), 0, lengths.iter().cycle());
         while at < sent.len() {
             let end = (at + lengths.next().copied().unwrap_or(1).max(1)).min(sent.len());
@@ -311,7 +353,7 @@ mod tests {
     /// beside it.
     fn with_query(shared: &Arc<LongQueries>, query: &str, piece: usize) -> (String, Option<LongQuery>) {
         let of_connection = OfConnection::new(shared.clone());
-        let mut lenient = Lenient::new((), of_connection.clone());
+        let mut lenient = Lenient::new((), of_connection.clone(), Unread::default());
         let sent = format!("GET /a?{query} HTTP/1.1\r\n\r\n");
         let read: Vec<u8> = sent
             .as_bytes()
@@ -353,7 +395,7 @@ mod tests {
         shared: Arc<LongQueries>,
     ) -> Result<LongQuery, NoRoom> {
         let of_connection = OfConnection::new(shared);
-        let mut lenient = Lenient::new(stream, of_connection.clone());
+        let mut lenient = Lenient::new(stream, of_connection.clone(), Unread::default());
         let mut read = Vec::new();
         while !read.ends_with(b"\r\n\r\n") {
             assert!(lenient.read_buf(&mut read).await.expect("a stream") > 0, "the end of the connection");

@@ -190,7 +190,8 @@ fn connection(
 ) -> Pin<Box<dyn Connection>> {
     let stream = Lingering::new(Stalling::new(stream), unread.clone());
     let long_queries = OfConnection::new(long_queries);
-    let stream = Lenient::new(Refusing::new(stream, guard, unread.clone()), long_queries.clone());
+    let stream = Refusing::new(stream, guard, unread.clone());
+    let stream = Lenient::new(stream, long_queries.clone(), unread.clone());
     let unread = unread.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -236,5 +237,48 @@ async fn drive(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_send_the_rest_of_a_head_is_told_so() {
+        let head = "GET /health?b=\"c HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+        for end in 0..=head.len() {
+            for before in ["", "GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"] {
+                let (ours, mut theirs) = duplex(1 << 16);
+                let service = Service {
+                    router: Router::new().route("/health", routing::get(|| async { "served" })),
+                    guard: Arc::new(Guard::open()),
+                    tls: None,
+                    long_queries: Arc::new(LongQueries::new().expect("random numbers")),
+                };
+                let unread = Unread::default();
+                let connection = connection(ours, SocketAddr::from(([127, 0, 0, 1], 1)), false, service, &unread);
+                let serving = tokio::spawn(connection);
+                let sent = format!("{before}{}", &head[..end]);
+                theirs.write_all(sent.as_bytes()).await.expect("it is read");
+                let mut answers = String::new();
+                theirs.read_to_string(&mut answers).await.expect("all of it");
+                // How it ended is told by the answers.
+                let _ = serving.await.expect("no panic");
+                let served = usize::from(!before.is_empty()) + usize::from(end == head.len());
+                let is_half = end > 0 && end < head.len();
+                assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), served, "{sent:?}: {answers}");
+                assert_eq!(
+                    answers.matches("HTTP/1.1 408 Request Timeout").count(),
+                    usize::from(is_half),
+                    "{sent:?}: {answers}"
+                );
+                assert_eq!(answers.matches("HTTP/1.1 ").count(), served + usize::from(is_half), "{sent:?}: {answers}");
+                assert_eq!(answers.contains("x-request-id: 00000001-"), is_half, "{sent:?}: {answers}");
+            }
+        }
     }
 }
