@@ -15,7 +15,7 @@
 //! Modules in reading order: [`Engine`] in `engine`, `append`, `runs`, `select`, `view`; then `registry`, `shard`, `fingerprint`,
 //! `latest`, `pairs`, `postings`, `values`, `slots`, `automaton`, `matching`; the numbers in `samples`, `increments`, `cumulative`,
 //! `distribution`, `natives`, `chunk`, `columns`, `exemplars`; the disk in `wal`,
-//! `snapshot`, `recovery`, `entering`, `forms`, `resting`, `blocks`; `cores`; who sends on what was taken in follows the log in `tail`; housekeeping in `prune` and `crowding`;
+//! `snapshot`, `recovery`, `losses`, `entering`, `forms`, `resting`, `blocks`; `cores`; who sends on what was taken in follows the log in `tail`; housekeeping in `prune` and `crowding`;
 //! `backup`, `backfill`, `delete` and `counted` for who looks after the data.
 
 mod append;

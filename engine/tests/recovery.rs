@@ -451,6 +451,11 @@ fn a_hole_in_what_was_durable_costs_only_itself() {
     }
     let missing = wanted.totals.values().sum::<u64>() - got.totals.values().sum::<u64>();
     assert_eq!(missing, report.records_missing);
+    // Who restores a backup of it is told as well.
+    let copy = dir.path().join("copy");
+    engine.backup_to(&copy).expect("backs up");
+    let of_copy = open(&copy).0.stats().losses.expect("told");
+    assert_eq!((of_copy.since, of_copy.places), (losses.since, losses.places));
 }
 
 fn said<'a>(declared: FamilyType, help: &'a str, unit: &'a str) -> Said<'a> {
