@@ -298,3 +298,31 @@ fn what_cannot_be_kept_is_told_with_its_number_and_the_rest_is_stored() {
     let grown_mib = server.memory_mib("VmHWM") - before_mib;
     assert!(grown_mib < points as f64 * 512.0 / 1_048_576.0, "{grown_mib} MiB more than {before_mib}");
 }
+
+#[test]
+fn data_points_are_counted_as_their_sender_counts_them() {
+    let server = Server::start(BINARY, "");
+    let mut client = server.client();
+    let shop = [("service.name", json!("shop")), ("service.instance.id", json!("1"))];
+    let mut rejected = |metrics: Value| {
+        let answer = send(&mut client, "/v1/metrics", &request(&shop, metrics));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let partial = answer.json()["partialSuccess"].clone();
+        let why = partial["errorMessage"].as_str().unwrap_or_default().to_owned();
+        assert!(!why.contains("target_info"), "{why}");
+        partial["rejectedDataPoints"].as_str().map(|count| (count.to_owned(), why))
+    };
+    let now = now_ms();
+    let histogram = |time: String| json!({"timeUnixNano": time, "count": "3", "sum": 4.5, "bucketCounts": ["1", "2", "0"], "explicitBounds": [1, 2]});
+    let histograms =
+        |points: Value| json!([{"name": "wait", "histogram": {"aggregationTemporality": 2, "dataPoints": points}}]);
+    let gauge = |name: &str, point: Value| json!([{"name": name, "gauge": {"dataPoints": [point]}}]);
+    let (count, why) =
+        rejected(histograms(json!([histogram("1000000000".into()), histogram(ns(now))]))).expect("one is");
+    assert!(count == "1" && why.matches("too old").count() == 1, "{count}: {why}");
+    assert_eq!(rejected(gauge("timeless", json!({"asDouble": 1}))).map(|(count, _)| count).as_deref(), Some("1"));
+    // What is known of the source has a newer sample already; the gauge has not.
+    let past = json!({"timeUnixNano": ns(now - 1_200_000), "asDouble": 1});
+    assert_eq!(rejected(gauge("late", past)), None);
+    assert_eq!(value(&mut client, "count_over_time(late[1h]) + scalar(wait_count)"), "4");
+}

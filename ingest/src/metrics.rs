@@ -107,10 +107,7 @@ impl IngestMetrics {
             )?,
             otlp_samples: counter("watchfire_otlp_samples_total", "Samples stored that came by OTLP.")?,
             otlp_rejected: IntCounterVec::new(
-                Opts::new(
-                    "watchfire_otlp_rejected_total",
-                    "Data points and samples refused that came by OTLP, by reason.",
-                ),
+                Opts::new("watchfire_otlp_rejected_total", "Data points refused that came by OTLP, by reason."),
                 &["reason"],
             )?,
             import_samples: counter(

@@ -182,6 +182,7 @@ impl Reader<'_, '_> {
         for point in data.points {
             self.room(point.bytes()?.len())?;
             let point = points::read(point, shape)?;
+            self.into.count_as_one(true)?;
             self.point(&metric, &point)?;
         }
         Ok(())
@@ -314,6 +315,7 @@ impl Reader<'_, '_> {
         let span = (last - first).min(INFO_EVERY_NS * INFO_MAX);
         let steps = span.div_ceil(INFO_EVERY_NS);
         let first = last - span;
+        self.into.count_as_one(false)?;
         for step in 0..=steps {
             let at = if step == steps { last } else { first + step * INFO_EVERY_NS };
             self.into.point(kind, &mut pairs, Timestamp::from_millis(millis(at)), false, 1.0)?;

@@ -209,6 +209,14 @@ enum Way<'g> {
     Pieces(&'g Engine),
 }
 
+/// What a sender counts as one, and is several points here, or none of his.
+struct Counted {
+    /// The number of its first point in the batch.
+    first: u32,
+    /// A refusal of one of its points is told, as none was before.
+    is_to_tell: bool,
+}
+
 /// What was read of a request.
 pub(crate) struct Gathered<'g> {
     /// For the engine.
@@ -219,6 +227,8 @@ pub(crate) struct Gathered<'g> {
     latest: Option<BatchSeries>,
     /// What is said about metrics.
     said: Vec<Noted>,
+    /// What the points are of, if their sender counts something else; by their numbers, ascending.
+    counted: Vec<Counted>,
     outcome: Outcome,
     /// Which message is read, if one of remote-write.
     version: Option<Version>,
@@ -246,6 +256,7 @@ impl<'g> Gathered<'g> {
             spellings,
             latest: None,
             said: Vec::new(),
+            counted: Vec::new(),
             outcome: Outcome::default(),
             version: None,
             way: Way::Whole,
@@ -348,6 +359,22 @@ impl<'g> Gathered<'g> {
         self.outcome.refuse(reason, count, tell);
     }
 
+    /// The points that follow are one for their sender: it is refused once, whatever is refused of it. Of what is no point of his
+    /// (`is_his`) no refusal is told.
+    pub(crate) fn count_as_one(&mut self, is_his: bool) -> Result<(), ReadError> {
+        self.ask(size_of::<Counted>())?;
+        // A batch is bounded by the body limit of its endpoint.
+        self.counted.push(Counted { first: self.batch.len() as u32, is_to_tell: is_his });
+        Ok(())
+    }
+
+    /// Whether it is to be told that a point, by its number in the batch, is refused; it is told then.
+    fn tells_refusal(&mut self, point: u32) -> bool {
+        let of = self.counted.partition_point(|counted| counted.first <= point).checked_sub(1);
+        let of = of.and_then(|at| self.counted.get_mut(at));
+        of.is_none_or(|counted| std::mem::take(&mut counted.is_to_tell))
+    }
+
     /// Takes one point of a series; `late` as of `SampleBatch::push_late`. Labels that are none are noted.
     pub(crate) fn point(
         &mut self,
@@ -365,7 +392,10 @@ impl<'g> Gathered<'g> {
             Ok(series) if late => self.batch.push_late(series, at, value),
             Ok(series) => self.batch.push(series, at, value),
             Err(error) => {
-                self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+                let next = self.batch.len() as u32;
+                if self.tells_refusal(next) {
+                    self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+                }
             }
         }
         Ok(())
@@ -397,7 +427,10 @@ impl<'g> Gathered<'g> {
         match series {
             Ok(series) => self.batch.push_native(series, at, histogram),
             Err(error) => {
-                self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+                let next = self.batch.len() as u32;
+                if self.tells_refusal(next) {
+                    self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+                }
             }
         }
         Ok(())
@@ -622,6 +655,9 @@ impl<'g> Gathered<'g> {
         }
         for (point, rejection) in report.rejected.iter().filter(|(point, _)| passed_over.binary_search(point).is_err())
         {
+            if !self.tells_refusal(*point) {
+                continue;
+            }
             let batch = &self.batch;
             self.outcome.refuse(rejection.as_str(), 1, || {
                 let labels = engine.labels_of_point(batch, *point);
