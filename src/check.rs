@@ -86,9 +86,9 @@ fn check_config(file: &Path, found: &mut Found) {
         Ok(setup) => setup,
         Err(faults) => return found.faults.extend(faults.0),
     };
-    let missing: Vec<String> = load::missing_files(&setup.config).collect();
-    if !missing.is_empty() {
-        return found.faults.extend(missing);
+    let faulty = load::client_file_faults(&setup.config);
+    if !faulty.is_empty() {
+        return found.faults.extend(faulty);
     }
     let (rules, files) = (setup.rules.rule_count(), setup.rule_files.len());
     found.good.push(format!("good: {}, with {}", file.display(), counted(rules, files)));

@@ -16,7 +16,8 @@ use watchfire_model::Timestamp;
 use watchfire_query_lang::Limits;
 use watchfire_remote_write::config::Destination;
 use watchfire_rules::{External, GroupDefaults, RuleSet};
-use watchfire_scrape::config::ScrapeConfig;
+use watchfire_scrape::client::tls_faults;
+use watchfire_scrape::config::{HttpConfig, ScrapeConfig, Text, TlsConfig};
 
 use crate::cli::{Over, Serve};
 use crate::config::{self, Alerting, Auth, Config, Syslog};
@@ -187,7 +188,8 @@ fn secret_files(config: &Config) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = config.alerting.receivers.iter().flat_map(of_receiver).collect();
     files.extend(auth_files(config).map(Path::to_owned));
     files.extend(config.tls.iter().map(|files| files.key.clone()));
-    files.extend(config.scrape.iter().flat_map(ScrapeConfig::secret_files).map(Path::to_owned));
+    let of_jobs = config.scrape.iter().flat_map(ScrapeConfig::http_configs);
+    files.extend(of_jobs.flat_map(HttpConfig::secret_files).map(Path::to_owned));
     files.extend(config.metrics.backend.iter().flat_map(Address::secret_files).map(Path::to_owned));
     files.extend(config.remote_write.iter().flat_map(Destination::secret_files).map(Path::to_owned));
     files.extend(config.dead_mans_switch.iter().filter_map(|switch| switch.url.path()).map(Path::to_owned));
@@ -196,18 +198,36 @@ fn secret_files(config: &Config) -> Vec<PathBuf> {
     files
 }
 
-/// Files with secrets that are not there. They may come yet, so this is no reason not to start.
-pub fn missing_files(config: &Config) -> impl Iterator<Item = String> {
-    let missing = secret_files(config).into_iter().filter(|file| !file.exists());
-    missing
-        .map(|file| format!("{}:1:1: there is no such file; make it, or mend the path that leads here", file.display()))
+/// With what our clients speak TLS.
+fn client_tls(config: &Config) -> Vec<TlsConfig> {
+    let of_jobs = config.scrape.iter().flat_map(ScrapeConfig::http_configs);
+    let of_destinations = config.remote_write.iter().map(|destination| &destination.http);
+    let all = of_jobs.chain(config.metrics.backend.iter().map(|backend| &backend.http)).chain(of_destinations);
+    let emails = config.alerting.receivers.iter().filter_map(|receiver| receiver.email.as_ref()?.ca_file.clone());
+    let of_email = |ca: PathBuf| TlsConfig { ca: Some(Text::File(ca)), ..TlsConfig::default() };
+    all.flat_map(HttpConfig::tls_configs).cloned().chain(emails.map(of_email)).collect()
+}
+
+/// What is wrong with files that clients read when they need them: secrets that are not there, certificates that are not or cannot
+/// be used. They may be mended yet, so this is no reason not to start. Blocks.
+pub fn client_file_faults(config: &Config) -> Vec<String> {
+    let tls = client_tls(config);
+    let mut faults: Vec<(PathBuf, String)> = tls.iter().flat_map(tls_faults).collect();
+    // Whoever reads one says so in other words.
+    faults.retain(|(file, _)| file.exists());
+    let missing = secret_files(config).into_iter().chain(tls.iter().flat_map(TlsConfig::files).map(Path::to_owned));
+    let told = "there is no such file; make it, or mend the path that leads here";
+    faults.extend(missing.filter(|file| !file.exists()).map(|file| (file, told.to_owned())));
+    faults.sort();
+    faults.dedup();
+    faults.into_iter().map(|(file, what)| format!("{}:1:1: {what}", file.display())).collect()
 }
 
 /// Tells in our log what is not wrong but unwise: files with secrets that everyone may read or that are not there, keys
 /// sent in the clear.
 pub fn warn_of(config: &Config) {
     let too_open = secret_files(config).into_iter().filter_map(|file| secret_file::too_open(&file));
-    for warning in too_open.chain(missing_files(config)) {
+    for warning in too_open.chain(client_file_faults(config)) {
         tracing::warn!("{warning}");
     }
     for told in without_effect() {

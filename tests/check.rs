@@ -71,6 +71,50 @@ fn secrets_that_are_not_there_are_told() {
 }
 
 #[test]
+fn certificates_that_clients_cannot_use_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [ours, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["a.example".to_owned()]).expect("made"));
+    for (name, text) in [
+        ("ours.pem", ours.cert.pem()),
+        ("ours.key", ours.signing_key.serialize_pem()),
+        ("other.key", other.signing_key.serialize_pem()),
+        ("none.pem", "nothing".to_owned()),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("the folder can be written");
+    }
+    let check = |config: &str| {
+        std::fs::write(folder.path().join("c.yaml"), config).expect("the folder can be written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+        let output = command.args(["check", "config", "c.yaml"]).current_dir(folder.path()).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let missing =
+        |name: &str| format!("{name}:1:1: there is no such file; make it, or mend the path that leads here\n");
+    let job = |tls: &str| format!("scrape_configs: [{{job_name: a, scheme: https, tls_config: {{{tls}}}}}]\n");
+    let apart = "other.key:1:1: certificate and key of `tls_config` are none in PEM form, or do not belong together\n";
+    let no_ca =
+        "none.pem:1:1: it holds no certificates in PEM form; write one or more of authorities to trust into it\n";
+    let discovery = "scrape_configs: [{job_name: a, http_sd_configs: [{url: \"https://a.example\", tls_config: {ca_file: gone.pem}}]}]\n";
+    let tokens = "remote_write: [{url: \"https://a.example\", oauth2: {client_id: a, client_secret: b, token_url: \"https://a.example\", \
+         tls_config: {cert_file: ours.pem, key_file: other.key}}}]\n";
+    let mail = "alerting: {receivers: [{name: a, email: {smtp: \"smtp://h\", from: a@b.example, to: [c@d.example], ca_file: none.pem}}]}\n";
+    for (config, told) in [
+        (job("ca_file: ours.pem, cert_file: ours.pem, key_file: ours.key").as_str(), String::new()),
+        (&job("ca_file: gone.pem"), missing("gone.pem")),
+        (&job("cert_file: gone.pem, key_file: gone.key"), missing("gone.key") + &missing("gone.pem")),
+        (&job("ca_file: none.pem"), no_ca.to_owned()),
+        (&job("cert_file: ours.pem, key_file: other.key"), apart.to_owned()),
+        (discovery, missing("gone.pem")),
+        (tokens, apart.to_owned()),
+        ("metrics: {backend: {url: \"https://a.example\", tls_config: {ca_file: none.pem}}}\n", no_ca.to_owned()),
+        (mail, no_ca.to_owned()),
+    ] {
+        let code = if told.is_empty() { 0 } else { 1 };
+        assert_eq!(check(config), (Some(code), told), "{config}");
+    }
+}
+
+#[test]
 fn what_cannot_be_written_is_told_and_nothing_is_made() {
     if runs_as_nobody("what_cannot_be_written_is_told_and_nothing_is_made") {
         return;

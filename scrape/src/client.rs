@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use reqwest::{Client, ClientBuilder, Identity, Method, NoProxy, RequestBuilder, 
 use watchfire_model::text::with_causes;
 use watchfire_tls_client::{Authorities, ClientTls, TlsError};
 
-use crate::config::{HttpAuth, HttpConfig, Proxy, Text};
+use crate::config::{HttpAuth, HttpConfig, Proxy, Text, TlsConfig};
 use crate::oauth2::Tokens;
 
 /// What we call ourselves.
@@ -104,10 +104,7 @@ impl HttpClient {
 
     fn client(&self, url: &Url, name: Option<&str>) -> Result<Client, String> {
         let tls = &self.config.tls;
-        let files = [&tls.ca, &tls.cert, &tls.key].into_iter().flatten().filter_map(|text| match text {
-            Text::Inline(_) => None,
-            Text::File(path) => Some(std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()),
-        });
+        let files = tls.files().map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok());
         let files: Vec<_> = files.collect();
         let host = name.and(url.host_str()).map(str::to_owned);
         let mut built = self.built.lock();
@@ -230,6 +227,33 @@ fn trusting(ca: &str, identity: Option<&str>, only_tls_1_3: bool) -> Result<rust
         TlsError::Unusable(rustls::Error::InconsistentKeys(_)) => BAD_IDENTITY.to_owned(),
         error => format!("`tls_config` cannot be used: {error}"),
     })
+}
+
+/// What is wrong with the files of a `tls_config`, each fault with its file, for people. Blocks.
+pub fn tls_faults(tls: &TlsConfig) -> Vec<(PathBuf, String)> {
+    let mut faults = Vec::new();
+    let [ca, cert, key] = [&tls.ca, &tls.cert, &tls.key].map(|text| match text.as_ref()? {
+        Text::Inline(text) => Some((None, text.clone())),
+        Text::File(path) => match read_file(path) {
+            Ok(text) => Some((Some(path), text)),
+            Err(reason) => {
+                faults.push((path.clone(), format!("cannot be read: {reason}")));
+                None
+            }
+        },
+    });
+    if let Some((Some(path), ca)) = ca {
+        let is_good = trusting(&ca, None, tls.only_tls_1_3).is_ok();
+        let told = "it holds no certificates in PEM form; write one or more of authorities to trust into it";
+        faults.extend((!is_good).then(|| (path.clone(), told.to_owned())));
+    }
+    if let (Some((cert_path, cert)), Some((key_path, key))) = (cert, key) {
+        let identity = watchfire_tls_client::Identity::from_pem(format!("{cert}\n{key}\n").as_bytes());
+        let is_good = identity.and_then(watchfire_tls_client::Identity::check).is_ok();
+        let path = key_path.or(cert_path).filter(|_| !is_good);
+        faults.extend(path.map(|path| (path.clone(), BAD_IDENTITY.to_owned())));
+    }
+    faults
 }
 
 /// The TLS of this process.

@@ -83,13 +83,13 @@ impl ScrapeConfig {
 }
 
 impl ScrapeConfig {
-    /// The files that hold secrets: for targets, and for the servers that list them.
-    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+    /// How servers are spoken with: targets, and those that list them.
+    pub fn http_configs(&self) -> impl Iterator<Item = &HttpConfig> {
         let listing = self.discovery.iter().filter_map(|discovery| match discovery {
             Discovery::Static(_) | Discovery::Files(_) | Discovery::Dns(_) => None,
             Discovery::Http(http) => Some(&http.http),
         });
-        std::iter::once(&self.http).chain(listing).flat_map(HttpConfig::secret_files)
+        std::iter::once(&self.http).chain(listing)
     }
 }
 
@@ -277,15 +277,21 @@ impl HttpConfig {
             HttpAuth::Other { credentials, .. } => Some(credentials),
             HttpAuth::OAuth2(oauth2) => Some(&oauth2.client_secret),
         };
-        let key = match &self.auth {
-            HttpAuth::OAuth2(oauth2) => oauth2.http.tls.key.as_ref(),
-            HttpAuth::None | HttpAuth::Basic { .. } | HttpAuth::Other { .. } => None,
-        };
+        let keys = self.tls_configs().filter_map(|tls| tls.key.as_ref());
         let headers = self.headers.iter().map(|(_, value)| value);
-        of_auth.into_iter().chain(key).chain(&self.tls.key).chain(headers).filter_map(|text| match text {
+        of_auth.into_iter().chain(keys).chain(headers).filter_map(|text| match text {
             Text::Inline(_) => None,
             Text::File(path) => Some(path.as_path()),
         })
+    }
+
+    /// With what TLS is spoken, also with the server that gives tokens.
+    pub fn tls_configs(&self) -> impl Iterator<Item = &TlsConfig> {
+        let of_tokens = match &self.auth {
+            HttpAuth::OAuth2(oauth2) => Some(&oauth2.http.tls),
+            HttpAuth::None | HttpAuth::Basic { .. } | HttpAuth::Other { .. } => None,
+        };
+        of_tokens.into_iter().chain([&self.tls])
     }
 }
 
@@ -363,6 +369,16 @@ pub struct TlsConfig {
     pub insecure_skip_verify: bool,
     /// Oldest version of TLS, `false`: 1.2, `true`: 1.3.
     pub only_tls_1_3: bool,
+}
+
+impl TlsConfig {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.ca, &self.cert, &self.key].into_iter().flatten().filter_map(|text| match text {
+            Text::Inline(_) => None,
+            Text::File(path) => Some(path.as_path()),
+        })
+    }
 }
 
 /// Through whom requests go.

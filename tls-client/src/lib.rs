@@ -15,6 +15,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
@@ -66,6 +67,12 @@ impl Identity {
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(TlsError::NoIdentity)?;
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| TlsError::NoIdentity)?;
         Ok(Identity { chain, key })
+    }
+
+    /// Errors: the key is none that can be used, or is not that of the certificate.
+    pub fn check(self) -> Result<(), TlsError> {
+        let provider = rustls::crypto::ring::default_provider();
+        Ok(CertifiedKey::from_der(self.chain, self.key, &provider).map(|_| ())?)
     }
 }
 
@@ -247,7 +254,10 @@ mod tests {
     fn what_is_no_pem_is_told() {
         let own = own(|_| ());
         let both = format!("{}{}", own.key.serialize_pem(), own.pem);
-        assert!(Identity::from_pem(both.as_bytes()).is_ok());
+        assert!(Identity::from_pem(both.as_bytes()).unwrap().check().is_ok());
+        let other = format!("{}{}", KeyPair::generate().unwrap().serialize_pem(), own.pem);
+        let unusable = Identity::from_pem(other.as_bytes()).unwrap().check().unwrap_err();
+        assert!(matches!(unusable, TlsError::Unusable(rustls::Error::InconsistentKeys(_))), "{unusable}");
         for pem in [own.pem.as_str(), &own.key.serialize_pem(), "", "x"] {
             assert!(matches!(Identity::from_pem(pem.as_bytes()), Err(TlsError::NoIdentity)), "{pem}");
         }
