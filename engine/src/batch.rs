@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::{Histogram, LabelError, LabelSet, Timestamp};
 
 use crate::exemplars::Exemplar;
@@ -279,6 +280,12 @@ impl SampleBatch {
     /// Whether the point of this number stands for a native histogram.
     pub fn is_native(&self, point: u32) -> bool {
         self.natives.binary_search_by_key(&point, |(number, _)| *number).is_ok()
+    }
+
+    /// The metric of the point of this number; `None` if the batch does not have its label set.
+    pub fn metric_of(&self, point: u32) -> Option<&str> {
+        let entry = self.series.get(self.points.get(point as usize)?.series as usize)?;
+        std::str::from_utf8(key::value_of(self.key(entry), METRIC_NAME)?).ok()
     }
 
     /// How many points it has.

@@ -16,7 +16,7 @@ use crate::fetch::{Answer, BodyLimit, BodyMemory, Request, fetch};
 use crate::negotiate;
 use crate::own_metrics::ScrapeMetrics;
 use crate::scrape::{Of, ScrapeError, Series};
-use crate::snapshot::{Health, LastScrape};
+use crate::snapshot::{Health, LastScrape, Refused};
 use crate::target::Target;
 
 /// A scrape that begins so little after it was due bears the time at which it was due, milliseconds: samples at even
@@ -140,8 +140,8 @@ impl Runner {
             metrics.failed.inc()
         }
         metrics.samples.inc_by(last.samples);
-        for (reason, count) in &last.refused {
-            metrics.refused.with_label_values(&[reason]).inc_by(*count);
+        for refused in &last.refused {
+            metrics.refused.with_label_values(&[refused.reason.as_str()]).inc_by(refused.samples);
         }
         let plan = self.plan.borrow();
         // The URL may hold a secret in its parameters.
@@ -158,8 +158,12 @@ impl Runner {
             None if noted.health == Health::Down => tracing::info!(job, instance, "scraped again"),
             Some(_) | None => {}
         }
-        for (reason, count) in last.refused.iter().filter(|refused| !noted.refused.contains(refused)) {
-            tracing::warn!(job, instance, reason, count, "samples of a scrape were not stored");
+        for refused in &last.refused {
+            let is_told = |before: &Refused| before.reason == refused.reason && before.metrics == refused.metrics;
+            if !noted.refused.iter().any(is_told) {
+                let reason = refused.reason.as_str();
+                tracing::warn!(job, instance, reason, "samples of a scrape were refused: {refused}");
+            }
         }
         *noted = last;
     }

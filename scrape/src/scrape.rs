@@ -20,7 +20,7 @@ use crate::metadata::Families;
 use crate::natives::{self, TooFine};
 use crate::negotiate::{ContentTypeError, Form, form_of};
 use crate::remembered::{BodyError, Counts, Remembered};
-use crate::snapshot::{Health, LastScrape};
+use crate::snapshot::{Health, LastScrape, Refused};
 
 /// Series that tell of the scrapes of a target, in Prometheus' order.
 const REPORTED: [&str; 5] = [
@@ -122,7 +122,7 @@ impl Series {
             took,
             samples: counts.scraped,
             samples_kept: counts.kept,
-            refused: stored.map(|report| refused(&report, shown)).unwrap_or_default(),
+            refused: stored.map(|report| refused(&report, &batch, shown)).unwrap_or_default(),
             families: self.families.clone(),
         }
     }
@@ -217,14 +217,17 @@ impl Series {
     }
 }
 
-/// How many of the first points were not stored, and why the first of them.
-fn refused(report: &AppendReport, shown: usize) -> Vec<(&'static str, u64)> {
-    let mut refused: Vec<(&'static str, u64)> = Vec::new();
+/// Which of the first points were not stored, by reason.
+fn refused(report: &AppendReport, batch: &SampleBatch, shown: usize) -> Vec<Refused> {
+    let mut refused: Vec<Refused> = Vec::new();
     // What ends a series that goes on under another rule is refused rightly.
-    for (_, reason) in report.rejected.iter().filter(|(point, _)| (*point as usize) < shown) {
-        match refused.iter_mut().find(|(have, _)| *have == reason.as_str()) {
-            Some((_, count)) => *count += 1,
-            None => refused.push((reason.as_str(), 1)),
+    for (point, reason) in report.rejected.iter().filter(|(point, _)| (*point as usize) < shown) {
+        let at = refused.iter().position(|have| have.reason == *reason).unwrap_or_else(|| {
+            refused.push(Refused::new(*reason));
+            refused.len() - 1
+        });
+        if let Some(refused) = refused.get_mut(at) {
+            refused.add(batch.metric_of(*point).unwrap_or_default());
         }
     }
     refused

@@ -1,11 +1,19 @@
 //! What people and programs may see of the targets.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use watchfire_engine::Rejection;
+use watchfire_model::text::{count, cut, was_or_were};
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::metadata::Families;
+
+/// Metrics of refused samples that are named.
+const METRICS_MAX: usize = 3;
+/// Longest name of one that is told, bytes.
+const METRIC_BYTES_MAX: usize = 200;
 
 /// How a target is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,9 +56,84 @@ pub struct LastScrape {
     /// Samples that rules left.
     pub samples_kept: u64,
     /// Samples that were not stored, by reason.
-    pub refused: Vec<(&'static str, u64)>,
+    pub refused: Vec<Refused>,
     /// What it says about its metrics.
     pub families: Arc<Families>,
+}
+
+impl LastScrape {
+    /// What is wrong: why it failed, or else which series were not taken for what only we know of.
+    pub fn trouble(&self) -> Option<String> {
+        let refused = || {
+            let ours = self.refused.iter().filter(|refused| {
+                matches!(
+                    refused.reason,
+                    Rejection::SeriesLimit
+                        | Rejection::MemoryLimit
+                        | Rejection::KindMismatch
+                        | Rejection::LabelsTooLarge
+                )
+            });
+            let told: Vec<String> = ours.map(Refused::to_string).collect();
+            (!told.is_empty()).then(|| told.join("; "))
+        };
+        self.error.clone().or_else(refused)
+    }
+}
+
+/// Samples of a scrape that were not stored for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason.
+    pub reason: Rejection,
+    /// How many.
+    pub samples: u64,
+    /// Their first few metrics.
+    pub metrics: Vec<String>,
+    /// There are more.
+    pub has_more: bool,
+}
+
+impl Refused {
+    /// None yet.
+    pub(crate) fn new(reason: Rejection) -> Refused {
+        Refused { reason, samples: 0, metrics: Vec::new(), has_more: false }
+    }
+
+    /// Adds a sample of a metric.
+    pub(crate) fn add(&mut self, metric: &str) {
+        self.samples += 1;
+        let metric = cut(metric, METRIC_BYTES_MAX);
+        if self.has_more || self.metrics.iter().any(|have| have == metric) {
+            return;
+        }
+        if self.metrics.len() < METRICS_MAX {
+            self.metrics.push(metric.to_owned());
+        } else {
+            self.has_more = true;
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (reason, samples) = (self.reason, count(self.samples, "sample"));
+        let metrics: Vec<String> = self.metrics.iter().map(|metric| format!("`{metric}`")).collect();
+        let others = if self.has_more { " and others" } else { "" };
+        write!(f, "{samples} of {}{others} {} not stored: {reason}", metrics.join(", "), was_or_were(self.samples))?;
+        match reason {
+            Rejection::KindMismatch | Rejection::LabelsTooLarge => {
+                f.write_str("; `metric_relabel_configs` can rename or drop metrics and labels")
+            }
+            Rejection::DuplicateTimestamp
+            | Rejection::OutOfOrder
+            | Rejection::TooOld
+            | Rejection::TooFarInFuture
+            | Rejection::SeriesLimit
+            | Rejection::MemoryLimit
+            | Rejection::NotCountable => Ok(()),
+        }
+    }
 }
 
 /// A target that is scraped.

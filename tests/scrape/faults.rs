@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use watchfire_test_support::target::answer;
 use watchfire_test_support::{Server, TargetServer};
 
-use super::{BINARY, job, start, wait, wait_error};
+use super::{BINARY, job, start, wait, wait_error, wait_told};
 
 #[test]
 fn limits_make_a_scrape_fail_as_a_whole() {
@@ -105,6 +105,24 @@ fn a_target_that_misbehaves_fails_alone() {
     }
     wait(&server, "a", &["__name__=a job=good 1"]);
     wait(&server, "count(up == 0)", &[" 10"]);
+}
+
+#[test]
+fn samples_that_are_not_stored_are_told_with_their_metrics_and_what_to_do() {
+    let many_labels: Vec<String> = (0..70).map(|number| format!("l{number}=\"x\"")).collect();
+    let counted = "log_events_total{service=\"a\"} 1\nlog_bytes_total 1\nlog_bytes_total{a=\"b\"} 1\nerror_count 1\n";
+    let target = TargetServer::showing(&format!("good 1\nwide{{{}}} 1\n{counted}", many_labels.join(",")));
+    let server = start(&[job("mixed", &[&target], "")]);
+    let told = wait_told(&server, "mixed", "up", "1 sample of `wide` was not stored: the label set is too large");
+    wait(&server, "good", &["__name__=good job=mixed 1"]);
+    let log = server.log();
+    for part in [
+        "4 samples of `log_events_total`, `log_bytes_total`, `error_count` were not stored: ",
+        "1 sample of `wide` was not stored: the label set is too large",
+        "`metric_relabel_configs` can rename or drop metrics and labels",
+    ] {
+        assert!(told.contains(part) && log.contains(part), "{part}: {told}\n{log}");
+    }
 }
 
 #[test]

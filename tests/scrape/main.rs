@@ -62,14 +62,19 @@ fn wait(server: &Server, text: &str, expected: &[&str]) {
 
 /// Waits until a target of a job fails with such an error.
 fn wait_error(server: &Server, job: &str, expected: &str) {
+    wait_told(server, job, "down", expected);
+}
+
+/// Waits until a target of a job is in this state with such an error, which is given back.
+fn wait_told(server: &Server, job: &str, health: &str, expected: &str) -> String {
     let (mut client, begun) = (server.client(), Instant::now());
     loop {
         let answer = client.get(&format!("/api/v1/targets?scrapePool={job}"));
         let target = &answer["data"]["activeTargets"][0];
         let error = target["lastError"].as_str().unwrap_or_default();
         if error.contains(expected) {
-            assert_eq!(target["health"], "down", "{target}");
-            return;
+            assert_eq!(target["health"], health, "{target}");
+            return error.to_owned();
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "{job}: {expected}: {answer}");
         std::thread::sleep(Duration::from_millis(5));

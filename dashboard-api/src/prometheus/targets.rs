@@ -64,7 +64,7 @@ fn active(target: &ActiveTarget, reached: &Reached) -> Value {
         "scrapePool": target.pool,
         "scrapeUrl": target.url,
         "globalUrl": global_url(&target.url, reached).unwrap_or_else(|| target.url.clone()),
-        "lastError": last.error.as_deref().unwrap_or_default(),
+        "lastError": last.trouble().unwrap_or_default(),
         "lastScrape": last.at.map_or_else(|| NEVER.to_owned(), |at| at.to_rfc3339()),
         "lastScrapeDuration": last.took.as_secs_f64(),
         "health": last.health.as_str(),
