@@ -105,7 +105,11 @@ fn add_sample(
     let labels = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
     let mut pairs: Vec<(&str, &str)> = own.into_iter().chain(labels).chain(extra).collect();
     match batch.series_of(SeriesKind::Samples(kind), &mut pairs) {
-        Ok(series) => batch.push(series, now, value),
+        Ok(series) => {
+            // They tell what is refused, and are as many as there are parts.
+            batch.beyond_limits(series);
+            batch.push(series, now, value);
+        }
         Err(error) => tracing::warn!(name, %error, "an own metric has impossible labels"),
     }
 }

@@ -374,6 +374,9 @@ impl Engine {
         for (_, reason) in &outcome.rejected {
             self.rejected[reason.index()].fetch_add(1, Ordering::Relaxed);
         }
+        if outcome.rejected.iter().any(|(_, reason)| *reason == Rejection::SeriesLimit) {
+            self.series_refused_at.store(self.now().millis(), Ordering::Relaxed);
+        }
     }
 }
 

@@ -110,6 +110,8 @@ pub struct BatchSeries(pub(crate) u32);
 pub(crate) struct BatchEntry {
     pub(crate) kind: SeriesKind,
     pub(crate) known: Option<Known>,
+    /// It is made also where there is no room for more series.
+    pub(crate) beyond_limits: bool,
     start: u32,
     end: u32,
 }
@@ -244,19 +246,33 @@ impl SampleBatch {
         self.add_known(known.0.kind, Known::Series(known.0.clone()))
     }
 
+    /// Has a series made also where there is no room for more of them: whoever watches the server needs it then most. For
+    /// series of which there is a bounded number.
+    pub fn beyond_limits(&mut self, series: BatchSeries) {
+        if let Some(entry) = self.series.get_mut(series.0 as usize) {
+            entry.beyond_limits = true;
+        }
+    }
+
     /// Says what its sender calls a series: the engine knows it by that once it has taken the batch.
     pub fn spell(&mut self, series: BatchSeries, spelling: Spelling) {
         self.spelled.push((spelling, series));
     }
 
     fn add_known(&mut self, kind: SeriesKind, known: Known) -> BatchSeries {
-        self.series.push(BatchEntry { kind, known: Some(known), start: 0, end: 0 });
+        self.series.push(BatchEntry { kind, known: Some(known), beyond_limits: false, start: 0, end: 0 });
         BatchSeries(self.series.len() as u32 - 1)
     }
 
     fn add(&mut self, kind: SeriesKind, start: usize) -> BatchSeries {
         // A batch is bounded by the body limit of its endpoint, far below 4 GiB.
-        self.series.push(BatchEntry { kind, known: None, start: start as u32, end: self.keys.len() as u32 });
+        self.series.push(BatchEntry {
+            kind,
+            known: None,
+            beyond_limits: false,
+            start: start as u32,
+            end: self.keys.len() as u32,
+        });
         BatchSeries(self.series.len() as u32 - 1)
     }
 

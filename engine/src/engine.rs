@@ -111,6 +111,8 @@ pub struct Engine {
     pub(crate) pruned_early: AtomicU64,
     /// Not even pruning brought the memory under its limit.
     pub(crate) memory_short: AtomicBool,
+    /// When a series was refused last as there are as many as may be, milliseconds; `i64::MIN`: never.
+    pub(crate) series_refused_at: AtomicI64,
     pub(crate) series_removed: AtomicU64,
     /// Those of them that made room for others, and when that is tried again, milliseconds.
     pub(crate) series_crowded_out: AtomicU64,
@@ -210,6 +212,7 @@ impl Engine {
             blocks_fail: AtomicBool::new(false),
             pruned_early: AtomicU64::new(0),
             memory_short: AtomicBool::new(false),
+            series_refused_at: AtomicI64::new(i64::MIN),
             series_removed: AtomicU64::new(0),
             series_crowded_out: AtomicU64::new(0),
             room_again_at: AtomicI64::new(i64::MIN),

@@ -200,6 +200,20 @@ impl Registry {
         Ok(Resolved { series, overflowed: true })
     }
 
+    /// The series of a key; a new one if there is none, whether there is room or not.
+    pub(crate) fn resolve_beyond_limits(
+        &self,
+        kind: SeriesKind,
+        key: &[u8],
+        names: Names,
+    ) -> Result<Arc<Series>, Rejection> {
+        if let Some(series) = self.find(kind, key) {
+            return Ok(series);
+        }
+        self.check(kind, key, names, |metric| self.is_of_counts(metric))?;
+        self.create_beyond_limits(kind, key)
+    }
+
     fn create(&self, kind: SeriesKind, key: &[u8], names: Names) -> Result<Arc<Series>, Rejection> {
         self.check(kind, key, names, |metric| self.is_of_counts(metric))?;
         self.check_room()?;

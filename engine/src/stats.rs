@@ -23,6 +23,10 @@ pub struct EngineStats {
     pub memory_limit_bytes: u64,
     /// Memory is past its limit, though all that may be dropped for it was: new series are refused.
     pub memory_short: bool,
+    /// The most series that there may be.
+    pub max_series: u64,
+    /// When a series was refused last as there are as many as may be.
+    pub series_refused_at: Option<Timestamp>,
     /// Length of the log on disk, bytes.
     pub log_bytes: u64,
     /// Length of the newest snapshot, bytes.
@@ -99,6 +103,10 @@ impl Engine {
             memory_bytes: self.registry.memory_bytes() as u64,
             memory_limit_bytes: self.config.memory_limit_bytes as u64,
             memory_short: self.memory_short.load(Ordering::Relaxed),
+            max_series: self.config.max_series as u64,
+            series_refused_at: Some(self.series_refused_at.load(Ordering::Relaxed))
+                .filter(|at| *at != i64::MIN)
+                .map(Timestamp::from_millis),
             log_bytes: self.wal.disk_bytes(),
             accepted_total: count(&self.accepted),
             overflowed_total: count(&self.overflowed),

@@ -64,6 +64,31 @@ fn no_more_series_than_allowed() {
 }
 
 #[test]
+fn what_watches_the_server_is_made_beyond_the_limits() {
+    for (tight, reason) in [
+        ((|config| config.max_series = 10) as fn(&mut EngineConfig), Rejection::SeriesLimit),
+        (|config| config.memory_limit_bytes = 1, Rejection::MemoryLimit),
+    ] {
+        let (_dir, engine) = open(tight);
+        fill(&engine, "m", 0..10, &[0]);
+        let mut batch = SampleBatch::new(at(1000));
+        for number in 10..20 {
+            let series = batch.series(GAUGE, &labels("m", number));
+            batch.push(series, at(1000), 1.0);
+        }
+        let up = batch.series(GAUGE, &labels("up", 0));
+        batch.beyond_limits(up);
+        batch.push(up, at(1000), 1.0);
+        let report = engine.append_samples(&batch).expect("appends");
+        assert_eq!(report.rejected, (0..10).map(|point| (point, reason)).collect::<Vec<_>>());
+        assert_eq!(report.accepted, 1);
+        let is_limit = reason == Rejection::SeriesLimit;
+        assert_eq!(engine.stats().series_refused_at, is_limit.then(|| at(1000)));
+        assert_eq!(fill(&engine, "more", 0..1, &[2000]), [(0, reason)], "there is no more room by it");
+    }
+}
+
+#[test]
 fn what_logs_are_counted_in_folds_when_there_is_no_room_at_all() {
     for tight in [(|config: &mut EngineConfig| config.max_series = 10) as fn(&mut EngineConfig), |config| {
         config.memory_limit_bytes = 1

@@ -195,6 +195,8 @@ impl Series {
             };
             // A target's labels hold no `__name__`, so that this is a label set.
             let Ok(series) = series else { continue };
+            // Who watches a target that shows too much has to see whether it is there.
+            batch.beyond_limits(series);
             batch.push(series, of.at, value);
             if let Some(slot) = named.get_mut(at) {
                 *slot = Some(series);

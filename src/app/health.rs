@@ -7,6 +7,7 @@ use std::time::Duration;
 use watchfire_alerting::Alerting;
 use watchfire_dashboard_api::health::{Component, Health, QueueStatus, Status};
 use watchfire_dashboard_api::roles::Role;
+use watchfire_model::Timestamp;
 use watchfire_model::text::{count, is_or_are};
 
 use super::parts::Parts;
@@ -16,6 +17,9 @@ const DISK_USED_MAX: f64 = 0.95;
 
 /// A receiver of our samples that is further behind is a problem.
 const REMOTE_WRITE_LAG_MAX: Duration = Duration::from_secs(60);
+
+/// For so long after a series was refused the limit is a problem: longer than most targets are apart in being scraped.
+const SERIES_REFUSED: Duration = Duration::from_secs(300);
 
 /// How full a file system is, bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -203,15 +207,28 @@ fn engine(parts: &Parts) -> Component {
         "series and their numbers of the last hour take all of `metrics.memory_limit`: new series are refused; raise it"
             .to_owned()
     });
+    let refusing = stats.series_refused_at.is_some_and(|at| is_recent(at, SERIES_REFUSED));
+    let crowded = refusing.then(|| {
+        let max = stats.max_series;
+        format!(
+            "new series were refused in the last minutes: there are as many as `metrics.max_series` allows ({max}); raise \
+             it, or drop labels with many values"
+        )
+    });
     Component {
         name: "engine",
-        problem: broken.or(damaged).or(unreadable).or(short),
+        problem: broken.or(damaged).or(unreadable).or(short).or(crowded),
         figures: vec![
             ("series", stats.series as f64),
             ("memory_bytes", stats.memory_bytes as f64),
             ("lost_records", stats.lost_records_total as f64),
         ],
     }
+}
+
+/// Whether something happened no longer ago than that.
+fn is_recent(at: Timestamp, within: Duration) -> bool {
+    Timestamp::now().since(at) <= i64::try_from(within.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The path of a file in the data folder: where that is, health does not tell to everyone.

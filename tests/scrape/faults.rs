@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use watchfire_test_support::target::answer;
 use watchfire_test_support::{Server, TargetServer};
 
-use super::{BINARY, job, start, wait, wait_error, wait_told};
+use super::{BINARY, job, reload, start, wait, wait_error, wait_told};
 
 #[test]
 fn limits_make_a_scrape_fail_as_a_whole() {
@@ -105,6 +105,33 @@ fn a_target_that_misbehaves_fails_alone() {
     }
     wait(&server, "a", &["__name__=a job=good 1"]);
     wait(&server, "count(up == 0)", &[" 10"]);
+}
+
+#[test]
+fn whether_a_target_is_up_is_known_past_the_limit_of_series() {
+    let small = TargetServer::showing("a 1\n");
+    let lines: Vec<String> = (0..5000).map(|number| format!("many{{number=\"{number}\"}} 1\n")).collect();
+    let many = TargetServer::showing(&lines.concat());
+    let dead = TargetServer::start(|_, out| out.write_all(&answer("404 Not Found", &[], b"")));
+    let small_job = job("small", &[&small], "");
+    let server =
+        Server::start(BINARY, &format!("metrics: {{port: 0, max_series: 1000}}\nscrape_configs:\n{small_job}"));
+    wait(&server, "a", &["__name__=a job=small 1"]);
+    assert_eq!(server.client().get("/api/v1/health")["components"]["engine"]["status"], "ok");
+    reload(&server, &[small_job.clone(), job("many", &[&many], "")]);
+    wait(&server, "up{job=\"many\"}", &["__name__=up job=many 1"]);
+    reload(&server, &[small_job, job("many", &[&many], ""), job("dead", &[&dead], "")]);
+    wait(&server, "up == 0", &["__name__=up job=dead 0"]);
+    wait(&server, "scrape_samples_scraped{job=\"many\"}", &["__name__=scrape_samples_scraped job=many 5000"]);
+    wait(
+        &server,
+        "watchfire_scrape_refused_samples_total{reason=\"series_limit\"} > bool 0",
+        &["job=watchfire reason=series_limit 1"],
+    );
+    wait_told(&server, "many", "up", " samples of `many` were not stored: the limit of series is reached");
+    let engine = &server.client().get("/api/v1/health")["components"]["engine"];
+    assert_eq!(engine["status"], "degraded", "{engine}");
+    assert!(engine.to_string().contains("`metrics.max_series` allows (1000)"), "{engine}");
 }
 
 #[test]

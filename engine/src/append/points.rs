@@ -1,7 +1,5 @@
 //! The points of a batch, one series after another.
 
-use std::borrow::Cow;
-
 use watchfire_model::{Histogram, Sample};
 
 use super::{Outcome, Target, check_additive};
@@ -134,9 +132,7 @@ impl Applying<'_> {
             if entry.is_without_key() {
                 return Ok((id, Pushed::Gone));
             }
-            let registry = &self.engine.registry;
-            let resolved = registry.resolve(entry.kind, self.batch.key(entry), self.batch.names, None);
-            target.series = resolved.map(|resolved| Cow::Owned(resolved.series));
+            target.series = self.engine.resolve(self.batch, entry, None).series;
         }
     }
 }

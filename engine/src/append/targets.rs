@@ -54,7 +54,7 @@ impl Engine {
             if is_bare(number) {
                 // No point asks why.
                 *target = Some(NONE);
-            } else if entry.kind.is_additive() || cap.is_some() {
+            } else if entry.kind.is_additive() || cap.is_some() || entry.beyond_limits {
                 *target = Some(self.resolve(batch, entry, cap));
             }
         }
@@ -62,8 +62,14 @@ impl Engine {
         targets.into_iter().map(|target| target.unwrap_or(NONE)).collect()
     }
 
-    fn resolve<'b>(&self, batch: &SampleBatch, entry: &BatchEntry, cap: Option<u32>) -> Target<'b> {
-        match self.registry.resolve(entry.kind, batch.key(entry), batch.names, cap) {
+    /// The series of an entry; a new one if there is none.
+    pub(super) fn resolve<'b>(&self, batch: &SampleBatch, entry: &BatchEntry, cap: Option<u32>) -> Target<'b> {
+        let key = batch.key(entry);
+        if entry.beyond_limits {
+            let resolved = self.registry.resolve_beyond_limits(entry.kind, key, batch.names);
+            return Target::of(resolved.map(Cow::Owned));
+        }
+        match self.registry.resolve(entry.kind, key, batch.names, cap) {
             Ok(resolved) => Target { series: Ok(Cow::Owned(resolved.series)), overflowed: resolved.overflowed },
             Err(reason) => Target::of(Err(reason)),
         }
