@@ -235,6 +235,24 @@ fn samples_that_are_refused_block_nothing_and_a_reload_adds_a_destination() {
     assert_eq!(health["components"]["remote_write"]["destinations"], 2, "{health}");
 }
 
+#[test]
+fn a_receiver_that_refuses_everything_is_told_by_health() {
+    let refusing = WriteReceiver::start();
+    let taking = WriteReceiver::start();
+    refusing.away(Some("404 Not Found"));
+    let to = destination("lost", &refusing.url(), "") + &destination("kept", &taking.url(), "");
+    let server = Server::start(BINARY, &format!("metrics: {{port: 0}}\nremote_write:\n{to}"));
+    let health = || server.client().get("/api/v1/health")["components"]["remote_write"].clone();
+    assert_eq!(health()["status"], "ok", "nothing was sent yet: {}", health());
+    let mut pusher = Pusher::new();
+    pusher.push(&server, 1);
+    taking.wait_for(SERIES);
+    wait(|| format!("{}: {}", health(), server.log()), || health()["status"] == "degraded");
+    let problem = health().to_string();
+    let told = format!("lost refuses samples, which are given up ({SERIES} samples so far): 404 Not Found");
+    assert!(problem.contains(&told) && !problem.contains("kept"), "{problem}");
+}
+
 /// A histogram of so many rounds of observations; with custom bounds if the schema is that of them.
 fn native(rounds: i64, schema: i32) -> Histogram {
     let rounds = rounds as f64;

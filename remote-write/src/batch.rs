@@ -61,6 +61,8 @@ pub(crate) struct Batch {
     pub(crate) upto: Place,
     /// Which request of those under way at a restart all of it was in first; see [`UnderWay`](crate::place::UnderWay).
     pub(crate) under_way: usize,
+    /// It is one of those: its receiver may have all of it.
+    pub(crate) is_repeated: bool,
     /// When its first sample came.
     pub(crate) begun: Instant,
     /// The latest time in it, milliseconds.
@@ -68,13 +70,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(now: Instant, under_way: usize) -> Batch {
+    pub(crate) fn new(now: Instant, under_way: usize, is_repeated: bool) -> Batch {
         Batch {
             series: Vec::new(),
             places: HashMap::default(),
             samples: 0,
             upto: Place::default(),
             under_way,
+            is_repeated,
             begun: now,
             newest_ms: i64::MIN,
         }

@@ -352,7 +352,8 @@ impl Feeder {
 
     fn push(&mut self, (shard, under_way): (usize, usize), upto: Place, fill: impl FnOnce(&mut Batch)) {
         let Some(lane) = self.lanes.get_mut(shard) else { return };
-        let batch = lane.open.get_or_insert_with(|| Batch::new(Instant::now(), under_way));
+        let is_repeated = under_way < self.under_way.sets().len();
+        let batch = lane.open.get_or_insert_with(|| Batch::new(Instant::now(), under_way, is_repeated));
         let before = batch.samples();
         fill(batch);
         batch.upto.reach(upto);

@@ -161,6 +161,10 @@ impl Shard {
         *self.figures.last_error.lock() = Some(why.to_owned());
         // It answers, so that there is nothing to wait for.
         self.figures.failing.store(true, Ordering::Relaxed);
+        // What is sent again after a kill may be there already.
+        if failed > 0 && !batch.is_repeated {
+            *self.figures.refused.lock() = Some((Timestamp::now(), why.to_owned()));
+        }
         let mut told = self.figures.refusal_told.lock();
         if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             *told = Some(Instant::now());

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use watchfire_model::Timestamp;
 
 /// Why samples are not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct DestinationStats {
     pub held_bytes: u64,
     /// Why the last request failed, while none has succeeded since.
     pub last_error: Option<String>,
+    /// When samples were given up last as the receiver refused them, and what it said.
+    pub refused: Option<(Timestamp, String)>,
 }
 
 /// The same while it changes.
@@ -88,6 +91,8 @@ pub(crate) struct Figures {
     pub(crate) busy_us: AtomicU64,
     pub(crate) failing: AtomicBool,
     pub(crate) last_error: Mutex<Option<String>>,
+    /// When samples were given up last, and what the receiver said.
+    pub(crate) refused: Mutex<Option<(Timestamp, String)>>,
     /// When a refusal was told last.
     pub(crate) refusal_told: Mutex<Option<Instant>>,
 }
@@ -117,6 +122,7 @@ impl Figures {
             shards: count(&self.shards),
             held_bytes: count(&self.held_bytes),
             last_error: self.last_error.lock().clone(),
+            refused: self.refused.lock().clone(),
         }
     }
 }

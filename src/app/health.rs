@@ -18,6 +18,9 @@ const DISK_USED_MAX: f64 = 0.95;
 /// A receiver of our samples that is further behind is a problem.
 const REMOTE_WRITE_LAG_MAX: Duration = Duration::from_secs(60);
 
+/// For so long after a receiver refused samples for good that is one.
+const SAMPLES_REFUSED: Duration = Duration::from_secs(120);
+
 /// For so long after a series was refused the limit is a problem: longer than most targets are apart in being scraped.
 const SERIES_REFUSED: Duration = Duration::from_secs(300);
 
@@ -277,10 +280,18 @@ fn sources(parts: &Parts) -> Option<Component> {
 fn remote_write(parts: &Parts) -> Option<Component> {
     let all = parts.remote_write.stats();
     let last = all.iter().max_by_key(|to| to.lag)?;
-    let problem = (last.lag > REMOTE_WRITE_LAG_MAX).then(|| {
+    let mut problems: Vec<String> = Vec::new();
+    for to in &all {
+        if let Some((_, why)) = to.refused.as_ref().filter(|(at, _)| is_recent(*at, SAMPLES_REFUSED)) {
+            let given_up = count(to.failed_total, "sample");
+            problems.push(format!("{} refuses samples, which are given up ({given_up} so far): {why}", to.name));
+        }
+    }
+    if last.lag > REMOTE_WRITE_LAG_MAX {
         let why = last.last_error.as_deref().unwrap_or("the receiver is slow");
-        format!("{} is {} s behind: {why}", last.name, last.lag.as_secs())
-    });
+        problems.push(format!("{} is {} s behind: {why}", last.name, last.lag.as_secs()));
+    }
+    let problem = (!problems.is_empty()).then(|| problems.join("; "));
     let pending: u64 = all.iter().map(|to| to.pending).sum();
     Some(Component {
         name: "remote_write",
