@@ -106,7 +106,9 @@ impl Asker {
     }
 
     fn away(&self, reason: &str) -> EvalError {
-        let reason = format!("`metrics.backend` ({}): {reason}", self.base.host_str().unwrap_or_default());
+        let host = self.base.host_str().unwrap_or_default();
+        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let reason = format!("`metrics.backend` ({host}{port}): {reason}");
         EvalError::Storage { reason, retry: true }
     }
 

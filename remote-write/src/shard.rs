@@ -101,14 +101,14 @@ impl Shard {
                 }
             };
             self.figures.retried.fetch_add(batch.samples() as u64, Ordering::Relaxed);
+            let wait = after.unwrap_or(pause);
             if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
                 told = Some(Instant::now());
                 let to = self.destination.label();
-                tracing::warn!(to, samples = batch.samples(), "remote_write waits to send again: {why}");
+                tracing::warn!(to, samples = batch.samples(), "remote_write waits {wait:?} to send again: {why}");
             }
             *self.figures.last_error.lock() = Some(why);
             self.figures.failing.store(true, Ordering::Relaxed);
-            let wait = after.unwrap_or(pause);
             pause = (pause * 2).min(self.destination.queue.max_backoff);
             tokio::select! {
                 _ = self.stopping.wait_for(|stopping| *stopping) => return false,
