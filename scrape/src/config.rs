@@ -275,7 +275,7 @@ impl HttpConfig {
             HttpAuth::None => None,
             HttpAuth::Basic { password, .. } => Some(password),
             HttpAuth::Other { credentials, .. } => Some(credentials),
-            HttpAuth::OAuth2(oauth2) => Some(&oauth2.client_secret),
+            HttpAuth::OAuth2(oauth2) => Some(oauth2.secret()),
         };
         let keys = self.tls_configs().filter_map(|tls| tls.key.as_ref());
         let headers = self.headers.iter().map(|(_, value)| value);
@@ -319,7 +319,7 @@ pub enum HttpAuth {
     OAuth2(Box<OAuth2Config>),
 }
 
-/// `oauth2`: client credentials.
+/// `oauth2`: client credentials, or signed assertions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuth2Config {
     /// Who we are to the server that gives tokens.
@@ -332,8 +332,34 @@ pub struct OAuth2Config {
     pub scopes: Vec<String>,
     /// What else is sent with the request.
     pub endpoint_params: Vec<(String, String)>,
+    /// What is signed instead of telling the secret.
+    pub assertion: Option<Assertion>,
     /// How that server is spoken with: its certificates and proxy are its own.
     pub http: HttpConfig,
+}
+
+impl OAuth2Config {
+    /// What is not told to anybody: the key that signs, or the secret.
+    pub(crate) fn secret(&self) -> &Text {
+        self.assertion.as_ref().map_or(&self.client_secret, |assertion| &assertion.key)
+    }
+}
+
+/// How assertions are signed that are given for tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assertion {
+    /// The private RSA key, PEM.
+    pub key: Text,
+    /// What the server calls it; may be empty.
+    pub key_id: String,
+    /// Bits of the hash that is signed: 256, 384 or 512.
+    pub hash: u32,
+    /// Who signs; the client unless said.
+    pub issuer: Option<String>,
+    /// For whom; the address that gives tokens unless said.
+    pub audience: Option<String>,
+    /// What else is said, over what is said anyway.
+    pub claims: Vec<(String, serde_json::Value)>,
 }
 
 /// A text that stands in the configuration or in a file, which is read each time. It is never shown.

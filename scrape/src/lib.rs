@@ -13,6 +13,7 @@
 //! `client`, `oauth2`), `scrape`, `negotiate`, `remembered`, `sample_labels`; the text in `watchfire_exposition`, [`relabel`], `md5`;
 //! for people [`snapshot`], [`metadata`], `own_metrics`.
 
+mod assertion;
 pub mod client;
 pub mod config;
 mod discovery;

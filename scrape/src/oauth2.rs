@@ -1,4 +1,4 @@
-//! `oauth2`: tokens that a server gives for client credentials (RFC 6749, 4.4), kept until they expire.
+//! `oauth2`: tokens that a server gives for client credentials (RFC 6749, 4.4) or for a signed [`assertion`], kept until they expire.
 //!
 //! Credentials go in the header first, and in the form when the server does not take that; what it took is remembered.
 
@@ -11,8 +11,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use watchfire_model::Timestamp;
 use watchfire_model::text::with_causes;
 
+use crate::assertion;
 use crate::client::{HttpClient, read};
 use crate::config::OAuth2Config;
 
@@ -48,6 +50,15 @@ impl Token {
     fn is_good(&self) -> bool {
         self.until.is_none_or(|until| Instant::now() < until)
     }
+}
+
+/// How a request for a token says who asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    InHeader,
+    InForm,
+    /// By an assertion.
+    Signed,
 }
 
 /// A server's answer.
@@ -100,32 +111,38 @@ impl Tokens {
     }
 
     async fn fetch(&self) -> Result<Token, String> {
+        if self.config.assertion.is_some() {
+            return self.ask(Credentials::Signed).await;
+        }
         if !self.wants_form.load(Ordering::Relaxed) {
-            let first = self.ask(false).await;
+            let first = self.ask(Credentials::InHeader).await;
             if first.is_ok() {
                 return first;
             }
         }
-        let token = self.ask(true).await?;
+        let token = self.ask(Credentials::InForm).await?;
         self.wants_form.store(true, Ordering::Relaxed);
         Ok(token)
     }
 
-    async fn ask(&self, in_form: bool) -> Result<Token, String> {
+    async fn ask(&self, credentials: Credentials) -> Result<Token, String> {
         let url = Url::parse(&self.config.token_url).map_err(|error| format!("it is no URL: {error}"))?;
-        let (client, text) = (self.client.clone(), self.config.client_secret.clone());
-        // The secret may stand in a file.
+        let (client, config) = (self.client.clone(), self.config.clone());
+        // The secret or the key may stand in a file.
         let made = tokio::task::spawn_blocking(move || {
-            let secret = read(&text)?;
+            let secret = match &config.assertion {
+                Some(assertion) => assertion::signed(assertion, &config, Timestamp::now())?.into(),
+                None => read(&config.client_secret)?,
+            };
             Ok((client.make(Method::POST, &url)?, secret))
         });
         let (request, secret) = made.await.unwrap_or_else(|error| Err(error.to_string()))?;
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let request = match in_form {
-            true => request,
-            false => request.basic_auth(encoded(&self.config.client_id), Some(encoded(&secret))),
+        let request = match credentials {
+            Credentials::InHeader => request.basic_auth(encoded(&self.config.client_id), Some(encoded(&secret))),
+            Credentials::InForm | Credentials::Signed => request,
         };
-        let form = self.form(in_form.then_some(&*secret));
+        let form = self.form(credentials, &secret);
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         let asked = Instant::now();
         let answered = tokio::time::timeout(TIMEOUT, async {
@@ -136,15 +153,23 @@ impl Tokens {
         token(&body, is_form, asked)
     }
 
-    /// What is asked for, with the credentials if the secret is given.
-    fn form(&self, secret: Option<&str>) -> String {
+    /// What is asked for, with the secret or the assertion where that belongs there.
+    fn form(&self, credentials: Credentials, secret: &str) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
+        if credentials == Credentials::Signed {
+            // Some servers want it to be called otherwise.
+            if !self.config.endpoint_params.iter().any(|(name, _)| name == "grant_type") {
+                form.append_pair("grant_type", assertion::GRANT_TYPE);
+            }
+            form.append_pair("assertion", secret);
+        } else {
+            form.append_pair("grant_type", "client_credentials");
+        }
         if !self.config.scopes.is_empty() {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
         form.extend_pairs(&self.config.endpoint_params);
-        if let Some(secret) = secret {
+        if credentials == Credentials::InForm {
             form.append_pair("client_id", &self.config.client_id);
             if !secret.is_empty() {
                 form.append_pair("client_secret", secret);

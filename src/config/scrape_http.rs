@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use watchfire_scrape::client::{is_header_name, is_header_value};
-use watchfire_scrape::config::{HttpAuth, HttpConfig, OAuth2Config, Proxy, Text, TlsConfig};
+use watchfire_scrape::config::{Assertion, HttpAuth, HttpConfig, OAuth2Config, Proxy, Text, TlsConfig};
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{Kind, Node, Place};
 
@@ -205,9 +205,7 @@ fn read_oauth2(node: &Node, section: &mut Section<'_>) -> Option<OAuth2Config> {
     let (params, params_path) = oauth2.section("endpoint_params");
     let params = Section::new(&params_path, params, oauth2.faults()).free_texts();
     let endpoint_params = params.into_iter().map(|(name, value, _)| (name.to_owned(), value.to_owned())).collect();
-    for key in ["grant_type", "client_certificate_key", "client_certificate_key_file", "claims", "audience"] {
-        oauth2.not_yet(key, "tokens for signed assertions");
-    }
+    let assertion = read_assertion(&mut oauth2);
     let http = HttpConfig {
         tls: read_tls(&mut oauth2),
         proxy: read_proxy(&mut oauth2),
@@ -216,7 +214,64 @@ fn read_oauth2(node: &Node, section: &mut Section<'_>) -> Option<OAuth2Config> {
     };
     oauth2.finish();
     let client_secret = secret.unwrap_or(Text::Inline("".into()));
-    Some(OAuth2Config { client_id: client_id?, client_secret, token_url: token_url?, scopes, endpoint_params, http })
+    Some(OAuth2Config {
+        client_id: client_id?,
+        client_secret,
+        token_url: token_url?,
+        scopes,
+        endpoint_params,
+        assertion,
+        http,
+    })
+}
+
+/// What is signed for a token, where `grant_type` says that it is. Without that the other keys say nothing, as with Prometheus.
+fn read_assertion(oauth2: &mut Section<'_>) -> Option<Assertion> {
+    let expected = "client_credentials or urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let is_signed = oauth2.parsed("grant_type", expected, |text| match text {
+        "" | "client_credentials" => Some(false),
+        "urn:ietf:params:oauth:grant-type:jwt-bearer" => Some(true),
+        _ => None,
+    });
+    let key = text_or_file(oauth2, "client_certificate_key", "client_certificate_key_file");
+    let key_id = oauth2.text("client_certificate_key_id").unwrap_or_default().to_owned();
+    let hash = oauth2.parsed("signature_algorithm", "RS256, RS384 or RS512", |text| match text {
+        "RS256" => Some(256),
+        "RS384" => Some(384),
+        "RS512" => Some(512),
+        _ => None,
+    });
+    let said = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let (issuer, audience) = (said(oauth2.text("iss")), said(oauth2.text("audience")));
+    oauth2.is_secret("claims");
+    let path = oauth2.name("claims");
+    let claims = oauth2.node("claims").map_or(&[][..], |node| entries(oauth2, node, &path));
+    let claims = claims.iter().map(|(name, _, node)| (name.clone(), as_json(node))).collect();
+    if is_signed != Some(true) {
+        return None;
+    }
+    let Some(key) = key else {
+        let place = oauth2.node("grant_type").map(|node| node.place).unwrap_or_default();
+        oauth2.fault(
+            place,
+            "`grant_type` says that assertions are signed, and no key is there; add `client_certificate_key_file`",
+        );
+        return None;
+    };
+    Some(Assertion { key, key_id, hash: hash.unwrap_or(256), issuer, audience, claims })
+}
+
+/// A value of any shape. What reads as a number or as `true` or `false` is one.
+fn as_json(node: &Node) -> serde_json::Value {
+    match &node.kind {
+        Kind::Null => serde_json::Value::Null,
+        Kind::Scalar { text, .. } => match serde_json::from_str(text) {
+            Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value,
+            Ok(_) | Err(_) => text.as_str().into(),
+        },
+        Kind::List(items) => items.iter().map(as_json).collect(),
+        Kind::Map(entries) => entries.iter().map(|(name, _, node)| (name.clone(), as_json(node))).collect(),
+    }
 }
 
 fn read_tls(section: &mut Section<'_>) -> TlsConfig {

@@ -4,6 +4,8 @@ use std::io::{Result, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use watchfire_test_support::server::free_port;
 use watchfire_test_support::target::answer;
 use watchfire_test_support::{Program, TargetServer};
@@ -80,6 +82,17 @@ fn said(head: &str) -> (String, String, Vec<String>) {
     (head.lines().next().unwrap_or_default().to_owned(), header(head, "authorization").to_owned(), pairs)
 }
 
+/// A Prometheus with this job.
+fn prometheus(program: &Program, folder: &tempfile::TempDir, job: &str) -> super::real::Running {
+    let file = folder.path().join("prometheus.yml");
+    std::fs::write(&file, format!("scrape_configs:\n{job}")).expect("the folder can be written");
+    let mut command: Command = program.command();
+    command.arg(format!("--config.file={}", file.display()));
+    command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
+    command.arg(format!("--web.listen-address=127.0.0.1:{}", free_port()));
+    super::real::Running::start(&mut command).expect("Prometheus runs")
+}
+
 #[test]
 fn a_real_prometheus_asks_in_the_same_way() {
     let Some(program) = Program::of_prometheus("prometheus", "tokens beside a real Prometheus") else { return };
@@ -88,14 +101,7 @@ fn a_real_prometheus_asks_in_the_same_way() {
     let server = start(&[job("guarded", &[&target], &oauth2(&ours))]);
     wait(&server, "a", &["__name__=a job=guarded 1"]);
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("prometheus.yml");
-    let config = format!("scrape_configs:\n{}", job("guarded", &[&target], &oauth2(&theirs)));
-    std::fs::write(&file, config).expect("the folder can be written");
-    let mut command: Command = program.command();
-    command.arg(format!("--config.file={}", file.display()));
-    command.arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()));
-    command.arg(format!("--web.listen-address=127.0.0.1:{}", free_port()));
-    let _prometheus = super::real::Running::start(&mut command).expect("Prometheus runs");
+    let _prometheus = prometheus(&program, &folder, &job("guarded", &[&target], &oauth2(&theirs)));
     let begun = Instant::now();
     while theirs.heads().len() < 2 {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", theirs.heads());
@@ -103,4 +109,50 @@ fn a_real_prometheus_asks_in_the_same_way() {
     }
     let all = |server: &TargetServer| server.heads().iter().take(2).map(|head| said(head)).collect::<Vec<_>>();
     assert_eq!(all(&ours), all(&theirs));
+}
+
+/// The claims of the assertion of a request for a token, without what is different each time; its head; and the rest of the request.
+fn asserted(head: &str) -> (serde_json::Value, serde_json::Value, Vec<String>) {
+    let (line, authorization, mut pairs) = said(head);
+    let at = pairs.iter().position(|pair| pair.starts_with("assertion=")).expect("an assertion");
+    let assertion = pairs.remove(at);
+    let mut parts = assertion["assertion=".len()..].split('.').map(|part| {
+        let bytes = URL_SAFE_NO_PAD.decode(part).expect("base64");
+        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default()
+    });
+    let (kind, mut claims) = (parts.next().expect("a head"), parts.next().expect("claims"));
+    let lasts = claims["exp"].as_i64().zip(claims["iat"].as_i64()).map(|(end, begin)| end - begin);
+    assert_eq!((lasts, claims["jti"].as_str().map(str::len)), (Some(600), Some(36)), "{claims}");
+    for name in ["exp", "iat", "jti"] {
+        claims[name].take();
+    }
+    pairs.extend([line, authorization]);
+    (kind, claims, pairs)
+}
+
+#[test]
+fn a_real_prometheus_signs_the_same_assertion() {
+    let Some(program) = Program::of_prometheus("prometheus", "assertions beside a real Prometheus") else { return };
+    let target = TargetServer::start(guarded("t"));
+    let (ours, theirs) = (TargetServer::start(giving("t", 3600, true)), TargetServer::start(giving("t", 3600, true)));
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, include_str!("../../scrape/src/assertion_test.pem")).expect("the folder can be written");
+    // One address for all, so that nothing else differs.
+    let oauth2 = |server: &TargetServer| {
+        format!(
+            "oauth2: {{grant_type: \"urn:ietf:params:oauth:grant-type:jwt-bearer\", client_id: \"me & you\", client_certificate_key_id: k1, client_certificate_key_file: {}, signature_algorithm: RS384, audience: all, token_url: \"http://{}/token\", scopes: [read, metrics], claims: {{team: a, level: 3, roles: [read, write]}}, endpoint_params: {{tenant: z}}}}",
+            key.display(),
+            server.address
+        )
+    };
+    let server = start(&[job("guarded", &[&target], &oauth2(&ours))]);
+    wait(&server, "a", &["__name__=a job=guarded 1"]);
+    let _prometheus = prometheus(&program, &folder, &job("guarded", &[&target], &oauth2(&theirs)));
+    let begun = Instant::now();
+    while theirs.heads().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "Prometheus asks for no token");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(asserted(&ours.heads()[0]), asserted(&theirs.heads()[0]));
 }
