@@ -46,8 +46,11 @@ impl EmbeddedStore {
             let _guard = CancelOnDrop(Arc::clone(&budget));
             let store = self.clone();
             self.inner.lanes.spawn(work, move || {
+                let found = request(&store, &budget);
+                // Whoever has the answer may close the store and open its folder again.
+                drop(store);
                 // The receiver is gone when the search was cancelled.
-                let _ = sender.send(request(&store, &budget));
+                let _ = sender.send(found);
             });
             let unavailable = |_| SearchError::Unavailable { reason: "a search thread failed".to_owned() };
             receiver.await.map_err(unavailable)?
@@ -125,5 +128,23 @@ impl LogStore for EmbeddedStore {
                 newest: stats.newest_ms.map(Timestamp::from_millis),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::embedded::StoreConfig;
+
+    #[test]
+    fn who_has_an_answer_has_the_store_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = EmbeddedStore::open(StoreConfig::new(dir.path()), Timestamp::from_millis(0)).expect("opens");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for _ in 0..300 {
+            assert!(runtime.block_on(store.get(7)).is_ok_and(|hit| hit.is_none()));
+            assert_eq!(Arc::strong_count(&store.inner), 1);
+        }
     }
 }
