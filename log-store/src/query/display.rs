@@ -115,10 +115,11 @@ fn write_text(f: &mut Formatter<'_>, text: &str) -> Result {
     f.write_char('"')
 }
 
-/// Writes a name with a backslash before whatever would end it.
+/// Writes a name with a backslash before whatever would end it, or be taken for an operator.
 pub(super) fn escape_name(f: &mut Formatter<'_>, name: &str) -> Result {
     for character in name.chars() {
-        if character.is_whitespace() || matches!(character, ':' | '(' | ')' | '"' | '\\' | '*') {
+        if character.is_whitespace() || matches!(character, ':' | '(' | ')' | '"' | '\\' | '*' | '!' | '=' | '<' | '>')
+        {
             f.write_char('\\')?;
         }
         f.write_char(character)?;

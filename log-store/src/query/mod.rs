@@ -13,6 +13,7 @@ mod display;
 mod error;
 mod field;
 mod filters;
+mod foreign;
 mod levels;
 mod matches;
 mod number;

@@ -17,6 +17,7 @@ use watchfire_model::Timestamp;
 use super::ast::{Expr, Node, Query, Span};
 use super::error::QueryError;
 use super::field::Field;
+use super::foreign::{self, Foreign};
 use super::pattern::Pattern;
 use super::phrase::Phrase;
 use super::scan::{Scanned, Scanner, Word};
@@ -128,6 +129,7 @@ impl Parser<'_> {
     }
 
     fn clause(&mut self) -> Result<Expr, QueryError> {
+        self.is_ours(foreign::in_clause(self.scan.rest()))?;
         match self.scan.peek() {
             Some('"') => {
                 let phrase = self.scan.quoted()?;
@@ -155,6 +157,13 @@ impl Parser<'_> {
         }
     }
 
+    /// Refuses an operator of another language, found from here on.
+    fn is_ours(&self, found: Option<Foreign>) -> Result<(), QueryError> {
+        let Some(Foreign { at, sign, instead }) = found else { return Ok(()) };
+        let hint = format!("write {instead}; put signs that are meant in quotes");
+        Err(self.scan.error(self.scan.at + at, format!("`{sign}` is no operator here"), &hint))
+    }
+
     /// Refuses endless phrases: finding one takes time by its length times that of the text.
     fn check_length(&self, scanned: &Scanned) -> Result<(), QueryError> {
         if tokens(&scanned.text).count() <= WORDS_MAX {
@@ -169,7 +178,9 @@ impl Parser<'_> {
             let hint = match scanned.text.as_str() {
                 "&&" => "write AND, or just a blank",
                 "||" => "write OR",
-                "!" => "write NOT, or - right before what must not match",
+                "!" | "!=" | "<>" => "write NOT, or - right before what must not match: -name:value",
+                "=" | "==" => "write name:value",
+                ">" | ">=" | "<" | "<=" => "write name:>5, name:>=5, name:<5 or name:<=5",
                 _ => "words are letters, digits and `_`; search for other signs with /regex/",
             };
             let shown = self.scan.excerpt(scanned.span);
@@ -211,6 +222,7 @@ impl Parser<'_> {
 
     fn value(&mut self, name: &Scanned) -> Result<Value, QueryError> {
         let start = self.scan.at;
+        self.is_ours(foreign::in_value(&self.scan.excerpt(name.span), self.scan.rest()))?;
         let brackets = "put a value that has brackets or quotes in quotes";
         match self.scan.peek() {
             Some('"') => {

@@ -176,7 +176,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// Whether a character ends a bare word.
-fn ends_word(character: char) -> bool {
+pub(super) fn ends_word(character: char) -> bool {
     character.is_whitespace() || matches!(character, '(' | ')' | '"')
 }
 

@@ -53,6 +53,10 @@ fn operators_bind_as_told() {
         ("http://a.b/c", "\"http://a.b/c\""),
         ("std::io::Error", "\"std::io::Error\""),
         ("x:y:z", "x:\"y:z\""),
+        ("user=5", "\"user=5\""),
+        ("\"!alpha\" x:\"!=5\" \"n>300\"", "and[\"!alpha\", x:\"!=5\", \"n>300\"]"),
+        ("a->b a->5 k=>v Vec<u8> 3<5 hello!", "and[\"a->b\", \"a->5\", \"k=>v\", \"Vec<u8>\", \"3<5\", \"hello!\"]"),
+        ("n\\!=a:x", "n\\!\\=a:x"),
         ("level:error service:api", "and[level:error, service:api]"),
         ("/a b\\/c/ d", "and[/a b\\/c/, d]"),
     ] {
@@ -138,6 +142,29 @@ fn mistakes_point_into_the_text() {
         ("x:[TO 5]", 6, "expected `TO`"),
         ("x:[]", 3, "an end of the range is missing"),
         ("x:[5 TO 1]", 2, "an empty range: it begins after its end"),
+        ("!alpha", 0, "`!` is no operator here"),
+        ("a !level:error", 2, "`!` is no operator here"),
+        ("!(a OR b)", 0, "`!` is no operator here"),
+        ("-!a", 1, "`!` is no operator here"),
+        ("x:!=5", 2, "`!=` is no operator here"),
+        ("x:!5", 2, "`!` is no operator here"),
+        ("x:=5", 2, "`=` is no operator here"),
+        ("x:!", 2, "`!` is no operator here"),
+        ("x:=~\"a.*\"", 2, "`=~` is no operator here"),
+        ("level:!=error", 6, "`!=` is no operator here"),
+        ("tags.env:!=\"a b\"", 9, "`!=` is no operator here"),
+        ("x!=5", 1, "`!=` is no operator here"),
+        ("service!=\"a b\"", 7, "`!=` is no operator here"),
+        ("time!=12:30", 4, "`!=` is no operator here"),
+        ("a x>5", 3, "`>` is no operator here"),
+        ("x<-0.5", 1, "`<` is no operator here"),
+        ("x>=5", 1, "`>=` is no operator here"),
+        ("level>=warn", 5, "`>=` is no operator here"),
+        ("level>warn", 5, "`>` is no operator here"),
+        ("x<>5", 1, "`<>` is no operator here"),
+        ("x=~a.*", 1, "`=~` is no operator here"),
+        ("x !=200", 2, "`!=` is no operator here"),
+        ("x != 200", 2, "`!=` has no letter or digit to search for"),
         ("x:{1 TO 5}", 2, "a value cannot begin with `{`"),
         ("x:(a OR b)", 2, "a field takes one value, not brackets"),
         ("x:>5s", 3, "`5s` is no number"),
@@ -155,6 +182,24 @@ fn mistakes_point_into_the_text() {
     ] {
         let error = parse(text, NOW).expect_err(text);
         assert_eq!((error.offset, error.message.as_str()), (offset, message), "{text}");
+    }
+    for (text, instead) in [
+        ("!alpha", "-alpha"),
+        ("!level:error x", "-level:error"),
+        ("!(a OR b)", "-(…)"),
+        ("!=200", "-name:200"),
+        ("n:!=200", "-n:200"),
+        ("n:!200", "-n:200"),
+        ("v:=1", "v:1"),
+        ("v:=>1", "v:>1"),
+        ("my\\ key:!=\"a b\"", "-my\\ key:\"…\""),
+        ("n!=200)", "-n:200"),
+        ("n!~a", "-n:/…/"),
+        ("n>=300", "n:>=300"),
+        ("n>300", "n:>300"),
+    ] {
+        let error = parse(text, NOW).expect_err(text);
+        assert_eq!(error.hint, Some(format!("write {instead}; put signs that are meant in quotes")), "{text}");
     }
     let error = parse("aé\n (b", NOW).expect_err("unbalanced");
     assert_eq!((error.offset, error.line, error.column), (7, 2, 4));

@@ -2,7 +2,7 @@
 
 /** `fields.a.b:"value"`, so that it means exactly this value. */
 export function term(field: string, value: string): string {
-  const name = field.replace(/([\s:()"*\\])/g, '\\$1');
+  const name = field.replace(/([\s:()"*\\!=<>])/g, '\\$1');
   const plain = /^[A-Za-z0-9_]+$/.test(value) && !/^(AND|OR|NOT|TO)$/.test(value);
   return `${name}:${plain ? value : `"${value.replace(/([\\"])/g, '\\$1')}"`}`;
 }
