@@ -16,7 +16,7 @@ use crate::filters::{SEARCHED, filtered_query};
 use crate::logs::{DEFAULT_RANGE_MS, time_range};
 use crate::params::{Params, shown};
 use crate::state::Api;
-use crate::stats::{is_time_or_number, read_field, split};
+use crate::stats::{read_field, split};
 
 /// Most values of a field in an answer.
 const VALUES_MAX: usize = 1000;
@@ -84,7 +84,7 @@ fn read_fields(list: &str) -> Result<Vec<(String, Field)>, ApiError> {
     let mut fields: Vec<(String, Field)> = Vec::new();
     for name in split(list) {
         let field = read_field("fields", &name)?;
-        if is_time_or_number(&field) {
+        if field.is_each_records() {
             let problem = format!("`{}` is another in each record", shown(&name));
             return Err(ApiError::bad_parameter("fields", problem).hint("/api/v1/logs/stats counts by time"));
         }

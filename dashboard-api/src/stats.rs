@@ -66,7 +66,7 @@ fn read_request(time_limit: Duration, params: &Params, now: Timestamp) -> Result
         ));
     }
     let fields = by.iter().map(|name| read_field("by", name)).collect::<Result<Vec<Field>, ApiError>>()?;
-    if let Some(name) = by.iter().zip(&fields).find(|(_, field)| is_time_or_number(field)).map(|(name, _)| name) {
+    if let Some(name) = by.iter().zip(&fields).find(|(_, field)| field.is_each_records()).map(|(name, _)| name) {
         let problem = format!("`{}` is another in each record", shown(name));
         return Err(ApiError::bad_parameter("by", problem).hint("group by time with `step=1m`"));
     }
@@ -96,6 +96,7 @@ fn wrong_measure(error: MeasureError) -> ApiError {
         MeasureError::NeedsField(_) => "name a field, as in avg(duration_ms)",
         MeasureError::NoField(_) => "name a field of the record, or one of yours as fields.x",
         MeasureError::NoNumber(_) => "count its values with distinct(FIELD)",
+        MeasureError::EachRecord(_) => "count the records with count",
     };
     ApiError::bad_parameter("values", error).hint(hint)
 }
@@ -103,11 +104,6 @@ fn wrong_measure(error: MeasureError) -> ApiError {
 /// The field of a name in a parameter.
 pub fn read_field(parameter: &str, name: &str) -> Result<Field, ApiError> {
     Field::parse(name).ok_or_else(|| ApiError::bad_parameter(parameter, format!("`{}` is no field", shown(name))))
-}
-
-/// Fields that are another in each record, or nearly so.
-pub fn is_time_or_number(field: &Field) -> bool {
-    matches!(field, Field::Timestamp | Field::AcceptedAt | Field::Seq)
 }
 
 /// The items of a list, at commas outside of brackets.

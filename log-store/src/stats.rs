@@ -85,6 +85,9 @@ pub enum MeasureError {
     /// A field whose values are no numbers.
     #[error("`{0}` is neither a number nor a time")]
     NoNumber(String),
+    /// A time or number of the record, whose values are not counted.
+    #[error("`{0}` is another in each record")]
+    EachRecord(String),
 }
 
 impl Measure {
@@ -119,6 +122,9 @@ impl Measure {
         let field = Field::parse(name).ok_or_else(|| MeasureError::NoField(cut(name)))?;
         if word != "distinct" && !field.may_be_number() {
             return Err(MeasureError::NoNumber(cut(name)));
+        }
+        if word == "distinct" && field.is_each_records() {
+            return Err(MeasureError::EachRecord(cut(name)));
         }
         Ok(match (quantile, word.as_str()) {
             (Some(q), _) => Measure::Quantile(field, q),

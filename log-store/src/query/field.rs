@@ -78,6 +78,11 @@ impl Field {
         matches!(self, Field::Timestamp | Field::AcceptedAt | Field::Seq | Field::Leaf(..))
     }
 
+    /// Whether it is another in each record, or nearly so: its values are not told apart or counted.
+    pub fn is_each_records(&self) -> bool {
+        matches!(self, Field::Timestamp | Field::AcceptedAt | Field::Seq)
+    }
+
     /// How a column of a record lies to this field; always [`Relation::Apart`] for level, times and `seq`, which
     /// are no columns.
     pub fn relation(&self, column: Column<'_>) -> Relation<'_> {
