@@ -339,6 +339,47 @@ fn what_goes_wrong_has_its_exit_code() {
 }
 
 #[test]
+fn lines_that_were_too_old_are_not_forgotten() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let with_days = |days: u32| Server::start_on(BINARY, &format!("logs: {{retention_days: {days}}}\n"), data.path());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let time = now - 3 * 86_400;
+    let line = |number| format!("{{\"timestamp\":{time},\"message\":\"order\",\"number\":{number}}}\n");
+    let old: String = (0..3).map(line).collect();
+    fs::write(path("old.log"), &old).expect("written");
+    fs::write(path("mixed.log"), format!("{}{old}", text(0, 5))).expect("written");
+    let all = |server: &Server| {
+        server.wait_drained();
+        server.client().get("/api/v1/logs/search?start=100h&limit=0&buckets=0&q=number:*")["total"].as_u64()
+    };
+    let server = with_days(1);
+    for (name, way, again) in [
+        ("old.log", "the same command imports them", "3 lines were refused (too_old 3); the first is line 1: "),
+        ("mixed.log", "--as-new imports the whole file", "3 lines were refused as too old when it was imported; "),
+    ] {
+        let (code, said) = run(import(&server, &["--final", &path(name)]));
+        assert!(code == 5 && said.contains("3 lines were refused (too_old 3)") && said.contains(way), "{said}");
+        let (code, said) = run(import(&server, &["--final", &path(name)]));
+        assert!(code == 5 && said.contains(again) && said.contains(way), "{said}");
+    }
+    assert_eq!(all(&server), Some(5));
+    drop(server);
+    let server = with_days(30);
+    for (name, arguments, code, total) in [
+        ("old.log", ["--final"].as_slice(), 0, 8),
+        ("old.log", &["--final"], 0, 8),
+        ("mixed.log", &["--final"], 5, 8),
+        ("mixed.log", &["--final", "--as-new"], 0, 16),
+        ("mixed.log", &["--final"], 0, 16),
+    ] {
+        let (ended, said) = run(import(&server, &[arguments, &[path(name).as_str()]].concat()));
+        assert_eq!((ended, all(&server)), (code, Some(total)), "{name}: {said}");
+    }
+}
+
+#[test]
 fn lines_that_are_plain_text_or_refused_are_told_by_file() {
     let server = Server::start(BINARY, "logs: {retention_days: 3}\n");
     let folder = tempfile::tempdir().expect("a folder");

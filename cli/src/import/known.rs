@@ -22,6 +22,17 @@ pub(super) struct Known {
     pub(super) head: Sample,
     /// The bytes before the position.
     pub(super) tail: Sample,
+    /// Records of it that are stored.
+    stored: u64,
+    /// Records of it that were refused as too old.
+    pub(super) too_old: u64,
+}
+
+impl Known {
+    /// Whether nothing of it is stored, so that it begins anew: the server may keep records for longer now.
+    pub(super) fn may_begin_anew(&self) -> bool {
+        self.stored == 0 && self.too_old > 0
+    }
 }
 
 /// Some bytes of a file, as a hash.
@@ -71,13 +82,13 @@ pub(super) fn name_of(head: &[u8], others: usize) -> String {
     hash.get(..16).unwrap_or_default().to_owned()
 }
 
-/// The files of the server that this one may be, the one that is imported furthest first.
+/// The files of the server that this one may be, the one that is imported furthest first, and of such the most whole one.
 pub(super) async fn candidates(server: &Server, head: &[u8], format: Option<&str>) -> Result<Vec<Known>, Failure> {
     let start = start_of(head);
     let answer: Answer =
         server.ask("/api/v1/import/logs", &[("start", Some(start.as_str())), ("format", format)], None).await?;
     let fits = |known: &Known| head.get(..known.head.bytes).is_some_and(|head| known.head.is_of(head));
     let mut found: Vec<Known> = answer.files.into_iter().filter(fits).collect();
-    found.sort_by_key(|known| std::cmp::Reverse(known.position));
+    found.sort_by_key(|known| (std::cmp::Reverse(known.position), known.too_old));
     Ok(found)
 }

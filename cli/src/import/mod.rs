@@ -223,6 +223,7 @@ impl Left {
             ("files that could not be read to their end", self.unread as u64),
             ("files that may be parts of others", self.shorter as u64),
             ("refused lines", rejected),
+            ("lines that were refused before", progress.too_old_before()),
         ];
         let told: Vec<String> =
             left.iter().filter(|(_, many)| *many > 0).map(|(what, many)| format!("{what}: {many}")).collect();

@@ -16,6 +16,9 @@ use crate::text::safe;
 /// How often a line is written where there is no terminal.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+/// How the server calls the reason for refusing what it would not keep.
+const TOO_OLD: &str = "too_old";
+
 /// What the server made of a piece of a file.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Piece<'p> {
@@ -38,10 +41,15 @@ struct File {
     refused: u64,
     reasons: BTreeMap<String, u64>,
     first: Option<(u64, String)>,
+    /// Some of it is stored, by this import or an earlier one.
+    is_stored: bool,
+    /// So many were refused by earlier imports, as too old.
+    too_old_before: u64,
 }
 
 impl File {
     fn took(&mut self, piece: &Piece<'_>) {
+        self.is_stored |= piece.accepted > 0;
         self.refused += piece.refused;
         for (reason, count) in piece.reasons.into_iter().flatten() {
             *self.reasons.entry(reason.clone()).or_default() += count;
@@ -60,7 +68,30 @@ impl File {
         let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
         let first = self.first.as_ref().map(|(line, why)| format!("; the first is line {line}: {why}"));
         let (lines, were) = (count(self.refused, "line"), was_or_were(self.refused));
-        Some(format!("{}: {lines} {were} refused{reasons}{}", self.name, first.unwrap_or_default()))
+        let mut told = format!("{}: {lines} {were} refused{reasons}{}", self.name, first.unwrap_or_default());
+        if self.reasons.contains_key(TOO_OLD) {
+            told += self.way_in();
+        }
+        Some(told)
+    }
+
+    /// That lines of it are missing since an earlier import.
+    fn refusals_before(&self) -> Option<String> {
+        let too_old = self.too_old_before;
+        (too_old > 0).then(|| {
+            let (lines, were) = (count(too_old, "line"), was_or_were(too_old));
+            format!("{}: {lines} {were} refused as too old when it was imported{}", self.name, self.way_in())
+        })
+    }
+
+    /// How lines that are too old come in.
+    fn way_in(&self) -> &'static str {
+        if self.is_stored {
+            "; once the server's `logs.retention_days` reaches back to them, --as-new imports the whole file once more (what is stored \
+             of it already is there twice then)"
+        } else {
+            "; once the server's `logs.retention_days` reaches back to them, the same command imports them"
+        }
     }
 }
 
@@ -83,6 +114,7 @@ pub(super) struct Progress {
     rejected: u64,
     file: File,
     known: usize,
+    too_old_before: u64,
     duplicates: u64,
     passed_over: usize,
 }
@@ -113,6 +145,7 @@ impl Progress {
             rejected: 0,
             file: File::default(),
             known: 0,
+            too_old_before: 0,
             duplicates: 0,
             passed_over: 0,
         }
@@ -132,9 +165,17 @@ impl Progress {
         }
     }
 
-    /// The server has at least a part of the file at hand.
-    pub(super) fn was_known(&mut self) {
+    /// The server has at least a part of the file at hand, and has refused so many records of it as too old.
+    pub(super) fn was_known(&mut self, too_old: u64) {
         self.known += 1;
+        self.too_old_before += too_old;
+        self.file.is_stored = true;
+        self.file.too_old_before = too_old;
+    }
+
+    /// How many lines of files are missing since earlier imports.
+    pub(super) fn too_old_before(&self) -> u64 {
+        self.too_old_before
     }
 
     /// The server had so many of a piece already.
@@ -175,7 +216,7 @@ impl Progress {
     /// The end of a file: says what of it was refused.
     pub(super) fn end(&mut self) {
         let file = std::mem::take(&mut self.file);
-        if let Some(told) = file.refusals() {
+        for told in [file.refusals_before(), file.refusals()].into_iter().flatten() {
             self.say(&told);
         }
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::file::{Bytes, Growth};
 use super::is_stdin;
 use super::kind;
-use super::known::{HEAD_BYTES, Sample, candidates, name_of, start_of};
+use super::known::{HEAD_BYTES, Known, Sample, candidates, name_of, start_of};
 use super::progress::{Piece, Progress};
 use crate::failure::Failure;
 use crate::patience::Patience;
@@ -121,7 +121,9 @@ pub(super) async fn file(
     let known = patience.ask(|text| progress.say(text), ask).await?;
     let others = known.len();
     let (mut is_used, mut is_shorter) = (false, false);
-    for known in known.into_iter().filter(|_| !labels.is_new) {
+    let known = known.into_iter().filter(|_| !labels.is_new);
+    let (anew, known): (Vec<Known>, Vec<Known>) = known.partition(Known::may_begin_anew);
+    for known in known {
         if is_used && !is_stdin(path) {
             bytes = Bytes::open(path, progress.bytes_read())?;
         }
@@ -135,7 +137,7 @@ pub(super) async fn file(
             }
             Some(tail) if known.position == 0 || known.tail.is_of(&tail) => {
                 if known.position > 0 {
-                    progress.was_known();
+                    progress.was_known(known.too_old);
                 }
                 let (name, position) = (known.file, known.position);
                 let sending = Sending { server, labels, name, head: known.head, bytes, position };
@@ -157,8 +159,11 @@ pub(super) async fn file(
     if is_used {
         bytes = Bytes::open(path, progress.bytes_read())?;
     }
-    let name = start_of(&head) + &name_of(&head, others);
-    let sending = Sending { server, labels, name, head: Sample::of(&head), bytes, position: 0 };
+    let (name, head) = match anew.into_iter().next() {
+        Some(known) => (known.file, known.head),
+        None => (start_of(&head) + &name_of(&head, others), Sample::of(&head)),
+    };
+    let sending = Sending { server, labels, name, head, bytes, position: 0 };
     sending.run(path, patience, progress).await
 }
 

@@ -3,13 +3,15 @@
 //! Who sends knows a file by its first bytes and says from which position a piece is; the position behind the last
 //! whole record becomes durable in the frame of those records, and is answered. A piece from elsewhere is answered 409
 //! with the position that is right. So an import that was interrupted, on either side, goes on where it stood, and the
-//! same file again adds nothing.
+//! same file again adds nothing. A file of which nothing was stored, as all of it was too old, may begin anew.
 //!
 //! ```text
 //! key   = "i" | file 16 bytes, of which the first 8 are made from the file's first line
-//! value = version u8 = 1 | flags u8 | position u64 | head length u32 | head hash 16 bytes | tail length u16 | tail hash 16
+//! value = version u8 = 2 | flags u8 | position u64 | head length u32 | head hash 16 bytes | tail length u16 | tail hash 16
+//!         | stored u64 | too old u64 (records that were stored, and refused as too old)
 //!         flags: passing over 1 the rest of a cut line, 32 and 64 further parts of a line of a container's stdout, stderr
 //! ```
+//! Version 1 ends with the hash: what of the file was stored is not known, and taken for all.
 //! Integers little-endian; hashes are XXH3 of 128 bits, written big-endian in hexadecimal outside.
 
 use std::fmt::Write;
@@ -35,7 +37,8 @@ use crate::sources::skipping::Skipping;
 
 /// First byte of the keys of imports.
 const KEYS: &[u8] = b"i";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_WITHOUT_COUNTS: u8 = 1;
 /// How many bytes before its position tell that a file is the one that was imported.
 const TAIL_BYTES: usize = 1024;
 /// Bytes of records that one piece is taken for; what is left of it is sent again.
@@ -51,6 +54,10 @@ struct Imported {
     head_hash: u128,
     tail_bytes: u16,
     tail_hash: u128,
+    /// Records of it that were stored.
+    stored: u64,
+    /// Records of it that were refused as too old.
+    too_old: u64,
 }
 
 impl Imported {
@@ -61,24 +68,50 @@ impl Imported {
         out.extend_from_slice(&self.head_hash.to_le_bytes());
         out.extend_from_slice(&self.tail_bytes.to_le_bytes());
         out.extend_from_slice(&self.tail_hash.to_le_bytes());
+        out.extend_from_slice(&self.stored.to_le_bytes());
+        out.extend_from_slice(&self.too_old.to_le_bytes());
         out
     }
 
     fn decode(bytes: &[u8]) -> Option<Imported> {
-        let [VERSION, flags, rest @ ..] = bytes else { return None };
+        let [version @ (VERSION | VERSION_WITHOUT_COUNTS), flags, rest @ ..] = bytes else { return None };
         let (position, rest) = rest.split_first_chunk()?;
         let (head_bytes, rest) = rest.split_first_chunk()?;
         let (head_hash, rest) = rest.split_first_chunk()?;
         let (tail_bytes, rest) = rest.split_first_chunk()?;
-        let tail_hash: [u8; 16] = rest.try_into().ok()?;
+        let (tail_hash, rest) = rest.split_first_chunk()?;
+        let (stored, too_old) = match *version {
+            VERSION_WITHOUT_COUNTS => (u64::from_le_bytes(*position), 0),
+            _ => {
+                let (stored, rest) = rest.split_first_chunk()?;
+                (u64::from_le_bytes(*stored), u64::from_le_bytes(rest.try_into().ok()?))
+            }
+        };
         Some(Imported {
             position: u64::from_le_bytes(*position),
             skipping: Skipping::of_flags(*flags),
             head_bytes: u32::from_le_bytes(*head_bytes),
             head_hash: u128::from_le_bytes(*head_hash),
             tail_bytes: u16::from_le_bytes(*tail_bytes),
-            tail_hash: u128::from_le_bytes(tail_hash),
+            tail_hash: u128::from_le_bytes(*tail_hash),
+            stored,
+            too_old,
         })
+    }
+
+    /// Whether it may begin anew: all that there was of it was refused, for what may be otherwise today.
+    fn may_begin_anew(&self) -> bool {
+        self.stored == 0 && self.too_old > 0
+    }
+
+    /// With the records that were made of a piece.
+    fn with_records(self, gathered: &Gathered) -> Imported {
+        let stored: usize = gathered.batches.iter().map(|part| part.batch.len()).sum();
+        Imported {
+            stored: self.stored.saturating_add(stored as u64),
+            too_old: self.too_old.saturating_add(gathered.reasons[Reason::TooOld as usize].into()),
+            ..self
+        }
     }
 
     /// Behind a piece of which so many bytes were taken.
@@ -120,12 +153,12 @@ fn list(state: &HttpState, request: &Request<Body>) -> Result<Response, ApiError
             body.push(',');
         }
         let file: String = file.iter().map(|byte| format!("{byte:02x}")).collect();
-        let Imported { position, head_bytes, head_hash, tail_bytes, tail_hash, .. } = imported;
+        let Imported { position, head_bytes, head_hash, tail_bytes, tail_hash, stored, too_old, .. } = imported;
         // Writing to a string cannot fail.
         let _ = write!(
             body,
             "{{\"file\":\"{file}\",\"position\":{position},\"head\":{{\"bytes\":{head_bytes},\"hash\":\"{head_hash:032x}\"}},\
-             \"tail\":{{\"bytes\":{tail_bytes},\"hash\":\"{tail_hash:032x}\"}}}}"
+             \"tail\":{{\"bytes\":{tail_bytes},\"hash\":\"{tail_hash:032x}\"}},\"stored\":{stored},\"too_old\":{too_old}}}"
         );
     }
     body.push_str("]}");
@@ -186,7 +219,8 @@ async fn take(state: &HttpState, request: Request<Body>) -> Result<Response, Api
     let piece = Piece::of(&parameters)?;
     let queue = &state.intake.queue;
     let before = queue.checkpoint(&piece.key);
-    let at = before.as_deref().and_then(Imported::decode).unwrap_or(Imported {
+    let known = before.as_deref().and_then(Imported::decode);
+    let at = known.filter(|known| piece.position > 0 || !known.may_begin_anew()).unwrap_or(Imported {
         head_bytes: piece.head_bytes,
         head_hash: piece.head_hash,
         ..Imported::default()
@@ -265,7 +299,8 @@ fn gather(job: Job<'_>, piece: &Piece, at: Imported) -> Result<Taken, ApiError> 
     let Gathering { gatherer, refused_lines, .. } = gathering;
     let mut gathered = gatherer.finish();
     gathered.errors.iter_mut().zip(refused_lines).for_each(|(error, line)| error.line = Some(line));
-    Ok(Taken { gathered, behind: at.behind(taken_bytes, skipping) })
+    let behind = at.behind(taken_bytes, skipping).with_records(&gathered);
+    Ok(Taken { gathered, behind })
 }
 
 /// The records of a piece while they are taken.
@@ -352,5 +387,12 @@ mod tests {
         assert_eq!(behind.behind(b"", behind.skipping), behind);
         assert_eq!(behind.behind(&[1; 5000], Skipping::default()).tail_bytes, 1024);
         assert_eq!(Imported::decode(b""), None);
+        // Of an earlier version.
+        let counted = Imported { stored: 3, too_old: 4, ..behind };
+        let mut old = counted.encode();
+        assert_eq!(Imported::decode(&old), Some(counted));
+        old[0] = VERSION_WITHOUT_COUNTS;
+        old.truncate(old.len() - 16);
+        assert_eq!(Imported::decode(&old), Some(Imported { stored: 10, too_old: 0, ..behind }));
     }
 }
