@@ -2,7 +2,8 @@
 //!
 //! Texts stay where they are unless they have escapes; numbers are read by the exact short way where
 //! one exists (Clinger 1990) and by the standard library otherwise. It accepts what serde_json accepts
-//! and reads the same values, which a property test holds it to; only nesting is limited to 64.
+//! and reads the same values, which a property test holds it to; only nesting is limited to 64, and numbers
+//! that are too large for a double are kept as they are written.
 
 use watchfire_model::record::DEPTH_MAX;
 
@@ -54,9 +55,6 @@ pub enum JsonErrorKind {
     /// Digits where none may be, or missing ones.
     #[error("malformed number")]
     Number,
-    /// A number that no double can hold.
-    #[error("number out of range")]
-    NumberRange,
     /// Too many nested containers.
     #[error("nested deeper than 64 levels")]
     Depth,
@@ -351,7 +349,7 @@ impl Scanner<'_> {
             }
             // Ids of 64 bits without a sign and the like: as text each digit is kept.
             let is_zero = mantissa == 0 && digits == 1;
-            return if is_zero { self.slow_float(start) } else { Ok(Node::Text(Tape::input_span(start, self.at))) };
+            return Ok(if is_zero { self.slow_float(start) } else { self.as_written(start) });
         }
         let mut scale = 0usize;
         if self.peek() == b'.' {
@@ -376,7 +374,7 @@ impl Scanner<'_> {
             while self.peek().is_ascii_digit() {
                 self.at += 1;
             }
-            return self.slow_float(start);
+            return Ok(self.slow_float(start));
         }
         // Both operands are exact, so the one division rounds correctly.
         if digits <= 15
@@ -385,14 +383,20 @@ impl Scanner<'_> {
             let magnitude = mantissa as f64 / power;
             return Ok(Node::Float(if negative { -magnitude } else { magnitude }));
         }
-        self.slow_float(start)
+        Ok(self.slow_float(start))
     }
 
-    fn slow_float(&mut self, start: usize) -> Result<Node, JsonError> {
+    fn slow_float(&self, start: usize) -> Node {
         match self.text.get(start..self.at).and_then(|text| text.parse::<f64>().ok()) {
-            Some(float) if float.is_finite() => Ok(Node::Float(float)),
-            _ => Err(JsonError { kind: JsonErrorKind::NumberRange, at: start }),
+            Some(float) if float.is_finite() => Node::Float(float),
+            // No double can hold it.
+            _ => self.as_written(start),
         }
+    }
+
+    /// The number from `start` to here as a text.
+    fn as_written(&self, start: usize) -> Node {
+        Node::Text(Tape::input_span(start, self.at))
     }
 }
 

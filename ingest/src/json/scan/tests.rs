@@ -63,6 +63,8 @@ fn check(text: &str) {
             assert!(same(&ours, &expected), "{text:?}: ours {ours:?}, serde_json {expected:?}");
         }
         (Err(_), Err(_)) => {}
+        // It has no numbers that are too large for a double.
+        (Ok(_), Err(error)) if error.to_string().starts_with("number out of range") => {}
         (ours, expected) => panic!("{text:?}: ours {ours:?}, serde_json {expected:?}"),
     }
 }
@@ -110,6 +112,7 @@ fn agrees_with_serde_json_on_known_traps() {
         "1e+",
         "1.e5",
         "1e999",
+        "[1e999, 2]",
         "-1e999",
         "1e-999",
         "0e0",
@@ -242,11 +245,12 @@ proptest! {
         match value {
             Ok(Value::Int(int)) => prop_assert_eq!(int.to_string(), text),
             Ok(Value::Text(digits)) => {
-                prop_assert!(!text.contains(['.', 'e', 'E']) && text.parse::<i64>().is_err());
+                let is_integer = !text.contains(['.', 'e', 'E']);
+                let is_beyond = if is_integer { text.parse::<i64>().is_err() } else { float.is_infinite() };
+                prop_assert!(is_beyond);
                 prop_assert_eq!(digits, text);
             }
             Ok(Value::Float(ours)) => prop_assert_eq!(ours.to_bits(), float.to_bits()),
-            Err(error) => { prop_assert_eq!(error.kind, JsonErrorKind::NumberRange); prop_assert!(float.is_infinite()) }
             other => prop_assert!(false, "{:?}", other),
         }
     }
