@@ -190,6 +190,7 @@ fn a_new_metric_gets_its_past_once() {
         watchfire(&server, &["backfill", "extract", "price", "--since", "6h"]);
         assert_eq!(query(&mut client, "count price over 6h")["value"], whole);
     }
+    assert!(server.log().contains("backfill: sold_total, 20"), "the audit knows: {}", server.log());
     // The running total and the rules know nothing of it.
     assert_eq!(query(&mut client, "sum sold_total")["value"], 3);
     // Nor is it missed that the rule was not there when the first ones came.

@@ -98,6 +98,12 @@ fn nobody_is_told_of_what_is_silenced() {
     let (code, _, error) = silence(&server, &["expire", &id]);
     assert!(code == Some(1) && error.contains("has ended already"), "{error}");
     assert!(server.log().contains(&format!("DELETE /api/v2/silence/{id}")), "the audit knows: {}", server.log());
+    for verb in ["set", "ended"] {
+        let said = format!("silence {verb}: {id}, until 20");
+        let line = server.log().lines().find(|line| line.contains(&said)).map(str::to_owned).expect("it is told");
+        let all = "comment \"deploying\", alertname=\"Level\" service=~\"api|none\"";
+        assert!(line.replace('\\', "").contains(all), "{line}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::auth::Identity;
 use crate::auth::sessions::Holder;
+use crate::params::shown;
 
 /// Target of the lines; whatever the log level is, they are written.
 pub const TARGET: &str = "watchfire::audit";
@@ -41,19 +42,35 @@ impl Actor<'_> {
     }
 }
 
+/// What a call has done, in words, where its method and path do not say all: an endpoint puts it into the extensions of
+/// its answer. What others wrote stands in it as [`quoted`].
+#[derive(Clone, Debug)]
+pub struct Did(pub String);
+
+/// A text from outside in quotes, not too long, and with everything escaped that a terminal would obey.
+pub fn quoted(text: &str) -> String {
+    format!("{:?}", shown(text))
+}
+
 /// Writes down an action that was tried, from where, and what came of it.
 pub fn record(actor: Actor<'_>, from: Option<IpAddr>, action: &str, result: &str) {
-    let action: String = action.chars().take(300).collect();
+    record_did(actor, from, action, &Did(words(action)), result);
+}
+
+/// The same of an action that says itself what it did.
+pub fn record_did(actor: Actor<'_>, from: Option<IpAddr>, action: &str, Did(words): &Did, result: &str) {
+    let cut = |text: &str, max: usize| text.chars().take(max).collect::<String>();
+    let (action, words) = (cut(action, 300), cut(words, 600));
     let from = from.map_or_else(|| "this host".to_owned(), |from| from.to_string());
     let (who, kind) = (actor.name(), actor.kind());
-    let said = said(&action, result);
+    let said = if result == "done" { words } else { format!("{words}: {result}") };
     tracing::info!(target: TARGET, who, kind, from, action, result, "{said}");
 }
 
-/// What was done, in words, and what came of it unless it is done.
-fn said(action: &str, result: &str) -> String {
-    let saved = |method: &str| action.strip_prefix(method)?.strip_prefix(" /api/v1/saved/");
-    let words = match action {
+/// What an action does, in words.
+fn words(action: &str) -> String {
+    let saved = |method: &str| action.strip_prefix(method)?.strip_prefix(" /api/v1/saved/").map(decoded);
+    match action {
         "POST /-/reload" | "PUT /-/reload" => "reload".to_owned(),
         "POST /api/v1/backup" => "backup".to_owned(),
         "POST /api/v1/verify" => "verify".to_owned(),
@@ -63,8 +80,14 @@ fn said(action: &str, result: &str) -> String {
             (None, Some(name)) => format!("view deleted: {name}"),
             (None, None) => action.to_owned(),
         },
-    };
-    if result == "done" { words } else { format!("{words}: {result}") }
+    }
+}
+
+/// A part of a path as it is meant, with what a terminal would obey escaped.
+fn decoded(part: &str) -> String {
+    // Of a form's text, only the signs of a form are none of a path.
+    let form = part.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    form_urlencoded::parse(form.as_bytes()).map(|(name, _)| name.escape_debug().to_string()).collect()
 }
 
 /// Writes down that somebody could not say who they are; `user` is the name only if there is a user of this name: what
@@ -76,20 +99,21 @@ pub fn login_failed(user: Option<&str>, from: IpAddr, reason: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::said;
+    use super::{quoted, words};
 
     #[test]
-    fn what_was_done_in_words() {
-        for (action, result, words) in [
-            ("POST /-/reload", "done", "reload"),
-            ("POST /-/reload", "not allowed", "reload: not allowed"),
-            ("reload by SIGHUP", "failed", "reload by SIGHUP: failed"),
-            ("key added: shipper (ingest)", "done", "key added: shipper (ingest)"),
-            ("PUT /api/v1/saved/mine", "done", "view saved: mine"),
-            ("DELETE /api/v1/saved/mine", "failed", "view deleted: mine: failed"),
-            ("POST /somewhere/else", "done", "POST /somewhere/else"),
+    fn what_is_done_in_words() {
+        for (action, said) in [
+            ("POST /-/reload", "reload"),
+            ("reload by SIGHUP", "reload by SIGHUP"),
+            ("key added: shipper (ingest)", "key added: shipper (ingest)"),
+            ("PUT /api/v1/saved/mine", "view saved: mine"),
+            ("PUT /api/v1/saved/my%20view+1", "view saved: my view+1"),
+            ("DELETE /api/v1/saved/a%1b%5b2J", "view deleted: a\\u{1b}[2J"),
+            ("POST /somewhere/else", "POST /somewhere/else"),
         ] {
-            assert_eq!(said(action, result), words);
+            assert_eq!(words(action), said);
         }
+        assert_eq!(quoted("a\"b\u{1b}[2J\u{202e}"), r#""a\"b\u{1b}[2J\u{202e}""#);
     }
 }

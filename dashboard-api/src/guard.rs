@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri};
 
-use crate::audit::{self, Actor};
+use crate::audit::{self, Actor, Did};
 use crate::auth::credentials::is_upgrade;
 use crate::auth::sessions::Holder;
 use crate::auth::{Access, Identity, Scope, Sent};
@@ -52,11 +52,17 @@ struct Change {
 
 impl Change {
     /// Writes it down; a call that nothing answers changes nothing.
-    fn audit(&self, method: &Method, path: &str, status: StatusCode) {
-        if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
-            let actor = self.identity.as_ref().map_or(Actor::Anyone, Actor::Known);
-            let result = if status.is_success() { "done" } else { "failed" };
-            audit::record(actor, Some(self.peer), &format!("{method} {path}"), result);
+    fn audit(&self, method: &Method, path: &str, response: &Response) {
+        let status = response.status();
+        if matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
+            return;
+        }
+        let actor = self.identity.as_ref().map_or(Actor::Anyone, Actor::Known);
+        let result = if status.is_success() { "done" } else { "failed" };
+        let action = format!("{method} {path}");
+        match response.extensions().get::<Did>() {
+            Some(did) => audit::record_did(actor, Some(self.peer), &action, did, result),
+            None => audit::record(actor, Some(self.peer), &action, result),
         }
     }
 }
@@ -211,7 +217,7 @@ async fn run(request: Request, next: Next, change: Option<Change>) -> Response {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let response = next.run(request).await;
         if let Some(change) = change {
-            change.audit(&method, uri.path(), response.status());
+            change.audit(&method, uri.path(), &response);
         }
         response
     });

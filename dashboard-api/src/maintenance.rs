@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::{Json, Router, routing};
+use axum::{Extension, Json, Router, routing};
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use watchfire_model::Timestamp;
 
+use crate::audit::Did;
 use crate::error::ApiError;
 use crate::metrics::number;
-use crate::params::Params;
+use crate::params::{Params, shown};
 use crate::state::Api;
 
 /// Why the server does not do it.
@@ -125,12 +126,12 @@ fn range(params: &Params, since: &str) -> Result<(Timestamp, Timestamp), ApiErro
     Ok((start, end))
 }
 
-async fn verify(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Value>, ApiError> {
+async fn verify(State(api): State<Arc<Api>>, params: Params) -> Result<(Extension<Did>, Json<Value>), ApiError> {
     params.only(&[&["since", "until"]])?;
     let (start, end) = range(&params, "1h")?;
     let verify = api.verify.clone();
     let done = tokio::task::spawn_blocking(move || verify(start, end)).await.map_err(ApiError::internal)?;
-    Ok(Json(verified(&done?)))
+    Ok((Extension(Did(format!("verify: {start} to {end}"))), Json(verified(&done?))))
 }
 
 fn verified(done: &Verified) -> Value {
@@ -167,12 +168,13 @@ fn verified(done: &Verified) -> Value {
     })
 }
 
-async fn backfill(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Backfilled>, ApiError> {
+async fn backfill(State(api): State<Arc<Api>>, params: Params) -> Result<(Extension<Did>, Json<Backfilled>), ApiError> {
     params.only(&[&["metric", "since", "until"]])?;
     let metric = params.get("metric").map(str::to_owned);
     let metric = metric.ok_or_else(|| ApiError::bad_parameter("metric", "say which metric shall be filled"))?;
     let (start, end) = range(&params, "7d")?;
+    let did = Extension(Did(format!("backfill: {}, {start} to {end}", shown(&metric).escape_debug())));
     let backfill = api.backfill.clone();
     let done = tokio::task::spawn_blocking(move || backfill(&metric, start, end)).await.map_err(ApiError::internal)?;
-    Ok(Json(done?))
+    Ok((did, Json(done?)))
 }

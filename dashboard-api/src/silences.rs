@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::{Json, Router, routing};
+use axum::{Extension, Json, Router, routing};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use watchfire_alerting::silences::{Asked, MatcherText, Silence, SilenceError, Si
 use watchfire_model::{LabelSet, Timestamp};
 
 use crate::alertmanager::{Refused, filters};
+use crate::audit::{Did, quoted};
 use crate::body;
 use crate::error::ApiError;
 use crate::params::{Params, shown};
@@ -19,6 +20,8 @@ use crate::state::Api;
 
 /// Longest body, bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
+/// Matchers that are told to the audit.
+const AUDITED_MATCHERS_MAX: usize = 10;
 
 /// Routes of this file.
 pub fn routes() -> Router<Arc<Api>> {
@@ -74,7 +77,7 @@ async fn list(State(api): State<Arc<Api>>, params: Params) -> Result<Json<Vec<Va
     Ok(Json(listed.iter().filter(|silence| fits(silence)).map(|silence| document(silence, now)).collect()))
 }
 
-async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, Refused> {
+async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<(Option<Extension<Did>>, Json<Value>), Refused> {
     Params::of_query(&request).only(&[])?;
     let sent = body::read(request.into_body(), BODY_BYTES_MAX).await?;
     let asked: Sent = serde_json::from_slice(&sent).map_err(|error| ApiError::malformed_json(&sent, &error))?;
@@ -91,9 +94,10 @@ async fn set(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value
         comment: asked.comment,
     };
     let silences = silences(&api)?;
-    let done = tokio::task::spawn_blocking(move || silences.set(&asked, Timestamp::now()));
+    let setting = silences.clone();
+    let done = tokio::task::spawn_blocking(move || setting.set(&asked, Timestamp::now()));
     let id = done.await.map_err(ApiError::internal)??;
-    Ok(Json(json!({ "silenceID": id })))
+    Ok((did("set", &silences, &id), Json(json!({ "silenceID": id }))))
 }
 
 /// The id in the address.
@@ -106,12 +110,35 @@ async fn get(State(api): State<Arc<Api>>, id: Named, params: Params) -> Result<J
     Ok(Json(document(&silence, Timestamp::now())))
 }
 
-async fn expire(State(api): State<Arc<Api>>, id: Named, params: Params) -> Result<(), Refused> {
+async fn expire(
+    State(api): State<Arc<Api>>,
+    id: Named,
+    params: Params,
+) -> Result<(Option<Extension<Did>>, ()), Refused> {
     let Path(id) = id?;
     params.only(&[])?;
     let silences = silences(&api)?;
-    let done = tokio::task::spawn_blocking(move || silences.expire(&id, Timestamp::now()));
-    Ok(done.await.map_err(ApiError::internal)??)
+    let (ending, ended) = (silences.clone(), id.clone());
+    let done = tokio::task::spawn_blocking(move || ending.expire(&ended, Timestamp::now()));
+    done.await.map_err(ApiError::internal)??;
+    Ok((did("ended", &silences, &id), ()))
+}
+
+/// What was done to a silence, for those who ask later who did it.
+fn did(verb: &str, silences: &Silences, id: &str) -> Option<Extension<Did>> {
+    let silence = silences.get(id)?;
+    let matchers = silence.matchers.iter().take(AUDITED_MATCHERS_MAX).map(|matcher| {
+        let sign = match (matcher.is_equal, matcher.is_regex) {
+            (true, false) => "=",
+            (false, false) => "!=",
+            (true, true) => "=~",
+            (false, true) => "!~",
+        };
+        format!("{}{sign}{}", shown(&matcher.name).escape_debug(), quoted(&matcher.value))
+    });
+    let matchers = matchers.collect::<Vec<String>>().join(" ");
+    let (until, comment) = (silence.ends_at, quoted(&silence.comment));
+    Some(Extension(Did(format!("silence {verb}: {id}, until {until}, comment {comment}, {matchers}"))))
 }
 
 fn document(silence: &Silence, now: Timestamp) -> Value {

@@ -17,6 +17,7 @@ fn each_change_is_written_down_and_found() {
     assert_eq!(call(&server, "POST", "/-/reload", &[&as_reader], "").status, 403);
     assert_eq!(call(&server, "POST", "/-/reload", &["X-API-Key: wf_not_a_key"], "").status, 401);
     assert_eq!(call(&server, "POST", "/api/v1/session", &[&as_reader], "").status, 200);
+    assert_eq!(call(&server, "PUT", "/api/v1/saved/my%20view", &[&as_admin], r#"{"q": "x"}"#).status, 201);
     server.signal("HUP");
     files.key("ingest", "shipper");
     let find = |wanted: &[(&str, &str)]| {
@@ -32,6 +33,7 @@ fn each_change_is_written_down_and_found() {
     for wanted in [
         &[("who", "root"), ("kind", "key"), ("action", "POST /-/reload"), ("from", "127.0.0.1"), ("result", "done")][..],
         &[("who", "root"), ("message", "reload")],
+        &[("who", "root"), ("message", "view saved: my view"), ("action", "PUT /api/v1/saved/my%20view")],
         &[("who", "anna"), ("action", "POST /-/reload"), ("result", "not allowed"), ("message", "reload: not allowed")],
         &[("who", "unknown"), ("action", "login"), ("result", "unknown key"), ("message", "login failed: unknown key")],
         &[("who", "anna"), ("action", "login"), ("result", "done")],
