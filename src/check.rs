@@ -10,12 +10,13 @@ use std::process::ExitCode;
 
 use watchfire_cli::failure::report;
 use watchfire_cli::output::show;
+use watchfire_dashboard_api::auth::Credentials;
 use watchfire_model::Timestamp;
 use watchfire_model::text::count;
 use watchfire_rules::{Duplicate, RuleSet};
 
 use crate::cli::{Check, CheckKind, EXIT_FAILED, EXIT_LINT, EXIT_USAGE};
-use crate::load;
+use crate::load::{self, Setup};
 use crate::writable::unwritable;
 
 /// Most characters of a line that are shown around a place.
@@ -96,8 +97,23 @@ fn check_config(file: &Path, found: &mut Found) {
     let concern = setup.tls.as_ref().and_then(|material| material.concern(Timestamp::now()));
     let certificate = setup.config.tls.as_ref().map(|files| files.cert.display());
     found.lint.extend(certificate.zip(concern).map(|(file, concern)| format!("{file}: {concern}")));
+    found.lint.extend(lint_of_access(&setup).map(|told| format!("{}: {told}", file.display())));
     let unwritable = unwritable(&setup.config).into_iter();
     found.lint.extend(unwritable.map(|told| format!("{}: {told}", file.display())));
+}
+
+/// What is unwise in who may come in: nobody, or everybody's pages.
+fn lint_of_access(setup: &Setup) -> impl Iterator<Item = &'static str> {
+    let nobody = setup.credentials.as_ref().is_some_and(Credentials::is_empty).then_some(
+        "`auth`: the files name no key and no user, so that nobody can come in; `watchfire keys add` and `watchfire users add` \
+         make them",
+    );
+    let all_pages = setup.credentials.is_none() && setup.config.cors.iter().any(|origin| origin == "*");
+    let all_pages = all_pages.then_some(
+        "`cors`: without `auth` \"*\" lets each page that is opened in a browser here read and write; name the origins that \
+         may, or add `auth: {api_keys_file: FILE}`",
+    );
+    nobody.into_iter().chain(all_pages)
 }
 
 /// What is unwise in rules: twins.

@@ -280,6 +280,16 @@ fn what_is_unwise_counts_only_when_it_shall() {
     let config = [("config.yaml", "rule_files: [rules.yml]\n"), files[0]];
     assert_eq!(check_in(&config, &["config", "--lint-fatal", "config.yaml"]).0, Some(3));
     assert_eq!(check_in(&[("rules.yml", "groups: 7")], &["rules", "--lint-fatal", "rules.yml"]).0, Some(1));
+    let no_keys = ("keys.txt", "# none yet\n");
+    for (config, unwise) in [
+        ("auth: {api_keys_file: keys.txt}\n", Some("config.yaml: `auth`: the files name no key and no user")),
+        ("cors: [\"*\"]\n", Some("config.yaml: `cors`: without `auth` \"*\" lets each page")),
+        ("cors: [\"http://a.example\"]\n", None),
+    ] {
+        let (code, _, told) = check_in(&[("config.yaml", config), no_keys], &["config", "--lint-fatal", "config.yaml"]);
+        assert_eq!(code, Some(if unwise.is_some() { 3 } else { 0 }), "{told}");
+        assert!(told.starts_with(unwise.unwrap_or_default()), "{told}");
+    }
     let more = [files[0], ("more.yml", "groups: [{name: c, rules: [{record: x, expr: '3', labels: {a: b}}]}]")];
     let (code, _, told) = check_in(&more, &["rules", "--lint-fatal", "rules.yml", "more.yml"]);
     assert_eq!(code, Some(3));

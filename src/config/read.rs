@@ -99,8 +99,13 @@ fn read_root(root: &Node, faults: &mut Faults) -> Config {
     top.defaults_to("cors", "[]");
     for (text, place) in top.texts("cors") {
         let host = text.split_once("://").map_or("", |(_, host)| host);
-        if text != "*" && (host.is_empty() || host.contains(['/', ' '])) {
-            top.fault(place, format!("`cors`: `{text}` is no origin; write https://app.example.org, without a path"));
+        if text != "*" && (host.is_empty() || host.contains(['/', ' ', '*'])) {
+            let mend = if host.contains('*') {
+                "write each by its whole name, or \"*\" alone for all pages"
+            } else {
+                "write https://app.example.org, without a path"
+            };
+            top.fault(place, format!("`cors`: `{text}` is no origin; {mend}"));
         }
         config.cors.push(text.to_owned());
     }

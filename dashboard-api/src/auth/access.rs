@@ -62,6 +62,13 @@ pub struct Credentials {
     pub users: Users,
 }
 
+impl Credentials {
+    /// Whether they let in nobody.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.keys.iter().next().is_none()
+    }
+}
+
 /// Who may come in; shared by the guard and by the endpoint of sessions.
 #[derive(Debug)]
 pub struct Access {
