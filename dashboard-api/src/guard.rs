@@ -97,11 +97,16 @@ pub struct Guard {
 
 impl Guard {
     /// Whether a request is meant for us, and not sent by the page of another site.
-    fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<(), ApiError> {
-        if self.check_host {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            if !self.is_our_host(host) {
-                let message = format!("this server is not `{}`", host.chars().take(100).collect::<String>());
+    fn check_origin(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+        // Load balancers probe without `Host`, as HTTP/1.0 has it; browsers never do.
+        let is_plain_probe = matches!(uri.path(), "/-/healthy" | "/-/ready") && !headers.contains_key(header::HOST);
+        if self.check_host && !is_plain_probe {
+            let host = headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+            if !self.is_our_host(host.unwrap_or_default()) {
+                let message = match host {
+                    Some(host) => format!("this server is not `{}`", host.chars().take(100).collect::<String>()),
+                    None => "a request without a `Host` header may only ask for /-/healthy and /-/ready".to_owned(),
+                };
                 return Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", message)
                     .hint("ask for 127.0.0.1 or localhost, or add the name to `allowed_hosts`"));
             }
@@ -123,7 +128,7 @@ impl Guard {
 
     /// Whose request it is, if that is asked, and whether they may do what it wants.
     async fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, ApiError> {
-        self.check_origin(method, headers)?;
+        self.check_origin(method, uri, headers)?;
         // A preflight is sent by the browser itself, without what it asks leave for.
         let needs = match *method {
             Method::OPTIONS => Needs::Nothing,
@@ -288,11 +293,18 @@ mod tests {
     }
 
     fn admit(method: Method, headers: &[(&'static str, &str)]) -> u16 {
+        admit_to("/api/v1/logs/search", method, headers)
+    }
+
+    fn admit_to(path: &'static str, method: Method, headers: &[(&'static str, &str)]) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a header value"));
         }
-        Guard::open().check_origin(&method, &map).err().map_or(200, |error| error.status.as_u16())
+        Guard::open()
+            .check_origin(&method, &Uri::from_static(path), &map)
+            .err()
+            .map_or(200, |error| error.status.as_u16())
     }
 
     #[test]
@@ -307,6 +319,12 @@ mod tests {
             ("", 421),
         ] {
             assert_eq!(admit(Method::GET, &[("host", host)]), status, "{host}");
+        }
+        for (path, status, foreign) in
+            [("/-/healthy", 200, 421), ("/-/ready", 200, 421), ("/health", 421, 421), ("/-/reload", 421, 421)]
+        {
+            assert_eq!(admit_to(path, Method::GET, &[]), status, "{path}");
+            assert_eq!(admit_to(path, Method::GET, &[("host", "evil.example")]), foreign, "{path}");
         }
         let host = ("host", "localhost:8080");
         for (origin, status) in [

@@ -49,6 +49,10 @@ fn foreign_hosts_and_origins_are_refused() {
     assert_eq!(ask("POST", "localhost", ""), 202);
     assert_eq!(ask("POST", "logs.example.org", ""), 202);
     assert_eq!(ask("POST", "localhost", "Origin: https://evil.example\r\n"), 403);
+    // Load balancers probe so.
+    let without_host = |path: &str| server.client().call(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes());
+    assert_eq!(without_host("/-/healthy").status, 200);
+    assert!(without_host("/recent").text().contains("without a `Host` header"));
     assert_eq!(ask("POST", "localhost", "Origin: http://localhost\r\n"), 202);
     // With `auth: none`, in words, the name does not matter; where a page comes from still does.
     let server = Server::start(BINARY, "auth: none\n");
