@@ -233,7 +233,8 @@ impl Normaliser {
             Node::Int(number) => numeric_level(number),
             Node::Text(span) => {
                 let text = draft.tape.text(input, span);
-                Level::parse(text).or_else(|| text.trim().parse().ok().and_then(numeric_level))
+                let text = undecorated(text);
+                Level::parse(text).or_else(|| text.parse().ok().and_then(numeric_level))
             }
             Node::Null
             | Node::Bool(_)
@@ -254,6 +255,12 @@ impl Normaliser {
 fn usable_time(context: &Context<'_>) -> Option<Timestamp> {
     let latest = context.now.plus_millis(AHEAD_MAX_MS);
     context.wrapping.map(|wrapping| wrapping.time).filter(|time| *time <= latest)
+}
+
+/// A level without what stands around it in a line: `[ERROR]`, `error:`.
+fn undecorated(text: &str) -> &str {
+    let around = |sign: char| sign.is_whitespace() || matches!(sign, '[' | ']' | ':');
+    text.trim_matches(around)
 }
 
 /// A syslog severity (0 to 7), or a level of pino and bunyan (10 to 60).
