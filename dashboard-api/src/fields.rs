@@ -14,7 +14,7 @@ use watchfire_model::Timestamp;
 use crate::error::ApiError;
 use crate::filters::{SEARCHED, filtered_query};
 use crate::logs::{DEFAULT_RANGE_MS, time_range};
-use crate::params::{Params, shown};
+use crate::params::Params;
 use crate::state::Api;
 use crate::stats::{read_field, split};
 
@@ -83,11 +83,7 @@ fn facets(names: &[String], facets: &[Facet]) -> Map<String, Value> {
 fn read_fields(list: &str) -> Result<Vec<(String, Field)>, ApiError> {
     let mut fields: Vec<(String, Field)> = Vec::new();
     for name in split(list) {
-        let field = read_field("fields", &name)?;
-        if field.is_each_records() {
-            let problem = format!("`{}` is another in each record", shown(&name));
-            return Err(ApiError::bad_parameter("fields", problem).hint("/api/v1/logs/stats counts by time"));
-        }
+        let field = read_field("fields", &name, "/api/v1/logs/stats counts by time")?;
         if fields.iter().all(|(_, known)| *known != field) {
             let name = if RESERVED.contains(&name.as_str()) { full_name(&field) } else { name };
             fields.push((name, field));

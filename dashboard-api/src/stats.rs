@@ -65,11 +65,8 @@ fn read_request(time_limit: Duration, params: &Params, now: Timestamp) -> Result
             format!("{} fields are more than {BY_MAX}, the most there may be", by.len()),
         ));
     }
-    let fields = by.iter().map(|name| read_field("by", name)).collect::<Result<Vec<Field>, ApiError>>()?;
-    if let Some(name) = by.iter().zip(&fields).find(|(_, field)| field.is_each_records()).map(|(name, _)| name) {
-        let problem = format!("`{}` is another in each record", shown(name));
-        return Err(ApiError::bad_parameter("by", problem).hint("group by time with `step=1m`"));
-    }
+    let field = |name: &String| read_field("by", name, "group by time with `step=1m`");
+    let fields = by.iter().map(field).collect::<Result<_, _>>()?;
     let values: Vec<String> = split(params.get("values").unwrap_or("count"));
     if values.len() > MEASURES_MAX {
         let problem = format!("{} figures are more than {MEASURES_MAX}, the most there may be", values.len());
@@ -96,14 +93,24 @@ fn wrong_measure(error: MeasureError) -> ApiError {
         MeasureError::NeedsField(_) => "name a field, as in avg(duration_ms)",
         MeasureError::NoField(_) => "name a field of the record, or one of yours as fields.x",
         MeasureError::NoNumber(_) => "count its values with distinct(FIELD)",
+        MeasureError::Object(_) => "name one of them, as in distinct(tags.env)",
         MeasureError::EachRecord(_) => "count the records with count",
     };
     ApiError::bad_parameter("values", error).hint(hint)
 }
 
-/// The field of a name in a parameter.
-pub fn read_field(parameter: &str, name: &str) -> Result<Field, ApiError> {
-    Field::parse(name).ok_or_else(|| ApiError::bad_parameter(parameter, format!("`{}` is no field", shown(name))))
+/// The field of a name in a parameter, of which values are told apart; `of_time` is the hint for one that is another in
+/// each record.
+pub fn read_field(parameter: &str, name: &str, of_time: &str) -> Result<Field, ApiError> {
+    let wrong = |problem: &str| ApiError::bad_parameter(parameter, format!("`{}` {problem}", shown(name)));
+    let field = Field::parse(name).ok_or_else(|| wrong("is no field"))?;
+    if field.is_each_records() {
+        return Err(wrong("is another in each record").hint(of_time));
+    }
+    if field.is_object() {
+        return Err(wrong("holds named values and has none itself").hint(format!("name one of them: {field}.x")));
+    }
+    Ok(field)
 }
 
 /// The items of a list, at commas outside of brackets.

@@ -85,6 +85,9 @@ pub enum MeasureError {
     /// A field whose values are no numbers.
     #[error("`{0}` is neither a number nor a time")]
     NoNumber(String),
+    /// An object of the record, such as `tags`.
+    #[error("`{0}` holds named values and has none itself")]
+    Object(String),
     /// A time or number of the record, whose values are not counted.
     #[error("`{0}` is another in each record")]
     EachRecord(String),
@@ -120,6 +123,9 @@ impl Measure {
         }
         let name = argument.filter(|name| !name.is_empty()).ok_or_else(|| MeasureError::NeedsField(word.clone()))?;
         let field = Field::parse(name).ok_or_else(|| MeasureError::NoField(cut(name)))?;
+        if field.is_object() {
+            return Err(MeasureError::Object(cut(name)));
+        }
         if word != "distinct" && !field.may_be_number() {
             return Err(MeasureError::NoNumber(cut(name)));
         }

@@ -83,6 +83,11 @@ impl Field {
         matches!(self, Field::Timestamp | Field::AcceptedAt | Field::Seq)
     }
 
+    /// Whether it is one of the record's objects, which holds named values and has none itself.
+    pub fn is_object(&self) -> bool {
+        matches!(self, Field::Leaf(_, path) if path.0.is_empty())
+    }
+
     /// How a column of a record lies to this field; always [`Relation::Apart`] for level, times and `seq`, which
     /// are no columns.
     pub fn relation(&self, column: Column<'_>) -> Relation<'_> {
