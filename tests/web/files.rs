@@ -65,5 +65,7 @@ fn headers_and_sizes() {
     for path in ["/logs", "/explore", "/alerts", "/graph"] {
         assert!(get(&mut client, path).text().contains("<!doctype html>"), "{path}");
     }
-    assert_eq!(client.try_get("/assets/../index.html").status, 404);
+    let outside = client.try_get("/assets/../index.html");
+    assert_eq!((outside.status, outside.header("location")), (307, Some("/index.html")));
+    assert_eq!(client.try_get("/index.html").status, 404);
 }
