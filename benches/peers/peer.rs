@@ -161,6 +161,27 @@ impl Peer {
         self.wait_ready()
     }
 
+    /// SIGKILL, and starts on what that left, each on a copy of it, as a start changes it; how long the median one took to be
+    /// ready.
+    pub fn kill_and_restart_often(&mut self, starts: usize) -> Duration {
+        self.kill();
+        let [data, left] = ["data", "left"].map(|name| self.folder.path().join(name));
+        std::fs::rename(&data, &left).expect("it has data");
+        let mut took: Vec<Duration> = (0..starts)
+            .map(|_| {
+                self.kill();
+                let _ = std::fs::remove_dir_all(&data);
+                let copied = Command::new("cp").arg("-r").args([&left, &data]).status().expect("cp runs");
+                let synced = Command::new("sync").status().expect("sync runs");
+                assert!(copied.success() && synced.success());
+                self.child = self.program.spawn(&self.path, &self.folder, self.address);
+                self.wait_ready()
+            })
+            .collect();
+        took.sort_unstable();
+        took[starts / 2]
+    }
+
     fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();

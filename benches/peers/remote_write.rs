@@ -42,9 +42,7 @@ pub fn run(shape: &Shape) {
         let million = load.total() as f64 / 1e6;
         let cpu = (peer.cpu() - before).as_secs_f64() / million;
         let (memory, disk) = (peer.memory_mib(), peer.disk_bytes() as f64 / load.total() as f64);
-        let mut starts = [(); STARTS].map(|()| peer.kill_and_restart());
-        starts.sort_unstable();
-        let restart = starts[STARTS / 2];
+        let restart = peer.kill_and_restart_often(STARTS);
         drop(peer);
 
         let Some(mut peer) = program.start() else { continue };
