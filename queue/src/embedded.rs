@@ -163,7 +163,14 @@ impl EmbeddedQueue {
         for path in &report.damaged_files {
             tracing::error!(path = %path.display(), "a file of the queue is damaged; the rest is used");
         }
-        tracing::info!(dir = %dir.display(), ?report, "queue opened");
+        tracing::info!(
+            dir = %dir.display(),
+            is_new = report.created,
+            records = report.next_offset - report.first_offset,
+            next_offset = report.next_offset,
+            torn_bytes = report.torn_tail.as_ref().map_or(0, |torn| torn.bytes),
+            "queue opened"
+        );
         Ok((EmbeddedQueue { shared, threads: Mutex::new(Some(threads)) }, report))
     }
 

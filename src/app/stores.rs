@@ -60,7 +60,8 @@ impl Stores {
         let logs = logs?;
         match engine {
             Ok((engine, recovered)) => {
-                tracing::info!(?recovered, "engine opened");
+                let (series, records, points) = (recovered.series, recovered.records, recovered.points);
+                tracing::info!(series, records, points, "engine opened");
                 Ok(Stores { engine: Arc::new(engine), logs })
             }
             Err(error) => {
