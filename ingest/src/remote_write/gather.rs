@@ -1,7 +1,5 @@
 //! What is read of a request: a batch for the engine, and what could not be taken.
 
-use std::fmt::Write;
-
 use watchfire_engine::{
     AppendError, BatchSeries, Engine, Exemplar, FamilyType, MetricType, Said, SampleBatch, SeriesKind, Spelling,
     Spellings,
@@ -9,20 +7,16 @@ use watchfire_engine::{
 use watchfire_model::histogram::HistogramError;
 use watchfire_model::labels::METRIC_NAME;
 use watchfire_model::sample::STALE_NAN_BITS;
-use watchfire_model::text::cut;
 use watchfire_model::{Histogram, Timestamp};
 
 use super::histogram::{self, Sent};
+use super::outcome::{COUNTED_BYTES, Outcome, SenderCounts, series_text};
 use super::v1::EXEMPLAR_BYTES;
 use super::{ReadError, Version};
 use watchfire_protobuf::{Field, Malformed};
 
 /// The label of the series that bear the very name of their summary.
 const QUANTILE: &str = "quantile";
-/// Refusals told in one answer; all are counted.
-const TOLD_MAX: usize = 10;
-/// Longest text of a series in a refusal, bytes.
-const SERIES_TEXT_BYTES_MAX: usize = 200;
 /// Labels that are read of a series at all; the engine's own limit is lower.
 const LABELS_MAX: usize = 1 << 16;
 /// Memory that is asked for at once, bytes.
@@ -153,34 +147,6 @@ impl<'b> Draft<'b> {
     }
 }
 
-/// What became of the samples of a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    /// Samples that are stored now, repeats of such included.
-    pub(crate) samples: u64,
-    /// Native histograms, likewise.
-    pub(crate) histograms: u64,
-    /// Exemplars, likewise. What has labels that are too long, or is of no series, is passed over, as with Prometheus; what is
-    /// out of order, too, in the first version.
-    pub(crate) exemplars: u64,
-    /// What was not taken, by reason.
-    pub(crate) refused: Vec<(&'static str, u64)>,
-    /// The first refusals, for people.
-    pub(crate) told: Vec<String>,
-}
-
-impl Outcome {
-    fn refuse(&mut self, reason: &'static str, count: u64, tell: impl FnOnce() -> String) {
-        match self.refused.iter_mut().find(|(have, _)| *have == reason) {
-            Some((_, have)) => *have += count,
-            None => self.refused.push((reason, count)),
-        }
-        if self.told.len() < TOLD_MAX {
-            self.told.push(tell());
-        }
-    }
-}
-
 /// What a message says about a metric family.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct About<'b> {
@@ -209,14 +175,6 @@ enum Way<'g> {
     Pieces(&'g Engine),
 }
 
-/// What a sender counts as one, and is several points here, or none of his.
-struct Counted {
-    /// The number of its first point in the batch.
-    first: u32,
-    /// A refusal of one of its points is told, as none was before.
-    is_to_tell: bool,
-}
-
 /// What was read of a request.
 pub(crate) struct Gathered<'g> {
     /// For the engine.
@@ -227,8 +185,7 @@ pub(crate) struct Gathered<'g> {
     latest: Option<BatchSeries>,
     /// What is said about metrics.
     said: Vec<Noted>,
-    /// What the points are of, if their sender counts something else; by their numbers, ascending.
-    counted: Vec<Counted>,
+    counted: SenderCounts,
     outcome: Outcome,
     /// Which message is read, if one of remote-write.
     version: Option<Version>,
@@ -256,7 +213,7 @@ impl<'g> Gathered<'g> {
             spellings,
             latest: None,
             said: Vec::new(),
-            counted: Vec::new(),
+            counted: SenderCounts::default(),
             outcome: Outcome::default(),
             version: None,
             way: Way::Whole,
@@ -362,17 +319,26 @@ impl<'g> Gathered<'g> {
     /// The points that follow are one for their sender: it is refused once, whatever is refused of it. Of what is no point of his
     /// (`is_his`) no refusal is told.
     pub(crate) fn count_as_one(&mut self, is_his: bool) -> Result<(), ReadError> {
-        self.ask(size_of::<Counted>())?;
-        // A batch is bounded by the body limit of its endpoint.
-        self.counted.push(Counted { first: self.batch.len() as u32, is_to_tell: is_his });
+        self.ask(COUNTED_BYTES)?;
+        self.counted.begin(self.next_point(), is_his);
         Ok(())
     }
 
-    /// Whether it is to be told that a point, by its number in the batch, is refused; it is told then.
-    fn tells_refusal(&mut self, point: u32) -> bool {
-        let of = self.counted.partition_point(|counted| counted.first <= point).checked_sub(1);
-        let of = of.and_then(|at| self.counted.get_mut(at));
-        of.is_none_or(|counted| std::mem::take(&mut counted.is_to_tell))
+    /// The number of the next point of the batch, which the body limit of its endpoint bounds.
+    fn next_point(&self) -> u32 {
+        self.batch.len() as u32
+    }
+
+    /// The series of a point that follows; `None` if its labels are none, which is noted.
+    fn series_of_point(&mut self, kind: SeriesKind, pairs: &mut [(&str, &str)]) -> Option<BatchSeries> {
+        let series = self.batch.series_of(kind, pairs);
+        self.latest = series.as_ref().ok().copied();
+        if let Err(error) = &series
+            && self.counted.tells(self.next_point())
+        {
+            self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
+        }
+        self.latest
     }
 
     /// Takes one point of a series; `late` as of `SampleBatch::push_late`. Labels that are none are noted.
@@ -386,17 +352,10 @@ impl<'g> Gathered<'g> {
     ) -> Result<(), ReadError> {
         let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
         self.ask(SERIES_BYTES + SAMPLE_BYTES + texts)?;
-        let series = self.batch.series_of(kind, pairs);
-        self.latest = series.as_ref().ok().copied();
-        match series {
-            Ok(series) if late => self.batch.push_late(series, at, value),
-            Ok(series) => self.batch.push(series, at, value),
-            Err(error) => {
-                let next = self.batch.len() as u32;
-                if self.tells_refusal(next) {
-                    self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
-                }
-            }
+        match self.series_of_point(kind, pairs) {
+            Some(series) if late => self.batch.push_late(series, at, value),
+            Some(series) => self.batch.push(series, at, value),
+            None => {}
         }
         Ok(())
     }
@@ -422,16 +381,8 @@ impl<'g> Gathered<'g> {
     ) -> Result<(), ReadError> {
         let texts = pairs.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
         self.ask(SERIES_BYTES + texts + memory_of(&histogram))?;
-        let series = self.batch.series_of(kind, pairs);
-        self.latest = series.as_ref().ok().copied();
-        match series {
-            Ok(series) => self.batch.push_native(series, at, histogram),
-            Err(error) => {
-                let next = self.batch.len() as u32;
-                if self.tells_refusal(next) {
-                    self.outcome.refuse("invalid_labels", 1, || format!("{}: {error}", series_text(pairs)));
-                }
-            }
+        if let Some(series) = self.series_of_point(kind, pairs) {
+            self.batch.push_native(series, at, histogram);
         }
         Ok(())
     }
@@ -622,6 +573,7 @@ impl<'g> Gathered<'g> {
         }
         self.batch.clear(self.batch.received_at());
         (self.said, self.latest, self.asked_bytes) = (Vec::new(), None, 0);
+        self.counted = SenderCounts::default();
         Ok(())
     }
 
@@ -655,7 +607,7 @@ impl<'g> Gathered<'g> {
         }
         for (point, rejection) in report.rejected.iter().filter(|(point, _)| passed_over.binary_search(point).is_err())
         {
-            if !self.tells_refusal(*point) {
+            if !self.counted.tells(*point) {
                 continue;
             }
             let batch = &self.batch;
@@ -679,38 +631,4 @@ impl<'g> Gathered<'g> {
 /// Memory of a histogram on its way, bytes.
 fn memory_of(histogram: &Histogram) -> usize {
     HISTOGRAM_BYTES + (histogram.positive().len() + histogram.negative().len()) * BUCKET_BYTES
-}
-
-/// A series as people write it, cut when it is long.
-fn series_text(pairs: &[(&str, &str)]) -> String {
-    let name = pairs.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
-    let mut text = format!("{name}{{");
-    for (index, (name, value)) in pairs.iter().filter(|(name, _)| *name != METRIC_NAME).enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{comma}{name}={value:?}");
-        if text.len() > SERIES_TEXT_BYTES_MAX {
-            break;
-        }
-    }
-    text.push('}');
-    if text.len() > SERIES_TEXT_BYTES_MAX {
-        text.truncate(cut(&text, SERIES_TEXT_BYTES_MAX).len());
-        text.push('…');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_series_is_written_as_people_write_it() {
-        assert_eq!(series_text(&[("__name__", "up"), ("job", "a\"b"), ("x", "é")]), "up{job=\"a\\\"b\", x=\"é\"}");
-        let long = "é".repeat(1000);
-        let text = series_text(&[("__name__", "up"), ("job", &long)]);
-        assert!(text.len() < SERIES_TEXT_BYTES_MAX + 8 && text.ends_with('…'), "{text}");
-        assert_eq!(series_text(&[]), "{}");
-    }
 }

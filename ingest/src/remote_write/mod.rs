@@ -7,13 +7,15 @@
 
 mod gather;
 mod histogram;
+mod outcome;
 mod v1;
 mod v2;
 
 use watchfire_engine::{AppendError, Engine, Spellings};
 use watchfire_model::Timestamp;
 
-pub(crate) use gather::{About, Gathered, Outcome};
+pub(crate) use gather::{About, Gathered};
+pub(crate) use outcome::Outcome;
 use watchfire_protobuf::Malformed;
 
 /// Which of the two messages a body is.
