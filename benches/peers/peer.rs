@@ -161,25 +161,31 @@ impl Peer {
         self.wait_ready()
     }
 
-    /// SIGKILL, and starts on what that left, each on a copy of it, as a start changes it; how long the median one took to be
-    /// ready.
-    pub fn kill_and_restart_often(&mut self, starts: usize) -> Duration {
+    /// SIGKILL, and starts on what that left, each on a copy of it, as a start changes it; how long the median ones took to be
+    /// ready, and to have answered a query of one result, which must be this one.
+    pub fn kill_and_restart_often(&mut self, starts: usize, query: &str, wanted: f64) -> (Duration, Duration) {
         self.kill();
         let [data, left] = ["data", "left"].map(|name| self.folder.path().join(name));
         std::fs::rename(&data, &left).expect("it has data");
-        let mut took: Vec<Duration> = (0..starts)
+        let (mut ready, mut answered): (Vec<Duration>, Vec<Duration>) = (0..starts)
             .map(|_| {
                 self.kill();
                 let _ = std::fs::remove_dir_all(&data);
                 let copied = Command::new("cp").arg("-r").args([&left, &data]).status().expect("cp runs");
                 let synced = Command::new("sync").status().expect("sync runs");
                 assert!(copied.success() && synced.success());
+                let begun = Instant::now();
                 self.child = self.program.spawn(&self.path, &self.folder, self.address);
-                self.wait_ready()
+                let ready = self.wait_ready();
+                let found = self.value(query);
+                if found != wanted {
+                    println!("{}: {found} of {wanted} samples are there after a start", self.program.name);
+                }
+                (ready, begun.elapsed())
             })
-            .collect();
-        took.sort_unstable();
-        took[starts / 2]
+            .unzip();
+        [&mut ready, &mut answered].map(|took| took.sort_unstable());
+        (ready[starts / 2], answered[starts / 2])
     }
 
     fn kill(&mut self) {

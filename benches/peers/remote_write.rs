@@ -1,4 +1,5 @@
-//! Samples taken by remote-write: CPU, memory, disk; what a kill leaves, and how long a start takes then.
+//! Samples taken by remote-write: CPU, memory, disk; what a kill leaves, how long a start takes then until it is ready, and until a
+//! query over all samples is answered.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,9 +29,10 @@ pub struct Shape {
 pub fn run(shape: &Shape) {
     println!("{} series at a time, {} samples, {} of each series", shape.series, shape.samples, shape.lifetime);
     println!(
-        "{:>52} {:>8} {:>10} {:>9} {:>10} {:>10} {:>10}",
-        "", "wall s", "CPU s/M", "RSS MiB", "B/sample", "restart s", "kept %"
+        "{:>52} {:>8} {:>10} {:>9} {:>10} {:>10} {:>10} {:>10}",
+        "", "wall s", "CPU s/M", "RSS MiB", "B/sample", "ready s", "answered s", "kept %"
     );
+    let count_all = METRICS.map(|metric| format!("sum(count_over_time({metric}[2h]))")).join(" + ");
     for program in PROGRAMS {
         let Some(mut peer) = program.start() else { continue };
         let load = Arc::new(Load::churning(shape.series, shape.samples, shape.lifetime));
@@ -42,23 +44,23 @@ pub fn run(shape: &Shape) {
         let million = load.total() as f64 / 1e6;
         let cpu = (peer.cpu() - before).as_secs_f64() / million;
         let (memory, disk) = (peer.memory_mib(), peer.disk_bytes() as f64 / load.total() as f64);
-        let restart = peer.kill_and_restart_often(STARTS);
+        let (ready, answered) = peer.kill_and_restart_often(STARTS, &count_all, load.total() as f64);
         drop(peer);
 
         let Some(mut peer) = program.start() else { continue };
         let load = Arc::new(Load::new(shape.series, 8));
         load.send(&peer);
         peer.kill_and_restart();
-        let counts = METRICS.map(|metric| format!("sum(count_over_time({metric}[1h]))"));
-        let kept = peer.value(&counts.join(" + ")) / load.total() as f64;
+        let kept = peer.value(&count_all) / load.total() as f64;
         println!(
-            "{:>52} {:>8.1} {:>10.3} {:>9.0} {:>10.2} {:>10.2} {:>10.1}",
+            "{:>52} {:>8.1} {:>10.3} {:>9.0} {:>10.2} {:>10.2} {:>10.2} {:>10.1}",
             program.name,
             wall.as_secs_f64(),
             cpu,
             memory,
             disk,
-            restart.as_secs_f64(),
+            ready.as_secs_f64(),
+            answered.as_secs_f64(),
             100.0 * kept
         );
     }
