@@ -178,13 +178,14 @@ impl Peer {
                 self.child = self.program.spawn(&self.path, &self.folder, self.address);
                 let ready = self.wait_ready();
                 let found = self.value(query);
-                if found != wanted {
+                if found < wanted {
                     println!("{}: {found} of {wanted} samples are there after a start", self.program.name);
                 }
                 (ready, begun.elapsed())
             })
             .unzip();
-        [&mut ready, &mut answered].map(|took| took.sort_unstable());
+        ready.sort_unstable();
+        answered.sort_unstable();
         (ready[starts / 2], answered[starts / 2])
     }
 

@@ -33,6 +33,7 @@ pub(super) enum Leave {
 }
 
 /// Samples at one time of series whose ranks follow each other.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 struct Run {
     first: u32,
     many: u32,
@@ -48,6 +49,7 @@ impl Run {
 }
 
 /// A native histogram, with the rank of its series.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 struct Native {
     rank: u32,
     at: i64,
@@ -56,6 +58,7 @@ struct Native {
 
 /// What there is for the series of a bucket, in the order of the log.
 #[derive(Default)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct OfBucket {
     runs: Vec<Run>,
     /// Of all runs, one after another.
@@ -79,22 +82,30 @@ impl Gathered {
         Gathered { of_buckets, shift: width.trailing_zeros(), expected: samples / buckets.max(1) }
     }
 
-    /// Adds a sample of the series of a rank.
+    /// Adds samples at one time of the series of this rank and those behind it, one of each.
     #[inline]
-    pub(super) fn sample(&mut self, rank: u32, at: i64, value: f64) {
-        let Some(OfBucket { runs, values, .. }) = self.of_buckets.get_mut((rank >> self.shift) as usize) else {
-            return;
-        };
-        match runs.last_mut() {
-            Some(run) if run.at == at && run.first.wrapping_add(run.many) == rank => run.many += 1,
-            last => {
-                if last.is_none() {
-                    values.reserve(self.expected);
+    pub(super) fn samples(&mut self, mut rank: u32, at: i64, mut values: &[f64]) {
+        while !values.is_empty() {
+            let bucket = rank >> self.shift;
+            let Some(OfBucket { runs, values: gathered, .. }) = self.of_buckets.get_mut(bucket as usize) else {
+                return;
+            };
+            let in_bucket = (((bucket + 1) << self.shift) - rank) as usize;
+            let (some, others) = values.split_at(values.len().min(in_bucket));
+            // No more than a bucket has series.
+            let many = some.len() as u32;
+            match runs.last_mut() {
+                Some(run) if run.at == at && run.first.wrapping_add(run.many) == rank => run.many += many,
+                last => {
+                    if last.is_none() {
+                        gathered.reserve(self.expected);
+                    }
+                    runs.push(Run { first: rank, many, at });
                 }
-                runs.push(Run { first: rank, many: 1, at });
             }
+            gathered.extend_from_slice(some);
+            (rank, values) = (rank + many, others);
         }
-        values.push(value);
     }
 
     /// By bucket, what there is of it in each of these, in their order.
@@ -357,7 +368,7 @@ mod tests {
 
     fn gathered(samples: &[(u32, i64, f64)]) -> Gathered {
         let mut gathered = Gathered::new(3, 64, samples.len());
-        samples.iter().for_each(|(rank, at, value)| gathered.sample(*rank, *at, *value));
+        samples.iter().for_each(|(rank, at, value)| gathered.samples(*rank, *at, &[*value]));
         gathered
     }
 
@@ -405,7 +416,7 @@ mod tests {
     fn runs_are_of_series_behind_each_other_at_one_time() {
         let mut gathered = Gathered::new(3, 64, 0);
         let all = [(0, 1), (1, 1), (2, 1), (2, 2), (3, 2), (64, 2), (65, 2), (4, 2), (9, 2)];
-        all.iter().for_each(|(rank, at)| gathered.sample(*rank, *at, 0.0));
+        all.iter().for_each(|(rank, at)| gathered.samples(*rank, *at, &[0.0]));
         let runs = |bucket: usize| -> Vec<(u32, u32)> {
             gathered.of_buckets[bucket].runs.iter().map(|run| (run.first, run.many)).collect()
         };

@@ -19,15 +19,17 @@ use crate::chunk::with_codec;
 use crate::cores;
 use crate::delete::Deletion;
 use crate::resting::LogPart;
+use crate::wal::columns::SampleColumns;
 use crate::wal::record::{self, AdditivePoints, Points, PointsAt};
 
 /// A thread is not worth it for fewer bytes of log.
 const SHARE_MIN: usize = 1 << 18;
 /// Shares of a thread: one that is held up leaves some to the others.
 const SHARES_PER_THREAD: usize = 4;
-/// Bytes of the log whose samples are gathered before they go to their series: ten to fifteen million samples, so that a series
-/// of many is met once instead of with each of its samples. The last ones rest as they are gathered.
-const GATHERED_BYTES: usize = 40 << 20;
+/// Bytes of the log whose samples are gathered before they go to their series, so that a series of many is met once instead of with
+/// each of its samples: more than a log gets, by default, until a snapshot takes its place. The last ones rest as they are gathered,
+/// which makes a start short.
+const GATHERED_BYTES: usize = 96 << 20;
 /// Series whose samples a thread deletes at once.
 const DELETED_AT_ONCE: usize = 1024;
 /// A sample takes about so many bytes of the log.
@@ -308,13 +310,14 @@ fn read_samples<'n>(
 ) -> Read<'n> {
     let bytes: usize = records.iter().zip(samples).map(|(record, samples)| samples.bytes(record)).sum();
     let gathered = Gathered::new(buckets, width, bytes / SAMPLE_BYTES);
+    let mut room = SampleColumns::default();
     let mut read = Read { lookup: numbering.lookup(), gathered, points: 0, orphans: 0, senseless: Vec::new() };
     for (record, samples) in records.iter().zip(samples) {
         let payload = file.get(record.payload.clone()).unwrap_or_default();
         let understood = match samples {
             SamplesAt::Nowhere => Ok(()),
             SamplesAt::Among(place) => record::read_counts(payload, *place, &mut read).map(drop),
-            SamplesAt::Behind(place) => record::read_samples(payload, *place, &mut read),
+            SamplesAt::Behind(place) => record::read_samples(payload, *place, &mut room, &mut read),
         };
         if understood.is_err() {
             read.senseless.push(record.place);
@@ -324,20 +327,36 @@ fn read_samples<'n>(
 }
 
 impl Points for Read<'_> {
-    #[inline]
     fn sample(&mut self, id: u64, at: i64, value: f64) {
-        match self.lookup.rank(id) {
-            Some(rank) => {
+        match self.lookup.ranks(id) {
+            Some((rank, _)) => {
                 self.points += 1;
-                self.gathered.sample(rank, at, value);
+                self.gathered.samples(rank, at, &[value]);
             }
             None => self.orphans += 1,
         }
     }
 
+    /// Those of series whose numbers follow each other, at one time, go on together.
+    fn samples(&mut self, SampleColumns { ids, times, values, .. }: &SampleColumns) {
+        let mut begin = 0;
+        while let (Some(&id), Some(&at)) = (ids.get(begin), times.get(begin)) {
+            let Some((rank, most)) = self.lookup.ranks(id) else {
+                self.orphans += 1;
+                begin += 1;
+                continue;
+            };
+            let others = ids[begin..].iter().zip(&times[begin..]).take(most);
+            let many = (id..).zip(others).take_while(|(next, (id, time))| *next == **id && **time == at).count();
+            self.points += many as u64;
+            self.gathered.samples(rank, at, values.get(begin..begin + many).unwrap_or_default());
+            begin += many;
+        }
+    }
+
     fn native(&mut self, id: u64, at: i64, histogram: &Histogram) {
-        match self.lookup.rank(id) {
-            Some(rank) => {
+        match self.lookup.ranks(id) {
+            Some((rank, _)) => {
                 self.points += 1;
                 self.gathered.native(rank, at, histogram.clone());
             }
@@ -352,6 +371,8 @@ impl Points for Read<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn records(deleting: &[usize]) -> Vec<Pending> {
@@ -399,5 +420,34 @@ mod tests {
         fn exemplar(&mut self, _: u64, _: watchfire_model::LabelSet, _: crate::Exemplar) {}
         fn notes(&mut self, _: Vec<crate::notes::MetricNote>) {}
         fn define(&mut self, _: u64, _: crate::kind::SeriesKind, _: &crate::wal::definitions::Labels) {}
+    }
+
+    proptest! {
+        #[test]
+        fn samples_go_to_their_series_together_as_one_by_one(
+            samples in prop::collection::vec((0u64..300, 0usize..90, 0i64..2), 0..40),
+            missing in 0u64..300,
+        ) {
+            let all = (0..300).filter(|id| *id != missing).map(|id| (id, (id % 200) as u32, 0)).collect();
+            let numbering = Numbering::of_all(all, 300);
+            let mut columns = SampleColumns::default();
+            for (first, many, at) in samples {
+                for id in first..first + many as u64 {
+                    columns.ids.push(id);
+                    columns.times.push(at);
+                    columns.values.push(columns.values.len() as f64);
+                }
+            }
+            let of = |take: &dyn Fn(&mut Read)| {
+                let gathered = Gathered::new(5, 64, 0);
+                let mut read =
+                    Read { lookup: numbering.lookup(), gathered, points: 0, orphans: 0, senseless: Vec::new() };
+                take(&mut read);
+                (read.points, read.orphans, Gathered::by_bucket(vec![read.gathered]).collect::<Vec<_>>())
+            };
+            let together = of(&|read| read.samples(&columns));
+            let one_by_one = of(&|read| columns.iter().for_each(|(id, at, value)| read.sample(id, at, value)));
+            prop_assert_eq!(together, one_by_one);
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::notes::MetricNote;
 use crate::wal::Hold;
+use crate::wal::columns::SampleColumns;
 use crate::wal::definitions::Labels;
 use crate::wal::record::{self, AdditivePoints, Heads, Points};
 use crate::wal::segment;
@@ -253,7 +254,7 @@ impl LogTail {
 fn tell(payload: &[u8], told: &mut Told<impl Follow>) -> Result<(), Damaged> {
     let Some(counts) = record::read_head(payload, told)? else { return Ok(()) };
     let samples = record::read_counts(payload, counts, told)?;
-    record::read_samples(payload, samples, told)?;
+    record::read_samples(payload, samples, &mut SampleColumns::default(), told)?;
     told.tell_samples();
     Ok(())
 }

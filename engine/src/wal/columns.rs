@@ -139,72 +139,86 @@ fn starts(counts: &[usize; KINDS]) -> [usize; KINDS] {
     })
 }
 
-/// Reads what `put` wrote, and calls back with each sample: the number of its series, its time and its value.
-pub(super) fn read(cursor: &mut Cursor, each: impl FnMut(u64, i64, f64)) -> Result<(), Damaged> {
-    // A sample takes a byte at least.
-    let many = cursor.length(cursor.rest().len())?;
-    if many == 0 {
-        return Ok(());
-    }
-    let (mut ids, mut times) = (Vec::new(), Vec::new());
-    for column in [&mut ids, &mut times] {
-        ints::decode(cursor, many, column)?;
-    }
-    let samples = ids.into_iter().map(|id| id as u64).zip(times);
-    if cursor.rest().first() == Some(&BY_KIND) {
-        cursor.take(1)?;
-        read_by_kind(cursor, samples, each)
-    } else {
-        read_one_by_one(cursor, samples, each)
-    }
+/// Samples of many series as they are read: of each the number of its series, its time in milliseconds and its value.
+#[derive(Default)]
+pub(crate) struct SampleColumns {
+    pub(crate) ids: Vec<u64>,
+    pub(crate) times: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    /// Where mantissas of a kind stand together.
+    mantissas: Vec<u64>,
 }
 
-fn read_by_kind(
-    cursor: &mut Cursor,
-    samples: impl ExactSizeIterator<Item = (u64, i64)>,
-    mut each: impl FnMut(u64, i64, f64),
-) -> Result<(), Damaged> {
-    let kinds = cursor.take(samples.len())?;
-    if kinds.iter().any(|kind| usize::from(*kind) >= KINDS) {
-        return Err(Damaged("a decimal exponent is above 15"));
-    }
-    let many = counts(kinds);
-    let mut mantissas = vec![0; kinds.len()];
-    let mut rest = &mut *mantissas;
-    for (kind, many) in many.into_iter().enumerate().filter(|(_, many)| *many > 0) {
-        let (mantissas, others) = rest.split_at_mut(many);
-        rest = others;
-        for byte in 0..kind % LENGTHS {
-            let plane = cursor.take(many)?;
-            mantissas.iter_mut().zip(plane).for_each(|(mantissa, part)| *mantissa |= u64::from(*part) << (8 * byte));
+impl SampleColumns {
+    /// Reads what `put` wrote, in the place of what was there. Errors: it is damaged; then nothing is to be made of the columns.
+    pub(super) fn read(&mut self, cursor: &mut Cursor) -> Result<(), Damaged> {
+        self.ids.clear();
+        self.values.clear();
+        // A sample takes a byte at least.
+        let many = cursor.length(cursor.rest().len())?;
+        if many == 0 {
+            self.times.clear();
+            return Ok(());
+        }
+        ints::decode_onto(cursor, many, &mut self.ids, |id| id as u64)?;
+        ints::decode(cursor, many, &mut self.times)?;
+        self.values.reserve(many);
+        if cursor.rest().first() == Some(&BY_KIND) {
+            cursor.take(1)?;
+            self.read_by_kind(cursor, many)
+        } else {
+            self.read_one_by_one(cursor, many)
         }
     }
-    let mut next = starts(&many);
-    for ((id, time), kind) in samples.zip(kinds) {
-        let next = &mut next[usize::from(*kind)];
-        let mantissa = mantissas[*next];
-        *next += 1;
-        // An integer is divided by one: that costs less than to guess wrong which of them comes.
-        let value = match usize::from(*kind) / LENGTHS {
-            AS_IT_IS => f64::from_bits(mantissa),
-            exponent => unzigzag(mantissa) as f64 / POWERS[exponent],
-        };
-        each(id, time, value);
-    }
-    Ok(())
-}
 
-fn read_one_by_one(
-    cursor: &mut Cursor,
-    samples: impl ExactSizeIterator<Item = (u64, i64)>,
-    mut each: impl FnMut(u64, i64, f64),
-) -> Result<(), Damaged> {
-    let mut exponents = Vec::new();
-    ints::decode(cursor, samples.len(), &mut exponents)?;
-    for ((id, time), exponent) in samples.zip(exponents) {
-        each(id, time, read_value(cursor, exponent)?);
+    fn read_by_kind(&mut self, cursor: &mut Cursor, samples: usize) -> Result<(), Damaged> {
+        let kinds = cursor.take(samples)?;
+        if kinds.iter().any(|kind| usize::from(*kind) >= KINDS) {
+            return Err(Damaged("a decimal exponent is above 15"));
+        }
+        let many = counts(kinds);
+        self.mantissas.clear();
+        self.mantissas.resize(samples, 0);
+        let mut rest = &mut *self.mantissas;
+        for (kind, many) in many.into_iter().enumerate().filter(|(_, many)| *many > 0) {
+            let (mantissas, others) = rest.split_at_mut(many);
+            rest = others;
+            for byte in 0..kind % LENGTHS {
+                let plane = cursor.take(many)?;
+                mantissas
+                    .iter_mut()
+                    .zip(plane)
+                    .for_each(|(mantissa, part)| *mantissa |= u64::from(*part) << (8 * byte));
+            }
+        }
+        let mut next = starts(&many);
+        self.values.extend(kinds.iter().map(|kind| {
+            let next = &mut next[usize::from(*kind)];
+            let mantissa = self.mantissas[*next];
+            *next += 1;
+            // An integer is divided by one: that costs less than to guess wrong which of them comes.
+            match usize::from(*kind) / LENGTHS {
+                AS_IT_IS => f64::from_bits(mantissa),
+                exponent => unzigzag(mantissa) as f64 / POWERS[exponent],
+            }
+        }));
+        Ok(())
     }
-    Ok(())
+
+    fn read_one_by_one(&mut self, cursor: &mut Cursor, samples: usize) -> Result<(), Damaged> {
+        let mut exponents = Vec::new();
+        ints::decode(cursor, samples, &mut exponents)?;
+        for exponent in exponents {
+            self.values.push(read_value(cursor, exponent)?);
+        }
+        Ok(())
+    }
+
+    /// The samples one after another: the number of the series, the time and the value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, i64, f64)> {
+        let Self { ids, times, values, .. } = self;
+        ids.iter().zip(times).zip(values).map(|((id, at), value)| (*id, *at, *value))
+    }
 }
 
 #[inline]
@@ -245,7 +259,9 @@ mod tests {
             columns.put(&mut columnar);
             columnar.bytes.extend_from_slice(b"after");
             let mut cursor = Cursor::new(&columnar.bytes);
-            read(&mut cursor, |id, at, value| back.push((id, at, value.to_bits()))).expect("whole");
+            let mut read = SampleColumns::default();
+            read.read(&mut cursor).expect("whole");
+            back.extend(read.iter().map(|(id, at, value)| (id, at, value.to_bits())));
             prop_assert_eq!(cursor.rest(), b"after");
             let wanted: Vec<(u64, i64, u64)> =
                 samples.iter().map(|(id, at, value)| (far.wrapping_add(*id), i64::from(*at), value.to_bits())).collect();
@@ -262,7 +278,9 @@ mod tests {
                 ints::encode(column, &mut ints::Scratch::default(), &mut bytes);
             }
             samples.iter().for_each(|(mantissa, _)| put_varint(&mut bytes, zigzag(*mantissa)));
-            read(&mut Cursor::new(&bytes), |id, at, value| back.push((id, at, value))).expect("whole");
+            let mut read = SampleColumns::default();
+            read.read(&mut Cursor::new(&bytes)).expect("whole");
+            back.extend(read.iter());
             let value = |(mantissa, exponent): &(i64, i64)| *mantissa as f64 / POWERS[*exponent as usize];
             let wanted: Vec<_> = samples.iter().zip(0..).map(|(sample, at)| (at as u64, at, value(sample))).collect();
             prop_assert_eq!(back, wanted);
@@ -270,7 +288,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&mut Cursor::new(&bytes), |_, _, _| {});
+            let _ = SampleColumns::default().read(&mut Cursor::new(&bytes));
         }
     }
 

@@ -4,7 +4,7 @@
 //! wait (group commit). Numbers of records (`lsn`) ascend by one.
 
 mod again;
-mod columns;
+pub(crate) mod columns;
 pub(crate) mod definitions;
 mod holds;
 mod output;

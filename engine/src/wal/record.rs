@@ -35,7 +35,7 @@ use crate::key;
 use crate::kind::SeriesKind;
 use crate::natives;
 use crate::notes::{self, MetricNote};
-use crate::wal::columns::{self, Columns};
+use crate::wal::columns::{Columns, SampleColumns};
 use crate::wal::definitions::{self, Labels};
 use crate::wal::packed::Columnar;
 
@@ -250,6 +250,10 @@ pub(crate) trait Heads {
 pub(crate) trait Points {
     /// A sample of a series: its time in milliseconds, and its value.
     fn sample(&mut self, id: u64, at: i64, value: f64);
+    /// All samples of a record.
+    fn samples(&mut self, columns: &SampleColumns) {
+        columns.iter().for_each(|(id, at, value)| self.sample(id, at, value));
+    }
     /// Counts or observations of a series.
     fn additive(&mut self, id: u64, points: AdditivePoints) -> Result<(), Damaged>;
     /// A native histogram of a series, at a time in milliseconds.
@@ -317,13 +321,19 @@ pub(crate) fn read_counts(payload: &[u8], place: PointsAt, to: &mut impl Points)
     Ok(PointsAt { at: payload.len() - cursor.rest().len(), ..place })
 }
 
-/// Reads the samples and native histograms that stand behind counts and observations, and hands them on.
-pub(crate) fn read_samples(payload: &[u8], place: PointsAt, to: &mut impl Points) -> Result<(), Damaged> {
+/// Reads the samples and native histograms that stand behind counts and observations, and hands them on. `room`: for the samples.
+pub(crate) fn read_samples(
+    payload: &[u8],
+    place: PointsAt,
+    room: &mut SampleColumns,
+    to: &mut impl Points,
+) -> Result<(), Damaged> {
     if place.is_plain {
         return Ok(());
     }
     let mut cursor = Cursor::new(payload.get(place.at..).unwrap_or_default());
-    columns::read(&mut cursor, |id, at, value| to.sample(id, at, value))?;
+    room.read(&mut cursor)?;
+    to.samples(room);
     if !cursor.is_empty() {
         read_natives(&mut cursor, to)?;
     }
@@ -401,7 +411,7 @@ mod tests {
     fn read(payload: &[u8], collect: &mut Collect) -> Result<(), Damaged> {
         let Some(counts) = read_head(payload, collect)? else { return Ok(()) };
         let samples = read_counts(payload, counts, collect)?;
-        read_samples(payload, samples, collect)
+        read_samples(payload, samples, &mut SampleColumns::default(), collect)
     }
 
     impl Heads for Collect {
