@@ -355,27 +355,103 @@ fn lines_that_were_too_old_are_not_forgotten() {
         server.client().get("/api/v1/logs/search?start=100h&limit=0&buckets=0&q=number:*")["total"].as_u64()
     };
     let server = with_days(1);
-    for (name, way, again) in [
-        ("old.log", "the same command imports them", "3 lines were refused (too_old 3); the first is line 1: "),
-        ("mixed.log", "--as-new imports the whole file", "3 lines were refused as too old when it was imported; "),
+    let way = "the same command imports them";
+    for (name, again) in [
+        ("old.log", "3 lines were refused (too_old 3); the first is line 1: "),
+        ("mixed.log", "3 lines were refused (too_old 3); the first is line 6: "),
     ] {
-        let (code, said) = run(import(&server, &["--final", &path(name)]));
-        assert!(code == 5 && said.contains("3 lines were refused (too_old 3)") && said.contains(way), "{said}");
-        let (code, said) = run(import(&server, &["--final", &path(name)]));
-        assert!(code == 5 && said.contains(again) && said.contains(way), "{said}");
+        for _ in 0..2 {
+            let (code, said) = run(import(&server, &["--final", &path(name)]));
+            assert!(code == 5 && said.contains(again) && said.contains(way), "{said}");
+        }
     }
+    let stdin = |server: &Server, name: &str| {
+        let mut from_stdin = import(server, &["-"]);
+        from_stdin.stdin(File::open(path(name)).expect("it is there"));
+        run(from_stdin)
+    };
+    let (code, said) = stdin(&server, "mixed.log");
+    assert!(code == 5 && said.contains("3 lines that were refused before were not tried again"), "{said}");
     assert_eq!(all(&server), Some(5));
     drop(server);
     let server = with_days(30);
-    for (name, arguments, code, total) in [
-        ("old.log", ["--final"].as_slice(), 0, 8),
-        ("old.log", &["--final"], 0, 8),
-        ("mixed.log", &["--final"], 5, 8),
-        ("mixed.log", &["--final", "--as-new"], 0, 16),
-        ("mixed.log", &["--final"], 0, 16),
-    ] {
-        let (ended, said) = run(import(&server, &[arguments, &[path(name).as_str()]].concat()));
-        assert_eq!((ended, all(&server)), (code, Some(total)), "{name}: {said}");
+    let (code, said) = stdin(&server, "old.log");
+    assert!(code == 0 && said.contains("3 lines that were refused before are stored now"), "{said}");
+    assert_eq!(all(&server), Some(8), "{said}");
+    let (code, said) = run(import(&server, &["--final", &path("mixed.log")]));
+    assert!(code == 0 && said.contains("3 lines that were refused before are stored now"), "{said}");
+    for name in ["old.log", "mixed.log"] {
+        let (code, said) = run(import(&server, &["--final", &path(name)]));
+        assert_eq!((code, all(&server)), (0, Some(11)), "{name}: {said}");
+    }
+}
+
+#[test]
+fn refused_lines_among_others_come_in_later_and_nothing_twice() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let with_days = |days: u32| Server::start_on(BINARY, &format!("logs: {{retention_days: {days}}}\n"), data.path());
+    let at = |days: i64| watchfire_model::Timestamp::now().plus_millis(-days * 86_400_000).to_rfc3339();
+    // Every third line is three days old, every seventh ten.
+    let days = |number: u64| match (number % 7, number % 3) {
+        (0, _) => 10,
+        (_, 0) => 3,
+        _ => 0,
+    };
+    let line =
+        |number: u64| format!("{{\"timestamp\":\"{}\",\"message\":\"order\",\"number\":{number}}}\n", at(days(number)));
+    fs::write(path("lines.log"), (0..3000).map(line).collect::<String>()).expect("written");
+    // A run of old ones that is longer than a piece, with a line that is cut between two.
+    let filler = "x".repeat(2000);
+    let long = |age: i64, number: u64| {
+        format!("{{\"timestamp\":\"{}\",\"message\":\"{filler}\",\"number\":{number}}}\n", at(age))
+    };
+    let run_of_old: String = (3000..5000).map(|number| long(3, number)).collect();
+    let giant = format!("<14>1 {} db1 shop - - - {}\n", at(3), "g".repeat(2 << 20));
+    fs::write(path("run.log"), long(0, 5000) + &giant + &run_of_old + &giant + &long(0, 5001)).expect("written");
+    let entry = |number: u64| {
+        let micros = watchfire_model::Timestamp::now().plus_millis(-days(number) * 86_400_000).millis() * 1000;
+        format!(
+            "__CURSOR=c{number}\n__REALTIME_TIMESTAMP={micros}\n_SYSTEMD_UNIT=shop.service\nMESSAGE=number={number}\n\n"
+        )
+    };
+    fs::write(path("journal"), (6000..6100).map(entry).collect::<String>()).expect("written");
+    let cri = |number: u64| format!("{} stdout F number={number} msg=x\n", at(days(number)));
+    fs::write(path("cri.log"), (7000..7100).map(cri).collect::<String>()).expect("written");
+    let files = [("lines.log", None), ("run.log", None), ("journal", Some("journald")), ("cri.log", None)];
+    let import_all = |server: &Server| {
+        files.map(|(name, format)| {
+            let format = format.map(|format| format!("--format={format}"));
+            let arguments: Vec<String> =
+                ["--final".to_owned(), path(name), "--service=shop".to_owned()].into_iter().chain(format).collect();
+            run(import(server, &arguments.iter().map(String::as_str).collect::<Vec<&str>>()))
+        })
+    };
+    let found = |server: &Server| {
+        server.wait_drained();
+        server.client().get("/api/v1/logs/search?start=300h&limit=0&buckets=0&service=shop")["total"].as_u64()
+    };
+    let counted = |older: &dyn Fn(i64) -> bool| -> u64 {
+        let of = |numbers: std::ops::Range<u64>| numbers.filter(|number| older(days(*number))).count() as u64;
+        of(0..3000) + of(6000..6100) + of(7000..7100)
+    };
+    for (retention, wanted) in
+        [(1, counted(&|age| age == 0) + 2), (5, counted(&|age| age < 5) + 2004), (30, 3200 + 2004)]
+    {
+        let server = with_days(retention);
+        for round in 0..2 {
+            let outcomes = import_all(&server);
+            assert_eq!(found(&server), Some(wanted), "{retention} days, {round}: {outcomes:#?}");
+            for ((code, said), (name, _)) in outcomes.iter().zip(files) {
+                let left = retention == 1 || retention == 5 && name != "run.log";
+                assert_eq!((*code, said.contains("refused (too_old")), (if left { 5 } else { 0 }, left), "{said}");
+                assert!(!said.contains("does not know any more"), "{said}");
+            }
+        }
+        // A line that is cut is so whenever it comes in.
+        let cut = server.client().get("/api/v1/logs/search?start=300h&q=fields.truncated:true&buckets=0");
+        assert_eq!(cut["total"].as_u64(), Some(if retention == 1 { 0 } else { 2 }), "{cut}");
     }
 }
 
@@ -402,10 +478,16 @@ fn lines_that_are_plain_text_or_refused_are_told_by_file() {
     ] {
         assert!(said.contains(&told), "{told}\n{said}");
     }
-    // What is appended after an interruption has the numbers of the file, too.
+    // What was refused is tried again, and what is appended has the numbers of the file, too.
     fs::write(path("b.log"), format!("{good}{old}{good}{old}")).expect("written");
     let (code, said) = run(import(&server, &["--format", "json", &path("b.log")]));
-    assert!(code == 5 && said.contains("the first is line 8: ") && !said.contains("plain text"), "{said}");
+    let told = "2 lines were refused (too_old 2); the first is line 4: ";
+    assert!(code == 5 && said.contains(told) && !said.contains("plain text"), "{said}");
+    fs::write(path("e.log"), text(100, 103)).expect("written");
+    assert_eq!(run(import(&server, &[&path("e.log")])).0, 0);
+    fs::write(path("e.log"), format!("{}{old}", text(100, 103))).expect("written");
+    let (code, said) = run(import(&server, &[&path("e.log")]));
+    assert!(code == 5 && said.contains("the first is line 4: "), "{said}");
     fs::write(path("d.log"), format!("{good}nothing\n")).expect("written");
     let (code, said) = run(import(&server, &["--format", "json", &path("d.log")]));
     assert!(code == 0 && said.contains("1 of 4 records is not of the format json, and kept as plain text"), "{said}");

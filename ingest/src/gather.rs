@@ -130,6 +130,11 @@ impl<'a> Gatherer<'a> {
         self.out.total
     }
 
+    /// How many of them were refused.
+    pub fn rejected(&self) -> u32 {
+        self.out.rejected
+    }
+
     /// Adds to what was gathered before.
     pub fn onto(self, gathered: Gathered) -> Gatherer<'a> {
         Gatherer { out: gathered, ..self }

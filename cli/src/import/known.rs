@@ -22,17 +22,18 @@ pub(super) struct Known {
     pub(super) head: Sample,
     /// The bytes before the position.
     pub(super) tail: Sample,
-    /// Records of it that are stored.
-    stored: u64,
-    /// Records of it that were refused as too old.
-    pub(super) too_old: u64,
+    /// Records of it that were refused, and may be sent again.
+    pub(super) refused: u64,
+    /// Records of it that were refused, whose places are not known.
+    pub(super) unplaced: u64,
 }
 
-impl Known {
-    /// Whether nothing of it is stored, so that it begins anew: the server may keep records for longer now.
-    pub(super) fn may_begin_anew(&self) -> bool {
-        self.stored == 0 && self.too_old > 0
-    }
+/// A part of a file that was refused.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Place {
+    pub(super) from: u64,
+    /// Behind it.
+    pub(super) to: u64,
 }
 
 /// Some bytes of a file, as a hash.
@@ -66,6 +67,16 @@ struct Answer {
     files: Vec<Known>,
 }
 
+#[derive(Deserialize)]
+struct AnswerWithPlaces {
+    files: Vec<KnownPlaces>,
+}
+
+#[derive(Deserialize)]
+struct KnownPlaces {
+    places: Vec<Place>,
+}
+
 /// The first half of a file's name at the server: files that begin with the same line share it.
 pub(super) fn start_of(head: &[u8]) -> String {
     let start = head.get(..START_BYTES).unwrap_or(head);
@@ -89,6 +100,12 @@ pub(super) async fn candidates(server: &Server, head: &[u8], format: Option<&str
         server.ask("/api/v1/import/logs", &[("start", Some(start.as_str())), ("format", format)], None).await?;
     let fits = |known: &Known| head.get(..known.head.bytes).is_some_and(|head| known.head.is_of(head));
     let mut found: Vec<Known> = answer.files.into_iter().filter(fits).collect();
-    found.sort_by_key(|known| (std::cmp::Reverse(known.position), known.too_old));
+    found.sort_by_key(|known| (std::cmp::Reverse(known.position), known.refused + known.unplaced));
     Ok(found)
+}
+
+/// Where the refused lines of a file stand, in its order.
+pub(super) async fn places(server: &Server, file: &str) -> Result<Vec<Place>, Failure> {
+    let answer: AnswerWithPlaces = server.ask("/api/v1/import/logs", &[("file", Some(file))], None).await?;
+    Ok(answer.files.into_iter().next().map(|file| file.places).unwrap_or_default())
 }

@@ -52,10 +52,10 @@ enum ImportVerb {
     /// Log files, packed ones (gzip, zstd) too, and whole folders.
     ///
     /// Lines are dated by the time that stands in them: right in graphs, unseen by rules. The same file again adds
-    /// nothing, whatever its name; one that has grown adds what is new. When the server goes away meanwhile the import
-    /// says so and waits for a minute, and a later call goes on where this one stopped. Of a packed file that is cut
-    /// off or damaged all lines that can be unpacked are imported. A file that begins like a longer one that was imported
-    /// may be a part of it: that is said, and --as-new imports it.
+    /// nothing, whatever its name; one that has grown adds what is new, and lines that the server refused are tried
+    /// again. When the server goes away meanwhile the import says so and waits for a minute, and a later call goes on
+    /// where this one stopped. Of a packed file that is cut off or damaged all lines that can be unpacked are imported. A
+    /// file that begins like a longer one that was imported may be a part of it: that is said, and --as-new imports it.
     ///
     /// Of a file that may still be written (changed within the last hour, not packed) the end is left for the next call
     /// if it may go on: a line without its end, a line that is written in parts, an entry of a journal, and if it was changed
@@ -223,7 +223,7 @@ impl Left {
             ("files that could not be read to their end", self.unread as u64),
             ("files that may be parts of others", self.shorter as u64),
             ("refused lines", rejected),
-            ("lines that were refused before", progress.too_old_before()),
+            ("lines that were refused before", progress.left_before()),
         ];
         let told: Vec<String> =
             left.iter().filter(|(_, many)| *many > 0).map(|(what, many)| format!("{what}: {many}")).collect();

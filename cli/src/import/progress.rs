@@ -28,6 +28,8 @@ pub(super) struct Piece<'p> {
     /// Of these, how many say no time.
     pub(super) undated: u64,
     pub(super) refused: u64,
+    /// Of these, how many the server cannot tell apart from what it has stored.
+    pub(super) unplaced: u64,
     /// How many for which reason, where the server says so.
     pub(super) reasons: Option<&'p BTreeMap<String, u64>>,
     /// The first line that was refused, by its number in the file, and why.
@@ -41,15 +43,17 @@ struct File {
     refused: u64,
     reasons: BTreeMap<String, u64>,
     first: Option<(u64, String)>,
-    /// Some of it is stored, by this import or an earlier one.
-    is_stored: bool,
-    /// So many were refused by earlier imports, as too old.
-    too_old_before: u64,
+    /// Refused by this import or an earlier one, with no place that the server has kept.
+    unplaced: u64,
+    /// Refused by earlier imports, and stored now.
+    stored_again: u64,
+    /// Refused by earlier imports, and not sent again.
+    not_tried: u64,
 }
 
 impl File {
     fn took(&mut self, piece: &Piece<'_>) {
-        self.is_stored |= piece.accepted > 0;
+        self.unplaced += piece.unplaced;
         self.refused += piece.refused;
         for (reason, count) in piece.reasons.into_iter().flatten() {
             *self.reasons.entry(reason.clone()).or_default() += count;
@@ -69,29 +73,44 @@ impl File {
         let first = self.first.as_ref().map(|(line, why)| format!("; the first is line {line}: {why}"));
         let (lines, were) = (count(self.refused, "line"), was_or_were(self.refused));
         let mut told = format!("{}: {lines} {were} refused{reasons}{}", self.name, first.unwrap_or_default());
-        if self.reasons.contains_key(TOO_OLD) {
-            told += self.way_in();
+        if self.refused > self.unplaced {
+            told += if self.reasons.contains_key(TOO_OLD) {
+                "; once the server's `logs.retention_days` reaches back to them, the same command imports them"
+            } else {
+                "; the same command tries them again, and stores nothing else twice"
+            };
         }
         Some(told)
     }
 
-    /// That lines of it are missing since an earlier import.
-    fn refusals_before(&self) -> Option<String> {
-        let too_old = self.too_old_before;
-        (too_old > 0).then(|| {
-            let (lines, were) = (count(too_old, "line"), was_or_were(too_old));
-            format!("{}: {lines} {were} refused as too old when it was imported{}", self.name, self.way_in())
+    /// Which lines are not sent again by themselves.
+    fn unplaced(&self) -> Option<String> {
+        (self.unplaced > 0).then(|| {
+            let (lines, were) = (count(self.unplaced, "line"), was_or_were(self.unplaced));
+            format!(
+                "{}: {lines} {were} refused whose places the server does not know any more (too many, or among what it has stored); \
+                 --as-new imports the whole file once more (what is stored of it already is there twice then)",
+                self.name
+            )
         })
     }
 
-    /// How lines that are too old come in.
-    fn way_in(&self) -> &'static str {
-        if self.is_stored {
-            "; once the server's `logs.retention_days` reaches back to them, --as-new imports the whole file once more (what is stored \
-             of it already is there twice then)"
-        } else {
-            "; once the server's `logs.retention_days` reaches back to them, the same command imports them"
-        }
+    /// What became of lines that were refused before.
+    fn tried_again(&self) -> [Option<String>; 2] {
+        let stored = (self.stored_again > 0).then(|| {
+            let (lines, were) = (count(self.stored_again, "line"), was_or_were(self.stored_again));
+            let are = is_or_are(self.stored_again);
+            format!("{}: {lines} that {were} refused before {are} stored now", self.name)
+        });
+        let left = (self.not_tried > 0).then(|| {
+            let (lines, were) = (count(self.not_tried, "line"), was_or_were(self.not_tried));
+            format!(
+                "{}: {lines} that {were} refused before {were} not tried again, as standard input cannot be read from its begin; \
+                 import it as a file",
+                self.name
+            )
+        });
+        [stored, left]
     }
 }
 
@@ -114,7 +133,8 @@ pub(super) struct Progress {
     rejected: u64,
     file: File,
     known: usize,
-    too_old_before: u64,
+    /// Lines that earlier imports have left.
+    left_before: u64,
     duplicates: u64,
     passed_over: usize,
 }
@@ -145,7 +165,7 @@ impl Progress {
             rejected: 0,
             file: File::default(),
             known: 0,
-            too_old_before: 0,
+            left_before: 0,
             duplicates: 0,
             passed_over: 0,
         }
@@ -165,17 +185,28 @@ impl Progress {
         }
     }
 
-    /// The server has at least a part of the file at hand, and has refused so many records of it as too old.
-    pub(super) fn was_known(&mut self, too_old: u64) {
+    /// The server has at least a part of the file at hand, and has refused so many records of it that have no place.
+    pub(super) fn was_known(&mut self, unplaced: u64) {
         self.known += 1;
-        self.too_old_before += too_old;
-        self.file.is_stored = true;
-        self.file.too_old_before = too_old;
+        self.left_before += unplaced;
+        self.file.unplaced += unplaced;
+    }
+
+    /// So many records of the file at hand were refused before, and are not sent again.
+    pub(super) fn not_tried_again(&mut self, refused: u64) {
+        self.left_before += refused;
+        self.file.not_tried += refused;
     }
 
     /// How many lines of files are missing since earlier imports.
-    pub(super) fn too_old_before(&self) -> u64 {
-        self.too_old_before
+    pub(super) fn left_before(&self) -> u64 {
+        self.left_before
+    }
+
+    /// The server took a piece of what it refused before.
+    pub(super) fn took_again(&mut self, piece: Piece<'_>) {
+        self.file.stored_again += piece.accepted;
+        self.took(piece);
     }
 
     /// The server had so many of a piece already.
@@ -216,7 +247,8 @@ impl Progress {
     /// The end of a file: says what of it was refused.
     pub(super) fn end(&mut self) {
         let file = std::mem::take(&mut self.file);
-        for told in [file.refusals_before(), file.refusals()].into_iter().flatten() {
+        let [stored, left] = file.tried_again();
+        for told in [stored, left, file.refusals(), file.unplaced()].into_iter().flatten() {
             self.say(&told);
         }
     }

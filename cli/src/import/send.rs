@@ -1,5 +1,7 @@
 //! Sending one file piece by piece, from where the server stands.
 
+mod again;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -67,6 +69,9 @@ struct Taken {
     accepted: u64,
     #[serde(default)]
     rejected: u64,
+    /// Of those, how many are in no place that is kept.
+    #[serde(default)]
+    unplaced: u64,
     /// Of those that were taken, how many say no time.
     #[serde(default)]
     undated: u64,
@@ -121,13 +126,20 @@ pub(super) async fn file(
     let known = patience.ask(|text| progress.say(text), ask).await?;
     let others = known.len();
     let (mut is_used, mut is_shorter) = (false, false);
-    let known = known.into_iter().filter(|_| !labels.is_new);
-    let (anew, known): (Vec<Known>, Vec<Known>) = known.partition(Known::may_begin_anew);
-    for known in known {
+    for known in known.into_iter().filter(|_| !labels.is_new) {
         if is_used && !is_stdin(path) {
             bytes = Bytes::open(path, progress.bytes_read())?;
         }
         is_used = true;
+        if is_stdin(path) && known.refused > 0 && again::is_all(server, &known, patience, progress).await? {
+            // Nothing of it is stored, so that it may be read from its begin, whatever is behind that.
+            progress.was_known(0);
+            let Known { file: name, head, .. } = known;
+            let mut sending = Sending { server, labels, name, head, bytes, position: 0 };
+            sending.again(path, patience, progress).await?;
+            sending.advance(known.position, path, progress).await?;
+            return sending.run(path, patience, progress).await;
+        }
         match bytes.skip(known.position, known.tail.bytes).await {
             None if is_stdin(path) => return Err(Fault::Shorter),
             // What that file has at the end of this one is not known; another one may fit.
@@ -137,10 +149,20 @@ pub(super) async fn file(
             }
             Some(tail) if known.position == 0 || known.tail.is_of(&tail) => {
                 if known.position > 0 {
-                    progress.was_known(known.too_old);
+                    progress.was_known(known.unplaced);
                 }
-                let (name, position) = (known.file, known.position);
-                let sending = Sending { server, labels, name, head: known.head, bytes, position };
+                let (refused, position) = (known.refused, known.position);
+                let Known { file: name, head, .. } = known;
+                let mut sending = Sending { server, labels, name, head, bytes, position };
+                if refused > 0 && is_stdin(path) {
+                    progress.not_tried_again(refused);
+                } else if refused > 0 {
+                    let begin = Bytes::open(path, progress.bytes_read())?;
+                    let rest = std::mem::replace(&mut sending.bytes, begin);
+                    sending.position = 0;
+                    sending.again(path, patience, progress).await?;
+                    (sending.bytes, sending.position) = (rest, position);
+                }
                 return sending.run(path, patience, progress).await;
             }
             // It begins alike, and is another.
@@ -159,10 +181,7 @@ pub(super) async fn file(
     if is_used {
         bytes = Bytes::open(path, progress.bytes_read())?;
     }
-    let (name, head) = match anew.into_iter().next() {
-        Some(known) => (known.file, known.head),
-        None => (start_of(&head) + &name_of(&head, others), Sample::of(&head)),
-    };
+    let (name, head) = (start_of(&head) + &name_of(&head, others), Sample::of(&head));
     let sending = Sending { server, labels, name, head, bytes, position: 0 };
     sending.run(path, patience, progress).await
 }
@@ -186,17 +205,9 @@ impl Sending<'_> {
                 Growth::Possible => "lines",
                 Growth::Going => "false",
             };
-            match patience.ask(|text| progress.say(text), || self.send(&piece, end)).await? {
+            match patience.ask(|text| progress.say(text), || self.send(&piece, ("end", end))).await? {
                 Sent::Taken(taken) => {
-                    let first = taken.errors.first();
-                    progress.took(Piece {
-                        accepted: taken.accepted,
-                        plain: taken.formats.get(UNKNOWN).copied().unwrap_or_default(),
-                        undated: taken.undated,
-                        refused: taken.rejected,
-                        reasons: Some(&taken.reasons),
-                        first: first.map(|refused| (self.bytes.lines + refused.line, refused.error.as_str())),
-                    });
+                    progress.took(self.piece(&taken));
                     let moved = taken.position.saturating_sub(self.position);
                     if moved == 0 && is_end {
                         if growth != Growth::Over && !self.bytes.is_damaged() {
@@ -251,7 +262,22 @@ impl Sending<'_> {
         Ok(())
     }
 
-    async fn send(&self, piece: &[u8], end: &str) -> Result<Sent, Failure> {
+    /// What became of a piece that was sent from here.
+    fn piece<'t>(&self, taken: &'t Taken) -> Piece<'t> {
+        let first = taken.errors.first();
+        Piece {
+            accepted: taken.accepted,
+            plain: taken.formats.get(UNKNOWN).copied().unwrap_or_default(),
+            undated: taken.undated,
+            refused: taken.rejected,
+            unplaced: taken.unplaced,
+            reasons: Some(&taken.reasons),
+            first: first.map(|refused| (self.bytes.lines + refused.line, refused.error.as_str())),
+        }
+    }
+
+    /// Sends a piece, with one parameter that says what kind of piece it is.
+    async fn send(&self, piece: &[u8], kind: (&str, &str)) -> Result<Sent, Failure> {
         let (position, head_bytes) = (self.position.to_string(), self.head.bytes.to_string());
         let labels = self.labels;
         let params = [
@@ -259,12 +285,12 @@ impl Sending<'_> {
             ("position", Some(position.as_str())),
             ("head_bytes", Some(head_bytes.as_str())),
             ("head_hash", Some(self.head.hash())),
-            ("end", Some(end)),
             ("service", Some(labels.service.as_str())),
             ("source", Some(labels.source.as_str())),
             ("host", labels.host.as_deref()),
             ("format", labels.format.as_deref()),
             ("multiline", labels.multiline.as_deref()),
+            (kind.0, Some(kind.1)),
         ];
         let request = self.server.request(Method::POST, "/api/v1/import/logs", &params);
         let request = request.header(CONTENT_TYPE, "application/octet-stream").body(piece.to_vec());

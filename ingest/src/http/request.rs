@@ -38,6 +38,7 @@ pub(super) struct Parameters {
     pub(super) head_bytes: Option<String>,
     pub(super) head_hash: Option<String>,
     pub(super) end: Option<String>,
+    pub(super) again: Option<String>,
 }
 
 impl Parameters {
@@ -82,6 +83,7 @@ impl Parameters {
             "head_bytes" => &mut self.head_bytes,
             "head_hash" => &mut self.head_hash,
             "end" => &mut self.end,
+            "again" => &mut self.again,
             _ => return None,
         })
     }

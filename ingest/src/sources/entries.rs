@@ -47,6 +47,11 @@ impl Entry<'_> {
         }
     }
 
+    /// Whether it is one entry, and nothing lies within.
+    pub fn is_single(&self) -> bool {
+        self.joined.is_none()
+    }
+
     /// As one entry.
     pub fn cut(&self) -> Cut<'_> {
         match &self.joined {

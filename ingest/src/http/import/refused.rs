@@ -1,0 +1,205 @@
+//! Where in an imported file the lines stand that were refused: another day they may be taken.
+//!
+//! ```text
+//! places = unplaced u64 | (gap varint | length varint | records varint | skipping u8)*
+//! ```
+//! The gap is from the end of the stretch before; `varint` is LEB128.
+
+use crate::sources::skipping::Skipping;
+
+/// Bytes that the stretches of one file may take.
+const BYTES_MAX: usize = 6 << 10;
+
+/// A part of a file of which all records were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) from: u64,
+    /// Behind it.
+    pub(super) to: u64,
+    /// How many records.
+    pub(super) records: u64,
+    /// What is passed over at its begin.
+    pub(super) skipping: Skipping,
+}
+
+/// All of them of a file, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// Records whose places are not kept: they lie among lines of a record that was stored, or there are too many.
+    pub(super) unplaced: u64,
+    stretches: Vec<Stretch>,
+    /// What the stretches take, bytes.
+    bytes: usize,
+}
+
+impl Refused {
+    /// The whole of a file up to a position, or records of which no more is known.
+    pub(super) fn of_all(records: u64, position: u64) -> Refused {
+        let mut all = Refused::default();
+        all.add(Stretch { from: 0, to: position, records, skipping: Skipping::default() });
+        all
+    }
+
+    /// Records of which no places are known.
+    pub(super) fn of_unplaced(unplaced: u64) -> Refused {
+        Refused { unplaced, ..Refused::default() }
+    }
+
+    pub(super) fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// How many records may be tried again.
+    pub(super) fn records(&self) -> u64 {
+        self.stretches.iter().fold(0, |sum, stretch| sum.saturating_add(stretch.records))
+    }
+
+    /// Adds a stretch behind all others.
+    pub(super) fn add(&mut self, stretch: Stretch) {
+        let before = self.end();
+        match self.stretches.last_mut() {
+            Some(last) if last.to == stretch.from && stretch.skipping == Skipping::default() => {
+                last.to = stretch.to;
+                last.records = last.records.saturating_add(stretch.records);
+            }
+            _ if self.bytes + encoded(before, stretch).len() > BYTES_MAX => {
+                self.unplaced = self.unplaced.saturating_add(stretch.records);
+            }
+            _ => self.push(stretch),
+        }
+    }
+
+    fn push(&mut self, stretch: Stretch) {
+        self.bytes += encoded(self.end(), stretch).len();
+        self.stretches.push(stretch);
+    }
+
+    /// What follows the last stretch belongs to it.
+    pub(super) fn extend(&mut self, from: u64, to: u64) {
+        if let Some(last) = self.stretches.last_mut().filter(|last| last.to == from) {
+            last.to = to;
+        }
+    }
+
+    /// The stretch that begins at a position, with what is before and behind it.
+    pub(super) fn split(&self, position: u64) -> Option<(Refused, Stretch, &[Stretch])> {
+        let at = self.stretches.binary_search_by_key(&position, |stretch| stretch.from).ok()?;
+        let (before, rest) = self.stretches.split_at_checked(at)?;
+        let (stretch, behind) = rest.split_first()?;
+        let mut first = Refused::of_unplaced(self.unplaced);
+        before.iter().for_each(|stretch| first.push(*stretch));
+        Some((first, *stretch, behind))
+    }
+
+    /// With these behind, which were there before.
+    pub(super) fn with(mut self, behind: &[Stretch]) -> Refused {
+        behind.iter().for_each(|stretch| self.push(*stretch));
+        self
+    }
+
+    fn end(&self) -> u64 {
+        self.stretches.last().map_or(0, |last| last.to)
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.unplaced.to_le_bytes());
+        let mut before = 0;
+        for stretch in &self.stretches {
+            out.extend(encoded(before, *stretch));
+            before = stretch.to;
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Refused> {
+        let (unplaced, mut rest) = bytes.split_first_chunk()?;
+        let mut refused = Refused::of_unplaced(u64::from_le_bytes(*unplaced));
+        while !rest.is_empty() {
+            let from = refused.end().checked_add(varint(&mut rest)?)?;
+            let to = from.checked_add(varint(&mut rest)?)?;
+            let records = varint(&mut rest)?;
+            let (flags, behind) = rest.split_first()?;
+            rest = behind;
+            refused.push(Stretch { from, to, records, skipping: Skipping::of_flags(*flags) });
+        }
+        Some(refused)
+    }
+}
+
+fn encoded(before: u64, stretch: Stretch) -> Vec<u8> {
+    let Stretch { from, to, records, skipping } = stretch;
+    let mut out = Vec::with_capacity(12);
+    for number in [from.saturating_sub(before), to.saturating_sub(from), records] {
+        let mut rest = number;
+        while rest >= 0x80 {
+            out.push((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        out.push(rest as u8);
+    }
+    out.push(skipping.flags());
+    out
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stretch(from: u64, to: u64) -> Stretch {
+        Stretch { from, to, records: 1, skipping: Skipping::default() }
+    }
+
+    fn come_back(refused: &Refused) {
+        let mut bytes = Vec::new();
+        refused.encode(&mut bytes);
+        assert_eq!(Refused::decode(&bytes).as_ref(), Some(refused));
+        assert!(bytes.len() <= BYTES_MAX + 64, "{}", bytes.len());
+    }
+
+    #[test]
+    fn stretches_that_touch_are_one_and_too_many_are_counted() {
+        let mut refused = Refused::default();
+        refused.add(stretch(0, 10));
+        refused.add(stretch(10, 300));
+        refused.extend(300, 310);
+        refused.extend(400, 410);
+        refused.add(Stretch { skipping: Skipping::of_flags(32), ..stretch(310, 320) });
+        assert_eq!(refused.stretches().len(), 2);
+        assert_eq!(refused.stretches().first(), Some(&Stretch { records: 2, ..stretch(0, 310) }));
+        come_back(&refused);
+        for number in 1..10_000 {
+            refused.add(stretch(number * 1_000_000_000, number * 1_000_000_000 + 300));
+        }
+        assert_eq!(refused.records() + refused.unplaced, 3 + 9_999);
+        assert!(refused.unplaced > 0 && refused.records() > 500, "{}", refused.records());
+        come_back(&refused);
+        assert_eq!(Refused::decode(b""), None);
+        assert_eq!(Refused::decode(&[0xff; 30]), None);
+    }
+
+    #[test]
+    fn what_is_before_and_behind_a_stretch_stays() {
+        let mut refused = Refused::of_unplaced(7);
+        [(0, 10), (20, 30), (40, 50)].into_iter().for_each(|(from, to)| refused.add(stretch(from, to)));
+        assert!(refused.split(25).is_none());
+        let (mut before, found, behind) = refused.split(20).expect("one begins there");
+        assert_eq!(found, stretch(20, 30));
+        before.add(stretch(22, 24));
+        let rest = before.with(behind);
+        assert_eq!(rest.stretches(), [stretch(0, 10), stretch(22, 24), stretch(40, 50)]);
+        assert_eq!(rest.unplaced, 7);
+        come_back(&rest);
+    }
+}
