@@ -3,6 +3,7 @@
 use super::lines::Lines;
 use super::{BodyError, Gathered, Gatherer, Marks, Place, Reason};
 use crate::formats::Format;
+use crate::json::resync::{self, Next};
 use crate::json::{JsonError, JsonErrorKind, scan};
 
 impl Gatherer<'_> {
@@ -18,13 +19,19 @@ impl Gatherer<'_> {
                 self.json_lines(body);
                 return Ok(());
             }
-            Err(error) => return Err(BodyError::Json { kind: JsonErrorKind::Utf8, at: error.valid_up_to() }),
+            Err(error) => {
+                let is_list = body.get(scan::skip_blanks(body, 0)) == Some(&b'[');
+                if !is_list || !self.json_list_with_strays(body) {
+                    return Err(BodyError::Json { kind: JsonErrorKind::Utf8, at: error.valid_up_to() });
+                }
+                return Ok(());
+            }
         };
         let start = scan::skip_blanks(body, 0);
         match body.get(start) {
             None => return Ok(()),
             Some(_) if lines => {}
-            Some(b'[') => return self.json_list(text, start),
+            Some(b'[') => return self.json_list(text, start, body),
             Some(b'{') => {
                 self.worker.draft.clear();
                 match scan::parse_prefix(text, start, &mut self.worker.draft.tape) {
@@ -112,51 +119,73 @@ impl Gatherer<'_> {
         }
     }
 
-    /// A JSON list that starts at `start`. A mistake in it makes the whole body useless, as where the next object
-    /// starts cannot be known.
-    fn json_list(&mut self, text: &str, start: usize) -> Result<(), BodyError> {
+    /// A JSON list that is no UTF-8 in places: records in which those lie are refused. False: nothing was gathered.
+    fn json_list_with_strays(&mut self, body: &[u8]) -> bool {
+        if !self.grow.as_mut().is_none_or(|grow| grow(body.len())) {
+            self.out.no_memory = true;
+            return true;
+        }
+        // No JSON has a zero, so that what holds one is refused.
+        let mut text = String::with_capacity(body.len());
+        for chunk in body.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(std::iter::repeat_n('\0', chunk.invalid().len()));
+        }
+        let start = scan::skip_blanks(body, 0);
+        self.json_list(&text, start, body).is_ok()
+    }
+
+    /// A JSON list that starts at `start`; `body` is the text as it came. An item that is no JSON is refused alone.
+    ///
+    /// Errors: it is no list of JSON, and nothing of it could be taken. Then nothing was gathered.
+    fn json_list(&mut self, text: &str, start: usize, body: &[u8]) -> Result<(), BodyError> {
         self.make_room(text.len());
         let bytes = text.as_bytes();
-        let fail = |kind: JsonErrorKind, at: usize| {
-            let kind = if at >= bytes.len() { JsonErrorKind::Eof } else { kind };
-            Err(BodyError::Json { kind, at })
-        };
+        let mut first_wrong: Option<JsonError> = None;
         let mut at = scan::skip_blanks(bytes, start + 1);
-        let mut first = true;
-        loop {
-            if first && bytes.get(at) == Some(&b']') {
-                break;
-            }
-            first = false;
+        let mut is_over = bytes.get(at) == Some(&b']');
+        while !is_over {
             self.worker.draft.clear();
-            let parsed = scan::parse_prefix(text, at, &mut self.worker.draft.tape);
-            let end = match parsed {
-                Ok(end) => end,
-                Err(JsonError { kind, at }) => {
-                    self.out = Gathered::default();
-                    return fail(kind, at);
+            let wrong = match scan::parse_prefix(text, at, &mut self.worker.draft.tape) {
+                Ok(end) => {
+                    if end - at > self.origin.line_max {
+                        self.too_long(end - at);
+                    } else {
+                        self.record(text, Format::Json, end - at, None, Marks::default(), None);
+                    }
+                    at = scan::skip_blanks(bytes, end);
+                    is_over = bytes.get(at) == Some(&b']');
+                    if bytes.get(at) == Some(&b',') {
+                        at = scan::skip_blanks(bytes, at + 1);
+                    }
+                    // What stands there without a comma is looked at as the next item.
+                    continue;
                 }
+                Err(wrong) if bytes.get(wrong.at) == Some(&0) && body.get(wrong.at) != Some(&0) => {
+                    JsonError { kind: JsonErrorKind::Utf8, ..wrong }
+                }
+                Err(wrong) => wrong,
             };
-            if end - at > self.origin.line_max {
-                self.too_long(end - at);
-            } else {
-                self.record(text, Format::Json, end - at, None, Marks::default(), None);
-            }
-            at = scan::skip_blanks(bytes, end);
-            match bytes.get(at) {
-                Some(b',') => at = scan::skip_blanks(bytes, at + 1),
-                Some(b']') => break,
-                _ => {
-                    self.out = Gathered::default();
-                    return fail(JsonErrorKind::ExpectedCommaOrBracket, at);
-                }
+            first_wrong.get_or_insert(wrong);
+            self.refuse(Reason::Malformed, || wrong.to_string());
+            match resync::behind_bad_item(text, at, &mut self.worker.draft.tape) {
+                Next::Item(next) => at = scan::skip_blanks(bytes, next),
+                Next::End(next) => (is_over, at) = (true, next),
+                Next::Nothing => (is_over, at) = (true, bytes.len()),
             }
         }
         let end = scan::skip_blanks(bytes, at + 1);
         if end < bytes.len() {
-            self.out = Gathered::default();
-            return fail(JsonErrorKind::Trailing, end);
+            let wrong = JsonError { kind: JsonErrorKind::Trailing, at: end };
+            first_wrong.get_or_insert(wrong);
+            self.refuse(Reason::Malformed, || wrong.to_string());
         }
-        Ok(())
+        match first_wrong {
+            Some(JsonError { kind, at }) if self.out.rejected == self.out.total => {
+                self.out = Gathered::default();
+                Err(BodyError::Json { kind, at })
+            }
+            _ => Ok(()),
+        }
     }
 }

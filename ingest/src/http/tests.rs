@@ -131,6 +131,49 @@ async fn one_object_is_answered_with_its_id_and_is_durable() {
 }
 
 #[tokio::test]
+async fn of_a_list_with_mistakes_the_good_records_are_kept() {
+    for (list, messages, wrong) in [
+        (
+            &br#"[{"message":"a"},{"message":oops},{"message":"b"}]"#[..],
+            &["a", "b"][..],
+            &[(1, "expected a JSON value")][..],
+        ),
+        (
+            br#"[{"message":"a},{"message":"b"},{"message":"c",}]"#,
+            &["b"],
+            &[(0, "expected `,` or `}`"), (2, "expected a name")],
+        ),
+        (br#"[{"message":"a"},]"#, &["a"], &[(1, "expected a JSON value")]),
+        (br#"[{"message":"a"} {"message":"b"}"#, &["a", "b"], &[(2, "ends too early")]),
+        (br#"[{"message":"a"},{"mess"#, &["a"], &[(1, "ends too early")]),
+        (br#"[{"message":"a"}] and more"#, &["a"], &[(1, "unexpected text")]),
+        (
+            b"[{\"message\":\"a\"},{\"message\":\"\xff\xfe\"},{\"message\":\"b\"}]",
+            &["a", "b"],
+            &[(1, "invalid UTF-8 at byte 29")],
+        ),
+    ] {
+        for path in ["/ingest", "/data/fast"] {
+            let server = Server::new();
+            let text = String::from_utf8_lossy(list).into_owned();
+            let answer = server.post(path, &[], list.to_vec()).await;
+            let (status, accepted) = (answer.status, answer.body["accepted"].as_u64());
+            assert_eq!((status, accepted), (202, Some(messages.len() as u64)), "{text}: {}", answer.body);
+            assert_eq!(server.messages(), messages, "{text}");
+            let errors = answer.body["errors"].as_array().expect("a list");
+            assert_eq!(errors.len(), wrong.len(), "{text}: {}", answer.body);
+            for (error, (index, why)) in errors.iter().zip(wrong) {
+                let told = error["error"].as_str().unwrap_or_default();
+                assert!(error["index"] == json!(index) && told.contains(why), "{text}: {error}");
+            }
+        }
+    }
+    let server = Server::new();
+    let nothing = server.ingest("[{\"message\":}]").await;
+    assert_eq!((nothing.status, &nothing.body["where"]["offset"]), (400, &json!(12)), "{}", nothing.body);
+}
+
+#[tokio::test]
 async fn lists_and_lines_tell_what_was_wrong_with_which() {
     let server = Server::new();
     let list = server.ingest(r#" [{"message":"a"}, 7, {"x":1}, {"message":"b"}] "#).await;

@@ -1,6 +1,7 @@
 //! JSON in: the tape that holds a parsed record, and the scanner that fills it from JSON.
 
 mod form;
+pub mod resync;
 pub mod scan;
 pub mod tape;
 
