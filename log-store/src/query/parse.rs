@@ -129,7 +129,7 @@ impl Parser<'_> {
     }
 
     fn clause(&mut self) -> Result<Expr, QueryError> {
-        self.is_ours(foreign::in_clause(self.scan.rest()))?;
+        self.is_ours(foreign::in_clause(self.scan.before(), self.scan.rest()))?;
         match self.scan.peek() {
             Some('"') => {
                 let phrase = self.scan.quoted()?;

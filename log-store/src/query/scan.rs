@@ -38,6 +38,10 @@ impl<'a> Scanner<'a> {
         &self.text[self.at..]
     }
 
+    pub fn before(&self) -> &'a str {
+        &self.text[..self.at]
+    }
+
     pub fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
