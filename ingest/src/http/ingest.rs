@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Request, StatusCode};
 
 use super::HttpState;
+use super::charset::Charset;
 use super::error::{ApiError, json};
 use super::request::{Job, Parameters, check_memory, is_json_lines, with_body};
 use crate::formats::{Format, Parsers};
@@ -84,17 +85,25 @@ async fn take_lines(state: &HttpState, request: Request<Body>) -> Result<Respons
                 Some(find_format(job.parsers, name).map_err(|error| error.with_status(StatusCode::BAD_REQUEST))?)
             }
         };
+        let charset = Charset::of(job.content_type)?;
+        if format == Some(Format::Journald) && charset != Charset::Utf8 {
+            let message = "entries of a journal are UTF-8, whatever their Content-Type says";
+            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "charset", message)
+                .with_hint("send them without a `charset`"));
+        }
+        let text = charset.text(job.body, job.share)?;
         let mut grow = |bytes| job.share.take(bytes);
         let gatherer = Gatherer::new(job.parsers, &job.intake.ids, job.worker, job.origin);
         let mut gatherer = gatherer.bounded_by(&mut grow);
-        let mut taken = job.body.len();
+        let mut taken = text.len();
         match format {
             Some(Format::Journald) => {
-                taken = gatherer.journal_entries(job.body, multiline, end.unwrap_or(End::Last));
+                taken = gatherer.journal_entries(&text, multiline, end.unwrap_or(End::Last));
             }
-            format if multiline == Multiline::Off && end.is_none() => gatherer.text_lines(job.body, format),
-            format => taken = gatherer.joined_lines(job.body, format, multiline, end.unwrap_or(End::Last)),
+            format if multiline == Multiline::Off && end.is_none() => gatherer.text_lines(&text, format),
+            format => taken = gatherer.joined_lines(&text, format, multiline, end.unwrap_or(End::Last)),
         }
+        let taken = charset.bytes_before(&text, taken);
         let gathered = gatherer.finish();
         check_memory(&gathered, job.share)?;
         Ok(Lines { gathered, taken })

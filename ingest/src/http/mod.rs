@@ -1,6 +1,7 @@
 //! The endpoints that take logs in, and samples by remote-write and as text.
 
 mod body;
+mod charset;
 mod data;
 mod decode;
 mod error;

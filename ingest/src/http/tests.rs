@@ -131,6 +131,39 @@ async fn one_object_is_answered_with_its_id_and_is_durable() {
 }
 
 #[tokio::test]
+async fn lines_of_other_charsets_are_told_by_their_content_type() {
+    let server = Server::new();
+    for (content_type, body, message) in [
+        ("text/plain; charset=ISO-8859-1", &b"caf\xe9 \x80"[..], "café €"),
+        ("text/plain;format=flowed; Charset = \"latin1\"", b"stra\xdfe", "straße"),
+        ("text/plain; charset=windows-1252", b"\x93so\x94 \x81", "“so” \u{81}"),
+        ("text/plain; charset=iso-8859-15", b"5 \xa4", "5 €"),
+        ("text/plain; charset=us-ascii", "naïve".as_bytes(), "naïve"),
+        ("text/plain; charset=", "naïve".as_bytes(), "naïve"),
+        ("text/plain; charset=UTF8", "naïve".as_bytes(), "naïve"),
+    ] {
+        let answer = server.post("/ingest/raw", &[("content-type", content_type)], body.to_vec()).await;
+        assert_eq!(answer.status, 202, "{content_type}: {}", answer.body);
+        assert_eq!(server.messages().last().map(String::as_str), Some(message), "{content_type}");
+    }
+    // What is done with is told in bytes of the body.
+    let latin = [("content-type", "text/plain; charset=latin1")];
+    let open = server.post("/ingest/raw?end=false&multiline=auto", &latin, b"\xe9\xe9\x80 one\ntw\xe9".to_vec()).await;
+    assert_eq!((open.status, &open.body["taken_bytes"]), (202, &json!(8)), "{}", open.body);
+    assert_eq!(server.messages().last().map(String::as_str), Some("éé€ one"));
+    let count = server.messages().len();
+    for (path, charset) in
+        [("/ingest/raw", "utf-16"), ("/ingest/raw", "koi8-r"), ("/ingest/raw?format=journald", "latin1")]
+    {
+        let content_type = format!("text/plain; charset={charset}");
+        let answer = server.post(path, &[("content-type", content_type.as_str())], "MESSAGE=x\n\n").await;
+        assert_eq!((answer.status, &answer.body["error"]), (415, &json!("charset")), "{}", answer.body);
+        assert!(answer.body["hint"].is_string(), "{}", answer.body);
+    }
+    assert_eq!(server.messages().len(), count);
+}
+
+#[tokio::test]
 async fn of_a_list_with_mistakes_the_good_records_are_kept() {
     for (list, messages, wrong) in [
         (
