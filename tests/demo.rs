@@ -169,6 +169,29 @@ fn what_shall_be_kept_is_kept_and_can_be_served_again() {
     assert!(demo.line(&["watchfire serve --config"]).contains(&folder.display().to_string()));
     assert!(folder.join("data/queue").is_dir());
     let config = std::fs::read_to_string(folder.join("config.yaml")).expect("it is there");
-    assert!(config.contains(&format!("http://{receiver}/hook")) && config.contains(&format!("port: {metrics}")));
+    assert!(!config.contains(&receiver) && config.contains(&format!("port: {metrics}")), "{config}");
     assert!(config.contains(&demo.address.to_string()), "it is served at the same address again: {config}");
+    let run = std::fs::read_to_string(folder.join("demo.yaml")).expect("it is there");
+    assert!(run.contains(&format!("http://{receiver}/hook")), "{run}");
+
+    let mut server = Command::new(env!("CARGO_BIN_EXE_watchfire"));
+    server.arg("serve").arg("--config").arg(folder.join("config.yaml")).arg("--data-dir").arg(folder.join("data"));
+    let mut server = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let deadline = Instant::now() + PATIENCE;
+    while std::net::TcpStream::connect(demo.address).is_err() {
+        assert!(Instant::now() < deadline, "it does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut client = Client::new(demo.address);
+    while client.try_get("/-/ready").status != 200 {
+        assert!(Instant::now() < deadline, "it is not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let health = client.get("/api/v1/health");
+    assert_eq!(health["components"]["alerting"]["status"], "ok", "{health}");
+    let found = client.get("/api/v1/logs/search?q=service:web&start=7h&limit=1&buckets=0");
+    assert!(found["total"].as_u64() > Some(1000), "{found}");
+    // SAFETY: the child has not been waited for, so its number is its own.
+    assert_eq!(unsafe { libc::kill(server.id().cast_signed(), libc::SIGTERM) }, 0, "the signal was sent");
+    assert!(server.wait().expect("it can be waited for").success());
 }

@@ -5,12 +5,21 @@ use std::net::SocketAddr;
 use watchfire_model::time::format_duration_ms;
 
 /// `config.yaml`: one pattern for the database's log, one metric made of its messages, and who is told. Paths are
-/// absolute, so that the files also serve a later `watchfire serve --config`.
+/// absolute, so that the files also serve a later `watchfire serve --config`. Without a receiver's address it is for
+/// that: the demo's receiver ends with it.
 ///
 /// Without a port for metrics it is the one that a server takes if it is free.
-pub fn config(listen: SocketAddr, metrics_port: Option<u16>, rules_path: &str, webhook_url: &str) -> String {
+pub fn config(listen: SocketAddr, metrics_port: Option<u16>, rules_path: &str, webhook_url: Option<&str>) -> String {
     let metrics_port = metrics_port.map_or_else(String::new, |port| format!("port: {port}, "));
-    let (rules_path, webhook_url) = (serde_json::json!(rules_path), serde_json::json!(webhook_url));
+    let rules_path = serde_json::json!(rules_path);
+    let receivers = webhook_url.map_or_else(
+        || {
+            "  receivers: []       # the demo's own ended with it; for one that is there:\n\
+             # - {name: ops, webhook: {url: \"http://127.0.0.1:9000/hook\"}}"
+                .to_owned()
+        },
+        |url| format!("  receivers:\n    - {{name: terminal, webhook: {{url: {}}}}}", serde_json::json!(url)),
+    );
     format!(
         r#"# Written by `watchfire demo`.
 listen: ["{listen}"]
@@ -24,8 +33,7 @@ extract:
   - {{metric: payment_amount_eur, type: distribution, where: 'service:billing', value: fields.structured_data.payment@32473.amount}}
 alerting:
   rules_path: {rules_path}
-  receivers:
-    - {{name: terminal, webhook: {{url: {webhook_url}}}}}
+{receivers}
 "#
     )
 }

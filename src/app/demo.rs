@@ -73,8 +73,13 @@ fn write_folder(options: &Demo, receiver: &Receiver) -> io::Result<Folder> {
     let folder = Folder::make(options.keep)?;
     let rules = folder.path.join("alert_rules.json");
     fs::write(&rules, settings::rules(options.speed))?;
-    let config = settings::config(options.listen, options.metrics_port, &rules.to_string_lossy(), &receiver.url()?);
-    fs::write(folder.config(), config)?;
+    let config = |webhook_url: Option<&str>| {
+        settings::config(options.listen, options.metrics_port, &rules.to_string_lossy(), webhook_url)
+    };
+    fs::write(folder.config(), config(Some(&receiver.url()?)))?;
+    if options.keep {
+        fs::write(folder.kept_config(), config(None))?;
+    }
     Ok(folder)
 }
 
@@ -130,7 +135,13 @@ impl Folder {
         Ok(Folder { path: dir.path().to_owned(), temporary: Some((dir, lock)) })
     }
 
+    /// Of the demo itself.
     fn config(&self) -> PathBuf {
+        self.path.join("demo.yaml")
+    }
+
+    /// Of a server that goes on with what is kept: it names no receiver that is gone, however the demo ends.
+    fn kept_config(&self) -> PathBuf {
         self.path.join("config.yaml")
     }
 
@@ -144,7 +155,7 @@ impl Folder {
             }
             None => say!(
                 "kept; go on with\n  watchfire serve --config {} --data-dir {}",
-                self.config().display(),
+                self.kept_config().display(),
                 self.path.join("data").display()
             ),
         }
