@@ -1,5 +1,7 @@
 //! Pages on narrow screens, and what lies under and over the bars of a histogram.
 
+use std::path::Path;
+
 use watchfire_test_support::{Browser, Server};
 
 use crate::{BINARY, data};
@@ -31,6 +33,29 @@ fn nothing_leaves_its_place_on_narrow_pages() {
              const last = [...document.querySelectorAll('.empty .row .button')].filter((one) => one.getBoundingClientRect().top == button.top).at(-1).getBoundingClientRect(); \
              return Math.abs((button.left - row.left) - (row.right - last.right)); })()";
         assert!(page.eval(sides).as_f64() < Some(2.0), "{width}: the buttons stand to one side");
+    }
+    let problems = page.problems();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
+#[test]
+fn no_text_of_a_figure_is_cut() {
+    let Some(mut browser) = Browser::start("figures of narrow pages") else { return };
+    let (server, _rules) = data::server();
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/web-pictures");
+    let mut page = browser.page(390, 844, false);
+    for width in [320, 390, 768, 1024, 1440] {
+        page.look(width, 844, false);
+        page.go(&format!("http://{}/", server.address));
+        page.wait(
+            "figures",
+            "[...document.querySelectorAll('.kpi-value')].filter((one) => /\\d/.test(one.textContent)).length >= 4",
+        );
+        page.wait("the disk", "/\\d %/.test(document.querySelector('.kpi:last-child .kpi-value').textContent)");
+        page.screenshot(&pictures.join(format!("figures-{width}.png")));
+        let cut = "[...document.querySelectorAll('.kpi > *:not(.sparkline)')].filter((one) => one.scrollWidth > one.clientWidth + 1 || one.getBoundingClientRect().right > one.closest('.kpi').getBoundingClientRect().right) \
+             .map((one) => one.textContent).join(' | ')";
+        assert_eq!(page.eval(cut), "", "{width}: a text is cut");
     }
     let problems = page.problems();
     assert!(problems.is_empty(), "{problems:#?}");

@@ -48,7 +48,7 @@ export function Overview() {
           empty="no durations yet" />
         <Kpi name="Lines" pending={isPending(lines)} href={exploreLink(lines.query)} value={last(values(lines))} before={before.lines} unit={perSecond} note={note} values={values(lines)}
           empty="no lines yet" />
-        <Kpi name="Disk used" pending={isPending(disk)} href={exploreLink(disk.query)} value={last(values(disk))} before={undefined} unit={percent} note="of what the data folder can use" values={values(disk)}
+        <Kpi name="Disk used" pending={isPending(disk)} href={exploreLink(disk.query)} value={last(values(disk))} before={undefined} unit={percent} note="of the data disk" values={values(disk)}
           empty="not measured yet" />
       </div>
       {onlyOwn && <SendData />}
