@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use watchfire_test_support::client::encode;
 use watchfire_test_support::{Client, Server, WebhookReceiver};
 
@@ -496,6 +496,18 @@ fn a_damaged_block_of_records_makes_no_total_exact_and_health_names_it() {
         for (q, limit) in [("service:kept", 1000), ("", 1), ("", 0)] {
             let (shown, is_exact) = search(q, limit);
             assert!(!is_exact && shown < SEALED, "{q} {limit}: {shown} are shown");
+        }
+        // A stream says so in its last line, whether it ends by itself or by its limit.
+        let mut stream = |more: &str| -> Vec<Value> {
+            let path = format!("/api/v1/logs/search?start=48h{more}");
+            let answer = client.call(&Client::request("GET", &path, &["Accept: application/x-ndjson"], b""));
+            answer.text().lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
+        };
+        for more in ["", "&q=service:kept", "&limit=100000", "&limit=10000&sort=number"] {
+            let lines = stream(more);
+            let (last, records) = lines.split_last().expect("a line");
+            assert_eq!(last, &json!({"total_exact": false, "damaged_blocks": 1}), "{more}");
+            assert!(records.iter().all(|record| record["message"].is_string()), "{more}: {records:?}");
         }
         let told = problem(&mut client, "log_store");
         assert!(told.contains(name) && told.contains("backup") && told.contains("retention_days"), "{told}");

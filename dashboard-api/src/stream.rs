@@ -2,7 +2,8 @@
 //!
 //! Nothing is counted on the way, so that a page costs what it holds. The walk stops when the client leaves: the
 //! body is dropped, and with it the search under way. Should a later page fail, the connection is cut, so that an
-//! answer that ended early cannot be taken for a whole one.
+//! answer that ended early cannot be taken for a whole one. If records may be missing, as blocks are damaged or lost, a
+//! last line says so; it is no record, as it has no message.
 
 use std::io;
 use std::sync::Arc;
@@ -30,11 +31,36 @@ struct Walk {
     left: Option<usize>,
     page_records: usize,
     is_done: bool,
+    gaps: Gaps,
+}
+
+/// What is missing in the pages that were sent.
+#[derive(Clone, Copy, Default)]
+struct Gaps {
+    /// Whether anything may be.
+    any: bool,
+    /// Most blocks that were left out of one page. A block may be left out of several, so that they cannot be added up.
+    damaged_blocks: u64,
+}
+
+impl Gaps {
+    fn note(&mut self, found: &SearchResponse) {
+        self.any |= !found.total_exact;
+        self.damaged_blocks = self.damaged_blocks.max(found.cost.damaged_blocks);
+    }
+
+    /// The line that tells of them, if there are any.
+    fn line(self) -> Option<Bytes> {
+        let Gaps { any, damaged_blocks } = self;
+        let damaged = if damaged_blocks > 0 { format!(",\"damaged_blocks\":{damaged_blocks}") } else { String::new() };
+        any.then(|| format!("{{\"total_exact\":false{damaged}}}\n").into())
+    }
 }
 
 /// Answers with all records of a search, or with the first `limit`. The first page is awaited: its error is told.
 pub async fn lines(api: Arc<Api>, request: SearchRequest, limit: Option<usize>) -> Result<Response, ApiError> {
-    let mut walk = Walk { api, request, left: limit, page_records: PAGE_RECORDS, is_done: false };
+    let mut walk =
+        Walk { api, request, left: limit, page_records: PAGE_RECORDS, is_done: false, gaps: Gaps::default() };
     let first = walk.next().await?.unwrap_or_default();
     let rest = try_unfold(walk, |mut walk| async move {
         let page = walk.next().await.map_err(|error| {
@@ -51,17 +77,21 @@ pub async fn lines(api: Arc<Api>, request: SearchRequest, limit: Option<usize>) 
 /// Answers with the records of one search, which has no cursors.
 pub async fn page(api: &Api, request: SearchRequest) -> Result<Response, ApiError> {
     let found = api.store.search(request).await?;
+    let mut gaps = Gaps::default();
+    gaps.note(&found);
     let lines = tokio::task::spawn_blocking(move || lines_of(&found.hits)).await.map_err(ApiError::internal)?;
+    let lines = [lines, gaps.line().unwrap_or_default()].concat();
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
 }
 
 impl Walk {
-    /// The lines of the next page; `None` behind the last one.
+    /// The lines of the next page, and behind the last one that of what is missing; `None` behind that.
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.is_done || self.left == Some(0) {
-            return Ok(None);
+            return Ok(std::mem::take(&mut self.gaps).line());
         }
         let found = self.page().await?;
+        self.gaps.note(&found);
         self.page_records = self.page_records.saturating_mul(2).min(PAGE_RECORDS);
         self.left = self.left.map(|left| left.saturating_sub(found.hits.len()));
         match found.next_cursor.as_deref().map(Cursor::decode) {
