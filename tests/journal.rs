@@ -1,6 +1,7 @@
 //! The journal: files that systemd itself has written, followed by `journalctl`, and its export format by HTTP.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -203,6 +204,34 @@ fn traces_that_come_line_by_line_between_others_are_one_record_each() {
 }
 
 /// systemd's own files: what is stored is not read again, whatever waits.
+#[test]
+fn traces_in_an_export_that_is_followed_as_a_file_are_one_record_each() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("export");
+    let config = |more: &str| {
+        format!(
+            "logs: {{retention_days: 36500}}\nsources: {{files: [{{path: \"{}\", format: journald{more}}}]}}\n",
+            path.display()
+        )
+    };
+    // Written in two pieces, cut within an entry.
+    let all = traces();
+    let (begin, rest) = all.split_at(all.len() / 2);
+    fs::write(&path, begin).expect("it can be written");
+    let mut server = Server::start(BINARY, &config(""));
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(rest))
+        .expect("it can be written");
+    wait_web1(&server, 3);
+    check_traces(&server);
+    server.restart();
+    check_traces(&server);
+    let apart = Server::start(BINARY, &config(", multiline: off"));
+    wait_web1(&apart, 7);
+}
+
 #[test]
 fn traces_of_a_journal_are_stored_once() {
     let (Some(_), Some(remote)) = (installed("journalctl"), installed("systemd-journal-remote")) else { return };

@@ -129,15 +129,11 @@ fn read_file_source(node: &Node, sources: &mut Section<'_>, parsers: &[LineParse
     });
     let format = format.filter(|name| name != "auto");
     let multiline = multiline(&mut section);
-    if let (Some("journald"), Some(node)) = (format.as_deref(), section.node("multiline"))
-        && multiline.is_some_and(|multiline| multiline != Multiline::Off)
-    {
-        let problem = "entries of a journal in a file are not joined; leave `multiline` out, or follow the journal by \
-                       `sources.journald`";
-        section.fault(node.place, problem);
-    }
-    // Lines of a format that is given have nothing to join, unless that is asked for too.
-    let default = if format.is_some() { Multiline::Off } else { Multiline::Auto };
+    // Lines of a format that is given have nothing to join, unless that is asked for too; entries of a journal have.
+    let default = match format.as_deref() {
+        None | Some("journald") => Multiline::Auto,
+        Some(_) => Multiline::Off,
+    };
     let source = FileSource {
         paths,
         exclude,

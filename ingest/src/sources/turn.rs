@@ -7,9 +7,11 @@ use watchfire_model::{Timestamp, service_of_file};
 use watchfire_queue::Checkpoint;
 
 use super::cut::{Cutter, End, Framing};
+use super::entries::Entries;
 use super::position::{FileId, HEAD_BYTES, Head, Position, Tail};
 use super::settings::FileSource;
 use super::tracked::{OpenFault, Standing, Tracked};
+use crate::formats::Format;
 use crate::gather::{Gathered, Gatherer, Origin};
 use crate::intake::Intake;
 
@@ -228,7 +230,21 @@ impl Reader<'_> {
             turn.gathered = self.intake.with_worker(|worker| {
                 let mut gatherer = Gatherer::new(&parsers, &self.intake.ids, worker, origin).onto(gathered);
                 let before = gatherer.total();
-                while !is_full && let Some(cut) = cutter.next(window.bytes, &mut at, end) {
+                if format == Some(Format::Journald) {
+                    let (multiline, rest) = (self.source.multiline, window.bytes.get(at..).unwrap_or_default());
+                    let (limit, is_passed) = (self.intake.limits.line_bytes, position.skipping.is_in_line());
+                    let mut entries = Entries::of(rest, multiline, limit, is_passed, end);
+                    while !is_full && let Some(stretch) = entries.next_stretch() {
+                        stretch.iter().for_each(|entry| gatherer.cut(&entry.cut(), format));
+                        is_full = gatherer.bytes() >= self.turn_bytes;
+                    }
+                    at += entries.taken().bytes;
+                    cutter.skipping = position.skipping.with_line(entries.taken().skipping);
+                }
+                while !is_full
+                    && format != Some(Format::Journald)
+                    && let Some(cut) = cutter.next(window.bytes, &mut at, end)
+                {
                     gatherer.cut(&cut, format);
                     is_full = gatherer.bytes() >= self.turn_bytes;
                 }
