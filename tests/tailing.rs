@@ -45,6 +45,32 @@ fn lines_come_as_they_are_written_whatever_they_end_with() {
 }
 
 #[test]
+fn the_line_behind_one_that_a_container_died_in_is_kept() {
+    let logs = Logs::new();
+    let line = |kind: &str, text: &str| format!("2026-01-02T03:04:05.000000000Z stdout {kind} {text}\n");
+    logs.append("app.log", &line("P", &"x".repeat(400 << 10)).repeat(4));
+    let config = format!("logs: {{retention_days: 36500}}\n{}", logs.config("*.log", ""));
+    let server = Server::start(BINARY, &config);
+    let total = |q: &str| {
+        let found = server.client().get(&format!("/api/v1/logs/search?start=2026-01-01T00:00:00Z&buckets=0&q={q}"));
+        found["total"].as_u64().unwrap_or_default()
+    };
+    let wait = |q: &str, wanted: u64| {
+        let deadline = Instant::now() + SOON;
+        while total(q) < wanted {
+            assert!(Instant::now() < deadline, "{q}: {}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait("service:app", 1);
+    // Nothing more comes for a while: a container that starts again takes longer.
+    std::thread::sleep(Duration::from_secs(3));
+    logs.append("app.log", &line("F", "started again"));
+    wait("%22started%20again%22", 1);
+    assert_eq!(total("service:app"), 2);
+}
+
+#[test]
 fn a_name_that_is_not_utf8_is_told_once() {
     use std::os::unix::ffi::OsStrExt;
     for glob in ["*.log", "**/*.log"] {

@@ -8,20 +8,27 @@ use super::{Format, Gatherer, LongEntry, Marks, Place, text_of};
 use crate::formats::container::{self, Wrapping};
 use crate::sources::cut::{self, Cut, Cutter, End, Framing};
 use crate::sources::multiline::Multiline;
+use crate::sources::skipping::Skipping;
 use crate::sources::streams::{self, StreamRecord};
 
 impl Gatherer<'_> {
     /// Lines of text, those of a stack trace joined; `end` says what may come behind them. Says how many bytes are done
     /// with: lines behind those may belong to what comes next.
     ///
-    /// What is by itself is treated as in [`Gatherer::text_lines`].
+    /// What is by itself is treated as in [`Gatherer::text_lines`]. Nobody remembers between two texts that a line is passed
+    /// over: one that is too long is done with when all of it is there.
     pub fn joined_lines(&mut self, body: &[u8], format: Option<Format>, multiline: Multiline, end: End) -> usize {
         let mut cutter = Cutter::new(Framing::of(format, multiline), self.origin.line_max);
         let mut at = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         self.make_room(body.len());
+        let mut done = at;
         while let Some(cut) = cutter.next(body, &mut at, end) {
             let named = self.named_errors();
             let from = (cut.text.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
+            if end == End::Open && !ends_passing(cutter, body, at) {
+                return from;
+            }
+            done = at;
             if cut.truncated && cut.streams.is_none() {
                 let line = body.get(from..).unwrap_or_default();
                 self.too_long(memchr::memchr(b'\n', line).unwrap_or(line.len()));
@@ -34,7 +41,7 @@ impl Gatherer<'_> {
                 self.place_errors(named, Place::of(body, from).line);
             }
         }
-        at
+        if end == End::Open && cutter.skipping != Skipping::default() { done } else { at }
     }
 
     /// One text of a source that cannot be told that a line is not of its format: then it is kept whole.
@@ -100,6 +107,16 @@ impl Gatherer<'_> {
         }
         self.record(&text, wrapping.map_or(found, |wrapping| wrapping.format), received, Some(&text), marks, wrapping);
     }
+}
+
+/// Whether what is passed over behind something that was cut ends within the body.
+fn ends_passing(mut cutter: Cutter, body: &[u8], mut at: usize) -> bool {
+    while cutter.skipping != Skipping::default() {
+        if cutter.next(body, &mut at, End::Open).is_none() {
+            return cutter.skipping == Skipping::default();
+        }
+    }
+    true
 }
 
 /// Lines that belong together, without what some end with before their LF: within a message it would only be in the way.

@@ -164,6 +164,36 @@ async fn lines_of_other_charsets_are_told_by_their_content_type() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_too_long_is_so_in_whatever_pieces_it_comes() {
+    let server = Server::new();
+    let long = "x".repeat(2500);
+    let part = |text: &str| format!("2026-01-02T03:04:05.000000000Z stdout P {text}\n");
+    let parts = part(&"y".repeat(500)).repeat(3);
+    for (begin, rest) in
+        [(long, "and more\n".to_owned()), (parts, "2026-01-02T03:04:05.000000000Z stdout F end\n".to_owned())]
+    {
+        let mut sent = format!("before\n{begin}");
+        let before = server.messages().len();
+        for _ in 0..2 {
+            let answer = server.post("/ingest/raw?end=false", &[], sent.clone()).await;
+            assert_eq!((answer.status, &answer.body["rejected"]), (202, &json!(0)), "{}", answer.body);
+            let taken =
+                answer.body["taken_bytes"].as_u64().and_then(|bytes| usize::try_from(bytes).ok()).expect("a number");
+            sent.drain(..taken);
+            assert_eq!(sent, begin, "what is not over is not done with");
+        }
+        let answer = server.post("/ingest/raw?end=true", &[], sent + &rest + "behind\n").await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        let stored = server.messages();
+        assert!(!stored.iter().any(|message| message.ends_with("more") || message == "end"), "no rest is a record");
+        assert_eq!(
+            (stored.get(before).map(String::as_str), stored.last().map(String::as_str)),
+            (Some("before"), Some("behind"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn of_a_list_with_mistakes_the_good_records_are_kept() {
     for (list, messages, wrong) in [
         (

@@ -42,6 +42,11 @@ impl Skipping {
         self.with(of_stream(stream), is_in_parts)
     }
 
+    /// The same, but for parts of lines of both streams.
+    pub(super) fn without_parts(self) -> Skipping {
+        self.with(STDOUT | STDERR, false)
+    }
+
     fn with(self, flag: u8, is_set: bool) -> Skipping {
         Skipping(if is_set { self.0 | flag } else { self.0 & !flag })
     }

@@ -257,6 +257,11 @@ impl Reader<'_> {
                 at -= taken.iter().rev().take_while(|byte| **byte == 0).count();
             }
             let left = window.bytes.len().saturating_sub(at);
+            if left == 0 && window.ended && end != End::Open {
+                // Of a container that has died in such a line no further part will come: the next line is another one.
+                cutter.skipping = cutter.skipping.without_parts();
+            }
+            let is_waiting = left > 0 || cutter.skipping != cutter.skipping.without_parts();
             if at == 0 && !window.ended && wanted < cutter.window_bytes() {
                 wanted = cutter.window_bytes();
                 continue;
@@ -287,7 +292,7 @@ impl Reader<'_> {
             if let Some(fault) = window.fault {
                 return Read::Damaged(fault);
             }
-            return Read::Done { due_ms: (left > 0).then(|| self.due_ms(file, end)).flatten() };
+            return Read::Done { due_ms: is_waiting.then(|| self.due_ms(file, end)).flatten() };
         }
     }
 
