@@ -388,12 +388,13 @@ pub enum KeysVerb {
         file: PathBuf,
     },
     /// Take a key out of the file.
-    #[command(after_help = "Examples:\n  watchfire keys revoke --file keys.txt shipper")]
+    #[command(after_help = "Examples:\n  watchfire keys revoke --file keys.txt shipper\n  \
+        watchfire keys revoke --file keys.txt 3f9a1c")]
     Revoke {
         /// The key file.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
-        /// Its name, or the begin of its hash (`keys list`).
+        /// Its name, or at least the first six digits of its hash (`keys list` shows twelve).
         key: String,
     },
 }
