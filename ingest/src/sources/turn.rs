@@ -230,23 +230,25 @@ impl Reader<'_> {
             turn.gathered = self.intake.with_worker(|worker| {
                 let mut gatherer = Gatherer::new(&parsers, &self.intake.ids, worker, origin).onto(gathered);
                 let before = gatherer.total();
-                if format == Some(Format::Journald) {
-                    let (multiline, rest) = (self.source.multiline, window.bytes.get(at..).unwrap_or_default());
-                    let (limit, is_passed) = (self.intake.limits.line_bytes, position.skipping.is_in_line());
-                    let mut entries = Entries::of(rest, multiline, limit, is_passed, end);
-                    while !is_full && let Some(stretch) = entries.next_stretch() {
-                        stretch.iter().for_each(|entry| gatherer.cut(&entry.cut(), format));
-                        is_full = gatherer.bytes() >= self.turn_bytes;
+                match format {
+                    Some(Format::Journald) => {
+                        let (rest, passes) =
+                            (window.bytes.get(at..).unwrap_or_default(), position.skipping.is_in_line());
+                        let (multiline, limit) = (self.source.multiline, self.intake.limits.line_bytes);
+                        let mut entries = Entries::of(rest, multiline, limit, passes, end);
+                        while !is_full && let Some(stretch) = entries.next_stretch() {
+                            stretch.iter().for_each(|entry| gatherer.cut(&entry.cut(), format));
+                            is_full = gatherer.bytes() >= self.turn_bytes;
+                        }
+                        at += entries.taken().bytes;
+                        cutter.skipping = position.skipping.with_line(entries.taken().skipping);
                     }
-                    at += entries.taken().bytes;
-                    cutter.skipping = position.skipping.with_line(entries.taken().skipping);
-                }
-                while !is_full
-                    && format != Some(Format::Journald)
-                    && let Some(cut) = cutter.next(window.bytes, &mut at, end)
-                {
-                    gatherer.cut(&cut, format);
-                    is_full = gatherer.bytes() >= self.turn_bytes;
+                    _ => {
+                        while !is_full && let Some(cut) = cutter.next(window.bytes, &mut at, end) {
+                            gatherer.cut(&cut, format);
+                            is_full = gatherer.bytes() >= self.turn_bytes;
+                        }
+                    }
                 }
                 records = u64::from(gatherer.total() - before);
                 gatherer.finish()

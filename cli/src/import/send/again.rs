@@ -6,6 +6,9 @@ use std::path::Path;
 use super::super::known::{Known, Place, places};
 use super::{Fault, PIECE_BYTES, PIECE_BYTES_MAX, Patience, Progress, Sending, Sent, Server};
 
+/// What a text may begin with that is no part of its first line.
+const BOM_BYTES: u64 = 3;
+
 /// Whether nothing of a file is stored: all of it was refused.
 pub(super) async fn is_all(
     server: &Server,
@@ -21,9 +24,6 @@ pub(super) async fn is_all(
     Ok(known.unplaced == 0 && reached == Some(known.position))
 }
 
-/// What a text may begin with that is no part of its first line.
-const BOM_BYTES: u64 = 3;
-
 impl Sending<'_> {
     /// Sends what was refused of the file; it stands before all of that, and behind it then.
     pub(super) async fn again(
@@ -32,7 +32,7 @@ impl Sending<'_> {
         patience: &mut Patience,
         progress: &mut Progress,
     ) -> Result<(), Fault> {
-        // One place is not asked for twice, so that this ends whatever the server says.
+        // Each place is behind the one before, so that this ends whatever the server says.
         while let Some(place) = self.next_place(patience, progress).await? {
             self.advance(place.from, path, progress).await?;
             self.place(place, path, patience, progress).await?;
@@ -43,7 +43,7 @@ impl Sending<'_> {
     /// The next place of refused lines from here on.
     async fn next_place(&self, patience: &mut Patience, progress: &Progress) -> Result<Option<Place>, Fault> {
         let places = patience.ask(|text| progress.say(text), || places(self.server, &self.name)).await?;
-        Ok(places.into_iter().find(|place| place.from >= self.position))
+        Ok(places.into_iter().find(|place| place.from >= self.position && place.to > place.from))
     }
 
     /// Sends one of them.
