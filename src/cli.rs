@@ -388,8 +388,7 @@ pub enum KeysVerb {
         file: PathBuf,
     },
     /// Take a key out of the file.
-    #[command(after_help = "Examples:\n  watchfire keys revoke --file keys.txt shipper\n  \
-        watchfire keys revoke --file keys.txt 3f9a1c")]
+    #[command(after_help = "Examples:\n  watchfire keys revoke --file keys.txt shipper")]
     Revoke {
         /// The key file.
         #[arg(long, value_name = "FILE")]

@@ -39,7 +39,8 @@ pub fn behind_bad_item(text: &str, from: usize, tape: &mut Tape) -> Next {
             b'{' if before == b',' && open.last() == Some(&b'}') && is_item(text, at, tape) => return Next::Item(at),
             b'{' => open.push(b'}'),
             b'[' => open.push(b']'),
-            b']' if !open.contains(&b']') => return Next::End(at),
+            // Elsewhere than at the end of the text it is a mistake within the item.
+            b']' if !open.contains(&b']') && skip_blanks(bytes, at + 1) == bytes.len() => return Next::End(at),
             b'}' | b']' => {
                 // Of what is within, the ends are missing.
                 if let Some(level) = open.iter().rposition(|close| *close == byte) {
@@ -111,7 +112,6 @@ mod tests {
             (r#"[{"m":"a","t":{"x":1},{"m":"b"}]"#, r#"{"m":"b"}]"#),
             (r#"[{"m":"a""#, ""),
             (r#"[{"m":"a"x}]"#, "]"),
-            (r#"[]]"#, "]]"),
             // What texts and lists of a bad item hold are no items.
             (r#"[{"m":"},{\"m\":\"x\"},{}" 1},{"m":"b"}]"#, r#"{"m":"b"}]"#),
             (r#"[{"m":"},{}" 1},{"m":"b"}]"#, r#"{"m":"b"}]"#),

@@ -57,10 +57,9 @@ impl Refused {
     /// Adds a stretch behind all others.
     pub(super) fn add(&mut self, stretch: Stretch) {
         let before = self.end();
-        match self.stretches.last_mut() {
+        match self.stretches.last() {
             Some(last) if last.to == stretch.from && stretch.skipping == Skipping::default() => {
-                last.to = stretch.to;
-                last.records = last.records.saturating_add(stretch.records);
+                self.lengthen(stretch.to, stretch.records);
             }
             _ if self.bytes + encoded(before, stretch).len() > BYTES_MAX => {
                 self.unplaced = self.unplaced.saturating_add(stretch.records);
@@ -76,9 +75,16 @@ impl Refused {
 
     /// What follows the last stretch belongs to it.
     pub(super) fn extend(&mut self, from: u64, to: u64) {
-        if let Some(last) = self.stretches.last_mut().filter(|last| last.to == from) {
-            last.to = to;
+        if self.stretches.last().is_some_and(|last| last.to == from) {
+            self.lengthen(to, 0);
         }
+    }
+
+    /// Lets the last stretch reach further.
+    fn lengthen(&mut self, to: u64, records: u64) {
+        let Some(last) = self.stretches.pop() else { return };
+        self.bytes -= encoded(self.end(), last).len();
+        self.push(Stretch { to, records: last.records.saturating_add(records), ..last });
     }
 
     /// The stretch that begins at a position, with what is before and behind it.
