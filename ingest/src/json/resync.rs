@@ -22,8 +22,9 @@ pub enum Next {
 /// How the list goes on behind the item that begins at `from` and cannot be read. `tape` is only used on the way.
 pub fn behind_bad_item(text: &str, from: usize, tape: &mut Tape) -> Next {
     let bytes = text.as_bytes();
-    // The closing brackets that are waited for.
+    // The closing brackets that are waited for, and how many of them are of lists.
     let mut open: Vec<u8> = Vec::new();
+    let mut open_lists = 0;
     let mut before = b',';
     let mut at = from;
     while let Some(byte) = bytes.get(at).copied() {
@@ -38,13 +39,21 @@ pub fn behind_bad_item(text: &str, from: usize, tape: &mut Tape) -> Next {
             // Within an object a name comes behind a comma.
             b'{' if before == b',' && open.last() == Some(&b'}') && is_item(text, at, tape) => return Next::Item(at),
             b'{' => open.push(b'}'),
-            b'[' => open.push(b']'),
-            // Elsewhere than at the end of the text it is a mistake within the item.
-            b']' if !open.contains(&b']') && skip_blanks(bytes, at + 1) == bytes.len() => return Next::End(at),
+            b'[' => {
+                open.push(b']');
+                open_lists += 1;
+            }
+            b']' if open_lists == 0 && skip_blanks(bytes, at + 1) == bytes.len() => return Next::End(at),
+            // What closes nothing, and is not the last thing in the text, is a mistake within the item.
+            b']' if open_lists == 0 => {}
+            b'}' if open.len() == open_lists => {}
             b'}' | b']' => {
                 // Of what is within, the ends are missing.
-                if let Some(level) = open.iter().rposition(|close| *close == byte) {
-                    open.truncate(level);
+                while let Some(close) = open.pop() {
+                    open_lists -= usize::from(close == b']');
+                    if close == byte {
+                        break;
+                    }
                 }
             }
             b',' if open.is_empty() => return Next::Item(at + 1),
@@ -94,6 +103,15 @@ fn is_item(text: &str, from: usize, tape: &mut Tape) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_without_end_are_passed_over_once() {
+        let many = 300_000;
+        let objects = format!("[x{}{},1]", "{".repeat(many), "[]".repeat(many));
+        assert_eq!(behind_bad_item(&objects, 1, &mut Tape::default()), Next::End(objects.len() - 1));
+        let lists = format!("[x{}{},1]", "[".repeat(many), "{}}".repeat(many));
+        assert_eq!(behind_bad_item(&lists, 1, &mut Tape::default()), Next::Nothing);
+    }
 
     #[test]
     fn a_bad_item_costs_itself_alone() {
