@@ -242,18 +242,46 @@ pub fn tls_faults(tls: &TlsConfig) -> Vec<(PathBuf, String)> {
             }
         },
     });
-    if let Some((Some(path), ca)) = ca {
-        let is_good = trusting(&ca, None, tls.only_tls_1_3).is_ok();
-        let told = "it holds no certificates in PEM form; write one or more of authorities to trust into it";
-        faults.extend((!is_good).then(|| (path.clone(), told.to_owned())));
+    if let Some((Some(path), ca)) = ca
+        && !are_authorities(&ca, tls)
+    {
+        faults.push((path.clone(), NO_AUTHORITIES.to_owned()));
     }
-    if let (Some((cert_path, cert)), Some((key_path, key))) = (cert, key) {
-        let identity = watchfire_tls_client::Identity::from_pem(format!("{cert}\n{key}\n").as_bytes());
-        let is_good = identity.and_then(watchfire_tls_client::Identity::check).is_ok();
-        let path = key_path.or(cert_path).filter(|_| !is_good);
-        faults.extend(path.map(|path| (path.clone(), BAD_IDENTITY.to_owned())));
+    if let (Some((cert_path, cert)), Some((key_path, key))) = (cert, key)
+        && let Some(path) = key_path.or(cert_path)
+        && !belong_together(&cert, &key)
+    {
+        faults.push((path.clone(), BAD_IDENTITY.to_owned()));
     }
     faults
+}
+
+/// What is wrong with what stands in a `tls_config` itself: the key it stands under, and the fault for people.
+pub fn inline_tls_faults(tls: &TlsConfig) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let ca = match &tls.ca {
+        Some(Text::Inline(ca)) if !are_authorities(ca, tls) => Some(("ca", NO_AUTHORITIES)),
+        Some(_) | None => None,
+    };
+    let identity = match (&tls.cert, &tls.key) {
+        (Some(Text::Inline(cert)), Some(Text::Inline(key))) if !belong_together(cert, key) => {
+            Some(("key", BAD_IDENTITY))
+        }
+        (_, _) => None,
+    };
+    ca.into_iter().chain(identity)
+}
+
+const NO_AUTHORITIES: &str = "it holds no certificates in PEM form; write one or more of authorities to trust into it";
+
+/// Whether these are certificates that can be trusted.
+fn are_authorities(ca: &str, tls: &TlsConfig) -> bool {
+    trusting(ca, None, tls.only_tls_1_3).is_ok()
+}
+
+/// Whether this is a certificate, and this its key.
+fn belong_together(cert: &str, key: &str) -> bool {
+    let identity = watchfire_tls_client::Identity::from_pem(format!("{cert}\n{key}\n").as_bytes());
+    identity.and_then(watchfire_tls_client::Identity::check).is_ok()
 }
 
 /// The TLS of this process.

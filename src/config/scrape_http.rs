@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use watchfire_scrape::client::{is_header_name, is_header_value};
+use watchfire_scrape::client::{inline_tls_faults, is_header_name, is_header_value};
 use watchfire_scrape::config::{Assertion, HttpAuth, HttpConfig, OAuth2Config, Proxy, Text, TlsConfig};
 use watchfire_yaml::section::Section;
 use watchfire_yaml::tree::{Kind, Node, Place};
@@ -296,6 +296,10 @@ fn read_tls(section: &mut Section<'_>) -> TlsConfig {
     });
     config.only_tls_1_3 = newest.unwrap_or(false);
     tls.parsed("max_version", "TLS13 (the newest is always allowed)", |text| (text == "TLS13").then_some(()));
+    for (key, fault) in inline_tls_faults(&config) {
+        let place = tls.node(key).map_or(node.place, |node| node.place);
+        tls.fault(place, format!("`{}`: {fault}", tls.name(key)));
+    }
     tls.finish();
     config
 }
