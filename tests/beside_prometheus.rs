@@ -430,6 +430,45 @@ fn methods_and_paths_that_are_none_are_refused_as_by_prometheus() {
 }
 
 #[test]
+fn paths_may_be_written_by_the_numbers_of_their_letters_as_for_prometheus() {
+    let Some(program) = Program::of_prometheus("prometheus", "paths by the numbers of their letters") else { return };
+    let (server, prometheus) = (Server::start(BINARY, ""), Prometheus::start(&program));
+    let (mut ours, mut theirs) = (server.client(), prometheus.client());
+    for path in [
+        "/api/v1/%71uery?query=1&time=1",
+        "/api/v1/q%75ery?query=%31&time=1",
+        "/api/v1/query%0a?query=1&time=1",
+        "/api/v1/query%3Fquery=1",
+        "/api/v1/label/%6Aob/values",
+        "/api/v1/label/job/%76alues",
+        "/api/v1/label/job%2Fvalues",
+        "/api/v1/label/jo%62%2fvalues",
+        "/api/v1/label/job%2Fx/values",
+        "/api/v1/label/%2F/values",
+        "/api/v1/label/a%2Eb/values",
+        "/api/v1/label/a%20b/values",
+        "/api/v1/label/a+b/values",
+        "/api/v1/label/%25/values",
+        "/api/v1/label/%00/values",
+        "/api/v1/label/%FF/values",
+        "/api/v1/label/%C3%A4/values",
+        "/api/v1/label/%2571/values",
+        "/%61pi/v1/labels",
+        "/api%2Fv1%2Flabels",
+        "/api/v1/%6eothing",
+        "/%2D/healthy",
+        "/-/%68ealthy",
+        "/f%65derate?match[]=up",
+    ] {
+        let [have, wanted] = [&mut ours, &mut theirs].map(|client| {
+            let answer = client.call(&Client::request("GET", path, &[], b""));
+            (answer.status, answer.text())
+        });
+        assert_eq!(have.0, wanted.0, "{path}: {} beside {}", have.1, wanted.1);
+    }
+}
+
+#[test]
 fn a_reload_that_fails_is_told_to_those_who_listen() {
     let server = Server::start(BINARY, "");
     let mut client = server.client();

@@ -40,6 +40,7 @@ mod packed;
 pub mod page;
 mod params;
 mod pieces;
+mod plain_path;
 pub mod prometheus;
 pub mod push;
 pub mod rate;

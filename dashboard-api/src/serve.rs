@@ -21,6 +21,7 @@ use tower::ServiceExt;
 use crate::guard::Guard;
 use crate::linger::{Lingering, Unread, Watched};
 use crate::long_query::{LongQueries, OfConnection};
+use crate::plain_path;
 use crate::refused::Refusing;
 use crate::request_line::Lenient;
 use crate::stalling::Stalling;
@@ -199,6 +200,9 @@ fn connection(
             None => {}
             Some(Ok(query)) => drop(request.extensions_mut().insert(query)),
             Some(Err(no_room)) => drop(request.extensions_mut().insert(no_room)),
+        }
+        if let Some(address) = plain_path::written(request.uri()) {
+            *request.uri_mut() = address;
         }
         if secured {
             request.extensions_mut().insert(Secured);
