@@ -236,6 +236,38 @@ fn samples_that_are_refused_block_nothing_and_a_reload_adds_a_destination() {
 }
 
 #[test]
+fn a_sample_that_is_refused_takes_no_others_with_it() {
+    let Some(program) = Program::of_prometheus("prometheus", "late samples to a real receiver") else { return };
+    let receiver = Prometheus::start(&program);
+    let to = destination("strict", &format!("http://{}/api/v1/write", receiver.address), "");
+    let server = Server::start(BINARY, &format!("metrics: {{port: 0}}\nremote_write:\n{to}"));
+    let mut pusher = Pusher::new();
+    let (mut ours, mut theirs) = (server.client(), receiver.client());
+    // We take what is two minutes late, and imports of yesterday; Prometheus does not, nor anything that comes with them.
+    let (late, old) = (6, 150);
+    pusher.push(&server, 5);
+    for number in 0..late {
+        pusher.push(&server, 3);
+        let (labels, mut request) = (remote_write::labels([("__name__", "m"), ("series", "7")]), Vec::new());
+        remote_write::put_series(&labels, &[(pusher.next_ms - 120_000 - number, 0.5)], &mut request);
+        assert_eq!(ours.call(&remote_write::http_request(&request)).status, 204);
+    }
+    let yesterday = now_ms() / 1000 - 86_400;
+    let lines = (0..old).map(|number| format!("m{{series=\"old\"}} 1 {}\n", yesterday + number));
+    let text = format!("# TYPE m gauge\n{}# EOF\n", lines.collect::<String>());
+    let answer = ours.post("/api/v1/import", "application/openmetrics-text", text);
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    pusher.push(&server, 5);
+    let failed = || figure(&server, "watchfire_remote_write_samples_failed_total", "strict");
+    let of_all = || failed() + figure(&server, "watchfire_remote_write_samples_sent_total", "strict");
+    let wanted = pusher.samples() + f64::from(old as u32) + late as f64;
+    wait(|| format!("{} of {wanted} are settled: {}", of_all(), server.log()), || of_all() >= wanted);
+    assert_eq!(value(&mut theirs, COUNT), pusher.samples(), "{}", server.log());
+    assert_eq!(value(&mut theirs, SUM), pusher.sum());
+    assert_eq!(failed(), wanted - pusher.samples());
+}
+
+#[test]
 fn a_receiver_that_refuses_everything_is_told_by_health() {
     let refusing = WriteReceiver::start();
     let taking = WriteReceiver::start();

@@ -25,8 +25,9 @@ pub(crate) enum Sent {
     Taken,
     /// It was not, and may be later.
     Again { why: String, after: Option<Duration> },
-    /// It was not and never will be, but for so many of its samples.
-    Refused { why: String, written: usize },
+    /// It was not and never will be, but for so many of its samples. Parts of it may be taken where one bad sample makes a receiver
+    /// refuse all of a request, or the request was too long.
+    Refused { why: String, written: usize, parts_may_do: bool },
 }
 
 /// Makes requests to a receiver.
@@ -116,7 +117,9 @@ impl Sender {
         if status.is_server_error() || is_busy {
             return Sent::Again { why, after };
         }
-        Sent::Refused { why, written: written.unwrap_or(0) }
+        let is_whole = self.protocol == Protocol::V1 && status == StatusCode::BAD_REQUEST;
+        let parts_may_do = is_whole || status == StatusCode::PAYLOAD_TOO_LARGE;
+        Sent::Refused { why, written: written.unwrap_or(0), parts_may_do }
     }
 }
 

@@ -21,6 +21,26 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// The same trouble is told again after this time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// So often a batch is parted at most: by each the place of what is bad in it is known better.
+const PARTINGS_MAX: usize = 127;
+
+/// What became of a batch.
+enum Answered {
+    /// It was taken, or nothing of it is left.
+    Taken,
+    /// We stop, and it is not settled.
+    Stopped,
+    Refused(Refused),
+}
+
+/// A batch that was refused but for so many of its samples.
+struct Refused {
+    batch: Batch,
+    why: String,
+    written: usize,
+    parts_may_do: bool,
+}
+
 /// What a feeder hears.
 pub(crate) enum Event {
     /// A shard of a generation has settled everything before a place.
@@ -75,29 +95,49 @@ impl Shard {
         let _ = self.events.send(Event::Ended { generation: self.generation });
     }
 
-    /// Sends a batch again and again. False: we stop, and it is not settled.
-    async fn settle(&mut self, mut batch: Batch) -> bool {
+    /// Sends a batch, and in parts if it is refused as a whole, the older ones first. False: we stop, and it is not settled.
+    async fn settle(&mut self, batch: Batch) -> bool {
+        let mut parts = vec![(batch, PARTINGS_MAX)];
+        while let Some((batch, partings)) = parts.pop() {
+            let Refused { batch, why, written, parts_may_do } = match self.send_until_answered(batch).await {
+                Answered::Taken => continue,
+                Answered::Stopped => return false,
+                Answered::Refused(refused) => refused,
+            };
+            if parts_may_do && written == 0 && partings > 0 && batch.samples() > 1 {
+                let (older, newer) = batch.parted();
+                // What is bad all through leaves to the others what they may need.
+                let of_each = (partings - 1) / 2;
+                parts.extend([(newer, of_each), (older, of_each)]);
+            } else {
+                self.refused(&batch, &why, written);
+            }
+        }
+        true
+    }
+
+    /// Sends a batch again and again.
+    async fn send_until_answered(&mut self, mut batch: Batch) -> Answered {
         let (mut pause, mut told) = (self.destination.queue.min_backoff, None::<Instant>);
         let mut packed = Vec::new();
         loop {
             if self.drop_old(&mut batch) > 0 || packed.is_empty() {
                 if batch.samples() == 0 {
-                    return true;
+                    return Answered::Taken;
                 }
                 packed = pack(self.destination.protocol, &batch, &self.engine);
             }
             let begun = Instant::now();
-            let Some(sent) = self.send(packed.clone()).await else { return false };
+            let Some(sent) = self.send(packed.clone()).await else { return Answered::Stopped };
             self.figures.busy_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
             let (why, after) = match sent {
                 Sent::Again { why, after } => (why, after),
                 Sent::Taken => {
                     self.taken(&batch, packed.len());
-                    return true;
+                    return Answered::Taken;
                 }
-                Sent::Refused { why, written } => {
-                    self.refused(&batch, &why, written);
-                    return true;
+                Sent::Refused { why, written, parts_may_do } => {
+                    return Answered::Refused(Refused { batch, why, written, parts_may_do });
                 }
             };
             self.figures.retried.fetch_add(batch.samples() as u64, Ordering::Relaxed);
@@ -111,7 +151,7 @@ impl Shard {
             self.figures.failing.store(true, Ordering::Relaxed);
             pause = (pause * 2).min(self.destination.queue.max_backoff);
             tokio::select! {
-                _ = self.stopping.wait_for(|stopping| *stopping) => return false,
+                _ = self.stopping.wait_for(|stopping| *stopping) => return Answered::Stopped,
                 () = tokio::time::sleep(wait) => {}
             }
         }
