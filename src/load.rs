@@ -393,7 +393,8 @@ pub fn group_defaults(config: &Config) -> GroupDefaults {
 pub fn query_limits(config: &Config) -> Limits {
     let limits = &config.limits;
     let timeout = duration(limits.query_timeout_ms);
-    Limits { samples_max: limits.query_samples, timeout, live_only: true, ..Limits::default() }
+    let default_step_ms = config.subquery_step_ms;
+    Limits { samples_max: limits.query_samples, timeout, default_step_ms, live_only: true, ..Limits::default() }
 }
 
 /// A bound syslog address.

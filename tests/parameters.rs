@@ -457,3 +457,13 @@ fn ways_in_do_not_take_long_parameters() {
         assert!(!answer.text().contains("long-query"), "{path}: {}", answer.text());
     }
 }
+
+#[test]
+fn subqueries_without_a_step_take_the_interval_of_evaluations() {
+    for (config, points) in [("", "5"), ("global: {evaluation_interval: 5s}\n", "60")] {
+        let server = Server::start(BINARY, config);
+        let query = encode("count_over_time(vector(1)[5m:])");
+        let answer = server.client().get(&format!("/api/v1/query?query={query}&time=1700000003"));
+        assert_eq!(answer["data"]["result"][0]["value"][1], points, "{config}: {answer}");
+    }
+}

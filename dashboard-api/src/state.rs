@@ -121,6 +121,8 @@ pub struct QueryLimits {
     pub labels_per_series: usize,
     /// How long samples are kept, milliseconds.
     pub retention_ms: i64,
+    /// Step of subqueries that name none, milliseconds.
+    pub subquery_step_ms: i64,
 }
 
 /// Turns of remote-read for [`Api::remote_reads`].
@@ -137,6 +139,7 @@ impl QueryLimits {
     /// Bounds of one query.
     pub(crate) fn of_query(&self) -> Limits {
         let memory = Some(self.memory.clone());
-        Limits { samples_max: self.samples, timeout: self.timeout, memory, ..Limits::default() }
+        let default_step_ms = self.subquery_step_ms;
+        Limits { samples_max: self.samples, timeout: self.timeout, memory, default_step_ms, ..Limits::default() }
     }
 }

@@ -406,6 +406,7 @@ impl Parts {
                 memory: QueryMemory::new(config.limits.query_memory_bytes),
                 labels_per_series: usize::try_from(config.limits.labels_per_series).unwrap_or(usize::MAX),
                 retention_ms: config.metrics.retention_ms,
+                subquery_step_ms: config.subquery_step_ms,
             },
         }
     }

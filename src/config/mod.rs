@@ -60,6 +60,8 @@ pub struct Config {
     pub scrape: Vec<ScrapeConfig>,
     /// Where queries are written down, if anywhere.
     pub query_log: Option<PathBuf>,
+    /// Step of subqueries that name none, milliseconds.
+    pub subquery_step_ms: i64,
     /// Who is sent all samples.
     pub remote_write: Vec<Destination>,
     /// Labels by which other servers know us.
@@ -350,6 +352,7 @@ impl Default for Config {
             extract: Vec::new(),
             scrape: Vec::new(),
             query_log: None,
+            subquery_step_ms: 60_000,
             remote_write: Vec::new(),
             external_labels: LabelSet::empty(),
             alerting: Alerting {

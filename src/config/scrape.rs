@@ -49,6 +49,8 @@ fn read_global(top: &mut Section<'_>, config: &mut Config) -> Defaults {
     let (interval_ms, timeout_ms) = read_times(&mut section, 60_000, 10_000);
     if let Some(every_ms) = section.duration_from("evaluation_interval", 100) {
         config.alerting.check_interval_ms = every_ms;
+        // As for Prometheus.
+        config.subquery_step_ms = every_ms;
     }
     let protocols = read_protocols(&mut section);
     let histograms = read_histograms(&mut section, HistogramConfig::default());
