@@ -337,6 +337,11 @@ fn a_damaged_block_of_series_is_counted_once_and_told_as_long_as_it_serves() {
         counted.push(own(&client.try_get("/metrics").text(), "watchfire_engine_block_damaged_samples_total"));
     }
     assert!(counted[0] > 0.0 && counted.iter().all(|count| *count == counted[0]), "{counted:?}");
+    for (query, is_told) in [("sum(count_over_time(old[4h]))", true), ("vector(1)", false)] {
+        let answer = client.get(&format!("/api/v1/query?query={}", encode(query)));
+        let warnings = answer["warnings"].to_string();
+        assert_eq!(warnings.contains("samples in a damaged block are missing"), is_told, "{query}: {answer}");
+    }
     let told = problem(&mut client, "engine");
     let named = block.to_str().expect("ASCII");
     assert!(told.contains(named) && told.contains("backup") && told.contains("retention_days"), "{told}");

@@ -86,6 +86,12 @@ pub struct LossStats {
 }
 
 impl Engine {
+    /// How often samples were asked for that stand in a damaged block and cannot be read: grows with each question that meets such,
+    /// so that who asks can tell that something may be missing.
+    pub fn gaps_met(&self) -> u64 {
+        self.blocks.gaps_met()
+    }
+
     /// Figures of this moment.
     pub fn stats(&self) -> EngineStats {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);

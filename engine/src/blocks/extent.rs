@@ -159,14 +159,14 @@ impl Extent {
 
     /// All its pieces, if they were read a moment ago.
     pub(super) fn recent(&self) -> Option<Arc<Loaded>> {
-        self.file.recent.get(self.file.number(), self.place)
+        self.file.shared.recent.get(self.file.number(), self.place)
     }
 
     /// The same, and read if they were not. They are at hand for a while.
     pub(super) fn load_shared(&self) -> Option<Arc<Loaded>> {
         self.recent().or_else(|| {
             let loaded = Arc::new(self.load()?);
-            self.file.recent.put(self.file.number(), self.place, &loaded);
+            self.file.shared.recent.put(self.file.number(), self.place, &loaded);
             Some(loaded)
         })
     }

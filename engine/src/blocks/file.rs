@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use watchfire_model::failpoint;
@@ -32,8 +33,16 @@ pub(crate) struct BlockFile {
     file: File,
     bytes: u64,
     damaged: Mutex<Unreadable>,
-    /// What was read last of all files.
-    pub(super) recent: Arc<Recent>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all files have in common.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// What was read last.
+    pub(super) recent: Recent,
+    /// How often samples were asked for that cannot be read.
+    gaps_met: AtomicU64,
 }
 
 /// What of a file could not be read.
@@ -45,7 +54,7 @@ struct Unreadable {
 }
 
 impl BlockFile {
-    fn open(path: PathBuf, number: u64, recent: &Arc<Recent>) -> io::Result<BlockFile> {
+    fn open(path: PathBuf, number: u64, shared: &Arc<Shared>) -> io::Result<BlockFile> {
         let file = File::open(&path)?;
         let bytes = file.metadata()?.len();
         let mut head = [0u8; HEAD_BYTES];
@@ -53,7 +62,7 @@ impl BlockFile {
         if head != *self::head(number) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin as a block of this version"));
         }
-        Ok(BlockFile { number, path, file, bytes, damaged: Mutex::default(), recent: Arc::clone(recent) })
+        Ok(BlockFile { number, path, file, bytes, damaged: Mutex::default(), shared: Arc::clone(shared) })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -69,6 +78,7 @@ impl BlockFile {
 
     /// Samples of it are lost to whoever asks for them. A place counts once, however often it is met.
     pub(crate) fn tell_damaged(&self, place: Place, samples: u32, reason: &dyn std::fmt::Display) {
+        self.shared.gaps_met.fetch_add(1, Ordering::Relaxed);
         let mut damaged = self.damaged.lock();
         if damaged.places.len() >= DAMAGES_MAX || !damaged.places.insert(place.at) {
             return;
@@ -111,7 +121,7 @@ fn path_of(folder: &Path, number: u64) -> PathBuf {
 pub(crate) struct Blocks {
     folder: PathBuf,
     files: Mutex<Files>,
-    recent: Arc<Recent>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Default)]
@@ -141,7 +151,7 @@ pub(crate) struct BlockSizes {
 impl Blocks {
     /// Looks what is there. A file that cannot be used is told when something names it.
     pub(crate) fn open(folder: &Path) -> io::Result<Blocks> {
-        let recent = Arc::default();
+        let shared = Arc::default();
         let mut files = Files { next: 1, ..Files::default() };
         for (number, path) in segment::numbered(folder, "block-", ".blk")? {
             files.next = number.saturating_add(1);
@@ -150,14 +160,19 @@ impl Blocks {
                 forget_file(&path);
                 continue;
             }
-            match BlockFile::open(path, number, &recent) {
+            match BlockFile::open(path, number, &shared) {
                 Ok(file) => drop(files.by_number.insert(number, Arc::new(file))),
                 Err(error) => drop(files.unusable.insert(number, error.to_string())),
             }
         }
         // Which of them the snapshots name is not looked up: the next two snapshots tell.
         files.named = files.by_number.keys().copied().collect();
-        Ok(Blocks { folder: folder.to_owned(), files: Mutex::new(files), recent })
+        Ok(Blocks { folder: folder.to_owned(), files: Mutex::new(files), shared })
+    }
+
+    /// How often samples were asked for that cannot be read: grows with each question that meets such.
+    pub(crate) fn gaps_met(&self) -> u64 {
+        self.shared.gaps_met.load(Ordering::Relaxed)
     }
 
     /// The file that an extent of a snapshot names; what it names there is noted as missing if it is not there.
@@ -289,7 +304,7 @@ impl BlockWriter {
             .map_err(io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
             .and_then(|()| sync_folder(&blocks.folder))
-            .and_then(|()| BlockFile::open(path.clone(), number, &blocks.recent));
+            .and_then(|()| BlockFile::open(path.clone(), number, &blocks.shared));
         let file = Arc::new(durable.inspect_err(|_| forget_file(&path))?);
         blocks.files.lock().by_number.insert(number, Arc::clone(&file));
         Ok(file)

@@ -399,6 +399,7 @@ mod tests {
              --- End of inner exception stack trace ---\n   at Program.Main(String[] args) in /y.cs:line 9",
             "Unhandled exception. System.ArgumentException: Bad\nmessage\n   at A.B() in /x.cs:line 3",
             "Unhandled Exception: System.ArgumentException: Bad\n   at A.B() in /x.cs:line 3",
+            "System.Data.SqlException (0x80131904): Timeout expired.\n   at A.B()\nClientConnectionId:1b2c\nError Number:-2,State:0,Class:11",
             "TypeError: one\ntwo\n    at f (a.js:1:2)",
         ] {
             assert_eq!(groups(Multiline::Auto, &format!("{trace}\n{next}")), [trace, next]);

@@ -199,7 +199,12 @@ pub(super) fn is_dotnet_category(line: &[u8]) -> bool {
 
 /// A line inside of a trace of Java or .NET.
 pub(super) fn continues_frames(line: &[u8]) -> bool {
-    is_indented(line) || names_cause(line) || line.starts_with(END_OF_CAUSE)
+    is_indented(line) || names_cause(line) || line.starts_with(END_OF_CAUSE) || is_tail_of_sql(line)
+}
+
+/// What an exception of .NET's client of SQL Server says behind its frames.
+fn is_tail_of_sql(line: &[u8]) -> bool {
+    [&b"ClientConnectionId"[..], b"Error Number:", b"Routing Destination:"].iter().any(|start| line.starts_with(start))
 }
 
 /// What stands behind the message of an exception of Java or .NET.

@@ -113,12 +113,18 @@ impl Answer {
 pub fn answer(query: &Query, engine: &Engine, asked: Asked, limits: &Limits) -> Result<Answer, EvalError> {
     let guard = Guard::new(limits);
     guard.look()?;
+    let gaps_before = engine.gaps_met();
     let outcome = match asked {
         Asked::Instant(at) => instant(query, engine, at, &guard),
         Asked::Range(range) => over_range(query, engine, range, &guard),
     };
     let samples_read = guard.samples_read();
     limits.read.set(samples_read);
+    if engine.gaps_met() > gaps_before {
+        // Of another query that runs beside this one, perhaps: rather one warning too many.
+        let told = "samples in a damaged block are missing, see /api/v1/health; values may be too small".to_owned();
+        guard.warn(told, query.root().span());
+    }
     let (outcome, notes) = (outcome?, guard.notes().told(query.text()));
     let by_step = match limits.by_step {
         true => by_step::count(query, engine, asked, &guard, &outcome)?,
