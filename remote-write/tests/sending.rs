@@ -143,13 +143,30 @@ fn what_fails_is_sent_again_once_and_in_order() {
 fn what_is_refused_for_good_does_not_block() {
     let (dir, runtime, receiver) = (tempfile::tempdir().expect("a folder"), runtime(), WriteReceiver::start());
     let mut node = Node::open(dir.path(), &runtime, &destination(&receiver));
-    receiver.refuse(&["400 Bad Request"]);
+    receiver.refuse(&["403 Forbidden"]);
     node.take(40);
     node.wait("all is settled", |stats| (stats.sent_total + stats.failed_total) as usize == 40 * SERIES);
     let stats = node.stats();
     assert!((1..=50).contains(&stats.failed_total), "{stats:?}");
     assert_eq!(receiver.taken().len(), stats.sent_total as usize);
     node.remote_write.stop();
+}
+
+#[test]
+fn what_is_refused_as_a_whole_is_taken_in_parts() {
+    for status in ["400 Bad Request", "413 Payload Too Large"] {
+        let (dir, runtime, receiver) = (tempfile::tempdir().expect("a folder"), runtime(), WriteReceiver::start());
+        let mut node = Node::open(dir.path(), &runtime, &destination(&receiver));
+        receiver.refuse(&[status; 3]);
+        node.take(40);
+        node.wait("all is sent", |stats| stats.sent_total as usize == 40 * SERIES);
+        assert_eq!(node.stats().failed_total, 0, "{status}");
+        let mut taken: Vec<_> = receiver.taken().into_iter().map(|(labels, at, _)| (labels, at)).collect();
+        assert_eq!(taken.len(), 40 * SERIES, "{status}");
+        taken.sort_by_key(|(labels, _)| labels.clone());
+        assert!(taken.is_sorted_by(|before, next| before < next), "each once, the older ones first: {status}");
+        node.remote_write.stop();
+    }
 }
 
 #[test]
