@@ -98,8 +98,8 @@ pub struct Clock {
 )]
 pub struct NoTime(String);
 
-/// Smaller numbers are no seconds since the epoch: they are of before April 1970.
-const EPOCH_SECONDS_MIN: f64 = 1e7;
+/// Smaller numbers are no seconds since the epoch: they are of before March 1973, and `20261128` is a day.
+const EPOCH_SECONDS_MIN: f64 = 1e8;
 
 impl Clock {
     /// Of a moment in its zone.
@@ -187,6 +187,9 @@ impl Clock {
             "yesterday" => return today.yesterday().ok(),
             "tomorrow" => return today.tomorrow().ok(),
             _ => {}
+        }
+        if day.len() == "20261128".len() && day.bytes().all(|digit| digit.is_ascii_digit()) {
+            return civil::Date::strptime("%Y%m%d", day).ok().filter(|date| date.year() >= 1000);
         }
         let Some(weekday) = weekday(day) else {
             let mut parts = day.split(['-', '/']).map(str::parse::<i16>);

@@ -15,6 +15,8 @@ use crate::request::Request;
 pub const HISTORY_MS: i64 = 6 * 3_600_000;
 /// Requests a second on average in the history.
 const HISTORY_RATE: f64 = 4.0;
+/// So long before its end the history begins to lead up to what comes while somebody watches: a leap would look like an incident.
+const RUSH_MS: f64 = 3_600_000.0;
 /// Bytes of lines that are sent together.
 const BODY_BYTES: usize = 1 << 20;
 /// How often what has happened is sent.
@@ -67,7 +69,9 @@ impl Traffic {
         loop {
             // More customers come at noon than at night; the exponential makes gaps as strangers do.
             let hours = at / 3_600_000.0;
-            let rate = HISTORY_RATE * (1.0 + 0.5 * (std::f64::consts::TAU * (hours - 9.0) / 24.0).sin());
+            let calm = HISTORY_RATE * (1.0 + 0.5 * (std::f64::consts::TAU * (hours - 9.0) / 24.0).sin());
+            let to_go = (until.millis() as f64 - at) / RUSH_MS;
+            let rate = calm + (self.settings.rate - calm) * (1.0 - to_go).max(0.0);
             at += -(1.0 - self.random.f64()).ln() * 1000.0 / rate;
             if at >= until.millis() as f64 {
                 break;

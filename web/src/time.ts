@@ -37,8 +37,8 @@ export function roughDuration(ms: number): string {
 /** What may be written for a time, for who wrote something else. */
 export const TIMES = '2h, 2 days ago, in 2 hours, 15:00, yesterday 14:00, next monday 9:30, 2026-05-01 12:00, RFC 3339, now-1h30m or unix seconds';
 
-/** Smaller numbers are no seconds since the epoch: they are of before April 1970. */
-const EPOCH_SECONDS_MIN = 1e7;
+/** Smaller numbers are no seconds since the epoch: they are of before March 1973, and `20261128` is a day. */
+const EPOCH_SECONDS_MIN = 1e8;
 /** Latest time that the server takes: 9999-12-31T23:59:59.999Z. */
 const LATEST_MS = 253_402_300_799_999;
 
@@ -52,7 +52,7 @@ const MONTH = '(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|jul
 const NTH = '\\d{1,2}(?:st|nd|rd|th)?';
 /** `nov 28`, `28th november 2026`. */
 const OF_MONTH = `(?:${MONTH} ${NTH}|${NTH} ${MONTH})(?: \\d{4})?`;
-const DAY = new RegExp(`today|yesterday|tomorrow|day (?:after tomorrow|before yesterday)|(?:(?:last|next) )?(?:${WEEKDAY}|${OF_MONTH})|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}|\\d{1,2}\\.\\d{1,2}\\.\\d{4}`);
+const DAY = new RegExp(`today|yesterday|tomorrow|day (?:after tomorrow|before yesterday)|(?:(?:last|next) )?(?:${WEEKDAY}|${OF_MONTH})|\\d{4}[-/]\\d{1,2}[-/]\\d{1,2}|\\d{1,2}\\.\\d{1,2}\\.\\d{4}|\\d{8}`);
 const CLOCK = /noon|midnight|\d{1,2} ?[ap]m|\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?[ap]m)?/;
 /** The hour of `at 9`. */
 const AT_HOUR = new RegExp(`(^| )at (\\d{1,2}|${Object.keys(COUNTS).join('|')})(?= |$)(?! [ap]m(?: |$))`, 'g');
@@ -172,7 +172,8 @@ function dateOf(text: string, now: number): [number, number, number] | null {
     const isMeant = thisYear && (Date.UTC(...thisYear) > Date.UTC(year, month, date)) === (which === 'next');
     return isMeant ? thisYear : realDate(year + (which === 'next' ? 1 : -1), named, ofMonth);
   }
-  const numbers = day.split(/[-/.]/).map(Number) as [number, number, number];
+  const parts = /^(\d{4})(\d\d)(\d\d)$/.exec(day)?.slice(1) ?? day.split(/[-/.]/);
+  const numbers = parts.map(Number) as [number, number, number];
   if (day.includes('.')) numbers.reverse();
   return realDate(numbers[0], numbers[1] - 1, numbers[2]);
 }
