@@ -102,7 +102,11 @@ impl Client {
             if self.filled == self.buffer.len() {
                 self.buffer.resize(2 * self.filled, 0);
             }
-            let count = self.stream.read(&mut self.buffer[self.filled..])?;
+            let count = match self.stream.read(&mut self.buffer[self.filled..]) {
+                // A machine that was stopped for a moment breaks off who waits with a limit.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             if count == 0 {
                 return Err(Error::new(ErrorKind::UnexpectedEof, "the server closed the connection"));
             }
