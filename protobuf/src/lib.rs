@@ -6,5 +6,5 @@
 mod read;
 mod write;
 
-pub use read::{Field, Malformed, Message, doubles, leading_run, numbers};
+pub use read::{Field, Malformed, Message, doubles, leading_run, numbers, varint};
 pub use write::{Writer, put_varint};

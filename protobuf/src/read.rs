@@ -123,8 +123,10 @@ impl<'b> Message<'b> {
 }
 
 /// A number at the front, and what follows it.
+///
+/// Errors: it is not whole, or longer than any number.
 #[inline]
-fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
+pub fn varint(bytes: &[u8]) -> Result<(u64, &[u8]), Malformed> {
     // Tags, lengths and references are nearly all of one byte.
     if let [only @ 0..0x80, rest @ ..] = bytes {
         return Ok((u64::from(*only), rest));

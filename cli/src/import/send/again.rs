@@ -1,5 +1,6 @@
 //! Sending lines once more that were refused: what refuses them may be otherwise today.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
@@ -32,28 +33,34 @@ impl Sending<'_> {
         patience: &mut Patience,
         progress: &mut Progress,
     ) -> Result<(), Fault> {
-        // Each place is behind the one before, so that this ends whatever the server says.
-        while let Some(place) = self.next_place(patience, progress).await? {
+        let mut left = self.places(patience, progress).await?;
+        while let Some(place) = left.pop_front() {
+            // Each place is behind the one before, so that this ends whatever the server says.
+            if place.from < self.position || place.to <= place.from {
+                continue;
+            }
             self.advance(place.from, path, progress).await?;
-            self.place(place, path, patience, progress).await?;
+            if !self.place(place, path, patience, progress).await? {
+                self.advance(self.position + 1, path, progress).await?;
+                left = self.places(patience, progress).await?;
+            }
         }
         Ok(())
     }
 
-    /// The next place of refused lines from here on.
-    async fn next_place(&self, patience: &mut Patience, progress: &Progress) -> Result<Option<Place>, Fault> {
-        let places = patience.ask(|text| progress.say(text), || places(self.server, &self.name)).await?;
-        Ok(places.into_iter().find(|place| place.from >= self.position && place.to > place.from))
+    /// Where the refused lines of the file stand.
+    async fn places(&self, patience: &mut Patience, progress: &Progress) -> Result<VecDeque<Place>, Fault> {
+        Ok(patience.ask(|text| progress.say(text), || places(self.server, &self.name)).await?.into())
     }
 
-    /// Sends one of them.
+    /// Sends one of them. False: it is not there any more, as an answer was lost, or somebody else imports the same file.
     async fn place(
         &mut self,
         place: Place,
         path: &Path,
         patience: &mut Patience,
         progress: &mut Progress,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let mut wanted = PIECE_BYTES;
         while self.position < place.to {
             let length = usize::try_from(place.to - self.position).unwrap_or(usize::MAX);
@@ -65,14 +72,11 @@ impl Sending<'_> {
                 return Err(io::Error::other(problem).into());
             }
             let sent = patience.ask(|text| progress.say(text), || self.send(&piece, ("again", "true")));
-            let Sent::Taken(taken) = sent.await? else {
-                // An answer was lost, or somebody else imports the same file.
-                return self.advance(self.position + 1, path, progress).await;
-            };
+            let Sent::Taken(taken) = sent.await? else { return Ok(false) };
             progress.took_again(self.piece(&taken));
             let moved = taken.position.saturating_sub(self.position);
             match (moved, piece.len() == length) {
-                (0, true) => return self.advance(place.to, path, progress).await,
+                (0, true) => self.advance(place.to, path, progress).await?,
                 (0, false) if wanted >= PIECE_BYTES_MAX => {
                     let problem = format!("{wanted} bytes behind position {} hold no whole record", self.position);
                     return Err(io::Error::other(problem).into());
@@ -84,6 +88,6 @@ impl Sending<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }

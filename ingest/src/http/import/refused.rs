@@ -5,6 +5,8 @@
 //! ```
 //! The gap is from the end of the stretch before; `varint` is LEB128.
 
+use watchfire_protobuf::{put_varint, varint};
+
 use crate::sources::skipping::Skipping;
 
 /// Bytes that the stretches of one file may take.
@@ -61,7 +63,7 @@ impl Refused {
             Some(last) if last.to == stretch.from && stretch.skipping == Skipping::default() => {
                 self.lengthen(stretch.to, stretch.records);
             }
-            _ if self.bytes + encoded(before, stretch).len() > BYTES_MAX => {
+            _ if self.bytes + bytes_of(before, &stretch) > BYTES_MAX => {
                 self.unplaced = self.unplaced.saturating_add(stretch.records);
             }
             _ => self.push(stretch),
@@ -69,7 +71,7 @@ impl Refused {
     }
 
     fn push(&mut self, stretch: Stretch) {
-        self.bytes += encoded(self.end(), stretch).len();
+        self.bytes += bytes_of(self.end(), &stretch);
         self.stretches.push(stretch);
     }
 
@@ -83,7 +85,7 @@ impl Refused {
     /// Lets the last stretch reach further.
     fn lengthen(&mut self, to: u64, records: u64) {
         let Some(last) = self.stretches.pop() else { return };
-        self.bytes -= encoded(self.end(), last).len();
+        self.bytes -= bytes_of(self.end(), &last);
         self.push(Stretch { to, records: last.records.saturating_add(records), ..last });
     }
 
@@ -111,7 +113,8 @@ impl Refused {
         out.extend_from_slice(&self.unplaced.to_le_bytes());
         let mut before = 0;
         for stretch in &self.stretches {
-            out.extend(encoded(before, *stretch));
+            numbers(before, stretch).into_iter().for_each(|number| put_varint(out, number));
+            out.push(stretch.skipping.flags());
             before = stretch.to;
         }
     }
@@ -120,9 +123,14 @@ impl Refused {
         let (unplaced, mut rest) = bytes.split_first_chunk()?;
         let mut refused = Refused::of_unplaced(u64::from_le_bytes(*unplaced));
         while !rest.is_empty() {
-            let from = refused.end().checked_add(varint(&mut rest)?)?;
-            let to = from.checked_add(varint(&mut rest)?)?;
-            let records = varint(&mut rest)?;
+            let mut number = || {
+                let (number, behind) = varint(rest).ok()?;
+                rest = behind;
+                Some(number)
+            };
+            let from = refused.end().checked_add(number()?)?;
+            let to = from.checked_add(number()?)?;
+            let records = number()?;
             let (flags, behind) = rest.split_first()?;
             rest = behind;
             refused.push(Stretch { from, to, records, skipping: Skipping::of_flags(*flags) });
@@ -131,32 +139,16 @@ impl Refused {
     }
 }
 
-fn encoded(before: u64, stretch: Stretch) -> Vec<u8> {
-    let Stretch { from, to, records, skipping } = stretch;
-    let mut out = Vec::with_capacity(12);
-    for number in [from.saturating_sub(before), to.saturating_sub(from), records] {
-        let mut rest = number;
-        while rest >= 0x80 {
-            out.push((rest & 0x7f) as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
-    }
-    out.push(skipping.flags());
-    out
+/// What says where a stretch lies behind a position.
+fn numbers(before: u64, stretch: &Stretch) -> [u64; 3] {
+    let Stretch { from, to, records, .. } = *stretch;
+    [from.saturating_sub(before), to.saturating_sub(from), records]
 }
 
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
+/// How many bytes a stretch takes behind a position.
+fn bytes_of(before: u64, stretch: &Stretch) -> usize {
+    let of_number = |number: u64| (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize;
+    numbers(before, stretch).into_iter().map(of_number).sum::<usize>() + 1
 }
 
 #[cfg(test)]
@@ -171,7 +163,8 @@ mod tests {
         let mut bytes = Vec::new();
         refused.encode(&mut bytes);
         assert_eq!(Refused::decode(&bytes).as_ref(), Some(refused));
-        assert!(bytes.len() <= BYTES_MAX + 64, "{}", bytes.len());
+        assert_eq!(bytes.len(), size_of::<u64>() + refused.bytes);
+        assert!(refused.bytes <= BYTES_MAX + 64, "{}", refused.bytes);
     }
 
     #[test]
